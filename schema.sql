@@ -1,0 +1,497 @@
+-- tenure: the contract of the file.
+--
+-- Read this first. Whatever opens the file, in any language, meets these tables and these guards.
+--
+-- Three kinds of client write here:
+--   * tenure's own connections. They register the SQL function `tenure_owns_this_column__to_cancel_insert_into_cancel()`
+--     (the capability) and may do everything that the rules below allow.
+--   * plain SQL clients. They lack that function, so each statement that touches a column of the owner fails while it is
+--     prepared, with the name of the function as the message. They may:
+--         INSERT INTO job(command, ...) VALUES (json_array('echo', 'hi')) RETURNING id;
+--         INSERT INTO cancel(job_id) VALUES (7);
+--         UPDATE job SET priority = 5 WHERE id = 7;      -- and label, available_at, user_hold, expires_at, of a queued job
+--         UPDATE queue SET paused = 1 WHERE name = 'slow';
+--         SELECT ... FROM jobs / runs / history;         -- the views
+--   * careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE. CHECK constraints alone do
+--     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule stands twice: as a CHECK and in a
+--     trigger, and a BEFORE INSERT trigger refuses what REPLACE would remove.
+--
+-- Times are integer milliseconds since 1970-01-01 UTC. Order is by id, never by time. Defaults and triggers run in the
+-- client's SQLite, so only functions that SQLite 3.38 has are used here.
+--
+-- Never open this file with `PRAGMA synchronous = OFF`: what that client checkpoints may be lost or torn by a power cut.
+
+-- What the file is. `file_id`: a random name of this file, new after a restore. `run_id_limit`: run ids below it may have
+-- been used (reserved in blocks by a flushed write, so that a power cut repeats none). `generation`: how many workers have
+-- started on this file; a directory beside the file that has seen a higher one tells that an older copy was put back.
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A named line of jobs. A row is made by the first job that names it. `slots` NULL: no limit of its own.
+CREATE TABLE queue (
+  name           TEXT PRIMARY KEY,
+  slots          INTEGER,
+  paused         INTEGER NOT NULL DEFAULT 0,
+  max_runtime_ms INTEGER,
+  CONSTRAINT queue_name_is_short       CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT queue_slots_not_negative  CHECK (slots IS NULL OR slots >= 0),
+  CONSTRAINT queue_paused_is_a_flag    CHECK (paused IN (0, 1)),
+  CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0)
+) STRICT, WITHOUT ROWID;
+
+-- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is kept by a trigger.
+CREATE TABLE lane (
+  key         TEXT PRIMARY KEY,
+  max_running INTEGER NOT NULL DEFAULT 1,
+  running     INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT lane_key_is_short          CHECK (length(key) BETWEEN 1 AND 200),
+  CONSTRAINT lane_max_running_positive  CHECK (max_running >= 1),
+  CONSTRAINT lane_running_not_negative  CHECK (running >= 0)
+) STRICT, WITHOUT ROWID;
+
+-- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting stand in columns of their
+-- own (user_hold, task_hold, unmet, available_at, lane); `hold` is the first of them, derived by the one expression below and
+-- therefore never stale. `hold` NULL = ready.
+CREATE TABLE job (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  command       TEXT    NOT NULL,                     -- JSON array of strings; {"hex": "ff00"} for one that is not UTF-8
+  state         TEXT    NOT NULL DEFAULT 'queued',
+  hold          TEXT    GENERATED ALWAYS AS (
+                  CASE WHEN state <> 'queued'                       THEN NULL
+                       WHEN user_hold                               THEN 'user'
+                       WHEN task_hold                               THEN 'task'
+                       WHEN unmet + broken > 0                      THEN 'dependency'
+                       WHEN available_at > due_seen                 THEN 'time'
+                       WHEN lane IS NOT NULL AND NOT lane_pass      THEN 'lane'
+                  END) VIRTUAL,
+  reason        TEXT,                                 -- why it ended; NULL while it has not
+  queue         TEXT    NOT NULL DEFAULT 'default',
+  lane          TEXT,
+  priority      INTEGER NOT NULL DEFAULT 0,           -- higher first
+  label         TEXT,
+  cwd           TEXT    NOT NULL DEFAULT '/',
+  available_at  INTEGER NOT NULL DEFAULT 0,           -- not before this instant
+  run_id        INTEGER,                              -- the run that owns it (running) or ended it (terminal)
+  pid           INTEGER,                              -- first process of a running job; for showing, never proof
+  started_at    INTEGER,
+  finished_at   INTEGER,
+  attempts      INTEGER NOT NULL DEFAULT 0,           -- runs that count, the present one included
+  max_attempts  INTEGER NOT NULL DEFAULT 1,
+
+  created_at    INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  expires_at    INTEGER,                              -- a job that has not started by then ends as failed, `expired`
+  unique_key    TEXT,                                 -- at most one live job has it
+  array_index   INTEGER,
+  env           TEXT    NOT NULL DEFAULT '{}',        -- JSON object of strings
+  policy        TEXT    NOT NULL DEFAULT '{}',        -- JSON object: timeouts, retry rules, limits (docs/sql.md)
+
+  deferrals     INTEGER NOT NULL DEFAULT 0,           -- exits with 75, "not now"
+  unstarts      INTEGER NOT NULL DEFAULT 0,           -- times in a row it was put back without having started
+  last_reason   TEXT,                                 -- reason of the latest run that ended
+  exit_code     INTEGER,
+  signal        INTEGER,
+  error         TEXT,
+  progress      TEXT,                                 -- JSON object: percent, text, at
+  result        TEXT,                                 -- what the job wrote to TENURE_RESULT, at most 64 KiB
+
+  user_hold     INTEGER NOT NULL DEFAULT 0,           -- held by a person
+  task_id       INTEGER,                              -- the pipeline task it belongs to
+  task_hold     INTEGER NOT NULL DEFAULT 0,           -- held by its task
+  unmet         INTEGER NOT NULL DEFAULT 0,           -- dependencies that are not met yet
+  broken        INTEGER NOT NULL DEFAULT 0,           -- dependencies that can not be met any more
+  due_seen      INTEGER NOT NULL DEFAULT 0,           -- the latest instant that the planner has seen pass for this job
+  lane_pass     INTEGER NOT NULL DEFAULT 0,           -- its lane lets it stand at the head of its queue
+
+  CONSTRAINT job_state_is_known        CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+  CONSTRAINT job_reason_is_known       CHECK (reason IS NULL OR reason IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
+                                              'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
+  CONSTRAINT job_queued_owns_nothing   CHECK (state <> 'queued' OR (run_id IS NULL AND pid IS NULL AND started_at IS NULL
+                                              AND finished_at IS NULL AND reason IS NULL)),
+  CONSTRAINT job_running_has_its_run   CHECK (state <> 'running' OR (run_id IS NOT NULL AND started_at IS NOT NULL
+                                              AND finished_at IS NULL AND reason IS NULL)),
+  CONSTRAINT job_ended_says_why        CHECK (state IN ('queued', 'running') OR (reason IS NOT NULL AND finished_at IS NOT NULL AND pid IS NULL)),
+  CONSTRAINT job_done_means_exit_zero  CHECK (state <> 'done' OR (reason = 'exit' AND exit_code IS 0)),
+  CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
+  CONSTRAINT job_command_is_an_argv    CHECK (json_valid(command) AND json_type(command) = 'array' AND json_array_length(command) > 0),
+  CONSTRAINT job_env_is_an_object      CHECK (json_valid(env) AND json_type(env) = 'object'),
+  CONSTRAINT job_policy_is_an_object   CHECK (json_valid(policy) AND json_type(policy) = 'object'),
+  CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
+  CONSTRAINT job_counts_not_negative   CHECK (attempts >= 0 AND deferrals >= 0 AND unstarts >= 0 AND unmet >= 0 AND broken >= 0),
+  CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1)),
+  CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
+  CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
+                                              AND (label IS NULL OR length(label) <= 1000) AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
+  CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536)
+) STRICT;
+
+-- The claim looks at the head of each open queue here, and nowhere else.
+CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
+-- The planner looks at the first row here.
+CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
+CREATE INDEX job_expires   ON job (expires_at)                     WHERE state = 'queued' AND expires_at IS NOT NULL;
+-- Who stands next in a lane, per queue; and who already stands at the head.
+CREATE INDEX job_lane_wait ON job (lane, queue, priority DESC, id) WHERE state = 'queued' AND hold = 'lane';
+CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state = 'queued' AND lane_pass = 1;
+CREATE INDEX job_running   ON job (id)                             WHERE state = 'running';
+-- Jobs that can never start, to be ended by the worker.
+CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
+-- One live job per key; the key is free again in the transaction that ends the job.
+CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_key IS NOT NULL AND state IN ('queued', 'running');
+CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
+CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
+CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
+
+-- A run: one attempt at a job, or one of the commands around it (its check). Ids come from reserved blocks and are never
+-- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the
+-- worker alone. `parent` is the job's own run, for a check.
+CREATE TABLE run (
+  id            INTEGER PRIMARY KEY,
+  job_id        INTEGER NOT NULL,
+  kind          TEXT    NOT NULL DEFAULT 'job',
+  parent        INTEGER,
+  attempt       INTEGER NOT NULL,
+  nonce         TEXT    NOT NULL,
+  instance      TEXT    NOT NULL,                     -- the worker that claimed it
+  boot_id       TEXT    NOT NULL,
+  claimed_at    INTEGER NOT NULL,
+  pid           INTEGER,
+  started_at    INTEGER,
+  exited_at     INTEGER,
+  finished_at   INTEGER,
+  outcome       TEXT,
+  reason        TEXT,
+  exit_code     INTEGER,
+  signal        INTEGER,
+  error         TEXT,
+  leftovers     TEXT,                                 -- processes that outlived the job's own and were ended with it
+  max_rss_bytes INTEGER,
+  user_ms       INTEGER,
+  system_ms     INTEGER,
+  adopted       INTEGER NOT NULL DEFAULT 0,           -- how many later workers have taken it over
+  CONSTRAINT run_id_positive      CHECK (id BETWEEN 1 AND 4503599627370496),
+  CONSTRAINT run_kind_is_known    CHECK (kind IN ('job', 'check', 'prepare', 'teardown', 'probe', 'hook')),
+  CONSTRAINT run_nonce_is_128_bit CHECK (length(nonce) = 32),
+  CONSTRAINT run_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'lost', 'deferred', 'unstarted')),
+  CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
+) STRICT;
+CREATE INDEX run_of_job ON run (job_id);
+CREATE INDEX run_open   ON run (id) WHERE finished_at IS NULL;
+
+-- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
+-- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job as failed, `dependency`.
+CREATE TABLE dependency (
+  job_id INTEGER NOT NULL,
+  on_job INTEGER NOT NULL,
+  need   TEXT    NOT NULL DEFAULT 'done',
+  state  TEXT    NOT NULL DEFAULT 'unmet',
+  PRIMARY KEY (job_id, on_job),
+  CONSTRAINT dependency_need_is_known  CHECK (need IN ('done', 'any', 'failed')),
+  CONSTRAINT dependency_state_is_known CHECK (state IN ('unmet', 'met', 'broken')),
+  CONSTRAINT dependency_not_on_itself  CHECK (job_id <> on_job)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dependency_on ON dependency (on_job);
+
+-- A wish to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
+-- queued job shows as cancelled in the view `jobs` at once and never starts.
+CREATE TABLE cancel (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_id    INTEGER NOT NULL,
+  run_id    INTEGER,                                  -- the run it found, if the job was running
+  at        INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  why       TEXT,
+  closed_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
+
+-- Each job's history. Written by the triggers below and by the worker; never changed, removed only with its job.
+CREATE TABLE event (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  job_id INTEGER,
+  run_id INTEGER,
+  kind   TEXT    NOT NULL,
+  reason TEXT,
+  detail TEXT
+) STRICT;
+CREATE INDEX event_of_job ON event (job_id, id);
+
+-- How many jobs there are, by state, hold ('' = none) and queue. Kept by triggers, so that `status` and the claim count nothing.
+CREATE TABLE tally (
+  state TEXT    NOT NULL,
+  hold  TEXT    NOT NULL,
+  queue TEXT    NOT NULL,
+  n     INTEGER NOT NULL,
+  PRIMARY KEY (state, hold, queue)
+) STRICT, WITHOUT ROWID;
+
+-- What the worker and its reaper have done, over the whole life of the file: `adopted_total`, `lost_total`, `impossible_total`, ...
+CREATE TABLE counter (
+  name    TEXT PRIMARY KEY,
+  n       INTEGER NOT NULL DEFAULT 0,
+  last_at INTEGER,
+  note    TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree.
+CREATE VIEW legal_move (before, after, event) AS VALUES
+  ('queued',    'running',   'claimed'),
+  ('queued',    'cancelled', 'cancelled'),
+  ('queued',    'failed',    'failed'),       -- expired, dependency, spawn: it can never start
+  ('running',   'done',      'done'),
+  ('running',   'failed',    'failed'),
+  ('running',   'cancelled', 'cancelled'),
+  ('running',   'queued',    'requeued'),     -- tried again, deferred, or never started
+  ('failed',    'queued',    'retried'),      -- by a person
+  ('cancelled', 'queued',    'retried');      -- by a person
+
+-- What each dependency should be, given the state of the job it waits for.
+CREATE VIEW dependency_truth (job_id, on_job, truth) AS
+  SELECT d.job_id, d.on_job,
+         CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
+              WHEN d.need = 'any'                                    THEN 'met'
+              WHEN (d.need = 'done') = (p.state = 'done')            THEN 'met'
+              ELSE 'broken' END
+    FROM dependency d JOIN job p ON p.id = d.on_job;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Guards of `job`
+
+-- A new job is queued and owns nothing; its id is given by the file; and REPLACE finds nothing to remove.
+CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out (and never use REPLACE on job)')
+    WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
+    WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
+       OR NEW.started_at IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.attempts IS NOT 0 OR NEW.deferrals IS NOT 0
+       OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0
+       OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a live job has this unique_key; wait for it, cancel it, or use another key')
+    WHERE NEW.unique_key IS NOT NULL
+      AND EXISTS (SELECT 1 FROM job WHERE unique_key = NEW.unique_key AND state IN ('queued', 'running'));
+  SELECT RAISE(ABORT, 'tenure: command must be a JSON array of at least one string, such as json_array(''echo'', ''hi'')')
+    WHERE NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array' OR json_array_length(NEW.command) = 0;
+  SELECT RAISE(ABORT, 'tenure: each element of command must be a string, and the first must not be empty')
+    WHERE json_valid(NEW.command) AND (json_extract(NEW.command, '$[0]') IS ''
+       OR EXISTS (SELECT 1 FROM json_each(NEW.command) WHERE type NOT IN ('text', 'object')));
+  SELECT RAISE(ABORT, 'tenure: a command can not contain a NUL byte')
+    WHERE instr(NEW.command, '\u0000') > 0;
+  SELECT RAISE(ABORT, 'tenure: env and policy must be JSON objects')
+    WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
+END;
+
+-- The owner's columns. Without the capability this statement can not be prepared. With it, only the moves listed above, and
+-- only rows that are whole: this repeats the CHECK constraints, which a client may have switched off.
+CREATE TRIGGER job_owner_guard
+BEFORE UPDATE OF id, command, state, reason, queue, lane, run_id, pid, started_at, finished_at, attempts, unique_key,
+                 deferrals, unstarts, last_reason, exit_code, signal, result, task_id, task_hold, created_at ON job BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
+  SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
+    WHERE NEW.state IS NOT OLD.state
+      AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state);
+  SELECT RAISE(ABORT, 'tenure: a queued job owns no run, no pid, no start')
+    WHERE NEW.state = 'queued' AND (NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL OR NEW.started_at IS NOT NULL
+       OR NEW.finished_at IS NOT NULL OR NEW.reason IS NOT NULL);
+  SELECT RAISE(ABORT, 'tenure: a running job has a run and a start')
+    WHERE NEW.state = 'running' AND (NEW.run_id IS NULL OR NEW.started_at IS NULL);
+  SELECT RAISE(ABORT, 'tenure: an ended job has a reason and an end, and no pid')
+    WHERE NEW.state IN ('done', 'failed', 'cancelled') AND (NEW.reason IS NULL OR NEW.finished_at IS NULL OR NEW.pid IS NOT NULL);
+  SELECT RAISE(ABORT, 'tenure: done means exit 0')
+    WHERE NEW.state = 'done' AND (NEW.reason IS NOT 'exit' OR NEW.exit_code IS NOT 0);
+  SELECT RAISE(ABORT, 'tenure: a cancelled job does not start and does not go back to the queue; use tenure retry')
+    WHERE NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') AND OLD.state IN ('queued', 'running')
+      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.id AND closed_at IS NULL);
+  SELECT RAISE(ABORT, 'tenure: the lane of this job is full')
+    WHERE NEW.state = 'running' AND OLD.state = 'queued' AND NEW.lane IS NOT NULL
+      AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running >= max_running);
+END;
+
+-- A terminal row never changes, but by a person's retry (which changes the state).
+CREATE TRIGGER job_ended_guard BEFORE UPDATE ON job
+WHEN OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state BEGIN
+  SELECT RAISE(ABORT, 'tenure: an ended job does not change; tenure retry puts it back');
+END;
+
+-- History is removed by `tenure prune`, with its logs; a live job is cancelled first.
+CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: cancel the job first') WHERE OLD.state IN ('queued', 'running');
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- What a change of a job brings with it
+
+-- A job enters: its queue and its lane exist, it is counted, and its history begins. In a lane with room, the first of each
+-- queue stands ready.
+CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
+  INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
+  INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
+  INSERT INTO tally VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO event (job_id, kind) VALUES (NEW.id, 'added');
+  UPDATE job SET lane_pass = 1
+   WHERE id = NEW.id AND NEW.lane IS NOT NULL
+     AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
+     AND NOT EXISTS (SELECT 1 FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1);
+END;
+
+-- The counts follow whatever changes state, queue or hold.
+CREATE TRIGGER job_is_counted
+AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass ON job
+WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
+  UPDATE tally SET n = n - 1 WHERE state = OLD.state AND hold = coalesce(OLD.hold, '') AND queue = OLD.queue;
+  INSERT INTO tally VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+
+CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
+  UPDATE tally SET n = n - 1 WHERE state = OLD.state AND hold = coalesce(OLD.hold, '') AND queue = OLD.queue;
+END;
+
+-- Each move is an event, named by the list of legal moves.
+CREATE TRIGGER job_move_is_an_event AFTER UPDATE OF state ON job WHEN OLD.state IS NOT NEW.state BEGIN
+  INSERT INTO event (job_id, run_id, kind, reason, detail)
+    SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event, coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END),
+           CASE WHEN NEW.state = 'running' THEN NULL ELSE NEW.error END
+      FROM legal_move WHERE before = OLD.state AND after = NEW.state;
+END;
+
+CREATE TRIGGER job_hold_is_an_event AFTER UPDATE OF user_hold ON job WHEN OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued' BEGIN
+  INSERT INTO event (job_id, kind) VALUES (NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END);
+END;
+
+-- A lane counts who runs in it.
+CREATE TRIGGER job_fills_its_lane AFTER UPDATE OF state ON job
+WHEN NEW.lane IS NOT NULL AND (OLD.state = 'running') <> (NEW.state = 'running') BEGIN
+  UPDATE lane SET running = running + (NEW.state = 'running') - (OLD.state = 'running') WHERE key = NEW.lane;
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Guards of the other tables
+
+CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a run id is never used twice') WHERE EXISTS (SELECT 1 FROM run WHERE id = NEW.id);
+END;
+CREATE TRIGGER run_update_guard BEFORE UPDATE ON run BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: an ended run never changes') WHERE OLD.finished_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a run keeps its id, its job and its nonce')
+    WHERE NEW.id IS NOT OLD.id OR NEW.job_id IS NOT OLD.job_id OR NEW.nonce IS NOT OLD.nonce;
+END;
+CREATE TRIGGER run_delete_guard BEFORE DELETE ON run BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A second wish for the same job is the same wish; one for an ended or unknown job is a mistake.
+CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+  SELECT RAISE(ABORT, 'tenure: that job has ended already')
+    WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
+END;
+CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
+  INSERT INTO event (job_id, run_id, kind, detail)
+    SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
+END;
+CREATE TRIGGER cancel_update_guard BEFORE UPDATE ON cancel BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER cancel_delete_guard BEFORE DELETE ON cancel BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A dependency is given while the job waits, on a job that exists and is older: so there are no cycles.
+CREATE TRIGGER dependency_insert_guard BEFORE INSERT ON dependency BEGIN
+  SELECT RAISE(ABORT, 'tenure: that dependency is there already')
+    WHERE EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.job_id AND on_job = NEW.on_job);
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be given a dependency')
+    WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
+  SELECT RAISE(ABORT, 'tenure: the job to wait for does not exist')
+    WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.on_job);
+  SELECT RAISE(ABORT, 'tenure: a job waits only for jobs added before it, so that there are no cycles')
+    WHERE NEW.on_job >= NEW.job_id;
+  SELECT RAISE(ABORT, 'tenure: a new dependency is unmet; leave out its state') WHERE NEW.state IS NOT 'unmet';
+END;
+CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
+  SELECT RAISE(ABORT, 'tenure: a dependency changes its state only, and only to what its parent says')
+    WHERE NEW.job_id IS NOT OLD.job_id OR NEW.on_job IS NOT OLD.on_job OR NEW.need IS NOT OLD.need
+       OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
+END;
+CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken.
+CREATE TRIGGER dependency_enters AFTER INSERT ON dependency BEGIN
+  UPDATE job SET unmet = (SELECT count(*) FROM dependency WHERE job_id = NEW.job_id AND state = 'unmet') WHERE id = NEW.job_id;
+  UPDATE dependency SET state = (SELECT truth FROM dependency_truth WHERE job_id = NEW.job_id AND on_job = NEW.on_job)
+   WHERE job_id = NEW.job_id AND on_job = NEW.on_job
+     AND EXISTS (SELECT 1 FROM job WHERE id = NEW.on_job AND state NOT IN ('queued', 'running'));
+END;
+CREATE TRIGGER dependency_is_counted AFTER UPDATE OF state ON dependency WHEN OLD.state IS NOT NEW.state BEGIN
+  UPDATE job SET unmet  = (SELECT count(*) FROM dependency WHERE job_id = NEW.job_id AND state = 'unmet'),
+                 broken = (SELECT count(*) FROM dependency WHERE job_id = NEW.job_id AND state = 'broken')
+   WHERE id = NEW.job_id AND state = 'queued';
+END;
+-- Whoever sets these counts must set them to the truth.
+CREATE TRIGGER job_unmet_guard BEFORE UPDATE OF unmet, broken ON job
+WHEN NEW.unmet IS NOT OLD.unmet OR NEW.broken IS NOT OLD.broken BEGIN
+  SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows in dependency; change those')
+    WHERE NEW.unmet IS NOT (SELECT count(*) FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
+       OR NEW.broken IS NOT (SELECT count(*) FROM dependency WHERE job_id = NEW.id AND state = 'broken');
+END;
+
+-- History is append-only. Events go with their job when it is pruned.
+CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+END;
+CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
+  SELECT RAISE(ABORT, 'tenure: history does not change');
+END;
+CREATE TRIGGER event_delete_guard BEFORE DELETE ON event BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+CREATE TRIGGER lane_update_guard BEFORE UPDATE OF key, running ON lane BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
+  SELECT RAISE(ABORT, 'tenure: a new lane is empty; leave out running') WHERE NEW.running IS NOT 0;
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
+END;
+CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
+END;
+CREATE TRIGGER queue_rename_guard BEFORE UPDATE OF name ON queue BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER queue_delete_guard BEFORE DELETE ON queue BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Views for reading
+
+-- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never starts.
+CREATE VIEW jobs AS
+  SELECT j.id, j.command,
+         CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.state END AS state,
+         CASE WHEN c.id IS NULL THEN j.hold END AS hold,
+         CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.reason END AS reason,
+         j.queue, j.lane, j.priority, j.label, j.cwd, j.available_at, j.run_id, j.pid, j.started_at, j.finished_at,
+         j.attempts, j.max_attempts, j.created_at, j.unique_key, j.exit_code, j.signal, j.error,
+         c.id IS NOT NULL AS cancelling
+    FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
+
+CREATE VIEW runs AS
+  SELECT id, job_id, kind, attempt, pid, started_at, exited_at, finished_at, outcome, reason, exit_code, signal, error,
+         max_rss_bytes, user_ms, system_ms FROM run;
+
+CREATE VIEW history AS
+  SELECT id, at, job_id, run_id, kind, reason, detail FROM event;

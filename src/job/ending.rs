@@ -1,0 +1,297 @@
+//! What a run's end means for its job.
+//!
+//! One function, [`decide`], turns what was recorded of a run and what is known of its job into the one statement that the
+//! settle makes. It is the same function whether the worker saw the end, found the record after a crash, or found nothing.
+
+use super::limits;
+use super::policy::Policy;
+use super::reason::{Cause, Exit, Outcome, Reason};
+use super::retry::{backoff_ms, is_retried};
+
+/// What is known of how a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Its process ended, and its parent recorded how.
+    Ended {
+        exit: Exit,
+        /// Why the shim stopped it, if it did before the process had ended.
+        cause: Option<Cause>,
+        /// The kernel counted a kill for want of memory against it.
+        out_of_memory: bool,
+    },
+    /// It could not be executed.
+    NotExecuted {
+        errno: i32,
+        /// In words, with the path.
+        error: String,
+    },
+    /// It never started, for a reason that has nothing to do with it (the worker died first).
+    NeverStarted,
+    /// Nobody saw its end.
+    Lost,
+    /// It ended with 0, and its check said no (or could not be asked).
+    CheckFailed { error: String },
+    /// Its row can not be run: a policy or a command that does not parse, a secret that is gone.
+    Unrunnable { error: String },
+}
+
+/// What is known of the job when one of its runs ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Runs that count, the one that ended included.
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub deferrals: u32,
+    /// Times in a row that it was put back without having started.
+    pub unstarts: u32,
+    pub policy: &'a Policy,
+    /// Somebody asked to cancel it, and that is not done yet.
+    pub cancel_open: bool,
+}
+
+/// Where the job goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Done,
+    Failed(Reason),
+    Cancelled,
+    /// Back to `queued`.
+    Again {
+        /// Not before this instant, in milliseconds UTC.
+        available_at: i64,
+        attempts: u32,
+        deferrals: u32,
+        unstarts: u32,
+    },
+}
+
+/// The settle: what is written about the run, and where its job goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    /// For a person; `None` for `done`.
+    pub error: Option<String>,
+    pub next: Next,
+}
+
+/// Decides how a run that ended settles its job. `now_ms` is milliseconds UTC, `chance` is in 0..1.
+pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Decision {
+    let judged = judge(end);
+    let next = next_move(facts, &judged, now_ms, chance);
+    Decision {
+        outcome: judged.outcome,
+        reason: judged.reason,
+        exit_code: judged.exit_code,
+        signal: judged.signal,
+        error: judged.error,
+        next,
+    }
+}
+
+struct Judged {
+    outcome: Outcome,
+    reason: Option<Reason>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    error: Option<String>,
+}
+
+impl Judged {
+    fn new(outcome: Outcome, reason: Reason, error: impl Into<String>) -> Self {
+        Self { outcome, reason: Some(reason), exit_code: None, signal: None, error: Some(error.into()) }
+    }
+}
+
+fn judge(end: &RunEnd) -> Judged {
+    match end {
+        RunEnd::NeverStarted => Judged { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None },
+        RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
+            Judged::new(Outcome::Unstarted, Reason::Spawn, error)
+        }
+        RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => Judged::new(Outcome::Failed, Reason::Spawn, error),
+        RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "nobody saw how it ended"),
+        RunEnd::CheckFailed { error } => Judged { exit_code: Some(0), ..Judged::new(Outcome::Failed, Reason::Check, error) },
+        RunEnd::Ended { exit, cause, out_of_memory } => judge_exit(*exit, *cause, *out_of_memory),
+    }
+}
+
+fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
+    let (exit_code, signal) = match exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal(number) => (None, Some(number)),
+    };
+    let (outcome, reason, error) = match (cause, exit) {
+        (Some(Cause::Cancel), _) => (Outcome::Cancelled, Reason::Cancelled, Some("cancelled".to_owned())),
+        (Some(Cause::Timeout), _) => (Outcome::Failed, Reason::Timeout, Some("ran past its timeout".to_owned())),
+        (Some(Cause::Backstop), _) => {
+            (Outcome::Failed, Reason::Timeout, Some("ran past the max-runtime of its queue".to_owned()))
+        }
+        (Some(Cause::Silence), _) => (Outcome::Failed, Reason::Output, Some("was silent past its idle-timeout".to_owned())),
+        (Some(Cause::Shutdown | Cause::Sweep), _) => (
+            Outcome::Lost,
+            Reason::Shutdown,
+            Some("stopped from outside tenure (a shutdown, or a signal to its shim)".to_owned()),
+        ),
+        (None, Exit::Signal(number)) if out_of_memory => {
+            (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (signal {number})")))
+        }
+        (None, Exit::Code(0)) => (Outcome::Done, Reason::Exit, None),
+        (None, Exit::Code(limits::NOT_NOW)) => (Outcome::Deferred, Reason::Exit, Some("exit status 75: not now".to_owned())),
+        (None, Exit::Code(code)) => (Outcome::Failed, Reason::Exit, Some(format!("exit status {code}"))),
+        (None, Exit::Signal(number)) => (Outcome::Failed, Reason::Signal, Some(format!("killed by signal {number}"))),
+    };
+    Judged { outcome, reason: Some(reason), exit_code, signal, error }
+}
+
+/// EAGAIN, ENOMEM, EMFILE, ENFILE: the machine's want, not the job's fault.
+pub fn is_want_of_resources(errno: i32) -> bool {
+    matches!(errno, 11 | 12 | 23 | 24)
+}
+
+fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
+    let reason = judged.reason;
+    match judged.outcome {
+        Outcome::Done => Next::Done,
+        Outcome::Cancelled => Next::Cancelled,
+        // Every way back to the queue asks first whether somebody wants the job to end.
+        Outcome::Unstarted | Outcome::Deferred if facts.cancel_open => Next::Cancelled,
+        Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
+        Outcome::Deferred if is_deferrable(facts, judged) => Next::Again {
+            available_at: after(now_ms, backoff_ms(facts.policy, facts.deferrals + 1, chance)),
+            attempts: facts.attempts.saturating_sub(1),
+            deferrals: facts.deferrals + 1,
+            unstarts: 0,
+        },
+        Outcome::Deferred | Outcome::Failed | Outcome::Lost => try_again(facts, judged, now_ms, chance),
+    }
+}
+
+/// Exit 75 counts as "not now" until it has been said too often; then it has failed for good.
+fn is_deferrable(facts: &Facts<'_>, judged: &Judged) -> bool {
+    facts.deferrals < facts.policy.max_deferrals() && !is_taken_out(facts.policy, judged)
+}
+
+/// `--no-retry-on 75` makes 75 an ordinary failure.
+fn is_taken_out(policy: &Policy, judged: &Judged) -> bool {
+    policy.no_retry_on.iter().any(|on| matches!(on, super::policy::RetryOn::Code(code) if judged.exit_code == Some(*code)))
+}
+
+fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
+    let unstarts = facts.unstarts + 1;
+    if unstarts >= limits::UNSTARTS_MAX {
+        return Next::Failed(Reason::Spawn);
+    }
+    // A worker that died is no reason to wait; a machine without resources is.
+    let wait_ms = if reason.is_some() { backoff_ms(facts.policy, unstarts, chance).min(60_000) } else { 0 };
+    let available_at = if wait_ms == 0 { 0 } else { after(now_ms, wait_ms) };
+    Next::Again { available_at, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, unstarts }
+}
+
+fn try_again(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
+    let reason = judged.reason.unwrap_or(Reason::Lost);
+    let exhausted = judged.outcome == Outcome::Deferred;
+    if exhausted || facts.attempts >= facts.max_attempts || !is_retried(facts.policy, reason, judged.exit_code) {
+        return Next::Failed(reason);
+    }
+    if facts.cancel_open {
+        return Next::Cancelled;
+    }
+    Next::Again {
+        available_at: after(now_ms, backoff_ms(facts.policy, facts.attempts, chance)),
+        attempts: facts.attempts,
+        deferrals: facts.deferrals,
+        unstarts: 0,
+    }
+}
+
+fn after(now_ms: i64, wait_ms: u64) -> i64 {
+    now_ms.saturating_add_unsigned(wait_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(policy: &Policy, attempts: u32, max_attempts: u32) -> Facts<'_> {
+        Facts { attempts, max_attempts, deferrals: 0, unstarts: 0, policy, cancel_open: false }
+    }
+
+    fn ended(exit: Exit, cause: Option<Cause>) -> RunEnd {
+        RunEnd::Ended { exit, cause, out_of_memory: false }
+    }
+
+    #[test]
+    fn only_exit_zero_without_a_cause_is_done() {
+        let policy = Policy::default();
+        let f = facts(&policy, 1, 1);
+        for code in 0..=255 {
+            let d = decide(&f, &ended(Exit::Code(code), None), 0, 0.0);
+            assert_eq!(d.next == Next::Done, code == 0);
+            for cause in Cause::ALL {
+                assert_ne!(decide(&f, &ended(Exit::Code(code), Some(*cause)), 0, 0.0).next, Next::Done);
+            }
+        }
+        for end in [RunEnd::Lost, RunEnd::NeverStarted, RunEnd::CheckFailed { error: "no".into() }, ended(Exit::Signal(9), None)]
+        {
+            assert_ne!(decide(&f, &end, 0, 0.0).next, Next::Done, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn one_attempt_is_one_attempt_but_for_what_never_started() {
+        let policy = Policy::default();
+        let f = facts(&policy, 1, 1);
+        assert_eq!(decide(&f, &RunEnd::Lost, 0, 0.0).next, Next::Failed(Reason::Lost));
+        assert_eq!(decide(&f, &ended(Exit::Code(3), None), 0, 0.0).next, Next::Failed(Reason::Exit));
+        assert_eq!(
+            decide(&f, &RunEnd::NeverStarted, 7, 0.0).next,
+            Next::Again { available_at: 0, attempts: 0, deferrals: 0, unstarts: 1 }
+        );
+        let eagain = RunEnd::NotExecuted { errno: 11, error: "fork".into() };
+        assert!(matches!(decide(&f, &eagain, 7, 0.0).next, Next::Again { attempts: 0, unstarts: 1, .. }));
+        let enoent = RunEnd::NotExecuted { errno: 2, error: "no such file".into() };
+        assert_eq!(decide(&f, &enoent, 7, 0.0).next, Next::Failed(Reason::Spawn));
+    }
+
+    #[test]
+    fn five_starts_that_came_to_nothing_end_as_spawn() {
+        let policy = Policy::default();
+        let f = Facts { unstarts: 4, ..facts(&policy, 1, 1) };
+        assert_eq!(decide(&f, &RunEnd::NeverStarted, 0, 0.0).next, Next::Failed(Reason::Spawn));
+    }
+
+    #[test]
+    fn not_now_uses_no_attempt_and_has_a_limit() {
+        let policy = Policy::default();
+        let end = ended(Exit::Code(75), None);
+        let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
+        assert_eq!(d.outcome, Outcome::Deferred);
+        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, unstarts: 0 });
+        let often = Facts { deferrals: 20, ..facts(&policy, 1, 5) };
+        assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Exit));
+        let refused = Policy::from_json(r#"{"no_retry_on": [75]}"#).unwrap();
+        assert_eq!(decide(&facts(&refused, 1, 5), &end, 0, 0.0).next, Next::Failed(Reason::Exit));
+    }
+
+    #[test]
+    fn no_way_back_to_the_queue_passes_an_open_cancel() {
+        let policy = Policy::default();
+        for end in [RunEnd::NeverStarted, RunEnd::Lost, ended(Exit::Code(75), None), ended(Exit::Code(1), None)] {
+            let f = Facts { cancel_open: true, ..facts(&policy, 1, 3) };
+            assert_eq!(decide(&f, &end, 0, 0.0).next, Next::Cancelled, "{end:?}");
+        }
+        let f = Facts { cancel_open: true, ..facts(&policy, 1, 3) };
+        assert_eq!(decide(&f, &ended(Exit::Code(0), None), 0, 0.0).next, Next::Done);
+    }
+
+    #[test]
+    fn a_bare_signal_to_the_shim_is_a_loss_and_not_a_cancel() {
+        let policy = Policy::default();
+        let d = decide(&facts(&policy, 1, 2), &ended(Exit::Signal(15), Some(Cause::Shutdown)), 0, 0.0);
+        assert_eq!((d.outcome, d.reason), (Outcome::Lost, Some(Reason::Shutdown)));
+        assert!(matches!(d.next, Next::Again { attempts: 1, .. }));
+    }
+}

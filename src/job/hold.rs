@@ -1,0 +1,81 @@
+//! What keeps a queued job from starting.
+//!
+//! The facts stand in columns of their own; the hold is the first of them. `schema.sql` derives the column `hold` by the same
+//! expression, and a test compares both over all combinations.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The first thing that keeps a queued job from starting, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hold {
+    /// Held by a person.
+    User,
+    /// Held by the task it belongs to.
+    Task,
+    /// Waits for other jobs.
+    Dependency,
+    /// Waits for its time.
+    Time,
+    /// Waits for a place in its lane.
+    Lane,
+}
+
+/// The facts about a queued job from which its hold follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    pub user_hold: bool,
+    pub task_hold: bool,
+    /// Dependencies that are unmet or broken.
+    pub unmet: u32,
+    /// Not before this instant, in milliseconds UTC.
+    pub available_at: i64,
+    /// The latest instant that the planner has seen pass for this job, in milliseconds UTC.
+    pub due_seen: i64,
+    pub in_lane: bool,
+    /// The lane lets it stand at the head of its queue.
+    pub lane_pass: bool,
+}
+
+impl Hold {
+    pub const ALL: [Self; 5] = [Self::User, Self::Task, Self::Dependency, Self::Time, Self::Lane];
+
+    /// The hold of a queued job; `None` = ready.
+    pub fn of(waiting: &Waiting) -> Option<Self> {
+        if waiting.user_hold {
+            Some(Self::User)
+        } else if waiting.task_hold {
+            Some(Self::Task)
+        } else if waiting.unmet > 0 {
+            Some(Self::Dependency)
+        } else if waiting.available_at > waiting.due_seen {
+            Some(Self::Time)
+        } else if waiting.in_lane && !waiting.lane_pass {
+            Some(Self::Lane)
+        } else {
+            None
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Task => "task",
+            Self::Dependency => "dependency",
+            Self::Time => "time",
+            Self::Lane => "lane",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hold| hold.as_str() == text)
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,40 @@
+//! Every number that bounds something about a job, with its unit and its reason.
+
+/// Longest single argument or `NAME=value`, in bytes: the kernel refuses 32 pages (`MAX_ARG_STRLEN`) and more.
+pub const ARGUMENT_BYTES_MAX: usize = 131_071;
+/// Longest argv and environment together, in bytes, well below the kernel's quarter of an 8 MiB stack.
+pub const SPEC_BYTES_MAX: usize = 1_900_000;
+/// Most elements of an argv.
+pub const ARGV_LEN_MAX: usize = 65_536;
+/// Times in a row that a job is put back without having started before it ends as failed, reason `spawn`.
+pub const UNSTARTS_MAX: u32 = 5;
+/// How often a job may say "not now" (exit 75) unless `--max-deferrals` says otherwise.
+pub const DEFERRALS_MAX_DEFAULT: u32 = 20;
+/// How often a check may say "ask again later" (exit 75).
+pub const CHECK_ASKS_MAX: u32 = 20;
+/// Time between TERM and KILL unless `--grace` says otherwise, in milliseconds.
+pub const GRACE_MS_DEFAULT: u64 = 10_000;
+/// First wait before another attempt, in milliseconds.
+pub const BACKOFF_FIRST_MS_DEFAULT: u64 = 10_000;
+/// Longest wait before another attempt, in milliseconds.
+pub const BACKOFF_MOST_MS_DEFAULT: u64 = 3_600_000;
+/// Longest duration that any option takes, in milliseconds: 100 years.
+pub const DURATION_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
+/// Size of a log above which its middle is dropped, in bytes.
+pub const LOG_LIMIT_BYTES_DEFAULT: u64 = 64 << 20;
+/// Smallest log limit, in bytes: head and tail are whole blocks.
+pub const LOG_LIMIT_BYTES_MIN: u64 = 64 << 10;
+/// Most that is kept of what a job writes to `TENURE_RESULT`, in bytes.
+pub const RESULT_BYTES_MAX: usize = 64 << 10;
+/// Most jobs that one transaction of `add --from` takes.
+pub const ADD_BATCH_MAX: usize = 10_000;
+/// Most jobs of one array.
+pub const ARRAY_LEN_MAX: usize = 100_000;
+/// Longest queue name, lane key: characters.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Longest label or unique key: characters.
+pub const LABEL_CHARS_MAX: usize = 1_000;
+/// Exit codes that mean "trying again will not help" (EX_USAGE, EX_DATAERR, EX_NOPERM, EX_CONFIG).
+pub const NEVER_RETRIED: [i32; 4] = [64, 65, 77, 78];
+/// The exit code that means "not now" (EX_TEMPFAIL).
+pub const NOT_NOW: i32 = 75;

@@ -1,0 +1,34 @@
+//! PURE. What a job is and what may happen to it.
+//!
+//! This room knows no SQL, no clock, no thread and no operating system: time and chance are arguments. Whatever has to be
+//! decided about a job is decided here by a function from values to a value, so that it can be enumerated, fuzzed and
+//! mutated without a file or a process:
+//!
+//! * [`state`]: the five states and the legal moves between them,
+//! * [`hold`]: what keeps a queued job from starting,
+//! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
+//! * [`retry`]: which endings are tried again, and after how long,
+//! * [`verdict`]: what recovery must do with a run that has lost its worker.
+//!
+//! Deliberately absent: reading a clock, drawing a random number, logging.
+
+pub mod argv;
+pub mod ending;
+pub mod hold;
+pub mod id;
+pub mod limits;
+pub mod policy;
+pub mod reason;
+pub mod retry;
+pub mod spec;
+pub mod state;
+pub mod verdict;
+
+pub use argv::{Argv, ArgvError};
+pub use ending::{Decision, Facts, Next, RunEnd};
+pub use hold::Hold;
+pub use id::{JobId, Nonce, RunId};
+pub use policy::Policy;
+pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
+pub use spec::{Need, NewJob};
+pub use state::{Move, State};

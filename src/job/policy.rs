@@ -1,0 +1,183 @@
+//! What the user asked for beyond the command: limits, deadlines, and what to try again.
+//!
+//! Stored as one JSON object in `job.policy`, so that it can be written by any client. Unknown keys are refused: a misspelt
+//! limit that is silently ignored is a limit that does not hold.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::argv::Argv;
+use super::limits;
+use super::reason::Reason;
+
+/// The policy of a job. Each field that is `None` takes the default of [`limits`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Ends as `timeout` after this long, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Time between TERM and KILL, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+    /// A signal that is sent some time before the timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn: Option<Warn>,
+    /// Ends as `output` after this long without output, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    /// First and longest wait before another attempt, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff_ms: Option<(u64, u64)>,
+    /// Replaces the set of endings that are tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<Vec<RetryOn>>,
+    /// Taken out of that set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_retry_on: Vec<RetryOn>,
+    /// How often exit 75 may put it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_deferrals: Option<u32>,
+    /// Most memory, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Niceness, -20 to 19.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
+    /// Runs as this user (a worker that is root only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Size of the log above which its middle is dropped, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_limit_bytes: Option<u64>,
+    /// Where its standard input comes from; `None`: it is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<Stdin>,
+    /// Asked after exit 0 whether the job really succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<Argv>,
+    /// Environment variable -> name of the file in `secrets/` that holds its value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// `--warn SIG@D`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warn {
+    /// Signal number.
+    pub signal: i32,
+    /// How long before the timeout, in milliseconds.
+    pub before_ms: u64,
+}
+
+/// Where a job's standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stdin {
+    /// A file, opened when the run starts.
+    File(String),
+    /// A copy that tenure keeps in `secrets/` until the job's end.
+    Kept(String),
+}
+
+/// An element of `--retry-on`: an exit code, or a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RetryOn {
+    Code(i32),
+    Reason(Reason),
+}
+
+impl Policy {
+    /// From the JSON that stands in the file.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that name the key.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let policy: Self = serde_json::from_str(text).map_err(|e| format!("policy: {e}"))?;
+        policy.check_ranges()?;
+        Ok(policy)
+    }
+
+    /// The JSON that stands in the file.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a policy is always JSON")
+    }
+
+    /// Refuses numbers that nothing could keep.
+    ///
+    /// # Errors
+    /// What is out of range, and the range.
+    pub fn check_ranges(&self) -> Result<(), String> {
+        let durations = [
+            ("timeout", self.timeout_ms),
+            ("grace", self.grace_ms),
+            ("idle-timeout", self.idle_timeout_ms),
+            ("backoff", self.backoff_ms.map(|b| b.0)),
+            ("backoff", self.backoff_ms.map(|b| b.1)),
+            ("warn", self.warn.map(|w| w.before_ms)),
+        ];
+        if let Some((name, _)) = durations.iter().find(|(_, ms)| ms.is_some_and(|ms| ms > limits::DURATION_MS_MAX)) {
+            return Err(format!("{name} is longer than 100 years"));
+        }
+        if self.timeout_ms == Some(0) || self.idle_timeout_ms == Some(0) {
+            return Err("a timeout of 0 would end the job before it starts; leave it out for none".into());
+        }
+        if self.backoff_ms.is_some_and(|(first, most)| first > most) {
+            return Err("backoff: the first wait is longer than the longest; write it as 10s..1h".into());
+        }
+        if self.warn.is_some() && self.timeout_ms.is_none() {
+            return Err("warn needs a timeout to come before".into());
+        }
+        if self.warn.is_some_and(|w| !(1..=64).contains(&w.signal)) {
+            return Err("warn: there is no such signal".into());
+        }
+        if self.nice.is_some_and(|n| !(-20..=19).contains(&n)) {
+            return Err("nice goes from -20 to 19".into());
+        }
+        if self.log_limit_bytes.is_some_and(|n| n < limits::LOG_LIMIT_BYTES_MIN) {
+            return Err("log-limit is 64K at least".into());
+        }
+        if self.memory_bytes == Some(0) {
+            return Err("memory of 0 bytes starts nothing; leave it out for no limit".into());
+        }
+        Ok(())
+    }
+
+    pub fn grace_ms(&self) -> u64 {
+        self.grace_ms.unwrap_or(limits::GRACE_MS_DEFAULT)
+    }
+
+    pub fn max_deferrals(&self) -> u32 {
+        self.max_deferrals.unwrap_or(limits::DEFERRALS_MAX_DEFAULT)
+    }
+
+    pub fn log_limit_bytes(&self) -> u64 {
+        self.log_limit_bytes.unwrap_or(limits::LOG_LIMIT_BYTES_DEFAULT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_policy_is_all_defaults_and_a_misspelt_key_is_refused() {
+        assert_eq!(Policy::from_json("{}"), Ok(Policy::default()));
+        assert_eq!(Policy::default().to_json(), "{}");
+        assert!(Policy::from_json(r#"{"timout_ms": 5}"#).unwrap_err().contains("timout_ms"));
+        assert!(Policy::from_json(r#"{"timeout_ms": 0}"#).is_err());
+        assert!(Policy::from_json(r#"{"nice": 20}"#).is_err());
+        assert!(Policy::from_json(r#"{"backoff_ms": [2, 1]}"#).is_err());
+    }
+
+    #[test]
+    fn a_policy_survives_its_json() {
+        let text = r#"{"timeout_ms":5,"warn":{"signal":10,"before_ms":1},"retry_on":[3,"timeout"],"stdin":{"file":"/x"},"check":["true"]}"#;
+        let policy = Policy::from_json(text).unwrap();
+        assert_eq!(policy.retry_on, Some(vec![RetryOn::Code(3), RetryOn::Reason(Reason::Timeout)]));
+        assert_eq!(policy.to_json(), text);
+    }
+}

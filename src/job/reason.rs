@@ -1,0 +1,153 @@
+//! The closed lists of words for how things end.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Makes a closed list of words: as an enum, as text, and back.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every word of the list.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word, as it stands in the file and on the screen.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The variant of a word, or `None` where the list has no such word.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($word => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a run or a job ended.
+    Reason {
+        /// By itself, with an exit code; also of every `done`.
+        Exit = "exit",
+        /// By a signal that tenure did not send.
+        Signal = "signal",
+        /// It ran past its `--timeout` or its queue's `max_runtime`.
+        Timeout = "timeout",
+        /// It was silent for longer than its `--idle-timeout`.
+        Output = "output",
+        /// The kernel ended it for its use of memory, and said so.
+        Memory = "memory",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+        /// It was stopped from outside tenure: a shutdown of the machine, somebody's kill of its shim.
+        Shutdown = "shutdown",
+        /// It could not be started.
+        Spawn = "spawn",
+        /// Nobody saw its end.
+        Lost = "lost",
+        /// It ended with 0, but its check did not agree.
+        Check = "check",
+        /// A job that it waited for did not end as it needed.
+        Dependency = "dependency",
+        /// Its workspace could not be prepared.
+        Workspace = "workspace",
+        /// It had not started by `--expires`.
+        Expired = "expired",
+    }
+}
+
+words! {
+    /// How one run ended.
+    Outcome {
+        Done = "done",
+        Failed = "failed",
+        Cancelled = "cancelled",
+        /// Its end was not seen.
+        Lost = "lost",
+        /// It said "not now" (exit 75).
+        Deferred = "deferred",
+        /// It never started; no attempt was used.
+        Unstarted = "unstarted",
+    }
+}
+
+words! {
+    /// What a run is for.
+    RunKind {
+        Job = "job",
+        Check = "check",
+        Prepare = "prepare",
+        Teardown = "teardown",
+        Probe = "probe",
+        Hook = "hook",
+    }
+}
+
+words! {
+    /// Why a shim stopped its run. The shim alone judges this; what comes after the process has ended does not count.
+    Cause {
+        Cancel = "cancel",
+        Timeout = "timeout",
+        /// Silent for too long.
+        Silence = "silence",
+        /// A bare signal to the shim.
+        Shutdown = "shutdown",
+        /// Past the queue's `max_runtime`.
+        Backstop = "backstop",
+        /// A newer run needs the place: the worker ends what nobody owns.
+        Sweep = "sweep",
+    }
+}
+
+impl Cause {
+    /// The byte that travels with a stop signal.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Cancel => 1,
+            Self::Timeout => 2,
+            Self::Silence => 3,
+            Self::Shutdown => 4,
+            Self::Backstop => 5,
+            Self::Sweep => 6,
+        }
+    }
+
+    /// The cause of a byte that came with a stop signal.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.code() == code)
+    }
+}
+
+/// How a process ended, as its parent was told by the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_is_its_own_inverse() {
+        assert!(Reason::ALL.iter().all(|r| Reason::parse(r.as_str()) == Some(*r)));
+        assert!(Outcome::ALL.iter().all(|o| Outcome::parse(o.as_str()) == Some(*o)));
+        assert!(RunKind::ALL.iter().all(|k| RunKind::parse(k.as_str()) == Some(*k)));
+        assert!(Cause::ALL.iter().all(|c| Cause::from_code(c.code()) == Some(*c)));
+        assert_eq!(Reason::parse("Exit"), None);
+        assert_eq!(Cause::from_code(0), None);
+    }
+}

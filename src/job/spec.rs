@@ -1,0 +1,76 @@
+//! A job that is to be added: the command and everything that was asked for.
+
+use std::collections::BTreeMap;
+
+use super::argv::Argv;
+use super::id::JobId;
+use super::policy::Policy;
+
+/// What the jobs that a new one waits for must have come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// `--after`: done.
+    Done,
+    /// `--after-any`: ended in any way.
+    Any,
+    /// `--after-failed`: ended otherwise than done.
+    Failed,
+}
+
+impl Need {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Any => "any",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A job to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    pub command: Argv,
+    pub queue: String,
+    pub lane: Option<String>,
+    pub priority: i64,
+    pub label: Option<String>,
+    pub cwd: String,
+    /// Not before this instant, in milliseconds UTC; 0 = at once.
+    pub available_at: i64,
+    /// Ends as `expired` when it has not started by then, in milliseconds UTC.
+    pub expires_at: Option<i64>,
+    pub max_attempts: u32,
+    pub unique_key: Option<String>,
+    /// With a unique key: a live job that has it is cancelled and replaced, instead of returned.
+    pub replace: bool,
+    pub array_index: Option<i64>,
+    pub env: BTreeMap<String, String>,
+    pub policy: Policy,
+    pub user_hold: bool,
+    pub after: Vec<(JobId, Need)>,
+}
+
+impl NewJob {
+    /// A job with nothing but its command: queue `default`, one attempt, in `/`.
+    pub fn new(command: Argv) -> Self {
+        Self {
+            command,
+            queue: "default".into(),
+            lane: None,
+            priority: 0,
+            label: None,
+            cwd: "/".into(),
+            available_at: 0,
+            expires_at: None,
+            max_attempts: 1,
+            unique_key: None,
+            replace: false,
+            array_index: None,
+            env: BTreeMap::new(),
+            policy: Policy::default(),
+            user_hold: false,
+            after: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Recovery: what to do with a run that no monitor of this worker is watching.
+//!
+//! Two tables, each a pure function of what was observed. They are read from the top. Nothing here looks at a clock: how long
+//! ago something happened is no evidence of anything.
+
+/// What is known of a run whose job says that it is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The run was claimed in this boot of the machine.
+    pub same_boot: bool,
+    pub file: RunFile,
+}
+
+/// What was found in `runs/` for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunFile {
+    Missing,
+    /// There, but its header does not name this run (another nonce, another file, unreadable).
+    Foreign,
+    Own {
+        locked: bool,
+        progress: Progress,
+    },
+}
+
+/// How far the records in a run file go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// A header and no record: no process of the job ever existed.
+    Nothing,
+    /// PREPARE or STARTED: there may have been a process; its end is not recorded.
+    Begun,
+    /// EXITED: the end is recorded, the tree may not be empty.
+    Exited,
+    /// FAILED: it could not be executed.
+    Failed,
+    /// DRAINED: the end is recorded, and the tree was empty.
+    Drained,
+}
+
+/// What to do with a running row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is alive: watch it.
+    Adopt,
+    /// It never started: back to the queue, no attempt used.
+    PutBack,
+    /// Nobody saw its end. First empty its tree, where there may be one.
+    Lose { empty_tree: bool },
+    /// Its end is recorded: go on from the record. First empty its tree, where there may be one.
+    GoOn { empty_tree: bool },
+}
+
+/// The first table: a running row without a monitor.
+pub fn of_claim(seen: Claimed) -> Verdict {
+    use Progress::{Begun, Drained, Exited, Failed, Nothing};
+    match seen.file {
+        RunFile::Own { progress: Exited | Failed | Drained, .. } if !seen.same_boot => Verdict::GoOn { empty_tree: false },
+        _ if !seen.same_boot => Verdict::Lose { empty_tree: false },
+        RunFile::Own { locked: true, .. } => Verdict::Adopt,
+        RunFile::Missing | RunFile::Foreign => Verdict::Lose { empty_tree: true },
+        RunFile::Own { progress: Nothing, .. } => Verdict::PutBack,
+        RunFile::Own { progress: Failed, .. } => Verdict::GoOn { empty_tree: false },
+        RunFile::Own { progress: Begun, .. } => Verdict::Lose { empty_tree: true },
+        RunFile::Own { progress: Exited, .. } => Verdict::GoOn { empty_tree: true },
+        RunFile::Own { progress: Drained, .. } => Verdict::GoOn { empty_tree: false },
+    }
+}
+
+/// What the file knows of a run for which there is a run file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    /// Not settled: the first table speaks.
+    Open,
+    Settled,
+    Unknown,
+}
+
+/// What to do with a run file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// The first table speaks.
+    Leave,
+    Unlink,
+    EmptyTreeThenUnlink,
+    /// A run that this file has never heard of: an older copy was put back. Empty its tree, keep its log, tell, and go on as
+    /// after a restore.
+    Stray,
+}
+
+/// The second table: a file in `runs/`.
+pub fn of_run_file(row: Row, locked: bool, progress: Progress) -> Leftover {
+    match (row, locked, progress) {
+        (Row::Open, _, _) => Leftover::Leave,
+        (Row::Settled, false, _) => Leftover::Unlink,
+        (Row::Settled, true, _) => Leftover::EmptyTreeThenUnlink,
+        (Row::Unknown, false, Progress::Nothing) => Leftover::Unlink,
+        (Row::Unknown, _, _) => Leftover::Stray,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRESS: [Progress; 5] = [Progress::Nothing, Progress::Begun, Progress::Exited, Progress::Failed, Progress::Drained];
+
+    fn own(locked: bool, progress: Progress) -> RunFile {
+        RunFile::Own { locked, progress }
+    }
+
+    #[test]
+    fn a_held_lock_of_this_boot_is_always_adopted() {
+        for progress in PROGRESS {
+            assert_eq!(of_claim(Claimed { same_boot: true, file: own(true, progress) }), Verdict::Adopt);
+        }
+    }
+
+    #[test]
+    fn nothing_is_put_back_unless_it_certainly_never_started() {
+        for same_boot in [true, false] {
+            let files =
+                PROGRESS.into_iter().flat_map(|p| [own(true, p), own(false, p)]).chain([RunFile::Missing, RunFile::Foreign]);
+            for file in files {
+                let certain = same_boot && file == own(false, Progress::Nothing);
+                assert_eq!(of_claim(Claimed { same_boot, file }) == Verdict::PutBack, certain, "{file:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_never_thrown_away() {
+        for same_boot in [true, false] {
+            for progress in [Progress::Exited, Progress::Failed, Progress::Drained] {
+                let verdict = of_claim(Claimed { same_boot, file: own(false, progress) });
+                assert_eq!(verdict, Verdict::GoOn { empty_tree: same_boot && progress == Progress::Exited });
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_reboot_no_tree_is_searched() {
+        for file in [RunFile::Missing, RunFile::Foreign, own(false, Progress::Begun), own(true, Progress::Nothing)] {
+            assert_eq!(of_claim(Claimed { same_boot: false, file }), Verdict::Lose { empty_tree: false });
+        }
+    }
+
+    #[test]
+    fn a_run_file_is_unlinked_only_when_nothing_can_need_it() {
+        for progress in PROGRESS {
+            for locked in [true, false] {
+                assert_eq!(of_run_file(Row::Open, locked, progress), Leftover::Leave);
+                let unknown = of_run_file(Row::Unknown, locked, progress);
+                assert_eq!(unknown == Leftover::Unlink, !locked && progress == Progress::Nothing);
+            }
+            assert_eq!(of_run_file(Row::Settled, false, progress), Leftover::Unlink);
+            assert_eq!(of_run_file(Row::Settled, true, progress), Leftover::EmptyTreeThenUnlink);
+        }
+    }
+}

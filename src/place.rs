@@ -1,0 +1,131 @@
+//! Where things stand on the disk: the file, and the directory beside it.
+//!
+//! ```text
+//! tenure.db            the file (and SQLite's tenure.db-wal, tenure.db-shm)
+//! tenure.db.d/         0700
+//!   worker.lock        held by the worker as long as it lives
+//!   gate, turn         the queue of processes for the write lock
+//!   wake.sock          a datagram here says "look"
+//!   stamp              the highest generation and run id that this directory has seen
+//!   ballast            space that is given back when the disk is full
+//!   runs/ID            a run file for each run that is not settled
+//!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
+//!   results/ID         what a run writes to TENURE_RESULT, until it is settled
+//!   secrets/TOKEN      values of --secret and copies of --stdin, until the job's end
+//!   work/              workspaces
+//! ```
+//!
+//! Nothing here is built from a name that a user chose: ids and random tokens only.
+
+use std::path::{Path, PathBuf};
+
+use crate::job::RunId;
+
+/// Runs whose logs share a directory, so that none grows without end.
+pub const LOGS_PER_DIRECTORY: i64 = 10_000;
+
+/// The paths that belong to one file. Made from a path whose links are resolved, see `store::open`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    db: PathBuf,
+    dir: PathBuf,
+}
+
+impl Place {
+    /// The paths for a database file; `db` must be absolute and free of links.
+    pub fn new(db: PathBuf) -> Self {
+        let mut dir = db.clone().into_os_string();
+        dir.push(".d");
+        Self { db, dir: dir.into() }
+    }
+
+    pub fn db(&self) -> &Path {
+        &self.db
+    }
+
+    /// The file's write-ahead log.
+    pub fn wal(&self) -> PathBuf {
+        self.beside("-wal")
+    }
+
+    /// The file's shared index of the write-ahead log. Never open it: closing it would drop SQLite's locks.
+    pub fn shm(&self) -> PathBuf {
+        self.beside("-shm")
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = self.db.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
+    /// The directory beside the file.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn worker_lock(&self) -> PathBuf {
+        self.dir.join("worker.lock")
+    }
+
+    pub fn gate(&self) -> PathBuf {
+        self.dir.join("gate")
+    }
+
+    pub fn turn(&self) -> PathBuf {
+        self.dir.join("turn")
+    }
+
+    pub fn wake_socket(&self) -> PathBuf {
+        self.dir.join("wake.sock")
+    }
+
+    pub fn stamp(&self) -> PathBuf {
+        self.dir.join("stamp")
+    }
+
+    pub fn ballast(&self) -> PathBuf {
+        self.dir.join("ballast")
+    }
+
+    pub fn runs(&self) -> PathBuf {
+        self.dir.join("runs")
+    }
+
+    pub fn run_file(&self, run: RunId) -> PathBuf {
+        self.runs().join(run.to_string())
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    pub fn log_dir(&self, run: RunId) -> PathBuf {
+        self.logs().join(format!("{:03}", run.0 / LOGS_PER_DIRECTORY))
+    }
+
+    pub fn log_file(&self, run: RunId) -> PathBuf {
+        self.log_dir(run).join(format!("{run}.log"))
+    }
+
+    pub fn results(&self) -> PathBuf {
+        self.dir.join("results")
+    }
+
+    pub fn result_file(&self, run: RunId) -> PathBuf {
+        self.results().join(run.to_string())
+    }
+
+    pub fn secrets(&self) -> PathBuf {
+        self.dir.join("secrets")
+    }
+
+    /// A file in `secrets/`; `token` is one that tenure drew.
+    pub fn secret_file(&self, token: &str) -> PathBuf {
+        self.secrets().join(token)
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+}

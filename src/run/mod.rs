@@ -1,0 +1,1 @@
+//! PROCESSES ONLY. Spawner, shim, run file, locks, killing trees, output.

@@ -1,0 +1,1 @@
+//! SQLITE ONLY. One file per verb, its SQL beside it.
