@@ -1,0 +1,6 @@
+//! What the store promises about the file.
+
+#[path = "store/engine.rs"]
+mod engine;
+#[path = "store/harness.rs"]
+mod harness;
