@@ -209,6 +209,7 @@ CREATE TABLE dependency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dependency_on    ON dependency (on_job, state);
 CREATE INDEX dependency_state ON dependency (job_id, state);
+CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 
 -- A wish to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
 -- queued job shows as cancelled in the view `jobs` at once and never starts.
@@ -221,6 +222,7 @@ CREATE TABLE cancel (
   closed_at INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
+CREATE INDEX cancel_of_job ON cancel (job_id);
 
 -- Each job's history. Written by the triggers below and by the worker; never changed, removed only with its job.
 CREATE TABLE event (
