@@ -1,5 +1,7 @@
 //! What the store promises about the file.
 
+#[path = "store/copies.rs"]
+mod copies;
 #[path = "store/engine.rs"]
 mod engine;
 #[path = "store/harness.rs"]
