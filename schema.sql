@@ -308,6 +308,11 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, run_id, pid, started_a
       AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running >= max_running);
 END;
 
+-- `UPDATE job SET rowid = 2` is no UPDATE OF id, so the guard above does not see it; and with OR REPLACE it would remove job 2.
+CREATE TRIGGER job_id_guard BEFORE UPDATE ON job WHEN NEW.id IS NOT OLD.id BEGIN
+  SELECT RAISE(ABORT, 'tenure: an id never changes');
+END;
+
 -- A terminal row never changes, but by a person's retry (which changes the state).
 CREATE TRIGGER job_ended_guard BEFORE UPDATE ON job
 WHEN OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state BEGIN
@@ -368,6 +373,16 @@ END;
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of the other tables
+
+CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
