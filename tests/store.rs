@@ -6,3 +6,5 @@ mod copies;
 mod engine;
 #[path = "store/harness.rs"]
 mod harness;
+#[path = "store/hostile.rs"]
+mod hostile;
