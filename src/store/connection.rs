@@ -41,7 +41,7 @@ pub(super) fn flags(access: Access) -> OpenFlags {
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
-/// The settings of every connection. None of them touches the file.
+/// The settings of every connection. None of them writes to the file.
 pub(super) fn prepare(conn: &Connection, access: Access, durability: Durability) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);

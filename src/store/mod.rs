@@ -91,7 +91,7 @@ use crate::place::Place;
 
 pub use health::{Blocked, Health, blocked_file, read_blocked};
 pub use open::Opened;
-//pub use restore::{Restored, adopt_older_copy, restore};
+pub use restore::{Restored, adopt_older_copy, restore};
 pub use schema::{create_schema, repair_schema, schema_differences};
 
 /// What a process wants of the file.
@@ -266,8 +266,7 @@ impl Store {
     /// # Errors
     /// `to` exists and `overwrite` is not given. Under a crash either no file of that name is there, or a complete one.
     pub fn backup(&self, to: &Path, overwrite: bool) -> Result<()> {
-        let _ = (to, overwrite);
-        Ok(())
+        backup::backup(&self.0.place, to, overwrite)
     }
 }
 

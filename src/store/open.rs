@@ -129,7 +129,7 @@ fn create(conn: &Connection, options: &Options) -> Result<bool> {
 }
 
 /// Switching needs the file for itself for a moment, and SQLite does not wait for that by itself.
-fn set_wal_mode(conn: &Connection) -> Result<()> {
+pub(super) fn set_wal_mode(conn: &Connection) -> Result<()> {
     let began = Instant::now();
     loop {
         let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
@@ -149,7 +149,7 @@ fn set_wal_mode(conn: &Connection) -> Result<()> {
 /// A worker's look at the whole file before it acts on anything in it.
 fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
     if std::fs::metadata(place.db()).is_ok_and(|meta| meta.len() <= QUICK_CHECK_BYTES_MAX) {
-        problems.extend(check_structure(conn)?);
+        problems.extend(check_structure(conn, Thorough::No)?);
     }
     if !schema::schema_differences(conn)?.is_empty() {
         let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
@@ -163,12 +163,25 @@ fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Re
     Ok(())
 }
 
+/// How much a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thorough {
+    /// The structure of the tables.
+    No,
+    /// Every entry of every index as well.
+    Yes,
+}
+
 /// Rows that break a CHECK are returned: they are found and healed one by one.
 ///
 /// # Errors
 /// [`Error::File`] if the structure itself is damaged.
-pub(super) fn check_structure(conn: &Connection) -> Result<Vec<String>> {
-    let mut check = conn.prepare("PRAGMA quick_check")?;
+pub(super) fn check_structure(conn: &Connection, thorough: Thorough) -> Result<Vec<String>> {
+    let pragma = match thorough {
+        Thorough::No => "PRAGMA quick_check",
+        Thorough::Yes => "PRAGMA integrity_check",
+    };
+    let mut check = conn.prepare(pragma)?;
     let lines = check.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     let (rows, damage): (Vec<_>, Vec<_>) = lines
         .into_iter()

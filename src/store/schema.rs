@@ -124,7 +124,7 @@ fn fresh() -> Result<&'static Objects> {
     Ok(FRESH.get_or_init(|| found))
 }
 
-/// The text without comments and with single spaces, so that a better comment in a later release is no difference.
+/// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is no difference.
 fn plain(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();
@@ -137,7 +137,8 @@ fn plain(sql: &str) -> String {
             }
             c if c.is_whitespace() => gap = true,
             c => {
-                if std::mem::take(&mut gap) && !out.is_empty() {
+                let joins = |c: char| matches!(c, '(' | ')' | ',');
+                if std::mem::take(&mut gap) && !joins(c) && !out.ends_with(joins) && !out.is_empty() {
                     out.push(' ');
                 }
                 out.push(c);
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn comments_and_spaces_are_no_difference_and_text_in_quotes_is() {
-        assert_eq!(plain("SELECT 'a''b -- c',\n  1 -- why\n FROM t"), "SELECT 'a''b -- c', 1 FROM t");
+        assert_eq!(plain("SELECT 'a''b -- c',\n  1 -- why\n FROM t"), "SELECT 'a''b -- c',1 FROM t");
         assert_ne!(plain("SELECT 'a b'"), plain("SELECT 'a  b'"));
     }
 }

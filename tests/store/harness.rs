@@ -50,3 +50,41 @@ pub fn add(store: &Store, label: &str) -> i64 {
 pub fn count(store: &Store) -> i64 {
     store.read(|conn| Ok(conn.query_row("SELECT count(*) FROM job", [], |row| row.get(0))?)).unwrap()
 }
+
+/// Makes a queued job running, as the claim does.
+pub fn start(store: &Store, job: i64, run: i64) {
+    store
+        .write(move |conn| {
+            conn.execute(
+                "UPDATE job SET state = 'running', run_id = ?2, started_at = 5, attempts = 1 WHERE id = ?1",
+                [job, run],
+            )?;
+            conn.execute(
+                "INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at) VALUES (?2, ?1, 1, ?3, 'w', 'b', 5)",
+                (job, run, "0".repeat(32)),
+            )?;
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// One value, as text.
+pub fn ask(store: &Store, sql: &str) -> String {
+    store.read(|conn| Ok(text(conn, sql))).unwrap()
+}
+
+/// The rows of a query, as text: columns with `|`, rows with a space between them.
+pub fn text(conn: &Connection, sql: &str) -> String {
+    use rusqlite::types::ValueRef;
+    let mut select = conn.prepare(sql).unwrap();
+    let columns = select.column_count();
+    let show = |value: ValueRef<'_>| match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        other => format!("{other:?}"),
+    };
+    let rows =
+        select.query_map([], |row| Ok((0..columns).map(|i| show(row.get_ref_unwrap(i))).collect::<Vec<_>>().join("|"))).unwrap();
+    rows.collect::<rusqlite::Result<Vec<_>>>().unwrap().join(" ")
+}
