@@ -37,6 +37,7 @@
 
 mod backup;
 mod ballast;
+mod changes;
 mod checkpoint;
 pub mod claim;
 mod connection;
@@ -50,6 +51,7 @@ mod health;
 mod identity;
 pub mod ids;
 pub mod locks;
+pub mod look;
 pub mod mend;
 mod network;
 mod open;
@@ -89,6 +91,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+pub use changes::Changes;
 pub use health::{Blocked, Health, blocked_file, read_blocked};
 pub use open::Opened;
 pub use restore::{Restored, adopt_older_copy, restore};
