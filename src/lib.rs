@@ -9,3 +9,4 @@ pub mod place;
 pub mod run;
 pub mod store;
 pub mod units;
+pub mod worker;

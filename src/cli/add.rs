@@ -82,7 +82,13 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
 }
 
 /// Adds jobs in one transaction and wakes the worker. When this returns, they are on the disk.
-pub fn add_jobs(face: &Face, store: &Store, mut jobs: Vec<NewJob>, options: &JobOptions, around: &Surroundings) -> Result<Vec<Added>> {
+pub fn add_jobs(
+    face: &Face,
+    store: &Store,
+    mut jobs: Vec<NewJob>,
+    options: &JobOptions,
+    around: &Surroundings,
+) -> Result<Vec<Added>> {
     let mut kept = Kept::default();
     kept.write(store.place(), &mut jobs, &options.secret, around)?;
     kept.write_stdin(store.place(), &mut jobs, options)?;
@@ -157,7 +163,11 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
 }
 
 fn after_chunks(error: &str, done: usize) -> String {
-    if done == 0 { format!("{error}; nothing was added") } else { format!("{error}; the {done} lines before this chunk are added") }
+    if done == 0 {
+        format!("{error}; nothing was added")
+    } else {
+        format!("{error}; the {done} lines before this chunk are added")
+    }
 }
 
 fn open(file: &OsString) -> Result<Box<dyn BufRead>> {
@@ -169,7 +179,11 @@ fn open(file: &OsString) -> Result<Box<dyn BufRead>> {
 }
 
 fn progress_bar() -> ProgressBar {
-    if std::io::stderr().is_terminal() && !std::io::stdout().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() }
+    if std::io::stderr().is_terminal() && !std::io::stdout().is_terminal() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    }
 }
 
 /// Reads up to one transaction's worth of lines.
@@ -266,7 +280,8 @@ fn in_lines(error: Error, asked: &[Asked]) -> Error {
     let (Some(first), Some(last)) = (asked.first(), asked.last()) else {
         return error;
     };
-    let place = if first.line == last.line { format!("line {}", first.line) } else { format!("lines {} to {}", first.line, last.line) };
+    let place =
+        if first.line == last.line { format!("line {}", first.line) } else { format!("lines {} to {}", first.line, last.line) };
     match error {
         Error::Refused(text) => Error::Refused(format!("{place}: {text}; nothing of them was added")),
         Error::NoSuch(text) => Error::NoSuch(format!("{place}: {text}; nothing of them was added")),

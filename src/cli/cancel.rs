@@ -7,9 +7,9 @@ use super::pick::Many;
 use super::{values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::State;
+use crate::store::Store;
 use crate::store::control::{self, Cancelled};
 use crate::store::rows::Job;
-use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

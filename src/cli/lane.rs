@@ -42,7 +42,8 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 
 /// Lanes, one a line.
 pub fn for_people(lanes: &[LaneRow]) -> String {
-    let row = |lane: &LaneRow| vec![lane.key.clone(), lane.max_running.to_string(), lane.running.to_string(), lane.waiting.to_string()];
+    let row =
+        |lane: &LaneRow| vec![lane.key.clone(), lane.max_running.to_string(), lane.running.to_string(), lane.waiting.to_string()];
     let rows: Vec<_> = lanes.iter().map(row).collect();
     table::table(&["lane", "limit", "running", "waiting"], &[1, 2, 3], &rows)
 }

@@ -12,15 +12,52 @@
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
+mod add;
+mod backup;
+mod cancel;
+mod changes;
+mod code;
+mod completions;
+mod doctor;
 mod escape;
 mod face;
+#[cfg(test)]
+mod fixture;
+mod follow;
+mod history;
+mod hold;
+mod json;
+mod lane;
 mod lines;
+mod logs;
+mod ls;
+mod obstacles;
 mod options;
+mod output;
+mod path_warning;
+mod pick;
+mod problems;
+mod progress;
+mod prune;
+mod queue;
+mod restore;
+mod retry;
+mod run;
+mod secrets;
 mod select;
+mod set;
+mod settings;
+mod show;
 mod shown;
+mod status;
 mod table;
 mod time;
 mod values;
 mod verbs;
+mod wait;
+mod why;
+mod work;
+mod worker_calls;
+mod worker_notice;
 
-pub use verbs::main;
+pub use verbs::{Cli, main};

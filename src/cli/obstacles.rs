@@ -181,7 +181,8 @@ fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
 fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacle {
     let name = quote_text(key);
     if running < max_running {
-        let text = format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
+        let text =
+            format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
         return Obstacle::new("lane", text, format!("tenure lane set {name} --limit {}", max_running + 1));
     }
     let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -196,7 +197,10 @@ fn last_run(facts: &WhyFacts, around: &Around) -> Option<Obstacle> {
     let at = run.finished_at.map(|at| time::local(at, &around.now)).unwrap_or_default();
     let error = run.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
     let outcome = run.outcome.map_or("ended", Outcome::as_str);
-    let text = format!("its latest run, {}, was {outcome} at {at}{error}; attempt {} of {} used", run.id, facts.job.attempts, facts.job.max_attempts);
+    let text = format!(
+        "its latest run, {}, was {outcome} at {at}{error}; attempt {} of {} used",
+        run.id, facts.job.attempts, facts.job.max_attempts
+    );
     Some(Obstacle::new("latest_run", text, format!("tenure logs {}", facts.job.id)))
 }
 
@@ -205,7 +209,8 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let took = time::between(job.started_at.unwrap_or(job.created_at), around.now.timestamp().as_millisecond());
     let run = job.run_id.map(|run| format!("run {run}")).unwrap_or_default();
     let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
-    let mut all = vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
+    let mut all =
+        vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
         let text = format!("somebody cancelled it; its processes get {grace} between TERM and KILL");
@@ -245,12 +250,18 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
         Reason::Spawn if last.unstarts > 0 => format!("it was put back {} times without having started", last.unstarts),
         reason if !last.kind_is_retried => {
             let code = job.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
-            format!("it was not tried again: the reason {reason}{code} is not among those that are (--retry-on); {used} of {most} attempts used")
+            format!(
+                "it was not tried again: the reason {reason}{code} is not among those that are (--retry-on); {used} of {most} attempts used"
+            )
         }
         _ if used >= most => format!("it was not tried again: {used} of {most} attempts are used (--retries)"),
         _ => format!("{used} of {most} attempts are used"),
     };
-    let deferred = if last.deferrals > 0 { format!("; it said \"not now\" {} of {} times", last.deferrals, last.max_deferrals) } else { String::new() };
+    let deferred = if last.deferrals > 0 {
+        format!("; it said \"not now\" {} of {} times", last.deferrals, last.max_deferrals)
+    } else {
+        String::new()
+    };
     Some(Obstacle::new("not_retried", text + &deferred, retry_hint(facts)))
 }
 

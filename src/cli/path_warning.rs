@@ -23,12 +23,15 @@ pub fn warn(place: &Place, job: &NewJob, around: &Surroundings) {
     let theirs = worker_path(place).unwrap_or_else(|| USUAL_PATH.into());
     if find(program, &theirs).is_none() {
         let found = escape::quote_text(&found.to_string_lossy());
-        face::say(&format!("warning: the worker's PATH may not have this command; write it as {found}, or give the job -e PATH=..."));
+        face::say(&format!(
+            "warning: the worker's PATH may not have this command; write it as {found}, or give the job -e PATH=..."
+        ));
     }
 }
 
 fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    let executable = |file: &PathBuf| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let executable =
+        |file: &PathBuf| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     std::env::split_paths(path).map(|dir| dir.join(program)).find(executable)
 }
 

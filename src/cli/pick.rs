@@ -101,7 +101,9 @@ fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
         Part::Range(first, last) => {
             let filter = Filter { ids: vec![first.0..=last.0], limit: Some(JOBS_MAX + 1), all: true, ..Filter::default() };
             match read::jobs(conn, &filter)? {
-                none if none.is_empty() => Err(Error::NoSuch(format!("there is no job from {first} to {last}; tenure ls -a lists them"))),
+                none if none.is_empty() => {
+                    Err(Error::NoSuch(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
+                }
                 jobs => Ok(jobs),
             }
         }

@@ -40,9 +40,10 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
     all.extend(of_the_disk(picture));
     all.extend(gate.map(|gate| {
         let (code, what) = match gate {
-            Gate::Memory { available_bytes, floor_bytes } => {
-                ("memory_floor", format!("{} of memory are available, the floor is {}", size_text(available_bytes), size_text(floor_bytes)))
-            }
+            Gate::Memory { available_bytes, floor_bytes } => (
+                "memory_floor",
+                format!("{} of memory are available, the floor is {}", size_text(available_bytes), size_text(floor_bytes)),
+            ),
             Gate::Disk { free_bytes, floor_bytes } => {
                 ("disk_floor", format!("{} are free on the disk, the floor is {}", size_text(free_bytes), size_text(floor_bytes)))
             }
@@ -53,7 +54,11 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
         let waiting = queue.ready + queue.waiting;
         let remedy = format!("tenure queue resume {}", super::escape::quote_text(&queue.name));
-        all.push(Problem::new("queue_paused", format!("queue {:?} is paused, and {waiting} jobs wait in it", queue.name), &remedy));
+        all.push(Problem::new(
+            "queue_paused",
+            format!("queue {:?} is paused, and {waiting} jobs wait in it", queue.name),
+            &remedy,
+        ));
     }
     all
 }
@@ -67,7 +72,9 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
         (0, 0) => return None,
         (ready, 0) => format!("{ready} jobs are ready, and there is no worker"),
         (0, running) => format!("{running} jobs run without a worker: they go on, but their end is not written down"),
-        (ready, running) => format!("there is no worker: {ready} jobs are ready, {running} run and their end is not written down"),
+        (ready, running) => {
+            format!("there is no worker: {ready} jobs are ready, {running} run and their end is not written down")
+        }
     };
     Some(Problem::new("no_worker", text, "tenure work"))
 }
@@ -78,7 +85,11 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
     if let Some(blocked) = &picture.blocked {
         let by = blocked.by.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string);
         let since = time::between(blocked.since_ms, picture.now_ms);
-        all.push(Problem::new("writer_blocked", format!("the worker waits for the write lock, held by {by}, for {since}"), "end that program's transaction"));
+        all.push(Problem::new(
+            "writer_blocked",
+            format!("the worker waits for the write lock, held by {by}, for {since}"),
+            "end that program's transaction",
+        ));
     }
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
@@ -98,8 +109,10 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
 fn of_the_disk(picture: &Picture) -> Option<Problem> {
     let free = picture.machine.disk_free_bytes?;
     let full = picture.health.disk_full_since_ms.is_some();
-    let text = format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for want of room" } else { "" });
-    (full || free < DISK_LOW_BYTES).then(|| Problem::new("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
+    let text =
+        format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for want of room" } else { "" });
+    (full || free < DISK_LOW_BYTES)
+        .then(|| Problem::new("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
 }
 
 #[cfg(test)]
@@ -122,12 +135,21 @@ mod tests {
         picture.health.replaced = Some("replaced".into());
         picture.health.fatal = Some("failed".into());
         picture.blocked = Some(crate::store::Blocked { since_ms: 1_000, by: None });
-        let queue = QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
+        let queue =
+            QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
         picture.queues = vec![queue];
         let all = of(&picture, Some(Gate::Load { load: "9".into(), most: "8".into() }));
         let codes: Vec<_> = all.iter().map(|p| p.code).collect();
-        let expected =
-            ["no_worker", "writer_blocked", "wal_large", "file_replaced", "flush_failed", "disk_low", "load_floor", "queue_paused"];
+        let expected = [
+            "no_worker",
+            "writer_blocked",
+            "wal_large",
+            "file_replaced",
+            "flush_failed",
+            "disk_low",
+            "load_floor",
+            "queue_paused",
+        ];
         assert_eq!(codes, expected);
         assert!(all.iter().all(|p| p.remedy.is_some()));
         assert!(all[1].text.contains("1m"), "{}", all[1].text);

@@ -22,7 +22,10 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face.document(json!({"file_id": restored.file_id, "held": restored.held, "lost": restored.lost, "moved_to": moved}))?;
         return Ok(exit::OK);
     }
-    face::say(&format!("restored; {} jobs are held, {} runs that were under way are closed as lost", restored.held, restored.lost));
+    face::say(&format!(
+        "restored; {} jobs are held, {} runs that were under way are closed as lost",
+        restored.held, restored.lost
+    ));
     if let Some(moved) = &restored.moved_to {
         face::say(&format!("the damaged file is kept as {}", moved.display()));
     }

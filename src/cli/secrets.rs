@@ -109,7 +109,8 @@ impl Drop for Kept {
 /// 128 random bits, as hexadecimal digits.
 fn random_token() -> Result<String> {
     let mut bytes = [0u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|e| Error::io("drawing a random name", e))?;
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|e| Error::io("drawing a random name", e))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -121,7 +122,12 @@ mod tests {
     use crate::job::Argv;
 
     fn around() -> Surroundings {
-        Surroundings { now: crate::cli::time::here(0), cwd: "/".into(), env: [("TOKEN".into(), "s3cret".into())].into(), last: None }
+        Surroundings {
+            now: crate::cli::time::here(0),
+            cwd: "/".into(),
+            env: [("TOKEN".into(), "s3cret".into())].into(),
+            last: None,
+        }
     }
 
     fn place() -> (tempfile::TempDir, Place) {

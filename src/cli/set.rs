@@ -24,7 +24,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let ids: Vec<_> = pick::jobs(&store, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
     let now_ms = face.now_ms();
     // All of them or none.
-    store.write(move |conn| ids.iter().try_for_each(|id| control::set(conn, *id, &change, now_ms).map_err(|e| of_job(e, *id))))?;
+    store
+        .write(move |conn| ids.iter().try_for_each(|id| control::set(conn, *id, &change, now_ms).map_err(|e| of_job(e, *id))))?;
     worker_calls::wake(store.place());
     if face.json {
         face.document(serde_json::json!({"changed": true}))?;
@@ -88,14 +89,28 @@ mod tests {
     fn each_key_changes_its_own() {
         let change = parse(&["priority=-5", "queue=q", "label=a=b", "delay=10s", "timeout=1h", "retries=2"]).unwrap();
         assert_eq!((change.priority, change.queue.as_deref(), change.available_at), (Some(-5), Some("q"), Some(11_000)));
-        assert_eq!((change.label, change.timeout_ms, change.max_attempts), (Some(Some("a=b".into())), Some(Some(3_600_000)), Some(3)));
+        assert_eq!(
+            (change.label, change.timeout_ms, change.max_attempts),
+            (Some(Some("a=b".into())), Some(Some(3_600_000)), Some(3))
+        );
         let change = parse(&["label=", "timeout=none", "delay=0s"]).unwrap();
         assert_eq!((change.label, change.timeout_ms, change.available_at), (Some(None), Some(None), Some(0)));
     }
 
     #[test]
     fn nonsense_is_refused_with_the_key() {
-        for text in ["priority", "priority=x", "queue=", "colour=red", "delay=5", "timeout=", "retries=-1", "retries=4294967295", "=x", "\x1b=1"] {
+        for text in [
+            "priority",
+            "priority=x",
+            "queue=",
+            "colour=red",
+            "delay=5",
+            "timeout=",
+            "retries=-1",
+            "retries=4294967295",
+            "=x",
+            "\x1b=1",
+        ] {
             let error = parse(&[text]).unwrap_err();
             assert!(!error.is_empty(), "{text}");
         }

@@ -14,12 +14,13 @@ struct Row(&'static str, Value, String, Source);
 pub fn run(face: &Face) -> Result<u8> {
     let rows = rows(&face.settings);
     if face.json {
-        let settings = rows.iter().map(|Row(key, value, _, source)| {
-            ((*key).to_owned(), json!({"value": value, "source": source.to_string()}))
-        });
+        let settings = rows
+            .iter()
+            .map(|Row(key, value, _, source)| ((*key).to_owned(), json!({"value": value, "source": source.to_string()})));
         face.document(json!({"settings": settings.collect::<serde_json::Map<_, _>>()}))?;
     } else {
-        let shown: Vec<_> = rows.into_iter().map(|Row(key, _, text, source)| vec![key.into(), text, source.to_string()]).collect();
+        let shown: Vec<_> =
+            rows.into_iter().map(|Row(key, _, text, source)| vec![key.into(), text, source.to_string()]).collect();
         face::print(&table::table(&["setting", "value", "from"], &[], &shown))?;
     }
     Ok(exit::OK)
@@ -41,15 +42,50 @@ fn rows(s: &Settings) -> Vec<Row> {
     let size = |bytes: Option<u64>| bytes.map_or_else(none, size_text);
     vec![
         Row("db", json!(db), db.clone(), s.db.source.clone()),
-        Row("slots", json!(s.slots.value), s.slots.value.map_or_else(|| "one for each CPU".into(), |n| n.to_string()), s.slots.source.clone()),
+        Row(
+            "slots",
+            json!(s.slots.value),
+            s.slots.value.map_or_else(|| "one for each CPU".into(), |n| n.to_string()),
+            s.slots.source.clone(),
+        ),
         Row("durability", json!(durability), durability.into(), s.durability.source.clone()),
-        Row("keep_ms", json!(s.keep_ms.value), s.keep_ms.value.map_or_else(|| "forever".into(), duration_text), s.keep_ms.source.clone()),
-        Row("log_limit_bytes", json!(s.log_limit_bytes.value), size_text(s.log_limit_bytes.value), s.log_limit_bytes.source.clone()),
-        Row("floor_memory_bytes", json!(s.floor_memory_bytes.value), size(s.floor_memory_bytes.value), s.floor_memory_bytes.source.clone()),
-        Row("floor_disk_bytes", json!(s.floor_disk_bytes.value), size(s.floor_disk_bytes.value), s.floor_disk_bytes.source.clone()),
-        Row("floor_load", json!(s.floor_load.value), s.floor_load.value.map_or_else(none, |n| n.to_string()), s.floor_load.source.clone()),
+        Row(
+            "keep_ms",
+            json!(s.keep_ms.value),
+            s.keep_ms.value.map_or_else(|| "forever".into(), duration_text),
+            s.keep_ms.source.clone(),
+        ),
+        Row(
+            "log_limit_bytes",
+            json!(s.log_limit_bytes.value),
+            size_text(s.log_limit_bytes.value),
+            s.log_limit_bytes.source.clone(),
+        ),
+        Row(
+            "floor_memory_bytes",
+            json!(s.floor_memory_bytes.value),
+            size(s.floor_memory_bytes.value),
+            s.floor_memory_bytes.source.clone(),
+        ),
+        Row(
+            "floor_disk_bytes",
+            json!(s.floor_disk_bytes.value),
+            size(s.floor_disk_bytes.value),
+            s.floor_disk_bytes.source.clone(),
+        ),
+        Row(
+            "floor_load",
+            json!(s.floor_load.value),
+            s.floor_load.value.map_or_else(none, |n| n.to_string()),
+            s.floor_load.source.clone(),
+        ),
         Row("drain", json!(s.drain.value), s.drain.value.to_string(), s.drain.source.clone()),
         Row("color", json!(color), color.into(), s.color.source.clone()),
-        Row("healers", json!(s.healers.value), if healers.is_empty() { "all on".into() } else { healers.join(", ") }, s.healers.source.clone()),
+        Row(
+            "healers",
+            json!(s.healers.value),
+            if healers.is_empty() { "all on".into() } else { healers.join(", ") },
+            s.healers.source.clone(),
+        ),
     ]
 }

@@ -133,7 +133,11 @@ fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
         ]
     };
     let rows: Vec<_> = runs.iter().map(row).collect();
-    table::table(&["run", "kind", "attempt", "outcome", "reason", "exit", "started", "took", "memory", "left behind"], &[0, 2, 7, 8], &rows)
+    table::table(
+        &["run", "kind", "attempt", "outcome", "reason", "exit", "started", "took", "memory", "left behind"],
+        &[0, 2, 7, 8],
+        &rows,
+    )
 }
 
 #[cfg(test)]

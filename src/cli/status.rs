@@ -144,7 +144,12 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
     }
     if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
-        text += &format!("disk    {} of {} free; log of changes {}\n", size_text(free), size_text(total), size_text(picture.health.wal_bytes));
+        text += &format!(
+            "disk    {} of {} free; log of changes {}\n",
+            size_text(free),
+            size_text(total),
+            size_text(picture.health.wal_bytes)
+        );
     }
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());

@@ -149,6 +149,9 @@ mod tests {
     fn long_cells_are_cut_and_pairs_without_a_value_left_out() {
         let text = table(&["a"], &[], &[vec!["x".repeat(1_000)]]);
         assert_eq!(text, format!("A\n{}…\n", "x".repeat(CELL_CHARS_MAX)));
-        assert_eq!(pairs(&[("id", Some("7".into())), ("lane", None), ("label", Some("a\nb".into()))]), "id     7\nlabel  a\\nb\n");
+        assert_eq!(
+            pairs(&[("id", Some("7".into())), ("lane", None), ("label", Some("a\nb".into()))]),
+            "id     7\nlabel  a\\nb\n"
+        );
     }
 }

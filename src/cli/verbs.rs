@@ -12,7 +12,13 @@ use crate::error::{Error, Result, exit};
 
 /// A crash-proof job queue for one Linux VM
 #[derive(Debug, Parser)]
-#[command(name = "tenure", version, propagate_version = true, disable_help_subcommand = true, args_conflicts_with_subcommands = false)]
+#[command(
+    name = "tenure",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = false
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

@@ -40,12 +40,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 
 fn around(face: &Face, store: &Store) -> Result<Around> {
     let running = store.read(|conn| read::counts(conn, None))?.running;
-    Ok(Around {
-        now: face.now(),
-        worker: worker_calls::look(store.place())?,
-        running,
-        gate: gate(&face.settings, store.place()),
-    })
+    Ok(Around { now: face.now(), worker: worker_calls::look(store.place())?, running, gate: gate(&face.settings, store.place()) })
 }
 
 /// The floor of the configuration that is not met, if one is.

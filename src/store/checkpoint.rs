@@ -1,0 +1,235 @@
+//! The checkpointer: moves what is in the log into the file, so that the log stays small.
+//!
+//! A thread with a connection of its own, woken by the writer. Below the size at which other programs' SQLite would do it (1000 pages), so
+//! that a client with `synchronous=OFF` is never the one who does. Under constant writing the log never comes to an end by itself: when it has
+//! grown too long, the turn is held so that it can start again. When all is quiet it is emptied, and then the thread sleeps for good.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rusqlite::Connection;
+
+use super::Durability;
+use super::connection::{Access, connect};
+use super::health::Shared;
+use super::seldom::Seldom;
+use super::turnstile::Turnstile;
+use crate::error::{Error, Result};
+
+/// Length of the log at which it is copied into the file, in bytes.
+const COPY_AT_BYTES: u32 = 2 << 20;
+/// Length of the log at which writers are held up so that it can start again, in bytes.
+const RESTART_AT_BYTES: u32 = 12 << 20;
+/// Time without a commit after which the log is emptied, in milliseconds.
+const QUIET_MS: u64 = 5_000;
+/// Longest time between two tries to empty it while somebody reads, in milliseconds.
+const QUIET_MS_MAX: u64 = 300_000;
+/// How long writers are held up for one restart of the log, in milliseconds.
+const HOLD_UP_MS: u64 = 200;
+/// Time between two such tries, in milliseconds.
+const HOLD_UP_AGAIN_MS: u64 = 5_000;
+/// A page in the log, in bytes, with its header.
+const FRAME_BYTES: u32 = 4096 + 24;
+
+thread_local! {
+    /// Pages in the log after the latest commit of this thread.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+pub(super) struct Checkpointer {
+    wake: Option<Sender<()>>,
+    state: Arc<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Commits of the writer so far.
+    commits: AtomicU64,
+    /// Length of the log after the latest of them, in pages.
+    pages: AtomicU32,
+    /// Length at which to wake the checkpointer next; 0 = at the next commit.
+    wake_at: AtomicU32,
+}
+
+/// The writer's side.
+pub(super) struct Nudge {
+    wake: Sender<()>,
+    state: Arc<State>,
+}
+
+impl Nudge {
+    /// Takes SQLite's automatic checkpoint off this connection, and listens to the length of the log instead.
+    pub(super) fn listen(&self, conn: &Connection) -> Result<()> {
+        conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        conn.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(pages.unsigned_abs());
+            Ok(())
+        }));
+        Ok(())
+    }
+
+    /// On the thread that committed.
+    pub(super) fn after_commit(&self) {
+        let pages = LOG_PAGES.get();
+        self.state.pages.store(pages, Ordering::SeqCst);
+        self.state.commits.fetch_add(1, Ordering::SeqCst);
+        if pages >= self.state.wake_at.load(Ordering::SeqCst) {
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    /// The disk is full: what is in the log may be put where there is room already.
+    pub(super) fn make_room(&self) {
+        self.state.wake_at.store(0, Ordering::SeqCst);
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl Checkpointer {
+    pub(super) fn start(health: &Arc<Shared>, durability: Durability) -> Result<Self> {
+        let conn = connect(&health.place, Access::Write, durability)?;
+        conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        conn.busy_timeout(Duration::from_millis(HOLD_UP_MS))?;
+        let turnstile = Turnstile::open(&health.place)?;
+        let state = Arc::new(State::default());
+        let (wake, woken) = bounded(1);
+        let mut round = Round {
+            conn,
+            turnstile,
+            state: state.clone(),
+            health: health.clone(),
+            held_up: None,
+            told: Seldom::default(),
+            quiet_ms: QUIET_MS,
+            seen: 0,
+        };
+        let thread = thread::Builder::new()
+            .name("tenure-ckpt".into())
+            .spawn(move || round.run(&woken))
+            .map_err(|error| Error::io("starting the checkpointer thread", error))?;
+        Ok(Self { wake: Some(wake), state, thread: Some(thread) })
+    }
+
+    pub(super) fn nudge(&self) -> Nudge {
+        Nudge { wake: self.wake.clone().expect("open until it is dropped"), state: self.state.clone() }
+    }
+}
+
+impl Drop for Checkpointer {
+    /// All [`Nudge`]s must be gone.
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Round {
+    conn: Connection,
+    turnstile: Turnstile,
+    state: Arc<State>,
+    health: Arc<Shared>,
+    held_up: Option<Instant>,
+    told: Seldom,
+    quiet_ms: u64,
+    /// Commits at the latest look.
+    seen: u64,
+}
+
+/// What a checkpoint has done.
+struct Done {
+    /// Somebody was in the way.
+    busy: bool,
+    log_pages: u32,
+}
+
+impl Round {
+    fn run(&mut self, woken: &Receiver<()>) {
+        let mut empty = false;
+        loop {
+            let next = if empty {
+                woken.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                woken.recv_timeout(Duration::from_millis(self.quiet_ms))
+            };
+            match next {
+                Ok(()) => {
+                    empty = false;
+                    self.quiet_ms = QUIET_MS;
+                    self.keep_short();
+                }
+                Err(RecvTimeoutError::Timeout) => empty = self.when_quiet(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Copies when the log is long, and makes it start again when it is too long.
+    fn keep_short(&mut self) {
+        let pages = self.state.pages.load(Ordering::SeqCst);
+        if pages.saturating_mul(FRAME_BYTES) >= COPY_AT_BYTES || self.health.look().disk_full_since_ms.is_some() {
+            self.checkpoint("PASSIVE");
+        }
+        if pages.saturating_mul(FRAME_BYTES) >= RESTART_AT_BYTES && self.may_hold_up() {
+            let turn = self.turnstile.take();
+            self.checkpoint("RESTART");
+            drop(turn);
+        }
+        self.wake_at_next(pages);
+    }
+
+    /// After a copy the log is used again from its beginning or it goes on; either way another stretch is written before it is worth a look.
+    fn wake_at_next(&self, pages: u32) {
+        let step = COPY_AT_BYTES / FRAME_BYTES;
+        let next = if pages < step { step } else { pages + step };
+        self.state.wake_at.store(next, Ordering::SeqCst);
+    }
+
+    fn may_hold_up(&mut self) -> bool {
+        let due = self.held_up.is_none_or(|last| last.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS));
+        if due {
+            self.held_up = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Empties the log if nothing was committed since the latest look. True if it is empty, and nothing needs a look until the next commit.
+    fn when_quiet(&mut self) -> bool {
+        let commits = self.state.commits.load(Ordering::SeqCst);
+        if std::mem::replace(&mut self.seen, commits) != commits {
+            return false;
+        }
+        // From here on the next commit wakes us, also one that comes while the log is being emptied.
+        self.state.wake_at.store(0, Ordering::SeqCst);
+        match self.checkpoint("TRUNCATE") {
+            Some(Done { busy: false, log_pages: 0 }) => true,
+            _ => {
+                self.quiet_ms = (self.quiet_ms * 2).min(QUIET_MS_MAX);
+                false
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, mode: &str) -> Option<Done> {
+        let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok(Done { busy: row.get(0)?, log_pages: u32::try_from(row.get::<_, i64>(1)?).unwrap_or(0) })
+        });
+        match done {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if super::write::is_failed_flush(&error) {
+                    self.health.set_fatal(&format!("a flush failed: {error}"));
+                } else if self.told.now() {
+                    log::warn!("the log could not be copied into the file: {error}");
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Opening: from a path to a store that may be used, or a refusal that says what to do.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::ballast::Ballast;
+use super::connection::{Access, BUSY_TIMEOUT_MS, connect};
+use super::health::Shared;
+use super::identity::{Identity, identify};
+use super::turnstile::Turnstile;
+use super::watch::{FileId, Watch};
+use super::writer::Worker;
+use super::{Engine, Inner, Options, Role, Store, flush, path, permission, schema, upgrade, write};
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+/// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about a second's work.
+const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
+/// Complaints of a check that are shown.
+const COMPLAINTS_MAX: usize = 10;
+/// Time between two tries to switch a new file to its mode, in milliseconds.
+const MODE_RETRY_MS: u64 = 10;
+
+/// What was found and done while the file was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// The file was new, and this process filled it.
+    pub created: bool,
+    /// The version of the schema before it was upgraded.
+    pub upgraded_from: Option<i32>,
+    /// What a person should know: guards that were repaired, rows that break a rule. For `doctor` and the log.
+    pub problems: Vec<String>,
+}
+
+pub(super) fn open(path: &Path, options: Options) -> Result<Store> {
+    let place = match options.role {
+        Role::Reader => path::find(path)?,
+        Role::Client | Role::Worker => path::find_or_make(path)?,
+    };
+    if options.role == Role::Worker && !options.allow_shared {
+        permission::check_private(&place)?;
+    }
+    open_at(&place, options).map_err(|error| name_the_file(&place, error))
+}
+
+/// SQLite's own messages do not say which file they are about.
+fn name_the_file(place: &Place, error: Error) -> Error {
+    let db = place.db().display().to_string();
+    match error {
+        Error::File(text) if !text.contains(&db) => Error::File(format!("{db}: {text}")),
+        other => other,
+    }
+}
+
+fn open_at(place: &Place, options: Options) -> Result<Store> {
+    let before = FileId::at(place.db());
+    let access = if options.role == Role::Reader { Access::Read } else { Access::Write };
+    let conn = connect(place, access, options.durability)?;
+    let opened = make_ready(&conn, place, &options)?;
+    let watch = Watch::begin(place);
+    if watch.db() != before {
+        return Err(Error::File(format!("{} was replaced just now; try again", place.db().display())));
+    }
+    let ballast = (options.role == Role::Worker).then(|| Ballast::new(place));
+    let health = Arc::new(Shared::new(place, &options.clock, watch, ballast));
+    let engine = match options.role {
+        Role::Reader => Engine::Reader(Mutex::new(conn)),
+        Role::Client => {
+            Engine::Client(Mutex::new(write::Inline::new(conn, Turnstile::open(place)?, options.durability, health.clone())))
+        }
+        Role::Worker => {
+            if !health.ballast.as_ref().is_none_or(Ballast::take_on) {
+                health.disk_is_full();
+            }
+            Engine::Worker(Worker::start(conn, Turnstile::open(place)?, options.durability, health.clone())?)
+        }
+    };
+    Ok(Store(Arc::new(Inner { engine, place: place.clone(), options, opened, health })))
+}
+
+/// Brings the file to where this role can use it: filled, in WAL mode, of this version, with its guards.
+fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Opened> {
+    let mut opened = Opened::default();
+    if options.role == Role::Reader {
+        return match identify(conn)? {
+            Identity::Ours => Ok(opened),
+            Identity::New => Err(Error::File("the file is empty; `tenure add` fills it".into())),
+            Identity::Older { version } => Err(upgrade::needed(version)),
+        };
+    }
+    if conn.is_readonly("main")? {
+        return Err(Error::File("the file may not be written; look at the permissions of the file and of its directory".into()));
+    }
+    let identity = identify(conn)?;
+    set_wal_mode(conn)?;
+    match identity {
+        Identity::New => {
+            opened.created = create(conn, options)?;
+            flush::flush_journal(conn)?;
+        }
+        Identity::Ours => {}
+        Identity::Older { version } if options.role == Role::Worker => {
+            upgrade::upgrade(conn, place, version)?;
+            opened.upgraded_from = Some(version);
+        }
+        Identity::Older { version } => return Err(upgrade::needed(version)),
+    }
+    // The first read opens the log, which the flusher needs, and takes the lock that keeps others from deleting it.
+    conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+    if options.role == Role::Worker {
+        look_over(conn, place, &mut opened.problems)?;
+    }
+    Ok(opened)
+}
+
+/// Another process may be filling the file at the same time; who gets the write lock first does it. False if it was not us.
+fn create(conn: &Connection, options: &Options) -> Result<bool> {
+    let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let new = identify(&transaction)? == Identity::New;
+    if new {
+        schema::create_schema(&transaction, options.clock.now_ms(), &random_name()?)?;
+    }
+    transaction.commit()?;
+    Ok(new)
+}
+
+/// Switching needs the file for itself for a moment, and SQLite does not wait for that by itself.
+pub(super) fn set_wal_mode(conn: &Connection) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Err(error) if !write::is_busy(&error) => return Err(error.into()),
+            _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(MODE_RETRY_MS)),
+            _ => {
+                return Err(Error::File(
+                    "the file can not be switched to WAL mode, because another program has it open in another mode; close that program".into(),
+                ));
+            }
+        }
+    }
+}
+
+/// A worker's look at the whole file before it acts on anything in it.
+fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
+    if std::fs::metadata(place.db()).is_ok_and(|meta| meta.len() <= QUICK_CHECK_BYTES_MAX) {
+        problems.extend(check_structure(conn, Thorough::No)?);
+    }
+    if !schema::schema_differences(conn)?.is_empty() {
+        let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let repaired = schema::repair_schema(&transaction)?;
+        transaction.commit()?;
+        for what in repaired {
+            log::warn!("repaired: {what}");
+            problems.push(format!("{what} (repaired)"));
+        }
+    }
+    Ok(())
+}
+
+/// How much a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thorough {
+    /// The structure of the tables.
+    No,
+    /// Every entry of every index as well.
+    Yes,
+}
+
+/// Rows that break a CHECK are returned: they are found and healed one by one.
+///
+/// # Errors
+/// [`Error::File`] if the structure itself is damaged.
+pub(super) fn check_structure(conn: &Connection, thorough: Thorough) -> Result<Vec<String>> {
+    let pragma = match thorough {
+        Thorough::No => "PRAGMA quick_check",
+        Thorough::Yes => "PRAGMA integrity_check",
+    };
+    let mut check = conn.prepare(pragma)?;
+    let lines = check.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let (rows, damage): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .filter(|line| line != "ok")
+        .partition(|line| line.starts_with("CHECK constraint failed") || line.starts_with("NULL value in"));
+    if damage.is_empty() {
+        return Ok(rows);
+    }
+    let shown = damage.iter().take(COMPLAINTS_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    Err(Error::File(format!("the file is damaged ({shown}); tenure restore brings a backup back")))
+}
+
+/// 128 random bits in hexadecimal.
+pub(super) fn random_name() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io("drawing a random name", error))?;
+    Ok(crate::job::Nonce(bytes).to_string())
+}

@@ -1,0 +1,164 @@
+//! From what a person typed to the place of the file: links resolved, directories made, and refusals that say why.
+//!
+//! Nothing here opens the file: another thread of this process may have it open, and closing a second descriptor would drop its locks.
+
+use std::fs::{self, DirBuilder, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::network;
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+/// Links that are followed from the name to the file, as many as the kernel follows.
+const LINKS_MAX: usize = 40;
+
+/// The place of a file that must exist.
+pub(super) fn find(path: &Path) -> Result<Place> {
+    let missing = || Error::File(format!("there is no file {}; `tenure add` makes it, --db names another", path.display()));
+    let path = follow(path)?;
+    let place = Place::new(in_real_directory(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => missing(),
+        _ => Error::io(format!("looking for {}", path.display()), error),
+    })?);
+    match stat(place.db())? {
+        Some(meta) => check(&place, &meta)?,
+        None => return Err(missing()),
+    }
+    Ok(place)
+}
+
+/// The place of a file, which is made empty (0600) if it is not there, as are its directories (0700).
+pub(super) fn find_or_make(path: &Path) -> Result<Place> {
+    let path = follow(path)?;
+    let parent = path.parent().ok_or_else(|| not_a_file(&path))?;
+    make_directories(parent)?;
+    let real = in_real_directory(&path).map_err(|error| Error::io(format!("looking for {}", path.display()), error))?;
+    let place = Place::new(real);
+    network::refuse(parent)?;
+    if stat(place.db())?.is_none() {
+        make_file(place.db())?;
+    }
+    let meta = stat(place.db())?.ok_or_else(|| Error::File(format!("{} was removed just now", place.db().display())))?;
+    check(&place, &meta)?;
+    make_beside(&place)?;
+    Ok(place)
+}
+
+/// The path with a link in its last part followed, even if nothing is at the end of it yet.
+fn follow(path: &Path) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::Usage("the name of the file is empty".into()));
+    }
+    let looking = |error| Error::io(format!("looking for {}", path.display()), error);
+    let mut now = std::path::absolute(path).map_err(looking)?;
+    for _ in 0..LINKS_MAX {
+        let parent = match (now.parent(), now.file_name()) {
+            (Some(parent), Some(_)) => parent.to_owned(),
+            _ => return Err(not_a_file(path)),
+        };
+        match fs::symlink_metadata(&now) {
+            Ok(meta) if meta.is_symlink() => now = parent.join(fs::read_link(&now).map_err(looking)?),
+            Ok(_) => return Ok(now),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(now),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                return Err(Error::File(format!("{}: a part of this path is not a directory", path.display())));
+            }
+            Err(error) => return Err(looking(error)),
+        }
+    }
+    Err(Error::File(format!("{}: its symbolic links go round in a circle", path.display())))
+}
+
+fn in_real_directory(path: &Path) -> std::io::Result<PathBuf> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(ErrorKind::InvalidInput.into());
+    };
+    Ok(fs::canonicalize(parent)?.join(name))
+}
+
+fn not_a_file(path: &Path) -> Error {
+    Error::File(format!("{} is a directory; name a file in it with --db", path.display()))
+}
+
+fn stat(path: &Path) -> Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(meta)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::File(format!("{}: {error}; look at the permissions of its directories", path.display()))),
+    }
+}
+
+/// Refuses what SQLite could open but not keep safe.
+fn check(place: &Place, meta: &Metadata) -> Result<()> {
+    let db = place.db();
+    if meta.is_dir() {
+        return Err(not_a_file(db));
+    }
+    if !meta.is_file() {
+        return Err(Error::File(format!("{} is not a regular file; name another with --db", db.display())));
+    }
+    if meta.nlink() > 1 {
+        return Err(Error::File(format!(
+            "{} has {} names (hard links), and each would get a log of its own, which loses jobs; keep one: \
+             find {} -xdev -samefile {} shows them",
+            db.display(),
+            meta.nlink(),
+            db.parent().unwrap_or(Path::new("/")).display(),
+            db.display()
+        )));
+    }
+    network::refuse(db)
+}
+
+/// Makes a directory and those above it, 0700, and sees to it that their names survive a power cut.
+fn make_directories(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent() {
+        make_directories(above)?;
+    }
+    make_directory(dir)?;
+    sync_directory(dir.parent().unwrap_or(dir))
+}
+
+fn make_directory(dir: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(Error::File(format!("the directory {} can not be made: {error}", dir.display()))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// `mknod` makes the file with its mode in one step and without a descriptor, so that there is nothing to close.
+fn make_file(path: &Path) -> Result<()> {
+    match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => {
+            Err(Error::File(format!("{} can not be made: {error}; look at the permissions of its directory", path.display())))
+        }
+    }
+}
+
+/// The directory beside the file, with all that stands in it.
+fn make_beside(place: &Place) -> Result<()> {
+    let new = !place.dir().exists();
+    for dir in [place.dir().to_owned(), place.runs(), place.logs(), place.results(), place.secrets(), place.work()] {
+        make_directory(&dir)?;
+    }
+    if new {
+        sync_directory(place.dir())?;
+        sync_directory(place.db().parent().unwrap_or(Path::new("/")))?;
+    }
+    Ok(())
+}
+
+/// Puts the names in a directory on the disk.
+pub(super) fn sync_directory(dir: &Path) -> Result<()> {
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io(format!("syncing {}", dir.display()), error))
+}

@@ -1,0 +1,231 @@
+//! A copy comes back: what must be done to it before anything in it may be acted on.
+//!
+//! A copy knows nothing of what has happened since it was made. Its running rows speak of runs whose end nobody recorded there, its queued rows
+//! may have been done long ago, and its ids have been used. So nothing in it starts by itself: each job that was not at its end is held, with an
+//! event that says why, runs are closed as lost, ids go on above the highest that was ever seen, and the file gets a new name.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::backup::{Copy, copy_into};
+use super::connection::{Access, connect, prepare};
+use super::identity::{Identity, identify};
+use super::open::{Thorough, check_structure, random_name, set_wal_mode};
+use super::path::{find, find_or_make, sync_directory};
+use super::stamp::{self, Stamp};
+use super::watch::FileId;
+use super::{Durability, flush, locks, upgrade};
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+/// What a restore has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The new name of the file.
+    pub file_id: String,
+    /// Jobs that are held now.
+    pub held: usize,
+    /// Runs that were under way in the copy and are closed as lost.
+    pub lost: usize,
+    /// Where a damaged file was moved to, if it had to be.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// Puts the copy `source` in the place of the file at `store_path`, through the backup API, in one transaction: others that have the file open see
+/// either the old content or the new one. The caller holds the worker lock and has no store open on the file.
+///
+/// Ids go on above `raise_above_run` and `raise_above_job`, above the stamp, and above what the present file has given.
+///
+/// # Errors
+/// [`Error::File`] if the source is damaged, foreign, empty or newer, or if the file in its place is another program's; nothing is changed then.
+pub fn restore(store_path: &Path, source: &Path, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Restored> {
+    let place = find_or_make(store_path)?;
+    let source = find(source)?;
+    if FileId::at(source.db()) == FileId::at(place.db()) {
+        return Err(Error::Usage(format!("{} is the file itself; name a backup", source.db().display())));
+    }
+    let present = Present::look(&place)?;
+    let stamp = stamp::read(&place)?.unwrap_or_default();
+    let floor = Stamp {
+        generation: stamp.generation.max(present.stamp.generation),
+        run_id_limit: stamp.run_id_limit.max(present.stamp.run_id_limit).max(raise_above_run + 1),
+        max_job_id: stamp.max_job_id.max(present.stamp.max_job_id).max(raise_above_job),
+    };
+    let copy = copy_of(&source, &place)?;
+    let mut restored = treat_copy(&copy, &floor, now_ms)?;
+    if present.usable {
+        let mut target = connect(&place, Access::Write, Durability::Full)?;
+        set_wal_mode(&target)?;
+        copy_into(&copy.open()?, &mut target).map_err(|error| name_the_writer(&place, error))?;
+        flush::flush_journal(&target)?;
+    } else {
+        restored.moved_to = Some(move_aside(&place, now_ms)?);
+        copy.become_file(place.db(), false)?;
+    }
+    Ok(restored)
+}
+
+fn name_the_writer(place: &Place, error: Error) -> Error {
+    match (error, locks::writer(place)) {
+        (Error::Busy(_), Some(writer)) => Error::Busy(format!("{writer} is inside a transaction; end it and try again")),
+        (error, _) => error,
+    }
+}
+
+/// The same for a copy that somebody has put in place by hand, found by [`stamp::older_copy_was_put_back`]. Inside a transaction of the caller.
+pub fn adopt_older_copy(
+    conn: &Connection,
+    stamp: Option<&Stamp>,
+    raise_above_run: i64,
+    raise_above_job: i64,
+    now_ms: i64,
+) -> Result<Restored> {
+    let stamp = stamp.copied().unwrap_or_default();
+    let floor = Stamp {
+        generation: stamp.generation,
+        run_id_limit: stamp.run_id_limit.max(raise_above_run + 1),
+        max_job_id: stamp.max_job_id.max(raise_above_job),
+    };
+    treat(conn, &floor, "an older copy of the file was put in its place", now_ms)
+}
+
+/// The file that is to be replaced.
+struct Present {
+    /// False if it is so damaged that SQLite can not write into it.
+    usable: bool,
+    stamp: Stamp,
+}
+
+impl Present {
+    fn look(place: &Place) -> Result<Self> {
+        let looked = connect(place, Access::Write, Durability::Full)
+            .and_then(|conn| conn.query_row("PRAGMA schema_version", [], |_| Ok(())).map(|()| conn));
+        let conn = match looked {
+            Ok(conn) => conn,
+            Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)) => {
+                return Ok(Self { usable: false, stamp: Stamp::default() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Where only the tables are damaged the header is enough to write into it, and there is nothing to learn from it.
+        let stamp = match identify(&conn)? {
+            Identity::New => Stamp::default(),
+            Identity::Ours | Identity::Older { .. } => stamp::current(&conn).unwrap_or_default(),
+        };
+        Ok(Self { usable: true, stamp })
+    }
+}
+
+/// A checked copy of the source, beside the file: on the same file system, so that it may be renamed.
+fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
+    let make = || {
+        let conn = connect(source, Access::Read, Durability::Full)?;
+        if identify(&conn)? == Identity::New {
+            return Err(Error::File("it is empty; name a backup".into()));
+        }
+        check_structure(&conn, Thorough::Yes)?;
+        Copy::make(&conn, place.db().parent().unwrap_or(Path::new("/")))
+    };
+    make().map_err(|error| match error {
+        Error::File(text) => Error::File(format!("{}: {text}", source.db().display())),
+        other => other,
+    })
+}
+
+/// All that must be done to the copy is done before it is in place, so that a crash leaves no untreated copy there.
+fn treat_copy(copy: &Copy, floor: &Stamp, now_ms: i64) -> Result<Restored> {
+    let conn = copy.open()?;
+    prepare(&conn, Access::Write, Durability::Full)?;
+    if let Identity::Older { version } = identify(&conn)? {
+        upgrade::upgrade_copy(&conn, version)?;
+    }
+    let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
+    super::repair_schema(&transaction)?;
+    let restored = treat(&transaction, floor, "the file was restored from a copy", now_ms)?;
+    transaction.commit()?;
+    Ok(restored)
+}
+
+fn treat(conn: &Connection, floor: &Stamp, why: &str, now_ms: i64) -> Result<Restored> {
+    let file_id = random_name()?;
+    conn.execute("INSERT INTO meta VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value", [&file_id])?;
+    raise(conn, floor)?;
+    // Before the states change, while the running ones can still be told from the queued ones.
+    conn.execute(
+        "INSERT INTO event (at, job_id, run_id, kind, detail)
+         SELECT ?1, id, run_id, 'restored', ?2 || CASE state
+           WHEN 'running' THEN '; this job was running in it, and how that run ended is not known. It is held: tenure release lets it run again'
+           ELSE '; what has happened since is not known. The job is held: tenure release lets it start' END
+           FROM job WHERE state IN ('queued', 'running') ORDER BY id",
+        (now_ms, why),
+    )?;
+    let lost = close_runs(conn, why, now_ms)?;
+    let held = conn.execute("UPDATE job SET user_hold = 1, lane_pass = 0 WHERE state = 'queued' AND user_hold = 0", [])?;
+    conn.execute("UPDATE job SET lane_pass = 0 WHERE state = 'queued' AND lane_pass = 1", [])?;
+    conn.execute(
+        "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
+          WHERE EXISTS (SELECT 1 FROM dependency_truth t
+                         WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job AND t.truth <> dependency.state)",
+        [],
+    )?;
+    Ok(Restored { file_id, held, lost, moved_to: None })
+}
+
+/// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was asked for. Returns the number of jobs.
+fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
+    conn.execute(
+        "UPDATE run SET finished_at = ?1, outcome = 'lost', reason = 'lost', error = ?2 WHERE finished_at IS NULL",
+        (now_ms, why),
+    )?;
+    let cancelled = conn.execute(
+        "UPDATE job SET state = 'cancelled', reason = 'cancelled', last_reason = 'lost', pid = NULL, finished_at = ?1
+          WHERE state = 'running' AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)",
+        [now_ms],
+    )?;
+    conn.execute(
+        "UPDATE cancel SET closed_at = ?1 WHERE closed_at IS NULL
+            AND EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('done', 'failed', 'cancelled'))",
+        [now_ms],
+    )?;
+    let queued = conn.execute(
+        "UPDATE job SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, last_reason = 'lost', user_hold = 1, lane_pass = 0
+          WHERE state = 'running'",
+        [],
+    )?;
+    Ok(cancelled + queued)
+}
+
+/// No id is given twice.
+fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
+    for (key, at_least) in [("generation", floor.generation), ("run_id_limit", floor.run_id_limit)] {
+        conn.execute(
+            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?2)",
+            (key, at_least),
+        )?;
+    }
+    let raised = conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'job'", [floor.max_job_id])?;
+    if raised == 0 {
+        conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('job', ?1)", [floor.max_job_id])?;
+    }
+    Ok(())
+}
+
+/// Moves a damaged file and its log out of the way. It may be needed by somebody who can repair it, so it is not removed.
+fn move_aside(place: &Place, now_ms: i64) -> Result<PathBuf> {
+    let users = locks::openers(place);
+    if let Some(user) = users.first() {
+        return Err(Error::Busy(format!("{user} has the damaged file {} open; end it and try again", place.db().display())));
+    }
+    let mut aside = place.db().as_os_str().to_owned();
+    aside.push(format!(".damaged-{now_ms}"));
+    let aside = Place::new(aside.into());
+    for (from, to) in [(place.db().to_owned(), aside.db().to_owned()), (place.wal(), aside.wal())] {
+        if from.exists() {
+            std::fs::rename(&from, &to).map_err(|error| Error::io(format!("moving {} aside", from.display()), error))?;
+        }
+    }
+    let _ = std::fs::remove_file(place.shm());
+    sync_directory(place.db().parent().unwrap_or(Path::new("/")))?;
+    Ok(aside.db().to_owned())
+}

@@ -1,0 +1,63 @@
+//! Is the file that we have open still the one that its name leads to?
+//!
+//! A file that was replaced or removed under a living process goes on working, silently, in a place that nobody else sees. `stat` tells.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::place::Place;
+
+/// Device and inode: which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId(pub u64, pub u64);
+
+impl FileId {
+    pub(super) fn of(meta: &fs::Metadata) -> Self {
+        Self(meta.dev(), meta.ino())
+    }
+
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().as_ref().map(Self::of)
+    }
+}
+
+/// The file and its log, as they were when they were opened.
+#[derive(Debug)]
+pub(super) struct Watch {
+    place: Place,
+    db: Option<FileId>,
+    wal: Option<FileId>,
+}
+
+impl Watch {
+    /// Notes what the names lead to now. A connection must be open that has read already: from then on nobody else can be the last one
+    /// to close, so that the log keeps its inode.
+    pub(super) fn begin(place: &Place) -> Self {
+        Self { place: place.clone(), db: FileId::at(place.db()), wal: FileId::at(&place.wal()) }
+    }
+
+    pub(super) fn db(&self) -> Option<FileId> {
+        self.db
+    }
+
+    pub(super) fn wal(&self) -> Option<FileId> {
+        self.wal
+    }
+
+    /// What has been replaced or removed, in words.
+    pub(super) fn replaced(&self) -> Option<String> {
+        changed(self.place.db(), self.db?).or_else(|| changed(&self.place.wal(), self.wal?))
+    }
+}
+
+fn changed(path: &Path, was: FileId) -> Option<String> {
+    match fs::metadata(path) {
+        Ok(meta) if FileId::of(&meta) == was => None,
+        Ok(_) => Some(format!("{} was replaced while it was open", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("{} was removed while it was open", path.display())),
+        // Not to be allowed to look is no proof of anything.
+        Err(_) => None,
+    }
+}

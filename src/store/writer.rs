@@ -1,0 +1,244 @@
+//! The worker's writer thread: the one connection of this process that writes.
+//!
+//! It takes all that is waiting, up to a limit, into one transaction, and answers each when it is committed. While another program keeps the
+//! write lock it keeps the requests and tries again, and says since when and because of whom. On a full disk it gives the ballast back and
+//! tries once more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::Connection;
+
+use super::checkpoint::{Checkpointer, Nudge};
+use super::connection::{self, Access};
+use super::flush::Flusher;
+use super::health::Shared;
+use super::seldom::Seldom;
+use super::turnstile::Turnstile;
+use super::write::{self, Request, Typed, Undone};
+use super::{Durability, Pool, Ticket};
+use crate::error::{Error, Result};
+
+/// Requests that wait for the writer thread. Who comes when so many wait already, waits until there is room.
+const QUEUE_MAX: usize = 1_024;
+/// Requests in one transaction.
+const GROUP_MAX: usize = 256;
+/// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as blocked.
+const TRY_MS: u64 = 1_000;
+/// Connections that read at the same time.
+const READERS_MAX: u32 = 4;
+/// How long a caller waits for one of them, in milliseconds.
+const READER_WAIT_MS: u64 = 5_000;
+
+/// The threads of a worker's store.
+pub(super) struct Worker {
+    // Dropped in this order, by `drop` below.
+    requests: Option<Sender<Box<dyn Request>>>,
+    thread: Option<JoinHandle<Connection>>,
+    flusher: Option<Arc<Flusher>>,
+    checkpointer: Option<Checkpointer>,
+    readers: Option<Pool>,
+    closing: Arc<AtomicBool>,
+    health: Arc<Shared>,
+}
+
+impl Worker {
+    /// Takes a connection that has read from the file.
+    pub(super) fn start(conn: Connection, turnstile: Turnstile, durability: Durability, health: Arc<Shared>) -> Result<Self> {
+        conn.busy_timeout(Duration::from_millis(TRY_MS))?;
+        let flusher = Arc::new(Flusher::start(health.clone(), durability)?);
+        let checkpointer = Checkpointer::start(&health, durability)?;
+        let nudge = checkpointer.nudge();
+        nudge.listen(&conn)?;
+        let readers = readers(&health, durability);
+        let closing = Arc::new(AtomicBool::new(false));
+        let (requests, waiting) = bounded(QUEUE_MAX);
+        let mut writer = Writer {
+            conn,
+            turnstile,
+            flusher: flusher.clone(),
+            nudge,
+            health: health.clone(),
+            closing: closing.clone(),
+            told_blocked: Seldom::default(),
+            told_full: Seldom::default(),
+        };
+        let thread = thread::Builder::new()
+            .name("tenure-write".into())
+            .spawn(move || {
+                writer.run(&waiting);
+                writer.conn
+            })
+            .map_err(|error| Error::io("starting the writer thread", error))?;
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+            flusher: Some(flusher),
+            checkpointer: Some(checkpointer),
+            readers: Some(readers),
+            closing,
+            health,
+        })
+    }
+
+    pub(super) fn commit<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        write::refuse_if_fatal(&self.health)?;
+        let ended = || Error::Internal("the writer thread has ended".into());
+        let (reply, answer) = bounded(1);
+        let reply = move |result| drop(reply.send(result));
+        let request = Box::new(Typed { f, result: None, reply });
+        self.requests.as_ref().ok_or_else(ended)?.send(request).map_err(|_| ended())?;
+        answer.recv().map_err(|_| ended())?
+    }
+
+    pub(super) fn flusher(&self) -> &Flusher {
+        self.flusher.as_deref().expect("the flusher is there until the worker is dropped")
+    }
+
+    pub(super) fn reader(&self) -> Result<r2d2::PooledConnection<SqliteConnectionManager>> {
+        let pool = self.readers.as_ref().expect("the pool is there until the worker is dropped");
+        pool.get().map_err(|error| Error::Busy(format!("no connection was free to read with for {READER_WAIT_MS} ms ({error})")))
+    }
+}
+
+fn readers(health: &Shared, durability: Durability) -> Pool {
+    let manager = SqliteConnectionManager::file(health.place.db())
+        .with_flags(connection::flags(Access::Read))
+        .with_init(move |conn| connection::prepare(conn, Access::Read, durability));
+    r2d2::Pool::builder()
+        .max_size(READERS_MAX)
+        .min_idle(Some(0))
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_on_check_out(false)
+        .connection_timeout(Duration::from_millis(READER_WAIT_MS))
+        .build_unchecked(manager)
+}
+
+impl Drop for Worker {
+    /// The log and its descriptor must outlive the flush of the last commit, so the writer's connection is closed last.
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.requests = None;
+        let on_writer = self.thread.as_ref().is_some_and(|thread| thread.thread().id() == thread::current().id());
+        let conn = match self.thread.take() {
+            Some(thread) if !on_writer => thread.join().ok(),
+            _ => None,
+        };
+        self.flusher = None;
+        self.checkpointer = None;
+        self.readers = None;
+        drop(conn);
+    }
+}
+
+struct Writer {
+    conn: Connection,
+    turnstile: Turnstile,
+    flusher: Arc<Flusher>,
+    nudge: Nudge,
+    health: Arc<Shared>,
+    closing: Arc<AtomicBool>,
+    told_blocked: Seldom,
+    told_full: Seldom,
+}
+
+impl Writer {
+    fn run(&mut self, waiting: &Receiver<Box<dyn Request>>) {
+        while let Ok(first) = waiting.recv() {
+            let mut group = vec![first];
+            group.extend(waiting.try_iter().take(GROUP_MAX - 1));
+            self.write(group);
+        }
+    }
+
+    /// Sees a group through: each of its requests is answered.
+    fn write(&mut self, mut group: Vec<Box<dyn Request>>) {
+        let mut ballast_tried = false;
+        while !group.is_empty() {
+            if let Err(error) = write::refuse_if_fatal(&self.health) {
+                return refuse(group, || Error::io("nothing can be written", std::io::Error::other(error.to_string())));
+            }
+            let turn = self.turnstile.take();
+            if let Err(error) = self.begin() {
+                return refuse(group, || write::again(&error));
+            }
+            let end = write::run_group(&self.conn, &mut group);
+            drop(turn);
+            match end {
+                Ok(()) => return self.committed(group),
+                Err(undone) if write::is_full(&undone.error) && !ballast_tried => {
+                    ballast_tried = true;
+                    self.make_room();
+                }
+                Err(undone) => self.sort_out(&mut group, &undone),
+            }
+        }
+    }
+
+    fn committed(&mut self, group: Vec<Box<dyn Request>>) {
+        let ticket = self.flusher.committed();
+        for request in group {
+            request.answer(Ok(ticket));
+        }
+        self.nudge.after_commit();
+    }
+
+    /// Waits for the write lock as long as it takes, and says why.
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        let since = (Instant::now(), self.health.clock.now_ms());
+        loop {
+            match write::begin(&self.conn) {
+                Ok(()) => {
+                    self.health.unblocked();
+                    self.told_blocked.over();
+                    return Ok(());
+                }
+                Err(error) if write::is_busy(&error) && !self.closing.load(Ordering::SeqCst) => {
+                    let blocked = self.health.set_blocked(since.1);
+                    if self.told_blocked.now() {
+                        let who = blocked.by.map_or("another program".to_owned(), |holder| holder.to_string());
+                        log::warn!("{who} has held the write lock for {} s; writes wait for it", since.0.elapsed().as_secs());
+                    }
+                }
+                Err(error) => {
+                    self.health.unblocked();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        let released = self.health.disk_is_full();
+        self.nudge.make_room();
+        if self.told_full.now() {
+            let ballast = if released { "the space kept back for this is given back" } else { "no space was kept back" };
+            log::error!("the disk of {} is full; {ballast}", self.health.place.db().display());
+        }
+    }
+
+    /// One request spoiled it: the others go again without it. Otherwise nobody is to blame, and all are told.
+    fn sort_out(&mut self, group: &mut Vec<Box<dyn Request>>, undone: &Undone) {
+        if write::is_failed_flush(&undone.error) {
+            self.health.set_fatal(&format!("a flush failed: {}", undone.error));
+        }
+        match undone.culprit {
+            Some(i) => group.remove(i).answer(Err(write::again(&undone.error))),
+            None => refuse(std::mem::take(group), || write::again(&undone.error)),
+        }
+    }
+}
+
+fn refuse(group: Vec<Box<dyn Request>>, why: impl Fn() -> Error) {
+    for request in group {
+        request.answer(Err(why()));
+    }
+}

@@ -1,0 +1,10 @@
+//! What the store promises about the file.
+
+#[path = "store/copies.rs"]
+mod copies;
+#[path = "store/engine.rs"]
+mod engine;
+#[path = "store/harness.rs"]
+mod harness;
+#[path = "store/hostile.rs"]
+mod hostile;

@@ -1,0 +1,198 @@
+//! A backup is one whole file, and what comes back from one starts nothing by itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rusqlite::Connection;
+use tenure::error::Error;
+use tenure::store::stamp::{self, Stamp};
+use tenure::store::{Role, adopt_older_copy, restore};
+
+use crate::harness::{Home, add, ask, count, insert, open, start, text};
+
+#[test]
+fn a_backup_under_writing_is_one_whole_private_file() {
+    let home = Home::new();
+    let worker = home.open(Role::Worker);
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = thread::spawn({
+        let (worker, stop) = (worker.clone(), stop.clone());
+        move || {
+            while !stop.load(Ordering::SeqCst) {
+                // Two in one transaction: a copy that tears them apart is not a snapshot.
+                worker.write(|conn| insert(conn, "a").and_then(|_| insert(conn, "b"))).unwrap();
+            }
+        }
+    });
+    for n in 0..5 {
+        let to = home.dir.path().join(format!("copy-{n}"));
+        worker.backup(&to, false).unwrap();
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o7777, 0o600);
+        let copy = Connection::open(&to).unwrap();
+        assert_eq!(text(&copy, "SELECT count(*) % 2 FROM job"), "0");
+        assert_eq!(text(&copy, "PRAGMA integrity_check"), "ok");
+        assert_eq!(text(&copy, "PRAGMA journal_mode"), "delete");
+    }
+    stop.store(true, Ordering::SeqCst);
+    writing.join().unwrap();
+    drop(worker);
+    let left: Vec<_> =
+        fs::read_dir(home.dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(left.iter().all(|name| name.starts_with("copy-") || name.starts_with("t.db")), "{left:?}");
+}
+
+#[test]
+fn a_backup_replaces_nothing_unless_asked_and_never_the_file_itself() {
+    let home = Home::new();
+    let client = home.open(Role::Client);
+    add(&client, "a");
+    let to = home.dir.path().join("copy");
+    fs::write(&to, "precious").unwrap();
+    assert!(matches!(client.backup(&to, false), Err(Error::Refused(_))));
+    assert_eq!(fs::read_to_string(&to).unwrap(), "precious");
+    client.backup(&to, true).unwrap();
+    assert_eq!(text(&Connection::open(&to).unwrap(), "SELECT label FROM job"), "a");
+    let link = home.dir.path().join("link");
+    std::os::unix::fs::symlink(home.db(), &link).unwrap();
+    for itself in [home.db(), client.place().wal(), link] {
+        assert!(client.backup(&itself, true).is_err(), "{}", itself.display());
+    }
+    assert_eq!(count(&client), 1);
+}
+
+/// A file with a job in each state: 1 queued, 2 running, 3 running and to be cancelled, 4 done, 5 waits for 3, 6 queued and to be cancelled.
+fn life(home: &Home) {
+    let client = home.open(Role::Client);
+    for label in ["queued", "running", "cancelling", "done", "waits", "cancelled"] {
+        add(&client, label);
+    }
+    for (job, run) in [(2, 12), (3, 13), (4, 14)] {
+        start(&client, job, run);
+    }
+    client
+        .write(|conn| {
+            conn.execute_batch(
+                "UPDATE run SET finished_at = 7, outcome = 'done', reason = 'exit', exit_code = 0 WHERE id = 14;
+                 UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 7 WHERE id = 4;
+                 INSERT INTO cancel (job_id) VALUES (3), (6);
+                 INSERT INTO dependency (job_id, on_job) VALUES (5, 3);
+                 UPDATE meta SET value = '15' WHERE key = 'run_id_limit';",
+            )?;
+            Ok(())
+        })
+        .unwrap();
+}
+
+const AFTER: &str =
+    "1|queued|NULL|1|user 2|queued|NULL|1|user 3|cancelled|13|0|NULL 4|done|14|0|NULL 5|queued|NULL|1|user 6|queued|NULL|1|user";
+
+#[test]
+fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
+    let home = Home::new();
+    life(&home);
+    let copy = home.dir.path().join("copy");
+    let old_id = {
+        let client = home.open(Role::Client);
+        client.backup(&copy, false).unwrap();
+        add(&client, "later");
+        start(&client, 7, 99);
+        ask(&client, "SELECT value FROM meta WHERE key = 'file_id'")
+    };
+    stamp::write(&tenure::place::Place::new(home.db()), &Stamp { generation: 4, run_id_limit: 100, max_job_id: 7 }).unwrap();
+    // Somebody has the file open all the while.
+    let reader = home.open(Role::Reader);
+    assert_eq!(count(&reader), 7);
+    let restored = restore(&home.db(), &copy, 120, 3, 1_000).unwrap();
+    assert_eq!((restored.held, restored.lost), (3, 2));
+    assert_eq!(count(&reader), 6);
+    let worker = home.open(Role::Worker);
+    assert_eq!(worker.opened().problems, [""; 0]);
+    assert_eq!(ask(&worker, "SELECT id, state, run_id, user_hold, hold FROM job"), AFTER);
+    assert_eq!(ask(&worker, "SELECT id, outcome, reason FROM run"), "12|lost|lost 13|lost|lost 14|done|exit");
+    assert_eq!(ask(&worker, "SELECT job_id, closed_at FROM cancel"), "3|1000 6|NULL");
+    assert_eq!(ask(&worker, "SELECT state FROM dependency"), "broken");
+    assert_eq!(ask(&worker, "SELECT job_id, run_id FROM event WHERE kind = 'restored'"), "1|NULL 2|12 3|13 5|NULL 6|NULL");
+    assert_eq!(
+        ask(&worker, "SELECT key, value FROM meta WHERE key IN ('generation', 'run_id_limit')"),
+        "generation|4 run_id_limit|121"
+    );
+    assert_eq!(add(&worker, "new"), 8);
+    let new_id = ask(&worker, "SELECT value FROM meta WHERE key = 'file_id'");
+    assert_eq!(new_id, restored.file_id);
+    assert_ne!(new_id, old_id);
+    assert_eq!(
+        ask(&worker, "SELECT state, hold, queue, n FROM tally WHERE n <> 0"),
+        "cancelled||default|1 done||default|1 queued||default|1 queued|user|default|4"
+    );
+}
+
+#[test]
+fn a_copy_put_in_place_by_hand_is_treated_the_same() {
+    let home = Home::new();
+    life(&home);
+    let client = home.open(Role::Client);
+    let was = Stamp { generation: 4, run_id_limit: 100, max_job_id: 7 };
+    assert!(client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
+    let restored = client.write(move |conn| adopt_older_copy(conn, Some(&was), 0, 0, 1_000)).unwrap();
+    assert_eq!((restored.held, restored.lost), (3, 2));
+    assert_eq!(ask(&client, "SELECT id, state, run_id, user_hold, hold FROM job"), AFTER);
+    assert!(!client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
+}
+
+#[test]
+fn a_bad_source_changes_nothing() {
+    let home = Home::new();
+    add(&home.open(Role::Client), "a");
+    let path = |name: &str| home.dir.path().join(name);
+    fs::write(path("text"), "this is no database, but it is long enough to be taken for one if nobody looks").unwrap();
+    fs::write(path("empty"), "").unwrap();
+    Connection::open(path("foreign")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    let client = home.open(Role::Client);
+    for n in 0..200 {
+        add(&client, &format!("{n}{}", "x".repeat(500)));
+    }
+    client.backup(&path("newer"), false).unwrap();
+    client.backup(&path("damaged"), false).unwrap();
+    Connection::open(path("newer")).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
+    let mut bytes = fs::read(path("damaged")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8192].fill(0xa5);
+    fs::write(path("damaged"), bytes).unwrap();
+    for (name, says) in [
+        ("text", "not a database"),
+        ("empty", "empty"),
+        ("foreign", "another program"),
+        ("newer", "newer"),
+        ("damaged", "damaged"),
+        ("none", "no file"),
+    ] {
+        let error = restore(&home.db(), &path(name), 0, 0, 1).unwrap_err();
+        assert!(matches!(&error, Error::File(text) if text.contains(says) && text.contains(name)), "{name}: {error}");
+    }
+    assert!(restore(&home.db(), &home.db(), 0, 0, 1).is_err());
+    assert_eq!(count(&client), 201);
+}
+
+#[test]
+fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_left_alone() {
+    let home = Home::new();
+    add(&home.open(Role::Client), "a");
+    let copy = home.dir.path().join("copy");
+    home.open(Role::Client).backup(&copy, false).unwrap();
+    fs::write(home.db(), "x".repeat(10_000)).unwrap();
+    let restored = restore(&home.db(), &copy, 40, 50, 1).unwrap();
+    assert_eq!(fs::read_to_string(restored.moved_to.unwrap()).unwrap(), "x".repeat(10_000));
+    let client = home.open(Role::Client);
+    assert_eq!(count(&client), 1);
+    assert_eq!(add(&client, "b"), 51);
+
+    let other = home.dir.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE precious (a)").unwrap();
+    assert!(restore(&other, &copy, 0, 0, 1).unwrap_err().to_string().contains("another program"));
+    let new = home.dir.path().join("new.db");
+    restore(&new, &copy, 0, 0, 1).unwrap();
+    assert_eq!(count(&open(&new, Role::Worker)), 1);
+}
