@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// Waits between two looks, in milliseconds: short after something happened, long when nothing does.
 const LADDER_MS: [u64; 7] = [2, 5, 10, 25, 50, 100, 200];
 
 /// What has been seen of a file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Changes {
+    counter: Option<store::Changes>,
     seen: Option<i64>,
     rung: usize,
 }
@@ -21,7 +22,11 @@ impl Changes {
     /// # Errors
     /// When the file can not be read.
     pub fn look(&mut self, store: &Store) -> Result<bool> {
-        let now = store.read(|conn| Ok(conn.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?))?;
+        let counter = match self.counter.take() {
+            Some(counter) => counter,
+            None => store::Changes::of(store)?,
+        };
+        let now = self.counter.insert(counter).count()?;
         let changed = self.seen != Some(now);
         self.seen = Some(now);
         Ok(changed)

@@ -10,6 +10,8 @@ use crate::job::Argv;
 
 /// Longest text of a job in a message or a table cell, in characters; what is longer is cut and says so.
 const LINE_CHARS_MAX: usize = 4_000;
+/// Most lines of a message.
+const LINES_MAX: usize = 30;
 
 /// Whether a terminal would do something else with this character than show it: control characters, and what hides or
 /// reorders text.
@@ -36,9 +38,9 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`line`], with the newlines of a message kept.
+/// As [`line`], with the newlines of a message kept; a message has [`LINES_MAX`] lines at most.
 pub fn lines(text: &str) -> String {
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    text.split('\n').take(LINES_MAX).map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn push(out: &mut String, c: char) {

@@ -1,7 +1,12 @@
 //! Rows for the tests of this room.
 
+use super::status::Picture;
+use super::worker_calls::{Holder, Machine};
+use crate::job::Hold;
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
-use crate::store::rows::{Job, Run};
+use crate::store::Health;
+use crate::store::read::Counts;
+use crate::store::rows::{Counter, Job, Run};
 
 /// A plain job in a state.
 pub fn job(id: i64, state: State) -> Job {
@@ -75,5 +80,33 @@ pub fn run(id: i64, job: i64) -> Run {
         user_ms: None,
         system_ms: None,
         adopted: 0,
+    }
+}
+
+/// A worker with so many slots.
+pub fn worker(slots: usize) -> Holder {
+    Holder { pid: 99, instance: "i".into(), since_ms: 0, kind: "work".into(), slots, version: String::new() }
+}
+
+/// A file in order, with a worker.
+pub fn picture() -> Picture {
+    let machine = Machine {
+        memory_total_bytes: 8 << 30,
+        memory_available_bytes: 4 << 30,
+        load: 0.5,
+        disk_free_bytes: Some(100 << 30),
+        disk_total_bytes: Some(200 << 30),
+    };
+    Picture {
+        counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
+        queues: vec![],
+        lanes: vec![],
+        counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
+        oldest_ready_ms: Some(1_000),
+        worker: Some(worker(4)),
+        machine,
+        health: Health::default(),
+        blocked: None,
+        now_ms: 61_000,
     }
 }

@@ -53,7 +53,7 @@ impl Follower {
             match self.round()? {
                 Seen::Ended(job) => {
                     self.store.flush_now()?;
-                    self.output.finish()?;
+                    self.finish()?;
                     return Ok(*job);
                 }
                 Seen::Live { .. } => notice.look(&self.store, "what was added starts when one does"),
@@ -107,5 +107,13 @@ impl Follower {
     /// Waits until there may be something new.
     pub fn rest(&mut self) {
         self.changes.rest(None);
+    }
+
+    /// Writes what was held back of the output.
+    ///
+    /// # Errors
+    /// When nobody reads it.
+    pub fn finish(self) -> Result<()> {
+        self.output.finish()
     }
 }

@@ -13,6 +13,7 @@
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
 mod add;
+mod attend;
 mod backup;
 mod cancel;
 mod changes;

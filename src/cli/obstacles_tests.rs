@@ -1,11 +1,7 @@
 use super::*;
-use crate::cli::fixture;
+use crate::cli::fixture::{self, worker};
 use crate::job::RunId;
 use crate::store::rows::Dependency;
-
-fn worker(slots: usize) -> Holder {
-    Holder { pid: 99, instance: "i".into(), since_ms: 0, kind: "work".into(), slots }
-}
 
 fn around() -> Around {
     Around { now: time::here(10_000), worker: Some(worker(4)), running: 0, gate: None }

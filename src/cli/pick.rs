@@ -113,15 +113,3 @@ fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
 fn one(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
     read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no job {id}; tenure ls -a lists them")))
 }
-
-/// The one job that was named.
-///
-/// # Errors
-/// When it is not there, or several were named.
-pub fn one_job(store: &Store, selectors: &[Selector]) -> Result<Job> {
-    let mut found = jobs(store, selectors)?;
-    match (found.pop(), found.is_empty()) {
-        (Some(job), true) => Ok(job),
-        _ => Err(Error::Usage("name one job".into())),
-    }
-}

@@ -1,5 +1,6 @@
 //! `tenure run`: add a job, show its output as it comes, end with its code.
 
+use super::attend::{Attended, attend};
 use super::face::{self, Face};
 use super::options::{Command, JobOptions};
 use super::output::Output;
@@ -33,9 +34,13 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         worker_calls::need(store.place())?;
     }
     let id = add_one(face, &store, &args)?;
-    let job = worker_calls::run_and_follow(face, &store, id, Output::new(args.raw))?;
-    tell(&job);
-    Ok(code::of_job(&job))
+    match attend(face, &store, id, Output::new(args.raw))? {
+        Attended::Left(code) => Ok(code),
+        Attended::Ended(job) => {
+            tell(&job);
+            Ok(code::of_job(&job))
+        }
+    }
 }
 
 fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {

@@ -1,11 +1,14 @@
 //! `tenure config`: the settings, and where each came from.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::face::{self, Face};
 use super::table;
-use crate::config::{Colour, Durability, Settings, Source};
-use crate::error::{Result, exit};
+use crate::config::{Colour, Durability, Setting, Settings, Source};
+use crate::error::{Error, Result, exit};
+use crate::store::heal::Healers;
 use crate::units::{duration_text, size_text};
 
 /// A setting: its key, what a script reads, what a person reads, and where it came from.
@@ -24,6 +27,34 @@ pub fn run(face: &Face) -> Result<u8> {
         face::print(&table::table(&["setting", "value", "from"], &[], &shown))?;
     }
     Ok(exit::OK)
+}
+
+/// Which healers work.
+///
+/// # Errors
+/// When a name is not that of a healer.
+pub fn healers(switches: &Setting<BTreeMap<String, bool>>) -> Result<Healers> {
+    let mut healers = Healers::default();
+    for (name, on) in &switches.value {
+        let switch = match name.as_str() {
+            "unknown_state" => &mut healers.unknown_state,
+            "queued_with_owner" => &mut healers.queued_with_owner,
+            "running_without_run" => &mut healers.running_without_run,
+            "ended_not_whole" => &mut healers.ended_not_whole,
+            "negative_counts" => &mut healers.negative_counts,
+            "unreadable" => &mut healers.unreadable,
+            "run_without_job" => &mut healers.run_without_job,
+            _ => {
+                return Err(Error::Usage(format!(
+                    "{}: there is no healer {name:?}; there are unknown_state, queued_with_owner, running_without_run, ended_not_whole, \
+                     negative_counts, unreadable and run_without_job",
+                    switches.source
+                )));
+            }
+        };
+        *switch = *on;
+    }
+    Ok(healers)
 }
 
 fn rows(s: &Settings) -> Vec<Row> {

@@ -113,8 +113,10 @@ fn worker_json(worker: &Holder, running: i64) -> Value {
 fn reaper(counters: &[Counter]) -> Value {
     let mut reaper = serde_json::Map::new();
     for name in ["impossible_total", "adopted_total", "lost_total"] {
-        let n = counters.iter().find(|counter| counter.name == name).map_or(0, |counter| counter.n);
-        reaper.insert(name.to_owned(), n.into());
+        reaper.insert(name.to_owned(), 0.into());
+    }
+    for counter in counters {
+        reaper.insert(counter.name.clone(), counter.n.into());
     }
     let acts = counters.iter().map(|counter| {
         let act = json!({"n": counter.n, "last_at": counter.last_at.map(time::utc), "note": counter.note});
@@ -163,7 +165,7 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     text
 }
 
-fn held_text(counts: &Counts) -> String {
+pub fn held_text(counts: &Counts) -> String {
     let held: Vec<String> = counts.held.iter().filter(|(_, n)| *n > 0).map(|(hold, n)| format!("{n} by {hold}")).collect();
     if held.is_empty() { String::new() } else { format!(", held: {}", held.join(", ")) }
 }
@@ -180,22 +182,7 @@ fn section(text: &str, is_empty: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Hold;
-
-    pub(crate) fn picture() -> Picture {
-        Picture {
-            counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
-            queues: vec![],
-            lanes: vec![],
-            counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
-            oldest_ready_ms: Some(1_000),
-            worker: Some(Holder { pid: 9, instance: "i".into(), since_ms: 0, kind: "work".into(), slots: 4 }),
-            machine: Machine::default(),
-            health: Health::default(),
-            blocked: None,
-            now_ms: 61_000,
-        }
-    }
+    use crate::cli::fixture::picture;
 
     #[test]
     fn the_document_has_the_keys_of_the_contract() {
