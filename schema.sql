@@ -466,16 +466,6 @@ END;
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of the other tables
 
-CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-END;
-CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-END;
-CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-END;
-
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
   SELECT RAISE(ABORT, 'tenure: a run id is never used twice') WHERE EXISTS (SELECT 1 FROM run WHERE id = NEW.id);
