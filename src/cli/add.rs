@@ -1,0 +1,291 @@
+//! `tenure add`: queue a job; prints its id alone. `add --from`: many jobs, all or nothing.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal};
+
+use indicatif::ProgressBar;
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::face::{self, Face, versioned};
+use super::lines::{Asked, Lines};
+use super::options::{Command, JobOptions, Surroundings};
+use super::secrets::Kept;
+use super::{path_warning, values, worker_calls};
+use crate::error::{Error, Result, exit};
+use crate::job::limits::ADD_BATCH_MAX;
+use crate::job::{JobId, Need, NewJob};
+use crate::store::enqueue::{self, Added};
+use crate::store::{Store, read};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub options: JobOptions,
+    /// Many jobs: a file with a JSON object a line, or - for the standard input; the other options are their defaults
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
+    pub from: Option<OsString>,
+    /// With --from: a transaction for each N lines, instead of one for all
+    #[arg(long, value_name = "N", requires = "from", value_parser = parse_chunk)]
+    pub chunk: Option<usize>,
+    /// Refuse (exit code 5) when there is no worker
+    #[arg(long)]
+    pub need_worker: bool,
+    #[command(flatten)]
+    pub command: Command,
+}
+
+fn parse_chunk(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (1..=ADD_BATCH_MAX).contains(&n) => Ok(n),
+        _ => Err(format!("{:?} is no number from 1 to {ADD_BATCH_MAX}", values::shorten(text))),
+    }
+}
+
+pub fn run(face: &Face, args: Args) -> Result<u8> {
+    if args.from.is_none() {
+        // Before the file is made: a mistyped command leaves nothing behind.
+        args.command.argv().map_err(Error::Usage)?;
+    }
+    let store = face.client()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    }
+    let around = surroundings(face, &store, &args.options)?;
+    match &args.from {
+        Some(file) => add_lines(face, &store, &args, file, &around)?,
+        None => {
+            let jobs = prepare(&args.options, &args.command, &around)?;
+            let added = add_jobs(face, &store, jobs, &args.options, &around)?;
+            tell(face, &added)?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// The jobs that options and a command ask for, with a warning where the worker may not find the command.
+pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -> Result<Vec<NewJob>> {
+    let jobs = options.new_jobs(command.argv().map_err(Error::Usage)?, around).map_err(Error::Usage)?;
+    Ok(jobs)
+}
+
+/// What the jobs take from here.
+pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
+    Ok(Surroundings {
+        now: face.now(),
+        cwd: std::env::current_dir().map_err(|e| Error::io("looking for the working directory (name one with --cwd)", e))?,
+        env: std::env::vars_os().collect(),
+        last: if options.names_last() { store.read(read::last_job)? } else { None },
+    })
+}
+
+/// Adds jobs in one transaction and wakes the worker. When this returns, they are on the disk.
+pub fn add_jobs(
+    face: &Face,
+    store: &Store,
+    mut jobs: Vec<NewJob>,
+    options: &JobOptions,
+    around: &Surroundings,
+) -> Result<Vec<Added>> {
+    let mut kept = Kept::default();
+    kept.write(store.place(), &mut jobs, &options.secret, around)?;
+    kept.write_stdin(store.place(), &mut jobs, options)?;
+    kept.sync(store.place())?;
+    if let Some(job) = jobs.first() {
+        path_warning::warn(store.place(), job, around);
+    }
+    let now_ms = face.now_ms();
+    let added = store.write(move |conn| insert(conn, &jobs, now_ms))?;
+    kept.keep();
+    worker_calls::wake(store.place());
+    Ok(added)
+}
+
+/// An array may be longer than what the store takes at a time; it is one transaction all the same.
+fn insert(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
+    let mut added = Vec::with_capacity(jobs.len());
+    for batch in jobs.chunks(ADD_BATCH_MAX) {
+        added.extend(enqueue::add(conn, batch, now_ms)?);
+    }
+    Ok(added)
+}
+
+fn tell(face: &Face, added: &[Added]) -> Result<()> {
+    let mut text = String::new();
+    for one in added {
+        if one.existing {
+            face::say(&format!("job {} is live and has this --unique key; nothing was added", one.id));
+        }
+        if let Some(replaced) = one.replaced {
+            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled", one.id));
+        }
+        let document = || versioned(json!({"id": one.id, "existing": one.existing, "replaced": one.replaced})).to_string();
+        text += &if face.json { document() } else { one.id.to_string() };
+        text.push('\n');
+    }
+    face::print(&text)
+}
+
+/// Ids of lines that have a `ref`, across chunks.
+type Refs = HashMap<String, Vec<JobId>>;
+
+fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &Surroundings) -> Result<()> {
+    if args.options.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
+        return Err(Error::Usage("--stdin - and --from: give each line a file with \"stdin\" instead".into()));
+    }
+    let reader = open(file)?;
+    let mut lines = Lines::new(reader, &args.options, around);
+    let bar = progress_bar();
+    let mut refs = Refs::new();
+    let mut done = 0;
+    loop {
+        let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Usage(after_chunks(&e, done)))?;
+        if asked.is_empty() {
+            break;
+        }
+        let count = asked.len();
+        let added;
+        (added, refs) = add_chunk(face, store, asked, refs, around)?;
+        done += count;
+        bar.set_position(done as u64);
+        tell(face, &added)?;
+        if args.chunk.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    if done == 0 {
+        face::say("there was no job in it");
+    }
+    Ok(())
+}
+
+fn after_chunks(error: &str, done: usize) -> String {
+    if done == 0 {
+        format!("{error}; nothing was added")
+    } else {
+        format!("{error}; the {done} lines before this chunk are added")
+    }
+}
+
+fn open(file: &OsString) -> Result<Box<dyn BufRead>> {
+    if file == "-" {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let opened = File::open(file).map_err(|e| Error::Usage(format!("--from {}: {e}", file.to_string_lossy())))?;
+    Ok(Box::new(BufReader::with_capacity(1 << 16, opened)))
+}
+
+fn progress_bar() -> ProgressBar {
+    if std::io::stderr().is_terminal() && !std::io::stdout().is_terminal() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    }
+}
+
+/// Reads up to one transaction's worth of lines.
+fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Result<Vec<Asked>, String> {
+    let mut asked: Vec<Asked> = Vec::new();
+    let mut jobs = 0;
+    while asked.len() < chunk.unwrap_or(usize::MAX) {
+        let Some(line) = lines.next_line()? else { break };
+        jobs += line.jobs.len();
+        if jobs > ADD_BATCH_MAX {
+            return Err(format!(
+                "line {}: more than {ADD_BATCH_MAX} jobs in one transaction; add --chunk 1000 (then not all or nothing), or split the file",
+                line.line
+            ));
+        }
+        asked.push(line);
+    }
+    Ok(asked)
+}
+
+fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, around: &Surroundings) -> Result<(Vec<Added>, Refs)> {
+    let mut kept = Kept::default();
+    for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
+        kept.write(store.place(), &mut line.jobs, &line.secrets, around)?;
+    }
+    kept.sync(store.place())?;
+    let now_ms = face.now_ms();
+    let result = store.write(move |conn| {
+        let mut refs = refs.clone();
+        let added = insert_lines(conn, &asked, &mut refs, now_ms)?;
+        Ok((added, refs))
+    })?;
+    kept.keep();
+    worker_calls::wake(store.place());
+    Ok(result)
+}
+
+/// Adds lines in as few steps as their references allow: a line that waits for one above it needs that one's id.
+fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Refs, now_ms: i64) -> Result<Vec<Added>> {
+    let mut added = Vec::new();
+    let mut from = 0;
+    for (at, line) in asked.iter().enumerate() {
+        if line.after.iter().any(|(name, _)| !refs.contains_key(name)) {
+            added.extend(insert_segment(conn, &asked[from..at], refs, now_ms)?);
+            from = at;
+        }
+    }
+    added.extend(insert_segment(conn, &asked[from..], refs, now_ms)?);
+    Ok(added)
+}
+
+fn insert_segment(conn: &Connection, asked: &[Asked], refs: &mut Refs, now_ms: i64) -> Result<Vec<Added>> {
+    let mut jobs = Vec::new();
+    for line in asked {
+        let waits_for = ids_of(&line.after, refs).map_err(|e| Error::Usage(format!("line {}: {e}", line.line)))?;
+        for job in &line.jobs {
+            jobs.push(waiting_for(job, &waits_for).map_err(|e| Error::Usage(format!("line {}: {e}", line.line)))?);
+        }
+    }
+    let added = enqueue::add(conn, &jobs, now_ms).map_err(|e| in_lines(e, asked))?;
+    let mut ids = added.iter().map(|one| one.id);
+    for line in asked {
+        let of_line: Vec<JobId> = ids.by_ref().take(line.jobs.len()).collect();
+        if let Some(name) = &line.name {
+            refs.insert(name.clone(), of_line);
+        }
+    }
+    Ok(added)
+}
+
+fn ids_of(after: &[(String, Need)], refs: &Refs) -> Result<Vec<(JobId, Need)>, String> {
+    let mut ids = Vec::new();
+    for (name, need) in after {
+        let jobs = refs.get(name).ok_or_else(|| format!("no earlier line has the ref {name:?}"))?;
+        ids.extend(jobs.iter().map(|id| (*id, *need)));
+    }
+    Ok(ids)
+}
+
+fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
+    let mut job = job.clone();
+    for (id, need) in more {
+        match job.after.iter().find(|(known, _)| known == id) {
+            Some((_, known)) if known == need => {}
+            Some(_) => return Err(format!("job {id} is named twice, with different needs; leave one out")),
+            None => job.after.push((*id, *need)),
+        }
+    }
+    Ok(job)
+}
+
+/// Says which lines an answer of the store is about.
+fn in_lines(error: Error, asked: &[Asked]) -> Error {
+    let (Some(first), Some(last)) = (asked.first(), asked.last()) else {
+        return error;
+    };
+    let place =
+        if first.line == last.line { format!("line {}", first.line) } else { format!("lines {} to {}", first.line, last.line) };
+    match error {
+        Error::Refused(text) => Error::Refused(format!("{place}: {text}; nothing of them was added")),
+        Error::NoSuch(text) => Error::NoSuch(format!("{place}: {text}; nothing of them was added")),
+        Error::Usage(text) => Error::Usage(format!("{place}: {text}; nothing of them was added")),
+        other => other,
+    }
+}

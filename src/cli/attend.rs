@@ -1,0 +1,152 @@
+//! `tenure run`, after its job is in the file: follows it to its end, and is its worker where there is none.
+//!
+//! Each round does four things: reads what is new, sees to it that there is a worker, obeys signals, and says once what the job
+//! waits for. When a `tenure work` asks for the lock, it is given up, and the following goes on.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::face::{self, Face};
+use super::follow::{Follower, Seen};
+use super::output::Output;
+use super::worker_calls;
+use crate::error::{Error, Result, exit};
+use crate::job::{JobId, State};
+use crate::store::rows::Job;
+use crate::store::{Store, control, read};
+use crate::worker::{Ended, Worker};
+
+/// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
+const LOOK_MS: u64 = 1_000;
+
+/// How the following of a job came to its end.
+pub enum Attended {
+    Ended(Box<Job>),
+    /// A person left it to itself; the exit code.
+    Left(u8),
+}
+
+/// Follows a job to its end; with no worker, is one for that job alone.
+///
+/// # Errors
+/// When the file can not be used, or nobody reads the output.
+pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
+    let signals = listen()?;
+    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, said: false };
+    let mut follower = Follower::new(store, id, output);
+    let came_to = loop {
+        match attendant.round(&mut follower, &signals) {
+            Ok(None) => follower.rest(),
+            Ok(Some(attended)) => break Ok(attended),
+            Err(error) => break Err(error),
+        }
+    };
+    attendant.lay_down(Ended::Asked)?;
+    let attended = came_to?;
+    store.flush_now()?;
+    follower.finish()?;
+    Ok(attended)
+}
+
+struct Attendant<'a> {
+    face: &'a Face,
+    store: &'a Store,
+    id: JobId,
+    worker: Option<Worker>,
+    looked: Option<Instant>,
+    interrupts: u32,
+    /// What it waits for has been said.
+    said: bool,
+}
+
+impl Attendant<'_> {
+    fn round(&mut self, follower: &mut Follower, signals: &Receiver<i32>) -> Result<Option<Attended>> {
+        self.see_to_a_worker()?;
+        if let Seen::Ended(job) = follower.round()? {
+            return Ok(Some(Attended::Ended(job)));
+        }
+        self.say_what_it_waits_for()?;
+        match signals.try_recv() {
+            Ok(signal) => self.obey(signal),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Becomes the worker where there is none; gives the lock up where somebody asked for it.
+    fn see_to_a_worker(&mut self) -> Result<()> {
+        if let Some(worker) = &self.worker {
+            let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(()) };
+            self.looked = Some(Instant::now());
+            let fatal = matches!(&ended, Ended::Fatal(_)).then(|| ended.clone());
+            self.lay_down(ended)?;
+            return match fatal {
+                Some(Ended::Fatal(why)) => Err(Error::File(why)),
+                _ => Ok(()),
+            };
+        }
+        if self.looked.is_some_and(|at| at.elapsed() < Duration::from_millis(LOOK_MS)) {
+            return Ok(());
+        }
+        self.looked = Some(Instant::now());
+        self.worker = worker_calls::start_for(self.face, self.store, self.id)?;
+        Ok(())
+    }
+
+    fn lay_down(&mut self, ended: Ended) -> Result<()> {
+        match self.worker.take() {
+            Some(worker) => worker.stop(ended).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// A first INT cancels the job, a second leaves it to its shim; TERM and HUP leave it at once.
+    fn obey(&mut self, signal: i32) -> Result<Option<Attended>> {
+        let id = self.id;
+        let code = exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0));
+        if signal == SIGINT {
+            self.interrupts += 1;
+        }
+        if signal != SIGINT || self.interrupts > 1 {
+            face::say(&format!("job {id} is left to itself; tenure logs -f {id} follows it"));
+            return Ok(Some(Attended::Left(code)));
+        }
+        face::say(&format!("cancelling job {id} (interrupt again to leave it to itself)"));
+        let now_ms = self.face.now_ms();
+        self.store.write(move |conn| control::cancel(conn, id, Some("interrupted"), now_ms))?;
+        worker_calls::wake(self.store.place());
+        if self.worker.is_none() && worker_calls::look(self.store.place())?.is_none() {
+            worker_calls::ask_directly(self.store, id)?;
+        }
+        Ok(None)
+    }
+
+    /// A person who looks at an empty screen is told why, once.
+    fn say_what_it_waits_for(&mut self) -> Result<()> {
+        if self.said {
+            return Ok(());
+        }
+        let id = self.id;
+        let Some(job) = self.store.read(|conn| read::job(conn, id))? else { return Ok(()) };
+        if job.state == State::Running {
+            self.said = true;
+        } else if let Some(hold) = job.hold {
+            self.said = true;
+            face::say(&format!("job {id} waits ({hold}); tenure why {id} says for what"));
+        }
+        Ok(())
+    }
+}
+
+/// Signals, as they come.
+fn listen() -> Result<Receiver<i32>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|e| Error::io("installing signal handlers", e))?;
+    let (sender, receiver) = unbounded();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || signals.forever().all(|signal| sender.send(signal).is_ok()))
+        .map_err(|e| Error::io("starting the signal thread", e))?;
+    Ok(receiver)
+}

@@ -1,0 +1,66 @@
+//! The exit code of `run`, and of `wait` for one job.
+//!
+//! Never 0 for what is not done.
+
+use crate::error::exit;
+use crate::job::{Reason, State};
+use crate::store::rows::Job;
+
+/// The code with which a command ends that stands for this job.
+pub fn of_job(job: &Job) -> u8 {
+    match (job.shown_state(), job.reason) {
+        (State::Done, _) => exit::OK,
+        (_, Some(Reason::Timeout)) => exit::TIMEOUT,
+        (_, Some(Reason::Spawn)) => of_spawn(job.error.as_deref().unwrap_or("")),
+        _ => of_end(job.exit_code, job.signal),
+    }
+}
+
+fn of_end(code: Option<i32>, signal: Option<i32>) -> u8 {
+    match (code, signal) {
+        (_, Some(signal)) => exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0)),
+        // Its command ended with 0 and yet it is not done: its check said no, or it was cancelled.
+        (Some(0) | None, None) => exit::FAILED,
+        (Some(code), None) => u8::try_from(code & 0xff).unwrap_or(exit::FAILED),
+    }
+}
+
+/// As a shell says it: 127 when the program was not found, 126 for everything else.
+fn of_spawn(error: &str) -> u8 {
+    let not_found = error.contains("No such file or directory") || error.contains("not found");
+    if not_found && !error.starts_with("chdir") { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture::job;
+
+    #[test]
+    fn a_job_ends_a_command_as_it_ended_itself() {
+        let cases: &[(State, Reason, Option<i32>, Option<i32>, &str, u8)] = &[
+            (State::Done, Reason::Exit, Some(0), None, "", 0),
+            (State::Failed, Reason::Exit, Some(3), None, "", 3),
+            (State::Failed, Reason::Exit, Some(75), None, "", 75),
+            (State::Failed, Reason::Signal, None, Some(9), "", 137),
+            (State::Failed, Reason::Memory, None, Some(9), "", 137),
+            (State::Failed, Reason::Timeout, None, Some(15), "", 124),
+            (State::Failed, Reason::Timeout, Some(0), None, "", 124),
+            (State::Failed, Reason::Check, Some(0), None, "", 1),
+            (State::Failed, Reason::Lost, None, None, "", 1),
+            (State::Failed, Reason::Dependency, None, None, "", 1),
+            (State::Failed, Reason::Expired, None, None, "", 1),
+            (State::Cancelled, Reason::Cancelled, None, None, "", 1),
+            (State::Cancelled, Reason::Cancelled, None, Some(15), "", 143),
+            (State::Cancelled, Reason::Cancelled, Some(0), None, "", 1),
+            (State::Failed, Reason::Spawn, None, None, "execve /nope: No such file or directory", 127),
+            (State::Failed, Reason::Spawn, None, None, "execve /etc/passwd: Permission denied", 126),
+            (State::Failed, Reason::Spawn, None, None, "chdir /nope: No such file or directory", 126),
+        ];
+        for (state, reason, exit_code, signal, error, expected) in cases {
+            let mut job = job(7, *state);
+            (job.reason, job.exit_code, job.signal, job.error) = (Some(*reason), *exit_code, *signal, Some((*error).to_owned()));
+            assert_eq!(of_job(&job), *expected, "{reason} {exit_code:?} {signal:?} {error}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What every verb needs: the settings, the file, and a way to speak that harms no terminal.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::Value;
+
+use super::escape;
+use super::verbs::{Global, Verb};
+use crate::clock::Clock;
+use crate::config::{self, Around, Colour, Flags, Settings};
+use crate::error::{Error, Result, exit};
+use crate::store::{Options, Role, Store};
+
+/// One invocation.
+pub struct Face {
+    pub settings: Settings,
+    /// Data is printed as JSON.
+    pub json: bool,
+    /// Data is coloured.
+    pub colour: bool,
+    pub clock: Clock,
+}
+
+impl Face {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// When they can not be meant.
+    pub fn new(global: &Global, verb: &Verb) -> Result<Self> {
+        let (slots, drain) = match verb {
+            Verb::Work(args) => (args.slots, args.drain),
+            _ => (None, false),
+        };
+        let flags = Flags { db: global.db.clone(), color: global.color, slots, drain };
+        let env = |name: &str| std::env::var_os(name);
+        let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
+        let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
+        let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
+        Ok(Self { settings, json: global.json, colour, clock: Clock::System })
+    }
+
+    /// The file, for looking. It must exist.
+    ///
+    /// # Errors
+    /// When it can not be used.
+    pub fn reader(&self) -> Result<Store> {
+        self.open(Role::Reader)
+    }
+
+    /// The file, for writing; made on first use.
+    ///
+    /// # Errors
+    /// When it can not be used.
+    pub fn client(&self) -> Result<Store> {
+        self.open(Role::Client)
+    }
+
+    /// The file, for changing what must be there already.
+    ///
+    /// # Errors
+    /// When it is not there, or can not be used.
+    pub fn editor(&self) -> Result<Store> {
+        drop(self.reader()?);
+        self.client()
+    }
+
+    fn open(&self, role: Role) -> Result<Store> {
+        Store::open(&self.settings.db.value, self.options(role))
+    }
+
+    /// How the file is opened.
+    pub fn options(&self, role: Role) -> Options {
+        let durability = match self.settings.durability.value {
+            config::Durability::Flush => crate::store::Durability::Flush,
+            config::Durability::Full => crate::store::Durability::Full,
+        };
+        Options { durability, clock: self.clock.clone(), ..Options::new(role) }
+    }
+
+    /// Milliseconds UTC.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The present instant in the local time zone.
+    pub fn now(&self) -> jiff::Zoned {
+        super::time::here(self.now_ms())
+    }
+
+    /// Prints one document, with its `schema`, on a line of its own.
+    ///
+    /// # Errors
+    /// When nobody reads it.
+    pub fn document(&self, value: Value) -> Result<()> {
+        print(&format!("{}\n", versioned(value)))
+    }
+}
+
+/// Adds `"schema": 1`, in front.
+pub fn versioned(value: Value) -> Value {
+    let mut whole = serde_json::Map::new();
+    whole.insert("schema".into(), 1.into());
+    if let Value::Object(fields) = value {
+        whole.extend(fields);
+    }
+    Value::Object(whole)
+}
+
+fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bool {
+    match choice {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => is_terminal && no_color.is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// Writes data to stdout.
+///
+/// # Errors
+/// When nobody reads it; see [`is_broken_pipe`].
+pub fn print(text: &str) -> Result<()> {
+    write_bytes(text.as_bytes())
+}
+
+/// Writes bytes to stdout as they are.
+///
+/// # Errors
+/// When nobody reads them.
+pub fn write_bytes(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Error::io("writing to stdout", e))
+}
+
+/// Tells a person something, on stderr.
+pub fn say(message: &str) {
+    // Where even stderr is gone there is nobody left to tell.
+    let _nobody_listens = writeln!(io::stderr(), "tenure: {}", escape::lines(message));
+}
+
+/// Tells a person what went wrong.
+pub fn complain(message: &str) {
+    let _nobody_listens = writeln!(io::stderr(), "tenure: error: {}", escape::lines(message));
+}
+
+/// Whoever read our output has gone: no error, just the end.
+pub fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Prints what clap says (help, version, what is wrong with the arguments) and tells the exit code.
+pub fn print_clap(error: &clap::Error) -> u8 {
+    let for_people = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
+    let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
+    // The message quotes what was typed, which may hold anything.
+    let (mut shown, mut safe) = (super::shown::Shown::default(), Vec::new());
+    shown.push(text.as_bytes(), &mut safe);
+    shown.finish(&mut safe);
+    if !error.use_stderr() {
+        return match write_bytes(&safe) {
+            Err(error) if !is_broken_pipe(&error) => exit::FAILED,
+            _ => exit::OK,
+        };
+    }
+    let _nobody_listens = io::stderr().write_all(&safe);
+    exit::USAGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_unless_somebody_says_otherwise() {
+        assert!(coloured(Colour::Auto, None, true));
+        assert!(!coloured(Colour::Auto, None, false));
+        assert!(!coloured(Colour::Auto, Some("1".into()), true));
+        assert!(coloured(Colour::Auto, Some("".into()), true));
+        assert!(coloured(Colour::Always, Some("1".into()), false));
+        assert!(!coloured(Colour::Never, None, true));
+    }
+
+    #[test]
+    fn every_document_says_its_version_first() {
+        assert_eq!(versioned(serde_json::json!({"id": 7})).to_string(), r#"{"schema":1,"id":7}"#);
+    }
+}

@@ -1,0 +1,112 @@
+//! Rows for the tests of this room.
+
+use super::status::Picture;
+use super::worker_calls::{Holder, Machine};
+use crate::job::Hold;
+use crate::job::{JobId, Nonce, RunId, RunKind, State};
+use crate::store::Health;
+use crate::store::read::Counts;
+use crate::store::rows::{Counter, Job, Run};
+
+/// A plain job in a state.
+pub fn job(id: i64, state: State) -> Job {
+    let ran = state != State::Queued;
+    Job {
+        id: JobId(id),
+        command: r#"["echo","hi"]"#.into(),
+        state,
+        hold: None,
+        reason: None,
+        queue: "default".into(),
+        lane: None,
+        priority: 0,
+        label: None,
+        cwd: "/".into(),
+        available_at: 0,
+        run_id: ran.then_some(RunId(11)),
+        pid: None,
+        started_at: ran.then_some(1_000),
+        finished_at: state.is_terminal().then_some(3_000),
+        attempts: u32::from(ran),
+        max_attempts: 1,
+        created_at: 500,
+        expires_at: None,
+        unique_key: None,
+        array_index: None,
+        env: "{}".into(),
+        policy: "{}".into(),
+        deferrals: 0,
+        unstarts: 0,
+        last_reason: None,
+        exit_code: None,
+        signal: None,
+        error: None,
+        progress: None,
+        result: None,
+        user_hold: false,
+        task_id: None,
+        task_hold: false,
+        unmet: 0,
+        broken: 0,
+        due_seen: 0,
+        lane_pass: false,
+        cancel_open: false,
+    }
+}
+
+/// A run that has started and not ended.
+pub fn run(id: i64, job: i64) -> Run {
+    Run {
+        id: RunId(id),
+        job: JobId(job),
+        kind: RunKind::Job,
+        parent: None,
+        attempt: 1,
+        nonce: Nonce([7; 16]),
+        instance: "instance".into(),
+        boot_id: "boot".into(),
+        claimed_at: 900,
+        pid: Some(4711),
+        started_at: Some(1_000),
+        exited_at: None,
+        finished_at: None,
+        outcome: None,
+        reason: None,
+        exit_code: None,
+        signal: None,
+        error: None,
+        leftovers: None,
+        max_rss_bytes: None,
+        user_ms: None,
+        system_ms: None,
+        adopted: 0,
+    }
+}
+
+/// A worker with so many slots.
+pub fn worker(slots: usize) -> Holder {
+    Holder { pid: 99, instance: "i".into(), since_ms: 0, kind: "work".into(), slots, version: String::new() }
+}
+
+/// A file in order, with a worker.
+pub fn picture() -> Picture {
+    let machine = Machine {
+        memory_total_bytes: 8 << 30,
+        memory_available_bytes: 4 << 30,
+        load: 0.5,
+        disk_free_bytes: Some(100 << 30),
+        disk_total_bytes: Some(200 << 30),
+    };
+    Picture {
+        counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
+        queues: vec![],
+        lanes: vec![],
+        counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
+        oldest_ready_ms: Some(1_000),
+        worker: Some(worker(4)),
+        machine,
+        health: Health::default(),
+        blocked: None,
+        now_ms: 61_000,
+    }
+}

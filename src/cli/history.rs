@@ -1,0 +1,43 @@
+//! `tenure history`: what happened to a job.
+
+use super::face::{self, Face};
+use super::pick::{self, Named};
+use super::{json, table, time};
+use crate::error::{Result, exit};
+use crate::store::read;
+use crate::store::rows::Event;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Named,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    let now = face.now();
+    for job in pick::jobs(&store, &args.which.ids)? {
+        let events = store.read(|conn| read::events(conn, job.id))?;
+        if face.json {
+            face.document(json::list("events", events.iter().map(json::event)))?;
+        } else {
+            face::print(&for_people(&events, &now))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn for_people(events: &[Event], now: &jiff::Zoned) -> String {
+    let row = |event: &Event| {
+        vec![
+            time::local(event.at, now),
+            event.job.map(|id| id.to_string()).unwrap_or_default(),
+            event.run.map(|id| id.to_string()).unwrap_or_default(),
+            event.kind.clone(),
+            event.reason.clone().unwrap_or_default(),
+            event.detail.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = events.iter().map(row).collect();
+    table::table(&["at", "job", "run", "what", "reason", "detail"], &[1, 2], &rows)
+}

@@ -1,0 +1,65 @@
+//! `tenure ls`: jobs, newest last; live ones by default.
+
+use super::face::{self, Face};
+use super::pick::Many;
+use super::{json, table};
+use crate::error::{Result, exit};
+use crate::job::State;
+use crate::store::read::{self, Filter};
+use crate::store::rows::Job;
+
+/// Most jobs that are listed unless `-n` says otherwise.
+const SHOWN_DEFAULT: usize = 1_000;
+const LIVE: [State; 2] = [State::Queued, State::Running];
+
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Many,
+    /// The newest N (default: 1000)
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Ended jobs too
+    #[arg(short = 'a', long)]
+    pub all: bool,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let limit = args.limit.unwrap_or(SHOWN_DEFAULT);
+    let (jobs, more) = find(face, args, limit)?;
+    if face.json {
+        face.document(json::list("jobs", jobs.iter().map(json::job)))?;
+    } else if jobs.is_empty() {
+        face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
+    } else {
+        face::print(&table::jobs(&jobs, &face.now(), face.colour))?;
+    }
+    if more && args.limit.is_none() {
+        face::say(&format!("these are the newest {limit}; -n lists more"));
+    }
+    Ok(exit::OK)
+}
+
+/// The newest jobs that are meant, oldest first, and whether there are more.
+fn find(face: &Face, args: &Args, limit: usize) -> Result<(Vec<Job>, bool)> {
+    let store = face.reader()?;
+    let mut jobs = if args.which.ids.is_empty() {
+        let states = if args.all || !args.which.state.is_empty() { args.which.state.clone() } else { LIVE.to_vec() };
+        let filter = Filter {
+            states,
+            queue: args.which.queue.clone(),
+            label: args.which.label.clone(),
+            limit: Some(limit.saturating_add(1)),
+            all: args.all,
+            ..Filter::default()
+        };
+        store.read(|conn| read::jobs(conn, &filter))?
+    } else {
+        args.which.jobs(&store, &State::ALL)?
+    };
+    let more = jobs.len() > limit;
+    if more {
+        jobs.drain(..jobs.len() - limit);
+    }
+    Ok((jobs, more))
+}

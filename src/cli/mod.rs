@@ -1,0 +1,64 @@
+//! FACE. One file per subcommand; prints, never decides.
+//!
+//! ```text
+//! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
+//! ```
+//!
+//! * Data goes to stdout, messages to stderr; `--json` on every command that prints data ([`json`]).
+//! * Nothing that a job was named or wrote reaches a terminal as a command to it ([`escape`], [`shown`]).
+//! * What can be decided without a file or a process is a pure function with its tests beside it: options to jobs
+//!   ([`options`], [`lines`]), facts to obstacles ([`obstacles`]), endings to exit codes ([`code`]).
+//! * Whatever needs the worker's room goes through [`worker_calls`].
+//!
+//! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
+
+mod add;
+mod attend;
+mod backup;
+mod cancel;
+mod changes;
+mod code;
+mod completions;
+mod doctor;
+mod escape;
+mod face;
+#[cfg(test)]
+mod fixture;
+mod follow;
+mod history;
+mod hold;
+mod json;
+mod lane;
+mod lines;
+mod logs;
+mod ls;
+mod obstacles;
+mod options;
+mod output;
+mod path_warning;
+mod pick;
+mod problems;
+mod progress;
+mod prune;
+mod queue;
+mod restore;
+mod retry;
+mod run;
+mod secrets;
+mod select;
+mod set;
+mod settings;
+mod show;
+mod shown;
+mod status;
+mod table;
+mod time;
+mod values;
+mod verbs;
+mod wait;
+mod why;
+mod work;
+mod worker_calls;
+mod worker_notice;
+
+pub use verbs::{Cli, main};

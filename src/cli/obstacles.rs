@@ -1,0 +1,277 @@
+//! From facts to words: what stands in the way of a job, with numbers, and the command that clears each.
+//!
+//! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of worker and machine.
+
+use serde_json::{Value, json};
+
+use super::escape::quote_text;
+use super::time;
+use super::worker_calls::Holder;
+use crate::job::policy::Stdin;
+use crate::job::{JobId, Need, Outcome, Reason, State};
+use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
+use crate::units::{duration_text, size_text};
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// A word for scripts.
+    pub code: &'static str,
+    /// For people, with numbers.
+    pub text: String,
+    /// The command that clears it; `None` where only time does.
+    pub remedy: Option<String>,
+}
+
+impl Obstacle {
+    fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
+        Self { code, text: text.into(), remedy: remedy.into() }
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
+    }
+}
+
+/// What was seen beside the file.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// In the local time zone.
+    pub now: jiff::Zoned,
+    pub worker: Option<Holder>,
+    /// Jobs that run now, over all queues.
+    pub running: i64,
+    /// Why the machine holds jobs back, in words; by the floors of the configuration.
+    pub gate: Option<Gate>,
+}
+
+/// A floor of the configuration that is not met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    Memory { available_bytes: u64, floor_bytes: u64 },
+    Disk { free_bytes: u64, floor_bytes: u64 },
+    Load { load: String, most: String },
+}
+
+/// Everything that stands in the way of a queued job; how things stand with one that runs; why one has ended.
+pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    match facts.job.shown_state() {
+        State::Queued => of_queued(facts, around),
+        State::Running => of_running(facts, around),
+        State::Cancelled if facts.job.state == State::Queued => of_queued(facts, around),
+        _ => of_ended(facts, around),
+    }
+}
+
+fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    let id = facts.job.id;
+    let mut all: Vec<Obstacle> = facts.obstacles.iter().map(|fact| of_fact(id, fact, around)).collect();
+    match &around.worker {
+        None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
+        Some(worker) => all.extend(slots_busy(worker, around)),
+    }
+    all.extend(around.gate.as_ref().map(of_gate));
+    all.extend(last_run(facts, around));
+    all
+}
+
+fn slots_busy(worker: &Holder, around: &Around) -> Option<Obstacle> {
+    if worker.kind == "run" {
+        let text = format!("the only worker is a tenure run (pid {}), which runs its own job alone", worker.pid);
+        return Some(Obstacle::new("no_worker", text, "tenure work".to_owned()));
+    }
+    let slots = i64::try_from(worker.slots).unwrap_or(i64::MAX);
+    let text = || format!("all {slots} slots of the worker (pid {}) are busy; {} jobs run", worker.pid, around.running);
+    let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
+    (slots > 0 && around.running >= slots).then(|| Obstacle::new("slots", text(), more))
+}
+
+fn of_gate(gate: &Gate) -> Obstacle {
+    match gate {
+        Gate::Memory { available_bytes, floor_bytes } => Obstacle::new(
+            "memory",
+            format!("{} of memory are available, and the floor is {}", size_text(*available_bytes), size_text(*floor_bytes)),
+            "free some memory, or lower memory in [floor] of the configuration: tenure config".to_owned(),
+        ),
+        Gate::Disk { free_bytes, floor_bytes } => Obstacle::new(
+            "disk",
+            format!("{} are free on the disk, and the floor is {}", size_text(*free_bytes), size_text(*floor_bytes)),
+            "tenure prune --older-than 7d, or lower disk in [floor] of the configuration: tenure config".to_owned(),
+        ),
+        Gate::Load { load, most } => Obstacle::new(
+            "load",
+            format!("the load is {load}, and the most is {most}"),
+            "wait, or raise load in [floor] of the configuration: tenure config".to_owned(),
+        ),
+    }
+}
+
+fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
+    let now_ms = around.now.timestamp().as_millisecond();
+    match fact {
+        Fact::Cancelled { why } => {
+            let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+            Obstacle::new("cancelled", format!("somebody cancelled it{why}; it never starts"), format!("tenure cancel {id}"))
+        }
+        Fact::UserHold => Obstacle::new("user", "a person holds it", format!("tenure release {id}")),
+        Fact::TaskHold { task } => {
+            let task = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
+            Obstacle::new("task", format!("{task} holds it"), None)
+        }
+        Fact::Dependency(on) => dependency(id, on),
+        Fact::Time { available_at, due: true } => {
+            let since = time::between(*available_at, now_ms);
+            Obstacle::new("time", format!("its time came {since} ago, and no worker has looked since"), "tenure work".to_owned())
+        }
+        Fact::Time { available_at, due: false } => {
+            let (at, left) = (time::local(*available_at, &around.now), time::between(now_ms, *available_at));
+            Obstacle::new("time", format!("it starts no sooner than {at}, in {left}"), format!("tenure set {id} delay=0s"))
+        }
+        Fact::Lane { key, max_running, running, members } => lane(key, *max_running, *running, members),
+        Fact::QueuePaused { queue } => {
+            let remedy = format!("tenure queue resume {}", quote_text(queue));
+            Obstacle::new("queue_paused", format!("its queue {queue:?} is paused"), remedy)
+        }
+        Fact::QueueFull { queue, slots, running } => {
+            let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), running.max(slots) + 1);
+            Obstacle::new("queue_full", format!("its queue {queue:?} has {slots} slots, and {running} of its jobs run"), remedy)
+        }
+        Fact::Behind { queue, ahead, more } => {
+            let least = if *more { "at least " } else { "" };
+            let text = format!("{least}{ahead} ready jobs of queue {queue:?} come before it");
+            Obstacle::new("position", text, format!("tenure set {id} priority=N (higher goes first)"))
+        }
+        Fact::Expires { at } => expires(id, *at, around),
+    }
+}
+
+fn expires(id: JobId, at: i64, around: &Around) -> Obstacle {
+    let (now_ms, shown) = (around.now.timestamp().as_millisecond(), time::local(at, &around.now));
+    if at > now_ms {
+        let left = time::between(now_ms, at);
+        return Obstacle::new("expires", format!("it ends as expired if it has not started by {shown}, in {left}"), None);
+    }
+    let text = format!("it expired at {shown}; the worker ends it");
+    Obstacle::new("expired", text, format!("tenure cancel {id}, and add it anew with a later --expires"))
+}
+
+fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
+    let parent = on.on;
+    let need = match on.need {
+        Need::Done => "to be done",
+        Need::Any => "to end",
+        Need::Failed => "to end otherwise than done",
+    };
+    let state = match (on.parent_state, on.parent_reason) {
+        (None, _) => "has been pruned".to_owned(),
+        (Some(state), Some(reason)) if state == State::Failed => format!("is {state} ({reason})"),
+        (Some(state), _) => format!("is {state}"),
+    };
+    if on.state == "broken" {
+        let text = format!("it needs job {parent} {need}, and that job {state}; so it ends as failed");
+        let remedy = match on.parent_state {
+            Some(State::Failed | State::Cancelled) => format!("tenure retry {parent} --with-dependants"),
+            _ => format!("tenure cancel {id}, and add it anew without --after {parent}"),
+        };
+        return Obstacle::new("dependency_broken", text, remedy);
+    }
+    Obstacle::new("dependency", format!("it waits for job {parent} {need}; that job {state}"), format!("tenure why {parent}"))
+}
+
+fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacle {
+    let name = quote_text(key);
+    if running < max_running {
+        let text =
+            format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
+        return Obstacle::new("lane", text, format!("tenure lane set {name} --limit {}", max_running + 1));
+    }
+    let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
+    let wait = if who.is_empty() { String::new() } else { format!("tenure wait {}, or ", who.replace(", ", " ")) };
+    Obstacle::new("lane", text, format!("{wait}tenure lane set {name} --limit {}", running + 1))
+}
+
+/// What the latest run of a job that waits again came to.
+fn last_run(facts: &WhyFacts, around: &Around) -> Option<Obstacle> {
+    let run = facts.last.as_ref()?.run.as_ref()?;
+    let at = run.finished_at.map(|at| time::local(at, &around.now)).unwrap_or_default();
+    let error = run.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+    let outcome = run.outcome.map_or("ended", Outcome::as_str);
+    let text = format!(
+        "its latest run, {}, was {outcome} at {at}{error}; attempt {} of {} used",
+        run.id, facts.job.attempts, facts.job.max_attempts
+    );
+    Some(Obstacle::new("latest_run", text, format!("tenure logs {}", facts.job.id)))
+}
+
+fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    let job = &facts.job;
+    let took = time::between(job.started_at.unwrap_or(job.created_at), around.now.timestamp().as_millisecond());
+    let run = job.run_id.map(|run| format!("run {run}")).unwrap_or_default();
+    let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    let mut all =
+        vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
+    if job.cancel_open {
+        let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
+        let text = format!("somebody cancelled it; its processes get {grace} between TERM and KILL");
+        all.push(Obstacle::new("cancelling", text, None));
+    }
+    if around.worker.is_none() {
+        let text = "no worker is running: it goes on, and its end is written down when one is";
+        all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));
+    }
+    all
+}
+
+fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    let job = &facts.job;
+    let at = job.finished_at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
+    let reason = job.reason.map(|reason| format!(", reason {reason}")).unwrap_or_default();
+    let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+    let wish = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
+    let wish = wish.map(|why| format!(" ({why})")).unwrap_or_default();
+    let remedy = match job.state {
+        State::Done => None,
+        _ => Some(format!("tenure retry {}", job.id)),
+    };
+    let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
+    all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
+    all
+}
+
+/// Why an ended job was or was not tried again.
+fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
+    let job = &facts.job;
+    let (used, most) = (last.attempts, last.max_attempts);
+    let text = match job.reason? {
+        _ if job.state == State::Done => return None,
+        Reason::Cancelled => "it was not tried again, because it was cancelled".to_owned(),
+        Reason::Dependency | Reason::Expired => "it never started, so there was nothing to try again".to_owned(),
+        Reason::Spawn if last.unstarts > 0 => format!("it was put back {} times without having started", last.unstarts),
+        reason if !last.kind_is_retried => {
+            let code = job.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
+            format!(
+                "it was not tried again: the reason {reason}{code} is not among those that are (--retry-on); {used} of {most} attempts used"
+            )
+        }
+        _ if used >= most => format!("it was not tried again: {used} of {most} attempts are used (--retries)"),
+        _ => format!("{used} of {most} attempts are used"),
+    };
+    let deferred = if last.deferrals > 0 {
+        format!("; it said \"not now\" {} of {} times", last.deferrals, last.max_deferrals)
+    } else {
+        String::new()
+    };
+    Some(Obstacle::new("not_retried", text + &deferred, retry_hint(facts)))
+}
+
+/// A job whose secret or kept standard input is gone can not be put back.
+fn retry_hint(facts: &WhyFacts) -> Option<String> {
+    let policy = facts.job.policy().unwrap_or_default();
+    let kept = !policy.secrets.is_empty() || matches!(policy.stdin, Some(Stdin::Kept(_)));
+    kept.then(|| "add it anew: its secrets were removed when it ended".to_owned())
+}
+
+#[cfg(test)]
+#[path = "obstacles_tests.rs"]
+mod tests;

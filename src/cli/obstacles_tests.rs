@@ -1,0 +1,138 @@
+use super::*;
+use crate::cli::fixture::{self, worker};
+use crate::job::RunId;
+use crate::store::rows::Dependency;
+
+fn around() -> Around {
+    Around { now: time::here(10_000), worker: Some(worker(4)), running: 0, gate: None }
+}
+
+fn queued(obstacles: Vec<Fact>) -> WhyFacts {
+    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None }
+}
+
+fn only(fact: Fact) -> Obstacle {
+    let mut all = of(&queued(vec![fact]), &around());
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+fn on(state: &str, parent: Option<State>, need: Need) -> Fact {
+    let on = Dependency { on: JobId(3), need, state: state.into(), parent_state: parent, parent_reason: None };
+    Fact::Dependency(on)
+}
+
+#[test]
+fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
+    let cases: Vec<(Fact, &str, &str, &str)> = vec![
+        (Fact::Cancelled { why: Some("no".into()) }, "cancelled", "(no)", "tenure cancel 7"),
+        (Fact::UserHold, "user", "person", "tenure release 7"),
+        (on("unmet", Some(State::Running), Need::Done), "dependency", "job 3 to be done; that job is running", "tenure why 3"),
+        (on("unmet", Some(State::Queued), Need::Any), "dependency", "to end", "tenure why 3"),
+        (on("broken", Some(State::Failed), Need::Done), "dependency_broken", "failed", "tenure retry 3 --with-dependants"),
+        (on("broken", Some(State::Done), Need::Failed), "dependency_broken", "done", "tenure cancel 7"),
+        (on("broken", None, Need::Done), "dependency_broken", "pruned", "tenure cancel 7"),
+        (Fact::Time { available_at: 70_000, due: false }, "time", "in 1m", "tenure set 7 delay=0s"),
+        (Fact::Time { available_at: 5_000, due: true }, "time", "5s ago", "tenure work"),
+        (
+            Fact::Lane { key: "db x".into(), max_running: 1, running: 1, members: vec![JobId(5)] },
+            "lane",
+            "1 of 1 places are taken, by job 5",
+            "tenure wait 5, or tenure lane set 'db x' --limit 2",
+        ),
+        (
+            Fact::Lane { key: "db".into(), max_running: 2, running: 1, members: vec![JobId(5)] },
+            "lane",
+            "comes first",
+            "tenure lane set db --limit 3",
+        ),
+        (Fact::QueuePaused { queue: "q".into() }, "queue_paused", "paused", "tenure queue resume q"),
+        (Fact::QueueFull { queue: "q".into(), slots: 2, running: 2 }, "queue_full", "2 slots", "tenure queue set q --slots 3"),
+        (Fact::QueueFull { queue: "q".into(), slots: 0, running: 0 }, "queue_full", "0 slots", "tenure queue set q --slots 1"),
+        (Fact::Behind { queue: "q".into(), ahead: 3, more: false }, "position", "3 ready jobs", "tenure set 7 priority=N"),
+        (Fact::Behind { queue: "q".into(), ahead: 9, more: true }, "position", "at least 9", "tenure set 7 priority=N"),
+        (Fact::Expires { at: 5_000 }, "expired", "expired", "tenure cancel 7"),
+    ];
+    for (fact, code, text, remedy) in cases {
+        let obstacle = only(fact.clone());
+        assert_eq!(obstacle.code, code, "{fact:?}");
+        assert!(obstacle.text.contains(text), "{fact:?}: {}", obstacle.text);
+        assert!(obstacle.remedy.as_deref().unwrap_or("").contains(remedy), "{fact:?}: {:?}", obstacle.remedy);
+    }
+    assert_eq!(only(Fact::TaskHold { task: Some(2) }).code, "task");
+    assert_eq!(only(Fact::Expires { at: 70_000 }).remedy, None);
+}
+
+#[test]
+fn all_facts_are_told_not_only_the_first() {
+    let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into() }]);
+    let around = Around { worker: None, gate: Some(Gate::Memory { available_bytes: 1, floor_bytes: 2 }), ..around() };
+    let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code).collect();
+    assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory"]);
+}
+
+#[test]
+fn a_worker_without_a_free_slot_and_a_run_for_itself_alone_are_told() {
+    let busy = Around { running: 4, ..around() };
+    let all = of(&queued(vec![]), &busy);
+    assert_eq!((all[0].code, all.len()), ("slots", 1));
+    assert!(all[0].text.contains("4 slots") && all[0].remedy.as_deref().unwrap().contains("--slots 5"));
+    let alone = Around { worker: Some(Holder { kind: "run".into(), ..worker(1) }), ..around() };
+    assert_eq!(of(&queued(vec![]), &alone)[0].code, "no_worker");
+    assert_eq!(of(&queued(vec![]), &around()), []);
+}
+
+#[test]
+fn every_floor_says_its_numbers() {
+    for (gate, code, text) in [
+        (Gate::Memory { available_bytes: 1 << 20, floor_bytes: 2 << 20 }, "memory", "1.0M"),
+        (Gate::Disk { free_bytes: 0, floor_bytes: 1 << 30 }, "disk", "1.0G"),
+        (Gate::Load { load: "9.00".into(), most: "8.00".into() }, "load", "9.00"),
+    ] {
+        let all = of(&queued(vec![]), &Around { gate: Some(gate), ..around() });
+        assert_eq!(all[0].code, code);
+        assert!(all[0].text.contains(text) && all[0].remedy.is_some());
+    }
+}
+
+#[test]
+fn a_running_job_says_so_and_that_nobody_watches_it() {
+    let mut job = fixture::job(7, State::Running);
+    (job.pid, job.cancel_open) = (Some(4711), true);
+    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None };
+    let all = of(&facts, &Around { worker: None, ..around() });
+    assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
+    assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
+}
+
+fn last(kind_is_retried: bool, attempts: u32, max_attempts: u32) -> LastEnd {
+    LastEnd { run: None, kind_is_retried, attempts, max_attempts, deferrals: 0, max_deferrals: 20, unstarts: 0 }
+}
+
+#[test]
+fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
+    let ended = |reason: Reason, last: LastEnd| {
+        let mut job = fixture::job(7, State::Failed);
+        (job.reason, job.error, job.exit_code) = (Some(reason), Some("exit status 64".into()), Some(64));
+        of(&WhyFacts { job, obstacles: vec![], last: Some(last), cancel: None }, &around())
+    };
+    let all = ended(Reason::Exit, last(false, 1, 3));
+    assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["ended", "not_retried"]);
+    assert!(all[0].text.contains("exit status 64") && all[0].remedy.as_deref() == Some("tenure retry 7"));
+    assert!(all[1].text.contains("--retry-on") && all[1].text.contains("code 64"));
+    assert!(ended(Reason::Exit, last(true, 3, 3))[1].text.contains("3 of 3 attempts"));
+    assert!(ended(Reason::Dependency, last(false, 0, 1))[1].text.contains("never started"));
+    let mut job = fixture::job(7, State::Done);
+    job.reason = Some(Reason::Exit);
+    assert_eq!(of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None }, &around())[0].remedy, None);
+}
+
+#[test]
+fn a_job_that_waits_again_says_how_its_latest_run_ended() {
+    let mut run = fixture::run(11, 7);
+    (run.outcome, run.error, run.finished_at) = (Some(Outcome::Failed), Some("exit status 3".into()), Some(9_000));
+    let facts = WhyFacts { last: Some(LastEnd { run: Some(run), ..last(true, 1, 3) }), ..queued(vec![]) };
+    let all = of(&facts, &around());
+    assert_eq!(all[0].code, "latest_run");
+    assert!(all[0].text.contains("exit status 3") && all[0].text.contains(&RunId(11).to_string()));
+}

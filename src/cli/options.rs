@@ -1,0 +1,356 @@
+//! What may be asked for with a job, by the options of `add` and `run` and by the keys of a line of `add --from`; and how that
+//! becomes a [`NewJob`].
+//!
+//! Pure: the present instant, the working directory, the environment and the last job's id come in as [`Surroundings`].
+//! Deliberately absent: secrets and a kept standard input. They are files, so [`super::secrets`] writes them before the job is
+//! added.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use jiff::Zoned;
+
+use super::select::{Part, Selector};
+use super::{time, values};
+use crate::job::limits;
+use crate::job::policy::{Policy, RetryOn, Stdin, Warn};
+use crate::job::{Argv, JobId, Need, NewJob};
+use crate::units;
+
+/// Most jobs that one job waits for.
+pub const AFTER_MAX: usize = 10_000;
+
+/// The options that `add` and `run` share.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+pub struct JobOptions {
+    /// Queue to stand in (default: `default`)
+    #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
+    pub queue: Option<String>,
+    /// Higher goes first (default: 0)
+    #[arg(short = 'o', long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+    /// A name for people
+    #[arg(short = 'l', long, value_name = "TEXT", value_parser = values::parse_label)]
+    pub label: Option<String>,
+    /// Start no sooner than this long from now, such as 10m
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::parse_duration, conflicts_with = "at")]
+    pub delay: Option<u64>,
+    /// Start no sooner than this time, such as 03:00 or 2026-12-01T03:00[Europe/Berlin]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Fail as `expired` when it has not started by this time, or this long from now
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub expires: Option<String>,
+    /// Add it held: it waits for `tenure release`
+    #[arg(long)]
+    pub hold: bool,
+    /// Try again up to N times (default: 0, at most once)
+    #[arg(short = 'r', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1_000_000))]
+    pub retries: Option<u32>,
+    /// First and longest wait before another attempt (default: 10s..1h)
+    #[arg(long, value_name = "FIRST..MOST", value_parser = values::parse_backoff)]
+    pub backoff: Option<(u64, u64)>,
+    /// Try again only after these exit codes and reasons, such as 1,2,timeout
+    #[arg(long, value_name = "LIST", value_parser = |text: &str| values::parse_retry_on(text).map(Endings))]
+    pub retry_on: Option<Endings>,
+    /// Never try again after these exit codes and reasons
+    #[arg(long, value_name = "LIST", value_parser = |text: &str| values::parse_retry_on(text).map(Endings))]
+    pub no_retry_on: Option<Endings>,
+    /// How often exit 75 ("not now") may put it back (default: 20)
+    #[arg(long, value_name = "N")]
+    pub max_deferrals: Option<u32>,
+    /// Stop it after this long
+    #[arg(short = 't', long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub timeout: Option<u64>,
+    /// Time between TERM and KILL (default: 10s)
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub grace: Option<u64>,
+    /// A signal before the timeout, such as USR1@60s
+    #[arg(long, value_name = "SIG@DURATION", value_parser = values::parse_warn)]
+    pub warn: Option<Warn>,
+    /// Stop it after this long without output
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub idle_timeout: Option<u64>,
+    /// Wait until these jobs are done; fail if one ends otherwise
+    #[arg(short = 'a', long, value_name = "ID", num_args = 1..)]
+    pub after: Vec<Selector>,
+    /// Wait until these jobs have ended in any way
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub after_any: Vec<Selector>,
+    /// Wait until these jobs have ended otherwise than done
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub after_failed: Vec<Selector>,
+    /// Serial gate: at most one job of a lane runs at once (`tenure lane set` allows more)
+    #[arg(long, value_name = "KEY", value_parser = values::parse_name)]
+    pub lane: Option<String>,
+    /// If a live job has this key, give that one instead of a new one
+    #[arg(long, value_name = "KEY", value_parser = values::parse_label, conflicts_with = "array")]
+    pub unique: Option<String>,
+    /// With --unique: cancel the live job and take its place
+    #[arg(long, requires = "unique")]
+    pub replace: bool,
+    /// Working directory (default: here)
+    #[arg(short = 'w', long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// A variable for its environment; may be given several times
+    #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
+    pub env: Vec<(String, String)>,
+    /// Give it the value that this variable has here; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = values::parse_env_name)]
+    pub pass_env: Vec<String>,
+    /// As --pass-env, but kept in a private file until the job's end and shown nowhere
+    #[arg(long, value_name = "NAME", value_parser = values::parse_env_name)]
+    pub secret: Vec<String>,
+    /// Standard input: a file that is opened at the start, or - for a copy of what stands here (default: empty)
+    #[arg(long, value_name = "FILE|-")]
+    pub stdin: Option<OsString>,
+    /// A shell command that is asked after exit 0 whether the job really succeeded
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
+    pub check: Option<Argv>,
+    /// One job for each index, given as TENURE_ARRAY_INDEX, such as 0-99
+    #[arg(long, value_name = "RANGE", value_parser = values::parse_array)]
+    pub array: Option<(i64, i64)>,
+    /// Most memory, such as 2G
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub memory: Option<u64>,
+    /// Niceness, -20 to 19
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: Option<i32>,
+    /// Run as this user (worker of root only)
+    #[arg(long, value_name = "NAME", value_parser = values::parse_label)]
+    pub user: Option<String>,
+    /// Size above which the middle of its log is dropped (default: 64M)
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub log_limit: Option<u64>,
+}
+
+/// The endings of one `--retry-on`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endings(pub Vec<RetryOn>);
+
+/// The command itself: an argv, or a line for the shell.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+pub struct Command {
+    /// A line for /bin/sh -c, instead of a command
+    #[arg(short = 'c', long = "shell", value_name = "LINE")]
+    pub shell: Option<OsString>,
+    /// The command, byte for byte as it stands after --
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+impl Command {
+    /// The argv that is meant.
+    ///
+    /// # Errors
+    /// When it is not exactly one of the two, or could never be executed.
+    pub fn argv(&self) -> Result<Argv, String> {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = |text: &OsString| text.as_bytes().to_vec();
+        let arguments = match (&self.shell, self.command.is_empty()) {
+            (Some(_), false) => return Err("give a command after -- or a line with -c, not both".into()),
+            (None, true) => return Err("a command is missing; write it after --, or a line for the shell with -c".into()),
+            (Some(line), true) if line.is_empty() => return Err("the line of -c is empty; give it something to do".into()),
+            (Some(line), true) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), bytes(line)],
+            (None, false) => self.command.iter().map(bytes).collect(),
+        };
+        Argv::new(arguments).map_err(|e| e.to_string())
+    }
+
+    /// Nothing was given at all.
+    pub fn is_empty(&self) -> bool {
+        self.shell.is_none() && self.command.is_empty()
+    }
+}
+
+/// What a job takes from where it was added.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The present instant, in the local time zone.
+    pub now: Zoned,
+    pub cwd: PathBuf,
+    pub env: BTreeMap<OsString, OsString>,
+    /// The job that was added last, where `last` was asked for.
+    pub last: Option<JobId>,
+}
+
+impl Surroundings {
+    /// The value that a variable has here.
+    ///
+    /// # Errors
+    /// When it is not set or is not UTF-8.
+    pub fn variable(&self, name: &str) -> Result<String, String> {
+        let value = self.env.get(&OsString::from(name));
+        let value = value.ok_or_else(|| format!("the variable {name:?} is not set here; set it, or leave it out"))?;
+        let text = value.to_str().ok_or_else(|| format!("the value of {name:?} is not UTF-8; put it in a file instead"))?;
+        values::check_env(name, text)?;
+        Ok(text.to_owned())
+    }
+}
+
+impl JobOptions {
+    /// Whether `last` has to be looked up.
+    pub fn names_last(&self) -> bool {
+        [&self.after, &self.after_any, &self.after_failed].into_iter().flatten().any(|s| s.0.contains(&Part::Last))
+    }
+
+    /// The jobs that are to be added: one, or one for each index of an array.
+    ///
+    /// # Errors
+    /// What can not be meant, with the option's name and the remedy.
+    pub fn new_jobs(&self, command: Argv, around: &Surroundings) -> Result<Vec<NewJob>, String> {
+        let job = self.new_job(command, around)?;
+        let Some((first, last)) = self.array else {
+            return Ok(vec![job]);
+        };
+        if self.unique.is_some() {
+            return Err("--unique and --array: jobs of an array can not share one key; leave one out".into());
+        }
+        Ok((first..=last).map(|index| NewJob { array_index: Some(index), ..job.clone() }).collect())
+    }
+
+    fn new_job(&self, command: Argv, around: &Surroundings) -> Result<NewJob, String> {
+        let env = self.environment(around)?;
+        fits(&command, &env)?;
+        if self.replace && self.unique.is_none() {
+            return Err("--replace needs --unique KEY: it replaces the live job that has the key".into());
+        }
+        Ok(NewJob {
+            queue: self.queue.clone().unwrap_or_else(|| "default".into()),
+            lane: self.lane.clone(),
+            priority: self.priority.unwrap_or(0),
+            label: self.label.clone(),
+            cwd: self.directory(&around.cwd)?,
+            available_at: self.available_at(&around.now)?,
+            expires_at: self.expires_at(&around.now)?,
+            max_attempts: self.retries.unwrap_or(0) + 1,
+            unique_key: self.unique.clone(),
+            replace: self.replace,
+            env,
+            policy: self.policy(&around.cwd)?,
+            user_hold: self.hold,
+            after: self.waits_for(around.last)?,
+            ..NewJob::new(command)
+        })
+    }
+
+    fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
+        let mut env = BTreeMap::new();
+        for name in &self.pass_env {
+            env.insert(name.clone(), around.variable(name).map_err(|e| format!("--pass-env: {e}"))?);
+        }
+        env.extend(self.env.iter().cloned());
+        match self.secret.iter().find(|name| env.contains_key(*name)) {
+            Some(name) => Err(format!("{name:?} is given both openly and as a secret; leave one out")),
+            None => Ok(env),
+        }
+    }
+
+    fn directory(&self, here: &Path) -> Result<String, String> {
+        let path = self.cwd.as_deref().map_or_else(|| here.to_owned(), |cwd| here.join(cwd));
+        text_of(&path).map_err(|e| format!("--cwd: {e}"))
+    }
+
+    fn available_at(&self, now: &Zoned) -> Result<i64, String> {
+        match (self.delay, &self.at) {
+            (Some(_), Some(_)) => Err("--delay and --at: give one of them".into()),
+            (Some(0), None) | (None, None) => Ok(0),
+            (Some(delay), None) => Ok(now.timestamp().as_millisecond().saturating_add_unsigned(delay)),
+            (None, Some(at)) => time::parse_instant(at, now).map_err(|e| format!("--at: {e}")),
+        }
+    }
+
+    fn expires_at(&self, now: &Zoned) -> Result<Option<i64>, String> {
+        let Some(text) = &self.expires else {
+            return Ok(None);
+        };
+        let at = time::parse_deadline(text, now).map_err(|e| format!("--expires: {e}"))?;
+        if at <= now.timestamp().as_millisecond() {
+            return Err("--expires: that has passed already; give a time in the future".into());
+        }
+        Ok(Some(at))
+    }
+
+    fn policy(&self, here: &Path) -> Result<Policy, String> {
+        let stdin = match &self.stdin {
+            None => None,
+            Some(dash) if dash == "-" => None,
+            Some(file) => Some(Stdin::File(text_of(&here.join(file)).map_err(|e| format!("--stdin: {e}"))?)),
+        };
+        let policy = Policy {
+            timeout_ms: self.timeout,
+            grace_ms: self.grace,
+            warn: self.warn,
+            idle_timeout_ms: self.idle_timeout,
+            backoff_ms: self.backoff,
+            retry_on: self.retry_on.clone().map(|e| e.0),
+            no_retry_on: self.no_retry_on.clone().map(|e| e.0).unwrap_or_default(),
+            max_deferrals: self.max_deferrals,
+            memory_bytes: self.memory,
+            nice: self.nice,
+            user: self.user.clone(),
+            log_limit_bytes: self.log_limit,
+            stdin,
+            check: self.check.clone(),
+            secrets: BTreeMap::new(),
+        };
+        policy.check_ranges()?;
+        Ok(policy)
+    }
+
+    fn waits_for(&self, last: Option<JobId>) -> Result<Vec<(JobId, Need)>, String> {
+        let mut needs = BTreeMap::new();
+        for (selectors, need) in [(&self.after, Need::Done), (&self.after_any, Need::Any), (&self.after_failed, Need::Failed)] {
+            for part in selectors.iter().flat_map(|selector| &selector.0) {
+                for id in ids_of(*part, last)? {
+                    if needs.insert(id, need).is_some_and(|other| other != need) {
+                        return Err(format!("job {id} is named twice, with different needs; leave one out"));
+                    }
+                    if needs.len() > AFTER_MAX {
+                        return Err(format!("a job waits for {AFTER_MAX} others at most"));
+                    }
+                }
+            }
+        }
+        Ok(needs.into_iter().collect())
+    }
+}
+
+fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
+    match part {
+        Part::One(id) => Ok(vec![id]),
+        Part::Last => Ok(vec![last.ok_or("there is no last job yet; add one first")?]),
+        Part::Range(first, last) if last.0 - first.0 >= AFTER_MAX as i64 => {
+            Err(format!("a job waits for {AFTER_MAX} others at most, and {first}-{last} names more"))
+        }
+        Part::Range(first, last) => Ok((first.0..=last.0).map(JobId).collect()),
+    }
+}
+
+/// The kernel takes an argv and an environment together up to a limit; better to know now than at the start.
+fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
+    let argv: usize = command.arguments().iter().map(|a| a.len() + 1).sum();
+    let bytes = argv + env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
+    if bytes > limits::SPEC_BYTES_MAX {
+        return Err(format!(
+            "command and environment have {bytes} bytes, {} at most; put data in a file or use --stdin",
+            limits::SPEC_BYTES_MAX
+        ));
+    }
+    Ok(())
+}
+
+/// A path as it stands in the file.
+fn text_of(path: &Path) -> Result<String, String> {
+    match path.to_str() {
+        Some(text) if text.contains('\0') => Err("the path contains a NUL byte".into()),
+        Some(text) => Ok(text.to_owned()),
+        None => Err("the path is not UTF-8; rename it, or run the job elsewhere with --cwd".into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

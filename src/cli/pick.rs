@@ -1,0 +1,115 @@
+//! From what a person named to the jobs that are there.
+
+use super::select::{Part, Selector};
+use super::values;
+use crate::error::{Error, Result};
+use crate::job::{JobId, State};
+use crate::store::Store;
+use crate::store::read::{self, Filter};
+use crate::store::rows::Job;
+
+/// Most jobs that one command changes; more are a matter for several commands, each with its own answer.
+pub const JOBS_MAX: usize = 100_000;
+
+/// Jobs by number.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Named {
+    /// Jobs: 7, 3-9, 1,4,8 or last
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<Selector>,
+}
+
+/// Jobs by number, or by what they have in common.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Many {
+    /// Jobs: 7, 3-9, 1,4,8 or last
+    #[arg(value_name = "ID")]
+    pub ids: Vec<Selector>,
+    /// Jobs of this queue
+    #[arg(long, value_name = "QUEUE", value_parser = values::parse_name)]
+    pub queue: Option<String>,
+    /// Jobs in this state; may be given several times
+    #[arg(long, value_name = "STATE")]
+    pub state: Vec<State>,
+    /// Jobs with this label
+    #[arg(long, value_name = "LABEL", value_parser = values::parse_label)]
+    pub label: Option<String>,
+}
+
+impl Many {
+    /// Nothing was named.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && !self.is_filter()
+    }
+
+    /// Jobs are meant by what they have in common, not only by number.
+    pub fn is_filter(&self) -> bool {
+        self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
+    }
+
+    /// The jobs that are meant, by id. `states` are meant where none were named.
+    ///
+    /// # Errors
+    /// When a job that was named is not there; when nothing was named.
+    pub fn jobs(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
+        if self.is_empty() {
+            return Err(Error::Usage("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
+        }
+        if !self.is_filter() {
+            return jobs(store, &self.ids);
+        }
+        let filter = Filter {
+            states: if self.state.is_empty() { states.to_vec() } else { self.state.clone() },
+            queue: self.queue.clone(),
+            label: self.label.clone(),
+            limit: Some(JOBS_MAX),
+            ..Filter::default()
+        };
+        let mut found = store.read(|conn| read::jobs(conn, &filter))?;
+        if !self.ids.is_empty() {
+            let named: std::collections::HashSet<JobId> = jobs(store, &self.ids)?.into_iter().map(|job| job.id).collect();
+            found.retain(|job| named.contains(&job.id));
+        }
+        Ok(found)
+    }
+}
+
+/// The jobs that were named, by id, each once.
+///
+/// # Errors
+/// When one is not there; of a range, when none is there.
+pub fn jobs(store: &Store, selectors: &[Selector]) -> Result<Vec<Job>> {
+    let mut found = std::collections::BTreeMap::new();
+    for part in selectors.iter().flat_map(|selector| &selector.0) {
+        for job in store.read(|conn| of_part(conn, *part))? {
+            found.insert(job.id, job);
+        }
+        if found.len() > JOBS_MAX {
+            return Err(Error::Usage(format!("that names more than {JOBS_MAX} jobs; name fewer at a time")));
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
+    match part {
+        Part::One(id) => one(conn, id).map(|job| vec![job]),
+        Part::Last => {
+            let last = read::last_job(conn)?.ok_or_else(|| Error::NoSuch("there is no job yet; tenure add makes one".into()))?;
+            one(conn, last).map(|job| vec![job])
+        }
+        Part::Range(first, last) => {
+            let filter = Filter { ids: vec![first.0..=last.0], limit: Some(JOBS_MAX + 1), all: true, ..Filter::default() };
+            match read::jobs(conn, &filter)? {
+                none if none.is_empty() => {
+                    Err(Error::NoSuch(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
+                }
+                jobs => Ok(jobs),
+            }
+        }
+    }
+}
+
+fn one(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
+    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no job {id}; tenure ls -a lists them")))
+}

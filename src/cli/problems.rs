@@ -1,0 +1,157 @@
+//! What is wrong, as far as a quick look tells. Pure; `doctor` looks deeper.
+
+use serde_json::{Value, json};
+
+use super::obstacles::Gate;
+use super::status::Picture;
+use super::time;
+use crate::units::size_text;
+
+/// Size of the log of changes that is worth a word, in bytes.
+const WAL_LARGE_BYTES: u64 = 64 << 20;
+/// Free room below which a word is due, in bytes.
+const DISK_LOW_BYTES: u64 = 512 << 20;
+
+/// Something that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A word for scripts.
+    pub code: &'static str,
+    pub text: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Problem {
+    pub fn new(code: &'static str, text: impl Into<String>, remedy: &str) -> Self {
+        Self { code, text: text.into(), remedy: Some(remedy.to_owned()) }
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
+    }
+}
+
+/// What is wrong in this picture.
+pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
+    let mut all = Vec::new();
+    all.extend(no_worker(picture));
+    all.extend(of_the_file(picture));
+    all.extend(of_the_disk(picture));
+    all.extend(gate.map(|gate| {
+        let (code, what) = match gate {
+            Gate::Memory { available_bytes, floor_bytes } => (
+                "memory_floor",
+                format!("{} of memory are available, the floor is {}", size_text(available_bytes), size_text(floor_bytes)),
+            ),
+            Gate::Disk { free_bytes, floor_bytes } => {
+                ("disk_floor", format!("{} are free on the disk, the floor is {}", size_text(free_bytes), size_text(floor_bytes)))
+            }
+            Gate::Load { load, most } => ("load_floor", format!("the load is {load}, the most is {most}")),
+        };
+        Problem::new(code, format!("{what}: no job is claimed meanwhile"), "tenure config says where the floor is set")
+    }));
+    for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
+        let waiting = queue.ready + queue.waiting;
+        let remedy = format!("tenure queue resume {}", super::escape::quote_text(&queue.name));
+        all.push(Problem::new(
+            "queue_paused",
+            format!("queue {:?} is paused, and {waiting} jobs wait in it", queue.name),
+            &remedy,
+        ));
+    }
+    all
+}
+
+fn no_worker(picture: &Picture) -> Option<Problem> {
+    if picture.worker.is_some() {
+        return None;
+    }
+    let (ready, running) = (picture.ready(), picture.counts.running);
+    let text = match (ready, running) {
+        (0, 0) => return None,
+        (ready, 0) => format!("{ready} jobs are ready, and there is no worker"),
+        (0, running) => format!("{running} jobs run without a worker: they go on, but their end is not written down"),
+        (ready, running) => {
+            format!("there is no worker: {ready} jobs are ready, {running} run and their end is not written down")
+        }
+    };
+    Some(Problem::new("no_worker", text, "tenure work"))
+}
+
+fn of_the_file(picture: &Picture) -> Vec<Problem> {
+    let mut all = Vec::new();
+    let health = &picture.health;
+    if let Some(blocked) = &picture.blocked {
+        let by = blocked.by.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string);
+        let since = time::between(blocked.since_ms, picture.now_ms);
+        all.push(Problem::new(
+            "writer_blocked",
+            format!("the worker waits for the write lock, held by {by}, for {since}"),
+            "end that program's transaction",
+        ));
+    }
+    if health.wal_bytes > WAL_LARGE_BYTES {
+        let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
+        let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
+        let text = format!("the log of changes has grown to {}{by}", size_text(health.wal_bytes));
+        all.push(Problem::new("wal_large", text, "end the programs that read the file for long"));
+    }
+    if let Some(what) = &health.replaced {
+        all.push(Problem::new("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
+    }
+    if let Some(what) = &health.fatal {
+        all.push(Problem::new("flush_failed", what.clone(), "look at the disk (dmesg), then restart the worker"));
+    }
+    all
+}
+
+fn of_the_disk(picture: &Picture) -> Option<Problem> {
+    let free = picture.machine.disk_free_bytes?;
+    let full = picture.health.disk_full_since_ms.is_some();
+    let text =
+        format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for want of room" } else { "" });
+    (full || free < DISK_LOW_BYTES)
+        .then(|| Problem::new("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+    use crate::store::rows::QueueRow;
+
+    #[test]
+    fn a_healthy_picture_has_no_problems() {
+        assert_eq!(of(&fixture::picture(), None), []);
+    }
+
+    #[test]
+    fn each_trouble_has_a_code_and_a_remedy() {
+        let mut picture = fixture::picture();
+        picture.worker = None;
+        picture.machine.disk_free_bytes = Some(1);
+        picture.health.wal_bytes = 1 << 30;
+        picture.health.replaced = Some("replaced".into());
+        picture.health.fatal = Some("failed".into());
+        picture.blocked = Some(crate::store::Blocked { since_ms: 1_000, by: None });
+        let queue =
+            QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
+        picture.queues = vec![queue];
+        let all = of(&picture, Some(Gate::Load { load: "9".into(), most: "8".into() }));
+        let codes: Vec<_> = all.iter().map(|p| p.code).collect();
+        let expected = [
+            "no_worker",
+            "writer_blocked",
+            "wal_large",
+            "file_replaced",
+            "flush_failed",
+            "disk_low",
+            "load_floor",
+            "queue_paused",
+        ];
+        assert_eq!(codes, expected);
+        assert!(all.iter().all(|p| p.remedy.is_some()));
+        assert!(all[1].text.contains("1m"), "{}", all[1].text);
+    }
+}

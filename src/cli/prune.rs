@@ -1,0 +1,50 @@
+//! `tenure prune`: remove ended jobs with their logs.
+
+use serde_json::json;
+
+use super::face::{self, Face};
+use crate::error::{Result, exit};
+use crate::job::RunId;
+use crate::store::{Store, prune};
+use crate::units;
+
+/// Jobs that one transaction removes, so that nobody waits long for the write lock.
+const BATCH_JOBS: usize = 500;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Jobs that ended longer ago than this, such as 30d
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub older_than: u64,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.editor()?;
+    let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
+    let (mut jobs, mut runs) = (0, 0);
+    loop {
+        let pruned = store.write(move |conn| prune::prune(conn, before_ms, BATCH_JOBS))?;
+        // The rows are gone for good; only now may the logs go.
+        pruned.runs.iter().for_each(|run| unlink(&store, *run));
+        jobs += pruned.jobs;
+        runs += pruned.runs.len();
+        if pruned.jobs < BATCH_JOBS {
+            break;
+        }
+    }
+    if face.json {
+        face.document(json!({"jobs": jobs, "runs": runs}))?;
+    } else {
+        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs"));
+    }
+    Ok(exit::OK)
+}
+
+/// A log that can not be removed now belongs to no job any more; the worker's sweep finds it.
+fn unlink(store: &Store, run: RunId) {
+    let path = store.place().log_file(run);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => log::warn!("{}: {error}", path.display()),
+        _ => {}
+    }
+}

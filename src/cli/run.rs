@@ -1,0 +1,64 @@
+//! `tenure run`: add a job, show its output as it comes, end with its code.
+
+use super::attend::{Attended, attend};
+use super::face::{self, Face};
+use super::options::{Command, JobOptions};
+use super::output::Output;
+use super::{add, code, table, worker_calls};
+use crate::error::{Error, Result};
+use crate::job::{JobId, State};
+use crate::store::Store;
+use crate::store::rows::Job;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub options: JobOptions,
+    /// Refuse (exit code 5) when there is no worker, instead of being one
+    #[arg(long)]
+    pub need_worker: bool,
+    /// Let control sequences through to a terminal
+    #[arg(long)]
+    pub raw: bool,
+    #[command(flatten)]
+    pub command: Command,
+}
+
+pub fn run(face: &Face, args: Args) -> Result<u8> {
+    if args.options.array.is_some() {
+        return Err(Error::Usage("run follows one job; use tenure add --array, then tenure wait".into()));
+    }
+    args.command.argv().map_err(Error::Usage)?;
+    let store = face.client()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    }
+    let id = add_one(face, &store, &args)?;
+    match attend(face, &store, id, Output::new(args.raw))? {
+        Attended::Left(code) => Ok(code),
+        Attended::Ended(job) => {
+            tell(&job);
+            Ok(code::of_job(&job))
+        }
+    }
+}
+
+fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
+    let around = add::surroundings(face, store, &args.options)?;
+    let jobs = add::prepare(&args.options, &args.command, &around)?;
+    let added = add::add_jobs(face, store, jobs, &args.options, &around)?;
+    let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
+    if added.existing {
+        face::say(&format!("job {} is live and has this --unique key; following that one", added.id));
+    }
+    Ok(added.id)
+}
+
+/// Says why it is not done, where its exit code alone does not.
+fn tell(job: &Job) {
+    let state = job.shown_state();
+    if state != State::Done && job.reason != Some(crate::job::Reason::Exit) {
+        let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+        face::say(&format!("job {} {}{error}", job.id, table::state(job)));
+    }
+}

@@ -1,0 +1,97 @@
+//! Which jobs are meant: `7`, `3-9`, `1,4,8`, `last`.
+//!
+//! Pure. A range is kept as a range: nothing is listed that the file has not been asked about.
+
+use std::str::FromStr;
+
+use crate::job::JobId;
+
+/// Most parts of one selector.
+const PARTS_MAX: usize = 10_000;
+/// Longest text that is looked at, in bytes.
+const TEXT_BYTES_MAX: usize = 200_000;
+
+/// One part of a selector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    One(JobId),
+    /// From the first to the last, both included; jobs that are not there are passed over.
+    Range(JobId, JobId),
+    /// The job that was added last.
+    Last,
+}
+
+/// What stands where an ID stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector(pub Vec<Part>);
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(format!("this has {} bytes, {TEXT_BYTES_MAX} at most; use a range such as 3-9", text.len()));
+        }
+        let parts = text.split(',').map(|part| part_of(part.trim())).collect::<Result<Vec<_>, _>>()?;
+        if parts.len() > PARTS_MAX {
+            return Err(format!("this names {} jobs, {PARTS_MAX} at most; use a range such as 3-9", parts.len()));
+        }
+        Ok(Self(parts))
+    }
+}
+
+fn part_of(text: &str) -> Result<Part, String> {
+    if text == "last" {
+        return Ok(Part::Last);
+    }
+    if let Some((first, last)) = text.split_once('-')
+        && !first.is_empty()
+    {
+        let (first, last) = (id(first.trim_end(), text)?, id(last.trim_start(), text)?);
+        return if first <= last {
+            Ok(Part::Range(first, last))
+        } else {
+            Err(format!("{text} goes backwards; write {last}-{first}"))
+        };
+    }
+    id(text, text).map(Part::One)
+}
+
+fn id(digits: &str, whole: &str) -> Result<JobId, String> {
+    let number: Option<i64> = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    match number {
+        Some(number) if number > 0 => Ok(JobId(number)),
+        _ => {
+            let shown: String = whole.chars().take(40).collect();
+            Err(format!("{shown:?} is no job; write 7, 3-9, 1,4,8 or last"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_named_by_number_range_list_and_last() {
+        let parse = |text: &str| text.parse::<Selector>().unwrap().0;
+        assert_eq!(parse("7"), [Part::One(JobId(7))]);
+        assert_eq!(parse("3-9"), [Part::Range(JobId(3), JobId(9))]);
+        assert_eq!(parse("1,4, 8"), [Part::One(JobId(1)), Part::One(JobId(4)), Part::One(JobId(8))]);
+        assert_eq!(parse("last"), [Part::Last]);
+        assert_eq!(parse("1-3,last"), [Part::Range(JobId(1), JobId(3)), Part::Last]);
+        assert_eq!(parse("1-9223372036854775807"), [Part::Range(JobId(1), JobId(i64::MAX))]);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_an_example() {
+        for text in
+            ["", ",", "1,", "0", "-1", "9-3", "1-", "1-2-3", "+1", "٣", "1e3", "first", "\x1b[2J", "9223372036854775808", "1\0"]
+        {
+            let error = text.parse::<Selector>().unwrap_err();
+            assert!(!error.contains('\x1b') && !error.contains('\0'), "{error:?}");
+        }
+        assert!("x".repeat(1 << 20).parse::<Selector>().unwrap_err().len() < 200);
+        assert!("1,".repeat(20_000).parse::<Selector>().is_err());
+    }
+}

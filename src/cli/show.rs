@@ -1,0 +1,162 @@
+//! `tenure show`: one job with all its runs.
+
+use super::escape::line;
+use super::face::{self, Face};
+use super::pick::{self, Named};
+use super::values::signal_name;
+use super::{json, table, time};
+use crate::error::{Result, exit};
+use crate::job::Policy;
+use crate::job::policy::Stdin;
+use crate::place::Place;
+use crate::store::read;
+use crate::store::rows::{Job, Run};
+use crate::units::{duration_text, size_text};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Named,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    let now = face.now();
+    for (at, job) in pick::jobs(&store, &args.which.ids)?.iter().enumerate() {
+        let runs = store.read(|conn| read::runs(conn, job.id))?;
+        if face.json {
+            face::print(&format!("{}\n", json::job_with_runs(job, &runs, store.place())))?;
+        } else {
+            let gap = if at > 0 { "\n" } else { "" };
+            face::print(&format!("{gap}{}", for_people(job, &runs, store.place(), &now)))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn for_people(job: &Job, runs: &[Run], place: &Place, now: &jiff::Zoned) -> String {
+    let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
+    let mut text = table::pairs(&[
+        ("id", Some(job.id.to_string())),
+        ("state", Some(table::state(job))),
+        ("error", job.error.clone()),
+        ("command", Some(table::command(job))),
+        ("cwd", Some(job.cwd.clone())),
+        ("label", job.label.clone()),
+        ("queue", Some(job.queue.clone())),
+        ("lane", job.lane.clone()),
+        ("priority", (job.priority != 0).then(|| job.priority.to_string())),
+        ("unique", job.unique_key.clone()),
+        ("array index", job.array_index.map(|index| index.to_string())),
+        ("attempts", Some(format!("{} of {}", job.attempts, job.max_attempts))),
+        ("deferrals", (job.deferrals > 0).then(|| job.deferrals.to_string())),
+        ("added", at(Some(job.created_at))),
+        ("not before", at(Some(job.available_at).filter(|at| *at > job.created_at))),
+        ("expires", at(job.expires_at)),
+        ("started", at(job.started_at)),
+        ("ended", at(job.finished_at)),
+        ("took", job.started_at.map(|_| table::took(job, now.timestamp().as_millisecond()))),
+        ("pid", job.pid.map(|pid| pid.to_string())),
+        ("progress", job.progress.as_deref().map(progress)),
+        ("result", job.result.clone()),
+        ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
+    ]);
+    text += &policy(job);
+    if !runs.is_empty() {
+        text.push('\n');
+        text += &runs_table(runs, now);
+    }
+    if let Some(last) = runs.last() {
+        text += &format!("\nlog of run {}: {}\n", last.id, line(&place.log_file(last.id).to_string_lossy()));
+    }
+    text
+}
+
+/// `40% phase`.
+pub fn progress(text: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let percent = value.get("percent").and_then(serde_json::Value::as_f64).map(|p| format!("{p:.0}%"));
+    let phase = value.get("text").and_then(|t| t.as_str()).map(str::to_owned);
+    percent.into_iter().chain(phase).collect::<Vec<_>>().join(" ")
+}
+
+fn environment(env: &str) -> String {
+    let map: std::collections::BTreeMap<String, String> = serde_json::from_str(env).unwrap_or_default();
+    map.iter().map(|(name, value)| super::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
+}
+
+fn policy(job: &Job) -> String {
+    let policy = match job.policy() {
+        Ok(policy) => policy,
+        Err(error) => return table::pairs(&[("policy", Some(format!("can not be read: {error}")))]),
+    };
+    let Policy { timeout_ms, idle_timeout_ms, grace_ms, memory_bytes, .. } = policy;
+    let stdin = policy.stdin.as_ref().map(|stdin| match stdin {
+        Stdin::File(path) => path.clone(),
+        Stdin::Kept(_) => "a copy, kept until its end".to_owned(),
+    });
+    table::pairs(&[
+        ("timeout", timeout_ms.map(duration_text)),
+        ("idle timeout", idle_timeout_ms.map(duration_text)),
+        ("grace", grace_ms.map(duration_text)),
+        ("warn", policy.warn.map(|w| format!("{} {} before the timeout", signal_name(w.signal), duration_text(w.before_ms)))),
+        ("backoff", policy.backoff_ms.map(|(first, most)| format!("{}..{}", duration_text(first), duration_text(most)))),
+        ("memory", memory_bytes.map(size_text)),
+        ("nice", policy.nice.map(|n| n.to_string())),
+        ("user", policy.user.clone()),
+        ("stdin", stdin),
+        ("check", policy.check.as_ref().map(super::escape::quote)),
+        ("secrets", Some(policy.secrets.keys().cloned().collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())),
+    ])
+}
+
+fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
+    let now_ms = now.timestamp().as_millisecond();
+    let row = |run: &Run| {
+        let end = run.exited_at.or(run.finished_at).unwrap_or(now_ms);
+        let how = match (run.exit_code, run.signal) {
+            (_, Some(signal)) => signal_name(signal),
+            (Some(code), None) => code.to_string(),
+            (None, None) => String::new(),
+        };
+        vec![
+            run.id.to_string(),
+            run.kind.to_string(),
+            run.attempt.to_string(),
+            run.outcome.map_or_else(|| "running".to_owned(), |outcome| outcome.to_string()),
+            run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+            how,
+            run.started_at.map(|at| time::local(at, now)).unwrap_or_default(),
+            run.started_at.map(|at| time::between(at, end)).unwrap_or_default(),
+            run.max_rss_bytes.and_then(|n| u64::try_from(n).ok()).map(size_text).unwrap_or_default(),
+            run.leftovers.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = runs.iter().map(row).collect();
+    table::table(
+        &["run", "kind", "attempt", "outcome", "reason", "exit", "started", "took", "memory", "left behind"],
+        &[0, 2, 7, 8],
+        &rows,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+    use crate::job::State;
+
+    #[test]
+    fn whatever_a_job_holds_is_shown_in_printable_lines() {
+        let mut job = fixture::job(7, State::Failed);
+        job.error = Some("\x1b]0;x\x07".into());
+        job.env = "{\"A\": \"b\\u001b[2J\"}".into();
+        job.policy = "{\"check\": [\"\\u001b\"], \"user\": \"\\u009b\"}".into();
+        job.progress = Some("{\"percent\": 40, \"text\": \"a\\u001b\"}".into());
+        let mut run = fixture::run(11, 7);
+        run.leftovers = Some("12 \x1b[2J".into());
+        let text = for_people(&job, &[run], &Place::new("/q\x1b.db".into()), &time::here(5_000));
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("40% a"));
+    }
+}

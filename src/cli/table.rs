@@ -1,0 +1,157 @@
+//! What a person reads: tables without borders, and lines `name  value`.
+//!
+//! Every cell goes through [`super::escape`]; colour is put on afterwards, so that no width is miscounted.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+use super::escape::{line, quote};
+use super::time;
+use crate::job::State;
+use crate::store::rows::Job;
+
+/// Most of a command or label that a table shows, in characters.
+const CELL_CHARS_MAX: usize = 80;
+
+/// A table from its heads and rows. Columns named in `right` are aligned to the right.
+pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(heads.iter().map(|head| head.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| cut(&line(cell))));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if right.contains(&at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Lines of `name  value`; those without a value are left out.
+pub fn pairs(pairs: &[(&str, Option<String>)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let shown = pairs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    shown.map(|(name, value)| format!("{name:width$}  {}\n", line(value))).collect()
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(CELL_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// The command as a person would type it.
+pub fn command(job: &Job) -> String {
+    job.argv().map_or_else(|_| job.command.clone(), |argv| quote(&argv))
+}
+
+/// State, with what it waits for or why it ended.
+pub fn state(job: &Job) -> String {
+    let state = job.shown_state();
+    let because = match state {
+        State::Queued => job.hold.map(|hold| hold.as_str()),
+        State::Running if job.cancel_open => Some("cancelling"),
+        State::Failed => job.reason.map(|reason| reason.as_str()),
+        _ => None,
+    };
+    because.map_or_else(|| state.to_string(), |because| format!("{state} ({because})"))
+}
+
+/// How long it has run, or ran.
+pub fn took(job: &Job, now_ms: i64) -> String {
+    job.started_at.map(|start| time::between(start, job.finished_at.unwrap_or(now_ms))).unwrap_or_default()
+}
+
+/// Jobs, one a line.
+pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool) -> String {
+    let now_ms = now.timestamp().as_millisecond();
+    let row = |job: &Job| {
+        let since = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
+        vec![
+            job.id.to_string(),
+            state(job),
+            job.queue.clone(),
+            job.label.clone().unwrap_or_default(),
+            time::local(since, now),
+            took(job, now_ms),
+            command(job),
+        ]
+    };
+    let rows: Vec<_> = jobs.iter().map(row).collect();
+    let text = table(&["id", "state", "queue", "label", "since", "took", "command"], &[0, 5], &rows);
+    if coloured { paint_lines(&text, jobs) } else { text }
+}
+
+/// The state is the first word of a line after the id, so the first place where it stands is the right one.
+fn paint_lines(text: &str, jobs: &[Job]) -> String {
+    let mut lines = text.lines();
+    let head = lines.next().map(|head| format!("\x1b[1m{head}\x1b[0m\n")).unwrap_or_default();
+    let body = lines.zip(jobs).map(|(line, job)| {
+        let state = job.shown_state();
+        format!("{}\n", line.replacen(state.as_str(), &paint(state), 1))
+    });
+    head + &body.collect::<String>()
+}
+
+/// A state in its colour.
+pub fn paint(state: State) -> String {
+    let colour = match state {
+        State::Queued => 33,
+        State::Running => 34,
+        State::Done => 32,
+        State::Failed => 31,
+        State::Cancelled => 35,
+    };
+    format!("\x1b[{colour}m{state}\x1b[0m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+    use crate::cli::time::here;
+    use crate::job::{Hold, Reason};
+
+    #[test]
+    fn a_hostile_job_is_one_printable_line() {
+        let mut job = fixture::job(7, State::Queued);
+        job.label = Some("a\x1b[2J\n\u{202e}b".into());
+        job.queue = "q\u{9b}".into();
+        job.command = r#"["echo","\u001b]0;x\u0007", {"hex":"ff"}]"#.into();
+        let text = jobs(&[job.clone()], &here(2_000), false);
+        assert_eq!(text.lines().count(), 2);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains(r"$'\xff'"), "{text}");
+        job.command = "no json \x1b".into();
+        assert!(!jobs(&[job], &here(2_000), false).contains('\x1b'));
+    }
+
+    #[test]
+    fn a_state_says_what_it_waits_for_or_why_it_ended() {
+        let mut job = fixture::job(7, State::Queued);
+        assert_eq!(state(&job), "queued");
+        job.hold = Some(Hold::Lane);
+        assert_eq!(state(&job), "queued (lane)");
+        job.cancel_open = true;
+        assert_eq!(state(&job), "cancelled");
+        let mut job = fixture::job(7, State::Failed);
+        job.reason = Some(Reason::Timeout);
+        assert_eq!(state(&job), "failed (timeout)");
+        assert_eq!(took(&job, 9_000), "2s");
+        assert!(jobs(&[job], &here(9_000), true).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+    }
+
+    #[test]
+    fn long_cells_are_cut_and_pairs_without_a_value_left_out() {
+        let text = table(&["a"], &[], &[vec!["x".repeat(1_000)]]);
+        assert_eq!(text, format!("A\n{}…\n", "x".repeat(CELL_CHARS_MAX)));
+        assert_eq!(
+            pairs(&[("id", Some("7".into())), ("lane", None), ("label", Some("a\nb".into()))]),
+            "id     7\nlabel  a\\nb\n"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! The command line as a whole: which verbs there are, and where each goes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use super::face::Face;
+use super::*;
+use crate::config::Colour;
+use crate::error::{Error, Result, exit};
+
+/// A crash-proof job queue for one Linux VM
+#[derive(Debug, Parser)]
+#[command(
+    name = "tenure",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = false
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Global {
+    /// The database file (default: TENURE_DB, or the one of the configuration)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub color: Option<Colour>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Queue a job; prints its id
+    Add(Box<add::Args>),
+    /// Queue a job, show its output, and end with its code
+    Run(Box<run::Args>),
+    /// Be the worker: run what is queued
+    Work(work::Args),
+    /// How things stand (also with no verb)
+    Status(status::Args),
+    /// List jobs, newest last
+    Ls(ls::Args),
+    /// One job with all its runs
+    Show(show::Args),
+    /// The output of a job
+    Logs(logs::Args),
+    /// Wait until jobs have ended
+    Wait(wait::Args),
+    /// Why a job waits, or why it ended
+    Why(why::Args),
+    /// What happened to a job
+    History(history::Args),
+    /// End jobs: queued ones at once, running ones with their whole tree
+    Cancel(cancel::Args),
+    /// Put ended jobs back into the queue
+    Retry(retry::Args),
+    /// Change a queued job
+    Set(set::Args),
+    /// Keep queued jobs from starting
+    Hold(hold::Args),
+    /// Let held jobs start
+    Release(hold::Args),
+    /// Queues
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// Lanes, the serial gates
+    #[command(subcommand)]
+    Lane(lane::Verb),
+    /// Find and explain what is wrong
+    Doctor(doctor::Args),
+    /// Copy the file while it is in use
+    Backup(backup::Args),
+    /// Bring a backup back
+    Restore(restore::Args),
+    /// Remove ended jobs with their logs
+    Prune(prune::Args),
+    /// Inside a job: report how far it is
+    Progress(progress::Args),
+    /// The settings, and where each came from
+    Config,
+    /// Completions for a shell
+    Completions(completions::Args),
+    /// The manual page
+    Man,
+}
+
+/// Parses, dispatches, and tells the exit code. Prints errors; never panics on what was typed.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return face::print_clap(&error),
+    };
+    let ends_with_job = matches!(cli.verb, Some(Verb::Run(_) | Verb::Wait(_)));
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) if face::is_broken_pipe(&error) => exit::OK,
+        Err(error) => {
+            face::complain(&error.to_string());
+            match error.exit_code() {
+                exit::FAILED if ends_with_job => exit::OURSELVES,
+                code => code,
+            }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    let slots = matches!(&cli.verb, Some(Verb::Work(args)) if args.slots.is_some());
+    let verb = cli.verb.unwrap_or(Verb::Status(status::Args::default()));
+    match &verb {
+        // These need no file and no settings, so a broken configuration does not stop them.
+        Verb::Completions(args) => return completions::run(args, &mut Cli::command()),
+        Verb::Man => return completions::man(&Cli::command()),
+        _ => {}
+    }
+    let _ = slots;
+    let face = Face::new(&cli.global, &verb)?;
+    match verb {
+        Verb::Add(args) => add::run(&face, *args),
+        Verb::Run(args) => run::run(&face, *args),
+        Verb::Work(args) => work::run(&face, args),
+        Verb::Status(args) => status::run(&face, &args),
+        Verb::Ls(args) => ls::run(&face, &args),
+        Verb::Show(args) => show::run(&face, &args),
+        Verb::Logs(args) => logs::run(&face, &args),
+        Verb::Wait(args) => wait::run(&face, &args),
+        Verb::Why(args) => why::run(&face, &args),
+        Verb::History(args) => history::run(&face, &args),
+        Verb::Cancel(args) => cancel::run(&face, &args),
+        Verb::Retry(args) => retry::run(&face, &args),
+        Verb::Set(args) => set::run(&face, &args),
+        Verb::Hold(args) => hold::hold(&face, &args),
+        Verb::Release(args) => hold::release(&face, &args),
+        Verb::Queue(verb) => queue::run(&face, verb),
+        Verb::Lane(verb) => lane::run(&face, verb),
+        Verb::Doctor(args) => doctor::run(&face, &args),
+        Verb::Backup(args) => backup::run(&face, &args),
+        Verb::Restore(args) => restore::run(&face, &args),
+        Verb::Prune(args) => prune::run(&face, &args),
+        Verb::Progress(args) => progress::run(&face, &args),
+        Verb::Config => settings::run(&face),
+        Verb::Completions(_) | Verb::Man => Err(Error::Internal("handled above".into())),
+    }
+}

@@ -1,0 +1,166 @@
+//! `tenure wait`: until jobs have ended. Of one job, ends with its code.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use super::changes::Changes;
+use super::face::{self, Face};
+use super::pick::Many;
+use super::worker_notice::Notice;
+use super::{code, escape, json, show, table, worker_calls};
+use crate::error::{Error, Result, exit};
+use crate::job::{JobId, State};
+use crate::store::rows::Job;
+use crate::store::{Store, read};
+use crate::units;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Many,
+    /// Until one of them has ended
+    #[arg(long)]
+    pub any: bool,
+    /// Give up after this long (exit code 124)
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub timeout: Option<u64>,
+    /// Refuse (exit code 5) when there is no worker
+    #[arg(long)]
+    pub need_worker: bool,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    }
+    let jobs = args.which.jobs(&store, &[State::Queued, State::Running])?;
+    let mut waiting = Waiting::new(&jobs, args.any);
+    let until = args.timeout.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let bar = progress_bar(jobs.len());
+    let mut changes = Changes::default();
+    let mut notice = Notice::default();
+    loop {
+        if changes.look(&store)? {
+            changes.stir();
+            waiting.look(&store, &bar)?;
+        }
+        if waiting.is_over() {
+            break;
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            bar.finish_and_clear();
+            face::say(&format!("not all have ended within the timeout: {}", waiting.names_left()));
+            return Ok(exit::TIMEOUT);
+        }
+        notice.look(&store, "queued jobs start when one does");
+        changes.rest(until);
+    }
+    bar.finish_and_clear();
+    // What is said from here on must still be true after a power cut.
+    store.flush_now()?;
+    waiting.tell(face, args.any)?;
+    Ok(waiting.code())
+}
+
+/// Jobs that are waited for.
+struct Waiting {
+    left: BTreeSet<JobId>,
+    ended: Vec<Job>,
+    any: bool,
+    several: bool,
+}
+
+impl Waiting {
+    fn new(jobs: &[Job], any: bool) -> Self {
+        Self { left: jobs.iter().map(|job| job.id).collect(), ended: Vec::new(), any, several: jobs.len() != 1 }
+    }
+
+    fn is_over(&self) -> bool {
+        self.left.is_empty() || (self.any && !self.ended.is_empty())
+    }
+
+    fn look(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
+        for id in self.left.clone() {
+            let job = store.read(|conn| read::job(conn, id))?;
+            let job = job.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned while it was waited for")))?;
+            if job.shown_state().is_terminal() {
+                self.left.remove(&id);
+                self.ended.push(job);
+            } else if !self.several {
+                let progress = job.progress.as_deref().map(show::progress).unwrap_or_default();
+                bar.set_message(escape::line(&format!("job {id} {} {progress}", table::state(&job))).into_owned());
+            }
+        }
+        bar.set_position(self.ended.len() as u64);
+        bar.tick();
+        Ok(())
+    }
+
+    fn names_left(&self) -> String {
+        const NAMED_MAX: usize = 10;
+        let mut names: Vec<String> = self.left.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        if self.left.len() > NAMED_MAX {
+            names.push(format!("and {} more", self.left.len() - NAMED_MAX));
+        }
+        names.join(", ")
+    }
+
+    fn tell(&self, face: &Face, any: bool) -> Result<()> {
+        for job in &self.ended {
+            if face.json {
+                face::print(&format!("{}\n", json::job(job)))?;
+            } else if any {
+                face::print(&format!("{}\n", job.id))?;
+            } else if job.shown_state() != State::Done {
+                let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+                face::say(&format!("job {} {}{error}", job.id, table::state(job)));
+            }
+        }
+        Ok(())
+    }
+
+    fn code(&self) -> u8 {
+        match self.ended.as_slice() {
+            [one] if !self.several => code::of_job(one),
+            all if all.iter().all(|job| job.shown_state() == State::Done) => exit::OK,
+            _ => exit::FAILED,
+        }
+    }
+}
+
+fn progress_bar(jobs: usize) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    if jobs == 1 { ProgressBar::new_spinner() } else { ProgressBar::new(jobs as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture::job;
+    use crate::job::Reason;
+
+    fn ended(states: &[State], several: bool) -> u8 {
+        let of = |state: &State| {
+            let mut job = job(7, *state);
+            (job.reason, job.exit_code) = (Some(Reason::Exit), Some(if *state == State::Done { 0 } else { 3 }));
+            job
+        };
+        Waiting { left: BTreeSet::new(), ended: states.iter().map(of).collect(), any: false, several }.code()
+    }
+
+    #[test]
+    fn one_job_gives_its_code_and_several_whether_all_are_done() {
+        assert_eq!(ended(&[State::Done], false), 0);
+        assert_eq!(ended(&[State::Failed], false), 3);
+        assert_eq!(ended(&[State::Failed], true), 1);
+        assert_eq!(ended(&[State::Done, State::Done], true), 0);
+        assert_eq!(ended(&[State::Done, State::Failed], true), 1);
+        assert_eq!(ended(&[], true), 0);
+    }
+}

@@ -1,0 +1,72 @@
+//! `tenure why`: every reason a job waits, with numbers, and the command that would clear each; for an ended job why it ended.
+
+use serde_json::json;
+
+use super::escape::line;
+use super::face::{self, Face};
+use super::obstacles::{self, Around, Gate, Obstacle};
+use super::pick::{self, Named};
+use super::{table, worker_calls};
+use crate::config::Settings;
+use crate::error::{Result, exit};
+use crate::job::State;
+use crate::place::Place;
+use crate::store::rows::Job;
+use crate::store::why;
+use crate::store::{Store, read};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Named,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    let around = around(face, &store)?;
+    for job in pick::jobs(&store, &args.which.ids)? {
+        let now_ms = face.now_ms();
+        let facts = store.read(|conn| why::why(conn, job.id, now_ms))?;
+        let all = obstacles::of(&facts, &around);
+        if face.json {
+            let listed: Vec<_> = all.iter().map(Obstacle::to_json).collect();
+            face.document(json!({"id": job.id, "state": facts.job.shown_state(), "obstacles": listed}))?;
+        } else {
+            face::print(&for_people(&facts.job, &all))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn around(face: &Face, store: &Store) -> Result<Around> {
+    let running = store.read(|conn| read::counts(conn, None))?.running;
+    Ok(Around { now: face.now(), worker: worker_calls::look(store.place())?, running, gate: gate(&face.settings, store.place()) })
+}
+
+/// The floor of the configuration that is not met, if one is.
+pub fn gate(settings: &Settings, place: &Place) -> Option<Gate> {
+    let machine = worker_calls::machine(place);
+    if let Some(floor_bytes) = settings.floor_memory_bytes.value.filter(|floor| machine.memory_available_bytes < *floor) {
+        return Some(Gate::Memory { available_bytes: machine.memory_available_bytes, floor_bytes });
+    }
+    let free_bytes = machine.disk_free_bytes.unwrap_or(u64::MAX);
+    if let Some(floor_bytes) = settings.floor_disk_bytes.value.filter(|floor| free_bytes < *floor) {
+        return Some(Gate::Disk { free_bytes, floor_bytes });
+    }
+    let most = settings.floor_load.value.filter(|most| machine.load > *most)?;
+    Some(Gate::Load { load: format!("{:.2}", machine.load), most: format!("{most:.2}") })
+}
+
+fn for_people(job: &Job, all: &[Obstacle]) -> String {
+    let mut text = format!("job {} is {}\n", job.id, line(&table::state(job)));
+    if all.is_empty() && job.shown_state() == State::Queued {
+        text += "  nothing stands in its way: the next free slot is its own\n";
+    }
+    for obstacle in all {
+        text += &format!("  {}\n", line(&obstacle.text));
+        if let Some(remedy) = &obstacle.remedy {
+            text += &format!("      {}\n", line(remedy));
+        }
+    }
+    text
+}

@@ -1,0 +1,28 @@
+//! `tenure work`: be the worker.
+
+use super::face::Face;
+use super::{values, worker_calls};
+use crate::error::Result;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Jobs that run at once (default: one for each CPU)
+    #[arg(long, value_name = "N")]
+    pub slots: Option<usize>,
+    /// Only jobs of this queue; may be given several times
+    #[arg(long, value_name = "QUEUE", value_parser = values::parse_name)]
+    pub queue: Vec<String>,
+    /// On TERM, wait for the jobs that run instead of leaving them to themselves
+    #[arg(long)]
+    pub drain: bool,
+    /// End when nothing runs and nothing could be started now
+    #[arg(long, conflicts_with = "until_empty")]
+    pub until_idle: bool,
+    /// End when nothing runs and nothing waits for its time either
+    #[arg(long)]
+    pub until_empty: bool,
+}
+
+pub fn run(face: &Face, args: Args) -> Result<u8> {
+    worker_calls::work(face, &args)
+}

@@ -1,0 +1,200 @@
+//! Everything that the faces need of the worker's room, in one place.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+
+use super::face::{self, Face};
+use super::{settings, status, work};
+use crate::config::Settings;
+use crate::error::{Error, Result, exit};
+use crate::job::{JobId, RunId};
+use crate::place::Place;
+use crate::run::runfile;
+use crate::store::claim::Scope;
+use crate::store::{Restored, Role, Store, read};
+use crate::worker::lock::WorkerLock;
+use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, signals, wake as wakes};
+
+pub use crate::worker::gates::Machine;
+pub use crate::worker::lock::Holder;
+
+/// A job that there is not: a worker that may claim nothing else claims nothing.
+const NO_JOB: JobId = JobId(0);
+
+/// The worker of this file, or `None`. Asks the kernel; makes nothing.
+///
+/// # Errors
+/// When the lock file can not be looked at.
+pub fn look(place: &Place) -> Result<Option<Holder>> {
+    Holder::look(place)
+}
+
+/// # Errors
+/// When there is no worker.
+pub fn need(place: &Place) -> Result<()> {
+    match look(place)? {
+        Some(_) => Ok(()),
+        None => Err(Error::NoWorker("there is no worker, and --need-worker asks for one; start it: tenure work".into())),
+    }
+}
+
+/// What the machine has left, and the disk that holds the file.
+pub fn machine(place: &Place) -> Machine {
+    Machine::look(place.dir())
+}
+
+/// Tells the worker, if there is one, that something was written.
+pub fn wake(place: &Place) {
+    wakes::send(place);
+}
+
+/// With no worker: asks the shim of a running job to stop it. True when one was asked.
+///
+/// # Errors
+/// When the file can not be read, or a shim that is there may not be signalled.
+pub fn ask_directly(store: &Store, job: JobId) -> Result<bool> {
+    worker::ask_directly(store, job)
+}
+
+/// What the configuration asks of the machine.
+pub fn floors(settings: &Settings) -> Floors {
+    Floors {
+        memory_bytes: settings.floor_memory_bytes.value,
+        disk_bytes: settings.floor_disk_bytes.value,
+        load_max: settings.floor_load.value,
+    }
+}
+
+fn options(face: &Face) -> Result<Options> {
+    let settings = &face.settings;
+    let defaults = Options::work();
+    Ok(Options {
+        slots: settings.slots.value.unwrap_or(defaults.slots),
+        drain: settings.drain.value,
+        floors: floors(settings),
+        healers: settings::healers(&settings.healers)?,
+        keep_ms: settings.keep_ms.value,
+        log_limit_bytes: settings.log_limit_bytes.value,
+        ..defaults
+    })
+}
+
+/// Is the worker until it ends.
+///
+/// # Errors
+/// When there is one already, or the file can not be used.
+pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
+    let until = match (args.until_idle, args.until_empty) {
+        (true, _) => Until::Idle,
+        (_, true) => Until::Empty,
+        _ => Until::Stopped,
+    };
+    let scope = Scope { queues: args.queue.clone(), only: None };
+    let options = Options { until, scope, ..options(face)? };
+    let (orders, ordered) = unbounded();
+    // Before the worker exists: a signal that comes while it starts must not end it half-way.
+    let _listening = signals::listen(options.drain, std::io::stdin().is_terminal(), orders)?;
+    let client = face.client()?;
+    let (place, slots) = (client.place().clone(), options.slots);
+    let worker = Worker::start(&client, face.options(Role::Worker), options)?;
+    drop(client);
+    log::info!("the worker of {} has started, {slots} slots", place.db().display());
+    let store = worker.store().clone();
+    let summary = worker.wait(&ordered)?;
+    if summary.left_running > 0 {
+        face::say(&format!("{} jobs go on by themselves; the next worker takes them over", summary.left_running));
+    }
+    match summary.ended {
+        Ended::Fatal(why) => Err(Error::File(why)),
+        Ended::Idle => tell_who_waits(&store),
+        Ended::Asked | Ended::Yielded => Ok(exit::OK),
+    }
+}
+
+/// How many wait and why, where nothing could be started.
+fn tell_who_waits(store: &Store) -> Result<u8> {
+    let counts = store.read(|conn| read::counts(conn, None))?;
+    if counts.queued > 0 {
+        let held = status::held_text(&counts);
+        face::say(&format!("{} jobs wait{held}; tenure why ID says more", counts.queued));
+    }
+    Ok(exit::OK)
+}
+
+/// A worker for one job alone, where there is none; `None` where there is.
+///
+/// # Errors
+/// When the file can not be used.
+pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worker>> {
+    if look(client.place())?.is_some() {
+        return Ok(None);
+    }
+    let scope = Scope { queues: Vec::new(), only: Some(job) };
+    let options = Options { kind: Kind::Run, slots: 1, scope, until: Until::Stopped, ..options(face)? };
+    match Worker::start(client, face.options(Role::Worker), options) {
+        Ok(worker) => Ok(Some(worker)),
+        // Somebody else was quicker, and does it.
+        Err(Error::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Is a worker for one round: what a start repairs, settles and sweeps is done then. Claims nothing.
+///
+/// # Errors
+/// When there is a worker, or the file can not be used.
+pub fn one_round(face: &Face) -> Result<Vec<String>> {
+    let client = face.client()?;
+    let scope = Scope { queues: Vec::new(), only: Some(NO_JOB) };
+    let options = Options { slots: 1, scope, until: Until::Stopped, ..options(face)? };
+    let worker = Worker::start(&client, face.options(Role::Worker), options)?;
+    let done = worker.store().opened().problems.clone();
+    // What was adopted goes on, and what was settled in that round is settled.
+    let _not_yet = worker.ended(Duration::ZERO);
+    worker.stop(Ended::Asked)?;
+    Ok(done)
+}
+
+/// Why the machine holds jobs back, in words.
+pub fn closed(settings: &Settings, machine: &Machine) -> Option<String> {
+    gates::closed(&floors(settings), machine)
+}
+
+/// Brings a backup back, under the worker lock.
+///
+/// # Errors
+/// When there is a worker, or the copy can not be used; nothing is changed then.
+pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
+    let place = place_of(face)?;
+    let instance = format!("restore by pid {}", std::process::id());
+    let lock = match WorkerLock::take(&place, Kind::Work, 0, &instance, face.now_ms())? {
+        Ok(lock) => lock,
+        Err(holder) => {
+            return Err(Error::Refused(format!("a worker (pid {}) has the file; stop it first", holder.pid)));
+        }
+    };
+    let above_run = highest_run(&place)?.map_or(0, |run| run.0);
+    let restored = crate::store::restore(place.db(), source, above_run, 0, face.now_ms());
+    lock.release();
+    restored
+}
+
+fn highest_run(place: &Place) -> Result<Option<RunId>> {
+    Ok(runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?))
+}
+
+/// The place of a file that may be damaged, so that it can not be opened; it is made where it is not there.
+fn place_of(face: &Face) -> Result<Place> {
+    let path = &face.settings.db.value;
+    let Ok(real) = std::fs::canonicalize(path) else {
+        return Ok(face.client()?.place().clone());
+    };
+    let place = Place::new(real);
+    match std::fs::create_dir(place.dir()) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io(format!("making {}", place.dir().display()), e)),
+        _ => Ok(place),
+    }
+}

@@ -1,0 +1,347 @@
+//! The settings of one invocation, and where each came from.
+//!
+//! Precedence: flag > environment > `config.toml` > default. Pure but for [`read_file`]: environment and flags come in as
+//! arguments. An unknown key is refused: a misspelt limit that is silently ignored is a limit that does not hold.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::job::limits;
+use crate::units;
+
+/// Largest `config.toml` that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Most jobs that run at once.
+pub const SLOTS_MAX: usize = 10_000;
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Flag(&'static str),
+    Env(String),
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => f.write_str(name),
+            Self::Env(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    pub value: T,
+    pub source: Source,
+}
+
+/// How a commit becomes durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Commit, then flush the write-ahead log, then acknowledge: one flush for everybody who waits.
+    #[default]
+    Flush,
+    /// SQLite's own way: each commit flushes.
+    Full,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the command line says about settings.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    pub db: Option<PathBuf>,
+    pub color: Option<Colour>,
+    pub slots: Option<usize>,
+    pub drain: bool,
+}
+
+/// The effective settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The database file.
+    pub db: Setting<PathBuf>,
+    /// Jobs that run at once. `None`: as many as CPUs.
+    pub slots: Setting<Option<usize>>,
+    pub durability: Setting<Durability>,
+    /// Ended jobs older than this are pruned by the worker, in milliseconds. `None`: kept for ever.
+    pub keep_ms: Setting<Option<u64>>,
+    /// Log limit of jobs that name none, in bytes.
+    pub log_limit_bytes: Setting<u64>,
+    /// Nothing is claimed while less memory than this is available, in bytes.
+    pub floor_memory_bytes: Setting<Option<u64>>,
+    /// Nothing is claimed while less room than this is free on the file's disk, in bytes.
+    pub floor_disk_bytes: Setting<Option<u64>>,
+    /// Nothing is claimed while the load average of one minute is above this.
+    pub floor_load: Setting<Option<f64>>,
+    /// On TERM, the worker waits for its runs.
+    pub drain: Setting<bool>,
+    pub color: Setting<Colour>,
+    /// Healers that are switched, by name; the others are on.
+    pub healers: Setting<BTreeMap<String, bool>>,
+}
+
+/// `config.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    db: Option<PathBuf>,
+    slots: Option<usize>,
+    durability: Option<Durability>,
+    keep: Option<String>,
+    log_limit: Option<String>,
+    drain: Option<bool>,
+    color: Option<Colour>,
+    floor: Floor,
+    healers: Option<BTreeMap<String, bool>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Floor {
+    memory: Option<String>,
+    disk: Option<String>,
+    load: Option<f64>,
+}
+
+/// What stands around an invocation: its environment, whether it is root's, and its configuration file.
+pub struct Around<'a> {
+    pub env: &'a dyn Fn(&str) -> Option<OsString>,
+    pub is_root: bool,
+}
+
+impl Around<'_> {
+    /// A variable that is set to something.
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        match (self.env)(name) {
+            None => Ok(None),
+            Some(value) if value.is_empty() => Ok(None),
+            Some(value) => value.into_string().map(Some).map_err(|_| Error::Usage(format!("the variable {name} is not UTF-8"))),
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        (self.env)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// `$XDG_..._HOME`, or its default below the home directory.
+    fn home(&self, xdg: &str, default: &str) -> Option<PathBuf> {
+        // The standard says that a relative path there is to be ignored.
+        self.path(xdg).filter(|p| p.is_absolute()).or_else(|| self.path("HOME").map(|home| home.join(default)))
+    }
+
+    /// Where the configuration file stands, and whether it was asked for by name.
+    pub fn config_path(&self) -> Option<(PathBuf, bool)> {
+        if let Some(named) = self.path("TENURE_CONFIG") {
+            return Some((named, true));
+        }
+        if self.is_root {
+            return Some(("/etc/tenure/config.toml".into(), false));
+        }
+        self.home("XDG_CONFIG_HOME", ".config").map(|dir| (dir.join("tenure/config.toml"), false))
+    }
+
+    fn default_db(&self) -> Result<PathBuf> {
+        if self.is_root {
+            return Ok("/var/lib/tenure/tenure.db".into());
+        }
+        let dir = self.home("XDG_STATE_HOME", ".local/state");
+        dir.map(|dir| dir.join("tenure/tenure.db"))
+            .ok_or_else(|| Error::Usage("HOME is not set, so there is no default place for the file; name one with --db".into()))
+    }
+}
+
+/// The text of the configuration file; `None` where there is none and none was named.
+///
+/// # Errors
+/// When it can not be read, or is missing although it was named.
+pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
+    let Some((path, named)) = around.config_path() else {
+        return Ok(None);
+    };
+    let what = || format!("reading {}", path.display());
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => {
+            return Err(Error::Usage(format!("{} is no configuration: it has {} bytes", path.display(), meta.len())));
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !named => return Ok(None),
+        Err(e) => return Err(Error::io(what(), e)),
+        Ok(_) => {}
+    }
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(what(), e))?;
+    Ok(Some((path, text)))
+}
+
+impl Settings {
+    /// Lays flags over environment over file over defaults.
+    ///
+    /// # Errors
+    /// What does not parse, with where it stands.
+    pub fn resolve(flags: &Flags, around: &Around<'_>, file: Option<(PathBuf, String)>) -> Result<Self> {
+        let (path, file) = match file {
+            None => (PathBuf::new(), File::default()),
+            Some((path, text)) => {
+                let file = toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
+                (path, file)
+            }
+        };
+        let layers = Layers { around, path: &path };
+        let db = match flags.db.clone() {
+            Some(db) => Setting { value: db, source: Source::Flag("--db") },
+            None => layers.path("TENURE_DB", file.db, around)?,
+        };
+        Ok(Self {
+            db,
+            slots: layers.slots(flags.slots, file.slots)?,
+            durability: layers.of("durability", None, file.durability, parse_durability)?.or(Durability::default()),
+            keep_ms: layers.of("keep", None, layers.text("keep", file.keep, parse_keep)?, parse_keep)?.or(None),
+            log_limit_bytes: layers.log_limit(file.log_limit)?,
+            floor_memory_bytes: layers.size("floor_memory", file.floor.memory)?,
+            floor_disk_bytes: layers.size("floor_disk", file.floor.disk)?,
+            floor_load: layers.of("floor_load", None, file.floor.load, parse_load)?.map(Some).or(None),
+            drain: layers.of("drain", flags.drain.then_some(("--drain", true)), file.drain, parse_bool)?.or(false),
+            color: layers.of("color", flags.color.map(|c| ("--color", c)), file.color, parse_colour)?.or(Colour::default()),
+            healers: layers.plain(file.healers).or(BTreeMap::new()),
+        })
+    }
+}
+
+/// A setting that may not have been given.
+struct Given<T>(Option<Setting<T>>);
+
+impl<T> Given<T> {
+    fn or(self, default: T) -> Setting<T> {
+        self.0.unwrap_or(Setting { value: default, source: Source::Default })
+    }
+
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Given<U> {
+        Given(self.0.map(|s| Setting { value: f(s.value), source: s.source }))
+    }
+}
+
+struct Layers<'a> {
+    around: &'a Around<'a>,
+    path: &'a Path,
+}
+
+impl Layers<'_> {
+    fn plain<T>(&self, file: Option<T>) -> Given<T> {
+        Given(file.map(|value| Setting { value, source: Source::File(self.path.to_owned()) }))
+    }
+
+    fn of<T>(
+        &self,
+        key: &str,
+        flag: Option<(&'static str, T)>,
+        file: Option<T>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Given<T>> {
+        if let Some((name, value)) = flag {
+            return Ok(Given(Some(Setting { value, source: Source::Flag(name) })));
+        }
+        let name = format!("TENURE_{}", key.to_ascii_uppercase());
+        if let Some(text) = self.around.text(&name)? {
+            let value = parse(&text).map_err(|e| Error::Usage(format!("{name}: {e}")))?;
+            return Ok(Given(Some(Setting { value, source: Source::Env(name) })));
+        }
+        Ok(self.plain(file))
+    }
+
+    /// A key of the file whose value is written as people write it.
+    fn text<T>(&self, key: &str, value: Option<String>, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>> {
+        value.map(|text| parse(&text).map_err(|e| Error::Usage(format!("{}: {key}: {e}", self.path.display())))).transpose()
+    }
+
+    fn size(&self, key: &str, file: Option<String>) -> Result<Setting<Option<u64>>> {
+        let file = self.text(key, file, units::parse_size)?;
+        Ok(self.of(key, None, file, units::parse_size)?.map(Some).or(None))
+    }
+
+    fn log_limit(&self, file: Option<String>) -> Result<Setting<u64>> {
+        let parse = |text: &str| match units::parse_size(text)? {
+            bytes if bytes < limits::LOG_LIMIT_BYTES_MIN => Err("it is 64K at least".to_owned()),
+            bytes => Ok(bytes),
+        };
+        let file = self.text("log_limit", file, parse)?;
+        Ok(self.of("log_limit", None, file, parse)?.or(limits::LOG_LIMIT_BYTES_DEFAULT))
+    }
+
+    fn slots(&self, flag: Option<usize>, file: Option<usize>) -> Result<Setting<Option<usize>>> {
+        let given =
+            self.of("slots", flag.map(|n| ("--slots", n)), file, |t| t.parse().map_err(|_| format!("{t:?} is no number")))?;
+        match given.0.as_ref() {
+            Some(s) if s.value == 0 || s.value > SLOTS_MAX => {
+                Err(Error::Usage(format!("slots go from 1 to {SLOTS_MAX}; {} says {}", s.source, s.value)))
+            }
+            _ => Ok(given.map(Some).or(None)),
+        }
+    }
+
+    fn path(&self, name: &str, file: Option<PathBuf>, around: &Around<'_>) -> Result<Setting<PathBuf>> {
+        if let Some(path) = around.path(name) {
+            return Ok(Setting { value: path, source: Source::Env(name.to_owned()) });
+        }
+        match self.plain(file).0 {
+            Some(setting) => Ok(setting),
+            None => Ok(Setting { value: around.default_db()?, source: Source::Default }),
+        }
+    }
+}
+
+fn parse_durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "flush" => Ok(Durability::Flush),
+        "full" => Ok(Durability::Full),
+        other => Err(format!("{other:?} is neither flush nor full")),
+    }
+}
+
+fn parse_colour(text: &str) -> Result<Colour, String> {
+    match text {
+        "auto" => Ok(Colour::Auto),
+        "always" => Ok(Colour::Always),
+        "never" => Ok(Colour::Never),
+        other => Err(format!("{other:?} is none of auto, always and never")),
+    }
+}
+
+fn parse_keep(text: &str) -> Result<Option<u64>, String> {
+    if text == "forever" { Ok(None) } else { units::parse_duration(text).map(Some).map_err(|e| format!("{e}, or forever")) }
+}
+
+fn parse_load(text: &str) -> Result<f64, String> {
+    text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0).ok_or_else(|| format!("{text:?} is no load such as 8.0"))
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        other => Err(format!("{other:?} is neither true nor false")),
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
