@@ -6,5 +6,11 @@ mod copies;
 mod engine;
 #[path = "store/harness.rs"]
 mod harness;
+#[path = "store/helper.rs"]
+mod helper;
 #[path = "store/hostile.rs"]
 mod hostile;
+#[path = "store/power.rs"]
+mod power;
+#[path = "store/recording.rs"]
+mod recording;
