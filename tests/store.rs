@@ -2,6 +2,8 @@
 
 #[path = "store/copies.rs"]
 mod copies;
+#[path = "store/crowd.rs"]
+mod crowd;
 #[path = "store/engine.rs"]
 mod engine;
 #[path = "store/harness.rs"]
@@ -14,3 +16,7 @@ mod hostile;
 mod power;
 #[path = "store/recording.rs"]
 mod recording;
+#[path = "store/refusal.rs"]
+mod refusal;
+#[path = "store/trouble.rs"]
+mod trouble;

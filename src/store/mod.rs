@@ -229,6 +229,13 @@ impl Store {
         self.0.health.look()
     }
 
+    /// From now on a write that would wait for another program's write lock fails with [`Error::Busy`] instead: for a worker that shuts down.
+    pub fn stop_waiting(&self) {
+        if let Engine::Worker(worker) = &self.0.engine {
+            worker.stop_waiting();
+        }
+    }
+
     /// Copies the file, as it is now, into a single plain file. Jobs go on meanwhile.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ fn a_program_for_other_tests() {
         "hold" => hold(&file),
         "try" => try_to_open(&file, &argument),
         "flush" => flush_fails(&file),
+        "full" => full_disk(&file),
         workload => power_loss_workload(workload, &file, &argument),
     }
     std::process::exit(0);
@@ -107,6 +108,50 @@ fn flush_fails(file: &Path) {
     say(&format!("FIRST {}", first.is_ok()));
     say(&format!("SECOND {}", second.is_ok()));
     say(&format!("FATAL {}", store.health().fatal.is_some() && !store.health().may_claim()));
+}
+
+/// A worker on a small disk that somebody else fills.
+fn full_disk(file: &Path) {
+    let store = Store::open(file, Options::new(Role::Worker)).unwrap();
+    let ballast = store.place().ballast();
+    let add = |bytes: usize| store.write(move |conn| insert(conn, &"x".repeat(bytes)));
+    add(10).unwrap();
+    assert!(ballast.exists() && store.health().may_claim());
+
+    let filler = file.with_file_name("filler");
+    fill(&filler);
+    let mut written = 0;
+    let error = loop {
+        match add(1000) {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    // What the log and the ballast had room for has gone through, and claims have stopped long before the end.
+    say(&format!("WRITTEN {}", written > 20));
+    say(&format!("REFUSED {}", matches!(&error, tenure::error::Error::DiskFull(text) if text.contains("free some space"))));
+    say(&format!("SEEN {}", store.health().disk_full_since_ms.is_some() && !store.health().may_claim() && !ballast.exists()));
+    say(&format!(
+        "READ {}",
+        store.read(|conn| Ok(conn.query_row("SELECT count(*) FROM job", [], |row| row.get::<_, i64>(0))?)).unwrap()
+            == written + 1
+    ));
+
+    std::fs::remove_file(&filler).unwrap();
+    say(&format!("AGAIN {}", add(10).is_ok()));
+    say(&format!("OVER {}", store.health().may_claim() && ballast.exists()));
+    drop(store);
+    let whole: String = Connection::open(file).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    say(&format!("WHOLE {}", whole == "ok"));
+}
+
+/// Writes until there is no room for another byte.
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path).unwrap();
+    for bytes in [65_536, 4_096, 1] {
+        while file.write_all(&vec![1; bytes]).is_ok() {}
+    }
 }
 
 /// How a workload of the power-loss test acknowledges.
