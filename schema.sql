@@ -50,6 +50,7 @@ CREATE TABLE lane (
   CONSTRAINT lane_max_running_positive  CHECK (max_running >= 1),
   CONSTRAINT lane_running_not_negative  CHECK (running >= 0)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX lane_busy ON lane (key) WHERE running <> 0;
 
 -- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting stand in columns of their
 -- own (user_hold, task_hold, unmet, available_at, lane); `hold` is the first of them, derived by the one expression below and
@@ -104,6 +105,7 @@ CREATE TABLE job (
   due_seen      INTEGER NOT NULL DEFAULT 0,           -- the latest instant that the planner has seen pass for this job
   lane_pass     INTEGER NOT NULL DEFAULT 0,           -- its lane lets it stand at the head of its queue
 
+  CONSTRAINT job_id_positive           CHECK (id > 0),
   CONSTRAINT job_state_is_known        CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
   CONSTRAINT job_reason_is_known       CHECK (reason IS NULL OR reason IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
                                               'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
@@ -130,11 +132,12 @@ CREATE TABLE job (
 CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
 -- The planner looks at the first row here.
 CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
-CREATE INDEX job_expires   ON job (expires_at)                     WHERE state = 'queued' AND expires_at IS NOT NULL;
--- Who stands next in a lane, per queue; and who already stands at the head.
-CREATE INDEX job_lane_wait ON job (lane, queue, priority DESC, id) WHERE state = 'queued' AND hold = 'lane';
+CREATE INDEX job_expires   ON job (expires_at)                     WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
+-- Who could stand at the head in a lane, per queue, best first; and who has its pass.
+CREATE INDEX job_in_lane   ON job (lane, queue, priority DESC, id) WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
 CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state = 'queued' AND lane_pass = 1;
-CREATE INDEX job_running   ON job (id)                             WHERE state = 'running';
+-- What is shown and looked after: the live jobs, and those that did not end well. (`done` is nearly everything, and needs no index.)
+CREATE INDEX job_by_state  ON job (state, id)                      WHERE state <> 'done';
 -- Jobs that can never start, to be ended by the worker.
 CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
 -- One live job per key; the key is free again in the transaction that ends the job.
@@ -142,6 +145,19 @@ CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
 CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
+-- Live jobs that own files in `secrets/`.
+CREATE INDEX job_secrets   ON job (id)                             WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
+-- Rows that the rules above should have made impossible (written with the guards dropped). These two are empty, and are
+-- looked at at every tick of the reaper; the views impossible_job and unreadable_job read them.
+CREATE INDEX job_impossible ON job (id) WHERE
+  CASE state WHEN 'queued'    THEN coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL
+             WHEN 'running'   THEN run_id IS NULL OR started_at IS NULL OR finished_at IS NOT NULL OR reason IS NOT NULL
+             WHEN 'done'      THEN reason IS NOT 'exit' OR exit_code IS NOT 0 OR finished_at IS NULL OR pid IS NOT NULL
+             WHEN 'failed'    THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
+             WHEN 'cancelled' THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
+             ELSE 1 END
+  OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1;
+CREATE INDEX job_unreadable ON job (id) WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 
 -- A run: one attempt at a job, or one of the commands around it (its check). Ids come from reserved blocks and are never
 -- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the
@@ -176,7 +192,7 @@ CREATE TABLE run (
   CONSTRAINT run_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'lost', 'deferred', 'unstarted')),
   CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
 ) STRICT;
-CREATE INDEX run_of_job ON run (job_id);
+CREATE INDEX run_of_job ON run (job_id, id);
 CREATE INDEX run_open   ON run (id) WHERE finished_at IS NULL;
 
 -- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
@@ -191,7 +207,9 @@ CREATE TABLE dependency (
   CONSTRAINT dependency_state_is_known CHECK (state IN ('unmet', 'met', 'broken')),
   CONSTRAINT dependency_not_on_itself  CHECK (job_id <> on_job)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX dependency_on ON dependency (on_job);
+CREATE INDEX dependency_on    ON dependency (on_job, state);
+CREATE INDEX dependency_state ON dependency (job_id, state);
+CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 
 -- A wish to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
 -- queued job shows as cancelled in the view `jobs` at once and never starts.
@@ -204,6 +222,7 @@ CREATE TABLE cancel (
   closed_at INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
+CREATE INDEX cancel_of_job ON cancel (job_id);
 
 -- Each job's history. Written by the triggers below and by the worker; never changed, removed only with its job.
 CREATE TABLE event (
@@ -255,6 +274,18 @@ CREATE VIEW dependency_truth (job_id, on_job, truth) AS
               ELSE 'broken' END
     FROM dependency d JOIN job p ON p.id = d.on_job;
 
+-- Rows that should not exist: the reaper heals them or holds them, and never acts on them. Each view repeats the words of
+-- its index, which makes it cost nothing where there are none.
+CREATE VIEW impossible_job AS SELECT * FROM job WHERE
+  (CASE state WHEN 'queued'    THEN coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL
+             WHEN 'running'   THEN run_id IS NULL OR started_at IS NULL OR finished_at IS NOT NULL OR reason IS NOT NULL
+             WHEN 'done'      THEN reason IS NOT 'exit' OR exit_code IS NOT 0 OR finished_at IS NULL OR pid IS NOT NULL
+             WHEN 'failed'    THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
+             WHEN 'cancelled' THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
+             ELSE 1 END
+  OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1);
+CREATE VIEW unreadable_job AS SELECT * FROM job WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
+
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of `job`
 
@@ -267,6 +298,12 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
        OR NEW.started_at IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.attempts IS NOT 0 OR NEW.deferrals IS NOT 0
        OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0
        OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label 1000 at most, unique_key 1 to 1000')
+    WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
+       OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
+  SELECT RAISE(ABORT, 'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at are not negative')
+    WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
+       OR NEW.available_at < 0 OR NEW.created_at < 0;
   SELECT RAISE(ABORT, 'tenure: a live job has this unique_key; wait for it, cancel it, or use another key')
     WHERE NEW.unique_key IS NOT NULL
       AND EXISTS (SELECT 1 FROM job WHERE unique_key = NEW.unique_key AND state IN ('queued', 'running'));
@@ -276,7 +313,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     WHERE json_valid(NEW.command) AND (json_extract(NEW.command, '$[0]') IS ''
        OR EXISTS (SELECT 1 FROM json_each(NEW.command) WHERE type NOT IN ('text', 'object')));
   SELECT RAISE(ABORT, 'tenure: a command can not contain a NUL byte')
-    WHERE instr(NEW.command, '\u0000') > 0;
+    WHERE instr(replace(NEW.command, '\\', ''), '\u0000') > 0;    -- `\\u0000` is a backslash and four digits
   SELECT RAISE(ABORT, 'tenure: env and policy must be JSON objects')
     WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
 END;
@@ -284,22 +321,30 @@ END;
 -- The owner's columns. Without the capability this statement can not be prepared. With it, only the moves listed above, and
 -- only rows that are whole: this repeats the CHECK constraints, which a client may have switched off.
 CREATE TRIGGER job_owner_guard
-BEFORE UPDATE OF id, command, state, reason, queue, lane, run_id, pid, started_at, finished_at, attempts, unique_key,
-                 deferrals, unstarts, last_reason, exit_code, signal, result, task_id, task_hold, created_at ON job BEGIN
+BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
+                 created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
+                 progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-  SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
     WHERE NEW.state IS NOT OLD.state
-      AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state);
+      AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state)
+      AND NOT EXISTS (SELECT 1 FROM impossible_job WHERE id = OLD.id);     -- what should not exist may be healed
+  SELECT RAISE(ABORT, 'tenure: there is no such state') WHERE NEW.state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled');
   SELECT RAISE(ABORT, 'tenure: a queued job owns no run, no pid, no start')
     WHERE NEW.state = 'queued' AND (NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL OR NEW.started_at IS NOT NULL
        OR NEW.finished_at IS NOT NULL OR NEW.reason IS NOT NULL);
   SELECT RAISE(ABORT, 'tenure: a running job has a run and a start')
-    WHERE NEW.state = 'running' AND (NEW.run_id IS NULL OR NEW.started_at IS NULL);
+    WHERE NEW.state = 'running' AND (NEW.run_id IS NULL OR NEW.started_at IS NULL OR NEW.finished_at IS NOT NULL OR NEW.reason IS NOT NULL);
   SELECT RAISE(ABORT, 'tenure: an ended job has a reason and an end, and no pid')
     WHERE NEW.state IN ('done', 'failed', 'cancelled') AND (NEW.reason IS NULL OR NEW.finished_at IS NULL OR NEW.pid IS NOT NULL);
   SELECT RAISE(ABORT, 'tenure: done means exit 0')
     WHERE NEW.state = 'done' AND (NEW.reason IS NOT 'exit' OR NEW.exit_code IS NOT 0);
+  SELECT RAISE(ABORT, 'tenure: command must be a JSON array, env and policy JSON objects')
+    WHERE (NEW.command IS NOT OLD.command OR NEW.env IS NOT OLD.env OR NEW.policy IS NOT OLD.policy)
+      AND NOT (json_valid(NEW.command) AND json_valid(NEW.env) AND json_valid(NEW.policy)
+               AND json_type(NEW.command) = 'array' AND json_type(NEW.env) = 'object' AND json_type(NEW.policy) = 'object');
+  SELECT RAISE(ABORT, 'tenure: counts are not negative')
+    WHERE NEW.attempts < 0 OR NEW.deferrals < 0 OR NEW.unstarts < 0 OR NEW.max_attempts < 1;
   SELECT RAISE(ABORT, 'tenure: a cancelled job does not start and does not go back to the queue; use tenure retry')
     WHERE NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') AND OLD.state IN ('queued', 'running')
       AND EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.id AND closed_at IS NULL);
@@ -308,15 +353,25 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, run_id, pid, started_a
       AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running >= max_running);
 END;
 
--- `UPDATE job SET rowid = 2` is no UPDATE OF id, so the guard above does not see it; and with OR REPLACE it would remove job 2.
+-- `rowid` is the id by another name, which `UPDATE OF id` does not see.
 CREATE TRIGGER job_id_guard BEFORE UPDATE ON job WHEN NEW.id IS NOT OLD.id BEGIN
   SELECT RAISE(ABORT, 'tenure: an id never changes');
 END;
 
--- A terminal row never changes, but by a person's retry (which changes the state).
+-- The columns that everybody may set, while the job waits.
+CREATE TRIGGER job_client_guard
+BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be changed; this one runs') WHERE OLD.state = 'running' AND NEW.state = 'running';
+  SELECT RAISE(ABORT, 'tenure: user_hold is 0 or 1') WHERE NEW.user_hold NOT IN (0, 1);
+  SELECT RAISE(ABORT, 'tenure: available_at is in milliseconds since 1970 and not negative') WHERE NEW.available_at < 0;
+  SELECT RAISE(ABORT, 'tenure: a label has 1000 characters at most') WHERE length(NEW.label) > 1000;
+END;
+
+-- A terminal row never changes, but by a person's retry (which changes the state), or when it never was whole.
 CREATE TRIGGER job_ended_guard BEFORE UPDATE ON job
 WHEN OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state BEGIN
-  SELECT RAISE(ABORT, 'tenure: an ended job does not change; tenure retry puts it back');
+  SELECT RAISE(ABORT, 'tenure: an ended job does not change; tenure retry puts it back')
+    WHERE NOT EXISTS (SELECT 1 FROM impossible_job WHERE id = OLD.id);
 END;
 
 -- History is removed by `tenure prune`, with its logs; a live job is cancelled first.
@@ -328,17 +383,14 @@ END;
 ---------------------------------------------------------------------------------------------------------------------------
 -- What a change of a job brings with it
 
--- A job enters: its queue and its lane exist, it is counted, and its history begins. In a lane with room, the first of each
--- queue stands ready.
+-- A job enters: its queue and its lane exist, it is counted, and its history begins.
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out') WHERE NEW.id < 1;
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
   INSERT INTO tally VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
   INSERT INTO event (job_id, kind) VALUES (NEW.id, 'added');
-  UPDATE job SET lane_pass = 1
-   WHERE id = NEW.id AND NEW.lane IS NOT NULL
-     AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
-     AND NOT EXISTS (SELECT 1 FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1);
+  INSERT INTO lane_head SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
 -- The counts follow whatever changes state, queue or hold.
@@ -368,21 +420,51 @@ END;
 -- A lane counts who runs in it.
 CREATE TRIGGER job_fills_its_lane AFTER UPDATE OF state ON job
 WHEN NEW.lane IS NOT NULL AND (OLD.state = 'running') <> (NEW.state = 'running') BEGIN
-  UPDATE lane SET running = running + (NEW.state = 'running') - (OLD.state = 'running') WHERE key = NEW.lane;
+  UPDATE lane SET running = max(0, running + (NEW.state = 'running') - (OLD.state = 'running')) WHERE key = NEW.lane;
+END;
+
+-- In a lane with room the best member of each queue that waits for nothing else has the lane's pass and so stands ready; in
+-- a full lane nobody has. (Of each queue, so that a paused or a full one strands nobody.) `INSERT INTO lane_head VALUES (lane,
+-- queue)` makes that true for one queue of one lane; it is a procedure, not a table. The two triggers below call it for
+-- whatever may have changed the answer, so a job that is held, moved, cancelled or passed by never strands its lane.
+CREATE VIEW lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
+CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON lane_head BEGIN
+  UPDATE job SET lane_pass = 0
+   WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1
+     AND id IS NOT (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
+                       AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
+                     ORDER BY priority DESC, id LIMIT 1);
+  UPDATE job SET lane_pass = 1
+   WHERE lane_pass = 0
+     AND id = (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
+                  AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
+                ORDER BY priority DESC, id LIMIT 1);
+END;
+
+CREATE TRIGGER job_moves_in_its_lane
+AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, available_at, due_seen, lane_pass ON job
+WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
+ AND (OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.lane IS NOT NEW.lane OR OLD.priority IS NOT NEW.priority
+      OR OLD.hold IS NOT NEW.hold OR OLD.lane_pass IS NOT NEW.lane_pass) BEGIN
+  INSERT INTO lane_head SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
+  INSERT INTO lane_head SELECT NEW.lane, NEW.queue
+   WHERE NEW.lane IS NOT NULL AND (OLD.lane IS NOT NEW.lane OR OLD.queue IS NOT NEW.queue);
+END;
+
+CREATE TRIGGER lane_opens_or_fills AFTER UPDATE OF running, max_running ON lane
+WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
+  INSERT INTO lane_head SELECT NEW.key, queue FROM (
+    -- The queues that have members waiting, one index lookup for each, however many members there are.
+    WITH RECURSIVE waiting (queue) AS (
+      SELECT min(queue) FROM job WHERE lane = NEW.key AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
+      UNION ALL
+      SELECT (SELECT min(queue) FROM job WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
+        FROM waiting WHERE waiting.queue IS NOT NULL)
+    SELECT queue FROM waiting WHERE queue IS NOT NULL);
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of the other tables
-
-CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-END;
-CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-END;
-CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-END;
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
@@ -467,6 +549,26 @@ CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: history does not change');
 END;
 CREATE TRIGGER event_delete_guard BEFORE DELETE ON event BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- What the file knows about itself.
+CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER counter_insert_guard BEFORE INSERT ON counter BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER counter_update_guard BEFORE UPDATE ON counter BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 

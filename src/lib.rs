@@ -6,3 +6,4 @@ pub mod job;
 pub mod place;
 pub mod run;
 pub mod store;
+pub mod worker;

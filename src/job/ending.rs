@@ -157,7 +157,8 @@ fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Ne
         Outcome::Done => Next::Done,
         Outcome::Cancelled => Next::Cancelled,
         // Every way back to the queue asks first whether somebody wants the job to end.
-        Outcome::Unstarted | Outcome::Deferred if facts.cancel_open => Next::Cancelled,
+        // What was lost while somebody wanted it to end has ended, and is proven gone: that is what was wanted.
+        Outcome::Unstarted | Outcome::Deferred | Outcome::Lost if facts.cancel_open => Next::Cancelled,
         Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
         Outcome::Deferred if is_deferrable(facts, judged) => Next::Again {
             available_at: after(now_ms, backoff_ms(facts.policy, facts.deferrals + 1, chance)),
@@ -283,6 +284,9 @@ mod tests {
             let f = Facts { cancel_open: true, ..facts(&policy, 1, 3) };
             assert_eq!(decide(&f, &end, 0, 0.0).next, Next::Cancelled, "{end:?}");
         }
+        let last = Facts { cancel_open: true, ..facts(&policy, 1, 1) };
+        assert_eq!(decide(&last, &RunEnd::Lost, 0, 0.0).next, Next::Cancelled);
+        assert_eq!(decide(&last, &ended(Exit::Code(1), None), 0, 0.0).next, Next::Failed(Reason::Exit));
         let f = Facts { cancel_open: true, ..facts(&policy, 1, 3) };
         assert_eq!(decide(&f, &ended(Exit::Code(0), None), 0, 0.0).next, Next::Done);
     }

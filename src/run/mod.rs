@@ -1,1 +1,44 @@
 //! PROCESSES ONLY. Spawner, shim, run file, locks, killing trees, output.
+//!
+//! ```text
+//! worker ── Spawner::launch ──▶ spawner ── fork ──▶ shim ── clone, execve ──▶ job
+//!    ▲       (socket, fds)      (1 thread)            │ holds the run's lock (fd 3), writes the records
+//!    └──────── StatusPipe ◀──────────────────────────┘ into runs/ID first, then here
+//! ```
+//!
+//! * [`launch`]: what is to be run. Complete: nothing is looked up later.
+//! * [`record`], [`runfile`]: the run file. A run lives as long as the lock on it is held; what became of it stands in its
+//!   records, which an operator can read with `cat`.
+//! * [`spawner`]: the small process that forks shims, and the worker's end of it.
+//! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records its end, empties the tree.
+//! * [`stop`]: asks a shim to stop. [`tree`]: finds and ends what has escaped from a shim that was killed.
+//! * [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
+//!
+//! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
+//! each copy of the lock's descriptor is accounted for, and PREPARE is written before the job's process can exist. So a free
+//! lock says that no shim is left, and a file without a record that there never was a job.
+//!
+//! Deliberately absent: SQLite, retries, policies, threads (the worker's end may be called from many), fsync (a kill does not
+//! lose the page cache; after a power cut nothing is alive), and every decision about what an end means.
+
+pub mod launch;
+pub mod machine;
+pub mod output;
+pub mod record;
+pub mod runfile;
+pub mod spawner;
+pub mod stop;
+pub mod tree;
+
+mod descendants;
+mod journal;
+mod line;
+mod process;
+mod shim;
+mod signal;
+mod wait;
+
+pub use launch::Launch;
+pub use record::{Drained, Exited, Header, MemoryBy, NotExecuted, Record, Records, Started, Usage};
+pub use runfile::{Look, RunFile};
+pub use spawner::{Spawner, Status, StatusPipe};

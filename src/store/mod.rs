@@ -20,30 +20,64 @@
 //! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
 //! * No transaction and no open statement is held while anything else is waited for.
 //!
+//! The verbs are plain functions of a connection, their arguments and the present instant, one file each, their SQL beside them. They run
+//! inside a transaction that this engine opens and ends, so what a verb does is done whole or not at all:
+//!
+//! ```text
+//! enqueue   a job enters                    ids      run ids, in blocks
+//! claim     queued -> running               read     what is there, for people
+//! tend      what time and others bring      why      what stands in the way of a job
+//! settle    running -> its end, or again    prune    history goes
+//! control   what a person asks for          retry    an ended job goes back, by a person
+//! reap      what the reaper looks at        ended    what follows the end of a job: key, dependants
+//! heal      rows that should not exist      mend     counts and lanes that contradict the truth
+//! ```
+//!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
 mod backup;
 mod ballast;
+mod changes;
 mod checkpoint;
+pub mod claim;
 mod connection;
+pub mod control;
+mod ended;
+pub mod enqueue;
 mod flush;
 pub mod guard;
+pub mod heal;
 mod health;
 mod identity;
+pub mod ids;
 pub mod locks;
+pub mod look;
+pub mod mend;
 mod network;
 mod open;
 mod path;
 mod permission;
+pub mod prune;
+pub mod read;
+pub mod reap;
 pub mod restore;
+pub mod retry;
+pub mod rows;
 pub mod schema;
 mod seldom;
+pub mod settle;
 pub mod stamp;
+pub mod tend;
 mod turnstile;
 pub mod upgrade;
 mod watch;
+pub mod why;
 mod write;
 mod writer;
+
+#[cfg(test)]
+#[path = "../../tests/model/file.rs"]
+mod fixture;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +91,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+pub use changes::Changes;
 pub use health::{Blocked, Health, blocked_file, read_blocked};
 pub use open::Opened;
 pub use restore::{Restored, adopt_older_copy, restore};

@@ -1,0 +1,148 @@
+//! Our own descendants: finding them, and ending them all.
+//!
+//! Used by processes that are subreapers (shim, spawner): whatever a child leaves behind becomes a child. A direct child can be
+//! signalled by its number, as nobody but us can wait for it; whatever is deeper is signalled through a pidfd that was opened
+//! first and checked after.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+
+use super::process::{Stat, all_pids, open_pidfd};
+use super::signal::{send_child, send_pidfd};
+
+/// How often one round looks again for what was forked while it froze the rest.
+const FREEZE_PASSES_MAX: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descendant {
+    pub pid: i32,
+    pub parent: i32,
+}
+
+/// What one round of killing came to.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Sent KILL.
+    pub killed: Vec<i32>,
+    /// Could not be signalled.
+    pub refused: Vec<i32>,
+}
+
+/// Our direct children, dead ones that were not waited for included.
+pub fn children(me: i32) -> Vec<i32> {
+    children_of(me)
+}
+
+/// Everything below us, parents before their children, without the children named in `spare` and what is below those.
+pub fn below(me: i32, spare: &dyn Fn(i32) -> bool) -> Vec<Descendant> {
+    let mut found: Vec<Descendant> = Vec::new();
+    let mut seen = HashSet::from([me]);
+    let mut next = 0;
+    let mut parent = me;
+    loop {
+        for pid in children_of(parent) {
+            if !(parent == me && spare(pid)) && seen.insert(pid) {
+                found.push(Descendant { pid, parent });
+            }
+        }
+        match found.get(next) {
+            Some(descendant) => parent = descendant.pid,
+            None => return found,
+        }
+        next += 1;
+    }
+}
+
+/// Sends KILL to everything below us but `spare`. First it is all stopped, so that a tree which forks as fast as it is killed
+/// comes to rest; then it is killed, the deepest first, so that nothing is woken by the death of its parent.
+pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
+    let mut frozen: Vec<Descendant> = Vec::new();
+    let mut seen = HashSet::new();
+    for _ in 0..FREEZE_PASSES_MAX {
+        let new: Vec<_> = below(me, spare).into_iter().filter(|found| seen.insert(found.pid)).collect();
+        if new.is_empty() {
+            break;
+        }
+        for found in &new {
+            // Whether it could be stopped shows when it is killed.
+            let _ = signal(me, *found, libc::SIGSTOP);
+        }
+        frozen.extend(new);
+    }
+    let mut round = Round::default();
+    for found in frozen.into_iter().rev() {
+        match signal(me, found, libc::SIGKILL) {
+            Ok(true) => round.killed.push(found.pid),
+            Ok(false) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(_) => round.refused.push(found.pid),
+        }
+    }
+    round
+}
+
+/// Signals a descendant; `false` if it is dead already or no longer below us.
+fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
+    if found.parent == me {
+        let alive = Stat::of(found.pid).is_some_and(|stat| !stat.is_dead());
+        return if alive { send_child(found.pid, signal).map(|()| true) } else { Ok(false) };
+    }
+    let pidfd = open_pidfd(found.pid)?;
+    // If the number has been given to another process meanwhile, the pidfd stands for a dead one, and the signal goes nowhere.
+    match Stat::of(found.pid) {
+        Some(stat) if !stat.is_dead() && (stat.parent == found.parent || stat.parent == me) => {
+            send_pidfd(pidfd.as_fd(), signal).map(|()| true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The children of all threads of a process.
+fn children_of(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut children = Vec::new();
+    for task in tasks.filter_map(Result::ok) {
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(text) => children.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok())),
+            // A thread that has just ended, or a kernel that was built without this file.
+            Err(_) if task.path().exists() => return children_by_scan(pid),
+            Err(_) => {}
+        }
+    }
+    children
+}
+
+fn children_by_scan(parent: i32) -> Vec<i32> {
+    let pids = all_pids().unwrap_or_default();
+    pids.into_iter().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == parent)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn both_ways_to_find_children_agree() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        let mut child = Command::new("/bin/sh").args(["-c", "sleep 60 & read x"]).stdin(Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        while children_of(pid).is_empty() {
+            std::thread::yield_now();
+        }
+        assert!(children_of(me).contains(&pid) && children_by_scan(me).contains(&pid));
+        let grandchildren = children_of(pid);
+        assert_eq!(children_by_scan(pid), grandchildren);
+        let found = below(me, &|_| false);
+        assert!(found.contains(&Descendant { pid: grandchildren[0], parent: pid }));
+        assert!(!below(me, &|spared| spared == pid).iter().any(|d| d.pid == pid || d.parent == pid));
+        send_pidfd(open_pidfd(grandchildren[0]).unwrap().as_fd(), libc::SIGKILL).unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}

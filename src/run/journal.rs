@@ -1,0 +1,87 @@
+//! Writes records: into the run file first, then down the status pipe. Used by whoever holds the run's lock: the shim, or the
+//! spawner where no shim could be made.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::fstat;
+
+use super::record::Record;
+
+/// How often a record that the disk refuses is tried again.
+const WRITE_TRIES_MAX: u32 = 100;
+/// Wait between two such tries, in milliseconds.
+const WRITE_RETRY_MS: u64 = 100;
+
+pub struct Journal {
+    file: OwnedFd,
+    status: OwnedFd,
+    /// Where the next record goes. Not append mode: a line that was torn by a full disk is written over.
+    end: u64,
+}
+
+impl Journal {
+    /// Goes on behind what the file contains.
+    ///
+    /// # Errors
+    /// The run file can not be asked for its length.
+    pub fn new(file: OwnedFd, status: OwnedFd) -> io::Result<Self> {
+        let end = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
+        Ok(Self { file, status, end })
+    }
+
+    /// Writes a record into the file, then tells it. It is told even where the file could not take it.
+    ///
+    /// # Errors
+    /// The file did not take it; tried once.
+    pub fn write(&mut self, record: &Record) -> io::Result<()> {
+        let line = record.to_line();
+        let written = self.store(&line);
+        self.tell(&line);
+        written
+    }
+
+    /// As [`Journal::write`], but tries for some seconds: for what nobody can find out again.
+    ///
+    /// # Errors
+    /// The file did not take it in all that time.
+    pub fn insist(&mut self, record: &Record) -> io::Result<()> {
+        let line = record.to_line();
+        let mut tries = 1;
+        let written = loop {
+            match self.store(&line) {
+                Err(_) if tries < WRITE_TRIES_MAX => tries += 1,
+                result => break result,
+            }
+            thread::sleep(Duration::from_millis(WRITE_RETRY_MS));
+        };
+        self.tell(&line);
+        written
+    }
+
+    /// Tells a record without keeping it.
+    pub fn only_tell(&self, record: &Record) {
+        self.tell(&record.to_line());
+    }
+
+    fn store(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < line.len() {
+            match rustix::io::pwrite(&self.file, &line[done..], self.end + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.end += line.len() as u64;
+        Ok(())
+    }
+
+    /// The pipe does not block and holds all records of a run; where its reader is gone, the file is what counts.
+    fn tell(&self, line: &[u8]) {
+        let _ = rustix::io::write(self.status.as_fd(), line);
+    }
+}

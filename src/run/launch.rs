@@ -1,0 +1,102 @@
+//! What is to be run: everything that a shim needs to know, so that it depends on nobody while the job runs.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{JobId, Nonce, RunId};
+
+/// One run, complete. Durations are milliseconds and count from the start of the job's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    pub run: RunId,
+    pub job: JobId,
+    #[serde(with = "nonce_bytes")]
+    pub nonce: Nonce,
+    /// At least one argument. A name without a slash is looked for in the `PATH` of `env`.
+    pub argv: Vec<Vec<u8>>,
+    /// The whole environment; `TENURE_COOKIE` with the nonce is put into it by [`Spawner::launch`](super::Spawner::launch) if it is missing.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    pub cwd: Vec<u8>,
+    /// Must not exist yet.
+    #[serde(with = "path_bytes")]
+    pub log: PathBuf,
+    /// Made empty for the job to write to, if given.
+    #[serde(with = "optional_path_bytes")]
+    pub result: Option<PathBuf>,
+    /// `/dev/null` if `None`.
+    #[serde(with = "optional_path_bytes")]
+    pub stdin: Option<PathBuf>,
+    pub timeout_ms: Option<u64>,
+    /// The operator's backstop; told apart from the timeout by its cause.
+    pub max_runtime_ms: Option<u64>,
+    /// Between TERM and KILL.
+    pub grace_ms: u64,
+    /// A signal, and how long before the earliest deadline it is sent.
+    pub warn: Option<(i32, u64)>,
+    /// Longest time without output.
+    pub idle_timeout_ms: Option<u64>,
+    /// Above this the middle of the log is dropped; 0 is no limit.
+    pub log_limit_bytes: u64,
+    pub memory_bytes: Option<u64>,
+    pub nice: Option<i32>,
+    /// Name of the user to run as; for root only.
+    pub user: Option<String>,
+}
+
+/// The variable by which everything that a run started can be found.
+pub const COOKIE: &str = "TENURE_COOKIE";
+
+impl Launch {
+    /// The value of a variable of the job's environment; the last one counts, as for most programs that look.
+    pub(super) fn variable(&self, name: &str) -> Option<&[u8]> {
+        self.env.iter().rev().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// Paths as bytes: a path need not be UTF-8.
+mod path_bytes {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_bytes().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Ok(OsString::from_vec(Vec::deserialize(deserializer)?).into())
+    }
+}
+
+mod optional_path_bytes {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_ref().map(|path| path.as_os_str().as_bytes()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        Ok(Option::<Vec<u8>>::deserialize(deserializer)?.map(|bytes| OsString::from_vec(bytes).into()))
+    }
+}
+
+mod nonce_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::job::Nonce;
+
+    pub fn serialize<S: Serializer>(nonce: &Nonce, serializer: S) -> Result<S::Ok, S::Error> {
+        nonce.0.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Nonce, D::Error> {
+        <[u8; 16]>::deserialize(deserializer).map(Nonce)
+    }
+}

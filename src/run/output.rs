@@ -1,0 +1,188 @@
+//! Reads the log of a run, while it grows and while its middle is being dropped, with constant memory.
+//!
+//! A part that was dropped is a hole in the file. It is told as such: to a reader it would be a million zero bytes.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{OFlags, SeekFrom, seek};
+use rustix::io::Errno;
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A piece of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    Bytes(&'a [u8]),
+    /// So many bytes were dropped here.
+    Dropped(u64),
+}
+
+/// Opens a log for reading; `None` if it does not exist yet.
+pub(super) fn open_log(path: &Path) -> io::Result<Option<File>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what is in a log now: all of it, or its last lines. Returns where it ended, for [`Follow::from`]. A log that does not exist is empty.
+///
+/// # Errors
+/// The log can not be read, or `sink` failed.
+pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+    let Some(file) = open_log(path)? else { return Ok(0) };
+    let end = file.metadata()?.len();
+    let start = match last_lines {
+        Some(count) => start_of_last_lines(&file, end, count)?,
+        None => 0,
+    };
+    read_range(&file, start, end, sink)
+}
+
+/// A place in a log, from which to read on.
+#[derive(Debug)]
+pub struct Follow {
+    path: PathBuf,
+    offset: u64,
+    file: Option<File>,
+}
+
+impl Follow {
+    /// Reads on from an offset. The log need not exist yet.
+    pub fn from(path: &Path, offset: u64) -> Self {
+        Self { path: path.to_owned(), offset, file: None }
+    }
+
+    /// Reads what has come since; returns how far it went on. Does not wait.
+    ///
+    /// # Errors
+    /// The log can not be read, or `sink` failed.
+    pub fn read(&mut self, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+        if self.file.is_none() {
+            self.file = open_log(&self.path)?;
+        }
+        let Some(file) = &self.file else { return Ok(0) };
+        let end = file.metadata()?.len();
+        // A job may cut its own log; what it writes then is read from the new end on.
+        let from = self.offset.min(end);
+        self.offset = read_range(file, from, end, sink)?;
+        Ok(self.offset - from)
+    }
+
+    /// How far the log has been read, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut at = start;
+    while at < end {
+        let data = next_data(file, at)?.unwrap_or(end).min(end);
+        if data > at {
+            sink(Piece::Dropped(data - at))?;
+            at = data;
+            continue;
+        }
+        let room = usize::try_from(end - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+        let n = file.read_at(&mut chunk[..room], at)?;
+        // Asked after the read: what was dropped meanwhile was read as zeros.
+        let whole = usize::try_from(next_hole(file, at)?.saturating_sub(at)).unwrap_or(n).min(n);
+        if n == 0 {
+            break;
+        }
+        if whole > 0 {
+            sink(Piece::Bytes(&chunk[..whole]))?;
+            at += whole as u64;
+        }
+    }
+    Ok(at)
+}
+
+/// Where data begins at or after an offset; `None`: nowhere. A file system that knows no holes has none.
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match seek(file, SeekFrom::Data(at)) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(Errno::INVAL) => Ok(Some(at)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where a hole begins at or after an offset; the end of the file counts as one.
+fn next_hole(file: &File, at: u64) -> io::Result<u64> {
+    match seek(file, SeekFrom::Hole(at)) {
+        Ok(hole) => Ok(hole),
+        Err(Errno::NXIO) => Ok(at),
+        Err(Errno::INVAL) => Ok(u64::MAX),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the last so many lines begin. Reads backwards; a hole ends the search, as it belongs to the lines before it.
+fn start_of_last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
+    if count == 0 {
+        return Ok(end);
+    }
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut newlines = 0;
+    let mut upper = end;
+    while upper > 0 {
+        let lower = upper.saturating_sub(CHUNK_BYTES as u64);
+        let length = usize::try_from(upper - lower).unwrap_or(CHUNK_BYTES);
+        let n = file.read_at(&mut chunk[..length], lower)?;
+        let hole_end = end_of_last_hole(file, lower, upper)?;
+        for index in (0..n).rev() {
+            let offset = lower + index as u64;
+            if offset < hole_end {
+                return lower_edge_of_hole(file, hole_end);
+            }
+            // The newline that ends the last line opens no other.
+            if chunk[index] == b'\n' && offset + 1 != end {
+                newlines += 1;
+                if newlines == count {
+                    return Ok(offset + 1);
+                }
+            }
+        }
+        upper = lower;
+    }
+    Ok(0)
+}
+
+/// The end of the last hole between two offsets; `lower` if there is none.
+fn end_of_last_hole(file: &File, lower: u64, upper: u64) -> io::Result<u64> {
+    let mut end = lower;
+    let mut at = lower;
+    while at < upper {
+        let hole = next_hole(file, at)?;
+        if hole >= upper {
+            break;
+        }
+        at = next_data(file, hole)?.unwrap_or(upper).min(upper);
+        end = at;
+    }
+    Ok(end)
+}
+
+/// Where the hole begins that ends here: the last lines are shown with what was dropped before them.
+fn lower_edge_of_hole(file: &File, hole_end: u64) -> io::Result<u64> {
+    let mut at = 0;
+    loop {
+        let hole = next_hole(file, at)?;
+        if hole >= hole_end {
+            return Ok(hole_end);
+        }
+        match next_data(file, hole)? {
+            Some(data) if data < hole_end => at = data,
+            _ => return Ok(hole),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What `/proc` says about a process. A pid is never proof of anything; whoever signals opens a pidfd first and reads this after.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// Longest `/proc/PID/stat`, in bytes; what is longer is cut, the fields used here stand in front.
+const STAT_BYTES_MAX: usize = 2048;
+
+/// Some fields of `/proc/PID/stat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub comm: String,
+    /// `Z` and `X` are dead.
+    pub state: char,
+    pub parent: i32,
+    pub group: i32,
+    /// Ticks between the boot and the start of the process.
+    pub start_ticks: u64,
+}
+
+impl Stat {
+    /// Reads the fields of a process; `None` if there is none.
+    pub fn of(pid: i32) -> Option<Self> {
+        let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+        let mut bytes = [0; STAT_BYTES_MAX];
+        let length = file.read(&mut bytes).ok()?;
+        Self::parse(&bytes[..length])
+    }
+
+    /// The name stands in brackets and may itself contain brackets and blanks: the last closing one counts.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let open = bytes.iter().position(|byte| *byte == b'(')?;
+        let close = bytes.iter().rposition(|byte| *byte == b')')?;
+        let comm = String::from_utf8_lossy(bytes.get(open + 1..close)?).into_owned();
+        let rest = std::str::from_utf8(bytes.get(close + 1..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        Some(Self {
+            comm,
+            state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            start_ticks: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// A descriptor that stands for this very process, whatever becomes of its pid.
+pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Every pid that `/proc` shows now.
+pub fn all_pids() -> io::Result<Vec<i32>> {
+    let entries = fs::read_dir("/proc")?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// The user that a process belongs to, as the kernel judges access to it.
+pub fn owner(pid: i32) -> Option<u32> {
+    fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
+}
+
+/// Device and inode of an open file of a process.
+///
+/// # Errors
+/// The process is gone, has no such descriptor, or may not be looked at.
+pub fn open_file_identity(pid: i32, fd: i32) -> io::Result<(u64, u64)> {
+    let meta = fs::metadata(format!("/proc/{pid}/fd/{fd}"))?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
+        let line = b"12 (a) Z (b) R 7 8 8 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(stat, Stat { comm: "a) Z (b".into(), state: 'R', parent: 7, group: 8, start_ticks: 4711 });
+        for cut in 0..60 {
+            let _ = Stat::parse(&line[..cut]);
+        }
+    }
+
+    #[test]
+    fn a_process_finds_itself() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        assert!(all_pids().unwrap().contains(&me));
+        assert!(!Stat::of(me).unwrap().is_dead());
+        assert_eq!(owner(me), Some(rustix::process::geteuid().as_raw()));
+    }
+}

@@ -1,0 +1,249 @@
+//! The run file: `runs/ID`. A run lives as long as the lock on it is held.
+//!
+//! The lock belongs to the open file description that [`RunFile::create`] makes and that travels to the shim; it is free when the last
+//! copy of the descriptor is closed, by whatever kind of death. Probes are shared and non-blocking, on descriptions of their own.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::job::RunId;
+use crate::place::Place;
+
+use super::machine;
+use super::record::{self, Header, RUN_FILE_BYTES_MAX, Records};
+
+/// Stands in the name of a run file that is not finished.
+const TEMPORARY_MARK: &str = ".tmp-";
+
+/// A run file that was made and is locked by us. Dropping it closes our copy of the lock; the file stays.
+#[derive(Debug)]
+pub struct RunFile {
+    run: RunId,
+    file: OwnedFd,
+}
+
+impl RunFile {
+    /// Makes and locks the run file of a new run, and the directories that the run will need.
+    ///
+    /// After a crash there is either the whole locked (then: free) file under its name, or a temporary one that
+    /// [`sweep_temporaries`] removes.
+    ///
+    /// # Errors
+    /// The system refuses it, or there is a run file with this id: ids are never reused, so that one belongs to somebody.
+    pub fn create(place: &Place, header: &Header) -> Result<Self> {
+        for dir in [place.runs(), place.log_dir(header.run), place.results()] {
+            make_private_dir(&dir)?;
+        }
+        let suffix = u64::from_le_bytes(machine::random());
+        let temporary = place.runs().join(format!(".{}{TEMPORARY_MARK}{suffix:016x}", header.run));
+        let path = place.run_file(header.run);
+        let file = create_private(&temporary).map_err(|e| Error::io(format!("making {}", temporary.display()), e))?;
+        let finished = write_all(&file, &header.to_line())
+            .and_then(|()| Ok(flock(&file, FlockOperation::NonBlockingLockExclusive)?))
+            .and_then(|()| rename_to_new(&temporary, &path));
+        if let Err(error) = finished {
+            // What can not be removed now is removed by the next sweep.
+            let _ = fs::remove_file(&temporary);
+            return Err(Error::io(format!("making {}", path.display()), error));
+        }
+        Ok(Self { run: header.run, file })
+    }
+
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+}
+
+impl AsFd for RunFile {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// What was found in `runs/` for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "looked at one at a time, never kept in lists")]
+pub enum Look {
+    Missing,
+    /// There, but not a run file of this run; says why.
+    Unreadable(String),
+    Found {
+        header: Header,
+        records: Records,
+        /// Somebody holds the run's lock: its shim is alive, or about to be, or what it left has not been swept yet.
+        locked: bool,
+    },
+}
+
+/// Looks at a run file. Makes nothing and never waits.
+///
+/// # Errors
+/// The system refuses to let us look (no permission, an I/O error).
+pub fn look(place: &Place, run: RunId) -> Result<Look> {
+    look_with_identity(place, run).map(|(look, _)| look)
+}
+
+/// As [`look`], with device and inode of the file.
+pub(super) fn look_with_identity(place: &Place, run: RunId) -> Result<(Look, (u64, u64))> {
+    let path = place.run_file(run);
+    let told = |error: io::Error| Error::io(format!("reading {}", path.display()), error);
+    let file = match open_for_reading(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Look::Missing, (0, 0))),
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Ok((Look::Unreadable("it is a symbolic link".to_owned()), (0, 0)));
+        }
+        Err(error) => return Err(told(error)),
+    };
+    let meta = file.metadata().map_err(told)?;
+    let identity = (meta.dev(), meta.ino());
+    if !meta.is_file() {
+        return Ok((Look::Unreadable("it is not a regular file".to_owned()), identity));
+    }
+    // The lock first, the records after: if the lock is free nobody can add a record any more, so what is read then is all.
+    let locked = is_locked(&file).map_err(told)?;
+    let mut bytes = Vec::new();
+    file.take(RUN_FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(told)?;
+    let look = match record::parse(&bytes) {
+        Ok((header, records)) if header.run == run => Look::Found { header, records, locked },
+        Ok((header, _)) => Look::Unreadable(format!("it names run {}", header.run)),
+        Err(why) => Look::Unreadable(why),
+    };
+    Ok((look, identity))
+}
+
+/// Whether somebody else holds a lock on this file. Asks with a shared lock of its own, which is gone when `file` is closed.
+pub(super) fn is_locked(file: impl AsFd) -> io::Result<bool> {
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {
+            flock(&file, FlockOperation::Unlock)?;
+            Ok(false)
+        }
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The runs that have a run file, in order.
+///
+/// # Errors
+/// The directory can not be read. A missing one has no runs.
+pub fn list(place: &Place) -> Result<Vec<RunId>> {
+    let mut runs: Vec<_> = names(&place.runs())?.iter().filter_map(|name| id_of(name)).collect();
+    runs.sort_unstable();
+    Ok(runs)
+}
+
+/// Removes a run file. One that is not there is removed already.
+///
+/// # Errors
+/// The system refuses it.
+pub fn unlink(place: &Place, run: RunId) -> Result<()> {
+    let path = place.run_file(run);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("removing {}", path.display()), error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a crash left of unfinished run files; says how many there were. For the holder of the worker lock, at its start: it
+/// would take the file from under a [`RunFile::create`] that is under way.
+///
+/// # Errors
+/// The system refuses it.
+pub fn sweep_temporaries(place: &Place) -> Result<usize> {
+    let left: Vec<_> = names(&place.runs())?.into_iter().filter(|name| is_temporary(name)).collect();
+    for name in &left {
+        let path = place.runs().join(name);
+        fs::remove_file(&path).map_err(|e| Error::io(format!("removing {}", path.display()), e))?;
+    }
+    Ok(left.len())
+}
+
+/// The highest run that has a log.
+///
+/// # Errors
+/// A directory can not be read. A missing one has no logs.
+pub fn highest_log(place: &Place) -> Result<Option<RunId>> {
+    let mut directories: Vec<_> = names(&place.logs())?.iter().filter_map(|name| id_of(name)).collect();
+    directories.sort_unstable();
+    for directory in directories.iter().rev() {
+        let logs = names(&place.logs().join(format!("{:03}", directory.0)))?;
+        if let Some(highest) = logs.iter().filter_map(|name| id_of(name.strip_suffix(".log")?)).max() {
+            return Ok(Some(highest));
+        }
+    }
+    Ok(None)
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.contains(TEMPORARY_MARK)
+}
+
+fn id_of(name: &str) -> Option<RunId> {
+    name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok().map(RunId)).flatten()
+}
+
+/// Names in a directory that are UTF-8; all of ours are.
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let told = |error| Error::io(format!("reading {}", dir.display()), error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(told(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(told)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+fn make_private_dir(dir: &Path) -> Result<()> {
+    let told = |error| Error::io(format!("making {}", dir.display()), error);
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)
+}
+
+fn create_private(path: &Path) -> io::Result<OwnedFd> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600).custom_flags(flags(OFlags::NOFOLLOW));
+    options.open(path).map(OwnedFd::from)
+}
+
+/// Not followed if it is a link, not waited for if it is a pipe.
+fn open_for_reading(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)
+}
+
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+fn write_all(file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    match rustix::io::write(file, bytes)? {
+        n if n == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// Gives a file its name, and fails if the name is taken.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems do not know this flag.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        result => Ok(result?),
+    }
+}

@@ -1,0 +1,311 @@
+//! From STARTED to DRAINED: waits, keeps deadlines, stops, records the end, and ends what is left.
+
+use std::collections::HashSet;
+
+use rustix::process::getpid;
+
+use crate::job::{Cause, Exit};
+use crate::run::descendants::{self, kill_round};
+use crate::run::journal::Journal;
+use crate::run::machine::{boottime_ms, now_ms};
+use crate::run::process::Stat;
+use crate::run::record::{Drained, Exited, Record, Usage};
+use crate::run::signal::{self, Heard};
+use crate::run::wait::{self, Children};
+
+use super::TREE_IS_EMPTY;
+use super::logfile::LogFile;
+use super::memory::Memory;
+use super::watch::{Due, Limits};
+
+/// Longest wait without a look at the clock, in milliseconds: waits do not count the sleep of a machine, deadlines do.
+const WAIT_MS_MAX: u64 = 30_000;
+/// Time between two rounds of killing what does not die, in milliseconds: first and longest.
+const KILL_MS_MIN: u64 = 5;
+const KILL_MS_MAX: u64 = 1_000;
+/// While a stopped tree uses its grace, so often it is looked whether all of its group is gone, in milliseconds.
+const LINGER_MS: u64 = 20;
+/// Most leftovers that are named.
+const LEFTOVERS_NAMED_MAX: usize = 8;
+
+/// Sees a run to its end; returns the exit status of the shim.
+pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u64, log: LogFile, memory: Memory) -> i32 {
+    let now = boottime_ms();
+    let me = getpid().as_raw_nonzero().get();
+    let watched = Watched {
+        journal,
+        me,
+        job,
+        limits,
+        nonce_bits,
+        log,
+        memory,
+        started_ms: now,
+        warned: false,
+        stop: None,
+        killed: HashSet::new(),
+    };
+    watched.see_through()
+}
+
+struct Watched<'a> {
+    journal: Journal,
+    me: i32,
+    job: i32,
+    limits: &'a Limits,
+    nonce_bits: u64,
+    log: LogFile,
+    memory: Memory,
+    started_ms: u64,
+    warned: bool,
+    stop: Option<Stop>,
+    killed: HashSet<i32>,
+}
+
+/// The job was told to end.
+#[derive(Clone, Copy)]
+struct Stop {
+    cause: Cause,
+    kill_at_ms: u64,
+    kill_every_ms: u64,
+}
+
+impl Watched<'_> {
+    fn see_through(mut self) -> i32 {
+        let exit = loop {
+            // First of all: a cause that comes when the job has ended already does not count.
+            if let Some(exit) = self.reap_all_but_the_job() {
+                break exit;
+            }
+            let until_ms = self.act();
+            self.hear(until_ms);
+        };
+        let cause = self.stop.map(|stop| stop.cause);
+        // Where the file does not take it in all that time, the run is lost: nobody will have seen its end but the worker, by the pipe.
+        let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms() }));
+        self.linger();
+        let leftovers = self.living();
+        let named = if cause.is_none() { name(&leftovers) } else { String::new() };
+        self.empty_tree(&leftovers);
+        self.log.close();
+        let drained = self.drained(named);
+        self.memory.remove();
+        let _ = self.journal.insist(&Record::Drained(drained));
+        TREE_IS_EMPTY
+    }
+
+    /// Reaps what the tree has left to us. The job's own process is looked at and stays: as long as it is not reaped, its
+    /// number and that of its group belong to this run.
+    fn reap_all_but_the_job(&self) -> Option<Exit> {
+        loop {
+            match wait::peek() {
+                Children::Ended(ended) if ended.pid == self.job => return Some(ended.exit),
+                Children::Ended(ended) => wait::reap(ended.pid).ok()?,
+                Children::Alive | Children::None => return None,
+            }
+        }
+    }
+
+    /// Does what is due; says when to look again.
+    fn act(&mut self) -> Option<u64> {
+        let now = boottime_ms();
+        if self.wants_a_look(now) {
+            self.log.look();
+        }
+        if let Some(stop) = self.stop {
+            return earliest(self.escalate(stop, now), self.log.next_look_ms());
+        }
+        match self.limits.due(now, self.started_ms, self.log.last_output_ms(), self.warned) {
+            Due::Nothing { until_ms } => earliest(until_ms, self.log.next_look_ms()),
+            Due::Warn(signal) => {
+                self.warned = true;
+                self.signal_group(signal);
+                Some(now)
+            }
+            Due::Stop(cause) => {
+                self.stop(cause, self.limits.grace_ms);
+                Some(now)
+            }
+        }
+    }
+
+    fn wants_a_look(&self, now: u64) -> bool {
+        let silence_ends = self.limits.idle_timeout_ms.map(|ms| self.log.last_output_ms().saturating_add(ms));
+        [self.log.next_look_ms(), silence_ends].into_iter().flatten().any(|at| at <= now)
+    }
+
+    fn hear(&mut self, until_ms: Option<u64>) {
+        let wait_ms = until_ms.map_or(WAIT_MS_MAX, |at| at.saturating_sub(boottime_ms()).min(WAIT_MS_MAX));
+        let cause = match signal::wait(Some(wait_ms)) {
+            Heard::Nothing | Heard::Child => return,
+            Heard::Bare => Cause::Shutdown,
+            Heard::Stop(value) => match cause_of(value, self.nonce_bits) {
+                Some(cause) => cause,
+                // Meant for another run, or for another version of us.
+                None => return,
+            },
+        };
+        if self.reap_all_but_the_job().is_none() {
+            self.stop(cause, self.limits.grace_ms);
+        }
+    }
+
+    /// The first cause counts.
+    fn stop(&mut self, cause: Cause, grace_ms: u64) {
+        if self.stop.is_some() {
+            return;
+        }
+        let kill_at_ms = boottime_ms().saturating_add(grace_ms);
+        self.stop = Some(Stop { cause, kill_at_ms, kill_every_ms: KILL_MS_MIN });
+        self.signal_group(libc::SIGTERM);
+        self.signal_group(libc::SIGCONT);
+    }
+
+    /// After the grace: KILL for everything. Says when to look again.
+    fn escalate(&mut self, mut stop: Stop, now: u64) -> Option<u64> {
+        if stop.kill_at_ms <= now {
+            self.signal_group(libc::SIGKILL);
+            self.kill_everything();
+            stop.kill_at_ms = now + stop.kill_every_ms;
+            stop.kill_every_ms = (stop.kill_every_ms * 2).min(KILL_MS_MAX);
+            self.stop = Some(stop);
+        }
+        Some(stop.kill_at_ms)
+    }
+
+    /// Signals the job's group, or where the job has left it, the job. Never after the job was reaped.
+    fn signal_group(&self, signal: i32) {
+        if signal::send_group(self.job, signal).is_err() {
+            // Gone, or not permitted: the next round of killing finds out.
+            let _ = signal::send_child(self.job, signal);
+        }
+    }
+
+    fn kill_everything(&mut self) {
+        let round = kill_round(self.me, &|_| false);
+        self.killed.extend(round.killed);
+    }
+
+    /// A stopped tree has its grace, also where its first process has ended before the others of its group.
+    fn linger(&mut self) {
+        let Some(stop) = self.stop else { return };
+        while boottime_ms() < stop.kill_at_ms && self.group_is_alive() {
+            let left = stop.kill_at_ms.saturating_sub(boottime_ms());
+            signal::wait(Some(left.min(LINGER_MS)));
+        }
+    }
+
+    fn group_is_alive(&self) -> bool {
+        self.living().iter().any(|(_, stat)| stat.group == self.job)
+    }
+
+    /// What of the tree is alive.
+    fn living(&self) -> Vec<(i32, Stat)> {
+        if descendants::children(self.me).iter().all(|pid| *pid == self.job) {
+            return Vec::new();
+        }
+        let found = descendants::below(self.me, &|_| false).into_iter();
+        found.filter_map(|found| Some((found.pid, Stat::of(found.pid)?))).filter(|(_, stat)| !stat.is_dead()).collect()
+    }
+
+    /// Ends whatever is left, until the kernel says that there is no child any more. What may not be signalled is waited for: the run lives as
+    /// long as it does.
+    fn empty_tree(&mut self, leftovers: &[(i32, Stat)]) {
+        // While its leader is not reaped, the number of the group is ours: this ends all of the group at one instant.
+        if signal::send_group(self.job, libc::SIGKILL).is_ok() {
+            self.killed.extend(leftovers.iter().filter(|(_, stat)| stat.group == self.job).map(|(pid, _)| *pid));
+        }
+        let mut wait_ms = KILL_MS_MIN;
+        while !reap_everything() {
+            let before = self.killed.len();
+            self.kill_everything();
+            let until_ms = boottime_ms() + wait_ms;
+            loop {
+                if reap_everything() {
+                    return;
+                }
+                let now = boottime_ms();
+                if now >= until_ms {
+                    break;
+                }
+                signal::wait(Some(until_ms - now));
+            }
+            wait_ms = if self.killed.len() > before { KILL_MS_MIN } else { (wait_ms * 2).min(KILL_MS_MAX) };
+        }
+    }
+
+    fn drained(&self, leftovers: String) -> Drained {
+        Drained {
+            usage: usage_of_children(),
+            killed: u32::try_from(self.killed.len()).unwrap_or(u32::MAX),
+            leftovers,
+            out_of_memory: self.memory.has_killed(),
+            memory_by: self.memory.kept_by(),
+            at_ms: now_ms(),
+        }
+    }
+}
+
+fn name(leftovers: &[(i32, Stat)]) -> String {
+    let named = leftovers.iter().take(LEFTOVERS_NAMED_MAX).map(|(pid, stat)| format!("{pid} {}", stat.comm));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match leftovers.len().saturating_sub(LEFTOVERS_NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// `true` when there is no child left.
+fn reap_everything() -> bool {
+    loop {
+        match wait::peek() {
+            Children::None => return true,
+            Children::Alive => return false,
+            // An error would be ECHILD, which the next look sees.
+            Children::Ended(ended) => drop(wait::reap(ended.pid)),
+        }
+    }
+}
+
+/// What a stop signal says, if it is meant for this run.
+fn cause_of(value: u64, nonce_bits: u64) -> Option<Cause> {
+    let [code, ..] = value.to_le_bytes();
+    (value >> 8 == nonce_bits).then(|| Cause::from_code(code))?
+}
+
+fn earliest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    [a, b].into_iter().flatten().min()
+}
+
+/// Of everything that was reaped: the job and whatever it left.
+fn usage_of_children() -> Usage {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` has room for the answer; where there is none it stays zero.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let ms = |time: libc::timeval| u64::try_from(time.tv_sec * 1000 + time.tv_usec / 1000).unwrap_or(0);
+    Usage {
+        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        user_ms: ms(usage.ru_utime),
+        system_ms: ms(usage.ru_stime),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Nonce;
+
+    #[test]
+    fn a_stop_is_heard_only_by_the_run_that_it_names() {
+        let bits = Nonce([0x5a; 16]).signal_bits();
+        for cause in Cause::ALL {
+            let value = bits << 8 | u64::from(cause.code());
+            assert_eq!(cause_of(value, bits), Some(*cause));
+            assert_eq!(cause_of(value, bits ^ 1), None);
+        }
+        assert_eq!(cause_of(bits << 8, bits), None);
+    }
+}

@@ -1,0 +1,309 @@
+//! Makes the job's process: `clone(CLONE_VM | CLONE_VFORK)` onto a stack of its own, as `posix_spawn` does inside, because `posix_spawn`
+//! itself knows neither a death signal, nor limits, nor another user.
+//!
+//! The child shares our memory and we stand still until it executes the command or ends. So it only makes system calls and
+//! writes to [`Shared`]: no allocation, no lock, no panic, no libc function that does more than the call.
+
+use std::cell::UnsafeCell;
+use std::ffi::CString;
+use std::io;
+use std::os::raw::{c_char, c_int, c_void};
+use std::ptr;
+
+use crate::run::wait;
+
+use super::Refusal;
+use super::prepare::{Prepared, raw, shown};
+
+/// Room for the child, in bytes; below it lies a page that may not be touched.
+const STACK_BYTES: usize = 64 << 10;
+const GUARD_BYTES: usize = 4096;
+
+/// What the child was doing when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    None,
+    Group,
+    Fds,
+    Cgroup,
+    Limit,
+    Nice,
+    Groups,
+    Gid,
+    Uid,
+    Privileges,
+    Chdir,
+    ParentDeath,
+    Mask,
+    Execve,
+}
+
+/// What the child reads, and where it says why it failed.
+struct Shared<'a> {
+    prepared: &'a Prepared,
+    argv: Vec<*const c_char>,
+    env: Vec<*const c_char>,
+    candidates: Vec<*const c_char>,
+    stdin: c_int,
+    log: c_int,
+    shim: c_int,
+    failure: UnsafeCell<Failure>,
+}
+
+#[derive(Clone, Copy)]
+struct Failure {
+    step: Step,
+    errno: c_int,
+    /// Which candidate was refused.
+    candidate: usize,
+}
+
+/// Starts the job; returns its pid once the command is executing.
+///
+/// # Errors
+/// There is no process any more; says at which step it failed.
+pub fn execute(prepared: &Prepared) -> Result<i32, Refusal> {
+    let shared = Shared {
+        prepared,
+        argv: pointers(&prepared.argv),
+        env: pointers(&prepared.env),
+        candidates: prepared.candidates.iter().map(|c| c.as_ptr()).collect(),
+        stdin: raw(&prepared.stdin),
+        log: raw(&prepared.log),
+        shim: rustix::process::getpid().as_raw_nonzero().get(),
+        failure: UnsafeCell::new(Failure { step: Step::None, errno: 0, candidate: 0 }),
+    };
+    let stack = Stack::new().map_err(|e| Refusal::new("making a stack", &e))?;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let argument = (&raw const shared).cast_mut().cast::<c_void>();
+    // SAFETY: the stack is ours until it is dropped below, `shared` lives as long, and CLONE_VFORK keeps us from going on before the
+    // child has let go of both. The child writes only to `failure`, through its cell.
+    let pid = unsafe { libc::clone(child, stack.top(), flags, argument) };
+    if pid < 0 {
+        return Err(Refusal::new("clone", &io::Error::last_os_error()));
+    }
+    // SAFETY: the child has executed or ended; volatile because the compiler can not know that it wrote.
+    let failure = unsafe { shared.failure.get().read_volatile() };
+    if failure.step == Step::None {
+        return Ok(pid);
+    }
+    reap_failed(pid);
+    Err(describe(&failure, prepared))
+}
+
+/// The child has told its failure and is about to end, if it has not already.
+fn reap_failed(pid: i32) {
+    // An error would be ECHILD; no signal can disturb us, as all are blocked.
+    let _ = wait::reap_when_ended(pid);
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
+    let what = match failure.step {
+        Step::None => "nothing".to_owned(),
+        Step::Group => "setpgid".to_owned(),
+        Step::Fds => "dup2".to_owned(),
+        Step::Cgroup => "joining the cgroup".to_owned(),
+        Step::Limit => "setrlimit".to_owned(),
+        Step::Nice => "setpriority".to_owned(),
+        Step::Groups => "setgroups (only root may use another user)".to_owned(),
+        Step::Gid => "setgid".to_owned(),
+        Step::Uid => "setuid".to_owned(),
+        Step::Privileges => "no_new_privs".to_owned(),
+        Step::Chdir => format!("chdir {}", shown(&prepared.cwd)),
+        Step::ParentDeath => "the shim died".to_owned(),
+        Step::Mask => "sigprocmask".to_owned(),
+        Step::Execve => match prepared.candidates.as_slice() {
+            [only] => format!("execve {}", shown(only)),
+            // Not found in any place: the name says more than the last place that was tried.
+            _ if failure.errno == libc::ENOENT => format!("execve {} (looked for in PATH)", shown(&prepared.argv[0])),
+            many => format!("execve {}", shown(&many[failure.candidate.min(many.len() - 1)])),
+        },
+    };
+    Refusal::new(what, &io::Error::from_raw_os_error(failure.errno))
+}
+
+/// Memory for the child to stand on.
+struct Stack {
+    base: *mut c_void,
+}
+
+impl Stack {
+    fn new() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        // SAFETY: a new private mapping; nobody else knows of it.
+        let base = unsafe { libc::mmap(ptr::null_mut(), STACK_BYTES, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the first page of the mapping made above.
+        unsafe { libc::mprotect(base, GUARD_BYTES, libc::PROT_NONE) };
+        Ok(Self { base })
+    }
+
+    /// Stacks grow down on every machine that this runs on.
+    fn top(&self) -> *mut c_void {
+        // SAFETY: one past the end of the mapping, and aligned to 16 as its length is.
+        unsafe { self.base.byte_add(STACK_BYTES) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made in `new`; the child that used it has let go of it.
+        unsafe { libc::munmap(self.base, STACK_BYTES) };
+    }
+}
+
+/// The child. Returns only if it failed; what it returns is its exit status, which nobody looks at.
+extern "C" fn child(argument: *mut c_void) -> c_int {
+    // SAFETY: `execute` gives a pointer to a `Shared` that outlives us.
+    let shared = unsafe { &*argument.cast::<Shared<'_>>() };
+    let (step, errno, candidate) = become_job(shared);
+    // SAFETY: the parent stands still, so nobody else looks at the cell.
+    unsafe { shared.failure.get().write_volatile(Failure { step, errno, candidate }) };
+    127
+}
+
+/// Makes this process what the job must be, and executes the command. Comes back only with the step that failed.
+fn become_job(shared: &Shared<'_>) -> (Step, c_int, usize) {
+    for (step, prepare) in STEPS {
+        if let Err(errno) = prepare(shared) {
+            return (*step, errno, 0);
+        }
+    }
+    let (errno, candidate) = execute_first(shared);
+    (Step::Execve, errno, candidate)
+}
+
+type Prepare = fn(&Shared<'_>) -> Result<(), c_int>;
+
+/// In this order: what needs root before the user changes; the directory as that user sees it; the death signal after, as a change of user clears
+/// it; the mask last, so that no signal is taken before all is in place. Dispositions are the default already, by the spawner.
+const STEPS: &[(Step, Prepare)] = &[
+    (Step::Group, own_group),
+    (Step::Fds, standard_fds),
+    (Step::Cgroup, join_cgroup),
+    (Step::Limit, limit_memory),
+    (Step::Nice, set_nice),
+    (Step::Groups, set_groups),
+    (Step::Gid, set_gid),
+    (Step::Uid, set_uid),
+    (Step::Privileges, no_new_privileges),
+    (Step::Chdir, change_directory),
+    (Step::ParentDeath, die_with_the_shim),
+    (Step::Mask, empty_mask),
+];
+
+fn own_group(_: &Shared<'_>) -> Result<(), c_int> {
+    // SAFETY: a system call without memory.
+    check(unsafe { libc::syscall(libc::SYS_setpgid, 0, 0) })
+}
+
+fn standard_fds(shared: &Shared<'_>) -> Result<(), c_int> {
+    for (from, to) in [(shared.stdin, 0), (shared.log, 1), (shared.log, 2)] {
+        // SAFETY: a system call without memory; the table of descriptors is the child's own. What is copied has a number above 2.
+        check(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
+    }
+    // The cgroup's descriptor is still needed; it and everything else is closed by execve. The lock is closed at once, so that it is
+    // ours alone even if the next steps take long.
+    // SAFETY: a system call without memory; the table of descriptors is the child's own.
+    check(unsafe { libc::syscall(libc::SYS_close, super::LOCK_FD) })
+}
+
+fn join_cgroup(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(procs) = shared.prepared.memory.join_fd() else { return Ok(()) };
+    // SAFETY: the byte lives for ever. "0" stands for the process that writes.
+    check(unsafe { libc::syscall(libc::SYS_write, procs, b"0".as_ptr(), 1) })
+}
+
+fn limit_memory(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(bytes) = shared.prepared.memory.data_limit_bytes() else { return Ok(()) };
+    let limit = [bytes, bytes];
+    // SAFETY: the kernel reads two 64-bit numbers and writes nothing back.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_DATA, limit.as_ptr(), ptr::null_mut::<u64>()) })
+}
+
+fn set_nice(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(nice) = shared.prepared.nice else { return Ok(()) };
+    // SAFETY: a system call without memory.
+    check(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, nice) })
+}
+
+fn set_groups(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(identity) = &shared.prepared.identity else { return Ok(()) };
+    // SAFETY: the kernel reads as many numbers as the list has.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, identity.groups.len(), identity.groups.as_ptr()) })
+}
+
+fn set_gid(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(identity) = &shared.prepared.identity else { return Ok(()) };
+    // SAFETY: a system call without memory.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, identity.group, identity.group, identity.group) })
+}
+
+fn set_uid(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(identity) = &shared.prepared.identity else { return Ok(()) };
+    // SAFETY: a system call without memory.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, identity.user, identity.user, identity.user) })
+}
+
+fn no_new_privileges(shared: &Shared<'_>) -> Result<(), c_int> {
+    if shared.prepared.identity.is_none() {
+        return Ok(());
+    }
+    // SAFETY: a system call without memory.
+    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+}
+
+fn change_directory(shared: &Shared<'_>) -> Result<(), c_int> {
+    // SAFETY: a string that ends with NUL and outlives us.
+    check(unsafe { libc::syscall(libc::SYS_chdir, shared.prepared.cwd.as_ptr()) })
+}
+
+fn die_with_the_shim(shared: &Shared<'_>) -> Result<(), c_int> {
+    // SAFETY: a system call without memory.
+    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    // SAFETY: a system call without memory.
+    let parent = unsafe { libc::syscall(libc::SYS_getppid) };
+    // The shim may have died before it was asked to tell.
+    if parent == i64::from(shared.shim) { Ok(()) } else { Err(libc::ESRCH) }
+}
+
+fn empty_mask(_: &Shared<'_>) -> Result<(), c_int> {
+    let none = 0_u64;
+    // SAFETY: the kernel reads eight bytes and writes nothing back.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null_mut::<u64>(), 8) })
+}
+
+/// As `execvp` does, but a file without a known format is not given to a shell: nobody asked for one. Comes back with what the
+/// last refusal says, or that something was found and may not be executed.
+fn execute_first(shared: &Shared<'_>) -> (c_int, usize) {
+    let mut refused = (libc::ENOENT, 0);
+    for (index, candidate) in shared.candidates.iter().enumerate() {
+        // SAFETY: strings that end with NUL, in lists that end with a null pointer; all outlive us.
+        unsafe { libc::syscall(libc::SYS_execve, *candidate, shared.argv.as_ptr(), shared.env.as_ptr()) };
+        match errno() {
+            libc::EACCES => refused = (libc::EACCES, index),
+            libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {
+                if shared.candidates.len() == 1 {
+                    refused = (errno(), index);
+                }
+            }
+            errno => return (errno, index),
+        }
+    }
+    refused
+}
+
+fn check(result: i64) -> Result<(), c_int> {
+    if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
+fn errno() -> c_int {
+    // SAFETY: the address of this thread's errno; the child shares it with its parent, which stands still.
+    unsafe { *libc::__errno_location() }
+}

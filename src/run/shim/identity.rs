@@ -1,0 +1,77 @@
+//! Who the job runs as, when a user was asked for. Looked up in the shim, so that a slow directory server delays this run only.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use super::Refusal;
+
+/// Room for one entry of the user database, in bytes.
+const ENTRY_BYTES_MAX: usize = 64 << 10;
+/// Most groups that a user may have; the kernel's own limit.
+const GROUPS_MAX: usize = 65_536;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user: u32,
+    pub group: u32,
+    pub groups: Vec<u32>,
+}
+
+impl Identity {
+    /// Looks a user up by name.
+    ///
+    /// # Errors
+    /// There is no such user, or the database can not be asked.
+    pub fn of(name: &str) -> Result<Self, Refusal> {
+        let refused = |errno| Refusal::new(format!("user {name}"), &io::Error::from_raw_os_error(errno));
+        let c_name = CString::new(name).map_err(|_| refused(libc::EINVAL))?;
+        let mut buffer = vec![0_u8; ENTRY_BYTES_MAX];
+        let mut entry = MaybeUninit::<libc::passwd>::zeroed();
+        let mut found = ptr::null_mut();
+        // SAFETY: all pointers live until the call returns, and the length is that of the buffer.
+        let errno = unsafe {
+            libc::getpwnam_r(c_name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found)
+        };
+        if errno != 0 {
+            return Err(refused(errno));
+        }
+        if found.is_null() {
+            return Err(Refusal { errno: libc::EINVAL, text: format!("user {name}: there is no such user") });
+        }
+        // SAFETY: zeroed at first, and filled by the call, which has found the user.
+        let entry = unsafe { entry.assume_init() };
+        let groups = groups_of(&c_name, entry.pw_gid).ok_or_else(|| refused(libc::EINVAL))?;
+        Ok(Self { user: entry.pw_uid, group: entry.pw_gid, groups })
+    }
+}
+
+fn groups_of(name: &CString, group: u32) -> Option<Vec<u32>> {
+    let mut room = 64;
+    while room <= GROUPS_MAX {
+        let mut groups = vec![0; room];
+        let mut count = i32::try_from(room).ok()?;
+        // SAFETY: `groups` has room for `count` entries; the call writes no more than that.
+        if unsafe { libc::getgrouplist(name.as_ptr(), group, groups.as_mut_ptr(), &raw mut count) } >= 0 {
+            groups.truncate(usize::try_from(count).ok()?);
+            return Some(groups);
+        }
+        room *= 4;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_and_nobody_else() {
+        let root = Identity::of("root").unwrap();
+        assert_eq!((root.user, root.group), (0, 0));
+        assert!(root.groups.contains(&0));
+        assert!(Identity::of("no such user, ever").unwrap_err().text.contains("no such user"));
+        assert_eq!(Identity::of("a\0b").unwrap_err().errno, libc::EINVAL);
+    }
+}

@@ -1,0 +1,141 @@
+//! The log of a run, as its shim sees it: how long it has been silent, and when its middle must go.
+//!
+//! The job has the file itself as stdout and stderr. What it has written can be asked of the kernel, so nothing is copied and no
+//! pipe can fill. Above the limit the middle is punched out: the file keeps its length, and head and tail stay where they are.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FallocateFlags, fallocate, fstat};
+
+use crate::run::machine::{boottime_ms, now_ms};
+
+/// Shortest and longest time between two looks at the size, in milliseconds.
+const LOOK_MS_MIN: u64 = 100;
+const LOOK_MS_MAX: u64 = 2_000;
+/// Holes begin and end at multiples of this, in bytes.
+const BLOCK_BYTES: u64 = 4096;
+/// While the job runs the log may be above its limit by this part of it, so that not each look punches.
+const SLACK_PART: u64 = 8;
+
+pub struct LogFile {
+    file: OwnedFd,
+    limit_bytes: u64,
+    size: u64,
+    /// End of what was punched out.
+    hole_end: u64,
+    /// Milliseconds since the boot.
+    looked_ms: u64,
+    last_output_ms: u64,
+    look_every_ms: u64,
+    /// The file system can not punch.
+    gave_up: bool,
+}
+
+impl LogFile {
+    /// A log that is empty now. `limit_bytes` of 0 is no limit.
+    pub fn new(file: OwnedFd, limit_bytes: u64) -> Self {
+        let now = boottime_ms();
+        let look_every_ms = LOOK_MS_MIN;
+        Self { file, limit_bytes, size: 0, hole_end: 0, looked_ms: now, last_output_ms: now, look_every_ms, gave_up: false }
+    }
+
+    /// When the job was last heard, in milliseconds since the boot, as of the last look.
+    pub fn last_output_ms(&self) -> u64 {
+        self.last_output_ms
+    }
+
+    /// When the limit wants the next look.
+    pub fn next_look_ms(&self) -> Option<u64> {
+        (self.limit_bytes > 0 && !self.gave_up).then(|| self.looked_ms + self.look_every_ms)
+    }
+
+    /// Looks at the file, and keeps its limit.
+    pub fn look(&mut self) {
+        let Ok(stat) = fstat(&self.file) else { return };
+        let now = boottime_ms();
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        if size != self.size {
+            // The time of the change is on another clock, which may jump: it counts only as far as it fits between the two looks.
+            let changed_ms =
+                stat.st_mtime.saturating_mul(1000).saturating_add(i64::try_from(stat.st_mtime_nsec / 1_000_000).unwrap_or(0));
+            let ago = u64::try_from(now_ms().saturating_sub(changed_ms)).unwrap_or(0);
+            self.last_output_ms = now.saturating_sub(ago).clamp(self.looked_ms.min(now), now);
+        }
+        let grown = size.saturating_sub(self.size);
+        self.look_every_ms = next_interval_ms(self.look_every_ms, grown, now.saturating_sub(self.looked_ms), self.limit_bytes);
+        (self.size, self.looked_ms) = (size, now);
+        self.punch(self.limit_bytes / SLACK_PART);
+    }
+
+    /// The last look: from here on the limit is kept exactly.
+    pub fn close(&mut self) {
+        self.look();
+        self.punch(0);
+    }
+
+    fn punch(&mut self, slack_bytes: u64) {
+        if self.gave_up {
+            return;
+        }
+        let Some((start, end)) = hole(self.size, self.limit_bytes) else { return };
+        if end <= self.hole_end.max(start) + slack_bytes {
+            return;
+        }
+        let from = self.hole_end.max(start);
+        match punch_out(&self.file, from, end) {
+            Ok(()) => self.hole_end = end,
+            Err(_) => self.gave_up = true,
+        }
+    }
+}
+
+fn punch_out(file: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, end - start)?)
+}
+
+/// What is to be dropped of a log: all between the first and the last half of its limit, in whole blocks.
+fn hole(size: u64, limit: u64) -> Option<(u64, u64)> {
+    if limit == 0 || size <= limit {
+        return None;
+    }
+    let start = (limit / 2).next_multiple_of(BLOCK_BYTES);
+    let end = (size - limit / 2) / BLOCK_BYTES * BLOCK_BYTES;
+    (start < end).then_some((start, end))
+}
+
+/// So often that between two looks a log grows by about an eighth of its limit.
+fn next_interval_ms(interval_ms: u64, grown: u64, in_ms: u64, limit: u64) -> u64 {
+    let wanted = (limit / SLACK_PART).saturating_mul(in_ms.max(1)).checked_div(grown);
+    wanted.unwrap_or(interval_ms.saturating_mul(2)).clamp(LOOK_MS_MIN, LOOK_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_leaves_both_halves_of_the_limit() {
+        for limit in [1, 4096, 65_536, 100_001, 64 << 20] {
+            for size in [0, limit, limit + 1, 2 * limit, 10 * limit + 12_345, u64::MAX / 2] {
+                let Some((start, end)) = hole(size, limit) else {
+                    assert!(size <= limit + 2 * BLOCK_BYTES, "limit {limit} size {size}");
+                    continue;
+                };
+                assert!(start >= limit / 2 && start < end && size - end >= limit / 2, "limit {limit} size {size}");
+                assert!(start % BLOCK_BYTES == 0 && end % BLOCK_BYTES == 0);
+                assert!(start + (size - end) <= limit + 2 * BLOCK_BYTES, "limit {limit} size {size}");
+            }
+        }
+        assert_eq!(hole(1 << 40, 0), None);
+    }
+
+    #[test]
+    fn looks_come_faster_the_faster_it_grows() {
+        assert_eq!(next_interval_ms(100, 0, 100, 1 << 20), 200);
+        assert_eq!(next_interval_ms(2_000, 0, 2_000, 1 << 20), LOOK_MS_MAX);
+        assert_eq!(next_interval_ms(2_000, 1 << 30, 1, 1 << 20), LOOK_MS_MIN);
+        assert_eq!(next_interval_ms(100, 1 << 10, 8, 1 << 20), 1024);
+        assert_eq!(next_interval_ms(100, 1, u64::MAX, u64::MAX), LOOK_MS_MAX);
+    }
+}

@@ -1,0 +1,141 @@
+//! The shim: the process that owns one run's tree. A fork of the spawner that executes nothing, so it is small (about 50 kB of its own).
+//!
+//! ```text
+//! be_shim ─▶ prepare ─▶ PREPARE ─▶ execute ─▶ STARTED ─▶ watch ─▶ EXITED ─▶ empty the tree ─▶ DRAINED
+//!               └──────── FAILED ─────┘                     deadlines, stop requests, log limit
+//! ```
+//!
+//! It holds the run's lock at a fixed descriptor, is the reaper of whatever the job leaves behind, and has every signal blocked: it asks for them one by one,
+//! so there is no handler and nothing to interrupt. Records go into the run file first, then down the pipe. It alone judges
+//! why a run ended: the first cause counts, and none that comes after the job's process has ended.
+//!
+//! Its exit status speaks to the spawner: [`TREE_IS_EMPTY`], or there may be something to sweep.
+
+mod ending;
+mod execute;
+mod identity;
+mod logfile;
+mod memory;
+mod prepare;
+mod watch;
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getpid, setrlimit, setsid};
+
+use crate::run::journal::Journal;
+use crate::run::launch::Launch;
+use crate::run::machine::now_ms;
+use crate::run::process::Stat;
+use crate::run::record::{NotExecuted, Record, Started};
+use crate::run::spawner::process::{at_fd, become_reaper, close_from, exit_now};
+use crate::run::spawner::wire::{Arrived, Spec};
+
+use prepare::Prepared;
+
+/// Exit status of a shim that leaves nothing behind.
+pub const TREE_IS_EMPTY: i32 = 0;
+/// Exit status of a shim that could not go on.
+const GAVE_UP: i32 = 1;
+
+/// Where a shim has the run file: this is what `stop` looks at before it signals.
+pub const LOCK_FD: i32 = 3;
+const STATUS_FD: i32 = 4;
+const SPEC_FD: i32 = 5;
+
+/// Why the job was not executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub errno: i32,
+    pub text: String,
+}
+
+impl Refusal {
+    /// `what: words of the errno`.
+    pub fn new(what: impl std::fmt::Display, error: &io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+        Self { errno, text: format!("{what}: {}", words_of(error)) }
+    }
+
+    fn into_record(self) -> Record {
+        Record::Failed(NotExecuted { errno: self.errno, text: self.text, at_ms: now_ms() })
+    }
+}
+
+/// The words of an error without Rust's ` (os error N)`.
+fn words_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// What the process that the spawner has just forked does. Never returns.
+pub fn be_shim(arrived: Arrived, open_files: Rlimit) -> ! {
+    // A panic must not unwind into the spawner's loop, of which this process has a copy.
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(arrived, open_files)));
+    exit_now(code.unwrap_or(GAVE_UP))
+}
+
+fn live(arrived: Arrived, open_files: Rlimit) -> i32 {
+    let Ok((journal, spec)) = settle_in(arrived, open_files) else {
+        return GAVE_UP;
+    };
+    run(journal, spec)
+}
+
+/// Keeps what is ours and closes all else: first of all the control socket and the locks of the other runs.
+fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)> {
+    let lock = at_fd(&arrived.lock, LOCK_FD)?;
+    let status = at_fd(&arrived.status, STATUS_FD)?;
+    let (spec, first_foreign) = match &arrived.spec {
+        Spec::Memfd(memfd) => (Spec::Memfd(at_fd(memfd, SPEC_FD)?), SPEC_FD + 1),
+        Spec::Inline(bytes) => (Spec::Inline(bytes.clone()), SPEC_FD),
+    };
+    close_from(first_foreign.cast_unsigned());
+    // Closed by the line above; nothing may close these numbers again.
+    std::mem::forget(arrived);
+    become_reaper(c"tenure-shim")?;
+    setsid()?;
+    // Ours are five; the job gets what the worker had.
+    let _ = setrlimit(Resource::Nofile, open_files);
+    Ok((Journal::new(lock, status)?, spec))
+}
+
+fn run(mut journal: Journal, spec: Spec) -> i32 {
+    let decoded = spec.into_bytes().and_then(|bytes| postcard::from_bytes::<Launch>(&bytes).map_err(io::Error::other));
+    let launch = match decoded {
+        Ok(launch) => launch,
+        Err(error) => return refuse(&mut journal, Refusal::new("reading what is to be run", &error)),
+    };
+    let prepared = match Prepared::of(&launch) {
+        Ok(prepared) => prepared,
+        Err(refusal) => return refuse(&mut journal, refusal),
+    };
+    if let Err(error) = journal.write(&Record::Prepare { at_ms: now_ms() }) {
+        // Nothing may exist that the file does not know of.
+        journal.only_tell(&Refusal::new("writing the run file", &error).into_record());
+        prepared.memory.remove();
+        return TREE_IS_EMPTY;
+    }
+    let pid = match execute::execute(&prepared) {
+        Ok(pid) => pid,
+        Err(refusal) => {
+            prepared.memory.remove();
+            return refuse(&mut journal, refusal);
+        }
+    };
+    let me = getpid().as_raw_nonzero().get();
+    let shim_start_ticks = Stat::of(me).map_or(0, |stat| stat.start_ticks);
+    // Where the file does not take it, the run goes on; it can not be asked to stop, but keeps its deadlines.
+    let _ = journal.write(&Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms: now_ms() }));
+    let (log, memory) = prepared.into_what_is_still_needed();
+    let limits = watch::Limits::of(&launch);
+    let nonce_bits = launch.nonce.signal_bits();
+    drop(launch);
+    ending::see_to_the_end(journal, pid, &limits, nonce_bits, logfile::LogFile::new(log, limits.log_limit_bytes), memory)
+}
+
+fn refuse(journal: &mut Journal, refusal: Refusal) -> i32 {
+    // It was told down the pipe in any case; without the record the run counts as never started or as lost, never as ended well.
+    let _ = journal.insist(&refusal.into_record());
+    TREE_IS_EMPTY
+}

@@ -1,0 +1,159 @@
+//! Everything that is made before the job's process exists, so that the child only makes system calls.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, OFlags, fchown, flock};
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+
+use crate::run::launch::{COOKIE, Launch};
+
+use super::Refusal;
+use super::identity::Identity;
+use super::memory::{self, Memory};
+
+/// Where a command without a slash is looked for when the environment has no `PATH`.
+const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+/// A prober may hold the log's lock for an instant; so often it is tried, one millisecond apart.
+const LOG_LOCK_TRIES_MAX: u32 = 200;
+
+/// A job that is ready to be executed.
+pub struct Prepared {
+    pub argv: Vec<CString>,
+    pub env: Vec<CString>,
+    /// Paths to try, in order.
+    pub candidates: Vec<CString>,
+    pub cwd: CString,
+    pub stdin: OwnedFd,
+    /// Locked; its copies are the job's stdout and stderr.
+    pub log: OwnedFd,
+    pub identity: Option<Identity>,
+    pub nice: Option<i32>,
+    pub memory: Memory,
+}
+
+impl Prepared {
+    /// Opens and looks up what the job needs.
+    ///
+    /// # Errors
+    /// Says what is missing; nothing was started.
+    pub fn of(launch: &Launch) -> Result<Self, Refusal> {
+        let argv = launch.argv.iter().map(|argument| c_string(argument, "an argument")).collect::<Result<Vec<_>, _>>()?;
+        let Some(name) = launch.argv.first().filter(|name| !name.is_empty()) else {
+            return Err(Refusal { errno: libc::EINVAL, text: "the command is empty".to_owned() });
+        };
+        let identity = launch.user.as_deref().map(Identity::of).transpose()?;
+        let log = open_log(&launch.log, identity.as_ref())?;
+        if let Some(path) = &launch.result {
+            create_for(path, identity.as_ref(), "making", OFlags::empty())?;
+        }
+        Ok(Self {
+            argv,
+            env: environment(launch)?,
+            candidates: candidates(name, launch.variable("PATH").unwrap_or(PATH_DEFAULT))?,
+            cwd: c_string(&launch.cwd, "the directory")?,
+            stdin: open_stdin(launch.stdin.as_deref())?,
+            log,
+            identity,
+            nice: launch.nice,
+            memory: memory::limit(launch),
+        })
+    }
+
+    /// Once the command is executing: gives the rest free.
+    pub fn into_what_is_still_needed(self) -> (OwnedFd, Memory) {
+        (self.log, self.memory)
+    }
+}
+
+fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
+    CString::new(bytes).map_err(|_| Refusal { errno: libc::EINVAL, text: format!("{what} contains a NUL byte") })
+}
+
+/// What was asked for, and the run's cookie in any case: by it the tree is found again.
+fn environment(launch: &Launch) -> Result<Vec<CString>, Refusal> {
+    let cookie = launch.nonce.to_string();
+    let asked = launch.env.iter().filter(|(key, _)| key != COOKIE.as_bytes());
+    asked
+        .map(|(key, value)| (key.as_slice(), value.as_slice()))
+        .chain([(COOKIE.as_bytes(), cookie.as_bytes())])
+        .map(|(key, value)| c_string(&[key, b"=", value].concat(), "the environment"))
+        .collect()
+}
+
+/// As `execvp` does: a name with a slash is a path, any other is looked for in each directory of `PATH`; an empty one is the current.
+fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
+    if name.contains(&b'/') {
+        return Ok(vec![c_string(name, "the command")?]);
+    }
+    path.split(|byte| *byte == b':')
+        .map(|dir| if dir.is_empty() { b".".as_slice() } else { dir })
+        .map(|dir| c_string(&[dir, b"/", name].concat(), "PATH"))
+        .collect()
+}
+
+fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
+    let path = path.unwrap_or(Path::new("/dev/null"));
+    let file = File::open(path).map_err(|e| Refusal::new(format!("opening stdin {}", path.display()), &e))?;
+    Ok(file.into())
+}
+
+/// The log is the job's stdout and stderr. The lock on it goes with every copy of the descriptor, so it is held as long as anything of the tree may
+/// write there.
+fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal> {
+    let log = create_for(path, identity, "opening the log", OFlags::APPEND)?;
+    for _ in 1..LOG_LOCK_TRIES_MAX {
+        match flock(&log, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(Refusal::new(format!("locking the log {}", path.display()), &error.into())),
+            Ok(()) => return Ok(log),
+        }
+    }
+    Err(Refusal { errno: libc::EAGAIN, text: format!("locking the log {}: somebody else holds it", path.display()) })
+}
+
+/// A new file that the job's user owns.
+fn create_for(path: &Path, identity: Option<&Identity>, what: &str, extra: OFlags) -> Result<OwnedFd, Refusal> {
+    let refused = |error: io::Error| Refusal::new(format!("{what} {}", path.display()), &error);
+    let flags = (OFlags::NOFOLLOW | extra).bits().cast_signed();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path).map_err(refused)?;
+    if let Some(identity) = identity {
+        let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
+        fchown(&file, Some(user), Some(group)).map_err(|e| refused(e.into()))?;
+    }
+    Ok(file.into())
+}
+
+/// For an error: the path in a form that can be shown.
+pub fn shown(path: &CString) -> std::path::Display<'_> {
+    Path::new(OsStr::from_bytes(path.as_bytes())).display()
+}
+
+/// Raw numbers for the child.
+pub fn raw(fd: &OwnedFd) -> i32 {
+    fd.as_fd().as_raw_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_for_as_execvp_does() {
+        let texts = |name: &str, path: &str| -> Vec<String> {
+            let found = candidates(name.as_bytes(), path.as_bytes()).unwrap();
+            found.into_iter().map(|c| c.into_string().unwrap()).collect()
+        };
+        assert_eq!(texts("true", "/bin::/usr/bin"), ["/bin/true", "./true", "/usr/bin/true"]);
+        assert_eq!(texts("./true", "/bin"), ["./true"]);
+        assert_eq!(texts("true", ""), ["./true"]);
+    }
+}

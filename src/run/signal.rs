@@ -1,0 +1,146 @@
+//! Signals: sending them, and waiting for them without a handler. The room's edge to libc for everything about signals.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("tenure runs on 64-bit Linux: the value of a stop signal has 64 bits");
+
+/// What a waiting shim has heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The time is up, or the wait was disturbed.
+    Nothing,
+    Child,
+    /// TERM, INT or HUP, from anybody.
+    Bare,
+    /// The stop signal, with its value.
+    Stop(u64),
+}
+
+/// The signal that asks a shim to stop; its value names the run and the cause.
+pub fn stop_signal() -> i32 {
+    libc::SIGRTMIN() + 5
+}
+
+/// Blocks every signal that can be blocked. From then on they wait until somebody asks for them.
+pub fn block_all() -> io::Result<()> {
+    let all = u64::MAX;
+    // SAFETY: the kernel reads eight bytes from `all` and writes nothing back.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, ptr::null_mut::<u64>(), 8) })
+}
+
+/// Gives every signal its default action. By the bare system call, as libc hides two signals that an `execve` would pass on.
+pub fn reset_dispositions() {
+    // The kernel's `struct sigaction`, whatever its layout: all zero is SIG_DFL, no flags, an empty mask.
+    let default = [0_u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads at most 32 bytes from `default`. KILL and STOP are refused, which is right.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null_mut::<u64>(), 8) };
+    }
+}
+
+/// Waits for one of the shim's signals, which must be blocked. `timeout_ms` of `None` waits for ever.
+pub fn wait(timeout_ms: Option<u64>) -> Heard {
+    let set = set_of(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, stop_signal()]);
+    let timeout = timeout_ms.map(|ms| libc::timespec {
+        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+    });
+    let timeout_ptr = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `set` and `timeout` live until the call returns; `info` has room for the answer.
+    let signal = unsafe { libc::sigtimedwait(&raw const set, info.as_mut_ptr(), timeout_ptr) };
+    match signal {
+        libc::SIGCHLD => Heard::Child,
+        libc::SIGTERM | libc::SIGINT | libc::SIGHUP => Heard::Bare,
+        _ if signal == stop_signal() => {
+            // SAFETY: zeroed at first and filled by the call, which has returned a signal.
+            let info = unsafe { info.assume_init() };
+            if info.si_code != libc::SI_QUEUE {
+                return Heard::Nothing;
+            }
+            // SAFETY: with SI_QUEUE the value is what the sender gave.
+            Heard::Stop(unsafe { info.si_value() }.sival_ptr as u64)
+        }
+        _ => Heard::Nothing,
+    }
+}
+
+/// A descriptor that becomes readable when a child changes its state. CHLD must be blocked.
+pub fn child_fd() -> io::Result<OwnedFd> {
+    let set = set_of(&[libc::SIGCHLD]);
+    // SAFETY: `set` lives until the call returns.
+    let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    check(fd.into())?;
+    // SAFETY: a new descriptor that nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends a signal to a process by its number. Only for our own children that have not been waited for: no other number is proof.
+pub fn send_child(pid: i32, signal: i32) -> io::Result<()> {
+    debug_assert!(pid > 0);
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(pid, signal) }.into())
+}
+
+/// Sends a signal to a process group. Only while its leader is a child of ours that has not been waited for.
+pub fn send_group(leader: i32, signal: i32) -> io::Result<()> {
+    debug_assert!(leader > 1);
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(-leader, signal) }.into())
+}
+
+/// Sends a signal to the very process that a pidfd stands for.
+pub fn send_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: no memory is involved: without siginfo the kernel makes its own.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<u8>(), 0) })
+}
+
+/// The kernel's `siginfo_t` as a sender of a value fills it, on 64-bit Linux.
+#[repr(C)]
+struct QueuedSignal {
+    signo: i32,
+    errno: i32,
+    code: i32,
+    padding: i32,
+    pid: i32,
+    uid: u32,
+    value: u64,
+    rest: [u8; 96],
+}
+
+/// Sends a signal with a value to the very process that a pidfd stands for.
+pub fn queue_pidfd(pidfd: BorrowedFd<'_>, signal: i32, value: u64) -> io::Result<()> {
+    let info = QueuedSignal {
+        signo: signal,
+        errno: 0,
+        code: libc::SI_QUEUE,
+        padding: 0,
+        pid: rustix::process::getpid().as_raw_nonzero().get(),
+        uid: rustix::process::getuid().as_raw(),
+        value,
+        rest: [0; 96],
+    };
+    const { assert!(size_of::<QueuedSignal>() == size_of::<libc::siginfo_t>()) };
+    // SAFETY: `info` has the size and layout of the kernel's siginfo and lives until the call returns.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, &raw const info, 0) })
+}
+
+fn set_of(signals: &[i32]) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: sigemptyset fills the set before anything reads it; the numbers are those of real signals.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        set.assume_init()
+    }
+}
+
+fn check(result: i64) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

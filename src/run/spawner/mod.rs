@@ -1,0 +1,148 @@
+//! The spawner: one small single-threaded process that forks shims for the worker. This file is the worker's end of it.
+//!
+//! It is the same program, started again from `/proc/self/exe`, so that an upgrade on the disk does not mix versions. It is
+//! fresh (no database, no threads, no handlers), so that it may fork without executing anything: that is what makes a supervised start cheap.
+//!
+//! A launch is one packet on a socket, with the run's lock and the write end of its status pipe travelling beside it. Packets that were not
+//! read yet hold the lock too. When the spawner is killed, they vanish, and with them the locks: never started. When the worker is
+//! killed, the spawner starts what is in the socket, waits for its last shim, and goes.
+//!
+//! Its limits (open files, umask, processes) are those that the worker has when it calls [`Spawner::start`].
+
+pub(super) mod process;
+mod status;
+pub(super) mod wire;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::error::{Error, Result};
+
+use super::launch::Launch;
+use super::runfile::RunFile;
+
+pub use status::{Status, StatusPipe};
+
+/// The first argument of a process that is to be the spawner.
+const SPAWNER_ARGUMENT: &str = "__spawner";
+/// What the spawner says when it is ready.
+const READY: &[u8] = b"tenure-spawner 1";
+/// How long a new spawner may take to say so, in milliseconds.
+const READY_MS_MAX: i64 = 30_000;
+
+/// If this process was started to be the spawner: be it, and never return. Must be the first statement of `main`.
+pub fn main_if_spawner() {
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(SPAWNER_ARGUMENT)) {
+        process::be_spawner();
+    }
+}
+
+/// The worker's end of a spawner. Dropping it tells the spawner to go when its last shim is gone.
+#[derive(Debug)]
+pub struct Spawner {
+    control: OwnedFd,
+    process: Mutex<Child>,
+}
+
+impl Spawner {
+    /// Starts a spawner from the running program.
+    ///
+    /// # Errors
+    /// The system refuses a process, or the new one does not say that it is ready.
+    pub fn start() -> Result<Self> {
+        Self::start_program(Path::new("/proc/self/exe"))
+    }
+
+    /// Starts a spawner from a program whose `main` begins with [`main_if_spawner`].
+    ///
+    /// # Errors
+    /// As [`Spawner::start`].
+    pub fn start_program(program: &Path) -> Result<Self> {
+        let told = |error: io::Error| Error::io("starting the spawner", error);
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(|e| told(e.into()))?;
+        // An empty environment: should the worker itself carry the cookie of a run, its shims must not be taken for that run's tree.
+        let mut process = Command::new(program)
+            .arg0("tenure-spawner")
+            .arg(SPAWNER_ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(told)?;
+        if let Err(why) = await_ready(&ours) {
+            // It may be alive and deaf; it has started nothing.
+            let _ = process.kill();
+            let status = process.wait().map_err(told)?;
+            return Err(Error::Internal(format!("the spawner did not get ready: {why} ({status}); is /proc mounted?")));
+        }
+        Ok(Self { control: ours, process: Mutex::new(process) })
+    }
+
+    /// Hands a run to the spawner. `file` is consumed, whatever comes of it: our copy of the lock is closed.
+    ///
+    /// # Errors
+    /// Nothing was started and the lock is free again: the spawner is dead ([`Spawner::is_dead`]; start another) or takes nothing for
+    /// some seconds, or the system refuses a pipe.
+    pub fn launch(&self, launch: &Launch, file: RunFile) -> Result<StatusPipe> {
+        let what = || format!("starting run {}", launch.run);
+        if launch.run != file.run() {
+            return Err(Error::Internal(format!("run {} was launched with the run file of run {}", launch.run, file.run())));
+        }
+        let spec = postcard::to_stdvec(launch).map_err(|e| Error::Internal(format!("{}: {e}", what())))?;
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::io(what(), e))?;
+        for end in [&read, &write] {
+            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK).map_err(|e| Error::io(what(), e))?;
+        }
+        wire::send(self.control.as_fd(), &spec, file.as_fd(), write.as_fd()).map_err(|error| {
+            let remedy = if error.kind() == io::ErrorKind::BrokenPipe {
+                "the spawner is dead; nothing was started"
+            } else {
+                "the spawner does not take it; nothing was started"
+            };
+            Error::io(format!("{}: {remedy}", what()), error)
+        })?;
+        Ok(StatusPipe::new(read))
+    }
+
+    /// Whether the spawner has ended. Its shims may live on.
+    pub fn is_dead(&self) -> bool {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        // An error means that it was waited for already.
+        !matches!(process.try_wait(), Ok(None))
+    }
+
+    /// The spawner's process id, for showing.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+}
+
+fn await_ready(control: &OwnedFd) -> Result<(), String> {
+    let timeout = Timespec { tv_sec: READY_MS_MAX / 1000, tv_nsec: 0 };
+    let mut wait = [PollFd::new(control, PollFlags::IN)];
+    match poll(&mut wait, Some(&timeout)) {
+        Ok(0) => return Err(format!("it said nothing for {READY_MS_MAX} ms")),
+        Ok(_) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    let mut buffer = [0; 64];
+    match recv(control, &mut buffer, RecvFlags::DONTWAIT) {
+        Ok((_, n)) if &buffer[..n.min(64)] == READY => Ok(()),
+        Ok((_, 0)) => Err("it ended".to_owned()),
+        Ok(_) => Err("it is another program".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

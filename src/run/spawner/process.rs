@@ -1,0 +1,290 @@
+//! The spawner's own life: receive, fork, reap, sweep.
+//!
+//! It keeps a copy of each run's lock and status pipe until that run's shim has been reaped and, if the shim died without having emptied its tree,
+//! until what it left has been ended: everything that is our child and not one of our shims. So the end of a status pipe says that
+//! the lock is free, and a free lock that nothing is left.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send, sockopt};
+use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit, setsid};
+
+use crate::job::Exit;
+use crate::run::descendants;
+use crate::run::journal::Journal;
+use crate::run::machine::{boottime_ms, now_ms};
+use crate::run::record::{NotExecuted, Record};
+use crate::run::shim;
+use crate::run::signal;
+use crate::run::wait::{self, Children};
+
+use super::READY;
+use super::wire::{Arrived, INLINE_BYTES_MAX, Received, receive};
+
+/// Launches that are taken before dead shims are looked for again.
+const LAUNCHES_PER_ROUND_MAX: usize = 16;
+/// First and longest wait between two sweeps of what a dead shim has left, in milliseconds.
+const SWEEP_MS_MIN: u64 = 2;
+const SWEEP_MS_MAX: u64 = 1_000;
+
+const CONTROL_FD: i32 = 3;
+const CHILDREN_FD: i32 = 4;
+
+/// Why there is no spawner; the number is the exit status.
+enum Unfit {
+    NotStartedByTenure = 2,
+    NotAlone = 3,
+    System = 4,
+}
+
+/// Never returns.
+pub fn be_spawner() -> ! {
+    let code = match Nursery::set_up() {
+        Ok(mut nursery) => {
+            while nursery.round() {}
+            0
+        }
+        Err(unfit) => unfit as i32,
+    };
+    exit_now(code)
+}
+
+/// Without running any exit handler: in a fork they are not ours.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// What the spawner keeps of a run.
+struct Kept {
+    lock: OwnedFd,
+    status: OwnedFd,
+}
+
+impl Kept {
+    /// The lock first: whoever sees the end of the pipe finds it free.
+    fn release(self) {
+        drop(self.lock);
+        drop(self.status);
+    }
+}
+
+struct Nursery {
+    me: i32,
+    control: Option<OwnedFd>,
+    children: OwnedFd,
+    /// What jobs get; our own is raised.
+    open_files: Rlimit,
+    buffer: Vec<u8>,
+    shims: HashMap<i32, Kept>,
+    /// Runs whose shim died without having emptied its tree.
+    dirty: Vec<Kept>,
+    sweep_ms: u64,
+    next_sweep_ms: u64,
+}
+
+impl Nursery {
+    fn set_up() -> Result<Self, Unfit> {
+        let control = adopt_control()?;
+        if !is_single_threaded() {
+            return Err(Unfit::NotAlone);
+        }
+        let system = |_| Unfit::System;
+        signal::block_all().map_err(system)?;
+        signal::reset_dispositions();
+        let children = signal::child_fd().map_err(system)?;
+        // Shims use the numbers 3 to 5 for their own; what arrives here must have higher ones.
+        if children.as_raw_fd() != CHILDREN_FD {
+            return Err(Unfit::System);
+        }
+        // Refused only to the leader of a group, which then has a session of its own or is somebody's test.
+        let _ = setsid();
+        become_reaper(c"tenure-spawner").map_err(system)?;
+        let open_files = raise_open_files();
+        send(&control, READY, SendFlags::NOSIGNAL).map_err(|_| Unfit::System)?;
+        Ok(Self {
+            me: getpid().as_raw_nonzero().get(),
+            control: Some(control),
+            children,
+            open_files,
+            buffer: vec![0; INLINE_BYTES_MAX + 1],
+            shims: HashMap::new(),
+            dirty: Vec::new(),
+            sweep_ms: SWEEP_MS_MIN,
+            next_sweep_ms: 0,
+        })
+    }
+
+    /// `false` when there is nothing left to do, ever.
+    fn round(&mut self) -> bool {
+        let ready = self.wait();
+        if ready.children {
+            drain(self.children.as_fd());
+        }
+        // Even without the signal: a look is cheap, and the signal of a child can be merged with that of another.
+        self.reap();
+        self.sweep();
+        if ready.control {
+            self.take_launches();
+        }
+        self.control.is_some() || !self.shims.is_empty() || !self.dirty.is_empty()
+    }
+
+    fn wait(&self) -> Ready {
+        let mut fds = vec![PollFd::new(&self.children, PollFlags::IN)];
+        fds.extend(self.control.as_ref().map(|control| PollFd::new(control, PollFlags::IN)));
+        let timeout = (!self.dirty.is_empty()).then(|| {
+            let ms = self.next_sweep_ms.saturating_sub(boottime_ms()).min(SWEEP_MS_MAX).cast_signed();
+            Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 }
+        });
+        // An error is a disturbance: the descriptors are ours.
+        let _ = poll(&mut fds, timeout.as_ref());
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        Ready { children: is_ready(&fds[0]), control: fds.get(1).is_some_and(is_ready) }
+    }
+
+    fn take_launches(&mut self) {
+        for _ in 0..LAUNCHES_PER_ROUND_MAX {
+            let Some(control) = &self.control else { return };
+            match receive(control.as_fd(), &mut self.buffer) {
+                Ok(Received::Launch(arrived)) => self.fork(arrived),
+                Ok(Received::Broken) => {}
+                Ok(Received::NothingYet) => return,
+                Ok(Received::Ended) | Err(_) => self.control = None,
+            }
+        }
+    }
+
+    fn fork(&mut self, arrived: Arrived) {
+        // SAFETY: this process has one thread (asserted at its start), so the child may do whatever the parent may; it never returns.
+        match unsafe { libc::fork() } {
+            0 => shim::be_shim(arrived, self.open_files),
+            -1 => record_failed_fork(arrived, &io::Error::last_os_error()),
+            pid => {
+                self.shims.insert(pid, Kept { lock: arrived.lock, status: arrived.status });
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Children::Ended(ended) = wait::peek() {
+            if wait::reap(ended.pid).is_err() {
+                return;
+            }
+            let Some(kept) = self.shims.remove(&ended.pid) else { continue };
+            if ended.exit == Exit::Code(shim::TREE_IS_EMPTY) {
+                kept.release();
+            } else {
+                self.dirty.push(kept);
+                (self.sweep_ms, self.next_sweep_ms) = (SWEEP_MS_MIN, 0);
+            }
+        }
+    }
+
+    /// Ends what dead shims have left. What may not be signalled keeps the lock held, and is tried again.
+    fn sweep(&mut self) {
+        if self.dirty.is_empty() {
+            return;
+        }
+        let is_shim = |pid: i32| self.shims.contains_key(&pid);
+        if descendants::children(self.me).into_iter().all(is_shim) {
+            self.dirty.drain(..).for_each(Kept::release);
+            return;
+        }
+        if boottime_ms() < self.next_sweep_ms {
+            return;
+        }
+        descendants::kill_round(self.me, &is_shim);
+        self.next_sweep_ms = boottime_ms() + self.sweep_ms;
+        self.sweep_ms = (self.sweep_ms * 2).min(SWEEP_MS_MAX);
+    }
+}
+
+struct Ready {
+    children: bool,
+    control: bool,
+}
+
+fn record_failed_fork(arrived: Arrived, error: &io::Error) {
+    let failed = Record::Failed(NotExecuted {
+        errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
+        text: format!("fork: {}", io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EAGAIN))),
+        at_ms: now_ms(),
+    });
+    if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
+        // Where the file does not take it, the run counts as never started, which is true.
+        let _ = journal.write(&failed);
+    }
+}
+
+/// Closes everything that is not ours, and moves the control socket from where it was handed over, stdin.
+fn adopt_control() -> Result<OwnedFd, Unfit> {
+    // SAFETY: descriptor 0 is open or not; nobody else in this process owns it.
+    let stdin = unsafe { BorrowedFd::borrow_raw(0) };
+    if sockopt::socket_type(stdin).ok() != Some(rustix::net::SocketType::SEQPACKET) {
+        return Err(Unfit::NotStartedByTenure);
+    }
+    close_from(3);
+    let control = at_fd(&stdin, CONTROL_FD).map_err(|_| Unfit::System)?;
+    silence_standard_fds().map_err(|_| Unfit::System)?;
+    Ok(control)
+}
+
+/// `/dev/null` over 0 to 2, so that no shim keeps somebody's terminal or pipe open.
+fn silence_standard_fds() -> io::Result<()> {
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for fd in 0..3 {
+        // SAFETY: no memory is involved; nobody in this process owns these three.
+        if unsafe { libc::dup2(null.as_raw_fd(), fd) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// A copy of a descriptor under a fixed number, closed by `execve`.
+pub fn at_fd(fd: &impl AsFd, number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is involved; whatever had the number before is not owned by anybody.
+    if unsafe { libc::dup3(fd.as_fd().as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made, and known to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Closes every descriptor from this number on.
+pub fn close_from(first: u32) {
+    // SAFETY: called only where nobody will use or close the descriptors that are closed here. A kernel without this call (before 5.9) is
+    // not supported.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// Names the process and makes it the parent of whatever its children leave behind.
+pub fn become_reaper(name: &std::ffi::CStr) -> io::Result<()> {
+    rustix::thread::set_name(name)?;
+    rustix::process::set_child_subreaper(Some(getpid()))?;
+    Ok(())
+}
+
+/// We keep two descriptors for each run; says what the limit was before.
+fn raise_open_files() -> Rlimit {
+    let before = getrlimit(Resource::Nofile);
+    // Where it is refused, fewer runs fit; each that does not is put back.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum });
+    before
+}
+
+fn is_single_threaded() -> bool {
+    fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
+}
+
+/// Empties the descriptor of child signals.
+fn drain(fd: BorrowedFd<'_>) {
+    let mut buffer = [0; 1024];
+    while !matches!(rustix::io::read(fd, &mut buffer), Ok(0) | Err(Errno::AGAIN) | Err(Errno::BADF)) {}
+}

@@ -1,0 +1,84 @@
+//! The read end of a run's status pipe: the records of the run, as they are written.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::run::line::LINE_BYTES_MAX;
+use crate::run::record::{Parsed, Record, parse_line};
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 4096;
+
+/// What a look at the pipe came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    Record(Record),
+    NothingYet,
+    /// No more will come: shim and spawner have let go of the run. Unless the spawner was killed, what the shim left has been
+    /// swept and the lock is free. Without DRAINED, look at the run file.
+    Closed,
+}
+
+/// A run's records, live. Poll it for input, then call [`StatusPipe::next`] until it has nothing.
+#[derive(Debug)]
+pub struct StatusPipe {
+    pipe: OwnedFd,
+    buffer: Vec<u8>,
+    /// What came was not ours to understand; the run file has the truth.
+    damaged: bool,
+}
+
+impl StatusPipe {
+    pub(super) fn new(pipe: OwnedFd) -> Self {
+        Self { pipe, buffer: Vec::new(), damaged: false }
+    }
+
+    /// The next record, without waiting.
+    ///
+    /// # Errors
+    /// The system refuses the read.
+    #[allow(clippy::should_implement_trait, reason = "an iterator would end where this has nothing yet")]
+    pub fn next(&mut self) -> Result<Status> {
+        loop {
+            if let Some(record) = self.take_record() {
+                return Ok(Status::Record(record));
+            }
+            let mut chunk = [0; READ_BYTES];
+            match rustix::io::read(&self.pipe, &mut chunk) {
+                Ok(0) => return Ok(Status::Closed),
+                Ok(n) if !self.damaged => self.buffer.extend_from_slice(&chunk[..n]),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Status::NothingYet),
+                Err(error) => return Err(Error::io("reading the status of a run", error)),
+            }
+        }
+    }
+
+    fn take_record(&mut self) -> Option<Record> {
+        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.buffer.drain(..=end).collect();
+            match parse_line(&line[..end]) {
+                Parsed::Record(record) => return Some(record),
+                Parsed::Unknown => {}
+                Parsed::Damaged => self.give_up(),
+            }
+        }
+        if self.buffer.len() > LINE_BYTES_MAX {
+            self.give_up();
+        }
+        None
+    }
+
+    fn give_up(&mut self) {
+        self.damaged = true;
+        self.buffer = Vec::new();
+    }
+}
+
+impl AsFd for StatusPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}

@@ -1,0 +1,207 @@
+//! One launch is one packet: a mark, the spec, and beside it the descriptors of the lock and of the status pipe. A spec that is too long for a packet
+//! travels as a third descriptor, a sealed memfd.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::cmsg_space;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+
+/// Longest spec inside a packet, in bytes. A socket with default buffers takes twice as much.
+pub const INLINE_BYTES_MAX: usize = 60 << 10;
+/// Longest spec at all, in bytes: argv and environment as the kernel takes them, and room for their lengths.
+pub const SPEC_BYTES_MAX: usize = 16 << 20;
+/// How long a full socket is waited for, in milliseconds.
+const SEND_WAIT_MS_MAX: u64 = 10_000;
+/// Wait after the kernel has said that too many descriptors are under way, in milliseconds.
+const SEND_RETRY_MS: u64 = 5;
+
+const MARK_INLINE: &[u8] = b"I";
+const MARK_MEMFD: &[u8] = b"M";
+
+/// The spec of a launch as it arrived, not yet decoded.
+pub enum Spec {
+    Inline(Vec<u8>),
+    Memfd(OwnedFd),
+}
+
+impl Spec {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// The memfd can not be read, or is too long.
+    pub fn into_bytes(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Inline(bytes) => Ok(bytes),
+            Self::Memfd(fd) => {
+                let mut file = std::fs::File::from(fd);
+                file.rewind()?;
+                let mut bytes = Vec::new();
+                file.take(SPEC_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// A launch that arrived.
+pub struct Arrived {
+    pub spec: Spec,
+    pub lock: OwnedFd,
+    pub status: OwnedFd,
+}
+
+/// What was in the socket.
+pub enum Received {
+    Launch(Arrived),
+    /// A packet that is not whole. Its descriptors are closed: that run was never started.
+    Broken,
+    NothingYet,
+    /// The worker is gone, and everything that it sent has been read.
+    Ended,
+}
+
+/// Sends a launch.
+///
+/// # Errors
+/// It was not sent. `BrokenPipe`: there is nobody to receive it.
+pub fn send(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, status: BorrowedFd<'_>) -> io::Result<()> {
+    if spec.len() <= INLINE_BYTES_MAX {
+        return send_packet(control, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status]);
+    }
+    if spec.len() > SPEC_BYTES_MAX {
+        return Err(io::ErrorKind::ArgumentListTooLong.into());
+    }
+    let memfd = memfd_create("tenure-spec", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = std::fs::File::from(memfd);
+    file.write_all(spec)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    send_packet(control, &[IoSlice::new(MARK_MEMFD)], &[lock, status, file.as_fd()])
+}
+
+fn send_packet(control: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_millis(SEND_WAIT_MS_MAX);
+    loop {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        rights.push(SendAncillaryMessage::ScmRights(fds));
+        let error = match sendmsg(control, parts, &mut rights, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => continue,
+            Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(error) => error,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match error {
+            Errno::AGAIN if !left.is_zero() => wait_for_room(control, left)?,
+            Errno::TOOMANYREFS | Errno::NOBUFS if !left.is_zero() => thread::sleep(Duration::from_millis(SEND_RETRY_MS)),
+            _ => return Err(error.into()),
+        }
+    }
+}
+
+fn wait_for_room(control: BorrowedFd<'_>, left: Duration) -> io::Result<()> {
+    let timeout = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(left.subsec_nanos()) };
+    match poll(&mut [PollFd::from_borrowed_fd(control, PollFlags::OUT)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Receives a launch, without waiting. `buffer` has room for [`INLINE_BYTES_MAX`] and a mark.
+///
+/// # Errors
+/// The socket is broken.
+pub fn receive(control: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
+    let mut rights = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = match recvmsg(control, &mut [IoSliceMut::new(buffer)], &mut rights, flags) {
+        Ok(message) => message,
+        Err(Errno::AGAIN | Errno::INTR) => return Ok(Received::NothingYet),
+        Err(Errno::CONNRESET) => return Ok(Received::Ended),
+        Err(error) => return Err(error.into()),
+    };
+    let mut fds = Vec::new();
+    for part in rights.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = part {
+            fds.extend(rights);
+        }
+    }
+    if message.bytes == 0 && fds.is_empty() {
+        return Ok(Received::Ended);
+    }
+    if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Ok(Received::Broken);
+    }
+    Ok(open_packet(&buffer[..message.bytes], fds).map_or(Received::Broken, Received::Launch))
+}
+
+fn open_packet(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Arrived> {
+    let mut fds = fds.into_iter();
+    let (lock, status, memfd) = (fds.next()?, fds.next()?, fds.next());
+    let (mark, rest) = bytes.split_at_checked(1)?;
+    let spec = match (mark, memfd) {
+        (MARK_INLINE, None) => Spec::Inline(rest.to_vec()),
+        (MARK_MEMFD, Some(memfd)) => Spec::Memfd(memfd),
+        _ => return None,
+    };
+    Some(Arrived { spec, lock, status })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    #[test]
+    fn specs_of_any_length_arrive_whole() {
+        let (ours, theirs) = pair();
+        let mut buffer = vec![0; INLINE_BYTES_MAX + 1];
+        for length in [0, 1, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 2_000_000] {
+            let spec = vec![7; length];
+            send(ours.as_fd(), &spec, ours.as_fd(), ours.as_fd()).unwrap();
+            let Received::Launch(arrived) = receive(theirs.as_fd(), &mut buffer).unwrap() else {
+                panic!("{length}: not a launch");
+            };
+            assert!(arrived.spec.into_bytes().unwrap() == spec, "{length}");
+        }
+        assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::NothingYet));
+        drop(ours);
+        assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::Ended));
+    }
+
+    #[test]
+    fn what_is_not_a_launch_is_broken_and_nothing_more() {
+        let (ours, theirs) = pair();
+        let mut buffer = vec![0; INLINE_BYTES_MAX + 1];
+        for (mark, count) in [(b"I", 1), (b"I", 3), (b"M", 2), (b"X", 2), (b"I", 0)] {
+            send_packet(ours.as_fd(), &[IoSlice::new(mark)], &vec![ours.as_fd(); count]).unwrap();
+            assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::Broken), "{mark:?} {count}");
+        }
+        send_packet(ours.as_fd(), &[IoSlice::new(&vec![b'I'; INLINE_BYTES_MAX + 2])], &[ours.as_fd(); 2]).unwrap();
+        assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::Broken));
+    }
+
+    #[test]
+    fn without_a_receiver_nothing_is_sent() {
+        let (ours, theirs) = pair();
+        drop(theirs);
+        let error = send(ours.as_fd(), b"x", ours.as_fd(), ours.as_fd()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

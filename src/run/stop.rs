@@ -1,0 +1,122 @@
+//! Asks a shim to stop its run, or ends the shim itself. Works for every run, whoever started it.
+//!
+//! A pid in a file proves nothing, so: first a pidfd is opened, then it is checked that this process started when the record says and holds this very
+//! run file at its fixed descriptor, and only then the signal goes through the pidfd. If the pid had been given to another
+//! process in between, the pidfd stands for the dead one and the signal goes nowhere. The shim checks once more: the signal carries
+//! the nonce.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::error::{Error, Result};
+use crate::job::{Cause, Nonce, RunId};
+use crate::place::Place;
+
+use super::machine;
+use super::process::{Stat, open_file_identity, open_pidfd};
+use super::record::Started;
+use super::runfile::{Look, look_with_identity};
+use super::shim::LOCK_FD;
+use super::signal;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Sent,
+    /// The lock is held, and no process has been recorded yet: ask again.
+    NoShimYet,
+    /// There is no shim any more: its lock is free, or the process is gone. Look at the run file.
+    Gone,
+    /// What is there is not this run's shim, or may not be looked at. Nothing was signalled.
+    NotOurs,
+}
+
+/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges which cause counts.
+///
+/// # Errors
+/// The run file can not be read, or the system refuses the signal.
+pub fn ask(place: &Place, run: RunId, nonce: Nonce, cause: Cause) -> Result<Asked> {
+    let value = nonce.signal_bits() << 8 | u64::from(cause.code());
+    match find(place, run, nonce)? {
+        Found::Shim(pidfd) => sent(run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value)),
+        Found::Not(answer) => Ok(answer),
+    }
+}
+
+/// Ends the shim of a run with KILL: for one that does not answer. Its job dies with it, and the spawner sweeps what it leaves.
+///
+/// # Errors
+/// As [`ask`].
+pub fn kill_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
+    match find(place, run, nonce)? {
+        Found::Shim(pidfd) => sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGKILL)),
+        Found::Not(answer) => Ok(answer),
+    }
+}
+
+/// A descriptor that becomes readable when the shim of a run ends: for a run whose status pipe went down with another worker. `None`:
+/// there is none to wait for; look at the run file.
+///
+/// # Errors
+/// The run file can not be read.
+pub fn shim_pidfd(place: &Place, run: RunId, nonce: Nonce) -> Result<Option<OwnedFd>> {
+    match find(place, run, nonce)? {
+        Found::Shim(pidfd) => Ok(Some(pidfd)),
+        Found::Not(_) => Ok(None),
+    }
+}
+
+fn sent(run: RunId, result: io::Result<()>) -> Result<Asked> {
+    match result {
+        Ok(()) => Ok(Asked::Sent),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(Asked::Gone),
+        Err(error) => Err(Error::io(format!("signalling the shim of run {run}"), error)),
+    }
+}
+
+enum Found {
+    Shim(OwnedFd),
+    Not(Asked),
+}
+
+fn find(place: &Place, run: RunId, nonce: Nonce) -> Result<Found> {
+    let (look, identity) = look_with_identity(place, run)?;
+    let (header, records, locked) = match look {
+        Look::Missing => return Ok(Found::Not(Asked::Gone)),
+        Look::Unreadable(_) => return Ok(Found::Not(Asked::NotOurs)),
+        Look::Found { header, records, locked } => (header, records, locked),
+    };
+    if header.nonce != nonce {
+        return Ok(Found::Not(Asked::NotOurs));
+    }
+    if !locked || header.boot_id != machine::boot_id() {
+        return Ok(Found::Not(Asked::Gone));
+    }
+    if header.pid_ns != machine::pid_namespace() {
+        return Ok(Found::Not(Asked::NotOurs));
+    }
+    match records.started {
+        Some(started) => Ok(open_checked(&started, identity)),
+        None => Ok(Found::Not(Asked::NoShimYet)),
+    }
+}
+
+fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {
+    let pidfd = match open_pidfd(started.shim_pid) {
+        Ok(pidfd) => pidfd,
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Found::Not(Asked::Gone),
+        Err(_) => return Found::Not(Asked::NotOurs),
+    };
+    let Some(stat) = Stat::of(started.shim_pid) else {
+        return Found::Not(Asked::Gone);
+    };
+    if stat.start_ticks != started.shim_start_ticks {
+        return Found::Not(Asked::NotOurs);
+    }
+    match open_file_identity(started.shim_pid, LOCK_FD) {
+        Ok(file) if file == run_file => Found::Shim(pidfd),
+        // A shim that is dead and was not reaped yet has no descriptors.
+        Err(_) if stat.is_dead() || Stat::of(started.shim_pid).is_none_or(|stat| stat.is_dead()) => Found::Not(Asked::Gone),
+        _ => Found::Not(Asked::NotOurs),
+    }
+}

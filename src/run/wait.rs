@@ -1,0 +1,56 @@
+//! Waiting for children: looking first, reaping after, so that a number stays ours until we let go of it.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use crate::job::Exit;
+
+/// A child that has ended and was not reaped yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    pub pid: i32,
+    pub exit: Exit,
+}
+
+/// What there is to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Children {
+    None,
+    /// There are some, and none of them has ended.
+    Alive,
+    Ended(Ended),
+}
+
+/// Looks for a child that has ended, without reaping it.
+pub fn peek() -> Children {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `info` has room for the answer; where there is none it stays zero.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) };
+    if result != 0 {
+        // With these options ECHILD is the only error.
+        return Children::None;
+    }
+    // SAFETY: zeroed at first, and then filled or left alone by the call.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: these fields are valid after waitid; zero if no child has ended.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    match (pid, info.si_code) {
+        (0, _) => Children::Alive,
+        (_, libc::CLD_EXITED) => Children::Ended(Ended { pid, exit: Exit::Code(status) }),
+        (_, _) => Children::Ended(Ended { pid, exit: Exit::Signal(status) }),
+    }
+}
+
+/// Reaps a child that has ended.
+pub fn reap(pid: i32) -> io::Result<()> {
+    waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)?;
+    Ok(())
+}
+
+/// Waits until a child has ended, and reaps it.
+pub fn reap_when_ended(pid: i32) -> io::Result<()> {
+    waitpid(Pid::from_raw(pid), WaitOptions::empty())?;
+    Ok(())
+}

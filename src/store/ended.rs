@@ -1,0 +1,123 @@
+//! What follows the end of a job: its cancel is closed, and whoever waits for it goes on or ends as well.
+//!
+//! Called only by the winner of the statement that ended the job, in the same transaction. Its key is free and its lane goes
+//! on by themselves: an index and the triggers of the schema see to that. Endings run down through dependants by a list, not
+//! by recursion, so that a long chain needs no stack.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::rows;
+use crate::error::Result;
+use crate::job::policy::Stdin;
+use crate::job::{JobId, Policy, Reason, State};
+
+/// What ended, and what nobody needs any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    /// Queued jobs that were ended, in the order in which that happened.
+    pub ended: Vec<JobId>,
+    /// Names of files in `secrets/` that no live job needs now; unlink them after the flush.
+    pub freed: Vec<String>,
+}
+
+/// Ends a queued job, and with it whatever can not start without it. A job that somebody cancelled ends as cancelled, whatever
+/// else is wrong with it: that is what the view has been showing. False: it is not queued any more.
+pub(super) fn end_queued(
+    conn: &Connection,
+    job: JobId,
+    reason: Reason,
+    error: &str,
+    now_ms: i64,
+    out: &mut Aftermath,
+) -> Result<bool> {
+    if !end_one(conn, job, reason, error, now_ms, out)? {
+        return Ok(false);
+    }
+    resolve_dependants(conn, job, now_ms, out)?;
+    Ok(true)
+}
+
+/// Tells those who wait for `ended` that it has ended: they are released, or they end as well.
+pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
+    let mut parents = vec![ended];
+    while let Some(parent) = parents.pop() {
+        if conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute([parent.0])? == 0 {
+            continue;
+        }
+        for (child, error) in broken_by(conn, parent)? {
+            if end_one(conn, child, Reason::Dependency, &error, now_ms, out)? {
+                parents.push(child);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Closes the open cancel of a job, if there is one.
+pub(super) fn close_cancel(conn: &Connection, job: JobId, now_ms: i64) -> Result<()> {
+    conn.prepare_cached("UPDATE cancel SET closed_at = ?2 WHERE job_id = ?1 AND closed_at IS NULL")?.execute((job.0, now_ms))?;
+    Ok(())
+}
+
+/// The words of the open cancel of a job; `None`: nobody wants it cancelled.
+pub(super) fn open_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
+    let mut open = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 AND closed_at IS NULL")?;
+    Ok(open.query_row([job.0], |row| row.get(0)).optional()?)
+}
+
+/// The error text of a job that somebody cancelled.
+pub(super) fn cancelled_text(why: Option<&str>, when: &str) -> String {
+    match why {
+        Some(why) => format!("cancelled {when}: {why}"),
+        None => format!("cancelled {when}"),
+    }
+}
+
+/// The files in `secrets/` that belong to a job with this policy.
+pub(super) fn tokens_of(policy: &str) -> Vec<String> {
+    // Nearly every policy has neither; a policy that does not parse was never run and has none.
+    if !policy.contains("\"secrets\"") && !policy.contains("\"kept\"") {
+        return Vec::new();
+    }
+    let Ok(policy) = Policy::from_json(policy) else { return Vec::new() };
+    let kept = match policy.stdin {
+        Some(Stdin::Kept(token)) => Some(token),
+        _ => None,
+    };
+    policy.secrets.into_values().chain(kept).collect()
+}
+
+fn end_one(conn: &Connection, job: JobId, reason: Reason, error: &str, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    let cancel = open_cancel(conn, job)?;
+    let (state, reason, error) = match &cancel {
+        Some(why) => (State::Cancelled, Reason::Cancelled, cancelled_text(why.as_deref(), "before it started")),
+        None if reason == Reason::Cancelled => (State::Cancelled, reason, error.to_owned()),
+        None => (State::Failed, reason, error.to_owned()),
+    };
+    let mut end = conn.prepare_cached(include_str!("ended_queued.sql"))?;
+    let policy: Option<String> =
+        end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| row.get(0)).optional()?;
+    let Some(policy) = policy else { return Ok(false) };
+    if cancel.is_some() {
+        close_cancel(conn, job, now_ms)?;
+    }
+    out.freed.extend(tokens_of(&policy));
+    out.ended.push(job);
+    Ok(true)
+}
+
+/// Who can not start any more because of how `parent` ended, and the words for it.
+fn broken_by(conn: &Connection, parent: JobId) -> Result<Vec<(JobId, String)>> {
+    let mut broken = conn.prepare_cached(include_str!("ended_broken.sql"))?;
+    let rows = broken.query_map([parent.0], |row| {
+        let (child, need) = (rows::id(row, 0)?, row.get::<_, String>(1)?);
+        Ok((child, broken_text(parent, &need, &row.get::<_, String>(2)?, &row.get::<_, String>(3)?)))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Why a job that waited for `parent` can not start.
+pub(super) fn broken_text(parent: JobId, need: &str, state: &str, reason: &str) -> String {
+    let wanted = if need == "failed" { "not done" } else { "done" };
+    format!("job {parent} ended as {state} ({reason}), and this one waits for it to be {wanted}")
+}

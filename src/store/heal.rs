@@ -1,0 +1,328 @@
+//! Rows that the guards should have made impossible: written by a client that dropped the guards, or by an old program.
+//!
+//! They are found at start and at every tick, through indexes that are empty in a healthy file, so that looking costs nothing.
+//! Each kind has a healer with a switch. A healer makes the row whole in the least hopeful way: what nobody can vouch for is
+//! held by `user` until a person looks, never started and never called done. It writes an event that says why, and counts.
+//! A second look finds nothing.
+//!
+//! Deliberately absent: killing. A healer that takes a run away from its job returns it, and the caller empties its tree.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::ended::{self, Aftermath};
+use super::reap::count;
+use super::rows;
+use crate::error::Result;
+use crate::job::{JobId, Nonce, Outcome, Reason, RunId, State};
+
+/// Most rows that one healer heals in one round; the next round goes on.
+pub const HEALED_MAX: i64 = 1_000;
+
+/// Which healers work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Healers {
+    pub unknown_state: bool,
+    pub queued_with_owner: bool,
+    pub running_without_run: bool,
+    pub ended_not_whole: bool,
+    pub negative_counts: bool,
+    pub unreadable: bool,
+    pub run_without_job: bool,
+}
+
+impl Default for Healers {
+    fn default() -> Self {
+        Self {
+            unknown_state: true,
+            queued_with_owner: true,
+            running_without_run: true,
+            ended_not_whole: true,
+            negative_counts: true,
+            unreadable: true,
+            run_without_job: true,
+        }
+    }
+}
+
+/// Which of the things that should be impossible it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Impossible {
+    UnknownState,
+    QueuedWithOwner,
+    RunningWithoutRun,
+    EndedNotWhole,
+    NegativeCounts,
+    Unreadable,
+    RunWithoutJob,
+}
+
+impl Impossible {
+    /// The name of its counter.
+    pub fn counter(self) -> &'static str {
+        match self {
+            Self::UnknownState => "impossible_unknown_state",
+            Self::QueuedWithOwner => "impossible_queued_with_owner",
+            Self::RunningWithoutRun => "impossible_running_without_run",
+            Self::EndedNotWhole => "impossible_ended_not_whole",
+            Self::NegativeCounts => "impossible_negative_counts",
+            Self::Unreadable => "impossible_unreadable",
+            Self::RunWithoutJob => "impossible_run_without_job",
+        }
+    }
+}
+
+/// A row that was healed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healed {
+    pub what: Impossible,
+    pub job: JobId,
+    /// It is held by `user` now, for a person to look at.
+    pub held: bool,
+    /// Runs that were closed as lost: their trees are to be emptied.
+    pub runs: Vec<(RunId, Nonce)>,
+    /// What was found and what was done.
+    pub text: String,
+}
+
+/// What the healers know of a job that is not whole.
+struct Sick {
+    id: JobId,
+    state: String,
+    run: Option<RunId>,
+    /// Its row, as far as it says who owns it; for the event.
+    shown: String,
+}
+
+/// Looks for rows that should not exist, and heals them.
+pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Healed>> {
+    let mut healed = Vec::new();
+    for sick in impossible_jobs(conn)? {
+        healed.extend(heal_job(conn, &sick, healers, now_ms)?);
+    }
+    if healers.running_without_run {
+        for (sick, run_ended) in running_without_run(conn)? {
+            healed.extend(heal_running(conn, &sick, run_ended, now_ms)?);
+        }
+    }
+    if healers.unreadable {
+        for sick in unreadable_jobs(conn)? {
+            healed.push(heal_unreadable(conn, &sick)?);
+        }
+    }
+    if healers.run_without_job {
+        for (run, nonce, job) in runs_without_job(conn)? {
+            healed.push(heal_run(conn, run, nonce, job, now_ms)?);
+        }
+    }
+    for each in &healed {
+        record(conn, each, now_ms)?;
+    }
+    if !healed.is_empty() {
+        // Whoever wrote such a row did not keep the counts either.
+        super::mend::recount(conn)?;
+    }
+    Ok(healed)
+}
+
+/// The event and the counters.
+fn record(conn: &Connection, healed: &Healed, now_ms: i64) -> Result<()> {
+    let kind = if healed.held { "quarantined" } else { "healed" };
+    conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+        healed.job.0,
+        healed.runs.first().map(|(run, _)| run.0),
+        kind,
+        &healed.text,
+        now_ms,
+    ))?;
+    count(conn, "impossible_total", 1, Some(&healed.text), now_ms)?;
+    count(conn, healed.what.counter(), 1, Some(&healed.text), now_ms)
+}
+
+fn impossible_jobs(conn: &Connection) -> Result<Vec<Sick>> {
+    sick(conn, include_str!("heal_jobs.sql"))
+}
+
+fn unreadable_jobs(conn: &Connection) -> Result<Vec<Sick>> {
+    sick(conn, include_str!("heal_unreadable.sql"))
+}
+
+fn sick(conn: &Connection, sql: &str) -> Result<Vec<Sick>> {
+    let mut found = conn.prepare_cached(sql)?;
+    let rows = found.query_map([HEALED_MAX], to_sick)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn to_sick(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sick> {
+    let run = row.get::<_, Option<i64>>(2)?.map(RunId);
+    Ok(Sick { id: rows::id(row, 0)?, state: row.get(1)?, run, shown: row.get(3)? })
+}
+
+/// Running rows whose run is missing, belongs to another job, or has ended; with how it ended.
+fn running_without_run(conn: &Connection) -> Result<Vec<(Sick, Option<RunEnded>)>> {
+    let mut found = conn.prepare_cached(include_str!("heal_running.sql"))?;
+    let rows = found.query_map([HEALED_MAX], |row| {
+        let ended = rows::word(row, 4, Outcome::parse)?;
+        let reason = rows::word(row, 5, Reason::parse)?;
+        Ok((to_sick(row)?, ended.map(|outcome| RunEnded { outcome, reason })))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+struct RunEnded {
+    outcome: Outcome,
+    reason: Option<Reason>,
+}
+
+fn heal_job(conn: &Connection, sick: &Sick, healers: Healers, now_ms: i64) -> Result<Option<Healed>> {
+    let state: Option<State> = sick.state.parse().ok();
+    match state {
+        None if healers.unknown_state => {
+            to_quarantine(conn, sick, Impossible::UnknownState, "its state is none that there is", now_ms).map(Some)
+        }
+        Some(State::Queued) if is_owned(conn, sick.id)? => {
+            let open = !open_runs_of(conn, sick.id)?.is_empty();
+            match (healers.queued_with_owner, open) {
+                (false, _) => Ok(None),
+                (true, true) => {
+                    let text = "it is queued, and yet a run of it is open";
+                    to_quarantine(conn, sick, Impossible::QueuedWithOwner, text, now_ms).map(Some)
+                }
+                (true, false) => clean_queued(conn, sick).map(Some),
+            }
+        }
+        Some(State::Running) if healers.running_without_run && is_not_whole_running(conn, sick.id)? => {
+            to_quarantine(conn, sick, Impossible::RunningWithoutRun, "it is running, and yet no run owns it", now_ms).map(Some)
+        }
+        Some(state) if state.is_terminal() && healers.ended_not_whole && is_not_whole_ended(conn, sick.id)? => {
+            make_ended_whole(conn, sick, now_ms).map(Some)
+        }
+        Some(_) if healers.negative_counts && has_negative_counts(conn, sick.id)? => {
+            conn.execute(include_str!("heal_counts.sql"), [sick.id.0])?;
+            Ok(Some(simply(sick, Impossible::NegativeCounts, "a count below zero was set to zero")))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn is_owned(conn: &Connection, id: JobId) -> Result<bool> {
+    ask(conn, "SELECT coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL FROM job WHERE id = ?1", id)
+}
+
+fn is_not_whole_running(conn: &Connection, id: JobId) -> Result<bool> {
+    ask(
+        conn,
+        "SELECT run_id IS NULL OR started_at IS NULL OR finished_at IS NOT NULL OR reason IS NOT NULL FROM job WHERE id = ?1",
+        id,
+    )
+}
+
+fn is_not_whole_ended(conn: &Connection, id: JobId) -> Result<bool> {
+    ask(
+        conn,
+        "SELECT reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
+             OR (state = 'done' AND (reason IS NOT 'exit' OR exit_code IS NOT 0)) FROM job WHERE id = ?1",
+        id,
+    )
+}
+
+fn has_negative_counts(conn: &Connection, id: JobId) -> Result<bool> {
+    ask(conn, "SELECT attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1 FROM job WHERE id = ?1", id)
+}
+
+fn ask(conn: &Connection, sql: &str, id: JobId) -> Result<bool> {
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+fn clean_queued(conn: &Connection, sick: &Sick) -> Result<Healed> {
+    conn.execute(include_str!("heal_queued.sql"), (sick.id.0, false))?;
+    Ok(simply(sick, Impossible::QueuedWithOwner, "a queued job owns nothing; no run of it is open, so the columns were cleared"))
+}
+
+/// A running row whose run has ended goes the way of that run; every other one is held for a person.
+fn heal_running(conn: &Connection, sick: &Sick, ended: Option<RunEnded>, now_ms: i64) -> Result<Option<Healed>> {
+    let what = Impossible::RunningWithoutRun;
+    let (state, reason) = match ended {
+        Some(RunEnded { outcome: Outcome::Done, .. }) => (State::Done, Reason::Exit),
+        Some(RunEnded { outcome: Outcome::Cancelled, .. }) => (State::Cancelled, Reason::Cancelled),
+        Some(RunEnded { outcome: Outcome::Failed, reason }) => (State::Failed, reason.unwrap_or(Reason::Lost)),
+        Some(RunEnded { outcome: Outcome::Lost, reason }) => (State::Failed, reason.unwrap_or(Reason::Lost)),
+        _ => return to_quarantine(conn, sick, what, "it is running, and yet no open run owns it", now_ms).map(Some),
+    };
+    end_as(conn, sick, state, reason, now_ms)?;
+    Ok(Some(simply(sick, what, &format!("its run had ended already, so the job ended as {state} ({reason})"))))
+}
+
+/// An ended row that is not whole: it keeps what it says where that can be true, and is `lost` where it can not.
+fn make_ended_whole(conn: &Connection, sick: &Sick, now_ms: i64) -> Result<Healed> {
+    let runs = lose_open_runs(conn, sick.id, now_ms)?;
+    conn.execute(include_str!("heal_ended.sql"), (sick.id.0, now_ms))?;
+    ended::close_cancel(conn, sick.id, now_ms)?;
+    ended::resolve_dependants(conn, sick.id, now_ms, &mut Aftermath::default())?;
+    Ok(Healed {
+        runs,
+        ..simply(sick, Impossible::EndedNotWhole, "an ended job says why and when, and has no process; it was made whole")
+    })
+}
+
+fn heal_unreadable(conn: &Connection, sick: &Sick) -> Result<Healed> {
+    conn.execute("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued'", [sick.id.0])?;
+    let text = "its command, env or policy is no JSON, so it can not be run; cancel it and add it anew";
+    Ok(Healed { held: true, ..simply(sick, Impossible::Unreadable, text) })
+}
+
+/// Back to the queue, clean and held by `user`, whatever run was open closed as lost. A job that somebody wants cancelled is
+/// cancelled instead.
+fn to_quarantine(conn: &Connection, sick: &Sick, what: Impossible, why: &str, now_ms: i64) -> Result<Healed> {
+    let runs = lose_open_runs(conn, sick.id, now_ms)?;
+    if ended::open_cancel(conn, sick.id)?.is_some() {
+        end_as(conn, sick, State::Cancelled, Reason::Cancelled, now_ms)?;
+        return Ok(Healed { runs, ..simply(sick, what, &format!("{why}; somebody wanted it cancelled, so it is")) });
+    }
+    conn.execute(include_str!("heal_queued.sql"), (sick.id.0, true))?;
+    let text = format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id);
+    Ok(Healed { held: true, runs, ..simply(sick, what, &text) })
+}
+
+fn end_as(conn: &Connection, sick: &Sick, state: State, reason: Reason, now_ms: i64) -> Result<()> {
+    let run = sick.run.map(|run| run.0);
+    conn.execute(include_str!("heal_end.sql"), (sick.id.0, state.as_str(), reason.as_str(), now_ms, run))?;
+    ended::close_cancel(conn, sick.id, now_ms)?;
+    ended::resolve_dependants(conn, sick.id, now_ms, &mut Aftermath::default())
+}
+
+fn runs_without_job(conn: &Connection) -> Result<Vec<(RunId, Nonce, JobId)>> {
+    let mut found = conn.prepare_cached(include_str!("heal_runs.sql"))?;
+    let rows = found.query_map([HEALED_MAX], |row| Ok((RunId(row.get(0)?), nonce(row, 1)?, rows::id(row, 2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64) -> Result<Healed> {
+    lose(conn, run, now_ms)?;
+    let text = format!("run {run} is open, and yet job {job} is not owned by it; the run was closed as lost");
+    Ok(Healed { what: Impossible::RunWithoutJob, job, held: false, runs: vec![(run, nonce)], text })
+}
+
+fn open_runs_of(conn: &Connection, job: JobId) -> Result<Vec<(RunId, Nonce)>> {
+    let mut open = conn.prepare_cached("SELECT id, nonce FROM run WHERE job_id = ?1 AND finished_at IS NULL")?;
+    let rows = open.query_map([job.0], |row| Ok((RunId(row.get(0)?), nonce(row, 1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn lose_open_runs(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
+    let open = open_runs_of(conn, job)?;
+    open.iter().try_for_each(|(run, _)| lose(conn, *run, now_ms))?;
+    Ok(open)
+}
+
+fn lose(conn: &Connection, run: RunId, now_ms: i64) -> Result<()> {
+    conn.prepare_cached(include_str!("heal_lose.sql"))?.execute((run.0, now_ms))?;
+    Ok(())
+}
+
+fn nonce(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Nonce> {
+    Ok(row.get_ref(at)?.as_str()?.parse().unwrap_or(Nonce([0; 16])))
+}
+
+fn simply(sick: &Sick, what: Impossible, text: &str) -> Healed {
+    Healed { what, job: sick.id, held: false, runs: Vec::new(), text: format!("{text} (it was: {})", sick.shown) }
+}

@@ -1,0 +1,49 @@
+//! Cheap questions of the worker's loops, so that a round that has nothing to do writes nothing.
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::job::RunId;
+
+/// Whether [`super::claim::tend`] has something to do now.
+pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
+    let mut needed = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time' AND available_at <= ?1)
+             OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0)
+             OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND expires_at IS NOT NULL AND expires_at <= ?1
+                                            AND attempts = 0 AND deferrals = 0)
+             OR EXISTS (SELECT 1 FROM cancel c JOIN job j ON j.id = c.job_id WHERE c.closed_at IS NULL AND j.state = 'queued')",
+    )?;
+    Ok(needed.query_row([now_ms], |row| row.get(0))?)
+}
+
+/// Whether a queued job waits for its time and for nothing before that.
+pub fn waits_for_time(conn: &Connection) -> Result<bool> {
+    let mut waits = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time')")?;
+    Ok(waits.query_row([], |row| row.get(0))?)
+}
+
+/// Running jobs that have run for longer than their queue allows.
+pub fn past_max_runtime(conn: &Connection, now_ms: i64) -> Result<Vec<RunId>> {
+    let mut past = conn.prepare_cached(
+        "SELECT j.run_id FROM job j JOIN queue q ON q.name = j.queue
+          WHERE j.state = 'running' AND q.max_runtime_ms IS NOT NULL AND j.started_at + q.max_runtime_ms < ?1",
+    )?;
+    let rows = past.query_map([now_ms], |row| Ok(RunId(row.get(0)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A queue's backstop, in milliseconds.
+pub fn max_runtime_ms(conn: &Connection, queue: &str) -> Result<Option<u64>> {
+    let mut most = conn.prepare_cached("SELECT max(max_runtime_ms) FROM queue WHERE name = ?1")?;
+    let most: Option<i64> = most.query_row([queue], |row| row.get(0))?;
+    Ok(most.and_then(|ms| u64::try_from(ms).ok()))
+}
+
+/// Whether any job ended before this instant, in milliseconds UTC.
+pub fn has_ended_before(conn: &Connection, ms: i64) -> Result<bool> {
+    let mut ended = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1)",
+    )?;
+    Ok(ended.query_row([ms], |row| row.get(0))?)
+}

@@ -1,0 +1,47 @@
+//! History goes: ended jobs with everything that belongs to them, but for the logs, which the caller unlinks after the flush.
+//!
+//! A job that a live one still waits for stays. A job that failed because of a pruned one remembers that, so that it is not
+//! retried as if nothing had been. Counters stay.
+
+use rusqlite::Connection;
+
+use super::rows;
+use crate::error::Result;
+use crate::job::{JobId, RunId};
+
+/// What is gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub jobs: usize,
+    /// Every run of those jobs: their logs may go.
+    pub runs: Vec<RunId>,
+}
+
+/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC. Fewer than `limit`: there are no more.
+pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut old = conn.prepare_cached(include_str!("prune.sql"))?;
+    let old: Vec<JobId> = old.query_map((ended_before_ms, limit), |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    let mut pruned = Pruned { jobs: old.len(), runs: Vec::new() };
+    for job in old {
+        remove(conn, job, &mut pruned.runs)?;
+    }
+    Ok(pruned)
+}
+
+fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {
+    let mut gone = conn.prepare_cached("DELETE FROM run WHERE job_id = ?1 RETURNING id")?;
+    for run in gone.query_map([job.0], |row| row.get(0).map(RunId))? {
+        runs.push(run?);
+    }
+    for sql in [
+        "DELETE FROM dependency WHERE job_id = ?1",
+        "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
+        "DELETE FROM cancel WHERE job_id = ?1",
+        "DELETE FROM event WHERE job_id = ?1",
+        "DELETE FROM job WHERE id = ?1",
+    ] {
+        conn.prepare_cached(sql)?.execute([job.0])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+-- Oldest first. Not one that a live job waits for, and not one with a run that is still open.
+SELECT id FROM job
+ WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1
+   AND NOT EXISTS (SELECT 1 FROM dependency d JOIN job child ON child.id = d.job_id
+                    WHERE d.on_job = job.id AND child.state IN ('queued', 'running'))
+   AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND finished_at IS NULL)
+ ORDER BY finished_at LIMIT ?2

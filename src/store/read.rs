@@ -1,0 +1,230 @@
+//! What is there. Nothing here changes anything.
+//!
+//! Every list has a limit, and every question is answered from an index or from counts that are kept.
+
+use std::ops::RangeInclusive;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
+use crate::error::Result;
+use crate::job::policy::Stdin;
+use crate::job::{Hold, JobId, Need, Policy, Reason, State};
+
+/// Most jobs in one list, unless the filter says less.
+pub const JOBS_MAX: usize = 100_000;
+/// Most runs, and most events, that are read of one job: the newest.
+pub const HISTORY_MAX: usize = 10_000;
+
+/// Which jobs are meant. What is empty or `None` does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Empty: the live ones, or every one with `all`.
+    pub states: Vec<State>,
+    pub all: bool,
+    pub queue: Option<String>,
+    pub label: Option<String>,
+    pub ids: Vec<RangeInclusive<i64>>,
+    /// The newest so many.
+    pub limit: Option<usize>,
+}
+
+/// How many jobs there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub queued: i64,
+    pub running: i64,
+    pub done: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    /// Queued jobs by what holds them; those that nothing holds are ready.
+    pub held: Vec<(Hold, i64)>,
+}
+
+/// One job; `None`: there is none.
+pub fn job(conn: &Connection, id: JobId) -> Result<Option<Job>> {
+    let mut job = conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM job WHERE id = ?1"))?;
+    Ok(job.query_row([id.0], Job::from_row).optional()?)
+}
+
+/// The newest jobs that the filter means, newest last.
+pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
+    let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
+    let mut found = Vec::new();
+    // State by state, because each has its own stretch of the index, and the newest of each are enough.
+    for state in states(filter) {
+        found.extend(jobs_in(conn, filter, state, limit)?);
+    }
+    found.sort_unstable_by_key(|job: &Job| job.id);
+    found.drain(..found.len().saturating_sub(limit));
+    Ok(found)
+}
+
+fn states(filter: &Filter) -> Vec<State> {
+    if !filter.states.is_empty() {
+        let mut states = filter.states.clone();
+        states.sort_unstable();
+        states.dedup();
+        return states;
+    }
+    // Whoever names a job means it, whatever its state.
+    if filter.all || !filter.ids.is_empty() { State::ALL.to_vec() } else { vec![State::Queued, State::Running] }
+}
+
+fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Result<Vec<Job>> {
+    let mut sql = concat!("SELECT ", job_columns!(), " FROM job WHERE job.state = '").to_owned();
+    sql.push_str(state.as_str());
+    sql.push('\'');
+    if state != State::Done {
+        // The index on the state has this condition.
+        sql.push_str(" AND job.state <> 'done'");
+    }
+    let mut values = Vec::new();
+    for (column, wanted) in [("queue", &filter.queue), ("label", &filter.label)] {
+        if let Some(wanted) = wanted {
+            sql.push_str(&format!(" AND job.{column} = ?"));
+            values.push(Value::from(wanted.clone()));
+        }
+    }
+    if !filter.ids.is_empty() {
+        let ranges = vec!["job.id BETWEEN ? AND ?"; filter.ids.len()].join(" OR ");
+        sql.push_str(&format!(" AND ({ranges})"));
+        values.extend(filter.ids.iter().flat_map(|range| [Value::from(*range.start()), Value::from(*range.end())]));
+    }
+    sql.push_str(&format!(" ORDER BY job.id DESC LIMIT {limit}"));
+    let mut jobs = conn.prepare(&sql)?;
+    let rows = jobs.query_map(params_from_iter(values), Job::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The job with the highest number.
+pub fn last_job(conn: &Connection) -> Result<Option<JobId>> {
+    Ok(conn.prepare_cached("SELECT max(id) FROM job")?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(JobId))
+}
+
+/// The runs of a job, newest last.
+pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
+    let mut runs =
+        conn.prepare_cached(concat!("SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2"))?;
+    let mut found: Vec<Run> = runs.query_map((job.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// What happened to a job, newest last.
+pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
+    let mut events = conn.prepare_cached(include_str!("read_events.sql"))?;
+    let rows = events.query_map((job.0, HISTORY_MAX as i64), |row| {
+        Ok(Event {
+            id: row.get(0)?,
+            at: row.get(1)?,
+            job: row.get::<_, Option<i64>>(2)?.map(JobId),
+            run: row.get::<_, Option<i64>>(3)?.map(crate::job::RunId),
+            kind: row.get(4)?,
+            reason: row.get(5)?,
+            detail: row.get(6)?,
+        })
+    })?;
+    let mut found: Vec<Event> = rows.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// What a job waits for, or waited for.
+pub fn dependencies(conn: &Connection, job: JobId) -> Result<Vec<Dependency>> {
+    let mut found = conn.prepare_cached(include_str!("read_dependencies.sql"))?;
+    let rows = found.query_map([job.0], |row| {
+        let need = rows::word(row, 1, |text| [Need::Done, Need::Any, Need::Failed].into_iter().find(|n| n.as_str() == text))?;
+        Ok(Dependency {
+            on: rows::id(row, 0)?,
+            need: need.unwrap_or(Need::Done),
+            state: row.get(2)?,
+            parent_state: rows::word(row, 3, |text| text.parse().ok())?,
+            parent_reason: rows::word(row, 4, Reason::parse)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every queue, by name, with its counts.
+pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
+    let mut queues = conn.prepare_cached(include_str!("read_queues.sql"))?;
+    let rows = queues.query_map([], |row| {
+        Ok(QueueRow {
+            name: row.get(0)?,
+            slots: row.get(1)?,
+            paused: row.get(2)?,
+            max_runtime_ms: row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok()),
+            running: row.get(4)?,
+            ready: row.get(5)?,
+            waiting: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every lane, by key.
+pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
+    let mut lanes = conn.prepare_cached(include_str!("read_lanes.sql"))?;
+    let rows = lanes.query_map([], |row| {
+        Ok(LaneRow { key: row.get(0)?, max_running: row.get(1)?, running: row.get(2)?, waiting: row.get(3)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many jobs there are, by state and by hold; of one queue, or of all.
+pub fn counts(conn: &Connection, queue: Option<&str>) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let mut tally = conn.prepare_cached(include_str!("read_counts.sql"))?;
+    let mut rows = tally.query([queue])?;
+    while let Some(row) = rows.next()? {
+        let n: i64 = row.get(2)?;
+        match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
+            "queued" => counts.queued += n,
+            "running" => counts.running += n,
+            "done" => counts.done += n,
+            "failed" => counts.failed += n,
+            "cancelled" => counts.cancelled += n,
+            _ => {}
+        }
+        if let Some(hold) = rows::word(row, 1, Hold::parse)? {
+            counts.held.push((hold, n));
+        }
+    }
+    Ok(counts)
+}
+
+/// What the worker and its reaper have done over the life of the file, by name.
+pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
+    let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;
+    let rows = counters
+        .query_map([], |row| Ok(Counter { name: row.get(0)?, n: row.get(1)?, last_at: row.get(2)?, note: row.get(3)? }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A value that the file knows about itself.
+pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
+    let mut meta = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(meta.query_row([key], |row| row.get(0)).optional()?)
+}
+
+/// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that a clock that was wrong
+/// when one was added does not hide the others.
+pub fn oldest_ready_ms(conn: &Connection) -> Result<Option<i64>> {
+    Ok(conn.prepare_cached(include_str!("read_oldest.sql"))?.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// The files in `secrets/` that live jobs need; every other one may go. Looks at the jobs that have some, not at all of them.
+pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
+    let mut policies = conn.prepare_cached(include_str!("read_secrets.sql"))?;
+    let mut rows = policies.query([])?;
+    let mut tokens = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Ok(policy) = Policy::from_json(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?) {
+            tokens.extend(policy.secrets.into_values());
+            tokens.extend(policy.stdin.and_then(|stdin| if let Stdin::Kept(token) = stdin { Some(token) } else { None }));
+        }
+    }
+    Ok(tokens)
+}

@@ -1,0 +1,77 @@
+//! What the reaper looks at: the runs that are not settled, and what the file knows of a run file.
+//!
+//! The reaper's judgement is not here ([`crate::job::verdict`]), nor is the outside (locks, run files, processes).
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::rows::{Job, Run, job_columns, run_columns};
+use crate::error::Result;
+use crate::job::RunId;
+use crate::job::verdict::Row;
+
+pub use super::heal::{Healed, Healers, heal};
+pub use super::mend::{Mended, mend};
+
+/// A job that is running, as far as the file knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRun {
+    pub job: Job,
+    /// The run that owns it.
+    pub run: Run,
+    pub open_cancel: bool,
+    /// The latest run of its check, if its check has been asked; open while `finished_at` is `None`.
+    pub check: Option<Run>,
+}
+
+/// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: [`heal`] sees to it.
+pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
+    let mut open = conn.prepare_cached(concat!(
+        "SELECT ",
+        job_columns!(),
+        ", ",
+        run_columns!(),
+        " FROM job CROSS JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job' AND run.finished_at IS NULL",
+        " WHERE job.state = 'running' AND job.state <> 'done' ORDER BY job.id"
+    ))?;
+    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 39)?)))?;
+    let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
+    rows.into_iter()
+        .map(|(job, run)| Ok(OpenRun { open_cancel: job.cancel_open, check: latest_check(conn, &run)?, job, run }))
+        .collect()
+}
+
+/// What the file knows of each of these runs.
+pub fn run_rows(conn: &Connection, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
+    let mut row = conn.prepare_cached("SELECT finished_at IS NULL FROM run WHERE id = ?1")?;
+    ids.iter()
+        .map(|id| {
+            Ok(match row.query_row([id.0], |row| row.get::<_, bool>(0)).optional()? {
+                None => (*id, Row::Unknown),
+                Some(true) => (*id, Row::Open),
+                Some(false) => (*id, Row::Settled),
+            })
+        })
+        .collect()
+}
+
+/// Notes that a later worker has taken a run over. False: it is settled.
+pub fn adopted(conn: &Connection, run: RunId, instance: &str) -> Result<bool> {
+    let mut adopt =
+        conn.prepare_cached("UPDATE run SET adopted = adopted + 1, instance = ?2 WHERE id = ?1 AND finished_at IS NULL")?;
+    Ok(adopt.execute((run.0, instance))? > 0)
+}
+
+/// Counts something that was done, over the whole life of the file.
+pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms: i64) -> Result<()> {
+    conn.prepare_cached(include_str!("reap_count.sql"))?.execute((name, by, now_ms, note))?;
+    Ok(())
+}
+
+fn latest_check(conn: &Connection, parent: &Run) -> Result<Option<Run>> {
+    let mut check = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind = 'check' ORDER BY id DESC LIMIT 1"
+    ))?;
+    Ok(check.query_row((parent.job.0, parent.id.0), Run::from_row).optional()?)
+}

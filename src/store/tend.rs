@@ -1,0 +1,70 @@
+//! What time and other clients bring about: a delayed job becomes due, and a queued job that can never start ends.
+//!
+//! One round does a limited number of each and says whether more is waiting. Each of them is found at the head of an index.
+
+use rusqlite::{Connection, params};
+
+use super::ended::{self, Aftermath};
+use super::rows;
+use crate::error::Result;
+use crate::job::{JobId, Reason};
+
+/// The error text of a job that expired.
+pub(super) const EXPIRED: &str = "it had not started by the time it was to expire";
+
+/// What one round did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tended {
+    /// Jobs whose time has come.
+    pub released: usize,
+    /// Queued jobs that were ended, with those that ended because of them.
+    pub ended: Vec<JobId>,
+    /// Names of files in `secrets/` that no live job needs now.
+    pub freed: Vec<String>,
+    /// The limit was reached; call again.
+    pub more: bool,
+}
+
+/// Releases what is due, and ends queued jobs that can never start: somebody cancelled them, a job that they wait for ended
+/// the wrong way, they have expired. At most `limit` of each.
+pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let released = conn.prepare_cached(include_str!("tend_due.sql"))?.execute((now_ms, limit))?;
+    let mut out = Aftermath::default();
+    let cancelled = end_all(conn, include_str!("tend_cancelled.sql"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
+    let broken = end_all(conn, include_str!("tend_broken.sql"), params![limit], Reason::Dependency, now_ms, &mut out)?;
+    let expired = end_all(conn, include_str!("tend_expired.sql"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
+    let most = [released, cancelled, broken, expired].into_iter().max().unwrap_or(0);
+    let more = i64::try_from(most).is_ok_and(|most| most >= limit);
+    Ok(Tended { released, ended: out.ended, freed: out.freed, more })
+}
+
+/// The earliest instant at which [`tend`] has something to do, as far as time decides that; in milliseconds UTC.
+pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
+    Ok(conn.prepare_cached(include_str!("tend_next.sql"))?.query_row([], |row| row.get(0))?)
+}
+
+pub(super) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -> Result<bool> {
+    let mut expired = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'queued' AND expires_at <= ?2 AND attempts = 0 AND deferrals = 0)",
+    )?;
+    Ok(expired.query_row((job.0, now_ms), |row| row.get(0))?)
+}
+
+/// Ends the jobs that a statement names, for one reason. Says how many it named.
+fn end_all(
+    conn: &Connection,
+    sql: &str,
+    params: &[&dyn rusqlite::ToSql],
+    reason: Reason,
+    now_ms: i64,
+    out: &mut Aftermath,
+) -> Result<usize> {
+    let mut doomed = conn.prepare_cached(sql)?;
+    let doomed: Vec<(JobId, String)> =
+        doomed.query_map(params, |row| Ok((rows::id(row, 0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    for (job, error) in &doomed {
+        ended::end_queued(conn, *job, reason, error, now_ms, out)?;
+    }
+    Ok(doomed.len())
+}

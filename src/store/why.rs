@@ -1,0 +1,177 @@
+//! What stands in the way of a job, and why it ended. Facts with numbers; the words and the remedies are the face's.
+//!
+//! All facts, not only the first: a job that is held and waits for another and whose queue is paused says all three.
+
+use rusqlite::Connection;
+
+use super::control::existing;
+use super::rows::{self, Dependency, Job, Run};
+use super::{ended, read};
+use crate::error::Result;
+use crate::job::retry::is_retried;
+use crate::job::{JobId, Outcome, Reason, RunKind, State};
+
+/// Most members of a lane that are named.
+pub const MEMBERS_NAMED_MAX: i64 = 10;
+/// Jobs ahead are counted up to here.
+pub const AHEAD_COUNTED_MAX: i64 = 10_000;
+
+/// One thing that stands in the way of a queued job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Somebody wants it cancelled; the worker ends it.
+    Cancelled {
+        why: Option<String>,
+    },
+    /// Held by a person.
+    UserHold,
+    /// Held by its task.
+    TaskHold {
+        task: Option<i64>,
+    },
+    /// A job that it waits for has not ended, or has ended the wrong way.
+    Dependency(Dependency),
+    /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not looked yet.
+    Time {
+        available_at: i64,
+        due: bool,
+    },
+    /// Its lane is full, or another member of its queue is first.
+    Lane {
+        key: String,
+        max_running: i64,
+        running: i64,
+        members: Vec<JobId>,
+    },
+    QueuePaused {
+        queue: String,
+    },
+    /// Every slot of its queue is taken.
+    QueueFull {
+        queue: String,
+        slots: i64,
+        running: i64,
+    },
+    /// Ready jobs of its queue that come before it. `more`: at least so many.
+    Behind {
+        queue: String,
+        ahead: i64,
+        more: bool,
+    },
+    /// It ends as expired at this instant, in milliseconds UTC.
+    Expires {
+        at: i64,
+    },
+}
+
+/// How the latest run ended, and what the rules said about another attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastEnd {
+    pub run: Option<Run>,
+    /// The reason is of the kind that is tried again, under the job's policy.
+    pub kind_is_retried: bool,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub deferrals: u32,
+    pub max_deferrals: u32,
+    pub unstarts: u32,
+}
+
+/// Everything that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyFacts {
+    pub job: Job,
+    /// Of a queued job: everything that stands in its way, most lasting first. Empty: the next free slot is its own.
+    pub obstacles: Vec<Obstacle>,
+    /// Of a job that has run or has ended.
+    pub last: Option<LastEnd>,
+    /// Of a running job that is being cancelled, or of one that was: the latest wish and its words.
+    pub cancel: Option<Option<String>>,
+}
+
+/// Why a job is where it is.
+///
+/// # Errors
+/// [`crate::error::Error::NoSuch`].
+pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
+    let job = existing(conn, id)?;
+    let obstacles = if job.state == State::Queued { obstacles(conn, &job, now_ms)? } else { Vec::new() };
+    let last = last_end(conn, &job)?;
+    let cancel = latest_cancel(conn, id)?;
+    Ok(WhyFacts { job, obstacles, last, cancel })
+}
+
+fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>> {
+    let mut found = Vec::new();
+    if let Some(why) = ended::open_cancel(conn, job.id)? {
+        found.push(Obstacle::Cancelled { why });
+    }
+    if job.user_hold {
+        found.push(Obstacle::UserHold);
+    }
+    if job.task_hold {
+        found.push(Obstacle::TaskHold { task: job.task_id });
+    }
+    found.extend(read::dependencies(conn, job.id)?.into_iter().filter(|d| d.state != "met").map(Obstacle::Dependency));
+    if job.available_at > job.due_seen {
+        found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
+    }
+    found.extend(lane(conn, job)?);
+    found.extend(queue(conn, job)?);
+    found.extend(behind(conn, job)?);
+    if let Some(at) = job.expires_at.filter(|_| job.attempts == 0 && job.deferrals == 0) {
+        found.push(Obstacle::Expires { at });
+    }
+    Ok(found)
+}
+
+fn lane(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
+    let Some(key) = job.lane.clone().filter(|_| !job.lane_pass) else { return Ok(None) };
+    let mut counts = conn.prepare_cached("SELECT max_running, running FROM lane WHERE key = ?1")?;
+    let (max_running, running) = counts.query_row([&key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut members = conn.prepare_cached(include_str!("why_members.sql"))?;
+    let members = members.query_map((&key, MEMBERS_NAMED_MAX), |row| rows::id(row, 0))?;
+    let members = members.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(Obstacle::Lane { key, max_running, running, members }))
+}
+
+fn queue(conn: &Connection, job: &Job) -> Result<Vec<Obstacle>> {
+    let mut settings = conn.prepare_cached(include_str!("why_queue.sql"))?;
+    let (paused, slots, running): (bool, Option<i64>, i64) =
+        settings.query_row([&job.queue], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let queue = || job.queue.clone();
+    let full = slots.filter(|slots| running >= *slots).map(|slots| Obstacle::QueueFull { queue: queue(), slots, running });
+    Ok(paused.then(|| Obstacle::QueuePaused { queue: queue() }).into_iter().chain(full).collect())
+}
+
+fn behind(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
+    let mut ahead = conn.prepare_cached(include_str!("why_ahead.sql"))?;
+    let ahead: i64 = ahead.query_row((&job.queue, job.priority, job.id.0, AHEAD_COUNTED_MAX), |row| row.get(0))?;
+    let more = ahead >= AHEAD_COUNTED_MAX;
+    Ok((ahead > 0).then(|| Obstacle::Behind { queue: job.queue.clone(), ahead, more }))
+}
+
+fn last_end(conn: &Connection, job: &Job) -> Result<Option<LastEnd>> {
+    let run = read::runs(conn, job.id)?.into_iter().rfind(|run| run.kind == RunKind::Job && run.finished_at.is_some());
+    if run.is_none() && !job.state.is_terminal() {
+        return Ok(None);
+    }
+    let policy = job.policy().unwrap_or_default();
+    let reason = run.as_ref().and_then(|run| run.reason).or(job.reason).unwrap_or(Reason::Lost);
+    let exit_code = run.as_ref().map_or(job.exit_code, |run| run.exit_code);
+    let tried = run.as_ref().is_none_or(|run| run.outcome != Some(Outcome::Done));
+    Ok(Some(LastEnd {
+        run,
+        kind_is_retried: tried && is_retried(&policy, reason, exit_code),
+        attempts: job.attempts,
+        max_attempts: job.max_attempts,
+        deferrals: job.deferrals,
+        max_deferrals: policy.max_deferrals(),
+        unstarts: job.unstarts,
+    }))
+}
+
+fn latest_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
+    let mut latest = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 ORDER BY id DESC LIMIT 1")?;
+    Ok(rusqlite::OptionalExtension::optional(latest.query_row([job.0], |row| row.get(0)))?)
+}

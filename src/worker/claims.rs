@@ -1,0 +1,186 @@
+//! The claim loop: free slots become running jobs.
+//!
+//! One round: pass wishes to cancel on, end what can never start, claim for each free slot. It returns when it wants to be
+//! called next; the thread waits that long or for a nudge. A busy worker hardly comes here, as each settle claims the next job
+//! for its slot.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::gates::{self, Machine};
+use super::monitor::{self, Assignment};
+use super::options::Until;
+use super::shared::Shared;
+use super::start::Ended;
+use crate::error::Result;
+use crate::store::{claim, look, tend};
+
+/// Asks the claim loop to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nudge {
+    Look,
+}
+
+/// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed within it.
+const WAIT_MOST_MS: u64 = 1_000;
+/// Longest wait where nothing waits for a time, in milliseconds.
+const WAIT_IDLE_MS: u64 = 10_000;
+/// Most jobs that one round ends or releases.
+const TEND_MAX: usize = 500;
+/// How long one look at the machine's state is good for.
+const MACHINE_GOOD_FOR: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Asks the claim loop to look; it looks once for any number of nudges.
+    pub fn look(&self) {
+        let _one_is_waiting_already = self.nudge.try_send(Nudge::Look);
+    }
+}
+
+/// The thread.
+pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
+    let mut gate = Gate::default();
+    while !shared.is_stopping() {
+        let wait_ms = round(shared, &mut gate).unwrap_or_else(|error| {
+            log::error!("claiming: {error}");
+            if let Some(fatal) = shared.store.health().fatal {
+                shared.end(Ended::Fatal(fatal));
+            }
+            WAIT_MOST_MS
+        });
+        let _timeout_is_a_nudge_too = nudges.recv_timeout(Duration::from_millis(wait_ms));
+    }
+}
+
+/// One round; returns the longest time until the next, in milliseconds.
+fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
+    monitor::ring_cancels(shared)?;
+    tend(shared)?;
+    gate.look(shared);
+    let claimed = if shared.may_claim() { claim_for_free_slots(shared)? } else { 0 };
+    let next_due = shared.store.read(tend::next_due_ms)?;
+    if claimed == 0 && shared.roster.busy() == 0 {
+        end_if_idle(shared)?;
+    }
+    let now_ms = shared.now_ms();
+    Ok(match next_due {
+        Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
+        None => WAIT_IDLE_MS,
+    })
+}
+
+/// Releases what is due and ends what can never start; writes only where there is something to write.
+fn tend(shared: &Arc<Shared>) -> Result<()> {
+    let now_ms = shared.now_ms();
+    if !shared.store.read(|conn| look::needs_tending(conn, now_ms))? {
+        return Ok(());
+    }
+    let (tended, ticket) = shared.store.commit(move |conn| tend::tend(conn, now_ms, TEND_MAX))?;
+    if !tended.freed.is_empty() {
+        let then = Arc::clone(shared);
+        shared
+            .store
+            .after_flush(ticket, move || tended.freed.iter().for_each(|token| super::sweep::remove_secret(then.place(), token)));
+    }
+    if tended.more {
+        shared.look();
+    }
+    Ok(())
+}
+
+fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<usize> {
+    let mut claimed = 0;
+    loop {
+        let free = shared.options.slots.saturating_sub(shared.roster.busy());
+        if free == 0 || !shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))? {
+            return Ok(claimed);
+        }
+        let mut ready = shared.stock.take_up_to(free.min(64), &shared.store, &shared.roster)?;
+        let prepared: Vec<_> = ready.iter().map(super::prepared::Ready::prepared).collect();
+        let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
+        let now_ms = shared.now_ms();
+        let done = shared.store.commit(move |conn| claim::claim(conn, &scope, &prepared, &instance, &boot_id, now_ms));
+        let (claims, ticket) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                shared.stock.put_back(ready);
+                return Err(error);
+            }
+        };
+        let unused = ready.split_off(claims.len());
+        shared.stock.put_back(unused);
+        if claims.is_empty() {
+            return Ok(claimed);
+        }
+        claimed += claims.len();
+        for (claim, ready) in claims.into_iter().zip(ready) {
+            let slot = shared.roster.take_slot();
+            shared.pool.assign(shared, Assignment::Start { claim: Box::new(claim), ready, ticket, slot })?;
+        }
+    }
+}
+
+/// A worker that was asked to end when there is nothing left to do does so.
+fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
+    if shared.options.until == Until::Stopped {
+        return Ok(());
+    }
+    let now_ms = shared.now_ms();
+    let could_go_on = shared.may_claim()
+        && (shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))?
+            || shared.store.read(|conn| look::needs_tending(conn, now_ms))?);
+    if could_go_on {
+        shared.look();
+        return Ok(());
+    }
+    if shared.options.until == Until::Empty && shared.store.read(look::waits_for_time)? {
+        return Ok(());
+    }
+    // A job that was added meanwhile is seen here or by the next worker: it is in the file.
+    if shared.roster.busy() == 0 {
+        shared.end(Ended::Idle);
+    }
+    Ok(())
+}
+
+/// The machine's state, looked at now and then, and what the store says of itself.
+#[derive(Default)]
+struct Gate {
+    looked: Option<(Instant, Option<String>)>,
+}
+
+impl Gate {
+    fn look(&mut self, shared: &Shared) {
+        let health = shared.store.health();
+        if let Some(fatal) = health.fatal {
+            shared.end(Ended::Fatal(fatal));
+        }
+        let of_store = health.replaced.or_else(|| health.disk_full_since_ms.map(|_| "the disk is full".to_owned()));
+        let why = of_store.or_else(|| self.of_machine(shared));
+        let mut held_back = shared.held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held_back != why {
+            match &why {
+                Some(why) => log::warn!("nothing is claimed: {why}"),
+                None => log::info!("jobs are claimed again"),
+            }
+            *held_back = why;
+        }
+    }
+
+    fn of_machine(&mut self, shared: &Shared) -> Option<String> {
+        let floors = &shared.options.floors;
+        if *floors == super::options::Floors::default() {
+            return None;
+        }
+        if let Some((when, why)) = &self.looked
+            && when.elapsed() < MACHINE_GOOD_FOR
+        {
+            return why.clone();
+        }
+        let why = gates::closed(floors, &Machine::look(shared.place().dir()));
+        self.looked = Some((Instant::now(), why.clone()));
+        why
+    }
+}

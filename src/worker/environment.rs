@@ -1,0 +1,66 @@
+//! What a job finds in its environment.
+//!
+//! Little of the worker's own, what was asked for, and `TENURE_*`. Nothing else: a job must not depend on who happened to
+//! start the worker.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::job::{Nonce, Reason, RunId};
+use crate::store::rows::Job;
+
+/// Variables of the worker that a job gets.
+const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "TZ", "SHELL", "TMPDIR"];
+
+/// What a run knows beyond its job.
+pub(super) struct Circumstances<'a> {
+    pub db: &'a Path,
+    pub run: RunId,
+    pub nonce: Nonce,
+    pub slot: usize,
+    pub previous_reason: Option<Reason>,
+    pub result: &'a Path,
+    /// When its timeout falls due, in milliseconds UTC.
+    pub deadline_ms: Option<i64>,
+}
+
+/// Bytes of names and values.
+pub(super) type Environment = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The whole environment of a run. `inherited` looks a variable up in the worker's own; `asked` and `secrets` come from the job,
+/// and nothing that they name can hide what tenure says.
+pub(super) fn assemble(
+    job: &Job,
+    asked: &BTreeMap<String, String>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    around: &Circumstances<'_>,
+    inherited: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Environment {
+    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    all.extend(INHERITED.iter().filter_map(|name| inherited(name).map(|value| (name.as_bytes().to_vec(), value))));
+    all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
+    all.extend(secrets.into_iter().map(|(name, value)| (name.into_bytes(), value)));
+    all.extend(ours(job, around).into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
+    all.into_iter().collect()
+}
+
+fn ours(job: &Job, around: &Circumstances<'_>) -> Vec<(&'static str, Vec<u8>)> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut ours = vec![
+        ("TENURE_DB", around.db.as_os_str().as_bytes().to_vec()),
+        ("TENURE_JOB", job.id.to_string().into_bytes()),
+        ("TENURE_RUN", around.run.to_string().into_bytes()),
+        ("TENURE_COOKIE", around.nonce.to_string().into_bytes()),
+        ("TENURE_ATTEMPT", job.attempts.to_string().into_bytes()),
+        ("TENURE_MAX_ATTEMPTS", job.max_attempts.to_string().into_bytes()),
+        ("TENURE_QUEUE", job.queue.clone().into_bytes()),
+        ("TENURE_SLOT", around.slot.to_string().into_bytes()),
+        ("TENURE_RESULT", around.result.as_os_str().as_bytes().to_vec()),
+    ];
+    ours.extend(job.lane.iter().map(|lane| ("TENURE_LANE", lane.clone().into_bytes())));
+    ours.extend(job.array_index.iter().map(|index| ("TENURE_ARRAY_INDEX", index.to_string().into_bytes())));
+    ours.extend(around.previous_reason.map(|reason| ("TENURE_PREVIOUS_REASON", reason.as_str().into())));
+    let deadline = around.deadline_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    ours.extend(deadline.map(|at| ("TENURE_DEADLINE", format!("{at:.3}").into_bytes())));
+    ours
+}

@@ -1,0 +1,95 @@
+//! The state of the machine, and whether it leaves room for another job.
+//!
+//! Used by the worker before it claims, and by `status`, `why` and `doctor` to tell. Floors are the operator's; without them
+//! nothing is held back.
+
+use std::path::Path;
+
+use sysinfo::System;
+
+use super::options::Floors;
+
+/// What the machine has left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Machine {
+    pub memory_total_bytes: u64,
+    pub memory_available_bytes: u64,
+    /// Load average of one minute.
+    pub load: f64,
+    /// Room on the disk of a path, for whoever may write there without being root.
+    pub disk_free_bytes: Option<u64>,
+    pub disk_total_bytes: Option<u64>,
+}
+
+impl Machine {
+    /// Looks at the machine, and at the disk that holds `path`.
+    pub fn look(path: &Path) -> Self {
+        let memory = System::new().map(|mut system| {
+            system.refresh_memory();
+            (system.total_memory(), system.available_memory())
+        });
+        // A machine that does not tell is one that holds nothing back.
+        let (memory_total_bytes, memory_available_bytes) = memory.unwrap_or((u64::MAX, u64::MAX));
+        let disk = rustix::fs::statvfs(path).ok();
+        Self {
+            memory_total_bytes,
+            memory_available_bytes,
+            load: System::load_average().map_or(0.0, |load| load.one),
+            disk_free_bytes: disk.as_ref().map(|d| d.f_bavail.saturating_mul(d.f_frsize)),
+            disk_total_bytes: disk.as_ref().map(|d| d.f_blocks.saturating_mul(d.f_frsize)),
+        }
+    }
+}
+
+/// Why no job may be claimed now, with the numbers; `None` where nothing holds back.
+pub fn closed(floors: &Floors, machine: &Machine) -> Option<String> {
+    if let Some(floor) = floors.memory_bytes
+        && machine.memory_available_bytes < floor
+    {
+        return Some(format!("{} bytes of memory are available, and the floor is {floor}", machine.memory_available_bytes));
+    }
+    if let (Some(floor), Some(free)) = (floors.disk_bytes, machine.disk_free_bytes)
+        && free < floor
+    {
+        return Some(format!("{free} bytes are free on the disk, and the floor is {floor}"));
+    }
+    if let Some(most) = floors.load_max
+        && machine.load > most
+    {
+        return Some(format!("the load is {:.2}, and the most is {most:.2}", machine.load));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_holds_back_and_no_floor_does_not() {
+        let machine = Machine {
+            memory_total_bytes: 100,
+            memory_available_bytes: 10,
+            load: 2.0,
+            disk_free_bytes: Some(5),
+            disk_total_bytes: Some(50),
+        };
+        assert_eq!(closed(&Floors::default(), &machine), None);
+        for floors in [
+            Floors { memory_bytes: Some(11), ..Floors::default() },
+            Floors { disk_bytes: Some(6), ..Floors::default() },
+            Floors { load_max: Some(1.9), ..Floors::default() },
+        ] {
+            assert!(closed(&floors, &machine).is_some(), "{floors:?}");
+        }
+        let met = Floors { memory_bytes: Some(10), disk_bytes: Some(5), load_max: Some(2.0) };
+        assert_eq!(closed(&met, &machine), None);
+    }
+
+    #[test]
+    fn the_machine_can_be_looked_at() {
+        let machine = Machine::look(Path::new("/"));
+        assert!(machine.memory_available_bytes > 0 && machine.memory_total_bytes >= machine.memory_available_bytes);
+        assert!(machine.disk_free_bytes.is_some());
+    }
+}

@@ -1,0 +1,48 @@
+//! THE THREADS. The only room that knows both `store` and `run`.
+//!
+//! ```text
+//! main ── starts everything, waits for a signal, stops everything
+//!   ├─ claims      free slots -> claims -> monitors; ends what can never start; passes on wishes to cancel
+//!   ├─ monitor ×N  one per run: launches it, waits for its shim's word, settles it, and takes the next job for its slot
+//!   ├─ reaper      at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
+//!   └─ wake        hints that the file has changed: a datagram, inotify, a slow poll
+//! ```
+//!
+//! One worker per file, by a held lock (`lock`). All state that must survive is in the file and in the run files; what the
+//! threads share (`Shared`) is who watches which run, and which slots are taken. A crash of the worker at any instruction
+//! therefore loses nothing: the next one starts with the reaper's round, which is the same code as its ticks.
+//!
+//! The order of a start, and why a crash between any two steps is harmless:
+//!
+//! 1. `runfile`: the run file is there and locked, before any row names it. Crash: a file without a row, unlinked later.
+//! 2. `claim`: the row names the run. Crash: the file has no record, so the job goes back to the queue.
+//! 3. `launch`: the lock goes to the spawner with the message. Crash: the lock is held by the message, so the run is adopted.
+//! 4. the shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record is used.
+//! 5. `settle`: the row says how it ended. Crash before: the record is used again. Crash after: the file is unlinked later.
+//! 6. after the flush that covers the settle the run file is unlinked.
+//!
+//! Deliberately absent: a heartbeat, a lease with a time to live, a table of pids.
+
+mod check;
+mod claims;
+mod environment;
+pub mod gates;
+mod launch;
+pub mod lock;
+mod monitor;
+mod options;
+mod pool;
+mod prepared;
+mod reaper;
+mod recover;
+mod roster;
+mod shared;
+pub mod signals;
+mod start;
+mod stop;
+mod sweep;
+pub mod wake;
+
+pub use options::{Floors, Kind, Options, Until};
+pub use start::{Ended, Summary, Worker};
+pub use stop::ask_directly;

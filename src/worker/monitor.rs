@@ -1,0 +1,410 @@
+//! A monitor: one thread, one run, from its launch (or its adoption) to its settle.
+//!
+//! It waits for two things: its shim's records, and its bell. The shim judges how the run ended and enforces its deadlines; the
+//! monitor only passes wishes on, and ends a shim that does not answer them. When a run is settled, the same transaction claims
+//! the next job for the slot, so that a busy slot goes from one job to the next without another thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::check;
+use super::launch::{self, Start};
+use super::prepared::Ready;
+use super::recover;
+use super::roster::Bell;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::job::{Cause, Exit, JobId, Nonce, Policy, RunEnd, RunId};
+use crate::run::record::{Record, Records};
+use crate::run::runfile;
+use crate::run::spawner::{Status, StatusPipe};
+use crate::run::{Launch, stop};
+use crate::store::claim::{self, Claim};
+use crate::store::reap::OpenRun;
+use crate::store::settle::{self, RunRecord, Settle, Settled};
+use crate::store::{Ticket, control};
+
+/// A pid is written to the file when the run has lived for this long, in milliseconds; a shorter one has ended by then.
+const STARTED_AFTER_MS: u64 = 10;
+/// A shim that has been asked to stop and has not ended the run within its grace and this time, in milliseconds, is killed itself.
+const UNANSWERED_MS: u64 = 5_000;
+/// Between two tries to ask a shim that is only starting, in milliseconds.
+const ASK_AGAIN_MS: u64 = 5;
+
+/// What a monitor is given.
+pub(super) enum Assignment {
+    /// A job that was just claimed.
+    Start { claim: Box<Claim>, ready: Ready, ticket: Ticket, slot: usize },
+    /// A run that another worker claimed and that is alive, or whose end is recorded.
+    Adopt { open: Box<OpenRun>, slot: usize },
+}
+
+/// Works until no further job was claimed for this slot.
+pub(super) fn drive(shared: &Arc<Shared>, first: Assignment) {
+    let mut next = Some(first);
+    while let Some(assignment) = next.take() {
+        let (run, slot) = assignment.identity();
+        match one(shared, assignment) {
+            Ok(following) => next = following,
+            Err(error) => {
+                // The run keeps its row, its run file and its lock: the reaper goes on from there.
+                log::error!("run {run}: {error}");
+                shared.roster.disown(run);
+            }
+        }
+        if next.is_none() {
+            shared.roster.free_slot(slot);
+            shared.look();
+        }
+    }
+}
+
+impl Assignment {
+    fn identity(&self) -> (RunId, usize) {
+        match self {
+            Self::Start { claim, slot, .. } => (claim.run, *slot),
+            Self::Adopt { open, slot } => (open.run.id, *slot),
+        }
+    }
+}
+
+/// A run under watch.
+pub(super) struct Watched<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub job: JobId,
+    pub run: RunId,
+    pub nonce: Nonce,
+    pub bell: Arc<Bell>,
+    pub grace_ms: u64,
+}
+
+/// How watching a run came to its end.
+pub(super) enum Watch {
+    /// Its shim is gone; this is what it recorded.
+    Over(Records),
+    /// The worker lets go of its runs.
+    Left,
+}
+
+fn one(shared: &Arc<Shared>, assignment: Assignment) -> Result<Option<Assignment>> {
+    match assignment {
+        Assignment::Start { claim, ready, ticket, slot } => start(shared, *claim, ready, ticket, slot),
+        Assignment::Adopt { open, slot } => recover::watch(shared, *open, slot),
+    }
+}
+
+fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot: usize) -> Result<Option<Assignment>> {
+    let (job, run, nonce) = (&claim.job, claim.run, claim.nonce);
+    let policy = match Policy::from_json(&job.policy) {
+        Ok(policy) => policy,
+        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), slot),
+    };
+    let start = Start {
+        job,
+        policy: &policy,
+        run,
+        nonce,
+        slot,
+        previous_reason: claim.previous_reason,
+        max_runtime_ms: shared.max_runtime_ms(job)?,
+    };
+    let launch = match launch::of_job(shared, &start) {
+        Ok(launch) => launch,
+        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), slot),
+    };
+    if job.max_attempts == 1 {
+        // At most once must hold over a power cut as well: the claim is on the disk before anything starts.
+        shared.store.flushed(ticket)?;
+    }
+    let bell = Arc::new(Bell::new()?);
+    shared.roster.watch(run, Arc::clone(&bell));
+    let watched = Watched { shared, job: job.id, run, nonce, bell, grace_ms: policy.grace_ms() };
+    let pipe = match shared.spawner().and_then(|spawner| spawner.launch(&launch, ready.file)) {
+        Ok(pipe) => pipe,
+        Err(error) => {
+            log::warn!("run {run}: {error}");
+            return recover::after_the_shim(&watched, job, &policy, slot);
+        }
+    };
+    shared.stock.fill(&shared.store, &shared.roster);
+    match watched.follow(pipe, true)? {
+        Watch::Left => Ok(None),
+        Watch::Over(records) if records.progress() == crate::job::verdict::Progress::Drained || records.failed.is_some() => {
+            end_of_job(&watched, job, &policy, &records, None, slot)
+        }
+        Watch::Over(_) => recover::after_the_shim(&watched, job, &policy, slot),
+    }
+}
+
+/// The job's own run has ended and its tree is gone: ask its check if there is one, then settle.
+pub(super) fn end_of_job(
+    watched: &Watched<'_>,
+    job: &crate::store::rows::Job,
+    policy: &Policy,
+    records: &Records,
+    open_check: Option<crate::store::rows::Run>,
+    slot: usize,
+) -> Result<Option<Assignment>> {
+    let mut end = end_of(records);
+    let record = record_of(watched.shared, watched.run, records);
+    if let (RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }, Some(command)) = (&end, &policy.check) {
+        match check::ask(watched, job, policy, command, &record, open_check, slot)? {
+            Some(verdict) => end = verdict,
+            None => return Ok(None),
+        }
+    }
+    conclude(watched.shared, job.id, watched.run, end, record, slot)
+}
+
+impl Watched<'_> {
+    /// Launches a command that belongs to this job (its check) and watches it.
+    pub fn launch(&self, launch: &Launch, file: crate::run::runfile::RunFile) -> Result<Watch> {
+        let pipe = self.shared.spawner().and_then(|spawner| spawner.launch(launch, file))?;
+        self.follow(pipe, false)
+    }
+
+    /// Reads the shim's records until its end of the pipe is closed. `tells`: the pid is written to the job's row.
+    pub fn follow(&self, mut pipe: StatusPipe, tells: bool) -> Result<Watch> {
+        let mut records = Records::default();
+        let mut to_tell: Option<(i32, i64, Instant)> = None;
+        let mut wish = Wish::default();
+        loop {
+            let until = [to_tell.map(|(_, _, due)| due), wish.next_act()].into_iter().flatten().min();
+            self.wait(&pipe, until)?;
+            if self.shared.is_leaving() {
+                return Ok(Watch::Left);
+            }
+            loop {
+                match pipe.next()? {
+                    Status::Record(record) => {
+                        if let Record::Started(started) = &record
+                            && tells
+                        {
+                            to_tell =
+                                Some((started.pid, started.at_ms, Instant::now() + Duration::from_millis(STARTED_AFTER_MS)));
+                        }
+                        records.add(record);
+                    }
+                    Status::NothingYet => break,
+                    Status::Closed => return Ok(Watch::Over(records)),
+                }
+            }
+            if let Some((pid, at_ms, due)) = to_tell
+                && Instant::now() >= due
+            {
+                to_tell = None;
+                self.tell_started(pid, at_ms);
+            }
+            wish.act(self);
+        }
+    }
+
+    fn wait(&self, pipe: &StatusPipe, until: Option<Instant>) -> Result<()> {
+        let mut fds = [PollFd::new(pipe, PollFlags::IN), PollFd::new(&*self.bell, PollFlags::IN)];
+        wait_for(&mut fds, until)
+    }
+
+    fn tell_started(&self, pid: i32, at_ms: i64) {
+        let run = self.run;
+        // For showing only: a run whose pid could not be written is as much alive as any other.
+        if let Err(error) = self.shared.store.commit(move |conn| settle::started(conn, run, pid, at_ms)) {
+            log::warn!("run {run}: writing its pid: {error}");
+        }
+    }
+}
+
+/// Waits for any of the descriptors, or until then.
+pub(super) fn wait_for(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
+    let timeout = until.map(|until| {
+        let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(500);
+        Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
+    });
+    match poll(fds, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(e) => Err(Error::io("waiting for a run", e)),
+    }
+}
+
+/// A wish to stop the run, from the bell to the shim's end.
+#[derive(Default)]
+pub(super) struct Wish {
+    asked: bool,
+    /// When to ask again, or to end a shim that has not answered.
+    next: Option<Instant>,
+}
+
+impl Wish {
+    pub fn next_act(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Passes the bell's cause on to the shim; ends a shim that did not answer in time.
+    pub fn act(&mut self, watched: &Watched<'_>) {
+        let Some(cause) = watched.bell.cause() else { return };
+        let now = Instant::now();
+        if self.next.is_some_and(|next| now < next) {
+            return;
+        }
+        let place = watched.shared.place();
+        if self.asked {
+            log::warn!("run {}: its shim did not answer a stop; ending the shim", watched.run);
+            if let Err(error) = stop::kill_shim(place, watched.run, watched.nonce) {
+                log::error!("run {}: ending its shim: {error}", watched.run);
+            }
+            self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
+            return;
+        }
+        match stop::ask(place, watched.run, watched.nonce, cause) {
+            Ok(stop::Asked::Sent) => {
+                self.asked = true;
+                self.next = Some(now + Duration::from_millis(watched.grace_ms.saturating_add(UNANSWERED_MS)));
+            }
+            Ok(_) => self.next = Some(now + Duration::from_millis(ASK_AGAIN_MS)),
+            Err(error) => {
+                log::warn!("run {}: asking its shim to stop: {error}", watched.run);
+                self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
+            }
+        }
+    }
+}
+
+/// What the records say about the end.
+pub(super) fn end_of(records: &Records) -> RunEnd {
+    if let Some(failed) = &records.failed {
+        return RunEnd::NotExecuted { errno: failed.errno, error: failed.text.clone() };
+    }
+    match &records.exited {
+        Some(exited) => RunEnd::Ended {
+            exit: exited.exit,
+            cause: exited.cause,
+            out_of_memory: records.drained.as_ref().is_some_and(|drained| drained.out_of_memory),
+        },
+        None => RunEnd::Lost,
+    }
+}
+
+/// What the records say for the run's row.
+pub(super) fn record_of(shared: &Shared, run: RunId, records: &Records) -> RunRecord {
+    let usage = records.drained.as_ref().map(|drained| &drained.usage);
+    RunRecord {
+        pid: records.started.as_ref().map(|s| s.pid),
+        started_at: records.started.as_ref().map(|s| s.at_ms),
+        exited_at: records.exited.as_ref().map(|e| e.at_ms),
+        max_rss_bytes: usage.and_then(|u| i64::try_from(u.max_rss_bytes).ok()),
+        user_ms: usage.and_then(|u| i64::try_from(u.user_ms).ok()),
+        system_ms: usage.and_then(|u| i64::try_from(u.system_ms).ok()),
+        leftovers: records.drained.as_ref().map(|d| d.leftovers.clone()).filter(|text| !text.is_empty()),
+        result: result_of(shared, run),
+    }
+}
+
+/// What the run wrote to `TENURE_RESULT`, as far as it is kept.
+fn result_of(shared: &Shared, run: RunId) -> Option<String> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let most = crate::job::limits::RESULT_BYTES_MAX as u64;
+    let mut bytes = Vec::new();
+    // A job may have put anything there: a link is not followed, and a pipe is not waited for.
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(shared.place().result_file(run)).ok()?;
+    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+        return None;
+    }
+    file.take(most).read_to_end(&mut bytes).ok()?;
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
+/// for the flush, and is done by the winner alone.
+pub(super) fn conclude(
+    shared: &Arc<Shared>,
+    job: JobId,
+    run: RunId,
+    end: RunEnd,
+    record: RunRecord,
+    slot: usize,
+) -> Result<Option<Assignment>> {
+    let settle = Settle { job, run, end, record, chance: chance() };
+    let ready = next_ready(shared);
+    let prepared = ready.as_ref().map(Ready::prepared);
+    let done = shared.persist("settling a run", || {
+        let (settle, prepared) = (settle.clone(), prepared);
+        let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
+        let now_ms = shared.now_ms();
+        shared.store.commit(move |conn| {
+            let settled = settle::settle(conn, &settle, now_ms)?;
+            let next = match prepared {
+                Some(prepared) => claim::claim(conn, &scope, &[prepared], &instance, &boot_id, now_ms)?.pop(),
+                None => None,
+            };
+            Ok((settled, next))
+        })
+    });
+    let ((settled, next), ticket) = match done {
+        Ok(done) => done,
+        Err(error) => {
+            shared.stock.put_back(ready);
+            return Err(error);
+        }
+    };
+    follow_up(shared, job, run, settled, ticket);
+    match (next, ready) {
+        (Some(claim), Some(ready)) => Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot })),
+        (_, ready) => {
+            shared.stock.put_back(ready);
+            Ok(None)
+        }
+    }
+}
+
+/// A run file for the next job of this slot, where one may be claimed.
+fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
+    let may = shared.may_claim() && shared.roster.busy() <= shared.options.slots && shared.options.scope.only.is_none();
+    if !may {
+        return None;
+    }
+    shared.stock.take(&shared.store, &shared.roster).inspect_err(|error| log::warn!("making a run file: {error}")).ok()
+}
+
+fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, ticket: Ticket) {
+    let freed = match settled {
+        Settled::Won { decision, freed } => {
+            log::debug!("job {job} run {run}: {} {:?}", decision.outcome, decision.next);
+            freed
+        }
+        Settled::Late => {
+            log::warn!("job {job} run {run}: it no longer owned its job; nothing was changed");
+            Vec::new()
+        }
+    };
+    let shared_then = Arc::clone(shared);
+    shared.store.after_flush(ticket, move || {
+        let place = shared_then.place();
+        if let Err(error) = runfile::unlink(place, run) {
+            log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
+        }
+        let _most_runs_write_no_result = std::fs::remove_file(place.result_file(run));
+        for token in &freed {
+            super::sweep::remove_secret(place, token);
+        }
+        shared_then.roster.disown(run);
+    });
+    shared.look();
+}
+
+/// A number in 0..1, for the jitter of a backoff.
+pub(super) fn chance() -> f64 {
+    f64::from(u32::from_le_bytes(crate::run::machine::nonce().0[..4].try_into().unwrap_or_default())) / f64::from(u32::MAX)
+}
+
+/// Stops every run that somebody wants to end; the bells pass it on.
+pub(super) fn ring_cancels(shared: &Shared) -> Result<()> {
+    for (_, run) in shared.store.read(control::open_cancels)? {
+        if let Some(run) = run {
+            shared.roster.ring(run, Cause::Cancel);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! What a worker is asked to do.
+
+use crate::store::claim::Scope;
+use crate::store::heal::Healers;
+
+/// Which command the worker is. A `run` gives way to a `work`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `tenure work`
+    Work,
+    /// `tenure run`: for its own job alone, until a `work` asks for the lock.
+    Run,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Run => "run",
+        }
+    }
+}
+
+/// When a worker ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Never: it waits for a signal.
+    Stopped,
+    /// When nothing runs and nothing could be claimed now.
+    Idle,
+    /// As `Idle`, and nothing waits for its time.
+    Empty,
+}
+
+/// What the machine must have left before a job is claimed. `None` asks for nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Floors {
+    /// Available memory, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Free room on the file's disk, in bytes.
+    pub disk_bytes: Option<u64>,
+    /// Highest load average of one minute.
+    pub load_max: Option<f64>,
+}
+
+/// A worker's settings.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub kind: Kind,
+    /// Jobs that run at once.
+    pub slots: usize,
+    pub scope: Scope,
+    pub until: Until,
+    /// On TERM, wait for the runs instead of leaving them to their shims.
+    pub drain: bool,
+    pub floors: Floors,
+    pub healers: Healers,
+    /// Ended jobs older than this are pruned, in milliseconds. `None`: kept for ever.
+    pub keep_ms: Option<u64>,
+    /// Log limit of jobs that name none, in bytes.
+    pub log_limit_bytes: u64,
+    /// Time between two rounds of the reaper, in milliseconds.
+    pub tick_ms: u64,
+}
+
+impl Options {
+    /// A worker for everything in the file, with as many slots as there are CPUs.
+    pub fn work() -> Self {
+        Self {
+            kind: Kind::Work,
+            slots: std::thread::available_parallelism().map_or(1, usize::from),
+            scope: Scope::default(),
+            until: Until::Stopped,
+            drain: false,
+            floors: Floors::default(),
+            healers: Healers::default(),
+            keep_ms: None,
+            log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
+            tick_ms: 10_000,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Run files that are made before their claim.
+//!
+//! A run file must be there, locked, before any row names its run; so a claim takes one from this stock. It is filled while
+//! runs are being waited for, which keeps the making of files out of the time between two jobs of a slot.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use super::roster::Roster;
+use crate::error::Result;
+use crate::job::{Nonce, RunId};
+use crate::run::machine;
+use crate::run::runfile;
+use crate::run::{Header, RunFile};
+use crate::store::claim::Prepared;
+use crate::store::{Store, ids};
+
+/// Run ids that are reserved by one flushed write. A block that is lost in a crash leaves a gap, nothing else.
+const BLOCK: i64 = 1_000;
+/// Files that are kept ready.
+const SHELF_MAX: usize = 4;
+
+/// A run file without a claim.
+pub(super) struct Ready {
+    pub file: RunFile,
+    pub nonce: Nonce,
+}
+
+impl Ready {
+    pub fn run(&self) -> RunId {
+        self.file.run()
+    }
+
+    pub fn prepared(&self) -> Prepared {
+        Prepared { run: self.run(), nonce: self.nonce }
+    }
+}
+
+/// The stock.
+pub(super) struct Stock {
+    file_id: String,
+    boot_id: String,
+    pid_ns: u64,
+    ids: Mutex<Range<i64>>,
+    shelf: Mutex<VecDeque<Ready>>,
+}
+
+impl Stock {
+    pub fn new(file_id: String, boot_id: String) -> Self {
+        Self { file_id, boot_id, pid_ns: machine::pid_namespace(), ids: Mutex::new(0..0), shelf: Mutex::default() }
+    }
+
+    /// One from the shelf, or a new one.
+    pub fn take(&self, store: &Store, roster: &Roster) -> Result<Ready> {
+        let waiting = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        waiting.map_or_else(|| self.make(store, roster), Ok)
+    }
+
+    /// Up to `n`; at least one, or the error of the first.
+    pub fn take_up_to(&self, n: usize, store: &Store, roster: &Roster) -> Result<Vec<Ready>> {
+        let mut taken = Vec::with_capacity(n);
+        while taken.len() < n {
+            match self.take(store, roster) {
+                Ok(ready) => taken.push(ready),
+                Err(error) if taken.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Puts back what no claim used.
+    pub fn put_back(&self, unused: impl IntoIterator<Item = Ready>) {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).extend(unused);
+    }
+
+    /// Fills the shelf. What can not be made now is made, or fails, when it is needed.
+    pub fn fill(&self, store: &Store, roster: &Roster) {
+        while self.shelf.lock().unwrap_or_else(PoisonError::into_inner).len() < SHELF_MAX {
+            match self.make(store, roster) {
+                Ok(ready) => self.put_back([ready]),
+                Err(error) => {
+                    log::warn!("making a run file ahead: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Unlinks what is on the shelf.
+    pub fn clear(&self, store: &Store) {
+        for ready in self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _found_and_unlinked_by_the_next_worker = runfile::unlink(store.place(), ready.run());
+        }
+    }
+
+    fn make(&self, store: &Store, roster: &Roster) -> Result<Ready> {
+        let run = self.next_id(store)?;
+        let nonce = machine::nonce();
+        let header = Header { file_id: self.file_id.clone(), run, nonce, boot_id: self.boot_id.clone(), pid_ns: self.pid_ns };
+        roster.own(run);
+        match RunFile::create(store.place(), &header) {
+            Ok(file) => Ok(Ready { file, nonce }),
+            Err(error) => {
+                roster.disown(run);
+                Err(error)
+            }
+        }
+    }
+
+    fn next_id(&self, store: &Store) -> Result<RunId> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.is_empty() {
+            *ids = store.write(|conn| ids::reserve_runs(conn, BLOCK))?;
+            super::start::stamp(store)?;
+        }
+        let id = ids.start;
+        ids.start += 1;
+        Ok(RunId(id))
+    }
+}

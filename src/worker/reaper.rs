@@ -1,0 +1,163 @@
+//! The reaper: what no monitor of this worker watches.
+//!
+//! The same round at start and at every tick. It asks the kernel, never a clock; it leaves out what stands in the roster; and each
+//! of its acts is one that may be repeated. Once all is well it reads and writes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::monitor::Assignment;
+use super::recover;
+use super::shared::Shared;
+use super::sweep;
+use crate::error::Result;
+use crate::job::verdict::{self, Leftover, Row};
+use crate::job::{Cause, RunId};
+use crate::run::runfile::{self, Look};
+use crate::store::{heal, look, mend, prune, reap};
+
+/// Most ended jobs that one tick prunes.
+const PRUNE_MAX: usize = 1_000;
+
+/// The thread: a round at every tick until the worker stops.
+pub(super) fn run(shared: &Arc<Shared>) {
+    loop {
+        shared.pause_unless_ending(shared.options.tick_ms);
+        if shared.is_stopping() || shared.is_leaving() {
+            return;
+        }
+        if let Err(error) = round(shared) {
+            log::error!("the reaper: {error}");
+        }
+    }
+}
+
+/// One round. What fails for one run is told and does not keep the others.
+pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
+    heal(shared)?;
+    adopt_open_runs(shared)?;
+    clear_run_files(shared)?;
+    stop_what_ran_too_long(shared)?;
+    sweep::secrets(shared)?;
+    prune(shared)?;
+    shared.look();
+    Ok(())
+}
+
+/// Impossible rows and contradictions, made whole and counted.
+fn heal(shared: &Arc<Shared>) -> Result<()> {
+    let (healers, now_ms) = (shared.options.healers, shared.now_ms());
+    // Where nothing is wrong this writes nothing, and the commit is none.
+    let ((healed, mended), ticket) =
+        shared.store.commit(move |conn| Ok((heal::heal(conn, healers, now_ms)?, mend::mend(conn, now_ms)?)))?;
+    if !mended.is_nothing() {
+        log::warn!("mended: {mended:?}");
+        mended.freed.iter().for_each(|token| sweep::remove_secret(shared.place(), token));
+    }
+    if !healed.is_empty() {
+        shared.store.flushed(ticket)?;
+    }
+    for one in &healed {
+        log::warn!("healed job {}: {}", one.job, one.text);
+        for (run, nonce) in &one.runs {
+            recover::empty_tree(shared, *run, *nonce)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every running row without a monitor gets one, which finds out what became of its run.
+fn adopt_open_runs(shared: &Arc<Shared>) -> Result<()> {
+    for open in shared.store.read(reap::open_runs)? {
+        if shared.roster.owns(open.run.id) {
+            continue;
+        }
+        log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
+        shared.roster.own(open.run.id);
+        let slot = shared.roster.take_slot();
+        shared.pool.assign(shared, Assignment::Adopt { open: Box::new(open), slot })?;
+    }
+    Ok(())
+}
+
+/// Run files that no open run needs.
+fn clear_run_files(shared: &Arc<Shared>) -> Result<()> {
+    runfile::sweep_temporaries(shared.place())?;
+    let left: Vec<RunId> = runfile::list(shared.place())?.into_iter().filter(|run| !shared.roster.owns(*run)).collect();
+    for chunk in left.chunks(500) {
+        let ids = chunk.to_vec();
+        // A run that was settled between the two looks is settled here and cleared below; one that was claimed stands in the roster.
+        for (run, row) in shared.store.read(move |conn| reap::run_rows(conn, &ids))? {
+            if !shared.roster.owns(run)
+                && let Err(error) = clear(shared, run, row)
+            {
+                log::warn!("run {run}: {error}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
+    let (locked, progress, nonce) = match runfile::look(shared.place(), run)? {
+        Look::Missing => return Ok(()),
+        Look::Unreadable(_) if row == Row::Open => return Ok(()),
+        Look::Unreadable(why) => {
+            log::warn!("run {run}: its run file is unreadable ({why}) and nobody needs it; removing it");
+            return runfile::unlink(shared.place(), run);
+        }
+        Look::Found { header, records, locked } => (locked, records.progress(), header.nonce),
+    };
+    match verdict::of_run_file(row, locked, progress) {
+        Leftover::Leave => Ok(()),
+        Leftover::Unlink => {
+            // The settle may be committed and not yet on the disk; the record must not go before it.
+            shared.store.flush_now()?;
+            runfile::unlink(shared.place(), run)
+        }
+        Leftover::EmptyTreeThenUnlink => {
+            recover::empty_tree(shared, run, nonce)?;
+            shared.store.flush_now()?;
+            runfile::unlink(shared.place(), run)
+        }
+        Leftover::Stray => {
+            recover::empty_tree(shared, run, nonce)?;
+            let now_ms = shared.now_ms();
+            let note = format!("run {run}: the file does not know it; its processes were ended, its log was kept");
+            log::warn!("{note}");
+            shared.store.write(move |conn| reap::count(conn, "stray_total", 1, Some(&note), now_ms))?;
+            runfile::unlink(shared.place(), run)
+        }
+    }
+}
+
+/// The operator's backstop, for queues whose `max_runtime` was set after the run had started.
+fn stop_what_ran_too_long(shared: &Arc<Shared>) -> Result<()> {
+    let now_ms = shared.now_ms();
+    for run in shared.store.read(move |conn| look::past_max_runtime(conn, now_ms))? {
+        shared.roster.ring(run, Cause::Backstop);
+    }
+    Ok(())
+}
+
+/// Retention: rows first, then the logs of their runs.
+fn prune(shared: &Arc<Shared>) -> Result<()> {
+    let Some(keep_ms) = shared.options.keep_ms else { return Ok(()) };
+    let before = shared.now_ms().saturating_sub_unsigned(keep_ms);
+    if !shared.store.read(move |conn| look::has_ended_before(conn, before))? {
+        return Ok(());
+    }
+    let pruned = shared.store.write(move |conn| prune::prune(conn, before, PRUNE_MAX))?;
+    for run in &pruned.runs {
+        let _a_run_may_have_no_log = std::fs::remove_file(shared.place().log_file(*run));
+    }
+    log::info!("pruned {} jobs that ended long ago", pruned.jobs);
+    Ok(())
+}
+
+impl Shared {
+    /// Waits this long, or until the worker ends.
+    pub fn pause_unless_ending(&self, ms: u64) {
+        let _why = self.wait_for_end(Duration::from_millis(ms));
+    }
+}

@@ -1,0 +1,208 @@
+//! Going on with a run that no monitor of this worker started: after a restart, or after its shim died.
+//!
+//! What to do is decided by `job::verdict`, from what is observed here; what is done is to wait, to empty a tree, and to settle
+//! from what is recorded. Nothing is killed and nothing is given up on one look alone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::monitor::{Assignment, Watch, Watched, Wish, conclude, end_of_job, wait_for};
+use super::roster::Bell;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::job::verdict::{Claimed, RunFile, Verdict, of_claim};
+use crate::job::{Policy, RunEnd};
+use crate::run::record::Records;
+use crate::run::runfile::{self, Look};
+use crate::run::{stop, tree};
+use crate::store::reap::{self, OpenRun};
+use crate::store::rows::Job;
+use crate::store::settle::RunRecord;
+
+/// Between two looks at a lock whose holder can not be waited for, in milliseconds: first, and longest.
+const LOOK_FIRST_MS: u64 = 2;
+const LOOK_MOST_MS: u64 = 1_000;
+/// Rounds in which a tree is emptied before it is told as a problem, and the time between two of them in milliseconds.
+const ROUNDS_MAX: usize = 200;
+const ROUND_MS: u64 = 10;
+
+/// What was seen of a run.
+struct Seen {
+    file: RunFile,
+    records: Records,
+}
+
+fn look(watched: &Watched<'_>) -> Result<Seen> {
+    let shared = watched.shared;
+    Ok(match runfile::look(shared.place(), watched.run)? {
+        Look::Missing => Seen { file: RunFile::Missing, records: Records::default() },
+        Look::Unreadable(_) => Seen { file: RunFile::Foreign, records: Records::default() },
+        Look::Found { header, .. } if header.nonce != watched.nonce || header.file_id != shared.file_id => {
+            Seen { file: RunFile::Foreign, records: Records::default() }
+        }
+        Look::Found { records, locked, .. } => Seen { file: RunFile::Own { locked, progress: records.progress() }, records },
+    })
+}
+
+/// The monitor of an adopted run.
+pub(super) fn watch(shared: &Arc<Shared>, open: OpenRun, slot: usize) -> Result<Option<Assignment>> {
+    let job = &open.job;
+    let bell = Arc::new(Bell::new()?);
+    shared.roster.watch(open.run.id, Arc::clone(&bell));
+    if open.open_cancel {
+        bell.ring(crate::job::Cause::Cancel);
+    }
+    let policy = match Policy::from_json(&job.policy) {
+        Ok(policy) => policy,
+        Err(error) => {
+            log::warn!("job {}: {error}; going on without it", job.id);
+            Policy::default()
+        }
+    };
+    let watched = Watched { shared, job: job.id, run: open.run.id, nonce: open.run.nonce, bell, grace_ms: policy.grace_ms() };
+    let same_boot = open.run.boot_id == shared.boot_id;
+    go_on(&watched, job, &policy, open.check, same_boot, slot)
+}
+
+/// A run of this worker whose shim ended without having said everything.
+pub(super) fn after_the_shim(watched: &Watched<'_>, job: &Job, policy: &Policy, slot: usize) -> Result<Option<Assignment>> {
+    go_on(watched, job, policy, None, true, slot)
+}
+
+fn go_on(
+    watched: &Watched<'_>,
+    job: &Job,
+    policy: &Policy,
+    open_check: Option<crate::store::rows::Run>,
+    same_boot: bool,
+    slot: usize,
+) -> Result<Option<Assignment>> {
+    let shared = watched.shared;
+    let mut seen = look(watched)?;
+    if of_claim(Claimed { same_boot, file: seen.file }) == Verdict::Adopt {
+        count(shared, "adopted_total", watched);
+        match wait_until_over(watched)? {
+            Watch::Left => return Ok(None),
+            Watch::Over(_) => seen = look(watched)?,
+        }
+    }
+    // The second look: nothing is killed and nothing is given up on one alone.
+    let again = look(watched)?;
+    if again.file != seen.file {
+        seen = look(watched)?;
+    }
+    let verdict = of_claim(Claimed { same_boot, file: seen.file });
+    log::info!("job {} run {}: {verdict:?} ({:?})", job.id, watched.run, seen.file);
+    match verdict {
+        Verdict::Adopt => Err(Error::Busy(format!("run {} is held again; looking at the next tick", watched.run))),
+        Verdict::PutBack => {
+            count(shared, "put_back_total", watched);
+            conclude(shared, job.id, watched.run, RunEnd::NeverStarted, RunRecord::default(), slot)
+        }
+        Verdict::Lose { empty_tree } => {
+            if empty_tree {
+                empty(watched)?;
+            }
+            count(shared, "lost_total", watched);
+            let record = super::monitor::record_of(shared, watched.run, &seen.records);
+            conclude(shared, job.id, watched.run, RunEnd::Lost, record, slot)
+        }
+        Verdict::GoOn { empty_tree } => {
+            if empty_tree {
+                empty(watched)?;
+            }
+            end_of_job(watched, job, policy, &seen.records, open_check, slot)
+        }
+    }
+}
+
+fn count(shared: &Shared, name: &'static str, watched: &Watched<'_>) {
+    let (note, now_ms, run, instance) =
+        (format!("job {} run {}", watched.job, watched.run), shared.now_ms(), watched.run, shared.instance.clone());
+    let counted = shared.store.commit(move |conn| {
+        if name == "adopted_total" {
+            reap::adopted(conn, run, &instance)?;
+        }
+        reap::count(conn, name, 1, Some(&note), now_ms)
+    });
+    if let Err(error) = counted {
+        log::warn!("counting {name}: {error}");
+    }
+}
+
+/// Waits until nobody holds the run's lock any more, passing wishes on.
+pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
+    let shared = watched.shared;
+    let mut wish = Wish::default();
+    let mut wait_ms = LOOK_FIRST_MS;
+    loop {
+        let seen = look(watched)?;
+        if !matches!(seen.file, RunFile::Own { locked: true, .. }) {
+            return Ok(Watch::Over(seen.records));
+        }
+        if shared.is_leaving() {
+            return Ok(Watch::Left);
+        }
+        wish.act(watched);
+        // The shim's pidfd says when to look; the lock says what is so. Where the shim is gone and its spawner is still
+        // sweeping, there is nothing to wait for but time.
+        let shim = stop::shim_pidfd(shared.place(), watched.run, watched.nonce)?;
+        wait_ms = if shim.is_some() { LOOK_MOST_MS } else { (wait_ms * 2).min(LOOK_MOST_MS) };
+        let mut until = Instant::now() + Duration::from_millis(wait_ms);
+        if let Some(next) = wish.next_act() {
+            until = until.min(next);
+        }
+        match &shim {
+            Some(shim) => {
+                wait_for(&mut [PollFd::new(shim, PollFlags::IN), PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?
+            }
+            None => wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?,
+        }
+        if shim.is_some() {
+            // It ended, or a wish came: the lock is free a moment later.
+            wait_ms = LOOK_FIRST_MS;
+        }
+    }
+}
+
+/// Empties what may be left of a run's tree, and looks again at what is recorded.
+pub(super) fn empty_and_look(watched: &Watched<'_>) -> Result<Records> {
+    if let Watch::Left = wait_until_over(watched)? {
+        return Ok(Records::default());
+    }
+    empty(watched)?;
+    Ok(look(watched)?.records)
+}
+
+/// Ends everything that carries the run's cookie or may write its log, until two rounds in a row find nothing.
+///
+/// # Errors
+/// When something is left that may not be signalled or does not end: the run stays as it is, and is told as a problem.
+pub(super) fn empty(watched: &Watched<'_>) -> Result<()> {
+    empty_tree(watched.shared, watched.run, watched.nonce)
+}
+
+/// As [`empty`], for a run without a row.
+pub(super) fn empty_tree(shared: &Shared, run: crate::job::RunId, nonce: crate::job::Nonce) -> Result<()> {
+    let mut clean = 0;
+    let mut last = String::new();
+    for _ in 0..ROUNDS_MAX {
+        let emptied = tree::empty(shared.place(), run, nonce)?;
+        if emptied.killed.is_empty() && emptied.left.is_empty() && !emptied.log_locked {
+            clean += 1;
+            if clean == 2 {
+                return Ok(());
+            }
+            continue;
+        }
+        clean = 0;
+        last = if emptied.left.is_empty() { emptied.killed.join(", ") } else { emptied.left.join(", ") };
+        if shared.is_leaving() {
+            break;
+        }
+        shared.pause(ROUND_MS);
+    }
+    Err(Error::Busy(format!("run {run}: processes of its tree are still there ({last}); it stays running until they are gone")))
+}

@@ -1,0 +1,188 @@
+//! What the threads of a worker share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::claims::Nudge;
+use super::options::{Kind, Options};
+use super::pool::Pool;
+use super::prepared::Stock;
+use super::roster::Roster;
+use super::start::Ended;
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::run::spawner::Spawner;
+use crate::store::rows::Job;
+use crate::store::{Store, look};
+
+/// First wait before something that the disk or another program refused is tried again, in milliseconds.
+const AGAIN_FIRST_MS: u64 = 50;
+/// Longest such wait, in milliseconds.
+const AGAIN_MOST_MS: u64 = 5_000;
+
+/// One worker, as its threads see it.
+pub(super) struct Shared {
+    pub store: Store,
+    pub options: Options,
+    /// The random name of this start.
+    pub instance: String,
+    pub boot_id: String,
+    pub file_id: String,
+    pub roster: Roster,
+    pub stock: Stock,
+    pub pool: Pool,
+    pub nudge: Sender<Nudge>,
+    pub spawner: Mutex<Arc<Spawner>>,
+    ending: Mutex<Option<Ended>>,
+    ended: Condvar,
+    stopping: AtomicBool,
+    leaving: AtomicBool,
+    /// Why no job may be claimed now, where the machine or the file says so.
+    pub held_back: Mutex<Option<String>>,
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        store: Store,
+        options: Options,
+        instance: String,
+        boot_id: String,
+        file_id: String,
+        stock: Stock,
+        pool: Pool,
+        nudge: Sender<Nudge>,
+        spawner: Spawner,
+    ) -> Self {
+        Self {
+            store,
+            options,
+            instance,
+            boot_id,
+            file_id,
+            roster: Roster::default(),
+            stock,
+            pool,
+            nudge,
+            spawner: Mutex::new(Arc::new(spawner)),
+            ending: Mutex::new(None),
+            ended: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            held_back: Mutex::new(None),
+        }
+    }
+
+    pub fn place(&self) -> &Place {
+        self.store.place()
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.store.clock().now_ms()
+    }
+
+    /// The backstop of a job's queue.
+    pub fn max_runtime_ms(&self, job: &Job) -> Result<Option<u64>> {
+        self.store.read(|conn| look::max_runtime_ms(conn, &job.queue))
+    }
+
+    /// Nothing more is claimed.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub fn stop_claiming(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let _full = self.nudge.try_send(Nudge::Look);
+    }
+
+    /// Monitors let go of their runs without settling them.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+        self.roster.nudge_all();
+        self.ended.notify_all();
+    }
+
+    /// Ends the worker; the first reason stands.
+    pub fn end(&self, why: Ended) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        if ending.is_none() {
+            log::debug!("the worker ends: {why:?}");
+            *ending = Some(why);
+        }
+        self.ended.notify_all();
+    }
+
+    /// Why the worker ends, once it does; waits at most this long.
+    pub fn wait_for_end(&self, at_most: Duration) -> Option<Ended> {
+        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ending, _timeout) = self
+            .ended
+            .wait_timeout_while(ending, at_most, |e| e.is_none() && !self.is_leaving())
+            .unwrap_or_else(PoisonError::into_inner);
+        ending.clone()
+    }
+
+    /// A `work` wants the lock: a `run` gives way, a `work` does not.
+    pub fn be_asked_to_yield(&self) {
+        if self.options.kind == Kind::Run {
+            self.end(Ended::Yielded);
+        }
+    }
+
+    /// Whether another job may be claimed, but for free slots.
+    pub fn may_claim(&self) -> bool {
+        !self.is_stopping() && self.held_back.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// The spawner, started anew where the last one died.
+    ///
+    /// # Errors
+    /// When no new one can be started.
+    pub fn spawner(&self) -> Result<Arc<Spawner>> {
+        let mut spawner = self.spawner.lock().unwrap_or_else(PoisonError::into_inner);
+        if spawner.is_dead() {
+            log::warn!("the spawner died; starting a new one (its runs go on under their shims)");
+            *spawner = Arc::new(Spawner::start()?);
+        }
+        Ok(Arc::clone(&spawner))
+    }
+
+    /// Does what must not be given up (a settle) until it is done: a full disk and a foreign program that holds the write lock
+    /// are waited for. Ends early only when the worker lets go of its runs, or when the store can not be trusted any more.
+    ///
+    /// # Errors
+    /// The last error, when it ends early or waiting can not help.
+    pub fn persist<T>(&self, what: &str, mut act: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut wait_ms = AGAIN_FIRST_MS;
+        loop {
+            match act() {
+                Err(error @ (Error::DiskFull(_) | Error::Busy(_))) if !self.is_leaving() => {
+                    log::warn!("{what}: {error}; trying again in {wait_ms} ms");
+                    self.pause(wait_ms);
+                    wait_ms = (wait_ms * 2).min(AGAIN_MOST_MS);
+                }
+                Err(error) => {
+                    if let Some(fatal) = self.store.health().fatal {
+                        self.end(Ended::Fatal(fatal));
+                    }
+                    return Err(error);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits this long, or until the worker lets go of its runs.
+    pub fn pause(&self, ms: u64) {
+        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _woken = self.ended.wait_timeout_while(ending, Duration::from_millis(ms), |_| !self.is_leaving());
+    }
+}

@@ -1,0 +1,64 @@
+//! Signals to the worker, turned into orders.
+//!
+//! | signal | what it means |
+//! | --- | --- |
+//! | TERM, HUP, or INT without a terminal | stop claiming, leave the runs to their shims, end |
+//! | INT at a terminal | stop claiming, wait for the runs; a second one cancels them |
+//! | TERM with `--drain` | as INT at a terminal |
+
+use crossbeam_channel::Sender;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::error::{Error, Result};
+
+/// What a signal asks of the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Stop claiming, leave the runs to their shims, end.
+    Leave,
+    /// Stop claiming, wait for the runs; the second time cancel them.
+    Drain,
+}
+
+/// Sends an order for each signal, from a thread of its own, until the handle is closed.
+///
+/// # Errors
+/// When the handlers can not be installed.
+pub fn listen(drain: bool, at_terminal: bool, orders: Sender<Order>) -> Result<Handle> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|e| Error::io("installing signal handlers", e))?;
+    let handle = signals.handle();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if orders.send(order(signal, drain, at_terminal)).is_err() {
+                    return;
+                }
+            }
+        })
+        .map_err(|e| Error::io("starting the signal thread", e))?;
+    Ok(handle)
+}
+
+fn order(signal: i32, drain: bool, at_terminal: bool) -> Order {
+    match signal {
+        SIGINT if at_terminal => Order::Drain,
+        SIGTERM if drain => Order::Drain,
+        _ => Order::Leave,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_person_at_a_terminal_or_drain_waits_for_the_runs() {
+        assert_eq!(order(SIGTERM, false, true), Order::Leave);
+        assert_eq!(order(SIGTERM, true, false), Order::Drain);
+        assert_eq!(order(SIGINT, false, false), Order::Leave);
+        assert_eq!(order(SIGINT, false, true), Order::Drain);
+        assert_eq!(order(SIGHUP, true, true), Order::Leave);
+    }
+}

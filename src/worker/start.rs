@@ -1,0 +1,230 @@
+//! Starting and stopping a worker, in a written order.
+//!
+//! Start: the lock; the file as its worker; is it the file that this directory knows; sequences above all that is on the disk;
+//! one flush; the spawner; the reaper's first round; only then the claim loop. Stop: no more claims; the runs are left to their
+//! shims (or waited for); what was committed is flushed; the lock is let go last.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::claims;
+use super::lock::{Holder, WorkerLock};
+use super::options::{Kind, Options};
+use super::pool::Pool;
+use super::prepared::Stock;
+use super::reaper;
+use super::shared::Shared;
+use super::signals::Order;
+use super::wake::{self, Listener};
+use crate::error::{Error, Result};
+use crate::job::Cause;
+use crate::run::machine;
+use crate::run::runfile;
+use crate::run::spawner::Spawner;
+use crate::store::{self, Store, ids, read, stamp};
+
+/// How long a `work` waits for a `run` to give the lock up, in milliseconds.
+const YIELD_MS: u64 = 10_000;
+/// How long the end of the threads is waited for, in milliseconds; then the process ends, which is as good as a crash.
+const JOIN_MS: u64 = 5_000;
+
+/// Why a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal asked for it.
+    Asked,
+    /// Nothing was left to do.
+    Idle,
+    /// A `work` wanted the lock.
+    Yielded,
+    /// The store can not be trusted any more: a flush failed, or the file was replaced.
+    Fatal(String),
+}
+
+/// What a worker leaves.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    pub ended: Ended,
+    /// Runs that were left to their shims.
+    pub left_running: usize,
+}
+
+/// A worker that runs.
+pub struct Worker {
+    shared: Arc<Shared>,
+    lock: WorkerLock,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Becomes the worker of a file. `client` is an open store of it, and gives the place.
+    ///
+    /// # Errors
+    /// `Refused` when there is a worker already; otherwise what kept the file or the threads from being used.
+    pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
+        let place = client.place().clone();
+        let instance = machine::nonce().to_string();
+        let now_ms = client.clock().now_ms();
+        let lock = take_lock(client, &options, &instance, now_ms)?;
+        let store = Store::open(place.db(), store::Options { role: store::Role::Worker, ..store_options })?;
+        make_trustworthy(&store)?;
+        let file_id = store
+            .read(|conn| read::meta(conn, "file_id"))?
+            .ok_or_else(|| Error::File("the file has no id; tenure doctor --fix".into()))?;
+        let boot_id = machine::boot_id();
+        let (nudge, nudges) = bounded(1);
+        let stock = Stock::new(file_id.clone(), boot_id.clone());
+        let spawner = Spawner::start()?;
+        let listener = Listener::bind(&place)?;
+        let shared =
+            Arc::new(Shared::new(store, options, instance, boot_id, file_id, stock, Pool::new(), nudge.clone(), spawner));
+        reaper::round(&shared)?;
+        let threads = vec![
+            thread("claims", &shared, move |shared| claims::run(shared, &nudges))?,
+            thread("reaper", &shared, reaper::run)?,
+            thread("wake", &shared, move |shared| wake::listen(shared, &listener, &nudge))?,
+        ];
+        Ok(Self { shared, lock, threads })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Waits until it ends by itself, or is asked to by `orders`.
+    pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
+        let mut orders_seen = 0;
+        let ended = loop {
+            if let Ok(order) = orders.try_recv() {
+                orders_seen += 1;
+                if order == Order::Leave {
+                    break Ended::Asked;
+                }
+                self.drain(orders_seen);
+            }
+            if self.shared.is_stopping() && self.shared.roster.busy() == 0 {
+                break Ended::Asked;
+            }
+            if let Some(why) = self.shared.wait_for_end(Duration::from_millis(100)) {
+                break why;
+            }
+        };
+        self.stop(ended)
+    }
+
+    /// Lets the worker end by itself or by this function's caller: true when it has.
+    pub fn ended(&self, within: Duration) -> Option<Ended> {
+        self.shared.wait_for_end(within)
+    }
+
+    fn drain(&self, times: usize) {
+        self.shared.stop_claiming();
+        let busy = self.shared.roster.busy();
+        if times == 1 {
+            eprintln!("tenure: no more jobs are claimed; waiting for {busy} that run (interrupt again to cancel them)");
+        } else {
+            eprintln!("tenure: cancelling {busy} jobs");
+            self.shared.roster.ring_all(Cause::Cancel);
+        }
+    }
+
+    /// Ends the worker; its runs, if any, go on under their shims.
+    ///
+    /// # Errors
+    /// When what was committed could not be flushed.
+    pub fn stop(self, ended: Ended) -> Result<Summary> {
+        let Self { shared, lock, threads } = self;
+        let _not_under_a_service_manager = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        shared.end(ended.clone());
+        shared.stop_claiming();
+        let left_running = shared.roster.busy();
+        shared.leave();
+        join(threads);
+        shared.stock.clear(&shared.store);
+        let _no_next_worker_is_misled = std::fs::remove_file(shared.place().wake_socket());
+        let closed = shared.store.flush_now();
+        shared.pool.close();
+        lock.release();
+        if !matches!(ended, Ended::Fatal(_)) {
+            closed?;
+        }
+        Ok(Summary { ended, left_running })
+    }
+}
+
+fn thread(name: &str, shared: &Arc<Shared>, body: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || body(&shared))
+        .map_err(|e| Error::io(format!("starting the {name} thread"), e))
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    let until = Instant::now() + Duration::from_millis(JOIN_MS);
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < until {
+            // There is no join with a deadline.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.is_finished() && thread.join().is_err() {
+            log::error!("a thread of the worker panicked; please report it");
+        }
+    }
+}
+
+fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> Result<WorkerLock> {
+    let place = client.place();
+    let until = Instant::now() + Duration::from_millis(YIELD_MS);
+    loop {
+        let holder = match WorkerLock::take(place, options.kind, options.slots, instance, now_ms)? {
+            Ok(lock) => return Ok(lock),
+            Err(holder) => holder,
+        };
+        if options.kind == Kind::Run || holder.kind != Kind::Run.as_str() || Instant::now() > until {
+            return Err(refused(&holder));
+        }
+        wake::ask_to_yield(place);
+        // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn refused(holder: &Holder) -> Error {
+    Error::Refused(format!(
+        "this file has a worker already (pid {}, tenure {}); stop it first, or name another file with --db",
+        holder.pid, holder.kind
+    ))
+}
+
+/// Is this the file that this directory knows, and are its sequences above everything that is on the disk?
+fn make_trustworthy(store: &Store) -> Result<()> {
+    let place = store.place();
+    let highest_run = runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?);
+    let known = stamp::read(place)?;
+    let now_ms = store.clock().now_ms();
+    let above_run = highest_run.map_or(0, |run| run.0);
+    if store.read({
+        let known = known;
+        move |conn| stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)
+    })? {
+        log::warn!("an older copy of the file was put in place; every job that had not ended is held, as after tenure restore");
+        let known = known.unwrap_or_default();
+        store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, now_ms))?;
+    }
+    // The first act is a flush: what recovery finds in the file is on the disk before anything is done about it.
+    store.write(move |conn| {
+        ids::raise_sequences(conn, above_run, 0)?;
+        ids::start_generation(conn)
+    })?;
+    stamp(store)
+}
+
+/// Notes in the directory how far the file has been; what it says is on the disk.
+pub(super) fn stamp(store: &Store) -> Result<()> {
+    let now = store.read(stamp::current)?;
+    stamp::write(store.place(), &now)
+}

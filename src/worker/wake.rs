@@ -1,0 +1,231 @@
+//! Hints that the file has changed.
+//!
+//! Three ways, from the quickest to the surest: a datagram from tenure's own commands after their commit; inotify on the
+//! write-ahead log, for plain SQL clients; and a slow poll of SQLite's own change counter. An inotify event may come before the
+//! commit is visible, so it is followed by a ladder of looks. A hint that comes for nothing costs one look.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+
+use super::claims::Nudge;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::store::Changes;
+
+/// Longest time between two looks at the change counter when nothing hints, in milliseconds.
+const POLL_MS: u64 = 1_000;
+/// Looks after an inotify event, in milliseconds after one another.
+const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
+/// After a round of inotify events the next one is not taken for this long, in milliseconds, so that a busy worker, which
+/// writes the file itself, does not spend its time on hints.
+const REST_MS: u64 = 4;
+
+const LOOK: u8 = b'w';
+const YIELD: u8 = b'y';
+
+/// Tells the worker of this file, if there is one, that something was written. Never fails: a hint that is lost costs time, not
+/// jobs.
+pub fn send(place: &Place) {
+    post(place, LOOK);
+}
+
+/// Asks a `run` that holds the worker lock to give it up.
+pub fn ask_to_yield(place: &Place) {
+    post(place, YIELD);
+}
+
+fn post(place: &Place, byte: u8) {
+    let Ok(socket) = UnixDatagram::unbound() else { return };
+    if socket.set_nonblocking(true).is_err() {
+        return;
+    }
+    let _nobody_listens = send_to(&socket, &place.wake_socket(), byte);
+}
+
+/// A socket's address holds 107 bytes of path; a longer one is reached through its directory.
+fn send_to(socket: &UnixDatagram, path: &std::path::Path, byte: u8) -> std::io::Result<usize> {
+    match short(path)? {
+        Some(short) => socket.send_to(&[byte], short.path()),
+        None => socket.send_to(&[byte], path),
+    }
+}
+
+/// A short name for a path that is too long for a socket's address: through a descriptor of its directory.
+struct Short {
+    _directory: std::fs::File,
+    path: std::path::PathBuf,
+}
+
+impl Short {
+    fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+fn short(path: &std::path::Path) -> std::io::Result<Option<Short>> {
+    use std::os::fd::AsRawFd;
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return Ok(None);
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+    let directory = std::fs::File::open(parent)?;
+    let path = std::path::PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    Ok(Some(Short { _directory: directory, path }))
+}
+
+/// The listening end.
+pub struct Listener {
+    socket: UnixDatagram,
+    watch: rustix::fd::OwnedFd,
+}
+
+impl Listener {
+    /// Made under the worker lock: what an earlier worker left is replaced.
+    ///
+    /// # Errors
+    /// When socket or watch can not be made.
+    pub fn bind(place: &Place) -> Result<Self> {
+        let path = place.wake_socket();
+        let what = || format!("listening on {}", path.display());
+        let _none_left = std::fs::remove_file(&path);
+        let short = short(&path).map_err(|e| Error::io(what(), e))?;
+        let address = short.as_ref().map_or(path.as_path(), Short::path);
+        let socket = UnixDatagram::bind(address).map_err(|e| Error::io(what(), e))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| Error::io(what(), e))?;
+        socket.set_nonblocking(true).map_err(|e| Error::io(what(), e))?;
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+            .map_err(|e| Error::io("making an inotify watch", e))?;
+        let listener = Self { socket, watch };
+        listener.watch_wal(place);
+        Ok(listener)
+    }
+
+    /// The log appears with the first write after a clean close, so this is repeated.
+    fn watch_wal(&self, place: &Place) {
+        let _not_there_yet = inotify::add_watch(&self.watch, place.wal(), inotify::WatchFlags::MODIFY);
+    }
+}
+
+enum Heard {
+    Datagram { yields: bool },
+    File,
+    Nothing,
+}
+
+/// The wake thread: turns hints into nudges until the worker stops.
+pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener, nudge: &Sender<Nudge>) {
+    let mut changes = Changed::new(shared);
+    while !shared.is_stopping() {
+        match hear(listener, POLL_MS) {
+            Heard::Datagram { yields } => {
+                if yields {
+                    shared.be_asked_to_yield();
+                }
+                let _stopping = nudge.try_send(Nudge::Look);
+                changes.seen();
+            }
+            Heard::File => {
+                climb(shared, listener, nudge, &mut changes);
+                std::thread::sleep(Duration::from_millis(REST_MS));
+            }
+            Heard::Nothing => {
+                listener.watch_wal(shared.place());
+                look_once(nudge, &mut changes);
+            }
+        }
+    }
+}
+
+/// Looks until the change that was announced can be seen.
+fn climb(shared: &Shared, listener: &Listener, nudge: &Sender<Nudge>, changes: &mut Changed) {
+    for wait_ms in LADDER_MS {
+        match hear_datagram(listener, wait_ms) {
+            Some(yields) => {
+                if yields {
+                    shared.be_asked_to_yield();
+                }
+                let _full = nudge.try_send(Nudge::Look);
+                return;
+            }
+            None if look_once(nudge, changes) => return,
+            None => {}
+        }
+    }
+}
+
+fn look_once(nudge: &Sender<Nudge>, changes: &mut Changed) -> bool {
+    let changed = changes.seen();
+    if changed {
+        let _full = nudge.try_send(Nudge::Look);
+    }
+    changed
+}
+
+/// What the change counter said last. Where it can not be read, everything may have changed.
+struct Changed {
+    changes: Option<Changes>,
+    last: Option<i64>,
+}
+
+impl Changed {
+    fn new(shared: &Shared) -> Self {
+        let changes = Changes::of(&shared.store).inspect_err(|e| log::warn!("watching the file for changes: {e}")).ok();
+        let mut new = Self { changes, last: None };
+        new.seen();
+        new
+    }
+
+    /// Whether it has changed since it was asked last.
+    fn seen(&mut self) -> bool {
+        let now = self.changes.as_ref().and_then(|changes| changes.count().ok());
+        let changed = now.is_none() || now != self.last;
+        self.last = now;
+        changed
+    }
+}
+
+fn wait(fds: &mut [PollFd<'_>], at_most_ms: u64) -> bool {
+    let timeout = Timespec { tv_sec: (at_most_ms / 1000) as i64, tv_nsec: (at_most_ms % 1000 * 1_000_000) as i64 };
+    matches!(poll(fds, Some(&timeout)), Ok(n) if n > 0)
+}
+
+fn hear(listener: &Listener, at_most_ms: u64) -> Heard {
+    let mut fds = [PollFd::new(&listener.socket, PollFlags::IN), PollFd::new(&listener.watch, PollFlags::IN)];
+    if !wait(&mut fds, at_most_ms) {
+        return Heard::Nothing;
+    }
+    if let Some(yields) = drain_socket(&listener.socket) {
+        return Heard::Datagram { yields };
+    }
+    drain_watch(&listener.watch);
+    Heard::File
+}
+
+fn hear_datagram(listener: &Listener, at_most_ms: u64) -> Option<bool> {
+    let mut fds = [PollFd::new(&listener.socket, PollFlags::IN)];
+    if wait(&mut fds, at_most_ms) { drain_socket(&listener.socket) } else { None }
+}
+
+/// Takes all datagrams that are there; `Some(true)` when one of them asks to yield.
+fn drain_socket(socket: &UnixDatagram) -> Option<bool> {
+    let mut heard = None;
+    let mut byte = [0u8; 8];
+    while let Ok(n) = socket.recv(&mut byte) {
+        heard = Some(heard.unwrap_or(false) || (n > 0 && byte[0] == YIELD));
+    }
+    heard
+}
+
+fn drain_watch(watch: &rustix::fd::OwnedFd) {
+    let mut buffer = [0u8; 4096];
+    while rustix::io::read(watch, &mut buffer).is_ok_and(|n| n > 0) {}
+}

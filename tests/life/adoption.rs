@@ -1,0 +1,97 @@
+//! The worker may die at any instruction: running jobs go on, and the next worker takes them over.
+
+use crate::support::{Nest, kill, lives, until};
+
+/// Runs until the file `go` is there, then writes and ends with 7.
+const PATIENT: &str = "echo begin; while [ ! -e go ]; do sleep 0.02; done; echo end; exit 7";
+
+#[test]
+fn a_job_outlives_its_worker_and_the_next_one_takes_it_over() {
+    let nest = Nest::new();
+    let first = nest.work(&["--slots", "2"]);
+    let id = nest.sh(&[], PATIENT);
+    let pid = nest.until_pid(id);
+    first.kill();
+    assert!(lives(pid), "the job goes on without a worker");
+    let _second = nest.work(&["--slots", "2"]);
+    until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
+    assert_eq!(nest.show(id)["pid"], pid, "the same run of the same job");
+    std::fs::write(nest.file("go"), "").unwrap();
+    let job = nest.until_ended(id);
+    assert_eq!((job["state"].as_str(), job["exit_code"].as_i64()), (Some("failed"), Some(7)), "{job}");
+    let runs = job["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 1, "{job}");
+    assert!(runs[0]["max_rss_bytes"].as_i64().unwrap() > 0, "{job}");
+    assert!(runs[0]["started_at"].is_string() && runs[0]["exited_at"].is_string(), "{job}");
+    assert_eq!(nest.log(id), "begin\nend");
+}
+
+#[test]
+fn a_job_that_ends_while_no_worker_is_there_is_settled_from_its_record_and_not_run_again() {
+    let nest = Nest::new();
+    let first = nest.work(&[]);
+    let id = nest.sh(&["--retries", "3"], "echo once >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 0");
+    let pid = nest.until_pid(id);
+    let run = nest.show(id)["run_id"].as_i64().unwrap();
+    first.kill();
+    std::fs::write(nest.file("go"), "").unwrap();
+    until("the job to end", || (!lives(pid)).then_some(()));
+    until("its shim to say so", || {
+        nest.record(run, "DRAINED", "killed").or_else(|| nest.run_file(run).contains("DRAINED").then(String::new))
+    });
+    assert_eq!(nest.state(id), "running", "nobody has settled it");
+    let _second = nest.work(&[]);
+    let job = nest.until_ended(id);
+    assert_eq!(job["state"], "done", "{job}");
+    assert_eq!(job["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(std::fs::read_to_string(nest.file("ledger")).unwrap(), "once\n");
+    assert!(job["runs"][0]["max_rss_bytes"].as_i64().unwrap() > 0, "{job}");
+}
+
+#[test]
+fn a_killed_shim_is_a_lost_run_and_an_empty_tree() {
+    let nest = Nest::new();
+    let _worker = nest.work(&[]);
+    let id = nest.sh(&[], "setsid sleep 600 & env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; sleep 600");
+    nest.until_pid(id);
+    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let run = nest.show(id)["run_id"].as_i64().unwrap();
+    kill(nest.shim(run), 9);
+    let job = nest.until_ended(id);
+    assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some("failed"), Some("lost")), "{job}");
+    assert!(job["exit_code"].is_null(), "what nobody saw is no exit code: {job}");
+    assert!(nest.of_runs().is_empty() && !lives(inner), "nothing of the tree is left");
+}
+
+#[test]
+fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
+    let nest = Nest::new();
+    let first = nest.work(&[]);
+    // The first attempt leaves a process that notes when it is ended by how long its own life was.
+    let id = nest.sh(
+        &["--retries", "1", "--backoff", "0s..0s"],
+        "echo start >>ledger; if [ $TENURE_ATTEMPT = 1 ]; then setsid sleep 600 & echo $! >first; wait; fi; kill -0 $(cat first) 2>/dev/null && echo both >>ledger; exit 0",
+    );
+    nest.until_pid(id);
+    let survivor: i32 =
+        until("the first attempt's process", || std::fs::read_to_string(nest.file("first")).ok()?.trim().parse().ok());
+    let run = nest.show(id)["run_id"].as_i64().unwrap();
+    let shim = nest.shim(run);
+    let spawner = nest.parent_of(shim);
+    kill(spawner, 19);
+    first.kill();
+    kill(spawner, 9);
+    kill(shim, 9);
+    until("the job's own process to go with its shim", || (!lives(shim)).then_some(()));
+    assert!(lives(survivor), "its descendant lives on, with nobody to look after it");
+    let _second = nest.work(&[]);
+    let job = nest.until_ended(id);
+    assert_eq!(job["state"], "done", "{job}");
+    assert_eq!(job["runs"][0]["outcome"], "lost", "{job}");
+    assert_eq!(
+        std::fs::read_to_string(nest.file("ledger")).unwrap(),
+        "start\nstart\n",
+        "the second started after the first was gone"
+    );
+    assert!(!lives(survivor));
+}

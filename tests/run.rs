@@ -1,0 +1,19 @@
+//! The promises of the room `run/`, each through the real binary as spawner.
+
+#[path = "run/harness.rs"]
+mod harness;
+
+#[path = "run/asking.rs"]
+mod asking;
+#[path = "run/crashes.rs"]
+mod crashes;
+#[path = "run/files.rs"]
+mod files;
+#[path = "run/limits.rs"]
+mod limits;
+#[path = "run/output.rs"]
+mod output;
+#[path = "run/starting.rs"]
+mod starting;
+#[path = "run/trees.rs"]
+mod trees;

@@ -1,0 +1,228 @@
+//! A directory with runs, a spawner that is the real binary, and eyes for processes.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tempfile::TempDir;
+use tenure::job::{JobId, Nonce, RunId};
+use tenure::place::Place;
+use tenure::run::runfile::{Look, RunFile, look};
+use tenure::run::{Header, Launch, Record, Records, Spawner, Status, StatusPipe, machine};
+
+/// No event that a test waits for takes longer, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_tenure"))
+}
+
+/// Runs and what they need. Dropping it ends whatever a failed test has left.
+pub struct Bench {
+    dir: TempDir,
+    pub place: Place,
+    spawner: Option<Spawner>,
+    next: AtomicI64,
+    started: std::sync::Mutex<Vec<(RunId, Nonce)>>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let mut bench = Self::without_spawner();
+        bench.spawner = Some(Spawner::start_program(program()).unwrap());
+        bench
+    }
+
+    pub fn without_spawner() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(dir: TempDir) -> Self {
+        let place = Place::new(dir.path().canonicalize().unwrap().join("test.db"));
+        Self { dir, place, spawner: None, next: AtomicI64::new(1), started: std::sync::Mutex::new(Vec::new()) }
+    }
+
+    /// A path for the test's own use.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn spawner(&self) -> &Spawner {
+        self.spawner.as_ref().expect("this test has a spawner")
+    }
+
+    pub fn drop_spawner(&mut self) {
+        self.spawner = None;
+    }
+
+    /// `sh -c script`, in the test's directory, with a plain environment.
+    pub fn shell(&self, script: &str) -> Launch {
+        self.command(&["/bin/sh", "-c", script])
+    }
+
+    pub fn command(&self, argv: &[&str]) -> Launch {
+        launch_in(self.dir.path(), &self.place, RunId(self.next.fetch_add(1, Ordering::SeqCst)), argv)
+    }
+
+    pub fn create(&self, launch: &Launch) -> RunFile {
+        self.started.lock().unwrap().push((launch.run, launch.nonce));
+        RunFile::create(&self.place, &header(launch)).unwrap()
+    }
+
+    pub fn start(&self, launch: &Launch) -> Running<'_> {
+        let file = self.create(launch);
+        let pipe = self.spawner().launch(launch, file).unwrap();
+        Running { bench: self, run: launch.run, nonce: launch.nonce, pipe, records: Records::default() }
+    }
+
+    pub fn run(&self, launch: &Launch) -> Records {
+        self.start(launch).finish()
+    }
+
+    pub fn look(&self, run: RunId) -> (Records, bool) {
+        match look(&self.place, run).unwrap() {
+            Look::Found { records, locked, .. } => (records, locked),
+            other => panic!("run {run}: {other:?}"),
+        }
+    }
+
+    pub fn log(&self, run: RunId) -> String {
+        fs::read_to_string(self.place.log_file(run)).unwrap()
+    }
+
+    /// The numbers that the job has written to a file, one a line, once there are so many.
+    pub fn pids(&self, name: &str, count: usize) -> Vec<i32> {
+        let path = self.path(name);
+        until(&format!("{count} pids in {name}"), || {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            let pids: Vec<i32> = whole.lines().map(|line| line.trim().parse().unwrap()).collect();
+            (pids.len() >= count).then_some(pids)
+        })
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for (run, nonce) in self.started.lock().unwrap().iter() {
+            // After a failed assertion only; a test that passes has nothing left.
+            let _ = tenure::run::stop::kill_shim(&self.place, *run, *nonce);
+            let _ = tenure::run::tree::empty(&self.place, *run, *nonce);
+        }
+    }
+}
+
+pub fn launch_in(dir: &Path, place: &Place, run: RunId, argv: &[&str]) -> Launch {
+    use std::os::unix::ffi::OsStrExt;
+    Launch {
+        run,
+        job: JobId(run.0),
+        nonce: machine::nonce(),
+        argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
+        env: vec![(b"PATH".to_vec(), b"/usr/local/bin:/usr/bin:/bin".to_vec())],
+        cwd: dir.as_os_str().as_bytes().to_vec(),
+        log: place.log_file(run),
+        result: None,
+        stdin: None,
+        timeout_ms: None,
+        max_runtime_ms: None,
+        grace_ms: 10_000,
+        warn: None,
+        idle_timeout_ms: None,
+        log_limit_bytes: 64 << 20,
+        memory_bytes: None,
+        nice: None,
+        user: None,
+    }
+}
+
+pub fn header(launch: &Launch) -> Header {
+    Header {
+        file_id: "test".into(),
+        run: launch.run,
+        nonce: launch.nonce,
+        boot_id: machine::boot_id(),
+        pid_ns: machine::pid_namespace(),
+    }
+}
+
+/// A run that was handed to the spawner.
+pub struct Running<'a> {
+    pub bench: &'a Bench,
+    pub run: RunId,
+    pub nonce: Nonce,
+    pub pipe: StatusPipe,
+    pub records: Records,
+}
+
+impl Running<'_> {
+    /// Reads records until one of them is wanted. The pipe must not end before.
+    pub fn wait_for(&mut self, wanted: impl Fn(&Record) -> bool) -> Record {
+        loop {
+            let record = self.next().expect("the run ended before the record that was waited for");
+            if wanted(&record) {
+                return record;
+            }
+        }
+    }
+
+    pub fn started(&mut self) -> tenure::run::Started {
+        match self.wait_for(|record| matches!(record, Record::Started(_))) {
+            Record::Started(started) => started,
+            _ => unreachable!(),
+        }
+    }
+
+    /// The next record, or `None` at the end of the pipe.
+    pub fn next(&mut self) -> Option<Record> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.pipe.next().unwrap() {
+                Status::Record(record) => {
+                    self.records.add(record.clone());
+                    return Some(record);
+                }
+                Status::Closed => return None,
+                Status::NothingYet => {
+                    assert!(Instant::now() < deadline, "run {}: nothing for {PATIENCE:?}, so far {:?}", self.run, self.records);
+                    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+                    poll(&mut [PollFd::from_borrowed_fd(self.pipe.as_fd(), PollFlags::IN)], Some(&second)).unwrap();
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of the pipe. What came down it is what the run file says, and the lock is free.
+    pub fn finish(mut self) -> Records {
+        while self.next().is_some() {}
+        let (kept, locked) = self.bench.look(self.run);
+        assert_eq!(kept, self.records, "the run file and the pipe say the same");
+        assert!(!locked, "the end of the pipe comes after the lock");
+        kept
+    }
+}
+
+/// Waits until something is there.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Alive: there, and not a zombie.
+pub fn is_alive(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
+}
+
+pub fn kill(pid: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}

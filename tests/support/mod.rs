@@ -1,0 +1,340 @@
+//! The harness: a nest of its own for each test, real workers, real kills, and no process or file left behind.
+
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything that must come is waited for. It is a limit for a broken program, not a time that a test takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory with a file in it. Dropping it ends every process that was started through it.
+pub struct Nest {
+    dir: tempfile::TempDir,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Nest {
+    pub fn new() -> Self {
+        Self { dir: tempfile::Builder::new().prefix("tenure-nest-").tempdir().expect("a temporary directory") }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn db(&self) -> PathBuf {
+        self.file("q.db")
+    }
+
+    pub fn beside(&self) -> PathBuf {
+        self.file("q.db.d")
+    }
+
+    /// `tenure` on this nest's file, with nothing of the caller's settings.
+    pub fn tenure(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+        command.args(args).current_dir(self.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("HOME", self.path())
+            .env("XDG_CONFIG_HOME", self.path())
+            .env("TENURE_DB", self.db())
+            .env("LANG", "C.UTF-8")
+            .env("TZ", "UTC");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn say(&self, args: &[&str]) -> Said {
+        said(self.tenure(args).output().expect("the program runs"))
+    }
+
+    /// Its standard output, trimmed; the command must succeed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let said = self.say(args);
+        assert_eq!(said.code, 0, "tenure {args:?}: {said:?}");
+        said.out.trim_end().to_owned()
+    }
+
+    pub fn add(&self, args: &[&str]) -> i64 {
+        let mut all = vec!["add"];
+        all.extend(args);
+        let id = self.ok(&all);
+        id.parse().unwrap_or_else(|_| panic!("add prints the id alone, not {id:?}"))
+    }
+
+    /// Adds `/bin/sh -c LINE`, with these options.
+    pub fn sh(&self, options: &[&str], line: &str) -> i64 {
+        let mut args = options.to_vec();
+        args.extend(["--", "/bin/sh", "-c", line]);
+        self.add(&args)
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        let out = self.ok(args);
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("tenure {args:?} printed no JSON ({e}): {out}"))
+    }
+
+    pub fn show(&self, id: i64) -> Value {
+        self.json(&["show", &id.to_string(), "--json"])
+    }
+
+    pub fn state(&self, id: i64) -> String {
+        self.show(id)["state"].as_str().expect("a state").to_owned()
+    }
+
+    pub fn log(&self, id: i64) -> String {
+        self.ok(&["logs", &id.to_string()])
+    }
+
+    pub fn status(&self) -> Value {
+        self.json(&["status", "--json"])
+    }
+
+    pub fn counter(&self, name: &str) -> i64 {
+        let status = self.status();
+        let value = &status["reaper"][name];
+        value.as_i64().or_else(|| value["n"].as_i64()).unwrap_or(0)
+    }
+
+    /// Waits for a job to come to a state, and returns it.
+    pub fn until_state(&self, id: i64, state: &str) -> Value {
+        let mut last = Value::Null;
+        until(&format!("job {id} to be {state}"), || {
+            last = self.show(id);
+            (last["state"] == state).then(|| last.clone())
+        })
+    }
+
+    pub fn until_ended(&self, id: i64) -> Value {
+        until(&format!("job {id} to end"), || {
+            let job = self.show(id);
+            matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")).then_some(job)
+        })
+    }
+
+    /// Waits until a job runs and its pid is known.
+    pub fn until_pid(&self, id: i64) -> i32 {
+        until(&format!("job {id} to have a pid"), || self.show(id)["pid"].as_i64()).try_into().expect("a pid")
+    }
+
+    /// Starts `tenure work` and waits until it is the worker.
+    pub fn work(&self, args: &[&str]) -> Worker {
+        let mut all = vec!["work"];
+        all.extend(args);
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.file("worker.log")).expect("the worker's log");
+        let mut command = self.tenure(&all);
+        command.stdout(Stdio::null()).stderr(log);
+        if std::env::var_os("RUST_LOG").is_some() {
+            command.env("RUST_LOG", std::env::var_os("RUST_LOG").unwrap_or_default());
+        }
+        let child = command.spawn().expect("the worker starts");
+        let mut worker = Worker { child, log: self.file("worker.log") };
+        until("the worker to take the lock", || {
+            if let Some(status) = worker.child.try_wait().expect("a child") {
+                panic!("the worker ended with {status}: {}", worker.said());
+            }
+            self.status()["worker"]["pid"].as_u64().filter(|pid| *pid == u64::from(worker.child.id()))
+        });
+        worker
+    }
+
+    /// Runs everything that can run now.
+    pub fn work_until_idle(&self, args: &[&str]) {
+        let mut all = vec!["work", "--until-idle"];
+        all.extend(args);
+        self.ok(&all);
+    }
+
+    pub fn sql(&self) -> rusqlite::Connection {
+        let conn = rusqlite::Connection::open(self.db()).expect("the file opens");
+        conn.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+        conn
+    }
+
+    /// The text of a run file, or "" where there is none.
+    pub fn run_file(&self, run: i64) -> String {
+        std::fs::read(self.beside().join("runs").join(run.to_string()))
+            .map_or_else(|_| String::new(), |b| String::from_utf8_lossy(&b).into_owned())
+    }
+
+    /// The value of `key=` in the run file's line of that kind.
+    pub fn record(&self, run: i64, kind: &str, key: &str) -> Option<String> {
+        let text = self.run_file(run);
+        let line = text.lines().find(|line| line.starts_with(kind))?;
+        line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
+    }
+
+    /// The pid of the shim of a run, once it has started its job.
+    pub fn shim(&self, run: i64) -> i32 {
+        until(&format!("the shim of run {run}"), || self.record(run, "STARTED", "shim_pid")?.parse().ok())
+    }
+
+    /// The spawner that is the parent of a shim.
+    pub fn parent_of(&self, pid: i32) -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).and_then(|ppid| ppid.parse().ok()).expect("a parent")
+    }
+
+    /// Every process whose environment names this nest's file and that belongs to a run.
+    pub fn of_runs(&self) -> Vec<i32> {
+        let ours = [b"TENURE_DB=", self.db().as_os_str().as_bytes()].concat();
+        pids()
+            .filter(|pid| {
+                environ(*pid)
+                    .is_some_and(|env| has(&env, &ours) && env.split(|b| *b == 0).any(|e| e.starts_with(b"TENURE_COOKIE=")))
+            })
+            .collect()
+    }
+
+    /// Every process that has anything of this nest open, or that belongs to one of its runs.
+    pub fn processes(&self) -> Vec<i32> {
+        let me = std::process::id() as i32;
+        let root = self.path().as_os_str().as_bytes().to_vec();
+        let ours = [b"TENURE_DB=", self.db().as_os_str().as_bytes()].concat();
+        pids()
+            .filter(|pid| *pid != me)
+            .filter(|pid| environ(*pid).is_some_and(|env| has(&env, &ours)) || holds_below(*pid, &root))
+            .collect()
+    }
+}
+
+impl Drop for Nest {
+    fn drop(&mut self) {
+        for _ in 0..200 {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            left.iter().for_each(|pid| kill(*pid, 9));
+            std::thread::sleep(Duration::from_millis(5)); // a killed process needs a moment, and some of them are not our children
+        }
+    }
+}
+
+fn has(env: &[u8], entry: &[u8]) -> bool {
+    env.split(|b| *b == 0).any(|e| e == entry)
+}
+
+fn environ(pid: i32) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+fn holds_below(pid: i32, root: &[u8]) -> bool {
+    let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path.as_os_str().as_bytes().starts_with(root));
+    cwd || std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|fds| {
+        fds.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|path| path.as_os_str().as_bytes().starts_with(root)))
+    })
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Sends a signal to a process that this test found by what it started.
+pub fn kill(pid: i32, signal: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    // SAFETY of meaning: the numbers come from the tests themselves.
+    let signal = match signal {
+        9 => rustix::process::Signal::KILL,
+        15 => rustix::process::Signal::TERM,
+        19 => rustix::process::Signal::STOP,
+        18 => rustix::process::Signal::CONT,
+        2 => rustix::process::Signal::INT,
+        other => panic!("no test sends signal {other}"),
+    };
+    let _gone_already = rustix::process::kill_process(pid, signal);
+}
+
+/// Whether a process is there and not only waiting to be reaped.
+pub fn lives(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
+}
+
+/// Waits for an event that must come.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A worker that is killed when the test is over.
+pub struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// TERM, and waits for its end.
+    pub fn stop(mut self) -> i32 {
+        kill(self.pid(), 15);
+        self.child.wait().expect("it ends").code().unwrap_or(-1)
+    }
+
+    /// Waits for it to end by itself.
+    pub fn wait(mut self) -> i32 {
+        self.child.wait().expect("it ends").code().unwrap_or(-1)
+    }
+
+    /// What it wrote on stderr.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _gone_already = self.child.kill();
+        let _reaped_already = self.child.wait();
+    }
+}
+
+pub fn said(output: Output) -> Said {
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A seed for what is drawn by chance; printed, and taken from `SEED` where that is set.
+pub fn seed() -> u64 {
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64));
+    println!("SEED={seed}");
+    seed
+}

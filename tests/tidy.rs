@@ -1,0 +1,144 @@
+//! The walls of the house: who may import whom, where unsafe code may stand, how long a file may be.
+
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines. Longer ones have two purposes.
+const LINES_MAX: usize = 420;
+
+/// Rooms, and what each may name of `crate::`. Leaves may be named by everybody but `job`.
+const MAY: &[(&str, &[&str])] = &[
+    ("job", &["job"]),
+    ("store", &["store", "job", "clock", "error", "place", "units"]),
+    ("run", &["run", "job", "clock", "error", "place", "units"]),
+    ("worker", &["worker", "store", "run", "job", "clock", "error", "place", "units"]),
+    ("cli", &["cli", "worker", "store", "run", "job", "clock", "error", "place", "config", "units"]),
+];
+
+/// Leaves: they name leaves and the pure room only.
+const LEAVES: &[&str] = &["clock", "config", "error", "place", "units", "job"];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut directories = vec![root];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() > 30, "the sources are where they are looked for");
+    found
+}
+
+fn inside(path: &Path) -> Vec<String> {
+    let relative = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    relative.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect()
+}
+
+/// The rooms that a text names as `crate::ROOM`.
+fn named(text: &str) -> Vec<String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    code.split("crate::").skip(1).map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
+}
+
+#[test]
+fn rooms_name_only_what_they_may() {
+    for (path, text) in sources() {
+        let parts = inside(&path);
+        if parts.len() == 1 {
+            let leaf = parts[0].trim_end_matches(".rs");
+            if LEAVES.contains(&leaf) {
+                for room in named(&text) {
+                    assert!(LEAVES.contains(&room.as_str()), "{} names {room}", path.display());
+                }
+            }
+            continue;
+        }
+        let room = parts[0].as_str();
+        let Some((_, may)) = MAY.iter().find(|(name, _)| *name == room) else { panic!("{room} is a room without a rule") };
+        for other in named(&text) {
+            assert!(may.contains(&other.as_str()), "{} names {other}, and {room} may only name {may:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_pure_room_is_pure() {
+    for (path, text) in sources() {
+        if inside(&path)[0] != "job" {
+            continue;
+        }
+        for word in [
+            "std::fs",
+            "std::process",
+            "std::thread",
+            "std::net",
+            "Instant::now",
+            "SystemTime",
+            "rusqlite",
+            "rustix",
+            "libc::",
+            "log::",
+            "std::env",
+        ] {
+            assert!(!text.contains(word), "{} uses {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_where_it_may_and_says_why() {
+    for (path, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (n, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if !code.contains("unsafe {") && !code.contains("unsafe fn") && !code.contains("unsafe extern") {
+                continue;
+            }
+            let room = inside(&path)[0].clone();
+            assert!(room == "run" || room == "store", "{}:{}: unsafe code", path.display(), n + 1);
+            let before = lines[n.saturating_sub(12)..n].join("\n");
+            assert!(
+                before.contains("SAFETY") || before.contains("# Safety"),
+                "{}:{}: unsafe code without its reason",
+                path.display(),
+                n + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_fits_a_sitting() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines; split it by purpose", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    for (path, text) in sources() {
+        for mark in ["todo!", "unimplemented!", "FIXME", "XXX", "dbg!"] {
+            assert!(!text.contains(mark), "{} has a {mark}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_clock_is_asked_for_now_in_one_place() {
+    for (path, text) in sources() {
+        if path.file_name().is_some_and(|name| name == "clock.rs") {
+            continue;
+        }
+        for call in ["SystemTime::now", "Timestamp::now"] {
+            assert!(!text.contains(call), "{} reads the wall clock by itself", path.display());
+        }
+    }
+}
