@@ -147,7 +147,7 @@ fn a_bad_source_changes_nothing() {
     let home = Home::new();
     add(&home.open(Role::Client), "a");
     let path = |name: &str| home.dir.path().join(name);
-    fs::write(path("text"), "this is no database, but it is long enough to be taken for one if nobody looks").unwrap();
+    fs::write(path("text"), "no database, but long enough to be taken for one if nobody looks; ".repeat(20)).unwrap();
     fs::write(path("empty"), "").unwrap();
     Connection::open(path("foreign")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
     let client = home.open(Role::Client);
