@@ -12,6 +12,8 @@ mod harness;
 mod helper;
 #[path = "store/hostile.rs"]
 mod hostile;
+#[path = "store/log.rs"]
+mod log;
 #[path = "store/power.rs"]
 mod power;
 #[path = "store/recording.rs"]

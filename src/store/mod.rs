@@ -18,6 +18,7 @@
 //! * Nobody opens the main file or `-shm` but SQLite: closing such a descriptor would drop SQLite's locks in this process, and another
 //!   program could then delete the log under us. Size, owner and identity are asked with `stat`.
 //! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
+//! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
 //! * No transaction and no open statement is held while anything else is waited for.
 //!
 //! The verbs are plain functions of a connection, their arguments and the present instant, one file each, their SQL beside them. They run
