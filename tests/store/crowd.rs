@@ -16,6 +16,9 @@ use crate::helper;
 /// How long anything may take before a test gives up waiting for it, in milliseconds.
 const PATIENCE_MS: u64 = 30_000;
 
+/// The one that does not flush may have so many times the commits of one that does. Measured: twice; with SQLite's own waiting 13 to 76 times.
+const FAIR: i64 = 6;
+
 /// Another process. It is killed when the test ends, however that ends.
 pub struct Other {
     child: Child,
@@ -62,22 +65,21 @@ fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 #[test]
-fn processes_that_all_write_at_once_get_a_fair_share_each() {
+fn a_process_that_writes_without_end_leaves_the_others_their_share() {
     let home = Home::new();
     let reader = {
         drop(home.open(Role::Client));
         home.open(Role::Reader)
     };
-    let mut others: Vec<_> = (0..4).map(|_| Other::start("share", &home.db(), "")).collect();
+    let mut others: Vec<_> = ["greedy", "polite", "polite"].map(|manners| Other::start("share", &home.db(), manners)).into();
     others.iter_mut().for_each(|other| drop(other.hear("READY")));
     others.iter_mut().for_each(Other::tell);
-    wait_until("2000 commits", || count(&reader) >= 2000);
+    wait_until("3000 commits", || count(&reader) >= 3000);
     others.iter_mut().for_each(Other::tell);
     let shares: Vec<i64> = others.iter_mut().map(|other| other.hear("COMMITS").parse().unwrap()).collect();
     println!("shares: {shares:?}");
-    // SQLite's own waiting gives one process 3000 and another 1.
     let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-    assert!(least * 4 >= *most, "{shares:?}");
+    assert!(least * FAIR >= *most, "{shares:?}");
     assert_eq!(count(&reader), shares.iter().sum::<i64>());
 }
 

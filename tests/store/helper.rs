@@ -36,7 +36,7 @@ fn a_program_for_other_tests() {
     let file = PathBuf::from(env::var_os(FILE).unwrap());
     let argument = env::var(ARGUMENT).unwrap();
     match program.as_str() {
-        "share" => share(&file),
+        "share" => share(&file, &argument),
         "hold" => hold(&file),
         "try" => try_to_open(&file, &argument),
         "flush" => flush_fails(&file),
@@ -55,8 +55,8 @@ fn wait_for_a_line() {
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
-/// Opens, waits for a line, then writes as fast as it can until another line comes, and says how often.
-fn share(file: &Path) {
+/// Opens, waits for a line, then writes as fast as it can until another line comes, and says how often. A greedy one does not even stop to flush.
+fn share(file: &Path, manners: &str) {
     let store = Store::open(file, Options::new(Role::Client)).unwrap();
     say("READY");
     wait_for_a_line();
@@ -68,7 +68,10 @@ fn share(file: &Path) {
     });
     let mut commits = 0;
     while !stop.load(Ordering::SeqCst) {
-        store.write(|conn| insert(conn, "share")).unwrap();
+        let (_, ticket) = store.commit(|conn| insert(conn, "share")).unwrap();
+        if manners != "greedy" {
+            store.flushed(ticket).unwrap();
+        }
         commits += 1;
     }
     say(&format!("COMMITS {commits}"));
