@@ -136,6 +136,13 @@ impl Options {
     }
 }
 
+impl Default for Options {
+    /// A client's.
+    fn default() -> Self {
+        Self::new(Role::Client)
+    }
+}
+
 /// Names a commit, to wait for a flush that covers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
