@@ -154,6 +154,8 @@ impl Worker {
         shared.stop_claiming();
         let left_running = shared.roster.busy();
         shared.leave();
+        // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
+        shared.store.stop_waiting();
         join(threads);
         shared.stock.clear(&shared.store);
         let _no_next_worker_is_misled = std::fs::remove_file(shared.place().wake_socket());
