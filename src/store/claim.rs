@@ -81,29 +81,32 @@ pub fn claim(
     now_ms: i64,
 ) -> Result<Vec<Claim>> {
     let claimer = Claimer { instance, boot_id, now_ms };
-    let mut queues = open_queues(conn, scope)?;
-    for queue in &mut queues {
-        queue.head = head(conn, scope, &queue.name)?;
-    }
     let file_id =
         read::meta(conn, "file_id")?.ok_or_else(|| Error::File("the file has no name of its own; is it tenure's?".into()))?;
-    let (mut claims, mut cleared) = (Vec::new(), 0);
-    while claims.len() < prepared.len() && cleared <= HEADS_CLEARED_MAX {
+    let mut queues = queues_with_heads(conn, scope, &[])?;
+    let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());
+    while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
         let Some((queue, head)) = best(&mut queues) else { break };
         let next = prepared[claims.len()];
         if take(conn, head.job, next, &claimer)? {
-            claims.push(taken(conn, head.job, next, &file_id)?);
+            let claim = taken(conn, head.job, next, &file_id)?;
             queue.free = queue.free.map(|free| free - 1);
-        } else {
-            clear(conn, head.job, now_ms)?;
-            cleared += 1;
+            queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
+            // A lane that is full now has taken the passes from heads of other queues.
+            if claim.job.lane.is_some() {
+                queues = queues_with_heads(conn, scope, &stuck)?;
+            }
+            claims.push(claim);
+            continue;
         }
-        let before = (head, claims.len());
-        queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
+        cleared += 1;
+        clear(conn, head.job, now_ms)?;
         // What could be neither taken nor put out of the way is left alone for this time.
-        if queue.head == Some(before.0) {
-            queue.head = None;
+        if self::head(conn, scope, &queue.name)? == Some(head) {
+            stuck.push(queue.name.clone());
         }
+        // Its end may have released others, in any queue.
+        queues = queues_with_heads(conn, scope, &stuck)?;
     }
     Ok(claims)
 }
@@ -116,6 +119,15 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+fn queues_with_heads(conn: &Connection, scope: &Scope, without: &[String]) -> Result<Vec<Queue>> {
+    let mut queues = open_queues(conn, scope)?;
+    queues.retain(|queue| !without.contains(&queue.name));
+    for queue in &mut queues {
+        queue.head = head(conn, scope, &queue.name)?;
+    }
+    Ok(queues)
 }
 
 fn open_queues(conn: &Connection, scope: &Scope) -> Result<Vec<Queue>> {
