@@ -193,7 +193,7 @@ CREATE TABLE run (
   CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
 ) STRICT;
 CREATE INDEX run_of_job ON run (job_id, id);
-CREATE INDEX run_open   ON run (id) WHERE finished_at IS NULL;
+CREATE INDEX run_open   ON run (job_id) WHERE finished_at IS NULL;
 
 -- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
 -- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job as failed, `dependency`.

@@ -31,3 +31,5 @@ pub mod why;
 #[cfg(test)]
 #[path = "../../tests/model/file.rs"]
 mod fixture;
+#[cfg(test)]
+mod flat_tests;

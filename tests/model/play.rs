@@ -119,7 +119,7 @@ impl Play {
     fn some_run(&self, a: u8) -> Option<i64> {
         // Half of the time one that is open.
         let open: Vec<i64> = self.world.runs.iter().filter(|(_, run)| run.open).map(|(id, _)| *id).collect();
-        if a % 2 == 0 && !open.is_empty() {
+        if a.is_multiple_of(2) && !open.is_empty() {
             return Some(open[usize::from(a / 2) % open.len()]);
         }
         let n = self.world.runs.len();
@@ -149,8 +149,8 @@ impl Play {
         new.max_attempts = u32::from(b % 3) + 1;
         new.unique_key = [None, None, None, Some("u0"), Some("u1")][usize::from(b / 3 % 5)].map(Into::into);
         new.replace = b >> 7 == 1;
-        new.available_at = if c % 4 == 0 { now + i64::from(c) * 50 } else { 0 };
-        new.expires_at = (c % 5 == 0).then(|| now + i64::from(c) * 100 + 1);
+        new.available_at = if c.is_multiple_of(4) { now + i64::from(c) * 50 } else { 0 };
+        new.expires_at = c.is_multiple_of(5).then(|| now + i64::from(c) * 100 + 1);
         new.user_hold = c % 16 == 7;
         new.policy = policy(d);
         new.after = self.parents(d, e);
@@ -281,8 +281,8 @@ impl Play {
 
     fn claim(&mut self, a: u8, b: u8, c: u8) {
         let prepared = self.new_runs(usize::from(a % 3) + 1);
-        let queues = if b % 4 == 0 { vec![["q0", "q1", "q2"][usize::from(b / 4 % 3)].to_owned()] } else { Vec::new() };
-        let only = if c % 8 == 0 { self.some_job(c / 8).map(JobId) } else { None };
+        let queues = if b.is_multiple_of(4) { vec![["q0", "q1", "q2"][usize::from(b / 4 % 3)].to_owned()] } else { Vec::new() };
+        let only = if c.is_multiple_of(8) { self.some_job(c / 8).map(JobId) } else { None };
         let scope = Scope { queues: queues.clone(), only };
         self.log.push(format!("claim {} {scope:?}", prepared.len()));
         let queues: BTreeSet<String> = queues.into_iter().collect();
@@ -353,7 +353,7 @@ impl Play {
         let job = self.world.runs[&run].job;
         let end = end(b);
         self.log.push(format!("settle job {job} run {run}: {end:?}"));
-        if d % 2 == 0 {
+        if d.is_multiple_of(2) {
             self.end_checks_of(run);
         }
         self.settle_with(job, run, &end, f64::from(c) / 256.0);
@@ -397,7 +397,7 @@ impl Play {
             return;
         };
         self.log.push(format!("cancel {id}"));
-        let why = (b % 2 == 0).then_some("because");
+        let why = b.is_multiple_of(2).then_some("because");
         let answer = control::cancel(&self.conn, JobId(id), why, self.world.now).unwrap();
         let job = self.world.job(id);
         if !job.state.is_terminal() && !job.cancel_open {
@@ -453,7 +453,7 @@ impl Play {
         let change = Change {
             priority: (b & 1 == 1).then(|| i64::from(c % 4)),
             queue: (b & 2 == 2).then(|| ["q0", "q1", "q3"][usize::from(c % 3)].to_owned()),
-            available_at: (b & 4 == 4).then(|| if d % 3 == 0 { 0 } else { now + i64::from(d) * 30 - 1_000 }),
+            available_at: (b & 4 == 4).then(|| if d.is_multiple_of(3) { 0 } else { now + i64::from(d) * 30 - 1_000 }),
             max_attempts: (b & 8 == 8).then(|| u32::from(d % 4) + 1),
             timeout_ms: (b & 16 == 16).then_some(Some(5_000)),
             ..Change::default()
@@ -484,8 +484,8 @@ impl Play {
         let name = ["q0", "q1", "q2"][usize::from(a % 3)];
         let settings = self.world.queues.entry(name.to_owned()).or_default();
         self.log.push(format!("queue {name} {b} {c}"));
-        if b % 2 == 0 {
-            settings.paused = c % 3 == 0;
+        if b.is_multiple_of(2) {
+            settings.paused = c.is_multiple_of(3);
             control::queue_pause(&self.conn, name, settings.paused).unwrap();
         } else {
             settings.slots = [None, Some(0), Some(1), Some(2)][usize::from(c % 4)];
@@ -772,7 +772,7 @@ fn observation(seen: u8) -> Claimed {
         1 => RunFile::Foreign,
         _ => RunFile::Own { locked: seen & 8 == 8, progress: progress[usize::from(seen / 16) % 5] },
     };
-    Claimed { same_boot: seen % 7 != 0, file }
+    Claimed { same_boot: !seen.is_multiple_of(7), file }
 }
 
 /// What is on the disk, in the hands of a new process.

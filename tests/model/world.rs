@@ -317,10 +317,10 @@ impl World {
         (job.available_at, job.due_seen, job.expires_at, job.exit_code) = (0, 0, None, None);
         job.events.push("retried");
         for child in self.jobs.values_mut().filter(|j| j.state == State::Queued) {
-            if let Some((_, dep)) = child.deps.get_mut(&id) {
-                if *dep == Dep::Broken {
-                    *dep = Dep::Unmet;
-                }
+            if let Some((_, dep)) = child.deps.get_mut(&id)
+                && *dep == Dep::Broken
+            {
+                *dep = Dep::Unmet;
             }
         }
     }
