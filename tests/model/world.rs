@@ -265,13 +265,6 @@ impl World {
     }
 
     pub fn tend(&mut self) {
-        let now = self.now;
-        for job in self.jobs.values_mut().filter(|j| j.state == State::Queued) {
-            // Only a job that waits for its time is looked at, and only for that.
-            if Self::own_hold(job) == Some(Hold::Time) && job.available_at <= now {
-                job.due_seen = job.available_at;
-            }
-        }
         let ids: Vec<i64> = self.jobs.keys().copied().collect();
         for id in &ids {
             if self.jobs[id].cancel_open {
@@ -287,6 +280,13 @@ impl World {
         expired.sort_by_key(|id| (self.jobs[id].expires_at, *id));
         for id in expired {
             self.end_queued(id, Reason::Expired);
+        }
+        let now = self.now;
+        for job in self.jobs.values_mut().filter(|j| j.state == State::Queued) {
+            // Only a job that waits for its time is looked at, and only for that.
+            if Self::own_hold(job) == Some(Hold::Time) && job.available_at <= now {
+                job.due_seen = job.available_at;
+            }
         }
     }
 
