@@ -33,3 +33,5 @@ pub mod why;
 mod fixture;
 #[cfg(test)]
 mod flat_tests;
+#[cfg(test)]
+mod verbs_tests;
