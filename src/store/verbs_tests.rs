@@ -75,7 +75,8 @@ fn what_was_asked_for_is_what_is_stored() {
 fn what_can_not_be_meant_is_refused_in_words() {
     let conn = fixture::fresh();
     let long = "x".repeat(1_001);
-    let wrong: Vec<Box<dyn FnOnce(&mut NewJob)>> = vec![
+    type Wrong = Box<dyn FnOnce(&mut NewJob)>;
+    let wrong: Vec<Wrong> = vec![
         Box::new(|j| j.queue = String::new()),
         Box::new(|j| j.lane = Some(String::new())),
         Box::new(|j| j.queue = "x".repeat(201)),
