@@ -95,6 +95,8 @@ struct Sick {
 
 /// Looks for rows that should not exist, and heals them.
 pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Healed>> {
+    // Every healer writes an event, which a sequence at its end would refuse.
+    super::mend::mend_sequences(conn)?;
     let mut healed = Vec::new();
     for sick in impossible_jobs(conn)? {
         healed.extend(heal_job(conn, &sick, healers, now_ms)?);
@@ -297,9 +299,15 @@ fn runs_without_job(conn: &Connection) -> Result<Vec<(RunId, Nonce, JobId)>> {
 }
 
 fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64) -> Result<Healed> {
+    let held = hold_if_a_run_is_open(conn, job)?;
     lose(conn, run, now_ms)?;
     let text = format!("run {run} is open, and yet job {job} is not owned by it; the run was closed as lost");
-    Ok(Healed { what: Impossible::RunWithoutJob, job, held: false, runs: vec![(run, nonce)], text })
+    Ok(Healed { what: Impossible::RunWithoutJob, job, held, runs: vec![(run, nonce)], text })
+}
+
+/// Holds a queued job of which a run is open: its process may live, and nobody starts a second one.
+pub(super) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
+    Ok(conn.prepare_cached(include_str!("heal_hold.sql"))?.execute([job.0])? > 0)
 }
 
 fn open_runs_of(conn: &Connection, job: JobId) -> Result<Vec<(RunId, Nonce)>> {
@@ -326,3 +334,7 @@ fn nonce(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Nonce> {
 fn simply(sick: &Sick, what: Impossible, text: &str) -> Healed {
     Healed { what, job: sick.id, held: false, runs: Vec::new(), text: format!("{text} (it was: {})", sick.shown) }
 }
+
+#[cfg(test)]
+#[path = "heal_tests.rs"]
+mod tests;

@@ -79,6 +79,10 @@ mod writer;
 #[cfg(test)]
 #[path = "../../tests/model/file.rs"]
 mod fixture;
+#[cfg(test)]
+mod flat_tests;
+#[cfg(test)]
+mod verbs_tests;
 
 use std::path::Path;
 use std::sync::Arc;
