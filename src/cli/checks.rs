@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::face::Face;
-use super::{run_checks, time, worker_calls};
+use super::table::count;
+use super::{escape, run_checks, time, worker_calls};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::place::Place;
@@ -56,7 +57,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("runs", run_checks::runs),
     ("files", run_checks::files),
     ("secrets", run_checks::secrets),
-    ("queues", queues),
 ];
 
 /// Makes all of them.
@@ -104,18 +104,20 @@ fn schema(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let place = store.place();
     let around = place.db().parent().unwrap_or(Path::new("/"));
-    let mut open = Vec::new();
+    let (mut open, mut fixes) = (Vec::new(), Vec::new());
     for path in [place.db(), place.dir(), &place.wal(), &place.secrets(), &place.runs(), &place.logs(), around] {
         if let Ok(meta) = std::fs::metadata(path) {
-            open.extend(too_open(path, meta.mode(), meta.uid()));
+            if let Some(what) = too_open(path, meta.mode(), meta.uid()) {
+                open.push(what);
+                fixes.push(format!("chmod go-w {}", escape::quote_text(&path.to_string_lossy())));
+            }
         }
     }
-    Ok(vec![match open.is_empty() {
-        true => Finding::fine("permissions", "nobody else may write the file or what belongs to it"),
-        false => {
-            Finding::wrong("permissions", named(&open), "chmod go-w (whoever may write there may run commands as this user)")
-        }
-    }])
+    if open.is_empty() {
+        return Ok(vec![Finding::fine("permissions", "nobody else may write the file or what belongs to it")]);
+    }
+    let remedy = Some(format!("{} (whoever may write there may run commands as this user)", fixes.join("; ")));
+    Ok(vec![Finding { remedy, ..Finding::wrong("permissions", named(&open), None) }])
 }
 
 /// A directory like /tmp, where everybody may make files and nobody may remove another's, is as safe as the file in it.
@@ -139,7 +141,8 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
             Finding::fine("worker", format!("pid {} ({}) holds the worker lock for {since}", worker.pid, worker.kind))
         }
         None if ready > 0 || counts.running > 0 => {
-            let text = format!("there is none; {ready} jobs are ready, {} run and their end is not written down", counts.running);
+            let (ready, running) = (count(ready, "job", "is ready", "are ready"), count(counts.running, "job", "runs", "run"));
+            let text = format!("there is none; {ready}, and {running} whose end would have to be written down");
             Finding::wrong("worker", text, "tenure work")
         }
         None => Finding::fine("worker", "there is none, and nothing for it to do"),
@@ -217,16 +220,6 @@ fn clock(face: &Face, store: &Store) -> Result<Vec<Finding>> {
             let text = format!("the clock is {} behind the newest job: it was set back", time::between(0, behind_ms));
             Finding::wrong("clock", text, "set the clock; delays and schedules go by it, nothing else does")
         }
-    }])
-}
-
-fn queues(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let queues = store.read(read::queues)?;
-    let paused: Vec<String> =
-        queues.iter().filter(|q| q.paused && q.ready + q.waiting > 0).map(|q| format!("{:?}", q.name)).collect();
-    Ok(vec![match paused.is_empty() {
-        true => Finding::fine("queues", "no paused queue has jobs in it"),
-        false => Finding::wrong("queues", format!("paused, with jobs in them: {}", named(&paused)), "tenure queue resume NAME"),
     }])
 }
 

@@ -31,7 +31,7 @@ fn each(face: &Face, args: &Args, what: &str, verb: Verb) -> Result<u8> {
         match store.write(move |conn| verb(conn, id, now_ms)) {
             Ok(()) => face::say(&format!("job {id} {what}")),
             Err(error @ Error::Refused(_)) => {
-                face::complain(&format!("job {id}: {error}"));
+                face::complain(&error.to_string());
                 code = exit::REFUSED;
             }
             Err(error) => return Err(error),

@@ -39,7 +39,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             Ok(back) => tell(face, id, &back)?,
             // One that can not go back does not keep the others from it.
             Err(error @ Error::Refused(_)) => {
-                face::complain(&format!("job {id}: {error}"));
+                face::complain(&error.to_string());
                 code = exit::REFUSED;
             }
             Err(Error::NoSuch(_)) if several => {}
