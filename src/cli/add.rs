@@ -13,7 +13,7 @@ use super::face::{self, Face, versioned};
 use super::lines::{Asked, Lines};
 use super::options::{Command, JobOptions, Surroundings};
 use super::secrets::Kept;
-use super::{path_warning, values, worker_calls};
+use super::{path_warning, secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::{JobId, Need, NewJob};
@@ -99,6 +99,7 @@ pub fn add_jobs(
     let now_ms = face.now_ms();
     let added = store.write(move |conn| insert(conn, &jobs, now_ms))?;
     kept.keep();
+    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
     Ok(added)
 }
@@ -217,6 +218,7 @@ fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, arou
         Ok((added, refs))
     })?;
     kept.keep();
+    result.0.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
     Ok(result)
 }

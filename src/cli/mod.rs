@@ -21,6 +21,7 @@ mod checks;
 mod code;
 mod completions;
 mod doctor;
+mod each;
 mod escape;
 mod face;
 #[cfg(test)]
