@@ -16,7 +16,7 @@ use super::recover;
 use super::roster::Bell;
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::job::{Cause, Exit, JobId, Nonce, Policy, RunEnd, RunId};
+use crate::job::{Cause, Exit, JobId, Next, Nonce, Policy, RunEnd, RunId};
 use crate::run::record::{Record, Records};
 use crate::run::runfile;
 use crate::run::spawner::{Status, StatusPipe};
@@ -349,6 +349,10 @@ pub(super) fn conclude(
             return Err(error);
         }
     };
+    // A slot that goes on at once needs no look of the claim loop, unless there is a new time to wait for.
+    if next.is_none() || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. })) {
+        shared.look();
+    }
     follow_up(shared, job, run, settled, ticket);
     match (next, ready) {
         (Some(claim), Some(ready)) => Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot })),
@@ -391,7 +395,6 @@ fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, tic
         }
         shared_then.roster.disown(run);
     });
-    shared.look();
 }
 
 /// A number in 0..1, for the jitter of a backoff.

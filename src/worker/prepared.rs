@@ -16,8 +16,10 @@ use crate::run::{Header, RunFile};
 use crate::store::claim::Prepared;
 use crate::store::{Store, ids};
 
-/// Run ids that are reserved by one flushed write. A block that is lost in a crash leaves a gap, nothing else.
-const BLOCK: i64 = 1_000;
+/// Run ids that are reserved by one flushed write, at the most. What is not used when the worker ends is a gap, nothing else.
+const BLOCK_MAX: i64 = 256;
+/// The first block; each is twice the one before, so that a short life leaves a small gap.
+const BLOCK_FIRST: i64 = 4;
 /// Files that are kept ready.
 const SHELF_MAX: usize = 4;
 
@@ -37,18 +39,31 @@ impl Ready {
     }
 }
 
+/// Reserved run ids that have not been given.
+struct Ids {
+    left: Range<i64>,
+    /// Size of the next block.
+    block: i64,
+}
+
 /// The stock.
 pub(super) struct Stock {
     file_id: String,
     boot_id: String,
     pid_ns: u64,
-    ids: Mutex<Range<i64>>,
+    ids: Mutex<Ids>,
     shelf: Mutex<VecDeque<Ready>>,
 }
 
 impl Stock {
     pub fn new(file_id: String, boot_id: String) -> Self {
-        Self { file_id, boot_id, pid_ns: machine::pid_namespace(), ids: Mutex::new(0..0), shelf: Mutex::default() }
+        Self {
+            file_id,
+            boot_id,
+            pid_ns: machine::pid_namespace(),
+            ids: Mutex::new(Ids { left: 0..0, block: BLOCK_FIRST }),
+            shelf: Mutex::default(),
+        }
     }
 
     /// One from the shelf, or a new one.
@@ -111,12 +126,14 @@ impl Stock {
 
     fn next_id(&self, store: &Store) -> Result<RunId> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        if ids.is_empty() {
-            *ids = store.write(|conn| ids::reserve_runs(conn, BLOCK))?;
+        if ids.left.is_empty() {
+            let block = ids.block;
+            ids.left = store.write(move |conn| ids::reserve_runs(conn, block))?;
+            ids.block = (block * 2).min(BLOCK_MAX);
             super::start::stamp(store)?;
         }
-        let id = ids.start;
-        ids.start += 1;
+        let id = ids.left.start;
+        ids.left.start += 1;
         Ok(RunId(id))
     }
 }

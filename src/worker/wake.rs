@@ -24,8 +24,9 @@ const POLL_MS: u64 = 1_000;
 /// Looks after an inotify event, in milliseconds after one another.
 const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 /// After a round of inotify events the next one is not taken for this long, in milliseconds, so that a busy worker, which
-/// writes the file itself, does not spend its time on hints.
+/// writes the file itself, does not spend its time on hints: with a free slot, and with none.
 const REST_MS: u64 = 4;
+const REST_FULL_MS: u64 = 25;
 
 const LOOK: u8 = b'w';
 const YIELD: u8 = b'y';
@@ -135,7 +136,8 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener, nudge: &Sender<N
             }
             Heard::File => {
                 climb(shared, listener, nudge, &mut changes);
-                std::thread::sleep(Duration::from_millis(REST_MS));
+                let full = shared.roster.busy() >= shared.options.slots;
+                std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {
                 listener.watch_wal(shared.place());

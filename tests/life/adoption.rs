@@ -67,10 +67,10 @@ fn a_killed_shim_is_a_lost_run_and_an_empty_tree() {
 fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
     let nest = Nest::new();
     let first = nest.work(&[]);
-    // The first attempt leaves a process that notes when it is ended by how long its own life was.
+    // The second attempt looks for the process of the first; one that only waits to be reaped is dead.
     let id = nest.sh(
         &["--retries", "1", "--backoff", "0s..0s"],
-        "echo start >>ledger; if [ $TENURE_ATTEMPT = 1 ]; then setsid sleep 600 & echo $! >first; wait; fi; kill -0 $(cat first) 2>/dev/null && echo both >>ledger; exit 0",
+        "echo start >>ledger; if [ $TENURE_ATTEMPT = 1 ]; then setsid sleep 600 & echo $! >first; wait; fi; case $(cut -d' ' -f3 /proc/$(cat first)/stat 2>/dev/null) in ''|Z) ;; *) echo both >>ledger;; esac; exit 0",
     );
     nest.until_pid(id);
     let survivor: i32 =
@@ -94,4 +94,28 @@ fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
         "the second started after the first was gone"
     );
     assert!(!lives(survivor));
+}
+
+#[test]
+fn with_worker_spawner_and_shim_killed_what_cleared_its_environment_is_found_by_the_log_it_writes() {
+    let nest = Nest::new();
+    let first = nest.work(&[]);
+    let id = nest.sh(&[], "env -i setsid sleep 600 & echo $! >inner; sleep 600");
+    nest.until_pid(id);
+    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let run = nest.show(id)["run_id"].as_i64().unwrap();
+    let shim = nest.shim(run);
+    let spawner = nest.parent_of(shim);
+    // It has cleared its environment once it is what it was to become.
+    until("sleep to run", || std::fs::read_to_string(format!("/proc/{inner}/comm")).is_ok_and(|c| c == "sleep\n").then_some(()));
+    kill(spawner, 19);
+    first.kill();
+    kill(spawner, 9);
+    kill(shim, 9);
+    until("the shim to go", || (!lives(shim)).then_some(()));
+    assert!(lives(inner));
+    let _second = nest.work(&[]);
+    let job = nest.until_ended(id);
+    assert_eq!(job["reason"], "lost", "{job}");
+    assert!(!lives(inner));
 }

@@ -150,7 +150,9 @@ impl Nest {
             if let Some(status) = worker.child.try_wait().expect("a child") {
                 panic!("the worker ended with {status}: {}", worker.said());
             }
-            self.status()["worker"]["pid"].as_u64().filter(|pid| *pid == u64::from(worker.child.id()))
+            let said = self.say(&["status", "--json"]);
+            let status: Value = serde_json::from_str(&said.out).ok()?; // the file may not be there yet
+            status["worker"]["pid"].as_u64().filter(|pid| *pid == u64::from(worker.child.id()))
         });
         worker
     }
@@ -183,7 +185,7 @@ impl Nest {
 
     /// The pid of the shim of a run, once it has started its job.
     pub fn shim(&self, run: i64) -> i32 {
-        until(&format!("the shim of run {run}"), || self.record(run, "STARTED", "shim_pid")?.parse().ok())
+        until(&format!("the shim of run {run}"), || self.record(run, "STARTED", "shim")?.parse().ok())
     }
 
     /// The spawner that is the parent of a shim.
