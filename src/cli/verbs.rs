@@ -28,6 +28,7 @@ pub struct Cli {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The database file (default: TENURE_DB, or the one of the configuration)
     #[arg(long, global = true, value_name = "FILE")]
@@ -35,7 +36,7 @@ pub struct Global {
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to colour
+    /// When to colour (auto: on a terminal, unless NO_COLOR is set)
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<Colour>,
 }
