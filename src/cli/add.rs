@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
     pub from: Option<OsString>,
     /// With --from: a transaction for each N lines, instead of one for all
-    #[arg(long, value_name = "N", requires = "from", value_parser = parse_chunk)]
+    #[arg(long, value_name = "N", value_parser = parse_chunk)]
     pub chunk: Option<usize>,
     /// Refuse (exit code 5) when there is no worker
     #[arg(long)]
@@ -45,6 +45,9 @@ fn parse_chunk(text: &str) -> Result<usize, String> {
 }
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
+    if args.chunk.is_some() && args.from.is_none() {
+        return Err(Error::Usage("--chunk goes with --from FILE".into()));
+    }
     if args.from.is_none() {
         // Before the file is made: a mistyped command leaves nothing behind.
         args.command.argv().map_err(Error::Usage)?;

@@ -106,11 +106,11 @@ fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let around = place.db().parent().unwrap_or(Path::new("/"));
     let (mut open, mut fixes) = (Vec::new(), Vec::new());
     for path in [place.db(), place.dir(), &place.wal(), &place.secrets(), &place.runs(), &place.logs(), around] {
-        if let Ok(meta) = std::fs::metadata(path) {
-            if let Some(what) = too_open(path, meta.mode(), meta.uid()) {
-                open.push(what);
-                fixes.push(format!("chmod go-w {}", escape::quote_text(&path.to_string_lossy())));
-            }
+        if let Ok(meta) = std::fs::metadata(path)
+            && let Some(what) = too_open(path, meta.mode(), meta.uid())
+        {
+            open.push(what);
+            fixes.push(format!("chmod go-w {}", escape::quote_text(&path.to_string_lossy())));
         }
     }
     if open.is_empty() {
