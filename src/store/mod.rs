@@ -18,6 +18,7 @@
 //! * Nobody opens the main file or `-shm` but SQLite: closing such a descriptor would drop SQLite's locks in this process, and another
 //!   program could then delete the log under us. Size, owner and identity are asked with `stat`.
 //! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
+//! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
 //! * No transaction and no open statement is held while anything else is waited for.
 //!
 //! The verbs are plain functions of a connection, their arguments and the present instant, one file each, their SQL beside them. They run
@@ -132,6 +133,13 @@ impl Options {
     /// The defaults for a role.
     pub fn new(role: Role) -> Self {
         Self { role, durability: Durability::default(), clock: Clock::System, allow_shared: false }
+    }
+}
+
+impl Default for Options {
+    /// A client's.
+    fn default() -> Self {
+        Self::new(Role::Client)
     }
 }
 
@@ -262,6 +270,13 @@ impl Store {
     /// How the file is doing. Cheap: a few calls of `stat`.
     pub fn health(&self) -> Health {
         self.0.health.look()
+    }
+
+    /// From now on a write that would wait for another program's write lock fails with [`Error::Busy`] instead: for a worker that shuts down.
+    pub fn stop_waiting(&self) {
+        if let Engine::Worker(worker) = &self.0.engine {
+            worker.stop_waiting();
+        }
     }
 
     /// Copies the file, as it is now, into a single plain file. Jobs go on meanwhile.
