@@ -57,11 +57,11 @@ pub enum Durability {
     Full,
 }
 
-/// When output is coloured.
+/// When output is coloured. `auto`: on a terminal, unless `NO_COLOR` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Colour {
-    /// On a terminal, unless NO_COLOR is set.
+    // No doc comments on the variants: they would make the help of `--color` five lines long.
     #[default]
     Auto,
     Always,
@@ -186,6 +186,9 @@ pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
             return Err(Error::Usage(format!("{} is no configuration: it has {} bytes", path.display(), meta.len())));
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !named => return Ok(None),
+        Err(e) if named => {
+            return Err(Error::Usage(format!("TENURE_CONFIG names {}, which can not be read: {e}", path.display())));
+        }
         Err(e) => return Err(Error::io(what(), e)),
         Ok(_) => {}
     }

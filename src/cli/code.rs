@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn a_job_ends_a_command_as_it_ended_itself() {
-        let cases: &[(State, Reason, Option<i32>, Option<i32>, &str, u8)] = &[
+        type Case = (State, Reason, Option<i32>, Option<i32>, &'static str, u8);
+        let cases: &[Case] = &[
             (State::Done, Reason::Exit, Some(0), None, "", 0),
             (State::Failed, Reason::Exit, Some(3), None, "", 3),
             (State::Failed, Reason::Exit, Some(75), None, "", 75),

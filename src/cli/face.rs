@@ -163,8 +163,21 @@ pub fn print_clap(error: &clap::Error) -> u8 {
             _ => exit::OK,
         };
     }
+    if is_command_without_dashes(error) {
+        safe.extend_from_slice(b"\nThe command stands after --, as in: tenure add -- make all\n");
+    }
     let _nobody_listens = io::stderr().write_all(&safe);
     exit::USAGE
+}
+
+/// Somebody wrote `tenure add make`.
+fn is_command_without_dashes(error: &clap::Error) -> bool {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let unexpected = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
+        _ => false,
+    };
+    error.kind() == ErrorKind::UnknownArgument && unexpected && error.render().to_string().contains("-- <COMMAND>")
 }
 
 #[cfg(test)]

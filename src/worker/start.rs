@@ -87,6 +87,7 @@ impl Worker {
             thread("reaper", &shared, reaper::run)?,
             thread("wake", &shared, move |shared| wake::listen(shared, &listener, &nudge))?,
         ];
+        let _not_under_a_service_manager = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(Self { shared, lock, threads })
     }
 
