@@ -250,6 +250,11 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
         record.user_ms,
         record.system_ms,
     ])?;
+    // A job's history says what was ended with it: who started a daemon there looks for the reason here.
+    if let Some(leftovers) = &record.leftovers {
+        conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, 'left_behind', ?3)")?
+            .execute((s.job.0, s.run.0, leftovers))?;
+    }
     Ok(())
 }
 
