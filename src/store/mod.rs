@@ -39,6 +39,7 @@
 mod backup;
 mod ballast;
 mod changes;
+pub mod check;
 mod checkpoint;
 pub mod claim;
 mod connection;

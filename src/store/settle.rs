@@ -11,7 +11,7 @@ use super::rows;
 use crate::error::Result;
 use crate::job::ending::decide;
 use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
-use crate::job::{Decision, Exit, Facts, JobId, Next, Nonce, Outcome, Policy, Reason, RunEnd, RunId, State};
+use crate::job::{Decision, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 
 /// What was recorded of a run. Times are milliseconds UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,69 +59,6 @@ pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bo
     Ok(noted > 0)
 }
 
-/// Notes that the job's own process has ended with `exit_code` and that its check is to be asked. The job goes on running,
-/// without a process of its own. False: the run no longer owns the job.
-pub fn exited(conn: &Connection, job: JobId, run: RunId, record: &RunRecord, exit_code: i32) -> Result<bool> {
-    let mut note = conn.prepare_cached(include_str!("settle_exited.sql"))?;
-    let noted = note.execute(params![
-        run.0,
-        job.0,
-        record.pid,
-        record.started_at,
-        record.exited_at,
-        exit_code,
-        record.leftovers,
-        record.max_rss_bytes,
-        record.user_ms,
-        record.system_ms,
-    ])?;
-    if noted == 0 {
-        return Ok(false);
-    }
-    // The result is the job's own word, and a check does not change it: it is kept from here on.
-    conn.prepare_cached(
-        "UPDATE job SET pid = NULL, result = coalesce(?3, result) WHERE id = ?1 AND state = 'running' AND run_id = ?2",
-    )?
-    .execute((job.0, run.0, record.result.as_deref().map(kept)))?;
-    Ok(true)
-}
-
-/// Opens the run of a check. False: the run no longer owns the job, so there is nothing to check.
-#[expect(clippy::too_many_arguments, reason = "a row has that many columns")]
-pub fn begin_check(
-    conn: &Connection,
-    job: JobId,
-    parent: RunId,
-    check: RunId,
-    nonce: Nonce,
-    instance: &str,
-    boot_id: &str,
-    now_ms: i64,
-) -> Result<bool> {
-    let mut begin = conn.prepare_cached(include_str!("settle_check.sql"))?;
-    Ok(begin.execute((check.0, job.0, parent.0, nonce.to_string(), instance, boot_id, now_ms))? > 0)
-}
-
-/// Closes the run of a check with its answer. The job is settled separately. False: it was closed before.
-pub fn end_check(
-    conn: &Connection,
-    check: RunId,
-    outcome: Outcome,
-    reason: Option<Reason>,
-    exit: Option<Exit>,
-    error: Option<String>,
-    now_ms: i64,
-) -> Result<bool> {
-    let (exit_code, signal) = match exit {
-        Some(Exit::Code(code)) => (Some(code), None),
-        Some(Exit::Signal(signal)) => (None, Some(signal)),
-        None => (None, None),
-    };
-    let mut end = conn.prepare_cached(include_str!("settle_check_end.sql"))?;
-    let reason = reason.map(Reason::as_str);
-    Ok(end.execute((check.0, now_ms, outcome.as_str(), reason, exit_code, signal, error))? > 0)
-}
-
 /// Settles a run: decides what its end means for its job, and writes it, unless somebody was first.
 pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     let Some(known) = facts(conn, s.job, s.run)? else { return Ok(Settled::Late) };
@@ -167,7 +104,7 @@ pub fn kept_result(bytes: &[u8]) -> String {
     kept(&String::from_utf8_lossy(whole)).to_owned()
 }
 
-fn kept(text: &str) -> &str {
+pub(super) fn kept(text: &str) -> &str {
     &text[..text.floor_char_boundary(RESULT_BYTES_MAX)]
 }
 
@@ -264,6 +201,8 @@ mod tests {
     use super::super::{control, enqueue, fixture, prune, read, reap, tend};
     use super::*;
     use crate::job::{Argv, Cause, NewJob};
+    use crate::job::{Exit, Nonce};
+    use crate::store::check::{begin_check, end_check, exited};
 
     fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
         let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());

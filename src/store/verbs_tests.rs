@@ -75,7 +75,7 @@ fn what_was_asked_for_is_what_is_stored() {
 fn what_can_not_be_meant_is_refused_in_words() {
     let conn = fixture::fresh();
     let long = "x".repeat(1_001);
-    type Wrong = Box<dyn FnOnce(&mut NewJob)>;
+    type Wrong<'a> = Box<dyn FnOnce(&mut NewJob) + 'a>;
     let wrong: Vec<Wrong> = vec![
         Box::new(|j| j.queue = String::new()),
         Box::new(|j| j.lane = Some(String::new())),

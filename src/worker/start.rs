@@ -221,9 +221,7 @@ fn make_trustworthy(store: &Store) -> Result<()> {
     let known = stamp::read(place)?;
     let now_ms = store.clock().now_ms();
     let above_run = highest_run.map_or(0, |run| run.0);
-    if store.read({
-        move |conn| stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)
-    })? {
+    if store.read(move |conn| stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run))? {
         log::warn!("an older copy of the file was put in place; every job that had not ended is held, as after tenure restore");
         let known = known.unwrap_or_default();
         store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, now_ms))?;

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tenure::error::Error;
 use tenure::job::verdict::{self, Claimed, Progress, RunFile, Verdict};
 use tenure::job::{Argv, Cause, Exit, JobId, Need, NewJob, Nonce, Outcome, Policy, Reason, RunEnd, RunId, State};
+use tenure::store::check;
 use tenure::store::claim::{self, Prepared, Scope};
 use tenure::store::control::{self, Cancelled, Change};
 use tenure::store::reap::{self, Healers};
@@ -330,7 +331,7 @@ impl Play {
             let open = self.world.runs[&run].open;
             self.log.push(format!("end check {run}"));
             let (reason, exit) = (Some(Reason::Exit), Some(Exit::Code(i32::from(b % 2))));
-            let ended = settle::end_check(&self.conn, RunId(run), Outcome::Failed, reason, exit, None, self.world.now);
+            let ended = check::end_check(&self.conn, RunId(run), Outcome::Failed, reason, exit, None, self.world.now);
             assert_eq!(ended.unwrap(), open);
             self.world.runs.get_mut(&run).unwrap().open = false;
             return;
@@ -338,9 +339,9 @@ impl Play {
         self.log.push(format!("exited {run}, and its check begins"));
         let owns = self.owns(run);
         let record = RunRecord { exited_at: Some(self.world.now), ..RunRecord::default() };
-        assert_eq!(settle::exited(&self.conn, JobId(job), RunId(run), &record, 0).unwrap(), owns);
+        assert_eq!(check::exited(&self.conn, JobId(job), RunId(run), &record, 0).unwrap(), owns);
         let check = self.new_runs(1)[0];
-        let begun = settle::begin_check(&self.conn, JobId(job), RunId(run), check.run, check.nonce, "w", "b", self.world.now);
+        let begun = check::begin_check(&self.conn, JobId(job), RunId(run), check.run, check.nonce, "w", "b", self.world.now);
         assert_eq!(begun.unwrap(), owns);
         if owns {
             self.world.job(job).pid = None;
@@ -386,7 +387,7 @@ impl Play {
         let checks: Vec<i64> =
             self.world.runs.iter().filter(|(_, r)| r.open && r.parent == Some(run)).map(|(id, _)| *id).collect();
         for check in checks {
-            assert!(settle::end_check(&self.conn, RunId(check), Outcome::Done, None, None, None, self.world.now).unwrap());
+            assert!(check::end_check(&self.conn, RunId(check), Outcome::Done, None, None, None, self.world.now).unwrap());
             self.world.runs.get_mut(&check).unwrap().open = false;
         }
     }
