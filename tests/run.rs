@@ -11,6 +11,8 @@ mod crashes;
 mod files;
 #[path = "run/limits.rs"]
 mod limits;
+#[path = "run/measured.rs"]
+mod measured;
 #[path = "run/output.rs"]
 mod output;
 #[path = "run/starting.rs"]

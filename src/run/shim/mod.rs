@@ -40,6 +40,8 @@ const GAVE_UP: i32 = 1;
 
 /// Where a shim has the run file: this is what `stop` looks at before it signals.
 pub const LOCK_FD: i32 = 3;
+/// How a shim is called in `ps`.
+pub const SHIM_NAME: &str = "tenure-shim";
 const STATUS_FD: i32 = 4;
 const SPEC_FD: i32 = 5;
 
@@ -57,7 +59,7 @@ impl Refusal {
         Self { errno, text: format!("{what}: {}", words_of(error)) }
     }
 
-    fn into_record(self) -> Record {
+    pub fn into_record(self) -> Record {
         Record::Failed(NotExecuted { errno: self.errno, text: self.text, at_ms: now_ms() })
     }
 }
@@ -93,7 +95,7 @@ fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)
     close_from(first_foreign.cast_unsigned());
     // Closed by the line above; nothing may close these numbers again.
     std::mem::forget(arrived);
-    become_reaper(c"tenure-shim")?;
+    become_reaper(SHIM_NAME)?;
     setsid()?;
     // Ours are five; the job gets what the worker had.
     let _ = setrlimit(Resource::Nofile, open_files);
