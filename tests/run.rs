@@ -5,6 +5,8 @@ mod harness;
 
 #[path = "run/asking.rs"]
 mod asking;
+#[path = "run/chaos.rs"]
+mod chaos;
 #[path = "run/crashes.rs"]
 mod crashes;
 #[path = "run/files.rs"]

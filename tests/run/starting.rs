@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use tenure::job::Exit;
 use tenure::job::verdict::Progress;
+use tenure::job::{Cause, Exit};
+use tenure::run::stop;
 
 use crate::harness::Bench;
 
@@ -134,6 +135,19 @@ fn a_job_sees_three_descriptors_default_signals_and_a_group_of_its_own() {
     assert!(env.contains(&format!("TENURE_COOKIE={nonce}").as_str()));
     assert!(env.contains(&"PATH=/usr/local/bin:/usr/bin:/bin"));
     assert!(env.iter().all(|line| ["TENURE_COOKIE=", "PATH=", "SHLVL=", "OLDPWD="].iter().any(|known| line.starts_with(known))));
+}
+
+#[test]
+fn a_shim_is_shown_with_its_run() {
+    let bench = Bench::new();
+    let mut running = bench.start(&bench.shell("sleep 600"));
+    let started = running.started();
+    let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", started.shim_pid)).unwrap();
+    assert_eq!(read("cmdline").trim_end_matches('\0'), format!("tenure-shim {}", running.run));
+    assert_eq!(read("comm"), "tenure-shim\n");
+    assert_eq!(read("environ"), "", "no cookie of anybody");
+    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    running.finish();
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_cancelled_tree_leaves_nothing() {
 fn daemons_end_with_the_job_and_are_named() {
     let bench = Bench::new();
     let records = bench.run(&bench.shell(&format!(
-        "{} sleep 600 & while [ $(wc -l 2>/dev/null <pids) -lt 10 ]; do sleep 0.01; done; exit 7",
+        ": >pids; {} sleep 600 & while [ $(wc -l 2>/dev/null <pids) -lt 10 ]; do sleep 0.01; done; exit 7",
         DAEMON.repeat(10)
     )));
     assert_all_gone(&bench.pids("pids", 10));

@@ -11,6 +11,7 @@
 
 pub(super) mod process;
 mod status;
+pub(super) mod title;
 pub(super) mod wire;
 
 use std::ffi::OsStr;

@@ -24,8 +24,9 @@ use crate::run::shim;
 use crate::run::signal;
 use crate::run::wait::{self, Children};
 
+use super::title::Title;
 use super::wire::{Arrived, INLINE_BYTES_MAX, Received, receive};
-use super::{READY, SPAWNER_NAME};
+use super::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME};
 
 /// Launches that are taken before dead shims are looked for again.
 const LAUNCHES_PER_ROUND_MAX: usize = 16;
@@ -75,12 +76,19 @@ impl Kept {
     }
 }
 
+/// What each shim is told beside its launch.
+#[derive(Clone, Copy)]
+pub struct Inherited {
+    /// What jobs get; our own limit is raised.
+    pub open_files: Rlimit,
+    pub title: Option<Title>,
+}
+
 struct Nursery {
     me: i32,
     control: Option<OwnedFd>,
     children: OwnedFd,
-    /// What jobs get; our own is raised.
-    open_files: Rlimit,
+    inherited: Inherited,
     buffer: Vec<u8>,
     shims: HashMap<i32, Kept>,
     /// Runs whose shim died without having emptied its tree.
@@ -106,14 +114,15 @@ impl Nursery {
         // Refused only to the leader of a group, which then has a session of its own or is somebody's test.
         let _ = setsid();
         become_reaper(SPAWNER_NAME).map_err(system)?;
-        let open_files = raise_open_files();
+        let title = Title::find(&[SPAWNER_NAME, SPAWNER_ARGUMENT]);
+        let inherited = Inherited { open_files: raise_open_files(), title };
         warm_up();
         send(&control, READY, SendFlags::NOSIGNAL).map_err(|_| Unfit::System)?;
         Ok(Self {
             me: getpid().as_raw_nonzero().get(),
             control: Some(control),
             children,
-            open_files,
+            inherited,
             buffer: vec![0; INLINE_BYTES_MAX + 1],
             shims: HashMap::new(),
             dirty: Vec::new(),
@@ -165,7 +174,7 @@ impl Nursery {
     fn fork(&mut self, arrived: Arrived) {
         // SAFETY: this process has one thread (asserted at its start), so the child may do whatever the parent may; it never returns.
         match unsafe { libc::fork() } {
-            0 => shim::be_shim(arrived, self.open_files),
+            0 => shim::be_shim(arrived, self.inherited),
             -1 => record_failed_fork(arrived, &io::Error::last_os_error()),
             pid => {
                 self.shims.insert(pid, Kept { lock: arrived.lock, status: arrived.status });
