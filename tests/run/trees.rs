@@ -97,6 +97,20 @@ fn a_tree_that_doubles_comes_to_an_end() {
 }
 
 #[test]
+fn a_fork_bomb_at_its_limit_is_defused() {
+    let bench = Bench::new();
+    // The kernel does not limit root. Where the limit can not be set there is no bomb: `ulimit -u` is not in every sh.
+    let script = "ulimit -u 150 && [ \"$(ulimit -u)\" = 150 ] || exit 99; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 600";
+    let mut launch = bench.command(&["/bin/bash", "-c", script]);
+    launch.user = rustix::process::geteuid().is_root().then(|| "nobody".to_owned());
+    launch.cwd = b"/".to_vec();
+    (launch.timeout_ms, launch.grace_ms) = (Some(1_000), 100);
+    let records = bench.run(&launch);
+    assert_eq!(records.exited.unwrap().cause, Some(Cause::Timeout));
+    assert_eq!(records.progress(), Progress::Drained);
+}
+
+#[test]
 fn orphans_are_reaped_while_the_job_runs() {
     let bench = Bench::new();
     let mut running = bench.start(&bench.shell("for i in 1 2 3 4 5; do (sh -c 'echo $$ >>pids' &); done; sleep 600"));
