@@ -117,6 +117,20 @@ fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
 }
 
 #[test]
+fn a_shim_that_hangs_before_it_has_recorded_anything_can_be_ended() {
+    let bench = Bench::without_spawner();
+    let launch = bench.command(&["true"]);
+    let _locked = RunFile::create(&bench.place, &header(&launch)).unwrap();
+    std::fs::copy("/bin/sh", bench.path("tenure-shim")).unwrap();
+    let script =
+        format!("exec 3<'{}'; exec ./tenure-shim -c 'while :; do sleep 0.1; done'", bench.place.run_file(launch.run).display());
+    let mut shim = std::process::Command::new("sh").args(["-c", &script]).current_dir(bench.path("")).spawn().unwrap();
+    until("the shim", || (stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap() == Asked::Sent).then_some(()));
+    assert!(shim.wait().unwrap().code().is_none(), "killed");
+    assert_eq!(stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap(), Asked::NoShimYet);
+}
+
+#[test]
 fn without_a_shim_there_is_nobody_to_ask() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);

@@ -43,7 +43,7 @@ fn a_cancelled_tree_leaves_nothing() {
 fn daemons_end_with_the_job_and_are_named() {
     let bench = Bench::new();
     let records = bench.run(&bench.shell(&format!(
-        "{} sleep 600 & while [ $(wc -l 2>/dev/null <pids) -lt 10 ]; do sleep 0.01; done; exit 7",
+        ": >pids; {} sleep 600 & while [ $(wc -l 2>/dev/null <pids) -lt 10 ]; do sleep 0.01; done; exit 7",
         DAEMON.repeat(10)
     )));
     assert_all_gone(&bench.pids("pids", 10));
@@ -94,6 +94,20 @@ fn a_tree_that_doubles_comes_to_an_end() {
     let records = bench.run(&launch);
     assert_eq!(records.exited.unwrap().cause, Some(Cause::Timeout));
     assert!(records.drained.unwrap().killed >= 8);
+}
+
+#[test]
+fn a_fork_bomb_at_its_limit_is_defused() {
+    let bench = Bench::new();
+    // The kernel does not limit root. Where the limit can not be set there is no bomb: `ulimit -u` is not in every sh.
+    let script = "ulimit -u 150 && [ \"$(ulimit -u)\" = 150 ] || exit 99; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 600";
+    let mut launch = bench.command(&["/bin/bash", "-c", script]);
+    launch.user = rustix::process::geteuid().is_root().then(|| "nobody".to_owned());
+    launch.cwd = b"/".to_vec();
+    (launch.timeout_ms, launch.grace_ms) = (Some(1_000), 100);
+    let records = bench.run(&launch);
+    assert_eq!(records.exited.unwrap().cause, Some(Cause::Timeout));
+    assert_eq!(records.progress(), Progress::Drained);
 }
 
 #[test]

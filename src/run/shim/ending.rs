@@ -215,6 +215,8 @@ impl Watched<'_> {
 
     /// Ends all of the job's group at one instant. Never after the job was reaped: till then the number of the group is ours.
     fn kill_group(&mut self) {
+        // Also stopped at one instant: whoever forks without end is counted, and outrun, only when he stands still.
+        let _ = signal::send_group(self.job, libc::SIGSTOP);
         let members = self.living().filter(|(_, stat)| stat.group == self.job).map(|(pid, _)| pid).collect::<Vec<_>>();
         if signal::send_group(self.job, libc::SIGKILL).is_ok() {
             self.killed.extend(members);
