@@ -74,14 +74,13 @@ fn what_was_asked_for_is_what_is_stored() {
 #[test]
 fn what_can_not_be_meant_is_refused_in_words() {
     let conn = fixture::fresh();
-    let long = "x".repeat(1_001);
     type Wrong = Box<dyn FnOnce(&mut NewJob)>;
     let wrong: Vec<Wrong> = vec![
         Box::new(|j| j.queue = String::new()),
         Box::new(|j| j.lane = Some(String::new())),
         Box::new(|j| j.queue = "x".repeat(201)),
-        Box::new(|j| j.label = Some(long.clone())),
-        Box::new(|j| j.unique_key = Some(long.clone())),
+        Box::new(|j| j.label = Some("x".repeat(1_001))),
+        Box::new(|j| j.unique_key = Some("x".repeat(1_001))),
         Box::new(|j| j.max_attempts = 0),
         Box::new(|j| j.max_attempts = 1_000_001),
         Box::new(|j| j.available_at = -1),
