@@ -25,6 +25,7 @@ pub mod reap;
 pub mod retry;
 pub mod rows;
 pub mod settle;
+mod sick;
 pub mod tend;
 pub mod why;
 

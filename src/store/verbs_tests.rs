@@ -271,7 +271,7 @@ fn lists_are_of_what_was_asked_for_newest_last() {
     assert_eq!(list(read::Filter { ids: vec![2..=3, 6..=9], ..none() }), [2, 3, 6]);
     assert_eq!(list(read::Filter { label: Some("l0".into()), queue: Some("q2".into()), ..none() }), [3]);
     assert_eq!(read::last_job(&conn).unwrap(), ids.last().copied());
-    let counts = read::counts(&conn, None).unwrap();
+    let counts = read::counts(&conn).unwrap();
     assert_eq!((counts.queued, counts.running, counts.done, counts.failed), (3, 1, 1, 1));
     assert_eq!(read::oldest_ready_ms(&conn).unwrap(), Some(1_000));
     assert_eq!(read::oldest_ready_ms(&fixture::fresh()).unwrap(), None);
