@@ -174,7 +174,7 @@ fn heal_running(conn: &Connection, sick: &Sick, ended: Option<RunEnded>, now_ms:
         Some(RunEnded { outcome: Outcome::Lost, reason }) => (State::Failed, reason.unwrap_or(Reason::Lost)),
         _ => return to_quarantine(conn, sick, what, "it is running, and yet no open run owns it", now_ms).map(Some),
     };
-    end_as(conn, sick, state, reason, now_ms)?;
+    end_as(conn, sick.id, sick.run, state, reason, now_ms)?;
     Ok(Some(simply(sick, what, &format!("its run had ended already, so the job ended as {state} ({reason})"))))
 }
 
@@ -196,24 +196,34 @@ fn heal_unreadable(conn: &Connection, sick: &Sick) -> Result<Healed> {
     Ok(Healed { held: true, ..simply(sick, Impossible::Unreadable, text) })
 }
 
-/// Back to the queue, clean and held by `user`, whatever run was open closed as lost. A job that somebody wants cancelled is
-/// cancelled instead.
 fn to_quarantine(conn: &Connection, sick: &Sick, what: Impossible, why: &str, now_ms: i64) -> Result<Healed> {
-    let runs = lose_open_runs(conn, sick.id, now_ms)?;
-    if ended::open_cancel(conn, sick.id)?.is_some() {
-        end_as(conn, sick, State::Cancelled, Reason::Cancelled, now_ms)?;
-        return Ok(Healed { runs, ..simply(sick, what, &format!("{why}; somebody wanted it cancelled, so it is")) });
-    }
-    conn.execute(include_str!("heal_queued.sql"), (sick.id.0, true))?;
-    let text = format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id);
-    Ok(Healed { held: true, runs, ..simply(sick, what, &text) })
+    let was_wanted = ended::open_cancel(conn, sick.id)?.is_none();
+    let runs = take_back(conn, sick.id, now_ms)?;
+    let text = if was_wanted {
+        format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id)
+    } else {
+        format!("{why}; somebody wanted it cancelled, so it is")
+    };
+    Ok(Healed { held: was_wanted, runs, ..simply(sick, what, &text) })
 }
 
-fn end_as(conn: &Connection, sick: &Sick, state: State, reason: Reason, now_ms: i64) -> Result<()> {
-    let run = sick.run.map(|run| run.0);
-    conn.execute(include_str!("heal_end.sql"), (sick.id.0, state.as_str(), reason.as_str(), now_ms, run))?;
-    ended::close_cancel(conn, sick.id, now_ms)?;
-    ended::resolve_dependants(conn, sick.id, now_ms, &mut Aftermath::default())
+/// Takes a job away from whoever owns it: back to the queue, clean and held by `user`, its open runs closed as lost. A job
+/// that somebody wants cancelled is cancelled instead.
+pub(super) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
+    let runs = lose_open_runs(conn, job, now_ms)?;
+    if ended::open_cancel(conn, job)?.is_some() {
+        end_as(conn, job, None, State::Cancelled, Reason::Cancelled, now_ms)?;
+    } else {
+        conn.prepare_cached(include_str!("heal_queued.sql"))?.execute((job.0, true))?;
+    }
+    Ok(runs)
+}
+
+fn end_as(conn: &Connection, job: JobId, run: Option<RunId>, state: State, reason: Reason, now_ms: i64) -> Result<()> {
+    let run = run.map(|run| run.0);
+    conn.execute(include_str!("heal_end.sql"), (job.0, state.as_str(), reason.as_str(), now_ms, run))?;
+    ended::close_cancel(conn, job, now_ms)?;
+    ended::resolve_dependants(conn, job, now_ms, &mut Aftermath::default())
 }
 
 fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64) -> Result<Healed> {

@@ -9,8 +9,13 @@
 //! settle    running -> its end, or again    why      what stands in the way of a job
 //! control   what a person asks for          prune    history goes
 //! reap      what the reaper looks at        ended    what follows the end of a job: key, dependants
+//! retry     an ended job, by a person       restored an older copy was put back
 //! heal      rows that should not exist      mend     counts and lanes that contradict the truth
+//! tend      what time brings about          rows     rows as values
 //! ```
+//!
+//! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is
+//! right whoever writes. Deliberately absent here: locks, files, processes, clocks, chance.
 
 pub mod claim;
 pub mod control;
@@ -22,6 +27,7 @@ pub mod mend;
 pub mod prune;
 pub mod read;
 pub mod reap;
+pub mod restored;
 pub mod retry;
 pub mod rows;
 pub mod settle;
