@@ -118,7 +118,7 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
 
 /// How many wait and why, where nothing could be started.
 fn tell_who_waits(store: &Store) -> Result<u8> {
-    let counts = store.read(|conn| read::counts(conn, None))?;
+    let counts = store.read(read::counts)?;
     if counts.queued > 0 {
         let held = status::held_text(&counts);
         face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));

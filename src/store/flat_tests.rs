@@ -64,7 +64,7 @@ fn steps(conn: &Connection, f: impl Fn(&Connection)) -> u64 {
 #[test]
 fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_file() {
     type Verb = (&'static str, fn(&Connection));
-    let verbs: [Verb; 8] = [
+    let verbs: [Verb; 9] = [
         ("claim", |conn| {
             let prepared: Vec<_> = (0..3).map(|n| Prepared { run: RunId(2_000_000_000 + n), nonce: Nonce([1; 16]) }).collect();
             assert_eq!(claim::claim(conn, &Scope::default(), &prepared, "w", "b", 5).unwrap().len(), 3);
@@ -75,6 +75,11 @@ fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_f
         ("heal", |conn| assert_eq!(reap::heal(conn, reap::Healers::default(), 5).unwrap(), [])),
         ("mend", |conn| assert!(mend::mend(conn, 5).unwrap().is_nothing())),
         ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 1)),
+        ("status", |conn| {
+            read::counts(conn).unwrap();
+            read::queues(conn).unwrap();
+            assert!(read::oldest_ready_ms(conn).unwrap().is_some());
+        }),
         ("ls", |conn| {
             let filter = read::Filter { limit: Some(10), ..read::Filter::default() };
             assert_eq!(read::jobs(conn, &filter).unwrap().len(), 10);

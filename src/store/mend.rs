@@ -24,6 +24,8 @@ pub const PARENTS_LOOKED_AT_MAX: i64 = 1_000;
 pub struct Mended {
     /// The counts were taken anew.
     pub recounted: bool,
+    /// Queues that had no row of their own, so that nothing of them was claimed.
+    pub queues: usize,
     /// Lanes whose number of running jobs was wrong.
     pub lanes_recounted: usize,
     /// Members of lanes with room that are ready now.
@@ -49,6 +51,7 @@ impl Mended {
 pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     // First, because everything below may have to write an event.
     let mut mended = Mended { sequences: mend_sequences(conn)?, ..Mended::default() };
+    mended.queues = conn.execute(include_str!("mend_queues.sql"), [])?;
     mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;

@@ -25,14 +25,19 @@
 //! inside a transaction that this engine opens and ends, so what a verb does is done whole or not at all:
 //!
 //! ```text
-//! enqueue   a job enters                    ids      run ids, in blocks
-//! claim     queued -> running               read     what is there, for people
-//! tend      what time and others bring      why      what stands in the way of a job
-//! settle    running -> its end, or again    prune    history goes
-//! control   what a person asks for          retry    an ended job goes back, by a person
-//! reap      what the reaper looks at        ended    what follows the end of a job: key, dependants
-//! heal      rows that should not exist      mend     counts and lanes that contradict the truth
+//! enqueue   a job enters                    ids       run ids, in blocks
+//! claim     queued -> running               read      what is there, for people
+//! tend      what time and others bring      why       what stands in the way of a job
+//! check     between exit 0 and the end      look      cheap questions of the worker's loops
+//! settle    running -> its end, or again    prune     history goes
+//! control   what a person asks for          retry     an ended job goes back, by a person
+//! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
+//! heal      rows that should not exist      mend      counts and lanes that contradict the truth
+//! rows      rows as values                  restore   a copy comes back
 //! ```
+//!
+//! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
+//! whoever writes.
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
@@ -68,6 +73,7 @@ pub mod rows;
 pub mod schema;
 mod seldom;
 pub mod settle;
+mod sick;
 pub mod stamp;
 pub mod tend;
 mod turnstile;

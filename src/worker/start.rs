@@ -217,6 +217,8 @@ fn refused(holder: &Holder) -> Error {
 /// Is this the file that this directory knows, and are its sequences above everything that is on the disk?
 fn make_trustworthy(store: &Store) -> Result<()> {
     let place = store.place();
+    // Under the worker lock and before any run file is made: what has a temporary name now is nobody's.
+    runfile::sweep_temporaries(place)?;
     let highest_run = runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?);
     let known = stamp::read(place)?;
     let now_ms = store.clock().now_ms();
