@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "faces/batches.rs"]
+mod batches;
+#[path = "faces/documents.rs"]
+mod documents;
 #[path = "faces/endings.rs"]
 mod endings;
 #[path = "faces/limits.rs"]

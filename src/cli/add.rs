@@ -123,7 +123,7 @@ fn tell(face: &Face, added: &[Added]) -> Result<()> {
             face::say(&format!("job {} is live and has this --unique key; nothing was added", one.id));
         }
         if let Some(replaced) = one.replaced {
-            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled", one.id));
+            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled or being stopped", one.id));
         }
         let document = || versioned(json!({"id": one.id, "existing": one.existing, "replaced": one.replaced})).to_string();
         text += &if face.json { document() } else { one.id.to_string() };
@@ -211,7 +211,10 @@ fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Res
 fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, around: &Surroundings) -> Result<(Vec<Added>, Refs)> {
     let mut kept = Kept::default();
     for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
-        kept.write(store.place(), &mut line.jobs, &line.secrets, around)?;
+        kept.write(store.place(), &mut line.jobs, &line.secrets, around).map_err(|error| match error {
+            Error::Usage(text) => Error::Usage(format!("line {}: {text}; nothing of this chunk was added", line.line)),
+            other => other,
+        })?;
     }
     kept.sync(store.place())?;
     let now_ms = face.now_ms();
