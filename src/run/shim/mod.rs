@@ -87,15 +87,16 @@ fn live(arrived: Arrived, inherited: Inherited) -> i32 {
 
 /// Keeps what is ours and closes all else: first of all the control socket and the locks of the other runs.
 fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)> {
-    let lock = at_fd(&arrived.lock, LOCK_FD)?;
-    let status = at_fd(&arrived.status, STATUS_FD)?;
-    let (spec, first_foreign) = match &arrived.spec {
-        Spec::Memfd(memfd) => (Spec::Memfd(at_fd(memfd, SPEC_FD)?), SPEC_FD + 1),
-        Spec::Inline(bytes) => (Spec::Inline(bytes.clone()), SPEC_FD),
+    let Arrived { spec, lock: lock_copy, status: status_copy } = arrived;
+    let lock = at_fd(&lock_copy, LOCK_FD)?;
+    let status = at_fd(&status_copy, STATUS_FD)?;
+    let (spec, first_foreign) = match spec {
+        Spec::Inline(bytes) => (Spec::Inline(bytes), SPEC_FD),
+        Spec::Memfd(memfd) => (Spec::Memfd(at_fd(&memfd, SPEC_FD).inspect(|_| std::mem::forget(memfd))?), SPEC_FD + 1),
     };
+    // The copies are closed by the next line; nothing may close those numbers again.
+    std::mem::forget((lock_copy, status_copy));
     close_from(first_foreign.cast_unsigned());
-    // Closed by the line above; nothing may close these numbers again.
-    std::mem::forget(arrived);
     become_reaper(SHIM_NAME)?;
     setsid()?;
     // Ours are five; the job gets what the worker had.
