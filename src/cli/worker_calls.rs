@@ -94,7 +94,8 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
         _ => Until::Stopped,
     };
     let scope = Scope { queues: args.queue.clone(), only: None };
-    let options = Options { until, scope, ..options(face)? };
+    let defaults = options(face)?;
+    let options = Options { until, scope, tick_ms: args.tick.unwrap_or(defaults.tick_ms), ..defaults };
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let _listening = signals::listen(options.drain, std::io::stdin().is_terminal(), orders)?;
