@@ -13,9 +13,7 @@ const SEED: u64 = 20_260_101;
 
 #[test]
 fn any_history_leaves_the_file_as_the_model_says() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let cases = number("PROPTEST_CASES").unwrap_or(u64::from(CASES)) as u32;
-    let seed = number("TENURE_MODEL_SEED").unwrap_or(SEED);
+    let (cases, seed) = (cases(), seed());
     println!("TENURE_MODEL_SEED={seed} PROPTEST_CASES={cases}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -40,6 +38,46 @@ fn any_history_leaves_the_file_as_the_model_says() {
             panic!("it went well when it was played once more");
         }
     }
+}
+
+#[test]
+fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
+    let (cases, seed) = (cases(), seed());
+    println!("TENURE_MODEL_SEED={seed} PROPTEST_CASES={cases}");
+    let mut bytes = [1; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let histories = (prop::collection::vec(any::<[u8; 6]>(), 5..60), prop::collection::vec(any::<[u8; 3]>(), 1..6));
+    runner
+        .run(&histories, |(steps, wrongs)| {
+            let conn = model::play::left_by(&steps);
+            let written = model::hostile::write(&conn, &wrongs);
+            for _round in 0..2 {
+                tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 2_000_000).unwrap();
+                tenure::store::mend::mend(&conn, 2_000_000).unwrap();
+                tenure::store::tend::tend(&conn, 0, 1_000).unwrap();
+            }
+            // A row that is whole in itself and was only moved is not found, so its counts may be off; and a key may be there
+            // twice in the past.
+            println!("{written:?}");
+            model::truths::check_but(&conn, &["the counts are the truth", "everything is counted"]);
+            assert_eq!(tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 2_000_000).unwrap(), []);
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn cases() -> u32 {
+    number("PROPTEST_CASES").map_or(CASES, |cases| cases as u32)
+}
+
+fn seed() -> u64 {
+    number("TENURE_MODEL_SEED").unwrap_or(SEED)
 }
 
 fn text_of(cause: &Box<dyn std::any::Any + Send>) -> String {

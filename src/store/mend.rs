@@ -26,6 +26,8 @@ pub struct Mended {
     pub recounted: bool,
     /// Queues that had no row of their own, so that nothing of them was claimed.
     pub queues: usize,
+    /// Cancels of jobs that have ended, or are gone.
+    pub cancels: usize,
     /// Lanes whose number of running jobs was wrong.
     pub lanes_recounted: usize,
     /// Members of lanes with room that are ready now.
@@ -52,6 +54,7 @@ pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     // First, because everything below may have to write an event.
     let mut mended = Mended { sequences: mend_sequences(conn)?, ..Mended::default() };
     mended.queues = conn.execute(include_str!("mend_queues.sql"), [])?;
+    mended.cancels = conn.execute(include_str!("mend_cancels.sql"), [now_ms])?;
     mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
