@@ -16,7 +16,7 @@ use crate::job::JobId;
 /// Most rows of one kind that one round mends; the next round goes on.
 pub const MENDED_MAX: i64 = 1_000;
 
-/// Most jobs that others wait for, looked at in one round.
+/// Most jobs that others wait for, and most that wait for others, looked at in one round.
 pub const PARENTS_LOOKED_AT_MAX: i64 = 1_000;
 
 /// What one round did.
@@ -34,6 +34,8 @@ pub struct Mended {
     pub lanes_passed_on: usize,
     /// Dependencies on jobs that had ended.
     pub dependencies: usize,
+    /// Jobs that had not counted right what they wait for.
+    pub waiting: usize,
     /// Queued jobs that ended because of that.
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
@@ -96,6 +98,10 @@ fn mend_dependencies(conn: &Connection, now_ms: i64, mended: &mut Mended) -> Res
     let mut out = Aftermath::default();
     for parent in lagging {
         mended.dependencies += usize::from(tell_dependants(conn, parent, now_ms, &mut out)?);
+    }
+    for from in [start, 0] {
+        let mut count = conn.prepare_cached(include_str!("mend_waiting.sql"))?;
+        mended.waiting += count.execute((from, PARENTS_LOOKED_AT_MAX))?;
     }
     mended.ended = out.ended;
     mended.freed = out.freed;
