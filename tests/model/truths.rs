@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-const NEVER: [(&str, &str); 19] = [
+const NEVER: [(&str, &str); 20] = [
     (
         "a queued job owns nothing",
         "SELECT id FROM job WHERE state = 'queued' AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL",
@@ -72,6 +72,10 @@ const NEVER: [(&str, &str); 19] = [
         "a queued job counts what it waits for",
         "SELECT id FROM job j WHERE state = 'queued' AND (unmet, broken) IS NOT
           (SELECT coalesce(sum(state = 'unmet'), 0), coalesce(sum(state = 'broken'), 0) FROM dependency WHERE job_id = j.id)",
+    ),
+    (
+        "nobody waits for jobs without waiting for one",
+        "SELECT id FROM job j WHERE hold = 'dependency' AND NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = j.id AND state <> 'met')",
     ),
     ("a run id is below the limit", "SELECT id FROM run WHERE id >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'run_id_limit')"),
     ("a closed run says how", "SELECT id FROM run WHERE (finished_at IS NULL) <> (outcome IS NULL)"),
