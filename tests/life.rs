@@ -4,3 +4,11 @@ mod support;
 
 #[path = "life/adoption.rs"]
 mod adoption;
+#[path = "life/asked.rs"]
+mod asked;
+#[path = "life/left.rs"]
+mod left;
+#[path = "life/leftovers.rs"]
+mod leftovers;
+#[path = "life/recovery.rs"]
+mod recovery;
