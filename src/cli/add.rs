@@ -13,7 +13,7 @@ use super::face::{self, Face, versioned};
 use super::lines::{Asked, Lines};
 use super::options::{Command, JobOptions, Surroundings};
 use super::secrets::Kept;
-use super::{path_warning, values, worker_calls};
+use super::{path_warning, secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::{JobId, Need, NewJob};
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
     pub from: Option<OsString>,
     /// With --from: a transaction for each N lines, instead of one for all
-    #[arg(long, value_name = "N", requires = "from", value_parser = parse_chunk)]
+    #[arg(long, value_name = "N", value_parser = parse_chunk)]
     pub chunk: Option<usize>,
     /// Refuse (exit code 5) when there is no worker
     #[arg(long)]
@@ -45,6 +45,9 @@ fn parse_chunk(text: &str) -> Result<usize, String> {
 }
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
+    if args.chunk.is_some() && args.from.is_none() {
+        return Err(Error::Usage("--chunk goes with --from FILE".into()));
+    }
     if args.from.is_none() {
         // Before the file is made: a mistyped command leaves nothing behind.
         args.command.argv().map_err(Error::Usage)?;
@@ -99,6 +102,7 @@ pub fn add_jobs(
     let now_ms = face.now_ms();
     let added = store.write(move |conn| insert(conn, &jobs, now_ms))?;
     kept.keep();
+    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
     Ok(added)
 }
@@ -119,7 +123,7 @@ fn tell(face: &Face, added: &[Added]) -> Result<()> {
             face::say(&format!("job {} is live and has this --unique key; nothing was added", one.id));
         }
         if let Some(replaced) = one.replaced {
-            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled", one.id));
+            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled or being stopped", one.id));
         }
         let document = || versioned(json!({"id": one.id, "existing": one.existing, "replaced": one.replaced})).to_string();
         text += &if face.json { document() } else { one.id.to_string() };
@@ -207,7 +211,10 @@ fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Res
 fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, around: &Surroundings) -> Result<(Vec<Added>, Refs)> {
     let mut kept = Kept::default();
     for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
-        kept.write(store.place(), &mut line.jobs, &line.secrets, around)?;
+        kept.write(store.place(), &mut line.jobs, &line.secrets, around).map_err(|error| match error {
+            Error::Usage(text) => Error::Usage(format!("line {}: {text}; nothing of this chunk was added", line.line)),
+            other => other,
+        })?;
     }
     kept.sync(store.place())?;
     let now_ms = face.now_ms();
@@ -217,6 +224,7 @@ fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, arou
         Ok((added, refs))
     })?;
     kept.keep();
+    result.0.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
     Ok(result)
 }

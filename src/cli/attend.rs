@@ -22,6 +22,9 @@ use crate::worker::{Ended, Worker};
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
 const LOOK_MS: u64 = 1_000;
 
+/// The number of the signal that a program gets which writes to nobody.
+const SIGPIPE: u8 = 13;
+
 /// How the following of a job came to its end.
 pub enum Attended {
     Ended(Box<Job>),
@@ -41,13 +44,16 @@ pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<A
         match attendant.round(&mut follower, &signals) {
             Ok(None) => follower.rest(),
             Ok(Some(attended)) => break Ok(attended),
+            Err(error) if face::is_broken_pipe(&error) => break Ok(attendant.nobody_reads()),
             Err(error) => break Err(error),
         }
     };
     attendant.lay_down(Ended::Asked)?;
     let attended = came_to?;
-    store.flush_now()?;
-    follower.finish()?;
+    if matches!(attended, Attended::Ended(_)) {
+        store.flush_now()?;
+        follower.finish()?;
+    }
     Ok(attended)
 }
 
@@ -121,6 +127,12 @@ impl Attendant<'_> {
             worker_calls::ask_directly(self.store, id)?;
         }
         Ok(None)
+    }
+
+    /// Whoever read the output has gone. As with any other program in a pipe that is the end, but only of the following.
+    fn nobody_reads(&self) -> Attended {
+        face::say(&format!("nobody reads the output any more; job {0} is left to itself (tenure cancel {0} ends it)", self.id));
+        Attended::Left(exit::SIGNAL_BASE + SIGPIPE)
     }
 
     /// A person who looks at an empty screen is told why, once.

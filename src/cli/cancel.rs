@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
+use super::each::each;
 use super::face::{self, Face, versioned};
 use super::pick::Many;
-use super::{values, worker_calls};
+use super::{secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
-use crate::job::State;
+use crate::job::{JobId, State};
 use crate::store::Store;
 use crate::store::control::{self, Cancelled};
 use crate::store::rows::Job;
@@ -23,40 +24,45 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let jobs = args.which.jobs(&store, &[State::Queued, State::Running])?;
-    let mut refused = false;
-    for job in &jobs {
-        refused |= !one(face, &store, job, args)?;
-    }
-    Ok(if refused { exit::REFUSED } else { exit::OK })
+    // One that had ended before is refused; one that ends with another of them is not.
+    let had_ended: Vec<&Job> = jobs.iter().filter(|job| job.state.is_terminal()).collect();
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let (why, now_ms) = (args.why.clone(), face.now_ms());
+    let verb = move |conn: &rusqlite::Connection, id| control::cancel(conn, id, why.as_deref(), now_ms);
+    each(&store, &ids, verb, |id, result| {
+        let cancelled = match result {
+            // It may have been pruned since it was picked.
+            Err(Error::NoSuch(_)) => Cancelled::AlreadyEnded,
+            other => other?,
+        };
+        worker_calls::wake(store.place());
+        tell(face, &store, id, cancelled)
+    })?;
+    Ok(if had_ended.is_empty() { exit::OK } else { exit::REFUSED })
 }
 
-/// Cancels one job and says what became of it; false where it had ended already.
-fn one(face: &Face, store: &Store, job: &Job, args: &Args) -> Result<bool> {
-    let (id, why, now_ms) = (job.id, args.why.clone(), face.now_ms());
-    let cancelled = match store.write(move |conn| control::cancel(conn, id, why.as_deref(), now_ms)) {
-        // It may have been pruned since it was picked.
-        Err(Error::NoSuch(_)) if args.which.is_filter() => Cancelled::AlreadyEnded,
-        other => other?,
-    };
-    worker_calls::wake(store.place());
+/// Says what became of one job.
+fn tell(face: &Face, store: &Store, id: JobId, cancelled: Cancelled) -> Result<()> {
     let (word, text) = match cancelled {
-        Cancelled::Ended { .. } => ("ended", format!("job {id} is cancelled")),
-        Cancelled::Asked { run } => ("asked", format!("job {id} is being stopped (run {run}){}", directly(store, job)?)),
-        Cancelled::AlreadyEnded => ("already_ended", format!("job {id} has ended already ({})", job.shown_state())),
+        Cancelled::Ended { freed } => {
+            secrets::remove(store.place(), &freed);
+            ("ended", format!("job {id} is cancelled"))
+        }
+        Cancelled::Asked { run } => ("asked", format!("job {id} is being stopped (run {run}){}", directly(store, id)?)),
+        Cancelled::AlreadyEnded => ("already_ended", format!("job {id} has ended already")),
     };
     if face.json {
-        face::print(&format!("{}\n", versioned(json!({"id": id, "cancelled": word}))))?;
-    } else {
-        face::say(&text);
+        return face::print(&format!("{}\n", versioned(json!({"id": id, "cancelled": word}))));
     }
-    Ok(!matches!(cancelled, Cancelled::AlreadyEnded))
+    face::say(&text);
+    Ok(())
 }
 
 /// With no worker nobody would pass the wish on, so the shim is asked here.
-fn directly(store: &Store, job: &Job) -> Result<String> {
+fn directly(store: &Store, id: JobId) -> Result<String> {
     if worker_calls::look(store.place())?.is_some() {
         return Ok(String::new());
     }
-    let asked = if worker_calls::ask_directly(store, job.id)? { "; it was asked to stop" } else { "" };
+    let asked = if worker_calls::ask_directly(store, id)? { "; it was asked to stop" } else { "" };
     Ok(format!("{asked}; there is no worker: its end is written down when there is one (tenure work)"))
 }

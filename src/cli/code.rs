@@ -25,10 +25,11 @@ fn of_end(code: Option<i32>, signal: Option<i32>) -> u8 {
     }
 }
 
-/// As a shell says it: 127 when the program was not found, 126 for everything else.
+/// As a shell says it: 127 when the program was not found, 126 for everything else. A missing directory, input or secret is no
+/// missing program.
 fn of_spawn(error: &str) -> u8 {
-    let not_found = error.contains("No such file or directory") || error.contains("not found");
-    if not_found && !error.starts_with("chdir") { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
+    let not_found = error.starts_with("execve ") && error.contains("No such file or directory");
+    if not_found { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
 }
 
 #[cfg(test)]
@@ -38,7 +39,8 @@ mod tests {
 
     #[test]
     fn a_job_ends_a_command_as_it_ended_itself() {
-        let cases: &[(State, Reason, Option<i32>, Option<i32>, &str, u8)] = &[
+        type Case = (State, Reason, Option<i32>, Option<i32>, &'static str, u8);
+        let cases: &[Case] = &[
             (State::Done, Reason::Exit, Some(0), None, "", 0),
             (State::Failed, Reason::Exit, Some(3), None, "", 3),
             (State::Failed, Reason::Exit, Some(75), None, "", 75),
@@ -56,6 +58,7 @@ mod tests {
             (State::Failed, Reason::Spawn, None, None, "execve /nope: No such file or directory", 127),
             (State::Failed, Reason::Spawn, None, None, "execve /etc/passwd: Permission denied", 126),
             (State::Failed, Reason::Spawn, None, None, "chdir /nope: No such file or directory", 126),
+            (State::Failed, Reason::Spawn, None, None, "opening stdin /nope: No such file or directory", 126),
         ];
         for (state, reason, exit_code, signal, error, expected) in cases {
             let mut job = job(7, *state);

@@ -1,12 +1,76 @@
-//! `tenure doctor`: finds and explains what is wrong.
-use super::face::Face;
-use crate::error::{Result, exit};
+//! `tenure doctor`: finds and explains what is wrong with the file, its processes, locks, permissions and disk.
+//!
+//! Looking changes nothing. `--fix` is one round of a worker that claims nothing: the same code that repairs at each start of
+//! one, so that there is one way to repair. What needs a decision of a person is never done here.
+
+use serde_json::{Value, json};
+
+use super::checks::{self, Finding};
+use super::face::{self, Face};
+use super::{escape, worker_calls};
+use crate::error::{Error, Result, exit};
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Repair what can be repaired without harm; needs the file for itself
+    /// Repair what can be repaired without harm; no worker may be running
     #[arg(long)]
     pub fix: bool,
 }
-pub fn run(_face: &Face, _args: &Args) -> Result<u8> {
-    Ok(exit::OK)
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let mut repaired = Vec::new();
+    if args.fix {
+        repaired = worker_calls::one_round(face)?;
+    }
+    let (findings, unusable) = look(face);
+    if face.json {
+        face.document(json!({
+            "checks": findings.iter().map(to_json).collect::<Vec<_>>(),
+            "problems": findings.iter().filter(|f| !f.ok).map(to_json).collect::<Vec<_>>(),
+            "repaired": repaired,
+        }))?;
+    } else {
+        face::print(&for_people(&findings, &repaired, face.colour))?;
+    }
+    Ok(match unusable {
+        Some(error) => error.exit_code(),
+        None if findings.iter().any(|f| !f.ok) => exit::FAILED,
+        None => exit::OK,
+    })
+}
+
+/// All that can be found; and why the file can not be used at all, if so.
+fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
+    match face.reader() {
+        Ok(store) => {
+            let mut findings = vec![Finding::fine("file", format!("{} can be opened", store.place().db().display()))];
+            findings.extend(checks::all(face, &store));
+            (findings, None)
+        }
+        Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),
+    }
+}
+
+fn to_json(finding: &Finding) -> Value {
+    json!({"code": finding.name, "ok": finding.ok, "text": finding.text, "remedy": finding.remedy})
+}
+
+fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> String {
+    let mut text = String::new();
+    for what in repaired {
+        text += &format!("repaired  {}\n", escape::line(what));
+    }
+    for finding in findings {
+        let word = match (finding.ok, coloured) {
+            (true, false) => "ok     ".to_owned(),
+            (false, false) => "WRONG  ".to_owned(),
+            (true, true) => "\x1b[32mok\x1b[0m     ".to_owned(),
+            (false, true) => "\x1b[31mWRONG\x1b[0m  ".to_owned(),
+        };
+        text += &format!("{word}{:12} {}\n", finding.name, escape::line(&finding.text));
+        if let Some(remedy) = &finding.remedy {
+            text += &format!("{:20} -> {}\n", "", escape::line(remedy));
+        }
+    }
+    text
 }

@@ -32,7 +32,7 @@ impl Face {
             Verb::Work(args) => (args.slots, args.drain),
             _ => (None, false),
         };
-        let flags = Flags { db: global.db.clone(), color: global.color, slots, drain };
+        let flags = Flags { db: global.db.clone(), color: global.color, slots, drain, allow_shared: global.allow_shared };
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
@@ -75,7 +75,8 @@ impl Face {
             config::Durability::Flush => crate::store::Durability::Flush,
             config::Durability::Full => crate::store::Durability::Full,
         };
-        Options { durability, clock: self.clock.clone(), ..Options::new(role) }
+        let allow_shared = self.settings.allow_shared.value;
+        Options { durability, allow_shared, clock: self.clock.clone(), ..Options::new(role) }
     }
 
     /// Milliseconds UTC.
@@ -163,8 +164,21 @@ pub fn print_clap(error: &clap::Error) -> u8 {
             _ => exit::OK,
         };
     }
+    if is_command_without_dashes(error) {
+        safe.extend_from_slice(b"\nThe command stands after --, as in: tenure add -- make all\n");
+    }
     let _nobody_listens = io::stderr().write_all(&safe);
     exit::USAGE
+}
+
+/// Somebody wrote `tenure add make`.
+fn is_command_without_dashes(error: &clap::Error) -> bool {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let unexpected = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
+        _ => false,
+    };
+    error.kind() == ErrorKind::UnknownArgument && unexpected && error.render().to_string().contains("-- <COMMAND>")
 }
 
 #[cfg(test)]

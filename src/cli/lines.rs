@@ -84,7 +84,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         if !text.trim_start().starts_with('{') {
             return Err("a line is a JSON object, such as {\"command\": [\"echo\", \"hi\"]}".into());
         }
-        let line: Line = serde_json::from_str(text).map_err(|e| readable(&e))?;
+        let line: Line = serde_json::from_str(text).map_err(|e| readable(&e, text))?;
         let command = line.argv()?;
         let (name, mut after) = (line.name.as_ref().map(name_of).transpose()?, Vec::new());
         let options = line.over(self.options, &mut after)?;
@@ -110,11 +110,25 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 }
 
-/// serde's message without its position, which is that within one line.
-fn readable(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    format!("{text} (column {})", error.column())
+/// serde's message without its position, which is that within one line, with the key that it is about, and in words that are not
+/// Rust's.
+fn readable(error: &serde_json::Error, text: &str) -> String {
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let whole = "a whole number that is not negative";
+    let message =
+        message.replace("expected u32", &format!("expected {whole}")).replace("expected i64", "expected a whole number");
+    let message = message.replace("expected i32", "expected a whole number");
+    match key_before(text, error.column()).filter(|key| error.is_data() && !message.contains(*key)) {
+        Some(key) => format!("{}: {message}", values::shorten(key)),
+        None => format!("{message} (column {})", error.column()),
+    }
+}
+
+/// The last key that stands before a column.
+fn key_before(text: &str, column: usize) -> Option<&str> {
+    let (before, _) = text.get(..column)?.rsplit_once(':')?;
+    before.trim_end().strip_suffix('"')?.rsplit('"').next()
 }
 
 #[derive(Debug, Default, Deserialize)]

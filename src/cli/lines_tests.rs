@@ -99,7 +99,10 @@ fn a_bad_line_is_refused_with_its_number_and_what_is_wrong() {
         (r#"{"command": ["x"], "queue": "a", "queue": "b"}"#, "duplicate"),
         (r#"{"command": ["x"], "timeout": 5}"#, "string"),
         (r#"{"command": ["x"], "timeout": "5"}"#, "timeout"),
-        (r#"{"command": ["x"], "retries": -1}"#, "u32"),
+        (
+            r#"{"command": ["x"], "retries": -1}"#,
+            "retries: invalid value: integer `-1`, expected a whole number that is not negative",
+        ),
         (r#"{"command": ["x"], "retries": 1000000}"#, "retries"),
         (r#"{"command": ["x"], "after": [0]}"#, "after"),
         (r#"{"command": ["x"], "after": {}}"#, "after"),

@@ -4,11 +4,11 @@
 //! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
 //! ```
 //!
-//! * Data goes to stdout, messages to stderr; `--json` on every command that prints data ([`json`]).
-//! * Nothing that a job was named or wrote reaches a terminal as a command to it ([`escape`], [`shown`]).
+//! * Data goes to stdout, messages to stderr; `--json` on every command that prints data (`json`).
+//! * Nothing that a job was named or wrote reaches a terminal as a command to it (`escape`, `shown`).
 //! * What can be decided without a file or a process is a pure function with its tests beside it: options to jobs
-//!   ([`options`], [`lines`]), facts to obstacles ([`obstacles`]), endings to exit codes ([`code`]).
-//! * Whatever needs the worker's room goes through [`worker_calls`].
+//!   (`options`, `lines`), facts to obstacles (`obstacles`), endings to exit codes (`code`).
+//! * Whatever needs the worker's room goes through `worker_calls`.
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
@@ -17,9 +17,11 @@ mod attend;
 mod backup;
 mod cancel;
 mod changes;
+mod checks;
 mod code;
 mod completions;
 mod doctor;
+mod each;
 mod escape;
 mod face;
 #[cfg(test)]
@@ -44,6 +46,7 @@ mod queue;
 mod restore;
 mod retry;
 mod run;
+mod run_checks;
 mod secrets;
 mod select;
 mod set;

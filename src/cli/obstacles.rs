@@ -5,10 +5,11 @@
 use serde_json::{Value, json};
 
 use super::escape::quote_text;
+use super::table::count;
 use super::time;
 use super::worker_calls::Holder;
 use crate::job::policy::Stdin;
-use crate::job::{JobId, Need, Outcome, Reason, State};
+use crate::job::{Hold, JobId, Need, Outcome, Reason, State};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::{duration_text, size_text};
 
@@ -65,7 +66,8 @@ pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
 
 fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let id = facts.job.id;
-    let mut all: Vec<Obstacle> = facts.obstacles.iter().map(|fact| of_fact(id, fact, around)).collect();
+    let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold));
+    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(id, fact, around)).collect();
     match &around.worker {
         None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
         Some(worker) => all.extend(slots_busy(worker, around)),
@@ -75,13 +77,20 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     all
 }
 
+/// A lane with room is in nobody's way but of those who wait for nothing else.
+fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
+    matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
+}
+
 fn slots_busy(worker: &Holder, around: &Around) -> Option<Obstacle> {
     if worker.kind == "run" {
         let text = format!("the only worker is a tenure run (pid {}), which runs its own job alone", worker.pid);
         return Some(Obstacle::new("no_worker", text, "tenure work".to_owned()));
     }
     let slots = i64::try_from(worker.slots).unwrap_or(i64::MAX);
-    let text = || format!("all {slots} slots of the worker (pid {}) are busy; {} jobs run", worker.pid, around.running);
+    let text = || {
+        format!("all {slots} slots of the worker (pid {}) are busy; {}", worker.pid, count(around.running, "job", "runs", "run"))
+    };
     let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
     (slots > 0 && around.running >= slots).then(|| Obstacle::new("slots", text(), more))
 }
@@ -134,11 +143,19 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
         }
         Fact::QueueFull { queue, slots, running } => {
             let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), running.max(slots) + 1);
-            Obstacle::new("queue_full", format!("its queue {queue:?} has {slots} slots, and {running} of its jobs run"), remedy)
+            Obstacle::new(
+                "queue_full",
+                format!(
+                    "its queue {queue:?} has {}, and {}",
+                    count(*slots, "slot", "", ""),
+                    count(*running, "job of it", "runs", "run")
+                ),
+                remedy,
+            )
         }
         Fact::Behind { queue, ahead, more } => {
             let least = if *more { "at least " } else { "" };
-            let text = format!("{least}{ahead} ready jobs of queue {queue:?} come before it");
+            let text = format!("{least}{} of queue {queue:?} before it", count(*ahead, "ready job", "comes", "come"));
             Obstacle::new("position", text, format!("tenure set {id} priority=N (higher goes first)"))
         }
         Fact::Expires { at } => expires(id, *at, around),

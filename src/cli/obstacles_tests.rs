@@ -40,12 +40,6 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
             "1 of 1 places are taken, by job 5",
             "tenure wait 5, or tenure lane set 'db x' --limit 2",
         ),
-        (
-            Fact::Lane { key: "db".into(), max_running: 2, running: 1, members: vec![JobId(5)] },
-            "lane",
-            "comes first",
-            "tenure lane set db --limit 3",
-        ),
         (Fact::QueuePaused { queue: "q".into() }, "queue_paused", "paused", "tenure queue resume q"),
         (Fact::QueueFull { queue: "q".into(), slots: 2, running: 2 }, "queue_full", "2 slots", "tenure queue set q --slots 3"),
         (Fact::QueueFull { queue: "q".into(), slots: 0, running: 0 }, "queue_full", "0 slots", "tenure queue set q --slots 1"),
@@ -61,6 +55,17 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
     }
     assert_eq!(only(Fact::TaskHold { task: Some(2) }).code, "task");
     assert_eq!(only(Fact::Expires { at: 70_000 }).remedy, None);
+}
+
+#[test]
+fn a_lane_with_room_is_in_the_way_only_of_those_who_wait_for_nothing_else() {
+    let lane = || Fact::Lane { key: "db".into(), max_running: 2, running: 1, members: vec![JobId(5)] };
+    let mut facts = queued(vec![lane()]);
+    facts.job.hold = Some(Hold::Dependency);
+    assert_eq!(of(&facts, &around()), []);
+    facts.job.hold = Some(Hold::Lane);
+    let all = of(&facts, &around());
+    assert!(all[0].text.contains("comes first") && all[0].remedy.as_deref() == Some("tenure lane set db --limit 3"));
 }
 
 #[test]

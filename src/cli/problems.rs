@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::obstacles::Gate;
 use super::status::Picture;
+use super::table::count;
 use super::time;
 use crate::units::size_text;
 
@@ -56,7 +57,7 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
         let remedy = format!("tenure queue resume {}", super::escape::quote_text(&queue.name));
         all.push(Problem::new(
             "queue_paused",
-            format!("queue {:?} is paused, and {waiting} jobs wait in it", queue.name),
+            format!("queue {:?} is paused, and {} in it", queue.name, count(waiting, "job", "waits", "wait")),
             &remedy,
         ));
     }
@@ -68,13 +69,12 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
         return None;
     }
     let (ready, running) = (picture.ready(), picture.counts.running);
+    let (are_ready, run) = (count(ready, "job", "is ready", "are ready"), count(running, "job", "runs", "run"));
     let text = match (ready, running) {
         (0, 0) => return None,
-        (ready, 0) => format!("{ready} jobs are ready, and there is no worker"),
-        (0, running) => format!("{running} jobs run without a worker: they go on, but their end is not written down"),
-        (ready, running) => {
-            format!("there is no worker: {ready} jobs are ready, {running} run and their end is not written down")
-        }
+        (_, 0) => format!("{are_ready}, and there is no worker"),
+        (0, _) => format!("{run} without a worker, and the end is not written down until there is one"),
+        _ => format!("there is no worker: {are_ready}, and {run} whose end is not written down until there is one"),
     };
     Some(Problem::new("no_worker", text, "tenure work"))
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::face::{self, Face};
+use super::table::count;
 use super::worker_calls;
-use crate::error::{Result, exit};
+use crate::error::{Error, Result, exit};
+use crate::store::Restored;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -16,21 +18,28 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    if let Err(error) = std::fs::metadata(&args.file) {
+        return Err(Error::File(format!("there is no backup {}: {error}", args.file.display())));
+    }
     let restored = worker_calls::restore(face, &args.file)?;
     if face.json {
         let moved = restored.moved_to.as_ref().map(|path| path.to_string_lossy().into_owned());
         face.document(json!({"file_id": restored.file_id, "held": restored.held, "lost": restored.lost, "moved_to": moved}))?;
-        return Ok(exit::OK);
+    } else {
+        tell(&restored);
     }
-    face::say(&format!(
-        "restored; {} jobs are held, {} runs that were under way are closed as lost",
-        restored.held, restored.lost
-    ));
+    Ok(exit::OK)
+}
+
+fn tell(restored: &Restored) {
+    let many = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let held = count(many(restored.held), "job", "is held", "are held");
+    let lost = count(many(restored.lost), "unfinished run", "is closed as lost", "are closed as lost");
+    face::say(&format!("restored; {held}, {lost}"));
     if let Some(moved) = &restored.moved_to {
         face::say(&format!("the damaged file is kept as {}", moved.display()));
     }
     if restored.held > 0 {
         face::say("look at them (tenure ls), then let them start: tenure release ID");
     }
-    Ok(exit::OK)
 }

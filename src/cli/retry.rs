@@ -1,7 +1,10 @@
 //! `tenure retry`: put ended jobs back into the queue. Their attempts start anew.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
+use super::each::each;
 use super::face::{self, Face, versioned};
 use super::pick::Many;
 use super::worker_calls;
@@ -30,22 +33,27 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if which.is_empty() {
         return Err(Error::Usage("name the jobs: 7, 3-9, 1,4,8 or last; or --failed".into()));
     }
-    let several = which.is_filter();
     let jobs = which.jobs(&store, &[State::Failed, State::Cancelled])?;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let (with_dependants, now_ms) = (args.with_dependants, face.now_ms());
+    let verb = move |conn: &rusqlite::Connection, id| retry::retry(conn, id, with_dependants, now_ms);
     let mut code = exit::OK;
-    for job in jobs {
-        let (id, with_dependants, now_ms) = (job.id, args.with_dependants, face.now_ms());
-        match store.write(move |conn| retry::retry(conn, id, with_dependants, now_ms)) {
-            Ok(back) => tell(face, id, &back)?,
-            // One that can not go back does not keep the others from it.
-            Err(error @ Error::Refused(_)) => {
-                face::complain(&format!("job {id}: {error}"));
-                code = exit::REFUSED;
-            }
-            Err(Error::NoSuch(_)) if several => {}
-            Err(error) => return Err(error),
+    let mut back = HashSet::new();
+    each(&store, &ids, verb, |id, result| match result {
+        Ok(queued) => {
+            back.extend(queued.iter().copied());
+            tell(face, id, &queued)
         }
-    }
+        // It went back with another one that it waits for.
+        Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
+        // One that can not go back does not keep the others from it.
+        Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
+            face::complain(&error.to_string());
+            code = exit::REFUSED;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    })?;
     worker_calls::wake(store.place());
     Ok(code)
 }

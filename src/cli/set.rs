@@ -24,8 +24,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let ids: Vec<_> = pick::jobs(&store, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
     let now_ms = face.now_ms();
     // All of them or none.
-    store
-        .write(move |conn| ids.iter().try_for_each(|id| control::set(conn, *id, &change, now_ms).map_err(|e| of_job(e, *id))))?;
+    store.write(move |conn| ids.iter().try_for_each(|id| control::set(conn, *id, &change, now_ms)))?;
     worker_calls::wake(store.place());
     if face.json {
         face.document(serde_json::json!({"changed": true}))?;
@@ -33,13 +32,6 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::say("changed");
     }
     Ok(exit::OK)
-}
-
-fn of_job(error: Error, id: crate::job::JobId) -> Error {
-    match error {
-        Error::Refused(text) => Error::Refused(format!("job {id}: {text}")),
-        other => other,
-    }
 }
 
 fn parse_changes(changes: &[String], now: &jiff::Zoned) -> Result<Change, String> {

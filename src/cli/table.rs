@@ -44,6 +44,17 @@ fn cut(text: &str) -> String {
     }
 }
 
+/// `1 job runs`, `2 jobs run`.
+pub fn count(n: i64, thing: &str, does: &str, do_: &str) -> String {
+    let (plural, verb) = if n == 1 { ("", does) } else { ("s", do_) };
+    let (first, rest) = thing.split_once(' ').filter(|(_, rest)| rest.starts_with("of ")).unwrap_or((thing, ""));
+    [format!("{n} {first}{plural}"), rest.to_owned(), verb.to_owned()]
+        .into_iter()
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// The command as a person would type it.
 pub fn command(job: &Job) -> String {
     job.argv().map_or_else(|_| job.command.clone(), |argv| quote(&argv))
@@ -143,6 +154,15 @@ mod tests {
         assert_eq!(state(&job), "failed (timeout)");
         assert_eq!(took(&job, 9_000), "2s");
         assert!(jobs(&[job], &here(9_000), true).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(count(1, "job", "runs", "run"), "1 job runs");
+        assert_eq!(count(2, "job", "runs", "run"), "2 jobs run");
+        assert_eq!(count(0, "job of it", "runs", "run"), "0 jobs of it run");
+        assert_eq!(count(1, "ready job", "waits", "wait"), "1 ready job waits");
+        assert_eq!(count(3, "slot", "", ""), "3 slots");
     }
 
     #[test]

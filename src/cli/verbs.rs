@@ -28,14 +28,18 @@ pub struct Cli {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The database file (default: TENURE_DB, or the one of the configuration)
     #[arg(long, global = true, value_name = "FILE")]
     pub db: Option<PathBuf>,
+    /// Be the worker of a file that other users may write (they may then run commands as you)
+    #[arg(long, global = true)]
+    pub allow_shared: bool,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to colour
+    /// When to colour (auto: on a terminal, unless NO_COLOR is set)
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<Colour>,
 }
@@ -152,5 +156,73 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Progress(args) => progress::run(&face, &args),
         Verb::Config => settings::run(&face),
         Verb::Completions(_) | Verb::Man => Err(Error::Internal("handled above".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["tenure"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_of_the_manual_parses() {
+        let lines = "add -- make all|add -c x|add --from -|add --from f --chunk 1000|run -t 5m -- x|work|work --slots 4 --queue a --queue b|\
+                     work --until-idle|work --until-empty --drain|status|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|\
+                     logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
+                     cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
+                     set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
+                     lane ls|lane set k --limit 2|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
+                     completions bash|man|--db f --json --color never|";
+        for line in lines.split('|') {
+            let arguments: Vec<&str> = line.split_whitespace().collect();
+            assert!(parse(&arguments).is_ok(), "{line}: {}", parse(&arguments).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_a_mistake_of_usage() {
+        let lines = "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|\
+                     add -d 1s --at 03:00 -- x|work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|\
+                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress";
+        for line in lines.split('|') {
+            let arguments: Vec<&str> = line.split_whitespace().collect();
+            let error = parse(&arguments).expect_err(line);
+            assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{line}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Whatever is typed: an answer, no panic, and no word that would command a terminal.
+        #[test]
+        fn nothing_that_is_typed_breaks_the_parser(
+            verb in prop::sample::select(vec!["add", "run", "ls", "logs", "wait", "cancel", "set", "queue", "work", "prune", ""]),
+            rest in prop::collection::vec(prop::collection::vec(any::<u8>().prop_filter("no NUL in argv", |b| *b != 0), 0..12), 0..6),
+        ) {
+            let arguments = [b"tenure".to_vec(), verb.as_bytes().to_vec()].into_iter().chain(rest).map(OsString::from_vec);
+            if let Err(error) = Cli::try_parse_from(arguments) {
+                let (mut shown, mut safe) = (super::super::shown::Shown::default(), Vec::new());
+                shown.push(error.render().ansi().to_string().as_bytes(), &mut safe);
+                shown.finish(&mut safe);
+                let text = String::from_utf8(safe).expect("only characters");
+                for sequence in text.split('\x1b').skip(1) {
+                    let end = sequence.find('m').expect("a colour");
+                    prop_assert!(sequence[1..end].bytes().all(|b| b.is_ascii_digit() || b == b';'), "{text:?}");
+                }
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 
 use super::face::{self, Face};
+use super::table::count;
 use super::{settings, status, work};
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
@@ -106,7 +107,8 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let store = worker.store().clone();
     let summary = worker.wait(&ordered)?;
     if summary.left_running > 0 {
-        face::say(&format!("{} jobs go on by themselves; the next worker takes them over", summary.left_running));
+        let left = i64::try_from(summary.left_running).unwrap_or(i64::MAX);
+        face::say(&format!("{}; the next worker takes over", count(left, "job", "goes on by itself", "go on by themselves")));
     }
     match summary.ended {
         Ended::Fatal(why) => Err(Error::File(why)),
@@ -117,10 +119,10 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
 
 /// How many wait and why, where nothing could be started.
 fn tell_who_waits(store: &Store) -> Result<u8> {
-    let counts = store.read(|conn| read::counts(conn, None))?;
+    let counts = store.read(read::counts)?;
     if counts.queued > 0 {
         let held = status::held_text(&counts);
-        face::say(&format!("{} jobs wait{held}; tenure why ID says more", counts.queued));
+        face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));
     }
     Ok(exit::OK)
 }

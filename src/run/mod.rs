@@ -31,6 +31,7 @@ pub mod stop;
 pub mod tree;
 
 mod descendants;
+mod holders;
 mod journal;
 mod line;
 mod process;

@@ -10,11 +10,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::job::{Nonce, RunId};
 use crate::place::Place;
 
+use super::holders;
 use super::launch::COOKIE;
 use super::process::{Stat, all_pids, open_pidfd, owner};
 use super::runfile::is_locked;
@@ -35,7 +38,8 @@ pub struct Emptied {
 }
 
 /// One round: KILL for every process that carries the run's cookie and belongs to our user (to any, if we are root), through a pidfd
-/// that was opened before the cookie was read.
+/// that was opened before the cookie was read. Where none does and the log is still locked: for whatever has the log open for
+/// writing.
 ///
 /// # Errors
 /// `/proc` or the log can not be read.
@@ -50,7 +54,22 @@ pub fn empty(place: &Place, run: RunId, nonce: Nonce) -> Result<Emptied> {
         }
     }
     emptied.log_locked = is_log_locked(place, run)?;
+    if emptied.log_locked && emptied.killed.is_empty() && emptied.left.is_empty() {
+        end_writers(&place.log_file(run), &mut emptied);
+    }
     Ok(emptied)
+}
+
+/// Ends what has cleared its environment but still has the run's log as its output.
+fn end_writers(log: &Path, emptied: &mut Emptied) {
+    let Ok(meta) = std::fs::metadata(log) else { return };
+    for pid in holders::writers_of(log) {
+        let Ok(pidfd) = open_pidfd(pid) else { continue };
+        // Looked at again with the pidfd in hand: the number may be another process's by now.
+        if holders::writes(pid, meta.dev(), meta.ino()) {
+            end(pid, &pidfd, emptied);
+        }
+    }
 }
 
 fn end_if_marked(pid: i32, cookie: &[u8], emptied: &mut Emptied) {
@@ -63,6 +82,10 @@ fn end_if_marked(pid: i32, cookie: &[u8], emptied: &mut Emptied) {
     if !carries(pid, cookie) {
         return;
     }
+    end(pid, &pidfd, emptied);
+}
+
+fn end(pid: i32, pidfd: &impl AsFd, emptied: &mut Emptied) {
     let name = format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm));
     match send_pidfd(pidfd.as_fd(), libc::SIGKILL) {
         Ok(()) => emptied.killed.push(name),

@@ -85,7 +85,6 @@ fn adopt_open_runs(shared: &Arc<Shared>) -> Result<()> {
 
 /// Run files that no open run needs.
 fn clear_run_files(shared: &Arc<Shared>) -> Result<()> {
-    runfile::sweep_temporaries(shared.place())?;
     let left: Vec<RunId> = runfile::list(shared.place())?.into_iter().filter(|run| !shared.roster.owns(*run)).collect();
     for chunk in left.chunks(500) {
         let ids = chunk.to_vec();

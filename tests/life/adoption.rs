@@ -95,3 +95,27 @@ fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
     );
     assert!(!lives(survivor));
 }
+
+#[test]
+fn with_worker_spawner_and_shim_killed_what_cleared_its_environment_is_found_by_the_log_it_writes() {
+    let nest = Nest::new();
+    let first = nest.work(&[]);
+    let id = nest.sh(&[], "env -i setsid sleep 600 & echo $! >inner; sleep 600");
+    nest.until_pid(id);
+    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let run = nest.show(id)["run_id"].as_i64().unwrap();
+    let shim = nest.shim(run);
+    let spawner = nest.parent_of(shim);
+    // It has cleared its environment once it is what it was to become.
+    until("sleep to run", || std::fs::read_to_string(format!("/proc/{inner}/comm")).is_ok_and(|c| c == "sleep\n").then_some(()));
+    kill(spawner, 19);
+    first.kill();
+    kill(spawner, 9);
+    kill(shim, 9);
+    until("the shim to go", || (!lives(shim)).then_some(()));
+    assert!(lives(inner));
+    let _second = nest.work(&[]);
+    let job = nest.until_ended(id);
+    assert_eq!(job["reason"], "lost", "{job}");
+    assert!(!lives(inner));
+}

@@ -1,16 +1,16 @@
 //! Everything that is made before the job's process exists, so that the child only makes system calls.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, fchown, flock};
+use rustix::fs::{FlockOperation, OFlags, fchown, fcntl_setfl, flock};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
@@ -52,8 +52,9 @@ impl Prepared {
         };
         let identity = launch.user.as_deref().map(Identity::of).transpose()?;
         let log = open_log(&launch.log, identity.as_ref())?;
-        if let Some(path) = &launch.result {
-            create_for(path, identity.as_ref(), "making", OFlags::empty())?;
+        // A job of our own user makes the file itself, if it has something to say.
+        if let (Some(path), Some(identity)) = (&launch.result, &identity) {
+            create_for(path, Some(identity), "making", OFlags::empty())?;
         }
         Ok(Self {
             argv,
@@ -102,7 +103,16 @@ fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
 
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
-    let file = File::open(path).map_err(|e| Refusal::new(format!("opening stdin {}", path.display()), &e))?;
+    let refused = |error: io::Error| Refusal::new(format!("opening stdin {}", path.display()), &error);
+    // Opening a pipe would wait for somebody to write to it, with every signal blocked.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
+    let kind = file.metadata().map_err(refused)?.file_type();
+    if !kind.is_file() && !kind.is_char_device() {
+        let text = format!("opening stdin {}: it is neither a file nor a device", path.display());
+        return Err(Refusal { errno: libc::EINVAL, text });
+    }
+    fcntl_setfl(&file, OFlags::empty()).map_err(|e| refused(e.into()))?;
     Ok(file.into())
 }
 

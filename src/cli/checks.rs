@@ -1,0 +1,249 @@
+//! The checks of `doctor`, each with a name. A check that can not be made says so; it does not keep the others from being made.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::face::Face;
+use super::table::count;
+use super::{escape, run_checks, time, worker_calls};
+use crate::error::Result;
+use crate::job::JobId;
+use crate::place::Place;
+use crate::store::{self, Store, locks, read};
+use crate::units::size_text;
+
+/// Free room below which a word is due, in bytes.
+const DISK_LOW_BYTES: u64 = 512 << 20;
+/// Size of the log of changes that is worth a word, in bytes.
+const WAL_LARGE_BYTES: u64 = 64 << 20;
+/// How far the clock may be behind what stands in the file, in milliseconds.
+const CLOCK_BEHIND_MS: i64 = 60_000;
+/// Most that is named of one kind.
+const NAMED_MAX: usize = 10;
+
+/// What a check has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub name: &'static str,
+    pub ok: bool,
+    pub text: String,
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    pub fn fine(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, ok: true, text: text.into(), remedy: None }
+    }
+
+    pub fn wrong(name: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
+        Self { name, ok: false, text: text.into(), remedy: remedy.into().map(str::to_owned) }
+    }
+}
+
+type Check = fn(&Face, &Store) -> Result<Vec<Finding>>;
+
+/// In the order in which a person would ask.
+const CHECKS: &[(&str, Check)] = &[
+    ("integrity", integrity),
+    ("schema", schema),
+    ("permissions", permissions),
+    ("worker", worker),
+    ("writer", writer),
+    ("readers", readers),
+    ("wal", wal),
+    ("disk", disk),
+    ("floors", floors),
+    ("clock", clock),
+    ("runs", run_checks::runs),
+    ("files", run_checks::files),
+    ("secrets", run_checks::secrets),
+];
+
+/// Makes all of them.
+pub fn all(face: &Face, store: &Store) -> Vec<Finding> {
+    let one = |(name, check): &(&'static str, Check)| {
+        check(face, store)
+            .unwrap_or_else(|error| vec![Finding::wrong(name, format!("this could not be looked at: {error}"), None)])
+    };
+    CHECKS.iter().flat_map(one).collect()
+}
+
+/// The first few, and how many more.
+pub fn named(all: &[String]) -> String {
+    let mut shown = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if all.len() > NAMED_MAX {
+        shown += &format!(" and {} more", all.len() - NAMED_MAX);
+    }
+    shown
+}
+
+fn integrity(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let mut complaints = Vec::new();
+    store.read(|conn| {
+        let each = |row: &rusqlite::Row<'_>| {
+            complaints.push(row.get::<_, String>(0)?);
+            Ok(())
+        };
+        Ok(conn.pragma_query(None, "integrity_check", each)?)
+    })?;
+    complaints.retain(|line| line != "ok");
+    Ok(vec![match complaints.is_empty() {
+        true => Finding::fine("integrity", "every page and every index of the file is whole"),
+        false => Finding::wrong("integrity", named(&complaints), "rows: tenure doctor --fix; pages: tenure restore BACKUP"),
+    }])
+}
+
+fn schema(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let differences = store.read(store::schema_differences)?;
+    Ok(vec![match differences.is_empty() {
+        true => Finding::fine("schema", "tables, guards and indexes are as they were made"),
+        false => Finding::wrong("schema", named(&differences), "tenure doctor --fix makes guards and indexes again"),
+    }])
+}
+
+fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let place = store.place();
+    let around = place.db().parent().unwrap_or(Path::new("/"));
+    let (mut open, mut fixes) = (Vec::new(), Vec::new());
+    for path in [place.db(), place.dir(), &place.wal(), &place.secrets(), &place.runs(), &place.logs(), around] {
+        if let Ok(meta) = std::fs::metadata(path)
+            && let Some(what) = too_open(path, meta.mode(), meta.uid())
+        {
+            open.push(what);
+            fixes.push(format!("chmod go-w {}", escape::quote_text(&path.to_string_lossy())));
+        }
+    }
+    if open.is_empty() {
+        return Ok(vec![Finding::fine("permissions", "nobody else may write the file or what belongs to it")]);
+    }
+    let remedy = Some(format!("{} (whoever may write there may run commands as this user)", fixes.join("; ")));
+    Ok(vec![Finding { remedy, ..Finding::wrong("permissions", named(&open), None) }])
+}
+
+/// A directory like /tmp, where everybody may make files and nobody may remove another's, is as safe as the file in it.
+fn too_open(path: &Path, mode: u32, owner: u32) -> Option<String> {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o022;
+    let me = rustix::process::geteuid().as_raw();
+    if owner != me && owner != 0 {
+        return Some(format!("{} belongs to user {owner}", path.display()));
+    }
+    (mode & OTHERS_WRITE != 0 && mode & STICKY == 0)
+        .then(|| format!("{} may be written by others ({:o})", path.display(), mode & 0o7777))
+}
+
+fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let counts = store.read(read::counts)?;
+    let ready = counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>();
+    Ok(vec![match worker_calls::look(store.place())? {
+        Some(worker) => {
+            let since = time::between(worker.since_ms, face.now_ms());
+            Finding::fine("worker", format!("pid {} ({}) holds the worker lock for {since}", worker.pid, worker.kind))
+        }
+        None if ready > 0 || counts.running > 0 => {
+            let (ready, running) = (count(ready, "job", "is ready", "are ready"), count(counts.running, "job", "runs", "run"));
+            let text = format!("there is none; {ready}, and {running} whose end would have to be written down");
+            Finding::wrong("worker", text, "tenure work")
+        }
+        None => Finding::fine("worker", "there is none, and nothing for it to do"),
+    }])
+}
+
+fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let Some(blocked) = store::read_blocked(store.place()) else {
+        return Ok(vec![Finding::fine("writer", "nobody has to wait for the write lock")]);
+    };
+    let since = time::between(blocked.since_ms, face.now_ms());
+    let Some(holder) = locks::writer(store.place()) else {
+        return Ok(vec![Finding::fine(
+            "writer",
+            format!("the write lock is free again; a writer had to wait for it {since} ago"),
+        )]);
+    };
+    let text = format!("{holder} holds the write lock; a writer has waited for it for {since}");
+    Ok(vec![Finding::wrong("writer", text, "end that program's transaction, or the program")])
+}
+
+fn readers(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let health = store.health();
+    let me = i32::try_from(std::process::id()).unwrap_or(0);
+    let others: Vec<String> = health.readers.iter().filter(|holder| holder.pid != me).map(ToString::to_string).collect();
+    Ok(vec![match others.is_empty() {
+        true => Finding::fine("readers", "no reader keeps the log of changes from being emptied"),
+        false => Finding::wrong("readers", format!("{} keep an old snapshot open", named(&others)), "end what reads for long"),
+    }])
+}
+
+fn wal(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let health = store.health();
+    if let Some(replaced) = health.replaced {
+        return Ok(vec![Finding::wrong("wal", replaced, "stop the worker, and see which file is the right one")]);
+    }
+    let size = size_text(health.wal_bytes);
+    Ok(vec![match health.wal_bytes > WAL_LARGE_BYTES {
+        false => Finding::fine("wal", format!("the log of changes has {size}")),
+        true => {
+            Finding::wrong("wal", format!("the log of changes has {size}"), "a worker empties it; end long readers: tenure work")
+        }
+    }])
+}
+
+fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let machine = worker_calls::machine(store.place());
+    let Some(free) = machine.disk_free_bytes else {
+        return Ok(vec![Finding::wrong("disk", "the disk does not say how much room it has", None)]);
+    };
+    let text = format!("{} are free", size_text(free));
+    Ok(vec![match free < DISK_LOW_BYTES {
+        false => Finding::fine("disk", text),
+        true => Finding::wrong("disk", text, "tenure prune --older-than 7d, or free some space otherwise"),
+    }])
+}
+
+fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let machine = worker_calls::machine(store.place());
+    Ok(vec![match worker_calls::closed(&face.settings, &machine) {
+        None => Finding::fine("floors", "the machine has what the configuration asks for"),
+        Some(why) => Finding::wrong("floors", format!("no job is claimed: {why}"), "tenure config says where the floor is set"),
+    }])
+}
+
+fn clock(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let last = store.read(|conn| match read::last_job(conn)? {
+        Some(JobId(id)) => read::job(conn, JobId(id)),
+        None => Ok(None),
+    })?;
+    let behind_ms = last.map_or(0, |job| job.created_at.saturating_sub(face.now_ms()));
+    Ok(vec![match behind_ms > CLOCK_BEHIND_MS {
+        false => Finding::fine("clock", "the clock is not behind what stands in the file"),
+        true => {
+            let text = format!("the clock is {} behind the newest job: it was set back", time::between(0, behind_ms));
+            Finding::wrong("clock", text, "set the clock; delays and schedules go by it, nothing else does")
+        }
+    }])
+}
+
+/// The directory beside the file, for a message.
+pub fn shown(place: &Place) -> String {
+    place.dir().display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_where_others_may_write_is_told_and_a_sticky_one_is_not() {
+        let me = rustix::process::geteuid().as_raw();
+        assert_eq!(too_open(Path::new("/x"), 0o100600, me), None);
+        assert_eq!(too_open(Path::new("/tmp"), 0o041777, 0), None);
+        assert!(too_open(Path::new("/x"), 0o040770, me).unwrap().contains("770"));
+        assert!(too_open(Path::new("/x"), 0o100600, me + 1).unwrap().contains("user"));
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_say_so() {
+        let all: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+        assert_eq!(named(&all), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more");
+    }
+}

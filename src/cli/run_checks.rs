@@ -1,0 +1,101 @@
+//! The checks of `doctor` that compare what the file says with what stands beside it.
+
+use super::checks::{Finding, named, shown};
+use super::face::Face;
+use super::worker_calls;
+use crate::error::{Error, Result};
+use crate::job::RunId;
+use crate::job::verdict::{self, Leftover, Row};
+use crate::run::runfile::{self, Look};
+use crate::store::{Store, read, reap};
+
+const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
+
+/// Running rows whose lock is free: nobody owns them until a worker looks.
+pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let open = store.read(reap::open_runs)?;
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let mut orphans = Vec::new();
+    for one in &open {
+        let lives = matches!(runfile::look(store.place(), one.run.id)?, Look::Found { locked: true, .. });
+        if !lives {
+            orphans.push(format!("job {} (run {})", one.job.id, one.run.id));
+        }
+    }
+    Ok(vec![match (orphans.is_empty(), has_worker) {
+        (true, _) => Finding::fine("runs", format!("{} jobs run, and the lock of each is held", open.len())),
+        // It may just be ending; the worker sees to it.
+        (false, true) => Finding::fine("runs", format!("the worker is settling {}", named(&orphans))),
+        (false, false) => Finding::wrong("runs", format!("called running, and the lock is free: {}", named(&orphans)), FIX),
+    }])
+}
+
+/// Run files that no row needs, and processes that have outlived their run.
+pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let ids = runfile::list(store.place())?;
+    let rows = rows_of(store, &ids)?;
+    let (mut stale, mut alive, mut stray, mut unreadable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, row) in rows {
+        let (locked, progress) = match runfile::look(store.place(), id)? {
+            Look::Missing => continue,
+            Look::Unreadable(why) => {
+                unreadable.push(format!("{id} ({why})"));
+                continue;
+            }
+            Look::Found { locked, records, .. } => (locked, records.progress()),
+        };
+        match verdict::of_run_file(row, locked, progress) {
+            Leftover::Leave => {}
+            Leftover::Unlink => stale.push(id.to_string()),
+            Leftover::EmptyTreeThenUnlink => alive.push(id.to_string()),
+            Leftover::Stray => stray.push(id.to_string()),
+        }
+    }
+    // A worker keeps some that are prepared for its next jobs.
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let mut found = Vec::new();
+    let mut tell = |all: &[String], what: &str| {
+        if !all.is_empty() {
+            found.push(Finding::wrong("files", format!("{what}: {}", named(all)), FIX));
+        }
+    };
+    tell(&unreadable, "run files that can not be read");
+    tell(&alive, "runs that are settled, and something of them is left");
+    tell(&stray, "runs that this file has never heard of (was an older copy put back?)");
+    if !has_worker {
+        tell(&stale, "run files that are not needed any more");
+    }
+    if found.is_empty() {
+        found.push(Finding::fine("files", format!("{} run files in {}, each with its row", ids.len(), shown(store.place()))));
+    }
+    Ok(found)
+}
+
+fn rows_of(store: &Store, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
+    store.read(|conn| reap::run_rows(conn, ids))
+}
+
+/// Files of secrets that no live job needs.
+pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let live: std::collections::HashSet<String> = store.read(read::live_secrets)?.into_iter().collect();
+    let dir = store.place().secrets();
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![Finding::fine("secrets", "there are none")]),
+        Err(e) => return Err(Error::io(format!("reading {}", dir.display()), e)),
+    };
+    let (mut kept, mut spare) = (0, Vec::new());
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io(format!("reading {}", dir.display()), e))?;
+        match entry.file_name().into_string() {
+            Ok(token) if live.contains(&token) => kept += 1,
+            // One that is locked belongs to a job that is being added right now.
+            Ok(token) if std::fs::File::open(entry.path()).is_ok_and(|f| f.try_lock_shared().is_ok()) => spare.push(token),
+            _ => {}
+        }
+    }
+    Ok(vec![match spare.is_empty() {
+        true => Finding::fine("secrets", format!("{kept} are kept for live jobs, and no other")),
+        false => Finding::wrong("secrets", format!("{} that no live job needs", spare.len()), FIX),
+    }])
+}

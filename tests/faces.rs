@@ -1,0 +1,20 @@
+//! The command line from outside: how jobs end, what each verb says, and what a hostile user gets. A file is a promise.
+
+mod support;
+
+#[path = "faces/batches.rs"]
+mod batches;
+#[path = "faces/documents.rs"]
+mod documents;
+#[path = "faces/endings.rs"]
+mod endings;
+#[path = "faces/limits.rs"]
+mod limits;
+#[path = "faces/retries.rs"]
+mod retries;
+#[path = "faces/said.rs"]
+mod said;
+#[path = "faces/surroundings.rs"]
+mod surroundings;
+#[path = "faces/trees.rs"]
+mod trees;

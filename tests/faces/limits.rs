@@ -1,0 +1,151 @@
+//! Deadlines, memory, niceness, users and the size of a log: what was asked for holds, and is told.
+
+use crate::said::{end, is_root, of_runs, run, run_sh};
+use crate::support::{Nest, until};
+
+#[test]
+fn a_timeout_is_124_and_a_job_that_ignores_term_is_killed_after_its_grace() {
+    let nest = Nest::new();
+    let begun = std::time::Instant::now();
+    let ran = run_sh(&nest, &["--timeout", "1s", "--grace", "300ms"], "trap 'echo got TERM' TERM; while :; do sleep 0.05; done");
+    assert_eq!((ran.code(), ran.end().as_str()), (124, "failed/timeout"), "{:?}", ran.said);
+    assert_eq!(ran.job["signal"], 9, "{}", ran.job);
+    assert!(ran.said.out.contains("got TERM"), "TERM came first: {:?}", ran.said);
+    let took = begun.elapsed().as_millis();
+    assert!((1_300..20_000).contains(&took), "1 s and its grace of 300 ms, not {took} ms");
+    assert!(nest.of_runs().is_empty());
+    let id = ran.job["id"].to_string();
+    assert_eq!(nest.say(&["wait", &id]).code, 124);
+    assert!(nest.ok(&["why", &id]).contains("timeout"));
+}
+
+#[test]
+fn a_job_that_ends_well_when_its_timeout_tells_it_to_end_has_run_past_it_all_the_same() {
+    let nest = Nest::new();
+    let ran = run_sh(&nest, &["--timeout", "300ms"], "trap 'exit 0' TERM; while :; do sleep 0.05; done");
+    assert_eq!((ran.code(), ran.end().as_str()), (124, "failed/timeout"), "{}", ran.job);
+}
+
+#[test]
+fn a_silent_job_ends_as_output_and_one_that_speaks_does_not() {
+    let nest = Nest::new();
+    let ran = run_sh(&nest, &["--idle-timeout", "400ms", "--grace", "5s"], "echo begin; exec sleep 600");
+    assert_eq!((ran.code(), ran.end().as_str()), (143, "failed/output"), "{} {:?}", ran.job, ran.said);
+    assert!(ran.error().contains("idle-timeout"), "{}", ran.job);
+    let ran = run_sh(&nest, &["--idle-timeout", "2s"], "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.4; done");
+    assert_eq!((ran.code(), ran.end().as_str()), (0, "done/exit"), "3 s of speaking: {}", ran.job);
+}
+
+#[test]
+fn a_job_sees_the_signal_that_warns_it() {
+    let nest = Nest::new();
+    let ran = run_sh(
+        &nest,
+        &["--timeout", "60s", "--warn", "USR1@58s"],
+        "trap 'echo warned; exit 0' USR1; while :; do sleep 0.05; done",
+    );
+    assert_eq!((ran.code(), ran.end().as_str()), (0, "done/exit"), "{}", ran.job);
+    assert!(ran.said.out.contains("warned"), "{:?}", ran.said); // its `sleep` may have got the signal as well
+}
+
+#[test]
+fn a_queue_stops_what_runs_past_its_max_runtime() {
+    let nest = Nest::new();
+    nest.ok(&["queue", "set", "short", "--max-runtime", "300ms"]);
+    let ran = run_sh(&nest, &["--queue", "short", "--timeout", "1h"], "exec sleep 600");
+    assert_eq!((ran.code(), ran.end().as_str()), (124, "failed/timeout"), "{}", ran.job);
+    assert!(ran.error().contains("max-runtime"), "{}", ran.error());
+}
+
+#[test]
+fn a_job_that_does_not_start_in_time_has_expired() {
+    let nest = Nest::new();
+    let id = nest.sh(&["--expires", "200ms", "--delay", "1h"], "true");
+    let _worker = nest.work(&[]);
+    let job = nest.until_ended(id);
+    assert_eq!(end(&job), "failed/expired", "{job}");
+    assert_eq!(job["attempts"], 0);
+    assert_eq!(nest.say(&["wait", &id.to_string()]).code, 1);
+    let said = nest.say(&["add", "--expires", "2001-01-01T00:00Z", "--", "true"]);
+    assert_eq!(said.code, 2, "{said:?}");
+}
+
+#[test]
+fn a_job_gets_no_more_memory_than_it_may_have() {
+    let nest = Nest::new();
+    // `head` of a shell is small; what grows is a variable.
+    let grow = "x=0123456789abcdef; while :; do x=$x$x; done";
+    let ran = run_sh(&nest, &["--memory", "64M", "--timeout", "60s"], grow);
+    assert_eq!(ran.job["state"], "failed", "{}", ran.job);
+    assert_ne!(ran.job["reason"], "timeout", "{}", ran.job);
+    let shown = nest.ok(&["show", "last"]);
+    assert!(shown.contains("64.0M"), "{shown}");
+    let rss = ran.job["runs"][0]["max_rss_bytes"].as_i64().unwrap();
+    assert!(rss < 80 << 20, "{rss}");
+    let free = run_sh(
+        &nest,
+        &["--timeout", "60s"],
+        "x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do x=$x$x; done; echo ${#x}",
+    );
+    assert_eq!(free.said.out.trim(), (16 << 22).to_string(), "without a limit it has what it needs: {:?}", free.said);
+}
+
+#[test]
+fn niceness_is_what_was_asked_for() {
+    let nest = Nest::new();
+    assert_eq!(run(&nest, &["--nice", "7", "--", "nice"]).said.out, "7\n");
+    assert_eq!(run(&nest, &["--", "nice"]).said.out, "0\n");
+}
+
+#[test]
+fn a_job_of_another_user_is_that_user_and_nothing_more() {
+    if !is_root("--user") {
+        return;
+    }
+    let nest = Nest::new();
+    let line =
+        "id -u; id -g; id -G; echo $HOME $USER; cd / && touch /tenure-was-here 2>&1 | head -c 0; ls /tenure-was-here 2>/dev/null";
+    let ran = run(&nest, &["--user", "nobody", "--cwd", "/", "--", "/bin/sh", "-c", line]);
+    let lines: Vec<&str> = ran.said.out.lines().collect();
+    assert_eq!(lines[..2], ["65534", "65534"], "{:?} {}", ran.said, ran.job);
+    assert_eq!(lines[2], "65534", "no group of root's is left: {lines:?}");
+    let ran = run(&nest, &["--user", "no-such-user", "--", "true"]);
+    assert_eq!((ran.code(), ran.end().as_str()), (126, "failed/spawn"), "{}", ran.job);
+    assert!(ran.error().contains("no-such-user"), "{}", ran.error());
+}
+
+#[test]
+fn of_a_log_above_its_limit_head_and_tail_stay_and_the_hole_is_told() {
+    let nest = Nest::new();
+    // 2 MB in 100-byte lines.
+    let line = "i=0; while [ $i -lt 20000 ]; do printf '%098d.\\n' $i; i=$((i+1)); done";
+    let ran = run_sh(&nest, &["--log-limit", "256K"], line);
+    assert_eq!(ran.end(), "done/exit");
+    let said = nest.say(&["logs", "last"]);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(lines[0].ends_with("0000."), "the head: {:?}", lines[0]);
+    assert!(lines.last().unwrap().ends_with("19999."), "the tail: {:?}", lines.last());
+    assert!(said.out.len() < 400 << 10, "{} bytes", said.out.len());
+    assert!(said.err.contains("dropped"), "{}", said.err);
+    let path = ran.job["runs"][0]["log"].as_str().unwrap();
+    use std::os::unix::fs::MetadataExt;
+    let blocks = std::fs::metadata(path).unwrap().blocks() * 512;
+    assert!(blocks <= 512 << 10, "{blocks} bytes on the disk");
+    assert!(nest.ok(&["logs", "last", "-n", "1"]).ends_with("19999."));
+}
+
+#[test]
+fn a_worker_that_is_gone_takes_no_deadline_with_it() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(
+        &["--timeout", "3s", "--grace", "1s", "--retries", "1", "--backoff", "0s..0s"],
+        "trap '' TERM; [ $TENURE_ATTEMPT = 2 ] && exit 0; sleep 600",
+    );
+    let pid = nest.until_pid(id);
+    worker.kill();
+    until("its shim to keep the deadline", || (!crate::support::lives(pid)).then_some(()));
+    nest.work_until_idle(&[]);
+    let job = nest.show(id);
+    assert_eq!(of_runs(&job, "reason"), ["timeout", "exit"], "{job}");
+}
