@@ -12,3 +12,5 @@ mod left;
 mod leftovers;
 #[path = "life/recovery.rs"]
 mod recovery;
+#[path = "life/sins.rs"]
+mod sins;

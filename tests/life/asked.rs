@@ -2,7 +2,8 @@
 
 use tenure::job::{Exit, JobId, Nonce, Outcome, Reason, RunId};
 use tenure::run::{Record, machine};
-use tenure::store::settle::{self, RunRecord};
+use tenure::store::check;
+use tenure::store::settle::RunRecord;
 
 use crate::left::{
     Left, NOW_MS, after_a_tick, append, claimed, exited, failed, lines, outcomes, prepare, row, run_file, started, store,
@@ -26,8 +27,8 @@ fn asked(nest: &Nest, job: i64, parent: &Left, records: &[Record]) -> Left {
     let record = RunRecord { exited_at: Some(NOW_MS + 2), ..RunRecord::default() };
     store(nest)
         .write(move |conn| {
-            assert!(settle::exited(conn, JobId(job), parent, &record, 0)?);
-            assert!(settle::begin_check(conn, JobId(job), parent, run, nonce, "a dead worker", &machine::boot_id(), NOW_MS)?);
+            assert!(check::exited(conn, JobId(job), parent, &record, 0)?);
+            assert!(check::begin_check(conn, JobId(job), parent, run, nonce, "a dead worker", &machine::boot_id(), NOW_MS)?);
             Ok(())
         })
         .unwrap();
@@ -79,7 +80,7 @@ fn an_answer_that_was_written_down_is_taken_although_the_job_was_not_settled() {
             let error = (code != 0).then(|| "the check ended with exit status 4".to_owned());
             store(&nest)
                 .write(move |conn| {
-                    settle::end_check(conn, run, outcome, Some(reason), Some(Exit::Code(code)), error.clone(), NOW_MS + 9)
+                    check::end_check(conn, run, outcome, Some(reason), Some(Exit::Code(code)), error.clone(), NOW_MS + 9)
                 })
                 .unwrap();
             if !file_is_left {

@@ -185,3 +185,33 @@ pub fn row(nest: &Nest, job: i64) -> String {
 pub fn lines(nest: &Nest, name: &str) -> Vec<String> {
     std::fs::read_to_string(nest.file(name)).unwrap_or_default().lines().map(str::to_owned).collect()
 }
+
+/// Does something with all guards of the file dropped, as a program does that knows nothing of them, and puts them back.
+pub fn without_guards(nest: &Nest, act: impl FnOnce(&Connection)) {
+    let mut conn = owner(nest);
+    conn.execute_batch("PRAGMA ignore_check_constraints = 1").unwrap();
+    let hostile = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    let triggers: Vec<(String, String)> = hostile
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    triggers.iter().for_each(|(name, _)| hostile.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    act(&hostile);
+    triggers.iter().for_each(|(_, sql)| hostile.execute_batch(sql).unwrap());
+    hostile.commit().unwrap();
+}
+
+/// What a job's row says of its owner: `state run_id pid started_at finished_at reason`.
+pub fn ownership(nest: &Nest, job: i64) -> String {
+    let sql =
+        "SELECT state || ' ' || coalesce(run_id, '-') || ' ' || coalesce(pid, '-') || ' ' || coalesce(started_at, '-') || ' '
+                      || coalesce(finished_at, '-') || ' ' || coalesce(reason, '-') FROM job WHERE id = ?1";
+    nest.sql().query_row(sql, [job], |row| row.get(0)).unwrap()
+}
+
+pub fn number(nest: &Nest, sql: &str, job: i64) -> i64 {
+    nest.sql().query_row(sql, [job], |row| row.get(0)).unwrap()
+}
