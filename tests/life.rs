@@ -6,6 +6,10 @@ mod support;
 mod adoption;
 #[path = "life/asked.rs"]
 mod asked;
+#[path = "life/blocked.rs"]
+mod blocked;
+#[path = "life/impossible.rs"]
+mod impossible;
 #[path = "life/left.rs"]
 mod left;
 #[path = "life/leftovers.rs"]
