@@ -8,6 +8,8 @@ mod adoption;
 mod asked;
 #[path = "life/blocked.rs"]
 mod blocked;
+#[path = "life/crash.rs"]
+mod crash;
 #[path = "life/impossible.rs"]
 mod impossible;
 #[path = "life/left.rs"]
