@@ -68,7 +68,10 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         result: &result,
         deadline_ms,
     };
-    let inherited = |name: &str| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec);
+    // What belongs to the worker's user is none of another user's; the shim gives that one its own.
+    let personal = |name: &str| policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
+    let inherited =
+        |name: &str| std::env::var_os(name).filter(|_| !personal(name)).map(std::os::unix::ffi::OsStringExt::into_vec);
     Ok(Launch {
         run: start.run,
         job: job.id,

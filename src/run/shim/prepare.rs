@@ -1,16 +1,16 @@
 //! Everything that is made before the job's process exists, so that the child only makes system calls.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, fchown, flock};
+use rustix::fs::{FlockOperation, OFlags, fchown, fcntl_setfl, flock};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
@@ -51,13 +51,16 @@ impl Prepared {
             return Err(Refusal { errno: libc::EINVAL, text: "the command is empty".to_owned() });
         };
         let identity = launch.user.as_deref().map(Identity::of).transpose()?;
+        if let Some(identity) = &identity {
+            identity.may_be_taken()?;
+        }
         let log = open_log(&launch.log, identity.as_ref())?;
         if let Some(path) = &launch.result {
             create_for(path, identity.as_ref(), "making", OFlags::empty())?;
         }
         Ok(Self {
             argv,
-            env: environment(launch)?,
+            env: environment(launch, identity.as_ref())?,
             candidates: candidates(name, launch.variable("PATH").unwrap_or(PATH_DEFAULT))?,
             cwd: c_string(&launch.cwd, "the directory")?,
             stdin: open_stdin(launch.stdin.as_deref())?,
@@ -78,12 +81,15 @@ fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
     CString::new(bytes).map_err(|_| Refusal { errno: libc::EINVAL, text: format!("{what} contains a NUL byte") })
 }
 
-/// What was asked for, and the run's cookie in any case: by it the tree is found again.
-fn environment(launch: &Launch) -> Result<Vec<CString>, Refusal> {
+/// What was asked for, what the user is called and where it lives, and the run's cookie in any case: by it the tree is found again.
+fn environment(launch: &Launch, identity: Option<&Identity>) -> Result<Vec<CString>, Refusal> {
     let cookie = launch.nonce.to_string();
+    let own = identity.map_or(&[][..], |identity| &identity.env).iter();
+    let own = own.filter(|(name, _)| launch.variable(name).is_none()).map(|(name, value)| (name.as_bytes(), value.as_slice()));
     let asked = launch.env.iter().filter(|(key, _)| key != COOKIE.as_bytes());
     asked
         .map(|(key, value)| (key.as_slice(), value.as_slice()))
+        .chain(own)
         .chain([(COOKIE.as_bytes(), cookie.as_bytes())])
         .map(|(key, value)| c_string(&[key, b"=", value].concat(), "the environment"))
         .collect()
@@ -100,9 +106,19 @@ fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
         .collect()
 }
 
+/// Without waiting, and without becoming the session of a terminal: nothing but the job may wait, since only the job has deadlines.
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
-    let file = File::open(path).map_err(|e| Refusal::new(format!("opening stdin {}", path.display()), &e))?;
+    let refused = |error: io::Error| Refusal::new(format!("opening stdin {}", path.display()), &error);
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
+    let kind = file.metadata().map_err(refused)?.file_type();
+    if kind.is_fifo() || kind.is_dir() {
+        let what = if kind.is_dir() { "a directory" } else { "a pipe, whose writer a job can not wait for" };
+        let text = format!("opening stdin {}: it is {what}; name a file, or give a copy with --stdin -", path.display());
+        return Err(Refusal { errno: libc::EINVAL, text });
+    }
+    fcntl_setfl(&file, OFlags::empty()).map_err(|e| refused(e.into()))?;
     Ok(file.into())
 }
 
