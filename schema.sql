@@ -193,7 +193,7 @@ CREATE TABLE run (
   CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
 ) STRICT;
 CREATE INDEX run_of_job ON run (job_id, id);
-CREATE INDEX run_open   ON run (id) WHERE finished_at IS NULL;
+CREATE INDEX run_open   ON run (job_id) WHERE finished_at IS NULL;
 
 -- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
 -- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job as failed, `dependency`.
@@ -393,16 +393,17 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   INSERT INTO lane_head SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
--- The counts follow whatever changes state, queue or hold.
+-- The counts follow whatever changes state, queue or hold. A trigger may run inside another one and before it, so a count may be
+-- below zero for a moment.
 CREATE TRIGGER job_is_counted
 AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass ON job
 WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
-  UPDATE tally SET n = n - 1 WHERE state = OLD.state AND hold = coalesce(OLD.hold, '') AND queue = OLD.queue;
+  INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
   INSERT INTO tally VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
-  UPDATE tally SET n = n - 1 WHERE state = OLD.state AND hold = coalesce(OLD.hold, '') AND queue = OLD.queue;
+  INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 
 -- Each move is an event, named by the list of legal moves.

@@ -59,6 +59,7 @@ impl Nest {
     fn work(&self, args: &[&str]) -> Working {
         let mut all = vec!["work"];
         all.extend(args);
+        #[expect(clippy::zombie_processes, reason = "Working waits for it")]
         let child = self.tenure(&all).stdout(Stdio::null()).spawn().expect("the worker starts");
         loop {
             let status: serde_json::Value = serde_json::from_str(&self.ok(&["status", "--json"])).expect("JSON");

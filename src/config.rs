@@ -75,6 +75,7 @@ pub struct Flags {
     pub color: Option<Colour>,
     pub slots: Option<usize>,
     pub drain: bool,
+    pub allow_shared: bool,
 }
 
 /// The effective settings.
@@ -97,6 +98,8 @@ pub struct Settings {
     pub floor_load: Setting<Option<f64>>,
     /// On TERM, the worker waits for its runs.
     pub drain: Setting<bool>,
+    /// A worker accepts a file that other users may write: they may then run commands as its user.
+    pub allow_shared: Setting<bool>,
     pub color: Setting<Colour>,
     /// Healers that are switched, by name; the others are on.
     pub healers: Setting<BTreeMap<String, bool>>,
@@ -112,6 +115,7 @@ struct File {
     keep: Option<String>,
     log_limit: Option<String>,
     drain: Option<bool>,
+    allow_shared: Option<bool>,
     color: Option<Colour>,
     floor: Floor,
     healers: Option<BTreeMap<String, bool>>,
@@ -224,6 +228,9 @@ impl Settings {
             floor_disk_bytes: layers.size("floor_disk", file.floor.disk)?,
             floor_load: layers.of("floor_load", None, file.floor.load, parse_load)?.map(Some).or(None),
             drain: layers.of("drain", flags.drain.then_some(("--drain", true)), file.drain, parse_bool)?.or(false),
+            allow_shared: layers
+                .of("allow_shared", flags.allow_shared.then_some(("--allow-shared", true)), file.allow_shared, parse_bool)?
+                .or(false),
             color: layers.of("color", flags.color.map(|c| ("--color", c)), file.color, parse_colour)?.or(Colour::default()),
             healers: layers.plain(file.healers).or(BTreeMap::new()),
         })

@@ -1,4 +1,63 @@
-//! tenure: a crash-proof job queue for one Linux VM. One binary, one SQLite file.
+//! tenure: a crash-proof job queue for one Linux VM. One binary, one SQLite file. It queues commands, runs them as subprocesses, and
+//! always knows who owns what.
+//!
+//! This page is the map. The contract of the file is `schema.sql`; read it first.
+//!
+//! # A job's life
+//!
+//! ```text
+//! add ──▶ queued ──claim──▶ running ──settle──▶ done
+//!            ▲                 │  │
+//!            │    again        │  ├────────────▶ failed      (no attempts left, or not to be tried again)
+//!            └─────────────────┘  └────────────▶ cancelled
+//!       queued ──cancel──▶ cancelled          failed, cancelled ──retry by a person──▶ queued
+//! ```
+//!
+//! `queued` owns nothing. Only a `running` job has a run and a pid. What ended does not change, but by a person's retry.
+//!
+//! # Rooms
+//!
+//! | room | what it is | what it never does |
+//! | --- | --- | --- |
+//! | [`job`] | PURE: what a job is and what may happen to it | SQL, clocks, threads, the operating system |
+//! | [`store`] | SQLITE ONLY: the file; one file per verb | processes, decisions about a job |
+//! | [`run`] | PROCESSES ONLY: spawner, shim, run file, locks, killing trees, output | SQL, policies |
+//! | [`worker`] | THE THREADS: the only room that knows both `store` and `run` | printing |
+//! | [`cli`] | FACE: one file per subcommand | deciding |
+//!
+//! `main -> cli -> worker -> {store, run} -> job`. [`clock`], [`config`], [`error`], [`place`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
+//!
+//! The data goes one way: `cli::add` → [`store::enqueue`] → (wake) → [`worker`] → [`store::claim`] → [`run::spawner`] → shim → monitor → [`job::ending`] →
+//! [`store::settle`]; and where a worker died: reaper → [`store::reap`] (which runs) → [`run::runfile`] (is it alive, what is recorded) →
+//! [`job::verdict`] (what to do) → [`store::settle`].
+//!
+//! # Processes and threads
+//!
+//! ```text
+//! tenure work ─────────────── one process, plain threads, holds the worker lock
+//!   ├─ writer, flusher, checkpointer    the store's: group what waits, flush once for all, keep the log short
+//!   ├─ claims                           free slots -> claims
+//!   ├─ monitor per run                  waits for its shim's word and for wishes to stop; settles
+//!   ├─ reaper                           at start and at every tick: runs without a monitor, leftovers, impossible rows
+//!   └─ wake                             datagram, inotify, slow poll
+//!        │ socket pair
+//! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
+//!        │ fork, no exec
+//! tenure-shim ── one per run ─ setsid, child subreaper, holds the run's lock, starts the job, writes the records, empties the tree
+//!        │
+//! job ─────────────────────── own process group; stdout and stderr are the log file itself, not a pipe
+//! ```
+//!
+//! # Crash rules
+//!
+//! 1. Each change of state is one statement that names the state and the run that it expects. No row changed: somebody else was first, and nothing follows.
+//! 2. Liveness is asked of the kernel: a run lives as long as the lock on its run file is held. A pid is for showing. Time declares nothing dead.
+//! 3. The run file is there and locked before its claim, and its claim is committed before a process exists.
+//! 4. What a run recorded is used, not repeated. What nobody saw is `lost`.
+//! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits for a flush that began after the commit.
+//! 6. No transaction is held while anything outside is waited for.
+//!
+//! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 
 pub mod cli;
 pub mod clock;

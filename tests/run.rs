@@ -5,12 +5,16 @@ mod harness;
 
 #[path = "run/asking.rs"]
 mod asking;
+#[path = "run/chaos.rs"]
+mod chaos;
 #[path = "run/crashes.rs"]
 mod crashes;
 #[path = "run/files.rs"]
 mod files;
 #[path = "run/limits.rs"]
 mod limits;
+#[path = "run/measured.rs"]
+mod measured;
 #[path = "run/output.rs"]
 mod output;
 #[path = "run/starting.rs"]

@@ -133,7 +133,7 @@ fn too_open(path: &Path, mode: u32, owner: u32) -> Option<String> {
 }
 
 fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let counts = store.read(|conn| read::counts(conn, None))?;
+    let counts = store.read(read::counts)?;
     let ready = counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>();
     Ok(vec![match worker_calls::look(store.place())? {
         Some(worker) => {

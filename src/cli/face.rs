@@ -32,7 +32,7 @@ impl Face {
             Verb::Work(args) => (args.slots, args.drain),
             _ => (None, false),
         };
-        let flags = Flags { db: global.db.clone(), color: global.color, slots, drain };
+        let flags = Flags { db: global.db.clone(), color: global.color, slots, drain, allow_shared: global.allow_shared };
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
@@ -75,7 +75,8 @@ impl Face {
             config::Durability::Flush => crate::store::Durability::Flush,
             config::Durability::Full => crate::store::Durability::Full,
         };
-        Options { durability, clock: self.clock.clone(), ..Options::new(role) }
+        let allow_shared = self.settings.allow_shared.value;
+        Options { durability, allow_shared, clock: self.clock.clone(), ..Options::new(role) }
     }
 
     /// Milliseconds UTC.

@@ -111,6 +111,7 @@ fn rows(s: &Settings) -> Vec<Row> {
             s.floor_load.source.clone(),
         ),
         Row("drain", json!(s.drain.value), s.drain.value.to_string(), s.drain.source.clone()),
+        Row("allow_shared", json!(s.allow_shared.value), s.allow_shared.value.to_string(), s.allow_shared.source.clone()),
         Row("color", json!(color), color.into(), s.color.source.clone()),
         Row(
             "healers",

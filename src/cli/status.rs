@@ -38,7 +38,7 @@ impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
         let (counts, queues, lanes, counters, oldest_ready_ms) = store.read(|conn| {
-            let counts = read::counts(conn, None)?;
+            let counts = read::counts(conn)?;
             Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?))
         })?;
         Ok(Self {

@@ -33,6 +33,9 @@ pub struct Global {
     /// The database file (default: TENURE_DB, or the one of the configuration)
     #[arg(long, global = true, value_name = "FILE")]
     pub db: Option<PathBuf>,
+    /// Be the worker of a file that other users may write (they may then run commands as you)
+    #[arg(long, global = true)]
+    pub allow_shared: bool,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,

@@ -39,7 +39,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 }
 
 fn around(face: &Face, store: &Store) -> Result<Around> {
-    let running = store.read(|conn| read::counts(conn, None))?.running;
+    let running = store.read(read::counts)?.running;
     Ok(Around { now: face.now(), worker: worker_calls::look(store.place())?, running, gate: gate(&face.settings, store.place()) })
 }
 

@@ -3,6 +3,7 @@
 use super::face::Face;
 use super::{values, worker_calls};
 use crate::error::Result;
+use crate::units;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -21,6 +22,9 @@ pub struct Args {
     /// End when nothing runs and nothing waits for its time either
     #[arg(long)]
     pub until_empty: bool,
+    /// Time between two rounds of the reaper. For tests: what it does is right at any interval
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, hide = true)]
+    pub tick: Option<u64>,
 }
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {

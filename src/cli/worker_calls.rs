@@ -94,7 +94,8 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
         _ => Until::Stopped,
     };
     let scope = Scope { queues: args.queue.clone(), only: None };
-    let options = Options { until, scope, ..options(face)? };
+    let defaults = options(face)?;
+    let options = Options { until, scope, tick_ms: args.tick.unwrap_or(defaults.tick_ms), ..defaults };
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let _listening = signals::listen(options.drain, std::io::stdin().is_terminal(), orders)?;
@@ -118,7 +119,7 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
 
 /// How many wait and why, where nothing could be started.
 fn tell_who_waits(store: &Store) -> Result<u8> {
-    let counts = store.read(|conn| read::counts(conn, None))?;
+    let counts = store.read(read::counts)?;
     if counts.queued > 0 {
         let held = status::held_text(&counts);
         face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));

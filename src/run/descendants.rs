@@ -30,9 +30,9 @@ pub struct Round {
     pub refused: Vec<i32>,
 }
 
-/// Our direct children, dead ones that were not waited for included.
+/// Our direct children, dead ones that were not waited for included. `me` has one thread.
 pub fn children(me: i32) -> Vec<i32> {
-    children_of(me)
+    fs::read_to_string(format!("/proc/{me}/task/{me}/children")).map_or_else(|_| children_of(me), |text| numbers(&text))
 }
 
 /// Everything below us, parents before their children, without the children named in `spare` and what is below those.
@@ -107,13 +107,17 @@ fn children_of(pid: i32) -> Vec<i32> {
     let mut children = Vec::new();
     for task in tasks.filter_map(Result::ok) {
         match fs::read_to_string(task.path().join("children")) {
-            Ok(text) => children.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok())),
+            Ok(text) => children.extend(numbers(&text)),
             // A thread that has just ended, or a kernel that was built without this file.
             Err(_) if task.path().exists() => return children_by_scan(pid),
             Err(_) => {}
         }
     }
     children
+}
+
+fn numbers(text: &str) -> Vec<i32> {
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 fn children_by_scan(parent: i32) -> Vec<i32> {

@@ -15,13 +15,13 @@ pub struct Launch {
     pub nonce: Nonce,
     /// At least one argument. A name without a slash is looked for in the `PATH` of `env`.
     pub argv: Vec<Vec<u8>>,
-    /// The whole environment; `TENURE_COOKIE` with the nonce is put into it by [`Spawner::launch`](super::Spawner::launch) if it is missing.
+    /// The whole environment; the shim puts the nonce into it as `TENURE_COOKIE`, whatever stands there.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     pub cwd: Vec<u8>,
     /// Must not exist yet.
     #[serde(with = "path_bytes")]
     pub log: PathBuf,
-    /// Made empty for the job to write to, if given.
+    /// Where the job may leave its result. Made by the shim only for another `user`, who must be able to reach it.
     #[serde(with = "optional_path_bytes")]
     pub result: Option<PathBuf>,
     /// `/dev/null` if `None`.

@@ -54,7 +54,9 @@ impl<'a> Line<'a> {
         }
         let (body, seal) = bytes.split_at(bytes.len().checked_sub(SEAL_BYTES)?);
         let digits = std::str::from_utf8(seal.strip_prefix(b" #")?).ok()?;
-        if !digits.bytes().all(|b| b.is_ascii_hexdigit()) || u32::from_str_radix(digits, 16).ok()? != crc32fast::hash(body) {
+        // One spelling only, so that each changed bit is damage.
+        let spelled = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !spelled || u32::from_str_radix(digits, 16).ok()? != crc32fast::hash(body) {
             return None;
         }
         let body = std::str::from_utf8(body).ok()?;
@@ -145,8 +147,7 @@ mod tests {
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let same_digit_other_case = bytes.eq_ignore_ascii_case(whole) && bytes[..whole.len() - 8] == whole[..whole.len() - 8];
-            assert!(Line::parse(&bytes).is_none() || same_digit_other_case, "bit {bit}");
+            assert!(Line::parse(&bytes).is_none(), "bit {bit}");
         }
         for length in 0..whole.len() {
             assert!(Line::parse(&whole[..length]).is_none());

@@ -13,17 +13,17 @@ use crate::job::{Cause, Nonce, RunId};
 use crate::place::Place;
 
 use super::machine;
-use super::process::{Stat, open_file_identity, open_pidfd};
+use super::process::{Stat, all_pids, open_file_identity, open_pidfd};
 use super::record::Started;
 use super::runfile::{Look, look_with_identity};
-use super::shim::LOCK_FD;
+use super::shim::{LOCK_FD, SHIM_NAME};
 use super::signal;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Sent,
-    /// The lock is held, and no process has been recorded yet: ask again.
+    /// The lock is held, and there is no shim yet: the launch is still on its way. Ask again.
     NoShimYet,
     /// There is no shim any more: its lock is free, or the process is gone. Look at the run file.
     Gone,
@@ -97,8 +97,24 @@ fn find(place: &Place, run: RunId, nonce: Nonce) -> Result<Found> {
     }
     match records.started {
         Some(started) => Ok(open_checked(&started, identity)),
-        None => Ok(Found::Not(Asked::NoShimYet)),
+        None => search(identity),
     }
+}
+
+/// The shim of a run that has not recorded one: it may hang before it gets so far (a dead network directory, say), and must be stoppable there
+/// too. Looks at every process, which is slow, and rare.
+fn search(run_file: (u64, u64)) -> Result<Found> {
+    let me = std::process::id();
+    for pid in all_pids().map_err(|e| Error::io("reading /proc", e))? {
+        if pid.cast_unsigned() != me
+            && let Ok(pidfd) = open_pidfd(pid)
+            && open_file_identity(pid, LOCK_FD).is_ok_and(|file| file == run_file)
+            && Stat::of(pid).is_some_and(|stat| stat.comm == SHIM_NAME)
+        {
+            return Ok(Found::Shim(pidfd));
+        }
+    }
+    Ok(Found::Not(Asked::NoShimYet))
 }
 
 fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {

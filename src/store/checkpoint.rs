@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ const QUIET_MS: u64 = 5_000;
 const QUIET_MS_MAX: u64 = 300_000;
 /// How long writers are held up for one restart of the log, in milliseconds.
 const HOLD_UP_MS: u64 = 200;
-/// Time between two such tries, in milliseconds.
+/// Time after such a try that was in vain until the next, in milliseconds.
 const HOLD_UP_AGAIN_MS: u64 = 5_000;
 /// A page in the log, in bytes, with its header.
 const FRAME_BYTES: u32 = 4096 + 24;
@@ -41,7 +41,7 @@ thread_local! {
 }
 
 pub(super) struct Checkpointer {
-    wake: Option<Sender<()>>,
+    wake: Sender<()>,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,6 +52,7 @@ struct State {
     commits: AtomicU64,
     /// Length of the log after the latest of them, in pages.
     pages: AtomicU32,
+    closing: AtomicBool,
     /// Length at which to wake the checkpointer next; 0 = at the next commit.
     wake_at: AtomicU32,
 }
@@ -76,7 +77,10 @@ impl Nudge {
     /// On the thread that committed.
     pub(super) fn after_commit(&self) {
         let pages = LOG_PAGES.get();
-        self.state.pages.store(pages, Ordering::SeqCst);
+        if pages < self.state.pages.swap(pages, Ordering::SeqCst) {
+            // It has started again from its beginning.
+            self.state.wake_at.fetch_min(COPY_AT_BYTES / FRAME_BYTES, Ordering::SeqCst);
+        }
         self.state.commits.fetch_add(1, Ordering::SeqCst);
         if pages >= self.state.wake_at.load(Ordering::SeqCst) {
             let _ = self.wake.try_send(());
@@ -103,7 +107,7 @@ impl Checkpointer {
             turnstile,
             state: state.clone(),
             health: health.clone(),
-            held_up: None,
+            in_vain: None,
             told: Seldom::default(),
             quiet_ms: QUIET_MS,
             seen: 0,
@@ -112,18 +116,19 @@ impl Checkpointer {
             .name("tenure-ckpt".into())
             .spawn(move || round.run(&woken))
             .map_err(|error| Error::io("starting the checkpointer thread", error))?;
-        Ok(Self { wake: Some(wake), state, thread: Some(thread) })
+        Ok(Self { wake, state, thread: Some(thread) })
     }
 
     pub(super) fn nudge(&self) -> Nudge {
-        Nudge { wake: self.wake.clone().expect("open until it is dropped"), state: self.state.clone() }
+        Nudge { wake: self.wake.clone(), state: self.state.clone() }
     }
 }
 
 impl Drop for Checkpointer {
-    /// All [`Nudge`]s must be gone.
     fn drop(&mut self) {
-        self.wake = None;
+        self.state.closing.store(true, Ordering::SeqCst);
+        // If there is a nudge in the channel already, that one will do.
+        let _ = self.wake.try_send(());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -135,7 +140,8 @@ struct Round {
     turnstile: Turnstile,
     state: Arc<State>,
     health: Arc<Shared>,
-    held_up: Option<Instant>,
+    /// When the writers were held up and the log could not start again, because somebody reads.
+    in_vain: Option<Instant>,
     told: Seldom,
     quiet_ms: u64,
     /// Commits at the latest look.
@@ -159,6 +165,7 @@ impl Round {
                 woken.recv_timeout(Duration::from_millis(self.quiet_ms))
             };
             match next {
+                _ if self.state.closing.load(Ordering::SeqCst) => return,
                 Ok(()) => {
                     empty = false;
                     self.quiet_ms = QUIET_MS;
@@ -172,31 +179,30 @@ impl Round {
 
     /// Copies when the log is long, and makes it start again when it is too long.
     fn keep_short(&mut self) {
-        let pages = self.state.pages.load(Ordering::SeqCst);
-        if pages.saturating_mul(FRAME_BYTES) >= COPY_AT_BYTES || self.health.look().disk_full_since_ms.is_some() {
+        if self.log_bytes() >= COPY_AT_BYTES || self.health.look().disk_full_since_ms.is_some() {
             self.checkpoint("PASSIVE");
         }
-        if pages.saturating_mul(FRAME_BYTES) >= RESTART_AT_BYTES && self.may_hold_up() {
+        // What was written meanwhile is copied while the writers wait, so it is little.
+        if self.log_bytes() >= RESTART_AT_BYTES
+            && self.in_vain.is_none_or(|at| at.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS))
+        {
             let turn = self.turnstile.take();
-            self.checkpoint("RESTART");
+            let done = self.checkpoint("RESTART");
             drop(turn);
+            self.in_vain = if done.is_some_and(|done| !done.busy) { None } else { Some(Instant::now()) };
         }
-        self.wake_at_next(pages);
+        self.wake_at_next();
     }
 
     /// After a copy the log is used again from its beginning or it goes on; either way another stretch is written before it is worth a look.
-    fn wake_at_next(&self, pages: u32) {
-        let step = COPY_AT_BYTES / FRAME_BYTES;
+    fn wake_at_next(&self) {
+        let (pages, step) = (self.state.pages.load(Ordering::SeqCst), COPY_AT_BYTES / FRAME_BYTES);
         let next = if pages < step { step } else { pages + step };
         self.state.wake_at.store(next, Ordering::SeqCst);
     }
 
-    fn may_hold_up(&mut self) -> bool {
-        let due = self.held_up.is_none_or(|last| last.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS));
-        if due {
-            self.held_up = Some(Instant::now());
-        }
-        due
+    fn log_bytes(&self) -> u32 {
+        self.state.pages.load(Ordering::SeqCst).saturating_mul(FRAME_BYTES)
     }
 
     /// Empties the log if nothing was committed since the latest look. True if it is empty, and nothing needs a look until the next commit.

@@ -81,29 +81,32 @@ pub fn claim(
     now_ms: i64,
 ) -> Result<Vec<Claim>> {
     let claimer = Claimer { instance, boot_id, now_ms };
-    let mut queues = open_queues(conn, scope)?;
-    for queue in &mut queues {
-        queue.head = head(conn, scope, &queue.name)?;
-    }
     let file_id =
         read::meta(conn, "file_id")?.ok_or_else(|| Error::File("the file has no name of its own; is it tenure's?".into()))?;
-    let (mut claims, mut cleared) = (Vec::new(), 0);
-    while claims.len() < prepared.len() && cleared <= HEADS_CLEARED_MAX {
+    let mut queues = queues_with_heads(conn, scope, &[])?;
+    let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());
+    while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
         let Some((queue, head)) = best(&mut queues) else { break };
         let next = prepared[claims.len()];
         if take(conn, head.job, next, &claimer)? {
-            claims.push(taken(conn, head.job, next, &file_id)?);
+            let claim = taken(conn, head.job, next, &file_id)?;
             queue.free = queue.free.map(|free| free - 1);
-        } else {
-            clear(conn, head.job, now_ms)?;
-            cleared += 1;
+            queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
+            // A lane that is full now has taken the passes from heads of other queues.
+            if claim.job.lane.is_some() {
+                queues = queues_with_heads(conn, scope, &stuck)?;
+            }
+            claims.push(claim);
+            continue;
         }
-        let before = (head, claims.len());
-        queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
+        cleared += 1;
+        clear(conn, head.job, now_ms)?;
         // What could be neither taken nor put out of the way is left alone for this time.
-        if queue.head == Some(before.0) {
-            queue.head = None;
+        if self::head(conn, scope, &queue.name)? == Some(head) {
+            stuck.push(queue.name.clone());
         }
+        // Its end may have released others, in any queue.
+        queues = queues_with_heads(conn, scope, &stuck)?;
     }
     Ok(claims)
 }
@@ -116,6 +119,15 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+fn queues_with_heads(conn: &Connection, scope: &Scope, without: &[String]) -> Result<Vec<Queue>> {
+    let mut queues = open_queues(conn, scope)?;
+    queues.retain(|queue| !without.contains(&queue.name));
+    for queue in &mut queues {
+        queue.head = head(conn, scope, &queue.name)?;
+    }
+    Ok(queues)
 }
 
 fn open_queues(conn: &Connection, scope: &Scope) -> Result<Vec<Queue>> {
@@ -166,14 +178,16 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, file_id: &str) -> Re
     Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, file_id: file_id.to_owned() })
 }
 
-/// Puts a head that may not start out of the way: ends it where it is cancelled or expired, takes its pass where its lane is
-/// full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
+/// Puts a head that may not start out of the way: ends it where it is cancelled or expired, holds it where
+/// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, job: JobId, now_ms: i64) -> Result<()> {
     let mut out = Aftermath::default();
     if ended::open_cancel(conn, job)?.is_some() {
         ended::end_queued(conn, job, Reason::Cancelled, "cancelled before it started", now_ms, &mut out)?;
     } else if super::tend::is_expired(conn, job, now_ms)? {
         ended::end_queued(conn, job, Reason::Expired, super::tend::EXPIRED, now_ms, &mut out)?;
+    } else if super::heal::hold_if_a_run_is_open(conn, job)? {
+        // The reaper closes that run and empties its tree.
     } else {
         conn.prepare_cached("INSERT INTO lane_head SELECT lane, queue FROM job WHERE id = ?1 AND lane IS NOT NULL")?
             .execute([job.0])?;

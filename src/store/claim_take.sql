@@ -1,9 +1,11 @@
--- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, with room in its lane. What the last
--- run left in the row goes; it is in the history.
+-- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, with room in its lane, and of which no
+-- run is open (somebody may have put a running row back to queued by hand, and its process lives). What the last run left in
+-- the row goes; it is in the history.
 UPDATE job
    SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
        exit_code = NULL, signal = NULL, error = NULL, progress = NULL, result = NULL
  WHERE id = ?1 AND state = 'queued' AND hold IS NULL
    AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND finished_at IS NULL AND kind = 'job')
    AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
    AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))

@@ -7,16 +7,13 @@
 //!
 //! Deliberately absent: killing. A healer that takes a run away from its job returns it, and the caller empties its tree.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::ended::{self, Aftermath};
 use super::reap::count;
-use super::rows;
+use super::sick::{self, RunEnded, Sick};
 use crate::error::Result;
 use crate::job::{JobId, Nonce, Outcome, Reason, RunId, State};
-
-/// Most rows that one healer heals in one round; the next round goes on.
-pub const HEALED_MAX: i64 = 1_000;
 
 /// Which healers work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,33 +81,26 @@ pub struct Healed {
     pub text: String,
 }
 
-/// What the healers know of a job that is not whole.
-struct Sick {
-    id: JobId,
-    state: String,
-    run: Option<RunId>,
-    /// Its row, as far as it says who owns it; for the event.
-    shown: String,
-}
-
 /// Looks for rows that should not exist, and heals them.
 pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Healed>> {
+    // Every healer writes an event, which a sequence at its end would refuse.
+    super::mend::mend_sequences(conn)?;
     let mut healed = Vec::new();
-    for sick in impossible_jobs(conn)? {
-        healed.extend(heal_job(conn, &sick, healers, now_ms)?);
+    for row in sick::impossible_jobs(conn)? {
+        healed.extend(heal_job(conn, &row, healers, now_ms)?);
     }
     if healers.running_without_run {
-        for (sick, run_ended) in running_without_run(conn)? {
+        for (sick, run_ended) in sick::running_without_run(conn)? {
             healed.extend(heal_running(conn, &sick, run_ended, now_ms)?);
         }
     }
     if healers.unreadable {
-        for sick in unreadable_jobs(conn)? {
+        for sick in sick::unreadable_jobs(conn)? {
             healed.push(heal_unreadable(conn, &sick)?);
         }
     }
     if healers.run_without_job {
-        for (run, nonce, job) in runs_without_job(conn)? {
+        for (run, nonce, job) in sick::runs_without_job(conn)? {
             healed.push(heal_run(conn, run, nonce, job, now_ms)?);
         }
     }
@@ -138,49 +128,14 @@ fn record(conn: &Connection, healed: &Healed, now_ms: i64) -> Result<()> {
     count(conn, healed.what.counter(), 1, Some(&healed.text), now_ms)
 }
 
-fn impossible_jobs(conn: &Connection) -> Result<Vec<Sick>> {
-    sick(conn, include_str!("heal_jobs.sql"))
-}
-
-fn unreadable_jobs(conn: &Connection) -> Result<Vec<Sick>> {
-    sick(conn, include_str!("heal_unreadable.sql"))
-}
-
-fn sick(conn: &Connection, sql: &str) -> Result<Vec<Sick>> {
-    let mut found = conn.prepare_cached(sql)?;
-    let rows = found.query_map([HEALED_MAX], to_sick)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-fn to_sick(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sick> {
-    let run = row.get::<_, Option<i64>>(2)?.map(RunId);
-    Ok(Sick { id: rows::id(row, 0)?, state: row.get(1)?, run, shown: row.get(3)? })
-}
-
-/// Running rows whose run is missing, belongs to another job, or has ended; with how it ended.
-fn running_without_run(conn: &Connection) -> Result<Vec<(Sick, Option<RunEnded>)>> {
-    let mut found = conn.prepare_cached(include_str!("heal_running.sql"))?;
-    let rows = found.query_map([HEALED_MAX], |row| {
-        let ended = rows::word(row, 4, Outcome::parse)?;
-        let reason = rows::word(row, 5, Reason::parse)?;
-        Ok((to_sick(row)?, ended.map(|outcome| RunEnded { outcome, reason })))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-struct RunEnded {
-    outcome: Outcome,
-    reason: Option<Reason>,
-}
-
 fn heal_job(conn: &Connection, sick: &Sick, healers: Healers, now_ms: i64) -> Result<Option<Healed>> {
     let state: Option<State> = sick.state.parse().ok();
     match state {
         None if healers.unknown_state => {
             to_quarantine(conn, sick, Impossible::UnknownState, "its state is none that there is", now_ms).map(Some)
         }
-        Some(State::Queued) if is_owned(conn, sick.id)? => {
-            let open = !open_runs_of(conn, sick.id)?.is_empty();
+        Some(State::Queued) if sick::is_owned(conn, sick.id)? => {
+            let open = !sick::open_runs_of(conn, sick.id)?.is_empty();
             match (healers.queued_with_owner, open) {
                 (false, _) => Ok(None),
                 (true, true) => {
@@ -190,47 +145,18 @@ fn heal_job(conn: &Connection, sick: &Sick, healers: Healers, now_ms: i64) -> Re
                 (true, false) => clean_queued(conn, sick).map(Some),
             }
         }
-        Some(State::Running) if healers.running_without_run && is_not_whole_running(conn, sick.id)? => {
+        Some(State::Running) if healers.running_without_run && sick::is_not_whole_running(conn, sick.id)? => {
             to_quarantine(conn, sick, Impossible::RunningWithoutRun, "it is running, and yet no run owns it", now_ms).map(Some)
         }
-        Some(state) if state.is_terminal() && healers.ended_not_whole && is_not_whole_ended(conn, sick.id)? => {
+        Some(state) if state.is_terminal() && healers.ended_not_whole && sick::is_not_whole_ended(conn, sick.id)? => {
             make_ended_whole(conn, sick, now_ms).map(Some)
         }
-        Some(_) if healers.negative_counts && has_negative_counts(conn, sick.id)? => {
+        Some(_) if healers.negative_counts && sick::has_negative_counts(conn, sick.id)? => {
             conn.execute(include_str!("heal_counts.sql"), [sick.id.0])?;
             Ok(Some(simply(sick, Impossible::NegativeCounts, "a count below zero was set to zero")))
         }
         _ => Ok(None),
     }
-}
-
-fn is_owned(conn: &Connection, id: JobId) -> Result<bool> {
-    ask(conn, "SELECT coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL FROM job WHERE id = ?1", id)
-}
-
-fn is_not_whole_running(conn: &Connection, id: JobId) -> Result<bool> {
-    ask(
-        conn,
-        "SELECT run_id IS NULL OR started_at IS NULL OR finished_at IS NOT NULL OR reason IS NOT NULL FROM job WHERE id = ?1",
-        id,
-    )
-}
-
-fn is_not_whole_ended(conn: &Connection, id: JobId) -> Result<bool> {
-    ask(
-        conn,
-        "SELECT reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
-             OR (state = 'done' AND (reason IS NOT 'exit' OR exit_code IS NOT 0)) FROM job WHERE id = ?1",
-        id,
-    )
-}
-
-fn has_negative_counts(conn: &Connection, id: JobId) -> Result<bool> {
-    ask(conn, "SELECT attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1 FROM job WHERE id = ?1", id)
-}
-
-fn ask(conn: &Connection, sql: &str, id: JobId) -> Result<bool> {
-    Ok(conn.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
 fn clean_queued(conn: &Connection, sick: &Sick) -> Result<Healed> {
@@ -248,7 +174,7 @@ fn heal_running(conn: &Connection, sick: &Sick, ended: Option<RunEnded>, now_ms:
         Some(RunEnded { outcome: Outcome::Lost, reason }) => (State::Failed, reason.unwrap_or(Reason::Lost)),
         _ => return to_quarantine(conn, sick, what, "it is running, and yet no open run owns it", now_ms).map(Some),
     };
-    end_as(conn, sick, state, reason, now_ms)?;
+    end_as(conn, sick.id, sick.run, state, reason, now_ms)?;
     Ok(Some(simply(sick, what, &format!("its run had ended already, so the job ended as {state} ({reason})"))))
 }
 
@@ -270,46 +196,50 @@ fn heal_unreadable(conn: &Connection, sick: &Sick) -> Result<Healed> {
     Ok(Healed { held: true, ..simply(sick, Impossible::Unreadable, text) })
 }
 
-/// Back to the queue, clean and held by `user`, whatever run was open closed as lost. A job that somebody wants cancelled is
-/// cancelled instead.
 fn to_quarantine(conn: &Connection, sick: &Sick, what: Impossible, why: &str, now_ms: i64) -> Result<Healed> {
-    let runs = lose_open_runs(conn, sick.id, now_ms)?;
-    if ended::open_cancel(conn, sick.id)?.is_some() {
-        end_as(conn, sick, State::Cancelled, Reason::Cancelled, now_ms)?;
-        return Ok(Healed { runs, ..simply(sick, what, &format!("{why}; somebody wanted it cancelled, so it is")) });
+    let was_wanted = ended::open_cancel(conn, sick.id)?.is_none();
+    let runs = take_back(conn, sick.id, now_ms)?;
+    let text = if was_wanted {
+        format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id)
+    } else {
+        format!("{why}; somebody wanted it cancelled, so it is")
+    };
+    Ok(Healed { held: was_wanted, runs, ..simply(sick, what, &text) })
+}
+
+/// Takes a job away from whoever owns it: back to the queue, clean and held by `user`, its open runs closed as lost. A job
+/// that somebody wants cancelled is cancelled instead.
+pub(super) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
+    let runs = lose_open_runs(conn, job, now_ms)?;
+    if ended::open_cancel(conn, job)?.is_some() {
+        end_as(conn, job, None, State::Cancelled, Reason::Cancelled, now_ms)?;
+    } else {
+        conn.prepare_cached(include_str!("heal_queued.sql"))?.execute((job.0, true))?;
     }
-    conn.execute(include_str!("heal_queued.sql"), (sick.id.0, true))?;
-    let text = format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id);
-    Ok(Healed { held: true, runs, ..simply(sick, what, &text) })
+    Ok(runs)
 }
 
-fn end_as(conn: &Connection, sick: &Sick, state: State, reason: Reason, now_ms: i64) -> Result<()> {
-    let run = sick.run.map(|run| run.0);
-    conn.execute(include_str!("heal_end.sql"), (sick.id.0, state.as_str(), reason.as_str(), now_ms, run))?;
-    ended::close_cancel(conn, sick.id, now_ms)?;
-    ended::resolve_dependants(conn, sick.id, now_ms, &mut Aftermath::default())
-}
-
-fn runs_without_job(conn: &Connection) -> Result<Vec<(RunId, Nonce, JobId)>> {
-    let mut found = conn.prepare_cached(include_str!("heal_runs.sql"))?;
-    let rows = found.query_map([HEALED_MAX], |row| Ok((RunId(row.get(0)?), nonce(row, 1)?, rows::id(row, 2)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+fn end_as(conn: &Connection, job: JobId, run: Option<RunId>, state: State, reason: Reason, now_ms: i64) -> Result<()> {
+    let run = run.map(|run| run.0);
+    conn.execute(include_str!("heal_end.sql"), (job.0, state.as_str(), reason.as_str(), now_ms, run))?;
+    ended::close_cancel(conn, job, now_ms)?;
+    ended::resolve_dependants(conn, job, now_ms, &mut Aftermath::default())
 }
 
 fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64) -> Result<Healed> {
+    let held = hold_if_a_run_is_open(conn, job)?;
     lose(conn, run, now_ms)?;
     let text = format!("run {run} is open, and yet job {job} is not owned by it; the run was closed as lost");
-    Ok(Healed { what: Impossible::RunWithoutJob, job, held: false, runs: vec![(run, nonce)], text })
+    Ok(Healed { what: Impossible::RunWithoutJob, job, held, runs: vec![(run, nonce)], text })
 }
 
-fn open_runs_of(conn: &Connection, job: JobId) -> Result<Vec<(RunId, Nonce)>> {
-    let mut open = conn.prepare_cached("SELECT id, nonce FROM run WHERE job_id = ?1 AND finished_at IS NULL")?;
-    let rows = open.query_map([job.0], |row| Ok((RunId(row.get(0)?), nonce(row, 1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+/// Holds a queued job of which a run is open: its process may live, and nobody starts a second one.
+pub(super) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
+    Ok(conn.prepare_cached(include_str!("heal_hold.sql"))?.execute([job.0])? > 0)
 }
 
 fn lose_open_runs(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
-    let open = open_runs_of(conn, job)?;
+    let open = sick::open_runs_of(conn, job)?;
     open.iter().try_for_each(|(run, _)| lose(conn, *run, now_ms))?;
     Ok(open)
 }
@@ -319,10 +249,10 @@ fn lose(conn: &Connection, run: RunId, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-fn nonce(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Nonce> {
-    Ok(row.get_ref(at)?.as_str()?.parse().unwrap_or(Nonce([0; 16])))
-}
-
 fn simply(sick: &Sick, what: Impossible, text: &str) -> Healed {
     Healed { what, job: sick.id, held: false, runs: Vec::new(), text: format!("{text} (it was: {})", sick.shown) }
 }
+
+#[cfg(test)]
+#[path = "heal_tests.rs"]
+mod tests;

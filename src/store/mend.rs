@@ -24,6 +24,8 @@ pub const PARENTS_LOOKED_AT_MAX: i64 = 1_000;
 pub struct Mended {
     /// The counts were taken anew.
     pub recounted: bool,
+    /// Queues that had no row of their own, so that nothing of them was claimed.
+    pub queues: usize,
     /// Lanes whose number of running jobs was wrong.
     pub lanes_recounted: usize,
     /// Members of lanes with room that are ready now.
@@ -47,10 +49,12 @@ impl Mended {
 
 /// Looks for contradictions, and mends them.
 pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
-    let mut mended = Mended { lanes_recounted: conn.execute(include_str!("mend_lanes.sql"), [])?, ..Mended::default() };
+    // First, because everything below may have to write an event.
+    let mut mended = Mended { sequences: mend_sequences(conn)?, ..Mended::default() };
+    mended.queues = conn.execute(include_str!("mend_queues.sql"), [])?;
+    mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
-    mended.sequences = mend_sequences(conn)?;
     let contradicted: bool = conn.prepare_cached(include_str!("mend_contradicted.sql"))?.query_row([], |row| row.get(0))?;
     if contradicted {
         recount(conn)?;
@@ -103,7 +107,7 @@ fn lagging_from(conn: &Connection, start: i64) -> Result<Vec<JobId>> {
 }
 
 /// A sequence at its end makes every insert fail as if the disk were full.
-fn mend_sequences(conn: &Connection) -> Result<usize> {
+pub(super) fn mend_sequences(conn: &Connection) -> Result<usize> {
     let mut mended = 0;
     for (table, highest) in [
         ("job", "SELECT coalesce(max(id), 0) FROM job"),

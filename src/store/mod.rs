@@ -18,26 +18,33 @@
 //! * Nobody opens the main file or `-shm` but SQLite: closing such a descriptor would drop SQLite's locks in this process, and another
 //!   program could then delete the log under us. Size, owner and identity are asked with `stat`.
 //! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
+//! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
 //! * No transaction and no open statement is held while anything else is waited for.
 //!
 //! The verbs are plain functions of a connection, their arguments and the present instant, one file each, their SQL beside them. They run
 //! inside a transaction that this engine opens and ends, so what a verb does is done whole or not at all:
 //!
 //! ```text
-//! enqueue   a job enters                    ids      run ids, in blocks
-//! claim     queued -> running               read     what is there, for people
-//! tend      what time and others bring      why      what stands in the way of a job
-//! settle    running -> its end, or again    prune    history goes
-//! control   what a person asks for          retry    an ended job goes back, by a person
-//! reap      what the reaper looks at        ended    what follows the end of a job: key, dependants
-//! heal      rows that should not exist      mend     counts and lanes that contradict the truth
+//! enqueue   a job enters                    ids       run ids, in blocks
+//! claim     queued -> running               read      what is there, for people
+//! tend      what time and others bring      why       what stands in the way of a job
+//! check     between exit 0 and the end      look      cheap questions of the worker's loops
+//! settle    running -> its end, or again    prune     history goes
+//! control   what a person asks for          retry     an ended job goes back, by a person
+//! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
+//! heal      rows that should not exist      mend      counts and lanes that contradict the truth
+//! rows      rows as values                  restore   a copy comes back
 //! ```
+//!
+//! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
+//! whoever writes.
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
 mod backup;
 mod ballast;
 mod changes;
+pub mod check;
 mod checkpoint;
 pub mod claim;
 mod connection;
@@ -66,6 +73,7 @@ pub mod rows;
 pub mod schema;
 mod seldom;
 pub mod settle;
+mod sick;
 pub mod stamp;
 pub mod tend;
 mod turnstile;
@@ -78,6 +86,10 @@ mod writer;
 #[cfg(test)]
 #[path = "../../tests/model/file.rs"]
 mod fixture;
+#[cfg(test)]
+mod flat_tests;
+#[cfg(test)]
+mod verbs_tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -132,6 +144,13 @@ impl Options {
     /// The defaults for a role.
     pub fn new(role: Role) -> Self {
         Self { role, durability: Durability::default(), clock: Clock::System, allow_shared: false }
+    }
+}
+
+impl Default for Options {
+    /// A client's.
+    fn default() -> Self {
+        Self::new(Role::Client)
     }
 }
 
@@ -262,6 +281,13 @@ impl Store {
     /// How the file is doing. Cheap: a few calls of `stat`.
     pub fn health(&self) -> Health {
         self.0.health.look()
+    }
+
+    /// From now on a write that would wait for another program's write lock fails with [`Error::Busy`] instead: for a worker that shuts down.
+    pub fn stop_waiting(&self) {
+        if let Engine::Worker(worker) = &self.0.engine {
+            worker.stop_waiting();
+        }
     }
 
     /// Copies the file, as it is now, into a single plain file. Jobs go on meanwhile.

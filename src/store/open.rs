@@ -73,6 +73,8 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
             Engine::Client(Mutex::new(write::Inline::new(conn, Turnstile::open(place)?, options.durability, health.clone())))
         }
         Role::Worker => {
+            // What an earlier worker said when it was killed.
+            let _ = std::fs::remove_file(super::blocked_file(place));
             if !health.ballast.as_ref().is_none_or(Ballast::take_on) {
                 health.disk_is_full();
             }

@@ -15,6 +15,8 @@ use crate::place::Place;
 
 /// Links that are followed from the name to the file, as many as the kernel follows.
 const LINKS_MAX: usize = 40;
+/// The smallest file that SQLite can have made, in bytes. It takes a file of one byte for an empty one, and would write over it.
+const DATABASE_BYTES_MIN: u64 = 512;
 
 /// The place of a file that must exist.
 pub(super) fn find(path: &Path) -> Result<Place> {
@@ -100,6 +102,9 @@ fn check(place: &Place, meta: &Metadata) -> Result<()> {
     }
     if !meta.is_file() {
         return Err(Error::File(format!("{} is not a regular file; name another with --db", db.display())));
+    }
+    if (1..DATABASE_BYTES_MIN).contains(&meta.len()) {
+        return Err(Error::File(format!("{} is not a tenure file; name another with --db", db.display())));
     }
     if meta.nlink() > 1 {
         return Err(Error::File(format!(

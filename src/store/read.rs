@@ -173,11 +173,11 @@ pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many jobs there are, by state and by hold; of one queue, or of all.
-pub fn counts(conn: &Connection, queue: Option<&str>) -> Result<Counts> {
+/// How many jobs there are, by state and by hold.
+pub fn counts(conn: &Connection) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut tally = conn.prepare_cached(include_str!("read_counts.sql"))?;
-    let mut rows = tally.query([queue])?;
+    let mut rows = tally.query([])?;
     while let Some(row) = rows.next()? {
         let n: i64 = row.get(2)?;
         match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
@@ -210,7 +210,7 @@ pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
 }
 
 /// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that a clock that was wrong
-/// when one was added does not hide the others.
+/// when one was added does not hide the others. Looks at the first of each priority, of a limited number of priorities.
 pub fn oldest_ready_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(include_str!("read_oldest.sql"))?.query_row([], |row| row.get(0)).optional()?)
 }

@@ -161,8 +161,7 @@ fn treat(conn: &Connection, floor: &Stamp, why: &str, now_ms: i64) -> Result<Res
         (now_ms, why),
     )?;
     let lost = close_runs(conn, why, now_ms)?;
-    let held = conn.execute("UPDATE job SET user_hold = 1, lane_pass = 0 WHERE state = 'queued' AND user_hold = 0", [])?;
-    conn.execute("UPDATE job SET lane_pass = 0 WHERE state = 'queued' AND lane_pass = 1", [])?;
+    let held = conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(
         "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
           WHERE EXISTS (SELECT 1 FROM dependency_truth t
@@ -189,7 +188,7 @@ fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
         [now_ms],
     )?;
     let queued = conn.execute(
-        "UPDATE job SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, last_reason = 'lost', user_hold = 1, lane_pass = 0
+        "UPDATE job SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, last_reason = 'lost', user_hold = 1
           WHERE state = 'running'",
         [],
     )?;

@@ -247,7 +247,7 @@ pub struct LaneRow {
     pub key: String,
     pub max_running: i64,
     pub running: i64,
-    /// Queued members that wait for nothing but the lane.
+    /// Queued members that wait for nothing but the lane, up to 10,000.
     pub waiting: i64,
 }
 

@@ -11,7 +11,7 @@ use super::rows;
 use crate::error::Result;
 use crate::job::ending::decide;
 use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
-use crate::job::{Decision, Exit, Facts, JobId, Next, Nonce, Outcome, Policy, Reason, RunEnd, RunId, State};
+use crate::job::{Decision, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 
 /// What was recorded of a run. Times are milliseconds UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,74 +52,18 @@ pub enum Settled {
     Late,
 }
 
+/// Whether this run still owns its job: what `tenure fence` asks.
+pub fn owns(conn: &Connection, job: JobId, run: RunId) -> Result<bool> {
+    let mut owns =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2)")?;
+    Ok(owns.query_row((job.0, run.0), |row| row.get(0))?)
+}
+
 /// Notes that the run's process has started. For a check's run, the run's row alone. False: the run no longer owns its job.
 pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bool> {
     let noted = conn.prepare_cached(include_str!("settle_started.sql"))?.execute((run.0, pid, at_ms))?;
     conn.prepare_cached(include_str!("settle_started_job.sql"))?.execute((run.0, pid, at_ms))?;
     Ok(noted > 0)
-}
-
-/// Notes that the job's own process has ended with `exit_code` and that its check is to be asked. The job goes on running,
-/// without a process of its own. False: the run no longer owns the job.
-pub fn exited(conn: &Connection, job: JobId, run: RunId, record: &RunRecord, exit_code: i32) -> Result<bool> {
-    let mut note = conn.prepare_cached(include_str!("settle_exited.sql"))?;
-    let noted = note.execute(params![
-        run.0,
-        job.0,
-        record.pid,
-        record.started_at,
-        record.exited_at,
-        exit_code,
-        record.leftovers,
-        record.max_rss_bytes,
-        record.user_ms,
-        record.system_ms,
-    ])?;
-    if noted == 0 {
-        return Ok(false);
-    }
-    // The result is the job's own word, and a check does not change it: it is kept from here on.
-    conn.prepare_cached(
-        "UPDATE job SET pid = NULL, result = coalesce(?3, result) WHERE id = ?1 AND state = 'running' AND run_id = ?2",
-    )?
-    .execute((job.0, run.0, record.result.as_deref().map(kept)))?;
-    Ok(true)
-}
-
-/// Opens the run of a check. False: the run no longer owns the job, so there is nothing to check.
-#[expect(clippy::too_many_arguments, reason = "a row has that many columns")]
-pub fn begin_check(
-    conn: &Connection,
-    job: JobId,
-    parent: RunId,
-    check: RunId,
-    nonce: Nonce,
-    instance: &str,
-    boot_id: &str,
-    now_ms: i64,
-) -> Result<bool> {
-    let mut begin = conn.prepare_cached(include_str!("settle_check.sql"))?;
-    Ok(begin.execute((check.0, job.0, parent.0, nonce.to_string(), instance, boot_id, now_ms))? > 0)
-}
-
-/// Closes the run of a check with its answer. The job is settled separately. False: it was closed before.
-pub fn end_check(
-    conn: &Connection,
-    check: RunId,
-    outcome: Outcome,
-    reason: Option<Reason>,
-    exit: Option<Exit>,
-    error: Option<String>,
-    now_ms: i64,
-) -> Result<bool> {
-    let (exit_code, signal) = match exit {
-        Some(Exit::Code(code)) => (Some(code), None),
-        Some(Exit::Signal(signal)) => (None, Some(signal)),
-        None => (None, None),
-    };
-    let mut end = conn.prepare_cached(include_str!("settle_check_end.sql"))?;
-    let reason = reason.map(Reason::as_str);
-    Ok(end.execute((check.0, now_ms, outcome.as_str(), reason, exit_code, signal, error))? > 0)
 }
 
 /// Settles a run: decides what its end means for its job, and writes it, unless somebody was first.
@@ -167,7 +111,7 @@ pub fn kept_result(bytes: &[u8]) -> String {
     kept(&String::from_utf8_lossy(whole)).to_owned()
 }
 
-fn kept(text: &str) -> &str {
+pub(super) fn kept(text: &str) -> &str {
     &text[..text.floor_char_boundary(RESULT_BYTES_MAX)]
 }
 
@@ -259,191 +203,5 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::claim::{self, Claim, Prepared, Scope};
-    use super::super::{control, enqueue, fixture, prune, read, reap, tend};
-    use super::*;
-    use crate::job::{Argv, Cause, NewJob};
-
-    fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
-        let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-        change(&mut job);
-        job
-    }
-
-    fn add(conn: &Connection, change: impl FnOnce(&mut NewJob)) -> JobId {
-        enqueue::add(conn, &[new(change)], 1_000).unwrap()[0].id
-    }
-
-    fn claim_one(conn: &Connection, run: i64) -> Option<Claim> {
-        let prepared = [Prepared { run: RunId(run), nonce: Nonce([run as u8; 16]) }];
-        claim::claim(conn, &Scope::default(), &prepared, "w1", "b1", 2_000).unwrap().pop()
-    }
-
-    fn exit(conn: &Connection, claim: &Claim, code: i32) -> Settled {
-        let end = RunEnd::Ended { exit: Exit::Code(code), cause: None, out_of_memory: false };
-        let s = Settle { job: claim.job.id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
-        settle(conn, &s, 3_000).unwrap()
-    }
-
-    fn job(conn: &Connection, id: JobId) -> super::super::rows::Job {
-        read::job(conn, id).unwrap().unwrap()
-    }
-
-    #[test]
-    fn a_job_goes_through_its_life() {
-        let conn = fixture::fresh();
-        let id = add(&conn, |_| ());
-        let claim = claim_one(&conn, 1).unwrap();
-        assert_eq!((claim.job.id, claim.job.state, claim.job.attempts), (id, State::Running, 1));
-        assert!(started(&conn, RunId(1), 77, 2_100).unwrap());
-        assert_eq!(job(&conn, id).pid, Some(77));
-        assert!(matches!(exit(&conn, &claim, 0), Settled::Won { .. }));
-        let done = job(&conn, id);
-        assert_eq!((done.state, done.reason, done.exit_code, done.pid), (State::Done, Some(Reason::Exit), Some(0), None));
-        assert_eq!((done.run_id, done.started_at, done.finished_at), (Some(RunId(1)), Some(2_100), Some(3_000)));
-        assert_eq!(exit(&conn, &claim, 1), Settled::Late);
-        assert_eq!(job(&conn, id), done);
-        assert!(!started(&conn, RunId(1), 78, 2_200).unwrap());
-        let kinds: Vec<String> = read::events(&conn, id).unwrap().into_iter().map(|e| e.kind).collect();
-        assert_eq!(kinds, ["added", "claimed", "done"]);
-    }
-
-    #[test]
-    fn the_best_head_of_all_queues_comes_first() {
-        let conn = fixture::fresh();
-        let low = add(&conn, |j| j.queue = "a".into());
-        let high = add(&conn, |j| (j.queue, j.priority) = ("b".into(), 5));
-        let low2 = add(&conn, |j| j.queue = "b".into());
-        let paused = add(&conn, |j| (j.queue, j.priority) = ("c".into(), 9));
-        control::queue_pause(&conn, "c", true).unwrap();
-        let prepared: Vec<_> = (1..9).map(|n| Prepared { run: RunId(n), nonce: Nonce([1; 16]) }).collect();
-        let claims = claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 5).unwrap();
-        assert_eq!(claims.iter().map(|c| c.job.id).collect::<Vec<_>>(), [high, low, low2]);
-        assert_eq!(job(&conn, paused).state, State::Queued);
-    }
-
-    #[test]
-    fn a_lane_runs_one_and_then_the_next_over_all_queues() {
-        let conn = fixture::fresh();
-        let a = add(&conn, |j| j.lane = Some("db".into()));
-        let b = add(&conn, |j| (j.lane, j.queue) = (Some("db".into()), "other".into()));
-        let c = add(&conn, |j| (j.lane, j.priority) = (Some("db".into()), 3));
-        let mut order = Vec::new();
-        for run in 1..=3 {
-            let claim = claim_one(&conn, run).unwrap();
-            assert!(claim_one(&conn, run + 10).is_none(), "the lane is full");
-            order.push(claim.job.id);
-            exit(&conn, &claim, 0);
-        }
-        assert_eq!(order, [c, a, b]);
-    }
-
-    #[test]
-    fn dependants_go_on_or_end_with_what_they_wait_for() {
-        let conn = fixture::fresh();
-        let first = add(&conn, |_| ());
-        let then = add(&conn, |j| j.after = vec![(first, crate::job::Need::Done)]);
-        let last = add(&conn, |j| j.after = vec![(then, crate::job::Need::Done)]);
-        let anyway = add(&conn, |j| j.after = vec![(then, crate::job::Need::Any)]);
-        let claim = claim_one(&conn, 1).unwrap();
-        assert!(claim_one(&conn, 2).is_none());
-        exit(&conn, &claim, 3);
-        assert_eq!((job(&conn, then).state, job(&conn, then).reason), (State::Failed, Some(Reason::Dependency)));
-        assert_eq!(job(&conn, last).reason, Some(Reason::Dependency));
-        assert_eq!(job(&conn, anyway).hold, None);
-        assert!(control::retry(&conn, then, false, 9).is_err());
-        assert_eq!(control::retry(&conn, first, true, 9).unwrap(), [first, then, last]);
-        assert_eq!(job(&conn, last).unmet, 1);
-    }
-
-    #[test]
-    fn a_retry_of_the_rules_waits_and_a_cancel_ends_it() {
-        let conn = fixture::fresh();
-        let id = add(&conn, |j| j.max_attempts = 3);
-        let claim = claim_one(&conn, 1).unwrap();
-        exit(&conn, &claim, 1);
-        let waiting = job(&conn, id);
-        assert_eq!((waiting.state, waiting.hold, waiting.available_at), (State::Queued, Some(crate::job::Hold::Time), 13_000));
-        assert_eq!(claim::next_due_ms(&conn).unwrap(), Some(13_000));
-        assert_eq!(tend::tend(&conn, 12_999, 10).unwrap().released, 0);
-        assert_eq!(tend::tend(&conn, 13_000, 10).unwrap().released, 1);
-        let claim = claim_one(&conn, 2).unwrap();
-        assert_eq!(claim.previous_reason, Some(Reason::Exit));
-        assert_eq!(control::cancel(&conn, id, Some("enough"), 14_000).unwrap(), control::Cancelled::Asked { run: RunId(2) });
-        assert_eq!(control::open_cancels(&conn).unwrap(), [(id, Some(RunId(2)))]);
-        exit(&conn, &claim, 1);
-        assert_eq!(
-            (job(&conn, id).state, job(&conn, id).error),
-            (State::Cancelled, Some("cancelled while it ran: enough".into()))
-        );
-        assert_eq!(control::open_cancels(&conn).unwrap(), []);
-    }
-
-    #[test]
-    fn a_check_is_a_run_of_its_own() {
-        let conn = fixture::fresh();
-        let id = add(&conn, |_| ());
-        let claim = claim_one(&conn, 1).unwrap();
-        let record = RunRecord { exited_at: Some(2_500), result: Some("r".into()), ..RunRecord::default() };
-        assert!(exited(&conn, id, RunId(1), &record, 0).unwrap());
-        assert!(begin_check(&conn, id, RunId(1), RunId(2), Nonce([2; 16]), "w", "b", 2_600).unwrap());
-        assert!(started(&conn, RunId(2), 5, 2_700).unwrap());
-        let open = reap::open_runs(&conn).unwrap();
-        assert_eq!((open.len(), open[0].run.exited_at, open[0].check.as_ref().unwrap().pid), (1, Some(2_500), Some(5)));
-        assert_eq!(open[0].job.pid, None);
-        assert!(end_check(&conn, RunId(2), Outcome::Failed, Some(Reason::Exit), Some(Exit::Code(1)), None, 2_800).unwrap());
-        let end = RunEnd::CheckFailed { error: "the check said no".into() };
-        let s = Settle { job: id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
-        assert!(matches!(settle(&conn, &s, 3_000).unwrap(), Settled::Won { .. }));
-        let failed = job(&conn, id);
-        assert_eq!((failed.reason, failed.exit_code, failed.result.as_deref()), (Some(Reason::Check), Some(0), Some("r")));
-        assert_eq!(read::runs(&conn, id).unwrap()[0].exited_at, Some(2_500));
-    }
-
-    #[test]
-    fn tokens_are_given_back_when_a_job_ends_and_not_before() {
-        let conn = fixture::fresh();
-        let secret = r#"{"secrets":{"KEY":"t1"},"stdin":{"kept":"t2"}}"#;
-        let id = add(&conn, |j| (j.policy, j.max_attempts) = (Policy::from_json(secret).unwrap(), 2));
-        let child = add(&conn, |j| {
-            j.policy = Policy::from_json(r#"{"secrets":{"KEY":"t3"}}"#).unwrap();
-            j.after = vec![(id, crate::job::Need::Done)];
-        });
-        assert_eq!(read::live_secrets(&conn).unwrap(), ["t1", "t2", "t3"]);
-        let first = claim_one(&conn, 1).unwrap();
-        assert!(matches!(exit(&conn, &first, 1), Settled::Won { freed, .. } if freed.is_empty()));
-        tend::tend(&conn, 20_000, 10).unwrap();
-        let second = claim_one(&conn, 2).unwrap();
-        assert!(matches!(exit(&conn, &second, 1), Settled::Won { freed, .. } if freed == ["t1", "t2", "t3"]));
-        assert_eq!(job(&conn, child).state, State::Failed);
-        assert!(matches!(control::retry(&conn, id, false, 9), Err(crate::error::Error::Refused(_))));
-    }
-
-    #[test]
-    fn a_result_is_cut_between_characters() {
-        let long = "ü".repeat(RESULT_BYTES_MAX);
-        assert_eq!(kept_result(&long.as_bytes()[1..]).chars().filter(|c| *c == '\u{fffd}').count(), 1);
-        assert_eq!(kept_result(long.as_bytes()).len(), RESULT_BYTES_MAX);
-        let odd = format!("x{long}");
-        assert_eq!(kept_result(odd.as_bytes()).len(), RESULT_BYTES_MAX - 1);
-        assert_eq!(kept_result(b"a\xffb"), "a\u{fffd}b");
-    }
-
-    #[test]
-    fn a_stop_by_cancel_ends_as_cancelled_and_history_can_go() {
-        let conn = fixture::fresh();
-        let id = add(&conn, |j| j.max_attempts = 5);
-        let claim = claim_one(&conn, 1).unwrap();
-        control::cancel(&conn, id, None, 5).unwrap();
-        let end = RunEnd::Ended { exit: Exit::Signal(15), cause: Some(Cause::Cancel), out_of_memory: false };
-        let s = Settle { job: id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
-        settle(&conn, &s, 3_000).unwrap();
-        assert_eq!((job(&conn, id).state, job(&conn, id).signal), (State::Cancelled, Some(15)));
-        assert_eq!(prune::prune(&conn, 3_000, 10).unwrap().jobs, 0);
-        let pruned = prune::prune(&conn, 3_001, 10).unwrap();
-        assert_eq!((pruned.jobs, pruned.runs), (1, vec![RunId(1)]));
-        assert_eq!(read::job(&conn, id).unwrap(), None);
-        assert_eq!(read::counts(&conn, None).unwrap(), read::Counts::default());
-    }
-}
+#[path = "settle_tests.rs"]
+mod tests;

@@ -29,11 +29,12 @@ pub struct Tended {
 /// the wrong way, they have expired. At most `limit` of each.
 pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let released = conn.prepare_cached(include_str!("tend_due.sql"))?.execute((now_ms, limit))?;
     let mut out = Aftermath::default();
     let cancelled = end_all(conn, include_str!("tend_cancelled.sql"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
     let broken = end_all(conn, include_str!("tend_broken.sql"), params![limit], Reason::Dependency, now_ms, &mut out)?;
     let expired = end_all(conn, include_str!("tend_expired.sql"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
+    // Last, because an ending may leave a job that waits for nothing but a time that has come.
+    let released = conn.prepare_cached(include_str!("tend_due.sql"))?.execute((now_ms, limit))?;
     let most = [released, cancelled, broken, expired].into_iter().max().unwrap_or(0);
     let more = i64::try_from(most).is_ok_and(|most| most >= limit);
     Ok(Tended { released, ended: out.ended, freed: out.freed, more })

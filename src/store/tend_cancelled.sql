@@ -1,4 +1,4 @@
 SELECT job.id, 'cancelled before it started'
   FROM cancel CROSS JOIN job ON job.id = cancel.job_id
  WHERE cancel.closed_at IS NULL AND job.state = 'queued'
- LIMIT ?1
+ ORDER BY cancel.job_id LIMIT ?1

@@ -98,6 +98,10 @@ impl Worker {
         answer.recv().map_err(|_| ended())?
     }
 
+    pub(super) fn stop_waiting(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn flusher(&self) -> &Flusher {
         self.flusher.as_deref().expect("the flusher is there until the worker is dropped")
     }
@@ -125,7 +129,7 @@ fn readers(health: &Shared, durability: Durability) -> Pool {
 impl Drop for Worker {
     /// The log and its descriptor must outlive the flush of the last commit, so the writer's connection is closed last.
     fn drop(&mut self) {
-        self.closing.store(true, Ordering::SeqCst);
+        self.stop_waiting();
         self.requests = None;
         let on_writer = self.thread.as_ref().is_some_and(|thread| thread.thread().id() == thread::current().id());
         let conn = match self.thread.take() {

@@ -16,8 +16,9 @@ use crate::job::verdict::Progress;
 use crate::job::{Argv, Cause, Exit, Nonce, Outcome, Policy, Reason, RunEnd, RunId, limits, retry};
 use crate::run::record::Records;
 use crate::run::runfile;
+use crate::store::check;
 use crate::store::rows::{Job, Run};
-use crate::store::settle::{self, RunRecord};
+use crate::store::settle::RunRecord;
 
 /// Timeout of a check whose job has none, in milliseconds.
 pub(super) const TIMEOUT_MS_DEFAULT: u64 = 3_600_000;
@@ -46,7 +47,7 @@ pub(super) fn ask(
     let (id, run, recorded) = (job.id, watched.run, record.clone());
     shared.persist("recording an exit", || {
         let recorded = recorded.clone();
-        shared.store.commit(move |conn| settle::exited(conn, id, run, &recorded, 0))
+        shared.store.commit(move |conn| check::exited(conn, id, run, &recorded, 0))
     })?;
     let passed = RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false };
     let mut open = open;
@@ -100,7 +101,7 @@ fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot:
     let (id, parent, instance, boot_id) = (job.id, watched.run, shared.instance.clone(), shared.boot_id.clone());
     let now_ms = shared.now_ms();
     let (begun, _) =
-        shared.store.commit(move |conn| settle::begin_check(conn, id, parent, check, nonce, &instance, &boot_id, now_ms))?;
+        shared.store.commit(move |conn| check::begin_check(conn, id, parent, check, nonce, &instance, &boot_id, now_ms))?;
     if !begun {
         shared.stock.put_back([ready]);
         return Ok(Some(Answer::Lost));
@@ -158,7 +159,7 @@ fn conclude(watching: &Watched<'_>, records: Records) -> Result<Answer> {
     let (check, exit) = (watching.run, records.exited.as_ref().map(|e| e.exit));
     let (_, ticket) = shared.persist("closing a check", || {
         let (error, now_ms) = (error.clone(), shared.now_ms());
-        shared.store.commit(move |conn| settle::end_check(conn, check, outcome, reason, exit, error.clone(), now_ms))
+        shared.store.commit(move |conn| check::end_check(conn, check, outcome, reason, exit, error.clone(), now_ms))
     })?;
     let then = Arc::clone(shared);
     shared.store.after_flush(ticket, move || {

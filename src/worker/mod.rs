@@ -42,6 +42,7 @@ mod start;
 mod stop;
 mod sweep;
 pub mod wake;
+mod wish;
 
 pub use options::{Floors, Kind, Options, Until};
 pub use start::{Ended, Summary, Worker};

@@ -15,12 +15,13 @@ use super::prepared::Ready;
 use super::recover;
 use super::roster::Bell;
 use super::shared::Shared;
+use super::wish::Wish;
 use crate::error::{Error, Result};
 use crate::job::{Cause, Exit, JobId, Next, Nonce, Policy, RunEnd, RunId};
+use crate::run::Launch;
 use crate::run::record::{Record, Records};
 use crate::run::runfile;
 use crate::run::spawner::{Status, StatusPipe};
-use crate::run::{Launch, stop};
 use crate::store::claim::{self, Claim};
 use crate::store::reap::OpenRun;
 use crate::store::settle::{self, RunRecord, Settle, Settled};
@@ -28,10 +29,6 @@ use crate::store::{Ticket, control};
 
 /// A pid is written to the file when the run has lived for this long, in milliseconds; a shorter one has ended by then.
 const STARTED_AFTER_MS: u64 = 10;
-/// A shim that has been asked to stop and has not ended the run within its grace and this time, in milliseconds, is killed itself.
-const UNANSWERED_MS: u64 = 5_000;
-/// Between two tries to ask a shim that is only starting, in milliseconds.
-const ASK_AGAIN_MS: u64 = 5;
 
 /// What a monitor is given.
 pub(super) enum Assignment {
@@ -99,7 +96,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     let (job, run, nonce) = (&claim.job, claim.run, claim.nonce);
     let policy = match Policy::from_json(&job.policy) {
         Ok(policy) => policy,
-        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), slot),
+        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
     };
     let start = Start {
         job,
@@ -112,7 +109,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     };
     let launch = match launch::of_job(shared, &start) {
         Ok(launch) => launch,
-        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), slot),
+        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
     };
     if job.max_attempts == 1 {
         // At most once must hold over a power cut as well: the claim is on the disk before anything starts.
@@ -155,7 +152,7 @@ pub(super) fn end_of_job(
             None => return Ok(None),
         }
     }
-    conclude(watched.shared, job.id, watched.run, end, record, slot)
+    conclude(watched.shared, job.id, watched.run, end, record, Its::File, slot)
 }
 
 impl Watched<'_> {
@@ -188,7 +185,7 @@ impl Watched<'_> {
                         records.add(record);
                     }
                     Status::NothingYet => break,
-                    Status::Closed => return Ok(Watch::Over(records)),
+                    Status::Closed => return Ok(Watch::Over(wish.seen_in(records))),
                 }
             }
             if let Some((pid, at_ms, due)) = to_tell
@@ -224,49 +221,6 @@ pub(super) fn wait_for(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result
     match poll(fds, timeout.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(e) => Err(Error::io("waiting for a run", e)),
-    }
-}
-
-/// A wish to stop the run, from the bell to the shim's end.
-#[derive(Default)]
-pub(super) struct Wish {
-    asked: bool,
-    /// When to ask again, or to end a shim that has not answered.
-    next: Option<Instant>,
-}
-
-impl Wish {
-    pub fn next_act(&self) -> Option<Instant> {
-        self.next
-    }
-
-    /// Passes the bell's cause on to the shim; ends a shim that did not answer in time.
-    pub fn act(&mut self, watched: &Watched<'_>) {
-        let Some(cause) = watched.bell.cause() else { return };
-        let now = Instant::now();
-        if self.next.is_some_and(|next| now < next) {
-            return;
-        }
-        let place = watched.shared.place();
-        if self.asked {
-            log::warn!("run {}: its shim did not answer a stop; ending the shim", watched.run);
-            if let Err(error) = stop::kill_shim(place, watched.run, watched.nonce) {
-                log::error!("run {}: ending its shim: {error}", watched.run);
-            }
-            self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
-            return;
-        }
-        match stop::ask(place, watched.run, watched.nonce, cause) {
-            Ok(stop::Asked::Sent) => {
-                self.asked = true;
-                self.next = Some(now + Duration::from_millis(watched.grace_ms.saturating_add(UNANSWERED_MS)));
-            }
-            Ok(_) => self.next = Some(now + Duration::from_millis(ASK_AGAIN_MS)),
-            Err(error) => {
-                log::warn!("run {}: asking its shim to stop: {error}", watched.run);
-                self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
-            }
-        }
     }
 }
 
@@ -316,6 +270,15 @@ fn result_of(shared: &Shared, run: RunId) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What goes with a run that is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Its {
+    /// Its run file.
+    File,
+    /// The file of that name is another's: the reaper sees to whoever it stands for.
+    Nothing,
+}
+
 /// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
 /// for the flush, and is done by the winner alone.
 pub(super) fn conclude(
@@ -324,6 +287,7 @@ pub(super) fn conclude(
     run: RunId,
     end: RunEnd,
     record: RunRecord,
+    goes: Its,
     slot: usize,
 ) -> Result<Option<Assignment>> {
     let settle = Settle { job, run, end, record, chance: chance() };
@@ -353,7 +317,7 @@ pub(super) fn conclude(
     if next.is_none() || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. })) {
         shared.look();
     }
-    follow_up(shared, job, run, settled, ticket);
+    follow_up(shared, job, run, settled, goes, ticket);
     match (next, ready) {
         (Some(claim), Some(ready)) => Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot })),
         (_, ready) => {
@@ -372,7 +336,7 @@ fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
     shared.stock.take(&shared.store, &shared.roster).inspect_err(|error| log::warn!("making a run file: {error}")).ok()
 }
 
-fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, ticket: Ticket) {
+fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goes: Its, ticket: Ticket) {
     let freed = match settled {
         Settled::Won { decision, freed } => {
             log::debug!("job {job} run {run}: {} {:?}", decision.outcome, decision.next);
@@ -386,7 +350,9 @@ fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, tic
     let shared_then = Arc::clone(shared);
     shared.store.after_flush(ticket, move || {
         let place = shared_then.place();
-        if let Err(error) = runfile::unlink(place, run) {
+        if goes == Its::File
+            && let Err(error) = runfile::unlink(place, run)
+        {
             log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
         }
         let _most_runs_write_no_result = std::fs::remove_file(place.result_file(run));

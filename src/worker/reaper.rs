@@ -60,7 +60,10 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
     for one in &healed {
         log::warn!("healed job {}: {}", one.job, one.text);
         for (run, nonce) in &one.runs {
-            recover::empty_tree(shared, *run, *nonce)?;
+            // Its run file stays where this fails, and is met again below and at the next tick.
+            if let Err(error) = recover::end_tree(shared, *run, *nonce) {
+                log::warn!("{error}");
+            }
         }
     }
     Ok(())
@@ -82,7 +85,6 @@ fn adopt_open_runs(shared: &Arc<Shared>) -> Result<()> {
 
 /// Run files that no open run needs.
 fn clear_run_files(shared: &Arc<Shared>) -> Result<()> {
-    runfile::sweep_temporaries(shared.place())?;
     let left: Vec<RunId> = runfile::list(shared.place())?.into_iter().filter(|run| !shared.roster.owns(*run)).collect();
     for chunk in left.chunks(500) {
         let ids = chunk.to_vec();
@@ -116,12 +118,12 @@ fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
             runfile::unlink(shared.place(), run)
         }
         Leftover::EmptyTreeThenUnlink => {
-            recover::empty_tree(shared, run, nonce)?;
+            recover::end_tree(shared, run, nonce)?;
             shared.store.flush_now()?;
             runfile::unlink(shared.place(), run)
         }
         Leftover::Stray => {
-            recover::empty_tree(shared, run, nonce)?;
+            recover::end_tree(shared, run, nonce)?;
             let now_ms = shared.now_ms();
             let note = format!("run {run}: the file does not know it; its processes were ended, its log was kept");
             log::warn!("{note}");

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::monitor::{Assignment, Watch, Watched, Wish, conclude, end_of_job, wait_for};
+use super::monitor::{Assignment, Its, Watch, Watched, conclude, end_of_job, wait_for};
 use super::roster::Bell;
 use super::shared::Shared;
+use super::wish::Wish;
 use crate::error::{Error, Result};
 use crate::job::verdict::{Claimed, RunFile, Verdict, of_claim};
-use crate::job::{Policy, RunEnd};
+use crate::job::{Nonce, Policy, RunEnd, RunId};
 use crate::run::record::Records;
 use crate::run::runfile::{self, Look};
 use crate::run::{stop, tree};
@@ -99,7 +100,7 @@ fn go_on(
         Verdict::Adopt => Err(Error::Busy(format!("run {} is held again; looking at the next tick", watched.run))),
         Verdict::PutBack => {
             count(shared, "put_back_total", watched);
-            conclude(shared, job.id, watched.run, RunEnd::NeverStarted, RunRecord::default(), slot)
+            conclude(shared, job.id, watched.run, RunEnd::NeverStarted, RunRecord::default(), Its::File, slot)
         }
         Verdict::Lose { empty_tree } => {
             if empty_tree {
@@ -107,7 +108,8 @@ fn go_on(
             }
             count(shared, "lost_total", watched);
             let record = super::monitor::record_of(shared, watched.run, &seen.records);
-            conclude(shared, job.id, watched.run, RunEnd::Lost, record, slot)
+            let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
+            conclude(shared, job.id, watched.run, RunEnd::Lost, record, goes, slot)
         }
         Verdict::GoOn { empty_tree } => {
             if empty_tree {
@@ -184,8 +186,25 @@ pub(super) fn empty(watched: &Watched<'_>) -> Result<()> {
     empty_tree(watched.shared, watched.run, watched.nonce)
 }
 
+/// Ends a run that nobody needs: its shim first, so that nothing of its tree is started any more, then what is left.
+///
+/// # Errors
+/// As [`empty`]; or its lock is still held, by a shim that is only about to start or a spawner that sweeps: to be tried again.
+pub(super) fn end_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> {
+    stop::kill_shim(shared.place(), run, nonce)?;
+    empty_tree(shared, run, nonce)?;
+    for _ in 0..ROUNDS_MAX {
+        match runfile::look(shared.place(), run)? {
+            Look::Found { locked: true, .. } if !shared.is_leaving() => shared.pause(ROUND_MS),
+            Look::Found { locked: true, .. } => break,
+            _ => return Ok(()),
+        }
+    }
+    Err(Error::Busy(format!("run {run}: its lock is still held; trying again at the next tick")))
+}
+
 /// As [`empty`], for a run without a row.
-pub(super) fn empty_tree(shared: &Shared, run: crate::job::RunId, nonce: crate::job::Nonce) -> Result<()> {
+pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> {
     let mut clean = 0;
     let mut last = String::new();
     for _ in 0..ROUNDS_MAX {

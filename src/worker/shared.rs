@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::claims::Nudge;
 use super::options::{Kind, Options};
@@ -37,6 +37,9 @@ pub(super) struct Shared {
     pub nudge: Sender<Nudge>,
     pub spawner: Mutex<Arc<Spawner>>,
     ending: Mutex<Option<Ended>>,
+    /// Rings when the worker is to end.
+    pub end_bell: Receiver<()>,
+    ring_end: Sender<()>,
     ended: Condvar,
     stopping: AtomicBool,
     leaving: AtomicBool,
@@ -57,6 +60,7 @@ impl Shared {
         nudge: Sender<Nudge>,
         spawner: Spawner,
     ) -> Self {
+        let (ring_end, end_bell) = bounded(1);
         Self {
             store,
             options,
@@ -69,6 +73,8 @@ impl Shared {
             nudge,
             spawner: Mutex::new(Arc::new(spawner)),
             ending: Mutex::new(None),
+            end_bell,
+            ring_end,
             ended: Condvar::new(),
             stopping: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -117,6 +123,7 @@ impl Shared {
             log::debug!("the worker ends: {why:?}");
             *ending = Some(why);
         }
+        let _rings_already = self.ring_end.try_send(());
         self.ended.notify_all();
     }
 

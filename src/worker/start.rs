@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, select};
 
 use super::claims;
 use super::lock::{Holder, WorkerLock};
@@ -30,6 +30,11 @@ use crate::store::{self, Store, ids, read, stamp};
 const YIELD_MS: u64 = 10_000;
 /// How long the end of the threads is waited for, in milliseconds; then the process ends, which is as good as a crash.
 const JOIN_MS: u64 = 5_000;
+
+/// Longest wait of the main thread, in milliseconds.
+const WAIT_MS: u64 = 60_000;
+/// Between two looks whether the runs have ended that a draining worker waits for, in milliseconds.
+const DRAIN_LOOK_MS: u64 = 50;
 
 /// Why a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,18 +104,24 @@ impl Worker {
     pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
         let mut orders_seen = 0;
         let ended = loop {
-            if let Ok(order) = orders.try_recv() {
-                orders_seen += 1;
-                if order == Order::Leave {
-                    break Ended::Asked;
-                }
-                self.drain(orders_seen);
-            }
             if self.shared.is_stopping() && self.shared.roster.busy() == 0 {
                 break Ended::Asked;
             }
-            if let Some(why) = self.shared.wait_for_end(Duration::from_millis(100)) {
+            if let Some(why) = self.shared.wait_for_end(Duration::ZERO) {
                 break why;
+            }
+            // An order, the end, or, while the runs are waited for, a look whether they have ended.
+            let at_most = if self.shared.is_stopping() { DRAIN_LOOK_MS } else { WAIT_MS };
+            select! {
+                recv(orders) -> order => if let Ok(order) = order {
+                    orders_seen += 1;
+                    if order == Order::Leave {
+                        break Ended::Asked;
+                    }
+                    self.drain(orders_seen);
+                },
+                recv(self.shared.end_bell) -> _ => {}
+                default(Duration::from_millis(at_most)) => {}
             }
         };
         self.stop(ended)
@@ -143,6 +154,8 @@ impl Worker {
         shared.stop_claiming();
         let left_running = shared.roster.busy();
         shared.leave();
+        // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
+        shared.store.stop_waiting();
         join(threads);
         shared.stock.clear(&shared.store);
         let _no_next_worker_is_misled = std::fs::remove_file(shared.place().wake_socket());
@@ -204,14 +217,13 @@ fn refused(holder: &Holder) -> Error {
 /// Is this the file that this directory knows, and are its sequences above everything that is on the disk?
 fn make_trustworthy(store: &Store) -> Result<()> {
     let place = store.place();
+    // Under the worker lock and before any run file is made: what has a temporary name now is nobody's.
+    runfile::sweep_temporaries(place)?;
     let highest_run = runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?);
     let known = stamp::read(place)?;
     let now_ms = store.clock().now_ms();
     let above_run = highest_run.map_or(0, |run| run.0);
-    if store.read({
-        let known = known;
-        move |conn| stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)
-    })? {
+    if store.read(move |conn| stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run))? {
         log::warn!("an older copy of the file was put in place; every job that had not ended is held, as after tenure restore");
         let known = known.unwrap_or_default();
         store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, now_ms))?;

@@ -1,1 +1,157 @@
-//!
+//! Stop requests: who hears them, and which cause counts.
+
+use rustix::process::Signal;
+use tenure::job::{Cause, Exit, Nonce};
+use tenure::run::runfile::RunFile;
+use tenure::run::stop::{self, Asked};
+use tenure::run::{Record, Started, machine};
+
+use crate::harness::{Bench, header, is_alive, kill, until};
+
+#[test]
+fn each_cause_arrives_as_it_was_sent() {
+    let bench = Bench::new();
+    for cause in [Cause::Cancel, Cause::Sweep, Cause::Shutdown] {
+        let mut running = bench.start(&bench.shell("sleep 600"));
+        running.started();
+        assert_eq!(stop::ask(&bench.place, running.run, running.nonce, cause).unwrap(), Asked::Sent);
+        let (run, nonce) = (running.run, running.nonce);
+        assert_eq!(running.finish().exited.map(|e| (e.exit, e.cause)), Some((Exit::Signal(15), Some(cause))));
+        assert_eq!(stop::ask(&bench.place, run, nonce, cause).unwrap(), Asked::Gone);
+    }
+}
+
+#[test]
+fn a_bare_signal_to_the_shim_is_a_shutdown() {
+    let bench = Bench::new();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut running = bench.start(&bench.shell("sleep 600"));
+        kill(running.started().shim_pid, signal);
+        assert_eq!(running.finish().exited.unwrap().cause, Some(Cause::Shutdown));
+    }
+}
+
+#[test]
+fn the_first_cause_counts() {
+    let bench = Bench::new();
+    let mut launch = bench.shell("trap '' TERM; echo on; while :; do sleep 0.02; done");
+    (launch.grace_ms, launch.timeout_ms) = (500, Some(60_000));
+    let mut running = bench.start(&launch);
+    let shim = running.started().shim_pid;
+    until("the trap", || (bench.log(launch.run) == "on\n").then_some(()));
+    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    kill(shim, Signal::TERM);
+    stop::ask(&bench.place, running.run, running.nonce, Cause::Sweep).unwrap();
+    // The kernel hands over TERM before a real-time signal; whichever the shim took first, it keeps.
+    let cause = running.finish().exited.unwrap().cause.unwrap();
+    assert!(matches!(cause, Cause::Cancel | Cause::Shutdown), "{cause}");
+}
+
+#[test]
+fn a_cause_that_comes_after_the_end_does_not_count() {
+    let bench = Bench::new();
+    let mut running = bench.start(&bench.shell("sleep 0.2; exit 6"));
+    let started = running.started();
+    kill(started.shim_pid, Signal::STOP);
+    until("the job to end", || (!is_alive(started.pid)).then_some(()));
+    assert_eq!(stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap(), Asked::Sent);
+    kill(started.shim_pid, Signal::TERM);
+    kill(started.shim_pid, Signal::CONT);
+    assert_eq!(running.finish().exited.map(|e| (e.exit, e.cause)), Some((Exit::Code(6), None)));
+}
+
+#[test]
+fn a_stop_for_another_run_is_not_heard() {
+    let bench = Bench::new();
+    let mut running = bench.start(&bench.shell("sleep 600"));
+    let shim = running.started().shim_pid;
+    let mut other = running.nonce;
+    other.0[0] ^= 1;
+    assert_eq!(stop::ask(&bench.place, running.run, other, Cause::Cancel).unwrap(), Asked::NotOurs);
+    for value in [other.signal_bits() << 8 | 1, running.nonce.signal_bits() << 8, running.nonce.signal_bits() << 8 | 99, 0] {
+        let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
+        // SAFETY: the shim is alive, as its run has not ended; no memory is involved.
+        assert_eq!(unsafe { libc::sigqueue(shim, libc::SIGRTMIN() + 5, value) }, 0);
+    }
+    // Had one of them been heard, it would have been first: the queue is in order.
+    stop::ask(&bench.place, running.run, running.nonce, Cause::Backstop).unwrap();
+    assert_eq!(running.finish().exited.unwrap().cause, Some(Cause::Backstop));
+}
+
+/// A run file that names a process which never held it.
+fn forged(bench: &Bench, pid: i32, ticks: u64) -> (RunFile, Nonce, tenure::job::RunId) {
+    let launch = bench.command(&["true"]);
+    let file = RunFile::create(&bench.place, &header(&launch)).unwrap();
+    let started = Started { pid, shim_pid: pid, shim_start_ticks: ticks, at_ms: 0 };
+    let path = bench.place.run_file(launch.run);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend(Record::Started(started).to_line());
+    std::fs::write(&path, bytes).unwrap();
+    (file, launch.nonce, launch.run)
+}
+
+fn start_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
+    let bench = Bench::without_spawner();
+    let mut bystander = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = i32::try_from(bystander.id()).unwrap();
+    for ticks in [start_ticks(bystander.id()), 1] {
+        let (_locked, nonce, run) = forged(&bench, pid, ticks);
+        assert_eq!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
+        assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::NotOurs);
+        assert!(stop::shim_pidfd(&bench.place, run, nonce).unwrap().is_none());
+    }
+    let (locked, nonce, run) = forged(&bench, pid, start_ticks(bystander.id()));
+    drop(locked);
+    assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::Gone, "the lock is free");
+    assert!(bystander.try_wait().unwrap().is_none(), "it lives");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+    let (_locked, nonce, run) = forged(&bench, pid, 1);
+    assert!(matches!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::Gone | Asked::NotOurs));
+}
+
+#[test]
+fn a_shim_that_hangs_before_it_has_recorded_anything_can_be_ended() {
+    let bench = Bench::without_spawner();
+    let launch = bench.command(&["true"]);
+    let _locked = RunFile::create(&bench.place, &header(&launch)).unwrap();
+    std::fs::copy("/bin/sh", bench.path("tenure-shim")).unwrap();
+    let script =
+        format!("exec 3<'{}'; exec ./tenure-shim -c 'while :; do sleep 0.1; done'", bench.place.run_file(launch.run).display());
+    let mut shim = std::process::Command::new("sh").args(["-c", &script]).current_dir(bench.path("")).spawn().unwrap();
+    until("the shim", || (stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap() == Asked::Sent).then_some(()));
+    assert!(shim.wait().unwrap().code().is_none(), "killed");
+    assert_eq!(stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap(), Asked::NoShimYet);
+}
+
+#[test]
+fn without_a_shim_there_is_nobody_to_ask() {
+    let bench = Bench::without_spawner();
+    let launch = bench.command(&["true"]);
+    let nonce = machine::nonce();
+    assert_eq!(stop::ask(&bench.place, launch.run, nonce, Cause::Cancel).unwrap(), Asked::Gone, "no file");
+    let file = RunFile::create(&bench.place, &header(&launch)).unwrap();
+    assert_eq!(stop::ask(&bench.place, launch.run, launch.nonce, Cause::Cancel).unwrap(), Asked::NoShimYet);
+    assert_eq!(stop::ask(&bench.place, launch.run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
+    drop(file);
+    assert_eq!(stop::ask(&bench.place, launch.run, launch.nonce, Cause::Cancel).unwrap(), Asked::Gone);
+}
+
+#[test]
+fn the_end_of_an_adopted_run_can_be_waited_for() {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let bench = Bench::new();
+    let mut running = bench.start(&bench.shell("sleep 600"));
+    running.started();
+    let pidfd = stop::shim_pidfd(&bench.place, running.run, running.nonce).unwrap().expect("it is alive");
+    assert_eq!(stop::kill_shim(&bench.place, running.run, running.nonce).unwrap(), Asked::Sent);
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
+    while running.next().is_some() {}
+    assert!(!bench.look(running.run).1);
+}

@@ -54,8 +54,16 @@ impl Bench {
         self.spawner.as_ref().expect("this test has a spawner")
     }
 
+    /// Lets go of the spawner and waits until it is gone.
     pub fn drop_spawner(&mut self) {
-        self.spawner = None;
+        if let Some(spawner) = self.spawner.take() {
+            let pid = i32::try_from(spawner.pid()).unwrap();
+            let dead = spawner.is_dead();
+            drop(spawner);
+            if !dead {
+                reap(pid);
+            }
+        }
     }
 
     /// `sh -c script`, in the test's directory, with a plain environment.
@@ -107,11 +115,13 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        for (run, nonce) in self.started.lock().unwrap().iter() {
-            // After a failed assertion only; a test that passes has nothing left.
+        // A test that passes has left nothing.
+        let failed = std::thread::panicking();
+        for (run, nonce) in self.started.lock().unwrap().iter().filter(|_| failed) {
             let _ = tenure::run::stop::kill_shim(&self.place, *run, *nonce);
             let _ = tenure::run::tree::empty(&self.place, *run, *nonce);
         }
+        self.drop_spawner();
     }
 }
 
@@ -176,6 +186,11 @@ impl Running<'_> {
         }
     }
 
+    /// The job's process, once STARTED was read.
+    pub fn started_pid(&self) -> i32 {
+        self.records.started.expect("STARTED was read").pid
+    }
+
     /// The next record, or `None` at the end of the pipe.
     pub fn next(&mut self) -> Option<Record> {
         let deadline = Instant::now() + PATIENCE;
@@ -221,6 +236,17 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub fn is_alive(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
+}
+
+/// From here on, what loses its parent becomes a child of this test program, so that it can be reaped: not every machine has an init that does.
+pub fn adopt_orphans() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+}
+
+/// Waits for the end of a process that is our child, by birth or by adoption.
+pub fn reap(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid);
+    rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
 }
 
 pub fn kill(pid: i32, signal: rustix::process::Signal) {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use tenure::job::Exit;
 use tenure::job::verdict::Progress;
+use tenure::job::{Cause, Exit};
+use tenure::run::stop;
 
 use crate::harness::Bench;
 
@@ -67,6 +68,10 @@ fn what_is_missing_around_the_command_says_so_too() {
     };
     assert_eq!(fails(&|l| l.cwd = b"/gone".to_vec()), "chdir /gone: No such file or directory");
     assert_eq!(fails(&|l| l.stdin = Some("/gone".into())), "opening stdin /gone: No such file or directory");
+    assert_eq!(fails(&|l| l.stdin = Some("/".into())), "opening stdin /: it is neither a file nor a device");
+    rustix::fs::mkfifoat(rustix::fs::CWD, bench.path("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    let pipe = fails(&|l| l.stdin = Some(bench.path("pipe")));
+    assert!(pipe.ends_with("it is neither a file nor a device"), "a pipe that nobody writes to hangs nothing: {pipe}");
     assert_eq!(fails(&|l| l.log = "/gone/x.log".into()), "opening the log /gone/x.log: No such file or directory");
     assert_eq!(fails(&|l| l.user = Some("no-such-user".into())), "user no-such-user: there is no such user");
     assert_eq!(fails(&|l| l.argv = vec![b"a\0b".to_vec()]), "an argument contains a NUL byte");
@@ -133,6 +138,19 @@ fn a_job_sees_three_descriptors_default_signals_and_a_group_of_its_own() {
 }
 
 #[test]
+fn a_shim_is_shown_with_its_run() {
+    let bench = Bench::new();
+    let mut running = bench.start(&bench.shell("sleep 600"));
+    let started = running.started();
+    let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", started.shim_pid)).unwrap();
+    assert_eq!(read("cmdline").trim_end_matches('\0'), format!("tenure-shim {}", running.run));
+    assert_eq!(read("comm"), "tenure-shim\n");
+    assert_eq!(read("environ"), "", "no cookie of anybody");
+    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    running.finish();
+}
+
+#[test]
 fn argument_bytes_stdin_and_the_result_file_arrive() {
     let bench = Bench::new();
     fs::write(bench.path("in"), "from a file\n").unwrap();
@@ -145,7 +163,6 @@ fn argument_bytes_stdin_and_the_result_file_arrive() {
     assert_eq!(bench.run(&launch).exited.unwrap().exit, Exit::Code(0));
     assert_eq!(bench.log(run), "from a file\n ff fe 20\nerr\n");
     assert_eq!(fs::read_to_string(bench.path("result")).unwrap(), "42\n");
-    assert_eq!(fs::metadata(bench.path("result")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

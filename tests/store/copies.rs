@@ -63,12 +63,14 @@ fn a_backup_replaces_nothing_unless_asked_and_never_the_file_itself() {
     assert_eq!(count(&client), 1);
 }
 
-/// A file with a job in each state: 1 queued, 2 running, 3 running and to be cancelled, 4 done, 5 waits for 3, 6 queued and to be cancelled.
+/// A file with a job in each state: 1 queued, 2 running, 3 running and to be cancelled, 4 done, 5 waits for 3, 6 queued and to be cancelled. 1 and 2
+/// are in one lane.
 fn life(home: &Home) {
     let client = home.open(Role::Client);
     for label in ["queued", "running", "cancelling", "done", "waits", "cancelled"] {
         add(&client, label);
     }
+    client.write(|conn| Ok(conn.execute("UPDATE job SET lane = 'l' WHERE id < 3", [])?)).unwrap();
     for (job, run) in [(2, 12), (3, 13), (4, 14)] {
         start(&client, job, run);
     }
@@ -79,6 +81,7 @@ fn life(home: &Home) {
                  UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 7 WHERE id = 4;
                  INSERT INTO cancel (job_id) VALUES (3), (6);
                  INSERT INTO dependency (job_id, on_job) VALUES (5, 3);
+                 INSERT OR IGNORE INTO lane (key) VALUES ('l');
                  UPDATE meta SET value = '15' WHERE key = 'run_id_limit';",
             )?;
             Ok(())
@@ -119,6 +122,7 @@ fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
         ask(&worker, "SELECT key, value FROM meta WHERE key IN ('generation', 'run_id_limit')"),
         "generation|4 run_id_limit|121"
     );
+    assert_eq!(ask(&worker, "SELECT running, (SELECT sum(lane_pass) FROM job) FROM lane"), "0|0");
     assert_eq!(add(&worker, "new"), 8);
     let new_id = ask(&worker, "SELECT value FROM meta WHERE key = 'file_id'");
     assert_eq!(new_id, restored.file_id);
@@ -147,7 +151,7 @@ fn a_bad_source_changes_nothing() {
     let home = Home::new();
     add(&home.open(Role::Client), "a");
     let path = |name: &str| home.dir.path().join(name);
-    fs::write(path("text"), "this is no database, but it is long enough to be taken for one if nobody looks").unwrap();
+    fs::write(path("text"), "no database, but long enough to be taken for one if nobody looks; ".repeat(20)).unwrap();
     fs::write(path("empty"), "").unwrap();
     Connection::open(path("foreign")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
     let client = home.open(Role::Client);

@@ -84,11 +84,10 @@ impl Watched<'_> {
         // Where the file does not take it in all that time, the run is lost: nobody will have seen its end but the worker, by the pipe.
         let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms() }));
         self.linger();
-        let leftovers = self.living();
-        let named = if cause.is_none() { name(&leftovers) } else { String::new() };
-        self.empty_tree(&leftovers);
+        let leftovers = if cause.is_none() { self.leftovers() } else { String::new() };
+        self.empty_tree();
         self.log.close();
-        let drained = self.drained(named);
+        let drained = self.drained(leftovers);
         self.memory.remove();
         let _ = self.journal.insist(&Record::Drained(drained));
         TREE_IS_EMPTY
@@ -164,7 +163,7 @@ impl Watched<'_> {
     /// After the grace: KILL for everything. Says when to look again.
     fn escalate(&mut self, mut stop: Stop, now: u64) -> Option<u64> {
         if stop.kill_at_ms <= now {
-            self.signal_group(libc::SIGKILL);
+            self.kill_group();
             self.kill_everything();
             stop.kill_at_ms = now + stop.kill_every_ms;
             stop.kill_every_ms = (stop.kill_every_ms * 2).min(KILL_MS_MAX);
@@ -196,24 +195,39 @@ impl Watched<'_> {
     }
 
     fn group_is_alive(&self) -> bool {
-        self.living().iter().any(|(_, stat)| stat.group == self.job)
+        self.living().any(|(_, stat)| stat.group == self.job)
     }
 
     /// What of the tree is alive.
-    fn living(&self) -> Vec<(i32, Stat)> {
-        if descendants::children(self.me).iter().all(|pid| *pid == self.job) {
-            return Vec::new();
-        }
+    fn living(&self) -> impl Iterator<Item = (i32, Stat)> {
         let found = descendants::below(self.me, &|_| false).into_iter();
-        found.filter_map(|found| Some((found.pid, Stat::of(found.pid)?))).filter(|(_, stat)| !stat.is_dead()).collect()
+        found.filter_map(|found| Some((found.pid, Stat::of(found.pid)?))).filter(|(_, stat)| !stat.is_dead())
+    }
+
+    /// Nothing below us but the job's own process, which has ended: what nearly every run comes to.
+    fn only_the_job_is_left(&self) -> bool {
+        descendants::children(self.me).iter().all(|pid| *pid == self.job)
+    }
+
+    fn leftovers(&self) -> String {
+        if self.only_the_job_is_left() { String::new() } else { name(&self.living().collect::<Vec<_>>()) }
+    }
+
+    /// Ends all of the job's group at one instant. Never after the job was reaped: till then the number of the group is ours.
+    fn kill_group(&mut self) {
+        // Also stopped at one instant: whoever forks without end is counted, and outrun, only when he stands still.
+        let _ = signal::send_group(self.job, libc::SIGSTOP);
+        let members = self.living().filter(|(_, stat)| stat.group == self.job).map(|(pid, _)| pid).collect::<Vec<_>>();
+        if signal::send_group(self.job, libc::SIGKILL).is_ok() {
+            self.killed.extend(members);
+        }
     }
 
     /// Ends whatever is left, until the kernel says that there is no child any more. What may not be signalled is waited for: the run lives as
     /// long as it does.
-    fn empty_tree(&mut self, leftovers: &[(i32, Stat)]) {
-        // While its leader is not reaped, the number of the group is ours: this ends all of the group at one instant.
-        if signal::send_group(self.job, libc::SIGKILL).is_ok() {
-            self.killed.extend(leftovers.iter().filter(|(_, stat)| stat.group == self.job).map(|(pid, _)| *pid));
+    fn empty_tree(&mut self) {
+        if !self.only_the_job_is_left() {
+            self.kill_group();
         }
         let mut wait_ms = KILL_MS_MIN;
         while !reap_everything() {

@@ -28,7 +28,8 @@ use crate::run::launch::Launch;
 use crate::run::machine::now_ms;
 use crate::run::process::Stat;
 use crate::run::record::{NotExecuted, Record, Started};
-use crate::run::spawner::process::{at_fd, become_reaper, close_from, exit_now};
+use crate::run::spawner::process::{Inherited, at_fd, become_reaper, close_from, exit_now};
+use crate::run::spawner::title::Title;
 use crate::run::spawner::wire::{Arrived, Spec};
 
 use prepare::Prepared;
@@ -40,6 +41,8 @@ const GAVE_UP: i32 = 1;
 
 /// Where a shim has the run file: this is what `stop` looks at before it signals.
 pub const LOCK_FD: i32 = 3;
+/// How a shim is called in `ps`.
+pub const SHIM_NAME: &str = "tenure-shim";
 const STATUS_FD: i32 = 4;
 const SPEC_FD: i32 = 5;
 
@@ -57,7 +60,7 @@ impl Refusal {
         Self { errno, text: format!("{what}: {}", words_of(error)) }
     }
 
-    fn into_record(self) -> Record {
+    pub fn into_record(self) -> Record {
         Record::Failed(NotExecuted { errno: self.errno, text: self.text, at_ms: now_ms() })
     }
 }
@@ -69,43 +72,47 @@ fn words_of(error: &io::Error) -> String {
 }
 
 /// What the process that the spawner has just forked does. Never returns.
-pub fn be_shim(arrived: Arrived, open_files: Rlimit) -> ! {
+pub fn be_shim(arrived: Arrived, inherited: Inherited) -> ! {
     // A panic must not unwind into the spawner's loop, of which this process has a copy.
-    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(arrived, open_files)));
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(arrived, inherited)));
     exit_now(code.unwrap_or(GAVE_UP))
 }
 
-fn live(arrived: Arrived, open_files: Rlimit) -> i32 {
-    let Ok((journal, spec)) = settle_in(arrived, open_files) else {
+fn live(arrived: Arrived, inherited: Inherited) -> i32 {
+    let Ok((journal, spec)) = settle_in(arrived, inherited.open_files) else {
         return GAVE_UP;
     };
-    run(journal, spec)
+    run(journal, spec, inherited.title)
 }
 
 /// Keeps what is ours and closes all else: first of all the control socket and the locks of the other runs.
 fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)> {
-    let lock = at_fd(&arrived.lock, LOCK_FD)?;
-    let status = at_fd(&arrived.status, STATUS_FD)?;
-    let (spec, first_foreign) = match &arrived.spec {
-        Spec::Memfd(memfd) => (Spec::Memfd(at_fd(memfd, SPEC_FD)?), SPEC_FD + 1),
-        Spec::Inline(bytes) => (Spec::Inline(bytes.clone()), SPEC_FD),
+    let Arrived { spec, lock: lock_copy, status: status_copy } = arrived;
+    let lock = at_fd(&lock_copy, LOCK_FD)?;
+    let status = at_fd(&status_copy, STATUS_FD)?;
+    let (spec, first_foreign) = match spec {
+        Spec::Inline(bytes) => (Spec::Inline(bytes), SPEC_FD),
+        Spec::Memfd(memfd) => (Spec::Memfd(at_fd(&memfd, SPEC_FD).inspect(|_| std::mem::forget(memfd))?), SPEC_FD + 1),
     };
+    // The copies are closed by the next line; nothing may close those numbers again.
+    std::mem::forget((lock_copy, status_copy));
     close_from(first_foreign.cast_unsigned());
-    // Closed by the line above; nothing may close these numbers again.
-    std::mem::forget(arrived);
-    become_reaper(c"tenure-shim")?;
+    become_reaper(SHIM_NAME)?;
     setsid()?;
     // Ours are five; the job gets what the worker had.
     let _ = setrlimit(Resource::Nofile, open_files);
     Ok((Journal::new(lock, status)?, spec))
 }
 
-fn run(mut journal: Journal, spec: Spec) -> i32 {
+fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
     let decoded = spec.into_bytes().and_then(|bytes| postcard::from_bytes::<Launch>(&bytes).map_err(io::Error::other));
     let launch = match decoded {
         Ok(launch) => launch,
         Err(error) => return refuse(&mut journal, Refusal::new("reading what is to be run", &error)),
     };
+    if let Some(title) = title {
+        title.set(&format!("{SHIM_NAME} {}", launch.run));
+    }
     let prepared = match Prepared::of(&launch) {
         Ok(prepared) => prepared,
         Err(refusal) => return refuse(&mut journal, refusal),

@@ -55,8 +55,9 @@ impl Prepared {
             identity.may_be_taken()?;
         }
         let log = open_log(&launch.log, identity.as_ref())?;
-        if let Some(path) = &launch.result {
-            create_for(path, identity.as_ref(), "making", OFlags::empty())?;
+        // A job of our own user makes the file itself, if it has something to say.
+        if let (Some(path), Some(identity)) = (&launch.result, &identity) {
+            create_for(path, Some(identity), "making", OFlags::empty())?;
         }
         Ok(Self {
             argv,
@@ -110,12 +111,13 @@ fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
     let refused = |error: io::Error| Refusal::new(format!("opening stdin {}", path.display()), &error);
+    // Opening a pipe would wait for somebody to write to it, with every signal blocked.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
     let kind = file.metadata().map_err(refused)?.file_type();
-    if kind.is_fifo() || kind.is_dir() {
-        let what = if kind.is_dir() { "a directory" } else { "a pipe, whose writer a job can not wait for" };
-        let text = format!("opening stdin {}: it is {what}; name a file, or give a copy with --stdin -", path.display());
+    if !kind.is_file() && !kind.is_char_device() {
+        let remedy = "name a file, or give a copy with --stdin -";
+        let text = format!("opening stdin {}: it is neither a file nor a device; {remedy}", path.display());
         return Err(Refusal { errno: libc::EINVAL, text });
     }
     fcntl_setfl(&file, OFlags::empty()).map_err(|e| refused(e.into()))?;

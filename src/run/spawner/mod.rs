@@ -11,6 +11,7 @@
 
 pub(super) mod process;
 mod status;
+pub(super) mod title;
 pub(super) mod wire;
 
 use std::ffi::OsStr;
@@ -22,7 +23,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -35,6 +35,8 @@ pub use status::{Status, StatusPipe};
 
 /// The first argument of a process that is to be the spawner.
 const SPAWNER_ARGUMENT: &str = "__spawner";
+/// How the spawner is called in `ps`.
+const SPAWNER_NAME: &str = "tenure-spawner";
 /// What the spawner says when it is ready.
 const READY: &[u8] = b"tenure-spawner 1";
 /// How long a new spawner may take to say so, in milliseconds.
@@ -73,7 +75,7 @@ impl Spawner {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(|e| told(e.into()))?;
         // An empty environment: should the worker itself carry the cookie of a run, its shims must not be taken for that run's tree.
         let mut process = Command::new(program)
-            .arg0("tenure-spawner")
+            .arg0(SPAWNER_NAME)
             .arg(SPAWNER_ARGUMENT)
             .env_clear()
             .current_dir("/")
@@ -102,10 +104,7 @@ impl Spawner {
             return Err(Error::Internal(format!("run {} was launched with the run file of run {}", launch.run, file.run())));
         }
         let spec = postcard::to_stdvec(launch).map_err(|e| Error::Internal(format!("{}: {e}", what())))?;
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| Error::io(what(), e))?;
-        for end in [&read, &write] {
-            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK).map_err(|e| Error::io(what(), e))?;
-        }
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|e| Error::io(what(), e))?;
         wire::send(self.control.as_fd(), &spec, file.as_fd(), write.as_fd()).map_err(|error| {
             let remedy = if error.kind() == io::ErrorKind::BrokenPipe {
                 "the spawner is dead; nothing was started"

@@ -5,6 +5,7 @@
 //! the lock is free, and a free lock that nothing is left.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,13 +19,14 @@ use crate::job::Exit;
 use crate::run::descendants;
 use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
-use crate::run::record::{NotExecuted, Record};
+use crate::run::record::{Record, parse_line};
 use crate::run::shim;
 use crate::run::signal;
 use crate::run::wait::{self, Children};
 
-use super::READY;
+use super::title::Title;
 use super::wire::{Arrived, INLINE_BYTES_MAX, Received, receive};
+use super::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME};
 
 /// Launches that are taken before dead shims are looked for again.
 const LAUNCHES_PER_ROUND_MAX: usize = 16;
@@ -74,12 +76,19 @@ impl Kept {
     }
 }
 
+/// What each shim is told beside its launch.
+#[derive(Clone, Copy)]
+pub struct Inherited {
+    /// What jobs get; our own limit is raised.
+    pub open_files: Rlimit,
+    pub title: Option<Title>,
+}
+
 struct Nursery {
     me: i32,
     control: Option<OwnedFd>,
     children: OwnedFd,
-    /// What jobs get; our own is raised.
-    open_files: Rlimit,
+    inherited: Inherited,
     buffer: Vec<u8>,
     shims: HashMap<i32, Kept>,
     /// Runs whose shim died without having emptied its tree.
@@ -104,14 +113,16 @@ impl Nursery {
         }
         // Refused only to the leader of a group, which then has a session of its own or is somebody's test.
         let _ = setsid();
-        become_reaper(c"tenure-spawner").map_err(system)?;
-        let open_files = raise_open_files();
+        become_reaper(SPAWNER_NAME).map_err(system)?;
+        let title = Title::find(&[SPAWNER_NAME, SPAWNER_ARGUMENT]);
+        let inherited = Inherited { open_files: raise_open_files(), title };
+        warm_up();
         send(&control, READY, SendFlags::NOSIGNAL).map_err(|_| Unfit::System)?;
         Ok(Self {
             me: getpid().as_raw_nonzero().get(),
             control: Some(control),
             children,
-            open_files,
+            inherited,
             buffer: vec![0; INLINE_BYTES_MAX + 1],
             shims: HashMap::new(),
             dirty: Vec::new(),
@@ -163,7 +174,7 @@ impl Nursery {
     fn fork(&mut self, arrived: Arrived) {
         // SAFETY: this process has one thread (asserted at its start), so the child may do whatever the parent may; it never returns.
         match unsafe { libc::fork() } {
-            0 => shim::be_shim(arrived, self.open_files),
+            0 => shim::be_shim(arrived, self.inherited),
             -1 => record_failed_fork(arrived, &io::Error::last_os_error()),
             pid => {
                 self.shims.insert(pid, Kept { lock: arrived.lock, status: arrived.status });
@@ -211,11 +222,7 @@ struct Ready {
 }
 
 fn record_failed_fork(arrived: Arrived, error: &io::Error) {
-    let failed = Record::Failed(NotExecuted {
-        errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
-        text: format!("fork: {}", io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EAGAIN))),
-        at_ms: now_ms(),
-    });
+    let failed = shim::Refusal::new("fork", error).into_record();
     if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
         // Where the file does not take it, the run counts as never started, which is true.
         let _ = journal.write(&failed);
@@ -265,8 +272,8 @@ pub fn close_from(first: u32) {
 }
 
 /// Names the process and makes it the parent of whatever its children leave behind.
-pub fn become_reaper(name: &std::ffi::CStr) -> io::Result<()> {
-    rustix::thread::set_name(name)?;
+pub fn become_reaper(name: &str) -> io::Result<()> {
+    rustix::thread::set_name(&CString::new(name)?)?;
     rustix::process::set_child_subreaper(Some(getpid()))?;
     Ok(())
 }
@@ -279,6 +286,13 @@ fn raise_open_files() -> Rlimit {
     before
 }
 
+/// Does once what each shim would do anew: the checksum asks the processor for its features, which costs a tenth of a millisecond on a
+/// virtual machine and is remembered by the forks.
+fn warm_up() {
+    let line = Record::Prepare { at_ms: now_ms() }.to_line();
+    std::hint::black_box(parse_line(&line));
+}
+
 fn is_single_threaded() -> bool {
     fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
@@ -287,4 +301,35 @@ fn is_single_threaded() -> bool {
 fn drain(fd: BorrowedFd<'_>) {
     let mut buffer = [0; 1024];
     while !matches!(rustix::io::read(fd, &mut buffer), Ok(0) | Err(Errno::AGAIN) | Err(Errno::BADF)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+    use crate::run::record::Parsed;
+    use crate::run::spawner::wire::Spec;
+
+    #[test]
+    fn a_fork_that_fails_is_recorded_and_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (read, status) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let lock = file.as_file().try_clone().unwrap().into();
+        let arrived = Arrived { spec: Spec::Inline(Vec::new()), lock, status };
+        record_failed_fork(arrived, &io::Error::from_raw_os_error(libc::EAGAIN));
+        let kept = fs::read(file.path()).unwrap();
+        let mut told = Vec::new();
+        fs::File::from(read).read_to_end(&mut told).unwrap();
+        assert_eq!(kept, told);
+        match parse_line(kept.strip_suffix(b"\n").unwrap()) {
+            Parsed::Record(Record::Failed(failed)) => {
+                assert_eq!(failed.errno, libc::EAGAIN);
+                assert_eq!(failed.text, "fork: Resource temporarily unavailable");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

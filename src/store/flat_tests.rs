@@ -1,0 +1,160 @@
+//! The cost of a claim does not depend on how much else is in the file. Counted are the steps of SQLite's machine, not time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+
+use super::claim::{self, Prepared, Scope};
+use super::{fixture, mend, read, reap, tend};
+use crate::job::{Nonce, RunId};
+
+/// A file with this many jobs of each kind that must not matter, and the same few that do.
+fn file_with(n: i64) -> Connection {
+    let conn = fixture::fresh();
+    let bulk = |count: i64, columns: &str, values: &str| {
+        conn.execute_batch(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+             INSERT INTO job (command, {columns}) SELECT '[\"x\"]', {values} FROM n"
+        ))
+        .unwrap();
+    };
+    conn.execute_batch("BEGIN").unwrap();
+    bulk(n, "queue, priority", "'old', 0");
+    conn.execute_batch(
+        "UPDATE job SET state = 'running', run_id = id, started_at = 1;
+         INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at, finished_at, outcome)
+           SELECT id, id, 1, '00000000000000000000000000000000', '', '', 1, 2, 'done' FROM job;
+         UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 2;",
+    )
+    .unwrap();
+    bulk(n, "queue, priority, available_at", "'a', 9, 99999999");
+    bulk(n, "queue, priority, user_hold", "'a', 9, 1");
+    bulk(n, "queue, priority", "'paused', 9");
+    bulk(n, "queue, priority, lane", "'a', 9, 'full'");
+    bulk(n, "queue, priority", "'a', 0");
+    conn.execute_batch(
+        "UPDATE queue SET paused = 1 WHERE name = 'paused';
+         INSERT INTO job (command, queue, lane) VALUES ('[\"x\"]', 'b', 'full');
+         UPDATE job SET state = 'running', run_id = 1000000001, started_at = 1 WHERE queue = 'b';
+         INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at)
+           SELECT run_id, id, 1, '00000000000000000000000000000000', '', '', 1 FROM job WHERE queue = 'b';
+         UPDATE meta SET value = '2000000000' WHERE key = 'run_id_limit';
+         COMMIT",
+    )
+    .unwrap();
+    conn
+}
+
+/// Steps that SQLite's machine makes while `f` runs.
+fn steps(conn: &Connection, f: impl Fn(&Connection)) -> u64 {
+    // Once before, so that preparing statements is not counted.
+    conn.execute_batch("SAVEPOINT warm").unwrap();
+    f(conn);
+    conn.execute_batch("ROLLBACK TO warm").unwrap();
+    let counted = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&counted);
+    conn.progress_handler(1, Some(move || counter.fetch_add(1, Ordering::Relaxed) == u64::MAX)).unwrap();
+    f(conn);
+    conn.progress_handler(0, None::<fn() -> bool>).unwrap();
+    conn.execute_batch("ROLLBACK TO warm; RELEASE warm").unwrap();
+    counted.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_file() {
+    type Verb = (&'static str, fn(&Connection));
+    let verbs: [Verb; 9] = [
+        ("claim", |conn| {
+            let prepared: Vec<_> = (0..3).map(|n| Prepared { run: RunId(2_000_000_000 + n), nonce: Nonce([1; 16]) }).collect();
+            assert_eq!(claim::claim(conn, &Scope::default(), &prepared, "w", "b", 5).unwrap().len(), 3);
+        }),
+        ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
+        ("tend", |conn| assert_eq!(tend::tend(conn, 5, 100).unwrap(), tend::Tended::default())),
+        ("next_due", |conn| assert_eq!(tend::next_due_ms(conn).unwrap(), Some(99_999_999))),
+        ("heal", |conn| assert_eq!(reap::heal(conn, reap::Healers::default(), 5).unwrap(), [])),
+        ("mend", |conn| assert!(mend::mend(conn, 5).unwrap().is_nothing())),
+        ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 1)),
+        ("status", |conn| {
+            read::counts(conn).unwrap();
+            read::queues(conn).unwrap();
+            assert!(read::oldest_ready_ms(conn).unwrap().is_some());
+        }),
+        ("ls", |conn| {
+            let filter = read::Filter { limit: Some(10), ..read::Filter::default() };
+            assert_eq!(read::jobs(conn, &filter).unwrap().len(), 10);
+        }),
+    ];
+    let (small, large) = (file_with(30), file_with(3_000));
+    let mut wrong = Vec::new();
+    for (name, verb) in verbs {
+        let (few, many) = (steps(&small, verb), steps(&large, verb));
+        assert!(few > 10, "{name}: {few} steps; the counter counts nothing");
+        // A deeper tree is a few steps more, a scan would be a hundred times as many.
+        if many > few + few / 4 + 20 {
+            wrong.push(format!("{name}: {few} steps in a small file, {many} in a large one"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn no_statement_of_the_worker_scans_a_table() {
+    let conn = fixture::fresh();
+    for (name, sql) in [
+        ("claim_queues", include_str!("claim_queues.sql")),
+        ("claim_head", include_str!("claim_head.sql")),
+        ("claim_take", include_str!("claim_take.sql")),
+        ("tend_due", include_str!("tend_due.sql")),
+        ("tend_cancelled", include_str!("tend_cancelled.sql")),
+        ("tend_broken", include_str!("tend_broken.sql")),
+        ("tend_expired", include_str!("tend_expired.sql")),
+        ("ended_resolve", include_str!("ended_resolve.sql")),
+        ("ended_broken", include_str!("ended_broken.sql")),
+        ("settle_facts", include_str!("settle_facts.sql")),
+        ("settle_end", include_str!("settle_end.sql")),
+        ("settle_again", include_str!("settle_again.sql")),
+        ("settle_run", include_str!("settle_run.sql")),
+        ("retry_dependants", include_str!("retry_dependants.sql")),
+        ("prune", include_str!("prune.sql")),
+        ("mend_dependencies", include_str!("mend_dependencies.sql")),
+        ("mend_lanes", include_str!("mend_lanes.sql")),
+        ("why_ahead", include_str!("why_ahead.sql")),
+    ] {
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = plan.raw_bind_and_explain();
+        for step in steps {
+            // Read from end to end may be: an index that holds nothing but what is looked for, a list made by the statement
+            // itself, one row.
+            let small = [
+                "USING COVERING INDEX cancel_open",
+                "USING INDEX cancel_open",
+                "USING COVERING INDEX lane_busy",
+                "USING INDEX lane_busy",
+                "SCAN parent",
+                "SCAN (subquery",
+                "CONSTANT ROW",
+            ]
+            .iter()
+            .any(|known| step.contains(known))
+                || step.contains("USING INDEX job_doomed");
+            assert!(!step.contains("SCAN") || small, "{name}: {step}");
+        }
+    }
+}
+
+trait Explain {
+    fn raw_bind_and_explain(&mut self) -> Vec<String>;
+}
+
+impl Explain for rusqlite::Statement<'_> {
+    fn raw_bind_and_explain(&mut self) -> Vec<String> {
+        (1..=self.parameter_count()).for_each(|at| self.raw_bind_parameter(at, 1).unwrap());
+        let mut rows = self.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get::<_, String>(3).unwrap());
+        }
+        steps
+    }
+}

@@ -1,0 +1,20 @@
+//! Random histories of every verb, played on a real file and on a plain model, compared after each step.
+//!
+//! * `file`: a file in memory,
+//! * `world`: the model. It is written for being obviously right, not fast: what holds a job, who stands at the head of a lane
+//!   and what is counted is worked out from scratch whenever it is asked,
+//! * `play`: reads steps from bytes and plays each on both sides (`verbs`, `settling`, `plain`, `turns`),
+//! * `compare`: looks whether both came to the same,
+//! * `truths`: what must be true of a file at any time, whatever has happened.
+//!
+//! A step is six bytes, so that the fuzzer and proptest mutate and shrink the same thing.
+
+mod compare;
+pub mod file;
+mod plain;
+pub mod play;
+mod settling;
+pub mod truths;
+mod turns;
+mod verbs;
+pub mod world;

@@ -1,0 +1,114 @@
+//! What must be true of a file at any time. Each is a question to which the answer is "none".
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+const NEVER: [(&str, &str); 19] = [
+    (
+        "a queued job owns nothing",
+        "SELECT id FROM job WHERE state = 'queued' AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL",
+    ),
+    (
+        "a running job is owned by exactly one open run of its own",
+        "SELECT id FROM job j WHERE state = 'running'
+            AND 1 <> (SELECT count(*) FROM run WHERE job_id = j.id AND kind = 'job' AND finished_at IS NULL)
+             OR state = 'running' AND NOT EXISTS (SELECT 1 FROM run WHERE id = j.run_id AND job_id = j.id AND kind = 'job' AND finished_at IS NULL)",
+    ),
+    (
+        "an open run of a job owns it",
+        "SELECT id FROM run r WHERE kind = 'job' AND finished_at IS NULL
+            AND NOT EXISTS (SELECT 1 FROM job WHERE id = r.job_id AND state = 'running' AND run_id = r.id)",
+    ),
+    (
+        "an ended job says why and when, and has no process",
+        "SELECT id FROM job WHERE state NOT IN ('queued', 'running') AND (reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL)",
+    ),
+    ("done means exit 0", "SELECT id FROM job WHERE state = 'done' AND (reason IS NOT 'exit' OR exit_code IS NOT 0)"),
+    (
+        "no cancel of an ended job is open",
+        "SELECT c.id FROM cancel c LEFT JOIN job j ON j.id = c.job_id
+          WHERE c.closed_at IS NULL AND coalesce(j.state, 'gone') NOT IN ('queued', 'running')",
+    ),
+    (
+        "the counts are the truth",
+        "SELECT * FROM (SELECT state, hold, queue, n FROM tally WHERE n <> 0
+                        EXCEPT SELECT state, coalesce(hold, ''), queue, count(*) FROM job GROUP BY 1, 2, 3)",
+    ),
+    (
+        "everything is counted",
+        "SELECT * FROM (SELECT state, coalesce(hold, ''), queue, count(*) FROM job GROUP BY 1, 2, 3
+                        EXCEPT SELECT state, hold, queue, n FROM tally)",
+    ),
+    (
+        "a lane counts who runs in it",
+        "SELECT key FROM lane WHERE running <> (SELECT count(*) FROM job WHERE state = 'running' AND lane = key)",
+    ),
+    (
+        "nobody stands ready in a full lane",
+        "SELECT id FROM job j JOIN lane l ON l.key = j.lane WHERE j.state = 'queued' AND j.hold IS NULL AND l.running >= l.max_running",
+    ),
+    (
+        "one of each queue stands ready in a lane with room",
+        "SELECT lane FROM job j JOIN lane l ON l.key = j.lane
+          WHERE j.state = 'queued' AND coalesce(j.hold, 'lane') = 'lane' AND l.running < l.max_running
+          GROUP BY j.lane, j.queue HAVING sum(j.hold IS NULL) <> 1",
+    ),
+    ("only a queued job has a pass", "SELECT id FROM job WHERE lane_pass = 1 AND (state <> 'queued' OR lane IS NULL)"),
+    (
+        "a key has one live job",
+        "SELECT unique_key FROM job WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') GROUP BY 1 HAVING count(*) > 1",
+    ),
+    (
+        "nobody waits for what has ended",
+        "SELECT d.job_id FROM dependency d JOIN job p ON p.id = d.on_job WHERE d.state = 'unmet' AND p.state NOT IN ('queued', 'running')",
+    ),
+    (
+        "what is broken has ended the wrong way",
+        "SELECT d.job_id FROM dependency d JOIN job p ON p.id = d.on_job JOIN job c ON c.id = d.job_id
+          WHERE d.state = 'broken' AND c.state = 'queued' AND p.state IN ('queued', 'running')",
+    ),
+    (
+        "a queued job counts what it waits for",
+        "SELECT id FROM job j WHERE state = 'queued' AND (unmet, broken) IS NOT
+          (SELECT coalesce(sum(state = 'unmet'), 0), coalesce(sum(state = 'broken'), 0) FROM dependency WHERE job_id = j.id)",
+    ),
+    ("a run id is below the limit", "SELECT id FROM run WHERE id >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'run_id_limit')"),
+    ("a closed run says how", "SELECT id FROM run WHERE (finished_at IS NULL) <> (outcome IS NULL)"),
+    ("nothing is impossible", "SELECT id FROM impossible_job UNION SELECT id FROM unreadable_job"),
+];
+
+/// Panics with the first thing that is not true.
+pub fn check(conn: &Connection) {
+    for (what, question) in NEVER {
+        let mut rows = conn.prepare_cached(question).unwrap();
+        let found = rows.query_map([], |row| row.get_ref(0).map(|value| format!("{value:?}"))).unwrap();
+        let found: Vec<String> = found.map(Result::unwrap).collect();
+        assert!(found.is_empty(), "not true: {what}: {found:?}");
+    }
+}
+
+/// Everything that stands in a table, by its first column.
+pub fn table(conn: &Connection, table: &str, condition: &str) -> BTreeMap<String, String> {
+    let mut rows = conn.prepare_cached(&format!("SELECT * FROM {table} WHERE {condition}")).unwrap();
+    let columns = rows.column_count();
+    let rows = rows.query_map([], |row| {
+        let values: Result<Vec<_>, _> = (0..columns).map(|at| row.get_ref(at).map(|value| format!("{value:?}"))).collect();
+        let values = values?;
+        Ok((values[0].clone(), values.join("|")))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Everything that stands in the file, to see that something changed nothing.
+pub fn everything(conn: &Connection) -> Vec<String> {
+    let tables = ["job", "run", "cancel", "event", "queue", "lane", "counter", "meta"];
+    let mut all: Vec<String> = tables.iter().flat_map(|name| table(conn, name, "1").into_values()).collect();
+    for several in
+        ["SELECT job_id || ':' || on_job || need || state FROM dependency", "SELECT state || hold || queue || n FROM tally"]
+    {
+        let mut rows = conn.prepare_cached(several).unwrap();
+        all.extend(rows.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap));
+    }
+    all
+}

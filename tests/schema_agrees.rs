@@ -1,0 +1,245 @@
+//! schema.sql and Rust hold the same lists and the same rules: nothing may be written once for each and then drift apart.
+
+#[path = "model/file.rs"]
+mod file;
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use tenure::job::hold::Waiting;
+use tenure::job::{Hold, Move, Need, Outcome, Reason, RunKind, State};
+
+const SCHEMA: &str = include_str!("../schema.sql");
+
+/// What must stand in a row of each state for it to be whole.
+fn whole(state: State) -> &'static str {
+    match state {
+        State::Queued => "run_id = NULL, pid = NULL, started_at = NULL, finished_at = NULL, reason = NULL",
+        State::Running => "run_id = 1, pid = NULL, started_at = 1, finished_at = NULL, reason = NULL",
+        State::Done => "finished_at = 2, pid = NULL, reason = 'exit', exit_code = 0",
+        State::Failed | State::Cancelled => "finished_at = 2, pid = NULL, reason = 'exit'",
+    }
+}
+
+fn move_to(conn: &Connection, state: State) -> rusqlite::Result<usize> {
+    conn.execute(&format!("UPDATE job SET state = '{state}', {} WHERE id = 1", whole(state)), [])
+}
+
+/// A file with one job in this state, brought there by legal moves.
+fn with_job_in(state: State) -> Connection {
+    let conn = file::fresh();
+    conn.execute("INSERT INTO job (command) VALUES (json_array('true'))", []).unwrap();
+    if matches!(state, State::Running | State::Done) {
+        move_to(&conn, State::Running).unwrap();
+    }
+    if state != State::Queued && state != State::Running {
+        move_to(&conn, state).unwrap();
+    }
+    conn
+}
+
+fn drop_triggers(conn: &Connection) {
+    let mut names = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    names.iter().for_each(|name| conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+}
+
+#[test]
+fn the_file_allows_exactly_the_moves_that_the_state_machine_allows() {
+    for before in State::ALL {
+        for after in State::ALL {
+            let legal = Move::ALL.into_iter().any(|happens| before.step(happens) == Some(after));
+            let allowed = move_to(&with_job_in(before), after);
+            // A queued or running row may be written again as it is; that is no move.
+            let is_rewrite = before == after && !before.is_terminal();
+            assert_eq!(allowed.is_ok(), legal || is_rewrite, "{before} -> {after}: {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn each_move_has_the_same_name_on_both_sides() {
+    let conn = file::fresh();
+    let mut moves = conn.prepare("SELECT before, after, event FROM legal_move").unwrap();
+    let moves = moves.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let in_sql: BTreeSet<(String, String, String)> = moves.map(Result::unwrap).collect();
+    let mut in_rust = BTreeSet::new();
+    for before in State::ALL {
+        for happens in Move::ALL {
+            if let Some(after) = before.step(happens) {
+                in_rust.insert((before.to_string(), after.to_string(), happens.as_str().to_owned()));
+            }
+        }
+    }
+    assert_eq!(in_sql, in_rust);
+}
+
+#[test]
+fn the_hold_is_the_same_expression_over_all_facts() {
+    let conn = file::fresh();
+    drop_triggers(&conn);
+    let mut compared = 0;
+    for bits in 0..1u32 << 8 {
+        let is = |bit: u32| bits >> bit & 1 == 1;
+        let (unmet, broken) = (u32::from(is(2)) * 2, u32::from(is(3)));
+        let waiting = Waiting {
+            user_hold: is(0),
+            task_hold: is(1),
+            unmet: unmet + broken,
+            available_at: 5,
+            due_seen: [4, 5, 6, 0][(bits >> 4 & 3) as usize],
+            in_lane: is(6),
+            lane_pass: is(7),
+        };
+        conn.execute(
+            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass)
+             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                waiting.user_hold,
+                waiting.task_hold,
+                unmet,
+                broken,
+                waiting.available_at,
+                waiting.due_seen,
+                waiting.in_lane.then_some("lane"),
+                waiting.lane_pass,
+            ),
+        )
+        .unwrap();
+        let hold: Option<String> =
+            conn.query_row("SELECT hold FROM job WHERE id = ?1", [conn.last_insert_rowid()], |row| row.get(0)).unwrap();
+        assert_eq!(hold.as_deref(), Hold::of(&waiting).map(Hold::as_str), "{waiting:?}");
+        compared += 1;
+    }
+    assert_eq!(compared, 256);
+    for state in State::ALL.into_iter().filter(|s| *s != State::Queued) {
+        let conn = with_job_in(state);
+        let hold: Option<String> = conn.query_row("SELECT hold FROM job", [], |row| row.get(0)).unwrap();
+        assert_eq!(hold, None, "only a queued job is held");
+    }
+}
+
+/// The words of `COLUMN IN ('a', 'b', ...)` in a constraint of this name.
+fn words_of(constraint: &str) -> BTreeSet<String> {
+    let at = SCHEMA.find(constraint).unwrap_or_else(|| panic!("no constraint {constraint}"));
+    let list = SCHEMA[at..].split_once(" IN (").unwrap().1.split_once(')').unwrap().0;
+    list.split(',').map(|word| word.trim().trim_matches('\'').to_owned()).collect()
+}
+
+fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_closed_lists_have_the_same_words() {
+    assert_eq!(words_of("job_state_is_known"), set(State::ALL.map(State::as_str)));
+    assert_eq!(words_of("job_reason_is_known"), set(Reason::ALL.iter().map(|r| r.as_str())));
+    assert_eq!(words_of("run_kind_is_known"), set(RunKind::ALL.iter().map(|k| k.as_str())));
+    assert_eq!(words_of("run_outcome_is_known"), set(Outcome::ALL.iter().map(|o| o.as_str())));
+    assert_eq!(words_of("dependency_need_is_known"), set([Need::Done, Need::Any, Need::Failed].map(Need::as_str)));
+}
+
+#[test]
+fn the_numbers_are_the_same() {
+    assert!(SCHEMA.contains(&format!("id BETWEEN 1 AND {}", tenure::store::ids::ID_MAX)));
+    assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::store::enqueue::ATTEMPTS_MAX)));
+    assert!(SCHEMA.contains(&format!("<= {}", tenure::job::limits::RESULT_BYTES_MAX)));
+    assert!(SCHEMA.contains(&format!("BETWEEN 1 AND {}", tenure::job::limits::NAME_CHARS_MAX)));
+    assert!(SCHEMA.contains(&format!("length(label) <= {}", tenure::job::limits::LABEL_CHARS_MAX)));
+}
+
+#[test]
+fn a_view_of_impossible_rows_repeats_the_words_of_its_index() {
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let between = |from: &str, to: &str| {
+        let rest = SCHEMA.split_once(from).unwrap_or_else(|| panic!("{from}")).1;
+        squeeze(rest.split_once(to).unwrap().0)
+    };
+    let index = between("CREATE INDEX job_impossible ON job (id) WHERE", ";");
+    let view = between("CREATE VIEW impossible_job AS SELECT * FROM job WHERE", ";");
+    assert_eq!(view, format!("({index})"));
+    let index = between("CREATE INDEX job_unreadable ON job (id) WHERE", ";");
+    let view = between("CREATE VIEW unreadable_job AS SELECT * FROM job WHERE", ";");
+    assert_eq!(view, index);
+}
+
+#[test]
+fn what_a_client_without_the_capability_may_do_and_what_not() {
+    let conn = file::fresh();
+    conn.execute("INSERT INTO job (command) VALUES (json_array('true'))", []).unwrap();
+    conn.remove_function("tenure_owns_this_column__to_cancel_insert_into_cancel", 0).unwrap();
+    for allowed in [
+        "INSERT INTO job (command) VALUES (json_array('echo', 'hi'))",
+        "INSERT INTO job (command, lane) VALUES (json_array('echo', 'hi'), 'db'), (json_array('echo', '\\u0000'), 'db')",
+        "UPDATE job SET priority = 5, label = 'x', available_at = 7, user_hold = 1, expires_at = 9 WHERE id = 1",
+        "INSERT INTO dependency (job_id, on_job) VALUES (2, 1)",
+        "UPDATE queue SET paused = 1, slots = 3",
+        "INSERT INTO cancel (job_id) VALUES (1)",
+        "INSERT OR REPLACE INTO cancel (job_id) VALUES (1)",
+        "INSERT OR REPLACE INTO queue (name) VALUES ('default')",
+    ] {
+        assert!(conn.execute(allowed, []).is_ok(), "{allowed}: {:?}", conn.execute(allowed, []));
+    }
+    let slots: i64 = conn.query_row("SELECT slots FROM queue WHERE name = 'default'", [], |row| row.get(0)).unwrap();
+    assert_eq!(slots, 3, "REPLACE did not remove the queue");
+    for checks in ["OFF", "ON"] {
+        conn.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).unwrap();
+        for refused in [
+            "UPDATE job SET state = 'running', run_id = 1, started_at = 1",
+            "UPDATE job SET state = 'queued'",
+            "UPDATE job SET pid = 1",
+            "UPDATE job SET run_id = 1",
+            "UPDATE job SET unique_key = 'x'",
+            "UPDATE job SET command = '[]'",
+            "UPDATE job SET policy = 'x'",
+            "UPDATE job SET env = 'x'",
+            "UPDATE job SET due_seen = 99",
+            "UPDATE job SET error = 'x'",
+            "UPDATE job SET unmet = 1",
+            "UPDATE job SET broken = 1",
+            "UPDATE job SET id = 77 WHERE id = 1",
+            "UPDATE job SET rowid = 77 WHERE id = 1",
+            "UPDATE OR REPLACE job SET rowid = 2 WHERE id = 1",
+            "UPDATE job SET user_hold = 2",
+            "UPDATE job SET available_at = -1",
+            "INSERT OR REPLACE INTO job (id, command) VALUES (1, '[\"x\"]')",
+            "INSERT INTO job (id, command) VALUES (-1, '[\"x\"]')",
+            "INSERT INTO job (id, command) VALUES (9223372036854775807, '[\"x\"]')",
+            "INSERT INTO job (command) VALUES ('echo hi')",
+            "INSERT INTO job (command) VALUES ('[]')",
+            "INSERT INTO job (command) VALUES ('[\"\"]')",
+            "INSERT INTO job (command) VALUES ('[1]')",
+            "INSERT INTO job (command) VALUES ('[\"a\\u0000\"]')",
+            "INSERT INTO job (command, state) VALUES ('[\"x\"]', 'done')",
+            "INSERT INTO job (command, run_id) VALUES ('[\"x\"]', 1)",
+            "INSERT INTO job (command, queue) VALUES ('[\"x\"]', '')",
+            "INSERT INTO job (command, max_attempts) VALUES ('[\"x\"]', 0)",
+            "INSERT INTO job (command, env) VALUES ('[\"x\"]', '[]')",
+            "INSERT INTO job (command, policy) VALUES ('[\"x\"]', 'x')",
+            "DELETE FROM job",
+            "DELETE FROM run",
+            "INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at) VALUES (1, 1, 1, '', '', '', 0)",
+            "DELETE FROM event",
+            "UPDATE event SET kind = 'x'",
+            "INSERT INTO event (id, kind) VALUES (5, 'x')",
+            "INSERT INTO cancel (job_id) VALUES (99)",
+            "INSERT INTO cancel (job_id, closed_at) VALUES (2, 1)",
+            "UPDATE cancel SET closed_at = 1",
+            "DELETE FROM cancel",
+            "INSERT INTO dependency (job_id, on_job) VALUES (1, 2)",
+            "INSERT INTO dependency (job_id, on_job) VALUES (2, 99)",
+            "UPDATE dependency SET state = 'met'",
+            "DELETE FROM dependency",
+            "UPDATE lane SET running = 0",
+            "DELETE FROM lane",
+            "DELETE FROM queue",
+            "UPDATE queue SET name = 'x'",
+            "UPDATE meta SET value = '0'",
+            "INSERT OR REPLACE INTO meta VALUES ('run_id_limit', '1')",
+            "DELETE FROM meta",
+            "DELETE FROM counter",
+        ] {
+            assert!(conn.execute(refused, []).is_err(), "ignore_check_constraints = {checks}: {refused}");
+        }
+    }
+}

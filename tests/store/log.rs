@@ -1,0 +1,64 @@
+//! The write-ahead log stays short under load, is emptied when all is quiet, and whoever keeps it long is named.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tenure::store::{Role, Store};
+
+use crate::harness::{Home, add};
+
+const PATIENCE_MS: u64 = 30_000;
+
+fn write_megabytes(store: &Store, megabytes: usize, mut after_each: impl FnMut()) {
+    for _ in 0..megabytes * 16 {
+        let padding = "x".repeat(64 << 10);
+        let (_, ticket) = store
+            .commit(move |conn| {
+                Ok(conn.execute("INSERT INTO job (command, env) VALUES ('[\"a\"]', json_object('X', ?1))", [&padding])?)
+            })
+            .unwrap();
+        store.flushed(ticket).unwrap();
+        after_each();
+    }
+}
+
+fn wal_bytes(store: &Store) -> u64 {
+    fs::metadata(store.place().wal()).unwrap().len()
+}
+
+#[test]
+fn under_constant_writing_the_log_stays_short_and_is_emptied_afterwards() {
+    let home = Home::new();
+    let worker = home.open(Role::Worker);
+    let mut longest = 0;
+    write_megabytes(&worker, 40, || longest = longest.max(wal_bytes(&worker)));
+    println!("longest: {longest} bytes");
+    assert!(longest < 24 << 20, "{longest}");
+    let began = Instant::now();
+    while wal_bytes(&worker) > 0 {
+        assert!(began.elapsed() < Duration::from_millis(PATIENCE_MS), "the log is {} bytes long", wal_bytes(&worker));
+        thread::sleep(Duration::from_millis(20));
+    }
+    add(&worker, "goes on after that");
+}
+
+#[test]
+fn a_reader_that_keeps_the_log_long_is_named_and_holds_nobody_up() {
+    let home = Home::new();
+    let worker = home.open(Role::Worker);
+    let reader = home.foreign();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM job", [], |_| Ok(())).unwrap();
+    write_megabytes(&worker, 26, || ());
+    let health = worker.health();
+    assert!(health.wal_bytes > 24 << 20 && health.may_claim(), "{health:?}");
+    assert!(health.readers.iter().any(|holder| holder.pid == std::process::id() as i32), "{health:?}");
+    reader.execute_batch("COMMIT").unwrap();
+    let began = Instant::now();
+    while wal_bytes(&worker) > 16 << 20 {
+        assert!(began.elapsed() < Duration::from_millis(PATIENCE_MS), "the log is {} bytes long", wal_bytes(&worker));
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(worker.health().readers.is_empty());
+}
