@@ -18,8 +18,12 @@ mod retries;
 mod said;
 #[path = "faces/settings.rs"]
 mod settings;
+#[path = "faces/sql.rs"]
+mod sql;
 #[path = "faces/surroundings.rs"]
 mod surroundings;
+#[path = "faces/terminal.rs"]
+mod terminal;
 #[path = "faces/trees.rs"]
 mod trees;
 #[path = "faces/unprivileged.rs"]
