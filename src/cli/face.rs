@@ -121,7 +121,7 @@ fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bo
 /// # Errors
 /// When nobody reads it; see [`is_broken_pipe`].
 pub fn print(text: &str) -> Result<()> {
-    write_bytes(text.as_bytes())
+    write_bytes(escape::json(text).as_bytes())
 }
 
 /// Writes bytes to stdout as they are.
@@ -155,6 +155,7 @@ pub fn print_clap(error: &clap::Error) -> u8 {
     let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
     let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
     // The message quotes what was typed, which may hold anything.
+    let text = text.replace('\r', "\\r").replace('\t', "\\t");
     let (mut shown, mut safe) = (super::shown::Shown::default(), Vec::new());
     shown.push(text.as_bytes(), &mut safe);
     shown.finish(&mut safe);
