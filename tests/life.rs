@@ -8,6 +8,8 @@ mod adoption;
 mod asked;
 #[path = "life/blocked.rs"]
 mod blocked;
+#[path = "life/copies.rs"]
+mod copies;
 #[path = "life/crash.rs"]
 mod crash;
 #[path = "life/impossible.rs"]
