@@ -24,6 +24,7 @@
 -- What the file is. `file_id`: a random name of this file, new after a restore. `run_id_limit`: run ids below it may have
 -- been used (reserved in blocks by a flushed write, so that a power cut repeats none). `generation`: how many workers have
 -- started on this file; a directory beside the file that has seen a higher one tells that an older copy was put back.
+-- `runs_forgiven_below`: that a run below it is unknown here means nothing; of a later one it tells the same.
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL

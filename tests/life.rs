@@ -8,6 +8,10 @@ mod adoption;
 mod asked;
 #[path = "life/blocked.rs"]
 mod blocked;
+#[path = "life/chaos.rs"]
+mod chaos;
+#[path = "life/copies.rs"]
+mod copies;
 #[path = "life/crash.rs"]
 mod crash;
 #[path = "life/impossible.rs"]
@@ -20,3 +24,5 @@ mod leftovers;
 mod recovery;
 #[path = "life/sins.rs"]
 mod sins;
+#[path = "life/storm.rs"]
+mod storm;

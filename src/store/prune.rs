@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::rows;
+use super::{rows, stamp};
 use crate::error::Result;
 use crate::job::{JobId, RunId};
 
@@ -25,6 +25,10 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
     let mut pruned = Pruned { jobs: old.len(), runs: Vec::new() };
     for job in old {
         remove(conn, job, &mut pruned.runs)?;
+    }
+    // Their logs go after the flush, or never where a crash comes first.
+    if let Some(highest) = pruned.runs.iter().max() {
+        stamp::forgive_below(conn, highest.0 + 1)?;
     }
     Ok(pruned)
 }

@@ -151,6 +151,7 @@ fn treat(conn: &Connection, floor: &Stamp, why: &str, now_ms: i64) -> Result<Res
     let file_id = random_name()?;
     conn.execute("INSERT INTO meta VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value", [&file_id])?;
     raise(conn, floor)?;
+    stamp::forgive_below(conn, floor.run_id_limit)?;
     // Before the states change, while the running ones can still be told from the queued ones.
     conn.execute(
         "INSERT INTO event (at, job_id, run_id, kind, detail)

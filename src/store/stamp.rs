@@ -74,6 +74,28 @@ pub fn older_copy_was_put_back(conn: &Connection, stamp: Option<&Stamp>, highest
     Ok(behind_stamp || highest_log.is_some_and(|run| run.0 >= is.run_id_limit))
 }
 
+/// Whether the file knows nothing of one of these runs, each of which has certainly been claimed in it. Then it is an older copy, also
+/// where all its numbers are as high as those of the stamp: ids are reserved ahead.
+pub fn has_forgotten(conn: &Connection, claimed: &[RunId]) -> Result<bool> {
+    let forgiven_below = number(conn, "runs_forgiven_below")?;
+    let mut known = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)")?;
+    for run in claimed.iter().filter(|run| run.0 >= forgiven_below) {
+        if !known.query_row([run.0], |row| row.get::<_, bool>(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// From now on it means nothing that a run below this one is unknown: it was pruned, or it came after a copy that was brought back.
+pub(super) fn forgive_below(conn: &Connection, run: i64) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO meta VALUES ('runs_forgiven_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+    )?
+    .execute([run])?;
+    Ok(())
+}
+
 fn last_job(conn: &Connection) -> Result<i64> {
     let seq = conn.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'job'", [], |row| row.get(0)).optional()?;
     Ok(seq.unwrap_or(0))
@@ -122,6 +144,24 @@ mod tests {
         assert!(older(Some(&Stamp { run_id_limit: 102, ..is }), None));
         assert!(older(Some(&Stamp { max_job_id: 3, ..is }), None));
         assert!(older(Some(&is), Some(RunId(101))));
+    }
+
+    #[test]
+    fn a_run_that_the_file_has_forgotten_tells_unless_it_is_forgiven() {
+        let conn = Connection::open_in_memory().unwrap();
+        guard::register(&conn).unwrap();
+        create_schema(&conn, 1, "f").unwrap();
+        conn.execute_batch(
+            "INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at)
+             VALUES (7, 1, 1, '00000000000000000000000000000000', '', '', 0)",
+        )
+        .unwrap();
+        assert!(!has_forgotten(&conn, &[]).unwrap() && !has_forgotten(&conn, &[RunId(7)]).unwrap());
+        assert!(has_forgotten(&conn, &[RunId(7), RunId(8)]).unwrap());
+        forgive_below(&conn, 9).unwrap();
+        forgive_below(&conn, 2).unwrap();
+        assert!(!has_forgotten(&conn, &[RunId(8)]).unwrap());
+        assert!(has_forgotten(&conn, &[RunId(9)]).unwrap());
     }
 
     #[test]

@@ -20,9 +20,11 @@ use super::shared::Shared;
 use super::signals::Order;
 use super::wake::{self, Listener};
 use crate::error::{Error, Result};
-use crate::job::Cause;
+use crate::job::verdict::Progress;
+use crate::job::{Cause, RunId};
+use crate::place::Place;
 use crate::run::machine;
-use crate::run::runfile;
+use crate::run::runfile::{self, Look};
 use crate::run::spawner::Spawner;
 use crate::store::{self, Store, ids, read, stamp};
 
@@ -30,6 +32,8 @@ use crate::store::{self, Store, ids, read, stamp};
 const YIELD_MS: u64 = 10_000;
 /// How long the end of the threads is waited for, in milliseconds; then the process ends, which is as good as a crash.
 const JOIN_MS: u64 = 5_000;
+/// How long the monitors may take to let go of the file, in milliseconds.
+const CLOSE_MS: u64 = 1_000;
 
 /// Longest wait of the main thread, in milliseconds.
 const WAIT_MS: u64 = 60_000;
@@ -162,6 +166,7 @@ impl Worker {
         let closed = shared.store.flush_now();
         shared.pool.close();
         lock.release();
+        let_go(shared);
         if !matches!(ended, Ended::Fatal(_)) {
             closed?;
         }
@@ -187,6 +192,15 @@ fn join(threads: Vec<JoinHandle<()>>) {
         if thread.is_finished() && thread.join().is_err() {
             log::error!("a thread of the worker panicked; please report it");
         }
+    }
+}
+
+/// The last to close the file empties its log into it, so that the file alone is whole. Monitors hold it for a moment longer.
+fn let_go(shared: Arc<Shared>) {
+    let until = Instant::now() + Duration::from_millis(CLOSE_MS);
+    while Arc::strong_count(&shared) > 1 && Instant::now() < until {
+        // There is no event for a count.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -223,7 +237,11 @@ fn make_trustworthy(store: &Store) -> Result<()> {
     let known = stamp::read(place)?;
     let now_ms = store.clock().now_ms();
     let above_run = highest_run.map_or(0, |run| run.0);
-    if store.read(move |conn| stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run))? {
+    let claimed = claimed_in_this_boot(place)?;
+    let is_older = store.read(move |conn| {
+        Ok(stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?)
+    })?;
+    if is_older {
         log::warn!("an older copy of the file was put in place; every job that had not ended is held, as after tenure restore");
         let known = known.unwrap_or_default();
         store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, now_ms))?;
@@ -234,6 +252,22 @@ fn make_trustworthy(store: &Store) -> Result<()> {
         ids::start_generation(conn)
     })?;
     stamp(store)
+}
+
+/// Runs that have begun since the machine was started: no power cut can have taken their claims out of the file.
+fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
+    let boot_id = machine::boot_id();
+    let mut claimed: Vec<RunId> = runfile::highest_log(place)?.into_iter().collect();
+    claimed.retain(|run| runfile::was_logged_in_this_boot(place, *run));
+    for run in runfile::list(place)? {
+        if let Look::Found { header, records, .. } = runfile::look(place, run)?
+            && header.boot_id == boot_id
+            && records.progress() != Progress::Nothing
+        {
+            claimed.push(run);
+        }
+    }
+    Ok(claimed)
 }
 
 /// Notes in the directory how far the file has been; what it says is on the disk.

@@ -1,0 +1,212 @@
+//! Copies that come back, and power cuts: nothing of the past runs again by itself, and no id is given twice.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::left::{after_a_tick, lines, number, outcomes, owner, row, until_no_run_file};
+use crate::support::{Nest, lives, until};
+
+const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap();
+}
+
+/// Puts a plain file in the place of the database, as a person does with `cp`.
+fn put_in_place(nest: &Nest, from: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _not_there = std::fs::remove_file(nest.file(&format!("q.db{suffix}")));
+    }
+    copy(from, &nest.db());
+}
+
+fn ledger(nest: &Nest) -> Vec<String> {
+    lines(nest, "ledger")
+}
+
+/// Every run id that has ever left a log.
+fn logged(nest: &Nest) -> Vec<i64> {
+    let mut ids = Vec::new();
+    for dir in std::fs::read_dir(nest.beside().join("logs")).unwrap().flatten() {
+        ids.extend(
+            std::fs::read_dir(dir.path())
+                .unwrap()
+                .flatten()
+                .filter_map(|log| log.file_name().to_str()?.strip_suffix(".log")?.parse::<i64>().ok()),
+        );
+    }
+    ids
+}
+
+#[test]
+fn an_older_copy_that_was_put_in_place_by_hand_is_held_and_told_and_nothing_of_it_runs_again() {
+    for is_killed in [false, true] {
+        let nest = Nest::new();
+        nest.ok(&["queue", "pause", "later"]);
+        let jobs = [0; 2].map(|_| nest.sh(&["--queue", "later"], "echo $TENURE_JOB >>ledger"));
+        let worker = nest.work(&TICK);
+        // Run ids are reserved before the copy is made, so that only what has happened since can tell.
+        let warm = nest.sh(&[], "true");
+        nest.until_ended(warm);
+        nest.ok(&["backup", nest.file("copy").to_str().unwrap()]);
+        nest.ok(&["queue", "resume", "later"]);
+        jobs.iter().for_each(|job| drop(nest.until_ended(*job)));
+        if is_killed {
+            worker.kill()
+        } else {
+            assert_eq!(worker.stop(), 0)
+        };
+        assert_eq!(ledger(&nest).len(), 2);
+        put_in_place(&nest, &nest.file("copy"));
+        nest.ok(&["queue", "resume", "later"]);
+
+        let again = nest.work(&TICK);
+        after_a_tick(&nest);
+        assert!(again.said().contains("older copy"), "{}", again.said());
+        for job in jobs {
+            let shown = nest.show(job);
+            assert_eq!(
+                (shown["state"].as_str(), shown["hold"].as_str()),
+                (Some("queued"), Some("user")),
+                "killed: {is_killed} {shown}"
+            );
+            assert!(nest.ok(&["history", &job.to_string()]).contains("older copy"));
+        }
+        let fresh = nest.sh(&[], "echo fresh >>ledger");
+        nest.until_ended(fresh);
+        assert_eq!(ledger(&nest).len(), 3, "only what was added now has run");
+        nest.ok(&["release", &jobs[0].to_string()]);
+        nest.until_ended(jobs[0]);
+        assert_eq!(ledger(&nest).len(), 4, "a person may let it run again");
+        again.stop();
+        let third = nest.work(&TICK);
+        after_a_tick(&nest);
+        assert_eq!(nest.show(jobs[1])["hold"], "user");
+        assert_eq!(third.said().matches("older copy").count(), 1, "told once, not at each start");
+    }
+}
+
+#[test]
+fn a_copy_that_is_not_older_is_no_reason_to_hold_anything() {
+    let nest = Nest::new();
+    let worker = nest.work(&TICK);
+    let job = nest.sh(&[], "true");
+    nest.until_ended(job);
+    worker.stop();
+    assert!(!nest.file("q.db-wal").exists(), "after a clean end the file alone is whole");
+    copy(&nest.db(), &nest.file("copy"));
+    put_in_place(&nest, &nest.file("copy"));
+    let next = nest.sh(&[], "true");
+    let again = nest.work(&TICK);
+    nest.until_ended(next);
+    assert!(!again.said().contains("older copy"), "{}", again.said());
+}
+
+#[test]
+fn what_still_runs_when_a_copy_is_put_in_place_is_ended_and_its_log_is_kept() {
+    let nest = Nest::new();
+    let worker = nest.work(&TICK);
+    nest.until_ended(nest.sh(&[], "true"));
+    nest.ok(&["backup", nest.file("copy").to_str().unwrap()]);
+    let job = nest.sh(&[], "echo begun; echo $TENURE_JOB >>ledger; setsid sleep 600 & exec sleep 600");
+    let pid = nest.until_pid(job);
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    let log = nest.show(job)["runs"][0]["log"].as_str().unwrap().to_owned();
+    worker.kill();
+    put_in_place(&nest, &nest.file("copy"));
+    let again = nest.work(&TICK);
+    until_no_run_file(&nest, run);
+    assert!(!lives(pid) && nest.of_runs().is_empty());
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "begun\n");
+    assert_eq!(nest.counter("stray_total"), 1);
+    assert!(again.said().contains("older copy"), "{}", again.said());
+    let fresh = nest.sh(&[], "true");
+    nest.until_ended(fresh);
+    assert!(nest.show(fresh)["run_id"].as_i64().unwrap() > run);
+}
+
+#[test]
+fn a_restore_holds_what_had_not_ended_ends_what_still_runs_and_gives_no_id_again() {
+    let nest = Nest::new();
+    let worker = nest.work(&TICK);
+    let running = nest.sh(&["--retries", "3"], "echo $TENURE_JOB >>ledger; exec sleep 600");
+    let pid = nest.until_pid(running);
+    let queued = nest.sh(&["--delay", "1h"], "echo $TENURE_JOB >>ledger");
+    nest.ok(&["backup", nest.file("copy").to_str().unwrap()]);
+    let after = [0; 3].map(|_| nest.sh(&[], "echo $TENURE_JOB >>ledger"));
+    after.iter().for_each(|job| drop(nest.until_ended(*job)));
+    let copy = nest.file("copy").to_string_lossy().into_owned();
+    assert_eq!(nest.say(&["restore", &copy]).code, 6, "not while a worker has the file");
+    worker.kill();
+    let highest = logged(&nest).into_iter().max().unwrap();
+    nest.ok(&["restore", &copy]);
+    let worker = nest.work(&TICK);
+    until("what was running to be ended", || (!lives(pid)).then_some(()));
+    for job in [running, queued] {
+        assert_eq!(nest.show(job)["hold"], "user");
+        assert!(nest.ok(&["history", &job.to_string()]).contains("restored"));
+    }
+    assert_eq!(outcomes(&nest, running), ["job lost"]);
+    assert_eq!(nest.say(&["show", &after[0].to_string()]).code, 3, "the copy has never heard of it");
+    let fresh = nest.sh(&[], "true");
+    assert!(fresh > *after.iter().max().unwrap(), "job ids go on");
+    nest.until_ended(fresh);
+    assert!(nest.show(fresh)["run_id"].as_i64().unwrap() > highest, "run ids go on");
+    assert_eq!(ledger(&nest).len(), 4);
+    // What a person has let go stays let go.
+    nest.ok(&["release", &queued.to_string()]);
+    worker.stop();
+    let again = nest.work(&TICK);
+    after_a_tick(&nest);
+    assert_eq!(nest.show(queued)["hold"], "time");
+    assert!(!again.said().contains("older copy"), "{}", again.said());
+}
+
+#[test]
+fn run_ids_are_not_given_twice_over_a_power_cut() {
+    let nest = Nest::new();
+    nest.until_ended({
+        let job = nest.sh(&[], "true");
+        nest.work_until_idle(&[]);
+        job
+    });
+    // The disk as it was: the file and the stamp that was written after it.
+    copy(&nest.db(), &nest.file("disk"));
+    copy(&nest.beside().join("stamp"), &nest.file("stamp"));
+    (0..40).for_each(|_| drop(nest.sh(&[], "true")));
+    nest.work_until_idle(&[]);
+    let before: BTreeSet<i64> = logged(&nest).into_iter().collect();
+    assert_eq!(before.len(), 41);
+    put_in_place(&nest, &nest.file("disk"));
+    copy(&nest.file("stamp"), &nest.beside().join("stamp"));
+    let jobs: Vec<i64> = (0..10).map(|_| nest.sh(&[], "true")).collect();
+    nest.work_until_idle(&[]);
+    // They may have been held, as after an older copy; then they have not run at all.
+    jobs.iter().for_each(|job| drop(nest.say(&["release", &job.to_string()])));
+    nest.work_until_idle(&[]);
+    let given: Vec<i64> = jobs.iter().map(|job| nest.show(*job)["run_id"].as_i64().expect("it has run")).collect();
+    assert!(given.iter().all(|run| !before.contains(run)), "{given:?} {before:?}");
+}
+
+#[test]
+fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it() {
+    for lowered in ["runs", "logs"] {
+        let nest = Nest::new();
+        (0..5).for_each(|_| drop(nest.sh(&[], "true")));
+        nest.work_until_idle(&[]);
+        let highest = logged(&nest).into_iter().max().unwrap();
+        let conn = owner(&nest);
+        conn.execute_batch("DELETE FROM run; UPDATE meta SET value = '1' WHERE key = 'run_id_limit'").unwrap();
+        std::fs::remove_file(nest.beside().join("stamp")).unwrap();
+        if lowered == "runs" {
+            // No log is left, but a run file is, of a run that has just been claimed.
+            std::fs::remove_dir_all(nest.beside().join("logs")).unwrap();
+            std::fs::write(nest.beside().join("runs").join(highest.to_string()), "garbage\n").unwrap();
+        }
+        nest.work_until_idle(&[]);
+        let job = nest.sh(&[], "true");
+        nest.work_until_idle(&[]);
+        assert_eq!(row(&nest, job), "done exit 0 1");
+        assert!(number(&nest, "SELECT run_id FROM job WHERE id = ?1", job) > highest, "{lowered}");
+    }
+}
