@@ -145,6 +145,8 @@ CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
 CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
+-- Who waits for other jobs, to see whether they still do.
+CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
 -- Live jobs that own files in `secrets/`.
 CREATE INDEX job_secrets   ON job (id)                             WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
 -- Rows that the rules above should have made impossible (written with the guards dropped). These two are empty, and are

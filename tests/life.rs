@@ -4,3 +4,19 @@ mod support;
 
 #[path = "life/adoption.rs"]
 mod adoption;
+#[path = "life/asked.rs"]
+mod asked;
+#[path = "life/blocked.rs"]
+mod blocked;
+#[path = "life/crash.rs"]
+mod crash;
+#[path = "life/impossible.rs"]
+mod impossible;
+#[path = "life/left.rs"]
+mod left;
+#[path = "life/leftovers.rs"]
+mod leftovers;
+#[path = "life/recovery.rs"]
+mod recovery;
+#[path = "life/sins.rs"]
+mod sins;

@@ -5,7 +5,7 @@ use super::face::Face;
 use super::worker_calls;
 use crate::error::{Error, Result};
 use crate::job::RunId;
-use crate::job::verdict::{self, Leftover, Row};
+use crate::job::verdict::{self, Leftover, Progress, Row};
 use crate::run::runfile::{self, Look};
 use crate::store::{Store, read, reap};
 
@@ -34,6 +34,7 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let ids = runfile::list(store.place())?;
     let rows = rows_of(store, &ids)?;
+    let has_worker = worker_calls::look(store.place())?.is_some();
     let (mut stale, mut alive, mut stray, mut unreadable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, row) in rows {
         let (locked, progress) = match runfile::look(store.place(), id)? {
@@ -48,11 +49,11 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             Leftover::Leave => {}
             Leftover::Unlink => stale.push(id.to_string()),
             Leftover::EmptyTreeThenUnlink => alive.push(id.to_string()),
+            // A worker keeps some that are prepared for its next jobs, and may have claimed one since the rows were read.
+            Leftover::Stray if has_worker && (progress == Progress::Nothing || is_known(store, id)?) => {}
             Leftover::Stray => stray.push(id.to_string()),
         }
     }
-    // A worker keeps some that are prepared for its next jobs.
-    let has_worker = worker_calls::look(store.place())?.is_some();
     let mut found = Vec::new();
     let mut tell = |all: &[String], what: &str| {
         if !all.is_empty() {
@@ -69,6 +70,10 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
         found.push(Finding::fine("files", format!("{} run files in {}, each with its row", ids.len(), shown(store.place()))));
     }
     Ok(found)
+}
+
+fn is_known(store: &Store, id: RunId) -> Result<bool> {
+    Ok(rows_of(store, &[id])?.iter().any(|(_, row)| *row != Row::Unknown))
 }
 
 fn rows_of(store: &Store, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {

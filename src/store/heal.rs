@@ -5,11 +5,12 @@
 //! held by `user` until a person looks, never started and never called done. It writes an event that says why, and counts.
 //! A second look finds nothing.
 //!
-//! Deliberately absent: killing. A healer that takes a run away from its job returns it, and the caller empties its tree.
+//! Deliberately absent: killing (a healer that takes a run away from its job returns it, and the caller empties its tree), and
+//! what follows an ending: those who wait may be sick themselves, so [`super::mend`] tells them, after all rows are whole.
 
 use rusqlite::Connection;
 
-use super::ended::{self, Aftermath};
+use super::ended;
 use super::reap::count;
 use super::sick::{self, RunEnded, Sick};
 use crate::error::Result;
@@ -183,7 +184,6 @@ fn make_ended_whole(conn: &Connection, sick: &Sick, now_ms: i64) -> Result<Heale
     let runs = lose_open_runs(conn, sick.id, now_ms)?;
     conn.execute(include_str!("heal_ended.sql"), (sick.id.0, now_ms))?;
     ended::close_cancel(conn, sick.id, now_ms)?;
-    ended::resolve_dependants(conn, sick.id, now_ms, &mut Aftermath::default())?;
     Ok(Healed {
         runs,
         ..simply(sick, Impossible::EndedNotWhole, "an ended job says why and when, and has no process; it was made whole")
@@ -222,8 +222,7 @@ pub(super) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Ve
 fn end_as(conn: &Connection, job: JobId, run: Option<RunId>, state: State, reason: Reason, now_ms: i64) -> Result<()> {
     let run = run.map(|run| run.0);
     conn.execute(include_str!("heal_end.sql"), (job.0, state.as_str(), reason.as_str(), now_ms, run))?;
-    ended::close_cancel(conn, job, now_ms)?;
-    ended::resolve_dependants(conn, job, now_ms, &mut Aftermath::default())
+    ended::close_cancel(conn, job, now_ms)
 }
 
 fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64) -> Result<Healed> {

@@ -10,13 +10,13 @@ use rusqlite::Connection;
 use super::ended::{self, Aftermath};
 use super::ids::ID_MAX;
 use super::rows;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::JobId;
 
 /// Most rows of one kind that one round mends; the next round goes on.
 pub const MENDED_MAX: i64 = 1_000;
 
-/// Most jobs that others wait for, looked at in one round.
+/// Most jobs that others wait for, and most that wait for others, looked at in one round.
 pub const PARENTS_LOOKED_AT_MAX: i64 = 1_000;
 
 /// What one round did.
@@ -26,12 +26,16 @@ pub struct Mended {
     pub recounted: bool,
     /// Queues that had no row of their own, so that nothing of them was claimed.
     pub queues: usize,
+    /// Cancels of jobs that have ended, or are gone.
+    pub cancels: usize,
     /// Lanes whose number of running jobs was wrong.
     pub lanes_recounted: usize,
     /// Members of lanes with room that are ready now.
     pub lanes_passed_on: usize,
     /// Dependencies on jobs that had ended.
     pub dependencies: usize,
+    /// Jobs that had not counted right what they wait for.
+    pub waiting: usize,
     /// Queued jobs that ended because of that.
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
@@ -52,6 +56,7 @@ pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     // First, because everything below may have to write an event.
     let mut mended = Mended { sequences: mend_sequences(conn)?, ..Mended::default() };
     mended.queues = conn.execute(include_str!("mend_queues.sql"), [])?;
+    mended.cancels = conn.execute(include_str!("mend_cancels.sql"), [now_ms])?;
     mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
@@ -91,13 +96,37 @@ fn mend_dependencies(conn: &Connection, now_ms: i64, mended: &mut Mended) -> Res
     lagging.sort_unstable();
     lagging.dedup();
     let mut out = Aftermath::default();
-    for parent in &lagging {
-        ended::resolve_dependants(conn, *parent, now_ms, &mut out)?;
+    for parent in lagging {
+        mended.dependencies += usize::from(tell_dependants(conn, parent, now_ms, &mut out)?);
     }
-    mended.dependencies = lagging.len();
+    for from in [start, 0] {
+        let mut count = conn.prepare_cached(include_str!("mend_waiting.sql"))?;
+        mended.waiting += count.execute((from, PARENTS_LOOKED_AT_MAX))?;
+    }
     mended.ended = out.ended;
     mended.freed = out.freed;
     Ok(())
+}
+
+/// A row among those who wait that is sick itself must not keep everything else from being mended: nobody is told then, and
+/// the next round tries again.
+fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    conn.execute_batch("SAVEPOINT tell_dependants")?;
+    let mut ended = Aftermath::default();
+    let why = match ended::resolve_dependants(conn, parent, now_ms, &mut ended) {
+        Ok(()) => {
+            conn.execute_batch("RELEASE tell_dependants")?;
+            out.ended.append(&mut ended.ended);
+            out.freed.append(&mut ended.freed);
+            return Ok(true);
+        }
+        Err(Error::Refused(why)) => why,
+        Err(Error::Sqlite(why)) => why.to_string(),
+        Err(other) => return Err(other),
+    };
+    conn.execute_batch("ROLLBACK TO tell_dependants; RELEASE tell_dependants")?;
+    log::error!("those who wait for job {parent} can not be told that it has ended: {why}");
+    Ok(false)
 }
 
 fn lagging_from(conn: &Connection, start: i64) -> Result<Vec<JobId>> {

@@ -337,3 +337,18 @@ fn the_end_of_a_run_that_never_started_five_times_is_spawn_and_used_no_attempt()
     assert_eq!((ended.state, ended.reason, ended.attempts), (State::Failed, Some(Reason::Spawn), 0));
     assert!(ended.error.unwrap().contains("5 times"));
 }
+
+#[test]
+fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
+    let conn = fixture::fresh();
+    let parent = add(&conn, |_| ());
+    exit(&conn, &claim_one(&conn, 1), 1);
+    let child = add(&conn, |_| ());
+    conn.execute("INSERT INTO dependency (job_id, on_job) VALUES (?1, ?2)", (child.0, parent.0)).unwrap();
+    assert_eq!(job(&conn, child).broken, 1);
+    assert_eq!(control::retry(&conn, parent, false, 5).unwrap(), [parent]);
+    assert_eq!((job(&conn, child).unmet, job(&conn, child).broken), (1, 0));
+    assert_eq!(tend::tend(&conn, 5, 10).unwrap(), Tended::default());
+    exit(&conn, &claim_one(&conn, 2), 0);
+    assert_eq!(claim_one(&conn, 3).job.id, child);
+}

@@ -56,7 +56,10 @@ pub(super) fn ask(
             return Ok(Some(RunEnd::Ended { exit: Exit::Code(0), cause: Some(Cause::Cancel), out_of_memory: false }));
         }
         let answer = match open.take() {
-            Some(check) => taken_over(watched, &check)?,
+            Some(check) => match answered(&check) {
+                Some(answer) => Some(answer),
+                None => taken_over(watched, &check)?,
+            },
             None => once(watched, job, policy, command, slot)?,
         };
         match answer {
@@ -117,6 +120,18 @@ fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot:
         }
     };
     conclude(&watching, records).map(Some)
+}
+
+/// What a check has answered whose answer is written down: its worker died before it could settle the job.
+fn answered(check: &Run) -> Option<Answer> {
+    check.finished_at?;
+    Some(match check.outcome {
+        Some(Outcome::Done) => Answer::Yes,
+        Some(Outcome::Deferred) => Answer::AskLater,
+        Some(Outcome::Failed) => Answer::No(check.error.clone().unwrap_or_else(|| "the check said no".into())),
+        Some(Outcome::Cancelled) => Answer::Cancelled,
+        Some(Outcome::Lost | Outcome::Unstarted) | None => Answer::Lost,
+    })
 }
 
 /// A check that an earlier worker began.

@@ -5,12 +5,14 @@
 //!   and what is counted is worked out from scratch whenever it is asked,
 //! * `play`: reads steps from bytes and plays each on both sides (`verbs`, `settling`, `plain`, `turns`),
 //! * `compare`: looks whether both came to the same,
+//! * `hostile`: what a client writes that has dropped the guards,
 //! * `truths`: what must be true of a file at any time, whatever has happened.
 //!
 //! A step is six bytes, so that the fuzzer and proptest mutate and shrink the same thing.
 
 mod compare;
 pub mod file;
+pub mod hostile;
 mod plain;
 pub mod play;
 mod settling;

@@ -1,7 +1,7 @@
 //! Steps of a client that has nothing but SQL.
 
 use rusqlite::Connection;
-use tenure::job::{Argv, NewJob, State};
+use tenure::job::{Argv, Need, NewJob, State};
 
 use super::file;
 use super::play::Play;
@@ -51,6 +51,21 @@ impl Play {
         if asked.is_ok() && !job.cancel_open {
             job.cancel_open = true;
             job.events.push("cancel_asked");
+        }
+    }
+
+    /// Also on a job that has ended the wrong way: then the one that waits is broken until the next look.
+    pub(super) fn plain_depend(&mut self, a: u8, b: u8, c: u8) {
+        let (Some(child), Some(parent)) = (self.some_job(a), self.some_job(b)) else { return };
+        let need = [Need::Done, Need::Any, Need::Failed][usize::from(c % 3)];
+        self.log.push(format!("plain: {child} waits for {parent} to be {need:?}"));
+        let job = &self.world.jobs[&child];
+        let legal = job.state == State::Queued && parent < child && !job.deps.contains_key(&parent);
+        let sql = "INSERT INTO dependency (job_id, on_job, need) VALUES (?1, ?2, ?3)";
+        let inserted = self.plain(|conn| conn.execute(sql, (child, parent, need.as_str())));
+        assert_eq!(inserted.is_ok(), legal, "{inserted:?}");
+        if legal {
+            self.world.depend(child, parent, need);
         }
     }
 

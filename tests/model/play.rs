@@ -29,6 +29,13 @@ pub fn tell() {
     TELL.store(true, Ordering::Relaxed);
 }
 
+/// Plays a history without comparing, for what it leaves behind.
+pub fn left_by(steps: &[Step]) -> Connection {
+    let mut play = Play::new();
+    steps.iter().take(STEPS_MAX).for_each(|step| play.step(*step));
+    std::mem::replace(&mut play.conn, file::fresh())
+}
+
 /// Plays a whole history. Panics where file and model differ.
 pub fn play(steps: &[Step]) {
     let mut play = Play::new();
@@ -95,7 +102,8 @@ impl Play {
             21 => self.set(a, b, c, d),
             22 => self.queue(a, b, c),
             23 => self.lane(a, b),
-            24 | 25 => self.tend(),
+            24 => self.tend(),
+            25 => self.plain_depend(a, b, c),
             26 => self.heal_and_mend(),
             27 => self.prune(a),
             28 => self.clock(a, b),

@@ -250,6 +250,8 @@ impl World {
         };
         (job.state, job.reason) = (state, reason);
         job.events.push(if state == State::Queued { "requeued" } else { state.as_str() });
+        // Every run of this game leaves a process behind.
+        job.events.push("left_behind");
         self.runs.get_mut(&run).expect("the model knows the run").open = false;
         if state.is_terminal() {
             let job = self.job(id);

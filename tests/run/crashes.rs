@@ -184,7 +184,8 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     assert!(tree::is_log_locked(&bench.place, launch.run).unwrap(), "what it could write to is locked");
     let mut other = launch.nonce;
     other.0[15] ^= 1;
-    assert_eq!(tree::empty(&bench.place, launch.run, other).unwrap().killed, Vec::<String>::new());
+    let another = RunId(launch.run.0 + 1_000);
+    assert_eq!(tree::empty(&bench.place, another, other).unwrap().killed, Vec::<String>::new());
     let killed = tree::empty(&bench.place, launch.run, launch.nonce).unwrap().killed;
     assert!(killed.contains(&format!("{escaped} sleep")), "{killed:?}");
     until("it to be gone", || {

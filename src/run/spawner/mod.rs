@@ -21,6 +21,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
@@ -41,6 +42,8 @@ const SPAWNER_NAME: &str = "tenure-spawner";
 const READY: &[u8] = b"tenure-spawner 1";
 /// How long a new spawner may take to say so, in milliseconds.
 const READY_MS_MAX: i64 = 30_000;
+/// How long the end of a spawner that has closed its socket is waited for, in milliseconds.
+const DYING_MS_MAX: u64 = 1_000;
 
 /// If this process was started to be the spawner: be it, and never return. Must be the first statement of `main`.
 pub fn main_if_spawner() {
@@ -116,17 +119,38 @@ impl Spawner {
         Ok(StatusPipe::new(read))
     }
 
-    /// Whether the spawner has ended. Its shims may live on.
+    /// Whether the spawner takes no more launches. Its shims may live on.
+    ///
+    /// A process that is being killed closes its descriptors before its parent can wait for it. The status pipes of its runs end
+    /// then, and whoever sees that starts something next: so the socket is asked as well.
     pub fn is_dead(&self) -> bool {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         // An error means that it was waited for already.
-        !matches!(process.try_wait(), Ok(None))
+        let mut ended = || !matches!(process.try_wait(), Ok(None));
+        if ended() {
+            return true;
+        }
+        if !hung_up(&self.control) {
+            return false;
+        }
+        // In a moment it can be waited for, and leaves no zombie.
+        let until = Instant::now() + Duration::from_millis(DYING_MS_MAX);
+        while !ended() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
     }
 
     /// The spawner's process id, for showing.
     pub fn pid(&self) -> u32 {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).id()
     }
+}
+
+fn hung_up(control: &OwnedFd) -> bool {
+    let mut look = [PollFd::new(control, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut look, Some(&now)).is_ok() && look[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 fn await_ready(control: &OwnedFd) -> Result<(), String> {

@@ -1,0 +1,197 @@
+//! A check, and the worker that asked it dies: the check alone is repeated, and one that has answered is not asked again.
+
+use tenure::job::{Exit, JobId, Nonce, Outcome, Reason, RunId};
+use tenure::run::{Record, machine};
+use tenure::store::check;
+use tenure::store::settle::RunRecord;
+
+use crate::left::{
+    Left, NOW_MS, after_a_tick, append, claimed, exited, failed, lines, outcomes, prepare, row, run_file, started, store,
+    until_killed, until_no_run_file, whole,
+};
+use crate::support::{Nest, kill, until};
+
+const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
+
+/// A job that was run once (its ledger is empty, it must not run again), with a check that notes that it was asked.
+fn job_with_check(nest: &Nest, check: &str) -> (i64, Left) {
+    let check = format!("echo asked >>asked; {check}");
+    let job = nest.sh(&["--check", &check, "--backoff", "0s..0s"], "echo ran >>ran; exit 0");
+    (job, claimed(nest, job, &whole(0)))
+}
+
+/// The exit of the job is in its row, and a check was begun, as far as these records go.
+fn asked(nest: &Nest, job: i64, parent: &Left, records: &[Record]) -> Left {
+    let (parent, mut check) = (RunId(parent.run), run_file(nest, &machine::boot_id()));
+    let (run, nonce): (RunId, Nonce) = (RunId(check.run), check.nonce);
+    let record = RunRecord { exited_at: Some(NOW_MS + 2), ..RunRecord::default() };
+    store(nest)
+        .write(move |conn| {
+            assert!(check::exited(conn, JobId(job), parent, &record, 0)?);
+            assert!(check::begin_check(conn, JobId(job), parent, run, nonce, "a dead worker", &machine::boot_id(), NOW_MS)?);
+            Ok(())
+        })
+        .unwrap();
+    append(nest, check.run, records);
+    check.held = None;
+    check
+}
+
+fn ended(nest: &Nest, job: i64) -> String {
+    nest.until_ended(job);
+    assert!(lines(nest, "ran").is_empty(), "the job itself is not run again");
+    row(nest, job)
+}
+
+#[test]
+fn a_job_whose_end_is_recorded_and_whose_check_was_not_begun_is_asked_once() {
+    let nest = Nest::new();
+    let (job, left) = job_with_check(&nest, "exit 0");
+    let _worker = nest.work(&TICK);
+    assert_eq!(ended(&nest, job), "done exit 0 1");
+    assert_eq!(lines(&nest, "asked"), ["asked"]);
+    until_no_run_file(&nest, left.run);
+}
+
+#[test]
+fn an_answer_that_is_recorded_is_taken_and_the_check_is_not_asked_again() {
+    for (code, expected) in [(0, "done exit 0 1"), (1, "failed check 0 1")] {
+        let nest = Nest::new();
+        let (job, left) = job_with_check(&nest, "exit 9");
+        let check = asked(&nest, job, &left, &whole(code));
+        let _worker = nest.work(&TICK);
+        assert_eq!(ended(&nest, job), expected);
+        assert!(lines(&nest, "asked").is_empty());
+        assert_eq!(outcomes(&nest, job).len(), 2);
+        until_no_run_file(&nest, check.run);
+    }
+}
+
+#[test]
+fn an_answer_that_was_written_down_is_taken_although_the_job_was_not_settled() {
+    for (outcome, reason, code, expected) in
+        [(Outcome::Done, Reason::Exit, 0, "done exit 0 1"), (Outcome::Failed, Reason::Check, 4, "failed check 0 1")]
+    {
+        for file_is_left in [true, false] {
+            let nest = Nest::new();
+            let (job, left) = job_with_check(&nest, "exit 9");
+            let check = asked(&nest, job, &left, &whole(code));
+            let run = RunId(check.run);
+            let error = (code != 0).then(|| "the check ended with exit status 4".to_owned());
+            store(&nest)
+                .write(move |conn| {
+                    check::end_check(conn, run, outcome, Some(reason), Some(Exit::Code(code)), error.clone(), NOW_MS + 9)
+                })
+                .unwrap();
+            if !file_is_left {
+                std::fs::remove_file(nest.beside().join("runs").join(check.run.to_string())).unwrap();
+            }
+            let _worker = nest.work(&TICK);
+            assert_eq!(ended(&nest, job), expected);
+            assert!(lines(&nest, "asked").is_empty(), "it has answered");
+            assert_eq!(outcomes(&nest, job).len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_check_without_an_answer_is_asked_again_when_its_tree_is_gone_and_the_job_is_not_run_again() {
+    for records in [vec![], vec![prepare()], vec![prepare(), started()], vec![failed(11)]] {
+        let nest = Nest::new();
+        let (job, left) = job_with_check(&nest, "exit 0");
+        let check = asked(&nest, job, &left, &records);
+        let member = check.member(&nest);
+        let _worker = nest.work(&TICK);
+        if records.last().is_some_and(|last| !matches!(last, Record::Failed(_))) {
+            until_killed(member);
+        } else {
+            // These records say that there never was a process: nothing is searched for.
+            kill(member.id() as i32, 9);
+            until_killed(member);
+        }
+        assert_eq!(ended(&nest, job), "done exit 0 1", "{records:?}");
+        assert_eq!(lines(&nest, "asked"), ["asked"], "{records:?}");
+        assert_eq!(outcomes(&nest, job)[1..], ["check lost", "check done"], "{records:?}");
+        until_no_run_file(&nest, check.run);
+    }
+}
+
+#[test]
+fn a_check_that_has_ended_counts_when_what_is_left_of_its_tree_is_gone() {
+    let nest = Nest::new();
+    let (job, left) = job_with_check(&nest, "exit 9");
+    let check = asked(&nest, job, &left, &[prepare(), started(), exited(0)]);
+    let member = check.member(&nest);
+    let _worker = nest.work(&TICK);
+    assert_eq!(ended(&nest, job), "done exit 0 1");
+    until_killed(member);
+    assert!(lines(&nest, "asked").is_empty());
+}
+
+#[test]
+fn a_check_that_could_not_be_asked_fails_its_job() {
+    let nest = Nest::new();
+    let (job, left) = job_with_check(&nest, "exit 0");
+    asked(&nest, job, &left, &[failed(2)]);
+    let _worker = nest.work(&TICK);
+    assert_eq!(ended(&nest, job), "failed check 0 1");
+    assert!(lines(&nest, "asked").is_empty());
+}
+
+#[test]
+fn the_run_file_of_a_check_that_is_gone_means_that_nobody_knows_the_answer() {
+    let nest = Nest::new();
+    let (job, left) = job_with_check(&nest, "exit 0");
+    let check = asked(&nest, job, &left, &whole(1));
+    let member = check.member(&nest);
+    std::fs::remove_file(nest.beside().join("runs").join(check.run.to_string())).unwrap();
+    let _worker = nest.work(&TICK);
+    until_killed(member);
+    assert_eq!(ended(&nest, job), "done exit 0 1");
+    assert_eq!(lines(&nest, "asked"), ["asked"]);
+}
+
+#[test]
+fn a_living_check_outlives_its_worker_and_its_answer_is_taken() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let check = "echo asked >>asked; while [ ! -e go ]; do sleep 0.02; done; exit 3";
+    let job = nest.sh(&["--check", check], "echo ran >>ran");
+    until("the check to be asked", || (lines(&nest, "asked") == ["asked"]).then_some(()));
+    first.kill();
+    let _second = nest.work(&TICK);
+    after_a_tick(&nest);
+    std::fs::write(nest.file("go"), "").unwrap();
+    let ended = nest.until_ended(job);
+    assert_eq!(row(&nest, job), "failed check 0 1");
+    assert!(ended["error"].as_str().unwrap().contains("exit status 3"), "{ended}");
+    assert_eq!((lines(&nest, "asked"), lines(&nest, "ran")), (vec!["asked".into()], vec!["ran".into()]));
+}
+
+#[test]
+fn a_check_whose_shim_is_killed_is_asked_again_and_a_cancel_ends_one_that_stays() {
+    let nest = Nest::new();
+    let _worker = nest.work(&TICK);
+    let check = "echo asked >>asked; test $(wc -l <asked) -ge 2 || sleep 600; while [ ! -e go ]; do sleep 0.02; done";
+    let jobs = [true, false].map(|goes| {
+        let job = nest.sh(&["--check", check, "--backoff", "0s..0s", "--grace", "1s"], "echo ran >>ran");
+        let open = "SELECT id FROM run WHERE job_id = ?1 AND kind = 'check' AND finished_at IS NULL";
+        let run = until("a check", || nest.sql().query_row(open, [job], |row| row.get::<_, i64>(0)).ok());
+        if goes {
+            kill(nest.shim(run), 9);
+            until("the second asking", || (lines(&nest, "asked").len() == 2).then_some(()));
+            std::fs::write(nest.file("go"), "").unwrap();
+            nest.until_ended(job);
+            std::fs::remove_file(nest.file("go")).unwrap();
+        } else {
+            until("the third asking", || (lines(&nest, "asked").len() == 3).then_some(()));
+            nest.ok(&["cancel", &job.to_string()]);
+            nest.until_ended(job);
+        }
+        job
+    });
+    assert_eq!(jobs.map(|job| row(&nest, job)), ["done exit 0 1", "cancelled cancelled 0 1"]);
+    assert_eq!(outcomes(&nest, jobs[0]), ["job done", "check lost", "check done"]);
+    assert_eq!(lines(&nest, "ran").len(), 2);
+    assert!(nest.of_runs().is_empty());
+}

@@ -1,0 +1,58 @@
+//! Another program sits in a transaction: it is named, and what runs is looked after all the same.
+
+use crate::left::{lines, outcomes, row};
+use crate::support::{Nest, lives, until};
+
+const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
+
+#[test]
+fn a_client_that_is_idle_in_a_transaction_is_named_and_deadlines_hold_meanwhile() {
+    let nest = Nest::new();
+    let _worker = nest.work(&TICK);
+    let job = nest.sh(&["--timeout", "1s", "--grace", "1s"], "echo ran >>ledger; setsid sleep 600 & exec sleep 600");
+    let pid = nest.until_pid(job);
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    let blocker = nest.sql();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    until("the timeout, while nothing can be written", || nest.run_file(run).contains("DRAINED").then_some(()));
+    assert!(!lives(pid) && nest.of_runs().is_empty());
+    let me = std::process::id().to_string();
+    let problem = until("status to name it", || {
+        let status = nest.status();
+        status["problems"].as_array()?.iter().find(|p| p["code"] == "writer_blocked").cloned()
+    });
+    let text = problem["text"].as_str().unwrap();
+    assert!(text.contains(&format!("pid {me} ")) && text.contains(" for "), "{text}");
+    let doctor = nest.say(&["doctor"]);
+    assert!(doctor.code != 0 && doctor.out.contains(&format!("pid {me} ")), "{doctor:?}");
+    assert_eq!(nest.state(job), "running", "what is not written down is not said");
+    blocker.execute_batch("ROLLBACK").unwrap();
+    nest.until_ended(job);
+    assert_eq!(row(&nest, job), "failed timeout - 1");
+    assert_eq!((outcomes(&nest, job), lines(&nest, "ledger").len()), (vec!["job failed".to_owned()], 1));
+    until("nobody to be named any more", || {
+        let status = nest.status();
+        status["problems"].as_array()?.iter().all(|p| p["code"] != "writer_blocked").then_some(())
+    });
+    let doctor = nest.say(&["doctor"]);
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+}
+
+#[test]
+fn a_worker_that_can_not_write_ends_on_a_signal_and_the_next_one_goes_on() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let job = nest.sh(&[], "echo ran >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 4");
+    nest.until_pid(job);
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    let blocker = nest.sql();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::fs::write(nest.file("go"), "").unwrap();
+    until("its end", || nest.run_file(run).contains("DRAINED").then_some(()));
+    first.stop();
+    blocker.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(nest.state(job), "running");
+    let _second = nest.work(&TICK);
+    nest.until_ended(job);
+    assert_eq!((row(&nest, job).as_str(), lines(&nest, "ledger").len()), ("failed exit 4 1", 1));
+}

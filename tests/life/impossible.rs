@@ -1,0 +1,225 @@
+//! Rows that the guards make impossible, written by somebody who dropped the guards: found, healed, counted, never acted on.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::left::{
+    after_a_tick, claimed, lines, number, outcomes, ownership, prepare, row, sleeper, until_killed, until_no_run_file,
+    without_guards,
+};
+use crate::support::{Nest, kill, lives, until};
+
+const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "1"];
+
+/// What a hostile hand does to a job whose id is ?1; what becomes of the row; which healer it is.
+const SICK: &[(&str, &str, &str)] = &[
+    ("UPDATE job SET run_id = 999999, pid = 1, started_at = 5 WHERE id = ?1", "queued - - - - -", "queued_with_owner"),
+    ("UPDATE job SET pid = 1 WHERE id = ?1", "queued - - - - -", "queued_with_owner"),
+    ("UPDATE job SET reason = 'exit' WHERE id = ?1", "queued - - - - -", "queued_with_owner"),
+    ("UPDATE job SET finished_at = 5 WHERE id = ?1", "queued - - - - -", "queued_with_owner"),
+    ("UPDATE job SET state = 'running' WHERE id = ?1", "queued - - - - -", "running_without_run"),
+    ("UPDATE job SET state = 'running', pid = 1 WHERE id = ?1", "queued - - - - -", "running_without_run"),
+    (
+        "UPDATE job SET state = 'running', run_id = 999999, started_at = 5, pid = 1 WHERE id = ?1",
+        "queued - - - - -",
+        "running_without_run",
+    ),
+    ("UPDATE job SET state = 'running', run_id = 999999 WHERE id = ?1", "queued - - - - -", "running_without_run"),
+    ("UPDATE job SET state = 'paused' WHERE id = ?1", "queued - - - - -", "unknown_state"),
+    ("UPDATE job SET state = '', run_id = 7, pid = 1 WHERE id = ?1", "queued - - - - -", "unknown_state"),
+    ("UPDATE job SET attempts = -3, deferrals = -1 WHERE id = ?1", "queued - - - - -", "negative_counts"),
+    (
+        "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 5, pid = 1 WHERE id = ?1",
+        "failed - - - 5 exit",
+        "ended_not_whole",
+    ),
+    (
+        "UPDATE job SET state = 'done', reason = 'exit', finished_at = 5, exit_code = 3 WHERE id = ?1",
+        "failed - - - 5 exit",
+        "ended_not_whole",
+    ),
+    ("UPDATE job SET state = 'done', finished_at = 5 WHERE id = ?1", "failed - - - 5 lost", "ended_not_whole"),
+    ("UPDATE job SET state = 'cancelled', finished_at = 5 WHERE id = ?1", "cancelled - - - 5 cancelled", "ended_not_whole"),
+];
+
+/// A held job for each of them, made sick.
+fn sick_jobs(nest: &Nest) -> Vec<i64> {
+    let jobs: Vec<i64> = SICK.iter().map(|_| nest.sh(&["--hold"], "echo acted >>ledger")).collect();
+    without_guards(nest, |conn| {
+        for (job, (act, ..)) in jobs.iter().zip(SICK) {
+            conn.execute(act, [job]).unwrap();
+        }
+    });
+    jobs
+}
+
+fn assert_healed(nest: &Nest, jobs: &[i64], times: i64) {
+    for (job, (act, expected, healer)) in jobs.iter().zip(SICK) {
+        assert_eq!(ownership(nest, *job), *expected, "{act}");
+        assert_eq!(number(nest, "SELECT min(attempts, deferrals, unstarts) >= 0 FROM job WHERE id = ?1", *job), 1, "{act}");
+        let told = "SELECT count(*) FROM event WHERE job_id = ?1 AND kind IN ('healed', 'quarantined') AND detail IS NOT NULL";
+        assert_eq!(number(nest, told, *job), times, "{act}");
+        let held = "SELECT state <> 'queued' OR user_hold = 1 FROM job WHERE id = ?1";
+        assert_eq!(number(nest, held, *job), 1, "{act}");
+        assert!(nest.counter(&format!("impossible_{healer}")) > 0, "{healer}");
+    }
+    assert_eq!(nest.counter("impossible_total"), SICK.len() as i64 * times, "each was counted once");
+    assert!(lines(nest, "ledger").is_empty(), "none was acted on");
+}
+
+#[test]
+fn impossible_rows_are_healed_at_the_start_and_at_each_tick_and_counted_once() {
+    let nest = Nest::new();
+    let at_start = sick_jobs(&nest);
+    let _worker = nest.work(&TICK);
+    after_a_tick(&nest);
+    assert_healed(&nest, &at_start, 1);
+    after_a_tick(&nest);
+    assert_healed(&nest, &at_start, 1);
+    let healthy = nest.sh(&[], "true");
+    nest.until_ended(healthy);
+    assert_eq!(row(&nest, healthy), "done exit 0 1", "at one slot, nobody waits for what is not there");
+    // The same once more, under the living worker.
+    without_guards(&nest, |conn| {
+        for (job, (act, ..)) in at_start.iter().zip(SICK) {
+            conn.execute("UPDATE job SET state = 'queued', reason = NULL, finished_at = NULL, exit_code = NULL, user_hold = 1 WHERE id = ?1", [job])
+                .unwrap();
+            conn.execute(act, [job]).unwrap();
+        }
+    });
+    until("the ticks to heal them", || (nest.counter("impossible_total") == 2 * SICK.len() as i64).then_some(()));
+    after_a_tick(&nest);
+    assert_healed(&nest, &at_start, 2);
+    let integrity: String = nest.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(integrity, "ok");
+}
+
+#[test]
+fn a_healer_that_is_switched_off_leaves_its_rows_alone_and_they_are_still_not_acted_on() {
+    let nest = Nest::new();
+    let jobs = sick_jobs(&nest);
+    let config = nest.file("config.toml");
+    let switches = "queued_with_owner = false\nrunning_without_run = false\nunknown_state = false\nended_not_whole = false\nnegative_counts = false\n";
+    std::fs::write(&config, format!("[healers]\n{switches}")).unwrap();
+    let before: Vec<String> = jobs.iter().map(|job| ownership(&nest, *job)).collect();
+    let mut work = nest.tenure(&["work", "--until-idle", "--tick", "20ms"]);
+    assert!(work.env("TENURE_CONFIG", &config).status().unwrap().success());
+    assert_eq!(jobs.iter().map(|job| ownership(&nest, *job)).collect::<Vec<_>>(), before);
+    assert_eq!(nest.counter("impossible_total"), 0);
+    assert!(lines(&nest, "ledger").is_empty());
+}
+
+#[test]
+fn a_job_that_claims_to_run_and_whose_run_has_ended_goes_the_way_of_that_run() {
+    let nest = Nest::new();
+    let jobs = ["exit 0", "exit 3"].map(|line| nest.sh(&[], line));
+    nest.work_until_idle(&[]);
+    without_guards(&nest, |conn| {
+        conn.execute("UPDATE job SET state = 'running', reason = NULL, finished_at = NULL, exit_code = NULL, pid = 1", [])
+            .unwrap();
+    });
+    let _worker = nest.work(&TICK);
+    jobs.iter().for_each(|job| drop(nest.until_ended(*job)));
+    assert_eq!(jobs.map(|job| row(&nest, job)), ["done exit 0 1", "failed exit 3 1"]);
+    assert_eq!(nest.counter("impossible_total"), 2);
+}
+
+#[test]
+fn a_queued_row_with_a_living_run_is_held_and_its_tree_is_ended_before_anything_else_starts() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let job = nest.sh(&[], "echo ran >>ledger; env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; exec sleep 600");
+    let pid = nest.until_pid(job);
+    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    first.kill();
+    // The worst of all: it looks as if it could be claimed.
+    without_guards(&nest, |conn| {
+        conn.execute(
+            "UPDATE job SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, attempts = 0 WHERE id = ?1",
+            [job],
+        )
+        .unwrap();
+        conn.execute_batch("DELETE FROM tally; INSERT INTO tally VALUES ('queued', '', 'default', 1)").unwrap();
+    });
+    let _second = nest.work(&TICK);
+    until_no_run_file(&nest, run);
+    assert!(!lives(pid) && !lives(inner));
+    assert_eq!((lines(&nest, "ledger").len(), ownership(&nest, job).as_str()), (1, "queued - - - - -"));
+    assert_eq!(outcomes(&nest, job), ["job lost"]);
+    assert_eq!(number(&nest, "SELECT user_hold FROM job WHERE id = ?1", job), 1);
+    nest.ok(&["cancel", &job.to_string()]);
+}
+
+/// A process with this very pid, if the kernel lets us choose.
+fn reborn(nest: &Nest, pid: i32) -> Option<Child> {
+    for _ in 0..200 {
+        std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).ok()?;
+        let mut child =
+            Command::new("sleep").arg("600").current_dir(nest.path()).env_clear().stdout(Stdio::null()).spawn().ok()?;
+        if child.id() as i32 == pid {
+            return Some(child);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    None
+}
+
+#[test]
+fn whoever_has_the_pid_by_now_is_neither_touched_nor_waited_for() {
+    let nest = Nest::new();
+    nest.ok(&["queue", "set", "default", "--slots", "1"]);
+    let ended = nest.sh(&[], "true");
+    nest.work_until_idle(&[]);
+    let its_pid = number(&nest, "SELECT pid FROM run WHERE job_id = ?1", ended) as i32;
+    let heir = reborn(&nest, its_pid);
+    let bystander = sleeper(&nest, None, Stdio::null());
+    let pids = [Some(bystander.id() as i32), heir.as_ref().map(|child| child.id() as i32)];
+    println!("the pid of a finished run was made again: {}", heir.is_some());
+    for pid in pids.into_iter().flatten() {
+        // Running without a run, running under a run of which nothing is left, and queued: each with that pid.
+        let [a, b, c] = [0; 3].map(|_| nest.sh(&[], "echo again >>ledger"));
+        claimed(&nest, b, &[prepare()]);
+        without_guards(&nest, |conn| {
+            conn.execute("UPDATE job SET state = 'running', pid = ?2 WHERE id = ?1", [a, pid.into()]).unwrap();
+            conn.execute("UPDATE job SET pid = ?2 WHERE id = ?1", [b, pid.into()]).unwrap();
+            conn.execute("UPDATE job SET pid = ?2, user_hold = 1 WHERE id = ?1", [c, pid.into()]).unwrap();
+        });
+        let next = nest.sh(&[], "true");
+        let worker = nest.work(&TICK);
+        nest.until_ended(next);
+        assert_eq!(row(&nest, next), "done exit 0 1");
+        assert_eq!(row(&nest, b), "failed lost - 1");
+        assert_eq!([ownership(&nest, a), ownership(&nest, c)], ["queued - - - - -"; 2]);
+        assert!(lives(pid), "{pid} has nothing to do with it");
+        worker.stop();
+    }
+    for child in [Some(bystander), heir].into_iter().flatten() {
+        kill(child.id() as i32, 9);
+        until_killed(child);
+    }
+    assert!(lines(&nest, "ledger").is_empty());
+}
+
+#[test]
+fn what_is_healthy_is_not_called_impossible() {
+    let nest = Nest::new();
+    let _worker = nest.work(&TICK);
+    let waiting = nest.sh(&["--delay", "1h"], "true");
+    let held = nest.sh(&["--hold"], "true");
+    let running = nest.sh(&["--queue", "other"], "exec sleep 600");
+    nest.until_pid(running);
+    let ended = nest.sh(&[], "exit 3");
+    // At one slot the last one waits; a second queue does not help, so the running one makes room.
+    nest.ok(&["cancel", &running.to_string()]);
+    nest.until_ended(ended);
+    let before: Vec<String> = [waiting, held, running, ended].iter().map(|job| ownership(&nest, *job)).collect();
+    (0..3).for_each(|_| after_a_tick(&nest));
+    assert_eq!([waiting, held, running, ended].map(|job| ownership(&nest, job)).to_vec(), before);
+    assert_eq!(before[..2], ["queued - - - - -"; 2]);
+    for job in [running, ended] {
+        let whole = "SELECT run_id IS NOT NULL AND started_at IS NOT NULL AND finished_at >= started_at AND pid IS NULL FROM job WHERE id = ?1";
+        assert_eq!(number(&nest, whole, job), 1, "{}", ownership(&nest, job));
+    }
+    assert_eq!(nest.counter("impossible_total"), 0);
+}

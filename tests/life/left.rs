@@ -1,0 +1,217 @@
+//! What a crashed worker left: rows and run files, made with the program's own library, and processes to go with them.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use rusqlite::Connection;
+use tenure::job::{Exit, JobId, Nonce, RunId};
+use tenure::run::{Drained, Exited, Header, NotExecuted, Record, RunFile, Started, Usage, machine};
+use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::{Options, Role, Store, guard, ids, read};
+
+use crate::support::{Nest, until};
+
+pub const NOW_MS: i64 = 1_700_000_000_000;
+
+/// A claimed run that nobody watches.
+pub struct Left {
+    pub run: i64,
+    pub nonce: Nonce,
+    /// Its lock, as long as this is kept.
+    pub held: Option<RunFile>,
+    log: PathBuf,
+}
+
+pub fn store(nest: &Nest) -> Store {
+    Store::open(&nest.db(), Options::new(Role::Client)).expect("the file opens")
+}
+
+/// A connection that may do what tenure itself may.
+pub fn owner(nest: &Nest) -> Connection {
+    let conn = nest.sql();
+    guard::register(&conn).expect("the capability");
+    conn
+}
+
+/// Makes a locked run file for a new run id. No row knows it.
+pub fn run_file(nest: &Nest, boot_id: &str) -> Left {
+    let store = store(nest);
+    let run = RunId(store.write(|conn| ids::reserve_runs(conn, 1)).unwrap().start);
+    let file_id = store.read(|conn| read::meta(conn, "file_id")).unwrap().unwrap();
+    let nonce = machine::nonce();
+    let header = Header { file_id, run, nonce, boot_id: boot_id.into(), pid_ns: machine::pid_namespace() };
+    let held = Some(RunFile::create(store.place(), &header).unwrap());
+    Left { run: run.0, nonce, held, log: store.place().log_file(run) }
+}
+
+/// Claims a job as a worker does, and dies: the run file has its header and what is given here, and nobody holds its lock.
+pub fn claimed(nest: &Nest, job: i64, records: &[Record]) -> Left {
+    let mut left = claimed_in(nest, job, &machine::boot_id());
+    left.held = None;
+    left.append(nest, records);
+    left
+}
+
+/// As `claimed`, in another boot of the machine, and with the lock still held.
+pub fn claimed_in(nest: &Nest, job: i64, boot_id: &str) -> Left {
+    let left = run_file(nest, boot_id);
+    let prepared = [Prepared { run: RunId(left.run), nonce: left.nonce }];
+    let (scope, boot_id) = (Scope { queues: vec![], only: Some(JobId(job)) }, boot_id.to_owned());
+    let claims = store(nest).write(move |conn| claim::claim(conn, &scope, &prepared, "a dead worker", &boot_id, NOW_MS)).unwrap();
+    assert_eq!(claims.len(), 1, "job {job} could be claimed");
+    left
+}
+
+impl Left {
+    pub fn append(&self, nest: &Nest, records: &[Record]) {
+        append(nest, self.run, records);
+    }
+
+    /// A living process of this run's tree: it has the run's cookie, and the run's log as its output.
+    pub fn member(&self, nest: &Nest) -> Child {
+        let log = OpenOptions::new().append(true).create(true).open(&self.log).unwrap();
+        log.lock().unwrap();
+        sleeper(nest, Some(self.nonce), log.into())
+    }
+}
+
+pub fn append(nest: &Nest, run: i64, records: &[Record]) {
+    let path = nest.beside().join("runs").join(run.to_string());
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    records.iter().for_each(|record| file.write_all(&record.to_line()).unwrap());
+}
+
+/// A process that lives until it is killed, in a session of its own; with a cookie or without.
+pub fn sleeper(nest: &Nest, cookie: Option<Nonce>, output: Stdio) -> Child {
+    let mut command = Command::new("sleep");
+    command.arg("600").current_dir(nest.path()).env_clear().stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+    command.process_group(0);
+    if let Some(cookie) = cookie {
+        command.env("TENURE_COOKIE", cookie.to_string());
+    }
+    command.spawn().expect("sleep is there")
+}
+
+pub fn prepare() -> Record {
+    Record::Prepare { at_ms: NOW_MS }
+}
+
+/// Its pids are those of this test: whoever trusts them does harm that is noticed.
+pub fn started() -> Record {
+    let me = std::process::id() as i32;
+    Record::Started(Started { pid: me, shim_pid: me, shim_start_ticks: 1, at_ms: NOW_MS + 1 })
+}
+
+pub fn exited(code: i32) -> Record {
+    Record::Exited(Exited { exit: Exit::Code(code), cause: None, at_ms: NOW_MS + 2 })
+}
+
+pub fn failed(errno: i32) -> Record {
+    Record::Failed(NotExecuted { errno, text: "execve /bin/nope: No such file or directory".into(), at_ms: NOW_MS + 1 })
+}
+
+pub fn drained() -> Record {
+    Record::Drained(Drained {
+        usage: Usage { max_rss_bytes: 4096, user_ms: 1, system_ms: 1 },
+        killed: 0,
+        leftovers: String::new(),
+        out_of_memory: false,
+        memory_by: None,
+        at_ms: NOW_MS + 3,
+    })
+}
+
+/// Everything that a run that ended by itself has recorded.
+pub fn whole(code: i32) -> Vec<Record> {
+    vec![prepare(), started(), exited(code), drained()]
+}
+
+/// Waits until the reaper has begun and ended a round after this call: it removes a run file that nobody knows, twice.
+pub fn after_a_tick(nest: &Nest) {
+    for _ in 0..2 {
+        let mut bait = run_file(nest, &machine::boot_id());
+        bait.held = None;
+        until_no_run_file(nest, bait.run);
+    }
+}
+
+pub fn until_no_run_file(nest: &Nest, run: i64) {
+    let path = nest.beside().join("runs").join(run.to_string());
+    until(&format!("run file {run} to go"), || (!path.exists()).then_some(()));
+}
+
+/// The process that forks the shims of a worker: its only child. It is ready, and the worker claims.
+pub fn spawner_of(nest: &Nest, worker: i32) -> i32 {
+    after_a_tick(nest);
+    until("the spawner", || children(worker).into_iter().next())
+}
+
+/// Waits until a process that this test has started is gone.
+pub fn until_killed(mut child: Child) {
+    until("a process to be ended", || child.try_wait().unwrap());
+}
+
+pub fn children(parent: i32) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&parent.to_string()))
+    })
+    .collect()
+}
+
+/// The outcomes of a job's runs, oldest first, checks included: `kind outcome`.
+pub fn outcomes(nest: &Nest, job: i64) -> Vec<String> {
+    let conn = nest.sql();
+    let mut runs =
+        conn.prepare("SELECT kind || ' ' || coalesce(outcome, 'open') FROM run WHERE job_id = ?1 ORDER BY id").unwrap();
+    runs.query_map([job], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// `state reason exit_code attempts` of a job.
+pub fn row(nest: &Nest, job: i64) -> String {
+    nest.sql()
+        .query_row(
+            "SELECT state || ' ' || coalesce(reason, '-') || ' ' || coalesce(exit_code, '-') || ' ' || attempts FROM job WHERE id = ?1",
+            [job],
+            |row| row.get(0),
+        )
+        .unwrap()
+}
+
+pub fn lines(nest: &Nest, name: &str) -> Vec<String> {
+    std::fs::read_to_string(nest.file(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Does something with all guards of the file dropped, as a program does that knows nothing of them, and puts them back.
+pub fn without_guards(nest: &Nest, act: impl FnOnce(&Connection)) {
+    let mut conn = owner(nest);
+    conn.execute_batch("PRAGMA ignore_check_constraints = 1").unwrap();
+    let hostile = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    let triggers: Vec<(String, String)> = hostile
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    triggers.iter().for_each(|(name, _)| hostile.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    act(&hostile);
+    triggers.iter().for_each(|(_, sql)| hostile.execute_batch(sql).unwrap());
+    hostile.commit().unwrap();
+}
+
+/// What a job's row says of its owner: `state run_id pid started_at finished_at reason`.
+pub fn ownership(nest: &Nest, job: i64) -> String {
+    let sql =
+        "SELECT state || ' ' || coalesce(run_id, '-') || ' ' || coalesce(pid, '-') || ' ' || coalesce(started_at, '-') || ' '
+                      || coalesce(finished_at, '-') || ' ' || coalesce(reason, '-') FROM job WHERE id = ?1";
+    nest.sql().query_row(sql, [job], |row| row.get(0)).unwrap()
+}
+
+pub fn number(nest: &Nest, sql: &str, job: i64) -> i64 {
+    nest.sql().query_row(sql, [job], |row| row.get(0)).unwrap()
+}

@@ -1,0 +1,151 @@
+//! A run file that no open run needs: each row of the second table, through the real worker.
+
+use std::process::Stdio;
+
+use tenure::job::{JobId, RunEnd, RunId};
+use tenure::run::machine;
+use tenure::store::settle::{self, RunRecord, Settle, Settled};
+
+use crate::left::{
+    Left, after_a_tick, append, claimed, lines, owner, prepare, row, run_file, sleeper, spawner_of, started, store, until_killed,
+    until_no_run_file, whole,
+};
+use crate::support::{Nest, kill, lives, until};
+
+const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
+/// A command without a cookie, and something that has left its session, also without one.
+const HIDES: &str = "env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; exec env -i sleep 600";
+
+fn settle(nest: &Nest, job: i64, run: i64) {
+    let settle = Settle { job: JobId(job), run: RunId(run), end: RunEnd::Lost, record: RunRecord::default(), chance: 0.0 };
+    let settled = store(nest).write(move |conn| settle::settle(conn, &settle, crate::left::NOW_MS)).unwrap();
+    assert!(matches!(settled, Settled::Won { .. }));
+}
+
+fn log_of(nest: &Nest, run: i64) -> std::path::PathBuf {
+    store(nest).place().log_file(RunId(run))
+}
+
+/// A job that hides from whoever looks for cookies, its worker killed: its run, its own process, and the hidden one.
+fn hidden(nest: &Nest) -> (i64, i64, i32, i32) {
+    let first = nest.work(&TICK);
+    let job = nest.sh(&["--grace", "1s"], HIDES);
+    let pid = nest.until_pid(job);
+    let inner = until("the hidden process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    until("the job to have no cookie", || std::fs::read(format!("/proc/{pid}/environ")).ok()?.is_empty().then_some(()));
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    first.kill();
+    (job, run, pid, inner)
+}
+
+#[test]
+fn a_settled_run_whose_lock_is_free_leaves_no_file() {
+    let nest = Nest::new();
+    let job = nest.sh(&[], "true");
+    let left = claimed(&nest, job, &whole(0));
+    let bystander = sleeper(&nest, Some(left.nonce), Stdio::null());
+    settle(&nest, job, left.run);
+    let before = nest.show(job);
+    let _worker = nest.work(&TICK);
+    until_no_run_file(&nest, left.run);
+    assert_eq!(nest.show(job), before, "an ended job does not change");
+    assert!(lives(bystander.id() as i32), "a free lock says that nobody is there to be ended");
+    kill(bystander.id() as i32, 9);
+    until_killed(bystander);
+}
+
+#[test]
+fn a_settled_run_whose_lock_is_held_is_ended_whole_and_then_its_file_goes() {
+    let nest = Nest::new();
+    let (job, run, pid, inner) = hidden(&nest);
+    settle(&nest, job, run);
+    let before = nest.show(job);
+    assert!(lives(pid) && lives(inner));
+    let _worker = nest.work(&TICK);
+    until_no_run_file(&nest, run);
+    assert!(!lives(pid) && !lives(inner), "its shim is found by its run file, so nothing can hide");
+    assert_eq!(nest.show(job), before);
+}
+
+#[test]
+fn an_unknown_run_without_a_record_is_a_claim_that_was_never_committed() {
+    let nest = Nest::new();
+    let job = nest.sh(&[], "echo once >>ledger");
+    let mut left = run_file(&nest, &machine::boot_id());
+    left.held = None;
+    let _worker = nest.work(&TICK);
+    until_no_run_file(&nest, left.run);
+    nest.until_ended(job);
+    assert_eq!(lines(&nest, "ledger"), ["once"]);
+    assert_eq!(nest.counter("stray_total"), 0, "nothing to tell");
+}
+
+#[test]
+fn an_unknown_run_with_a_record_is_ended_its_log_is_kept_and_it_is_told() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let mut left = run_file(&nest, &machine::boot_id());
+    left.held = None;
+    append(&nest, left.run, &[prepare(), started()]);
+    let member = left.member(&nest);
+    std::fs::write(log_of(&nest, left.run), "what it said\n").unwrap();
+    let worker = nest.work(&TICK);
+    until_killed(member);
+    until_no_run_file(&nest, left.run);
+    assert_eq!(std::fs::read_to_string(log_of(&nest, left.run)).unwrap(), "what it said\n");
+    assert_eq!(nest.counter("stray_total"), 1);
+    assert!(nest.status()["reaper"]["acts"]["stray_total"]["note"].as_str().unwrap().contains(&format!("run {}", left.run)));
+    assert!(worker.said().contains("the file does not know it"), "{}", worker.said());
+}
+
+#[test]
+fn an_unknown_living_run_is_ended_whole_even_where_it_hides() {
+    let nest = Nest::new();
+    let (job, run, pid, inner) = hidden(&nest);
+    settle(&nest, job, run);
+    owner(&nest).execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
+    let _worker = nest.work(&TICK);
+    until_no_run_file(&nest, run);
+    assert!(!lives(pid) && !lives(inner));
+    assert_eq!(nest.counter("stray_total"), 1);
+    assert!(log_of(&nest, run).exists());
+}
+
+#[test]
+fn a_launch_that_is_on_its_way_and_that_nobody_wants_any_more_does_not_live() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let spawner = spawner_of(&nest, first.pid());
+    kill(spawner, 19);
+    let job = nest.sh(&[], "echo $$ >>ledger; exec sleep 600");
+    nest.until_state(job, "running");
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    after_a_tick(&nest);
+    first.kill();
+    settle(&nest, job, run);
+    owner(&nest).execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
+    let _second = nest.work(&["--tick", "20ms", "--slots", "1"]);
+    assert!(!nest.run_file(run).is_empty(), "as long as its lock is held, its file is what it is found by");
+    kill(spawner, 18);
+    until_no_run_file(&nest, run);
+    until("the spawner to have nothing left to do", || (!lives(spawner)).then_some(()));
+    assert!(nest.of_runs().is_empty());
+    assert_eq!(nest.counter("stray_total"), 1, "told once");
+}
+
+#[test]
+fn a_file_that_is_no_run_file_is_removed_where_its_run_has_ended_and_harms_nobody_else() {
+    let nest = Nest::new();
+    let jobs = [nest.sh(&[], "true"), nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "echo again >>ledger")];
+    let left: [Left; 2] = jobs.map(|job| claimed(&nest, job, &whole(0)));
+    settle(&nest, jobs[0], left[0].run);
+    for one in &left {
+        std::fs::write(nest.beside().join("runs").join(one.run.to_string()), "tenure-run 1 \0\u{1}garbage\n").unwrap();
+    }
+    std::fs::write(nest.beside().join("runs/notes.txt"), "not ours").unwrap();
+    let _worker = nest.work(&TICK);
+    nest.until_ended(jobs[1]);
+    assert_eq!(row(&nest, jobs[1]), "done exit 0 2", "nobody can say how its first run ended");
+    left.iter().for_each(|one| until_no_run_file(&nest, one.run));
+    assert!(nest.beside().join("runs/notes.txt").exists());
+}

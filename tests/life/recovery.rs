@@ -1,0 +1,274 @@
+//! A running row that nobody watches: each row of the first table, through the real worker.
+
+use std::process::Stdio;
+
+use tenure::job::{Nonce, RunId};
+use tenure::run::{Header, RunFile, machine};
+
+use crate::left::{
+    after_a_tick, claimed, claimed_in, drained, exited, failed, lines, outcomes, prepare, row, sleeper, spawner_of, started,
+    until_killed, until_no_run_file, whole,
+};
+use crate::support::{Nest, kill, lives, until};
+
+const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
+const EARLIER_BOOT: &str = "00000000-1111-2222-3333-444444444444";
+/// Notes its attempt, and whether the process of the first attempt is still alive; the first attempt stays.
+const NO_SECOND_COPY: &str = "echo $TENURE_ATTEMPT >>ledger; if [ $TENURE_ATTEMPT = 1 ]; then sleep 600 & echo $! >first; wait; fi; \
+    case $(cut -d' ' -f3 /proc/$(cat first)/stat 2>/dev/null) in ''|Z) ;; *) echo both >>ledger;; esac";
+
+fn pid_in(nest: &Nest, name: &str) -> i32 {
+    until(name, || std::fs::read_to_string(nest.file(name)).ok()?.trim().parse().ok())
+}
+
+#[test]
+fn a_run_of_an_earlier_boot_without_a_record_is_lost_and_no_process_is_searched_for() {
+    let nest = Nest::new();
+    let job = nest.sh(&[], "echo again >>ledger");
+    let mut left = claimed_in(&nest, job, EARLIER_BOOT);
+    left.held = None;
+    left.append(&nest, &[prepare(), started()]);
+    let mut bystander = sleeper(&nest, Some(left.nonce), Stdio::null());
+    let _worker = nest.work(&TICK);
+    nest.until_ended(job);
+    until_no_run_file(&nest, left.run);
+    assert_eq!(row(&nest, job), "failed lost - 1");
+    assert_eq!(nest.counter("lost_total"), 1);
+    assert!(lives(bystander.id() as i32), "nothing of an earlier boot can be alive, so nothing is killed");
+    assert!(lines(&nest, "ledger").is_empty());
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[test]
+fn a_run_of_an_earlier_boot_goes_on_from_its_record() {
+    let nest = Nest::new();
+    let jobs = [nest.sh(&[], "exit 9"), nest.sh(&[], "exit 9"), nest.sh(&[], "exit 9")];
+    for (job, records) in jobs.iter().zip([whole(0), vec![prepare(), started(), exited(3)], vec![failed(2)]]) {
+        let mut left = claimed_in(&nest, *job, EARLIER_BOOT);
+        left.held = None;
+        left.append(&nest, &records);
+    }
+    let _worker = nest.work(&TICK);
+    jobs.iter().for_each(|job| drop(nest.until_ended(*job)));
+    assert_eq!(jobs.map(|job| row(&nest, job)), ["done exit 0 1", "failed exit 3 1", "failed spawn - 1"]);
+    assert_eq!(nest.counter("lost_total"), 0);
+}
+
+#[test]
+fn a_held_lock_is_a_living_run_whatever_is_recorded_and_for_as_long_as_it_is_held() {
+    let nest = Nest::new();
+    let job = nest.sh(&[], "echo again >>ledger");
+    let mut left = claimed_in(&nest, job, &machine::boot_id());
+    left.append(&nest, &whole(4));
+    let _worker = nest.work(&TICK);
+    until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
+    after_a_tick(&nest);
+    assert_eq!(row(&nest, job), "running - - 1", "DRAINED is not the end as long as somebody holds the lock");
+    left.held = None;
+    nest.until_ended(job);
+    assert_eq!(row(&nest, job), "failed exit 4 1");
+    assert_eq!(nest.counter("adopted_total"), 1);
+    assert!(lines(&nest, "ledger").is_empty());
+}
+
+#[test]
+fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let spawner = spawner_of(&nest, first.pid());
+    kill(spawner, 19);
+    let job = nest.sh(&["--retries", "3"], "echo once >>ledger");
+    nest.until_state(job, "running");
+    // The message is sent when the worker has no copy of the lock any more, which nobody can see but by its death.
+    after_a_tick(&nest);
+    first.kill();
+    let _second = nest.work(&TICK);
+    until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
+    after_a_tick(&nest);
+    assert_eq!(row(&nest, job), "running - - 1");
+    kill(spawner, 18);
+    nest.until_ended(job);
+    assert_eq!(lines(&nest, "ledger"), ["once"]);
+    assert_eq!(outcomes(&nest, job), ["job done"]);
+}
+
+#[test]
+fn a_run_file_that_was_removed_while_no_worker_lived_starts_no_second_copy_and_the_run_is_lost() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], NO_SECOND_COPY);
+    nest.until_pid(job);
+    let survivor = pid_in(&nest, "first");
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    first.kill();
+    std::fs::remove_file(nest.beside().join("runs").join(run.to_string())).unwrap();
+    assert!(lives(survivor));
+    let _second = nest.work(&TICK);
+    nest.until_ended(job);
+    assert_eq!(outcomes(&nest, job), ["job lost", "job done"]);
+    assert_eq!(lines(&nest, "ledger"), ["1", "2"], "the second attempt began when the first was gone");
+    assert!(!lives(survivor));
+}
+
+#[test]
+fn a_run_file_that_was_removed_under_a_living_worker_changes_neither_the_end_nor_a_cancel() {
+    let nest = Nest::new();
+    let _worker = nest.work(&TICK);
+    let ends = nest.sh(&[], "while [ ! -e go ]; do sleep 0.02; done; exit 5");
+    let stays = nest.sh(&["--grace", "1s"], "setsid sleep 600 & echo $! >first; sleep 600");
+    for job in [ends, stays] {
+        nest.until_pid(job);
+        let run = nest.show(job)["run_id"].as_i64().unwrap();
+        std::fs::remove_file(nest.beside().join("runs").join(run.to_string())).unwrap();
+    }
+    after_a_tick(&nest);
+    assert_eq!([row(&nest, ends), row(&nest, stays)], ["running - - 1", "running - - 1"], "the worker knows that they are alive");
+    std::fs::write(nest.file("go"), "").unwrap();
+    nest.until_ended(ends);
+    assert_eq!(row(&nest, ends), "failed exit 5 1");
+    let survivor = pid_in(&nest, "first");
+    nest.ok(&["cancel", &stays.to_string()]);
+    let job = nest.until_ended(stays);
+    assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some("cancelled"), Some("cancelled")), "{job}");
+    assert!(!lives(survivor) && nest.of_runs().is_empty());
+}
+
+#[test]
+fn a_run_file_with_a_foreign_nonce_vouches_for_nobody_and_both_trees_are_ended() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], NO_SECOND_COPY);
+    nest.until_pid(job);
+    let survivor = pid_in(&nest, "first");
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    first.kill();
+    let foreign = Nonce([7; 16]);
+    let header = Header {
+        file_id: nest.sql().query_row("SELECT value FROM meta WHERE key = 'file_id'", [], |row| row.get(0)).unwrap(),
+        run: RunId(run),
+        nonce: foreign,
+        boot_id: machine::boot_id(),
+        pid_ns: machine::pid_namespace(),
+    };
+    // Its lock is held, and its record says that all is well: not for this run.
+    let path = nest.beside().join("runs").join(run.to_string());
+    std::fs::remove_file(&path).unwrap();
+    let held = RunFile::create(crate::left::store(&nest).place(), &header).unwrap();
+    crate::left::append(&nest, run, &whole(0));
+    let stranger = sleeper(&nest, Some(foreign), Stdio::null());
+    let _second = nest.work(&TICK);
+    nest.until_ended(job);
+    assert_eq!(outcomes(&nest, job), ["job lost", "job done"]);
+    assert_eq!(lines(&nest, "ledger"), ["1", "2"]);
+    assert!(!lives(survivor));
+    drop(held);
+    until_killed(stranger); // what the foreign file stands for
+    until_no_run_file(&nest, run);
+}
+
+#[test]
+fn a_header_and_no_record_goes_back_to_the_queue_and_uses_no_attempt() {
+    let nest = Nest::new();
+    let job = nest.sh(&[], "echo once >>ledger; test $TENURE_ATTEMPT = 1");
+    let left = claimed(&nest, job, &[]);
+    let _worker = nest.work(&TICK);
+    nest.until_ended(job);
+    assert_eq!(row(&nest, job), "done exit 0 1");
+    assert_eq!(outcomes(&nest, job), ["job unstarted", "job done"]);
+    assert_eq!(lines(&nest, "ledger"), ["once"]);
+    assert_eq!(nest.counter("put_back_total"), 1);
+    until_no_run_file(&nest, left.run);
+}
+
+#[test]
+fn a_command_that_could_not_be_executed_is_settled_as_that_by_the_next_worker() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let spawner = spawner_of(&nest, first.pid());
+    kill(spawner, 19);
+    let job = nest.add(&["--", "/bin/no/such/thing"]);
+    nest.until_state(job, "running");
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    // With the write lock in other hands the worker can see the end and not write it down.
+    let blocker = nest.sql();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    kill(spawner, 18);
+    until("FAILED", || nest.run_file(run).contains("FAILED").then_some(()));
+    first.kill();
+    blocker.execute_batch("ROLLBACK").unwrap();
+    let _second = nest.work(&TICK);
+    let ended = nest.until_ended(job);
+    assert_eq!(row(&nest, job), "failed spawn - 1");
+    assert!(ended["error"].as_str().unwrap().contains("/bin/no/such/thing"), "{ended}");
+    assert_eq!(outcomes(&nest, job), ["job failed"]);
+}
+
+#[test]
+fn a_run_that_was_begun_and_whose_end_is_not_recorded_is_lost_when_its_tree_is_gone() {
+    let nest = Nest::new();
+    for records in [vec![prepare()], vec![prepare(), started()], vec![prepare(), started(), drained()]] {
+        let job = nest.sh(&[], "echo again >>ledger");
+        let left = claimed(&nest, job, &records);
+        let member = left.member(&nest);
+        let worker = nest.work(&TICK);
+        until_killed(member);
+        nest.until_ended(job);
+        assert_eq!(row(&nest, job), "failed lost - 1");
+        until_no_run_file(&nest, left.run);
+        worker.stop();
+    }
+    assert!(lines(&nest, "ledger").is_empty());
+}
+
+#[test]
+fn an_end_that_is_recorded_counts_when_what_is_left_of_the_tree_is_gone() {
+    let nest = Nest::new();
+    let job = nest.sh(&["--retries", "3", "--retry-on", "4"], "echo again >>ledger");
+    let left = claimed(&nest, job, &[prepare(), started(), exited(5)]);
+    let member = left.member(&nest);
+    let state = format!(
+        "case $(cut -d' ' -f3 /proc/{}/stat 2>/dev/null) in ''|Z) echo gone;; *) echo alive;; esac >>ledger",
+        member.id()
+    );
+    let follower = nest.sh(&["--after-any", &job.to_string()], &state);
+    let _worker = nest.work(&TICK);
+    nest.until_ended(follower);
+    assert_eq!(row(&nest, job), "failed exit 5 1");
+    assert_eq!(lines(&nest, "ledger"), ["gone"]);
+    assert_eq!(outcomes(&nest, job), ["job failed"]);
+    until_killed(member);
+}
+
+#[test]
+fn a_shim_killed_between_exited_and_drained_costs_neither_the_end_nor_the_cleanliness() {
+    let nest = Nest::new();
+    let _worker = nest.work(&TICK);
+    // The first process obeys the timeout, the second does not: the shim waits out the grace with EXITED written.
+    let line = "sh -c 'trap \"\" TERM; echo $$ >inner; while :; do sleep 1; done' & while [ ! -e inner ]; do sleep 0.02; done; trap 'exit 6' TERM; wait";
+    let job = nest.sh(&["--timeout", "500ms", "--grace", "10m"], line);
+    let run = until("a run", || nest.show(job)["run_id"].as_i64());
+    until("EXITED", || nest.run_file(run).contains("EXITED").then_some(()));
+    let inner = pid_in(&nest, "inner");
+    assert!(lives(inner) && !nest.run_file(run).contains("DRAINED"));
+    kill(nest.shim(run), 9);
+    nest.until_ended(job);
+    assert_eq!(row(&nest, job), "failed timeout 6 1");
+    assert!(!lives(inner));
+    assert_eq!(nest.counter("lost_total"), 0);
+}
+
+#[test]
+fn a_whole_record_is_settled_as_it_stands() {
+    let nest = Nest::new();
+    let jobs = [nest.sh(&[], "echo again >>ledger"), nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "echo two >>ledger")];
+    claimed(&nest, jobs[0], &whole(0));
+    claimed(&nest, jobs[1], &whole(8));
+    let _worker = nest.work(&TICK);
+    jobs.iter().for_each(|job| drop(nest.until_ended(*job)));
+    assert_eq!(jobs.map(|job| row(&nest, job)), ["done exit 0 1", "done exit 0 2"]);
+    assert_eq!(lines(&nest, "ledger"), ["two"], "a failure is tried again by the job's own rules, a success never");
+    let claimed_at: i64 =
+        nest.sql().query_row("SELECT exited_at FROM run WHERE job_id = ?1", [jobs[0]], |row| row.get(0)).unwrap();
+    assert_eq!(claimed_at, crate::left::NOW_MS + 2, "the times are those of the record");
+}
