@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "faces/bad_files.rs"]
+mod bad_files;
+#[path = "faces/bad_input.rs"]
+mod bad_input;
 #[path = "faces/batches.rs"]
 mod batches;
 #[path = "faces/documents.rs"]

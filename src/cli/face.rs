@@ -156,6 +156,7 @@ pub fn print_clap(error: &clap::Error) -> u8 {
     let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
     // The message quotes what was typed, which may hold anything.
     let text = text.replace('\r', "\\r").replace('\t', "\\t");
+    let text = if error.use_stderr() { text.lines().map(|line| shorten(line) + "\n").collect() } else { text };
     let (mut shown, mut safe) = (super::shown::Shown::default(), Vec::new());
     shown.push(text.as_bytes(), &mut safe);
     shown.finish(&mut safe);
@@ -180,6 +181,17 @@ fn is_command_without_dashes(error: &clap::Error) -> bool {
         _ => false,
     };
     error.kind() == ErrorKind::UnknownArgument && unexpected && error.render().to_string().contains("-- <COMMAND>")
+}
+
+/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its middle.
+fn shorten(line: &str) -> String {
+    const HEAD_BYTES_MAX: usize = 300;
+    const TAIL_BYTES_MAX: usize = 700;
+    if line.len() <= HEAD_BYTES_MAX + TAIL_BYTES_MAX {
+        return line.to_owned();
+    }
+    let (head, tail) = (line.floor_char_boundary(HEAD_BYTES_MAX), line.ceil_char_boundary(line.len() - TAIL_BYTES_MAX));
+    format!("{} … {}", &line[..head], &line[tail..])
 }
 
 #[cfg(test)]
