@@ -23,20 +23,22 @@ const PATIENCE_MS: u64 = 30_000;
 /// Between two looks, in milliseconds: what is waited for happens in other processes.
 const LOOK_MS: u64 = 5;
 
+/// One promise: what was seen, in words.
+type Test = fn(&Bench) -> Result<String>;
+
 /// Runs the test; a finding for each promise.
 ///
 /// # Errors
 /// When the test could not be made at all (no room, no permission).
 pub fn run(within: &Path) -> Result<Vec<Finding>> {
     let bench = Bench::new(within)?;
-    let tests: [(&'static str, fn(&Bench) -> Result<String>); 3] =
-        [("adopt", adopt), ("lost", lose_a_shim), ("cancel", cancel_a_tree)];
+    let tests: [(&'static str, Test); 3] = [("adopt", adopt), ("lost", lose_a_shim), ("cancel", cancel_a_tree)];
     Ok(tests
         .into_iter()
         .map(|(name, test)| match test(&bench) {
             Ok(text) => Finding::fine(name, text),
             Err(error) => {
-                Finding::wrong(name, error.to_string(), Some("report this, with the kernel's version and the file system".into()))
+                Finding::wrong(name, error.to_string(), Some("report this, with the kernel's version and the file system"))
             }
         })
         .collect())

@@ -4,6 +4,7 @@
 //! one flush; the spawner; the reaper's first round; only then the claim loop. Stop: no more claims; the runs are left to their
 //! shims (or waited for); what was committed is flushed; the lock is let go last.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -212,10 +213,15 @@ fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> 
             Ok(lock) => return Ok(lock),
             Err(holder) => holder,
         };
-        if options.kind == Kind::Run || holder.kind != Kind::Run.as_str() || Instant::now() > until {
+        // A worker that was killed while it started a process leaves its lock to that process for an instant.
+        let is_dying = holder.pid != 0 && !Path::new(&format!("/proc/{}", holder.pid)).exists();
+        let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
+        if !(is_dying || yields) || Instant::now() > until {
             return Err(refused(&holder));
         }
-        wake::ask_to_yield(place);
+        if yields {
+            wake::ask_to_yield(place);
+        }
         // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
         std::thread::sleep(Duration::from_millis(10));
     }
