@@ -32,15 +32,13 @@ pub(super) fn check_private(place: &Place) -> Result<()> {
 /// [`Error::File`], with the name of the one that may not be written.
 pub(super) fn check_writable(place: &Place) -> Result<()> {
     for path in [place.db(), &place.wal(), &place.shm()] {
-        match accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
-            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
-                let path = path.display();
-                return Err(Error::File(format!(
-                    "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"
-                )));
-            }
-            // What is not there is made; every other trouble is SQLite's to tell.
-            _ => {}
+        // What is not there is made; every other trouble is SQLite's to tell.
+        let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = asked {
+            let path = path.display();
+            return Err(Error::File(format!(
+                "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"
+            )));
         }
     }
     Ok(())
