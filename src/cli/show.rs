@@ -36,7 +36,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 
 fn for_people(job: &Job, runs: &[Run], place: &Place, now: &jiff::Zoned) -> String {
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
-    let mut text = table::pairs(&[
+    let mut all = vec![
         ("id", Some(job.id.to_string())),
         ("state", Some(table::state(job))),
         ("error", job.error.clone()),
@@ -60,8 +60,9 @@ fn for_people(job: &Job, runs: &[Run], place: &Place, now: &jiff::Zoned) -> Stri
         ("progress", job.progress.as_deref().map(progress)),
         ("result", job.result.clone()),
         ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
-    ]);
-    text += &policy(job);
+    ];
+    all.extend(policy(job));
+    let mut text = table::pairs(&all);
     if !runs.is_empty() {
         text.push('\n');
         text += &runs_table(runs, now);
@@ -85,17 +86,17 @@ fn environment(env: &str) -> String {
     map.iter().map(|(name, value)| super::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
 }
 
-fn policy(job: &Job) -> String {
+fn policy(job: &Job) -> Vec<(&'static str, Option<String>)> {
     let policy = match job.policy() {
         Ok(policy) => policy,
-        Err(error) => return table::pairs(&[("policy", Some(format!("can not be read: {error}")))]),
+        Err(error) => return vec![("policy", Some(format!("can not be read: {error}")))],
     };
     let Policy { timeout_ms, idle_timeout_ms, grace_ms, memory_bytes, .. } = policy;
     let stdin = policy.stdin.as_ref().map(|stdin| match stdin {
         Stdin::File(path) => path.clone(),
         Stdin::Kept(_) => "a copy, kept until its end".to_owned(),
     });
-    table::pairs(&[
+    vec![
         ("timeout", timeout_ms.map(duration_text)),
         ("idle timeout", idle_timeout_ms.map(duration_text)),
         ("grace", grace_ms.map(duration_text)),
@@ -107,7 +108,7 @@ fn policy(job: &Job) -> String {
         ("stdin", stdin),
         ("check", policy.check.as_ref().map(super::escape::quote)),
         ("secrets", Some(policy.secrets.keys().cloned().collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())),
-    ])
+    ]
 }
 
 fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
