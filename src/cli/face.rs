@@ -19,6 +19,8 @@ pub struct Face {
     pub json: bool,
     /// Data is coloured.
     pub colour: bool,
+    /// Width of the terminal that data is printed on.
+    pub columns: Option<usize>,
     pub clock: Clock,
 }
 
@@ -37,7 +39,7 @@ impl Face {
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
         let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
-        Ok(Self { settings, json: global.json, colour, clock: Clock::System })
+        Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }
 
     /// The file, for looking. It must exist.
@@ -106,6 +108,11 @@ pub fn versioned(value: Value) -> Value {
         whole.extend(fields);
     }
     Value::Object(whole)
+}
+
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bool {

@@ -33,7 +33,8 @@ pub(super) fn check_private(place: &Place) -> Result<()> {
 pub(super) fn check_writable(place: &Place) -> Result<()> {
     for path in [place.db(), &place.wal(), &place.shm()] {
         // What is not there is made; every other trouble is SQLite's to tell.
-        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
+        let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = asked {
             let path = path.display();
             return Err(Error::File(format!(
                 "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"

@@ -4,6 +4,7 @@
 //! one flush; the spawner; the reaper's first round; only then the claim loop. Stop: no more claims; the runs are left to their
 //! shims (or waited for); what was committed is flushed; the lock is let go last.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -140,10 +141,13 @@ impl Worker {
     fn drain(&self, times: usize) {
         self.shared.stop_claiming();
         let busy = self.shared.roster.busy();
-        if times == 1 {
-            eprintln!("tenure: no more jobs are claimed; waiting for {busy} that run (interrupt again to cancel them)");
+        let jobs = if busy == 1 { "1 job".to_owned() } else { format!("{busy} jobs") };
+        if busy == 0 {
+            say("no more jobs are claimed, and none runs");
+        } else if times == 1 {
+            say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
-            eprintln!("tenure: cancelling {busy} jobs");
+            say(&format!("cancelling {jobs}"));
             self.shared.roster.ring_all(Cause::Cancel);
         }
     }
@@ -173,6 +177,11 @@ impl Worker {
         }
         Ok(Summary { ended, left_running })
     }
+}
+
+/// Tells the person at the terminal, if there still is one.
+fn say(message: &str) {
+    let _nobody_listens = writeln!(std::io::stderr(), "tenure: {message}");
 }
 
 fn thread(name: &str, shared: &Arc<Shared>, body: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<JoinHandle<()>> {

@@ -79,7 +79,9 @@ fn a_job_gets_no_more_memory_than_it_may_have() {
     assert_eq!(ran.job["state"], "failed", "{}", ran.job);
     assert_ne!(ran.job["reason"], "timeout", "{}", ran.job);
     let shown = nest.ok(&["show", "last"]);
-    assert!(shown.contains("64.0M"), "{shown}");
+    let by = shown.lines().find(|line| line.starts_with("memory ")).expect("its limit").to_owned();
+    assert!(by.contains("64.0M") && (by.contains("rlimit") || by.contains("cgroup")), "and by whom it was kept: {by}");
+    assert!(nest.ok(&["history", "last"]).contains("memory_limit"));
     let rss = ran.job["runs"][0]["max_rss_bytes"].as_i64().unwrap();
     assert!(rss < 80 << 20, "{rss}");
     let free = run_sh(
