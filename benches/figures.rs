@@ -62,7 +62,9 @@ impl Nest {
         #[expect(clippy::zombie_processes, reason = "Working waits for it")]
         let child = self.tenure(&all).stdout(Stdio::null()).spawn().expect("the worker starts");
         loop {
-            let status: serde_json::Value = serde_json::from_str(&self.ok(&["status", "--json"])).expect("JSON");
+            let output = self.tenure(&["status", "--json"]).output().expect("the program runs");
+            // The file may not be there yet.
+            let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             if status["worker"]["pid"].as_u64() == Some(u64::from(child.id())) {
                 return Working(child);
             }

@@ -1,5 +1,8 @@
-//! Writes records: into the run file first, then down the status pipe. Used by whoever holds the run's lock: the shim, or the
+//! Writes records: into the run file at once, then down the status pipe. Used by whoever holds the run's lock: the shim, or the
 //! spawner where no shim could be made.
+//!
+//! The file is the truth. The pipe is told later, of all that is new together: each word in it wakes the worker, and a run that is
+//! over within milliseconds needs to wake it once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +23,8 @@ pub struct Journal {
     status: OwnedFd,
     /// Where the next record goes. Not append mode: a line that was torn by a full disk is written over.
     end: u64,
+    /// Lines that the file has and the pipe has not.
+    untold: Vec<u8>,
 }
 
 impl Journal {
@@ -29,17 +34,17 @@ impl Journal {
     /// The run file can not be asked for its length.
     pub fn new(file: OwnedFd, status: OwnedFd) -> io::Result<Self> {
         let end = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
-        Ok(Self { file, status, end })
+        Ok(Self { file, status, end, untold: Vec::new() })
     }
 
-    /// Writes a record into the file, then tells it. It is told even where the file could not take it.
+    /// Writes a record into the file; it is told with [`Journal::tell`], even where the file could not take it.
     ///
     /// # Errors
     /// The file did not take it; tried once.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         let line = record.to_line();
         let written = self.store(&line);
-        self.tell(&line);
+        self.untold.extend(line);
         written
     }
 
@@ -57,13 +62,18 @@ impl Journal {
             }
             thread::sleep(Duration::from_millis(WRITE_RETRY_MS));
         };
-        self.tell(&line);
+        self.untold.extend(line);
         written
     }
 
     /// Tells a record without keeping it.
-    pub fn only_tell(&self, record: &Record) {
-        self.tell(&record.to_line());
+    pub fn only_tell(&mut self, record: &Record) {
+        self.untold.extend(record.to_line());
+        self.tell();
+    }
+
+    pub fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     fn store(&mut self, line: &[u8]) -> io::Result<()> {
@@ -80,8 +90,10 @@ impl Journal {
         Ok(())
     }
 
-    /// The pipe does not block and holds all records of a run; where its reader is gone, the file is what counts.
-    fn tell(&self, line: &[u8]) {
-        let _ = rustix::io::write(self.status.as_fd(), line);
+    /// Tells all that is new. The pipe does not block and holds all records of a run; where its reader is gone, the file is what
+    /// counts.
+    pub fn tell(&mut self) {
+        let _ = rustix::io::write(self.status.as_fd(), &self.untold);
+        self.untold.clear();
     }
 }

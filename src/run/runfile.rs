@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
@@ -38,19 +38,39 @@ impl RunFile {
     /// # Errors
     /// The system refuses it, or there is a run file with this id: ids are never reused, so that one belongs to somebody.
     pub fn create(place: &Place, header: &Header) -> Result<Self> {
-        for dir in [place.runs(), place.log_dir(header.run), place.results()] {
-            make_private_dir(&dir)?;
-        }
-        let suffix = u64::from_le_bytes(machine::random());
-        let temporary = place.runs().join(format!(".{}{TEMPORARY_MARK}{suffix:016x}", header.run));
-        let path = place.run_file(header.run);
+        make_directories(place, header.run)?;
+        let temporary = temporary(place, header.run);
         let file = create_private(&temporary).map_err(|e| Error::io(format!("making {}", temporary.display()), e))?;
+        Self::finish(place, header, file, &temporary)
+    }
+
+    /// As [`RunFile::create`], out of a file that was [`retire`]d: some file systems are slow in making what was removed a moment ago.
+    /// `None` where somebody still holds its lock; it stays as it is.
+    ///
+    /// # Errors
+    /// The system refuses it; the retired file is gone then.
+    pub fn create_from(place: &Place, header: &Header, retired: &Path) -> Result<Option<Self>> {
+        let told = |error: io::Error| Error::io(format!("using {} again", retired.display()), error);
+        let file = open_to_write(retired).map_err(told)?;
+        // Exclusive, on a description of its own: whoever had the file before has let go of it.
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(told(error.into())),
+        }
+        make_directories(place, header.run)?;
+        rustix::fs::ftruncate(&file, 0).map_err(|e| told(e.into()))?;
+        Self::finish(place, header, file, retired).map(Some)
+    }
+
+    fn finish(place: &Place, header: &Header, file: OwnedFd, temporary: &Path) -> Result<Self> {
+        let path = place.run_file(header.run);
         let finished = write_all(&file, &header.to_line())
             .and_then(|()| Ok(flock(&file, FlockOperation::NonBlockingLockExclusive)?))
-            .and_then(|()| rename_to_new(&temporary, &path));
+            .and_then(|()| rename_to_new(temporary, &path));
         if let Err(error) = finished {
             // What can not be removed now is removed by the next sweep.
-            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(temporary);
             return Err(Error::io(format!("making {}", path.display()), error));
         }
         Ok(Self { run: header.run, file })
@@ -153,6 +173,17 @@ pub fn unlink(place: &Place, run: RunId) -> Result<()> {
     }
 }
 
+/// Takes a run file that nobody needs any more out of the way, to be used again by [`RunFile::create_from`]. After a crash it is a temporary
+/// file that [`sweep_temporaries`] removes.
+///
+/// # Errors
+/// The system refuses it, or there is none.
+pub fn retire(place: &Place, run: RunId) -> Result<PathBuf> {
+    let (path, retired) = (place.run_file(run), temporary(place, run));
+    fs::rename(&path, &retired).map_err(|e| Error::io(format!("putting {} away", path.display()), e))?;
+    Ok(retired)
+}
+
 /// Removes what a crash left of unfinished run files; says how many there were. For the holder of the worker lock, at its start: it
 /// would take the file from under a [`RunFile::create`] that is under way.
 ///
@@ -187,6 +218,21 @@ pub fn highest_log(place: &Place) -> Result<Option<RunId>> {
 pub fn was_logged_in_this_boot(place: &Place, run: RunId) -> bool {
     let written_ms = fs::metadata(place.log_file(run)).map(|meta| meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000);
     written_ms.is_ok_and(|ms| ms > machine::now_ms().saturating_sub_unsigned(machine::boottime_ms()))
+}
+
+fn temporary(place: &Place, run: RunId) -> PathBuf {
+    let suffix = u64::from_le_bytes(machine::random());
+    place.runs().join(format!(".{run}{TEMPORARY_MARK}{suffix:016x}"))
+}
+
+fn make_directories(place: &Place, run: RunId) -> Result<()> {
+    [place.runs(), place.log_dir(run), place.results()].iter().try_for_each(|dir| make_private_dir(dir))
+}
+
+fn open_to_write(path: &Path) -> io::Result<OwnedFd> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(flags(OFlags::NOFOLLOW));
+    options.open(path).map(OwnedFd::from)
 }
 
 fn is_temporary(name: &str) -> bool {

@@ -20,15 +20,11 @@ use crate::error::{Error, Result};
 use crate::job::{Cause, Exit, JobId, Next, Nonce, Policy, RunEnd, RunId};
 use crate::run::Launch;
 use crate::run::record::{MemoryBy, Record, Records};
-use crate::run::runfile;
 use crate::run::spawner::{Status, StatusPipe};
 use crate::store::claim::{self, Claim};
 use crate::store::reap::OpenRun;
 use crate::store::settle::{self, RunRecord, Settle, Settled};
 use crate::store::{Ticket, control};
-
-/// A pid is written to the file when the run has lived for this long, in milliseconds; a shorter one has ended by then.
-const STARTED_AFTER_MS: u64 = 10;
 
 /// What a monitor is given.
 pub(super) enum Assignment {
@@ -162,36 +158,34 @@ impl Watched<'_> {
         self.follow(pipe, false)
     }
 
-    /// Reads the shim's records until its end of the pipe is closed. `tells`: the pid is written to the job's row.
+    /// Reads the shim's records until they say that the run is over, or until its end of the pipe is closed. `tells`: the pid is
+    /// written to the job's row. (The shim tells of a start some milliseconds later, together with the end of a run that was shorter.)
     pub fn follow(&self, mut pipe: StatusPipe, tells: bool) -> Result<Watch> {
         let mut records = Records::default();
-        let mut to_tell: Option<(i32, i64, Instant)> = None;
         let mut wish = Wish::default();
         loop {
-            let until = [to_tell.map(|(_, _, due)| due), wish.next_act()].into_iter().flatten().min();
-            self.wait(&pipe, until)?;
+            self.wait(&pipe, wish.next_act())?;
             if self.shared.is_leaving() {
                 return Ok(Watch::Left);
             }
+            let mut started = None;
             loop {
                 match pipe.next()? {
                     Status::Record(record) => {
-                        if let Record::Started(started) = &record
-                            && tells
-                        {
-                            to_tell =
-                                Some((started.pid, started.at_ms, Instant::now() + Duration::from_millis(STARTED_AFTER_MS)));
+                        if let Record::Started(record) = &record {
+                            started = Some((record.pid, record.at_ms));
                         }
+                        let is_last = matches!(record, Record::Drained(_) | Record::Failed(_));
                         records.add(record);
+                        if is_last {
+                            return Ok(Watch::Over(wish.seen_in(records)));
+                        }
                     }
                     Status::NothingYet => break,
                     Status::Closed => return Ok(Watch::Over(wish.seen_in(records))),
                 }
             }
-            if let Some((pid, at_ms, due)) = to_tell
-                && Instant::now() >= due
-            {
-                to_tell = None;
+            if let Some((pid, at_ms)) = started.filter(|_| tells) {
                 self.tell_started(pid, at_ms);
             }
             wish.act(self);
@@ -352,7 +346,7 @@ fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goe
     shared.store.after_flush(ticket, move || {
         let place = shared_then.place();
         if goes == Its::File
-            && let Err(error) = runfile::unlink(place, run)
+            && let Err(error) = shared_then.stock.retire(place, run)
         {
             log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
         }

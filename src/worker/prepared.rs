@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::roster::Roster;
 use crate::error::Result;
 use crate::job::{Nonce, RunId};
+use crate::place::Place;
 use crate::run::machine;
 use crate::run::runfile;
 use crate::run::{Header, RunFile};
@@ -20,6 +22,8 @@ use crate::store::{Store, ids};
 const BLOCK_MAX: i64 = 256;
 /// The first block; each is twice the one before, so that a short life leaves a small gap.
 const BLOCK_FIRST: i64 = 4;
+/// Files of settled runs that are kept to be used again.
+const RETIRED_MAX: usize = 16;
 /// Files that are kept ready.
 const SHELF_MAX: usize = 4;
 
@@ -53,6 +57,8 @@ pub(super) struct Stock {
     pid_ns: u64,
     ids: Mutex<Ids>,
     shelf: Mutex<VecDeque<Ready>>,
+    /// Files of settled runs, to be used again.
+    retired: Mutex<Vec<PathBuf>>,
 }
 
 impl Stock {
@@ -63,6 +69,7 @@ impl Stock {
             pid_ns: machine::pid_namespace(),
             ids: Mutex::new(Ids { left: 0..0, block: BLOCK_FIRST }),
             shelf: Mutex::default(),
+            retired: Mutex::default(),
         }
     }
 
@@ -103,8 +110,24 @@ impl Stock {
         }
     }
 
-    /// Unlinks what is on the shelf.
+    /// Takes the file of a settled run: to use it again, or, where there are enough of them, to remove it.
+    ///
+    /// # Errors
+    /// The system refuses it; the reaper tries again.
+    pub fn retire(&self, place: &Place, run: RunId) -> Result<()> {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        if retired.len() >= RETIRED_MAX {
+            return runfile::unlink(place, run);
+        }
+        retired.push(runfile::retire(place, run)?);
+        Ok(())
+    }
+
+    /// Unlinks what is on the shelf, and what was put away.
     pub fn clear(&self, store: &Store) {
+        for retired in self.retired.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _found_and_unlinked_by_the_next_worker = std::fs::remove_file(retired);
+        }
         for ready in self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _found_and_unlinked_by_the_next_worker = runfile::unlink(store.place(), ready.run());
         }
@@ -115,13 +138,26 @@ impl Stock {
         let nonce = machine::nonce();
         let header = Header { file_id: self.file_id.clone(), run, nonce, boot_id: self.boot_id.clone(), pid_ns: self.pid_ns };
         roster.own(run);
-        match RunFile::create(store.place(), &header) {
+        match self.file(store.place(), &header) {
             Ok(file) => Ok(Ready { file, nonce }),
             Err(error) => {
                 roster.disown(run);
                 Err(error)
             }
         }
+    }
+
+    fn file(&self, place: &Place, header: &Header) -> Result<RunFile> {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(retired) = retired {
+            match RunFile::create_from(place, header, &retired) {
+                Ok(Some(file)) => return Ok(file),
+                // Its shim is about to let go of it: the next time.
+                Ok(None) => self.retired.lock().unwrap_or_else(PoisonError::into_inner).insert(0, retired),
+                Err(error) => log::warn!("{error}; making a new one"),
+            }
+        }
+        RunFile::create(place, header)
     }
 
     fn next_id(&self, store: &Store) -> Result<RunId> {

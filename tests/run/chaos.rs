@@ -57,7 +57,13 @@ fn whatever_is_killed_nothing_is_left_and_nothing_is_made_up() {
         while run.next().is_some() {}
         let (records, locked) = bench.look(run.run);
         assert!(!locked, "run {}", run.run);
-        assert_eq!(records, run.records, "run {}", run.run);
+        // The file is the truth; of what a killed shim had not told yet the pipe knows nothing.
+        let (told, kept) = (run.records.progress(), records.progress());
+        assert!(
+            told == kept && run.records == records || told < kept && kept < Progress::Drained,
+            "run {}: {told:?}, {kept:?}",
+            run.run
+        );
         assert!(records.failed.is_none(), "run {}: {records:?}", run.run);
         if records.progress() == Progress::Nothing {
             assert!(!bench.place.log_file(run.run).exists() || bench.log(run.run).is_empty());

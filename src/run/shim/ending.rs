@@ -25,6 +25,8 @@ const KILL_MS_MIN: u64 = 5;
 const KILL_MS_MAX: u64 = 1_000;
 /// While a stopped tree uses its grace, so often it is looked whether all of its group is gone, in milliseconds.
 const LINGER_MS: u64 = 20;
+/// A start is told when the run has lived for this long, in milliseconds; with a shorter one it is told together with the end.
+const TELL_START_MS: u64 = 10;
 /// Most leftovers that are named.
 const LEFTOVERS_NAMED_MAX: usize = 8;
 
@@ -90,6 +92,7 @@ impl Watched<'_> {
         let drained = self.drained(leftovers);
         self.memory.remove();
         let _ = self.journal.insist(&Record::Drained(drained));
+        self.journal.tell();
         TREE_IS_EMPTY
     }
 
@@ -111,6 +114,20 @@ impl Watched<'_> {
         if self.wants_a_look(now) {
             self.log.look();
         }
+        let tell_at = self.tell_start(now);
+        earliest(tell_at, self.due(now))
+    }
+
+    /// Tells the start when it is time; says when, if it is not.
+    fn tell_start(&mut self, now: u64) -> Option<u64> {
+        let at = self.started_ms.saturating_add(TELL_START_MS);
+        if now >= at && self.journal.has_untold() {
+            self.journal.tell();
+        }
+        self.journal.has_untold().then_some(at)
+    }
+
+    fn due(&mut self, now: u64) -> Option<u64> {
         if let Some(stop) = self.stop {
             return earliest(self.escalate(stop, now), self.log.next_look_ms());
         }

@@ -144,5 +144,6 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
 fn refuse(journal: &mut Journal, refusal: Refusal) -> i32 {
     // It was told down the pipe in any case; without the record the run counts as never started or as lost, never as ended well.
     let _ = journal.insist(&refusal.into_record());
+    journal.tell();
     TREE_IS_EMPTY
 }

@@ -226,6 +226,7 @@ fn record_failed_fork(arrived: Arrived, error: &io::Error) {
     if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
         // Where the file does not take it, the run counts as never started, which is true.
         let _ = journal.write(&failed);
+        journal.tell();
     }
 }
 
