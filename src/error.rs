@@ -83,6 +83,12 @@ pub mod exit {
     pub const SIGNAL_BASE: u8 = 128;
 }
 
+/// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no room, it calls it an I/O error.
+pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
+    matches!(error, rusqlite::Error::SqliteFailure(code, _) if [SQLITE_FULL, SQLITE_IOERR_SHMSIZE].contains(&code.extended_code))
+}
+
 impl From<rusqlite::Error> for Error {
     /// Sorts SQLite's answers into what a person can do about them.
     fn from(error: rusqlite::Error) -> Self {
@@ -100,7 +106,13 @@ impl From<rusqlite::Error> for Error {
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
                 "the file may not be written ({text}); look at the permissions of the file and of its directory"
             )),
-            Code::DiskFull => Self::DiskFull(format!("the disk is full ({text}); free some space and try again")),
+            _ if is_for_want_of_room(&error) => {
+                Self::DiskFull(format!("the disk is full ({text}); free some space and try again"))
+            }
+            Code::SystemIoFailure => Self::io(
+                "reading or writing the file (look at the disk: df, dmesg)",
+                io::Error::other(format!("{text}, SQLite code {}", code.extended_code)),
+            ),
             Code::DatabaseBusy | Code::DatabaseLocked => {
                 Self::Busy(format!("another program holds the file's write lock ({text}); tenure doctor names it"))
             }

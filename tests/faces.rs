@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "faces/bad_files.rs"]
+mod bad_files;
+#[path = "faces/bad_input.rs"]
+mod bad_input;
 #[path = "faces/batches.rs"]
 mod batches;
 #[path = "faces/documents.rs"]
@@ -10,11 +14,23 @@ mod documents;
 mod endings;
 #[path = "faces/limits.rs"]
 mod limits;
+#[path = "faces/obstacles.rs"]
+mod obstacles;
 #[path = "faces/retries.rs"]
 mod retries;
 #[path = "faces/said.rs"]
 mod said;
+#[path = "faces/settings.rs"]
+mod settings;
+#[path = "faces/sql.rs"]
+mod sql;
 #[path = "faces/surroundings.rs"]
 mod surroundings;
+#[path = "faces/terminal.rs"]
+mod terminal;
 #[path = "faces/trees.rs"]
 mod trees;
+#[path = "faces/unprivileged.rs"]
+mod unprivileged;
+#[path = "faces/verbs.rs"]
+mod verbs;

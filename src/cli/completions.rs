@@ -6,6 +6,25 @@ use clap_complete::Shell;
 use super::face;
 use crate::error::{Error, Result, exit};
 
+/// The codes of [`exit`], for people.
+const EXIT_STATUS: &str = r#".SH EXIT STATUS
+.B run
+and
+.B wait
+of one job end with the job's own code, with 128+N when signal N killed it, with 124 when its timeout (or that of the wait) ran out, with 126 and
+127 when it could not be executed or found, with 1 when it ended without a code, and with 125 when tenure itself failed.
+.PP
+.nf
+0  all is well
+1  it failed
+2  what was asked can not be meant
+3  there is no such job
+4  the file can not be used: missing, corrupt, foreign, newer, not permitted
+5  a worker was asked for, and there is none
+6  refused: the state does not allow it
+.fi
+"#;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     pub shell: Shell,
@@ -31,6 +50,7 @@ pub fn man(command: &Command) -> Result<u8> {
             .and_then(|()| man.render_options_section(&mut text))
             .map_err(|e| Error::io("making the manual page", e))?;
     }
+    text.extend_from_slice(EXIT_STATUS.as_bytes());
     face::write_bytes(&text)?;
     Ok(exit::OK)
 }

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::checks::{self, Finding};
+use super::crash_test;
 use super::face::{self, Face};
 use super::{escape, worker_calls};
 use crate::error::{Error, Result, exit};
@@ -15,6 +16,9 @@ pub struct Args {
     /// Repair what can be repaired without harm; no worker may be running
     #[arg(long)]
     pub fix: bool,
+    /// Kill a worker and a shim on this machine, on a file of their own, and see that the promises hold
+    #[arg(long, conflicts_with = "fix")]
+    pub crash_test: bool,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
@@ -22,7 +26,10 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if args.fix {
         repaired = worker_calls::one_round(face)?;
     }
-    let (findings, unusable) = look(face);
+    let (mut findings, unusable) = look(face);
+    if args.crash_test {
+        findings.extend(crash_test::run(&std::env::temp_dir())?);
+    }
     if face.json {
         face.document(json!({
             "checks": findings.iter().map(to_json).collect::<Vec<_>>(),

@@ -43,6 +43,23 @@ pub fn lines(text: &str) -> String {
     text.split('\n').take(LINES_MAX).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// JSON, with what a terminal would obey and JSON does not escape by itself (DEL, C1, what reorders text) as `\u009b`. It stands
+/// in strings only, so a reader gets the same. A table has nothing of the kind left, and comes back as it is.
+pub fn json(text: &str) -> Cow<'_, str> {
+    let is_raw = |c: char| c >= '\x7f' && is_unsafe(c);
+    if !text.contains(is_raw) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() * 2);
+    for c in text.chars() {
+        match is_raw(c) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(out, "\\u{unit:04x}")),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn push(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -122,6 +139,15 @@ mod tests {
         assert_eq!(line(&long).chars().count(), LINE_CHARS_MAX + 1);
         assert!(line(&long).ends_with('…'));
         assert_eq!(line(&"ü".repeat(LINE_CHARS_MAX)).chars().count(), LINE_CHARS_MAX);
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_commands_a_terminal() {
+        let text = serde_json::to_string("a\x7f\u{9b}31m\u{202e}\u{e0041}ü🚀\x1b\n").unwrap();
+        let safe = json(&text);
+        assert!(!safe.contains(|c: char| is_unsafe(c)), "{safe}");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), serde_json::from_str::<String>(&text).unwrap());
+        assert!(matches!(json("plain ü\n"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Face {
     pub json: bool,
     /// Data is coloured.
     pub colour: bool,
+    /// Width of the terminal that data is printed on.
+    pub columns: Option<usize>,
     pub clock: Clock,
 }
 
@@ -37,7 +39,7 @@ impl Face {
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
         let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
-        Ok(Self { settings, json: global.json, colour, clock: Clock::System })
+        Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }
 
     /// The file, for looking. It must exist.
@@ -108,6 +110,11 @@ pub fn versioned(value: Value) -> Value {
     Value::Object(whole)
 }
 
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bool {
     match choice {
         Colour::Always => true,
@@ -121,7 +128,7 @@ fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bo
 /// # Errors
 /// When nobody reads it; see [`is_broken_pipe`].
 pub fn print(text: &str) -> Result<()> {
-    write_bytes(text.as_bytes())
+    write_bytes(escape::json(text).as_bytes())
 }
 
 /// Writes bytes to stdout as they are.
@@ -155,6 +162,8 @@ pub fn print_clap(error: &clap::Error) -> u8 {
     let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
     let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
     // The message quotes what was typed, which may hold anything.
+    let text = text.replace('\r', "\\r").replace('\t', "\\t");
+    let text = if error.use_stderr() { text.lines().map(|line| shorten(line) + "\n").collect() } else { text };
     let (mut shown, mut safe) = (super::shown::Shown::default(), Vec::new());
     shown.push(text.as_bytes(), &mut safe);
     shown.finish(&mut safe);
@@ -179,6 +188,17 @@ fn is_command_without_dashes(error: &clap::Error) -> bool {
         _ => false,
     };
     error.kind() == ErrorKind::UnknownArgument && unexpected && error.render().to_string().contains("-- <COMMAND>")
+}
+
+/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its middle.
+fn shorten(line: &str) -> String {
+    const HEAD_BYTES_MAX: usize = 300;
+    const TAIL_BYTES_MAX: usize = 700;
+    if line.len() <= HEAD_BYTES_MAX + TAIL_BYTES_MAX {
+        return line.to_owned();
+    }
+    let (head, tail) = (line.floor_char_boundary(HEAD_BYTES_MAX), line.ceil_char_boundary(line.len() - TAIL_BYTES_MAX));
+    format!("{} … {}", &line[..head], &line[tail..])
 }
 
 #[cfg(test)]

@@ -21,13 +21,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         if face.json {
             face.document(json::list("events", events.iter().map(json::event)))?;
         } else {
-            face::print(&for_people(&events, &now))?;
+            face::print(&for_people(&events, &now, face.columns))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn for_people(events: &[Event], now: &jiff::Zoned) -> String {
+fn for_people(events: &[Event], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let row = |event: &Event| {
         vec![
             time::local(event.at, now),
@@ -39,5 +39,5 @@ fn for_people(events: &[Event], now: &jiff::Zoned) -> String {
         ]
     };
     let rows: Vec<_> = events.iter().map(row).collect();
-    table::table(&["at", "job", "run", "what", "reason", "detail"], &[1, 2], &rows)
+    table::fit(&table::table(&["at", "job", "run", "what", "reason", "detail"], &[1, 2], &rows), columns)
 }

@@ -32,7 +32,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     } else if jobs.is_empty() {
         face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
     } else {
-        face::print(&table::jobs(&jobs, &face.now(), face.colour))?;
+        face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
     }
     if more && args.limit.is_none() {
         face::say(&format!("these are the newest {limit}; -n lists more"));

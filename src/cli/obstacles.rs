@@ -185,7 +185,7 @@ fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
         (Some(state), _) => format!("is {state}"),
     };
     if on.state == "broken" {
-        let text = format!("it needs job {parent} {need}, and that job {state}; so it ends as failed");
+        let text = format!("it needs job {parent} {need}, and that job {state}; so this one fails");
         let remedy = match on.parent_state {
             Some(State::Failed | State::Cancelled) => format!("tenure retry {parent} --with-dependants"),
             _ => format!("tenure cancel {id}, and add it anew without --after {parent}"),
@@ -247,11 +247,13 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
     let wish = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
     let wish = wish.map(|why| format!(" ({why})")).unwrap_or_default();
-    let remedy = match job.state {
-        State::Done => None,
+    let remedy = match (job.state, job.reason) {
+        // To put it back alone would be refused: its parent has still ended the wrong way.
+        (State::Done, _) | (_, Some(Reason::Dependency)) => None,
         _ => Some(format!("tenure retry {}", job.id)),
     };
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(job.id, fact, around)));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all
 }

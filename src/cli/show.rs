@@ -10,7 +10,7 @@ use crate::job::Policy;
 use crate::job::policy::Stdin;
 use crate::place::Place;
 use crate::store::read;
-use crate::store::rows::{Job, Run};
+use crate::store::rows::{Event, Job, Run};
 use crate::units::{duration_text, size_text};
 
 #[derive(Debug, clap::Args)]
@@ -23,20 +23,20 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     let now = face.now();
     for (at, job) in pick::jobs(&store, &args.which.ids)?.iter().enumerate() {
-        let runs = store.read(|conn| read::runs(conn, job.id))?;
+        let (runs, memory_by) = store.read(|conn| Ok((read::runs(conn, job.id)?, memory_by(&read::events(conn, job.id)?))))?;
         if face.json {
             face::print(&format!("{}\n", json::job_with_runs(job, &runs, store.place())))?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            face::print(&format!("{gap}{}", for_people(job, &runs, store.place(), &now)))?;
+            face::print(&format!("{gap}{}", for_people(job, &runs, memory_by.as_deref(), store.place(), &now)))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn for_people(job: &Job, runs: &[Run], place: &Place, now: &jiff::Zoned) -> String {
+fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, now: &jiff::Zoned) -> String {
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
-    let mut text = table::pairs(&[
+    let mut all = vec![
         ("id", Some(job.id.to_string())),
         ("state", Some(table::state(job))),
         ("error", job.error.clone()),
@@ -60,8 +60,9 @@ fn for_people(job: &Job, runs: &[Run], place: &Place, now: &jiff::Zoned) -> Stri
         ("progress", job.progress.as_deref().map(progress)),
         ("result", job.result.clone()),
         ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
-    ]);
-    text += &policy(job);
+    ];
+    all.extend(policy(job, memory_by));
+    let mut text = table::pairs(&all);
     if !runs.is_empty() {
         text.push('\n');
         text += &runs_table(runs, now);
@@ -85,29 +86,42 @@ fn environment(env: &str) -> String {
     map.iter().map(|(name, value)| super::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
 }
 
-fn policy(job: &Job) -> String {
+fn policy(job: &Job, memory_by: Option<&str>) -> Vec<(&'static str, Option<String>)> {
     let policy = match job.policy() {
         Ok(policy) => policy,
-        Err(error) => return table::pairs(&[("policy", Some(format!("can not be read: {error}")))]),
+        Err(error) => return vec![("policy", Some(format!("can not be read: {error}")))],
     };
     let Policy { timeout_ms, idle_timeout_ms, grace_ms, memory_bytes, .. } = policy;
     let stdin = policy.stdin.as_ref().map(|stdin| match stdin {
         Stdin::File(path) => path.clone(),
         Stdin::Kept(_) => "a copy, kept until its end".to_owned(),
     });
-    table::pairs(&[
+    vec![
         ("timeout", timeout_ms.map(duration_text)),
         ("idle timeout", idle_timeout_ms.map(duration_text)),
         ("grace", grace_ms.map(duration_text)),
         ("warn", policy.warn.map(|w| format!("{} {} before the timeout", signal_name(w.signal), duration_text(w.before_ms)))),
         ("backoff", policy.backoff_ms.map(|(first, most)| format!("{}..{}", duration_text(first), duration_text(most)))),
-        ("memory", memory_bytes.map(size_text)),
+        ("memory", memory_bytes.map(|bytes| size_text(bytes) + kept_by(memory_by))),
         ("nice", policy.nice.map(|n| n.to_string())),
         ("user", policy.user.clone()),
         ("stdin", stdin),
         ("check", policy.check.as_ref().map(super::escape::quote)),
         ("secrets", Some(policy.secrets.keys().cloned().collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())),
-    ])
+    ]
+}
+
+/// Who kept the limit of memory in the latest run.
+fn memory_by(events: &[Event]) -> Option<String> {
+    events.iter().rfind(|event| event.kind == "memory_limit")?.detail.clone()
+}
+
+fn kept_by(memory_by: Option<&str>) -> &'static str {
+    match memory_by {
+        Some("cgroup") => ", of all its processes together (cgroup)",
+        Some("rlimit") => ", of each process by itself (rlimit): allocations above it fail",
+        _ => "",
+    }
 }
 
 fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
@@ -155,7 +169,7 @@ mod tests {
         job.progress = Some("{\"percent\": 40, \"text\": \"a\\u001b\"}".into());
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
-        let text = for_people(&job, &[run], &Place::new("/q\x1b.db".into()), &time::here(5_000));
+        let text = for_people(&job, &[run], None, &Place::new("/q\x1b.db".into()), &time::here(5_000));
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));
     }

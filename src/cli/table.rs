@@ -30,6 +30,26 @@ pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// Cuts each line where the terminal ends, so that a job has one line there too. In a pipe (`None`) nothing is cut.
+pub fn fit(text: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns else { return text.to_owned() };
+    text.lines().map(|line| format!("{}\n", fit_line(line, columns))).collect()
+}
+
+fn fit_line(line: &str, columns: usize) -> String {
+    // Wide characters begin here, roughly; taking one for wide that is not only cuts early.
+    let width = |c: char| if c >= '\u{1100}' { 2 } else { 1 };
+    if line.chars().map(width).sum::<usize>() <= columns {
+        return line.to_owned();
+    }
+    let mut used = 1; // the mark of the cut
+    let kept = line.chars().take_while(|c| {
+        used += width(*c);
+        used <= columns
+    });
+    kept.chain(['…']).collect()
+}
+
 /// Lines of `name  value`; those without a value are left out.
 pub fn pairs(pairs: &[(&str, Option<String>)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -78,7 +98,7 @@ pub fn took(job: &Job, now_ms: i64) -> String {
 }
 
 /// Jobs, one a line.
-pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool) -> String {
+pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let row = |job: &Job| {
         let since = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
@@ -93,7 +113,7 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool) -> String {
         ]
     };
     let rows: Vec<_> = jobs.iter().map(row).collect();
-    let text = table(&["id", "state", "queue", "label", "since", "took", "command"], &[0, 5], &rows);
+    let text = fit(&table(&["id", "state", "queue", "label", "since", "took", "command"], &[0, 5], &rows), columns);
     if coloured { paint_lines(&text, jobs) } else { text }
 }
 
@@ -133,12 +153,12 @@ mod tests {
         job.label = Some("a\x1b[2J\n\u{202e}b".into());
         job.queue = "q\u{9b}".into();
         job.command = r#"["echo","\u001b]0;x\u0007", {"hex":"ff"}]"#.into();
-        let text = jobs(&[job.clone()], &here(2_000), false);
+        let text = jobs(&[job.clone()], &here(2_000), false, None);
         assert_eq!(text.lines().count(), 2);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains(r"$'\xff'"), "{text}");
         job.command = "no json \x1b".into();
-        assert!(!jobs(&[job], &here(2_000), false).contains('\x1b'));
+        assert!(!jobs(&[job], &here(2_000), false, None).contains('\x1b'));
     }
 
     #[test]
@@ -153,7 +173,16 @@ mod tests {
         job.reason = Some(Reason::Timeout);
         assert_eq!(state(&job), "failed (timeout)");
         assert_eq!(took(&job, 9_000), "2s");
-        assert!(jobs(&[job], &here(9_000), true).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+        assert!(jobs(&[job], &here(9_000), true, None).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+    }
+
+    #[test]
+    fn a_line_ends_where_the_terminal_does() {
+        assert_eq!(fit("abcdef\nabc\n", Some(4)), "abc…\nabc\n");
+        assert_eq!(fit("🚀🚀🚀\n", Some(5)), "🚀🚀…\n");
+        assert_eq!(fit("abcdef\n", Some(6)), "abcdef\n");
+        assert_eq!(fit("abcdef\n", Some(1)), "…\n");
+        assert_eq!(fit("abcdef\n", None), "abcdef\n");
     }
 
     #[test]

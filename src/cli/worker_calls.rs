@@ -104,6 +104,12 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let worker = Worker::start(&client, face.options(Role::Worker), options)?;
     drop(client);
     log::info!("the worker of {} has started, {slots} slots", place.db().display());
+    if std::io::stdin().is_terminal() && until == Until::Stopped {
+        face::say(&format!(
+            "the worker of {} runs, {slots} slots; interrupt to let the jobs end, and again to cancel them",
+            place.db().display()
+        ));
+    }
     let store = worker.store().clone();
     let summary = worker.wait(&ordered)?;
     if summary.left_running > 0 {

@@ -59,6 +59,9 @@ fn name_the_file(place: &Place, error: Error) -> Error {
 fn open_at(place: &Place, options: Options) -> Result<Store> {
     let before = FileId::at(place.db());
     let access = if options.role == Role::Reader { Access::Read } else { Access::Write };
+    if access == Access::Write {
+        permission::check_writable(place)?;
+    }
     let conn = connect(place, access, options.durability)?;
     let opened = make_ready(&conn, place, &options)?;
     let watch = Watch::begin(place);

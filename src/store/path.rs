@@ -104,7 +104,10 @@ fn check(place: &Place, meta: &Metadata) -> Result<()> {
         return Err(Error::File(format!("{} is not a regular file; name another with --db", db.display())));
     }
     if (1..DATABASE_BYTES_MIN).contains(&meta.len()) {
-        return Err(Error::File(format!("{} is not a tenure file; name another with --db", db.display())));
+        return Err(Error::File(format!(
+            "{} is not a tenure file, or what is left of one; name another with --db, or move it away and bring a backup back with tenure restore",
+            db.display()
+        )));
     }
     if meta.nlink() > 1 {
         return Err(Error::File(format!(

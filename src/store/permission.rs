@@ -1,8 +1,11 @@
-//! Whoever may write the file may run commands as the worker's user. So the worker looks first who that is.
+//! Who may write the file: whether we may, and for a worker, whether others may, who could then run commands as its user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -17,6 +20,25 @@ pub(super) fn check_private(place: &Place) -> Result<()> {
     for path in [around, place.dir(), place.db(), &place.wal(), &place.shm(), &place.secrets(), &place.runs()] {
         if let Ok(meta) = fs::metadata(path) {
             check_one(path, meta.mode(), meta.uid())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether this process may write the file and its log. Asked before SQLite opens them: a log that it makes for a file that may only be read
+/// may only be read too, and would still be there when the file may be written again.
+///
+/// # Errors
+/// [`Error::File`], with the name of the one that may not be written.
+pub(super) fn check_writable(place: &Place) -> Result<()> {
+    for path in [place.db(), &place.wal(), &place.shm()] {
+        // What is not there is made; every other trouble is SQLite's to tell.
+        let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = asked {
+            let path = path.display();
+            return Err(Error::File(format!(
+                "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"
+            )));
         }
     }
     Ok(())

@@ -24,6 +24,8 @@ pub struct RunRecord {
     pub system_ms: Option<i64>,
     /// Processes that outlived the job's own.
     pub leftovers: Option<String>,
+    /// Who kept its limit of memory, where it had one: `cgroup` or `rlimit`.
+    pub memory_by: Option<&'static str>,
     /// What it wrote to `TENURE_RESULT`; at most 64 KiB of it are kept.
     pub result: Option<String>,
 }
@@ -194,10 +196,12 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
         record.user_ms,
         record.system_ms,
     ])?;
-    // A job's history says what was ended with it: who started a daemon there looks for the reason here.
-    if let Some(leftovers) = &record.leftovers {
-        conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, 'left_behind', ?3)")?
-            .execute((s.job.0, s.run.0, leftovers))?;
+    // A job's history says what was ended with it: who started a daemon there looks for the reason here. And how its memory was
+    // limited: an rlimit only makes allocations fail, which no exit code tells.
+    let told = [("left_behind", record.leftovers.as_deref()), ("memory_limit", record.memory_by)];
+    for (kind, detail) in told.into_iter().filter_map(|(kind, detail)| Some((kind, detail?))) {
+        conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((s.job.0, s.run.0, kind, detail))?;
     }
     Ok(())
 }

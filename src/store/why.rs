@@ -81,7 +81,8 @@ pub struct LastEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhyFacts {
     pub job: Job,
-    /// Of a queued job: everything that stands in its way, most lasting first. Empty: the next free slot is its own.
+    /// Of a queued job: everything that stands in its way, most lasting first. Empty: the next free slot is its own. Of a job
+    /// that failed for want of another: which.
     pub obstacles: Vec<Obstacle>,
     /// Of a job that has run or has ended.
     pub last: Option<LastEnd>,
@@ -95,7 +96,11 @@ pub struct WhyFacts {
 /// [`crate::error::Error::NoSuch`].
 pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let job = existing(conn, id)?;
-    let obstacles = if job.state == State::Queued { obstacles(conn, &job, now_ms)? } else { Vec::new() };
+    let obstacles = match (job.state, job.reason) {
+        (State::Queued, _) => obstacles(conn, &job, now_ms)?,
+        (State::Failed, Some(Reason::Dependency)) => dependencies(conn, id, |state| state == "broken")?,
+        _ => Vec::new(),
+    };
     let last = last_end(conn, &job)?;
     let cancel = latest_cancel(conn, id)?;
     Ok(WhyFacts { job, obstacles, last, cancel })
@@ -112,7 +117,7 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
     if job.task_hold {
         found.push(Obstacle::TaskHold { task: job.task_id });
     }
-    found.extend(read::dependencies(conn, job.id)?.into_iter().filter(|d| d.state != "met").map(Obstacle::Dependency));
+    found.extend(dependencies(conn, job.id, |state| state != "met")?);
     if job.available_at > job.due_seen {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
     }
@@ -123,6 +128,11 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
         found.push(Obstacle::Expires { at });
     }
     Ok(found)
+}
+
+fn dependencies(conn: &Connection, job: JobId, is_told: impl Fn(&str) -> bool) -> Result<Vec<Obstacle>> {
+    let all = read::dependencies(conn, job)?;
+    Ok(all.into_iter().filter(|one| is_told(&one.state)).map(Obstacle::Dependency).collect())
 }
 
 fn lane(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {

@@ -146,7 +146,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    crate::error::is_for_want_of_room(error)
 }
 
 /// SQLITE_FULL has two causes: no space, or a table whose ids are used up, because somebody has inserted the largest one.

@@ -27,6 +27,8 @@ pub enum Nudge {
 const WAIT_MOST_MS: u64 = 1_000;
 /// Longest wait where nothing waits for a time, in milliseconds.
 const WAIT_IDLE_MS: u64 = 10_000;
+/// Wait where something is ready and could not be claimed in this round, in milliseconds.
+const WAIT_MORE_MS: u64 = 10;
 /// Most jobs that one round ends or releases.
 const TEND_MAX: usize = 500;
 /// How long one look at the machine's state is good for.
@@ -59,13 +61,15 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     monitor::ring_cancels(shared)?;
     tend(shared)?;
     gate.look(shared);
-    let claimed = if shared.may_claim() { claim_for_free_slots(shared)? } else { 0 };
+    let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
     let next_due = shared.store.read(tend::next_due_ms)?;
-    if claimed == 0 && shared.roster.busy() == 0 {
+    if claimed == 0 && !more && shared.roster.busy() == 0 {
         end_if_idle(shared)?;
     }
     let now_ms = shared.now_ms();
     Ok(match next_due {
+        _ if more => WAIT_MORE_MS,
+        _ if !shared.may_claim() => WAIT_MOST_MS,
         Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
         None => WAIT_IDLE_MS,
     })
@@ -90,8 +94,16 @@ fn tend(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<usize> {
-    let mut claimed = 0;
+/// What one round of claims came to.
+#[derive(Default)]
+struct Claimed {
+    jobs: usize,
+    /// Something is ready, and this claim was busy with putting heads out of the way that may not start.
+    more: bool,
+}
+
+fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
+    let mut claimed = Claimed::default();
     loop {
         let free = shared.options.slots.saturating_sub(shared.roster.busy());
         if free == 0 || !shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))? {
@@ -112,9 +124,10 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<usize> {
         let unused = ready.split_off(claims.len());
         shared.stock.put_back(unused);
         if claims.is_empty() {
+            claimed.more = shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))?;
             return Ok(claimed);
         }
-        claimed += claims.len();
+        claimed.jobs += claims.len();
         for (claim, ready) in claims.into_iter().zip(ready) {
             let slot = shared.roster.take_slot();
             shared.pool.assign(shared, Assignment::Start { claim: Box::new(claim), ready, ticket, slot })?;

@@ -57,6 +57,13 @@ pub(super) fn of_check(shared: &Shared, start: &Start<'_>, check: &Argv, parent:
 fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
     let (job, policy) = (start.job, start.policy);
     let asked: BTreeMap<String, String> = serde_json::from_str(&job.env).map_err(|e| format!("env: {e}"))?;
+    // The command line refuses the same; a row may come from anybody.
+    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("TENURE_")) {
+        return Err(format!("env: {name:?} is no name that a job can be given"));
+    }
+    if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
+        return Err(format!("env: the value of {name:?} contains a NUL byte"));
+    }
     let result = shared.place().result_file(start.run);
     let deadline_ms = timeout_ms.map(|ms| shared.now_ms().saturating_add_unsigned(ms));
     let around = Circumstances {
@@ -68,7 +75,10 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         result: &result,
         deadline_ms,
     };
-    let inherited = |name: &str| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec);
+    // What belongs to the worker's user is none of another user's; the shim gives that one its own.
+    let personal = |name: &str| policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
+    let inherited =
+        |name: &str| std::env::var_os(name).filter(|_| !personal(name)).map(std::os::unix::ffi::OsStringExt::into_vec);
     Ok(Launch {
         run: start.run,
         job: job.id,

@@ -19,7 +19,7 @@ use super::wish::Wish;
 use crate::error::{Error, Result};
 use crate::job::{Cause, Exit, JobId, Next, Nonce, Policy, RunEnd, RunId};
 use crate::run::Launch;
-use crate::run::record::{Record, Records};
+use crate::run::record::{MemoryBy, Record, Records};
 use crate::run::runfile;
 use crate::run::spawner::{Status, StatusPipe};
 use crate::store::claim::{self, Claim};
@@ -250,6 +250,7 @@ pub(super) fn record_of(shared: &Shared, run: RunId, records: &Records) -> RunRe
         user_ms: usage.and_then(|u| i64::try_from(u.user_ms).ok()),
         system_ms: usage.and_then(|u| i64::try_from(u.system_ms).ok()),
         leftovers: records.drained.as_ref().map(|d| d.leftovers.clone()).filter(|text| !text.is_empty()),
+        memory_by: records.drained.as_ref().and_then(|d| d.memory_by).map(MemoryBy::as_str),
         result: result_of(shared, run),
     }
 }

@@ -4,6 +4,8 @@
 //! one flush; the spawner; the reaper's first round; only then the claim loop. Stop: no more claims; the runs are left to their
 //! shims (or waited for); what was committed is flushed; the lock is let go last.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -139,10 +141,13 @@ impl Worker {
     fn drain(&self, times: usize) {
         self.shared.stop_claiming();
         let busy = self.shared.roster.busy();
-        if times == 1 {
-            eprintln!("tenure: no more jobs are claimed; waiting for {busy} that run (interrupt again to cancel them)");
+        let jobs = if busy == 1 { "1 job".to_owned() } else { format!("{busy} jobs") };
+        if busy == 0 {
+            say("no more jobs are claimed, and none runs");
+        } else if times == 1 {
+            say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
-            eprintln!("tenure: cancelling {busy} jobs");
+            say(&format!("cancelling {jobs}"));
             self.shared.roster.ring_all(Cause::Cancel);
         }
     }
@@ -172,6 +177,11 @@ impl Worker {
         }
         Ok(Summary { ended, left_running })
     }
+}
+
+/// Tells the person at the terminal, if there still is one.
+fn say(message: &str) {
+    let _nobody_listens = writeln!(std::io::stderr(), "tenure: {message}");
 }
 
 fn thread(name: &str, shared: &Arc<Shared>, body: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<JoinHandle<()>> {
@@ -212,10 +222,15 @@ fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> 
             Ok(lock) => return Ok(lock),
             Err(holder) => holder,
         };
-        if options.kind == Kind::Run || holder.kind != Kind::Run.as_str() || Instant::now() > until {
+        // A worker that was killed while it started a process leaves its lock to that process for an instant.
+        let is_dying = holder.pid != 0 && !Path::new(&format!("/proc/{}", holder.pid)).exists();
+        let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
+        if !(is_dying || yields) || Instant::now() > until {
             return Err(refused(&holder));
         }
-        wake::ask_to_yield(place);
+        if yields {
+            wake::ask_to_yield(place);
+        }
         // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -147,6 +147,10 @@ fn tenures_own_failure_is_no_code_of_a_job() {
         nest.tenure(&["run", "--", "true"]).env("TENURE_CONFIG", nest.file("broken.toml")).output().unwrap(),
     );
     assert_eq!(said.code, 2, "{said:?}");
-    let said = crate::support::said(nest.tenure(&["run", "--", "true"]).env("TENURE_CONFIG", "/no/such/file").output().unwrap());
-    assert_eq!(said.code, 2, "{said:?}");
+    let line = format!("mkdir gone && cd gone && rmdir ../gone && exec {} run -- true", env!("CARGO_BIN_EXE_tenure"));
+    let mut shell = std::process::Command::new("sh");
+    let said =
+        crate::support::said(shell.args(["-c", &line]).current_dir(nest.path()).env("TENURE_DB", nest.db()).output().unwrap());
+    assert_eq!(said.code, 125, "{said:?}");
+    assert!(said.err.contains("--cwd"), "the remedy: {said:?}");
 }

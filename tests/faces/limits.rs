@@ -79,7 +79,9 @@ fn a_job_gets_no_more_memory_than_it_may_have() {
     assert_eq!(ran.job["state"], "failed", "{}", ran.job);
     assert_ne!(ran.job["reason"], "timeout", "{}", ran.job);
     let shown = nest.ok(&["show", "last"]);
-    assert!(shown.contains("64.0M"), "{shown}");
+    let by = shown.lines().find(|line| line.starts_with("memory ")).expect("its limit").to_owned();
+    assert!(by.contains("64.0M") && (by.contains("rlimit") || by.contains("cgroup")), "and by whom it was kept: {by}");
+    assert!(nest.ok(&["history", "last"]).contains("memory_limit"));
     let rss = ran.job["runs"][0]["max_rss_bytes"].as_i64().unwrap();
     assert!(rss < 80 << 20, "{rss}");
     let free = run_sh(
@@ -103,12 +105,15 @@ fn a_job_of_another_user_is_that_user_and_nothing_more() {
         return;
     }
     let nest = Nest::new();
-    let line =
-        "id -u; id -g; id -G; echo $HOME $USER; cd / && touch /tenure-was-here 2>&1 | head -c 0; ls /tenure-was-here 2>/dev/null";
+    let line = "id -u; id -g; id -G; echo $HOME $USER $SHELL; (touch /tenure-was-here) 2>/dev/null || echo may not";
     let ran = run(&nest, &["--user", "nobody", "--cwd", "/", "--", "/bin/sh", "-c", line]);
     let lines: Vec<&str> = ran.said.out.lines().collect();
-    assert_eq!(lines[..2], ["65534", "65534"], "{:?} {}", ran.said, ran.job);
-    assert_eq!(lines[2], "65534", "no group of root's is left: {lines:?}");
+    assert_eq!(lines[..3], ["65534", "65534", "65534"], "no group of root's is left: {:?} {}", ran.said, ran.job);
+    let entry = std::fs::read_to_string("/etc/passwd").unwrap();
+    let entry: Vec<&str> = entry.lines().find(|line| line.starts_with("nobody:")).unwrap().split(':').collect();
+    assert_eq!(lines[3], format!("{} nobody {}", entry[5], entry[6]), "and nothing of root's in its environment");
+    assert_eq!(lines[4], "may not");
+    assert_eq!(run(&nest, &["--user", "nobody", "-e", "HOME=/x", "-w", "/", "-c", "echo $HOME"]).said.out, "/x\n");
     let ran = run(&nest, &["--user", "no-such-user", "--", "true"]);
     assert_eq!((ran.code(), ran.end().as_str()), (126, "failed/spawn"), "{}", ran.job);
     assert!(ran.error().contains("no-such-user"), "{}", ran.error());

@@ -101,6 +101,13 @@ fn standard_input_is_empty_or_a_file_or_a_copy_of_what_stood_here() {
     assert_eq!(run_sh(&nest, &[], "cat; echo end").said.out, "end\n");
     std::fs::write(nest.file("input"), "from a file\n").unwrap();
     assert_eq!(run(&nest, &["--stdin", "input", "--", "cat"]).said.out, "from a file\n");
+    std::process::Command::new("mkfifo").arg(nest.file("pipe")).status().unwrap();
+    for path in ["pipe", "."] {
+        let ran = run(&nest, &["--stdin", path, "--timeout", "30s", "--", "cat"]);
+        assert_eq!((ran.code(), ran.end().as_str()), (126, "failed/spawn"), "nothing waits for a writer: {}", ran.job);
+        assert!(ran.error().contains("neither a file nor a device") && ran.error().contains("--stdin -"), "{}", ran.error());
+    }
+    assert_eq!(run(&nest, &["--stdin", "/dev/zero", "--", "head", "-c", "3"]).said.out, "\0\0\0");
     let mut child =
         nest.tenure(&["add", "--stdin", "-", "--retries", "1", "--backoff", "0s..0s", "-c", "cat; [ $TENURE_ATTEMPT = 2 ]"]);
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -67,8 +67,13 @@ fn a_cancel_with_no_worker_ends_the_tree_as_well_and_the_next_worker_writes_it_d
 #[test]
 fn a_run_that_is_interrupted_cancels_its_job_and_a_second_time_leaves_it() {
     let nest = Nest::new();
-    let start =
-        |line: &str| nest.tenure(&["run", "--grace", "30s", "-c", line]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let start = |line: &str| {
+        nest.tenure(&["run", "--grace", "30s", "-c", line])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
     let mut polite = start("trap 'exit 9' TERM; while :; do sleep 0.05; done");
     until("a job", || nest.db().exists().then_some(()));
     until("its file to be whole", || (nest.say(&["show", "1"]).code == 0).then_some(()));

@@ -119,3 +119,19 @@ fn with_worker_spawner_and_shim_killed_what_cleared_its_environment_is_found_by_
     assert_eq!(job["reason"], "lost", "{job}");
     assert!(!lives(inner));
 }
+
+#[test]
+fn the_crash_test_of_doctor_passes_here_and_leaves_nothing() {
+    let nest = Nest::new();
+    nest.sh(&["--hold"], "true");
+    let tmp = nest.file("tmp");
+    std::fs::create_dir(&tmp).unwrap();
+    let output = nest.tenure(&["doctor", "--crash-test", "--json"]).env("TMPDIR", &tmp).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    for name in ["adopt", "lost", "cancel"] {
+        let check = checks.iter().find(|check| check["code"] == name).unwrap_or_else(|| panic!("no check {name}: {report}"));
+        assert_eq!(check["ok"], true, "{check}");
+    }
+    assert_eq!(std::fs::read_dir(&tmp).unwrap().count(), 0, "nothing of it is left");
+}

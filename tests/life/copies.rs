@@ -173,7 +173,9 @@ fn run_ids_are_not_given_twice_over_a_power_cut() {
     // The disk as it was: the file and the stamp that was written after it.
     copy(&nest.db(), &nest.file("disk"));
     copy(&nest.beside().join("stamp"), &nest.file("stamp"));
-    (0..40).for_each(|_| drop(nest.sh(&[], "true")));
+    for _ in 0..40 {
+        nest.sh(&[], "true");
+    }
     nest.work_until_idle(&[]);
     let before: BTreeSet<i64> = logged(&nest).into_iter().collect();
     assert_eq!(before.len(), 41);
@@ -192,7 +194,9 @@ fn run_ids_are_not_given_twice_over_a_power_cut() {
 fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it() {
     for lowered in ["runs", "logs"] {
         let nest = Nest::new();
-        (0..5).for_each(|_| drop(nest.sh(&[], "true")));
+        for _ in 0..5 {
+            nest.sh(&[], "true");
+        }
         nest.work_until_idle(&[]);
         let highest = logged(&nest).into_iter().max().unwrap();
         let conn = owner(&nest);

@@ -215,7 +215,7 @@ fn two_files_in_one_directory_do_not_know_of_each_other() {
     assert!(lives(pids[1]), "each has its own job 1, its own run 1");
     std::fs::write(nest.file("go"), "").unwrap();
     until("the other to be done", || (shown()["state"] == "done").then_some(()));
-    assert_eq!(lines(&nest, "ledger"), [other.clone()]);
+    assert_eq!(lines(&nest, "ledger"), std::slice::from_ref(&other));
     let _third = nest.work(&TICK);
     nest.until_state(1, "cancelled");
     kill(second.id() as i32, 15);

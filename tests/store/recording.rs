@@ -36,6 +36,21 @@ pub struct Recording {
 
 const CALLS: &str = "trace=pwrite64,write,fdatasync,fsync,ftruncate,unlink,unlinkat,openat,mknodat,fallocate,rename,renameat2";
 
+/// Whether strace is here. Without it what needs it is told as not tested; where `TENURE_TEST_ALL` is set, as in CI, that is a failure.
+pub fn has_strace() -> bool {
+    let here = Command::new("strace")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(here || std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs strace: apt-get install strace");
+    if !here {
+        println!("NOT TESTED: strace is not here (apt-get install strace)");
+    }
+    here
+}
+
 /// Runs a workload in `dir` under strace.
 pub fn record(workload: &str, scheme: &str, dir: &Path) -> Recording {
     let log = dir.join("strace");

@@ -108,7 +108,7 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
         Step::Fds => "dup2".to_owned(),
         Step::Cgroup => "joining the cgroup".to_owned(),
         Step::Limit => "setrlimit".to_owned(),
-        Step::Nice => "setpriority".to_owned(),
+        Step::Nice => format!("nice {} (only root may go below 0)", prepared.nice.unwrap_or_default()),
         Step::Groups => "setgroups (only root may use another user)".to_owned(),
         Step::Gid => "setgid".to_owned(),
         Step::Uid => "setuid".to_owned(),

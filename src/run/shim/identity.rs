@@ -1,6 +1,6 @@
 //! Who the job runs as, when a user was asked for. Looked up in the shim, so that a slow directory server delays this run only.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -14,9 +14,12 @@ const GROUPS_MAX: usize = 65_536;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
+    pub name: String,
     pub user: u32,
     pub group: u32,
     pub groups: Vec<u32>,
+    /// `HOME`, `USER` and `SHELL`, by the user database.
+    pub env: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Identity {
@@ -43,7 +46,23 @@ impl Identity {
         // SAFETY: zeroed at first, and filled by the call, which has found the user.
         let entry = unsafe { entry.assume_init() };
         let groups = groups_of(&c_name, entry.pw_gid).ok_or_else(|| refused(libc::EINVAL))?;
-        Ok(Self { user: entry.pw_uid, group: entry.pw_gid, groups })
+        // SAFETY: texts that end with NUL, or null, in `buffer`, which lives.
+        let text = |at: *const libc::c_char| (!at.is_null()).then(|| unsafe { CStr::from_ptr(at) }.to_bytes().to_vec());
+        let env = [("HOME", text(entry.pw_dir)), ("USER", text(entry.pw_name)), ("SHELL", text(entry.pw_shell))];
+        let env = env.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?))).collect();
+        Ok(Self { name: name.to_owned(), user: entry.pw_uid, group: entry.pw_gid, groups, env })
+    }
+
+    /// Whether this process may become that user: only root may.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn may_be_taken(&self) -> Result<(), Refusal> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let text = format!("user {}: only a worker of root runs jobs as other users; leave --user out", self.name);
+        Err(Refusal { errno: libc::EPERM, text })
     }
 }
 

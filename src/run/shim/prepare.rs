@@ -51,6 +51,9 @@ impl Prepared {
             return Err(Refusal { errno: libc::EINVAL, text: "the command is empty".to_owned() });
         };
         let identity = launch.user.as_deref().map(Identity::of).transpose()?;
+        if let Some(identity) = &identity {
+            identity.may_be_taken()?;
+        }
         let log = open_log(&launch.log, identity.as_ref())?;
         // A job of our own user makes the file itself, if it has something to say.
         if let (Some(path), Some(identity)) = (&launch.result, &identity) {
@@ -58,7 +61,7 @@ impl Prepared {
         }
         Ok(Self {
             argv,
-            env: environment(launch)?,
+            env: environment(launch, identity.as_ref())?,
             candidates: candidates(name, launch.variable("PATH").unwrap_or(PATH_DEFAULT))?,
             cwd: c_string(&launch.cwd, "the directory")?,
             stdin: open_stdin(launch.stdin.as_deref())?,
@@ -79,12 +82,15 @@ fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
     CString::new(bytes).map_err(|_| Refusal { errno: libc::EINVAL, text: format!("{what} contains a NUL byte") })
 }
 
-/// What was asked for, and the run's cookie in any case: by it the tree is found again.
-fn environment(launch: &Launch) -> Result<Vec<CString>, Refusal> {
+/// What was asked for, what the user is called and where it lives, and the run's cookie in any case: by it the tree is found again.
+fn environment(launch: &Launch, identity: Option<&Identity>) -> Result<Vec<CString>, Refusal> {
     let cookie = launch.nonce.to_string();
+    let own = identity.map_or(&[][..], |identity| &identity.env).iter();
+    let own = own.filter(|(name, _)| launch.variable(name).is_none()).map(|(name, value)| (name.as_bytes(), value.as_slice()));
     let asked = launch.env.iter().filter(|(key, _)| key != COOKIE.as_bytes());
     asked
         .map(|(key, value)| (key.as_slice(), value.as_slice()))
+        .chain(own)
         .chain([(COOKIE.as_bytes(), cookie.as_bytes())])
         .map(|(key, value)| c_string(&[key, b"=", value].concat(), "the environment"))
         .collect()
@@ -101,15 +107,17 @@ fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
         .collect()
 }
 
+/// Without waiting, and without becoming the session of a terminal: nothing but the job may wait, since only the job has deadlines.
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
     let refused = |error: io::Error| Refusal::new(format!("opening stdin {}", path.display()), &error);
     // Opening a pipe would wait for somebody to write to it, with every signal blocked.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
     let kind = file.metadata().map_err(refused)?.file_type();
     if !kind.is_file() && !kind.is_char_device() {
-        let text = format!("opening stdin {}: it is neither a file nor a device", path.display());
+        let remedy = "name a file, or give a copy with --stdin -";
+        let text = format!("opening stdin {}: it is neither a file nor a device; {remedy}", path.display());
         return Err(Refusal { errno: libc::EINVAL, text });
     }
     fcntl_setfl(&file, OFlags::empty()).map_err(|e| refused(e.into()))?;

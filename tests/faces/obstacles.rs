@@ -1,0 +1,186 @@
+//! `why`: each thing that keeps a job waiting is told, and the command that it prints clears it.
+
+use serde_json::Value;
+
+use crate::support::{Nest, Said, said, until};
+
+fn obstacle(nest: &Nest, id: i64, code: &str) -> Option<Value> {
+    let why = nest.json(&["why", &id.to_string(), "--json"]);
+    why["obstacles"].as_array().expect("obstacles").iter().find(|one| one["code"] == code).cloned()
+}
+
+fn codes(nest: &Nest, id: i64) -> Vec<String> {
+    let why = nest.json(&["why", &id.to_string(), "--json"]);
+    why["obstacles"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn remedy(nest: &Nest, id: i64, code: &str) -> String {
+    let one = obstacle(nest, id, code).unwrap_or_else(|| panic!("no {code} in {:?}", codes(nest, id)));
+    let text = one["text"].as_str().unwrap();
+    let shown = nest.ok(&["why", &id.to_string()]);
+    assert!(shown.contains(text), "people read the same: {shown}");
+    let remedy = one["remedy"].as_str().unwrap_or_else(|| panic!("{code} has no remedy: {one}"));
+    assert!(shown.contains(remedy), "{shown}");
+    remedy.to_owned()
+}
+
+/// Does what was printed, through a shell, as a person would who copies it.
+fn obey(nest: &Nest, command: &str) -> Said {
+    assert!(command.starts_with("tenure "), "{command}");
+    let tenure = env!("CARGO_BIN_EXE_tenure");
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", &command.replacen("tenure", tenure, 1)]).current_dir(nest.path()).env_clear();
+    shell.env("PATH", "/usr/bin:/bin").env("TENURE_DB", nest.db()).env("HOME", nest.path());
+    said(shell.stdin(std::process::Stdio::null()).output().unwrap())
+}
+
+/// The remedy that is printed clears the obstacle.
+fn cleared(nest: &Nest, id: i64, code: &str) {
+    let command = remedy(nest, id, code);
+    let done = obey(nest, &command);
+    assert_eq!(done.code, 0, "{command}: {done:?}");
+    until(&format!("{code} to be cleared by {command}"), || obstacle(nest, id, code).is_none().then_some(()));
+}
+
+#[test]
+fn a_hold_a_delay_and_a_pause_are_all_told_and_each_is_cleared_by_its_remedy() {
+    let nest = Nest::new();
+    let queue = "it's a $(queue) \u{1f680}";
+    nest.ok(&["queue", "pause", queue]);
+    let id = nest.sh(&["--hold", "--delay", "1h", "--queue", queue, "--expires", "2h"], "true");
+    let found = codes(&nest, id);
+    for code in ["user", "time", "queue_paused", "no_worker", "expires"] {
+        assert!(found.contains(&code.to_owned()), "{code} in {found:?}");
+    }
+    let time = obstacle(&nest, id, "time").unwrap();
+    assert!(time["text"].as_str().unwrap().contains("59m"), "with numbers: {time}");
+    for code in ["user", "time", "queue_paused"] {
+        cleared(&nest, id, code);
+    }
+    nest.work_until_idle(&[]);
+    assert_eq!(nest.state(id), "done");
+}
+
+#[test]
+fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it() {
+    let nest = Nest::new();
+    let parent = nest.sh(&["--hold"], "[ -e fixed ]");
+    let child = nest.sh(&["--after", &parent.to_string()], "true");
+    assert_eq!(remedy(&nest, child, "dependency"), format!("tenure why {parent}"));
+    assert!(obey(&nest, &remedy(&nest, child, "dependency")).out.contains(&format!("tenure release {parent}")));
+    cleared(&nest, parent, "user");
+    nest.work_until_idle(&[]);
+    let ended = nest.show(child);
+    assert_eq!((&ended["state"], &ended["reason"]), (&"failed".into(), &"dependency".into()));
+    std::fs::write(nest.file("fixed"), "").unwrap();
+    let said = nest.say(&["retry", &child.to_string()]);
+    assert_eq!(said.code, 6, "its parent is still failed: {said:?}");
+    assert!(said.err.contains("--with-dependants"), "the remedy: {said:?}");
+    assert!(obstacle(&nest, child, "ended").unwrap()["remedy"].is_null(), "no remedy that would be refused");
+    let mend = remedy(&nest, child, "dependency_broken");
+    assert_eq!(obey(&nest, &mend).code, 0, "{mend}");
+    nest.work_until_idle(&[]);
+    assert_eq!((nest.state(parent), nest.state(child)), ("done".into(), "done".into()));
+    let done = obstacle(&nest, child, "ended").expect("why it ended");
+    assert!(done["remedy"].is_null());
+}
+
+#[test]
+fn a_full_lane_a_full_queue_and_busy_slots_say_who_is_in_the_way() {
+    let nest = Nest::new();
+    let _worker = nest.work(&["--slots", "3"]);
+    let member = nest.sh(&["--lane", "a lane"], "exec sleep 600");
+    nest.until_pid(member);
+    let waiting = nest.sh(&["--lane", "a lane", "-q", "other"], "exec sleep 600");
+    let lane = until("the lane to be told", || obstacle(&nest, waiting, "lane"));
+    assert!(lane["text"].as_str().unwrap().contains(&format!("by job {member}")), "{lane}");
+    let printed = lane["remedy"].as_str().unwrap().to_owned();
+    let command = &printed[printed.find("tenure lane").expect("a lane's limit")..];
+    assert_eq!(obey(&nest, command).code, 0, "{command}");
+    nest.until_pid(waiting);
+
+    nest.ok(&["queue", "set", "narrow", "--slots", "1"]);
+    let one = nest.sh(&["-q", "narrow"], "exec sleep 600");
+    nest.until_pid(one);
+    let two = nest.sh(&["-q", "narrow"], "true");
+    let full = until("the queue to be told", || obstacle(&nest, two, "queue_full"));
+    assert!(full["text"].as_str().unwrap().contains("1 slot,"), "{full}");
+    let slots = obstacle(&nest, two, "slots").expect("all slots are busy as well");
+    assert!(slots["text"].as_str().unwrap().contains("all 3 slots"), "{slots}");
+    cleared(&nest, two, "queue_full");
+    nest.ok(&["cancel", &one.to_string()]);
+    nest.until_state(two, "done");
+    nest.ok(&["cancel", &format!("{member},{waiting}")]);
+    nest.until_ended(member);
+    nest.until_ended(waiting);
+}
+
+#[test]
+fn who_stands_behind_others_can_be_put_in_front() {
+    let nest = Nest::new();
+    for _ in 0..3 {
+        nest.sh(&["-o", "5"], "true");
+    }
+    let last = nest.sh(&[], "true");
+    let position = obstacle(&nest, last, "position").expect("a position");
+    assert!(position["text"].as_str().unwrap().starts_with("3 ready jobs"), "{position}");
+    let command = remedy(&nest, last, "position").replace("priority=N (higher goes first)", "priority=6");
+    assert_eq!(obey(&nest, &command).code, 0);
+    assert!(obstacle(&nest, last, "position").is_none());
+    let worker = nest.work(&[]);
+    nest.until_state(last, "done");
+    assert!(obstacle(&nest, last, "no_worker").is_none());
+    drop(worker);
+}
+
+#[test]
+fn a_floor_of_the_machine_that_is_not_met_is_told_with_its_numbers() {
+    let nest = Nest::new();
+    let id = nest.sh(&[], "true");
+    let with = |floor: (&str, &str)| {
+        let output = nest.tenure(&["why", "--json", &id.to_string()]).env(floor.0, floor.1).output().unwrap();
+        serde_json::from_str::<Value>(&said(output).out).unwrap()["obstacles"].to_string()
+    };
+    assert!(with(("TENURE_FLOOR_MEMORY", "1000T")).contains("the floor is 1000T"));
+    assert!(with(("TENURE_FLOOR_DISK", "1000T")).contains("\"disk\""));
+    assert!(with(("TENURE_FLOOR_MEMORY", "1K")).contains("no_worker"));
+    assert!(!with(("TENURE_FLOOR_MEMORY", "1K")).contains("\"memory\""));
+    let mut idle = nest.tenure(&["work", "--until-idle"]);
+    let closed = said(idle.env("TENURE_FLOOR_MEMORY", "1000T").output().unwrap());
+    assert_eq!(closed.code, 0, "{closed:?}");
+    assert!(closed.err.contains("1 job waits") || closed.err.contains("1 jobs wait"), "{closed:?}");
+    assert_eq!(nest.state(id), "queued");
+}
+
+#[test]
+fn a_cancel_by_sql_is_told_and_the_printed_command_settles_it() {
+    let nest = Nest::new();
+    let id = nest.sh(&[], "true");
+    nest.sql().execute("INSERT INTO cancel (job_id, why) VALUES (?1, 'not needed')", [id]).unwrap();
+    assert!(obstacle(&nest, id, "cancelled").unwrap()["text"].as_str().unwrap().contains("not needed"));
+    cleared(&nest, id, "cancelled");
+    assert_eq!(nest.show(id)["state"], "cancelled");
+    assert!(nest.ok(&["why", &id.to_string()]).contains("not needed"));
+}
+
+#[test]
+fn what_has_ended_says_why_and_whether_it_was_tried_again() {
+    let nest = Nest::new();
+    let id = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "exit 5");
+    nest.work_until_idle(&[]);
+    let text = nest.ok(&["why", &id.to_string()]);
+    assert!(text.contains("exit status 5") && text.contains("2 of 2 attempts"), "{text}");
+    let command = remedy(&nest, id, "ended");
+    assert_eq!(obey(&nest, &command).code, 0);
+    assert_eq!(nest.state(id), "queued");
+    nest.work_until_idle(&[]);
+    let worker = nest.work(&[]);
+    let running = nest.sh(&["--grace", "30s"], "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+    let pid = nest.until_pid(running);
+    until("its trap", || nest.log(running).contains("ready").then_some(()));
+    assert!(obstacle(&nest, running, "running").unwrap()["text"].as_str().unwrap().contains(&pid.to_string()));
+    nest.ok(&["cancel", &running.to_string()]);
+    assert!(obstacle(&nest, running, "cancelling").unwrap()["text"].as_str().unwrap().contains("30s"));
+    worker.kill();
+    assert!(obstacle(&nest, running, "no_worker").is_some());
+}

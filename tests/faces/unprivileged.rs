@@ -1,0 +1,150 @@
+//! The same as somebody who is not root.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::{Nest, kill, said, until};
+
+/// Who runs commands without privileges: `nobody` where this test is root's, otherwise who runs it.
+pub struct Somebody {
+    home: PathBuf,
+    binary: PathBuf,
+    drop: bool,
+}
+
+impl Somebody {
+    /// A home below the nest, with the program in it, so that it can be reached.
+    pub fn new(nest: &Nest) -> Self {
+        let drop = rustix::process::geteuid().is_root();
+        let home = nest.file("home");
+        std::fs::create_dir(&home).unwrap();
+        let binary = home.join("tenure");
+        std::fs::copy(env!("CARGO_BIN_EXE_tenure"), &binary).unwrap();
+        if drop {
+            open(nest.path(), "a+rx");
+            std::os::unix::fs::chown(&home, Some(65_534), Some(65_534)).unwrap();
+        }
+        Self { home, binary, drop }
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub fn db(&self) -> PathBuf {
+        self.home.join("q.db")
+    }
+
+    pub fn program(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = if self.drop {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.args(args).current_dir(&self.home).env_clear().stdin(Stdio::null());
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", &self.home).env("TENURE_DB", self.db()).env("TZ", "UTC");
+        command
+    }
+
+    pub fn tenure(&self, args: &[&str]) -> Command {
+        self.program(&self.binary, args)
+    }
+
+    pub fn say(&self, args: &[&str]) -> crate::support::Said {
+        said(self.tenure(args).output().unwrap())
+    }
+
+    pub fn ok(&self, args: &[&str]) -> String {
+        let said = self.say(args);
+        assert_eq!(said.code, 0, "{args:?}: {said:?}");
+        said.out.trim_end().to_owned()
+    }
+
+    pub fn show(&self, id: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ok(&["show", id, "--json"])).unwrap()
+    }
+}
+
+/// `chmod`
+pub fn open(path: &Path, mode: &str) {
+    assert!(Command::new("chmod").arg(mode).arg(path).status().unwrap().success());
+}
+
+#[test]
+fn without_privileges_jobs_run_and_end_as_they_should() {
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    let ran = me.say(&["run", "-c", "id -u; exit 3"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_ne!(ran.out.trim(), "0");
+    assert_eq!(me.say(&["run", "--", "/no/such/program"]).code, 127);
+    assert_eq!(me.say(&["run", "-t", "300ms", "--grace", "200ms", "-c", "trap '' TERM; sleep 600"]).code, 124);
+    assert_eq!(me.say(&["run", "--check", "false", "--", "true"]).code, 1);
+    let left = me.say(&["run", "-c", "setsid sleep 600 & env -i setsid sleep 600 & sleep 0.2; exit 0"]);
+    assert_eq!(left.code, 0, "{left:?}");
+    assert!(me.ok(&["history", "last"]).contains("left_behind"));
+    let memory = me.say(&["run", "--memory", "64M", "-t", "60s", "-c", "x=0123456789abcdef; while :; do x=$x$x; done"]);
+    assert!(memory.code != 0 && memory.code != 124, "{memory:?}");
+    assert!(me.ok(&["doctor"]).contains("integrity"));
+}
+
+#[test]
+fn without_privileges_no_other_user_and_no_higher_priority() {
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    let root = me.say(&["run", "--user", "root", "--", "id", "-u"]);
+    assert_eq!((root.code, root.out.as_str()), (126, ""), "{root:?}");
+    assert!(root.err.contains("root"), "{root:?}");
+    let nice = me.say(&["run", "--nice", "-5", "--", "nice"]);
+    assert!(nice.code == 126 && nice.err.contains("nice"), "it is told and not silently left out: {nice:?}");
+    assert_eq!(me.ok(&["run", "--nice", "5", "--", "nice"]), "5");
+}
+
+#[test]
+fn without_privileges_a_worker_is_killed_and_the_next_one_takes_over() {
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    let mut first = me.tenure(&["work"]).stderr(Stdio::null()).spawn().unwrap();
+    until("the file", || me.db().exists().then_some(()));
+    let id = until("a job", || {
+        Some(me.say(&["add", "-c", "while [ ! -e go ]; do sleep 0.02; done; exit 5"])).filter(|said| said.code == 0)
+    })
+    .out;
+    let id = id.trim();
+    until("it to run", || me.show(id)["pid"].as_i64());
+    let stubborn = me.ok(&[
+        "add",
+        "--grace",
+        "1s",
+        "-c",
+        "trap '' TERM; setsid sh -c 'env -i sleep 600 & env -i setsid sleep 600 &' & echo up; sleep 600",
+    ]);
+    until("the other to run", || me.ok(&["logs", &stubborn]).contains("up").then_some(()));
+    kill(first.id() as i32, 9);
+    first.wait().unwrap();
+    assert!(me.say(&["cancel", &stubborn]).err.contains("asked to stop"));
+    std::fs::write(me.home().join("go"), "").unwrap();
+    until("all of it to end", || nest.of_runs().is_empty().then_some(()));
+    me.ok(&["work", "--until-idle"]);
+    assert_eq!(me.show(id)["exit_code"], 5);
+    assert_eq!(me.show(&stubborn)["state"], "cancelled");
+}
+
+#[test]
+fn somebody_elses_file_is_refused_and_not_touched() {
+    if !crate::said::is_root("files of others") {
+        return;
+    }
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    nest.sh(&[], "true");
+    let at = nest.db().to_string_lossy().into_owned();
+    for args in [&["ls"][..], &["add", "--", "true"], &["work", "--until-idle"], &["cancel", "1"], &["backup", "copy.db"]] {
+        let said = me.say(&[&["--db", &at], args].concat());
+        assert_eq!(said.code, 4, "{args:?}: {said:?}");
+        assert!(said.err.contains("ermission") || said.err.contains("ermitted"), "{args:?}: {said:?}");
+    }
+    assert_eq!(nest.state(1), "queued");
+}
