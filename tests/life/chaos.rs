@@ -1,7 +1,7 @@
 //! Chaos: workers, spawners, shims and jobs are killed at random, jobs are cancelled and put back, and all promises hold.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::left::{children, number, outcomes};
@@ -13,8 +13,9 @@ const JOBS: i64 = 150;
 const SECONDS: u64 = 60;
 
 /// Takes a lock that all of a run's processes share and that the kernel lets go of when the last of them is gone: two runs of one
-/// job at a time are seen. Then it does this or that, with a helper that leaves its session.
-const LINE: &str = "exec 9>>lock.$TENURE_JOB; flock -n 9 || echo $TENURE_JOB >>overlaps; echo $TENURE_JOB >>ledger; \
+/// job at a time are seen. (88 says that it is held; `flock` itself may be killed as well.) Then it does this or that, with a
+/// helper that leaves its session.
+const LINE: &str = "exec 9>>lock.$TENURE_JOB; flock -n -E 88 9; test $? != 88 || echo $TENURE_JOB run $TENURE_RUN >>overlaps; echo $TENURE_JOB >>ledger; \
     setsid sh -c 'sleep 0.2; exec sleep 30' & sleep 0.$((TENURE_JOB % 7)); \
     case $((TENURE_JOB % 5)) in 0) exit 0;; 1) exit 3;; 2) exit 75;; 3) sleep 1; exit 0;; *) kill -9 $$;; esac";
 
@@ -32,7 +33,8 @@ impl Chaos {
         let ended = self.worker.as_mut().is_none_or(|worker| worker.try_wait().unwrap().is_some());
         if ended {
             let mut work = self.nest.tenure(&["work", "--slots", "6", "--tick", "50ms"]);
-            self.worker = Some(work.stderr(Stdio::null()).spawn().unwrap());
+            let log = std::fs::OpenOptions::new().create(true).append(true).open(self.nest.file("worker.log")).unwrap();
+            self.worker = Some(work.stderr(log).spawn().unwrap());
         }
         self.worker.as_ref().unwrap().id() as i32
     }
@@ -151,4 +153,6 @@ fn whatever_is_killed_no_job_overlaps_itself_and_nothing_is_left() {
         assert!(n as i64 <= number(nest, recorded, job), "job {job} started {n} times: {:?}", outcomes(nest, job));
     }
     assert_nothing_is_left(nest);
+    let told = std::fs::read_to_string(nest.file("worker.log")).unwrap();
+    assert!(!told.contains("panicked") && !told.contains("internal error"), "{told}");
 }
