@@ -147,29 +147,27 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener, nudge: &Sender<N
     }
 }
 
-/// Looks until the change that was announced can be seen.
+/// Looks again and again, each time after a longer wait, to the end: a change that is seen meanwhile may be another one (our own
+/// writer's, mostly), and the one that was announced makes no further event when it becomes visible.
 fn climb(shared: &Shared, listener: &Listener, nudge: &Sender<Nudge>, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
-        match hear_datagram(listener, wait_ms) {
-            Some(yields) => {
-                if yields {
-                    shared.be_asked_to_yield();
-                }
-                let _full = nudge.try_send(Nudge::Look);
-                return;
+        if let Some(yields) = hear_datagram(listener, wait_ms) {
+            if yields {
+                shared.be_asked_to_yield();
             }
-            None if look_once(nudge, changes) => return,
-            None => {}
+            let _full = nudge.try_send(Nudge::Look);
+        }
+        look_once(nudge, changes);
+        if shared.is_stopping() {
+            return;
         }
     }
 }
 
-fn look_once(nudge: &Sender<Nudge>, changes: &mut Changed) -> bool {
-    let changed = changes.seen();
-    if changed {
+fn look_once(nudge: &Sender<Nudge>, changes: &mut Changed) {
+    if changes.seen() {
         let _full = nudge.try_send(Nudge::Look);
     }
-    changed
 }
 
 /// What the change counter said last. Where it can not be read, everything may have changed.
