@@ -19,7 +19,7 @@
 //! 3. `launch`: the lock goes to the spawner with the message. Crash: the lock is held by the message, so the run is adopted.
 //! 4. the shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record is used.
 //! 5. `settle`: the row says how it ended. Crash before: the record is used again. Crash after: the file is unlinked later.
-//! 6. after the flush that covers the settle the run file is unlinked.
+//! 6. after the flush that covers the settle the run file is put away, to become that of a later run, or unlinked.
 //!
 //! Deliberately absent: a heartbeat, a lease with a time to live, a table of pids.
 

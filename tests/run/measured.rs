@@ -24,7 +24,7 @@ fn rollup_kb(pid: i32, key: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test --release --test run measured -- --ignored --nocapture"]
 fn memory_of_idle_runs() {
     let bench = Bench::new();
     let mut runs: Vec<Running<'_>> = (0..IDLE).map(|_| bench.start(&bench.command(&["sleep", "600"]))).collect();
@@ -82,7 +82,7 @@ fn launch_two_at_a_time(bench: &Bench, count: usize) {
 }
 
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test --release --test run measured -- --ignored --nocapture"]
 fn launches_per_second() {
     let bench = Bench::new();
     let per_second = |took: Duration| (LAUNCHES as f64 / took.as_secs_f64()) as u64;
