@@ -54,7 +54,7 @@ CREATE TABLE lane (
 CREATE INDEX lane_busy ON lane (key) WHERE running <> 0;
 
 -- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting stand in columns of their
--- own (user_hold, task_hold, unmet, available_at, lane); `hold` is the first of them, derived by the one expression below and
+-- own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by the one expression below and
 -- therefore never stale. `hold` NULL = ready.
 CREATE TABLE job (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -65,6 +65,7 @@ CREATE TABLE job (
                        WHEN user_hold                               THEN 'user'
                        WHEN task_hold                               THEN 'task'
                        WHEN unmet + broken > 0                      THEN 'dependency'
+                       WHEN untorn > 0                              THEN 'resource'
                        WHEN available_at > due_seen                 THEN 'time'
                        WHEN lane IS NOT NULL AND NOT lane_pass      THEN 'lane'
                   END) VIRTUAL,
@@ -103,6 +104,7 @@ CREATE TABLE job (
   task_hold     INTEGER NOT NULL DEFAULT 0,           -- held by its task
   unmet         INTEGER NOT NULL DEFAULT 0,           -- dependencies that are not met yet
   broken        INTEGER NOT NULL DEFAULT 0,           -- dependencies that can not be met any more
+  untorn        INTEGER NOT NULL DEFAULT 0,           -- resources of its earlier runs that are not torn down yet
   due_seen      INTEGER NOT NULL DEFAULT 0,           -- the latest instant that the planner has seen pass for this job
   lane_pass     INTEGER NOT NULL DEFAULT 0,           -- its lane lets it stand at the head of its queue
 
@@ -121,7 +123,8 @@ CREATE TABLE job (
   CONSTRAINT job_env_is_an_object      CHECK (json_valid(env) AND json_type(env) = 'object'),
   CONSTRAINT job_policy_is_an_object   CHECK (json_valid(policy) AND json_type(policy) = 'object'),
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
-  CONSTRAINT job_counts_not_negative   CHECK (attempts >= 0 AND deferrals >= 0 AND unstarts >= 0 AND unmet >= 0 AND broken >= 0),
+  CONSTRAINT job_counts_not_negative   CHECK (attempts >= 0 AND deferrals >= 0 AND unstarts >= 0 AND unmet >= 0 AND broken >= 0
+                                              AND untorn >= 0),
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
@@ -162,14 +165,17 @@ CREATE INDEX job_impossible ON job (id) WHERE
   OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1;
 CREATE INDEX job_unreadable ON job (id) WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 
--- A run: one attempt at a job, or one of the commands around it (its check). Ids come from reserved blocks and are never
+-- A run: one attempt at a job, or one of the commands around it (its check, the making of its workspace), or a command that belongs
+-- to no job (a teardown, a probe); `resource_id` and `workspace` name what it is for. Ids come from reserved blocks and are never
 -- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the
--- worker alone. `parent` is the job's own run, for a check.
+-- worker alone. `parent` is the job's own run, for a check and for a workspace.
 CREATE TABLE run (
   id            INTEGER PRIMARY KEY,
-  job_id        INTEGER NOT NULL,
+  job_id        INTEGER,
   kind          TEXT    NOT NULL DEFAULT 'job',
   parent        INTEGER,
+  resource_id   INTEGER,
+  workspace     TEXT,
   attempt       INTEGER NOT NULL,
   nonce         TEXT    NOT NULL,
   instance      TEXT    NOT NULL,                     -- the worker that claimed it
@@ -191,6 +197,7 @@ CREATE TABLE run (
   adopted       INTEGER NOT NULL DEFAULT 0,           -- how many later workers have taken it over
   CONSTRAINT run_id_positive      CHECK (id BETWEEN 1 AND 4503599627370496),
   CONSTRAINT run_kind_is_known    CHECK (kind IN ('job', 'check', 'prepare', 'teardown', 'probe', 'hook')),
+  CONSTRAINT run_has_its_job      CHECK (job_id IS NOT NULL OR kind NOT IN ('job', 'check')),
   CONSTRAINT run_nonce_is_128_bit CHECK (length(nonce) = 32),
   CONSTRAINT run_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'lost', 'deferred', 'unstarted')),
   CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
@@ -299,7 +306,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
     WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
        OR NEW.started_at IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.attempts IS NOT 0 OR NEW.deferrals IS NOT 0
-       OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0
+       OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.untorn IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0
        OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label 1000 at most, unique_key 1 to 1000')
     WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
@@ -326,7 +333,7 @@ END;
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
                  created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
-                 progress, result, task_id, task_hold, due_seen ON job BEGIN
+                 progress, result, task_id, task_hold, untorn, due_seen ON job BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
   SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
     WHERE NEW.state IS NOT OLD.state
@@ -399,7 +406,7 @@ END;
 -- The counts follow whatever changes state, queue or hold. A trigger may run inside another one and before it, so a count may be
 -- below zero for a moment.
 CREATE TRIGGER job_is_counted
-AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass ON job
+AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane, lane_pass ON job
 WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
   INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
   INSERT INTO tally VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
@@ -446,7 +453,7 @@ CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON lane_head BEGIN
 END;
 
 CREATE TRIGGER job_moves_in_its_lane
-AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, available_at, due_seen, lane_pass ON job
+AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane_pass ON job
 WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
  AND (OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.lane IS NOT NEW.lane OR OLD.priority IS NOT NEW.priority
       OR OLD.hold IS NOT NEW.hold OR OLD.lane_pass IS NOT NEW.lane_pass) BEGIN

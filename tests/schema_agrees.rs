@@ -79,21 +79,22 @@ fn the_hold_is_the_same_expression_over_all_facts() {
     let conn = file::fresh();
     drop_triggers(&conn);
     let mut compared = 0;
-    for bits in 0..1u32 << 8 {
+    for bits in 0..1u32 << 9 {
         let is = |bit: u32| bits >> bit & 1 == 1;
         let (unmet, broken) = (u32::from(is(2)) * 2, u32::from(is(3)));
         let waiting = Waiting {
             user_hold: is(0),
             task_hold: is(1),
             unmet: unmet + broken,
+            untorn: u32::from(is(8)),
             available_at: 5,
             due_seen: [4, 5, 6, 0][(bits >> 4 & 3) as usize],
             in_lane: is(6),
             lane_pass: is(7),
         };
         conn.execute(
-            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass)
-             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, untorn)
+             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 waiting.user_hold,
                 waiting.task_hold,
@@ -103,6 +104,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
                 waiting.due_seen,
                 waiting.in_lane.then_some("lane"),
                 waiting.lane_pass,
+                waiting.untorn,
             ),
         )
         .unwrap();
@@ -111,7 +113,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
         assert_eq!(hold.as_deref(), Hold::of(&waiting).map(Hold::as_str), "{waiting:?}");
         compared += 1;
     }
-    assert_eq!(compared, 256);
+    assert_eq!(compared, 512);
     for state in State::ALL.into_iter().filter(|s| *s != State::Queued) {
         let conn = with_job_in(state);
         let hold: Option<String> = conn.query_row("SELECT hold FROM job", [], |row| row.get(0)).unwrap();

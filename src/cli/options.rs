@@ -16,7 +16,7 @@ use super::select::{Part, Selector};
 use super::{time, values};
 use crate::job::limits;
 use crate::job::policy::{Policy, RetryOn, Stdin, Warn};
-use crate::job::{Argv, JobId, Need, NewJob};
+use crate::job::{Argv, JobId, Need, NewJob, Template};
 use crate::units;
 
 /// Most jobs that one job waits for.
@@ -234,6 +234,28 @@ impl JobOptions {
             after: self.waits_for(around.last)?,
             ..NewJob::new(command)
         })
+    }
+
+    /// The description from which jobs like this are made later, by a schedule or as a stage of a pipeline.
+    ///
+    /// # Errors
+    /// As [`JobOptions::new_jobs`], and what is tied to one moment or to one job.
+    pub fn template(&self, command: Argv, around: &Surroundings) -> Result<Template, String> {
+        if self.at.is_some() {
+            return Err("--at is one instant, and this makes jobs again and again; use --delay".into());
+        }
+        if self.array.is_some() {
+            return Err("--array: let the command add the array (tenure add --array ...)".into());
+        }
+        if !self.secret.is_empty() || self.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
+            return Err("--secret and --stdin - are kept for one job and removed at its end; \
+                        let the command read a file that only its user can read"
+                .into());
+        }
+        let expires = self.expires.as_deref().map(units::parse_duration).transpose();
+        let expires_in_ms = expires.map_err(|_| "--expires: here it is a duration from the making of each job, such as 1h")?;
+        let job = Self { expires: None, delay: None, ..self.clone() }.new_job(command, around)?;
+        Template::of(job, self.delay, expires_in_ms)
     }
 
     fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {

@@ -17,6 +17,8 @@ pub enum Hold {
     Task,
     /// Waits for other jobs.
     Dependency,
+    /// Waits until what its earlier runs made is torn down.
+    Resource,
     /// Waits for its time.
     Time,
     /// Waits for a place in its lane.
@@ -30,6 +32,8 @@ pub struct Waiting {
     pub task_hold: bool,
     /// Dependencies that are unmet or broken.
     pub unmet: u32,
+    /// Resources of its earlier runs that are not torn down yet.
+    pub untorn: u32,
     /// Not before this instant, in milliseconds UTC.
     pub available_at: i64,
     /// The latest instant that the planner has seen pass for this job, in milliseconds UTC.
@@ -40,7 +44,7 @@ pub struct Waiting {
 }
 
 impl Hold {
-    pub const ALL: [Self; 5] = [Self::User, Self::Task, Self::Dependency, Self::Time, Self::Lane];
+    pub const ALL: [Self; 6] = [Self::User, Self::Task, Self::Dependency, Self::Resource, Self::Time, Self::Lane];
 
     /// The hold of a queued job; `None` = ready.
     pub fn of(waiting: &Waiting) -> Option<Self> {
@@ -50,6 +54,8 @@ impl Hold {
             Some(Self::Task)
         } else if waiting.unmet > 0 {
             Some(Self::Dependency)
+        } else if waiting.untorn > 0 {
+            Some(Self::Resource)
         } else if waiting.available_at > waiting.due_seen {
             Some(Self::Time)
         } else if waiting.in_lane && !waiting.lane_pass {
@@ -64,6 +70,7 @@ impl Hold {
             Self::User => "user",
             Self::Task => "task",
             Self::Dependency => "dependency",
+            Self::Resource => "resource",
             Self::Time => "time",
             Self::Lane => "lane",
         }

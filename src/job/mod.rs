@@ -7,6 +7,7 @@
 //! * [`state`]: the five states and the legal moves between them,
 //! * [`hold`]: what keeps a queued job from starting,
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
+//! * [`template`]: a job that is to be made later,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
 //!
@@ -22,6 +23,7 @@ pub mod reason;
 pub mod retry;
 pub mod spec;
 pub mod state;
+pub mod template;
 pub mod verdict;
 
 pub use argv::{Argv, ArgvError};
@@ -32,3 +34,4 @@ pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use spec::{Need, NewJob};
 pub use state::{Move, State};
+pub use template::Template;

@@ -49,6 +49,10 @@ pub struct NewJob {
     pub policy: Policy,
     pub user_hold: bool,
     pub after: Vec<(JobId, Need)>,
+    /// The task that it is a step of.
+    pub task: Option<i64>,
+    /// Its task is held, and so is it.
+    pub task_hold: bool,
 }
 
 impl NewJob {
@@ -71,6 +75,8 @@ impl NewJob {
             policy: Policy::default(),
             user_hold: false,
             after: Vec::new(),
+            task: None,
+            task_hold: false,
         }
     }
 }

@@ -123,6 +123,8 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
         env,
         job.policy.to_json(),
         job.user_hold,
+        job.task,
+        job.task_hold,
     ])?;
     Ok(JobId(conn.last_insert_rowid()))
 }

@@ -1,0 +1,278 @@
+//! A job that is to be made later, again and again: by a schedule, or as the stage of a pipeline.
+//!
+//! It holds everything that [`NewJob`] holds but what is tied to one moment (a delay is kept as a duration) or to one use (other
+//! jobs to wait for, secrets, a kept standard input). It stands in the file as one JSON object, so that the worker can make the
+//! job without whoever described it.
+//!
+//! `{name}` in the arguments of its command stands for a parameter; `{{` and `}}` are braces. Nothing is put into a line for a shell: what a
+//! value contains must not become part of a program. Such a line finds the values in its environment, as `TENURE_PARAM_name`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::argv::Argv;
+use super::policy::{Policy, Stdin};
+use super::spec::NewJob;
+
+/// Prefix of the variables that hold the parameters.
+pub const PARAM_PREFIX: &str = "TENURE_PARAM_";
+
+/// A description from which jobs are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    pub command: Argv,
+    /// The command has places for parameters; else it is taken byte for byte.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_places: bool,
+    pub queue: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    pub cwd: String,
+    /// From its making to its earliest start, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// From its making to the end of its chance to start, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+    pub max_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_key: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub replace: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub policy: Policy,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub user_hold: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+impl Template {
+    /// The description of `job`, whose start and expiry are given as durations.
+    ///
+    /// # Errors
+    /// What belongs to one job alone, with the remedy.
+    pub fn of(job: NewJob, delay_ms: Option<u64>, expires_in_ms: Option<u64>) -> Result<Self, String> {
+        if !job.after.is_empty() {
+            return Err("after: jobs that are made later can not wait for a job that is there now; leave it out".into());
+        }
+        if job.array_index.is_some() {
+            return Err("array: add the array from a job of its own (tenure add --array ...)".into());
+        }
+        if !job.policy.secrets.is_empty() {
+            return Err("secret: a secret is removed at the end of its job, so a later job has none; \
+                        let the command read it from a file that only its user can read"
+                .into());
+        }
+        if matches!(job.policy.stdin, Some(Stdin::Kept(_))) {
+            return Err("stdin: a copy of what stands here is removed at the end of its job; name a file instead".into());
+        }
+        Ok(Self {
+            command: job.command,
+            has_places: false,
+            queue: job.queue,
+            lane: job.lane,
+            priority: job.priority,
+            label: job.label,
+            cwd: job.cwd,
+            delay_ms,
+            expires_in_ms,
+            max_attempts: job.max_attempts,
+            unique_key: job.unique_key,
+            replace: job.replace,
+            env: job.env,
+            policy: job.policy,
+            user_hold: job.user_hold,
+        })
+    }
+
+    /// From the JSON that stands in the file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let template: Self = serde_json::from_str(text).map_err(|e| format!("template: {e}"))?;
+        template.policy.check_ranges()?;
+        Ok(template)
+    }
+
+    /// The JSON that stands in the file.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a template is always JSON")
+    }
+
+    /// The parameters that its command names.
+    ///
+    /// # Errors
+    /// A brace that is neither doubled nor around a name.
+    pub fn places(&self) -> Result<BTreeSet<String>, String> {
+        let mut names = BTreeSet::new();
+        if self.has_places {
+            for argument in self.command.arguments() {
+                parts(argument)?.into_iter().for_each(|part| {
+                    if let Part::Place(name) = part {
+                        names.insert(name);
+                    }
+                });
+            }
+        }
+        Ok(names)
+    }
+
+    /// A job, made at `now_ms` (milliseconds UTC), with these parameters.
+    ///
+    /// # Errors
+    /// A parameter that is named and not given, or a command that could never be executed with these values.
+    pub fn fill(&self, params: &BTreeMap<String, String>, now_ms: i64) -> Result<NewJob, String> {
+        let command = if self.has_places { self.filled(params)? } else { self.command.clone() };
+        let mut env = self.env.clone();
+        env.extend(params.iter().map(|(name, value)| (format!("{PARAM_PREFIX}{name}"), value.clone())));
+        Ok(NewJob {
+            queue: self.queue.clone(),
+            lane: self.lane.clone(),
+            priority: self.priority,
+            label: self.label.clone(),
+            cwd: self.cwd.clone(),
+            available_at: self.delay_ms.filter(|ms| *ms > 0).map_or(0, |ms| now_ms.saturating_add_unsigned(ms)),
+            expires_at: self.expires_in_ms.map(|ms| now_ms.saturating_add_unsigned(ms)),
+            max_attempts: self.max_attempts,
+            unique_key: self.unique_key.clone(),
+            replace: self.replace,
+            env,
+            policy: self.policy.clone(),
+            user_hold: self.user_hold,
+            ..NewJob::new(command)
+        })
+    }
+
+    fn filled(&self, params: &BTreeMap<String, String>) -> Result<Argv, String> {
+        let fill = |argument: &Vec<u8>| {
+            let mut bytes = Vec::with_capacity(argument.len());
+            for part in parts(argument)? {
+                match part {
+                    Part::Text(text) => bytes.extend(text),
+                    Part::Place(name) => {
+                        let value = params.get(&name).ok_or_else(|| format!("the parameter {name:?} is not given"))?;
+                        bytes.extend(value.as_bytes());
+                    }
+                }
+            }
+            Ok::<_, String>(bytes)
+        };
+        let arguments = self.command.arguments().iter().map(fill).collect::<Result<Vec<_>, _>>()?;
+        Argv::new(arguments).map_err(|e| e.to_string())
+    }
+}
+
+enum Part {
+    Text(Vec<u8>),
+    Place(String),
+}
+
+/// Whether a name can stand between braces and in a variable's name.
+pub fn is_param_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn parts(argument: &[u8]) -> Result<Vec<Part>, String> {
+    let shown = || String::from_utf8_lossy(&argument[..argument.len().min(60)]).into_owned();
+    let (mut parts, mut text, mut rest) = (Vec::new(), Vec::new(), argument);
+    while let [first, tail @ ..] = rest {
+        match (first, tail.first()) {
+            (b'{', Some(b'{')) | (b'}', Some(b'}')) => {
+                text.push(*first);
+                rest = &tail[1..];
+            }
+            (b'{', _) => {
+                let end = tail.iter().position(|b| *b == b'}');
+                let name = end.and_then(|end| std::str::from_utf8(&tail[..end]).ok()).filter(|name| is_param_name(name));
+                let (Some(end), Some(name)) = (end, name) else {
+                    return Err(format!("{:?}: a brace that is meant as one is written {{{{, and a parameter {{name}}", shown()));
+                };
+                parts.push(Part::Text(std::mem::take(&mut text)));
+                parts.push(Part::Place(name.to_owned()));
+                rest = &tail[end + 1..];
+            }
+            (b'}', _) => return Err(format!("{:?}: a brace that is meant as one is written }}}}", shown())),
+            _ => {
+                text.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    parts.push(Part::Text(text));
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(arguments: &[&str]) -> Template {
+        let job = NewJob::new(Argv::from_strs(arguments).unwrap());
+        Template { has_places: true, ..Template::of(job, Some(5), Some(9)).unwrap() }
+    }
+
+    fn params(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    #[test]
+    fn a_place_takes_its_value_and_a_doubled_brace_is_a_brace() {
+        let template = template(&["make", "V={version}", "{{{version}}}", "$(id)"]);
+        assert_eq!(template.places().unwrap(), BTreeSet::from(["version".to_owned()]));
+        let job = template.fill(&params(&[("version", "{x} $(id)")]), 1_000).unwrap();
+        assert_eq!(job.command, Argv::from_strs(&["make", "V={x} $(id)", "{{x} $(id)}", "$(id)"]).unwrap());
+        assert_eq!((job.available_at, job.expires_at), (1_005, Some(1_009)));
+        assert_eq!(job.env["TENURE_PARAM_version"], "{x} $(id)");
+    }
+
+    #[test]
+    fn what_is_no_place_is_told_and_what_has_no_places_is_taken_as_it_is() {
+        for bad in ["{", "}", "{a b}", "{}", "{1}", "x{y"] {
+            assert!(template(&["x", bad]).places().is_err(), "{bad}");
+            let plain = Template { has_places: false, ..template(&["x", bad]) };
+            assert_eq!(plain.places().unwrap(), BTreeSet::new());
+            assert_eq!(plain.fill(&params(&[]), 0).unwrap().command.arguments()[1], bad.as_bytes());
+        }
+        assert!(template(&["x", "{y}"]).fill(&params(&[]), 0).unwrap_err().contains("\"y\""));
+    }
+
+    #[test]
+    fn a_template_survives_its_json_and_a_misspelt_key_is_refused() {
+        let template = template(&["make", "{a}"]);
+        assert_eq!(Template::from_json(&template.to_json()), Ok(template.clone()));
+        assert!(Template::from_json(&template.to_json().replace("\"queue\"", "\"qeueu\"")).is_err());
+    }
+
+    #[test]
+    fn what_belongs_to_one_job_is_refused() {
+        let job = NewJob::new(Argv::from_strs(&["x"]).unwrap());
+        let secret = Policy { secrets: params(&[("A", "t")]), ..Policy::default() };
+        let kept = Policy { stdin: Some(Stdin::Kept("t".into())), ..Policy::default() };
+        for wrong in [
+            NewJob { after: vec![(crate::job::JobId(1), crate::job::Need::Done)], ..job.clone() },
+            NewJob { array_index: Some(1), ..job.clone() },
+            NewJob { policy: secret, ..job.clone() },
+            NewJob { policy: kept, ..job.clone() },
+        ] {
+            assert!(Template::of(wrong, None, None).is_err());
+        }
+        assert!(Template::of(job, None, None).is_ok());
+    }
+}
