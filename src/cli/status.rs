@@ -191,7 +191,10 @@ mod tests {
         for key in ["counts", "queues", "lanes", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"] {
             assert!(keys.contains(&key), "{key}");
         }
-        assert_eq!(document["counts"]["held"], json!({"user": 0, "task": 0, "dependency": 0, "time": 0, "lane": 2}));
+        assert_eq!(
+            document["counts"]["held"],
+            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "lane": 2})
+        );
         assert_eq!(document["counts"]["ready"], 3);
         assert_eq!(document["worker"]["busy"], 1);
         assert_eq!(document["reaper"]["adopted_total"], 3);
