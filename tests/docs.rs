@@ -1,0 +1,117 @@
+//! What the documentation shows is what happens: each `sh` block of a page in `docs/` is run, in order, by one shell in a directory
+//! of its own, and must succeed. A block that is not meant to be run is `text`.
+//!
+//! `tenure` is the program that was just built, `TENURE_DB` a file that is not there yet. What is expected is said in the
+//! blocks themselves, as a person would check it: `tenure wait 3`, `test -e out`.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::Nest;
+
+/// Pages whose blocks are an operator's, on a machine of hers: they name places that are not here.
+const NOT_RUN: &[&str] = &["operating.md"];
+
+fn pages() -> Vec<PathBuf> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut pages: Vec<PathBuf> = std::fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
+    pages.sort();
+    assert!(pages.len() > 5, "the pages are where they are looked for");
+    pages
+}
+
+/// The `sh` blocks of a page, each with the number of its first line.
+fn blocks(text: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (n, line) in text.lines().enumerate() {
+        match &mut open {
+            None if line.trim_end() == "```sh" => open = Some((n + 2, String::new())),
+            None => {}
+            Some(_) if line.trim_end() == "```" => blocks.extend(open.take()),
+            Some((_, block)) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// One script of all blocks: the first command that fails ends it, and says where it stands.
+fn script(page: &Path) -> Option<String> {
+    let blocks = blocks(&std::fs::read_to_string(page).unwrap());
+    if blocks.is_empty() {
+        return None;
+    }
+    let mut script = "set -euo pipefail\ntrap 'echo \"line $at: $BASH_COMMAND\" >&2' ERR\n".to_owned();
+    for (line, block) in blocks {
+        script.push_str(&format!("at={line}\n{block}"));
+    }
+    Some(script)
+}
+
+fn run(page: &Path, script: &str) -> Option<String> {
+    let nest = Nest::new();
+    let bin = Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script]).current_dir(nest.path()).env_clear().stdin(Stdio::null());
+    shell.env("PATH", path).env("HOME", nest.path()).env("XDG_CONFIG_HOME", nest.path()).env("TENURE_DB", nest.db());
+    shell.env("LANG", "C.UTF-8").env("TZ", "UTC");
+    // Into files: a background process of the page must not keep a pipe of ours open.
+    let (out, err) = (nest.file(".out"), nest.file(".err"));
+    shell.stdout(std::fs::File::create(&out).unwrap()).stderr(std::fs::File::create(&err).unwrap());
+    let status = shell.status().unwrap();
+    let text = |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
+    if !status.success() {
+        return Some(format!("{}: {status}\n{}{}", page.display(), text(&out), text(&err)));
+    }
+    let left = nest.processes();
+    (!left.is_empty()).then(|| format!("{}: left processes behind: {left:?}", page.display()))
+}
+
+#[test]
+fn what_the_pages_show_happens() {
+    let mut failed = Vec::new();
+    for page in pages() {
+        let name = page.file_name().unwrap().to_string_lossy().into_owned();
+        if NOT_RUN.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(script) = script(&page) {
+            failed.extend(run(&page, &script));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn a_page_that_shows_something_wrong_is_found() {
+    let page = Path::new("made-up.md");
+    assert!(run(page, "set -e\ntenure add -- true\n").is_none());
+    let wrong = run(page, "set -euo pipefail\ntrap 'echo \"line $at: $BASH_COMMAND\" >&2' ERR\nat=7\ntenure show 7\n").expect("told");
+    assert!(wrong.contains("line 7: tenure show 7"), "{wrong}");
+    let left = run(page, "sleep 600 & exit 0").expect("told");
+    assert!(left.contains("left processes"), "{left}");
+}
+
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let all = pages().into_iter().chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name)));
+    for page in all {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            assert!(page.parent().unwrap().join(file).exists(), "{}: {link} leads nowhere", page.display());
+        }
+    }
+}
