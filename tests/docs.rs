@@ -94,7 +94,8 @@ fn what_the_pages_show_happens() {
 fn a_page_that_shows_something_wrong_is_found() {
     let page = Path::new("made-up.md");
     assert!(run(page, "set -e\ntenure add -- true\n").is_none());
-    let wrong = run(page, "set -euo pipefail\ntrap 'echo \"line $at: $BASH_COMMAND\" >&2' ERR\nat=7\ntenure show 7\n").expect("told");
+    let wrong =
+        run(page, "set -euo pipefail\ntrap 'echo \"line $at: $BASH_COMMAND\" >&2' ERR\nat=7\ntenure show 7\n").expect("told");
     assert!(wrong.contains("line 7: tenure show 7"), "{wrong}");
     let left = run(page, "sleep 600 & exit 0").expect("told");
     assert!(left.contains("left processes"), "{left}");

@@ -16,6 +16,8 @@ mod copies;
 mod crash;
 #[path = "life/impossible.rs"]
 mod impossible;
+#[path = "life/lanes.rs"]
+mod lanes;
 #[path = "life/left.rs"]
 mod left;
 #[path = "life/leftovers.rs"]
