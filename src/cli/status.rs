@@ -7,6 +7,7 @@ use super::problems::{self, Problem};
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
+use crate::job::{JobId, RunId};
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::{Health, Store};
@@ -25,6 +26,8 @@ pub struct Picture {
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
     pub counters: Vec<Counter>,
+    /// Runs that are over and can not be settled, and why.
+    pub stuck: Vec<(RunId, Option<JobId>, String)>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Holder>,
@@ -41,11 +44,13 @@ impl Picture {
             let counts = read::counts(conn)?;
             Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?))
         })?;
+        let stuck = store.read(read::stuck_runs)?;
         Ok(Self {
             counts,
             queues,
             lanes,
             counters,
+            stuck,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
             machine: worker_calls::machine(store.place()),

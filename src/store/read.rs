@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
 use crate::error::Result;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Policy, Reason, State};
+use crate::job::{Hold, JobId, Need, Policy, Reason, RunId, State};
 
 /// Most jobs in one list, unless the filter says less.
 pub const JOBS_MAX: usize = 100_000;
@@ -112,6 +112,14 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     Ok(found)
 }
 
+/// Runs that are over and can not be settled, with the words of [`super::reap::note_stuck`].
+pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
+    let mut stuck =
+        conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
+    let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), row.get(2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// What happened to a job, newest last.
 pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
     let mut events = conn.prepare_cached(include_str!("read_events.sql"))?;
@@ -120,7 +128,7 @@ pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
             id: row.get(0)?,
             at: row.get(1)?,
             job: row.get::<_, Option<i64>>(2)?.map(JobId),
-            run: row.get::<_, Option<i64>>(3)?.map(crate::job::RunId),
+            run: row.get::<_, Option<i64>>(3)?.map(RunId),
             kind: row.get(4)?,
             reason: row.get(5)?,
             detail: row.get(6)?,
