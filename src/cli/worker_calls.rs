@@ -17,7 +17,7 @@ use crate::run::runfile;
 use crate::store::claim::Scope;
 use crate::store::{Restored, Role, Store, read};
 use crate::worker::lock::WorkerLock;
-use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, signals, wake as wakes};
+use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, lease as leases, signals, wake as wakes};
 
 pub use crate::worker::gates::Machine;
 pub use crate::worker::lock::Holder;
@@ -186,7 +186,8 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
         }
     };
     let above_run = highest_run(&place)?.map_or(0, |run| run.0);
-    let restored = crate::store::restore(place.db(), source, above_run, 0, face.now_ms());
+    let living = leases::living(&place)?;
+    let restored = crate::store::restore(place.db(), source, above_run, 0, &living, face.now_ms());
     lock.release();
     restored
 }
