@@ -17,11 +17,11 @@ use crate::error::{Error, Result};
 use crate::job::{Nonce, RunId};
 use crate::place::Place;
 
-use super::{fence, holders};
 use super::launch::COOKIE;
 use super::process::{Stat, all_pids, open_pidfd, owner};
 use super::runfile::is_locked;
 use super::signal::send_pidfd;
+use super::{fence, holders};
 
 /// Most that is read of an environment, in bytes; the kernel takes less.
 const ENVIRON_BYTES_MAX: u64 = 8 << 20;
@@ -132,7 +132,9 @@ fn contains_entry(source: impl Read, wanted: &[u8]) -> io::Result<bool> {
 /// The log can not be opened or asked.
 pub fn is_log_locked(place: &Place, run: RunId) -> Result<bool> {
     let path = place.log_file(run);
-    match super::output::open_log(&path).and_then(|file| file.map_or(Ok(false), |file| Ok(is_locked(&file)? || fence::is_held(&file)?))) {
+    match super::output::open_log(&path)
+        .and_then(|file| file.map_or(Ok(false), |file| Ok(is_locked(&file)? || fence::is_held(&file)?)))
+    {
         Ok(locked) => Ok(locked),
         Err(error) => Err(Error::io(format!("asking for the lock of {}", path.display()), error)),
     }
