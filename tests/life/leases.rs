@@ -26,9 +26,7 @@ fn start(nest: &Nest, options: &[&str], line: &str) -> Child {
 
 /// The pid that a command has written to a file.
 fn pid_in(nest: &Nest, name: &str) -> i32 {
-    until(&format!("a pid in {name}"), || {
-        std::fs::read_to_string(nest.file(name)).ok()?.strip_suffix('\n')?.parse().ok()
-    })
+    until(&format!("a pid in {name}"), || std::fs::read_to_string(nest.file(name)).ok()?.strip_suffix('\n')?.parse().ok())
 }
 
 fn leases(nest: &Nest) -> Vec<Value> {
@@ -98,7 +96,10 @@ fn a_lease_is_held_until_the_whole_tree_is_gone_and_then_free_for_whoever_waits(
         let all = leases(&nest);
         assert_eq!((all.len(), &all[0]["state"], &all[0]["why"]), (1, &"held".into(), &"an experiment".into()), "{how}");
         let refused = nest.say(&["lease", "run", "gpu", "--", "true"]);
-        assert!(refused.code == 6 && refused.err.contains("an experiment") && refused.err.contains("--wait"), "{how}: {refused:?}");
+        assert!(
+            refused.code == 6 && refused.err.contains("an experiment") && refused.err.contains("--wait"),
+            "{how}: {refused:?}"
+        );
         let late = nest.say(&["lease", "run", "gpu", "--wait", "50ms", "--", "true"]);
         assert_eq!(late.code, 124, "{how}: {late:?}");
         let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");
@@ -211,7 +212,8 @@ fn what_is_taken_by_force_is_told_to_all_and_ends_nobody() {
 #[test]
 fn a_signal_to_the_wrapper_reaches_the_command_and_what_it_left_ends_with_it() {
     let nest = Nest::new();
-    let line = "trap 'exit 5' TERM; setsid bash -c 'echo $$ > longest; exec sleep 600' & echo $$ > first; while :; do sleep 0.01; done";
+    let line =
+        "trap 'exit 5' TERM; setsid bash -c 'echo $$ > longest; exec sleep 600' & echo $$ > first; while :; do sleep 0.01; done";
     let mut wrapper = start(&nest, &[], line);
     let (left, _first) = (pid_in(&nest, "longest"), pid_in(&nest, "first"));
     kill(wrapper.id() as i32, 15);
@@ -292,7 +294,8 @@ fn a_copy_that_comes_back_has_the_leases_of_now() {
 fn a_fence_lets_through_who_owns_the_job_and_nobody_else() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
-    let job = nest.sh(&[], &format!("{TENURE} fence -- sh -c 'echo let through >> ledger; exit 7'; echo $? >> ledger; exec sleep 600"));
+    let job =
+        nest.sh(&[], &format!("{TENURE} fence -- sh -c 'echo let through >> ledger; exit 7'; echo $? >> ledger; exec sleep 600"));
     let run = nest.until_state(job, "running")["run_id"].as_i64().unwrap();
     until("the fenced command", || (lines(&nest, "ledger") == ["let through", "7"]).then_some(()));
     let outside = |job: i64, run: i64, args: &[&str]| {
@@ -312,7 +315,8 @@ fn a_fence_lets_through_who_owns_the_job_and_nobody_else() {
     let unset = nest.say(&["fence", "--", "true"]);
     assert!(unset.code == 2 && unset.err.contains("inside a job"), "{unset:?}");
     assert_eq!(nest.say(&["fence"]).code, 2);
-    let other = nest.sh(&[], &format!("{TENURE} fence -- no-such-program; a=$?; {TENURE} fence -- /etc/passwd; echo $a $? >> codes"));
+    let other =
+        nest.sh(&[], &format!("{TENURE} fence -- no-such-program; a=$?; {TENURE} fence -- /etc/passwd; echo $a $? >> codes"));
     nest.until_ended(other);
     assert_eq!(lines(&nest, "codes"), ["127 126"]);
 }
