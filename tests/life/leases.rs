@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tenure::job::RunId;
 use tenure::run::machine;
-use tenure::store::lease::{self, Taken};
 
 use crate::left::{children, lines, owner, spawner_of, store, until_killed};
 use crate::storm::Dice;
@@ -247,8 +246,15 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     let job = nest.sh(&[], "exec sleep 600");
     let pid = nest.until_pid(job);
     let run = nest.show(job)["run_id"].as_i64().unwrap();
-    let taken = store(&nest).write(move |conn| lease::take_for_run(conn, "gpu", RunId(run), Some("making it"), 5)).unwrap();
-    assert_eq!(taken, Taken::Yours);
+    let wrapper = start(&nest, &[], "echo $$ > longest; exec sleep 600");
+    let longest = pid_in(&nest, "longest");
+    kill_wrapper(wrapper);
+    let take = || tenure::worker::lease::take_for_run(&store(&nest), "gpu", RunId(run), Some("making it")).unwrap();
+    assert_eq!(take().map(|held| held.run), Some(None), "held by a tree that lives");
+    kill(longest, 9);
+    until("it to be gone", || (!lives(longest)).then_some(()));
+    assert_eq!(take(), None, "a dead owner does not count");
+    assert_eq!(take(), None, "a second time is the same lease");
     let listed = leases(&nest);
     assert_eq!((&listed[0]["run"], &listed[0]["job"], &listed[0]["state"]), (&run.into(), &job.into(), &"held".into()));
     assert!(nest.say(&["lease", "run", "gpu", "--", "true"]).err.contains("making it"));
