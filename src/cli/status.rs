@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::face::{self, Face};
+use super::lease::{self, Seen};
 use super::problems::{self, Problem};
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
@@ -25,6 +26,7 @@ pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
+    pub leases: Vec<Seen>,
     pub counters: Vec<Counter>,
     /// Runs that are over and can not be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
@@ -49,6 +51,7 @@ impl Picture {
             counts,
             queues,
             lanes,
+            leases: worker_calls::leases(store)?,
             counters,
             stuck,
             oldest_ready_ms,
@@ -97,7 +100,7 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
-        "leases": [],
+        "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
         "resources": [],
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "wal_bytes": picture.health.wal_bytes,
@@ -161,6 +164,7 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());
     text += &section(&lane::for_people(&picture.lanes), picture.lanes.is_empty());
+    text += &section(&lease::for_people(&picture.leases, now), picture.leases.is_empty());
     for problem in problems {
         text += &format!("\nproblem: {}\n", escape::line(&problem.text));
         if let Some(remedy) = &problem.remedy {

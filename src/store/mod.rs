@@ -35,6 +35,7 @@
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
 //! heal      rows that should not exist      mend      counts and lanes that contradict the truth
 //! rows      rows as values                  restore   a copy comes back
+//! lease     a name that one owner has
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -59,6 +60,7 @@ pub mod heal;
 mod health;
 mod identity;
 pub mod ids;
+pub mod lease;
 pub mod locks;
 pub mod look;
 pub mod mend;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
 use crate::error::Result;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Policy, Reason, RunId, State};
+use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, RunId, State};
 
 /// Most jobs in one list, unless the filter says less.
 pub const JOBS_MAX: usize = 100_000;
@@ -118,6 +118,13 @@ pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String
         conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
     let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), row.get(2)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The random name of a run; `None`: there is no such run.
+pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
+    let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
+    let text: Option<String> = nonce.query_row([run.0], |row| row.get(0)).optional()?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// What happened to a job, newest last.

@@ -29,6 +29,7 @@ mod environment;
 mod errand;
 pub mod gates;
 mod launch;
+pub mod lease;
 pub mod lock;
 mod monitor;
 mod options;
