@@ -34,6 +34,7 @@
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
 //! heal      rows that should not exist      mend      counts and lanes that contradict the truth
 //! rows      rows as values                  restore   a copy comes back
+//! workspace whose directory is which
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -80,6 +81,7 @@ mod turnstile;
 pub mod upgrade;
 mod watch;
 pub mod why;
+pub mod workspace;
 mod write;
 mod writer;
 

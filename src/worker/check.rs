@@ -188,14 +188,17 @@ fn answer(end: &RunEnd) -> Answer {
     match end {
         RunEnd::Ended { cause: Some(Cause::Cancel), .. } => Answer::Cancelled,
         RunEnd::Ended { cause: Some(Cause::Timeout), .. } => Answer::No("the check ran past its timeout".into()),
-        RunEnd::Ended { cause: Some(_), .. } | RunEnd::Lost | RunEnd::NeverStarted => Answer::Lost,
+        RunEnd::Ended { cause: Some(_), .. } | RunEnd::Lost | RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
+            Answer::Lost
+        }
         RunEnd::Ended { exit: Exit::Code(0), .. } => Answer::Yes,
         RunEnd::Ended { exit: Exit::Code(limits::NOT_NOW), .. } => Answer::AskLater,
         RunEnd::Ended { exit: Exit::Code(code), .. } => Answer::No(format!("the check ended with exit status {code}")),
         RunEnd::Ended { exit: Exit::Signal(signal), .. } => Answer::No(format!("the check was killed by signal {signal}")),
         RunEnd::NotExecuted { errno, .. } if crate::job::ending::is_want_of_resources(*errno) => Answer::Lost,
-        RunEnd::NotExecuted { error, .. } | RunEnd::CheckFailed { error } | RunEnd::Unrunnable { error } => {
-            Answer::No(format!("the check could not be asked: {error}"))
-        }
+        RunEnd::NotExecuted { error, .. }
+        | RunEnd::CheckFailed { error }
+        | RunEnd::PrepareFailed { error }
+        | RunEnd::Unrunnable { error } => Answer::No(format!("the check could not be asked: {error}")),
     }
 }
