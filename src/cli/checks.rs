@@ -57,6 +57,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("runs", run_checks::runs),
     ("files", run_checks::files),
     ("secrets", run_checks::secrets),
+    ("workspaces", run_checks::workspaces),
 ];
 
 /// Makes all of them.

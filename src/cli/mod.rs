@@ -64,5 +64,6 @@ mod why;
 mod work;
 mod worker_calls;
 mod worker_notice;
+mod workspace;
 
 pub use verbs::{Cli, main};

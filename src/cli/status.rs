@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::face::{self, Face};
 use super::problems::{self, Problem};
+use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
+use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store};
 use crate::units::size_text;
 
@@ -24,6 +26,7 @@ pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
+    pub workspaces: Workspaces,
     pub counters: Vec<Counter>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
@@ -37,14 +40,17 @@ pub struct Picture {
 impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
-        let (counts, queues, lanes, counters, oldest_ready_ms) = store.read(|conn| {
+        let max_bytes = face.settings.workspace_max_size_bytes.value;
+        let (counts, queues, lanes, counters, oldest_ready_ms, workspaces) = store.read(|conn| {
             let counts = read::counts(conn)?;
-            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?))
+            let workspaces = Workspaces::of(&workspace::list(conn)?, max_bytes);
+            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?, workspaces))
         })?;
         Ok(Self {
             counts,
             queues,
             lanes,
+            workspaces,
             counters,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
@@ -58,6 +64,29 @@ impl Picture {
     /// Queued jobs that nothing holds.
     pub fn ready(&self) -> i64 {
         self.counts.queued - self.counts.held.iter().map(|(_, n)| n).sum::<i64>()
+    }
+}
+
+/// All workspaces together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Workspaces {
+    pub count: usize,
+    pub in_use: usize,
+    pub bytes: u64,
+    /// What the operator allows them.
+    pub max_bytes: Option<u64>,
+}
+
+impl Workspaces {
+    fn of(rows: &[WorkspaceRow], max_bytes: Option<u64>) -> Self {
+        let in_use = rows.iter().filter(|row| row.users > 0).count();
+        Self { count: rows.len(), in_use, bytes: rows.iter().filter_map(|row| row.bytes).sum(), max_bytes }
+    }
+
+    fn for_people(&self) -> String {
+        let most = self.max_bytes.map(|most| format!(" of at most {}", size_text(most))).unwrap_or_default();
+        let all = count(i64::try_from(self.count).unwrap_or(i64::MAX), "workspace", "", "");
+        format!("spaces  {all}, {} in use, {}{most}\n", self.in_use, size_text(self.bytes))
     }
 }
 
@@ -94,6 +123,8 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "reaper": reaper(&picture.counters),
         "leases": [],
         "resources": [],
+        "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
+                       "max_bytes": picture.workspaces.max_bytes},
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
@@ -152,6 +183,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
             size_text(total),
             size_text(picture.health.wal_bytes)
         );
+    }
+    if picture.workspaces.count > 0 {
+        text += &picture.workspaces.for_people();
     }
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());

@@ -82,6 +82,9 @@ pub enum Verb {
     /// Lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
+    /// Workspaces, directories that jobs share
+    #[command(subcommand)]
+    Workspace(workspace::Verb),
     /// Find and explain what is wrong
     Doctor(doctor::Args),
     /// Copy the file while it is in use
@@ -149,6 +152,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
+        Verb::Workspace(verb) => workspace::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
@@ -183,7 +187,7 @@ mod tests {
                      logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
                      cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
                      set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
-                     lane ls|lane set k --limit 2|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
+                     lane ls|lane set k --limit 2|workspace ls|workspace rm k|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
                      completions bash|man|--db f --json --color never|";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();

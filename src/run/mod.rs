@@ -12,7 +12,7 @@
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records its end, empties the tree.
 //! * [`stop`]: asks a shim to stop. [`tree`]: finds and ends what has escaped from a shim that was killed.
-//! * [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
+//! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
 //! each copy of the lock's descriptor is accounted for, and PREPARE is written before the job's process can exist. So a free
@@ -29,6 +29,7 @@ pub mod runfile;
 pub mod spawner;
 pub mod stop;
 pub mod tree;
+pub mod workspace;
 
 mod descendants;
 mod holders;
