@@ -43,15 +43,19 @@ CREATE TABLE queue (
 ) STRICT, WITHOUT ROWID;
 
 -- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is kept by a trigger.
+-- `of_array`: made for one array with a limit of its own (`--array 0-99%8`); it goes when the last job of that array is pruned.
 CREATE TABLE lane (
   key         TEXT PRIMARY KEY,
   max_running INTEGER NOT NULL DEFAULT 1,
   running     INTEGER NOT NULL DEFAULT 0,
+  of_array    INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT lane_key_is_short          CHECK (length(key) BETWEEN 1 AND 200),
   CONSTRAINT lane_max_running_positive  CHECK (max_running >= 1),
-  CONSTRAINT lane_running_not_negative  CHECK (running >= 0)
+  CONSTRAINT lane_running_not_negative  CHECK (running >= 0),
+  CONSTRAINT lane_of_array_is_a_flag    CHECK (of_array IN (0, 1))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX lane_busy ON lane (key) WHERE running <> 0;
+CREATE INDEX lane_busy     ON lane (key) WHERE running <> 0;
+CREATE INDEX lane_of_array ON lane (key) WHERE of_array = 1;
 
 -- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting stand in columns of their
 -- own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by the one expression below and
@@ -149,6 +153,8 @@ CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
 CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
+-- Whether an array that has a lane of its own has any job left.
+CREATE INDEX job_of_array  ON job (lane)                           WHERE lane IS NOT NULL AND array_index IS NOT NULL;
 -- Who waits for other jobs, to see whether they still do.
 CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
 -- Live jobs that own files in `secrets/`.
@@ -264,6 +270,31 @@ CREATE TABLE counter (
 ) STRICT, WITHOUT ROWID;
 
 ---------------------------------------------------------------------------------------------------------------------------
+-- Leases
+
+-- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's row ends, by the trigger below), or the whole
+-- tree of a command in the foreground (`run_id` NULL): that one is asked of the kernel, by the lock on `FILE.d/leases/NONCE`, which every
+-- process of the tree has inherited, and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
+-- `job_id`, `command` and `why` are for showing; `boot_id` says in which boot of the machine the owner lived. `workspace/KEY` is the lease
+-- of whoever makes that workspace.
+CREATE TABLE lease (
+  name    TEXT PRIMARY KEY,
+  nonce   TEXT    NOT NULL,
+  run_id  INTEGER,
+  job_id  INTEGER,
+  pid     INTEGER,
+  command TEXT    NOT NULL,
+  why     TEXT,
+  boot_id TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  CONSTRAINT lease_name_is_short      CHECK (length(name) BETWEEN 1 AND 210),
+  CONSTRAINT lease_nonce_is_128_bit   CHECK (length(nonce) = 32 AND nonce NOT GLOB '*[^0-9a-f]*'),
+  CONSTRAINT lease_command_is_an_argv CHECK (json_valid(command) AND json_type(command) = 'array'),
+  CONSTRAINT lease_why_is_short       CHECK (why IS NULL OR length(why) <= 1000)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lease_of_run ON lease (run_id) WHERE run_id IS NOT NULL;
+
+---------------------------------------------------------------------------------------------------------------------------
 -- Workspaces
 
 -- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the present one, and by which recipe (the argv
@@ -295,6 +326,9 @@ CREATE TABLE workspace_use (
   dir    TEXT NOT NULL
 ) STRICT;
 CREATE INDEX workspace_use_of_dir ON workspace_use (dir);
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Lists that rules refer to
 
 -- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree.
 CREATE VIEW legal_move (before, after, event) AS VALUES
@@ -616,11 +650,12 @@ CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 
-CREATE TRIGGER lane_update_guard BEFORE UPDATE OF key, running ON lane BEGIN
+CREATE TRIGGER lane_update_guard BEFORE UPDATE OF key, running, of_array ON lane BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
   SELECT RAISE(ABORT, 'tenure: a new lane is empty; leave out running') WHERE NEW.running IS NOT 0;
+  SELECT RAISE(ABORT, 'tenure: of_array is 0 or 1') WHERE NEW.of_array NOT IN (0, 1);
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
 END;
 CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane BEGIN
@@ -634,6 +669,32 @@ CREATE TRIGGER queue_rename_guard BEFORE UPDATE OF name ON queue BEGIN
 END;
 CREATE TRIGGER queue_delete_guard BEFORE DELETE ON queue BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Guards of leases
+
+-- A lease that is held is not taken: it is freed first, by whoever saw that its owner is gone. That also closes REPLACE.
+CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: that lease is held') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
+  SELECT RAISE(ABORT, 'tenure: a lease has a name of 1 to 210 characters, a nonce, and the argv of its owner')
+    WHERE length(NEW.name) NOT BETWEEN 1 AND 210 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
+       OR NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array';
+  SELECT RAISE(ABORT, 'tenure: only a run that has not ended can have a lease')
+    WHERE NEW.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL);
+END;
+CREATE TRIGGER lease_update_guard BEFORE UPDATE ON lease BEGIN
+  SELECT RAISE(ABORT, 'tenure: a lease does not change hands; it is freed, and taken anew');
+END;
+CREATE TRIGGER lease_delete_guard BEFORE DELETE ON lease BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A run ends when its tree is proven gone, and its leases are free in the same transaction.
+CREATE TRIGGER run_frees_its_leases AFTER UPDATE OF finished_at ON run
+WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
+  DELETE FROM lease WHERE run_id = NEW.id;
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------

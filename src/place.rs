@@ -12,6 +12,7 @@
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
 //!   secrets/TOKEN      values of --secret and copies of --stdin, until the job's end
+//!   leases/NONCE       locked as long as anything of the tree lives that holds a lease
 //!   work/              workspaces
 //! ```
 //!
@@ -19,7 +20,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::job::RunId;
+use crate::job::{Nonce, RunId};
 
 /// Runs whose logs share a directory, so that none grows without end.
 pub const LOGS_PER_DIRECTORY: i64 = 10_000;
@@ -123,6 +124,14 @@ impl Place {
     /// A file in `secrets/`; `token` is one that tenure drew.
     pub fn secret_file(&self, token: &str) -> PathBuf {
         self.secrets().join(token)
+    }
+
+    pub fn leases(&self) -> PathBuf {
+        self.dir.join("leases")
+    }
+
+    pub fn lease_file(&self, nonce: Nonce) -> PathBuf {
+        self.leases().join(nonce.to_string())
     }
 
     pub fn work(&self) -> PathBuf {

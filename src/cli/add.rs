@@ -17,6 +17,7 @@ use super::{path_warning, secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::{JobId, Need, NewJob};
+use crate::run::machine;
 use crate::store::enqueue::{self, Added};
 use crate::store::{Store, read};
 
@@ -81,6 +82,7 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
         cwd: std::env::current_dir().map_err(|e| Error::io("looking for the working directory (name one with --cwd)", e))?,
         env: std::env::vars_os().collect(),
         last: if options.names_last() { store.read(read::last_job)? } else { None },
+        draw: || machine::nonce().to_string(),
     })
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Never 0 for what is not done.
 
+use super::{escape, face, values};
 use crate::error::exit;
-use crate::job::{Reason, State};
+use crate::job::{Argv, Exit, Reason, State};
 use crate::store::rows::Job;
 
 /// The code with which a command ends that stands for this job.
@@ -14,6 +15,23 @@ pub fn of_job(job: &Job) -> u8 {
         (_, Some(Reason::Spawn)) => of_spawn(job.error.as_deref().unwrap_or("")),
         _ => of_end(job.exit_code, job.signal),
     }
+}
+
+/// The code with which a command ends that ran one in the foreground.
+pub fn of_exit(ended: Exit) -> u8 {
+    match ended {
+        Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(exit::FAILED),
+        Exit::Signal(signal) => of_end(None, Some(signal)),
+    }
+}
+
+/// Says that a command could not be executed, and the code for that, as a shell does.
+pub fn complain_of(argv: &Argv, error: &std::io::Error) -> u8 {
+    let text = error.to_string();
+    // Without Rust's number of the error.
+    let text = text.split(" (os error").next().unwrap_or_default();
+    face::complain(&format!("{}: {text}", values::shorten(&escape::quote(argv))));
+    if error.kind() == std::io::ErrorKind::NotFound { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
 }
 
 fn of_end(code: Option<i32>, signal: Option<i32>) -> u8 {

@@ -1,10 +1,12 @@
 //! Rows for the tests of this room.
 
+use super::lease::Seen;
 use super::status::Picture;
 use super::worker_calls::{Holder, Machine};
 use crate::job::Hold;
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
 use crate::store::Health;
+use crate::store::lease::Lease;
 use crate::store::read::Counts;
 use crate::store::rows::{Counter, Job, Run};
 
@@ -88,6 +90,22 @@ pub fn worker(slots: usize) -> Holder {
     Holder { pid: 99, instance: "i".into(), since_ms: 0, kind: "work".into(), slots, version: String::new() }
 }
 
+/// A lease that a command in the foreground has.
+pub fn lease() -> Seen {
+    let lease = Lease {
+        name: "gpu".into(),
+        nonce: Nonce([7; 16]),
+        run: None,
+        job: Some(JobId(7)),
+        pid: Some(4711),
+        command: r#"["make","-j8"]"#.into(),
+        why: Some("the nightly build".into()),
+        boot_id: "b".into(),
+        since: 1_000,
+    };
+    Seen { lease, is_alive: true }
+}
+
 /// A file in order, with a worker.
 pub fn picture() -> Picture {
     let machine = Machine {
@@ -101,6 +119,7 @@ pub fn picture() -> Picture {
         counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
         queues: vec![],
         lanes: vec![],
+        leases: vec![],
         workspaces: crate::cli::status::Workspaces::default(),
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
         oldest_ready_ms: Some(1_000),

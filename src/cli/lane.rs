@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::face::{self, Face};
 use super::{json, table, values, worker_calls};
 use crate::error::{Result, exit};
+use crate::job::limits;
 use crate::store::rows::LaneRow;
 use crate::store::{control, read};
 
@@ -16,7 +17,7 @@ pub enum Verb {
     Set {
         #[arg(value_parser = values::parse_name)]
         key: String,
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=limits::LANE_LIMIT_MAX))]
         limit: i64,
     },
 }

@@ -7,7 +7,13 @@ use super::*;
 
 fn around() -> Surroundings {
     let now = "2026-11-30T12:00:00".parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap();
-    Surroundings { now, cwd: PathBuf::from("/home/me"), env: [("HERE".into(), "v".into())].into(), last: None }
+    Surroundings {
+        now,
+        cwd: PathBuf::from("/home/me"),
+        env: [("HERE".into(), "v".into())].into(),
+        last: None,
+        draw: || "drawn".into(),
+    }
 }
 
 fn read_with(options: &JobOptions, text: &[u8]) -> Result<Vec<Asked>, String> {

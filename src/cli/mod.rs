@@ -25,6 +25,7 @@ mod doctor;
 mod each;
 mod escape;
 mod face;
+mod fence;
 #[cfg(test)]
 mod fixture;
 mod follow;
@@ -32,6 +33,7 @@ mod history;
 mod hold;
 mod json;
 mod lane;
+mod lease;
 mod lines;
 mod logs;
 mod ls;

@@ -153,10 +153,10 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
                 remedy,
             )
         }
-        Fact::Behind { queue, ahead, more } => {
+        Fact::Behind { queue, ahead, more, highest } => {
             let least = if *more { "at least " } else { "" };
             let text = format!("{least}{} of queue {queue:?} before it", count(*ahead, "ready job", "comes", "come"));
-            Obstacle::new("position", text, format!("tenure set {id} priority=N (higher goes first)"))
+            Obstacle::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
         }
         Fact::Expires { at } => expires(id, *at, around),
     }
@@ -192,7 +192,13 @@ fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
         };
         return Obstacle::new("dependency_broken", text, remedy);
     }
-    Obstacle::new("dependency", format!("it waits for job {parent} {need}; that job {state}"), format!("tenure why {parent}"))
+    // What runs ends by itself; what does not run yet has obstacles of its own.
+    let remedy = if on.parent_state == Some(State::Running) { "wait" } else { "why" };
+    Obstacle::new(
+        "dependency",
+        format!("it waits for job {parent} {need}; that job {state}"),
+        format!("tenure {remedy} {parent}"),
+    )
 }
 
 fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacle {
@@ -204,8 +210,7 @@ fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacl
     }
     let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
-    let wait = if who.is_empty() { String::new() } else { format!("tenure wait {}, or ", who.replace(", ", " ")) };
-    Obstacle::new("lane", text, format!("{wait}tenure lane set {name} --limit {}", running + 1))
+    Obstacle::new("lane", text, format!("tenure lane set {name} --limit {}", running + 1))
 }
 
 /// What the latest run of a job that waits again came to.

@@ -27,7 +27,7 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
     let cases: Vec<(Fact, &str, &str, &str)> = vec![
         (Fact::Cancelled { why: Some("no".into()) }, "cancelled", "(no)", "tenure cancel 7"),
         (Fact::UserHold, "user", "person", "tenure release 7"),
-        (on("unmet", Some(State::Running), Need::Done), "dependency", "job 3 to be done; that job is running", "tenure why 3"),
+        (on("unmet", Some(State::Running), Need::Done), "dependency", "job 3 to be done; that job is running", "tenure wait 3"),
         (on("unmet", Some(State::Queued), Need::Any), "dependency", "to end", "tenure why 3"),
         (on("broken", Some(State::Failed), Need::Done), "dependency_broken", "failed", "tenure retry 3 --with-dependants"),
         (on("broken", Some(State::Done), Need::Failed), "dependency_broken", "done", "tenure cancel 7"),
@@ -38,13 +38,23 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
             Fact::Lane { key: "db x".into(), max_running: 1, running: 1, members: vec![JobId(5)] },
             "lane",
             "1 of 1 places are taken, by job 5",
-            "tenure wait 5, or tenure lane set 'db x' --limit 2",
+            "tenure lane set 'db x' --limit 2",
         ),
         (Fact::QueuePaused { queue: "q".into() }, "queue_paused", "paused", "tenure queue resume q"),
         (Fact::QueueFull { queue: "q".into(), slots: 2, running: 2 }, "queue_full", "2 slots", "tenure queue set q --slots 3"),
         (Fact::QueueFull { queue: "q".into(), slots: 0, running: 0 }, "queue_full", "0 slots", "tenure queue set q --slots 1"),
-        (Fact::Behind { queue: "q".into(), ahead: 3, more: false }, "position", "3 ready jobs", "tenure set 7 priority=N"),
-        (Fact::Behind { queue: "q".into(), ahead: 9, more: true }, "position", "at least 9", "tenure set 7 priority=N"),
+        (
+            Fact::Behind { queue: "q".into(), ahead: 3, more: false, highest: 4 },
+            "position",
+            "3 ready jobs",
+            "tenure set 7 priority=5",
+        ),
+        (
+            Fact::Behind { queue: "q".into(), ahead: 9, more: true, highest: i64::MAX },
+            "position",
+            "at least 9",
+            "tenure set 7 priority=",
+        ),
         (Fact::Expires { at: 5_000 }, "expired", "expired", "tenure cancel 7"),
     ];
     for (fact, code, text, remedy) in cases {

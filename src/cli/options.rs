@@ -13,7 +13,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use jiff::Zoned;
 
 use super::select::{Part, Selector};
-use super::{time, values};
+use super::{escape, time, values};
 use crate::job::limits;
 use crate::job::policy::{Policy, RetryOn, Stdin, Warn};
 use crate::job::{Argv, JobId, Need, NewJob, Template, Workspace, workspace};
@@ -115,9 +115,9 @@ pub struct JobOptions {
     /// A shell command that fills the workspace, in a new and empty directory, when it is not there
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, requires = "workspace")]
     pub prepare: Option<Argv>,
-    /// One job for each index, given as TENURE_ARRAY_INDEX, such as 0-99
+    /// One job for each index, given as TENURE_ARRAY_INDEX, such as 0-99, or 0-99%8 for at most 8 at once
     #[arg(long, value_name = "RANGE", value_parser = values::parse_array)]
-    pub array: Option<(i64, i64)>,
+    pub array: Option<values::Array>,
     /// Most memory, such as 2G
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub memory: Option<u64>,
@@ -180,6 +180,8 @@ pub struct Surroundings {
     pub env: BTreeMap<OsString, OsString>,
     /// The job that was added last, where `last` was asked for.
     pub last: Option<JobId>,
+    /// Draws a random name.
+    pub draw: fn() -> String,
 }
 
 impl Surroundings {
@@ -208,13 +210,25 @@ impl JobOptions {
     /// What can not be meant, with the option's name and the remedy.
     pub fn new_jobs(&self, command: Argv, around: &Surroundings) -> Result<Vec<NewJob>, String> {
         let job = self.new_job(command, around)?;
-        let Some((first, last)) = self.array else {
+        let Some(array) = self.array else {
             return Ok(vec![job]);
         };
         if self.unique.is_some() {
             return Err("--unique and --array: jobs of an array can not share one key; leave one out".into());
         }
-        Ok((first..=last).map(|index| NewJob { array_index: Some(index), ..job.clone() }).collect())
+        let (lane, lane_limit) = match (array.limit, &self.lane) {
+            (None, lane) => (lane.clone(), None),
+            (Some(limit), None) => (Some(format!("array-{}", (around.draw)())), Some(limit)),
+            (Some(limit), Some(lane)) => {
+                return Err(format!(
+                    "--lane and --array with %{limit}: a limit of its own gives the array a lane of its own; leave the % out, and: \
+                     tenure lane set {} --limit {limit}",
+                    escape::quote_text(&values::shorten(lane))
+                ));
+            }
+        };
+        let of_index = |index| NewJob { array_index: Some(index), lane: lane.clone(), lane_limit, ..job.clone() };
+        Ok((array.first..=array.last).map(of_index).collect())
     }
 
     fn new_job(&self, command: Argv, around: &Surroundings) -> Result<NewJob, String> {

@@ -15,7 +15,7 @@ struct Line {
 fn around() -> Surroundings {
     let now = "2026-11-30T12:00:00".parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap();
     let env = [("HERE".into(), "value".into())].into();
-    Surroundings { now, cwd: "/home/me".into(), env, last: Some(JobId(41)) }
+    Surroundings { now, cwd: "/home/me".into(), env, last: Some(JobId(41)), draw: || "drawn".into() }
 }
 
 fn parse(arguments: &[&str]) -> Result<Vec<NewJob>, String> {
@@ -116,9 +116,17 @@ fn every_option_finds_its_place() {
 }
 
 #[test]
+fn an_array_with_a_limit_has_a_lane_of_its_own() {
+    let jobs = parse(&["--array", "0-3%2", "--", "x"]).unwrap();
+    assert_eq!(jobs.len(), 4);
+    assert!(jobs.iter().all(|job| job.lane.as_deref() == Some("array-drawn") && job.lane_limit == Some(2)));
+}
+
+#[test]
 fn an_array_is_one_job_for_each_index() {
     let jobs = parse(&["--array", "5-7", "--", "x"]).unwrap();
     assert_eq!(jobs.iter().map(|j| j.array_index).collect::<Vec<_>>(), [Some(5), Some(6), Some(7)]);
+    assert!(jobs.iter().all(|job| job.lane.is_none() && job.lane_limit.is_none()));
     assert!(parse(&["--array", "0-1", "--unique", "k", "--", "x"]).is_err());
 }
 
@@ -164,7 +172,10 @@ fn what_can_not_be_meant_is_refused_with_the_name_of_the_option() {
         (&["--memory", "0"], "memory"),
         (&["-q", ""], "--queue"),
         (&["--retry-on", "0"], "--retry-on"),
-        (&["--array", "0-9%2"], "lane set"),
+        (&["--array", "0-9%0"], "how many run at once"),
+        (&["--array", "0-9%"], "0-99%8"),
+        (&["--array", "0-9%2%2"], "0-99%8"),
+        (&["--array", "0-9%2", "--lane", "l"], "tenure lane set l --limit 2"),
         (&["--check", ""], "--check"),
         (&["--timout", "5s"], "--timeout"),
     ];

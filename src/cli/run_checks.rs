@@ -107,6 +107,19 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }])
 }
 
+/// Leases whose owner is gone: whoever wants one next takes it back.
+pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let all = worker_calls::leases(store)?;
+    let dead: Vec<String> = all.iter().filter(|seen| !seen.is_alive).map(|seen| format!("{:?}", seen.lease.name)).collect();
+    Ok(vec![match dead.is_empty() {
+        true => Finding::fine("leases", format!("{} are held, and the owner of each lives", all.len())),
+        false => {
+            let text = format!("nothing of the owner lives, and whoever wants it next takes it back: {}", named(&dead));
+            Finding::wrong("leases", text, "a worker takes them back as well: tenure work, or once: tenure doctor --fix")
+        }
+    }])
+}
+
 /// What is in `work/`, and which of it is nobody's.
 pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(work) = Work::look(store.place())? else {

@@ -139,6 +139,7 @@ mod tests {
             cwd: "/".into(),
             env: [("TOKEN".into(), "s3cret".into())].into(),
             last: None,
+            draw: || "drawn".into(),
         }
     }
 

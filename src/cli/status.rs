@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::face::{self, Face};
+use super::lease::{self, Seen};
 use super::problems::{self, Problem};
 use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
@@ -26,6 +27,7 @@ pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
+    pub leases: Vec<Seen>,
     pub workspaces: Workspaces,
     pub counters: Vec<Counter>,
     /// When the oldest ready job was added, in milliseconds UTC.
@@ -50,6 +52,7 @@ impl Picture {
             counts,
             queues,
             lanes,
+            leases: worker_calls::leases(store)?,
             workspaces,
             counters,
             oldest_ready_ms,
@@ -121,7 +124,7 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
-        "leases": [],
+        "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
         "resources": [],
         "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
                        "max_bytes": picture.workspaces.max_bytes},
@@ -190,6 +193,7 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());
     text += &section(&lane::for_people(&picture.lanes), picture.lanes.is_empty());
+    text += &section(&lease::for_people(&picture.leases, now), picture.leases.is_empty());
     for problem in problems {
         text += &format!("\nproblem: {}\n", escape::line(&problem.text));
         if let Some(remedy) = &problem.remedy {

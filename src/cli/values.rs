@@ -220,31 +220,37 @@ pub fn parse_shell(line: &str) -> Result<Argv, String> {
     Argv::shell(line).map_err(|e| e.to_string())
 }
 
-/// `0-99`: the indexes of an array of jobs.
+/// The indexes of an array of jobs, and how many of it may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Array {
+    pub first: i64,
+    pub last: i64,
+    pub limit: Option<i64>,
+}
+
+/// `0-99`, or `0-99%8` for at most 8 at once.
 ///
 /// # Errors
 /// With an example.
-pub fn parse_array(text: &str) -> Result<(i64, i64), String> {
-    if let Some((range, limit)) = text.split_once('%') {
-        let (range, limit) = (shorten(range), shorten(limit));
-        return Err(format!(
-            "%{limit} is not known here; give the array a lane: --array {range} --lane NAME, and: tenure lane set NAME --limit {limit}"
-        ));
-    }
-    let wrong = || format!("{:?} is no range of indexes; write it as 0-99", shorten(text));
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let index = |digits: &str| {
+pub fn parse_array(text: &str) -> Result<Array, String> {
+    let wrong = || format!("{:?} is no range of indexes; write it as 0-99, or 0-99%8 for at most 8 at once", shorten(text));
+    let number = |digits: &str| {
         let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<i64>().ok()).flatten();
         number.ok_or_else(wrong)
     };
-    let (first, last) = (index(first)?, index(last)?);
+    let (range, limit) = text.split_once('%').map_or((text, None), |(range, limit)| (range, Some(limit)));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let (first, last, limit) = (number(first)?, number(last)?, limit.map(number).transpose()?);
     if first > last {
         return Err(format!("{first}-{last} goes backwards; write {last}-{first}"));
     }
     if last - first >= limits::ARRAY_LEN_MAX as i64 {
         return Err(format!("an array has {} jobs at most", limits::ARRAY_LEN_MAX));
     }
-    Ok((first, last))
+    if limit.is_some_and(|limit| !(1..=limits::LANE_LIMIT_MAX).contains(&limit)) {
+        return Err(format!("behind % stands how many run at once, 1 to {}", limits::LANE_LIMIT_MAX));
+    }
+    Ok(Array { first, last, limit })
 }
 
 /// The beginning of what was typed, for a message.
@@ -326,10 +332,28 @@ mod tests {
 
     #[test]
     fn an_array_is_a_range_of_indexes() {
-        assert_eq!(parse_array("0-99"), Ok((0, 99)));
-        assert_eq!(parse_array("7"), Ok((7, 7)));
-        assert!(parse_array("0-99%8").unwrap_err().contains("lane set NAME --limit 8"));
-        for text in ["", "-", "5-", "-5", "9-3", "0-100000", "a-b", "0-9223372036854775807", "0-99999999999999999999"] {
+        assert_eq!(parse_array("0-99"), Ok(Array { first: 0, last: 99, limit: None }));
+        assert_eq!(parse_array("7"), Ok(Array { first: 7, last: 7, limit: None }));
+        assert_eq!(parse_array("0-99%8"), Ok(Array { first: 0, last: 99, limit: Some(8) }));
+        for text in [
+            "",
+            "-",
+            "5-",
+            "-5",
+            "9-3",
+            "0-100000",
+            "a-b",
+            "0-9223372036854775807",
+            "0-99999999999999999999",
+            "%",
+            "0-9%",
+            "%8",
+            "0-9%0",
+            "0-9%-1",
+            "0-9%8%8",
+            "0-9%1000001",
+            "0-9%99999999999999999999",
+        ] {
             assert!(parse_array(text).is_err(), "{text:?}");
         }
     }

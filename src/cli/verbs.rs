@@ -82,6 +82,9 @@ pub enum Verb {
     /// Lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
+    /// Leases: a name that one command has at a time, with everything it starts
+    #[command(subcommand)]
+    Lease(lease::Verb),
     /// Workspaces, directories that jobs share
     #[command(subcommand)]
     Workspace(workspace::Verb),
@@ -95,6 +98,8 @@ pub enum Verb {
     Prune(prune::Args),
     /// Inside a job: report how far it is
     Progress(progress::Args),
+    /// Inside a job: run a command only while this run owns the job
+    Fence(fence::Args),
     /// The settings, and where each came from
     Config,
     /// Completions for a shell
@@ -109,7 +114,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return face::print_clap(&error),
     };
-    let ends_with_job = matches!(cli.verb, Some(Verb::Run(_) | Verb::Wait(_)));
+    let ends_with_job =
+        matches!(cli.verb, Some(Verb::Run(_) | Verb::Wait(_) | Verb::Fence(_) | Verb::Lease(lease::Verb::Run(_))));
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if face::is_broken_pipe(&error) => exit::OK,
@@ -152,12 +158,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
+        Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
         Verb::Prune(args) => prune::run(&face, &args),
         Verb::Progress(args) => progress::run(&face, &args),
+        Verb::Fence(args) => fence::run(&face, &args),
         Verb::Config => settings::run(&face),
         Verb::Completions(_) | Verb::Man => Err(Error::Internal("handled above".into())),
     }
@@ -187,8 +195,8 @@ mod tests {
                      logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
                      cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
                      set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
-                     lane ls|lane set k --limit 2|workspace ls|workspace rm k|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
-                     completions bash|man|--db f --json --color never|";
+                     lane ls|lane set k --limit 2|workspace ls|workspace rm k|workspace ensure k --prepare x|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
+                     completions bash|man|lease run n -- x|lease run n --wait 5m --why y -c x|lease ls|lease release n --force|fence -- x|--db f --json --color never|";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
             assert!(parse(&arguments).is_ok(), "{line}: {}", parse(&arguments).unwrap_err());
@@ -199,7 +207,7 @@ mod tests {
     fn what_contradicts_itself_is_a_mistake_of_usage() {
         let lines = "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|\
                      add -d 1s --at 03:00 -- x|work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|\
-                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress";
+                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress|lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
             let error = parse(&arguments).expect_err(line);
@@ -213,7 +221,7 @@ mod tests {
         /// Whatever is typed: an answer, no panic, and no word that would command a terminal.
         #[test]
         fn nothing_that_is_typed_breaks_the_parser(
-            verb in prop::sample::select(vec!["add", "run", "ls", "logs", "wait", "cancel", "set", "queue", "work", "prune", ""]),
+            verb in prop::sample::select(vec!["add", "run", "ls", "logs", "wait", "cancel", "set", "queue", "work", "prune", "lease", "fence", ""]),
             rest in prop::collection::vec(prop::collection::vec(any::<u8>().prop_filter("no NUL in argv", |b| *b != 0), 0..12), 0..6),
         ) {
             let arguments = [b"tenure".to_vec(), verb.as_bytes().to_vec()].into_iter().chain(rest).map(OsString::from_vec);

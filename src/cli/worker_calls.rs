@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 
 use super::face::{self, Face};
+use super::lease::Seen;
 use super::table::count;
 use super::{settings, status, work};
 use crate::config::Settings;
@@ -15,11 +16,13 @@ use crate::job::{JobId, RunId};
 use crate::place::Place;
 use crate::run::runfile;
 use crate::store::claim::Scope;
+use crate::store::lease::{self, Lease};
 use crate::store::{Restored, Role, Store, read};
 use crate::worker::lock::WorkerLock;
-use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, signals, wake as wakes};
+use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, lease as leases, signals, wake as wakes};
 
 pub use crate::worker::gates::Machine;
+pub use crate::worker::lease::{Answer, Holding, Wanted};
 pub use crate::worker::lock::Holder;
 
 /// A job that there is not: a worker that may claim nothing else claims nothing.
@@ -168,6 +171,51 @@ pub fn one_round(face: &Face) -> Result<Vec<String>> {
     Ok(done)
 }
 
+/// Takes a lease for a command in the foreground, waiting for it until `until`.
+///
+/// # Errors
+/// When the file or the lock file can not be used.
+pub fn take_lease(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
+    leases::take(store, wanted, until)
+}
+
+/// Lets go of it. False: it was taken away meanwhile.
+///
+/// # Errors
+/// When the file can not be written.
+pub fn free_lease(store: &Store, holding: Holding) -> Result<bool> {
+    holding.free(store)
+}
+
+/// Every lease, and whether its owner lives.
+///
+/// # Errors
+/// When the file can not be read.
+pub fn leases(store: &Store) -> Result<Vec<Seen>> {
+    Ok(store.read(lease::list)?.into_iter().map(|held| look_at_lease(store, held)).collect())
+}
+
+/// Whether the owner of a lease lives. One that can not be looked at counts as alive.
+pub fn look_at_lease(store: &Store, lease: Lease) -> Seen {
+    let is_alive = leases::is_alive(store.place(), &lease).unwrap_or_else(|error| {
+        log::warn!("the lease {:?}: {error}", lease.name);
+        true
+    });
+    Seen { lease, is_alive }
+}
+
+/// Takes a lease away: by force from an owner that lives, or as whoever comes next would from one that is gone. `None`: somebody was first.
+///
+/// # Errors
+/// When the file can not be written.
+pub fn force_lease(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<String>>> {
+    if seen.is_alive {
+        return leases::force(store, &seen.lease, by);
+    }
+    leases::reclaim(store)?;
+    Ok(Some(Vec::new()))
+}
+
 /// Why the machine holds jobs back, in words.
 pub fn closed(settings: &Settings, machine: &Machine) -> Option<String> {
     gates::closed(&floors(settings), machine)
@@ -187,7 +235,8 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
         }
     };
     let above_run = highest_run(&place)?.map_or(0, |run| run.0);
-    let restored = crate::store::restore(place.db(), source, above_run, 0, face.now_ms());
+    let living = leases::living(&place)?;
+    let restored = crate::store::restore(place.db(), source, above_run, 0, &living, face.now_ms());
     lock.release();
     restored
 }

@@ -30,6 +30,8 @@ pub const RESULT_BYTES_MAX: usize = 64 << 10;
 pub const ADD_BATCH_MAX: usize = 10_000;
 /// Most jobs of one array.
 pub const ARRAY_LEN_MAX: usize = 100_000;
+/// Most jobs of a lane that run at once, as far as that can be set.
+pub const LANE_LIMIT_MAX: i64 = 1_000_000;
 /// Longest queue name, lane key: characters.
 pub const NAME_CHARS_MAX: usize = 200;
 /// Longest label or unique key: characters.

@@ -33,6 +33,8 @@ pub struct NewJob {
     pub command: Argv,
     pub queue: String,
     pub lane: Option<String>,
+    /// The lane is one that is made for this array, and lets so many run at once.
+    pub lane_limit: Option<i64>,
     pub priority: i64,
     pub label: Option<String>,
     pub cwd: String,
@@ -62,6 +64,7 @@ impl NewJob {
             command,
             queue: "default".into(),
             lane: None,
+            lane_limit: None,
             priority: 0,
             label: None,
             cwd: "/".into(),

@@ -12,6 +12,8 @@
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records its end, empties the tree.
 //! * [`stop`]: asks a shim to stop. [`tree`]: finds and ends what has escaped from a shim that was killed.
+//! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
+//! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
 //! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
@@ -21,7 +23,10 @@
 //! Deliberately absent: SQLite, retries, policies, threads (the worker's end may be called from many), fsync (a kill does not
 //! lose the page cache; after a power cut nothing is alive), and every decision about what an end means.
 
+pub mod fence;
+pub mod foreground;
 pub mod launch;
+pub mod lease;
 pub mod machine;
 pub mod output;
 pub mod record;

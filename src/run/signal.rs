@@ -32,6 +32,67 @@ pub fn block_all() -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, ptr::null_mut::<u64>(), 8) })
 }
 
+/// The signals that a thread had blocked.
+#[derive(Clone, Copy)]
+pub struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    /// Blocks what was blocked then, and nothing else. Only a system call, so it may be called between fork and exec.
+    pub fn restore(&self) -> io::Result<()> {
+        // SAFETY: the set lives until the call returns, and nothing is written back.
+        check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) }.into())
+    }
+}
+
+/// Blocks these signals, and says what was blocked before. From then on they wait until somebody asks for them.
+pub fn block(signals: &[i32]) -> io::Result<Blocked> {
+    let set = set_of(signals);
+    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: both sets live until the call returns.
+    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr()) }.into())?;
+    // SAFETY: zeroed at first, and filled by the call.
+    Ok(Blocked(unsafe { before.assume_init() }))
+}
+
+/// Gives CHLD its default action: where it is ignored, children can not be waited for.
+pub fn hear_of_children() {
+    // SAFETY: no handler of ours is replaced; there is none.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// A signal that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Came {
+    pub signal: i32,
+    /// The kernel sent it, which for these means the terminal: all of its foreground group has got it.
+    pub from_kernel: bool,
+}
+
+/// Waits for one of these signals, which must be blocked; `None` when a child changed its state, or the time is up.
+pub fn next(signals: &[i32], timeout_ms: Option<u64>) -> Option<Came> {
+    let mut set = set_of(signals);
+    // SAFETY: a set that was filled above, and the number of a real signal.
+    unsafe { libc::sigaddset(&raw mut set, libc::SIGCHLD) };
+    let timeout = timespec(timeout_ms);
+    let timeout_ptr = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `set` and `timeout` live until the call returns; `info` has room for the answer.
+    let signal = unsafe { libc::sigtimedwait(&raw const set, info.as_mut_ptr(), timeout_ptr) };
+    if signal <= 0 || signal == libc::SIGCHLD {
+        return None;
+    }
+    // SAFETY: zeroed at first and filled by the call, which has returned a signal.
+    let info = unsafe { info.assume_init() };
+    Some(Came { signal, from_kernel: info.si_code == libc::SI_KERNEL })
+}
+
+fn timespec(timeout_ms: Option<u64>) -> Option<libc::timespec> {
+    timeout_ms.map(|ms| libc::timespec {
+        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+    })
+}
+
 /// Gives every signal its default action. By the bare system call, as libc hides two signals that an `execve` would pass on.
 pub fn reset_dispositions() {
     // The kernel's `struct sigaction`, whatever its layout: all zero is SIG_DFL, no flags, an empty mask.
@@ -45,10 +106,7 @@ pub fn reset_dispositions() {
 /// Waits for one of the shim's signals, which must be blocked. `timeout_ms` of `None` waits for ever.
 pub fn wait(timeout_ms: Option<u64>) -> Heard {
     let set = set_of(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, stop_signal()]);
-    let timeout = timeout_ms.map(|ms| libc::timespec {
-        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
-    });
+    let timeout = timespec(timeout_ms);
     let timeout_ptr = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: `set` and `timeout` live until the call returns; `info` has room for the answer.

@@ -17,11 +17,11 @@ use crate::error::{Error, Result};
 use crate::job::{Nonce, RunId};
 use crate::place::Place;
 
-use super::holders;
 use super::launch::COOKIE;
 use super::process::{Stat, all_pids, open_pidfd, owner};
 use super::runfile::is_locked;
 use super::signal::send_pidfd;
+use super::{fence, holders};
 
 /// Most that is read of an environment, in bytes; the kernel takes less.
 const ENVIRON_BYTES_MAX: u64 = 8 << 20;
@@ -95,7 +95,7 @@ fn end(pid: i32, pidfd: &impl AsFd, emptied: &mut Emptied) {
 }
 
 /// Whether a process was started with this entry in its environment. A dead one has none.
-fn carries(pid: i32, cookie: &[u8]) -> bool {
+pub(super) fn carries(pid: i32, cookie: &[u8]) -> bool {
     File::open(format!("/proc/{pid}/environ")).is_ok_and(|file| contains_entry(file, cookie).unwrap_or(false))
 }
 
@@ -125,13 +125,16 @@ fn contains_entry(source: impl Read, wanted: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Whether anybody holds the lock on the log of a run: something that has it as stdout or stderr. `false` without a log.
+/// Whether anybody holds a lock on the log of a run: something that has it as stdout or stderr, or that a fence let through. `false` without
+/// a log.
 ///
 /// # Errors
 /// The log can not be opened or asked.
 pub fn is_log_locked(place: &Place, run: RunId) -> Result<bool> {
     let path = place.log_file(run);
-    match super::output::open_log(&path).and_then(|file| file.map_or(Ok(false), |file| is_locked(&file))) {
+    match super::output::open_log(&path)
+        .and_then(|file| file.map_or(Ok(false), |file| Ok(is_locked(&file)? || fence::is_held(&file)?)))
+    {
         Ok(locked) => Ok(locked),
         Err(error) => Err(Error::io(format!("asking for the lock of {}", path.display()), error)),
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::ended::{self, Aftermath};
 use super::rows;
 use crate::error::{Error, Result};
-use crate::job::limits::{ADD_BATCH_MAX, LABEL_CHARS_MAX, NAME_CHARS_MAX};
+use crate::job::limits::{ADD_BATCH_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
 use crate::job::{JobId, NewJob, Reason, State};
 
 /// Most attempts that a job may have; the CHECK on `max_attempts` has the same number.
@@ -49,6 +49,10 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<Added> {
         }
         None => None,
     };
+    if let (Some(lane), Some(limit)) = (&job.lane, job.lane_limit) {
+        // Before its first job, which would make it with a limit of one; for the others it is there.
+        conn.prepare_cached("INSERT INTO lane (key, max_running, of_array) VALUES (?1, ?2, 1)")?.execute((lane, limit))?;
+    }
     let id = insert(conn, job, now_ms)?;
     for (parent, need) in &job.after {
         wait_for(conn, id, *parent, need.as_str())?;
@@ -68,6 +72,8 @@ fn check(job: &NewJob) -> Result<()> {
         format!("a label has {LABEL_CHARS_MAX} characters at most")
     } else if job.unique_key.as_deref().is_some_and(|k| k.is_empty() || k.chars().count() > LABEL_CHARS_MAX || k.contains('\0')) {
         format!("a unique key has 1 to {LABEL_CHARS_MAX} characters")
+    } else if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
+        format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")
     } else if !(1..=ATTEMPTS_MAX).contains(&job.max_attempts) {
         format!("retries go up to {}", ATTEMPTS_MAX - 1)
     } else if job.available_at < 0 || job.expires_at.is_some_and(|at| at < 0) {

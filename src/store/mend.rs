@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::ended::{self, Aftermath};
 use super::ids::ID_MAX;
-use super::rows;
+use super::{prune, rows};
 use crate::error::{Error, Result};
 use crate::job::JobId;
 
@@ -32,6 +32,8 @@ pub struct Mended {
     pub lanes_recounted: usize,
     /// Members of lanes with room that are ready now.
     pub lanes_passed_on: usize,
+    /// Lanes of arrays that are gone.
+    pub lanes_removed: usize,
     /// Dependencies on jobs that had ended.
     pub dependencies: usize,
     /// Jobs that had not counted right what they wait for.
@@ -61,6 +63,7 @@ pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     mended.cancels = conn.execute(include_str!("mend_cancels.sql"), [now_ms])?;
     mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
+    mended.lanes_removed = prune::remove_lanes_of_arrays(conn)?;
     mended.workspaces_left = super::workspace::clear_uses(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
     let contradicted: bool = conn.prepare_cached(include_str!("mend_contradicted.sql"))?.query_row([], |row| row.get(0))?;

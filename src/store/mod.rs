@@ -34,6 +34,7 @@
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
 //! heal      rows that should not exist      mend      counts and lanes that contradict the truth
 //! rows      rows as values                  restore   a copy comes back
+//! lease     a name that one owner has
 //! workspace whose directory is which
 //! ```
 //!
@@ -58,6 +59,7 @@ pub mod heal;
 mod health;
 mod identity;
 pub mod ids;
+pub mod lease;
 pub mod locks;
 pub mod look;
 pub mod mend;

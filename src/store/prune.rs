@@ -26,11 +26,19 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
     for job in old {
         remove(conn, job, &mut pruned.runs)?;
     }
+    if pruned.jobs > 0 {
+        remove_lanes_of_arrays(conn)?;
+    }
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
     }
     Ok(pruned)
+}
+
+/// Lanes that were made for one array each, and have no job any more.
+pub(super) fn remove_lanes_of_arrays(conn: &Connection) -> Result<usize> {
+    Ok(conn.prepare_cached(include_str!("prune_lanes.sql"))?.execute([])?)
 }
 
 fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {

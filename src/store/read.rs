@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
 use crate::error::Result;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Policy, Reason, State};
+use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, RunId, State};
 
 /// Most jobs in one list, unless the filter says less.
 pub const JOBS_MAX: usize = 100_000;
@@ -110,6 +110,13 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     let mut found: Vec<Run> = runs.query_map((job.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
     found.reverse();
     Ok(found)
+}
+
+/// The random name of a run; `None`: there is no such run.
+pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
+    let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
+    let text: Option<String> = nonce.query_row([run.0], |row| row.get(0)).optional()?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// What happened to a job, newest last.

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::backup::{Copy, copy_into};
 use super::connection::{Access, connect, prepare};
 use super::identity::{Identity, identify};
+use super::lease::{self, Lease};
 use super::open::{Thorough, check_structure, random_name, set_wal_mode};
 use super::path::{find, find_or_make, sync_directory};
 use super::stamp::{self, Stamp};
@@ -35,11 +36,19 @@ pub struct Restored {
 /// Puts the copy `source` in the place of the file at `store_path`, through the backup API, in one transaction: others that have the file open see
 /// either the old content or the new one. The caller holds the worker lock and has no store open on the file.
 ///
-/// Ids go on above `raise_above_run` and `raise_above_job`, above the stamp, and above what the present file has given.
+/// Ids go on above `raise_above_run` and `raise_above_job`, above the stamp, and above what the present file has given. The leases in the copy are
+/// of another time: `living` takes their place, those whose lock file is held now.
 ///
 /// # Errors
 /// [`Error::File`] if the source is damaged, foreign, empty or newer, or if the file in its place is another program's; nothing is changed then.
-pub fn restore(store_path: &Path, source: &Path, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Restored> {
+pub fn restore(
+    store_path: &Path,
+    source: &Path,
+    raise_above_run: i64,
+    raise_above_job: i64,
+    living: &[Lease],
+    now_ms: i64,
+) -> Result<Restored> {
     let place = find_or_make(store_path)?;
     let source = find(source)?;
     if FileId::at(source.db()) == FileId::at(place.db()) {
@@ -53,7 +62,7 @@ pub fn restore(store_path: &Path, source: &Path, raise_above_run: i64, raise_abo
         max_job_id: stamp.max_job_id.max(present.stamp.max_job_id).max(raise_above_job),
     };
     let copy = copy_of(&source, &place)?;
-    let mut restored = treat_copy(&copy, &floor, now_ms)?;
+    let mut restored = treat_copy(&copy, &floor, living, now_ms)?;
     if present.usable {
         let mut target = connect(&place, Access::Write, Durability::Full)?;
         set_wal_mode(&target)?;
@@ -79,6 +88,7 @@ pub fn adopt_older_copy(
     stamp: Option<&Stamp>,
     raise_above_run: i64,
     raise_above_job: i64,
+    living: &[Lease],
     now_ms: i64,
 ) -> Result<Restored> {
     let stamp = stamp.copied().unwrap_or_default();
@@ -87,7 +97,7 @@ pub fn adopt_older_copy(
         run_id_limit: stamp.run_id_limit.max(raise_above_run + 1),
         max_job_id: stamp.max_job_id.max(raise_above_job),
     };
-    treat(conn, &floor, "an older copy of the file was put in its place", now_ms)
+    treat(conn, &floor, living, "an older copy of the file was put in its place", now_ms)
 }
 
 /// The file that is to be replaced.
@@ -134,7 +144,7 @@ fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
 }
 
 /// All that must be done to the copy is done before it is in place, so that a crash leaves no untreated copy there.
-fn treat_copy(copy: &Copy, floor: &Stamp, now_ms: i64) -> Result<Restored> {
+fn treat_copy(copy: &Copy, floor: &Stamp, living: &[Lease], now_ms: i64) -> Result<Restored> {
     let conn = copy.open()?;
     prepare(&conn, Access::Write, Durability::Full)?;
     if let Identity::Older { version } = identify(&conn)? {
@@ -142,12 +152,12 @@ fn treat_copy(copy: &Copy, floor: &Stamp, now_ms: i64) -> Result<Restored> {
     }
     let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
     super::repair_schema(&transaction)?;
-    let restored = treat(&transaction, floor, "the file was restored from a copy", now_ms)?;
+    let restored = treat(&transaction, floor, living, "the file was restored from a copy", now_ms)?;
     transaction.commit()?;
     Ok(restored)
 }
 
-fn treat(conn: &Connection, floor: &Stamp, why: &str, now_ms: i64) -> Result<Restored> {
+fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: i64) -> Result<Restored> {
     let file_id = random_name()?;
     conn.execute("INSERT INTO meta VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value", [&file_id])?;
     raise(conn, floor)?;
@@ -162,6 +172,7 @@ fn treat(conn: &Connection, floor: &Stamp, why: &str, now_ms: i64) -> Result<Res
         (now_ms, why),
     )?;
     let lost = close_runs(conn, why, now_ms)?;
+    lease::keep_living(conn, living)?;
     let held = conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(
         "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)

@@ -301,6 +301,6 @@ pub(super) fn count(row: &Row<'_>, at: usize) -> Result<u32> {
 }
 
 /// A pid, an exit code or a signal; `None` for what can be none.
-fn small(row: &Row<'_>, at: usize) -> Result<Option<i32>> {
+pub(super) fn small(row: &Row<'_>, at: usize) -> Result<Option<i32>> {
     Ok(row.get::<_, Option<i64>>(at)?.and_then(|n| i32::try_from(n).ok()))
 }

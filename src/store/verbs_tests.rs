@@ -235,7 +235,7 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
             Obstacle::QueuePaused { queue: queue() },
             Obstacle::QueueFull { queue: queue(), slots: 0, running: 0 },
-            Obstacle::Behind { queue: queue(), ahead: 1, more: false },
+            Obstacle::Behind { queue: queue(), ahead: 1, more: false, highest: 0 },
             Obstacle::Expires { at: 9_000 },
         ]
     );
@@ -351,4 +351,26 @@ fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
     assert_eq!(tend::tend(&conn, 5, 10).unwrap(), Tended::default());
     exit(&conn, &claim_one(&conn, 2), 0);
     assert_eq!(claim_one(&conn, 3).job.id, child);
+}
+
+#[test]
+fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
+    let conn = fixture::fresh();
+    let array: Vec<NewJob> =
+        (0..3).map(|i| new(|j| (j.lane, j.lane_limit, j.array_index) = (Some("array-x".into()), Some(2), Some(i)))).collect();
+    let ids: Vec<JobId> = enqueue::add(&conn, &array, 1_000).unwrap().iter().map(|added| added.id).collect();
+    let limits = || read::lanes(&conn).unwrap().iter().map(|lane| lane.max_running).collect::<Vec<_>>();
+    assert_eq!(limits(), [2]);
+    let (one, two) = (claim_one(&conn, 1), claim_one(&conn, 2));
+    let prepared = [Prepared { run: RunId(3), nonce: Nonce([3; 16]) }];
+    assert_eq!(claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 2_000).unwrap().len(), 0, "two at once");
+    exit(&conn, &one, 0);
+    exit(&conn, &two, 0);
+    prune::prune(&conn, 9_000, 10).unwrap();
+    assert_eq!(limits(), [2], "one is still there");
+    control::cancel(&conn, ids[2], None, 4_000).unwrap();
+    prune::prune(&conn, 9_000, 10).unwrap();
+    assert_eq!(limits(), [0i64; 0]);
+    let wrong = try_add(&conn, |j| (j.lane, j.lane_limit) = (Some("l".into()), Some(0)));
+    assert!(matches!(wrong, Err(Error::Usage(_))), "{wrong:?}");
 }

@@ -57,6 +57,8 @@ pub enum Obstacle {
         queue: String,
         ahead: i64,
         more: bool,
+        /// The highest priority among them.
+        highest: i64,
     },
     /// It ends as expired at this instant, in milliseconds UTC.
     Expires {
@@ -157,8 +159,14 @@ fn queue(conn: &Connection, job: &Job) -> Result<Vec<Obstacle>> {
 fn behind(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
     let mut ahead = conn.prepare_cached(include_str!("why_ahead.sql"))?;
     let ahead: i64 = ahead.query_row((&job.queue, job.priority, job.id.0, AHEAD_COUNTED_MAX), |row| row.get(0))?;
-    let more = ahead >= AHEAD_COUNTED_MAX;
-    Ok((ahead > 0).then(|| Obstacle::Behind { queue: job.queue.clone(), ahead, more }))
+    if ahead == 0 {
+        return Ok(None);
+    }
+    let mut first =
+        conn.prepare_cached("SELECT max(priority) FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL")?;
+    let highest: Option<i64> = first.query_row([&job.queue], |row| row.get(0))?;
+    let (more, highest) = (ahead >= AHEAD_COUNTED_MAX, highest.unwrap_or(job.priority));
+    Ok(Some(Obstacle::Behind { queue: job.queue.clone(), ahead, more, highest }))
 }
 
 fn last_end(conn: &Connection, job: &Job) -> Result<Option<LastEnd>> {

@@ -241,11 +241,6 @@ impl InHand {
     pub fn is_orphan(&self, name: &str) -> bool {
         !self.dirs.iter().any(|dir| dir == name) && !is_made_by(name, &self.makers)
     }
-
-    /// Adds somebody who is at work on a directory.
-    pub fn add_maker(&mut self, maker: Nonce) {
-        self.makers.push(maker);
-    }
 }
 
 /// Asked after the directory was listed, it tells which of its names are orphans.
@@ -253,8 +248,7 @@ pub fn in_hand(conn: &Connection) -> Result<InHand> {
     let text = |row: &Row<'_>| row.get::<_, String>(0);
     let mut dirs = conn.prepare_cached("SELECT dir FROM workspace UNION SELECT dir FROM workspace_use")?;
     let dirs = dirs.query_map([], text)?.collect::<rusqlite::Result<_>>()?;
-    // The runs that prepare, and the jobs that make themselves an empty one.
-    let mut makers = conn.prepare_cached("SELECT nonce FROM run WHERE finished_at IS NULL AND kind IN ('job', 'prepare')")?;
+    let mut makers = conn.prepare_cached(include_str!("workspace_makers.sql"))?;
     let makers = makers.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(InHand { dirs, makers: makers.iter().filter_map(|nonce| nonce.parse().ok()).collect() })
 }

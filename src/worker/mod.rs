@@ -28,6 +28,7 @@ mod claims;
 mod environment;
 pub mod gates;
 mod launch;
+pub mod lease;
 pub mod lock;
 mod monitor;
 mod options;

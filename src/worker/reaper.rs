@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lease;
 use super::monitor::Assignment;
 use super::recover;
 use super::shared::Shared;
@@ -38,6 +39,7 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     adopt_open_runs(shared)?;
     clear_run_files(shared)?;
     stop_what_ran_too_long(shared)?;
+    lease::reap(shared)?;
     sweep::secrets(shared)?;
     prune(shared)?;
     shared.look();

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded, select};
 
 use super::claims;
+use super::lease;
 use super::lock::{Holder, WorkerLock};
 use super::options::{Kind, Options};
 use super::pool::Pool;
@@ -259,7 +260,8 @@ fn make_trustworthy(store: &Store) -> Result<()> {
     if is_older {
         log::warn!("an older copy of the file was put in place; every job that had not ended is held, as after tenure restore");
         let known = known.unwrap_or_default();
-        store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, now_ms))?;
+        let living = lease::living(place)?;
+        store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, &living, now_ms))?;
     }
     // The first act is a flush: what recovery finds in the file is on the disk before anything is done about it.
     store.write(move |conn| {

@@ -94,9 +94,7 @@ fn a_full_lane_a_full_queue_and_busy_slots_say_who_is_in_the_way() {
     let waiting = nest.sh(&["--lane", "a lane", "-q", "other"], "exec sleep 600");
     let lane = until("the lane to be told", || obstacle(&nest, waiting, "lane"));
     assert!(lane["text"].as_str().unwrap().contains(&format!("by job {member}")), "{lane}");
-    let printed = lane["remedy"].as_str().unwrap().to_owned();
-    let command = &printed[printed.find("tenure lane").expect("a lane's limit")..];
-    assert_eq!(obey(&nest, command).code, 0, "{command}");
+    cleared(&nest, waiting, "lane");
     nest.until_pid(waiting);
 
     nest.ok(&["queue", "set", "narrow", "--slots", "1"]);
@@ -124,9 +122,8 @@ fn who_stands_behind_others_can_be_put_in_front() {
     let last = nest.sh(&[], "true");
     let position = obstacle(&nest, last, "position").expect("a position");
     assert!(position["text"].as_str().unwrap().starts_with("3 ready jobs"), "{position}");
-    let command = remedy(&nest, last, "position").replace("priority=N (higher goes first)", "priority=6");
-    assert_eq!(obey(&nest, &command).code, 0);
-    assert!(obstacle(&nest, last, "position").is_none());
+    cleared(&nest, last, "position");
+    assert_eq!(nest.show(last)["priority"], 6);
     let worker = nest.work(&[]);
     nest.until_state(last, "done");
     assert!(obstacle(&nest, last, "no_worker").is_none());

@@ -108,7 +108,7 @@ fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
     // Somebody has the file open all the while.
     let reader = home.open(Role::Reader);
     assert_eq!(count(&reader), 7);
-    let restored = restore(&home.db(), &copy, 120, 3, 1_000).unwrap();
+    let restored = restore(&home.db(), &copy, 120, 3, &[], 1_000).unwrap();
     assert_eq!((restored.held, restored.lost), (3, 2));
     assert_eq!(count(&reader), 6);
     let worker = home.open(Role::Worker);
@@ -140,7 +140,7 @@ fn a_copy_put_in_place_by_hand_is_treated_the_same() {
     let client = home.open(Role::Client);
     let was = Stamp { generation: 4, run_id_limit: 100, max_job_id: 7 };
     assert!(client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
-    let restored = client.write(move |conn| adopt_older_copy(conn, Some(&was), 0, 0, 1_000)).unwrap();
+    let restored = client.write(move |conn| adopt_older_copy(conn, Some(&was), 0, 0, &[], 1_000)).unwrap();
     assert_eq!((restored.held, restored.lost), (3, 2));
     assert_eq!(ask(&client, "SELECT id, state, run_id, user_hold, hold FROM job"), AFTER);
     assert!(!client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
@@ -173,10 +173,10 @@ fn a_bad_source_changes_nothing() {
         ("damaged", "damaged"),
         ("none", "no file"),
     ] {
-        let error = restore(&home.db(), &path(name), 0, 0, 1).unwrap_err();
+        let error = restore(&home.db(), &path(name), 0, 0, &[], 1).unwrap_err();
         assert!(matches!(&error, Error::File(text) if text.contains(says) && text.contains(name)), "{name}: {error}");
     }
-    assert!(restore(&home.db(), &home.db(), 0, 0, 1).is_err());
+    assert!(restore(&home.db(), &home.db(), 0, 0, &[], 1).is_err());
     assert_eq!(count(&client), 201);
 }
 
@@ -187,7 +187,7 @@ fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_left_alone() {
     let copy = home.dir.path().join("copy");
     home.open(Role::Client).backup(&copy, false).unwrap();
     fs::write(home.db(), "x".repeat(10_000)).unwrap();
-    let restored = restore(&home.db(), &copy, 40, 50, 1).unwrap();
+    let restored = restore(&home.db(), &copy, 40, 50, &[], 1).unwrap();
     assert_eq!(fs::read_to_string(restored.moved_to.unwrap()).unwrap(), "x".repeat(10_000));
     let client = home.open(Role::Client);
     assert_eq!(count(&client), 1);
@@ -195,8 +195,8 @@ fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_left_alone() {
 
     let other = home.dir.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE precious (a)").unwrap();
-    assert!(restore(&other, &copy, 0, 0, 1).unwrap_err().to_string().contains("another program"));
+    assert!(restore(&other, &copy, 0, 0, &[], 1).unwrap_err().to_string().contains("another program"));
     let new = home.dir.path().join("new.db");
-    restore(&new, &copy, 0, 0, 1).unwrap();
+    restore(&new, &copy, 0, 0, &[], 1).unwrap();
     assert_eq!(count(&open(&new, Role::Worker)), 1);
 }

@@ -106,7 +106,7 @@ fn nothing_that_we_do_drops_the_locks_of_sqlite() {
         held("another store");
     }
     fs::write(home.dir.path().join("bad"), "bad").unwrap();
-    restore(&home.db(), &home.dir.path().join("bad"), 0, 0, 1).unwrap_err();
+    restore(&home.db(), &home.dir.path().join("bad"), 0, 0, &[], 1).unwrap_err();
     held("a restore that was refused");
     assert!(worker.backup(&home.db(), true).is_err());
     held("a backup that was refused");

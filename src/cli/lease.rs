@@ -1,0 +1,274 @@
+//! `tenure lease`: a name that at most one command has at a time, with everything that it starts.
+
+use std::time::{Duration, Instant};
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::face::{self, Face};
+use super::options::Command;
+use super::worker_calls::{self, Answer, Holding};
+use super::{code, escape, json, table, time, values};
+use crate::error::{Error, Result, exit};
+use crate::job::{Argv, JobId};
+use crate::run::foreground::{self, Ended};
+use crate::store::Store;
+use crate::store::lease::{self, Lease, WORKSPACE_PREFIX};
+use crate::units;
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a command while nobody else has this lease; ends with its code
+    Run(RunArgs),
+    /// Who has which lease, since when and why
+    Ls,
+    /// Take a lease away from its owner, which goes on
+    Release {
+        #[arg(value_parser = values::parse_name)]
+        name: String,
+        /// Although its owner lives; whoever waits gets in beside it
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[arg(value_parser = parse_name)]
+    pub name: String,
+    /// Wait this long for it to be free (exit code 124 after that); without it a lease that is held is refused
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub wait: Option<u64>,
+    /// What it is for; shown to whoever finds it held
+    #[arg(long, value_name = "TEXT", value_parser = values::parse_label)]
+    pub why: Option<String>,
+    #[command(flatten)]
+    pub command: Command,
+}
+
+/// A name that people may take.
+fn parse_name(text: &str) -> Result<String, String> {
+    if text.starts_with(WORKSPACE_PREFIX) {
+        return Err(format!("names that begin with {WORKSPACE_PREFIX} are for workspaces; choose another"));
+    }
+    values::parse_name(text)
+}
+
+pub fn run(face: &Face, verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Run(args) => hold(face, &args),
+        Verb::Ls => ls(face),
+        Verb::Release { name, force } => release(face, &name, force),
+    }
+}
+
+/// A lease with what the kernel says of its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub lease: Lease,
+    pub is_alive: bool,
+}
+
+impl Seen {
+    fn state(&self) -> &'static str {
+        if self.is_alive { "held" } else { "dead" }
+    }
+}
+
+fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
+    let argv = args.command.argv().map_err(Error::Usage)?;
+    let store = face.client()?;
+    let wanted =
+        worker_calls::Wanted { name: args.name.clone(), command: argv.to_json(), why: args.why.clone(), job: job_around(&store) };
+    let until = args.wait.map(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+    // Further away than the clock goes is as good as a year.
+    let until = until.map(|until| until.unwrap_or_else(|| Instant::now() + Duration::from_secs(31_536_000)));
+    let holding = match worker_calls::take_lease(&store, &wanted, until)? {
+        Answer::Yours(holding) => holding,
+        Answer::Held(held) => return Ok(refuse(face, args, &held)),
+    };
+    // The file is not kept open as long as the command runs.
+    drop(store);
+    let ended = foreground::run(&argv, &[holding.mark()], holding.lock());
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            free(face, args, holding);
+            return Err(error);
+        }
+    };
+    Ok(tell(face, args, &argv, holding, ended))
+}
+
+/// The job that this is called by, if any.
+fn job_around(store: &Store) -> Option<JobId> {
+    let db = std::env::var_os("TENURE_DB").filter(|db| std::fs::canonicalize(db).is_ok_and(|db| db == store.place().db()));
+    let job = std::env::var("TENURE_JOB").ok()?.parse().ok().map(JobId);
+    db.and(job)
+}
+
+fn refuse(face: &Face, args: &RunArgs, held: &Lease) -> u8 {
+    let owner = owner(held, face.now_ms());
+    match args.wait {
+        None => {
+            face::complain(&format!("the lease {:?} is held by {owner}; --wait DURATION waits for it", args.name));
+            exit::REFUSED
+        }
+        Some(_) => {
+            face::complain(&format!("the lease {:?} was not free in time: it is held by {owner}", args.name));
+            exit::TIMEOUT
+        }
+    }
+}
+
+fn tell(face: &Face, args: &RunArgs, argv: &Argv, holding: Holding, ended: Ended) -> u8 {
+    match ended {
+        Ended::NotExecuted(error) => {
+            free(face, args, holding);
+            code::complain_of(argv, &error)
+        }
+        Ended::Ended { exit, leftovers, emptied } => {
+            if !leftovers.is_empty() {
+                face::say(&format!("ended with the command, which had left them behind: {}", leftovers.join(", ")));
+            }
+            if emptied {
+                free(face, args, holding);
+            } else {
+                let _reclaimed_when_they_are_gone = holding.leave();
+                face::say(&format!("something of the command does not end; the lease {:?} is held until it has", args.name));
+            }
+            code::of_exit(exit)
+        }
+    }
+}
+
+/// The command's own end counts, whatever becomes of this.
+fn free(face: &Face, args: &RunArgs, holding: Holding) {
+    match face.editor().and_then(|store| worker_calls::free_lease(&store, holding)) {
+        Ok(true) => {}
+        Ok(false) => face::say(&format!("the lease {:?} had been taken away by force meanwhile", args.name)),
+        Err(error) => {
+            face::say(&format!("{error}; the lease {:?} is still written down, and free to whoever wants it next", args.name));
+        }
+    }
+}
+
+fn ls(face: &Face) -> Result<u8> {
+    let seen = worker_calls::leases(&face.reader()?)?;
+    if face.json {
+        face.document(json::list("leases", seen.iter().map(to_json)))?;
+    } else {
+        face::print(&for_people(&seen, &face.now()))?;
+    }
+    Ok(exit::OK)
+}
+
+fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
+    let store = face.editor()?;
+    let wanted = name.to_owned();
+    let Some(held) = store.read(move |conn| lease::named(conn, &wanted))? else {
+        return Err(Error::NoSuch(format!("nobody has a lease {name:?}; tenure lease ls shows who has which")));
+    };
+    let seen = worker_calls::look_at_lease(&store, held);
+    if seen.is_alive && !by_force {
+        let owner = owner(&seen.lease, face.now_ms());
+        return Err(Error::Refused(format!(
+            "the lease {name:?} is held by {owner}; end that, or take the lease away with --force: the owner goes on, and somebody else may \
+             get in beside it"
+        )));
+    }
+    let Some(living) = worker_calls::force_lease(&store, &seen, &whoami())? else {
+        return Err(Error::Refused(format!("the lease {name:?} has changed hands meanwhile; look again: tenure lease ls")));
+    };
+    if !living.is_empty() {
+        face::say(&format!("taken away; of its owner still run: {}", living.join(", ")));
+    } else if seen.lease.run.is_some() {
+        face::say(&format!("taken away from {}", owner(&seen.lease, face.now_ms())));
+    }
+    Ok(exit::OK)
+}
+
+fn whoami() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| format!("user {}", rustix::process::geteuid().as_raw()));
+    format!("{user}, pid {}", std::process::id())
+}
+
+/// Who has it, since when and why.
+fn owner(held: &Lease, now_ms: i64) -> String {
+    let mut text = match (held.run, held.pid) {
+        (Some(run), _) => format!("run {run}"),
+        (None, Some(pid)) => format!("pid {pid}"),
+        (None, None) => "somebody".to_owned(),
+    };
+    if let Some(job) = held.job {
+        text += &format!(" of job {job}");
+    }
+    text += &format!(" ({}) for {}", values::shorten(&command(held)), time::between(held.since, now_ms));
+    if let Some(why) = &held.why {
+        text += &format!(", because: {}", values::shorten(why));
+    }
+    text
+}
+
+fn command(held: &Lease) -> String {
+    Argv::from_json(&held.command).map_or_else(|_| held.command.clone(), |argv| escape::quote(&argv))
+}
+
+/// A lease, for a script.
+pub fn to_json(seen: &Seen) -> Value {
+    let held = &seen.lease;
+    json!({
+        "name": held.name,
+        "state": seen.state(),
+        "job": held.job,
+        "run": held.run,
+        "pid": held.pid,
+        "command": serde_json::from_str::<Value>(&held.command).unwrap_or_else(|_| held.command.clone().into()),
+        "why": held.why,
+        "since": time::utc(held.since),
+    })
+}
+
+/// Leases, one a line.
+pub fn for_people(all: &[Seen], now: &jiff::Zoned) -> String {
+    let row = |seen: &Seen| {
+        let held = &seen.lease;
+        let owner = match (held.run, held.job, held.pid) {
+            (Some(run), Some(job), _) => format!("job {job}, run {run}"),
+            (Some(run), None, _) => format!("run {run}"),
+            (None, Some(job), Some(pid)) => format!("job {job}, pid {pid}"),
+            (None, _, pid) => pid.map_or_else(|| "-".to_owned(), |pid| format!("pid {pid}")),
+        };
+        let why = held.why.clone().unwrap_or_default();
+        vec![held.name.clone(), seen.state().to_owned(), owner, time::local(held.since, now), command(held), why]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    table::table(&["lease", "state", "owner", "since", "command", "why"], &[], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+
+    #[test]
+    fn whoever_is_refused_is_told_who_since_when_and_why() {
+        let seen = fixture::lease();
+        assert_eq!(owner(&seen.lease, 61_000), "pid 4711 of job 7 (make -j8) for 1m, because: the nightly build");
+        let of_run = Lease { run: Some(crate::job::RunId(9)), why: None, ..seen.lease };
+        assert_eq!(owner(&of_run, 61_000), "run 9 of job 7 (make -j8) for 1m");
+    }
+
+    #[test]
+    fn the_document_has_the_keys_of_the_contract() {
+        let expected = json!({"name": "gpu", "state": "held", "job": 7, "run": null, "pid": 4711, "command": ["make", "-j8"],
+                              "why": "the nightly build", "since": "1970-01-01T00:00:01.000Z"});
+        assert_eq!(to_json(&fixture::lease()), expected);
+    }
+
+    #[test]
+    fn names_of_workspaces_are_not_for_people() {
+        assert!(parse_name("workspace/x").unwrap_err().contains("workspaces"));
+        assert!(parse_name("work").is_ok() && parse_name("").is_err() && parse_name(&"x".repeat(201)).is_err());
+    }
+}

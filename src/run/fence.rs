@@ -1,0 +1,68 @@
+//! A fenced command belongs to its run even where it redirects its output, leaves its session and clears its environment: it inherits a descriptor
+//! of the run's log, with a lock of its own kind on it. Recovery asks for that lock before it says that a run is over ([`super::tree`]).
+//!
+//! The lock on the log that goes with the job's output is exclusive, so this is another: a shared record lock that belongs to the open file
+//! description (`F_OFD_SETLK`). Many commands of one run may have it at once.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Result};
+use crate::job::RunId;
+use crate::place::Place;
+
+/// The log of a run, to be inherited by what is fenced. From then on the run is not over while that lives.
+///
+/// # Errors
+/// There is no log, so no such run; or the system refuses it.
+pub fn hold(place: &Place, run: RunId) -> Result<File> {
+    let path = place.log_file(run);
+    let told = |e: io::Error| Error::io(format!("opening the log of run {run}, {}", path.display()), e);
+    let flags = (OFlags::NOFOLLOW | OFlags::APPEND).bits().cast_signed();
+    let log = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).map_err(told)?;
+    lock(&log, libc::F_OFD_SETLK, libc::F_RDLCK).map_err(told)?;
+    Ok(log)
+}
+
+/// Whether anything holds this log by a fence.
+pub(super) fn is_held(log: impl AsFd) -> io::Result<bool> {
+    Ok(i32::from(lock(log, libc::F_OFD_GETLK, libc::F_WRLCK)?) != libc::F_UNLCK)
+}
+
+/// Sets or asks for a record lock over the whole file; returns the kind of the lock that is in the way.
+fn lock(file: impl AsFd, command: i32, kind: i32) -> io::Result<i16> {
+    let kind = i16::try_from(kind).map_err(io::Error::other)?;
+    let whence = i16::try_from(libc::SEEK_SET).map_err(io::Error::other)?;
+    let mut lock = libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
+    // SAFETY: the structure lives until the call returns; a length of 0 is the whole file, a pid of 0 is asked for by these commands.
+    if unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &raw mut lock) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(lock.l_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_held_as_long_as_one_of_many_fences_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("q.db"));
+        std::fs::create_dir_all(place.log_dir(RunId(7))).unwrap();
+        assert!(hold(&place, RunId(7)).is_err(), "no log, no run");
+        let output = File::create(place.log_file(RunId(7))).unwrap();
+        output.lock().unwrap();
+        let look = File::open(place.log_file(RunId(7))).unwrap();
+        assert!(!is_held(&look).unwrap(), "the job's own lock is another kind");
+        let (one, other) = (hold(&place, RunId(7)).unwrap(), hold(&place, RunId(7)).unwrap());
+        drop(one);
+        assert!(is_held(&look).unwrap());
+        drop(other);
+        assert!(!is_held(&look).unwrap());
+    }
+}

@@ -1,0 +1,297 @@
+//! Leases of commands in the foreground: the rows in the file, and the lock files that say who lives.
+//!
+//! ```text
+//! lock file, locked ─▶ row ─▶ the command starts, with the lock inherited ─▶ its tree is empty ─▶ row gone ─▶ lock file gone
+//! ```
+//!
+//! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and whose mark nobody carries is
+//! reclaimed, by whoever wants the lease next and by the reaper; as long as anything of the tree lives, nobody gets in. An owner that
+//! is a run is not asked for here: its leases go with its row.
+//!
+//! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::job::{JobId, Nonce};
+use crate::place::Place;
+use crate::run::lease::{self as lockfile, Life, LockFile, Waiter};
+use crate::run::machine;
+use crate::store::Store;
+use crate::store::lease::{self, Lease, Taken};
+
+/// Whoever waits for a lock is woken by the kernel; so often, in milliseconds, it is looked at the row as well, which an operator or the end of
+/// a run may have taken away.
+const LOOK_MS: u64 = 500;
+/// Between two looks at an owner whose lock is free although it is not gone (a run that is just being settled), in milliseconds, at first; then
+/// twice as long each time, up to the above.
+const LOOK_SOON_MS: u64 = 5;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub name: String,
+    /// JSON array of the command that will have it.
+    pub command: String,
+    pub why: Option<String>,
+    /// The job that it is part of, for showing.
+    pub job: Option<JobId>,
+}
+
+/// A lease that is ours until it is freed, or until nothing of the tree lives that inherited it.
+#[derive(Debug)]
+pub struct Holding {
+    name: String,
+    lock: LockFile,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Answer {
+    Yours(Holding),
+    /// Somebody has it, and it was not waited for any longer.
+    Held(Box<Lease>),
+}
+
+/// Takes a lease for a command in the foreground, as soon as it is free, and no later than `until` (`None`: it is not waited for). A holder
+/// that is dead does not count.
+///
+/// # Errors
+/// The file or the lock file can not be used.
+pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
+    let mut wait = Wait::default();
+    let mut lock = None;
+    loop {
+        let name = wanted.name.clone();
+        let held = store.read(move |conn| lease::named(conn, &name))?;
+        let dead = match held {
+            Some(held) if is_alive(store.place(), &held)? => {
+                if !wait.until_it_may_be_free(store.place(), &held, until)? {
+                    lock.inspect(LockFile::remove);
+                    return Ok(Answer::Held(Box::new(held)));
+                }
+                continue;
+            }
+            dead => dead,
+        };
+        let own = match lock.take() {
+            Some(own) => own,
+            None => LockFile::make(store.place())?,
+        };
+        match try_to_take(store, wanted, own, dead)? {
+            Ok(holding) => return Ok(Answer::Yours(holding)),
+            // Somebody was quicker.
+            Err(unused) => lock = Some(unused),
+        }
+    }
+}
+
+/// One transaction: the dead holder out, we in. Gives the lock file back where somebody else has the lease.
+fn try_to_take(
+    store: &Store,
+    wanted: &Wanted,
+    mut lock: LockFile,
+    dead: Option<Lease>,
+) -> Result<std::result::Result<Holding, LockFile>> {
+    let now_ms = store.clock().now_ms();
+    let row = Lease {
+        name: wanted.name.clone(),
+        nonce: lock.nonce(),
+        run: None,
+        job: wanted.job,
+        pid: i32::try_from(std::process::id()).ok(),
+        command: wanted.command.clone(),
+        why: wanted.why.clone(),
+        boot_id: machine::boot_id(),
+        since: now_ms,
+    };
+    lock.describe(&serde_json::to_string(&row).map_err(|e| Error::Internal(e.to_string()))?)?;
+    let gone = dead.as_ref().map(|dead| dead.nonce);
+    let taken = store.write(move |conn| {
+        if let Some(dead) = &dead {
+            lease::reclaim(conn, dead, now_ms)?;
+        }
+        lease::take(conn, &row)
+    });
+    match taken {
+        Ok(Taken::Yours) => {
+            gone.into_iter().for_each(|nonce| lockfile::forget(store.place(), nonce));
+            Ok(Ok(Holding { name: wanted.name.clone(), lock }))
+        }
+        Ok(Taken::Held(_)) => Ok(Err(lock)),
+        Err(error) => {
+            lock.remove();
+            Err(error)
+        }
+    }
+}
+
+impl Holding {
+    /// The descriptor that the command inherits.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
+    /// The entry of the environment that the command inherits.
+    pub fn mark(&self) -> (String, String) {
+        self.lock.mark()
+    }
+
+    /// Lets go of it; everything that inherited it is gone. False: it was taken away meanwhile.
+    ///
+    /// # Errors
+    /// The file can not be written: whoever wants the lease next sees that its owner is gone.
+    pub fn free(self, store: &Store) -> Result<bool> {
+        let (name, nonce) = (self.name, self.lock.nonce());
+        let freed = store.write(move |conn| lease::free(conn, &name, nonce))?;
+        self.lock.remove();
+        Ok(freed)
+    }
+
+    /// Leaves it to what lives of the tree: reclaimed when that is gone.
+    pub fn leave(self) -> Nonce {
+        self.lock.nonce()
+    }
+}
+
+/// Whether anything of an owner's tree lives. Of another boot of the machine nothing does.
+///
+/// # Errors
+/// The system refuses to let us look.
+pub fn is_alive(place: &Place, held: &Lease) -> Result<bool> {
+    Ok(held.run.is_some() || (of_this_boot(held) && lockfile::life(place, held.nonce)? != Life::Gone))
+}
+
+fn of_this_boot(held: &Lease) -> bool {
+    held.boot_id == machine::boot_id()
+}
+
+/// Waiting for one holder after the other.
+#[derive(Default)]
+struct Wait {
+    on: Option<(Nonce, Waiter)>,
+    /// Looks at this holder since its lock was free.
+    looks: u32,
+}
+
+impl Wait {
+    /// False when the time is up.
+    fn until_it_may_be_free(&mut self, place: &Place, held: &Lease, until: Option<Instant>) -> Result<bool> {
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let at_most = left.min(Duration::from_millis(LOOK_MS));
+        let waiter = match self.on.take() {
+            Some((nonce, waiter)) if nonce == held.nonce => waiter,
+            _ => {
+                self.looks = 0;
+                Waiter::on(lock_of(place, held))?
+            }
+        };
+        let (_, waiter) = self.on.insert((held.nonce, waiter));
+        if !waiter.wait(at_most) {
+            return Ok(true);
+        }
+        match lockfile::life(place, held.nonce)? {
+            Life::Marked(pids) if held.run.is_none() => lockfile::wait_for_an_end(&pids, at_most),
+            _ => {
+                let soon = Duration::from_millis(LOOK_SOON_MS.saturating_mul(1 << self.looks.min(16)));
+                self.looks += 1;
+                // Its row goes in a moment; no event tells.
+                thread::sleep(at_most.min(soon));
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn lock_of(place: &Place, held: &Lease) -> PathBuf {
+    match held.run {
+        Some(run) => place.run_file(run),
+        None => place.lease_file(held.nonce),
+    }
+}
+
+/// Takes back the leases of owners that are gone, and removes lock files that nobody needs. Says which were taken back.
+///
+/// # Errors
+/// The file or the directory can not be used.
+pub fn reclaim(store: &Store) -> Result<Vec<Lease>> {
+    let now_ms = store.clock().now_ms();
+    let all = store.read(lease::list)?;
+    let of_runs = all.iter().any(|held| held.run.is_some());
+    let dead: Vec<Lease> = all.into_iter().filter(|held| !counts_as_alive(store.place(), held)).collect();
+    let reclaimed = if of_runs || !dead.is_empty() { write_off(store, dead, now_ms)? } else { Vec::new() };
+    lockfile::sweep(store.place(), || Ok(store.read(lease::list)?.into_iter().map(|held| held.nonce).collect()))?;
+    Ok(reclaimed)
+}
+
+/// What can not be looked at is not taken away.
+fn counts_as_alive(place: &Place, held: &Lease) -> bool {
+    is_alive(place, held).unwrap_or_else(|error| {
+        log::warn!("the lease {:?}: {error}", held.name);
+        true
+    })
+}
+
+fn write_off(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease>> {
+    let (reclaimed, ticket) = store.commit(move |conn| {
+        lease::reclaim_of_ended_runs(conn, now_ms)?;
+        let mut reclaimed = Vec::new();
+        for one in &dead {
+            if lease::reclaim(conn, one, now_ms)? {
+                reclaimed.push(one.clone());
+            }
+        }
+        Ok(reclaimed)
+    })?;
+    if !reclaimed.is_empty() {
+        store.flushed(ticket)?;
+    }
+    Ok(reclaimed)
+}
+
+/// The reaper's part.
+pub(super) fn reap(shared: &Arc<Shared>) -> Result<()> {
+    for one in reclaim(&shared.store)? {
+        log::info!("the lease {:?} is free: nothing of its owner (pid {:?}) lives", one.name, one.pid);
+    }
+    Ok(())
+}
+
+/// Takes a lease away from its owner, which goes on. `None`: that holding is over already. Otherwise what of its owner still lives.
+///
+/// # Errors
+/// The file can not be written.
+pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>>> {
+    let (place, nonce) = (store.place(), held.nonce);
+    let living = if held.run.is_none() && of_this_boot(held) { lockfile::owners(place, nonce)? } else { Vec::new() };
+    let (held, by, now_ms) = (held.clone(), by.to_owned(), store.clock().now_ms());
+    if !store.write(move |conn| lease::force(conn, &held, &by, now_ms))? {
+        return Ok(None);
+    }
+    lockfile::forget(place, nonce);
+    Ok(Some(living))
+}
+
+/// The leases whose lock file is held now, from what stands there: for a copy of the file that comes back.
+///
+/// # Errors
+/// The directory can not be read.
+pub fn living(place: &Place) -> Result<Vec<Lease>> {
+    let read = |text: String| match serde_json::from_str::<Lease>(&text) {
+        Ok(lease) => Some(lease),
+        // Taken at this very moment, or not ours.
+        Err(error) => {
+            log::warn!("a lock file in {} is held and does not say by whom: {error}", place.leases().display());
+            None
+        }
+    };
+    Ok(lockfile::held(place)?.into_iter().filter_map(read).filter(of_this_boot).collect())
+}
