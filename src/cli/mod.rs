@@ -23,6 +23,7 @@ mod completions;
 mod crash_test;
 mod doctor;
 mod each;
+mod ensure;
 mod escape;
 mod face;
 mod fence;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::face::{self, Face};
-use super::{json, table, time, values};
+use super::{ensure, json, table, time, values};
 use crate::error::{Error, Result, exit};
 use crate::job::Argv;
 use crate::place::Place;
@@ -21,12 +21,21 @@ pub enum Verb {
         #[arg(value_parser = values::parse_workspace)]
         key: String,
     },
+    /// Print the path of a workspace, and make it first where it is not there
+    Ensure {
+        #[arg(value_parser = values::parse_workspace)]
+        key: String,
+        /// A shell command that fills it, in a new and empty directory
+        #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
+        prepare: Option<Argv>,
+    },
 }
 
 pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Ls => ls(face),
         Verb::Rm { key } => rm(face, &key),
+        Verb::Ensure { key, prepare } => ensure::run(face, &key, prepare),
     }
 }
 

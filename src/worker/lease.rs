@@ -132,6 +132,11 @@ fn try_to_take(
 }
 
 impl Holding {
+    /// The random name of this holding.
+    pub fn nonce(&self) -> Nonce {
+        self.lock.nonce()
+    }
+
     /// The descriptor that the command inherits.
     pub fn lock(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()
