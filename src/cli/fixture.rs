@@ -60,7 +60,7 @@ pub fn job(id: i64, state: State) -> Job {
 pub fn run(id: i64, job: i64) -> Run {
     Run {
         id: RunId(id),
-        job: JobId(job),
+        job: Some(JobId(job)),
         kind: RunKind::Job,
         parent: None,
         attempt: 1,
@@ -82,6 +82,8 @@ pub fn run(id: i64, job: i64) -> Run {
         user_ms: None,
         system_ms: None,
         adopted: 0,
+        resource: None,
+        workspace: None,
     }
 }
 

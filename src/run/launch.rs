@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JobId, Nonce, RunId};
+use crate::job::{Nonce, RunId};
 
 /// One run, complete. Durations are milliseconds and count from the start of the job's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     pub run: RunId,
-    pub job: JobId,
     #[serde(with = "nonce_bytes")]
     pub nonce: Nonce,
     /// At least one argument. A name without a slash is looked for in the `PATH` of `env`.

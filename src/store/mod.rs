@@ -29,6 +29,7 @@
 //! claim     queued -> running               read      what is there, for people
 //! tend      what time and others bring      why       what stands in the way of a job
 //! check     between exit 0 and the end      look      cheap questions of the worker's loops
+//! errand    the commands around jobs
 //! settle    running -> its end, or again    prune     history goes
 //! control   what a person asks for          retry     an ended job goes back, by a person
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
@@ -53,6 +54,7 @@ mod connection;
 pub mod control;
 mod ended;
 pub mod enqueue;
+pub mod errand;
 mod flush;
 pub mod guard;
 pub mod heal;

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::rows::{Job, Run, job_columns, run_columns};
 use crate::error::Result;
-use crate::job::RunId;
 use crate::job::verdict::Row;
+use crate::job::{JobId, RunId};
 
 pub use super::heal::{Healed, Healers, heal};
 pub use super::mend::{Mended, mend};
@@ -19,8 +19,8 @@ pub struct OpenRun {
     /// The run that owns it.
     pub run: Run,
     pub open_cancel: bool,
-    /// The latest run of its check, if its check has been asked; open while `finished_at` is `None`.
-    pub check: Option<Run>,
+    /// The latest command around it (the making of its workspace, its check), if there was one; open while `finished_at` is `None`.
+    pub errand: Option<Run>,
 }
 
 /// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: [`heal`] sees to it.
@@ -36,7 +36,7 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
     let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 39)?)))?;
     let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter()
-        .map(|(job, run)| Ok(OpenRun { open_cancel: job.cancel_open, check: latest_check(conn, &run)?, job, run }))
+        .map(|(job, run)| Ok(OpenRun { open_cancel: job.cancel_open, errand: latest_errand(conn, job.id, run.id)?, job, run }))
         .collect()
 }
 
@@ -67,11 +67,22 @@ pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms:
     Ok(())
 }
 
-fn latest_check(conn: &Connection, parent: &Run) -> Result<Option<Run>> {
-    let mut check = conn.prepare_cached(concat!(
+/// The open errands that belong to no run of a job: nobody but the reaper finds them again.
+pub fn open_errands(conn: &Connection) -> Result<Vec<Run>> {
+    let mut open = conn.prepare_cached(concat!(
         "SELECT ",
         run_columns!(),
-        " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind = 'check' ORDER BY id DESC LIMIT 1"
+        " FROM run WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL ORDER BY id"
     ))?;
-    Ok(check.query_row((parent.job.0, parent.id.0), Run::from_row).optional()?)
+    let rows = open.query_map([], Run::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn latest_errand(conn: &Connection, job: JobId, parent: RunId) -> Result<Option<Run>> {
+    let mut errand = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job' ORDER BY id DESC LIMIT 1"
+    ))?;
+    Ok(errand.query_row((job.0, parent.0), Run::from_row).optional()?)
 }

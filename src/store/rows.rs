@@ -24,7 +24,7 @@ macro_rules! run_columns {
     () => {
         "run.id, run.job_id, run.kind, run.parent, run.attempt, run.nonce, run.instance, run.boot_id, run.claimed_at, run.pid, \
          run.started_at, run.exited_at, run.finished_at, run.outcome, run.reason, run.exit_code, run.signal, run.error, \
-         run.leftovers, run.max_rss_bytes, run.user_ms, run.system_ms, run.adopted"
+         run.leftovers, run.max_rss_bytes, run.user_ms, run.system_ms, run.adopted, run.resource_id, run.workspace"
     };
 }
 pub(super) use {job_columns, run_columns};
@@ -152,9 +152,10 @@ impl Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub id: RunId,
-    pub job: JobId,
+    /// `None` for a command that belongs to no job.
+    pub job: Option<JobId>,
     pub kind: RunKind,
-    /// The job's own run, for a check.
+    /// The job's own run, for a command around it.
     pub parent: Option<RunId>,
     pub attempt: u32,
     pub nonce: Nonce,
@@ -177,6 +178,10 @@ pub struct Run {
     pub user_ms: Option<i64>,
     pub system_ms: Option<i64>,
     pub adopted: u32,
+    /// What it tears down or probes.
+    pub resource: Option<i64>,
+    /// What it makes.
+    pub workspace: Option<String>,
 }
 
 impl Run {
@@ -188,7 +193,7 @@ impl Run {
     pub(super) fn from_row_at(row: &Row<'_>, at: usize) -> Result<Self> {
         Ok(Self {
             id: RunId(row.get(at)?),
-            job: id(row, at + 1)?,
+            job: row.get::<_, Option<i64>>(at + 1)?.map(JobId),
             kind: word(row, at + 2, RunKind::parse)?.unwrap_or(RunKind::Hook),
             parent: row.get::<_, Option<i64>>(at + 3)?.map(RunId),
             attempt: count(row, at + 4)?,
@@ -211,6 +216,8 @@ impl Run {
             user_ms: row.get(at + 20)?,
             system_ms: row.get(at + 21)?,
             adopted: count(row, at + 22)?,
+            resource: row.get(at + 23)?,
+            workspace: row.get(at + 24)?,
         })
     }
 }

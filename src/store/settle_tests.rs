@@ -5,7 +5,8 @@ use super::super::{control, enqueue, fixture, prune, read, reap, tend};
 use super::*;
 use crate::job::{Argv, Cause, NewJob};
 use crate::job::{Exit, Nonce};
-use crate::store::check::{begin_check, end_check, exited};
+use crate::store::check::exited;
+use crate::store::errand::{self, Closed, Opening};
 
 fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
     let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
@@ -127,12 +128,19 @@ fn a_check_is_a_run_of_its_own() {
     let claim = claim_one(&conn, 1).unwrap();
     let record = RunRecord { exited_at: Some(2_500), result: Some("r".into()), ..RunRecord::default() };
     assert!(exited(&conn, id, RunId(1), &record, 0).unwrap());
-    assert!(begin_check(&conn, id, RunId(1), RunId(2), Nonce([2; 16]), "w", "b", 2_600).unwrap());
+    let opening = Opening::of(crate::job::RunKind::Check, id, RunId(1));
+    let begin =
+        |run: i64| errand::begin(&conn, &opening, Prepared { run: RunId(run), nonce: Nonce([2; 16]) }, "w", "b", 2_600).unwrap();
+    assert!(begin(2));
+    assert!(!begin(3), "one is under way");
     assert!(started(&conn, RunId(2), 5, 2_700).unwrap());
     let open = reap::open_runs(&conn).unwrap();
-    assert_eq!((open.len(), open[0].run.exited_at, open[0].check.as_ref().unwrap().pid), (1, Some(2_500), Some(5)));
+    assert_eq!((open.len(), open[0].run.exited_at, open[0].errand.as_ref().unwrap().pid), (1, Some(2_500), Some(5)));
     assert_eq!(open[0].job.pid, None);
-    assert!(end_check(&conn, RunId(2), Outcome::Failed, Some(Reason::Exit), Some(Exit::Code(1)), None, 2_800).unwrap());
+    let (exit, record) = (Some(Exit::Code(1)), RunRecord::default());
+    let closed = Closed { outcome: Outcome::Failed, reason: Some(Reason::Check), exit, error: None, record };
+    assert!(errand::end(&conn, RunId(2), &closed, 2_800).unwrap());
+    assert!(!errand::end(&conn, RunId(2), &closed, 2_900).unwrap());
     let end = RunEnd::CheckFailed { error: "the check said no".into() };
     let s = Settle { job: id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
     assert!(matches!(settle(&conn, &s, 3_000).unwrap(), Settled::Won { .. }));

@@ -81,7 +81,6 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         |name: &str| std::env::var_os(name).filter(|_| !personal(name)).map(std::os::unix::ffi::OsStringExt::into_vec);
     Ok(Launch {
         run: start.run,
-        job: job.id,
         nonce: start.nonce,
         argv: argv.arguments().to_vec(),
         env: environment::assemble(job, &asked, secrets(shared, policy)?, &around, inherited),

@@ -26,6 +26,7 @@
 mod check;
 mod claims;
 mod environment;
+mod errand;
 pub mod gates;
 mod launch;
 pub mod lease;

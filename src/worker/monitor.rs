@@ -66,7 +66,6 @@ impl Assignment {
 /// A run under watch.
 pub(super) struct Watched<'a> {
     pub shared: &'a Arc<Shared>,
-    pub job: JobId,
     pub run: RunId,
     pub nonce: Nonce,
     pub bell: Arc<Bell>,
@@ -113,7 +112,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     }
     let bell = Arc::new(Bell::new()?);
     shared.roster.watch(run, Arc::clone(&bell));
-    let watched = Watched { shared, job: job.id, run, nonce, bell, grace_ms: policy.grace_ms() };
+    let watched = Watched { shared, run, nonce, bell, grace_ms: policy.grace_ms() };
     let pipe = match shared.spawner().and_then(|spawner| spawner.launch(&launch, ready.file)) {
         Ok(pipe) => pipe,
         Err(error) => {
@@ -131,19 +130,20 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     }
 }
 
-/// The job's own run has ended and its tree is gone: ask its check if there is one, then settle.
+/// The job's own run has ended and its tree is gone: ask its check if there is one, then settle. `latest`: the latest errand of that run,
+/// where an earlier worker began one.
 pub(super) fn end_of_job(
     watched: &Watched<'_>,
     job: &crate::store::rows::Job,
     policy: &Policy,
     records: &Records,
-    open_check: Option<crate::store::rows::Run>,
+    latest: Option<crate::store::rows::Run>,
     slot: usize,
 ) -> Result<Option<Assignment>> {
     let mut end = end_of(records);
     let record = record_of(watched.shared, watched.run, records);
     if let (RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }, Some(command)) = (&end, &policy.check) {
-        match check::ask(watched, job, policy, command, &record, open_check, slot)? {
+        match check::ask(watched, job, policy, command, &record, latest, slot)? {
             Some(verdict) => end = verdict,
             None => return Ok(None),
         }
@@ -152,7 +152,7 @@ pub(super) fn end_of_job(
 }
 
 impl Watched<'_> {
-    /// Launches a command that belongs to this job (its check) and watches it.
+    /// Launches an errand and watches it.
     pub fn launch(&self, launch: &Launch, file: crate::run::runfile::RunFile) -> Result<Watch> {
         let pipe = self.shared.spawner().and_then(|spawner| spawner.launch(launch, file))?;
         self.follow(pipe, false)

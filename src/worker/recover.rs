@@ -62,9 +62,9 @@ pub(super) fn watch(shared: &Arc<Shared>, open: OpenRun, slot: usize) -> Result<
             Policy::default()
         }
     };
-    let watched = Watched { shared, job: job.id, run: open.run.id, nonce: open.run.nonce, bell, grace_ms: policy.grace_ms() };
+    let watched = Watched { shared, run: open.run.id, nonce: open.run.nonce, bell, grace_ms: policy.grace_ms() };
     let same_boot = open.run.boot_id == shared.boot_id;
-    go_on(&watched, job, &policy, open.check, same_boot, slot)
+    go_on(&watched, job, &policy, open.errand, same_boot, slot)
 }
 
 /// A run of this worker whose shim ended without having said everything.
@@ -76,14 +76,14 @@ fn go_on(
     watched: &Watched<'_>,
     job: &Job,
     policy: &Policy,
-    open_check: Option<crate::store::rows::Run>,
+    latest: Option<crate::store::rows::Run>,
     same_boot: bool,
     slot: usize,
 ) -> Result<Option<Assignment>> {
     let shared = watched.shared;
     let mut seen = look(watched)?;
     if of_claim(Claimed { same_boot, file: seen.file }) == Verdict::Adopt {
-        count(shared, "adopted_total", watched);
+        count("adopted_total", watched, job);
         match wait_until_over(watched)? {
             Watch::Left => return Ok(None),
             Watch::Over(_) => seen = look(watched)?,
@@ -99,14 +99,14 @@ fn go_on(
     match verdict {
         Verdict::Adopt => Err(Error::Busy(format!("run {} is held again; looking at the next tick", watched.run))),
         Verdict::PutBack => {
-            count(shared, "put_back_total", watched);
+            count("put_back_total", watched, job);
             conclude(shared, job.id, watched.run, RunEnd::NeverStarted, RunRecord::default(), Its::File, slot)
         }
         Verdict::Lose { empty_tree } => {
             if empty_tree {
                 empty(watched)?;
             }
-            count(shared, "lost_total", watched);
+            count("lost_total", watched, job);
             let record = super::monitor::record_of(shared, watched.run, &seen.records);
             let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
             conclude(shared, job.id, watched.run, RunEnd::Lost, record, goes, slot)
@@ -115,14 +115,15 @@ fn go_on(
             if empty_tree {
                 empty(watched)?;
             }
-            end_of_job(watched, job, policy, &seen.records, open_check, slot)
+            end_of_job(watched, job, policy, &seen.records, latest, slot)
         }
     }
 }
 
-fn count(shared: &Shared, name: &'static str, watched: &Watched<'_>) {
+fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {
+    let shared = watched.shared;
     let (note, now_ms, run, instance) =
-        (format!("job {} run {}", watched.job, watched.run), shared.now_ms(), watched.run, shared.instance.clone());
+        (format!("job {} run {}", job.id, watched.run), shared.now_ms(), watched.run, shared.instance.clone());
     let counted = shared.store.commit(move |conn| {
         if name == "adopted_total" {
             reap::adopted(conn, run, &instance)?;
@@ -169,13 +170,18 @@ pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
     }
 }
 
-/// Empties what may be left of a run's tree, and looks again at what is recorded.
-pub(super) fn empty_and_look(watched: &Watched<'_>) -> Result<Records> {
+/// Empties what may be left of a run's tree, and looks again at what is recorded. `None`: the worker lets go of its runs.
+pub(super) fn empty_and_look(watched: &Watched<'_>) -> Result<Option<Records>> {
     if let Watch::Left = wait_until_over(watched)? {
-        return Ok(Records::default());
+        return Ok(None);
     }
     empty(watched)?;
-    Ok(look(watched)?.records)
+    Ok(Some(look(watched)?.records))
+}
+
+/// Whether the file of the run's name is its own.
+pub(super) fn has_its_file(watched: &Watched<'_>) -> Result<bool> {
+    Ok(matches!(look(watched)?.file, RunFile::Own { .. }))
 }
 
 /// Ends everything that carries the run's cookie or may write its log, until two rounds in a row find nothing.

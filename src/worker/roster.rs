@@ -18,17 +18,26 @@ use crate::job::{Cause, RunId};
 pub struct Bell {
     fd: OwnedFd,
     cause: AtomicU8,
+    /// It only wakes: nobody stops what it is for.
+    deaf: bool,
 }
 
 impl Bell {
     pub fn new() -> Result<Self> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| Error::io("making an eventfd", e))?;
-        Ok(Self { fd, cause: AtomicU8::new(0) })
+        Ok(Self { fd, cause: AtomicU8::new(0), deaf: false })
+    }
+
+    /// A bell for what nobody stops: it wakes, and has never a cause.
+    pub fn deaf() -> Result<Self> {
+        Ok(Self { deaf: true, ..Self::new()? })
     }
 
     /// Asks the monitor to stop its run. The first cause stands.
     pub fn ring(&self, cause: Cause) {
-        let _first = self.cause.compare_exchange(0, cause.code(), Ordering::SeqCst, Ordering::SeqCst);
+        if !self.deaf {
+            let _first = self.cause.compare_exchange(0, cause.code(), Ordering::SeqCst, Ordering::SeqCst);
+        }
         self.nudge();
     }
 
@@ -136,6 +145,13 @@ mod tests {
         bell.ring(Cause::Shutdown);
         assert_eq!(bell.cause(), Some(Cause::Cancel));
         assert_eq!(bell.cause(), Some(Cause::Cancel));
+    }
+
+    #[test]
+    fn a_deaf_bell_has_never_a_cause() {
+        let bell = Bell::deaf().unwrap();
+        bell.ring(Cause::Cancel);
+        assert_eq!(bell.cause(), None);
     }
 
     #[test]

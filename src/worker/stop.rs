@@ -14,8 +14,8 @@ pub fn ask_directly(store: &Store, job: JobId) -> Result<bool> {
     let open = store.read(reap::open_runs)?;
     let Some(open) = open.into_iter().find(|open| open.job.id == job) else { return Ok(false) };
     let mut asked = stop::ask(store.place(), open.run.id, open.run.nonce, Cause::Cancel)? == Asked::Sent;
-    if let Some(check) = &open.check {
-        asked |= stop::ask(store.place(), check.id, check.nonce, Cause::Cancel)? == Asked::Sent;
+    if let Some(errand) = &open.errand {
+        asked |= stop::ask(store.place(), errand.id, errand.nonce, Cause::Cancel)? == Asked::Sent;
     }
     Ok(asked)
 }

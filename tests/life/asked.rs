@@ -1,8 +1,10 @@
 //! A check, and the worker that asked it dies: the check alone is repeated, and one that has answered is not asked again.
 
-use tenure::job::{Exit, JobId, Nonce, Outcome, Reason, RunId};
+use tenure::job::{Exit, JobId, Outcome, Reason, RunId, RunKind};
 use tenure::run::{Record, machine};
 use tenure::store::check;
+use tenure::store::claim::Prepared;
+use tenure::store::errand::{self, Closed, Opening};
 use tenure::store::settle::RunRecord;
 
 use crate::left::{
@@ -23,12 +25,13 @@ fn job_with_check(nest: &Nest, check: &str) -> (i64, Left) {
 /// The exit of the job is in its row, and a check was begun, as far as these records go.
 fn asked(nest: &Nest, job: i64, parent: &Left, records: &[Record]) -> Left {
     let (parent, mut check) = (RunId(parent.run), run_file(nest, &machine::boot_id()));
-    let (run, nonce): (RunId, Nonce) = (RunId(check.run), check.nonce);
+    let prepared = Prepared { run: RunId(check.run), nonce: check.nonce };
     let record = RunRecord { exited_at: Some(NOW_MS + 2), ..RunRecord::default() };
     store(nest)
         .write(move |conn| {
             assert!(check::exited(conn, JobId(job), parent, &record, 0)?);
-            assert!(check::begin_check(conn, JobId(job), parent, run, nonce, "a dead worker", &machine::boot_id(), NOW_MS)?);
+            let opening = Opening::of(RunKind::Check, JobId(job), parent);
+            assert!(errand::begin(conn, &opening, prepared, "a dead worker", &machine::boot_id(), NOW_MS)?);
             Ok(())
         })
         .unwrap();
@@ -80,7 +83,9 @@ fn an_answer_that_was_written_down_is_taken_although_the_job_was_not_settled() {
             let error = (code != 0).then(|| "the check ended with exit status 4".to_owned());
             store(&nest)
                 .write(move |conn| {
-                    check::end_check(conn, run, outcome, Some(reason), Some(Exit::Code(code)), error.clone(), NOW_MS + 9)
+                    let (exit, record) = (Some(Exit::Code(code)), RunRecord::default());
+                    let closed = Closed { outcome, reason: Some(reason), exit, error: error.clone(), record };
+                    errand::end(conn, run, &closed, NOW_MS + 9)
                 })
                 .unwrap();
             if !file_is_left {

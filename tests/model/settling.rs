@@ -1,7 +1,8 @@
 //! Steps of runs that start and end, the late ones too.
 
-use tenure::job::{Cause, Exit, JobId, Outcome, Reason, RunEnd, RunId, State};
+use tenure::job::{Cause, Exit, JobId, Outcome, Reason, RunEnd, RunId, RunKind, State};
 use tenure::store::check;
+use tenure::store::errand::{self, Closed, Opening};
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 
 use super::play::Play;
@@ -39,8 +40,8 @@ impl Play {
             let open = self.world.runs[&run].open;
             self.log.push(format!("end check {run}"));
             let (reason, exit) = (Some(Reason::Exit), Some(Exit::Code(i32::from(b % 2))));
-            let ended = check::end_check(&self.conn, RunId(run), Outcome::Failed, reason, exit, None, self.world.now);
-            assert_eq!(ended.unwrap(), open);
+            let closed = Closed { outcome: Outcome::Failed, reason, exit, error: None, record: RunRecord::default() };
+            assert_eq!(errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap(), open);
             self.world.runs.get_mut(&run).unwrap().open = false;
             return;
         }
@@ -49,10 +50,14 @@ impl Play {
         let record = RunRecord { exited_at: Some(self.world.now), ..RunRecord::default() };
         assert_eq!(check::exited(&self.conn, JobId(job), RunId(run), &record, 0).unwrap(), owns);
         let check = self.new_runs(1)[0];
-        let begun = check::begin_check(&self.conn, JobId(job), RunId(run), check.run, check.nonce, "w", "b", self.world.now);
-        assert_eq!(begun.unwrap(), owns);
+        let opening = Opening::of(RunKind::Check, JobId(job), RunId(run));
+        let begun = errand::begin(&self.conn, &opening, check, "w", "b", self.world.now).unwrap();
+        let is_asked = self.world.runs.values().any(|r| r.open && r.parent == Some(run));
+        assert_eq!(begun, owns && !is_asked);
         if owns {
             self.world.job(job).pid = None;
+        }
+        if begun {
             self.world.runs.insert(check.run.0, Run { job, parent: Some(run), open: true });
         }
     }
@@ -95,7 +100,9 @@ impl Play {
         let checks: Vec<i64> =
             self.world.runs.iter().filter(|(_, r)| r.open && r.parent == Some(run)).map(|(id, _)| *id).collect();
         for check in checks {
-            assert!(check::end_check(&self.conn, RunId(check), Outcome::Done, None, None, None, self.world.now).unwrap());
+            let record = RunRecord::default();
+            let closed = Closed { outcome: Outcome::Done, reason: None, exit: None, error: None, record };
+            assert!(errand::end(&self.conn, RunId(check), &closed, self.world.now).unwrap());
             self.world.runs.get_mut(&check).unwrap().open = false;
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
-use tenure::job::{JobId, Nonce, RunId};
+use tenure::job::{Nonce, RunId};
 use tenure::place::Place;
 use tenure::run::runfile::{Look, RunFile, look};
 use tenure::run::{Header, Launch, Record, Records, Spawner, Status, StatusPipe, machine};
@@ -129,7 +129,6 @@ pub fn launch_in(dir: &Path, place: &Place, run: RunId, argv: &[&str]) -> Launch
     use std::os::unix::ffi::OsStrExt;
     Launch {
         run,
-        job: JobId(run.0),
         nonce: machine::nonce(),
         argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
         env: vec![(b"PATH".to_vec(), b"/usr/local/bin:/usr/bin:/bin".to_vec())],

@@ -1,0 +1,266 @@
+//! An errand: any command around jobs, as a run of its own with a kind, a run file and a shim, and without a slot.
+//!
+//! The one mechanism by which checks are asked and whatever else a worker has to have done outside. It keeps the promises that a
+//! job's run has:
+//!
+//! ```text
+//! begin      the run file is there and locked, then a guarded row names the run: whose purpose is gone by then is not started
+//! launch     the spawner is given the lock; the shim enforces the timeout, also while no worker lives
+//! watch      until the shim has said all, the bell rings (a wish is passed on to the shim), or the worker lets go
+//! conclude   its tree is empty for certain; its row says what it came to, once, and whatever follows is in that transaction
+//! ```
+//!
+//! After the death of a worker whoever needs the errand asks for its latest run. An open one is gone on with ([`Errand::go_on`]): its
+//! shim is waited for, or its records are used; one of which nobody saw the end has its tree emptied and comes to `lost`, and is for
+//! the caller to run again. A closed one has its answer in its row, which is used and not asked for again.
+//!
+//! How to use it, by the example of the making of a workspace (kind `prepare`), on the monitor's thread of a job's run, which has
+//! a `Watched` for that run:
+//!
+//! ```text
+//! let errand = Errand::of_job(watched, Opening { workspace: Some(key), ..Opening::of(RunKind::Prepare, job, watched.run) });
+//! let came = match open {                          // OpenRun::errand, where the run was adopted and its kind is `prepare`
+//!     Some(run) if run.finished_at.is_none() => errand.go_on(&run, errand::plainly)?,
+//!     Some(run) => Came::Over(by what `run.outcome` and `run.error` say),
+//!     None => errand.once(|run, nonce| launch::..(argv, env, cwd, timeout), errand::plainly)?,
+//! };
+//! match came {
+//!     Came::Left => return Ok(None),               // the worker lets go: the shim goes on, the next worker adopts it
+//!     Came::NotBegun => ...                        // the job's run does not own its job any more, or one is under way
+//!     Came::NotMade(why) => ...                    // the closure's error: nothing was started
+//!     Came::Over(came_to) => came_to.closed.outcome, .closed.error, .end
+//! }
+//! ```
+//!
+//! The errand of a job shares the bell of the job's run: a cancel of the job ends it. One that belongs to no job
+//! ([`Errand::of_nobody`]) has a bell that no person's cancel rings.
+//!
+//! Deliberately absent: what an end means for whom (the caller's), and when to try again.
+
+use std::sync::Arc;
+
+use super::monitor::{Watch, Watched, end_of, record_of};
+use super::recover;
+use super::roster::Bell;
+use super::shared::Shared;
+use crate::error::Result;
+use crate::job::ending::is_want_of_resources;
+use crate::job::limits::GRACE_MS_DEFAULT;
+use crate::job::verdict::Progress;
+use crate::job::{Cause, Exit, Nonce, Outcome, Reason, RunEnd, RunId};
+use crate::run::Launch;
+use crate::run::record::Records;
+use crate::run::runfile;
+use crate::store::errand::{self, Closed, Opening};
+use crate::store::rows::Run;
+
+/// A command around jobs that is to be run, or gone on with.
+pub(super) struct Errand<'a> {
+    shared: &'a Arc<Shared>,
+    opening: Opening,
+    bell: Arc<Bell>,
+    grace_ms: u64,
+}
+
+/// How far it came.
+pub(super) enum Came {
+    /// The worker lets go of its runs: the errand is left to its shim, and the next worker goes on with it.
+    Left,
+    /// What it was for does not need it any more, or one like it is under way. Nothing was started.
+    NotBegun,
+    /// It could not be made, in words. Nothing was started.
+    NotMade(String),
+    /// It has ended, its tree is gone, and its row says so.
+    Over(CameTo),
+}
+
+/// What an errand came to.
+pub(super) struct CameTo {
+    pub end: RunEnd,
+    #[allow(dead_code, reason = "a check reads the end alone")]
+    pub closed: Closed,
+}
+
+/// What its row says about an end: the outcome, the reason, and words for a person.
+pub(super) type Judged = (Outcome, Option<Reason>, Option<String>);
+
+impl<'a> Errand<'a> {
+    /// An errand for the job's run under watch: whoever stops that run stops the errand.
+    pub fn of_job(watched: &Watched<'a>, opening: Opening) -> Self {
+        Self { shared: watched.shared, opening, bell: Arc::clone(&watched.bell), grace_ms: watched.grace_ms }
+    }
+
+    /// An errand that belongs to no job: no cancel reaches it, not that of a worker that is told to end its runs either.
+    ///
+    /// # Errors
+    /// The system gives no descriptor.
+    #[allow(dead_code, reason = "used by the next step")]
+    pub fn of_nobody(shared: &'a Arc<Shared>, opening: Opening) -> Result<Self> {
+        Ok(Self { shared, opening, bell: Arc::new(Bell::deaf()?), grace_ms: GRACE_MS_DEFAULT })
+    }
+
+    /// Runs it: `make` is given the run's id and nonce and says what is to be launched; `judge` says what its end means.
+    ///
+    /// # Errors
+    /// The file or the system refused something. The run, if it was begun, is open, and whoever looks next goes on with it.
+    pub fn once(
+        &self,
+        make: impl FnOnce(RunId, Nonce) -> Result<Launch, String>,
+        judge: impl Fn(&RunEnd) -> Judged,
+    ) -> Result<Came> {
+        let shared = self.shared;
+        let ready = shared.stock.take(&shared.store, &shared.roster)?;
+        let (run, prepared) = (ready.run(), ready.prepared());
+        let launch = match make(run, ready.nonce) {
+            Ok(launch) => launch,
+            Err(why) => {
+                shared.stock.put_back([ready]);
+                return Ok(Came::NotMade(why));
+            }
+        };
+        let (opening, instance, boot_id) = (self.opening.clone(), shared.instance.clone(), shared.boot_id.clone());
+        let now_ms = shared.now_ms();
+        let begun = shared.store.commit(move |conn| errand::begin(conn, &opening, prepared, &instance, &boot_id, now_ms));
+        match begun {
+            Ok((true, _)) => {}
+            Ok((false, _)) => {
+                shared.stock.put_back([ready]);
+                return Ok(Came::NotBegun);
+            }
+            Err(error) => {
+                shared.stock.put_back([ready]);
+                return Err(error);
+            }
+        }
+        let watching = self.watch(run, ready.nonce);
+        self.to_its_end(&watching, judge, || match watching.launch(&launch, ready.file) {
+            Ok(watch) => Ok(watch),
+            Err(error) => {
+                log::warn!("{} {run}: {error}", self.opening.kind);
+                Ok(Watch::Over(Records::default()))
+            }
+        })
+    }
+
+    /// Goes on with an open run of it that an earlier worker began.
+    ///
+    /// # Errors
+    /// As [`Errand::once`].
+    pub fn go_on(&self, open: &Run, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+        let watching = self.watch(open.id, open.nonce);
+        self.to_its_end(&watching, judge, || recover::wait_until_over(&watching))
+    }
+
+    fn watch(&self, run: RunId, nonce: Nonce) -> Watched<'a> {
+        let watching = Watched { shared: self.shared, run, nonce, bell: Arc::clone(&self.bell), grace_ms: self.grace_ms };
+        self.shared.roster.watch(run, Arc::clone(&self.bell));
+        watching
+    }
+
+    fn to_its_end(
+        &self,
+        watching: &Watched<'_>,
+        judge: impl Fn(&RunEnd) -> Judged,
+        watch: impl FnOnce() -> Result<Watch>,
+    ) -> Result<Came> {
+        let concluded = watch().and_then(|watch| match watch {
+            Watch::Left => Ok(Came::Left),
+            Watch::Over(records) => conclude(watching, records, judge),
+        });
+        if concluded.is_err() {
+            // It keeps its row, its run file and its lock: whoever looks next goes on from there.
+            self.shared.roster.disown(watching.run);
+        }
+        concluded
+    }
+}
+
+/// Makes sure that its tree is gone, closes its row, and puts its run file away.
+fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+    let (shared, run) = (watching.shared, watching.run);
+    let records = match records.progress() {
+        Progress::Drained | Progress::Failed => records,
+        _ => match recover::empty_and_look(watching)? {
+            Some(records) => records,
+            None => return Ok(Came::Left),
+        },
+    };
+    let end = match records.progress() {
+        Progress::Nothing => RunEnd::NeverStarted,
+        _ => end_of(&records),
+    };
+    let (outcome, reason, error) = judge(&end);
+    let closed = Closed {
+        outcome,
+        reason,
+        exit: records.exited.as_ref().map(|exited| exited.exit),
+        error,
+        record: record_of(shared, run, &records),
+    };
+    let (_, ticket) = shared.persist("closing an errand", || {
+        let (closed, now_ms) = (closed.clone(), shared.now_ms());
+        shared.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))
+    })?;
+    // Where the run file is missing or is another's, the reaper sees to whatever is there.
+    let is_its_own = recover::has_its_file(watching)?;
+    let then = Arc::clone(shared);
+    shared.store.after_flush(ticket, move || {
+        if is_its_own {
+            let _the_reaper_tries_again = runfile::unlink(then.place(), run);
+        }
+        then.roster.disown(run);
+    });
+    Ok(Came::Over(CameTo { end, closed }))
+}
+
+#[allow(dead_code, reason = "a check judges in its own way")]
+/// What the end of an errand means where exit 0 is success and everything else is none.
+pub(super) fn plainly(end: &RunEnd) -> Judged {
+    let failed = |reason, error: String| (Outcome::Failed, Some(reason), Some(error));
+    match end {
+        RunEnd::Ended { cause: Some(Cause::Cancel), .. } => {
+            (Outcome::Cancelled, Some(Reason::Cancelled), Some("cancelled".into()))
+        }
+        RunEnd::Ended { cause: Some(Cause::Timeout), .. } => failed(Reason::Timeout, "ran past its timeout".into()),
+        RunEnd::Ended { cause: Some(cause), .. } => {
+            (Outcome::Lost, Some(Reason::Shutdown), Some(format!("was stopped from outside ({cause})")))
+        }
+        RunEnd::Ended { exit: Exit::Code(0), .. } => (Outcome::Done, Some(Reason::Exit), None),
+        RunEnd::Ended { exit: Exit::Code(code), .. } => failed(Reason::Exit, format!("exit status {code}")),
+        RunEnd::Ended { exit: Exit::Signal(signal), .. } => failed(Reason::Signal, format!("killed by signal {signal}")),
+        RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
+            (Outcome::Unstarted, Some(Reason::Spawn), Some(error.clone()))
+        }
+        RunEnd::NotExecuted { error, .. } | RunEnd::CheckFailed { error } | RunEnd::Unrunnable { error } => {
+            failed(Reason::Spawn, error.clone())
+        }
+        RunEnd::NeverStarted => (Outcome::Unstarted, None, Some("was not started".into())),
+        RunEnd::Lost => (Outcome::Lost, Some(Reason::Lost), Some("nobody saw how it ended".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exit_0_that_nobody_stopped_is_success() {
+        let ended = |exit, cause| RunEnd::Ended { exit, cause, out_of_memory: false };
+        assert_eq!(plainly(&ended(Exit::Code(0), None)).0, Outcome::Done);
+        for (end, outcome) in [
+            (ended(Exit::Code(0), Some(Cause::Timeout)), Outcome::Failed),
+            (ended(Exit::Code(0), Some(Cause::Shutdown)), Outcome::Lost),
+            (ended(Exit::Code(0), Some(Cause::Cancel)), Outcome::Cancelled),
+            (ended(Exit::Code(75), None), Outcome::Failed),
+            (ended(Exit::Signal(9), None), Outcome::Failed),
+            (RunEnd::NotExecuted { errno: 2, error: "no such file".into() }, Outcome::Failed),
+            (RunEnd::NotExecuted { errno: 11, error: "fork".into() }, Outcome::Unstarted),
+            (RunEnd::NeverStarted, Outcome::Unstarted),
+            (RunEnd::Lost, Outcome::Lost),
+        ] {
+            let (came_to, _, error) = plainly(&end);
+            assert_eq!(came_to, outcome, "{end:?}");
+            assert!(error.is_some(), "{end:?} says why");
+        }
+    }
+}
