@@ -11,7 +11,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows;
+use super::{lease, rows};
 use crate::error::{Error, Result};
 use crate::job::workspace::is_made_by;
 use crate::job::{JobId, Nonce, RunId, Workspace};
@@ -120,6 +120,56 @@ pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Resul
     Ok(())
 }
 
+/// As [`made`], for a run that owns its job and, where it was `prepared`, whose errand is open still. Written a second time it is as it was. False:
+/// it may not be used.
+pub fn made_for(
+    conn: &Connection,
+    one: &Made,
+    job: JobId,
+    run: RunId,
+    prepared: bool,
+    boot_id: &str,
+    now_ms: i64,
+) -> Result<bool> {
+    let is_theirs: bool = conn
+        .prepare_cached(include_str!("workspace_may_be_made.sql"))?
+        .query_row((job.0, run.0, prepared, &one.workspace.key), |row| row.get(0))?;
+    if !is_theirs {
+        return Ok(false);
+    }
+    if named(conn, &one.workspace.key)?.is_none_or(|row| row.dir != one.dir) {
+        made(conn, one, boot_id, now_ms)?;
+        tell(conn, "prepared", job, run, &one.workspace.key, now_ms)?;
+    }
+    Ok(true)
+}
+
+/// Nobody makes it, as far as the file knows.
+pub(super) fn is_free_to_make(conn: &Connection, key: &str) -> Result<bool> {
+    Ok(lease::named(conn, &lease_of(key))?.is_none())
+}
+
+/// Whoever begins to make it has its lease as long as its run is open.
+pub(super) fn begin_making(conn: &Connection, key: &str, job: Option<JobId>, maker: RunId, now_ms: i64) -> Result<()> {
+    lease::take_for_run(conn, &lease_of(key), maker, None, now_ms)?;
+    job.map_or(Ok(()), |job| tell(conn, "preparing", job, maker, key, now_ms))
+}
+
+fn lease_of(key: &str) -> String {
+    format!("{}{key}", lease::WORKSPACE_PREFIX)
+}
+
+fn tell(conn: &Connection, what: &str, job: JobId, run: RunId, key: &str, now_ms: i64) -> Result<()> {
+    conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+        job.0,
+        run.0,
+        what,
+        format!("workspace {key}"),
+        now_ms,
+    ))?;
+    Ok(())
+}
+
 /// Directories that may not outlive a power cut yet.
 pub fn unsynced(conn: &Connection) -> Result<Vec<String>> {
     let mut unsynced = conn.prepare_cached("SELECT dir FROM workspace WHERE NOT synced")?;
@@ -138,7 +188,7 @@ pub fn synced(conn: &Connection, dirs: &[String]) -> Result<()> {
 /// Notes how much a directory takes on the disk.
 pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result<()> {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let mut measured = conn.prepare_cached("UPDATE workspace SET bytes = ?2, measured_at = ?3 WHERE dir = ?1")?;
+    let mut measured = conn.prepare_cached("UPDATE workspace SET bytes = ?2, measured_at = max(?3, last_used_at) WHERE dir = ?1")?;
     measured.execute((dir, bytes, now_ms))?;
     Ok(())
 }
@@ -147,6 +197,12 @@ pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result
 pub fn to_measure(conn: &Connection) -> Result<Option<String>> {
     let mut one = conn.prepare_cached(include_str!("workspace_to_measure.sql"))?;
     Ok(one.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// What all of them take, as far as they are measured.
+pub fn total_bytes(conn: &Connection) -> Result<u64> {
+    let mut total = conn.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM workspace")?;
+    Ok(u64::try_from(total.query_row([], |row| row.get::<_, i64>(0))?).unwrap_or(0))
 }
 
 /// Takes the rows of the least recently used ones that nobody is in, until the others take no more than `most_bytes`. Returns what was taken:
@@ -175,7 +231,7 @@ pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
 pub fn remove(conn: &Connection, key: &str) -> Result<String> {
     let Some(row) = named(conn, key)? else {
         return Err(match being_made(conn, key)? {
-            Some(run) => Error::Refused(format!("workspace {key:?} is being made by run {run}; wait for it, or cancel its job")),
+            Some(who) => Error::Refused(format!("workspace {key:?} is being made by {who}; wait for it, or end that")),
             None => Error::NoSuch(format!("there is no workspace {key:?}; tenure workspace ls names them")),
         });
     };
@@ -202,11 +258,14 @@ fn jobs_in(conn: &Connection, dir: &str) -> Result<Vec<JobId>> {
     Ok(jobs.query_map([dir], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The run that makes a workspace now.
-pub fn being_made(conn: &Connection, key: &str) -> Result<Option<RunId>> {
-    let mut making =
-        conn.prepare_cached("SELECT id FROM run WHERE finished_at IS NULL AND kind = 'prepare' AND workspace = ?1 LIMIT 1")?;
-    Ok(making.query_row([key], |row| row.get(0).map(RunId)).optional()?)
+/// Who makes a workspace now, in words.
+pub fn being_made(conn: &Connection, key: &str) -> Result<Option<String>> {
+    Ok(lease::named(conn, &lease_of(key))?.map(|held| match (held.run, held.job, held.pid) {
+        (Some(run), Some(job), _) => format!("run {run} of job {job}"),
+        (Some(run), None, _) => format!("run {run}"),
+        (None, _, Some(pid)) => format!("pid {pid}"),
+        (None, _, None) => "somebody".to_owned(),
+    }))
 }
 
 /// All of them, by key.

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::errand::{Came, Errand, Judged};
 use super::launch::{self, Start};
 use super::monitor::{Watched, wait_for};
+use super::workspace;
 use crate::error::Result;
 use crate::job::{Argv, Cause, Exit, Outcome, Policy, Reason, RunEnd, RunKind, limits, retry};
 use crate::store::check;
@@ -92,7 +93,11 @@ fn errand<'a>(watched: &Watched<'a>, job: &Job) -> Errand<'a> {
 fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot: usize) -> Result<Option<Answer>> {
     let made = |run, nonce| {
         let start = Start { job, policy, run, nonce, slot, previous_reason: None, max_runtime_ms: None };
-        launch::of_check(watched.shared, &start, command, watched.run)
+        let mut launch = launch::of_check(watched.shared, &start, command, watched.run)?;
+        if policy.workspace.is_some() {
+            launch::inside(&mut launch, &job.cwd, &workspace::of_run(watched)?)?;
+        }
+        Ok(launch)
     };
     errand(watched, job).once(made, judge).map(of_came)
 }
