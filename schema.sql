@@ -275,7 +275,8 @@ CREATE TABLE counter (
 -- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's row ends, by the trigger below), or the whole
 -- tree of a command in the foreground (`run_id` NULL): that one is asked of the kernel, by the lock on `FILE.d/leases/NONCE`, which every
 -- process of the tree has inherited, and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
--- `job_id`, `command` and `why` are for showing; `boot_id` says in which boot of the machine the owner lived.
+-- `job_id`, `command` and `why` are for showing; `boot_id` says in which boot of the machine the owner lived. `workspace/KEY` is the lease
+-- of whoever makes that workspace.
 CREATE TABLE lease (
   name    TEXT PRIMARY KEY,
   nonce   TEXT    NOT NULL,
@@ -286,12 +287,45 @@ CREATE TABLE lease (
   why     TEXT,
   boot_id TEXT    NOT NULL,
   since   INTEGER NOT NULL,
-  CONSTRAINT lease_name_is_short      CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT lease_name_is_short      CHECK (length(name) BETWEEN 1 AND 210),
   CONSTRAINT lease_nonce_is_128_bit   CHECK (length(nonce) = 32 AND nonce NOT GLOB '*[^0-9a-f]*'),
   CONSTRAINT lease_command_is_an_argv CHECK (json_valid(command) AND json_type(command) = 'array'),
   CONSTRAINT lease_why_is_short       CHECK (why IS NULL OR length(why) <= 1000)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lease_of_run ON lease (run_id) WHERE run_id IS NOT NULL;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Workspaces
+
+-- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the present one, and by which recipe (the argv
+-- that filled it; NULL: none) it was made: a job that asks for another one has it made anew. The directory is a cache: where it is gone, it is
+-- made again. A row is written only when its directory is whole and in place; whether it also outlives a power cut is known when it is
+-- `synced`, so in a later boot of the machine than `boot_id` only such a one is used.
+CREATE TABLE workspace (
+  key          TEXT PRIMARY KEY,
+  dir          TEXT    NOT NULL,
+  recipe       TEXT,
+  bytes        INTEGER,                               -- what it takes on the disk, as last measured
+  prepared_at  INTEGER NOT NULL,
+  last_used_at INTEGER NOT NULL,
+  measured_at  INTEGER,
+  boot_id      TEXT    NOT NULL,
+  synced       INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT workspace_key_is_short       CHECK (length(key) BETWEEN 1 AND 200),
+  CONSTRAINT workspace_dir_is_a_name      CHECK (length(dir) BETWEEN 1 AND 100 AND dir NOT GLOB '*[^A-Za-z0-9._-]*' AND dir NOT GLOB '.*'),
+  CONSTRAINT workspace_recipe_is_an_argv  CHECK (recipe IS NULL OR (json_valid(recipe) AND json_type(recipe) = 'array')),
+  CONSTRAINT workspace_bytes_not_negative CHECK (bytes IS NULL OR bytes >= 0),
+  CONSTRAINT workspace_synced_is_a_flag   CHECK (synced IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX workspace_dir ON workspace (dir);
+
+-- Who is in a directory: as long as the run is open, it is neither evicted nor removed, also when its key has another one by now.
+CREATE TABLE workspace_use (
+  run_id INTEGER PRIMARY KEY,
+  key    TEXT NOT NULL,
+  dir    TEXT NOT NULL
+) STRICT;
+CREATE INDEX workspace_use_of_dir ON workspace_use (dir);
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Lists that rules refer to
@@ -644,8 +678,8 @@ END;
 CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
   SELECT RAISE(ABORT, 'tenure: that lease is held') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
-  SELECT RAISE(ABORT, 'tenure: a lease has a name of 1 to 200 characters, a nonce, and the argv of its owner')
-    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
+  SELECT RAISE(ABORT, 'tenure: a lease has a name of 1 to 210 characters, a nonce, and the argv of its owner')
+    WHERE length(NEW.name) NOT BETWEEN 1 AND 210 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
        OR NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array';
   SELECT RAISE(ABORT, 'tenure: only a run that has not ended can have a lease')
     WHERE NEW.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL);
@@ -661,6 +695,49 @@ END;
 CREATE TRIGGER run_frees_its_leases AFTER UPDATE OF finished_at ON run
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
   DELETE FROM lease WHERE run_id = NEW.id;
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Guards of workspaces
+
+-- Whoever could write these rows could have any directory below `work/` removed, or a job started in one that is not ready.
+CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: that workspace is there already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
+  SELECT RAISE(ABORT, 'tenure: that directory is another workspace''s') WHERE EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir);
+  SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and the argv that fills it')
+    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100 OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
+       OR (NEW.recipe IS NOT NULL AND (NOT json_valid(NEW.recipe) OR json_type(NEW.recipe) IS NOT 'array')) OR NEW.bytes < 0
+       OR NEW.synced NOT IN (0, 1);
+END;
+CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a workspace keeps its key, its directory and its recipe; one that is made anew is another row')
+    WHERE NEW.key IS NOT OLD.key OR NEW.dir IS NOT OLD.dir OR NEW.recipe IS NOT OLD.recipe;
+  SELECT RAISE(ABORT, 'tenure: a size is not negative') WHERE NEW.bytes < 0;
+END;
+CREATE TRIGGER workspace_delete_guard BEFORE DELETE ON workspace BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER workspace_use_insert_guard BEFORE INSERT ON workspace_use BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: that run has its workspace') WHERE EXISTS (SELECT 1 FROM workspace_use WHERE run_id = NEW.run_id);
+  SELECT RAISE(ABORT, 'tenure: only an open run is in a workspace, and only in one that is there')
+    WHERE NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL)
+       OR NOT EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key AND dir = NEW.dir);
+END;
+CREATE TRIGGER workspace_use_update_guard BEFORE UPDATE ON workspace_use BEGIN
+  SELECT RAISE(ABORT, 'tenure: a run that is in a workspace stays in it');
+END;
+CREATE TRIGGER workspace_use_delete_guard BEFORE DELETE ON workspace_use BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A run ends when its tree is proven gone, and leaves its workspace in the same transaction.
+CREATE TRIGGER run_leaves_its_workspace AFTER UPDATE OF finished_at ON run
+WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
+  UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = (SELECT dir FROM workspace_use WHERE run_id = NEW.id);
+  DELETE FROM workspace_use WHERE run_id = NEW.id;
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------

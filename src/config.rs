@@ -101,6 +101,8 @@ pub struct Settings {
     /// A worker accepts a file that other users may write: they may then run commands as its user.
     pub allow_shared: Setting<bool>,
     pub color: Setting<Colour>,
+    /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
+    pub workspace_max_size_bytes: Setting<Option<u64>>,
     /// Healers that are switched, by name; the others are on.
     pub healers: Setting<BTreeMap<String, bool>>,
 }
@@ -118,7 +120,14 @@ struct File {
     allow_shared: Option<bool>,
     color: Option<Colour>,
     floor: Floor,
+    workspace: WorkspaceTable,
     healers: Option<BTreeMap<String, bool>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WorkspaceTable {
+    max_size: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -232,6 +241,7 @@ impl Settings {
                 .of("allow_shared", flags.allow_shared.then_some(("--allow-shared", true)), file.allow_shared, parse_bool)?
                 .or(false),
             color: layers.of("color", flags.color.map(|c| ("--color", c)), file.color, parse_colour)?.or(Colour::default()),
+            workspace_max_size_bytes: layers.size("workspace_max_size", file.workspace.max_size)?,
             healers: layers.plain(file.healers).or(BTreeMap::new()),
         })
     }

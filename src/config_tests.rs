@@ -54,6 +54,8 @@ fn every_key_of_the_file_is_read() {
         memory = "512M"
         disk = "1G"
         load = 8.0
+        [workspace]
+        max_size = "20G"
         [healers]
         lanes = false
     "#;
@@ -63,6 +65,7 @@ fn every_key_of_the_file_is_read() {
         (s.floor_memory_bytes.value, s.floor_disk_bytes.value, s.floor_load.value),
         (Some(512 << 20), Some(1 << 30), Some(8.0))
     );
+    assert_eq!(s.workspace_max_size_bytes.value, Some(20 << 30));
     assert_eq!((s.drain.value, s.color.value, s.healers.value["lanes"]), (true, Colour::Never, false));
     assert_eq!(resolve(&Flags::default(), &[("TENURE_KEEP", "forever")], file, false).unwrap().keep_ms.value, None);
 }
@@ -78,6 +81,8 @@ fn what_is_wrong_is_refused_with_where_it_stands() {
         ("log_limit = \"1K\"", "64K"),
         ("durability = \"none\"", "durability"),
         ("[floor]\nram = \"1G\"", "ram"),
+        ("[workspace]\nmax_size = \"much\"", "max_size"),
+        ("[workspace]\nmax = \"1G\"", "max"),
         ("x = [", "c.toml"),
         ("healers = 3", "healers"),
     ];

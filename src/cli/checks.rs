@@ -58,6 +58,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("files", run_checks::files),
     ("secrets", run_checks::secrets),
     ("leases", run_checks::leases),
+    ("workspaces", run_checks::workspaces),
 ];
 
 /// Makes all of them.

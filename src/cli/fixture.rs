@@ -123,6 +123,7 @@ pub fn picture() -> Picture {
         lanes: vec![],
         stuck: Vec::new(),
         leases: vec![],
+        workspaces: crate::cli::status::Workspaces::default(),
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
         oldest_ready_ms: Some(1_000),
         worker: Some(worker(4)),

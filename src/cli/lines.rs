@@ -166,6 +166,8 @@ struct Line {
     secret: Option<Value>,
     stdin: Option<String>,
     check: Option<Value>,
+    workspace: Option<String>,
+    prepare: Option<Value>,
     array: Option<String>,
     memory: Option<Value>,
     nice: Option<i32>,
@@ -199,6 +201,8 @@ impl Line {
         put(&mut o.warn, "warn", &self.warn, |t| values::parse_warn(t))?;
         put(&mut o.array, "array", &self.array, |t| values::parse_array(t))?;
         put(&mut o.check, "check", &self.check, command_of)?;
+        put(&mut o.workspace, "workspace", &self.workspace, |t| values::parse_workspace(t))?;
+        put(&mut o.prepare, "prepare", &self.prepare, command_of)?;
         put(&mut o.retry_on, "retry_on", &self.retry_on, endings)?;
         put(&mut o.no_retry_on, "no_retry_on", &self.no_retry_on, endings)?;
         put(&mut o.memory, "memory", &self.memory, size)?;

@@ -23,6 +23,7 @@ mod completions;
 mod crash_test;
 mod doctor;
 mod each;
+mod ensure;
 mod escape;
 mod face;
 mod fence;
@@ -66,5 +67,6 @@ mod why;
 mod work;
 mod worker_calls;
 mod worker_notice;
+mod workspace;
 
 pub use verbs::{Cli, main};

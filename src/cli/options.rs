@@ -16,7 +16,7 @@ use super::select::{Part, Selector};
 use super::{escape, time, values};
 use crate::job::limits;
 use crate::job::policy::{Policy, RetryOn, Stdin, Warn};
-use crate::job::{Argv, JobId, Need, NewJob, Template};
+use crate::job::{Argv, JobId, Need, NewJob, Template, Workspace, workspace};
 use crate::units;
 
 /// Most jobs that one job waits for.
@@ -109,6 +109,12 @@ pub struct JobOptions {
     /// A shell command that is asked after exit 0 whether the job really succeeded
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub check: Option<Argv>,
+    /// Run it in the directory that all jobs of this key share; a relative --cwd is inside it
+    #[arg(long, value_name = "KEY", value_parser = values::parse_workspace)]
+    pub workspace: Option<String>,
+    /// A shell command that fills the workspace, in a new and empty directory, when it is not there
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, requires = "workspace")]
+    pub prepare: Option<Argv>,
     /// One job for each index, given as TENURE_ARRAY_INDEX, such as 0-99, or 0-99%8 for at most 8 at once
     #[arg(long, value_name = "RANGE", value_parser = values::parse_array)]
     pub array: Option<values::Array>,
@@ -285,6 +291,13 @@ impl JobOptions {
     }
 
     fn directory(&self, here: &Path) -> Result<String, String> {
+        if self.workspace.is_some() {
+            let inside = self.cwd.as_deref().map_or(Ok(String::new()), text_of).map_err(|e| format!("--cwd: {e}"))?;
+            if inside == "/" {
+                return Err("--cwd: \"/\" is absolute, and the job has a workspace; leave it out".into());
+            }
+            return workspace::inside(&inside).map(str::to_owned).map_err(|e| format!("--{e}"));
+        }
         let path = self.cwd.as_deref().map_or_else(|| here.to_owned(), |cwd| here.join(cwd));
         text_of(&path).map_err(|e| format!("--cwd: {e}"))
     }
@@ -330,10 +343,19 @@ impl JobOptions {
             log_limit_bytes: self.log_limit,
             stdin,
             check: self.check.clone(),
+            workspace: self.wanted_workspace()?,
             secrets: BTreeMap::new(),
         };
         policy.check_ranges()?;
         Ok(policy)
+    }
+
+    fn wanted_workspace(&self) -> Result<Option<Workspace>, String> {
+        match (&self.workspace, &self.prepare) {
+            (None, Some(_)) => Err("--prepare goes with --workspace KEY, whose directory it fills".into()),
+            (None, None) => Ok(None),
+            (Some(key), prepare) => Ok(Some(Workspace { key: key.clone(), prepare: prepare.clone() })),
+        }
     }
 
     fn waits_for(&self, last: Option<JobId>) -> Result<Vec<(JobId, Need)>, String> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::obstacles::Gate;
-use super::status::Picture;
+use super::status::{Picture, Workspaces};
 use super::table::count;
 use super::time;
 use crate::job::{JobId, RunId};
@@ -54,6 +54,7 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
         Problem::new(code, format!("{what}: no job is claimed meanwhile"), "tenure config says where the floor is set")
     }));
     all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
+    all.extend(too_large(&picture.workspaces));
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
         let waiting = queue.ready + queue.waiting;
         let remedy = format!("tenure queue resume {}", super::escape::quote_text(&queue.name));
@@ -71,6 +72,15 @@ fn stuck(run: RunId, job: Option<JobId>, why: &str) -> Problem {
     let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
     let text = format!("run {run}{whose} can not be settled: {why}");
     Problem::new("stuck", text, "end those processes as their user or as root; the worker looks again at each tick")
+}
+
+/// Those that nobody is in are removed by the worker; what is above the limit for long is in use.
+fn too_large(workspaces: &Workspaces) -> Option<Problem> {
+    let most = workspaces.max_bytes.filter(|most| workspaces.bytes > *most)?;
+    let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
+    let text =
+        format!("workspaces take {takes}, and the most is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
+    Some(Problem::new("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
 }
 
 fn no_worker(picture: &Picture) -> Option<Problem> {
@@ -147,6 +157,7 @@ mod tests {
         let queue =
             QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
         picture.queues = vec![queue];
+        picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
         let all = of(&picture, Some(Gate::Load { load: "9".into(), most: "8".into() }));
         let codes: Vec<_> = all.iter().map(|p| p.code).collect();
         let expected = [
@@ -157,6 +168,7 @@ mod tests {
             "flush_failed",
             "disk_low",
             "load_floor",
+            "workspaces_large",
             "queue_paused",
         ];
         assert_eq!(codes, expected);

@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Progress, Row};
 use crate::run::runfile::{self, Look};
-use crate::store::{Store, read, reap};
+use crate::run::workspace::Work;
+use crate::store::{Store, read, reap, workspace};
+use crate::units::size_text;
 
 const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
 
@@ -115,5 +117,25 @@ pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             let text = format!("nothing of the owner lives, and whoever wants it next takes it back: {}", named(&dead));
             Finding::wrong("leases", text, "a worker takes them back as well: tenure work, or once: tenure doctor --fix")
         }
+    }])
+}
+
+/// What is in `work/`, and which of it is nobody's.
+pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let Some(work) = Work::look(store.place())? else {
+        return Ok(vec![Finding::fine("workspaces", "there are none")]);
+    };
+    // In this order: what was an orphan when it was listed is one for good.
+    let names = work.names()?;
+    let (rows, in_hand) = store.read(|conn| Ok((workspace::list(conn)?, workspace::in_hand(conn)?)))?;
+    let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
+    let takes = size_text(rows.iter().filter_map(|row| row.bytes).sum());
+    Ok(vec![match orphans.is_empty() {
+        true => Finding::fine("workspaces", format!("{} in {}, which take {takes}", rows.len(), work.path_of("").display())),
+        false => Finding::wrong(
+            "workspaces",
+            format!("directories in work/ that are nobody's: {}", named(&orphans)),
+            "a worker removes them: tenure work",
+        ),
     }])
 }

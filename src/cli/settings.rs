@@ -114,6 +114,12 @@ fn rows(s: &Settings) -> Vec<Row> {
         Row("allow_shared", json!(s.allow_shared.value), s.allow_shared.value.to_string(), s.allow_shared.source.clone()),
         Row("color", json!(color), color.into(), s.color.source.clone()),
         Row(
+            "workspace_max_size_bytes",
+            json!(s.workspace_max_size_bytes.value),
+            size(s.workspace_max_size_bytes.value),
+            s.workspace_max_size_bytes.source.clone(),
+        ),
+        Row(
             "healers",
             json!(s.healers.value),
             if healers.is_empty() { "all on".into() } else { healers.join(", ") },

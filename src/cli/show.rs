@@ -107,6 +107,8 @@ fn policy(job: &Job, memory_by: Option<&str>) -> Vec<(&'static str, Option<Strin
         ("user", policy.user.clone()),
         ("stdin", stdin),
         ("check", policy.check.as_ref().map(super::escape::quote)),
+        ("workspace", policy.workspace.as_ref().map(|workspace| workspace.key.clone())),
+        ("prepare", policy.workspace.as_ref().and_then(|workspace| workspace.prepare.as_ref()).map(super::escape::quote)),
         ("secrets", Some(policy.secrets.keys().cloned().collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())),
     ]
 }

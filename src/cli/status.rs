@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::face::{self, Face};
 use super::lease::{self, Seen};
 use super::problems::{self, Problem};
+use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
 use crate::job::{JobId, RunId};
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
+use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store};
 use crate::units::size_text;
 
@@ -27,6 +29,7 @@ pub struct Picture {
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
     pub leases: Vec<Seen>,
+    pub workspaces: Workspaces,
     pub counters: Vec<Counter>,
     /// Runs that are over and can not be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
@@ -42,9 +45,11 @@ pub struct Picture {
 impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
-        let (counts, queues, lanes, counters, oldest_ready_ms) = store.read(|conn| {
+        let max_bytes = face.settings.workspace_max_size_bytes.value;
+        let (counts, queues, lanes, counters, oldest_ready_ms, workspaces) = store.read(|conn| {
             let counts = read::counts(conn)?;
-            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?))
+            let workspaces = Workspaces::of(&workspace::list(conn)?, max_bytes);
+            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?, workspaces))
         })?;
         let stuck = store.read(read::stuck_runs)?;
         Ok(Self {
@@ -52,6 +57,7 @@ impl Picture {
             queues,
             lanes,
             leases: worker_calls::leases(store)?,
+            workspaces,
             counters,
             stuck,
             oldest_ready_ms,
@@ -66,6 +72,29 @@ impl Picture {
     /// Queued jobs that nothing holds.
     pub fn ready(&self) -> i64 {
         self.counts.queued - self.counts.held.iter().map(|(_, n)| n).sum::<i64>()
+    }
+}
+
+/// All workspaces together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Workspaces {
+    pub count: usize,
+    pub in_use: usize,
+    pub bytes: u64,
+    /// What the operator allows them.
+    pub max_bytes: Option<u64>,
+}
+
+impl Workspaces {
+    fn of(rows: &[WorkspaceRow], max_bytes: Option<u64>) -> Self {
+        let in_use = rows.iter().filter(|row| row.users > 0).count();
+        Self { count: rows.len(), in_use, bytes: rows.iter().filter_map(|row| row.bytes).sum(), max_bytes }
+    }
+
+    fn for_people(&self) -> String {
+        let most = self.max_bytes.map(|most| format!(" of at most {}", size_text(most))).unwrap_or_default();
+        let all = count(i64::try_from(self.count).unwrap_or(i64::MAX), "workspace", "", "");
+        format!("spaces  {all}, {} in use, {}{most}\n", self.in_use, size_text(self.bytes))
     }
 }
 
@@ -102,6 +131,8 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "reaper": reaper(&picture.counters),
         "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
         "resources": [],
+        "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
+                       "max_bytes": picture.workspaces.max_bytes},
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
@@ -160,6 +191,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
             size_text(total),
             size_text(picture.health.wal_bytes)
         );
+    }
+    if picture.workspaces.count > 0 {
+        text += &picture.workspaces.for_people();
     }
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());

@@ -197,6 +197,14 @@ pub fn parse_label(text: &str) -> Result<String, String> {
     }
 }
 
+/// The key of a workspace.
+///
+/// # Errors
+/// When it is empty or too long.
+pub fn parse_workspace(text: &str) -> Result<String, String> {
+    crate::job::workspace::check_key(text).map(|()| text.to_owned())
+}
+
 fn no_nul(text: &str) -> Result<String, String> {
     if text.contains('\0') { Err("it contains a NUL byte; remove it".into()) } else { Ok(text.to_owned()) }
 }

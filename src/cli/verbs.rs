@@ -85,6 +85,9 @@ pub enum Verb {
     /// Leases: a name that one command has at a time, with everything it starts
     #[command(subcommand)]
     Lease(lease::Verb),
+    /// Workspaces, directories that jobs share
+    #[command(subcommand)]
+    Workspace(workspace::Verb),
     /// Find and explain what is wrong
     Doctor(doctor::Args),
     /// Copy the file while it is in use
@@ -156,6 +159,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),
+        Verb::Workspace(verb) => workspace::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
@@ -191,7 +195,7 @@ mod tests {
                      logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
                      cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
                      set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
-                     lane ls|lane set k --limit 2|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
+                     lane ls|lane set k --limit 2|workspace ls|workspace rm k|workspace ensure k --prepare x|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
                      completions bash|man|lease run n -- x|lease run n --wait 5m --why y -c x|lease ls|lease release n --force|fence -- x|--db f --json --color never|";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();

@@ -4,7 +4,7 @@
 //! settle makes. It is the same function whether the worker saw the end, found the record after a crash, or found nothing.
 
 use super::limits;
-use super::policy::Policy;
+use super::policy::{Policy, RetryOn};
 use super::reason::{Cause, Exit, Outcome, Reason};
 use super::retry::{backoff_ms, is_retried};
 
@@ -31,6 +31,12 @@ pub enum RunEnd {
     Lost,
     /// It ended with 0, and its check said no (or could not be asked).
     CheckFailed { error: String },
+    /// It never started: it was put back while its workspace was being made, or while it waited for that.
+    Unprepared,
+    /// It never started, and somebody wants it to end.
+    Withdrawn,
+    /// It never started: its workspace could not be made.
+    PrepareFailed { error: String },
     /// Its row can not be run: a policy or a command that does not parse, a secret that is gone.
     Unrunnable { error: String },
 }
@@ -80,7 +86,16 @@ pub struct Decision {
 /// Decides how a run that ended settles its job. `now_ms` is milliseconds UTC, `chance` is in 0..1.
 pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Decision {
     let judged = judge(end);
-    let next = next_move(facts, &judged, now_ms, chance);
+    let next = match end {
+        // The worker died while it had others work for the job: that tells nothing against the job, however often it happens.
+        RunEnd::Unprepared if !facts.cancel_open => Next::Again {
+            available_at: 0,
+            attempts: facts.attempts.saturating_sub(1),
+            deferrals: facts.deferrals,
+            unstarts: facts.unstarts,
+        },
+        _ => next_move(facts, &judged, now_ms, chance),
+    };
     Decision {
         outcome: judged.outcome,
         reason: judged.reason,
@@ -107,12 +122,16 @@ impl Judged {
 
 fn judge(end: &RunEnd) -> Judged {
     match end {
-        RunEnd::NeverStarted => Judged { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None },
+        RunEnd::NeverStarted | RunEnd::Unprepared => {
+            Judged { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None }
+        }
         RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
             Judged::new(Outcome::Unstarted, Reason::Spawn, error)
         }
         RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => Judged::new(Outcome::Failed, Reason::Spawn, error),
         RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "nobody saw how it ended"),
+        RunEnd::Withdrawn => Judged::new(Outcome::Cancelled, Reason::Cancelled, "cancelled before it started"),
+        RunEnd::PrepareFailed { error } => Judged::new(Outcome::Deferred, Reason::Workspace, error),
         RunEnd::CheckFailed { error } => Judged { exit_code: Some(0), ..Judged::new(Outcome::Failed, Reason::Check, error) },
         RunEnd::Ended { exit, cause, out_of_memory } => judge_exit(*exit, *cause, *out_of_memory),
     }
@@ -170,14 +189,17 @@ fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Ne
     }
 }
 
-/// Exit 75 counts as "not now" until it has been said too often; then it has failed for good.
+/// Exit 75, and a workspace that could not be made, count as "not now" until it has been said too often; then it has failed for good.
 fn is_deferrable(facts: &Facts<'_>, judged: &Judged) -> bool {
     facts.deferrals < facts.policy.max_deferrals() && !is_taken_out(facts.policy, judged)
 }
 
-/// `--no-retry-on 75` makes 75 an ordinary failure.
+/// `--no-retry-on 75` makes 75 an ordinary failure, and `--no-retry-on workspace` a workspace that could not be made.
 fn is_taken_out(policy: &Policy, judged: &Judged) -> bool {
-    policy.no_retry_on.iter().any(|on| matches!(on, super::policy::RetryOn::Code(code) if judged.exit_code == Some(*code)))
+    policy.no_retry_on.iter().any(|on| match on {
+        RetryOn::Code(code) => judged.exit_code == Some(*code),
+        RetryOn::Reason(reason) => *reason == Reason::Workspace && judged.reason == Some(Reason::Workspace),
+    })
 }
 
 fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
@@ -275,6 +297,32 @@ mod tests {
         assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Exit));
         let refused = Policy::from_json(r#"{"no_retry_on": [75]}"#).unwrap();
         assert_eq!(decide(&facts(&refused, 1, 5), &end, 0, 0.0).next, Next::Failed(Reason::Exit));
+    }
+
+    #[test]
+    fn a_workspace_that_could_not_be_made_is_not_now_and_uses_no_attempt() {
+        let policy = Policy::default();
+        let end = RunEnd::PrepareFailed { error: "no room".into() };
+        let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
+        assert_eq!((d.outcome, d.reason, d.exit_code), (Outcome::Deferred, Some(Reason::Workspace), None));
+        assert_eq!(d.error.as_deref(), Some("no room"));
+        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, unstarts: 0 });
+        let often = Facts { deferrals: 20, ..facts(&policy, 1, 5) };
+        assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Workspace));
+        let refused = Policy::from_json(r#"{"no_retry_on": ["workspace"]}"#).unwrap();
+        assert_eq!(decide(&facts(&refused, 1, 5), &end, 0, 0.0).next, Next::Failed(Reason::Workspace));
+        assert_eq!(decide(&facts(&refused, 1, 5), &RunEnd::Withdrawn, 0, 0.0).next, Next::Cancelled);
+    }
+
+    #[test]
+    fn a_worker_that_dies_during_a_prepare_tells_nothing_against_the_job() {
+        let policy = Policy::default();
+        let f = Facts { unstarts: 4, deferrals: 3, ..facts(&policy, 1, 1) };
+        let d = decide(&f, &RunEnd::Unprepared, 7, 0.0);
+        assert_eq!((d.outcome, d.reason), (Outcome::Unstarted, None));
+        assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, unstarts: 4 });
+        let cancelled = Facts { cancel_open: true, ..f };
+        assert_eq!(decide(&cancelled, &RunEnd::Unprepared, 7, 0.0).next, Next::Cancelled);
     }
 
     #[test]

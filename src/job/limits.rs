@@ -10,6 +10,8 @@ pub const ARGV_LEN_MAX: usize = 65_536;
 pub const UNSTARTS_MAX: u32 = 5;
 /// How often a job may say "not now" (exit 75) unless `--max-deferrals` says otherwise.
 pub const DEFERRALS_MAX_DEFAULT: u32 = 20;
+/// Longest time that a recipe may take to fill a workspace, in milliseconds.
+pub const PREPARE_TIMEOUT_MS: u64 = 3_600_000;
 /// How often a check may say "ask again later" (exit 75).
 pub const CHECK_ASKS_MAX: u32 = 20;
 /// Time between TERM and KILL unless `--grace` says otherwise, in milliseconds.

@@ -9,6 +9,7 @@
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
 //! * [`template`]: a job that is to be made later,
 //! * [`retry`]: which endings are tried again, and after how long,
+//! * [`workspace`]: what a workspace and its directories are called,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
 //!
 //! Deliberately absent: reading a clock, drawing a random number, logging.
@@ -25,6 +26,7 @@ pub mod spec;
 pub mod state;
 pub mod template;
 pub mod verdict;
+pub mod workspace;
 
 pub use argv::{Argv, ArgvError};
 pub use ending::{Decision, Facts, Next, RunEnd};
@@ -35,3 +37,4 @@ pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use spec::{Need, NewJob};
 pub use state::{Move, State};
 pub use template::Template;
+pub use workspace::Workspace;

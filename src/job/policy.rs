@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::argv::Argv;
 use super::limits;
 use super::reason::Reason;
+use super::workspace::{self, Workspace};
 
 /// The policy of a job. Each field that is `None` takes the default of [`limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct Policy {
     /// Asked after exit 0 whether the job really succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Argv>,
+    /// The directory that it shares with the other jobs of a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
     /// Environment variable -> name of the file in `secrets/` that holds its value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
@@ -140,6 +144,14 @@ impl Policy {
         if self.log_limit_bytes.is_some_and(|n| n < limits::LOG_LIMIT_BYTES_MIN) {
             return Err("log-limit is 64K at least".into());
         }
+        if let Some(workspace) = &self.workspace {
+            workspace::check_key(&workspace.key)?;
+        }
+        if self.workspace.is_some() && self.user.is_some() {
+            return Err(
+                "user and workspace: a workspace belongs to the worker's user, and no other may enter it; leave one out".into()
+            );
+        }
         if self.memory_bytes == Some(0) {
             return Err("memory of 0 bytes starts nothing; leave it out for no limit".into());
         }
@@ -175,9 +187,25 @@ mod tests {
 
     #[test]
     fn a_policy_survives_its_json() {
-        let text = r#"{"timeout_ms":5,"warn":{"signal":10,"before_ms":1},"retry_on":[3,"timeout"],"stdin":{"file":"/x"},"check":["true"]}"#;
+        let text = r#"{"timeout_ms":5,"warn":{"signal":10,"before_ms":1},"retry_on":[3,"timeout"],"stdin":{"file":"/x"},"check":["true"],"workspace":{"key":"k","prepare":["make"]}}"#;
         let policy = Policy::from_json(text).unwrap();
         assert_eq!(policy.retry_on, Some(vec![RetryOn::Code(3), RetryOn::Reason(Reason::Timeout)]));
         assert_eq!(policy.to_json(), text);
+    }
+
+    #[test]
+    fn a_workspace_has_a_key_and_belongs_to_the_workers_user() {
+        assert!(Policy::from_json(r#"{"workspace": {"key": "k"}}"#).is_ok());
+        assert!(Policy::from_json(r#"{"workspace": {"key": "k", "prepare": null}}"#).is_ok());
+        for wrong in [
+            r#"{"workspace": {}}"#,
+            r#"{"workspace": {"key": ""}}"#,
+            r#"{"workspace": {"key": "k", "prepare": "make"}}"#,
+            r#"{"workspace": {"key": "k", "prepare": []}}"#,
+            r#"{"workspace": {"key": "k", "prepared": ["x"]}}"#,
+            r#"{"workspace": {"key": "k"}, "user": "nobody"}"#,
+        ] {
+            assert!(Policy::from_json(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -52,12 +53,25 @@ pub enum Ended {
 /// # Errors
 /// Nothing was started: the system refuses what is needed around it.
 pub fn run(argv: &Argv, env: &[(String, String)], inherited: BorrowedFd<'_>) -> Result<Ended> {
+    see_to(of(argv, env), inherited)
+}
+
+/// As [`run`], in a directory, and with stderr as its output: what we print ourselves stays apart from it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_inside(dir: &Path, argv: &Argv, env: &[(String, String)], inherited: BorrowedFd<'_>) -> Result<Ended> {
+    let mut command = of(argv, env);
+    command.current_dir(dir).stdout(io::stderr());
+    see_to(command, inherited)
+}
+
+fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     let told = |e: io::Error| Error::io("preparing to start the command", e);
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|e| told(e.into()))?;
     // Whoever started us may have chosen not to hear of children; we must.
     signal::hear_of_children();
     let before = signal::block(&[&PASSED_ON[..], &[libc::SIGCHLD]].concat()).map_err(told)?;
-    let mut command = of(argv, env);
     let fd = inherited.as_raw_fd();
     let in_the_child = move || {
         before.restore()?;

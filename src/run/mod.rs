@@ -14,7 +14,7 @@
 //! * [`stop`]: asks a shim to stop. [`tree`]: finds and ends what has escaped from a shim that was killed.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
-//! * [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
+//! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
 //! each copy of the lock's descriptor is accounted for, and PREPARE is written before the job's process can exist. So a free
@@ -34,6 +34,7 @@ pub mod runfile;
 pub mod spawner;
 pub mod stop;
 pub mod tree;
+pub mod workspace;
 
 mod descendants;
 mod holders;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::claim::Prepared;
 use super::settle::RunRecord;
+use super::workspace;
 use crate::error::Result;
 use crate::job::{Exit, JobId, Outcome, Reason, RunId, RunKind};
 
@@ -42,9 +43,14 @@ pub struct Closed {
 /// Opens the run of an errand. False: what it is for does not need it any more, or such an errand is under way; nothing is to be
 /// started then.
 pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str, boot_id: &str, now_ms: i64) -> Result<bool> {
+    if let Some(key) = &opening.workspace
+        && !workspace::is_free_to_make(conn, key)?
+    {
+        return Ok(false);
+    }
     let (job, parent) = opening.of.unzip();
     let mut begin = conn.prepare_cached(include_str!("errand_begin.sql"))?;
-    Ok(begin.execute(params![
+    let begun = begin.execute(params![
         run.run.0,
         job.map(|job| job.0),
         opening.kind.as_str(),
@@ -54,7 +60,11 @@ pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str
         instance,
         boot_id,
         now_ms,
-    ])? > 0)
+    ])? > 0;
+    if let Some(key) = opening.workspace.as_ref().filter(|_| begun) {
+        workspace::begin_making(conn, key, job, run.run, now_ms)?;
+    }
+    Ok(begun)
 }
 
 /// Closes the run of an errand with what it came to. False: it was closed before.

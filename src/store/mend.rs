@@ -42,6 +42,8 @@ pub struct Mended {
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
+    /// Runs that had ended and still stood in their workspaces.
+    pub workspaces_left: usize,
     /// Sequences that had been set out of reach.
     pub sequences: usize,
 }
@@ -62,6 +64,7 @@ pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
     mended.lanes_removed = prune::remove_lanes_of_arrays(conn)?;
+    mended.workspaces_left = super::workspace::clear_uses(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
     let contradicted: bool = conn.prepare_cached(include_str!("mend_contradicted.sql"))?.query_row([], |row| row.get(0))?;
     if contradicted {

@@ -36,6 +36,7 @@
 //! heal      rows that should not exist      mend      counts and lanes that contradict the truth
 //! rows      rows as values                  restore   a copy comes back
 //! lease     a name that one owner has
+//! workspace whose directory is which
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -84,6 +85,7 @@ mod turnstile;
 pub mod upgrade;
 mod watch;
 pub mod why;
+pub mod workspace;
 mod write;
 mod writer;
 

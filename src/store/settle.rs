@@ -153,7 +153,9 @@ fn end(conn: &Connection, s: &Settle, decision: &Decision, state: State, reason:
     let error = match state {
         State::Cancelled => {
             let why = ended::open_cancel(conn, s.job)?.flatten();
-            Some(ended::cancelled_text(why.as_deref(), "while it ran"))
+            let started =
+                !matches!(s.end, RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn | RunEnd::PrepareFailed { .. });
+            Some(ended::cancelled_text(why.as_deref(), if started { "while it ran" } else { "before it started" }))
         }
         _ if decision.outcome == Outcome::Unstarted => {
             let last = decision.error.as_deref().map(|error| format!("; the last time: {error}")).unwrap_or_default();

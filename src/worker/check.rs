@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::errand::{Came, Errand, Judged};
 use super::launch::{self, Start};
 use super::monitor::{Watched, wait_for};
+use super::workspace;
 use crate::error::Result;
 use crate::job::{Argv, Cause, Exit, Outcome, Policy, Reason, RunEnd, RunKind, limits, retry};
 use crate::store::check;
@@ -92,7 +93,11 @@ fn errand<'a>(watched: &Watched<'a>, job: &Job) -> Errand<'a> {
 fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot: usize) -> Result<Option<Answer>> {
     let made = |run, nonce| {
         let start = Start { job, policy, run, nonce, slot, previous_reason: None, max_runtime_ms: None };
-        launch::of_check(watched.shared, &start, command, watched.run)
+        let mut launch = launch::of_check(watched.shared, &start, command, watched.run)?;
+        if policy.workspace.is_some() {
+            launch::inside(&mut launch, &job.cwd, &workspace::of_run(watched)?)?;
+        }
+        Ok(launch)
     };
     errand(watched, job).once(made, judge).map(of_came)
 }
@@ -133,14 +138,17 @@ fn answer(end: &RunEnd) -> Answer {
     match end {
         RunEnd::Ended { cause: Some(Cause::Cancel), .. } => Answer::Cancelled,
         RunEnd::Ended { cause: Some(Cause::Timeout), .. } => Answer::No("the check ran past its timeout".into()),
-        RunEnd::Ended { cause: Some(_), .. } | RunEnd::Lost | RunEnd::NeverStarted => Answer::Lost,
+        RunEnd::Ended { cause: Some(_), .. } | RunEnd::Lost | RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
+            Answer::Lost
+        }
         RunEnd::Ended { exit: Exit::Code(0), .. } => Answer::Yes,
         RunEnd::Ended { exit: Exit::Code(limits::NOT_NOW), .. } => Answer::AskLater,
         RunEnd::Ended { exit: Exit::Code(code), .. } => Answer::No(format!("the check ended with exit status {code}")),
         RunEnd::Ended { exit: Exit::Signal(signal), .. } => Answer::No(format!("the check was killed by signal {signal}")),
         RunEnd::NotExecuted { errno, .. } if crate::job::ending::is_want_of_resources(*errno) => Answer::Lost,
-        RunEnd::NotExecuted { error, .. } | RunEnd::CheckFailed { error } | RunEnd::Unrunnable { error } => {
-            Answer::No(format!("the check could not be asked: {error}"))
-        }
+        RunEnd::NotExecuted { error, .. }
+        | RunEnd::CheckFailed { error }
+        | RunEnd::PrepareFailed { error }
+        | RunEnd::Unrunnable { error } => Answer::No(format!("the check could not be asked: {error}")),
     }
 }

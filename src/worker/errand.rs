@@ -231,10 +231,13 @@ pub(super) fn plainly(end: &RunEnd) -> Judged {
         RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
             (Outcome::Unstarted, Some(Reason::Spawn), Some(error.clone()))
         }
-        RunEnd::NotExecuted { error, .. } | RunEnd::CheckFailed { error } | RunEnd::Unrunnable { error } => {
-            failed(Reason::Spawn, error.clone())
+        RunEnd::NotExecuted { error, .. }
+        | RunEnd::CheckFailed { error }
+        | RunEnd::PrepareFailed { error }
+        | RunEnd::Unrunnable { error } => failed(Reason::Spawn, error.clone()),
+        RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
+            (Outcome::Unstarted, None, Some("was not started".into()))
         }
-        RunEnd::NeverStarted => (Outcome::Unstarted, None, Some("was not started".into())),
         RunEnd::Lost => (Outcome::Lost, Some(Reason::Lost), Some("nobody saw how it ended".into())),
     }
 }

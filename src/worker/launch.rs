@@ -1,12 +1,16 @@
 //! From a claimed job to what the spawner is sent.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::environment::{self, Circumstances};
 use super::shared::Shared;
 use crate::job::policy::Stdin;
-use crate::job::{Argv, Nonce, Policy, Reason, RunId};
+use crate::job::{Argv, Nonce, Policy, Reason, RunEnd, RunId, limits, workspace};
 use crate::run::Launch;
 use crate::store::rows::Job;
 
@@ -52,6 +56,70 @@ pub(super) fn of_check(shared: &Shared, start: &Start<'_>, check: &Argv, parent:
     }
     launch.result = None;
     Ok(launch)
+}
+
+/// The making of a job's workspace: as the job would be run, but in the new directory, and with a timeout of its own.
+pub(super) fn of_prepare(
+    shared: &Shared,
+    start: &Start<'_>,
+    recipe: &Argv,
+    new: &Path,
+    workspace: &Path,
+) -> Result<Launch, String> {
+    let mut launch = skeleton(shared, start, recipe, Some(limits::PREPARE_TIMEOUT_MS))?;
+    launch.result = None;
+    inside(&mut launch, "", workspace)?;
+    launch.cwd = new.as_os_str().as_bytes().to_vec();
+    Ok(launch)
+}
+
+/// As [`of_job`], in its workspace. Made anew, as a deadline counts from now.
+pub(super) fn of_job_in(shared: &Shared, start: &Start<'_>, workspace: &Path) -> Result<Launch, String> {
+    let mut launch = of_job(shared, start)?;
+    inside(&mut launch, &start.job.cwd, workspace)?;
+    Ok(launch)
+}
+
+/// Puts a run into a workspace: `cwd` is relative to it.
+pub(super) fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result<(), String> {
+    launch.cwd = workspace.join(workspace::inside(cwd)?).as_os_str().as_bytes().to_vec();
+    launch.env.push((b"TENURE_WORKSPACE".to_vec(), workspace.as_os_str().as_bytes().to_vec()));
+    Ok(())
+}
+
+/// Whether a command can be found, as far as that can be told before its directory is there: what the shim would say.
+///
+/// # Errors
+/// It can not be executed.
+pub(super) fn is_findable(launch: &Launch) -> Result<(), RunEnd> {
+    let name = &launch.argv[0];
+    let path = launch.env.iter().rev().find(|(key, _)| key == b"PATH").map_or(&b"/usr/local/bin:/usr/bin:/bin"[..], |(_, v)| v);
+    let refused = |errno: Errno, what: &str| {
+        let error = format!("execve {what}: {}", words_of(errno));
+        Err(RunEnd::NotExecuted { errno: errno.raw_os_error(), error })
+    };
+    let shown = String::from_utf8_lossy(name);
+    if name.starts_with(b"/") {
+        return access(name.as_slice(), Access::EXEC_OK).or_else(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::ACCESS => refused(errno, &shown),
+            _ => Ok(()),
+        });
+    }
+    let dirs: Vec<&[u8]> = path.split(|byte| *byte == b':').collect();
+    // Relative to a directory that is still to be made.
+    if name.contains(&b'/') || dirs.iter().any(|dir| !dir.starts_with(b"/")) {
+        return Ok(());
+    }
+    match dirs.iter().any(|dir| access([dir, &b"/"[..], name].concat().as_slice(), Access::EXISTS).is_ok()) {
+        true => Ok(()),
+        false => refused(Errno::NOENT, &format!("{shown} (looked for in PATH)")),
+    }
+}
+
+/// As the shim says it.
+fn words_of(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {

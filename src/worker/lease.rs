@@ -154,6 +154,11 @@ pub fn take_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) ->
 }
 
 impl Holding {
+    /// The random name of this holding.
+    pub fn nonce(&self) -> Nonce {
+        self.lock.nonce()
+    }
+
     /// The descriptor that the command inherits.
     pub fn lock(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()

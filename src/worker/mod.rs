@@ -27,6 +27,7 @@ mod check;
 mod claims;
 mod environment;
 mod errand;
+mod flights;
 pub mod gates;
 mod launch;
 pub mod lease;
@@ -43,8 +44,10 @@ pub mod signals;
 mod start;
 mod stop;
 mod sweep;
+mod tidy;
 pub mod wake;
 mod wish;
+mod workspace;
 
 pub use options::{Floors, Kind, Options, Until};
 pub use start::{Ended, Summary, Worker};

@@ -16,6 +16,7 @@ use super::recover;
 use super::roster::Bell;
 use super::shared::Shared;
 use super::wish::Wish;
+use super::workspace::{self, Entered};
 use crate::error::{Error, Result};
 use crate::job::{Cause, Exit, JobId, Next, Nonce, Policy, RunEnd, RunId};
 use crate::run::Launch;
@@ -115,9 +116,10 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         previous_reason: claim.previous_reason,
         max_runtime_ms: shared.max_runtime_ms(job)?,
     };
-    let launch = match launch::of_job(shared, &start) {
+    let unstarted = |end| conclude(shared, job.id, run, end, RunRecord::default(), Its::File, slot);
+    let mut launch = match launch::of_job(shared, &start) {
         Ok(launch) => launch,
-        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
+        Err(error) => return unstarted(RunEnd::Unrunnable { error }),
     };
     if job.max_attempts == 1 {
         // At most once must hold over a power cut as well: the claim is on the disk before anything starts.
@@ -126,6 +128,16 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     let bell = Arc::new(Bell::new()?);
     shared.roster.watch(run, Arc::clone(&bell));
     let watched = Watched { shared, run, nonce, bell, grace_ms: policy.grace_ms() };
+    if let Some(wanted) = &policy.workspace {
+        match workspace::enter_checked(&watched, &start, wanted, &launch)? {
+            Entered::In(path) => match launch::of_job_in(shared, &start, &path) {
+                Ok(inside) => launch = inside,
+                Err(error) => return unstarted(RunEnd::Unrunnable { error }),
+            },
+            Entered::Left => return Ok(None),
+            Entered::Not(end) => return unstarted(end),
+        }
+    }
     let pipe = match shared.spawner().and_then(|spawner| spawner.launch(&launch, ready.file)) {
         Ok(pipe) => pipe,
         Err(error) => {

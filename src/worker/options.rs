@@ -59,6 +59,8 @@ pub struct Options {
     pub keep_ms: Option<u64>,
     /// Log limit of jobs that name none, in bytes.
     pub log_limit_bytes: u64,
+    /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
+    pub workspaces_bytes_max: Option<u64>,
     /// Time between two rounds of the reaper, in milliseconds.
     pub tick_ms: u64,
 }
@@ -76,6 +78,7 @@ impl Options {
             healers: Healers::default(),
             keep_ms: None,
             log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
+            workspaces_bytes_max: None,
             tick_ms: 10_000,
         }
     }

@@ -12,6 +12,7 @@ use super::monitor::{Assignment, Its, Watch, Watched, conclude, end_of_job, wait
 use super::roster::Bell;
 use super::shared::Shared;
 use super::wish::Wish;
+use super::workspace;
 use crate::error::{Error, Result};
 use crate::job::verdict::{Claimed, RunFile, Verdict, of_claim};
 use crate::job::{Nonce, Policy, RunEnd, RunId};
@@ -98,9 +99,11 @@ fn go_on(
     log::info!("job {} run {}: {verdict:?} ({:?})", job.id, watched.run, seen.file);
     match verdict {
         Verdict::Adopt => Err(Error::Busy(format!("run {} is held again; looking at the next tick", watched.run))),
-        Verdict::PutBack => {
-            count("put_back_total", watched, job);
-            conclude(shared, job.id, watched.run, RunEnd::NeverStarted, RunRecord::default(), Its::File, slot)
+        Verdict::PutBack => put_back(watched, job, policy, latest.as_ref(), Its::File, slot),
+        // Not known by its run file, but by what it had not come to.
+        Verdict::Lose { .. } if workspace::is_known_unstarted(watched, job, policy, same_boot) => {
+            let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
+            put_back(watched, job, policy, latest.as_ref(), goes, slot)
         }
         Verdict::Lose { empty_tree } => {
             if empty_tree {
@@ -118,6 +121,20 @@ fn go_on(
             end_of_job(watched, job, policy, &seen.records, latest, slot)
         }
     }
+}
+
+/// It has not started. What an errand of it comes to is seen to first.
+fn put_back(
+    watched: &Watched<'_>,
+    job: &Job,
+    policy: &Policy,
+    latest: Option<&crate::store::rows::Run>,
+    goes: Its,
+    slot: usize,
+) -> Result<Option<Assignment>> {
+    let Some(end) = workspace::of_unstarted(watched, job, policy, latest)? else { return Ok(None) };
+    count("put_back_total", watched, job);
+    conclude(watched.shared, job.id, watched.run, end, RunRecord::default(), goes, slot)
 }
 
 fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::claims::Nudge;
+use super::flights::Flights;
 use super::options::{Kind, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub boot_id: String,
     pub file_id: String,
     pub roster: Roster,
+    pub flights: Flights,
     pub stock: Stock,
     pub pool: Pool,
     pub nudge: Sender<Nudge>,
@@ -68,6 +70,7 @@ impl Shared {
             boot_id,
             file_id,
             roster: Roster::default(),
+            flights: Flights::default(),
             stock,
             pool,
             nudge,

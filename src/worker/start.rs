@@ -21,6 +21,7 @@ use super::prepared::Stock;
 use super::reaper;
 use super::shared::Shared;
 use super::signals::Order;
+use super::tidy;
 use super::wake::{self, Listener};
 use crate::error::{Error, Result};
 use crate::job::verdict::Progress;
@@ -97,6 +98,7 @@ impl Worker {
         let threads = vec![
             thread("claims", &shared, move |shared| claims::run(shared, &nudges))?,
             thread("reaper", &shared, reaper::run)?,
+            thread("tidy", &shared, tidy::run)?,
             thread("wake", &shared, move |shared| wake::listen(shared, &listener, &nudge))?,
         ];
         let _not_under_a_service_manager = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -1,0 +1,148 @@
+//! A workspace: a directory that can be made again at any time. Its path is a cache hint, its recipe is the truth.
+//!
+//! Pure: names only. What a user calls a workspace never becomes a path: a directory is called after what is harmless in the key,
+//! so that a person knows it again, and after the run that made it, so that no two ever share a name.
+
+use serde::{Deserialize, Serialize};
+
+use super::argv::Argv;
+use super::id::Nonce;
+use super::limits;
+
+/// Characters of the key that stand in the name of its directory.
+const SLUG_CHARS_MAX: usize = 40;
+/// Digits of the maker's nonce that stand in the name of a directory.
+const MARK_CHARS: usize = 8;
+/// What the name of a directory begins with while it is being made; the maker's nonce follows.
+pub const NEW_PREFIX: &str = ".new-";
+/// What the name of a directory begins with that is being removed; a nonce follows.
+pub const TRASH_PREFIX: &str = ".trash-";
+
+/// The workspace that a job wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workspace {
+    /// Jobs with the same key share it.
+    pub key: String,
+    /// Fills the new, empty directory in which it is started. `None`: it stays empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Argv>,
+}
+
+impl Workspace {
+    /// The recipe as it stands in the file.
+    pub fn recipe(&self) -> Option<String> {
+        self.prepare.as_ref().map(Argv::to_json)
+    }
+}
+
+/// Refuses a key that can not be one.
+///
+/// # Errors
+/// Why, and what to do.
+pub fn check_key(key: &str) -> Result<(), String> {
+    match key.chars().count() {
+        0 => Err("a workspace has a key; write --workspace KEY".into()),
+        n if n > limits::NAME_CHARS_MAX => {
+            Err(format!("the key of this workspace has {n} characters, {} at most", limits::NAME_CHARS_MAX))
+        }
+        _ if key.contains('\0') => Err("the key of this workspace contains a NUL byte; remove it".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The name of the directory that is made for a key by the run (or the command) with this nonce.
+pub fn directory_name(key: &str, maker: Nonce) -> String {
+    let harmless = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' };
+    let slug: String = key.chars().map(harmless).skip_while(|c| *c == '.' || *c == '-').take(SLUG_CHARS_MAX).collect();
+    let slug = if slug.is_empty() { "workspace".to_owned() } else { slug };
+    format!("{slug}-{}", mark(maker))
+}
+
+/// What a directory is called while the maker with this nonce fills it.
+pub fn new_name(maker: Nonce) -> String {
+    format!("{NEW_PREFIX}{maker}")
+}
+
+/// Whether a directory of this name is, or has just become, the work of one of these makers.
+pub fn is_made_by(name: &str, makers: &[Nonce]) -> bool {
+    makers.iter().any(|maker| match name.strip_prefix(NEW_PREFIX) {
+        Some(nonce) => nonce == maker.to_string(),
+        None => name.rsplit_once('-').is_some_and(|(_, end)| end == mark(*maker)),
+    })
+}
+
+fn mark(maker: Nonce) -> String {
+    maker.to_string()[..MARK_CHARS].to_owned()
+}
+
+/// The directory in which a job stands, inside its workspace: '' is the workspace itself. A row by plain SQL says `/` unless it says
+/// otherwise, and means the same.
+///
+/// # Errors
+/// It would lead out of the workspace.
+pub fn inside(cwd: &str) -> Result<&str, String> {
+    if cwd == "/" || cwd.is_empty() {
+        return Ok("");
+    }
+    if cwd.starts_with('/') {
+        return Err(format!("cwd {cwd:?} is absolute, and the job has a workspace; name a directory inside it, or leave it out"));
+    }
+    if cwd.split('/').any(|part| part == "..") {
+        return Err(format!("cwd {cwd:?} leads out of the workspace; name a directory inside it, or leave it out"));
+    }
+    Ok(cwd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAKER: Nonce = Nonce([0xab; 16]);
+
+    #[test]
+    fn whatever_a_workspace_is_called_its_directory_has_a_harmless_name() {
+        let long = "x".repeat(200);
+        for (key, slug) in [
+            ("repo", "repo"),
+            ("repo/main", "repo-main"),
+            ("../../etc/passwd", "etc-passwd"),
+            ("..", "workspace"),
+            (".", "workspace"),
+            ("/", "workspace"),
+            (".new-1", "new-1"),
+            ("a\u{1b}[2J\nb", "a--2J-b"),
+            ("žluťoučký", "lu-ou-k-"),
+            ("日本", "workspace"),
+            ("v1.2_x", "v1.2_x"),
+            (&long, &"x".repeat(40)),
+        ] {
+            let name = directory_name(key, MAKER);
+            assert_eq!(name, format!("{slug}-abababab"), "{key:?}");
+            assert!(!name.starts_with('.') && !name.contains('/') && name.is_ascii());
+            assert!(is_made_by(&name, &[Nonce([1; 16]), MAKER]));
+            assert!(!is_made_by(&name, &[Nonce([1; 16])]));
+        }
+        assert!(is_made_by(&new_name(MAKER), &[MAKER]) && !is_made_by(&new_name(MAKER), &[Nonce([1; 16])]));
+    }
+
+    #[test]
+    fn a_key_has_1_to_200_characters() {
+        for key in ["", "a\0b", &"ü".repeat(201)] {
+            assert!(check_key(key).is_err(), "{key:?}");
+        }
+        for key in ["..", "/", "a\nb", &"ü".repeat(200)] {
+            assert_eq!(check_key(key), Ok(()), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_stands_inside_its_workspace() {
+        for (cwd, stands) in [("", ""), ("/", ""), ("sub", "sub"), ("a/b", "a/b"), ("..x", "..x")] {
+            assert_eq!(inside(cwd), Ok(stands));
+        }
+        for cwd in ["/etc", "..", "a/../..", "../x", "a/.."] {
+            assert!(inside(cwd).is_err(), "{cwd}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `work/`: the directories of workspaces, and nothing else.
+//!
+//! ```text
+//! .new-NONCE     is being filled by the maker with this nonce
+//! SLUG-MARK      is whole; came here by a rename
+//! .trash-NONCE   is being removed
+//! ```
+//!
+//! Everything here is done relative to an open descriptor of `work/`, which was opened without following a link, and with names of one
+//! part that tenure drew itself. No symbolic link is followed: what is planted in the way of a name is refused, or removed as the link that it
+//! is. So nothing outside `work/` is ever made, filled or removed.
+//!
+//! Deliberately absent: rows, and when to do any of this.
+
+mod remove;
+mod size;
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::machine;
+use crate::error::{Error, Result};
+use crate::job::workspace::TRASH_PREFIX;
+use crate::place::Place;
+
+/// Says whether a long walk is to go on.
+pub type GoesOn<'a> = &'a dyn Fn() -> bool;
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Whether the directory of a workspace is there, and is one: the price of a warm hit. (A link in the place of `work/` itself is seen too.)
+///
+/// # Errors
+/// The system does not say.
+pub fn is_there(place: &Place, dir: &str) -> Result<bool> {
+    Ok(is_directory(&place.work())? && is_directory(&place.work().join(dir))?)
+}
+
+fn is_directory(path: &Path) -> Result<bool> {
+    match fs::lstat(path) {
+        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(Error::io(format!("looking at {}", path.display()), error)),
+    }
+}
+
+/// `work/`, open.
+#[derive(Debug)]
+pub struct Work {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Work {
+    /// Opens it; makes it where it is not there.
+    ///
+    /// # Errors
+    /// Something else is in its place: a link is not followed.
+    pub fn open(place: &Place) -> Result<Self> {
+        let path = place.work();
+        match fs::mkdirat(CWD, &path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(Error::io(format!("making {}", path.display()), error)),
+        }
+        Self::look(place)?.ok_or_else(|| Error::io(format!("opening {}", path.display()), Errno::NOENT))
+    }
+
+    /// Opens it, if it is there.
+    ///
+    /// # Errors
+    /// As [`Work::open`].
+    pub fn look(place: &Place) -> Result<Option<Self>> {
+        let path = place.work();
+        match fs::openat(CWD, &path, DIRECTORY, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self { fd, path })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(Error::Refused(format!(
+                "{} is no directory, and a link is not followed there: move it away (to have workspaces on another disk, mount that there)",
+                path.display()
+            ))),
+            Err(error) => Err(Error::io(format!("opening {}", path.display()), error)),
+        }
+    }
+
+    /// Every name in it that tenure may have made; what is not UTF-8 is none of them.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let told = |error| Error::io(format!("reading {}", self.path.display()), error);
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(&self.fd).map_err(told)? {
+            let entry = entry.map_err(told)?;
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Where something in it stands.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes a new and empty directory.
+    ///
+    /// # Errors
+    /// Something of that name is there, whatever it is; or there is no room.
+    pub fn make(&self, name: &str) -> Result<()> {
+        plain(name)?;
+        fs::mkdirat(&self.fd, name, Mode::RWXU)
+            .map_err(|error| Error::io(format!("making {}", self.path_of(name).display()), error))
+    }
+
+    /// Gives a directory that is whole its name.
+    ///
+    /// # Errors
+    /// It is no directory any more, or something of that name is there.
+    pub fn settle(&self, new: &str, name: &str) -> Result<()> {
+        plain(new)?;
+        plain(name)?;
+        if self.kind(new)? != Some(FileType::Directory) {
+            let error =
+                std::io::Error::other("it is no directory any more; the recipe must fill the directory that it is started in");
+            return Err(Error::io(self.path_of(new).display().to_string(), error));
+        }
+        let renamed = match fs::renameat_with(&self.fd, new, &self.fd, name, RenameFlags::NOREPLACE) {
+            // A file system without that flag: a name that nobody else draws.
+            Err(Errno::INVAL | Errno::NOSYS) if self.kind(name)?.is_none() => fs::renameat(&self.fd, new, &self.fd, name),
+            done => done,
+        };
+        renamed.map_err(|error| Error::io(format!("renaming {} to {name:?}", self.path_of(new).display()), error))
+    }
+
+    /// Writes to the disk whatever is in it.
+    ///
+    /// # Errors
+    /// The disk refuses it.
+    pub fn sync(&self) -> Result<()> {
+        fs::syncfs(&self.fd).map_err(|error| Error::io(format!("flushing {}", self.path.display()), error))
+    }
+
+    /// How much a directory takes on the disk, in bytes; `None`: it is not there, or the walk was ended.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn size(&self, name: &str, goes_on: GoesOn<'_>) -> Result<Option<u64>> {
+        plain(name)?;
+        size::of(&self.fd, name, goes_on).map_err(|error| Error::io(format!("measuring {}", self.path_of(name).display()), error))
+    }
+
+    /// Removes whatever has this name, with all that is in it. What can not be removed stays under a name of trash, to be tried again.
+    /// False: the walk was ended.
+    ///
+    /// # Errors
+    /// Something in it can not be removed (a mount, another user's file), with its name.
+    pub fn remove(&self, name: &str, goes_on: GoesOn<'_>) -> Result<bool> {
+        plain(name)?;
+        let trash = match name.starts_with(TRASH_PREFIX) {
+            true => name.to_owned(),
+            false => format!("{TRASH_PREFIX}{}", machine::nonce()),
+        };
+        if trash != name {
+            match fs::renameat(&self.fd, name, &self.fd, &trash) {
+                Ok(()) => {}
+                Err(Errno::NOENT) => return Ok(true),
+                Err(error) => return Err(Error::io(format!("removing {}", self.path_of(name).display()), error)),
+            }
+        }
+        remove::all(&self.fd, &trash, goes_on).map_err(|(what, error)| {
+            Error::io(format!("removing {} from {}", what.display(), self.path_of(&trash).display()), error)
+        })
+    }
+
+    fn kind(&self, name: &str) -> Result<Option<FileType>> {
+        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(Error::io(format!("looking at {}", self.path_of(name).display()), error)),
+        }
+    }
+}
+
+/// Only names of one part that lead nowhere else, whoever asks.
+fn plain(name: &str) -> Result<()> {
+    let bytes = OsStr::new(name).as_bytes();
+    if bytes.is_empty() || name == "." || name == ".." || bytes.iter().any(|b| *b == b'/' || *b == 0) {
+        return Err(Error::Internal(format!("{name:?} is no name of a workspace's directory")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

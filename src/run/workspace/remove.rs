@@ -1,0 +1,151 @@
+//! Removing a tree of whatever shape without following a link, without leaving it, and without recursion.
+//!
+//! Each directory in the trash is emptied of all that is no directory; its directories are moved up into the trash itself; then it is
+//! removed. So two descriptors suffice however deep the tree is; what is mounted somewhere in it can not be moved and is not
+//! entered; and whatever a crash leaves is still in the trash, for the next one to go on with.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::{DIRECTORY, GoesOn};
+
+/// Names that are read from a directory at a time.
+const BATCH: usize = 1_024;
+
+/// What could not be removed, and why.
+type Refused = (PathBuf, Errno);
+
+/// Removes `name`, which is in `work`. False: it was told to end before it was done.
+pub(super) fn all(work: &OwnedFd, name: &str, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
+    let trash_name = CString::new(name).map_err(|_| (name.into(), Errno::INVAL))?;
+    if !unlink_unless_directory(work.as_fd(), &trash_name).map_err(|e| refused(&trash_name, e))? {
+        return Ok(true);
+    }
+    let trash = open(work.as_fd(), &trash_name).map_err(|e| refused(&trash_name, e))?;
+    let mut moved = 0;
+    // What one refuses must not keep the others.
+    let mut first_refused = None;
+    loop {
+        // What was refused stays, and what comes after it is to be seen too.
+        let most = if first_refused.is_some() { usize::MAX } else { BATCH };
+        let names = names(&trash, most).map_err(|e| refused(&trash_name, e))?;
+        let count = names.len();
+        let mut left = 0;
+        for one in names {
+            match empty_into(&trash, &one, &mut moved, goes_on) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => {
+                    left += 1;
+                    first_refused.get_or_insert(error);
+                }
+            }
+        }
+        if count == left {
+            break;
+        }
+    }
+    if let Some(error) = first_refused {
+        return Err(error);
+    }
+    match fs::unlinkat(work, &trash_name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(error) => Err(refused(&trash_name, error)),
+    }
+}
+
+fn refused(name: &CStr, error: Errno) -> Refused {
+    (Path::new(OsStr::from_bytes(name.to_bytes())).to_owned(), error)
+}
+
+/// Removes one entry of the trash: a directory's own directories become entries of the trash. False: it was told to end.
+fn empty_into(trash: &OwnedFd, name: &CStr, moved: &mut u64, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
+    if !unlink_unless_directory(trash.as_fd(), name).map_err(|e| refused(name, e))? {
+        return Ok(goes_on());
+    }
+    let dir = open(trash.as_fd(), name).map_err(|e| refused(name, e))?;
+    let mut stuck: Option<Refused> = None;
+    loop {
+        let mut progress = false;
+        let most = if stuck.is_some() { usize::MAX } else { BATCH };
+        for entry in names(&dir, most).map_err(|e| refused(name, e))? {
+            if !goes_on() {
+                return Ok(false);
+            }
+            match unlink_unless_directory(dir.as_fd(), &entry).and_then(|is_directory| match is_directory {
+                true => move_up(&dir, &entry, trash, moved),
+                false => Ok(()),
+            }) {
+                Ok(()) => progress = true,
+                Err(error) => {
+                    stuck.get_or_insert_with(|| refused(&entry, error));
+                }
+            }
+        }
+        if !progress {
+            break;
+        }
+    }
+    if let Some(error) = stuck {
+        return Err(error);
+    }
+    fs::unlinkat(trash, name, AtFlags::REMOVEDIR).map_err(|e| refused(name, e))?;
+    Ok(goes_on())
+}
+
+/// Unlinks what is no directory; true where it is one.
+fn unlink_unless_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
+    match fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(false),
+        Err(Errno::ISDIR) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn move_up(dir: &OwnedFd, name: &CStr, trash: &OwnedFd, moved: &mut u64) -> Result<(), Errno> {
+    // To move a directory changes its "..", so it must be writable itself.
+    drop(open(dir.as_fd(), name)?);
+    loop {
+        *moved += 1;
+        let to = format!("{moved}.moved");
+        match fs::renameat_with(dir, name, trash, &to, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            Err(Errno::INVAL | Errno::NOSYS) => match fs::statat(trash, &to, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => {}
+                Err(_) => return fs::renameat(dir, name, trash, &to),
+            },
+            done => return done,
+        }
+    }
+}
+
+/// Opens a directory that is to be emptied, whatever its permissions are.
+fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let found = fs::openat(parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let mode = Mode::from_raw_mode(fs::fstat(&found)?.st_mode);
+    if !mode.contains(Mode::RWXU) {
+        // By the descriptor: a change by name would follow a link that has come in its place. Where it may not be changed, the next steps say so.
+        let _told_below = fs::chmodat(CWD, format!("/proc/self/fd/{}", found.as_raw_fd()), mode | Mode::RWXU, AtFlags::empty());
+    }
+    fs::openat(&found, c".", DIRECTORY, Mode::empty())
+}
+
+/// The first of the names in a directory.
+fn names(dir: &OwnedFd, most: usize) -> Result<Vec<CString>, Errno> {
+    let mut names = Vec::new();
+    for entry in fs::Dir::read_from(dir)? {
+        let name = entry?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            names.push(name);
+            if names.len() >= most {
+                break;
+            }
+        }
+    }
+    Ok(names)
+}

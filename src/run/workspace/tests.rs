@@ -1,0 +1,174 @@
+//! Directories of every shape, and what is planted in the way.
+
+use std::fs as files;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+
+const ON: GoesOn<'static> = &|| true;
+
+fn place() -> (tempfile::TempDir, Place) {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new(dir.path().join("q.db"));
+    files::create_dir(place.dir()).unwrap();
+    (dir, place)
+}
+
+/// A directory outside, with something in it that must stay.
+fn outside(dir: &tempfile::TempDir) -> PathBuf {
+    let outside = dir.path().join("outside");
+    files::create_dir(&outside).unwrap();
+    files::write(outside.join("precious"), "x").unwrap();
+    outside
+}
+
+fn is_untouched(outside: &Path) -> bool {
+    let names: Vec<_> = files::read_dir(outside).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names == ["precious"] && files::read(outside.join("precious")).unwrap() == b"x"
+}
+
+#[test]
+fn a_directory_is_made_filled_settled_measured_and_removed() {
+    let (_dir, place) = place();
+    assert!(Work::look(&place).unwrap().is_none());
+    let work = Work::open(&place).unwrap();
+    work.make(".new-1").unwrap();
+    files::write(work.path_of(".new-1").join("a"), [7; 100_000]).unwrap();
+    assert!(!is_there(&place, "k-1").unwrap());
+    work.settle(".new-1", "k-1").unwrap();
+    assert!(is_there(&place, "k-1").unwrap());
+    assert!(work.size("k-1", ON).unwrap().unwrap() >= 100_000);
+    assert_eq!(work.size("k-1", &|| false).unwrap(), None);
+    assert_eq!(work.size("k-2", ON).unwrap(), None);
+    assert!(work.remove("k-1", ON).unwrap());
+    assert!(work.remove("k-1", ON).unwrap());
+    assert_eq!(work.names().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_file_with_two_names_is_counted_once() {
+    let (_dir, place) = place();
+    let work = Work::open(&place).unwrap();
+    work.make("k").unwrap();
+    files::write(work.path_of("k").join("a"), [7; 100_000]).unwrap();
+    let once = work.size("k", ON).unwrap();
+    files::hard_link(work.path_of("k").join("a"), work.path_of("k").join("b")).unwrap();
+    assert_eq!(work.size("k", ON).unwrap(), once);
+}
+
+#[test]
+fn nothing_is_put_in_the_place_of_what_is_there() {
+    let (dir, place) = place();
+    let work = Work::open(&place).unwrap();
+    symlink(outside(&dir), work.path_of(".new-1")).unwrap();
+    assert!(work.make(".new-1").is_err());
+    work.make(".new-2").unwrap();
+    work.make("k-1").unwrap();
+    assert!(work.settle(".new-2", "k-1").is_err());
+    assert!(work.settle(".new-2", ".new-1").is_err());
+    assert!(work.settle(".new-1", "k-2").is_err(), "a link is no directory that was filled");
+    assert!(is_untouched(&dir.path().join("outside")));
+}
+
+#[test]
+fn a_link_in_the_place_of_a_workspace_is_no_workspace_and_is_removed_as_a_link() {
+    let (dir, place) = place();
+    let outside = outside(&dir);
+    let work = Work::open(&place).unwrap();
+    for name in ["k-1", ".new-1", ".trash-1"] {
+        symlink(&outside, work.path_of(name)).unwrap();
+        assert!(!is_there(&place, name).unwrap());
+        assert_eq!(work.size(name, ON).unwrap(), None);
+        assert!(work.remove(name, ON).unwrap());
+    }
+    assert_eq!(work.names().unwrap(), [""; 0]);
+    assert!(is_untouched(&outside));
+}
+
+#[test]
+fn a_link_in_the_place_of_work_itself_is_refused() {
+    let (dir, place) = place();
+    let outside = outside(&dir);
+    files::create_dir(outside.join("k-1")).unwrap();
+    symlink(&outside, place.work()).unwrap();
+    assert!(Work::open(&place).unwrap_err().to_string().contains("not followed"));
+    assert!(Work::look(&place).is_err());
+    assert!(!is_there(&place, "k-1").unwrap());
+    files::remove_file(place.work()).unwrap();
+    files::write(place.work(), "").unwrap();
+    assert!(Work::open(&place).is_err());
+}
+
+#[test]
+fn a_tree_with_links_pipes_and_locked_directories_is_removed_and_nothing_outside() {
+    let (dir, place) = place();
+    let outside = outside(&dir);
+    let work = Work::open(&place).unwrap();
+    work.make("k").unwrap();
+    let root = work.path_of("k");
+    for (name, mode) in [("read-only", 0o500), ("closed", 0o000), ("open", 0o777)] {
+        let sub = root.join(name).join("deeper");
+        files::create_dir_all(&sub).unwrap();
+        files::write(sub.join("file"), "x").unwrap();
+        symlink(&outside, sub.join("link")).unwrap();
+        symlink(outside.join("precious"), root.join(name).join("link")).unwrap();
+        files::set_permissions(&sub, files::Permissions::from_mode(mode)).unwrap();
+        files::set_permissions(root.join(name), files::Permissions::from_mode(mode)).unwrap();
+    }
+    symlink("..", root.join("up")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    files::set_permissions(&root, files::Permissions::from_mode(0o000)).unwrap();
+    assert!(work.remove("k", ON).unwrap());
+    assert_eq!(work.names().unwrap(), [""; 0]);
+    assert!(is_untouched(&outside));
+}
+
+#[test]
+fn a_tree_that_is_deeper_than_any_path_and_wider_than_a_batch_is_removed() {
+    let (_dir, place) = place();
+    let work = Work::open(&place).unwrap();
+    work.make("k").unwrap();
+    for n in 0..3_000 {
+        files::write(work.path_of("k").join(n.to_string()), "").unwrap();
+    }
+    let mut at = fs::openat(&work.fd, "k", DIRECTORY, Mode::empty()).unwrap();
+    for _ in 0..3_000 {
+        fs::mkdirat(&at, "deep", Mode::RWXU).unwrap();
+        at = fs::openat(&at, "deep", DIRECTORY, Mode::empty()).unwrap();
+    }
+    assert!(work.size("k", ON).unwrap().is_some());
+    assert!(work.remove("k", ON).unwrap());
+    assert_eq!(work.names().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_removal_that_was_ended_is_gone_on_with() {
+    let (_dir, place) = place();
+    let work = Work::open(&place).unwrap();
+    work.make("k").unwrap();
+    for n in 0..20 {
+        files::create_dir_all(work.path_of("k").join(format!("{n}/a/b/c"))).unwrap();
+    }
+    let asked = std::cell::Cell::new(0);
+    let few = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 10
+    };
+    assert!(!work.remove("k", &few).unwrap());
+    let left = work.names().unwrap();
+    assert!(left.len() == 1 && left[0].starts_with(TRASH_PREFIX), "{left:?}");
+    assert!(work.remove(&left[0], ON).unwrap());
+    assert_eq!(work.names().unwrap(), [""; 0]);
+}
+
+#[test]
+fn only_names_of_one_part_are_taken() {
+    let (dir, place) = place();
+    let outside = outside(&dir);
+    let work = Work::open(&place).unwrap();
+    for name in ["", ".", "..", "../outside", "a/b", "/", outside.to_str().unwrap()] {
+        assert!(work.make(name).is_err() && work.remove(name, ON).is_err() && work.size(name, ON).is_err(), "{name:?}");
+    }
+    assert!(is_untouched(&outside));
+}

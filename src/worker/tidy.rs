@@ -1,0 +1,116 @@
+//! Keeping `work/` in order: a thread of its own, as measuring and removing trees takes as long as it takes.
+//!
+//! The same round at start and at every tick: what is nobody's goes, what is new is written to the disk and known to be, what was used is
+//! measured, and the least recently used ones go that are above the operator's limit. A crash between any two steps leaves a directory
+//! that is nobody's, which the next round removes.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::error::Result;
+use crate::run::workspace::Work;
+use crate::store::{reap, workspace};
+
+/// Most workspaces that are measured in one round.
+const MEASURED_MAX: usize = 100;
+
+/// The thread: a round at every tick until the worker stops.
+pub(super) fn run(shared: &Arc<Shared>) {
+    while !shared.is_stopping() && !shared.is_leaving() {
+        if let Err(error) = round(shared) {
+            log::warn!("workspaces: {error}");
+        }
+        shared.pause_unless_ending(shared.options.tick_ms);
+    }
+}
+
+fn round(shared: &Shared) -> Result<()> {
+    let Some(work) = Work::look(shared.place())? else { return Ok(()) };
+    sweep(shared, &work)?;
+    sync(shared, &work)?;
+    measure(shared, &work)?;
+    if evict(shared)? {
+        sweep(shared, &work)?;
+    }
+    Ok(())
+}
+
+fn goes_on(shared: &Shared) -> bool {
+    !shared.is_stopping() && !shared.is_leaving()
+}
+
+/// Removes what is nobody's. The directory is listed first: whatever somebody makes or enters afterwards was not in the list.
+fn sweep(shared: &Shared, work: &Work) -> Result<()> {
+    let names = work.names()?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let in_hand = shared.store.read(workspace::in_hand)?;
+    // What they stood in for must not come back by a power cut after they are gone.
+    let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    shared.store.flush_now()?;
+    let mut swept = 0;
+    for name in &orphans {
+        match work.remove(name, &|| goes_on(shared)) {
+            Ok(true) => swept += 1,
+            Ok(false) => break,
+            // The others are removed all the same, and this is tried again.
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+    if swept > 0 {
+        let now_ms = shared.now_ms();
+        shared.store.commit(move |conn| reap::count(conn, "workspaces_swept_total", swept, None, now_ms))?;
+    }
+    Ok(())
+}
+
+/// After this a power cut leaves them whole.
+fn sync(shared: &Shared, work: &Work) -> Result<()> {
+    let fresh = shared.store.read(workspace::unsynced)?;
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    work.sync()?;
+    shared.store.commit(move |conn| workspace::synced(conn, &fresh))?;
+    Ok(())
+}
+
+fn measure(shared: &Shared, work: &Work) -> Result<()> {
+    for _ in 0..MEASURED_MAX {
+        let Some(dir) = shared.store.read(workspace::to_measure)? else { break };
+        // One that is gone takes nothing; whoever wants it next has it made anew.
+        let bytes = work.size(&dir, &|| goes_on(shared))?.unwrap_or(0);
+        if !goes_on(shared) {
+            break;
+        }
+        let now_ms = shared.now_ms();
+        shared.store.commit(move |conn| workspace::measured(conn, &dir, bytes, now_ms))?;
+    }
+    Ok(())
+}
+
+/// True where something is nobody's now.
+fn evict(shared: &Shared) -> Result<bool> {
+    let Some(most) = shared.options.workspaces_bytes_max else { return Ok(false) };
+    if shared.store.read(workspace::total_bytes)? <= most {
+        return Ok(false);
+    }
+    let now_ms = shared.now_ms();
+    let (evicted, _) = shared.store.commit(move |conn| {
+        let evicted = workspace::evict(conn, most)?;
+        if !evicted.is_empty() {
+            let keys = evicted.iter().map(|row| row.key.as_str()).collect::<Vec<_>>().join(", ");
+            let count = i64::try_from(evicted.len()).unwrap_or(i64::MAX);
+            reap::count(conn, "workspaces_evicted_total", count, Some(&keys), now_ms)?;
+        }
+        Ok(evicted)
+    })?;
+    for row in &evicted {
+        log::info!("workspace {:?} is removed: workspaces take more than max_size, and it was used least recently", row.key);
+    }
+    Ok(!evicted.is_empty())
+}
