@@ -9,7 +9,7 @@ use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
-use crate::store::{Health, Store};
+use crate::store::{Health, Store, resource};
 use crate::units::size_text;
 
 #[derive(Debug, Default, clap::Args)]
@@ -25,6 +25,7 @@ pub struct Picture {
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
     pub counters: Vec<Counter>,
+    pub resources: resource::Counts,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Holder>,
@@ -37,15 +38,17 @@ pub struct Picture {
 impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
-        let (counts, queues, lanes, counters, oldest_ready_ms) = store.read(|conn| {
-            let counts = read::counts(conn)?;
-            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?))
+        let (counts, queues, lanes, counters, oldest_ready_ms, resources) = store.read(|conn| {
+            let (queues, lanes) = (read::queues(conn)?, read::lanes(conn)?);
+            let (counters, oldest_ready_ms) = (read::counters(conn)?, read::oldest_ready_ms(conn)?);
+            Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resource::counts(conn)?))
         })?;
         Ok(Self {
             counts,
             queues,
             lanes,
             counters,
+            resources,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
             machine: worker_calls::machine(store.place()),
@@ -93,7 +96,7 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": [],
-        "resources": [],
+        "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing},
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
@@ -144,6 +147,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     text += &format!("        {} done, {} failed, {} cancelled\n", counts.done, counts.failed, counts.cancelled);
     if let Some(at) = picture.oldest_ready_ms {
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
+    }
+    if picture.resources.held + picture.resources.releasing > 0 {
+        text += &format!("outside {} held, {} being torn down\n", picture.resources.held, picture.resources.releasing);
     }
     if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
         text += &format!(

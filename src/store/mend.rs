@@ -40,6 +40,8 @@ pub struct Mended {
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
+    /// Resources, their errands and the jobs that wait for them.
+    pub resources: super::teardown::Mended,
     /// Sequences that had been set out of reach.
     pub sequences: usize,
 }
@@ -59,6 +61,7 @@ pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     mended.cancels = conn.execute(include_str!("mend_cancels.sql"), [now_ms])?;
     mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
     mended.lanes_passed_on = pass_on(conn)?;
+    mended.resources = super::teardown::mend(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
     let contradicted: bool = conn.prepare_cached(include_str!("mend_contradicted.sql"))?.query_row([], |row| row.get(0))?;
     if contradicted {
@@ -142,6 +145,7 @@ pub(super) fn mend_sequences(conn: &Connection) -> Result<usize> {
         ("job", "SELECT coalesce(max(id), 0) FROM job"),
         ("event", "SELECT coalesce(max(id), 0) FROM event"),
         ("cancel", "SELECT coalesce(max(id), 0) FROM cancel"),
+        ("resource", "SELECT coalesce(max(id), 0) FROM resource"),
     ] {
         let poisoned: bool = conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq > ?2)")?

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
 use crate::error::Result;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Policy, Reason, State};
+use crate::job::{Hold, JobId, Need, Policy, Reason, ResourceId, State};
 
 /// Most jobs in one list, unless the filter says less.
 pub const JOBS_MAX: usize = 100_000;
@@ -108,6 +108,19 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     let mut runs =
         conn.prepare_cached(concat!("SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2"))?;
     let mut found: Vec<Run> = runs.query_map((job.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// The probes and teardowns of a resource, newest last.
+pub fn runs_of_resource(conn: &Connection, resource: ResourceId) -> Result<Vec<Run>> {
+    let mut runs = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE resource_id = ?1 ORDER BY claimed_at DESC, id DESC LIMIT ?2"
+    ))?;
+    let mut found: Vec<Run> =
+        runs.query_map((resource.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
     found.reverse();
     Ok(found)
 }

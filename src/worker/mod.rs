@@ -42,6 +42,7 @@ pub mod signals;
 mod start;
 mod stop;
 mod sweep;
+mod teardown;
 pub mod wake;
 mod wish;
 

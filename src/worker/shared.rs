@@ -12,6 +12,7 @@ use super::pool::Pool;
 use super::prepared::Stock;
 use super::roster::Roster;
 use super::start::Ended;
+use super::teardown::Line;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::spawner::Spawner;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub roster: Roster,
     pub stock: Stock,
     pub pool: Pool,
+    /// What is being torn down.
+    pub line: Line,
     pub nudge: Sender<Nudge>,
     pub spawner: Mutex<Arc<Spawner>>,
     ending: Mutex<Option<Ended>>,
@@ -70,6 +73,7 @@ impl Shared {
             roster: Roster::default(),
             stock,
             pool,
+            line: Line::default(),
             nudge,
             spawner: Mutex::new(Arc::new(spawner)),
             ending: Mutex::new(None),
