@@ -57,6 +57,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("runs", run_checks::runs),
     ("files", run_checks::files),
     ("secrets", run_checks::secrets),
+    ("resources", run_checks::resources),
 ];
 
 /// Makes all of them.

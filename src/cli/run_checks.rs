@@ -2,12 +2,12 @@
 
 use super::checks::{Finding, named, shown};
 use super::face::Face;
-use super::worker_calls;
+use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result};
-use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Progress, Row};
+use crate::job::{ResourceState, RunId};
 use crate::run::runfile::{self, Look};
-use crate::store::{Store, read, reap};
+use crate::store::{Store, read, reap, resource};
 
 const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
 
@@ -102,5 +102,24 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![match spare.is_empty() {
         true => Finding::fine("secrets", format!("{kept} are kept for live jobs, and no other")),
         false => Finding::wrong("secrets", format!("{} that no live job needs", spare.len()), FIX),
+    }])
+}
+
+/// What must be torn down and is still there.
+pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let releasing: Vec<_> = store.read(|conn| resource::list(conn, false))?;
+    let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();
+    let releasing: Vec<_> = releasing.into_iter().filter(|one| one.state == ResourceState::Releasing).collect();
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let failing: Vec<_> = releasing.iter().filter(|one| one.attempts > 0).collect();
+    if let Some(worst) = failing.iter().max_by_key(|one| one.attempts) {
+        let more = if failing.len() > 1 { format!("; {} more failed as well", failing.len() - 1) } else { String::new() };
+        let text = format!("{}{more}", words::why(worst, face.now_ms()));
+        return Ok(vec![Finding { remedy: Some(words::remedy(worst)), ..Finding::wrong("resources", text, None) }]);
+    }
+    Ok(vec![match (releasing.len(), has_worker) {
+        (0, _) => Finding::fine("resources", format!("{held} are held, and nothing waits to be torn down")),
+        (n, true) => Finding::fine("resources", format!("{held} are held, and the worker tears {n} down")),
+        (n, false) => Finding::wrong("resources", format!("{n} wait to be torn down, and there is no worker"), "tenure work"),
     }])
 }
