@@ -10,6 +10,8 @@ mod ends;
 mod hand;
 #[path = "resources/many.rs"]
 mod many;
+#[path = "resources/page.rs"]
+mod page;
 #[path = "resources/steps.rs"]
 mod steps;
 #[path = "resources/thing.rs"]

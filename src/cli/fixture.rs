@@ -105,6 +105,7 @@ pub fn picture() -> Picture {
         lanes: vec![],
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
         resources: crate::store::resource::Counts::default(),
+        live: vec![],
         oldest_ready_ms: Some(1_000),
         worker: Some(worker(4)),
         machine,

@@ -12,7 +12,7 @@ use super::select::{Part, Selector};
 use super::{json, resource_words as words, show, table, time, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::{Argv, JobId, ResourceId, ResourceState, RunId};
-use crate::store::resource::{self, NewResource, Owner, Resource, Written};
+use crate::store::resource::{self, NewResource, Owner, RESOURCES_MAX, Resource, Written};
 use crate::store::rows::Run;
 use crate::store::{Store, read};
 use crate::units;
@@ -188,7 +188,7 @@ fn tell_no_worker(store: &Store) -> Result<()> {
 
 fn ls(face: &Face, all: bool) -> Result<u8> {
     let store = face.reader()?;
-    let resources = store.read(|conn| resource::list(conn, all))?;
+    let resources = store.read(|conn| if all { resource::all(conn) } else { resource::live(conn, RESOURCES_MAX) })?;
     if face.json {
         face.document(json::list("resources", resources.iter().map(|one| json::resource(one, store.place()))))?;
     } else {
@@ -315,9 +315,9 @@ fn named(store: &Store, selectors: &[Selector]) -> Result<Vec<ResourceId>> {
             Part::One(JobId(id)) => {
                 ids.insert(ResourceId(id));
             }
-            Part::Last => ids.extend(store.read(|conn| resource::list(conn, true))?.last().map(|one| one.id)),
+            Part::Last => ids.extend(store.read(resource::all)?.last().map(|one| one.id)),
             Part::Range(JobId(first), JobId(last)) => {
-                let all = store.read(|conn| resource::list(conn, true))?;
+                let all = store.read(resource::all)?;
                 ids.extend(all.iter().map(|one| one.id).filter(|id| (first..=last).contains(&id.0)));
             }
         }

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::job::verdict::{self, Leftover, Progress, Row};
 use crate::job::{ResourceState, RunId};
 use crate::run::runfile::{self, Look};
-use crate::store::{Store, read, reap, resource};
+use crate::store::resource::{self, RESOURCES_MAX};
+use crate::store::{Store, read, reap};
 
 const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
 
@@ -107,7 +108,7 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 /// What must be torn down and is still there.
 pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let releasing: Vec<_> = store.read(|conn| resource::list(conn, false))?;
+    let releasing: Vec<_> = store.read(|conn| resource::live(conn, RESOURCES_MAX))?;
     let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();
     let releasing: Vec<_> = releasing.into_iter().filter(|one| one.state == ResourceState::Releasing).collect();
     let has_worker = worker_calls::look(store.place())?.is_some();

@@ -7,10 +7,15 @@ use super::problems::{self, Problem};
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
+use crate::place::Place;
 use crate::store::read::{self, Counts};
+use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
-use crate::store::{Health, Store, resource};
+use crate::store::{Health, Store};
 use crate::units::size_text;
+
+/// Most resources that the document lists; `resource ls` has all.
+const RESOURCES_MAX: usize = 1_000;
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
@@ -26,6 +31,8 @@ pub struct Picture {
     pub lanes: Vec<LaneRow>,
     pub counters: Vec<Counter>,
     pub resources: resource::Counts,
+    /// Those that are not torn down, the newest so many.
+    pub live: Vec<Resource>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Holder>,
@@ -38,10 +45,11 @@ pub struct Picture {
 impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
-        let (counts, queues, lanes, counters, oldest_ready_ms, resources) = store.read(|conn| {
+        let (counts, queues, lanes, counters, oldest_ready_ms, (resources, live)) = store.read(|conn| {
             let (queues, lanes) = (read::queues(conn)?, read::lanes(conn)?);
             let (counters, oldest_ready_ms) = (read::counters(conn)?, read::oldest_ready_ms(conn)?);
-            Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resource::counts(conn)?))
+            let resources = (resource::counts(conn)?, resource::live(conn, RESOURCES_MAX)?);
+            Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resources))
         })?;
         Ok(Self {
             counts,
@@ -49,6 +57,7 @@ impl Picture {
             lanes,
             counters,
             resources,
+            live,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
             machine: worker_calls::machine(store.place()),
@@ -72,7 +81,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let picture = Picture::take(face, &store)?;
     let problems = problems::of(&picture, why_gate(face, &store));
     if face.json {
-        face.document(document(&picture, &problems))?;
+        face.document(document(&picture, &problems, store.place()))?;
     } else {
         face::print(&for_people(&picture, &problems, &store, &face.now()))?;
     }
@@ -83,20 +92,21 @@ fn why_gate(face: &Face, store: &Store) -> Option<super::obstacles::Gate> {
     super::why::gate(&face.settings, store.place())
 }
 
-fn document(picture: &Picture, problems: &[Problem]) -> Value {
+fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
     let counts = &picture.counts;
     let held: serde_json::Map<String, Value> =
         crate::job::Hold::ALL.iter().map(|hold| (hold.to_string(), held_by(counts, *hold).into())).collect();
     json!({
         "counts": {"queued": counts.queued, "running": counts.running, "done": counts.done, "failed": counts.failed,
-                   "cancelled": counts.cancelled, "ready": picture.ready(), "held": held},
+                   "cancelled": counts.cancelled, "ready": picture.ready(), "held": held,
+                   "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing}},
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": [],
-        "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing},
+        "resources": picture.live.iter().map(|one| json::resource(one, place)).collect::<Vec<_>>(),
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
@@ -192,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_document_has_the_keys_of_the_contract() {
-        let document = document(&picture(), &[]);
+        let document = document(&picture(), &[], &Place::new("/q.db".into()));
         let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
         for key in ["counts", "queues", "lanes", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"] {
             assert!(keys.contains(&key), "{key}");

@@ -207,15 +207,16 @@ pub fn existing(conn: &Connection, id: ResourceId) -> Result<Resource> {
     one(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no resource {id}; tenure resource ls -a lists them")))
 }
 
-/// Those that are not torn down, or, with `all`, the newest of all; by id.
-pub fn list(conn: &Connection, all: bool) -> Result<Vec<Resource>> {
-    let limit = i64::try_from(RESOURCES_MAX).unwrap_or(i64::MAX);
-    let sql = if all {
-        concat!("SELECT ", resource_columns!(), " FROM resource r ORDER BY r.id DESC LIMIT ?1")
-    } else {
-        concat!("SELECT ", resource_columns!(), " FROM resource r WHERE r.state <> 'released' ORDER BY r.id DESC LIMIT ?1")
-    };
-    collect(conn, sql, [limit])
+/// All of them, by id; of very many the newest.
+pub fn all(conn: &Connection) -> Result<Vec<Resource>> {
+    let sql = concat!("SELECT ", resource_columns!(), " FROM resource r ORDER BY r.id DESC LIMIT ?1");
+    collect(conn, sql, [i64::try_from(RESOURCES_MAX).unwrap_or(i64::MAX)])
+}
+
+/// Those that are not torn down, by id; the newest so many.
+pub fn live(conn: &Connection, limit: usize) -> Result<Vec<Resource>> {
+    let sql = concat!("SELECT ", resource_columns!(), " FROM resource r WHERE r.state <> 'released' ORDER BY r.id DESC LIMIT ?1");
+    collect(conn, sql, [i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 
 /// Those that keep a job from its next attempt: the oldest so many.

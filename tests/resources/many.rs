@@ -30,7 +30,8 @@ fn one_teardown_that_always_fails_and_three_that_hang_do_not_stop_a_hundred_othe
         nest.ok(&["resource", "release", &id.to_string(), "--force"]);
     }
     let status = nest.status();
-    assert_eq!(status["resources"]["releasing"], 1);
+    assert_eq!(status["counts"]["resources"]["releasing"], 1);
+    assert_eq!(status["resources"][0]["name"], "failing");
     assert!(nest.counter("torn_down_total") >= 250);
     worker.stop();
     // What hangs is nobody's business any more, and ends with its shim; a person who forced it may end it.
