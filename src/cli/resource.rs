@@ -233,7 +233,10 @@ fn one_for_people(one: &Resource, runs: &[Run], store: &Store, now: &jiff::Zoned
         ("name", Some(one.name.clone())),
         ("owner", Some(words::owner(one))),
         ("state", Some(words::state(one, now.timestamp().as_millisecond()))),
-        ("failed", (one.attempts > 0).then(|| format!("{} times", one.attempts))),
+        (
+            "failed",
+            (one.attempts > 0).then(|| if one.attempts == 1 { "once".to_owned() } else { format!("{} times", one.attempts) }),
+        ),
         ("last error", one.last_error.clone()),
         ("teardown", Some(words::command(&one.teardown))),
         ("probe", one.probe.as_deref().map(words::command)),
@@ -267,7 +270,7 @@ fn release(face: &Face, ids: &[Selector], force: bool) -> Result<u8> {
             Ok(before) if force => face::say(&given_up(&before)),
             Ok(_) => {
                 asked = true;
-                face::say(&format!("resource {id} is torn down now"));
+                face::say(&format!("resource {id} is to be torn down at once"));
             }
             Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
                 face::complain(&error.to_string());
@@ -299,7 +302,7 @@ fn sweep(face: &Face) -> Result<u8> {
         face.document(json!({"releasing": releasing}))?;
     } else {
         let n = i64::try_from(releasing).unwrap_or(i64::MAX);
-        face::say(&format!("{} now", table::count(n, "resource", "is torn down", "are torn down")));
+        face::say(&format!("{} now", table::count(n, "resource", "is to be torn down", "are to be torn down")));
     }
     if releasing > 0 {
         tell_no_worker(&store)?;

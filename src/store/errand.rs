@@ -63,7 +63,7 @@ pub struct Ended {
 /// started then.
 pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str, boot_id: &str, now_ms: i64) -> Result<bool> {
     if let Some((resource, step)) = opening.resource
-        && !teardown::take(conn, resource, step, run.run)?
+        && !teardown::take(conn, resource, step, run.run, now_ms)?
     {
         return Ok(false);
     }

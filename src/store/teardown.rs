@@ -35,23 +35,28 @@ pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The earliest instant at which one is due, in milliseconds UTC.
-pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
-    let mut next = conn.prepare_cached("SELECT min(next_at) FROM resource WHERE state = 'releasing' AND errand IS NULL")?;
-    Ok(next.query_row([], |row| row.get(0))?)
+/// Whether one is due.
+pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
+    Ok(!due(conn, now_ms, 1)?.is_empty())
+}
+
+/// The next instant after this one at which one is due, in milliseconds UTC. (Those that are due already are taken up as soon as there
+/// is a place for them.)
+pub fn next_due_ms(conn: &Connection, now_ms: i64) -> Result<Option<i64>> {
+    let mut next =
+        conn.prepare_cached("SELECT min(next_at) FROM resource WHERE state = 'releasing' AND errand IS NULL AND next_at > ?1")?;
+    Ok(next.query_row([now_ms], |row| row.get(0))?)
 }
 
 fn latest(now_ms: i64) -> i64 {
     now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
 }
 
-/// Gives a resource to a run. False: it is gone, it has another errand, or somebody was quicker with this step.
-pub(super) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId) -> Result<bool> {
+/// Gives a resource to a run. False: it is gone, it has another errand, it is not due, or somebody was quicker with this step.
+pub(super) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
     let torn = step == Step::Confirm;
-    let mut take = conn.prepare_cached(
-        "UPDATE resource SET errand = ?2 WHERE id = ?1 AND state = 'releasing' AND errand IS NULL AND torn = ?3",
-    )?;
-    Ok(take.execute((id.0, run.0, torn))? > 0)
+    let mut take = conn.prepare_cached(include_str!("teardown_take.sql"))?;
+    Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
 }
 
 /// What the end of an errand means for its resource; written in the transaction that closes its run. `None`: the resource is not

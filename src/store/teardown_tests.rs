@@ -104,8 +104,9 @@ fn one_errand_at_a_time_and_each_in_its_turn() {
     let failed = one(&conn, made.id);
     assert_eq!((failed.attempts, failed.next_at, failed.torn, failed.errand), (1, 8_000, false, None));
     assert_eq!(due(&conn, 7_999, 100).unwrap(), []);
+    assert!(!begin(&conn, made.id, Step::Probe, 9), "it is in its wait");
     assert_eq!(due(&conn, 8_000, 100).unwrap(), [Due { id: made.id, has_failed: true }]);
-    assert_eq!(next_due_ms(&conn).unwrap(), Some(8_000));
+    assert_eq!((next_due_ms(&conn, 7_000).unwrap(), next_due_ms(&conn, 8_000).unwrap()), (Some(8_000), None));
 }
 
 #[test]

@@ -65,11 +65,11 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     teardown::round(shared)?;
     gate.look(shared);
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
-    let next_due = shared.store.read(next_due_ms)?;
+    let now_ms = shared.now_ms();
+    let next_due = shared.store.read(|conn| next_due_ms(conn, now_ms))?;
     if claimed == 0 && !more && shared.roster.busy() == 0 {
         end_if_idle(shared)?;
     }
-    let now_ms = shared.now_ms();
     Ok(match next_due {
         _ if more => WAIT_MORE_MS,
         _ if !shared.may_claim() => WAIT_MOST_MS,
@@ -79,8 +79,8 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
 }
 
 /// The earliest instant at which there is something to do, as far as time decides that; in milliseconds UTC.
-fn next_due_ms(conn: &rusqlite::Connection) -> Result<Option<i64>> {
-    Ok(tend::next_due_ms(conn)?.into_iter().chain(store::teardown::next_due_ms(conn)?).min())
+fn next_due_ms(conn: &rusqlite::Connection, now_ms: i64) -> Result<Option<i64>> {
+    Ok(tend::next_due_ms(conn)?.into_iter().chain(store::teardown::next_due_ms(conn, now_ms)?).min())
 }
 
 /// Releases what is due and ends what can never start; writes only where there is something to write.

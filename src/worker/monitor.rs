@@ -294,7 +294,7 @@ pub(super) fn conclude(
         let now_ms = shared.now_ms();
         shared.store.commit(move |conn| {
             let settled = settle::settle(conn, &settle, now_ms)?;
-            let leaves = teardown::next_due_ms(conn)?.is_some_and(|at| at <= now_ms);
+            let leaves = teardown::is_due(conn, now_ms)?;
             let next = match prepared {
                 Some(prepared) => claim::claim(conn, &scope, &[prepared], &instance, &boot_id, now_ms)?.pop(),
                 None => None,

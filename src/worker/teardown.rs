@@ -95,7 +95,7 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
 /// The file can not be read.
 pub(super) fn is_busy(shared: &Shared) -> Result<bool> {
     let now_ms = shared.now_ms();
-    Ok(!shared.line.is_still() || !shared.store.read(move |conn| teardown::due(conn, now_ms, 1))?.is_empty())
+    Ok(!shared.line.is_still() || shared.store.read(move |conn| teardown::is_due(conn, now_ms))?)
 }
 
 /// Every open errand without a parent and without a watcher is gone on with.
@@ -141,18 +141,22 @@ fn give(shared: &Arc<Shared>, id: ResourceId, open: Option<Run>) -> Result<()> {
 
 /// A thread: this one, and then whichever is next.
 fn work_off(shared: &Arc<Shared>, first: ResourceId, mut open: Option<Run>) {
-    let mut next = Some(first);
+    let (mut next, mut is_well) = (Some(first), true);
     while let Some(id) = next {
         let run = open.as_ref().map(|run| run.id);
         if let Err(error) = tear_down(shared, id, open.take()) {
             // Its row says how far it is: the next round goes on from there.
             log::error!("resource {id}: {error}");
             run.inspect(|run| shared.roster.disown(*run));
+            is_well = false;
         }
         shared.line.done(id);
-        next = if shared.is_stopping() { None } else { shared.line.next().map(|due| due.id) };
+        next = if shared.is_stopping() || !is_well { None } else { shared.line.next().map(|due| due.id) };
     }
-    shared.look();
+    // Where the file or the system refused something (a full disk), the next tick is soon enough.
+    if is_well {
+        shared.look();
+    }
 }
 
 /// One try: the steps, until the resource is gone or one of them has failed.
@@ -187,7 +191,8 @@ fn tear_down(shared: &Arc<Shared>, id: ResourceId, mut open: Option<Run>) -> Res
 
 fn tell(shared: &Shared, resource: &Resource, error: &str) -> Result<()> {
     let tried = resource.attempts.saturating_add(1);
-    log::warn!("resource {} could not be torn down ({tried} times): {error}", resource.id);
+    let times = if tried == 1 { "once".to_owned() } else { format!("{tried} times") };
+    log::warn!("resource {} could not be torn down ({times}): {error}", resource.id);
     // Its wait may be the next thing that the claim loop has to wake for.
     shared.look();
     Ok(())
