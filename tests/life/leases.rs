@@ -223,6 +223,37 @@ fn a_signal_to_the_wrapper_reaches_the_command_and_what_it_left_ends_with_it() {
 }
 
 #[test]
+fn an_interrupt_at_a_terminal_reaches_the_command_once() {
+    // `script` gives it a terminal, and types what it reads.
+    let Ok(version) = std::process::Command::new("script").arg("--version").output() else {
+        return eprintln!("SKIPPED, there is no script(1): an interrupt at a terminal");
+    };
+    assert!(version.status.success());
+    let nest = Nest::new();
+    let line = "trap 'echo heard >> ints' INT; trap 'echo heard >> users' USR1; echo $PPID > wrapper; \
+                until test -e enough; do sleep 0.01; done; exit 5";
+    std::fs::write(nest.file("line"), line).unwrap();
+    // Not the wrapper itself: `script` stops when its own child does.
+    let typed = format!("trap : INT; {TENURE} --db {} lease run gpu -- bash line; exit $?", nest.db().display());
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &typed, "/dev/null"]).current_dir(nest.path());
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let wrapper = pid_in(&nest, "wrapper");
+    kill(wrapper, 19);
+    let mut keyboard = terminal.stdin.take().unwrap();
+    std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
+    until("the command to hear it", || (!lines(&nest, "ints").is_empty()).then_some(()));
+    // Only now does the wrapper see it. It takes signals in the order of their numbers: what comes of this one comes after.
+    kill(wrapper, 10);
+    kill(wrapper, 18);
+    until("the command to hear the other", || (!lines(&nest, "users").is_empty()).then_some(()));
+    std::fs::write(nest.file("enough"), "").unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(5), "the wrapper is not ended by it");
+    assert_eq!(lines(&nest, "ints"), ["heard"], "the terminal told the command already");
+    assert_eq!(leases(&nest), [Value::Null; 0]);
+}
+
+#[test]
 fn a_cancelled_job_has_no_lease_any_more() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
