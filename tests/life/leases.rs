@@ -126,12 +126,38 @@ fn the_reaper_takes_back_what_nobody_asks_for_and_not_before_the_tree_is_gone() 
     until("the lock files to go", || std::fs::read_dir(nest.beside().join("leases")).unwrap().next().is_none().then_some(()));
 }
 
+/// Whoever comes in makes a file that must not be there. It goes with the last of the tree, which has left its session.
+const INSIDE: &str = "set -C; : 2>/dev/null > inside || echo overlap >> overlaps; echo in >> entered; \
+                      setsid bash -c 'sleep 0.01; rm -f inside' & sleep 0.02; wait";
+
+#[test]
+fn two_are_never_inside_at_once_while_copies_come_back() {
+    const COPIES: usize = 12;
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let copy = nest.file("copy").to_string_lossy().into_owned();
+    nest.ok(&["backup", &copy]);
+    let over = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while over.load(Ordering::SeqCst) == 0 {
+                    let ended = start(&nest, &["--wait", "1h"], INSIDE).wait().unwrap();
+                    assert_eq!(ended.code(), Some(0), "{}", lines(&nest, "said").join("\n"));
+                }
+            });
+        }
+        let restored: Vec<_> = (0..COPIES).map(|_| nest.say(&["restore", &copy])).collect();
+        over.store(1, Ordering::SeqCst);
+        assert!(restored.iter().all(|said| said.code == 0), "{restored:?}");
+    });
+    assert_eq!(lines(&nest, "overlaps"), [""; 0]);
+    assert_eq!(nest.say(&["lease", "run", "gpu", "--wait", "1m", "--", "true"]).code, 0);
+}
+
 #[test]
 fn two_are_never_inside_at_once_whatever_is_killed() {
     const ROUNDS: usize = 60;
-    // Whoever comes in makes a file that must not be there. It goes with the last of the tree, which has left its session.
-    const INSIDE: &str = "set -C; : 2>/dev/null > inside || echo overlap >> overlaps; echo in >> entered; \
-                          setsid bash -c 'sleep 0.01; rm -f inside' & sleep 0.02; wait";
     let nest = Nest::new();
     let (seed, round) = (seed(), AtomicUsize::new(0));
     std::thread::scope(|scope| {
