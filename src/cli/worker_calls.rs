@@ -251,6 +251,9 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     let above_run = highest_run(&place)?.map_or(0, |run| run.0);
     let living = leases::living(&place)?;
     let restored = crate::store::restore(place.db(), source, above_run, 0, &living, face.now_ms());
+    if restored.is_ok() {
+        leases::add_living(&face.client()?)?;
+    }
     lock.release();
     restored
 }

@@ -273,6 +273,7 @@ fn make_trustworthy(store: &Store) -> Result<()> {
         let known = known.unwrap_or_default();
         let living = lease::living(place)?;
         store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, &living, now_ms))?;
+        lease::add_living(store)?;
     }
     // The first act is a flush: what recovery finds in the file is on the disk before anything is done about it.
     store.write(move |conn| {
