@@ -128,10 +128,7 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
 }
 
 /// What could not be torn down yet, where somebody might take it for gone.
-///
-/// # Errors
-/// When the file can not be read.
-pub fn tell_what_is_left(store: &Store) -> Result<()> {
+fn tell_what_is_left(store: &Store) -> Result<()> {
     let resources = store.read(resource::counts)?;
     if resources.releasing > 0 {
         let left = count(resources.releasing, "resource", "is not torn down yet", "are not torn down yet");
