@@ -8,12 +8,14 @@
 //! * [`hold`]: what keeps a queued job from starting,
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
 //! * [`template`]: a job that is to be made later,
+//! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what becomes of those slots,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
 //!
 //! Deliberately absent: reading a clock, drawing a random number, logging.
 
 pub mod argv;
+pub mod calendar;
 pub mod ending;
 pub mod hold;
 pub mod id;
@@ -21,17 +23,20 @@ pub mod limits;
 pub mod policy;
 pub mod reason;
 pub mod retry;
+pub mod schedule;
 pub mod spec;
 pub mod state;
 pub mod template;
 pub mod verdict;
 
 pub use argv::{Argv, ArgvError};
+pub use calendar::Calendar;
 pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
 pub use id::{JobId, Nonce, RunId};
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
+pub use schedule::CatchUp;
 pub use spec::{Need, NewJob};
 pub use state::{Move, State};
 pub use template::Template;
