@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::face::{self, Face};
 use super::problems::{self, Problem};
+use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
+use crate::store::schedule::{self, Summary};
 use crate::store::{Health, Store};
 use crate::units::size_text;
 
@@ -24,6 +26,7 @@ pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
+    pub schedules: Summary,
     pub counters: Vec<Counter>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
@@ -37,14 +40,16 @@ pub struct Picture {
 impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
-        let (counts, queues, lanes, counters, oldest_ready_ms) = store.read(|conn| {
+        let (counts, queues, lanes, schedules, counters, oldest_ready_ms) = store.read(|conn| {
             let counts = read::counts(conn)?;
-            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?))
+            let (queues, lanes, schedules) = (read::queues(conn)?, read::lanes(conn)?, schedule::summary(conn)?);
+            Ok((counts, queues, lanes, schedules, read::counters(conn)?, read::oldest_ready_ms(conn)?))
         })?;
         Ok(Self {
             counts,
             queues,
             lanes,
+            schedules,
             counters,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
@@ -90,6 +95,7 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
+        "schedules": schedules(&picture.schedules),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": [],
@@ -98,6 +104,11 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
     })
+}
+
+fn schedules(schedules: &Summary) -> Value {
+    let (at, name) = schedules.next.clone().unzip();
+    json!({"count": schedules.count, "paused": schedules.paused, "next_at": at.map(time::utc), "next": name})
 }
 
 fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
@@ -145,6 +156,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     if let Some(at) = picture.oldest_ready_ms {
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
     }
+    if picture.schedules.count > 0 {
+        text += &format!("cron    {}\n", schedules_text(&picture.schedules, now));
+    }
     if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
         text += &format!(
             "disk    {} of {} free; log of changes {}\n",
@@ -163,6 +177,15 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
         }
     }
     text
+}
+
+fn schedules_text(schedules: &Summary, now: &jiff::Zoned) -> String {
+    let paused = if schedules.paused > 0 { format!(", {} paused", schedules.paused) } else { String::new() };
+    let next = schedules.next.as_ref().map_or_else(
+        || "no slot to come".to_owned(),
+        |(at, name)| format!("next slot {}, of {}", time::local(*at, now), escape::line(name)),
+    );
+    format!("{}{paused}; {next}", count(schedules.count, "schedule", "", ""))
 }
 
 pub fn held_text(counts: &Counts) -> String {
@@ -188,7 +211,9 @@ mod tests {
     fn the_document_has_the_keys_of_the_contract() {
         let document = document(&picture(), &[]);
         let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
-        for key in ["counts", "queues", "lanes", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"] {
+        for key in
+            ["counts", "queues", "lanes", "schedules", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"]
+        {
             assert!(keys.contains(&key), "{key}");
         }
         assert_eq!(

@@ -82,6 +82,9 @@ pub enum Verb {
     /// Lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
+    /// Schedules: jobs that are made when a cron line is due
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Find and explain what is wrong
     Doctor(doctor::Args),
     /// Copy the file while it is in use
@@ -149,6 +152,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
+        Verb::Schedule(verb) => schedule::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
@@ -183,6 +187,8 @@ mod tests {
                      logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
                      cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
                      set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
+                     schedule ls|schedule add n @daily -- x|schedule add n 0_3_*_*_* --tz UTC --catch-up all --catch-up-max 9 -l l --lane k -- x|\
+                     schedule add n @hourly -c x|schedule rm a b|schedule pause n|schedule resume n|schedule next n -n 3|schedule history n -n 3|\
                      lane ls|lane set k --limit 2|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
                      completions bash|man|--db f --json --color never|";
         for line in lines.split('|') {
@@ -195,7 +201,8 @@ mod tests {
     fn what_contradicts_itself_is_a_mistake_of_usage() {
         let lines = "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|\
                      add -d 1s --at 03:00 -- x|work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|\
-                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress";
+                     lane set k --limit 0|schedule|schedule add n|schedule add n x y -- z|schedule add bad/name @daily -- x|schedule add n @daily --catch-up x -- x|\
+                     schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
             let error = parse(&arguments).expect_err(line);

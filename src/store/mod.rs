@@ -34,6 +34,7 @@
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
 //! heal      rows that should not exist      mend      counts and lanes that contradict the truth
 //! rows      rows as values                  restore   a copy comes back
+//! plan      slots that are due, become jobs  schedule  schedules as people ask for them
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -64,12 +65,14 @@ mod network;
 mod open;
 mod path;
 mod permission;
+pub mod plan;
 pub mod prune;
 pub mod read;
 pub mod reap;
 pub mod restore;
 pub mod retry;
 pub mod rows;
+pub mod schedule;
 pub mod schema;
 mod seldom;
 pub mod settle;

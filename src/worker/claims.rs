@@ -1,6 +1,6 @@
 //! The claim loop: free slots become running jobs.
 //!
-//! One round: pass wishes to cancel on, end what can never start, claim for each free slot. It returns when it wants to be
+//! One round: pass wishes to cancel on, end what can never start, make jobs of the slots of schedules that are due, claim for each free slot. It returns when it wants to be
 //! called next; the thread waits that long or for a nudge. A busy worker hardly comes here, as each settle claims the next job
 //! for its slot.
 
@@ -11,11 +11,11 @@ use crossbeam_channel::Receiver;
 
 use super::gates::{self, Machine};
 use super::monitor::{self, Assignment};
-use super::options::Until;
+use super::options::{Kind, Until};
 use super::shared::Shared;
 use super::start::Ended;
 use crate::error::Result;
-use crate::store::{claim, look, tend};
+use crate::store::{claim, look, plan, schedule, tend};
 
 /// Asks the claim loop to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,11 @@ const TEND_MAX: usize = 500;
 const MACHINE_GOOD_FOR: Duration = Duration::from_secs(1);
 
 impl Shared {
+    /// Schedules never end, so a worker that is to end when there is nothing to do leaves them to one that stays.
+    fn plans(&self) -> bool {
+        self.options.kind == Kind::Work && self.options.until == Until::Stopped
+    }
+
     /// Asks the claim loop to look; it looks once for any number of nudges.
     pub fn look(&self) {
         let _one_is_waiting_already = self.nudge.try_send(Nudge::Look);
@@ -44,6 +49,10 @@ impl Shared {
 /// The thread.
 pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
     let mut gate = Gate::default();
+    if shared.plans() {
+        let _logged =
+            shared.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
+    }
     while !shared.is_stopping() {
         let wait_ms = round(shared, &mut gate).unwrap_or_else(|error| {
             log::error!("claiming: {error}");
@@ -60,9 +69,10 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
 fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     monitor::ring_cancels(shared)?;
     tend(shared)?;
+    plan_schedules(shared)?;
     gate.look(shared);
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
-    let next_due = shared.store.read(tend::next_due_ms)?;
+    let next_due = next_due_ms(shared)?;
     if claimed == 0 && !more && shared.roster.busy() == 0 {
         end_if_idle(shared)?;
     }
@@ -92,6 +102,31 @@ fn tend(shared: &Arc<Shared>) -> Result<()> {
         shared.look();
     }
     Ok(())
+}
+
+/// Makes jobs of the slots of schedules whose time has come.
+fn plan_schedules(shared: &Arc<Shared>) -> Result<()> {
+    let now_ms = shared.now_ms();
+    if !shared.plans() || !shared.store.read(|conn| plan::is_due(conn, now_ms))? {
+        return Ok(());
+    }
+    let (planned, ticket) = shared.store.commit(move |conn| plan::plan(conn, now_ms, plan::SCHEDULES_MAX))?;
+    if !planned.freed.is_empty() {
+        let then = Arc::clone(shared);
+        let removed = move || planned.freed.iter().for_each(|token| super::sweep::remove_secret(then.place(), token));
+        shared.store.after_flush(ticket, removed);
+    }
+    if planned.more {
+        shared.look();
+    }
+    // A job that takes the place of another one has asked for that one's end.
+    if !planned.jobs.is_empty() { monitor::ring_cancels(shared) } else { Ok(()) }
+}
+
+/// The earliest instant at which time alone brings something about.
+fn next_due_ms(shared: &Shared) -> Result<Option<i64>> {
+    let slot = if shared.plans() { shared.store.read(plan::next_due_ms)? } else { None };
+    Ok(shared.store.read(tend::next_due_ms)?.into_iter().chain(slot).min())
 }
 
 /// What one round of claims came to.
