@@ -14,10 +14,9 @@ use super::enqueue;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::job::schedule::{COUNTED_MAX, CatchUp, Decision, SET_BACK_MS, Skip, Skipped, Standing, decide};
+use crate::job::template::SCHEDULED_FOR;
 use crate::job::{Calendar, JobId, NewJob, Template};
 
-/// The variable that tells a job which slot it is for.
-pub const SCHEDULED_FOR: &str = "TENURE_SCHEDULED_FOR";
 /// Most schedules that one round decides.
 pub const SCHEDULES_MAX: usize = 100;
 /// A round that has made so many jobs leaves the rest to the next one.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::environment::{self, Circumstances};
 use super::shared::Shared;
 use crate::job::policy::Stdin;
+use crate::job::template::is_given_at_making;
 use crate::job::{Argv, Nonce, Policy, Reason, RunId};
 use crate::run::Launch;
 use crate::store::rows::Job;
@@ -58,7 +59,7 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
     let (job, policy) = (start.job, start.policy);
     let asked: BTreeMap<String, String> = serde_json::from_str(&job.env).map_err(|e| format!("env: {e}"))?;
     // The command line refuses the same; a row may come from anybody.
-    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("TENURE_")) {
+    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || is_reserved(name)) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
@@ -115,4 +116,9 @@ fn secret(shared: &Shared, name: &str, token: &str) -> Result<Vec<u8>, String> {
         .and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut value))
         .map_err(|e| format!("secret {name} is gone ({e}); add the job again"))?;
     Ok(value)
+}
+
+/// A name that tenure gives itself, at each start.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("TENURE_") && !is_given_at_making(name)
 }
