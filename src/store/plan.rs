@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use super::enqueue;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
-use crate::job::schedule::{COUNTED_MAX, CatchUp, Decision, SET_BACK_MS, Skip, Skipped, Standing, decide};
+use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp, Decision, SET_BACK_MS, Skip, Skipped, Standing, decide};
 use crate::job::template::SCHEDULED_FOR;
 use crate::job::{Calendar, JobId, NewJob, Template};
 
@@ -59,9 +59,31 @@ pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
             planned.more = true;
             break;
         }
-        plan_one(conn, &schedule, now_ms, &mut planned)?;
+        plan_apart(conn, &schedule, now_ms, &mut planned)?;
     }
     Ok(planned)
+}
+
+/// A row that somebody has bent stops its own schedule, and no other.
+fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut Planned) -> Result<()> {
+    let before = planned.clone();
+    conn.execute_batch("SAVEPOINT one_schedule")?;
+    let error = match plan_one(conn, schedule, now_ms, planned) {
+        Err(error) if is_of_the_row(&error) => error,
+        Err(error) => return Err(error),
+        Ok(()) => return Ok(conn.execute_batch("RELEASE one_schedule")?),
+    };
+    conn.execute_batch("ROLLBACK TO one_schedule; RELEASE one_schedule")?;
+    *planned = before;
+    if let Err(worse) = unreadable(conn, schedule, &error.to_string()) {
+        log::error!("schedule {:?}: {error}; and that can not be written down: {worse}", schedule.name);
+    }
+    Ok(())
+}
+
+/// Not the disk's, and not another program's.
+fn is_of_the_row(error: &Error) -> bool {
+    matches!(error, Error::Usage(_) | Error::NoSuch(_) | Error::Refused(_) | Error::Sqlite(_))
 }
 
 fn due_params(now_ms: i64, limit: usize) -> (i64, i64, i64) {
@@ -98,7 +120,7 @@ fn standing(schedule: &Schedule) -> Standing {
     Standing {
         decided_until: schedule.decided_until,
         catch_up: CatchUp::parse(&schedule.catch_up).unwrap_or_default(),
-        catch_up_max: schedule.catch_up_max,
+        catch_up_max: schedule.catch_up_max.clamp(1, CATCH_UP_MAX),
         paused,
     }
 }
@@ -177,7 +199,7 @@ fn fire(
         }
         // Fired before: nothing follows.
         Ok(_) => return Ok(conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?),
-        Err(error @ (Error::Usage(_) | Error::NoSuch(_) | Error::Refused(_))) => error,
+        Err(error) if is_of_the_row(&error) => error,
         Err(error) => return Err(error),
     };
     conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?;
@@ -235,6 +257,9 @@ pub(super) fn set_next(conn: &Connection, schedule: &Schedule, from_ms: i64) -> 
     Ok(())
 }
 
+#[cfg(test)]
+#[path = "plan_guard_tests.rs"]
+mod guard_tests;
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

@@ -69,7 +69,8 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
 fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     monitor::ring_cancels(shared)?;
     tend(shared)?;
-    plan_schedules(shared)?;
+    // Whatever is wrong with schedules keeps no job from starting.
+    let _logged = plan_schedules(shared).inspect_err(|error| log::error!("schedules: {error}"));
     gate.look(shared);
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
     let next_due = next_due_ms(shared)?;

@@ -197,6 +197,8 @@ fn a_schedule_that_was_bent_by_hand_is_a_problem_with_a_remedy() {
     );
     assert!(schedule(&nest, "bent")["error"].as_str().unwrap().contains("qeueu"));
     assert_eq!(nest.say(&["schedule", "next", "bent"]).code, 0);
+    let doctor = nest.say(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.out.contains("bent: slot "), "{doctor:?}");
 }
 
 #[test]
