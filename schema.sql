@@ -11,7 +11,8 @@
 --         INSERT INTO cancel(job_id) VALUES (7);
 --         UPDATE job SET priority = 5 WHERE id = 7;      -- and label, available_at, user_hold, expires_at, of a queued job
 --         UPDATE queue SET paused = 1 WHERE name = 'slow';
---         SELECT ... FROM jobs / runs / history;         -- the views
+--         UPDATE schedule SET paused = 1 WHERE name = 'nightly';
+--         SELECT ... FROM jobs / runs / history / schedules;   -- the views
 --   * careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE. CHECK constraints alone do
 --     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule stands twice: as a CHECK and in a
 --     trigger, and a BEFORE INSERT trigger refuses what REPLACE would remove.
@@ -405,6 +406,64 @@ CREATE VIEW resource_in_the_way (job_id, resource_id) AS
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Lists that rules refer to
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Schedules: jobs that are made when a cron line is due
+
+-- A schedule: a cron line, read in a time zone, and the job that each of its slots becomes (`template`, JSON as in job::template).
+-- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line can not be
+-- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
+-- from `paused_at` until before `resumed_at` is skipped; two triggers keep both, so anybody may set `paused`.
+CREATE TABLE schedule (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  name          TEXT    NOT NULL UNIQUE,
+  cron          TEXT    NOT NULL,
+  zone          TEXT    NOT NULL,
+  catch_up      TEXT    NOT NULL DEFAULT 'latest',
+  catch_up_max  INTEGER NOT NULL DEFAULT 100,
+  paused        INTEGER NOT NULL DEFAULT 0,
+  paused_at     INTEGER,
+  resumed_at    INTEGER,
+  template      TEXT    NOT NULL,
+  decided_until INTEGER NOT NULL,
+  next_at       INTEGER,
+  pruned_until  INTEGER NOT NULL DEFAULT 0,
+  created_at    INTEGER NOT NULL,
+  last_error    TEXT,
+  CONSTRAINT schedule_id_positive          CHECK (id > 0),
+  CONSTRAINT schedule_name_is_short        CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT schedule_cron_is_short        CHECK (length(cron) BETWEEN 1 AND 200 AND length(zone) BETWEEN 1 AND 200),
+  CONSTRAINT schedule_catch_up_is_known    CHECK (catch_up IN ('none', 'latest', 'all')),
+  CONSTRAINT schedule_catch_up_has_a_cap   CHECK (catch_up_max BETWEEN 1 AND 1000),
+  CONSTRAINT schedule_paused_is_a_flag     CHECK (paused IN (0, 1)),
+  CONSTRAINT schedule_template_is_an_object CHECK (json_valid(template) AND json_type(template) = 'object'),
+  CONSTRAINT schedule_times_not_negative   CHECK (decided_until >= 0 AND pruned_until >= 0 AND created_at >= 0)
+) STRICT;
+-- The planner looks at the first row of each.
+CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
+CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
+
+-- What became of a slot: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
+-- never changes; so no slot is fired twice. A `skipped` row stands for `n` slots next to each other, `at` to `last_at`; n = 1001 means
+-- more than were counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
+CREATE TABLE slot (
+  schedule_id INTEGER NOT NULL,
+  at          INTEGER NOT NULL,
+  last_at     INTEGER NOT NULL,
+  n           INTEGER NOT NULL DEFAULT 1,
+  state       TEXT    NOT NULL,
+  reason      TEXT,
+  job_id      INTEGER,
+  decided_at  INTEGER NOT NULL,
+  PRIMARY KEY (schedule_id, at),
+  CONSTRAINT slot_state_is_known    CHECK (state IN ('fired', 'skipped')),
+  CONSTRAINT slot_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
+  CONSTRAINT slot_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
+  CONSTRAINT slot_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
+) STRICT, WITHOUT ROWID;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- What should be
 
 -- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree.
 CREATE VIEW legal_move (before, after, event) AS VALUES
@@ -939,6 +998,63 @@ CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.st
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
+-- Guards of schedules
+
+-- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE finds nothing to remove.
+CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: there is a schedule of that name; tenure schedule rm removes it')
+    WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
+  SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
+    WHERE NEW.catch_up NOT IN ('none', 'latest', 'all') OR NEW.catch_up_max NOT BETWEEN 1 AND 1000 OR NEW.paused NOT IN (0, 1)
+       OR NOT json_valid(NEW.template) OR json_type(NEW.template) IS NOT 'object';
+END;
+CREATE TRIGGER schedule_owner_guard
+BEFORE UPDATE OF id, name, cron, zone, catch_up, catch_up_max, template, decided_until, next_at, pruned_until, created_at, last_error ON schedule BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+-- `rowid` is the id by another name, which `UPDATE OF id` does not see.
+CREATE TRIGGER schedule_name_guard BEFORE UPDATE ON schedule BEGIN
+  SELECT RAISE(ABORT, 'tenure: a schedule keeps its id and its name; add another') WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name;
+  SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
+END;
+CREATE TRIGGER schedule_delete_guard BEFORE DELETE ON schedule BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A pause begins and ends when somebody says so, at the time of that client unless it gives another. Where the planner has not seen the end
+-- of the pause before, both are one.
+CREATE TRIGGER schedule_pauses AFTER UPDATE OF paused ON schedule
+WHEN OLD.paused = 0 AND NEW.paused = 1 AND NEW.paused_at IS OLD.paused_at BEGIN
+  UPDATE schedule
+     SET paused_at = CASE WHEN OLD.resumed_at > OLD.decided_until THEN OLD.paused_at
+                          ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
+         resumed_at = NULL
+   WHERE id = NEW.id;
+END;
+CREATE TRIGGER schedule_resumes AFTER UPDATE OF paused ON schedule
+WHEN OLD.paused = 1 AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at BEGIN
+  UPDATE schedule SET resumed_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = NEW.id;
+END;
+
+-- A slot is decided by the planner alone, and what was fired stays fired.
+CREATE TRIGGER slot_insert_guard BEFORE INSERT ON slot BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: that slot is decided already') WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
+  SELECT RAISE(ABORT, 'tenure: a slot is fired, with its job, or skipped, with a reason')
+    WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
+END;
+CREATE TRIGGER slot_update_guard BEFORE UPDATE ON slot BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a slot that was fired does not change') WHERE OLD.state = 'fired';
+  SELECT RAISE(ABORT, 'tenure: a slot keeps its schedule and its instant') WHERE NEW.schedule_id IS NOT OLD.schedule_id OR NEW.at IS NOT OLD.at;
+END;
+CREATE TRIGGER slot_delete_guard BEFORE DELETE ON slot BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
 -- Views for reading
 
 -- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never starts.
@@ -958,3 +1074,12 @@ CREATE VIEW runs AS
 
 CREATE VIEW history AS
   SELECT id, at, job_id, run_id, kind, reason, detail FROM event;
+
+-- Schedules with their next slot, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
+CREATE VIEW schedules AS
+  SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
+         CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
+         (SELECT max(at) FROM slot WHERE schedule_id = s.id AND state = 'fired') AS last_at,
+         (SELECT job_id FROM slot WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,
+         s.created_at, s.last_error
+    FROM schedule s;

@@ -27,6 +27,9 @@
 //!
 //! `main -> cli -> worker -> {store, run} -> job`. [`clock`], [`config`], [`error`], [`place`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
 //!
+//! A job comes from a person or from a schedule: [`job::calendar`] (when is it due) → [`job::schedule`] (what becomes of the slot) → [`store::plan`] (slot and job in one
+//! transaction), asked in each round of the claim loop. From there on it is a job like any other.
+//!
 //! The data goes one way: `cli::add` → [`store::enqueue`] → (wake) → [`worker`] → [`store::claim`] → [`run::spawner`] → shim → monitor → [`job::ending`] →
 //! [`store::settle`]; and where a worker died: reaper → [`store::reap`] (which runs) → [`run::runfile`] (is it alive, what is recorded) →
 //! [`job::verdict`] (what to do) → [`store::settle`].

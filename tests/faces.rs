@@ -22,6 +22,8 @@ mod obstacles;
 mod retries;
 #[path = "faces/said.rs"]
 mod said;
+#[path = "faces/schedules.rs"]
+mod schedules;
 #[path = "faces/settings.rs"]
 mod settings;
 #[path = "faces/sql.rs"]

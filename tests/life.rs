@@ -26,6 +26,8 @@ mod left;
 mod leftovers;
 #[path = "life/recovery.rs"]
 mod recovery;
+#[path = "life/schedules.rs"]
+mod schedules;
 #[path = "life/sins.rs"]
 mod sins;
 #[path = "life/storm.rs"]

@@ -53,6 +53,8 @@ mod restore;
 mod retry;
 mod run;
 mod run_checks;
+mod schedule;
+mod schedule_shown;
 mod secrets;
 mod select;
 mod set;

@@ -21,21 +21,23 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
-    let (mut jobs, mut runs) = (0, 0);
+    let (mut jobs, mut runs, mut slots) = (0, 0, 0);
     loop {
         let pruned = store.write(move |conn| prune::prune(conn, before_ms, BATCH_JOBS))?;
         // The rows are gone for good; only now may the logs go.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();
-        if pruned.jobs.max(pruned.resources) < BATCH_JOBS {
+        slots += pruned.slots;
+        if pruned.jobs.max(pruned.resources).max(pruned.slots) < BATCH_JOBS {
             break;
         }
     }
     if face.json {
-        face.document(json!({"jobs": jobs, "runs": runs}))?;
+        face.document(json!({"jobs": jobs, "runs": runs, "slots": slots}))?;
     } else {
-        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs"));
+        let of_schedules = if slots > 0 { format!(", and {slots} slots of schedules") } else { String::new() };
+        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs{of_schedules}"));
     }
     Ok(exit::OK)
 }

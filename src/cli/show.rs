@@ -23,18 +23,18 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     let now = face.now();
     for (at, job) in pick::jobs(&store, &args.which.ids)?.iter().enumerate() {
-        let (runs, memory_by) = store.read(|conn| Ok((read::runs(conn, job.id)?, memory_by(&read::events(conn, job.id)?))))?;
+        let (runs, events) = store.read(|conn| Ok((read::runs(conn, job.id)?, read::events(conn, job.id)?)))?;
         if face.json {
             face::print(&format!("{}\n", json::job_with_runs(job, &runs, store.place())))?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            face::print(&format!("{gap}{}", for_people(job, &runs, memory_by.as_deref(), store.place(), &now)))?;
+            face::print(&format!("{gap}{}", for_people(job, &runs, &events, store.place(), &now)))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, now: &jiff::Zoned) -> String {
+fn for_people(job: &Job, runs: &[Run], events: &[Event], place: &Place, now: &jiff::Zoned) -> String {
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
     let mut all = vec![
         ("id", Some(job.id.to_string())),
@@ -43,6 +43,7 @@ fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, n
         ("command", Some(table::command(job))),
         ("cwd", Some(job.cwd.clone())),
         ("label", job.label.clone()),
+        ("made", events.iter().find(|event| event.kind == "scheduled").and_then(|event| event.detail.clone())),
         ("queue", Some(job.queue.clone())),
         ("lane", job.lane.clone()),
         ("priority", (job.priority != 0).then(|| job.priority.to_string())),
@@ -61,7 +62,7 @@ fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, n
         ("result", job.result.clone()),
         ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
     ];
-    all.extend(policy(job, memory_by));
+    all.extend(policy(job, memory_by(events).as_deref()));
     let mut text = table::pairs(&all);
     if !runs.is_empty() {
         text.push('\n');
@@ -171,7 +172,7 @@ mod tests {
         job.progress = Some("{\"percent\": 40, \"text\": \"a\\u001b\"}".into());
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
-        let text = for_people(&job, &[run], None, &Place::new("/q\x1b.db".into()), &time::here(5_000));
+        let text = for_people(&job, &[run], &[], &Place::new("/q\x1b.db".into()), &time::here(5_000));
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));
     }

@@ -38,6 +38,7 @@
 //! rows      rows as values                  restore   a copy comes back
 //! lease     a name that one owner has
 //! workspace whose directory is which
+//! plan      slots that are due, become jobs  schedule  schedules as people ask for them
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -70,6 +71,7 @@ mod network;
 mod open;
 mod path;
 mod permission;
+pub mod plan;
 pub mod prune;
 pub mod read;
 pub mod reap;
@@ -77,6 +79,7 @@ pub mod resource;
 pub mod restore;
 pub mod retry;
 pub mod rows;
+pub mod schedule;
 pub mod schema;
 mod seldom;
 pub mod settle;

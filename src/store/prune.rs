@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::{rows, stamp};
+use super::{rows, schedule, stamp};
 use crate::error::Result;
 use crate::job::{JobId, RunId};
 
@@ -15,17 +15,21 @@ pub struct Pruned {
     pub jobs: usize,
     /// Resources of tasks and of jobs that are still there.
     pub resources: usize,
+    /// Slots of schedules.
+    pub slots: usize,
     /// Every run of those jobs: their logs may go.
     pub runs: Vec<RunId>,
 }
 
-/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC, and as many resources that are gone. Fewer than `limit`:
-/// there are no more.
+/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC, as many resources that are gone, and as many slots of
+/// schedules from before it. Fewer than `limit` of each: there are no more.
 pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
+    let most = limit;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut old = conn.prepare_cached(include_str!("prune.sql"))?;
     let old: Vec<JobId> = old.query_map((ended_before_ms, limit), |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
-    let mut pruned = Pruned { jobs: old.len(), ..Pruned::default() };
+    let slots = schedule::prune(conn, ended_before_ms, most)?;
+    let mut pruned = Pruned { jobs: old.len(), slots, ..Pruned::default() };
     for job in old {
         remove(conn, job, &mut pruned.runs)?;
     }

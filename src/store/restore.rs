@@ -2,7 +2,7 @@
 //!
 //! A copy knows nothing of what has happened since it was made. Its running rows speak of runs whose end nobody recorded there, its queued rows
 //! may have been done long ago, and its ids have been used. So nothing in it starts by itself: each job that was not at its end is held, with an
-//! event that says why, runs are closed as lost, ids go on above the highest that was ever seen, and the file gets a new name.
+//! event that says why, runs are closed as lost, schedules go on from now, ids go on above the highest that was ever seen, and the file gets a new name.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::identity::{Identity, identify};
 use super::lease::{self, Lease};
 use super::open::{Thorough, check_structure, random_name, set_wal_mode};
 use super::path::{find, find_or_make, sync_directory};
+use super::schedule;
 use super::stamp::{self, Stamp};
 use super::watch::FileId;
 use super::{Durability, flush, locks, upgrade};
@@ -180,6 +181,7 @@ fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: 
                          WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job AND t.truth <> dependency.state)",
         [],
     )?;
+    schedule::start_from_now(conn, now_ms)?;
     Ok(Restored { file_id, held, lost, moved_to: None })
 }
 

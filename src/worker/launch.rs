@@ -12,6 +12,7 @@ use super::shared::Shared;
 use crate::job::limits::{GRACE_MS_DEFAULT, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT};
 use crate::job::policy::Stdin;
 use crate::job::resource::Step;
+use crate::job::template::is_given_at_making;
 use crate::job::{Argv, Nonce, Policy, Reason, RunEnd, RunId, limits, workspace};
 use crate::run::Launch;
 use crate::store::resource::Resource;
@@ -159,7 +160,7 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
 /// The variables that were asked for. The command line refuses the same; a row may come from anybody.
 fn variables(env: &str) -> Result<BTreeMap<String, String>, String> {
     let asked: BTreeMap<String, String> = serde_json::from_str(env).map_err(|e| format!("env: {e}"))?;
-    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("TENURE_")) {
+    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || is_reserved(name)) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
@@ -225,4 +226,9 @@ fn secret(shared: &Shared, name: &str, token: &str) -> Result<Vec<u8>, String> {
         .and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut value))
         .map_err(|e| format!("secret {name} is gone ({e}); add the job again"))?;
     Ok(value)
+}
+
+/// A name that tenure gives itself, at each start.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("TENURE_") && !is_given_at_making(name)
 }
