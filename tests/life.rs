@@ -28,3 +28,5 @@ mod recovery;
 mod sins;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/workspaces.rs"]
+mod workspaces;

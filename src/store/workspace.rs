@@ -188,7 +188,8 @@ pub fn synced(conn: &Connection, dirs: &[String]) -> Result<()> {
 /// Notes how much a directory takes on the disk.
 pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result<()> {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let mut measured = conn.prepare_cached("UPDATE workspace SET bytes = ?2, measured_at = max(?3, last_used_at) WHERE dir = ?1")?;
+    let mut measured =
+        conn.prepare_cached("UPDATE workspace SET bytes = ?2, measured_at = max(?3, last_used_at) WHERE dir = ?1")?;
     measured.execute((dir, bytes, now_ms))?;
     Ok(())
 }
