@@ -28,5 +28,7 @@ mod recovery;
 mod sins;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/workspace_crashes.rs"]
+mod workspace_crashes;
 #[path = "life/workspaces.rs"]
 mod workspaces;

@@ -23,7 +23,7 @@ use super::flights::{Flight, Landed, Part};
 use super::launch::{self, Start};
 use super::lease;
 use super::monitor::{Watched, wait_for};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::workspace::{directory_name, inside, new_name};
 use crate::job::{Argv, Cause, Exit, Outcome, Policy, Reason, RunEnd, RunKind, Workspace};
 use crate::run::Launch;
@@ -73,7 +73,7 @@ pub(super) fn enter_checked(watched: &Watched<'_>, start: &Start<'_>, wanted: &W
 fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result<Entered> {
     let shared = watched.shared;
     let mut again = format!("workspace {:?} was gone each time as soon as it had been made", wanted.key);
-    let mut makes = 0;
+    let (mut makes, mut lead) = (0, None);
     loop {
         if let Some(end) = stopped(watched) {
             return Ok(Entered::Not(end));
@@ -83,37 +83,37 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
         }
         match warm(watched, start.job, wanted) {
             Ok(Some(path)) => return Ok(Entered::In(path)),
+            Ok(None) if makes == MAKES_MAX => return Ok(Entered::Not(failed(again))),
             Ok(None) => {}
-            Err(error @ crate::error::Error::Io { .. }) => return Ok(Entered::Not(failed(error.to_string()))),
+            Err(error @ Error::Io { .. }) => return Ok(Entered::Not(failed(error.to_string()))),
             Err(error) => return Err(error),
         }
-        if makes == MAKES_MAX {
-            return Ok(Entered::Not(failed(again)));
-        }
-        let lead = match shared.flights.join(&wanted.key, &watched.bell) {
-            Part::Leads(lead) => lead,
-            Part::Waits(flight) => match wait_for_landing(watched, &flight)? {
-                Some(Landed::Failed { recipe, error }) if recipe == wanted.recipe() => return Ok(Entered::Not(failed(error))),
-                _ => continue,
-            },
+        let Some(leading) = lead.take() else {
+            match shared.flights.join(&wanted.key, &watched.bell) {
+                // Another flight may have landed since we looked: once more.
+                Part::Leads(leads) => lead = Some(leads),
+                Part::Waits(flight) => match wait_for_landing(watched, &flight)? {
+                    Some(Landed::Failed { recipe, error }) if recipe == wanted.recipe() => {
+                        return Ok(Entered::Not(failed(error)));
+                    }
+                    _ => {}
+                },
+            }
+            continue;
         };
-        // Another flight may have landed since we looked.
-        if let Some(path) = warm(watched, start.job, wanted)? {
-            return Ok(Entered::In(path));
-        }
         match make(watched, start, wanted)? {
             Making::Made => makes += 1,
             Making::Again(error) => (makes, again) = (makes + 1, error),
             Making::Failed(error) => {
-                lead.fail(wanted.recipe(), error.clone());
+                leading.fail(wanted.recipe(), error.clone());
                 return Ok(Entered::Not(failed(error)));
             }
             Making::Elsewhere => {
-                drop(lead);
+                drop(leading);
                 look_later(watched)?;
             }
             // The next look at the bell says why.
-            Making::Stopped => drop(lead),
+            Making::Stopped => {}
             Making::Left => return Ok(Entered::Left),
         }
     }
