@@ -32,6 +32,9 @@ pub enum Error {
     /// Somebody else holds the file's write lock for longer than we wait.
     #[error("{0}")]
     Busy(String),
+    /// Processes of a run are still there and may not be ended, or do not end.
+    #[error("{0}")]
+    Stuck(String),
     /// SQLite said no, in a way that none of the above fits.
     #[error("sqlite: {0}")]
     Sqlite(rusqlite::Error),
@@ -57,7 +60,9 @@ impl Error {
             Self::File(_) => exit::FILE,
             Self::NoWorker(_) => exit::NO_WORKER,
             Self::Refused(_) => exit::REFUSED,
-            Self::DiskFull(_) | Self::Busy(_) | Self::Sqlite(_) | Self::Io { .. } | Self::Internal(_) => exit::FAILED,
+            Self::DiskFull(_) | Self::Busy(_) | Self::Stuck(_) | Self::Sqlite(_) | Self::Io { .. } | Self::Internal(_) => {
+                exit::FAILED
+            }
         }
     }
 }

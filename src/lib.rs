@@ -56,6 +56,7 @@
 //! 4. What a run recorded is used, not repeated. What nobody saw is `lost`.
 //! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits for a flush that began after the commit.
 //! 6. No transaction is held while anything outside is waited for.
+//! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock ([`run::lease`]), or the owner is a run ([`store::lease`]).
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

@@ -12,6 +12,8 @@ mod batches;
 mod documents;
 #[path = "faces/endings.rs"]
 mod endings;
+#[path = "faces/leases.rs"]
+mod leases;
 #[path = "faces/limits.rs"]
 mod limits;
 #[path = "faces/obstacles.rs"]

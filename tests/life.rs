@@ -18,6 +18,8 @@ mod crash;
 mod impossible;
 #[path = "life/lanes.rs"]
 mod lanes;
+#[path = "life/leases.rs"]
+mod leases;
 #[path = "life/left.rs"]
 mod left;
 #[path = "life/leftovers.rs"]

@@ -151,6 +151,33 @@ fn the_numbers_are_the_same() {
 }
 
 #[test]
+fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
+    let conn = file::fresh();
+    let insert = |name: &str, nonce: &str, run: &str, command: &str| {
+        let sql = format!(
+            "INSERT OR REPLACE INTO lease (name, nonce, run_id, command, boot_id, since) VALUES (?1, ?2, {run}, ?3, 'b', 1)"
+        );
+        conn.execute(&sql, (name, nonce, command)).map_err(|error| error.to_string())
+    };
+    let nonce = "0123456789abcdef".repeat(2);
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+    insert("held", &nonce, "NULL", "[]").unwrap();
+    for (name, nonce, run, command, word) in [
+        ("held", nonce.as_str(), "NULL", "[]", "that lease is held"),
+        ("", &nonce, "NULL", "[]", "1 to 200"),
+        (&"x".repeat(201), &nonce, "NULL", "[]", "1 to 200"),
+        ("a", "short", "NULL", "[]", "nonce"),
+        ("a", &"G".repeat(32), "NULL", "[]", "nonce"),
+        ("a", &nonce, "NULL", "{}", "argv"),
+        ("a", &nonce, "7", "[]", "only a run that has not ended"),
+    ] {
+        let refused = insert(name, nonce, run, command).unwrap_err();
+        assert!(refused.contains(word), "{name} {nonce} {run} {command}: {refused}");
+    }
+    assert!(conn.execute("UPDATE lease SET since = 2", []).unwrap_err().to_string().contains("does not change hands"));
+}
+
+#[test]
 fn a_view_of_impossible_rows_repeats_the_words_of_its_index() {
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let between = |from: &str, to: &str| {
@@ -169,6 +196,11 @@ fn a_view_of_impossible_rows_repeats_the_words_of_its_index() {
 fn what_a_client_without_the_capability_may_do_and_what_not() {
     let conn = file::fresh();
     conn.execute("INSERT INTO job (command) VALUES (json_array('true'))", []).unwrap();
+    conn.execute(
+        "INSERT INTO lease (name, nonce, command, boot_id, since) VALUES ('held', lower(hex(zeroblob(16))), '[]', 'b', 1)",
+        [],
+    )
+    .unwrap();
     conn.remove_function("tenure_owns_this_column__to_cancel_insert_into_cancel", 0).unwrap();
     for allowed in [
         "INSERT INTO job (command) VALUES (json_array('echo', 'hi'))",
@@ -240,6 +272,12 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "INSERT OR REPLACE INTO meta VALUES ('run_id_limit', '1')",
             "DELETE FROM meta",
             "DELETE FROM counter",
+            "INSERT INTO lease (name, nonce, command, boot_id, since) VALUES ('gpu', lower(hex(zeroblob(16))), '[]', 'b', 1)",
+            "INSERT OR REPLACE INTO lease (name, nonce, command, boot_id, since) VALUES ('held', lower(hex(zeroblob(16))), '[]', 'b', 1)",
+            "UPDATE lease SET nonce = hex(zeroblob(16))",
+            "UPDATE OR REPLACE lease SET name = 'held'",
+            "DELETE FROM lease",
+            "UPDATE lane SET of_array = 1",
             "INSERT INTO workspace (key, dir, prepared_at, last_used_at, boot_id) VALUES ('k', 'k-1', 0, 0, 'b')",
             "UPDATE workspace SET last_used_at = 0",
             "DELETE FROM workspace",

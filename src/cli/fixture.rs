@@ -121,6 +121,7 @@ pub fn picture() -> Picture {
         counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
         queues: vec![],
         lanes: vec![],
+        stuck: Vec::new(),
         leases: vec![],
         workspaces: crate::cli::status::Workspaces::default(),
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],

@@ -247,6 +247,10 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         let text = format!("somebody cancelled it; its processes get {grace} between TERM and KILL");
         all.push(Obstacle::new("cancelling", text, None));
     }
+    if let Some(why) = &facts.stuck {
+        let remedy = "end those processes as their user or as root; the worker looks again at each tick";
+        all.push(Obstacle::new("stuck", format!("it can not be settled: {why}"), remedy.to_owned()));
+    }
     if around.worker.is_none() {
         let text = "no worker is running: it goes on, and its end is written down when one is";
         all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));

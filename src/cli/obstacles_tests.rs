@@ -8,7 +8,7 @@ fn around() -> Around {
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
-    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None }
+    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None }
 }
 
 fn only(fact: Fact) -> Obstacle {
@@ -114,7 +114,7 @@ fn every_floor_says_its_numbers() {
 fn a_running_job_says_so_and_that_nobody_watches_it() {
     let mut job = fixture::job(7, State::Running);
     (job.pid, job.cancel_open) = (Some(4711), true);
-    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None };
+    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None };
     let all = of(&facts, &Around { worker: None, ..around() });
     assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
     assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
@@ -129,7 +129,7 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     let ended = |reason: Reason, last: LastEnd| {
         let mut job = fixture::job(7, State::Failed);
         (job.reason, job.error, job.exit_code) = (Some(reason), Some("exit status 64".into()), Some(64));
-        of(&WhyFacts { job, obstacles: vec![], last: Some(last), cancel: None }, &around())
+        of(&WhyFacts { job, obstacles: vec![], last: Some(last), cancel: None, stuck: None }, &around())
     };
     let all = ended(Reason::Exit, last(false, 1, 3));
     assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["ended", "not_retried"]);
@@ -139,7 +139,7 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     assert!(ended(Reason::Dependency, last(false, 0, 1))[1].text.contains("never started"));
     let mut job = fixture::job(7, State::Done);
     job.reason = Some(Reason::Exit);
-    assert_eq!(of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None }, &around())[0].remedy, None);
+    assert_eq!(of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None }, &around())[0].remedy, None);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::obstacles::Gate;
 use super::status::{Picture, Workspaces};
 use super::table::count;
 use super::time;
+use crate::job::{JobId, RunId};
 use crate::units::size_text;
 
 /// Size of the log of changes that is worth a word, in bytes.
@@ -52,6 +53,7 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
         };
         Problem::new(code, format!("{what}: no job is claimed meanwhile"), "tenure config says where the floor is set")
     }));
+    all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
     all.extend(too_large(&picture.workspaces));
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
         let waiting = queue.ready + queue.waiting;
@@ -63,6 +65,13 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
         ));
     }
     all
+}
+
+/// A run that has ended, as far as can be told, and of which something may not be ended.
+fn stuck(run: RunId, job: Option<JobId>, why: &str) -> Problem {
+    let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
+    let text = format!("run {run}{whose} can not be settled: {why}");
+    Problem::new("stuck", text, "end those processes as their user or as root; the worker looks again at each tick")
 }
 
 /// Those that nobody is in are removed by the worker; what is above the limit for long is in use.

@@ -9,6 +9,7 @@ use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
+use crate::job::{JobId, RunId};
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::workspace::{self, WorkspaceRow};
@@ -30,6 +31,8 @@ pub struct Picture {
     pub leases: Vec<Seen>,
     pub workspaces: Workspaces,
     pub counters: Vec<Counter>,
+    /// Runs that are over and can not be settled, and why.
+    pub stuck: Vec<(RunId, Option<JobId>, String)>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Holder>,
@@ -48,6 +51,7 @@ impl Picture {
             let workspaces = Workspaces::of(&workspace::list(conn)?, max_bytes);
             Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?, workspaces))
         })?;
+        let stuck = store.read(read::stuck_runs)?;
         Ok(Self {
             counts,
             queues,
@@ -55,6 +59,7 @@ impl Picture {
             leases: worker_calls::leases(store)?,
             workspaces,
             counters,
+            stuck,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
             machine: worker_calls::machine(store.place()),

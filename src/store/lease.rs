@@ -64,6 +64,8 @@ pub enum Taken {
 }
 
 /// Takes a lease for a command in the foreground, whose lock file is locked already. If it is not free, says who has it.
+///
+/// Needs no flush: after a power cut its owner is dead. The same holds for [`free`] and [`reclaim`].
 pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
     let taken = conn.prepare_cached(include_str!("lease_take.sql"))?.execute(params![
         lease.name,
@@ -75,7 +77,20 @@ pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
         lease.boot_id,
         lease.since,
     ])?;
-    or_holder(conn, taken > 0, &lease.name)
+    if taken > 0 {
+        tell(conn, lease, "lease_taken", &lease.name, lease.since)?;
+        return Ok(Taken::Yours);
+    }
+    let name = &lease.name;
+    let held = named(conn, name)?.ok_or_else(|| Error::Internal(format!("the lease {name:?} is neither free nor held")))?;
+    Ok(Taken::Held(Box::new(held)))
+}
+
+/// The history of the job that an owner belongs to, if there is one.
+fn tell(conn: &Connection, lease: &Lease, kind: &str, detail: &str, now_ms: i64) -> Result<()> {
+    let Some(job) = lease.job else { return Ok(()) };
+    conn.prepare_cached(include_str!("lease_event.sql"))?.execute((job.0, lease.run.map(|run| run.0), kind, detail, now_ms))?;
+    Ok(())
 }
 
 /// Takes a lease for a run that has not ended. It is free when the run's row ends, and by [`free_of_run`]. A second time by the same run is the
@@ -86,18 +101,14 @@ pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
 pub fn take_for_run(conn: &Connection, name: &str, run: RunId, why: Option<&str>, now_ms: i64) -> Result<Taken> {
     let taken = conn.prepare_cached(include_str!("lease_take_for_run.sql"))?.execute((name, run.0, why, now_ms))? > 0;
     match named(conn, name)? {
-        Some(held) if taken || held.run == Some(run) => Ok(Taken::Yours),
+        Some(held) if taken => {
+            tell(conn, &held, "lease_taken", name, now_ms)?;
+            Ok(Taken::Yours)
+        }
+        Some(held) if held.run == Some(run) => Ok(Taken::Yours),
         Some(held) => Ok(Taken::Held(Box::new(held))),
         None => Err(Error::Refused(format!("run {run} has ended, so it is given no lease"))),
     }
-}
-
-fn or_holder(conn: &Connection, taken: bool, name: &str) -> Result<Taken> {
-    if taken {
-        return Ok(Taken::Yours);
-    }
-    let held = named(conn, name)?.ok_or_else(|| Error::Internal(format!("the lease {name:?} is neither free nor held")))?;
-    Ok(Taken::Held(Box::new(held)))
 }
 
 /// Its owner lets go of it. False: it was taken away meanwhile.
@@ -116,7 +127,9 @@ pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     let mut reclaim = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2 AND run_id IS NULL")?;
     let reclaimed = reclaim.execute((&dead.name, dead.nonce.to_string()))? > 0;
     if reclaimed {
-        reap::count(conn, "leases_reclaimed_total", 1, Some(&format!("{}: its owner was gone", dead.name)), now_ms)?;
+        let note = format!("{}: its owner was gone", dead.name);
+        reap::count(conn, "leases_reclaimed_total", 1, Some(&note), now_ms)?;
+        tell(conn, dead, "lease_reclaimed", &note, now_ms)?;
     }
     Ok(reclaimed)
 }
@@ -145,10 +158,7 @@ pub fn force(conn: &Connection, held: &Lease, by: &str, now_ms: i64) -> Result<b
     };
     let note = format!("{}: taken from {from} by {by}", held.name);
     reap::count(conn, "leases_forced_total", 1, Some(&note), now_ms)?;
-    if let Some(job) = held.job {
-        conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail, at) VALUES (?1, ?2, 'lease_forced', ?3, ?4)")?
-            .execute((job.0, held.run.map(|run| run.0), note, now_ms))?;
-    }
+    tell(conn, held, "lease_forced", &note, now_ms)?;
     Ok(true)
 }
 

@@ -71,7 +71,11 @@ fn a_lease_taken_by_force_says_from_whom_and_by_whom() {
     let counters = read::counters(&conn).unwrap();
     let forced = counters.iter().find(|c| c.name == "leases_forced_total").unwrap();
     assert_eq!(forced.note.as_deref(), Some("gpu: taken from pid 4711 by root, pid 9"));
-    assert!(read::events(&conn, job).unwrap().iter().any(|event| event.kind == "lease_forced"));
+    let told: Vec<String> = read::events(&conn, job).unwrap().into_iter().map(|event| event.kind).collect();
+    assert!(told.ends_with(&["lease_taken".into(), "lease_forced".into()]), "{told:?}");
+    let of_no_job = Lease { job: Some(JobId(99)), ..lease("gpu", 2) };
+    assert_eq!(take(&conn, &of_no_job).unwrap(), Taken::Yours);
+    assert_eq!(read::events(&conn, JobId(99)).unwrap(), []);
 }
 
 #[test]

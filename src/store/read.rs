@@ -112,6 +112,14 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     Ok(found)
 }
 
+/// Runs that are over and can not be settled, with the words of [`super::reap::note_stuck`].
+pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
+    let mut stuck =
+        conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
+    let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), row.get(2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The random name of a run; `None`: there is no such run.
 pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
     let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
@@ -127,7 +135,7 @@ pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
             id: row.get(0)?,
             at: row.get(1)?,
             job: row.get::<_, Option<i64>>(2)?.map(JobId),
-            run: row.get::<_, Option<i64>>(3)?.map(crate::job::RunId),
+            run: row.get::<_, Option<i64>>(3)?.map(RunId),
             kind: row.get(4)?,
             reason: row.get(5)?,
             detail: row.get(6)?,

@@ -61,6 +61,14 @@ pub fn adopted(conn: &Connection, run: RunId, instance: &str) -> Result<bool> {
     Ok(adopt.execute((run.0, instance))? > 0)
 }
 
+/// Notes why a run that is over can not be settled: something of its tree may not be ended. Shown by `status` and `why`; the settle
+/// puts its own words in the place of these. Writes only what is new.
+pub fn note_stuck(conn: &Connection, run: RunId, why: &str) -> Result<()> {
+    conn.prepare_cached("UPDATE run SET error = ?2 WHERE id = ?1 AND finished_at IS NULL AND error IS NOT ?2")?
+        .execute((run.0, why))?;
+    Ok(())
+}
+
 /// Counts something that was done, over the whole life of the file.
 pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms: i64) -> Result<()> {
     conn.prepare_cached(include_str!("reap_count.sql"))?.execute((name, by, now_ms, note))?;

@@ -95,6 +95,8 @@ pub struct WhyFacts {
     pub last: Option<LastEnd>,
     /// Of a running job that is being cancelled, or of one that was: the latest wish and its words.
     pub cancel: Option<Option<String>>,
+    /// Of a running job whose run can not be settled: why.
+    pub stuck: Option<String>,
 }
 
 /// Why a job is where it is.
@@ -111,7 +113,8 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     };
     let last = last_end(conn, &job)?;
     let cancel = latest_cancel(conn, id)?;
-    Ok(WhyFacts { job, obstacles, last, cancel })
+    let stuck = read::stuck_runs(conn)?.into_iter().find(|(run, _, _)| job.run_id == Some(*run)).map(|(_, _, why)| why);
+    Ok(WhyFacts { job, obstacles, last, cancel, stuck })
 }
 
 /// What a running job waits for that has a workspace and is not in it.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::job::{JobId, Nonce};
+use crate::job::{JobId, Nonce, RunId};
 use crate::place::Place;
 use crate::run::lease::{self as lockfile, Life, LockFile, Waiter};
 use crate::run::machine;
@@ -112,13 +112,13 @@ fn try_to_take(
     };
     lock.describe(&serde_json::to_string(&row).map_err(|e| Error::Internal(e.to_string()))?)?;
     let gone = dead.as_ref().map(|dead| dead.nonce);
-    let taken = store.write(move |conn| {
+    let taken = store.commit(move |conn| {
         if let Some(dead) = &dead {
             lease::reclaim(conn, dead, now_ms)?;
         }
         lease::take(conn, &row)
     });
-    match taken {
+    match taken.map(|(taken, _after_a_power_cut_nobody_lives)| taken) {
         Ok(Taken::Yours) => {
             gone.into_iter().for_each(|nonce| lockfile::forget(store.place(), nonce));
             Ok(Ok(Holding { name: wanted.name.clone(), lock }))
@@ -127,6 +127,28 @@ fn try_to_take(
         Err(error) => {
             lock.remove();
             Err(error)
+        }
+    }
+}
+
+/// Takes a lease for a run that has not ended, also from an owner in the foreground that is gone. It is not waited for: `Some` says who has it.
+///
+/// # Errors
+/// The run has ended, or the file can not be used.
+pub fn take_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) -> Result<Option<Box<Lease>>> {
+    let mut dead: Option<Lease> = None;
+    loop {
+        let (name, why, now_ms) = (name.to_owned(), why.map(str::to_owned), store.clock().now_ms());
+        let (taken, _its_claim_is_not_flushed_either) = store.commit(move |conn| {
+            if let Some(dead) = &dead {
+                lease::reclaim(conn, dead, now_ms)?;
+            }
+            lease::take_for_run(conn, &name, run, why.as_deref(), now_ms)
+        })?;
+        match taken {
+            Taken::Yours => return Ok(None),
+            Taken::Held(held) if is_alive(store.place(), &held)? => return Ok(Some(held)),
+            Taken::Held(held) => dead = Some(*held),
         }
     }
 }
@@ -153,7 +175,7 @@ impl Holding {
     /// The file can not be written: whoever wants the lease next sees that its owner is gone.
     pub fn free(self, store: &Store) -> Result<bool> {
         let (name, nonce) = (self.name, self.lock.nonce());
-        let freed = store.write(move |conn| lease::free(conn, &name, nonce))?;
+        let (freed, _after_a_power_cut_nobody_lives) = store.commit(move |conn| lease::free(conn, &name, nonce))?;
         self.lock.remove();
         Ok(freed)
     }

@@ -23,7 +23,7 @@ use crate::run::Launch;
 use crate::run::record::{MemoryBy, Record, Records};
 use crate::run::spawner::{Status, StatusPipe};
 use crate::store::claim::{self, Claim};
-use crate::store::reap::OpenRun;
+use crate::store::reap::{self, OpenRun};
 use crate::store::settle::{self, RunRecord, Settle, Settled};
 use crate::store::{Ticket, control};
 
@@ -45,6 +45,7 @@ pub(super) fn drive(shared: &Arc<Shared>, first: Assignment) {
             Err(error) => {
                 // The run keeps its row, its run file and its lock: the reaper goes on from there.
                 log::error!("run {run}: {error}");
+                note_stuck(shared, run, &error);
                 shared.roster.disown(run);
             }
         }
@@ -52,6 +53,18 @@ pub(super) fn drive(shared: &Arc<Shared>, first: Assignment) {
             shared.roster.free_slot(slot);
             shared.look();
         }
+    }
+}
+
+/// What keeps a run from being settled stands in its row, for people who wonder why it does not end.
+fn note_stuck(shared: &Arc<Shared>, run: RunId, error: &Error) {
+    let Error::Stuck(why) = error else { return };
+    if shared.is_leaving() {
+        return;
+    }
+    let why = why.clone();
+    if let Err(error) = shared.store.commit(move |conn| reap::note_stuck(conn, run, &why)) {
+        log::warn!("run {run}: noting what keeps it: {error}");
     }
 }
 

@@ -240,11 +240,15 @@ pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()
             continue;
         }
         clean = 0;
-        last = if emptied.left.is_empty() { emptied.killed.join(", ") } else { emptied.left.join(", ") };
+        last = match (emptied.left.is_empty(), emptied.killed.is_empty()) {
+            (false, _) => emptied.left.join(", "),
+            (true, false) => emptied.killed.join(", "),
+            (true, true) => "another user's, which has its log open".to_owned(),
+        };
         if shared.is_leaving() {
             break;
         }
         shared.pause(ROUND_MS);
     }
-    Err(Error::Busy(format!("run {run}: processes of its tree are still there ({last}); it stays running until they are gone")))
+    Err(Error::Stuck(format!("processes of run {run} are still there ({last}); it stays running until they are gone")))
 }

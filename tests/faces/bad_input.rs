@@ -27,6 +27,8 @@ const PLACES: &[&[&str]] = &[
     &["work", "--slots"],
     &["completions"],
     &["progress"],
+    &["lease", "release"],
+    &["lease", "run", "x", "--wait"],
     &["add", "--from"],
     &["add", "--delay"],
     &["add", "--at"],

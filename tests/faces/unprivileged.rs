@@ -148,3 +148,46 @@ fn somebody_elses_file_is_refused_and_not_touched() {
     }
     assert_eq!(nest.state(1), "queued");
 }
+
+#[test]
+fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
+    if !crate::said::is_root("processes of others") {
+        return;
+    }
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    let id = me.ok(&["add", "--", "sleep", "600"]);
+    let mut first = me.tenure(&["work"]).stderr(Stdio::null()).spawn().unwrap();
+    until("it to run", || me.show(&id)["pid"].as_i64());
+    let run = me.show(&id)["run_id"].as_i64().unwrap();
+    // A process of root has the log open and holds its lock, as a setuid program of the job would.
+    let pid = me.show(&id)["pid"].as_i64().unwrap();
+    let taken = std::fs::OpenOptions::new().append(true).open(format!("/proc/{pid}/fd/1")).unwrap();
+    let mut of_root = Command::new("sleep").arg("600").stdin(Stdio::null()).stdout(taken.try_clone().unwrap()).spawn().unwrap();
+    let records = me.db().with_extension("db.d").join("runs").join(run.to_string());
+    let shim = std::fs::read_to_string(&records).unwrap();
+    let shim: i32 = shim.split("shim=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let spawner = nest.parent_of(shim);
+    [spawner, shim, first.id() as i32].into_iter().for_each(|pid| kill(pid, 9));
+    first.wait().unwrap();
+    // Once nobody but root's process is left, its lock is what stands in the way.
+    until("the job to die with its shim", || (!crate::support::lives(pid as i32)).then_some(()));
+    taken.lock().unwrap();
+    drop(taken);
+    let mut second = me.tenure(&["work", "--tick", "50ms"]).stderr(Stdio::null()).spawn().unwrap();
+    let status = until("the problem to be told", || {
+        let status: serde_json::Value = serde_json::from_str(&me.ok(&["status", "--json"])).unwrap();
+        status["problems"].as_array()?.iter().find(|problem| problem["code"] == "stuck").cloned()
+    });
+    assert!(status["text"].as_str().unwrap().contains(&format!("run {run} of job {id}")), "{status}");
+    assert!(me.ok(&["why", &id]).contains("can not be settled"), "why says the same");
+    assert_eq!(me.show(&id)["state"], "running", "nothing is started twice meanwhile");
+    of_root.kill().unwrap();
+    of_root.wait().unwrap();
+    until("the run to be settled", || (me.show(&id)["state"] == "failed").then_some(()));
+    let status: serde_json::Value = serde_json::from_str(&me.ok(&["status", "--json"])).unwrap();
+    assert!(status["problems"].as_array().unwrap().iter().all(|problem| problem["code"] != "stuck"), "{status}");
+    assert_eq!(me.show(&id)["reason"], "lost");
+    kill(second.id() as i32, 15);
+    second.wait().unwrap();
+}

@@ -62,6 +62,12 @@ const ATTACKS: &[(&str, &str)] = &[
     ("UPDATE OR REPLACE event SET rowid = 1 WHERE id = 2", "history does not change"),
     ("UPDATE meta SET value = '1' WHERE key = 'run_id_limit'", "cancel_insert_into_cancel"),
     ("DELETE FROM meta", "cancel_insert_into_cancel"),
+    ("DELETE FROM lease", "cancel_insert_into_cancel"),
+    (
+        "INSERT OR REPLACE INTO lease (name, nonce, command, boot_id, since) VALUES ('l', '', '[]', '', 1)",
+        "cancel_insert_into_cancel",
+    ),
+    ("UPDATE lane SET of_array = 1", "cancel_insert_into_cancel"),
     ("INSERT OR REPLACE INTO job (id, command) VALUES (2, json_array('x'))", "leave it out"),
     ("REPLACE INTO job (id, command) VALUES (2, json_array('x'))", "leave it out"),
     ("REPLACE INTO job (rowid, command) VALUES (2, json_array('x'))", "leave it out"),

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Tests what was built, against a server that is made for this run. What tears it down is written down before it is made.
+set -eu
+stage=$NEST/stage/$TENURE_PARAM_version
+server=$NEST/servers/$TENURE_PARAM_version
+"$TENURE" resource add "server-$TENURE_PARAM_version" --teardown "rm -rf '$server'" --probe "test -e '$server'" >/dev/null
+mkdir "$server" # fails where the server of an earlier attempt is still there
+cp -r "$stage/tree" "$server/root"
+(cd "$server/root" && sha256sum --quiet -c "$stage/manifest")
+[ "$(wc -l <"$stage/manifest")" = "$(git --git-dir="$NEST/origin.git" ls-tree -r --name-only "$TENURE_PARAM_version" | wc -l)" ]
+echo ok >"$stage/report"
