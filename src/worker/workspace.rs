@@ -30,6 +30,7 @@ use crate::run::Launch;
 use crate::run::workspace::{Work, is_there};
 use crate::store::errand::Opening;
 use crate::store::rows::{Job, Run};
+use crate::store::settle;
 use crate::store::workspace::{self, Made};
 
 /// How often it is made for one run: it may vanish as soon as it is there, and nobody may see how a recipe ended.
@@ -110,7 +111,10 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
             }
             Making::Elsewhere => {
                 drop(leading);
-                look_later(watched)?;
+                if !look_later(watched, start.job)? {
+                    // Its settle comes too late, and changes nothing.
+                    return Ok(Entered::Not(RunEnd::Unprepared));
+                }
             }
             // The next look at the bell says why.
             Making::Stopped => {}
@@ -136,7 +140,10 @@ fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
 fn warm(watched: &Watched<'_>, job: &Job, wanted: &Workspace) -> Result<Option<PathBuf>> {
     let shared = watched.shared;
     let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.id, watched.run, shared.boot_id.clone(), shared.now_ms());
-    let (dir, ticket) = shared.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))?;
+    let (dir, ticket) = shared.persist("entering a workspace", || {
+        let (one, boot_id) = (one.clone(), boot_id.clone());
+        shared.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))
+    })?;
     let Some(dir) = dir else { return Ok(None) };
     if is_there(shared.place(), &dir)? {
         if job.max_attempts == 1 {
@@ -166,11 +173,16 @@ fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<Lan
     }
 }
 
-/// Waits for the time to look whether somebody outside has made it; who is dead is not waited for.
-fn look_later(watched: &Watched<'_>) -> Result<()> {
-    lease::reclaim(&watched.shared.store)?;
+/// Waits for the time to look whether somebody outside has made it; who is dead is not waited for. False: the run does not own its job any more.
+fn look_later(watched: &Watched<'_>, job: &Job) -> Result<bool> {
+    let (store, id, run) = (&watched.shared.store, job.id, watched.run);
+    if !store.read(move |conn| settle::owns(conn, id, run))? {
+        return Ok(false);
+    }
+    lease::reclaim(store)?;
     let until = Instant::now() + Duration::from_millis(LOOK_MS);
-    wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))
+    wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?;
+    Ok(true)
 }
 
 fn make(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result<Making> {
