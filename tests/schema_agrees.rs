@@ -164,8 +164,8 @@ fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
     insert("held", &nonce, "NULL", "[]").unwrap();
     for (name, nonce, run, command, word) in [
         ("held", nonce.as_str(), "NULL", "[]", "that lease is held"),
-        ("", &nonce, "NULL", "[]", "1 to 200"),
-        (&"x".repeat(201), &nonce, "NULL", "[]", "1 to 200"),
+        ("", &nonce, "NULL", "[]", "1 to 210"),
+        (&"x".repeat(211), &nonce, "NULL", "[]", "1 to 210"),
         ("a", "short", "NULL", "[]", "nonce"),
         ("a", &"G".repeat(32), "NULL", "[]", "nonce"),
         ("a", &nonce, "NULL", "{}", "argv"),
