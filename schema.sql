@@ -210,6 +210,7 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_of_job ON run (job_id, id);
 CREATE INDEX run_open   ON run (job_id) WHERE finished_at IS NULL;
+CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
 
 -- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
 -- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job as failed, `dependency`.
@@ -328,6 +329,79 @@ CREATE TABLE workspace_use (
 CREATE INDEX workspace_use_of_dir ON workspace_use (dir);
 
 ---------------------------------------------------------------------------------------------------------------------------
+-- Tasks
+
+-- replaced at merge
+CREATE TABLE task (
+  id    INTEGER PRIMARY KEY AUTOINCREMENT,
+  state TEXT NOT NULL DEFAULT 'running'
+) STRICT;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Resources
+
+-- Something outside that work has made (a VM, a container, a directory) and that must be torn down when its owner, a run, a job or
+-- a task, has ended in whatever way. `held` as long as the owner lives, then `releasing`: the worker asks the probe, runs the teardown, and does so
+-- again until it is known to be gone; only then `released`. Written down before or when the thing is made. `torn`: the teardown has
+-- said that it is gone, and the probe is still to be asked. `errand`: the run that is under way for it. `again`: it was written down
+-- again meanwhile, so that the run speaks of an earlier thing.
+CREATE TABLE resource (
+  id              INTEGER PRIMARY KEY AUTOINCREMENT,
+  name            TEXT    NOT NULL,
+  state           TEXT    NOT NULL DEFAULT 'held',
+  run_id          INTEGER,                            -- the owner: one of these three
+  job_id          INTEGER,
+  task_id         INTEGER,
+  teardown        TEXT    NOT NULL,                   -- JSON array of strings; exit 0: it is gone
+  probe           TEXT,                               -- the same; exit 0: it is there, 1: it is gone, anything else: not known
+  cwd             TEXT    NOT NULL DEFAULT '/',       -- where it is gone by then: /
+  env             TEXT    NOT NULL DEFAULT '{}',      -- JSON object of strings
+  timeout_ms      INTEGER,                            -- of the teardown; NULL: ten minutes
+  torn            INTEGER NOT NULL DEFAULT 0,
+  errand          INTEGER,
+  again           INTEGER NOT NULL DEFAULT 0,
+  attempts        INTEGER NOT NULL DEFAULT 0,         -- times that it could not be torn down
+  next_at         INTEGER NOT NULL DEFAULT 0,         -- not before this instant
+  last_error      TEXT,
+  created_at      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  releasing_since INTEGER,
+  released_at     INTEGER,
+  released_by     TEXT,
+  CONSTRAINT resource_state_is_known       CHECK (state IN ('held', 'releasing', 'released')),
+  CONSTRAINT resource_released_by_is_known CHECK (released_by IS NULL OR released_by IN ('teardown', 'probe', 'force')),
+  CONSTRAINT resource_has_one_owner        CHECK ((run_id IS NOT NULL) + (job_id IS NOT NULL) + (task_id IS NOT NULL) = 1),
+  CONSTRAINT resource_name_is_short        CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT resource_teardown_is_an_argv  CHECK (json_valid(teardown) AND json_type(teardown) = 'array' AND json_array_length(teardown) > 0),
+  CONSTRAINT resource_probe_is_an_argv     CHECK (probe IS NULL OR (json_valid(probe) AND json_type(probe) = 'array' AND json_array_length(probe) > 0)),
+  CONSTRAINT resource_env_is_an_object     CHECK (json_valid(env) AND json_type(env) = 'object'),
+  CONSTRAINT resource_released_says_how    CHECK ((state = 'released') = (released_at IS NOT NULL) AND (state = 'released') = (released_by IS NOT NULL)),
+  CONSTRAINT resource_errand_tears_down    CHECK (errand IS NULL OR state = 'releasing'),
+  CONSTRAINT resource_timeout_positive     CHECK (timeout_ms IS NULL OR timeout_ms > 0),
+  CONSTRAINT resource_flags_are_flags      CHECK (torn IN (0, 1) AND again IN (0, 1)),
+  CONSTRAINT resource_counts_not_negative  CHECK (attempts >= 0 AND next_at >= 0)
+) STRICT;
+-- A thing is written down once by each owner, as long as it is not torn down.
+CREATE UNIQUE INDEX resource_of_run  ON resource (run_id, name)  WHERE run_id  IS NOT NULL AND state <> 'released';
+CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  IS NOT NULL AND state <> 'released';
+CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
+-- What is shown and looked after; what is to be torn down next; what may be forgotten.
+CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
+CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND errand IS NULL;
+CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
+CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
+CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
+-- Jobs that wait for a teardown.
+CREATE INDEX job_untorn    ON job (id)                 WHERE state = 'queued' AND untorn > 0;
+
+-- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
+-- must be gone before the next attempt makes it anew.
+CREATE VIEW resource_in_the_way (job_id, resource_id) AS
+  SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
+   WHERE r.state = 'releasing' AND r.state <> 'released' AND run.job_id IS NOT NULL
+  UNION ALL
+  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.job_id IS NOT NULL;
+
+---------------------------------------------------------------------------------------------------------------------------
 -- Lists that rules refer to
 
 -- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree.
@@ -400,7 +474,7 @@ END;
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
                  created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
-                 progress, result, task_id, task_hold, untorn, due_seen ON job BEGIN
+                 progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
   SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
     WHERE NEW.state IS NOT OLD.state
@@ -739,6 +813,128 @@ CREATE TRIGGER run_leaves_its_workspace AFTER UPDATE OF finished_at ON run
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
   UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = (SELECT dir FROM workspace_use WHERE run_id = NEW.id);
   DELETE FROM workspace_use WHERE run_id = NEW.id;
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Guards of `resource`, and what the end of an owner brings with it
+
+-- A new resource is held and whole. Anybody may write one down; `tenure resource add` replaces the teardown of one that is there.
+CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
+    WHERE NEW.state IS NOT 'held' OR NEW.torn IS NOT 0 OR NEW.errand IS NOT NULL OR NEW.again IS NOT 0 OR NEW.attempts IS NOT 0
+       OR NEW.next_at IS NOT 0 OR NEW.last_error IS NOT NULL OR NEW.releasing_since IS NOT NULL OR NEW.released_at IS NOT NULL OR NEW.released_by IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a resource has one owner: give run_id, job_id or task_id')
+    WHERE (NEW.run_id IS NOT NULL) + (NEW.job_id IS NOT NULL) + (NEW.task_id IS NOT NULL) <> 1;
+  SELECT RAISE(ABORT, 'tenure: the job that is to own the resource does not exist')
+    WHERE NEW.job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+  SELECT RAISE(ABORT, 'tenure: the task that is to own the resource does not exist')
+    WHERE NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id);
+  SELECT RAISE(ABORT, 'tenure: the name of a resource has 1 to 200 characters and no NUL')
+    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR instr(NEW.name, char(0)) > 0;
+  SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays of strings, such as json_array(''rm'', ''-rf'', ''/srv/x'')')
+    WHERE NOT json_valid(NEW.teardown) OR json_type(NEW.teardown) IS NOT 'array' OR json_array_length(NEW.teardown) = 0
+       OR (NEW.probe IS NOT NULL AND (NOT json_valid(NEW.probe) OR json_type(NEW.probe) IS NOT 'array' OR json_array_length(NEW.probe) = 0));
+  SELECT RAISE(ABORT, 'tenure: each element of teardown and probe must be a string without NUL, and the first must not be empty')
+    WHERE json_valid(NEW.teardown) AND (NEW.probe IS NULL OR json_valid(NEW.probe))
+      AND (json_extract(NEW.teardown, '$[0]') IS '' OR json_extract(NEW.probe, '$[0]') IS ''
+       OR EXISTS (SELECT 1 FROM json_each(NEW.teardown) WHERE type NOT IN ('text', 'object'))
+       OR EXISTS (SELECT 1 FROM json_each(NEW.probe) WHERE type NOT IN ('text', 'object'))
+       OR instr(replace(NEW.teardown, '\\', ''), '\u0000') > 0 OR instr(replace(NEW.probe, '\\', ''), '\u0000') > 0);
+  SELECT RAISE(ABORT, 'tenure: env must be a JSON object') WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object';
+  SELECT RAISE(ABORT, 'tenure: timeout_ms is positive') WHERE NEW.timeout_ms <= 0;
+  SELECT RAISE(ABORT, 'tenure: its owner has a resource of this name; tenure resource add replaces its teardown')
+    WHERE EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.run_id AND name = NEW.name AND state <> 'released')
+       OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.job_id AND name = NEW.name AND state <> 'released')
+       OR EXISTS (SELECT 1 FROM resource WHERE task_id = NEW.task_id AND name = NEW.name AND state <> 'released');
+END;
+
+-- The worker's columns. What a resource is and whose it is never changes; nor does one that is gone.
+CREATE TRIGGER resource_owner_guard
+BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, errand, again, attempts, last_error,
+                 created_at, released_at, released_by ON resource BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
+    WHERE NEW.name IS NOT OLD.name OR NEW.run_id IS NOT OLD.run_id OR NEW.job_id IS NOT OLD.job_id OR NEW.task_id IS NOT OLD.task_id;
+  SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object')
+    WHERE NOT (json_valid(NEW.teardown) AND json_type(NEW.teardown) = 'array' AND json_array_length(NEW.teardown) > 0
+               AND json_valid(NEW.env) AND json_type(NEW.env) = 'object')
+       OR (NEW.probe IS NOT NULL AND NOT (json_valid(NEW.probe) AND json_type(NEW.probe) = 'array' AND json_array_length(NEW.probe) > 0));
+  SELECT RAISE(ABORT, 'tenure: counts are not negative, torn and again are 0 or 1')
+    WHERE NEW.attempts < 0 OR NEW.torn NOT IN (0, 1) OR NEW.again NOT IN (0, 1);
+END;
+
+-- Anybody may set `releasing` (it is torn down now) and `next_at` (when it is tried next).
+CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
+  SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
+  SELECT RAISE(ABORT, 'tenure: what is torn down does not change') WHERE OLD.state = 'released';
+  SELECT RAISE(ABORT, 'tenure: a resource goes from held to releasing, and from there to released')
+    WHERE NEW.state IS NOT OLD.state AND NOT (NEW.state = 'releasing' AND OLD.state = 'held') AND NEW.state IS NOT 'released';
+  SELECT RAISE(ABORT, 'tenure: tenure resource release ID tears it down, and with --force it counts as gone')
+    WHERE (NEW.state = 'released') <> (NEW.released_at IS NOT NULL) OR (NEW.state = 'released') <> (NEW.released_by IS NOT NULL)
+       OR (NEW.released_by IS NOT NULL AND NEW.released_by NOT IN ('teardown', 'probe', 'force'));
+  SELECT RAISE(ABORT, 'tenure: an errand tears down what is releasing') WHERE NEW.errand IS NOT NULL AND NEW.state IS NOT 'releasing';
+  SELECT RAISE(ABORT, 'tenure: next_at is in milliseconds since 1970 and not negative') WHERE NEW.next_at < 0;
+END;
+
+-- What is not known to be gone is not forgotten.
+CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
+END;
+
+-- One whose owner has ended, or is not known, is torn down at once.
+CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id < 1;
+  INSERT INTO event (job_id, run_id, kind, detail)
+    SELECT job_id, NEW.run_id, 'resource_held', NEW.name
+      FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
+  UPDATE resource SET state = 'releasing'
+   WHERE id = NEW.id
+     AND (   (NEW.run_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run  WHERE id = NEW.run_id AND finished_at IS NULL))
+          OR (NEW.job_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job  WHERE id = NEW.job_id AND state IN ('queued', 'running')))
+          OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
+END;
+
+-- The job that has to wait for it counts it, and its history tells of it.
+CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
+  UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
+   WHERE id = NEW.id AND state = 'releasing' AND releasing_since IS NULL;
+  INSERT INTO event (job_id, run_id, kind, detail)
+    SELECT job_id, NEW.run_id, 'resource_' || NEW.state, NEW.name || CASE WHEN NEW.released_by IS NULL THEN '' ELSE ' (' || NEW.released_by || ')' END
+      FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
+  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
+   WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running');
+END;
+
+-- Whoever sets this count must set it to the truth.
+CREATE TRIGGER job_untorn_guard BEFORE UPDATE OF untorn ON job WHEN NEW.untorn IS NOT OLD.untorn BEGIN
+  SELECT RAISE(ABORT, 'tenure: untorn counts the rows in resource; tenure resource ls shows them')
+    WHERE NEW.untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
+END;
+
+-- A job that is put back counts what keeps it from its next attempt: nothing was counted while it had ended.
+CREATE TRIGGER job_goes_back AFTER UPDATE OF state ON job WHEN NEW.state = 'queued' AND OLD.state IS NOT 'queued' BEGIN
+  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id)
+   WHERE id = NEW.id AND untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
+END;
+
+-- An errand is over, also when nobody has judged it (it was lost with a restore): its resource is free for the next one.
+CREATE TRIGGER run_ends_its_errand AFTER UPDATE OF finished_at ON run
+WHEN NEW.resource_id IS NOT NULL AND OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
+  UPDATE resource SET errand = NULL, again = 0 WHERE id = NEW.resource_id AND errand = NEW.id;
+END;
+
+-- An owner ends, in whatever way: what it holds is to be torn down, from that very transaction on.
+CREATE TRIGGER run_ends_what_it_holds AFTER UPDATE OF finished_at ON run WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
+  UPDATE resource SET state = 'releasing' WHERE run_id = NEW.id AND state = 'held';
+END;
+CREATE TRIGGER job_ends_what_it_holds AFTER UPDATE OF state ON job
+WHEN NEW.state IN ('done', 'failed', 'cancelled') AND OLD.state IS NOT NEW.state BEGIN
+  UPDATE resource SET state = 'releasing' WHERE job_id = NEW.id AND state = 'held';
+END;
+CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.state = 'running' AND NEW.state <> 'running' BEGIN
+  UPDATE resource SET state = 'releasing' WHERE task_id = NEW.id AND state = 'held';
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@
 //! [`store::settle`]; and where a worker died: reaper → [`store::reap`] (which runs) → [`run::runfile`] (is it alive, what is recorded) →
 //! [`job::verdict`] (what to do) → [`store::settle`].
 //!
+//! What belongs to no job's own run (a check, a probe, a teardown) is an errand: a run with a kind, a run file and a shim, begun, watched, gone on with
+//! after a crash and closed in one way (`worker::errand`, [`store::errand`]).
+//!
 //! # Processes and threads
 //!
 //! ```text
@@ -38,6 +41,7 @@
 //!   ├─ writer, flusher, checkpointer    the store's: group what waits, flush once for all, keep the log short
 //!   ├─ claims                           free slots -> claims
 //!   ├─ monitor per run                  waits for its shim's word and for wishes to stop; settles
+//!   ├─ teardowns, four at most          what ended work has made outside: probe, teardown, probe, until it is gone
 //!   ├─ tidy                             workspaces: sweeps, syncs, measures, evicts
 //!   ├─ reaper                           at start and at every tick: runs without a monitor, leftovers, impossible rows
 //!   └─ wake                             datagram, inotify, slow poll
@@ -58,7 +62,8 @@
 //! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits for a flush that began after the commit.
 //! 6. No transaction is held while anything outside is waited for.
 //! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock ([`run::lease`]), or the owner is a run ([`store::lease`]).
-//! 8. A directory of a workspace is a cache: it is made aside and renamed when it is whole ([`run::workspace`]), and stays while a run is in it ([`store::workspace`]).
+//! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction; only what is known to be gone is `released`.
+//! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole ([`run::workspace`]), and stays while a run is in it ([`store::workspace`]).
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

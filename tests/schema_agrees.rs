@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use tenure::job::hold::Waiting;
-use tenure::job::{Hold, Move, Need, Outcome, Reason, RunKind, State};
+use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State};
 
 const SCHEMA: &str = include_str!("../schema.sql");
 
@@ -138,6 +138,8 @@ fn the_closed_lists_have_the_same_words() {
     assert_eq!(words_of("job_reason_is_known"), set(Reason::ALL.iter().map(|r| r.as_str())));
     assert_eq!(words_of("run_kind_is_known"), set(RunKind::ALL.iter().map(|k| k.as_str())));
     assert_eq!(words_of("run_outcome_is_known"), set(Outcome::ALL.iter().map(|o| o.as_str())));
+    assert_eq!(words_of("resource_state_is_known"), set(ResourceState::ALL.iter().map(|s| s.as_str())));
+    assert_eq!(words_of("resource_released_by_is_known"), set(ReleasedBy::ALL.iter().map(|b| b.as_str())));
     assert_eq!(words_of("dependency_need_is_known"), set([Need::Done, Need::Any, Need::Failed].map(Need::as_str)));
 }
 
@@ -231,6 +233,7 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "UPDATE job SET error = 'x'",
             "UPDATE job SET unmet = 1",
             "UPDATE job SET broken = 1",
+            "UPDATE job SET untorn = 1",
             "UPDATE job SET id = 77 WHERE id = 1",
             "UPDATE job SET rowid = 77 WHERE id = 1",
             "UPDATE OR REPLACE job SET rowid = 2 WHERE id = 1",

@@ -22,6 +22,9 @@ use crate::worker::{Ended, Worker};
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
 const LOOK_MS: u64 = 1_000;
 
+/// Between two looks whether everything is torn down, in milliseconds.
+const TEARDOWN_LOOK_MS: u64 = 20;
+
 /// The number of the signal that a program gets which writes to nobody.
 const SIGPIPE: u8 = 13;
 
@@ -48,6 +51,9 @@ pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<A
             Err(error) => break Err(error),
         }
     };
+    if matches!(came_to, Ok(Attended::Ended(_))) {
+        attendant.tear_down(&signals)?;
+    }
     attendant.lay_down(Ended::Asked)?;
     let attended = came_to?;
     if matches!(attended, Attended::Ended(_)) {
@@ -99,6 +105,18 @@ impl Attendant<'_> {
         self.looked = Some(Instant::now());
         self.worker = worker_calls::start_for(self.face, self.store, self.id)?;
         Ok(())
+    }
+
+    /// Where there is no other worker, what the job has left outside is torn down before this one goes. A signal ends the wait, not the
+    /// teardown; what has failed waits for the next worker.
+    fn tear_down(&mut self, signals: &Receiver<i32>) -> Result<()> {
+        let Some(worker) = &self.worker else { return Ok(()) };
+        while worker.tears_down()? && worker.ended(Duration::ZERO).is_none() {
+            if signals.recv_timeout(Duration::from_millis(TEARDOWN_LOOK_MS)).is_ok() {
+                break;
+            }
+        }
+        worker_calls::tell_what_is_left(self.store)
     }
 
     fn lay_down(&mut self, ended: Ended) -> Result<()> {

@@ -59,6 +59,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("secrets", run_checks::secrets),
     ("leases", run_checks::leases),
     ("workspaces", run_checks::workspaces),
+    ("resources", run_checks::resources),
 ];
 
 /// Makes all of them.

@@ -125,6 +125,8 @@ pub fn picture() -> Picture {
         leases: vec![],
         workspaces: crate::cli::status::Workspaces::default(),
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
+        resources: crate::store::resource::Counts::default(),
+        live: vec![],
         oldest_ready_ms: Some(1_000),
         worker: Some(worker(4)),
         machine,

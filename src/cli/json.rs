@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::face::versioned;
 use super::time::utc;
 use crate::place::Place;
+use crate::store::resource::Resource;
 use crate::store::rows::{Event, Job, LaneRow, QueueRow, Run};
 
 /// A job, without its runs.
@@ -111,6 +112,39 @@ pub fn queue(queue: &QueueRow) -> Value {
 
 pub fn lane(lane: &LaneRow) -> Value {
     json!({"key": lane.key, "limit": lane.max_running, "running": lane.running, "waiting": lane.waiting})
+}
+
+/// Something outside, without its runs.
+pub fn resource(one: &Resource, place: &Place) -> Value {
+    let waits = one.state == crate::job::ResourceState::Releasing && one.errand.is_none() && one.next_at > 0;
+    json!({
+        "id": one.id,
+        "name": one.name,
+        "state": one.state,
+        "run": one.run,
+        "job": one.job,
+        "task": one.task,
+        "attempts": one.attempts,
+        "last_error": one.last_error,
+        "next_at": waits.then(|| utc(one.next_at)),
+        "errand": one.errand,
+        "teardown": parsed(&one.teardown),
+        "probe": one.probe.as_deref().map(parsed),
+        "cwd": one.cwd,
+        "timeout_ms": one.timeout_ms,
+        "created_at": utc(one.created_at),
+        "releasing_since": one.releasing_since.map(utc),
+        "released_at": one.released_at.map(utc),
+        "released_by": one.released_by,
+        "log": one.last_run.map(|run| place.log_file(run).to_string_lossy().into_owned()),
+    })
+}
+
+/// Something outside, with the runs that probed it and tore it down.
+pub fn resource_with_runs(one: &Resource, runs: &[Run], place: &Place) -> Value {
+    let mut value = resource(one, place);
+    value["runs"] = runs.iter().map(|r| run(r, place)).collect();
+    value
 }
 
 /// A document with one plural key.

@@ -47,6 +47,8 @@ mod problems;
 mod progress;
 mod prune;
 mod queue;
+mod resource;
+mod resource_words;
 mod restore;
 mod retry;
 mod run;

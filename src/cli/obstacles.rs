@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::escape::quote_text;
 use super::table::count;
-use super::time;
 use super::worker_calls::Holder;
+use super::{resource_words, time};
 use crate::job::policy::Stdin;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, State};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
@@ -25,7 +25,7 @@ pub struct Obstacle {
 }
 
 impl Obstacle {
-    fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
+    pub fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
         Self { code, text: text.into(), remedy: remedy.into() }
     }
 
@@ -128,6 +128,7 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
             Obstacle::new("task", format!("{task} holds it"), None)
         }
         Fact::Dependency(on) => dependency(id, on),
+        Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
         Fact::Time { available_at, due: true } => {
             let since = time::between(*available_at, now_ms);
             Obstacle::new("time", format!("its time came {since} ago, and no worker has looked since"), "tenure work".to_owned())

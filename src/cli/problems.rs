@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::obstacles::Gate;
 use super::status::{Picture, Workspaces};
 use super::table::count;
-use super::time;
+use super::{resource_words as words, time};
 use crate::job::{JobId, RunId};
 use crate::units::size_text;
 
@@ -38,6 +38,7 @@ impl Problem {
 pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
     let mut all = Vec::new();
     all.extend(no_worker(picture));
+    all.extend(of_resources(picture));
     all.extend(of_the_file(picture));
     all.extend(of_the_disk(picture));
     all.extend(gate.map(|gate| {
@@ -96,6 +97,18 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
         _ => format!("there is no worker: {are_ready}, and {run} whose end is not written down until there is one"),
     };
     Some(Problem::new("no_worker", text, "tenure work"))
+}
+
+/// What stays there although its owner has ended.
+fn of_resources(picture: &Picture) -> Vec<Problem> {
+    let failing = picture.resources.failing.iter();
+    let mut all: Vec<Problem> =
+        failing.map(|one| Problem::new("resource", words::why(one, picture.now_ms), &words::remedy(one))).collect();
+    if picture.worker.is_none() && picture.resources.releasing > 0 {
+        let waiting = count(picture.resources.releasing, "resource", "waits", "wait");
+        all.push(Problem::new("resources_wait", format!("{waiting} to be torn down, and there is no worker"), "tenure work"));
+    }
+    all
 }
 
 fn of_the_file(picture: &Picture) -> Vec<Problem> {

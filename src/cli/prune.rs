@@ -28,7 +28,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();
-        if pruned.jobs < BATCH_JOBS {
+        if pruned.jobs.max(pruned.resources) < BATCH_JOBS {
             break;
         }
     }

@@ -2,12 +2,13 @@
 
 use super::checks::{Finding, named, shown};
 use super::face::Face;
-use super::worker_calls;
+use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result};
-use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Progress, Row};
+use crate::job::{ResourceState, RunId};
 use crate::run::runfile::{self, Look};
 use crate::run::workspace::Work;
+use crate::store::resource::{self, RESOURCES_MAX};
 use crate::store::{Store, read, reap, workspace};
 use crate::units::size_text;
 
@@ -137,5 +138,24 @@ pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             format!("directories in work/ that are nobody's: {}", named(&orphans)),
             "a worker removes them: tenure work",
         ),
+    }])
+}
+
+/// What must be torn down and is still there.
+pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let releasing: Vec<_> = store.read(|conn| resource::live(conn, RESOURCES_MAX))?;
+    let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();
+    let releasing: Vec<_> = releasing.into_iter().filter(|one| one.state == ResourceState::Releasing).collect();
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let failing: Vec<_> = releasing.iter().filter(|one| one.attempts > 0).collect();
+    if let Some(worst) = failing.iter().max_by_key(|one| one.attempts) {
+        let more = if failing.len() > 1 { format!("; {} more failed as well", failing.len() - 1) } else { String::new() };
+        let text = format!("{}{more}", words::why(worst, face.now_ms()));
+        return Ok(vec![Finding { remedy: Some(words::remedy(worst)), ..Finding::wrong("resources", text, None) }]);
+    }
+    Ok(vec![match (releasing.len(), has_worker) {
+        (0, _) => Finding::fine("resources", format!("{held} are held, and nothing waits to be torn down")),
+        (n, true) => Finding::fine("resources", format!("{held} are held, and the worker tears {n} down")),
+        (n, false) => Finding::wrong("resources", format!("{n} wait to be torn down, and there is no worker"), "tenure work"),
     }])
 }

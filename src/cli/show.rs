@@ -81,7 +81,7 @@ pub fn progress(text: &str) -> String {
     percent.into_iter().chain(phase).collect::<Vec<_>>().join(" ")
 }
 
-fn environment(env: &str) -> String {
+pub fn environment(env: &str) -> String {
     let map: std::collections::BTreeMap<String, String> = serde_json::from_str(env).unwrap_or_default();
     map.iter().map(|(name, value)| super::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
 }
@@ -126,7 +126,7 @@ fn kept_by(memory_by: Option<&str>) -> &'static str {
     }
 }
 
-fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
+pub fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let row = |run: &Run| {
         let end = run.exited_at.or(run.finished_at).unwrap_or(now_ms);

@@ -10,11 +10,16 @@ use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
 use crate::job::{JobId, RunId};
+use crate::place::Place;
 use crate::store::read::{self, Counts};
+use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store};
 use crate::units::size_text;
+
+/// Most resources that the document lists; `resource ls` has all.
+const RESOURCES_MAX: usize = 1_000;
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
@@ -33,6 +38,9 @@ pub struct Picture {
     pub counters: Vec<Counter>,
     /// Runs that are over and can not be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
+    pub resources: resource::Counts,
+    /// Those that are not torn down, the newest so many.
+    pub live: Vec<Resource>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Holder>,
@@ -46,12 +54,14 @@ impl Picture {
     /// Looks at the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
         let max_bytes = face.settings.workspace_max_size_bytes.value;
-        let (counts, queues, lanes, counters, oldest_ready_ms, workspaces) = store.read(|conn| {
-            let counts = read::counts(conn)?;
-            let workspaces = Workspaces::of(&workspace::list(conn)?, max_bytes);
-            Ok((counts, read::queues(conn)?, read::lanes(conn)?, read::counters(conn)?, read::oldest_ready_ms(conn)?, workspaces))
+        let (counts, queues, lanes, counters, oldest_ready_ms, (resources, live)) = store.read(|conn| {
+            let (queues, lanes) = (read::queues(conn)?, read::lanes(conn)?);
+            let (counters, oldest_ready_ms) = (read::counters(conn)?, read::oldest_ready_ms(conn)?);
+            let resources = (resource::counts(conn)?, resource::live(conn, RESOURCES_MAX)?);
+            Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resources))
         })?;
-        let stuck = store.read(read::stuck_runs)?;
+        let (stuck, workspaces) =
+            store.read(|conn| Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes))))?;
         Ok(Self {
             counts,
             queues,
@@ -60,6 +70,8 @@ impl Picture {
             workspaces,
             counters,
             stuck,
+            resources,
+            live,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
             machine: worker_calls::machine(store.place()),
@@ -106,7 +118,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let picture = Picture::take(face, &store)?;
     let problems = problems::of(&picture, why_gate(face, &store));
     if face.json {
-        face.document(document(&picture, &problems))?;
+        face.document(document(&picture, &problems, store.place()))?;
     } else {
         face::print(&for_people(&picture, &problems, &store, &face.now()))?;
     }
@@ -117,22 +129,23 @@ fn why_gate(face: &Face, store: &Store) -> Option<super::obstacles::Gate> {
     super::why::gate(&face.settings, store.place())
 }
 
-fn document(picture: &Picture, problems: &[Problem]) -> Value {
+fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
     let counts = &picture.counts;
     let held: serde_json::Map<String, Value> =
         crate::job::Hold::ALL.iter().map(|hold| (hold.to_string(), held_by(counts, *hold).into())).collect();
     json!({
         "counts": {"queued": counts.queued, "running": counts.running, "done": counts.done, "failed": counts.failed,
-                   "cancelled": counts.cancelled, "ready": picture.ready(), "held": held},
+                   "cancelled": counts.cancelled, "ready": picture.ready(), "held": held,
+                   "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing}},
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
-        "resources": [],
         "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
                        "max_bytes": picture.workspaces.max_bytes},
+        "resources": picture.live.iter().map(|one| json::resource(one, place)).collect::<Vec<_>>(),
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
@@ -184,6 +197,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     if let Some(at) = picture.oldest_ready_ms {
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
     }
+    if picture.resources.held + picture.resources.releasing > 0 {
+        text += &format!("outside {} held, {} being torn down\n", picture.resources.held, picture.resources.releasing);
+    }
     if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
         text += &format!(
             "disk    {} of {} free; log of changes {}\n",
@@ -229,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_document_has_the_keys_of_the_contract() {
-        let document = document(&picture(), &[]);
+        let document = document(&picture(), &[], &Place::new("/q.db".into()));
         let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
         for key in ["counts", "queues", "lanes", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"] {
             assert!(keys.contains(&key), "{key}");

@@ -88,6 +88,9 @@ pub enum Verb {
     /// Workspaces, directories that jobs share
     #[command(subcommand)]
     Workspace(workspace::Verb),
+    /// What jobs have made outside, and must be torn down
+    #[command(subcommand)]
+    Resource(resource::Verb),
     /// Find and explain what is wrong
     Doctor(doctor::Args),
     /// Copy the file while it is in use
@@ -160,6 +163,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Lane(verb) => lane::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),
+        Verb::Resource(verb) => resource::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
@@ -190,13 +194,23 @@ mod tests {
 
     #[test]
     fn every_example_of_the_manual_parses() {
-        let lines = "add -- make all|add -c x|add --from -|add --from f --chunk 1000|run -t 5m -- x|work|work --slots 4 --queue a --queue b|\
-                     work --until-idle|work --until-empty --drain|status|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|\
-                     logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
-                     cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
-                     set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
-                     lane ls|lane set k --limit 2|workspace ls|workspace rm k|workspace ensure k --prepare x|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
-                     completions bash|man|lease run n -- x|lease run n --wait 5m --why y -c x|lease ls|lease release n --force|fence -- x|--db f --json --color never|";
+        let lines = [
+            "add -- make all|add -c x|add --from -|add --from f --chunk 1000|run -t 5m -- x",
+            "work|work --slots 4 --queue a --queue b|work --until-idle|work --until-empty --drain",
+            "status|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3",
+            "wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7",
+            "cancel 1,4,8|cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants",
+            "set 7 priority=5 delay=10m|hold 7|release 7",
+            "queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|lane ls|lane set k --limit 2",
+            "lease run n -- x|lease run n --wait 5m --why y -c x|lease ls|lease release n --force|fence -- x",
+            "resource add vm --teardown x|resource add vm --teardown x --probe y --job 7 -t 5m -e A=b -w /",
+            "resource add vm --teardown x --task 7|resource ls|resource ls -a|resource show 3|resource release 3 4-5",
+            "resource release 3 --force|resource sweep",
+            "workspace ls|workspace rm k|workspace ensure k --prepare x",
+            "doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|completions bash|man",
+            "--db f --json --color never|",
+        ]
+        .join("|");
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
             assert!(parse(&arguments).is_ok(), "{line}: {}", parse(&arguments).unwrap_err());
@@ -205,9 +219,15 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_a_mistake_of_usage() {
-        let lines = "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|\
-                     add -d 1s --at 03:00 -- x|work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|\
-                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress|lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make";
+        let lines = [
+            "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
+            "work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
+            "prune|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
+            "lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make",
+            "resource|resource add vm|resource add --teardown x|resource add vm --teardown x --job 1 --task 1",
+            "resource add vm --teardown x --job 0|resource release|resource show",
+        ]
+        .join("|");
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
             let error = parse(&arguments).expect_err(line);

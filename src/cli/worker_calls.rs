@@ -17,7 +17,7 @@ use crate::place::Place;
 use crate::run::runfile;
 use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
-use crate::store::{Restored, Role, Store, read};
+use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
 use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, lease as leases, signals, wake as wakes};
 
@@ -127,6 +127,19 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     }
 }
 
+/// What could not be torn down yet, where somebody might take it for gone.
+///
+/// # Errors
+/// When the file can not be read.
+pub fn tell_what_is_left(store: &Store) -> Result<()> {
+    let resources = store.read(resource::counts)?;
+    if resources.releasing > 0 {
+        let left = count(resources.releasing, "resource", "is not torn down yet", "are not torn down yet");
+        face::say(&format!("{left}; a worker goes on with that; tenure resource ls says more"));
+    }
+    Ok(())
+}
+
 /// How many wait and why, where nothing could be started.
 fn tell_who_waits(store: &Store) -> Result<u8> {
     let counts = store.read(read::counts)?;
@@ -134,6 +147,7 @@ fn tell_who_waits(store: &Store) -> Result<u8> {
         let held = status::held_text(&counts);
         face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));
     }
+    tell_what_is_left(store)?;
     Ok(exit::OK)
 }
 

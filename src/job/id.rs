@@ -15,6 +15,11 @@ pub struct JobId(pub i64);
 #[serde(transparent)]
 pub struct RunId(pub i64);
 
+/// A resource's number: given by the file, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResourceId(pub i64);
+
 /// A run's random 128-bit name. It stands in the run's row, in the header of its run file and, as `TENURE_COOKIE`, in the
 /// environment of everything that the run started. What does not match it is foreign.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +39,12 @@ impl fmt::Display for JobId {
 }
 
 impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

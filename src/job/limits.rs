@@ -42,3 +42,21 @@ pub const LABEL_CHARS_MAX: usize = 1_000;
 pub const NEVER_RETRIED: [i32; 4] = [64, 65, 77, 78];
 /// The exit code that means "not now" (EX_TEMPFAIL).
 pub const NOT_NOW: i32 = 75;
+/// Timeout of a teardown whose resource names none, in milliseconds.
+pub const TEARDOWN_TIMEOUT_MS_DEFAULT: u64 = 600_000;
+/// Longest time that a probe may take, in milliseconds.
+pub const PROBE_TIMEOUT_MS: u64 = 60_000;
+/// First wait after a teardown that failed, in milliseconds.
+pub const TEARDOWN_BACKOFF_FIRST_MS: u64 = 1_000;
+/// Longest wait after a teardown that failed, in milliseconds.
+pub const TEARDOWN_BACKOFF_MOST_MS: u64 = 300_000;
+/// Most resources that one round takes up.
+pub const TEARDOWNS_PER_ROUND_MAX: usize = 100;
+/// Most resources that are torn down at once.
+pub const TEARDOWNS_AT_ONCE_MAX: usize = 4;
+/// Most of those that have failed before, so that some that hang do not keep the others waiting.
+pub const TEARDOWNS_FAILED_AT_ONCE_MAX: usize = TEARDOWNS_AT_ONCE_MAX - 1;
+/// Times that a teardown must have failed before `status` calls it a problem.
+pub const TEARDOWN_FAILURES_TOLD: u32 = 5;
+/// Runs of teardowns and probes of one resource that are kept, with their logs: the newest.
+pub const RESOURCE_RUNS_KEPT: usize = 10;

@@ -8,6 +8,7 @@
 //! * [`hold`]: what keeps a queued job from starting,
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
 //! * [`template`]: a job that is to be made later,
+//! * [`resource`]: how something outside is torn down, and when that counts as done,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`workspace`]: what a workspace and its directories are called,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
@@ -21,6 +22,7 @@ pub mod id;
 pub mod limits;
 pub mod policy;
 pub mod reason;
+pub mod resource;
 pub mod retry;
 pub mod spec;
 pub mod state;
@@ -31,9 +33,10 @@ pub mod workspace;
 pub use argv::{Argv, ArgvError};
 pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
-pub use id::{JobId, Nonce, RunId};
+pub use id::{JobId, Nonce, ResourceId, RunId};
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
+pub use resource::{ReleasedBy, ResourceState};
 pub use spec::{Need, NewJob};
 pub use state::{Move, State};
 pub use template::Template;

@@ -44,6 +44,8 @@ pub struct Mended {
     pub freed: Vec<String>,
     /// Runs that had ended and still stood in their workspaces.
     pub workspaces_left: usize,
+    /// Resources, their errands and the jobs that wait for them.
+    pub resources: super::teardown::Mended,
     /// Sequences that had been set out of reach.
     pub sequences: usize,
 }
@@ -65,6 +67,7 @@ pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     mended.lanes_passed_on = pass_on(conn)?;
     mended.lanes_removed = prune::remove_lanes_of_arrays(conn)?;
     mended.workspaces_left = super::workspace::clear_uses(conn)?;
+    mended.resources = super::teardown::mend(conn)?;
     mend_dependencies(conn, now_ms, &mut mended)?;
     let contradicted: bool = conn.prepare_cached(include_str!("mend_contradicted.sql"))?.query_row([], |row| row.get(0))?;
     if contradicted {
@@ -148,6 +151,7 @@ pub(super) fn mend_sequences(conn: &Connection) -> Result<usize> {
         ("job", "SELECT coalesce(max(id), 0) FROM job"),
         ("event", "SELECT coalesce(max(id), 0) FROM event"),
         ("cancel", "SELECT coalesce(max(id), 0) FROM cancel"),
+        ("resource", "SELECT coalesce(max(id), 0) FROM resource"),
     ] {
         let poisoned: bool = conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq > ?2)")?

@@ -29,7 +29,8 @@
 //! claim     queued -> running               read      what is there, for people
 //! tend      what time and others bring      why       what stands in the way of a job
 //! check     between exit 0 and the end      look      cheap questions of the worker's loops
-//! errand    the commands around jobs
+//! errand    the commands around jobs       resource  what must be torn down, for people
+//! teardown  what is torn down, for the worker
 //! settle    running -> its end, or again    prune     history goes
 //! control   what a person asks for          retry     an ended job goes back, by a person
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
@@ -72,6 +73,7 @@ mod permission;
 pub mod prune;
 pub mod read;
 pub mod reap;
+pub mod resource;
 pub mod restore;
 pub mod retry;
 pub mod rows;
@@ -80,6 +82,7 @@ mod seldom;
 pub mod settle;
 mod sick;
 pub mod stamp;
+pub mod teardown;
 pub mod tend;
 mod turnstile;
 pub mod upgrade;

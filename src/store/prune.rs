@@ -13,22 +13,30 @@ use crate::job::{JobId, RunId};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub jobs: usize,
+    /// Resources of tasks and of jobs that are still there.
+    pub resources: usize,
     /// Every run of those jobs: their logs may go.
     pub runs: Vec<RunId>,
 }
 
-/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC. Fewer than `limit`: there are no more.
+/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC, and as many resources that are gone. Fewer than `limit`:
+/// there are no more.
 pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut old = conn.prepare_cached(include_str!("prune.sql"))?;
     let old: Vec<JobId> = old.query_map((ended_before_ms, limit), |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
-    let mut pruned = Pruned { jobs: old.len(), runs: Vec::new() };
+    let mut pruned = Pruned { jobs: old.len(), ..Pruned::default() };
     for job in old {
         remove(conn, job, &mut pruned.runs)?;
     }
     if pruned.jobs > 0 {
         remove_lanes_of_arrays(conn)?;
     }
+    // Those of tasks, and of jobs that are still there.
+    let mut gone = conn.prepare_cached("SELECT id FROM resource WHERE state = 'released' AND released_at < ?1 LIMIT ?2")?;
+    let gone: Vec<i64> = gone.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    pruned.resources = gone.len();
+    gone.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
@@ -42,10 +50,10 @@ pub(super) fn remove_lanes_of_arrays(conn: &Connection) -> Result<usize> {
 }
 
 fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {
-    let mut gone = conn.prepare_cached("DELETE FROM run WHERE job_id = ?1 RETURNING id")?;
-    for run in gone.query_map([job.0], |row| row.get(0).map(RunId))? {
-        runs.push(run?);
-    }
+    let mut resources = conn.prepare_cached(include_str!("prune_resources.sql"))?;
+    let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
+    remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;
     for sql in [
         "DELETE FROM dependency WHERE job_id = ?1",
         "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
@@ -54,6 +62,21 @@ fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {
         "DELETE FROM job WHERE id = ?1",
     ] {
         conn.prepare_cached(sql)?.execute([job.0])?;
+    }
+    Ok(())
+}
+
+/// A resource that is gone, with the runs that tore it down.
+fn remove_resource(conn: &Connection, resource: i64, runs: &mut Vec<RunId>) -> Result<()> {
+    remove_runs(conn, "DELETE FROM run WHERE resource_id = ?1 AND finished_at IS NOT NULL RETURNING id", resource, runs)?;
+    conn.prepare_cached("DELETE FROM resource WHERE id = ?1 AND state = 'released'")?.execute([resource])?;
+    Ok(())
+}
+
+fn remove_runs(conn: &Connection, sql: &str, of: i64, runs: &mut Vec<RunId>) -> Result<()> {
+    let mut gone = conn.prepare_cached(sql)?;
+    for run in gone.query_map([of], |row| row.get(0).map(RunId))? {
+        runs.push(run?);
     }
     Ok(())
 }

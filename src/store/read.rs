@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
 use crate::error::Result;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, RunId, State};
+use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, ResourceId, RunId, State};
 
 /// Most jobs in one list, unless the filter says less.
 pub const JOBS_MAX: usize = 100_000;
@@ -125,6 +125,19 @@ pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
     let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
     let text: Option<String> = nonce.query_row([run.0], |row| row.get(0)).optional()?;
     Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// The probes and teardowns of a resource, newest last.
+pub fn runs_of_resource(conn: &Connection, resource: ResourceId) -> Result<Vec<Run>> {
+    let mut runs = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE resource_id = ?1 ORDER BY claimed_at DESC, id DESC LIMIT ?2"
+    ))?;
+    let mut found: Vec<Run> =
+        runs.query_map((resource.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
 }
 
 /// What happened to a job, newest last.

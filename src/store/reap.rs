@@ -90,7 +90,9 @@ fn latest_errand(conn: &Connection, job: JobId, parent: RunId) -> Result<Option<
     let mut errand = conn.prepare_cached(concat!(
         "SELECT ",
         run_columns!(),
-        " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job' ORDER BY id DESC LIMIT 1"
+        " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job'",
+        // Ids are given from a stock and not in order. A check comes after everything else, and its asks are counted.
+        " ORDER BY finished_at IS NULL DESC, kind = 'check' DESC, attempt DESC LIMIT 1"
     ))?;
     Ok(errand.query_row((job.0, parent.0), Run::from_row).optional()?)
 }

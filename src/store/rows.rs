@@ -6,7 +6,7 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
 
-use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, RunId, RunKind, State};
+use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKind, State};
 
 /// The columns that [`Job::from_row`] reads, in its order.
 macro_rules! job_columns {
@@ -179,7 +179,7 @@ pub struct Run {
     pub system_ms: Option<i64>,
     pub adopted: u32,
     /// What it tears down or probes.
-    pub resource: Option<i64>,
+    pub resource: Option<ResourceId>,
     /// What it makes.
     pub workspace: Option<String>,
 }
@@ -216,7 +216,7 @@ impl Run {
             user_ms: row.get(at + 20)?,
             system_ms: row.get(at + 21)?,
             adopted: count(row, at + 22)?,
-            resource: row.get(at + 23)?,
+            resource: row.get::<_, Option<i64>>(at + 23)?.map(ResourceId),
             workspace: row.get(at + 24)?,
         })
     }

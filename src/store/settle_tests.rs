@@ -139,8 +139,8 @@ fn a_check_is_a_run_of_its_own() {
     assert_eq!(open[0].job.pid, None);
     let (exit, record) = (Some(Exit::Code(1)), RunRecord::default());
     let closed = Closed { outcome: Outcome::Failed, reason: Some(Reason::Check), exit, error: None, record };
-    assert!(errand::end(&conn, RunId(2), &closed, 2_800).unwrap());
-    assert!(!errand::end(&conn, RunId(2), &closed, 2_900).unwrap());
+    assert!(errand::end(&conn, RunId(2), &closed, 2_800).unwrap().was_open);
+    assert!(!errand::end(&conn, RunId(2), &closed, 2_900).unwrap().was_open);
     let end = RunEnd::CheckFailed { error: "the check said no".into() };
     let s = Settle { job: id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
     assert!(matches!(settle(&conn, &s, 3_000).unwrap(), Settled::Won { .. }));

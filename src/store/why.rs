@@ -5,6 +5,7 @@
 use rusqlite::Connection;
 
 use super::control::existing;
+use super::resource::{self, Resource};
 use super::rows::{self, Dependency, Job, Run};
 use super::{ended, read, workspace};
 use crate::error::Result;
@@ -13,6 +14,8 @@ use crate::job::{JobId, Outcome, Reason, RunKind, State};
 
 /// Most members of a lane that are named.
 pub const MEMBERS_NAMED_MAX: i64 = 10;
+/// Most resources that are named.
+pub const RESOURCES_NAMED_MAX: i64 = 10;
 /// Jobs ahead are counted up to here.
 pub const AHEAD_COUNTED_MAX: i64 = 10_000;
 
@@ -31,6 +34,8 @@ pub enum Obstacle {
     },
     /// A job that it waits for has not ended, or has ended the wrong way.
     Dependency(Dependency),
+    /// What an earlier run of it made is not torn down yet.
+    Resource(Box<Resource>),
     /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not looked yet.
     Time {
         available_at: i64,
@@ -139,6 +144,8 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
         found.push(Obstacle::TaskHold { task: job.task_id });
     }
     found.extend(dependencies(conn, job.id, |state| state != "met")?);
+    let untorn = resource::in_the_way_of(conn, job.id, RESOURCES_NAMED_MAX)?;
+    found.extend(untorn.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
     if job.available_at > job.due_seen {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
     }

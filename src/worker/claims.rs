@@ -12,10 +12,12 @@ use crossbeam_channel::Receiver;
 use super::gates::{self, Machine};
 use super::monitor::{self, Assignment};
 use super::options::Until;
+use super::pool::Work;
 use super::shared::Shared;
 use super::start::Ended;
+use super::teardown;
 use crate::error::Result;
-use crate::store::{claim, look, tend};
+use crate::store::{self, claim, look, tend};
 
 /// Asks the claim loop to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,19 +62,25 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
 fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     monitor::ring_cancels(shared)?;
     tend(shared)?;
+    teardown::round(shared)?;
     gate.look(shared);
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
-    let next_due = shared.store.read(tend::next_due_ms)?;
+    let now_ms = shared.now_ms();
+    let next_due = shared.store.read(|conn| next_due_ms(conn, now_ms))?;
     if claimed == 0 && !more && shared.roster.busy() == 0 {
         end_if_idle(shared)?;
     }
-    let now_ms = shared.now_ms();
     Ok(match next_due {
         _ if more => WAIT_MORE_MS,
         _ if !shared.may_claim() => WAIT_MOST_MS,
         Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
         None => WAIT_IDLE_MS,
     })
+}
+
+/// The earliest instant at which there is something to do, as far as time decides that; in milliseconds UTC.
+fn next_due_ms(conn: &rusqlite::Connection, now_ms: i64) -> Result<Option<i64>> {
+    Ok(tend::next_due_ms(conn)?.into_iter().chain(store::teardown::next_due_ms(conn, now_ms)?).min())
 }
 
 /// Releases what is due and ends what can never start; writes only where there is something to write.
@@ -130,7 +138,8 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
         claimed.jobs += claims.len();
         for (claim, ready) in claims.into_iter().zip(ready) {
             let slot = shared.roster.take_slot();
-            shared.pool.assign(shared, Assignment::Start { claim: Box::new(claim), ready, ticket, slot })?;
+            let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
+            shared.pool.assign(shared, Work::Run(start))?;
         }
     }
 }
@@ -138,6 +147,10 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
 /// A worker that was asked to end when there is nothing left to do does so.
 fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
     if shared.options.until == Until::Stopped {
+        return Ok(());
+    }
+    if teardown::is_busy(shared)? {
+        // Whoever has ended one nudges.
         return Ok(());
     }
     let now_ms = shared.now_ms();

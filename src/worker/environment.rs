@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::job::{Nonce, Reason, RunId};
+use crate::store::resource::Resource;
 use crate::store::rows::Job;
 
 /// Variables of the worker that a job gets.
@@ -41,6 +42,34 @@ pub(super) fn assemble(
     all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
     all.extend(secrets.into_iter().map(|(name, value)| (name.into_bytes(), value)));
     all.extend(ours(job, around).into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
+    all.into_iter().collect()
+}
+
+/// The environment of a probe or a teardown. `TENURE_RUN` is its own, not that of the run whose resource it is.
+pub(super) fn of_resource(
+    resource: &Resource,
+    asked: &BTreeMap<String, String>,
+    db: &Path,
+    run: RunId,
+    inherited: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Environment {
+    use std::os::unix::ffi::OsStrExt;
+    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    all.extend(INHERITED.iter().filter_map(|name| inherited(name).map(|value| (name.as_bytes().to_vec(), value))));
+    all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
+    let owner = [
+        ("TENURE_RESOURCE_RUN", resource.run.map(|run| run.0)),
+        ("TENURE_RESOURCE_JOB", resource.job.map(|job| job.0)),
+        ("TENURE_RESOURCE_TASK", resource.task),
+    ];
+    let owner = owner.into_iter().filter_map(|(name, id)| Some((name, id?.to_string().into_bytes())));
+    let ours = [
+        ("TENURE_DB", db.as_os_str().as_bytes().to_vec()),
+        ("TENURE_RUN", run.to_string().into_bytes()),
+        ("TENURE_RESOURCE", resource.id.to_string().into_bytes()),
+        ("TENURE_RESOURCE_NAME", resource.name.clone().into_bytes()),
+    ];
+    all.extend(ours.into_iter().chain(owner).map(|(name, value)| (name.as_bytes().to_vec(), value)));
     all.into_iter().collect()
 }
 

@@ -21,7 +21,7 @@
 //! let errand = Errand::of_job(watched, Opening { workspace: Some(key), ..Opening::of(RunKind::Prepare, job, watched.run) });
 //! let came = match open {                          // OpenRun::errand, where the run was adopted and its kind is `prepare`
 //!     Some(run) if run.finished_at.is_none() => errand.go_on(&run, errand::plainly)?,
-//!     Some(run) => Came::Over(by what `run.outcome` and `run.error` say),
+//!     Some(run) => what `run.outcome` and `run.error` say,  // it was closed, and its worker died before it could go on
 //!     None => errand.once(|run, nonce| launch::..(argv, env, cwd, timeout), errand::plainly)?,
 //! };
 //! match came {
@@ -46,6 +46,7 @@ use super::shared::Shared;
 use crate::error::Result;
 use crate::job::ending::is_want_of_resources;
 use crate::job::limits::GRACE_MS_DEFAULT;
+use crate::job::resource::After;
 use crate::job::verdict::Progress;
 use crate::job::{Cause, Exit, Nonce, Outcome, Reason, RunEnd, RunId};
 use crate::run::Launch;
@@ -71,14 +72,16 @@ pub(super) enum Came {
     /// It could not be made, in words. Nothing was started.
     NotMade(String),
     /// It has ended, its tree is gone, and its row says so.
-    Over(CameTo),
+    Over(Box<CameTo>),
 }
 
 /// What an errand came to.
 pub(super) struct CameTo {
     pub end: RunEnd,
-    #[allow(dead_code, reason = "a check reads the end alone")]
+    #[allow(dead_code, reason = "a check and a teardown read what is beside it")]
     pub closed: Closed,
+    /// What it means for its resource, where it is a step of one.
+    pub after: Option<After>,
 }
 
 /// What its row says about an end: the outcome, the reason, and words for a person.
@@ -94,7 +97,6 @@ impl<'a> Errand<'a> {
     ///
     /// # Errors
     /// The system gives no descriptor.
-    #[allow(dead_code, reason = "used by the next step")]
     pub fn of_nobody(shared: &'a Arc<Shared>, opening: Opening) -> Result<Self> {
         Ok(Self { shared, opening, bell: Arc::new(Bell::deaf()?), grace_ms: GRACE_MS_DEFAULT })
     }
@@ -197,23 +199,26 @@ fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) ->
         error,
         record: record_of(shared, run, &records),
     };
-    let (_, ticket) = shared.persist("closing an errand", || {
+    let (ended, ticket) = shared.persist("closing an errand", || {
         let (closed, now_ms) = (closed.clone(), shared.now_ms());
         shared.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))
     })?;
     // Where the run file is missing or is another's, the reaper sees to whatever is there.
     let is_its_own = recover::has_its_file(watching)?;
     let then = Arc::clone(shared);
+    let forgotten = ended.forgotten;
     shared.store.after_flush(ticket, move || {
+        for old in forgotten {
+            let _gone_already = std::fs::remove_file(then.place().log_file(old));
+        }
         if is_its_own {
             let _the_reaper_tries_again = runfile::unlink(then.place(), run);
         }
         then.roster.disown(run);
     });
-    Ok(Came::Over(CameTo { end, closed }))
+    Ok(Came::Over(Box::new(CameTo { end, closed, after: ended.after })))
 }
 
-#[allow(dead_code, reason = "a check judges in its own way")]
 /// What the end of an errand means where exit 0 is success and everything else is none.
 pub(super) fn plainly(end: &RunEnd) -> Judged {
     let failed = |reason, error: String| (Outcome::Failed, Some(reason), Some(error));

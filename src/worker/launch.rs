@@ -9,9 +9,12 @@ use rustix::io::Errno;
 
 use super::environment::{self, Circumstances};
 use super::shared::Shared;
+use crate::job::limits::{GRACE_MS_DEFAULT, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT};
 use crate::job::policy::Stdin;
+use crate::job::resource::Step;
 use crate::job::{Argv, Nonce, Policy, Reason, RunEnd, RunId, limits, workspace};
 use crate::run::Launch;
+use crate::store::resource::Resource;
 use crate::store::rows::Job;
 
 /// Largest secret, in bytes: it becomes an environment variable.
@@ -122,16 +125,57 @@ fn words_of(errno: Errno) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
-    let (job, policy) = (start.job, start.policy);
-    let asked: BTreeMap<String, String> = serde_json::from_str(&job.env).map_err(|e| format!("env: {e}"))?;
-    // The command line refuses the same; a row may come from anybody.
+/// A step in the end of a resource: its teardown or its probe, in its directory, or, where that is gone, in `/`.
+pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run: RunId, nonce: Nonce) -> Result<Launch, String> {
+    let command = match step {
+        Step::Teardown => &resource.teardown,
+        Step::Probe | Step::Confirm => resource.probe.as_ref().ok_or("it has no probe")?,
+    };
+    let argv = Argv::from_json(command).map_err(|e| format!("{}: {e}", step.kind()))?;
+    let asked = variables(&resource.env)?;
+    let timeout_ms = resource.timeout_ms.unwrap_or(TEARDOWN_TIMEOUT_MS_DEFAULT);
+    let is_there = std::path::Path::new(&resource.cwd).is_dir();
+    Ok(Launch {
+        run,
+        nonce,
+        argv: argv.arguments().to_vec(),
+        env: environment::of_resource(resource, &asked, shared.place().db(), run, inherited),
+        cwd: if is_there { resource.cwd.clone().into_bytes() } else { b"/".to_vec() },
+        log: shared.place().log_file(run),
+        result: None,
+        stdin: None,
+        timeout_ms: Some(if step == Step::Teardown { timeout_ms } else { timeout_ms.min(PROBE_TIMEOUT_MS) }),
+        max_runtime_ms: None,
+        grace_ms: GRACE_MS_DEFAULT,
+        warn: None,
+        idle_timeout_ms: None,
+        log_limit_bytes: shared.options.log_limit_bytes,
+        memory_bytes: None,
+        nice: None,
+        user: None,
+    })
+}
+
+/// The variables that were asked for. The command line refuses the same; a row may come from anybody.
+fn variables(env: &str) -> Result<BTreeMap<String, String>, String> {
+    let asked: BTreeMap<String, String> = serde_json::from_str(env).map_err(|e| format!("env: {e}"))?;
     if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("TENURE_")) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
         return Err(format!("env: the value of {name:?} contains a NUL byte"));
     }
+    Ok(asked)
+}
+
+/// A variable of the worker's own.
+fn inherited(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec)
+}
+
+fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
+    let (job, policy) = (start.job, start.policy);
+    let asked = variables(&job.env)?;
     let result = shared.place().result_file(start.run);
     let deadline_ms = timeout_ms.map(|ms| shared.now_ms().saturating_add_unsigned(ms));
     let around = Circumstances {
@@ -145,8 +189,7 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
     };
     // What belongs to the worker's user is none of another user's; the shim gives that one its own.
     let personal = |name: &str| policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
-    let inherited =
-        |name: &str| std::env::var_os(name).filter(|_| !personal(name)).map(std::os::unix::ffi::OsStringExt::into_vec);
+    let inherited = |name: &str| inherited(name).filter(|_| !personal(name));
     Ok(Launch {
         run: start.run,
         nonce: start.nonce,

@@ -4,6 +4,7 @@
 //! main ── starts everything, waits for a signal, stops everything
 //!   ├─ claims      free slots -> claims -> monitors; ends what can never start; passes on wishes to cancel
 //!   ├─ monitor ×N  one per run: launches it, waits for its shim's word, settles it, and takes the next job for its slot
+//!   ├─ teardown ×4 probes and teardowns of what ended work has left outside, each an errand
 //!   ├─ reaper      at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
 //!   ├─ tidy        at start and at every tick: the directories of workspaces
 //!   └─ wake        hints that the file has changed: a datagram, inotify, a slow poll
@@ -46,6 +47,7 @@ pub mod signals;
 mod start;
 mod stop;
 mod sweep;
+mod teardown;
 mod tidy;
 pub mod wake;
 mod wish;

@@ -25,7 +25,7 @@ use crate::run::spawner::{Status, StatusPipe};
 use crate::store::claim::{self, Claim};
 use crate::store::reap::{self, OpenRun};
 use crate::store::settle::{self, RunRecord, Settle, Settled};
-use crate::store::{Ticket, control};
+use crate::store::{Ticket, control, teardown};
 
 /// What a monitor is given.
 pub(super) enum Assignment {
@@ -319,22 +319,26 @@ pub(super) fn conclude(
         let now_ms = shared.now_ms();
         shared.store.commit(move |conn| {
             let settled = settle::settle(conn, &settle, now_ms)?;
+            let leaves = teardown::is_due(conn, now_ms)?;
             let next = match prepared {
                 Some(prepared) => claim::claim(conn, &scope, &[prepared], &instance, &boot_id, now_ms)?.pop(),
                 None => None,
             };
-            Ok((settled, next))
+            Ok((settled, leaves, next))
         })
     });
-    let ((settled, next), ticket) = match done {
+    let ((settled, leaves, next), ticket) = match done {
         Ok(done) => done,
         Err(error) => {
             shared.stock.put_back(ready);
             return Err(error);
         }
     };
-    // A slot that goes on at once needs no look of the claim loop, unless there is a new time to wait for.
-    if next.is_none() || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. })) {
+    // A slot that goes on at once needs no look of the claim loop, unless there is a new time to wait for or something to tear down.
+    if next.is_none()
+        || leaves
+        || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }))
+    {
         shared.look();
     }
     follow_up(shared, job, run, settled, goes, ticket);

@@ -1,4 +1,4 @@
-//! The thread pool that monitors run on: grows when nobody is free, and keeps its threads for the next run.
+//! The thread pool that monitors and errands run on: grows when nobody is free, and keeps its threads for the next run.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,21 @@ use crate::error::{Error, Result};
 /// Stack of a monitor's thread, in bytes: it calls SQLite nowhere and recurses nowhere.
 const STACK_BYTES: usize = 256 << 10;
 
-/// Hands assignments to threads.
+/// What a thread is given.
+pub(super) enum Work {
+    Run(Assignment),
+    Errand(Task),
+}
+
+/// Something to be done once, on a thread of its own.
+pub(super) type Task = Box<dyn FnOnce(&Arc<Shared>) + Send>;
+
+/// Hands work to threads.
 pub(super) struct Pool {
     /// `None` once the worker lets go of its runs.
-    tx: Mutex<Option<Sender<Assignment>>>,
-    rx: Receiver<Assignment>,
-    /// Threads that wait for an assignment, less assignments that wait for a thread.
+    tx: Mutex<Option<Sender<Work>>>,
+    rx: Receiver<Work>,
+    /// Threads that wait for work, less work that waits for a thread.
     free: Arc<AtomicUsize>,
 }
 
@@ -27,17 +36,17 @@ impl Pool {
         Self { tx: Mutex::new(Some(tx)), rx, free: Arc::new(AtomicUsize::new(0)) }
     }
 
-    /// Gives an assignment to a thread that waits, or to a new one.
+    /// Gives work to a thread that waits, or to a new one.
     ///
     /// # Errors
-    /// When no thread waits and none can be started; the assignment is dropped, and the run is found again by the reaper.
-    pub fn assign(&self, shared: &Arc<Shared>, assignment: Assignment) -> Result<()> {
+    /// When no thread waits and none can be started; the work is dropped, and the run is found again by the reaper.
+    pub fn assign(&self, shared: &Arc<Shared>, work: Work) -> Result<()> {
         let waits = self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
         if !waits {
             self.grow(shared)?;
         }
         let tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = tx.as_ref().is_some_and(|tx| tx.send(assignment).is_ok());
+        let sent = tx.as_ref().is_some_and(|tx| tx.send(work).is_ok());
         if sent { Ok(()) } else { Err(Error::Refused("the worker is ending".into())) }
     }
 
@@ -52,8 +61,11 @@ impl Pool {
             .name("monitor".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                while let Ok(assignment) = rx.recv() {
-                    monitor::drive(&shared, assignment);
+                while let Ok(work) = rx.recv() {
+                    match work {
+                        Work::Run(assignment) => monitor::drive(&shared, assignment),
+                        Work::Errand(errand) => errand(&shared),
+                    }
                     free.fetch_add(1, Ordering::SeqCst);
                 }
             })

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::lease;
 use super::monitor::Assignment;
+use super::pool::Work;
 use super::recover;
 use super::shared::Shared;
 use super::sweep;
+use super::teardown;
 use crate::error::Result;
 use crate::job::verdict::{self, Leftover, Row};
 use crate::job::{Cause, RunId};
@@ -37,11 +39,13 @@ pub(super) fn run(shared: &Arc<Shared>) {
 pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     heal(shared)?;
     adopt_open_runs(shared)?;
+    teardown::adopt(shared)?;
     clear_run_files(shared)?;
     stop_what_ran_too_long(shared)?;
     lease::reap(shared)?;
     sweep::secrets(shared)?;
     prune(shared)?;
+    teardown::round(shared)?;
     shared.look();
     Ok(())
 }
@@ -80,7 +84,7 @@ fn adopt_open_runs(shared: &Arc<Shared>) -> Result<()> {
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
         shared.roster.own(open.run.id);
         let slot = shared.roster.take_slot();
-        shared.pool.assign(shared, Assignment::Adopt { open: Box::new(open), slot })?;
+        shared.pool.assign(shared, Work::Run(Assignment::Adopt { open: Box::new(open), slot }))?;
     }
     Ok(())
 }

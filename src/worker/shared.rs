@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::prepared::Stock;
 use super::roster::Roster;
 use super::start::Ended;
+use super::teardown::Line;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::spawner::Spawner;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     pub flights: Flights,
     pub stock: Stock,
     pub pool: Pool,
+    /// What is being torn down.
+    pub line: Line,
     pub nudge: Sender<Nudge>,
     pub spawner: Mutex<Arc<Spawner>>,
     ending: Mutex<Option<Ended>>,
@@ -73,6 +76,7 @@ impl Shared {
             flights: Flights::default(),
             stock,
             pool,
+            line: Line::default(),
             nudge,
             spawner: Mutex::new(Arc::new(spawner)),
             ending: Mutex::new(None),

@@ -21,6 +21,7 @@ use super::prepared::Stock;
 use super::reaper;
 use super::shared::Shared;
 use super::signals::Order;
+use super::teardown;
 use super::tidy;
 use super::wake::{self, Listener};
 use crate::error::{Error, Result};
@@ -139,6 +140,14 @@ impl Worker {
     /// Lets the worker end by itself or by this function's caller: true when it has.
     pub fn ended(&self, within: Duration) -> Option<Ended> {
         self.shared.wait_for_end(within)
+    }
+
+    /// Whether something is being torn down, or could be now.
+    ///
+    /// # Errors
+    /// The file can not be read.
+    pub fn tears_down(&self) -> Result<bool> {
+        teardown::is_busy(&self.shared)
     }
 
     fn drain(&self, times: usize) {

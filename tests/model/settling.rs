@@ -41,7 +41,7 @@ impl Play {
             self.log.push(format!("end check {run}"));
             let (reason, exit) = (Some(Reason::Exit), Some(Exit::Code(i32::from(b % 2))));
             let closed = Closed { outcome: Outcome::Failed, reason, exit, error: None, record: RunRecord::default() };
-            assert_eq!(errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap(), open);
+            assert_eq!(errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, open);
             self.world.runs.get_mut(&run).unwrap().open = false;
             return;
         }
@@ -102,7 +102,7 @@ impl Play {
         for check in checks {
             let record = RunRecord::default();
             let closed = Closed { outcome: Outcome::Done, reason: None, exit: None, error: None, record };
-            assert!(errand::end(&self.conn, RunId(check), &closed, self.world.now).unwrap());
+            assert!(errand::end(&self.conn, RunId(check), &closed, self.world.now).unwrap().was_open);
             self.world.runs.get_mut(&check).unwrap().open = false;
         }
     }

@@ -1,0 +1,176 @@
+//! How something outside that a job made is torn down, and when that counts as done.
+//!
+//! A command that says "removed" is no proof, and a probe that fails is none either: gone is only what a probe calls gone with
+//! exit 1, or what a teardown has ended with 0 and no probe calls there. Unknown is torn down.
+
+use super::limits::{TEARDOWN_BACKOFF_FIRST_MS, TEARDOWN_BACKOFF_MOST_MS};
+use super::reason::{Exit, Outcome, Reason, RunKind, words};
+
+words! {
+    /// Where a resource is in its life.
+    ResourceState {
+        /// Its owner lives.
+        Held = "held",
+        /// Its owner has ended, or somebody asked for it: it is torn down until it is gone.
+        Releasing = "releasing",
+        Released = "released",
+    }
+}
+
+words! {
+    /// How it is known that a resource is gone.
+    ReleasedBy {
+        Teardown = "teardown",
+        Probe = "probe",
+        /// A person said so.
+        Force = "force",
+    }
+}
+
+/// What is done next about a resource that is releasing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ask first: it may be gone already.
+    Probe,
+    Teardown,
+    /// Ask again: the teardown says that it is gone.
+    Confirm,
+}
+
+impl Step {
+    /// The step that a try begins with. `torn`: its teardown has said that it is gone, and then nobody asked.
+    pub fn first(torn: bool, has_probe: bool) -> Self {
+        match (has_probe, torn) {
+            (false, _) => Self::Teardown,
+            (true, false) => Self::Probe,
+            (true, true) => Self::Confirm,
+        }
+    }
+
+    /// The kind of the run that does it.
+    pub fn kind(self) -> RunKind {
+        match self {
+            Self::Probe | Self::Confirm => RunKind::Probe,
+            Self::Teardown => RunKind::Teardown,
+        }
+    }
+}
+
+/// How the run of a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended<'a> {
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub exit: Option<Exit>,
+    pub error: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    /// The exit code of a process that ended by itself.
+    fn code(&self) -> Option<i32> {
+        match (self.reason, self.exit) {
+            (Some(Reason::Exit), Some(Exit::Code(code))) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Nobody knows what it would have said.
+    fn is_unknown(&self) -> bool {
+        matches!(self.outcome, Outcome::Lost | Outcome::Unstarted | Outcome::Cancelled | Outcome::Deferred)
+    }
+
+    fn words(&self) -> &str {
+        self.error.unwrap_or("it did not say why")
+    }
+}
+
+/// What the end of a step means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    Gone(ReleasedBy),
+    Next(Step),
+    /// This try has failed: the next one is after a while.
+    Failed(String),
+}
+
+/// Decides what follows a step.
+pub fn after(step: Step, has_probe: bool, ended: &Ended<'_>) -> After {
+    match step {
+        Step::Probe if ended.code() == Some(1) => After::Gone(ReleasedBy::Probe),
+        Step::Probe => After::Next(Step::Teardown),
+        Step::Teardown if ended.outcome != Outcome::Done => After::Failed(format!("teardown: {}", ended.words())),
+        Step::Teardown if has_probe => After::Next(Step::Confirm),
+        Step::Teardown => After::Gone(ReleasedBy::Teardown),
+        Step::Confirm if ended.outcome == Outcome::Done => {
+            After::Failed("the teardown ended with 0, and the probe says that it is still there".into())
+        }
+        Step::Confirm if ended.is_unknown() => After::Failed(format!("the teardown ended with 0; probe: {}", ended.words())),
+        Step::Confirm => After::Gone(ReleasedBy::Teardown),
+    }
+}
+
+/// How long after a try that failed the next one is, in milliseconds: doubled each time. `failed` counts from 1.
+pub fn backoff_ms(failed: u32) -> u64 {
+    let doubled = TEARDOWN_BACKOFF_FIRST_MS.checked_shl(failed.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
+    doubled.min(TEARDOWN_BACKOFF_MOST_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(code: i32) -> Ended<'static> {
+        let outcome = if code == 0 { Outcome::Done } else { Outcome::Failed };
+        Ended { outcome, reason: Some(Reason::Exit), exit: Some(Exit::Code(code)), error: (code != 0).then_some("exit status") }
+    }
+
+    fn otherwise(outcome: Outcome, reason: Reason, exit: Option<Exit>) -> Ended<'static> {
+        Ended { outcome, reason: Some(reason), exit, error: Some("why") }
+    }
+
+    #[test]
+    fn a_try_begins_with_the_question_that_is_open() {
+        assert_eq!(Step::first(false, false), Step::Teardown);
+        assert_eq!(Step::first(true, false), Step::Teardown);
+        assert_eq!(Step::first(false, true), Step::Probe);
+        assert_eq!(Step::first(true, true), Step::Confirm);
+    }
+
+    #[test]
+    fn only_exit_1_of_a_probe_means_gone_before_a_teardown() {
+        assert_eq!(after(Step::Probe, true, &code(1)), After::Gone(ReleasedBy::Probe));
+        let others = [
+            code(0),
+            code(7),
+            code(127),
+            otherwise(Outcome::Failed, Reason::Timeout, Some(Exit::Code(1))),
+            otherwise(Outcome::Failed, Reason::Signal, Some(Exit::Signal(1))),
+            otherwise(Outcome::Failed, Reason::Spawn, None),
+            otherwise(Outcome::Lost, Reason::Lost, None),
+        ];
+        for ended in others {
+            assert_eq!(after(Step::Probe, true, &ended), After::Next(Step::Teardown), "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_teardown_counts_when_it_ended_with_0_and_no_probe_contradicts() {
+        assert_eq!(after(Step::Teardown, false, &code(0)), After::Gone(ReleasedBy::Teardown));
+        assert_eq!(after(Step::Teardown, true, &code(0)), After::Next(Step::Confirm));
+        for ended in [code(1), code(75), otherwise(Outcome::Lost, Reason::Lost, None)] {
+            assert!(matches!(after(Step::Teardown, false, &ended), After::Failed(why) if why.starts_with("teardown: ")));
+        }
+        for unclear in [code(1), code(7), otherwise(Outcome::Failed, Reason::Timeout, None)] {
+            assert_eq!(after(Step::Confirm, true, &unclear), After::Gone(ReleasedBy::Teardown), "{unclear:?}");
+        }
+        assert!(matches!(after(Step::Confirm, true, &code(0)), After::Failed(why) if why.contains("still there")));
+        assert!(matches!(after(Step::Confirm, true, &otherwise(Outcome::Lost, Reason::Lost, None)), After::Failed(_)));
+    }
+
+    #[test]
+    fn the_wait_doubles_from_a_second_to_five_minutes() {
+        assert_eq!([1, 2, 3, 9, 10].map(backoff_ms), [1_000, 2_000, 4_000, 256_000, 300_000]);
+        assert_eq!([11, 100, u32::MAX].map(backoff_ms), [300_000; 3]);
+        assert_eq!(backoff_ms(0), 1_000);
+    }
+}

@@ -1,0 +1,254 @@
+//! Tearing down what work has made outside, once its owner has ended.
+//!
+//! A round takes up what is due, a limited number at once; it is done at start, at each tick, when an end has left something to tear down,
+//! and when the wait of one that failed is over. For each resource the steps follow one another on a thread of the pool, each an errand
+//! ([`super::errand`]) of its own: ask the probe, run the teardown, ask again. What the end of a step means is written in the
+//! transaction that closes it, so a worker that dies between any two of them leaves a row that says where to go on. One that fails
+//! waits by itself; it keeps nobody else waiting, and those that have failed before never take the last place.
+//!
+//! A worker that lets go leaves the step that is under way to its shim, and the next one goes on with it. No cancel reaches it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::errand::{self, Came, Errand};
+use super::launch;
+use super::pool::Work;
+use super::shared::Shared;
+use crate::error::Result;
+use crate::job::limits::{TEARDOWNS_AT_ONCE_MAX, TEARDOWNS_FAILED_AT_ONCE_MAX, TEARDOWNS_PER_ROUND_MAX};
+use crate::job::resource::{After, Step};
+use crate::job::{ResourceId, ResourceState};
+use crate::store::errand::Opening;
+use crate::store::reap;
+use crate::store::resource::{self, Resource};
+use crate::store::rows::Run;
+use crate::store::teardown::{self, Due};
+
+/// Which resources are being torn down, and which are next.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: VecDeque<Due>,
+    /// With whether it has failed before.
+    busy: HashMap<ResourceId, bool>,
+}
+
+impl Line {
+    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        // A panic elsewhere leaves lists and maps whole.
+        f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is due takes the place of what was due at the last look.
+    fn refill(&self, due: Vec<Due>) {
+        self.with(|inner| inner.waiting = due.into_iter().filter(|due| !inner.busy.contains_key(&due.id)).collect());
+    }
+
+    /// The first of those that wait and for which there is a place; it has that place then.
+    fn next(&self) -> Option<Due> {
+        self.with(|inner| {
+            if inner.busy.len() >= TEARDOWNS_AT_ONCE_MAX {
+                return None;
+            }
+            let failed = inner.busy.values().filter(|has_failed| **has_failed).count();
+            let at = inner.waiting.iter().position(|due| !due.has_failed || failed < TEARDOWNS_FAILED_AT_ONCE_MAX)?;
+            let due = inner.waiting.remove(at)?;
+            inner.busy.insert(due.id, due.has_failed);
+            Some(due)
+        })
+    }
+
+    /// What is under way already has a place, however many there are.
+    fn adopt(&self, id: ResourceId) {
+        self.with(|inner| inner.busy.insert(id, false));
+    }
+
+    fn done(&self, id: ResourceId) {
+        self.with(|inner| inner.busy.remove(&id));
+    }
+
+    /// Nothing is under way.
+    pub fn is_still(&self) -> bool {
+        self.with(|inner| inner.busy.is_empty())
+    }
+}
+
+/// One round: takes up what is due. Where nothing is, this is one question of an empty index.
+pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
+    let now_ms = shared.now_ms();
+    let due = shared.store.read(move |conn| teardown::due(conn, now_ms, TEARDOWNS_PER_ROUND_MAX))?;
+    shared.line.refill(due);
+    while let Some(due) = shared.line.next() {
+        give(shared, due.id, None)?;
+    }
+    Ok(())
+}
+
+/// Whether something is under way, or could be now: a worker that ends when there is nothing to do does not end yet.
+///
+/// # Errors
+/// The file can not be read.
+pub(super) fn is_busy(shared: &Shared) -> Result<bool> {
+    let now_ms = shared.now_ms();
+    Ok(!shared.line.is_still() || shared.store.read(move |conn| teardown::is_due(conn, now_ms))?)
+}
+
+/// Every open errand without a parent and without a watcher is gone on with.
+pub(super) fn adopt(shared: &Arc<Shared>) -> Result<()> {
+    for run in shared.store.read(reap::open_errands)? {
+        if shared.roster.owns(run.id) {
+            continue;
+        }
+        log::info!("{} {}: nobody watches it; taking it over", run.kind, run.id);
+        shared.roster.own(run.id);
+        let (id, instance) = (run.id, shared.instance.clone());
+        shared.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
+        match run.resource {
+            Some(resource) => {
+                shared.line.adopt(resource);
+                give(shared, resource, Some(run))?;
+            }
+            None => shared.pool.assign(shared, Work::Errand(Box::new(move |shared| go_on_alone(shared, &run))))?,
+        }
+    }
+    Ok(())
+}
+
+/// An errand of which only the end is to be seen.
+fn go_on_alone(shared: &Arc<Shared>, run: &Run) {
+    let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone() };
+    let seen = Errand::of_nobody(shared, opening).and_then(|errand| errand.go_on(run, errand::plainly));
+    if let Err(error) = seen {
+        log::error!("{} {}: {error}", run.kind, run.id);
+        shared.roster.disown(run.id);
+    }
+}
+
+fn give(shared: &Arc<Shared>, id: ResourceId, open: Option<Run>) -> Result<()> {
+    let run = open.as_ref().map(|run| run.id);
+    let given = shared.pool.assign(shared, Work::Errand(Box::new(move |shared| work_off(shared, id, open))));
+    if given.is_err() {
+        shared.line.done(id);
+        run.inspect(|run| shared.roster.disown(*run));
+    }
+    given
+}
+
+/// A thread: this one, and then whichever is next.
+fn work_off(shared: &Arc<Shared>, first: ResourceId, mut open: Option<Run>) {
+    let (mut next, mut is_well) = (Some(first), true);
+    while let Some(id) = next {
+        let run = open.as_ref().map(|run| run.id);
+        if let Err(error) = tear_down(shared, id, open.take()) {
+            // Its row says how far it is: the next round goes on from there.
+            log::error!("resource {id}: {error}");
+            run.inspect(|run| shared.roster.disown(*run));
+            is_well = false;
+        }
+        shared.line.done(id);
+        next = if shared.is_stopping() || !is_well { None } else { shared.line.next().map(|due| due.id) };
+    }
+    // Where the file or the system refused something (a full disk), the next tick is soon enough.
+    if is_well {
+        shared.look();
+    }
+}
+
+/// One try: the steps, until the resource is gone or one of them has failed.
+fn tear_down(shared: &Arc<Shared>, id: ResourceId, mut open: Option<Run>) -> Result<()> {
+    let mut step = None;
+    loop {
+        let found = shared.store.read(move |conn| resource::one(conn, id))?;
+        let Some(resource) = found.filter(|resource| resource.state == ResourceState::Releasing || open.is_some()) else {
+            return Ok(());
+        };
+        let begun = step.unwrap_or_else(|| Step::first(resource.torn, resource.probe.is_some()));
+        let errand = Errand::of_nobody(shared, Opening::of_resource(id, begun))?;
+        let came = match open.take() {
+            Some(run) => errand.go_on(&run, errand::plainly)?,
+            None => errand.once(|run, nonce| launch::of_resource(shared, &resource, begun, run, nonce), errand::plainly)?,
+        };
+        match came {
+            Came::Left | Came::NotBegun => return Ok(()),
+            Came::NotMade(why) => return not_made(shared, id, why),
+            Came::Over(came_to) => match came_to.after {
+                Some(After::Next(next)) => step = Some(next),
+                Some(After::Failed(error)) => return tell(shared, &resource, &error),
+                Some(After::Gone(by)) => {
+                    log::info!("resource {id} is gone ({by})");
+                    return Ok(());
+                }
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+fn tell(shared: &Shared, resource: &Resource, error: &str) -> Result<()> {
+    let tried = resource.attempts.saturating_add(1);
+    let times = if tried == 1 { "once".to_owned() } else { format!("{tried} times") };
+    log::warn!("resource {} could not be torn down ({times}): {error}", resource.id);
+    // Its wait may be the next thing that the claim loop has to wake for.
+    shared.look();
+    Ok(())
+}
+
+fn not_made(shared: &Shared, id: ResourceId, why: String) -> Result<()> {
+    log::warn!("resource {id} can not be torn down: {why}");
+    let now_ms = shared.now_ms();
+    shared.store.commit(move |conn| teardown::not_made(conn, id, &why, now_ms))?;
+    shared.look();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(ids: impl IntoIterator<Item = i64>, has_failed: bool) -> Vec<Due> {
+        ids.into_iter().map(|id| Due { id: ResourceId(id), has_failed }).collect()
+    }
+
+    fn taken(line: &Line) -> Vec<i64> {
+        std::iter::from_fn(|| line.next()).map(|due| due.id.0).collect()
+    }
+
+    #[test]
+    fn so_many_at_once_and_no_more_until_one_is_done() {
+        let line = Line::default();
+        line.refill(due(1..=9, false));
+        assert_eq!(taken(&line), [1, 2, 3, 4]);
+        line.done(ResourceId(2));
+        assert_eq!(taken(&line), [5]);
+        assert!(!line.is_still());
+        [1, 3, 4, 5].into_iter().for_each(|id| line.done(ResourceId(id)));
+        assert!(line.is_still());
+    }
+
+    #[test]
+    fn those_that_failed_before_leave_a_place_for_the_others() {
+        let line = Line::default();
+        line.refill(due(1..=9, true));
+        assert_eq!(taken(&line), [1, 2, 3]);
+        line.refill([due(4..=9, true), due([20], false)].concat());
+        assert_eq!(taken(&line), [20]);
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_begun_again() {
+        let line = Line::default();
+        line.adopt(ResourceId(2));
+        line.refill(due(1..=3, false));
+        assert_eq!(taken(&line), [1, 3]);
+        line.refill(due(1..=3, false));
+        assert_eq!(taken(&line), [0i64; 0]);
+        line.done(ResourceId(2));
+        line.refill(due(1..=3, false));
+        assert_eq!(taken(&line), [2]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Whoever tears down may die at any moment: the next worker goes on, never two at once, and the row is closed once.
+
+use crate::support::{Nest, kill, lives, until};
+use crate::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
+
+/// A teardown of which there is never a second at once: it makes a file that must not be there, and waits until it may end.
+const EXCLUSIVE: &str = "set -C; : >marker || { echo TWO AT ONCE >>ledger; exit 1; }; set +C; \
+                         echo begun >>ledger; echo $$ >pid; while [ ! -e go ]; do sleep 0.02; done; rm marker; echo torn >>ledger";
+
+fn begun(nest: &Nest) -> i64 {
+    let job = ended_job(nest);
+    of_job(nest, job, "x", EXCLUSIVE, &[])
+}
+
+#[test]
+fn a_worker_killed_during_a_teardown_leaves_it_to_its_shim_and_the_next_one_takes_its_answer() {
+    let nest = Nest::new();
+    let id = begun(&nest);
+    let worker = nest.work(&TICK);
+    let pid = pid_in(&nest, "pid");
+    worker.kill();
+    assert!(lives(pid));
+    let worker = nest.work(&TICK);
+    nest.ok(&["resource", "sweep"]);
+    nest.ok(&["resource", "release", &id.to_string()]);
+    assert!(lives(pid), "neither ends what is under way");
+    std::fs::write(nest.file("go"), "").unwrap();
+    let gone = until_gone(&nest, id);
+    assert_eq!((&gone["attempts"], &gone["released_by"]), (&0.into(), &"teardown".into()));
+    assert_eq!(lines(&nest, "ledger"), ["begun", "torn"]);
+    assert_eq!(steps(&nest, id), ["teardown done"]);
+    worker.stop();
+    nothing_is_left(&nest);
+}
+
+#[test]
+fn a_teardown_that_ended_while_nobody_lived_is_taken_and_not_repeated() {
+    let nest = Nest::new();
+    let id = begun(&nest);
+    let worker = nest.work(&TICK);
+    pid_in(&nest, "pid");
+    worker.kill();
+    std::fs::write(nest.file("go"), "").unwrap();
+    until("the shim to be gone", || nest.of_runs().is_empty().then_some(()));
+    assert_eq!(resource(&nest, id)["state"], "releasing");
+    nest.work_until_idle(&[]);
+    assert_eq!(until_gone(&nest, id)["attempts"], 0);
+    assert_eq!(lines(&nest, "ledger"), ["begun", "torn"]);
+    nothing_is_left(&nest);
+}
+
+#[test]
+fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
+    for with_worker in [false, true] {
+        let nest = Nest::new();
+        let id = begun(&nest);
+        let mut worker = Some(nest.work(&TICK));
+        let pid = pid_in(&nest, "pid");
+        let run = resource(&nest, id)["errand"].as_i64().unwrap();
+        let shim = nest.shim(run);
+        if with_worker {
+            worker.take().unwrap().kill();
+        }
+        kill(shim, 9);
+        let _worker = worker.unwrap_or_else(|| nest.work(&TICK));
+        let failed = until("the loss to be noted", || Some(resource(&nest, id)).filter(|one| one["attempts"] == 1));
+        assert!(failed["last_error"].as_str().unwrap().contains("nobody saw"), "{failed}");
+        assert!(!lives(pid));
+        // What it had made is as it was left; a second one that finds it says so.
+        std::fs::remove_file(nest.file("marker")).unwrap();
+        std::fs::write(nest.file("go"), "").unwrap();
+        until("it to be gone", || {
+            hurry(&nest);
+            (resource(&nest, id)["state"] == "released").then_some(())
+        });
+        assert_eq!(lines(&nest, "ledger").iter().filter(|line| *line == "torn").count(), 1);
+        assert_eq!(steps(&nest, id).last().unwrap(), "teardown done");
+        nothing_is_left(&nest);
+    }
+}
+
+#[test]
+fn a_shutdown_during_a_teardown_leaves_it_to_its_shim_and_no_interrupt_reaches_it() {
+    for signal in [15, 2] {
+        let nest = Nest::new();
+        let id = begun(&nest);
+        let worker = nest.work(&TICK);
+        let pid = pid_in(&nest, "pid");
+        kill(worker.pid(), signal);
+        assert_eq!(worker.wait(), 0);
+        assert!(lives(pid), "signal {signal}");
+        let worker = nest.work(&TICK);
+        std::fs::write(nest.file("go"), "").unwrap();
+        until_gone(&nest, id);
+        assert_eq!(lines(&nest, "ledger"), ["begun", "torn"]);
+        worker.stop();
+        nothing_is_left(&nest);
+    }
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_its_runs_does_not_end_a_teardown() {
+    let nest = Nest::new();
+    let id = begun(&nest);
+    let worker = nest.work(&[&TICK[..], &["--drain"]].concat());
+    let pid = pid_in(&nest, "pid");
+    let job = nest.sh(&[], "exec sleep 600");
+    nest.until_pid(job);
+    kill(worker.pid(), 15);
+    until("the worker to drain", || worker.said().contains("waiting for 1 job").then_some(()));
+    kill(worker.pid(), 15);
+    assert_eq!(worker.wait(), 0);
+    assert_eq!(nest.state(job), "cancelled");
+    assert!(lives(pid));
+    std::fs::write(nest.file("go"), "").unwrap();
+    nest.work_until_idle(&[]);
+    until_gone(&nest, id);
+    assert_eq!(lines(&nest, "ledger"), ["begun", "torn"]);
+    nothing_is_left(&nest);
+}
+
+#[test]
+fn killed_at_random_moments_everything_is_torn_down_in_the_end_and_nothing_twice_at_once() {
+    let nest = Nest::new();
+    let job = ended_job(&nest);
+    let mut left: Vec<i64> = (0..8)
+        .map(|n| {
+            let teardown = format!(
+                "set -C; : >marker{n} || {{ echo TWO >>ledger; exit 1; }}; set +C; sleep 0.05; rm marker{n}; rm -f thing{n}"
+            );
+            std::fs::write(nest.file(&format!("thing{n}")), "").unwrap();
+            of_job(&nest, job, &format!("x{n}"), &teardown, &["--probe", &format!("[ -e thing{n} ]")])
+        })
+        .collect();
+    let mut random = crate::support::seed();
+    for _ in 0..40 {
+        let worker = nest.work(&TICK);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The moment is what the test is about; it is no wait for anything.
+        std::thread::sleep(std::time::Duration::from_millis(random >> 33 & 63));
+        worker.kill();
+        hurry(&nest);
+        left.retain(|id| resource(&nest, *id)["state"] != "released");
+        if left.is_empty() {
+            break;
+        }
+    }
+    until("everything to be gone", || {
+        nest.work_until_idle(&[]);
+        hurry(&nest);
+        left.retain(|id| resource(&nest, *id)["state"] != "released");
+        left.is_empty().then_some(())
+    });
+    assert!(lines(&nest, "ledger").is_empty(), "{:?}", lines(&nest, "ledger"));
+    assert!((0..8).all(|n| !nest.file(&format!("thing{n}")).exists()));
+    nothing_is_left(&nest);
+}
+
+#[test]
+fn a_row_whose_errand_is_gone_and_a_held_one_without_an_owner_are_mended() {
+    let nest = Nest::new();
+    let job = nest.sh(&["--hold"], "true");
+    let id = of_job(&nest, job, "x", "touch gone", &[]);
+    // A hand that drops the guards.
+    let sql = nest.sql();
+    let triggers: Vec<(String, String)> = sql
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    triggers.iter().for_each(|(name, _)| sql.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    sql.execute_batch("UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1; UPDATE job SET untorn = 0").unwrap();
+    triggers.iter().for_each(|(_, text)| sql.execute_batch(text).unwrap());
+    drop(sql);
+    assert_eq!(resource(&nest, id)["state"], "held");
+    nest.work_until_idle(&[]);
+    until_gone(&nest, id);
+    assert!(nest.file("gone").exists());
+}
