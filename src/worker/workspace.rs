@@ -216,7 +216,7 @@ impl<'a, 'w> Maker<'a, 'w> {
     }
 
     fn make_empty(&self) -> Making {
-        let made = self.make_new().and_then(|()| self.settle(None));
+        let made = self.make_new().and_then(|()| self.settle(false));
         match made {
             Ok(true) => Making::Made,
             Ok(false) => Making::Elsewhere,
@@ -307,15 +307,15 @@ impl<'a, 'w> Maker<'a, 'w> {
         if !matches!(end, RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }) {
             return plainly(end);
         }
-        match self.settle(Some(self.watched.run)) {
+        match self.settle(true) {
             Ok(true) => plainly(end),
             Ok(false) => (Outcome::Lost, Some(Reason::Lost), Some("its run did not own its job any more".into())),
             Err(error) => (Outcome::Failed, Some(Reason::Workspace), Some(error.to_string())),
         }
     }
 
-    /// False: the run does not own its job, or somebody else makes it.
-    fn settle(&self, prepared_for: Option<crate::job::RunId>) -> Result<bool> {
+    /// `prepared`: by an errand, which is open still. False: the run does not own its job, or somebody else makes it.
+    fn settle(&self, prepared: bool) -> Result<bool> {
         let shared = self.watched.shared;
         let place = shared.place();
         // After a crash it may be in its place already.
@@ -327,7 +327,7 @@ impl<'a, 'w> Maker<'a, 'w> {
         let (job, run) = (self.job.id, self.watched.run);
         let (is_written, _) = shared.persist("writing a workspace down", || {
             let (made, boot_id, now_ms) = (made.clone(), shared.boot_id.clone(), shared.now_ms());
-            shared.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared_for.is_some(), &boot_id, now_ms))
+            shared.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
         })?;
         if !is_written {
             self.work.remove(&self.dir, &|| !shared.is_leaving())?;
