@@ -165,7 +165,7 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
             Obstacle::new(
                 "workspace",
                 format!("it has not started: its workspace {key:?} is being made{by}"),
-                format!("tenure show {id}"),
+                format!("tenure logs {id}"),
             )
         }
     }
