@@ -210,6 +210,8 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_of_job ON run (job_id, id);
 CREATE INDEX run_open   ON run (job_id) WHERE finished_at IS NULL;
+-- Errands that are under way and belong to no run of a job.
+CREATE INDEX run_open_errand ON run (id) WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
 CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
 
 -- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).

@@ -12,11 +12,11 @@ use signal_hook::iterator::Signals;
 use super::face::{self, Face};
 use super::follow::{Follower, Seen};
 use super::output::Output;
-use super::worker_calls;
+use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::store::rows::Job;
-use crate::store::{Store, control, read};
+use crate::store::{Store, control, read, resource, why};
 use crate::worker::{Ended, Worker};
 
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
@@ -111,12 +111,16 @@ impl Attendant<'_> {
     /// teardown; what has failed waits for the next worker.
     fn tear_down(&mut self, signals: &Receiver<i32>) -> Result<()> {
         let Some(worker) = &self.worker else { return Ok(()) };
-        while worker.tears_down()? && worker.ended(Duration::ZERO).is_none() {
-            if signals.recv_timeout(Duration::from_millis(TEARDOWN_LOOK_MS)).is_ok() {
-                break;
+        loop {
+            let (id, now_ms) = (self.id, self.face.now_ms());
+            let left = self.store.read(|conn| resource::left_by(conn, id, why::RESOURCES_NAMED_MAX))?;
+            let goes_on = left.iter().any(|one| one.errand.is_some() || one.next_at <= now_ms);
+            let is_told = signals.recv_timeout(Duration::from_millis(if goes_on { TEARDOWN_LOOK_MS } else { 0 })).is_ok();
+            if !goes_on || is_told || worker.ended(Duration::ZERO).is_some() {
+                left.iter().for_each(|one| face::say(&format!("{} (start a worker: tenure work)", words::why(one, now_ms))));
+                return Ok(());
             }
         }
-        worker_calls::tell_what_is_left(self.store)
     }
 
     fn lay_down(&mut self, ended: Ended) -> Result<()> {

@@ -128,10 +128,7 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
 }
 
 /// What could not be torn down yet, where somebody might take it for gone.
-///
-/// # Errors
-/// When the file can not be read.
-pub fn tell_what_is_left(store: &Store) -> Result<()> {
+fn tell_what_is_left(store: &Store) -> Result<()> {
     let resources = store.read(resource::counts)?;
     if resources.releasing > 0 {
         let left = count(resources.releasing, "resource", "is not torn down yet", "are not torn down yet");
@@ -251,6 +248,9 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     let above_run = highest_run(&place)?.map_or(0, |run| run.0);
     let living = leases::living(&place)?;
     let restored = crate::store::restore(place.db(), source, above_run, 0, &living, face.now_ms());
+    if restored.is_ok() {
+        leases::add_living(&face.client()?)?;
+    }
     lock.release();
     restored
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 
 use super::claim::{self, Prepared, Scope};
-use super::{fixture, mend, read, reap, tend};
+use super::{fixture, mend, read, reap, teardown, tend};
 use crate::job::{Nonce, RunId};
 
 /// A file with this many jobs of each kind that must not matter, and the same few that do.
@@ -98,6 +98,41 @@ fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_f
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+/// A file with this many resources that are gone, each torn down by a run, and this many that have failed and wait.
+fn file_with_resources(n: i64) -> Connection {
+    let conn = file_with(n);
+    conn.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+         INSERT INTO resource (name, job_id, teardown) SELECT 'gone ' || i, 1, '[\"x\"]' FROM n;
+         INSERT INTO run (id, resource_id, kind, attempt, nonce, instance, boot_id, claimed_at, finished_at, outcome)
+           SELECT 1100000000 + id, id, 'teardown', 1, '00000000000000000000000000000000', '', '', 1, 2, 'done' FROM resource;
+         UPDATE resource SET state = 'released', released_at = 2, released_by = 'teardown';
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+         INSERT INTO resource (name, job_id, teardown) SELECT 'waits ' || i, 1, '[\"x\"]' FROM n;
+         UPDATE resource SET attempts = 1, next_at = 1000 WHERE state = 'releasing';
+         COMMIT"
+    ))
+    .unwrap();
+    conn
+}
+
+#[test]
+fn what_is_asked_about_resources_at_every_turn_costs_the_same_however_many_are_gone_or_wait() {
+    type Verb = (&'static str, fn(&Connection));
+    let verbs: [Verb; 4] = [
+        ("is_due", |conn| assert!(!teardown::is_due(conn, 5).unwrap())),
+        ("due", |conn| assert_eq!(teardown::due(conn, 1_000, 5).unwrap().len(), 5)),
+        ("next_due", |conn| assert_eq!(teardown::next_due_ms(conn, 5).unwrap(), Some(1_000))),
+        ("open_errands", |conn| assert_eq!(reap::open_errands(conn).unwrap(), [])),
+    ];
+    let (small, large) = (file_with_resources(30), file_with_resources(3_000));
+    for (name, verb) in verbs {
+        let (few, many) = (steps(&small, verb), steps(&large, verb));
+        assert!(few > 3 && many <= few + few / 4 + 20, "{name}: {few} steps in a small file, {many} in a large one");
+    }
+}
+
 #[test]
 fn no_statement_of_the_worker_scans_a_table() {
     let conn = fixture::fresh();
@@ -120,6 +155,18 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("mend_dependencies", include_str!("mend_dependencies.sql")),
         ("mend_lanes", include_str!("mend_lanes.sql")),
         ("why_ahead", include_str!("why_ahead.sql")),
+        ("errand_begin", include_str!("errand_begin.sql")),
+        ("errand_end", include_str!("errand_end.sql")),
+        ("teardown_due", include_str!("teardown_due.sql")),
+        ("teardown_take", include_str!("teardown_take.sql")),
+        ("teardown_gone", include_str!("teardown_gone.sql")),
+        ("teardown_failed", include_str!("teardown_failed.sql")),
+        ("teardown_forget", include_str!("teardown_forget.sql")),
+        ("teardown_mend_orphans", include_str!("teardown_mend_orphans.sql")),
+        ("teardown_mend_errands", include_str!("teardown_mend_errands.sql")),
+        ("teardown_mend_jobs", include_str!("teardown_mend_jobs.sql")),
+        ("resource_replace", include_str!("resource_replace.sql")),
+        ("prune_resources", include_str!("prune_resources.sql")),
     ] {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = plan.raw_bind_and_explain();
@@ -132,12 +179,14 @@ fn no_statement_of_the_worker_scans_a_table() {
                 "USING COVERING INDEX lane_busy",
                 "USING INDEX lane_busy",
                 "SCAN parent",
+                "SCAN w",
                 "SCAN (subquery",
                 "CONSTANT ROW",
             ]
             .iter()
             .any(|known| step.contains(known))
-                || step.contains("USING INDEX job_doomed");
+                || step.contains("USING INDEX job_doomed")
+                || step.contains("USING INDEX job_untorn");
             assert!(!step.contains("SCAN") || small, "{name}: {step}");
         }
     }

@@ -63,7 +63,8 @@ pub enum Taken {
     Held(Box<Lease>),
 }
 
-/// Takes a lease for a command in the foreground, whose lock file is locked already. If it is not free, says who has it.
+/// Takes a lease for a command in the foreground, whose lock file is locked already. If it is not free, says who has it; one that this very
+/// holding has is yours.
 ///
 /// Needs no flush: after a power cut its owner is dead. The same holds for [`free`] and [`reclaim`].
 pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
@@ -83,7 +84,7 @@ pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
     }
     let name = &lease.name;
     let held = named(conn, name)?.ok_or_else(|| Error::Internal(format!("the lease {name:?} is neither free nor held")))?;
-    Ok(Taken::Held(Box::new(held)))
+    Ok(if held.nonce == lease.nonce { Taken::Yours } else { Taken::Held(Box::new(held)) })
 }
 
 /// The history of the job that an owner belongs to, if there is one.
@@ -183,6 +184,11 @@ pub fn named(conn: &Connection, name: &str) -> Result<Option<Lease>> {
 /// In a copy that comes back: what its rows say of owners is of another time, so they go, and those that live now take their place.
 pub(super) fn keep_living(conn: &Connection, living: &[Lease]) -> Result<()> {
     conn.execute("DELETE FROM lease", [])?;
+    add_living(conn, living)
+}
+
+/// Leases of living owners that a file does not know of: they were taken while a copy came back.
+pub fn add_living(conn: &Connection, living: &[Lease]) -> Result<()> {
     for lease in living.iter().filter(|lease| lease.run.is_none()) {
         if take(conn, lease)? != Taken::Yours {
             log::warn!("two living owners say that they have the lease {:?}; the first one was kept", lease.name);

@@ -219,8 +219,8 @@ pub fn live(conn: &Connection, limit: usize) -> Result<Vec<Resource>> {
     collect(conn, sql, [i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 
-/// Those that keep a job from its next attempt: the oldest so many.
-pub(super) fn in_the_way_of(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource>> {
+/// What a job and its runs have left and is not torn down yet; so it keeps the job from its next attempt. The newest so many.
+pub fn left_by(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource>> {
     let sql = concat!(
         "SELECT ",
         resource_columns!(),

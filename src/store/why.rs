@@ -144,7 +144,7 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
         found.push(Obstacle::TaskHold { task: job.task_id });
     }
     found.extend(dependencies(conn, job.id, |state| state != "met")?);
-    let untorn = resource::in_the_way_of(conn, job.id, RESOURCES_NAMED_MAX)?;
+    let untorn = resource::left_by(conn, job.id, RESOURCES_NAMED_MAX)?;
     found.extend(untorn.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
     if job.available_at > job.due_seen {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });

@@ -91,7 +91,7 @@ pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<An
     }
 }
 
-/// One transaction: the dead holder out, we in. Gives the lock file back where somebody else has the lease.
+/// Takes it now, or gives the lock file back where somebody else has the lease.
 fn try_to_take(
     store: &Store,
     wanted: &Wanted,
@@ -110,25 +110,47 @@ fn try_to_take(
         boot_id: machine::boot_id(),
         since: now_ms,
     };
-    lock.describe(&serde_json::to_string(&row).map_err(|e| Error::Internal(e.to_string()))?)?;
     let gone = dead.as_ref().map(|dead| dead.nonce);
-    let taken = store.commit(move |conn| {
-        if let Some(dead) = &dead {
-            lease::reclaim(conn, dead, now_ms)?;
-        }
-        lease::take(conn, &row)
-    });
-    match taken.map(|(taken, _after_a_power_cut_nobody_lives)| taken) {
-        Ok(Taken::Yours) => {
+    match write_down(store, &row, dead, &mut lock) {
+        Ok(true) => {
             gone.into_iter().for_each(|nonce| lockfile::forget(store.place(), nonce));
             Ok(Ok(Holding { name: wanted.name.clone(), lock }))
         }
-        Ok(Taken::Held(_)) => Ok(Err(lock)),
+        Ok(false) => Ok(Err(lock)),
         Err(error) => {
             lock.remove();
             Err(error)
         }
     }
+}
+
+/// The row, then the lock file's own word for it, then the row once more: a copy of the file that came back in between has taken the leases
+/// over from the lock files that said something, and has lost the others. False: somebody else has the lease.
+fn write_down(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
+    let text = serde_json::to_string(row).map_err(|e| Error::Internal(e.to_string()))?;
+    if !commit(store, row, dead)? {
+        return Ok(false);
+    }
+    lock.describe(&text)?;
+    let name = row.name.clone();
+    if store.read(move |conn| lease::named(conn, &name))?.is_some_and(|held| held.nonce == row.nonce) || commit(store, row, None)?
+    {
+        return Ok(true);
+    }
+    lock.describe("")?;
+    Ok(false)
+}
+
+/// One transaction: the dead holder out, we in. It is not flushed: after a power cut nobody lives.
+fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
+    let row = row.clone();
+    let (taken, _) = store.commit(move |conn| {
+        if let Some(dead) = &dead {
+            lease::reclaim(conn, dead, row.since)?;
+        }
+        lease::take(conn, &row)
+    })?;
+    Ok(taken == Taken::Yours)
 }
 
 /// Takes a lease for a run that has not ended, also from an owner in the foreground that is gone. It is not waited for: `Some` says who has it.
@@ -307,6 +329,18 @@ pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>
     Ok(Some(living))
 }
 
+/// Once a copy of the file has come back: writes down what was taken meanwhile.
+///
+/// # Errors
+/// The directory or the file can not be used.
+pub fn add_living(store: &Store) -> Result<()> {
+    let living = living(store.place())?;
+    if !living.is_empty() {
+        store.commit(move |conn| lease::add_living(conn, &living))?;
+    }
+    Ok(())
+}
+
 /// The leases whose lock file is held now, from what stands there: for a copy of the file that comes back.
 ///
 /// # Errors
@@ -314,7 +348,8 @@ pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>
 pub fn living(place: &Place) -> Result<Vec<Lease>> {
     let read = |text: String| match serde_json::from_str::<Lease>(&text) {
         Ok(lease) => Some(lease),
-        // Taken at this very moment, or not ours.
+        // One that waits, or that has it and has not said so yet: it looks at its row when it has.
+        Err(_) if text.is_empty() => None,
         Err(error) => {
             log::warn!("a lock file in {} is held and does not say by whom: {error}", place.leases().display());
             None

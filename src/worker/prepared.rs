@@ -57,8 +57,8 @@ pub(super) struct Stock {
     pid_ns: u64,
     ids: Mutex<Ids>,
     shelf: Mutex<VecDeque<Ready>>,
-    /// Files of settled runs, to be used again.
-    retired: Mutex<Vec<PathBuf>>,
+    /// Files of settled runs, to be used again; `None` once the worker ends, when nobody will use them.
+    retired: Mutex<Option<Vec<PathBuf>>>,
 }
 
 impl Stock {
@@ -69,7 +69,7 @@ impl Stock {
             pid_ns: machine::pid_namespace(),
             ids: Mutex::new(Ids { left: 0..0, block: BLOCK_FIRST }),
             shelf: Mutex::default(),
-            retired: Mutex::default(),
+            retired: Mutex::new(Some(Vec::new())),
         }
     }
 
@@ -116,16 +116,17 @@ impl Stock {
     /// The system refuses it; the reaper tries again.
     pub fn retire(&self, place: &Place, run: RunId) -> Result<()> {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        if retired.len() >= RETIRED_MAX {
-            return runfile::unlink(place, run);
+        // Calls that wait for a flush still come when the stock has been cleared.
+        match retired.as_mut().filter(|retired| retired.len() < RETIRED_MAX) {
+            Some(retired) => retired.push(runfile::retire(place, run)?),
+            None => runfile::unlink(place, run)?,
         }
-        retired.push(runfile::retire(place, run)?);
         Ok(())
     }
 
-    /// Unlinks what is on the shelf, and what was put away.
+    /// Unlinks what is on the shelf, and what was put away; from now on nothing is put away.
     pub fn clear(&self, store: &Store) {
-        for retired in self.retired.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for retired in self.retired.lock().unwrap_or_else(PoisonError::into_inner).take().into_iter().flatten() {
             let _found_and_unlinked_by_the_next_worker = std::fs::remove_file(retired);
         }
         for ready in self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -148,12 +149,15 @@ impl Stock {
     }
 
     fn file(&self, place: &Place, header: &Header) -> Result<RunFile> {
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(Vec::pop);
         if let Some(retired) = retired {
             match RunFile::create_from(place, header, &retired) {
                 Ok(Some(file)) => return Ok(file),
                 // Its shim is about to let go of it: the next time.
-                Ok(None) => self.retired.lock().unwrap_or_else(PoisonError::into_inner).insert(0, retired),
+                Ok(None) => match self.retired.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                    Some(all) => all.insert(0, retired),
+                    None => drop(std::fs::remove_file(retired)),
+                },
                 Err(error) => log::warn!("{error}; making a new one"),
             }
         }

@@ -21,7 +21,6 @@ use super::prepared::Stock;
 use super::reaper;
 use super::shared::Shared;
 use super::signals::Order;
-use super::teardown;
 use super::tidy;
 use super::wake::{self, Listener};
 use crate::error::{Error, Result};
@@ -140,14 +139,6 @@ impl Worker {
     /// Lets the worker end by itself or by this function's caller: true when it has.
     pub fn ended(&self, within: Duration) -> Option<Ended> {
         self.shared.wait_for_end(within)
-    }
-
-    /// Whether something is being torn down, or could be now.
-    ///
-    /// # Errors
-    /// The file can not be read.
-    pub fn tears_down(&self) -> Result<bool> {
-        teardown::is_busy(&self.shared)
     }
 
     fn drain(&self, times: usize) {
@@ -273,6 +264,7 @@ fn make_trustworthy(store: &Store) -> Result<()> {
         let known = known.unwrap_or_default();
         let living = lease::living(place)?;
         store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, &living, now_ms))?;
+        lease::add_living(store)?;
     }
     // The first act is a flush: what recovery finds in the file is on the disk before anything is done about it.
     store.write(move |conn| {

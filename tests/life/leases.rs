@@ -126,12 +126,38 @@ fn the_reaper_takes_back_what_nobody_asks_for_and_not_before_the_tree_is_gone() 
     until("the lock files to go", || std::fs::read_dir(nest.beside().join("leases")).unwrap().next().is_none().then_some(()));
 }
 
+/// Whoever comes in makes a file that must not be there. It goes with the last of the tree, which has left its session.
+const INSIDE: &str = "set -C; : 2>/dev/null > inside || echo overlap >> overlaps; echo in >> entered; \
+                      setsid bash -c 'sleep 0.01; rm -f inside' & sleep 0.02; wait";
+
+#[test]
+fn two_are_never_inside_at_once_while_copies_come_back() {
+    const COPIES: usize = 12;
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let copy = nest.file("copy").to_string_lossy().into_owned();
+    nest.ok(&["backup", &copy]);
+    let over = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while over.load(Ordering::SeqCst) == 0 {
+                    let ended = start(&nest, &["--wait", "1h"], INSIDE).wait().unwrap();
+                    assert_eq!(ended.code(), Some(0), "{}", lines(&nest, "said").join("\n"));
+                }
+            });
+        }
+        let restored: Vec<_> = (0..COPIES).map(|_| nest.say(&["restore", &copy])).collect();
+        over.store(1, Ordering::SeqCst);
+        assert!(restored.iter().all(|said| said.code == 0), "{restored:?}");
+    });
+    assert_eq!(lines(&nest, "overlaps"), [""; 0]);
+    assert_eq!(nest.say(&["lease", "run", "gpu", "--wait", "1m", "--", "true"]).code, 0);
+}
+
 #[test]
 fn two_are_never_inside_at_once_whatever_is_killed() {
     const ROUNDS: usize = 60;
-    // Whoever comes in makes a file that must not be there. It goes with the last of the tree, which has left its session.
-    const INSIDE: &str = "set -C; : 2>/dev/null > inside || echo overlap >> overlaps; echo in >> entered; \
-                          setsid bash -c 'sleep 0.01; rm -f inside' & sleep 0.02; wait";
     let nest = Nest::new();
     let (seed, round) = (seed(), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -219,6 +245,37 @@ fn a_signal_to_the_wrapper_reaches_the_command_and_what_it_left_ends_with_it() {
     assert_eq!(wrapper.wait().unwrap().code(), Some(5));
     assert!(!lives(left), "what it left behind ends with it");
     assert!(lines(&nest, "said").iter().any(|line| line.contains("left them behind")), "{:?}", lines(&nest, "said"));
+    assert_eq!(leases(&nest), [Value::Null; 0]);
+}
+
+#[test]
+fn an_interrupt_at_a_terminal_reaches_the_command_once() {
+    // `script` gives it a terminal, and types what it reads.
+    let Ok(version) = std::process::Command::new("script").arg("--version").output() else {
+        return eprintln!("SKIPPED, there is no script(1): an interrupt at a terminal");
+    };
+    assert!(version.status.success());
+    let nest = Nest::new();
+    let line = "trap 'echo heard >> ints' INT; trap 'echo heard >> users' USR1; echo $PPID > wrapper; \
+                until test -e enough; do sleep 0.01; done; exit 5";
+    std::fs::write(nest.file("line"), line).unwrap();
+    // Not the wrapper itself: `script` stops when its own child does.
+    let typed = format!("trap : INT; {TENURE} --db {} lease run gpu -- bash line; exit $?", nest.db().display());
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &typed, "/dev/null"]).current_dir(nest.path());
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let wrapper = pid_in(&nest, "wrapper");
+    kill(wrapper, 19);
+    let mut keyboard = terminal.stdin.take().unwrap();
+    std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
+    until("the command to hear it", || (!lines(&nest, "ints").is_empty()).then_some(()));
+    // Only now does the wrapper see it. It takes signals in the order of their numbers: what comes of this one comes after.
+    kill(wrapper, 10);
+    kill(wrapper, 18);
+    until("the command to hear the other", || (!lines(&nest, "users").is_empty()).then_some(()));
+    std::fs::write(nest.file("enough"), "").unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(5), "the wrapper is not ended by it");
+    assert_eq!(lines(&nest, "ints"), ["heard"], "the terminal told the command already");
     assert_eq!(leases(&nest), [Value::Null; 0]);
 }
 

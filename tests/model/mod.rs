@@ -4,6 +4,7 @@
 //! * `world`: the model. It is written for being obviously right, not fast: what holds a job, who stands at the head of a lane
 //!   and what is counted is worked out from scratch whenever it is asked,
 //! * `play`: reads steps from bytes and plays each on both sides (`verbs`, `settling`, `plain`, `turns`),
+//! * `resources`: what is made outside,
 //! * `compare`: looks whether both came to the same,
 //! * `hostile`: what a client writes that has dropped the guards,
 //! * `truths`: what must be true of a file at any time, whatever has happened.
@@ -15,6 +16,7 @@ pub mod file;
 pub mod hostile;
 mod plain;
 pub mod play;
+mod resources;
 mod settling;
 pub mod truths;
 mod turns;

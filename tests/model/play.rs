@@ -83,10 +83,14 @@ impl Play {
         self.moved.clear();
         self.conn.execute_batch("SAVEPOINT step").unwrap();
         self.act(step);
+        self.world.let_go();
         self.conn.execute_batch("RELEASE step").unwrap();
     }
 
     pub(super) fn act(&mut self, [op, a, b, c, d, e]: Step) {
+        if op >= 216 {
+            return self.resource(a, b, c);
+        }
         match op % 32 {
             0..=3 => self.add(a, b, c, d, e),
             4 => self.plain_add(a, b, c),

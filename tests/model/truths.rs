@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-const NEVER: [(&str, &str); 20] = [
+const NEVER: [(&str, &str); 24] = [
     (
         "a queued job owns nothing",
         "SELECT id FROM job WHERE state = 'queued' AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL",
@@ -78,6 +78,28 @@ const NEVER: [(&str, &str); 20] = [
         "SELECT id FROM job j WHERE hold = 'dependency' AND NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = j.id AND state <> 'met')",
     ),
     ("a run id is below the limit", "SELECT id FROM run WHERE id >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'run_id_limit')"),
+    (
+        "who has ended holds nothing",
+        "SELECT r.id FROM resource r WHERE r.state = 'held'
+            AND (NOT EXISTS (SELECT 1 FROM run WHERE id = r.run_id AND finished_at IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM job WHERE id = r.job_id AND state IN ('queued', 'running'))
+             AND NOT EXISTS (SELECT 1 FROM task WHERE id = r.task_id AND state = 'running'))",
+    ),
+    (
+        "a queued job counts what its next attempt must not find",
+        "SELECT id FROM job j WHERE state = 'queued' AND untorn <> (
+            SELECT count(*) FROM resource r LEFT JOIN run ON run.id = r.run_id
+             WHERE r.state = 'releasing' AND (r.job_id = j.id OR run.job_id = j.id))",
+    ),
+    (
+        "an errand of a resource is open, and is its own",
+        "SELECT id FROM resource r WHERE errand IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM run WHERE id = r.errand AND resource_id = r.id AND finished_at IS NULL)",
+    ),
+    (
+        "what is gone says how, and nothing else does",
+        "SELECT id FROM resource WHERE (state = 'released') <> (released_at IS NOT NULL AND released_by IS NOT NULL)",
+    ),
     ("a closed run says how", "SELECT id FROM run WHERE (finished_at IS NULL) <> (outcome IS NULL)"),
     ("nothing is impossible", "SELECT id FROM impossible_job UNION SELECT id FROM unreadable_job"),
 ];
@@ -111,7 +133,7 @@ pub fn table(conn: &Connection, table: &str, condition: &str) -> BTreeMap<String
 
 /// Everything that stands in the file, to see that something changed nothing.
 pub fn everything(conn: &Connection) -> Vec<String> {
-    let tables = ["job", "run", "cancel", "event", "queue", "lane", "counter", "meta"];
+    let tables = ["job", "run", "cancel", "event", "queue", "lane", "counter", "meta", "resource"];
     let mut all: Vec<String> = tables.iter().flat_map(|name| table(conn, name, "1").into_values()).collect();
     for several in
         ["SELECT job_id || ':' || on_job || need || state FROM dependency", "SELECT state || hold || queue || n FROM tally"]

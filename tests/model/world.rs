@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenure::job::ending::decide;
-use tenure::job::{Decision, Facts, Hold, Need, Next, Policy, Reason, RunEnd, State};
+use tenure::job::{Decision, Facts, Hold, Need, Next, Policy, Reason, RunEnd, RunKind, State};
+
+use super::resources::Thing;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dep {
@@ -62,6 +64,12 @@ pub struct World {
     pub lanes: BTreeMap<String, i64>,
     /// The highest job id ever given.
     pub last_id: i64,
+    /// What is made outside.
+    pub things: BTreeMap<i64, Thing>,
+    /// The highest number of such a thing.
+    pub last_thing: i64,
+    /// The errands that are under way for them.
+    pub errands: BTreeMap<i64, RunKind>,
 }
 
 impl World {
@@ -104,11 +112,14 @@ impl World {
     }
 
     /// What holds a job for reasons of its own, its lane aside.
-    fn own_hold(job: &Job) -> Option<Hold> {
+    fn own_hold(&self, id: i64) -> Option<Hold> {
+        let job = &self.jobs[&id];
         if job.user_hold {
             Some(Hold::User)
         } else if job.deps.values().any(|(_, dep)| *dep != Dep::Met) {
             Some(Hold::Dependency)
+        } else if self.is_untorn(id) {
+            Some(Hold::Resource)
         } else if job.available_at > job.due_seen {
             Some(Hold::Time)
         } else {
@@ -121,7 +132,7 @@ impl World {
         if job.state != State::Queued {
             return None;
         }
-        if let Some(hold) = Self::own_hold(job) {
+        if let Some(hold) = self.own_hold(id) {
             return Some(hold);
         }
         let lane = job.lane.as_ref()?;
@@ -129,8 +140,8 @@ impl World {
         let first = self
             .jobs
             .iter()
-            .filter(|(_, j)| {
-                j.state == State::Queued && j.lane == job.lane && j.queue == job.queue && Self::own_hold(j).is_none()
+            .filter(|(id, j)| {
+                j.state == State::Queued && j.lane == job.lane && j.queue == job.queue && self.own_hold(**id).is_none()
             })
             .min_by_key(|(id, j)| (-j.priority, **id))
             .map(|(id, _)| *id);
@@ -284,11 +295,12 @@ impl World {
             self.end_queued(id, Reason::Expired);
         }
         let now = self.now;
-        for job in self.jobs.values_mut().filter(|j| j.state == State::Queued) {
-            // Only a job that waits for its time is looked at, and only for that.
-            if Self::own_hold(job) == Some(Hold::Time) && job.available_at <= now {
-                job.due_seen = job.available_at;
-            }
+        // Only a job that waits for its time is looked at, and only for that.
+        let waits = |id: &i64| self.jobs[id].state == State::Queued && self.own_hold(*id) == Some(Hold::Time);
+        let due: Vec<i64> = self.jobs.keys().copied().filter(waits).filter(|id| self.jobs[id].available_at <= now).collect();
+        for id in due {
+            let job = self.job(id);
+            job.due_seen = job.available_at;
         }
     }
 
@@ -366,8 +378,10 @@ impl World {
             .jobs
             .iter()
             .filter(|(id, j)| j.finished_at.is_some_and(|at| at < before) && !waited_for.contains(id) && !busy.contains(id))
+            .filter(|(id, _)| !self.is_untorn(**id))
             .map(|(id, _)| *id)
             .collect();
+        self.forget_things(before, &gone);
         self.jobs.retain(|id, _| !gone.contains(id));
         self.runs.retain(|_, run| !gone.contains(&run.job));
         for job in self.jobs.values_mut() {

@@ -209,7 +209,12 @@ fn tenure_run_that_is_its_own_worker_tears_down_before_it_ends() {
     assert!(!nest.file("thing").exists());
     let said = nest.say(&["run", "--", "/bin/sh", "-c", &make("exit 1", "")]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("1 resource is not torn down yet"), "{said:?}");
+    assert!(said.err.contains("is not torn down yet; it failed once: teardown: exit status 1"), "{said:?}");
+    // What others have left is not waited for.
+    let other = ended_job(&nest);
+    of_job(&nest, other, "x", "exec sleep 600", &[]);
+    let said = nest.say(&["run", "--", "/bin/sh", "-c", &make(REMOVE, "")]);
+    assert_eq!((said.code, lines(&nest, "ledger").len()), (0, 1), "{said:?}");
 }
 
 #[test]

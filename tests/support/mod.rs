@@ -259,6 +259,7 @@ pub fn kill(pid: i32, signal: i32) {
         19 => rustix::process::Signal::STOP,
         18 => rustix::process::Signal::CONT,
         2 => rustix::process::Signal::INT,
+        10 => rustix::process::Signal::USR1,
         other => panic!("no test sends signal {other}"),
     };
     let _gone_already = rustix::process::kill_process(pid, signal);
