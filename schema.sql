@@ -862,6 +862,7 @@ CREATE TRIGGER workspace_use_insert_guard BEFORE INSERT ON workspace_use BEGIN
        OR NOT EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key AND dir = NEW.dir);
 END;
 CREATE TRIGGER workspace_use_update_guard BEFORE UPDATE ON workspace_use BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
   SELECT RAISE(ABORT, 'tenure: a run that is in a workspace stays in it');
 END;
 CREATE TRIGGER workspace_use_delete_guard BEFORE DELETE ON workspace_use BEGIN

@@ -45,6 +45,7 @@
 //!   ├─ claims                           free slots -> claims
 //!   ├─ monitor per run                  waits for its shim's word and for wishes to stop; settles
 //!   ├─ teardowns, four at most          what ended work has made outside: probe, teardown, probe, until it is gone
+//!   ├─ tidy                             workspaces: sweeps, syncs, measures, evicts
 //!   ├─ reaper                           at start and at every tick: runs without a monitor, leftovers, impossible rows
 //!   └─ wake                             datagram, inotify, slow poll
 //!        │ socket pair
@@ -65,6 +66,7 @@
 //! 6. No transaction is held while anything outside is waited for.
 //! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock ([`run::lease`]), or the owner is a run ([`store::lease`]).
 //! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction; only what is known to be gone is `released`.
+//! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole ([`run::workspace`]), and stays while a run is in it ([`store::workspace`]).
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

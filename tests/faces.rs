@@ -38,3 +38,5 @@ mod trees;
 mod unprivileged;
 #[path = "faces/verbs.rs"]
 mod verbs;
+#[path = "faces/workspaces.rs"]
+mod workspaces;

@@ -32,3 +32,7 @@ mod schedules;
 mod sins;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/workspace_crashes.rs"]
+mod workspace_crashes;
+#[path = "life/workspaces.rs"]
+mod workspaces;

@@ -292,6 +292,12 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "UPDATE OR REPLACE lease SET name = 'held'",
             "DELETE FROM lease",
             "UPDATE lane SET of_array = 1",
+            "INSERT INTO workspace (key, dir, prepared_at, last_used_at, boot_id) VALUES ('k', 'k-1', 0, 0, 'b')",
+            "UPDATE workspace SET last_used_at = 0",
+            "DELETE FROM workspace",
+            "INSERT INTO workspace_use VALUES (1, 'k', 'k-1')",
+            "UPDATE workspace_use SET dir = 'x'",
+            "DELETE FROM workspace_use",
         ] {
             assert!(conn.execute(refused, []).is_err(), "ignore_check_constraints = {checks}: {refused}");
         }

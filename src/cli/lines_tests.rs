@@ -136,3 +136,23 @@ fn a_long_line_is_refused_without_being_held() {
     let deep = format!("{{\"command\": {}", "[".repeat(100_000));
     assert!(read(&deep).is_err());
 }
+
+#[test]
+fn a_line_may_have_a_workspace_and_its_recipe_is_a_line_for_the_shell_or_an_argv() {
+    let text = "{\"command\": [\"make\"], \"workspace\": \"repo\", \"prepare\": \"git clone x .\", \"cwd\": \"sub\"}\n\
+                {\"command\": [\"make\"], \"workspace\": \"repo\", \"prepare\": [\"git\", \"clone\", \"x\", \".\"]}";
+    let recipes: Vec<_> =
+        read(text).unwrap().iter().map(|one| one.jobs[0].policy.workspace.clone().unwrap().prepare.unwrap()).collect();
+    assert_eq!(recipes, [Argv::shell("git clone x .").unwrap(), Argv::from_strs(&["git", "clone", "x", "."]).unwrap()]);
+    for (line, word) in [
+        (r#"{"command": ["x"], "prepare": "y"}"#, "workspace"),
+        (r#"{"command": ["x"], "workspace": ""}"#, "key"),
+        (r#"{"command": ["x"], "workspace": 3}"#, "workspace"),
+        (r#"{"command": ["x"], "workspace": "k", "prepare": []}"#, "prepare"),
+        (r#"{"command": ["x"], "workspace": "k", "prepare": 3}"#, "prepare"),
+        (r#"{"command": ["x"], "workspace": "k", "cwd": "/etc"}"#, "absolute"),
+    ] {
+        let error = read(line).unwrap_err();
+        assert!(error.contains(word) && error.starts_with("line 1"), "{line}: {error}");
+    }
+}

@@ -73,6 +73,12 @@ fn which_run(job: &Job, runs: &[Run], args: &Args) -> Result<Option<RunId>> {
     match args.run.map(RunId) {
         Some(wanted) if runs.iter().any(|run| run.id == wanted) => Ok(Some(wanted)),
         Some(wanted) => Err(Error::NoSuch(format!("job {} has no run {wanted}; tenure show {} lists them", job.id, job.id))),
-        None => Ok(runs.iter().filter(|run| run.kind == RunKind::Job).map(|run| run.id).max()),
+        None => Ok(runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id).map(|run| told_by(run, runs))),
     }
+}
+
+/// A run that never started has said nothing; what kept it from that may have.
+fn told_by(latest: &Run, runs: &[Run]) -> RunId {
+    let of_it = |run: &&Run| run.kind == RunKind::Prepare && run.parent == Some(latest.id) && latest.started_at.is_none();
+    runs.iter().rfind(of_it).map_or(latest.id, |run| run.id)
 }

@@ -160,6 +160,14 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
             Obstacle::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
         }
         Fact::Expires { at } => expires(id, *at, around),
+        Fact::Workspace { key, by } => {
+            let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            Obstacle::new(
+                "workspace",
+                format!("it has not started: its workspace {key:?} is being made{by}"),
+                format!("tenure logs {id}"),
+            )
+        }
     }
 }
 
@@ -234,6 +242,7 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
     let mut all =
         vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(job.id, fact, around)));
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
         let text = format!("somebody cancelled it; its processes get {grace} between TERM and KILL");

@@ -188,3 +188,24 @@ fn what_can_not_be_meant_is_refused_with_the_name_of_the_option() {
     let all: Vec<&str> = big.iter().map(String::as_str).chain(["--", "x"]).collect();
     assert!(parse(&all).unwrap_err().contains("--stdin"));
 }
+
+#[test]
+fn a_job_with_a_workspace_stands_in_it_or_inside_it() {
+    let job = one(&["--workspace", "repo", "--prepare", "git clone x .", "--", "make"]);
+    let recipe = Argv::shell("git clone x .").unwrap();
+    assert_eq!(job.policy.workspace, Some(Workspace { key: "repo".into(), prepare: Some(recipe) }));
+    assert_eq!(job.cwd, "");
+    let job = one(&["--workspace", "repo", "--cwd", "sub/dir", "--", "make"]);
+    assert_eq!((job.cwd.as_str(), job.policy.workspace.unwrap().prepare), ("sub/dir", None));
+    for (options, word) in [
+        (&["--workspace", "repo", "--cwd", "/etc"][..], "absolute"),
+        (&["--workspace", "repo", "--cwd", "/"], "absolute"),
+        (&["--workspace", "repo", "--cwd", "a/../.."], "leads out"),
+        (&["--workspace", "", "--"], "key"),
+        (&["--workspace", "repo", "--user", "me"], "leave one out"),
+        (&["--prepare", "x"], "--workspace"),
+    ] {
+        let error = parse(&[options, &["--", "make"]].concat()).unwrap_err();
+        assert!(error.contains(word), "{options:?}: {error}");
+    }
+}

@@ -64,6 +64,12 @@ pub fn new_name(maker: Nonce) -> String {
     format!("{NEW_PREFIX}{maker}")
 }
 
+/// Whether tenure may have given a directory this name.
+pub fn is_ours(name: &str) -> bool {
+    let is_mark = |end: &str| end.len() == MARK_CHARS && end.bytes().all(|b| b.is_ascii_hexdigit());
+    name.starts_with(NEW_PREFIX) || name.starts_with(TRASH_PREFIX) || name.rsplit_once('-').is_some_and(|(_, end)| is_mark(end))
+}
+
 /// Whether a directory of this name is, or has just become, the work of one of these makers.
 pub fn is_made_by(name: &str, makers: &[Nonce]) -> bool {
     makers.iter().any(|maker| match name.strip_prefix(NEW_PREFIX) {
@@ -119,10 +125,13 @@ mod tests {
         ] {
             let name = directory_name(key, MAKER);
             assert_eq!(name, format!("{slug}-abababab"), "{key:?}");
-            assert!(!name.starts_with('.') && !name.contains('/') && name.is_ascii());
+            assert!(is_ours(&name) && !name.starts_with('.') && !name.contains('/') && name.is_ascii());
             assert!(is_made_by(&name, &[Nonce([1; 16]), MAKER]));
             assert!(!is_made_by(&name, &[Nonce([1; 16])]));
         }
+        assert!(
+            is_ours(".new-1") && is_ours(".trash-1") && !is_ours("lost+found") && !is_ours("my-dir") && !is_ours(".snapshot")
+        );
         assert!(is_made_by(&new_name(MAKER), &[MAKER]) && !is_made_by(&new_name(MAKER), &[Nonce([1; 16])]));
     }
 

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::control::existing;
 use super::resource::{self, Resource};
 use super::rows::{self, Dependency, Job, Run};
-use super::{ended, read};
+use super::{ended, read, workspace};
 use crate::error::Result;
 use crate::job::retry::is_retried;
 use crate::job::{JobId, Outcome, Reason, RunKind, State};
@@ -69,6 +69,11 @@ pub enum Obstacle {
     Expires {
         at: i64,
     },
+    /// Of a running job that has not started: it is not in its workspace yet. `by`: who makes that, in words.
+    Workspace {
+        key: String,
+        by: Option<String>,
+    },
 }
 
 /// How the latest run ended, and what the rules said about another attempt.
@@ -107,6 +112,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let job = existing(conn, id)?;
     let obstacles = match (job.state, job.reason) {
         (State::Queued, _) => obstacles(conn, &job, now_ms)?,
+        (State::Running, _) => preparing(conn, &job)?.into_iter().collect(),
         (State::Failed, Some(Reason::Dependency)) => dependencies(conn, id, |state| state == "broken")?,
         _ => Vec::new(),
     };
@@ -114,6 +120,16 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let cancel = latest_cancel(conn, id)?;
     let stuck = read::stuck_runs(conn)?.into_iter().find(|(run, _, _)| job.run_id == Some(*run)).map(|(_, _, why)| why);
     Ok(WhyFacts { job, obstacles, last, cancel, stuck })
+}
+
+/// What a running job waits for that has a workspace and is not in it.
+fn preparing(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
+    let (Some(run), Ok(policy)) = (job.run_id, job.policy()) else { return Ok(None) };
+    let Some(wanted) = policy.workspace else { return Ok(None) };
+    if workspace::entered(conn, run)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Obstacle::Workspace { by: workspace::being_made(conn, &wanted.key)?, key: wanted.key }))
 }
 
 fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>> {

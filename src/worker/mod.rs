@@ -6,6 +6,7 @@
 //!   ├─ monitor ×N  one per run: launches it, waits for its shim's word, settles it, and takes the next job for its slot
 //!   ├─ teardown ×4 probes and teardowns of what ended work has left outside, each an errand
 //!   ├─ reaper      at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
+//!   ├─ tidy        at start and at every tick: the directories of workspaces
 //!   └─ wake        hints that the file has changed: a datagram, inotify, a slow poll
 //! ```
 //!
@@ -17,6 +18,7 @@
 //!
 //! 1. `runfile`: the run file is there and locked, before any row names it. Crash: a file without a row, unlinked later.
 //! 2. `claim`: the row names the run. Crash: the file has no record, so the job goes back to the queue.
+//!    (A job with a workspace gets into it here, which may have to be made first. Crash: it has no use of it, so it has not started.)
 //! 3. `launch`: the lock goes to the spawner with the message. Crash: the lock is held by the message, so the run is adopted.
 //! 4. the shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record is used.
 //! 5. `settle`: the row says how it ended. Crash before: the record is used again. Crash after: the file is unlinked later.

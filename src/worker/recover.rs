@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::wish::Wish;
 use super::workspace;
 use crate::error::{Error, Result};
-use crate::job::verdict::{Claimed, RunFile, Verdict, of_claim};
+use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
 use crate::job::{Nonce, Policy, RunEnd, RunId};
 use crate::run::record::Records;
 use crate::run::runfile::{self, Look};
@@ -100,8 +100,13 @@ fn go_on(
     match verdict {
         Verdict::Adopt => Err(Error::Busy(format!("run {} is held again; looking at the next tick", watched.run))),
         Verdict::PutBack => put_back(watched, job, policy, latest.as_ref(), Its::File, slot),
-        // Not known by its run file, but by what it had not come to.
-        Verdict::Lose { .. } if workspace::is_known_unstarted(watched, job, policy, same_boot) => {
+        // Not known by its run file, which records nothing, but by what it had not come to.
+        Verdict::Lose { empty_tree }
+            if !records_anything(seen.file) && workspace::is_known_unstarted(watched, job, policy, same_boot) =>
+        {
+            if empty_tree {
+                empty(watched)?;
+            }
             let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
             put_back(watched, job, policy, latest.as_ref(), goes, slot)
         }
@@ -121,6 +126,10 @@ fn go_on(
             end_of_job(watched, job, policy, &seen.records, latest, slot)
         }
     }
+}
+
+fn records_anything(file: RunFile) -> bool {
+    matches!(file, RunFile::Own { progress, .. } if progress != Progress::Nothing)
 }
 
 /// It has not started. What an errand of it comes to is seen to first.

@@ -23,13 +23,14 @@ use super::flights::{Flight, Landed, Part};
 use super::launch::{self, Start};
 use super::lease;
 use super::monitor::{Watched, wait_for};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::workspace::{directory_name, inside, new_name};
 use crate::job::{Argv, Cause, Exit, Outcome, Policy, Reason, RunEnd, RunKind, Workspace};
 use crate::run::Launch;
 use crate::run::workspace::{Work, is_there};
 use crate::store::errand::Opening;
 use crate::store::rows::{Job, Run};
+use crate::store::settle;
 use crate::store::workspace::{self, Made};
 
 /// How often it is made for one run: it may vanish as soon as it is there, and nobody may see how a recipe ended.
@@ -73,7 +74,7 @@ pub(super) fn enter_checked(watched: &Watched<'_>, start: &Start<'_>, wanted: &W
 fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result<Entered> {
     let shared = watched.shared;
     let mut again = format!("workspace {:?} was gone each time as soon as it had been made", wanted.key);
-    let mut makes = 0;
+    let (mut makes, mut lead) = (0, None);
     loop {
         if let Some(end) = stopped(watched) {
             return Ok(Entered::Not(end));
@@ -83,37 +84,40 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
         }
         match warm(watched, start.job, wanted) {
             Ok(Some(path)) => return Ok(Entered::In(path)),
+            Ok(None) if makes == MAKES_MAX => return Ok(Entered::Not(failed(again))),
             Ok(None) => {}
-            Err(error @ crate::error::Error::Io { .. }) => return Ok(Entered::Not(failed(error.to_string()))),
+            Err(error @ Error::Io { .. }) => return Ok(Entered::Not(failed(error.to_string()))),
             Err(error) => return Err(error),
         }
-        if makes == MAKES_MAX {
-            return Ok(Entered::Not(failed(again)));
-        }
-        let lead = match shared.flights.join(&wanted.key, &watched.bell) {
-            Part::Leads(lead) => lead,
-            Part::Waits(flight) => match wait_for_landing(watched, &flight)? {
-                Some(Landed::Failed { recipe, error }) if recipe == wanted.recipe() => return Ok(Entered::Not(failed(error))),
-                _ => continue,
-            },
+        let Some(leading) = lead.take() else {
+            match shared.flights.join(&wanted.key, &watched.bell) {
+                // Another flight may have landed since we looked: once more.
+                Part::Leads(leads) => lead = Some(leads),
+                Part::Waits(flight) => match wait_for_landing(watched, &flight)? {
+                    Some(Landed::Failed { recipe, error }) if recipe == wanted.recipe() => {
+                        return Ok(Entered::Not(failed(error)));
+                    }
+                    _ => {}
+                },
+            }
+            continue;
         };
-        // Another flight may have landed since we looked.
-        if let Some(path) = warm(watched, start.job, wanted)? {
-            return Ok(Entered::In(path));
-        }
         match make(watched, start, wanted)? {
             Making::Made => makes += 1,
             Making::Again(error) => (makes, again) = (makes + 1, error),
             Making::Failed(error) => {
-                lead.fail(wanted.recipe(), error.clone());
+                leading.fail(wanted.recipe(), error.clone());
                 return Ok(Entered::Not(failed(error)));
             }
             Making::Elsewhere => {
-                drop(lead);
-                look_later(watched)?;
+                drop(leading);
+                if !look_later(watched, start.job)? {
+                    // Its settle comes too late, and changes nothing.
+                    return Ok(Entered::Not(RunEnd::Unprepared));
+                }
             }
             // The next look at the bell says why.
-            Making::Stopped => drop(lead),
+            Making::Stopped => {}
             Making::Left => return Ok(Entered::Left),
         }
     }
@@ -136,7 +140,10 @@ fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
 fn warm(watched: &Watched<'_>, job: &Job, wanted: &Workspace) -> Result<Option<PathBuf>> {
     let shared = watched.shared;
     let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.id, watched.run, shared.boot_id.clone(), shared.now_ms());
-    let (dir, ticket) = shared.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))?;
+    let (dir, ticket) = shared.persist("entering a workspace", || {
+        let (one, boot_id) = (one.clone(), boot_id.clone());
+        shared.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))
+    })?;
     let Some(dir) = dir else { return Ok(None) };
     if is_there(shared.place(), &dir)? {
         if job.max_attempts == 1 {
@@ -166,11 +173,16 @@ fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<Lan
     }
 }
 
-/// Waits for the time to look whether somebody outside has made it; who is dead is not waited for.
-fn look_later(watched: &Watched<'_>) -> Result<()> {
-    lease::reclaim(&watched.shared.store)?;
+/// Waits for the time to look whether somebody outside has made it; who is dead is not waited for. False: the run does not own its job any more.
+fn look_later(watched: &Watched<'_>, job: &Job) -> Result<bool> {
+    let (store, id, run) = (&watched.shared.store, job.id, watched.run);
+    if !store.read(move |conn| settle::owns(conn, id, run))? {
+        return Ok(false);
+    }
+    lease::reclaim(store)?;
     let until = Instant::now() + Duration::from_millis(LOOK_MS);
-    wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))
+    wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?;
+    Ok(true)
 }
 
 fn make(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result<Making> {
@@ -204,7 +216,7 @@ impl<'a, 'w> Maker<'a, 'w> {
     }
 
     fn make_empty(&self) -> Making {
-        let made = self.make_new().and_then(|()| self.settle(None));
+        let made = self.make_new().and_then(|()| self.settle(false));
         match made {
             Ok(true) => Making::Made,
             Ok(false) => Making::Elsewhere,
@@ -295,15 +307,15 @@ impl<'a, 'w> Maker<'a, 'w> {
         if !matches!(end, RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }) {
             return plainly(end);
         }
-        match self.settle(Some(self.watched.run)) {
+        match self.settle(true) {
             Ok(true) => plainly(end),
             Ok(false) => (Outcome::Lost, Some(Reason::Lost), Some("its run did not own its job any more".into())),
             Err(error) => (Outcome::Failed, Some(Reason::Workspace), Some(error.to_string())),
         }
     }
 
-    /// False: the run does not own its job, or somebody else makes it.
-    fn settle(&self, prepared_for: Option<crate::job::RunId>) -> Result<bool> {
+    /// `prepared`: by an errand, which is open still. False: the run does not own its job, or somebody else makes it.
+    fn settle(&self, prepared: bool) -> Result<bool> {
         let shared = self.watched.shared;
         let place = shared.place();
         // After a crash it may be in its place already.
@@ -315,7 +327,7 @@ impl<'a, 'w> Maker<'a, 'w> {
         let (job, run) = (self.job.id, self.watched.run);
         let (is_written, _) = shared.persist("writing a workspace down", || {
             let (made, boot_id, now_ms) = (made.clone(), shared.boot_id.clone(), shared.now_ms());
-            shared.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared_for.is_some(), &boot_id, now_ms))
+            shared.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
         })?;
         if !is_written {
             self.work.remove(&self.dir, &|| !shared.is_leaving())?;

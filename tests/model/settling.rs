@@ -110,7 +110,7 @@ impl Play {
 
 pub(super) fn end(b: u8) -> RunEnd {
     let ended = |exit, cause| RunEnd::Ended { exit, cause, out_of_memory: false };
-    match b % 18 {
+    match b % 21 {
         0..=3 => ended(Exit::Code(0), None),
         4 | 5 => ended(Exit::Code(1), None),
         6 | 7 => ended(Exit::Code(75), None),
@@ -123,6 +123,9 @@ pub(super) fn end(b: u8) -> RunEnd {
         14 => RunEnd::NotExecuted { errno: 11, error: "fork".into() },
         15 => RunEnd::NeverStarted,
         16 => RunEnd::Lost,
+        17 => RunEnd::Unprepared,
+        18 => RunEnd::Withdrawn,
+        19 => RunEnd::PrepareFailed { error: "no room".into() },
         _ => RunEnd::CheckFailed { error: "no".into() },
     }
 }

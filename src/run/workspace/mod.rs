@@ -25,7 +25,7 @@ use rustix::io::Errno;
 
 use super::machine;
 use crate::error::{Error, Result};
-use crate::job::workspace::TRASH_PREFIX;
+use crate::job::workspace::{TRASH_PREFIX, is_ours};
 use crate::place::Place;
 
 /// Says whether a long walk is to go on.
@@ -87,7 +87,7 @@ impl Work {
         }
     }
 
-    /// Every name in it that tenure may have made; what is not UTF-8 is none of them.
+    /// Every name in it that tenure may have given. (What is mounted there may have a `lost+found`.)
     ///
     /// # Errors
     /// The system does not say.
@@ -97,8 +97,8 @@ impl Work {
         for entry in fs::Dir::read_from(&self.fd).map_err(told)? {
             let entry = entry.map_err(told)?;
             match entry.file_name().to_str() {
-                Ok("." | "..") | Err(_) => {}
-                Ok(name) => names.push(name.to_owned()),
+                Ok(name) if is_ours(name) => names.push(name.to_owned()),
+                Ok(_) | Err(_) => {}
             }
         }
         names.sort_unstable();
