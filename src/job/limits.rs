@@ -38,3 +38,13 @@ pub const LABEL_CHARS_MAX: usize = 1_000;
 pub const NEVER_RETRIED: [i32; 4] = [64, 65, 77, 78];
 /// The exit code that means "not now" (EX_TEMPFAIL).
 pub const NOT_NOW: i32 = 75;
+/// Most stages of one pipeline.
+pub const STAGES_MAX: usize = 200;
+/// Most parameters of one pipeline.
+pub const PARAMS_MAX: usize = 100;
+/// How often a task may enter a stage unless `max_rounds` says otherwise.
+pub const ROUNDS_MAX_DEFAULT: u32 = 10;
+/// Most that `max_rounds` may say: each round stays in the history of the task.
+pub const ROUNDS_MAX: u32 = 1_000;
+/// Most pipelines in one file that is applied.
+pub const PIPELINES_PER_FILE_MAX: usize = 200;

@@ -8,6 +8,7 @@
 //! * [`hold`]: what keeps a queued job from starting,
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
 //! * [`template`]: a job that is to be made later,
+//! * [`pipeline`]: stages, and what follows the end of each,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
 //!
@@ -18,6 +19,7 @@ pub mod ending;
 pub mod hold;
 pub mod id;
 pub mod limits;
+pub mod pipeline;
 pub mod policy;
 pub mod reason;
 pub mod retry;
@@ -30,6 +32,7 @@ pub use argv::{Argv, ArgvError};
 pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
 pub use id::{JobId, Nonce, RunId};
+pub use pipeline::{Pipeline, TaskState};
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use spec::{Need, NewJob};
