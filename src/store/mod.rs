@@ -34,6 +34,8 @@
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
 //! heal      rows that should not exist      mend      counts and lanes that contradict the truth
 //! rows      rows as values                  restore   a copy comes back
+//! pipeline  stages, revision by revision    task      a walk through them: start, stop, advance, hold
+//! walk      the end of a job moves its task task_rows tasks as values
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -64,6 +66,7 @@ mod network;
 mod open;
 mod path;
 mod permission;
+pub mod pipeline;
 pub mod prune;
 pub mod read;
 pub mod reap;
@@ -75,9 +78,12 @@ mod seldom;
 pub mod settle;
 mod sick;
 pub mod stamp;
+pub mod task;
+pub mod task_rows;
 pub mod tend;
 mod turnstile;
 pub mod upgrade;
+mod walk;
 mod watch;
 pub mod why;
 mod write;

@@ -13,6 +13,7 @@ use crate::job::{JobId, RunId};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub jobs: usize,
+    pub tasks: usize,
     /// Every run of those jobs: their logs may go.
     pub runs: Vec<RunId>,
 }
@@ -22,15 +23,28 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut old = conn.prepare_cached(include_str!("prune.sql"))?;
     let old: Vec<JobId> = old.query_map((ended_before_ms, limit), |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
-    let mut pruned = Pruned { jobs: old.len(), runs: Vec::new() };
+    let mut pruned = Pruned { jobs: old.len(), ..Pruned::default() };
     for job in old {
         remove(conn, job, &mut pruned.runs)?;
     }
+    pruned.tasks = remove_tasks(conn, ended_before_ms, limit)?;
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
     }
     Ok(pruned)
+}
+
+/// Tasks of which no job is left, with their steps, and revisions that no task and no later start needs.
+fn remove_tasks(conn: &Connection, ended_before_ms: i64, limit: i64) -> Result<usize> {
+    let mut old = conn.prepare_cached(include_str!("prune_tasks.sql"))?;
+    let old: Vec<i64> = old.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for task in &old {
+        conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;
+        conn.prepare_cached("DELETE FROM task WHERE id = ?1")?.execute([task])?;
+    }
+    conn.prepare_cached(include_str!("prune_pipelines.sql"))?.execute([ended_before_ms])?;
+    Ok(old.len())
 }
 
 fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {
