@@ -82,6 +82,12 @@ pub enum Verb {
     /// Lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
+    /// Pipelines: stages that work goes through
+    #[command(subcommand)]
+    Pipeline(pipeline::Verb),
+    /// Tasks: walks through a pipeline
+    #[command(subcommand)]
+    Task(task::Verb),
     /// Find and explain what is wrong
     Doctor(doctor::Args),
     /// Copy the file while it is in use
@@ -149,6 +155,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
+        Verb::Pipeline(verb) => pipeline::run(&face, verb),
+        Verb::Task(verb) => task::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
@@ -183,7 +191,9 @@ mod tests {
                      logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|cancel 1,4,8|\
                      cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants|\
                      set 7 priority=5 delay=10m|hold 7|release 7|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|\
-                     lane ls|lane set k --limit 2|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
+                     lane ls|lane set k --limit 2|pipeline apply f|pipeline ls|pipeline show p|task start p --key k -p a=b -p c=|task ls -a|\
+                     task ls --state failed --pipeline p|task show 1|task show last --json|task stop 1 --why x --wait|task advance 1 --expect a --to b|\
+                     task hold 1|task release 1|doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|\
                      completions bash|man|--db f --json --color never|";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
@@ -195,7 +205,8 @@ mod tests {
     fn what_contradicts_itself_is_a_mistake_of_usage() {
         let lines = "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|\
                      add -d 1s --at 03:00 -- x|work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|\
-                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress";
+                     lane set k --limit 0|prune|prune --older-than 5|nope|add make|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress|pipeline apply|pipeline|task start|\
+                     task start p -p a|task start p -p 1=b|task stop|task stop x|task stop 0|task advance 1 --to b|task advance 1 --expect a|task show";
         for line in lines.split('|') {
             let arguments: Vec<&str> = line.split_whitespace().collect();
             let error = parse(&arguments).expect_err(line);
