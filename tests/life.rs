@@ -26,3 +26,5 @@ mod recovery;
 mod sins;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/tasks.rs"]
+mod tasks;

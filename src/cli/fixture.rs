@@ -101,6 +101,7 @@ pub fn picture() -> Picture {
         counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
         queues: vec![],
         lanes: vec![],
+        tasks: vec![],
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
         oldest_ready_ms: Some(1_000),
         worker: Some(worker(4)),

@@ -21,21 +21,23 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
-    let (mut jobs, mut runs) = (0, 0);
+    let (mut jobs, mut runs, mut tasks) = (0, 0, 0);
     loop {
         let pruned = store.write(move |conn| prune::prune(conn, before_ms, BATCH_JOBS))?;
         // The rows are gone for good; only now may the logs go.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();
-        if pruned.jobs < BATCH_JOBS {
+        tasks += pruned.tasks;
+        if pruned.jobs < BATCH_JOBS && pruned.tasks < BATCH_JOBS {
             break;
         }
     }
     if face.json {
-        face.document(json!({"jobs": jobs, "runs": runs}))?;
+        face.document(json!({"jobs": jobs, "runs": runs, "tasks": tasks}))?;
     } else {
-        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs"));
+        let tasks = if tasks > 0 { format!(", and {tasks} tasks") } else { String::new() };
+        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs{tasks}"));
     }
     Ok(exit::OK)
 }

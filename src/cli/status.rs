@@ -7,9 +7,10 @@ use super::problems::{self, Problem};
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
+use crate::job::TaskState;
 use crate::store::read::{self, Counts};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
-use crate::store::{Health, Store};
+use crate::store::{Health, Store, task_rows};
 use crate::units::size_text;
 
 #[derive(Debug, Default, clap::Args)]
@@ -24,6 +25,8 @@ pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
     pub lanes: Vec<LaneRow>,
+    /// Tasks, by state.
+    pub tasks: Vec<(TaskState, i64)>,
     pub counters: Vec<Counter>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
@@ -45,6 +48,7 @@ impl Picture {
             counts,
             queues,
             lanes,
+            tasks: store.read(task_rows::counts)?,
             counters,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
@@ -90,6 +94,7 @@ fn document(picture: &Picture, problems: &[Problem]) -> Value {
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
+        "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": [],
@@ -142,6 +147,10 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     };
     text += &format!("jobs    {} running, {} ready{}\n", counts.running, picture.ready(), held_text(counts));
     text += &format!("        {} done, {} failed, {} cancelled\n", counts.done, counts.failed, counts.cancelled);
+    if picture.tasks.iter().any(|(_, n)| *n > 0) {
+        let counts: Vec<String> = picture.tasks.iter().map(|(state, n)| format!("{n} {state}")).collect();
+        text += &format!("tasks   {}\n", counts.join(", "));
+    }
     if let Some(at) = picture.oldest_ready_ms {
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
     }

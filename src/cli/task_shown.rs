@@ -51,10 +51,15 @@ fn rounds(steps: &[Step]) -> BTreeMap<&str, u32> {
     rounds
 }
 
+/// Which step of a task a job is, in words.
+pub fn step_of(task: &TaskRow, stage: &str) -> String {
+    format!("stage {stage} of task {} (pipeline {}), which is {}", task.id, task.pipeline, state(task))
+}
+
 /// State, with what is special about it.
 pub fn state(task: &TaskRow) -> String {
     match task.state {
-        TaskState::Running if task.stop_at.is_some() => "running (stopping)".into(),
+        TaskState::Running if task.stop_at.is_some() => "running (asked to stop)".into(),
         TaskState::Running if task.held => "running (held)".into(),
         state => state.to_string(),
     }
@@ -171,7 +176,7 @@ mod tests {
         let now = time::here(5_000);
         for text in [for_people(&task(), &steps(), &now), list(&[(steps(), task())], &now, None)] {
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
-            assert!(text.contains("stopping"), "{text}");
+            assert!(text.contains("asked to stop"), "{text}");
         }
     }
 }

@@ -40,10 +40,11 @@ pub fn max_runtime_ms(conn: &Connection, queue: &str) -> Result<Option<u64>> {
     Ok(most.and_then(|ms| u64::try_from(ms).ok()))
 }
 
-/// Whether any job ended before this instant, in milliseconds UTC.
+/// Whether any job or task ended before this instant, in milliseconds UTC.
 pub fn has_ended_before(conn: &Connection, ms: i64) -> Result<bool> {
     let mut ended = conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1)",
+        "SELECT EXISTS (SELECT 1 FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1)
+             OR EXISTS (SELECT 1 FROM task WHERE state <> 'running' AND finished_at < ?1)",
     )?;
     Ok(ended.query_row([ms], |row| row.get(0))?)
 }

@@ -121,6 +121,18 @@ fn is_running(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(state.query_row([job.0], |row| rows::state(row, 0)).optional()? == Some(State::Running))
 }
 
+/// The runs of critical stages that are under way: nobody but a person who names the job ends them.
+pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
+    let mut under_way = conn.prepare_cached(
+        "SELECT j.run_id, t.stage, p.spec FROM task t JOIN job j ON j.id = t.job_id JOIN pipeline p ON p.id = t.pipeline_id
+          WHERE t.state = 'running' AND j.state = 'running' AND j.run_id IS NOT NULL",
+    )?;
+    let rows = under_way.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
+    let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+    let critical = |stage: &str, spec: &str| Pipeline::from_json(spec).is_ok_and(|p| p.stage(stage).is_some_and(|s| s.critical));
+    Ok(rows.into_iter().filter(|(_, stage, spec)| critical(stage, spec)).map(|(run, _, _)| run).collect())
+}
+
 /// What an advance came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advanced {

@@ -135,6 +135,11 @@ pub(super) fn enter(
         Err(error) => return Ok(Err(error)),
     };
     new.task_hold = held;
+    if new.label.is_none() {
+        // So that a list of jobs says what each is.
+        let mut name = conn.prepare_cached("SELECT pipeline || '/' || stage FROM task WHERE id = ?1")?;
+        new.label = name.query_row([task], |row| row.get(0))?;
+    }
     new.after = live_jobs(conn, task)?.into_iter().map(|job| (job, Need::Any)).collect();
     apart(conn, || {
         let job = enqueue::add(conn, std::slice::from_ref(&new), now_ms)?.first().map(|added| added.id);

@@ -58,7 +58,7 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
     let (job, policy) = (start.job, start.policy);
     let asked: BTreeMap<String, String> = serde_json::from_str(&job.env).map_err(|e| format!("env: {e}"))?;
     // The command line refuses the same; a row may come from anybody.
-    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("TENURE_")) {
+    if let Some(name) = asked.keys().find(|name| !environment::may_be_asked(name, job)) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
