@@ -763,8 +763,8 @@ CREATE TRIGGER task_tally_delete_guard BEFORE DELETE ON task_tally BEGIN
 END;
 
 -- A job belongs to a task only where the task is just making it, in the transaction that moves it on.
-CREATE TRIGGER job_of_task_insert_guard BEFORE INSERT ON job WHEN NEW.task_id IS NOT NULL BEGIN
-  SELECT RAISE(ABORT, 'tenure: a task makes its own jobs; leave out task_id (tenure task start)')
+CREATE TRIGGER job_of_task_insert_guard BEFORE INSERT ON job WHEN NEW.task_id IS NOT NULL OR NEW.task_hold BEGIN
+  SELECT RAISE(ABORT, 'tenure: a task makes its own jobs; leave out task_id and task_hold (tenure task start)')
     WHERE NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
 END;
 -- Nothing of a task that has ended or was asked to stop starts, or goes back to the queue.

@@ -31,6 +31,9 @@
 //! [`store::settle`]; and where a worker died: reaper → [`store::reap`] (which runs) → [`run::runfile`] (is it alive, what is recorded) →
 //! [`job::verdict`] (what to do) → [`store::settle`].
 //!
+//! Work that goes through stages: `cli::pipeline` → [`store::pipeline`]; `cli::task` → [`store::task`]; the transaction that ends a job asks
+//! [`job::pipeline`] what follows, and the job of the next stage enters in it (`store::walk`).
+//!
 //! # Processes and threads
 //!
 //! ```text
@@ -55,7 +58,8 @@
 //! 3. The run file is there and locked before its claim, and its claim is committed before a process exists.
 //! 4. What a run recorded is used, not repeated. What nobody saw is `lost`.
 //! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits for a flush that began after the commit.
-//! 6. No transaction is held while anything outside is waited for.
+//! 6. A task moves on in the transaction that ends its job, through a gate that names the stage and that very job: whoever is late changes nothing.
+//! 7. No transaction is held while anything outside is waited for.
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

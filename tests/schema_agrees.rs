@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use tenure::job::hold::Waiting;
-use tenure::job::{Hold, Move, Need, Outcome, Reason, RunKind, State};
+use tenure::job::{Hold, Move, Need, Outcome, Reason, RunKind, State, TaskState};
 
 const SCHEMA: &str = include_str!("../schema.sql");
 
@@ -135,6 +135,7 @@ fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 #[test]
 fn the_closed_lists_have_the_same_words() {
     assert_eq!(words_of("job_state_is_known"), set(State::ALL.map(State::as_str)));
+    assert_eq!(words_of("task_state_is_known"), set(TaskState::ALL.map(TaskState::as_str)));
     assert_eq!(words_of("job_reason_is_known"), set(Reason::ALL.iter().map(|r| r.as_str())));
     assert_eq!(words_of("run_kind_is_known"), set(RunKind::ALL.iter().map(|k| k.as_str())));
     assert_eq!(words_of("run_outcome_is_known"), set(Outcome::ALL.iter().map(|o| o.as_str())));

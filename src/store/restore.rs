@@ -183,7 +183,7 @@ fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
     let cancelled = conn.execute(
         "UPDATE job SET state = 'cancelled', reason = 'cancelled', last_reason = 'lost', pid = NULL, finished_at = ?1
           WHERE state = 'running' AND (EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)
-                                       OR EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND (stop_at IS NOT NULL OR state <> 'running')))",
+                                       OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)))",
         [now_ms],
     )?;
     conn.execute(

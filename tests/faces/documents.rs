@@ -169,7 +169,7 @@ fn status_says_how_things_stand() {
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&counts[key], value, "{key}: {counts}");
     }
-    assert_eq!(counts["held"], json!({"user": 1, "task": 0, "dependency": 1, "time": 1, "lane": 1}));
+    assert_eq!(counts["held"], json!({"user": 1, "task": 0, "dependency": 1, "resource": 0, "time": 1, "lane": 1}));
     assert_eq!(
         (&status["worker"]["pid"], &status["worker"]["slots"], &status["worker"]["busy"]),
         (&json!(worker.pid()), &json!(7), &json!(1))

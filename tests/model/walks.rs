@@ -96,7 +96,7 @@ impl Walks {
         for _ in 0..16_000 {
             walks.act();
         }
-        walks.to_the_end();
+        walks.go_to_the_end();
         println!("{:?}", walks.acts);
         walks.compare_with_the_whole_file();
     }
@@ -279,7 +279,7 @@ impl Walks {
         "hold"
     }
 
-    fn to_the_end(&mut self) {
+    fn go_to_the_end(&mut self) {
         for id in 1..=TASKS {
             let _ended_already = task::hold(&self.conn, id, false);
         }
@@ -422,10 +422,7 @@ fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() 
         let conn = file::fresh();
         pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
         task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
-        let triggers = "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%guard'";
-        let drops: Vec<String> =
-            conn.prepare(triggers).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        conn.execute_batch(&drops.concat()).unwrap();
+        drop_guards(&conn);
         conn.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {break_it}")).unwrap();
         let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
         let claim = claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().pop().unwrap();
@@ -437,4 +434,58 @@ fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() 
         let task = task_rows::task(&conn, 1).unwrap().unwrap();
         assert_ne!((task.state, task.error.is_some()), (TaskState::Running, true), "{break_it}: {task:?}");
     }
+}
+
+/// What an old program, or a client with the guards dropped, could have done.
+fn drop_guards(conn: &Connection) {
+    let triggers = "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%guard'";
+    let drops: Vec<String> =
+        conn.prepare(triggers).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    conn.execute_batch(&drops.concat()).unwrap();
+}
+
+/// A file with one task, and the run under which its first job runs.
+fn one_that_runs() -> Connection {
+    let conn = file::fresh();
+    pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
+    task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
+    let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
+    assert_eq!(claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().len(), 1);
+    conn
+}
+
+#[test]
+fn a_task_whose_job_was_ended_by_hand_is_moved_on_by_the_reaper() {
+    for (by_hand, stage, state) in [
+        (
+            "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 4, pid = NULL",
+            "build",
+            TaskState::Running,
+        ),
+        ("UPDATE job SET state = 'failed', reason = 'lost', finished_at = 4, pid = NULL", "fetch", TaskState::Failed),
+        ("DELETE FROM job", "fetch", TaskState::Failed),
+        ("UPDATE task SET job_id = NULL", "fetch", TaskState::Failed),
+    ] {
+        let conn = one_that_runs();
+        drop_guards(&conn);
+        conn.execute_batch(by_hand).unwrap();
+        assert_eq!(mend::mend(&conn, 5).unwrap().tasks, 1, "{by_hand}");
+        let task = task_rows::task(&conn, 1).unwrap().unwrap();
+        assert_eq!((task.stage.as_str(), task.state), (stage, state), "{by_hand}");
+        assert_eq!(mend::mend(&conn, 6).unwrap().tasks, 0, "a second look finds nothing: {by_hand}");
+    }
+}
+
+#[test]
+fn a_healer_does_not_queue_what_belongs_to_a_stopped_task() {
+    let conn = one_that_runs();
+    task::stop(&conn, 1, None, 4).unwrap();
+    conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();
+    drop_guards(&conn);
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE job SET run_id = NULL").unwrap();
+    tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 6).unwrap();
+    mend::mend(&conn, 6).unwrap();
+    let job = read::job(&conn, JobId(1)).unwrap().unwrap();
+    assert_eq!(job.state, State::Cancelled);
+    assert_eq!(task_rows::task(&conn, 1).unwrap().unwrap().state, TaskState::Cancelled);
 }
