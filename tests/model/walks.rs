@@ -93,7 +93,7 @@ impl Walks {
             assert_eq!(task::start(&walks.conn, "ship", Some(&key), &params, n).unwrap().id, n);
         }
         // Chance alone ends nearly all of them; then whatever is left is let go to its end.
-        for _ in 0..16_000 {
+        for _ in 0..12_000 {
             walks.act();
         }
         walks.go_to_the_end();

@@ -49,6 +49,9 @@ enum Did {
     Late,
 }
 
+/// What one of them does with a task, its first job and the run of that.
+type Act = fn(&Store, i64, JobId, i64) -> Did;
+
 fn settle(store: &Store, job: JobId, run: i64) -> Did {
     let end = RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false };
     let news = Settle { job, run: RunId(run), end, record: RunRecord::default(), chance: 0.0 };
@@ -74,7 +77,7 @@ fn stop(store: &Store, id: i64) -> Did {
 }
 
 /// Lets two or three acts meet on each of many tasks, and shows each meeting to `judge`.
-fn race<const N: usize>(acts: [fn(&Store, i64, JobId, i64) -> Did; N], judge: impl Fn(&Store, i64, JobId, [Did; N])) {
+fn race<const N: usize>(acts: [Act; N], judge: impl Fn(&Store, i64, JobId, [Did; N])) {
     let home = Home::new();
     let client = home.open(Role::Client);
     client.write(|conn| pipeline::apply(conn, "ship", &ship(), 1)).unwrap();
@@ -111,7 +114,7 @@ fn stages(store: &Store, id: i64) -> String {
 
 #[test]
 fn of_two_settles_and_an_advance_that_meet_one_moves_the_task() {
-    let acts: [fn(&Store, i64, JobId, i64) -> Did; 3] = [
+    let acts: [Act; 3] = [
         |store, _, job, run| settle(store, job, run),
         |store, _, job, run| settle(store, job, run),
         |store, id, _, _| advance(store, id),
@@ -127,8 +130,7 @@ fn of_two_settles_and_an_advance_that_meet_one_moves_the_task() {
 
 #[test]
 fn a_settle_and_a_stop_that_meet_leave_nothing_that_could_start() {
-    let acts: [fn(&Store, i64, JobId, i64) -> Did; 2] =
-        [|store, _, job, run| settle(store, job, run), |store, id, _, _| stop(store, id)];
+    let acts: [Act; 2] = [|store, _, job, run| settle(store, job, run), |store, id, _, _| stop(store, id)];
     race(acts, |store, id, job, did| {
         assert_eq!(did, [Did::Won, Did::Won]);
         let task = store.read(|conn| task_rows::task(conn, id)).unwrap().unwrap();
@@ -142,7 +144,7 @@ fn a_settle_and_a_stop_that_meet_leave_nothing_that_could_start() {
 
 #[test]
 fn of_two_advances_that_meet_one_wins_and_a_stop_beside_them_has_the_last_word() {
-    let acts: [fn(&Store, i64, JobId, i64) -> Did; 3] =
+    let acts: [Act; 3] =
         [|store, id, _, _| advance(store, id), |store, id, _, _| advance(store, id), |store, id, _, _| stop(store, id)];
     race(acts, |store, id, job, did| {
         assert!(did[..2].iter().filter(|did| **did == Did::Won).count() <= 1, "{did:?}");
