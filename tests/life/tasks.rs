@@ -232,3 +232,19 @@ fn a_worker_that_is_told_twice_to_end_leaves_a_critical_stage_to_its_shim() {
     assert!(nest.file("after").exists());
     worker.stop();
 }
+
+#[test]
+fn a_stop_with_no_worker_asks_the_shim_itself_and_the_next_worker_ends_the_task() {
+    let nest = with(&publish("grace = \"10s\"").replace("trap 'echo signal >>signals' TERM INT HUP; ", ""));
+    let worker = nest.work(&[]);
+    let id = start(&nest, &["p"]);
+    let pid = nest.until_pid(1);
+    worker.kill();
+    let said = nest.say(&["task", "stop", "1"]);
+    assert!(said.code == 0 && said.err.contains("it was asked to stop; there is no worker"), "{said:?}");
+    until("its process to be gone", || (!lives(pid)).then_some(()));
+    assert_eq!(task(&nest, id)["state"], "running", "nobody has written it down yet");
+    nest.work_until_idle(&[]);
+    assert_eq!((&task(&nest, id)["state"], nest.state(1).as_str()), (&json!("cancelled"), "cancelled"));
+    assert!(!nest.file("after").exists());
+}
