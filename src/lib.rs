@@ -36,6 +36,8 @@
 //!
 //! What belongs to no job's own run (a check, a probe, a teardown) is an errand: a run with a kind, a run file and a shim, begun, watched, gone on with
 //! after a crash and closed in one way (`worker::errand`, [`store::errand`]).
+//! Work that goes through stages: `cli::pipeline` → [`store::pipeline`]; `cli::task` → [`store::task`]; the transaction that ends a job asks
+//! [`job::pipeline`] what follows, and the job of the next stage enters in it (`store::walk`).
 //!
 //! # Processes and threads
 //!
@@ -67,6 +69,7 @@
 //! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock ([`run::lease`]), or the owner is a run ([`store::lease`]).
 //! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction; only what is known to be gone is `released`.
 //! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole ([`run::workspace`]), and stays while a run is in it ([`store::workspace`]).
+//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage and that very job: whoever is late changes nothing.
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

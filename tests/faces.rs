@@ -30,6 +30,8 @@ mod settings;
 mod sql;
 #[path = "faces/surroundings.rs"]
 mod surroundings;
+#[path = "faces/tasks.rs"]
+mod tasks;
 #[path = "faces/terminal.rs"]
 mod terminal;
 #[path = "faces/trees.rs"]

@@ -32,6 +32,8 @@ mod schedules;
 mod sins;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/tasks.rs"]
+mod tasks;
 #[path = "life/workspace_crashes.rs"]
 mod workspace_crashes;
 #[path = "life/workspaces.rs"]

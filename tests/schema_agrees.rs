@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use tenure::job::hold::Waiting;
 use tenure::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX, COUNTED_MAX, CatchUp, Skip};
-use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State};
+use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State, TaskState};
 
 const SCHEMA: &str = include_str!("../schema.sql");
 
@@ -136,6 +136,7 @@ fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 #[test]
 fn the_closed_lists_have_the_same_words() {
     assert_eq!(words_of("job_state_is_known"), set(State::ALL.map(State::as_str)));
+    assert_eq!(words_of("task_state_is_known"), set(TaskState::ALL.map(TaskState::as_str)));
     assert_eq!(words_of("job_reason_is_known"), set(Reason::ALL.iter().map(|r| r.as_str())));
     assert_eq!(words_of("run_kind_is_known"), set(RunKind::ALL.iter().map(|k| k.as_str())));
     assert_eq!(words_of("run_outcome_is_known"), set(Outcome::ALL.iter().map(|o| o.as_str())));

@@ -9,14 +9,14 @@ use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
-use crate::job::{JobId, RunId};
+use crate::job::{JobId, RunId, TaskState};
 use crate::place::Place;
 use crate::store::read::{self, Counts};
 use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::schedule::{self, Summary};
 use crate::store::workspace::{self, WorkspaceRow};
-use crate::store::{Health, Store};
+use crate::store::{Health, Store, task_rows};
 use crate::units::size_text;
 
 /// Most resources that the document lists; `resource ls` has all.
@@ -37,6 +37,8 @@ pub struct Picture {
     pub leases: Vec<Seen>,
     pub workspaces: Workspaces,
     pub schedules: Summary,
+    /// Tasks, by state.
+    pub tasks: Vec<(TaskState, i64)>,
     pub counters: Vec<Counter>,
     /// Runs that are over and can not be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
@@ -72,6 +74,7 @@ impl Picture {
             leases: worker_calls::leases(store)?,
             workspaces,
             schedules,
+            tasks: store.read(task_rows::counts)?,
             counters,
             stuck,
             resources,
@@ -145,6 +148,7 @@ fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "schedules": schedules(&picture.schedules),
+        "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
@@ -204,6 +208,10 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     };
     text += &format!("jobs    {} running, {} ready{}\n", counts.running, picture.ready(), held_text(counts));
     text += &format!("        {} done, {} failed, {} cancelled\n", counts.done, counts.failed, counts.cancelled);
+    if picture.tasks.iter().any(|(_, n)| *n > 0) {
+        let counts: Vec<String> = picture.tasks.iter().map(|(state, n)| format!("{n} {state}")).collect();
+        text += &format!("tasks   {}\n", counts.join(", "));
+    }
     if let Some(at) = picture.oldest_ready_ms {
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
     }

@@ -39,6 +39,8 @@
 //! lease     a name that one owner has
 //! workspace whose directory is which
 //! plan      slots that are due, become jobs  schedule  schedules as people ask for them
+//! pipeline  stages, revision by revision    task      a walk through them: start, stop, advance, hold
+//! walk      the end of a job moves its task task_rows tasks as values
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -71,6 +73,7 @@ mod network;
 mod open;
 mod path;
 mod permission;
+pub mod pipeline;
 pub mod plan;
 pub mod prune;
 pub mod read;
@@ -85,10 +88,13 @@ mod seldom;
 pub mod settle;
 mod sick;
 pub mod stamp;
+pub mod task;
+pub mod task_rows;
 pub mod teardown;
 pub mod tend;
 mod turnstile;
 pub mod upgrade;
+mod walk;
 mod watch;
 pub mod why;
 pub mod workspace;

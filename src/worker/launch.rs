@@ -12,7 +12,6 @@ use super::shared::Shared;
 use crate::job::limits::{GRACE_MS_DEFAULT, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT};
 use crate::job::policy::Stdin;
 use crate::job::resource::Step;
-use crate::job::template::is_given_at_making;
 use crate::job::{Argv, Nonce, Policy, Reason, RunEnd, RunId, limits, workspace};
 use crate::run::Launch;
 use crate::store::resource::Resource;
@@ -133,7 +132,7 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         Step::Probe | Step::Confirm => resource.probe.as_ref().ok_or("it has no probe")?,
     };
     let argv = Argv::from_json(command).map_err(|e| format!("{}: {e}", step.kind()))?;
-    let asked = variables(&resource.env)?;
+    let asked = variables(&resource.env, resource.task.is_some())?;
     let timeout_ms = resource.timeout_ms.unwrap_or(TEARDOWN_TIMEOUT_MS_DEFAULT);
     let is_there = std::path::Path::new(&resource.cwd).is_dir();
     Ok(Launch {
@@ -158,9 +157,9 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
 }
 
 /// The variables that were asked for. The command line refuses the same; a row may come from anybody.
-fn variables(env: &str) -> Result<BTreeMap<String, String>, String> {
+fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
     let asked: BTreeMap<String, String> = serde_json::from_str(env).map_err(|e| format!("env: {e}"))?;
-    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || is_reserved(name)) {
+    if let Some(name) = asked.keys().find(|name| !environment::may_be_asked(name, of_task)) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
@@ -176,7 +175,7 @@ fn inherited(name: &str) -> Option<Vec<u8>> {
 
 fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
     let (job, policy) = (start.job, start.policy);
-    let asked = variables(&job.env)?;
+    let asked = variables(&job.env, job.task_id.is_some())?;
     let result = shared.place().result_file(start.run);
     let deadline_ms = timeout_ms.map(|ms| shared.now_ms().saturating_add_unsigned(ms));
     let around = Circumstances {
@@ -226,9 +225,4 @@ fn secret(shared: &Shared, name: &str, token: &str) -> Result<Vec<u8>, String> {
         .and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut value))
         .map_err(|e| format!("secret {name} is gone ({e}); add the job again"))?;
     Ok(value)
-}
-
-/// A name that tenure gives itself, at each start.
-fn is_reserved(name: &str) -> bool {
-    name.starts_with("TENURE_") && !is_given_at_making(name)
 }
