@@ -44,7 +44,7 @@ killed=0
 while [ "$killed" -lt "$kills" ] && [ "$(live)" -gt 0 ]; do
   "$TENURE" work --slots 4 2>>"$NEST/worker.log" &
   worker=$!
-  sleep "0.$((RANDOM % 400 + 100))"
+  sleep "$(printf "%d.%03d" $((RANDOM % 2)) $((RANDOM % 900 + 100)))"
   if kill -9 "$worker" 2>/dev/null; then killed=$((killed + 1)); fi
   wait "$worker" 2>/dev/null || true
   worker=

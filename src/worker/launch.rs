@@ -132,7 +132,7 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         Step::Probe | Step::Confirm => resource.probe.as_ref().ok_or("it has no probe")?,
     };
     let argv = Argv::from_json(command).map_err(|e| format!("{}: {e}", step.kind()))?;
-    let asked = variables(&resource.env, resource.task.is_some())?;
+    let asked = variables(&resource.env, true)?;
     let timeout_ms = resource.timeout_ms.unwrap_or(TEARDOWN_TIMEOUT_MS_DEFAULT);
     let is_there = std::path::Path::new(&resource.cwd).is_dir();
     Ok(Launch {
