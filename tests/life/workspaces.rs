@@ -318,7 +318,7 @@ fn a_workspace_that_somebody_is_in_is_not_removed_and_one_that_nobody_is_in_is()
     drop(worker);
     let making = job(&nest, "slow", "until test -e \"$HOME/gone\"; do sleep 0.01; done", "true");
     let _worker = nest.work(&["--tick", "20ms"]);
-    until("the prepare", || nest.ok(&["why", &making.to_string()]).contains("is being made").then_some(()));
+    until("the prepare", || nest.ok(&["why", &making.to_string()]).contains("is being made by run").then_some(()));
     let refused = nest.say(&["workspace", "rm", "slow"]);
     assert!(refused.code == 6 && refused.err.contains("is being made"), "{refused:?}");
     std::fs::write(nest.file("gone"), "").unwrap();
