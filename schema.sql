@@ -11,7 +11,8 @@
 --         INSERT INTO cancel(job_id) VALUES (7);
 --         UPDATE job SET priority = 5 WHERE id = 7;      -- and label, available_at, user_hold, expires_at, of a queued job
 --         UPDATE queue SET paused = 1 WHERE name = 'slow';
---         SELECT ... FROM jobs / runs / history;         -- the views
+--         UPDATE schedule SET paused = 1 WHERE name = 'nightly';
+--         SELECT ... FROM jobs / runs / history / schedules;   -- the views
 --   * careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE. CHECK constraints alone do
 --     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule stands twice: as a CHECK and in a
 --     trigger, and a BEFORE INSERT trigger refuses what REPLACE would remove.
@@ -331,15 +332,6 @@ CREATE TABLE workspace_use (
 CREATE INDEX workspace_use_of_dir ON workspace_use (dir);
 
 ---------------------------------------------------------------------------------------------------------------------------
--- Tasks
-
--- replaced at merge
-CREATE TABLE task (
-  id    INTEGER PRIMARY KEY AUTOINCREMENT,
-  state TEXT NOT NULL DEFAULT 'running'
-) STRICT;
-
----------------------------------------------------------------------------------------------------------------------------
 -- Resources
 
 -- Something outside that work has made (a VM, a container, a directory) and that must be torn down when its owner, a run, a job or
@@ -402,6 +394,130 @@ CREATE VIEW resource_in_the_way (job_id, resource_id) AS
    WHERE r.state = 'releasing' AND r.state <> 'released' AND run.job_id IS NOT NULL
   UNION ALL
   SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.job_id IS NOT NULL;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Schedules: jobs that are made when a cron line is due
+
+-- A schedule: a cron line, read in a time zone, and the job that each of its slots becomes (`template`, JSON as in job::template).
+-- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line can not be
+-- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
+-- from `paused_at` until before `resumed_at` is skipped; two triggers keep both, so anybody may set `paused`.
+CREATE TABLE schedule (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  name          TEXT    NOT NULL UNIQUE,
+  cron          TEXT    NOT NULL,
+  zone          TEXT    NOT NULL,
+  catch_up      TEXT    NOT NULL DEFAULT 'latest',
+  catch_up_max  INTEGER NOT NULL DEFAULT 100,
+  paused        INTEGER NOT NULL DEFAULT 0,
+  paused_at     INTEGER,
+  resumed_at    INTEGER,
+  template      TEXT    NOT NULL,
+  decided_until INTEGER NOT NULL,
+  next_at       INTEGER,
+  pruned_until  INTEGER NOT NULL DEFAULT 0,
+  created_at    INTEGER NOT NULL,
+  last_error    TEXT,
+  CONSTRAINT schedule_id_positive          CHECK (id > 0),
+  CONSTRAINT schedule_name_is_short        CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT schedule_cron_is_short        CHECK (length(cron) BETWEEN 1 AND 200 AND length(zone) BETWEEN 1 AND 200),
+  CONSTRAINT schedule_catch_up_is_known    CHECK (catch_up IN ('none', 'latest', 'all')),
+  CONSTRAINT schedule_catch_up_has_a_cap   CHECK (catch_up_max BETWEEN 1 AND 1000),
+  CONSTRAINT schedule_paused_is_a_flag     CHECK (paused IN (0, 1)),
+  CONSTRAINT schedule_template_is_an_object CHECK (json_valid(template) AND json_type(template) = 'object'),
+  CONSTRAINT schedule_times_not_negative   CHECK (decided_until >= 0 AND pruned_until >= 0 AND created_at >= 0)
+) STRICT;
+-- The planner looks at the first row of each.
+CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
+CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
+
+-- What became of a slot: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
+-- never changes; so no slot is fired twice. A `skipped` row stands for `n` slots next to each other, `at` to `last_at`; n = 1001 means
+-- more than were counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
+CREATE TABLE slot (
+  schedule_id INTEGER NOT NULL,
+  at          INTEGER NOT NULL,
+  last_at     INTEGER NOT NULL,
+  n           INTEGER NOT NULL DEFAULT 1,
+  state       TEXT    NOT NULL,
+  reason      TEXT,
+  job_id      INTEGER,
+  decided_at  INTEGER NOT NULL,
+  PRIMARY KEY (schedule_id, at),
+  CONSTRAINT slot_state_is_known    CHECK (state IN ('fired', 'skipped')),
+  CONSTRAINT slot_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
+  CONSTRAINT slot_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
+  CONSTRAINT slot_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
+) STRICT, WITHOUT ROWID;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Pipelines and tasks
+
+-- A pipeline: named stages, each the description of a job, and where it goes from each. What was applied never changes; a change is a
+-- new revision, and a task stays on the one that it was started with.
+CREATE TABLE pipeline (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT    NOT NULL,
+  revision   INTEGER NOT NULL,
+  spec       TEXT    NOT NULL,                        -- JSON object: start, max_rounds, params, stages
+  applied_at INTEGER NOT NULL,
+  CONSTRAINT pipeline_name_is_short     CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT pipeline_revision_positive CHECK (revision > 0),
+  CONSTRAINT pipeline_spec_is_an_object CHECK (json_valid(spec) AND json_type(spec) = 'object')
+) STRICT;
+CREATE UNIQUE INDEX pipeline_revision ON pipeline (name, revision);
+
+-- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one job whose end moves it on, and that is done in
+-- the transaction that ends the job. `job_id` is NULL only within the transaction that moves it.
+CREATE TABLE task (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  pipeline_id INTEGER NOT NULL,
+  pipeline    TEXT    NOT NULL,
+  key         TEXT,                                   -- at most one running task of a pipeline has it
+  state       TEXT    NOT NULL DEFAULT 'running',
+  stage       TEXT    NOT NULL,
+  job_id      INTEGER,
+  params      TEXT    NOT NULL DEFAULT '{}',          -- JSON object of strings
+  error       TEXT,
+  created_at  INTEGER NOT NULL,
+  finished_at INTEGER,
+  stop_at     INTEGER,                                -- somebody asked it to stop: nothing of it starts any more
+  stop_why    TEXT,
+  held        INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT task_state_is_known    CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+  CONSTRAINT task_ended_says_when   CHECK ((state = 'running') = (finished_at IS NULL)),
+  CONSTRAINT task_names_are_short   CHECK (length(pipeline) BETWEEN 1 AND 200 AND length(stage) BETWEEN 1 AND 200
+                                           AND (key IS NULL OR length(key) BETWEEN 1 AND 1000)),
+  CONSTRAINT task_params_are_object CHECK (json_valid(params) AND json_type(params) = 'object'),
+  CONSTRAINT task_held_is_a_flag    CHECK (held IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX task_key ON task (pipeline, key) WHERE key IS NOT NULL AND state = 'running';
+CREATE INDEX task_live     ON task (id)          WHERE state = 'running';
+CREATE INDEX task_ended    ON task (finished_at) WHERE state <> 'running';
+CREATE INDEX task_revision ON task (pipeline_id);
+
+-- Each stage that a task has entered, in order, with its job: the history of the task.
+CREATE TABLE task_step (
+  task_id    INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  stage      TEXT    NOT NULL,
+  job_id     INTEGER NOT NULL,
+  entered_at INTEGER NOT NULL,
+  ended_at   INTEGER,
+  outcome    TEXT,
+  PRIMARY KEY (task_id, seq),
+  CONSTRAINT task_step_seq_positive     CHECK (seq > 0),
+  CONSTRAINT task_step_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'advanced', 'lost')),
+  CONSTRAINT task_step_ended_says_how   CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX task_step_of_job ON task_step (job_id);
+CREATE UNIQUE INDEX task_step_open   ON task_step (task_id) WHERE ended_at IS NULL;
+
+-- How many tasks there are, by state. Kept by triggers, so that `status` counts nothing.
+CREATE TABLE task_tally (
+  state TEXT    PRIMARY KEY,
+  n     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Lists that rules refer to
@@ -940,6 +1056,173 @@ CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.st
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
+-- Guards of schedules
+
+-- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE finds nothing to remove.
+CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: there is a schedule of that name; tenure schedule rm removes it')
+    WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
+  SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
+    WHERE NEW.catch_up NOT IN ('none', 'latest', 'all') OR NEW.catch_up_max NOT BETWEEN 1 AND 1000 OR NEW.paused NOT IN (0, 1)
+       OR NOT json_valid(NEW.template) OR json_type(NEW.template) IS NOT 'object';
+END;
+CREATE TRIGGER schedule_owner_guard
+BEFORE UPDATE OF id, name, cron, zone, catch_up, catch_up_max, template, decided_until, next_at, pruned_until, created_at, last_error ON schedule BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+-- `rowid` is the id by another name, which `UPDATE OF id` does not see.
+CREATE TRIGGER schedule_name_guard BEFORE UPDATE ON schedule BEGIN
+  SELECT RAISE(ABORT, 'tenure: a schedule keeps its id and its name; add another') WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name;
+  SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
+END;
+CREATE TRIGGER schedule_delete_guard BEFORE DELETE ON schedule BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A pause begins and ends when somebody says so, at the time of that client unless it gives another. Where the planner has not seen the end
+-- of the pause before, both are one.
+CREATE TRIGGER schedule_pauses AFTER UPDATE OF paused ON schedule
+WHEN OLD.paused = 0 AND NEW.paused = 1 AND NEW.paused_at IS OLD.paused_at BEGIN
+  UPDATE schedule
+     SET paused_at = CASE WHEN OLD.resumed_at > OLD.decided_until THEN OLD.paused_at
+                          ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
+         resumed_at = NULL
+   WHERE id = NEW.id;
+END;
+CREATE TRIGGER schedule_resumes AFTER UPDATE OF paused ON schedule
+WHEN OLD.paused = 1 AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at BEGIN
+  UPDATE schedule SET resumed_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = NEW.id;
+END;
+
+-- A slot is decided by the planner alone, and what was fired stays fired.
+CREATE TRIGGER slot_insert_guard BEFORE INSERT ON slot BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: that slot is decided already') WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
+  SELECT RAISE(ABORT, 'tenure: a slot is fired, with its job, or skipped, with a reason')
+    WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
+END;
+CREATE TRIGGER slot_update_guard BEFORE UPDATE ON slot BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a slot that was fired does not change') WHERE OLD.state = 'fired';
+  SELECT RAISE(ABORT, 'tenure: a slot keeps its schedule and its instant') WHERE NEW.schedule_id IS NOT OLD.schedule_id OR NEW.at IS NOT OLD.at;
+END;
+CREATE TRIGGER slot_delete_guard BEFORE DELETE ON slot BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Guards of pipelines and tasks
+
+-- What was applied never changes, and stays while a task is on it.
+CREATE TRIGGER pipeline_insert_guard BEFORE INSERT ON pipeline BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline is written once')
+    WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = NEW.id OR (name = NEW.name AND revision = NEW.revision));
+END;
+CREATE TRIGGER pipeline_update_guard BEFORE UPDATE ON pipeline BEGIN
+  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline never changes; tenure pipeline apply makes a new one');
+END;
+CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a task is on this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
+END;
+
+-- A new task runs and is in no job yet; one running task has the key; and REPLACE finds nothing to remove.
+CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
+    WHERE NEW.state IS NOT 'running' OR NEW.job_id IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.stop_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')
+    WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running');
+  SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
+END;
+-- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken back.
+CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: an ended task never changes; tenure task start walks the pipeline anew') WHERE OLD.state <> 'running';
+  SELECT RAISE(ABORT, 'tenure: a task is running, done, failed or cancelled')
+    WHERE NEW.state NOT IN ('running', 'done', 'failed', 'cancelled') OR (NEW.state = 'running') <> (NEW.finished_at IS NULL);
+  SELECT RAISE(ABORT, 'tenure: a task keeps its id, its pipeline, its key and its parameters')
+    WHERE NEW.id IS NOT OLD.id OR NEW.pipeline_id IS NOT OLD.pipeline_id OR NEW.pipeline IS NOT OLD.pipeline OR NEW.key IS NOT OLD.key
+       OR NEW.params IS NOT OLD.params OR NEW.created_at IS NOT OLD.created_at;
+  SELECT RAISE(ABORT, 'tenure: a task that was asked to stop enters no stage and ends as cancelled')
+    WHERE OLD.stop_at IS NOT NULL AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
+END;
+CREATE TRIGGER task_delete_guard BEFORE DELETE ON task BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: stop the task first: tenure task stop') WHERE OLD.state = 'running';
+END;
+
+-- A step is opened and closed once. A job is a step of one task only.
+CREATE TRIGGER task_step_insert_guard BEFORE INSERT ON task_step BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a task is in one stage at a time')
+    WHERE EXISTS (SELECT 1 FROM task_step WHERE task_id = NEW.task_id AND (seq = NEW.seq OR ended_at IS NULL))
+       OR EXISTS (SELECT 1 FROM task_step WHERE job_id = NEW.job_id);
+END;
+CREATE TRIGGER task_step_update_guard BEFORE UPDATE ON task_step BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a step ends once, and is what it was')
+    WHERE OLD.ended_at IS NOT NULL OR NEW.task_id IS NOT OLD.task_id OR NEW.seq IS NOT OLD.seq OR NEW.stage IS NOT OLD.stage
+       OR NEW.job_id IS NOT OLD.job_id OR NEW.entered_at IS NOT OLD.entered_at;
+END;
+CREATE TRIGGER task_step_delete_guard BEFORE DELETE ON task_step BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the steps of a running task stay') WHERE EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id AND state = 'running');
+END;
+CREATE TRIGGER task_tally_insert_guard BEFORE INSERT ON task_tally BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER task_tally_update_guard BEFORE UPDATE ON task_tally BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER task_tally_delete_guard BEFORE DELETE ON task_tally BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+-- A job belongs to a task only where the task is just making it, in the transaction that moves it on.
+CREATE TRIGGER job_of_task_insert_guard BEFORE INSERT ON job WHEN NEW.task_id IS NOT NULL OR NEW.task_hold BEGIN
+  SELECT RAISE(ABORT, 'tenure: a task makes its own jobs; leave out task_id and task_hold (tenure task start)')
+    WHERE NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
+END;
+-- Nothing of a task that has ended or was asked to stop starts, or goes back to the queue.
+CREATE TRIGGER job_of_task_guard BEFORE UPDATE OF state ON job
+WHEN NEW.task_id IS NOT NULL AND NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') BEGIN
+  SELECT RAISE(ABORT, 'tenure: the task of this job has ended or was asked to stop')
+    WHERE NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND stop_at IS NULL);
+END;
+
+-- What a change of a task brings with it: it is counted, and the history of the job that it is in tells of it.
+CREATE TRIGGER task_enters AFTER INSERT ON task BEGIN
+  INSERT INTO task_tally VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER task_is_counted AFTER UPDATE OF state ON task WHEN OLD.state IS NOT NEW.state BEGIN
+  INSERT INTO task_tally VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO task_tally VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER task_leaves AFTER DELETE ON task BEGIN
+  INSERT INTO task_tally VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+END;
+CREATE TRIGGER task_step_is_an_event AFTER INSERT ON task_step BEGIN
+  INSERT INTO event (job_id, kind, detail, at)
+    SELECT NEW.job_id, 'stage_entered', 'stage ' || NEW.stage || ' of task ' || NEW.task_id || ' (pipeline ' || pipeline || ')', NEW.entered_at
+      FROM task WHERE id = NEW.task_id;
+END;
+CREATE TRIGGER task_step_end_is_an_event AFTER UPDATE OF outcome ON task_step WHEN NEW.outcome = 'advanced' BEGIN
+  INSERT INTO event (job_id, kind, detail, at)
+    VALUES (NEW.job_id, 'stage_left', 'task ' || NEW.task_id || ' was advanced out of stage ' || NEW.stage, NEW.ended_at);
+END;
+CREATE TRIGGER task_stop_is_an_event AFTER UPDATE OF stop_at ON task WHEN OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL BEGIN
+  INSERT INTO event (job_id, kind, detail, at) VALUES (NEW.job_id, 'task_stop_asked', NEW.stop_why, NEW.stop_at);
+END;
+CREATE TRIGGER task_hold_is_an_event AFTER UPDATE OF held ON task WHEN OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL BEGIN
+  INSERT INTO event (job_id, kind) VALUES (NEW.job_id, CASE WHEN NEW.held THEN 'task_held' ELSE 'task_released' END);
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
 -- Views for reading
 
 -- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never starts.
@@ -959,3 +1242,18 @@ CREATE VIEW runs AS
 
 CREATE VIEW history AS
   SELECT id, at, job_id, run_id, kind, reason, detail FROM event;
+
+-- Schedules with their next slot, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
+CREATE VIEW schedules AS
+  SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
+         CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
+         (SELECT max(at) FROM slot WHERE schedule_id = s.id AND state = 'fired') AS last_at,
+         (SELECT job_id FROM slot WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,
+         s.created_at, s.last_error
+    FROM schedule s;
+CREATE VIEW tasks AS
+  SELECT id, pipeline, key, state, stage, job_id, params, error, created_at, finished_at, stop_at IS NOT NULL AS stopping, stop_why, held
+    FROM task;
+
+CREATE VIEW task_steps AS
+  SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;

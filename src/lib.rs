@@ -27,12 +27,17 @@
 //!
 //! `main -> cli -> worker -> {store, run} -> job`. [`clock`], [`config`], [`error`], [`place`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
 //!
+//! A job comes from a person or from a schedule: [`job::calendar`] (when is it due) → [`job::schedule`] (what becomes of the slot) → [`store::plan`] (slot and job in one
+//! transaction), asked in each round of the claim loop. From there on it is a job like any other.
+//!
 //! The data goes one way: `cli::add` → [`store::enqueue`] → (wake) → [`worker`] → [`store::claim`] → [`run::spawner`] → shim → monitor → [`job::ending`] →
 //! [`store::settle`]; and where a worker died: reaper → [`store::reap`] (which runs) → [`run::runfile`] (is it alive, what is recorded) →
 //! [`job::verdict`] (what to do) → [`store::settle`].
 //!
 //! What belongs to no job's own run (a check, a probe, a teardown) is an errand: a run with a kind, a run file and a shim, begun, watched, gone on with
 //! after a crash and closed in one way (`worker::errand`, [`store::errand`]).
+//! Work that goes through stages: `cli::pipeline` → [`store::pipeline`]; `cli::task` → [`store::task`]; the transaction that ends a job asks
+//! [`job::pipeline`] what follows, and the job of the next stage enters in it (`store::walk`).
 //!
 //! # Processes and threads
 //!
@@ -64,6 +69,7 @@
 //! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock ([`run::lease`]), or the owner is a run ([`store::lease`]).
 //! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction; only what is known to be gone is `released`.
 //! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole ([`run::workspace`]), and stays while a run is in it ([`store::workspace`]).
+//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage and that very job: whoever is late changes nothing.
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

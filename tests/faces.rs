@@ -22,12 +22,16 @@ mod obstacles;
 mod retries;
 #[path = "faces/said.rs"]
 mod said;
+#[path = "faces/schedules.rs"]
+mod schedules;
 #[path = "faces/settings.rs"]
 mod settings;
 #[path = "faces/sql.rs"]
 mod sql;
 #[path = "faces/surroundings.rs"]
 mod surroundings;
+#[path = "faces/tasks.rs"]
+mod tasks;
 #[path = "faces/terminal.rs"]
 mod terminal;
 #[path = "faces/trees.rs"]

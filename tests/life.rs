@@ -26,10 +26,14 @@ mod left;
 mod leftovers;
 #[path = "life/recovery.rs"]
 mod recovery;
+#[path = "life/schedules.rs"]
+mod schedules;
 #[path = "life/sins.rs"]
 mod sins;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/tasks.rs"]
+mod tasks;
 #[path = "life/workspace_crashes.rs"]
 mod workspace_crashes;
 #[path = "life/workspaces.rs"]

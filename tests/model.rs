@@ -2,6 +2,8 @@
 
 #[path = "model/mod.rs"]
 mod model;
+#[path = "model/walks.rs"]
+mod walks;
 
 use std::cell::Cell;
 use std::sync::Once;

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use tenure::job::hold::Waiting;
-use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State};
+use tenure::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX, COUNTED_MAX, CatchUp, Skip};
+use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State, TaskState};
 
 const SCHEMA: &str = include_str!("../schema.sql");
 
@@ -135,11 +136,14 @@ fn set<'a>(words: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 #[test]
 fn the_closed_lists_have_the_same_words() {
     assert_eq!(words_of("job_state_is_known"), set(State::ALL.map(State::as_str)));
+    assert_eq!(words_of("task_state_is_known"), set(TaskState::ALL.map(TaskState::as_str)));
     assert_eq!(words_of("job_reason_is_known"), set(Reason::ALL.iter().map(|r| r.as_str())));
     assert_eq!(words_of("run_kind_is_known"), set(RunKind::ALL.iter().map(|k| k.as_str())));
     assert_eq!(words_of("run_outcome_is_known"), set(Outcome::ALL.iter().map(|o| o.as_str())));
     assert_eq!(words_of("resource_state_is_known"), set(ResourceState::ALL.iter().map(|s| s.as_str())));
     assert_eq!(words_of("resource_released_by_is_known"), set(ReleasedBy::ALL.iter().map(|b| b.as_str())));
+    assert_eq!(words_of("schedule_catch_up_is_known"), set(CatchUp::ALL.map(CatchUp::as_str)));
+    assert_eq!(words_of("slot_reason_is_known"), set(Skip::ALL.map(Skip::as_str)));
     assert_eq!(words_of("dependency_need_is_known"), set([Need::Done, Need::Any, Need::Failed].map(Need::as_str)));
 }
 
@@ -149,6 +153,10 @@ fn the_numbers_are_the_same() {
     assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::store::enqueue::ATTEMPTS_MAX)));
     assert!(SCHEMA.contains(&format!("<= {}", tenure::job::limits::RESULT_BYTES_MAX)));
     assert!(SCHEMA.contains(&format!("BETWEEN 1 AND {}", tenure::job::limits::NAME_CHARS_MAX)));
+    assert!(SCHEMA.contains(&format!("length(cron) BETWEEN 1 AND {}", tenure::job::calendar::CRON_CHARS_MAX)));
+    assert!(SCHEMA.contains(&format!("catch_up_max BETWEEN 1 AND {CATCH_UP_MAX}")));
+    assert!(SCHEMA.contains(&format!("catch_up_max  INTEGER NOT NULL DEFAULT {CATCH_UP_DEFAULT}")));
+    assert!(SCHEMA.contains(&format!("n = {} means", COUNTED_MAX + 1)));
     assert!(SCHEMA.contains(&format!("length(label) <= {}", tenure::job::limits::LABEL_CHARS_MAX)));
 }
 
@@ -271,6 +279,10 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "DELETE FROM lane",
             "DELETE FROM queue",
             "UPDATE queue SET name = 'x'",
+            "INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('n', '* * * * *', 'UTC', '{}', 0, 0)",
+            "INSERT INTO slot (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 1, 1, 'fired', 1, 1)",
+            "UPDATE schedule SET cron = 'x'",
+            "DELETE FROM slot",
             "UPDATE meta SET value = '0'",
             "INSERT OR REPLACE INTO meta VALUES ('run_id_limit', '1')",
             "DELETE FROM meta",

@@ -22,3 +22,5 @@ mod recording;
 mod refusal;
 #[path = "store/trouble.rs"]
 mod trouble;
+#[path = "store/walks.rs"]
+mod walks;

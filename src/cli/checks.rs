@@ -9,7 +9,7 @@ use super::{escape, run_checks, time, worker_calls};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::place::Place;
-use crate::store::{self, Store, locks, read};
+use crate::store::{self, Store, locks, read, schedule};
 use crate::units::size_text;
 
 /// Free room below which a word is due, in bytes.
@@ -60,6 +60,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("leases", run_checks::leases),
     ("workspaces", run_checks::workspaces),
     ("resources", run_checks::resources),
+    ("schedules", schedules),
 ];
 
 /// Makes all of them.
@@ -148,8 +149,28 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
             let text = format!("there is none; {ready}, and {running} whose end would have to be written down");
             Finding::wrong("worker", text, "tenure work")
         }
-        None => Finding::fine("worker", "there is none, and nothing for it to do"),
+        None => match waiting_schedules(store)? {
+            0 => Finding::fine("worker", "there is none, and nothing for it to do"),
+            n => Finding::wrong("worker", format!("there is none; {}", count(n, "schedule", "waits", "wait")), "tenure work"),
+        },
     }])
+}
+
+/// Schedules that are not paused.
+fn waiting_schedules(store: &Store) -> Result<i64> {
+    let summary = store.read(schedule::summary)?;
+    Ok(summary.count - summary.paused)
+}
+
+fn schedules(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    const REMEDY: &str = "tenure schedule ls; tenure schedule rm NAME, and add it again";
+    let summary = store.read(schedule::summary)?;
+    if summary.errors.is_empty() {
+        let good = format!("{}, each can make its jobs", count(summary.count, "schedule", "", ""));
+        return Ok(vec![Finding::fine("schedules", good)]);
+    }
+    let wrong = summary.errors.iter().take(NAMED_MAX);
+    Ok(wrong.map(|(name, error)| Finding::wrong("schedules", format!("{name}: {error}"), REMEDY)).collect())
 }
 
 fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {

@@ -91,6 +91,14 @@ impl Face {
         super::time::here(self.now_ms())
     }
 
+    /// Prints a value on a line of its own.
+    ///
+    /// # Errors
+    /// When nobody reads it.
+    pub fn print_line(&self, value: &Value) -> Result<()> {
+        print(&format!("{value}\n"))
+    }
+
     /// Prints one document, with its `schema`, on a line of its own.
     ///
     /// # Errors

@@ -124,6 +124,8 @@ pub fn picture() -> Picture {
         stuck: Vec::new(),
         leases: vec![],
         workspaces: crate::cli::status::Workspaces::default(),
+        schedules: crate::store::schedule::Summary::default(),
+        tasks: vec![],
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
         resources: crate::store::resource::Counts::default(),
         live: vec![],

@@ -14,7 +14,7 @@ use crate::store::rows::{Event, Job, LaneRow, QueueRow, Run};
 /// A job, without its runs.
 pub fn job(job: &Job) -> Value {
     let state = job.shown_state();
-    versioned(json!({
+    let mut value = versioned(json!({
         "id": job.id,
         "state": state,
         "reason": if state == job.state { job.reason.map(crate::job::Reason::as_str) } else { Some("cancelled") },
@@ -40,7 +40,11 @@ pub fn job(job: &Job) -> Value {
         "error": job.error,
         "progress": job.progress.as_deref().map(progress),
         "result": job.result,
-    }))
+    }));
+    if let Some(task) = job.task_id {
+        value["task"] = task.into();
+    }
+    value
 }
 
 /// A job with its runs.

@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::io::BufRead;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::options::{Endings, JobOptions, Surroundings};
 use super::select::{Part, Selector};
 use super::values;
-use crate::job::{Argv, JobId, Need, NewJob};
+use crate::job::{Argv, JobId, Need, NewJob, Template};
 use crate::units;
 
 /// Longest line, in bytes.
@@ -110,6 +110,27 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 }
 
+/// What jobs are made from later, as one JSON object describes it with the keys of a line: the stage of a pipeline. So each key has
+/// one meaning, wherever it stands.
+///
+/// # Errors
+/// What is wrong with it, with the key.
+pub fn template(object: Map<String, Value>, around: &Surroundings) -> Result<Template, String> {
+    let text = Value::Object(object).to_string();
+    let line: Line = serde_json::from_str(&text).map_err(|e| readable(&e, &text))?;
+    let command = line.argv()?;
+    if line.name.is_some() {
+        return Err("ref: stages go by their names; leave it out".into());
+    }
+    let mut refs = Vec::new();
+    let options = line.over(&JobOptions::default(), &mut refs)?;
+    if let Some((name, _)) = refs.first() {
+        return Err(format!("after: {:?}: a stage follows another by on_success and on_failure", values::shorten(name)));
+    }
+    // A line for the shell finds the parameters in its environment: what a value contains must not become part of a program.
+    Ok(Template { has_places: line.shell.is_none(), ..options.template(command, around)? })
+}
+
 /// serde's message without its position, which is that within one line, with the key that it is about, and in words that are not
 /// Rust's.
 fn readable(error: &serde_json::Error, text: &str) -> String {
@@ -161,7 +182,7 @@ struct Line {
     unique: Option<String>,
     replace: Option<bool>,
     cwd: Option<String>,
-    env: Option<serde_json::Map<String, Value>>,
+    env: Option<Map<String, Value>>,
     pass_env: Option<Value>,
     secret: Option<Value>,
     stdin: Option<String>,
@@ -290,7 +311,7 @@ fn argv_of(value: &Value) -> Result<Argv, String> {
 }
 
 /// An option that takes a command: a string for the shell, or an argv.
-fn command_of(value: &Value) -> Result<Argv, String> {
+pub fn command_of(value: &Value) -> Result<Argv, String> {
     match value {
         Value::String(line) => values::parse_shell(line),
         other => argv_of(other),

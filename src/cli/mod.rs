@@ -7,7 +7,7 @@
 //! * Data goes to stdout, messages to stderr; `--json` on every command that prints data (`json`).
 //! * Nothing that a job was named or wrote reaches a terminal as a command to it (`escape`, `shown`).
 //! * What can be decided without a file or a process is a pure function with its tests beside it: options to jobs
-//!   (`options`, `lines`), facts to obstacles (`obstacles`), endings to exit codes (`code`).
+//!   (`options`, `lines`, `pipeline_file`), facts to obstacles (`obstacles`), endings to exit codes (`code`).
 //! * Whatever needs the worker's room goes through `worker_calls`.
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
@@ -43,6 +43,8 @@ mod options;
 mod output;
 mod path_warning;
 mod pick;
+mod pipeline;
+mod pipeline_file;
 mod problems;
 mod progress;
 mod prune;
@@ -53,6 +55,8 @@ mod restore;
 mod retry;
 mod run;
 mod run_checks;
+mod schedule;
+mod schedule_shown;
 mod secrets;
 mod select;
 mod set;
@@ -61,6 +65,8 @@ mod show;
 mod shown;
 mod status;
 mod table;
+mod task;
+mod task_shown;
 mod time;
 mod values;
 mod verbs;

@@ -124,8 +124,8 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
         }
         Fact::UserHold => Obstacle::new("user", "a person holds it", format!("tenure release {id}")),
         Fact::TaskHold { task } => {
-            let task = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
-            Obstacle::new("task", format!("{task} holds it"), None)
+            let name = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
+            Obstacle::new("task", format!("{name} is held, and so is it"), task.map(|task| format!("tenure task release {task}")))
         }
         Fact::Dependency(on) => dependency(id, on),
         Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
@@ -265,6 +265,8 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let remedy = match (job.state, job.reason) {
         // To put it back alone would be refused: its parent has still ended the wrong way.
         (State::Done, _) | (_, Some(Reason::Dependency)) => None,
+        // A task has gone on from it.
+        _ if job.task_id.is_some() => None,
         _ => Some(format!("tenure retry {}", job.id)),
     };
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];

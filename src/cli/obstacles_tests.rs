@@ -63,7 +63,8 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
         assert!(obstacle.text.contains(text), "{fact:?}: {}", obstacle.text);
         assert!(obstacle.remedy.as_deref().unwrap_or("").contains(remedy), "{fact:?}: {:?}", obstacle.remedy);
     }
-    assert_eq!(only(Fact::TaskHold { task: Some(2) }).code, "task");
+    let held = only(Fact::TaskHold { task: Some(2) });
+    assert_eq!((held.code, held.remedy.as_deref()), ("task", Some("tenure task release 2")));
     assert_eq!(only(Fact::Expires { at: 70_000 }).remedy, None);
 }
 

@@ -65,6 +65,11 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
             &remedy,
         ));
     }
+    for (name, error) in &picture.schedules.errors {
+        let remedy =
+            format!("tenure schedule history {0}; tenure schedule rm {0}, and add it again", super::escape::quote_text(name));
+        all.push(Problem::new("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
+    }
     all
 }
 
@@ -91,7 +96,12 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
     let (ready, running) = (picture.ready(), picture.counts.running);
     let (are_ready, run) = (count(ready, "job", "is ready", "are ready"), count(running, "job", "runs", "run"));
     let text = match (ready, running) {
-        (0, 0) => return None,
+        (0, 0) => {
+            let waiting = picture.schedules.count - picture.schedules.paused;
+            let wait = count(waiting, "schedule", "waits", "wait");
+            return (waiting > 0)
+                .then(|| Problem::new("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
+        }
         (_, 0) => format!("{are_ready}, and there is no worker"),
         (0, _) => format!("{run} without a worker, and the end is not written down until there is one"),
         _ => format!("there is no worker: {are_ready}, and {run} whose end is not written down until there is one"),
@@ -171,6 +181,7 @@ mod tests {
             QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
         picture.queues = vec![queue];
         picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
+        picture.schedules.errors = vec![("nightly".into(), "no such zone".into())];
         let all = of(&picture, Some(Gate::Load { load: "9".into(), most: "8".into() }));
         let codes: Vec<_> = all.iter().map(|p| p.code).collect();
         let expected = [
@@ -183,6 +194,7 @@ mod tests {
             "load_floor",
             "workspaces_large",
             "queue_paused",
+            "schedule_failed",
         ];
         assert_eq!(codes, expected);
         assert!(all.iter().all(|p| p.remedy.is_some()));

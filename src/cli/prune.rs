@@ -21,21 +21,25 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
-    let (mut jobs, mut runs) = (0, 0);
+    let (mut jobs, mut runs, mut slots, mut tasks) = (0, 0, 0, 0);
     loop {
         let pruned = store.write(move |conn| prune::prune(conn, before_ms, BATCH_JOBS))?;
         // The rows are gone for good; only now may the logs go.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();
-        if pruned.jobs.max(pruned.resources) < BATCH_JOBS {
+        slots += pruned.slots;
+        tasks += pruned.tasks;
+        if pruned.jobs.max(pruned.resources).max(pruned.slots).max(pruned.tasks) < BATCH_JOBS {
             break;
         }
     }
     if face.json {
-        face.document(json!({"jobs": jobs, "runs": runs}))?;
+        face.document(json!({"jobs": jobs, "runs": runs, "slots": slots, "tasks": tasks}))?;
     } else {
-        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs"));
+        let also = |n: usize, what: &str| if n > 0 { format!(", and {n} {what}") } else { String::new() };
+        let more = also(tasks, "tasks") + &also(slots, "slots of schedules");
+        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs{more}"));
     }
     Ok(exit::OK)
 }

@@ -4,13 +4,13 @@ use super::escape::line;
 use super::face::{self, Face};
 use super::pick::{self, Named};
 use super::values::signal_name;
-use super::{json, table, time};
+use super::{json, table, task_shown, time};
 use crate::error::{Result, exit};
 use crate::job::Policy;
 use crate::job::policy::Stdin;
 use crate::place::Place;
-use crate::store::read;
 use crate::store::rows::{Event, Job, Run};
+use crate::store::{read, task_rows};
 use crate::units::{duration_text, size_text};
 
 #[derive(Debug, clap::Args)]
@@ -23,18 +23,35 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     let now = face.now();
     for (at, job) in pick::jobs(&store, &args.which.ids)?.iter().enumerate() {
-        let (runs, memory_by) = store.read(|conn| Ok((read::runs(conn, job.id)?, memory_by(&read::events(conn, job.id)?))))?;
+        let (runs, events) = store.read(|conn| Ok((read::runs(conn, job.id)?, read::events(conn, job.id)?)))?;
+        let task = store.read(|conn| task_rows::of_job(conn, job.id))?;
         if face.json {
-            face::print(&format!("{}\n", json::job_with_runs(job, &runs, store.place())))?;
+            let mut document = json::job_with_runs(job, &runs, store.place());
+            if let Some((_, stage)) = &task {
+                document["stage"] = stage.as_str().into();
+            }
+            face.print_line(&document)?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            face::print(&format!("{gap}{}", for_people(job, &runs, memory_by.as_deref(), store.place(), &now)))?;
+            let step = task.map(|(task, stage)| task_shown::step_of(&task, &stage));
+            let around = Around { step, events: &events, place: store.place(), now: &now };
+            face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, now: &jiff::Zoned) -> String {
+/// What is shown with a job.
+struct Around<'a> {
+    /// Which step of a task it is, in words.
+    step: Option<String>,
+    events: &'a [Event],
+    place: &'a Place,
+    now: &'a jiff::Zoned,
+}
+
+fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
+    let (events, place, now) = (around.events, around.place, around.now);
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
     let mut all = vec![
         ("id", Some(job.id.to_string())),
@@ -43,6 +60,8 @@ fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, n
         ("command", Some(table::command(job))),
         ("cwd", Some(job.cwd.clone())),
         ("label", job.label.clone()),
+        ("made", events.iter().find(|event| event.kind == "scheduled").and_then(|event| event.detail.clone())),
+        ("task", around.step.clone()),
         ("queue", Some(job.queue.clone())),
         ("lane", job.lane.clone()),
         ("priority", (job.priority != 0).then(|| job.priority.to_string())),
@@ -61,7 +80,7 @@ fn for_people(job: &Job, runs: &[Run], memory_by: Option<&str>, place: &Place, n
         ("result", job.result.clone()),
         ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
     ];
-    all.extend(policy(job, memory_by));
+    all.extend(policy(job, memory_by(events).as_deref()));
     let mut text = table::pairs(&all);
     if !runs.is_empty() {
         text.push('\n');
@@ -171,7 +190,9 @@ mod tests {
         job.progress = Some("{\"percent\": 40, \"text\": \"a\\u001b\"}".into());
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
-        let text = for_people(&job, &[run], None, &Place::new("/q\x1b.db".into()), &time::here(5_000));
+        let place = Place::new("/q\x1b.db".into());
+        let around = Around { step: Some("\x1b".into()), events: &[], place: &place, now: &time::here(5_000) };
+        let text = for_people(&job, &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));
     }

@@ -9,13 +9,14 @@ use super::table::count;
 use super::worker_calls::{self, Holder, Machine};
 use super::{escape, json, lane, queue, time};
 use crate::error::{Result, exit};
-use crate::job::{JobId, RunId};
+use crate::job::{JobId, RunId, TaskState};
 use crate::place::Place;
 use crate::store::read::{self, Counts};
 use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
+use crate::store::schedule::{self, Summary};
 use crate::store::workspace::{self, WorkspaceRow};
-use crate::store::{Health, Store};
+use crate::store::{Health, Store, task_rows};
 use crate::units::size_text;
 
 /// Most resources that the document lists; `resource ls` has all.
@@ -35,6 +36,9 @@ pub struct Picture {
     pub lanes: Vec<LaneRow>,
     pub leases: Vec<Seen>,
     pub workspaces: Workspaces,
+    pub schedules: Summary,
+    /// Tasks, by state.
+    pub tasks: Vec<(TaskState, i64)>,
     pub counters: Vec<Counter>,
     /// Runs that are over and can not be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
@@ -60,14 +64,17 @@ impl Picture {
             let resources = (resource::counts(conn)?, resource::live(conn, RESOURCES_MAX)?);
             Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resources))
         })?;
-        let (stuck, workspaces) =
-            store.read(|conn| Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes))))?;
+        let (stuck, workspaces, schedules) = store.read(|conn| {
+            Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
+        })?;
         Ok(Self {
             counts,
             queues,
             lanes,
             leases: worker_calls::leases(store)?,
             workspaces,
+            schedules,
+            tasks: store.read(task_rows::counts)?,
             counters,
             stuck,
             resources,
@@ -140,6 +147,8 @@ fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
+        "schedules": schedules(&picture.schedules),
+        "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
         "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
@@ -150,6 +159,11 @@ fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
     })
+}
+
+fn schedules(schedules: &Summary) -> Value {
+    let (at, name) = schedules.next.clone().unzip();
+    json!({"count": schedules.count, "paused": schedules.paused, "next_at": at.map(time::utc), "next": name})
 }
 
 fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
@@ -194,11 +208,18 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     };
     text += &format!("jobs    {} running, {} ready{}\n", counts.running, picture.ready(), held_text(counts));
     text += &format!("        {} done, {} failed, {} cancelled\n", counts.done, counts.failed, counts.cancelled);
+    if picture.tasks.iter().any(|(_, n)| *n > 0) {
+        let counts: Vec<String> = picture.tasks.iter().map(|(state, n)| format!("{n} {state}")).collect();
+        text += &format!("tasks   {}\n", counts.join(", "));
+    }
     if let Some(at) = picture.oldest_ready_ms {
         text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
     }
     if picture.resources.held + picture.resources.releasing > 0 {
         text += &format!("outside {} held, {} being torn down\n", picture.resources.held, picture.resources.releasing);
+    }
+    if picture.schedules.count > 0 {
+        text += &format!("cron    {}\n", schedules_text(&picture.schedules, now));
     }
     if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
         text += &format!(
@@ -224,6 +245,15 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     text
 }
 
+fn schedules_text(schedules: &Summary, now: &jiff::Zoned) -> String {
+    let paused = if schedules.paused > 0 { format!(", {} paused", schedules.paused) } else { String::new() };
+    let next = schedules.next.as_ref().map_or_else(
+        || "no slot to come".to_owned(),
+        |(at, name)| format!("next slot {}, of {}", time::local(*at, now), escape::line(name)),
+    );
+    format!("{}{paused}; {next}", count(schedules.count, "schedule", "", ""))
+}
+
 pub fn held_text(counts: &Counts) -> String {
     let held: Vec<String> = counts.held.iter().filter(|(_, n)| *n > 0).map(|(hold, n)| format!("{n} by {hold}")).collect();
     if held.is_empty() { String::new() } else { format!(", held: {}", held.join(", ")) }
@@ -247,7 +277,9 @@ mod tests {
     fn the_document_has_the_keys_of_the_contract() {
         let document = document(&picture(), &[], &Place::new("/q.db".into()));
         let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
-        for key in ["counts", "queues", "lanes", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"] {
+        for key in
+            ["counts", "queues", "lanes", "schedules", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"]
+        {
             assert!(keys.contains(&key), "{key}");
         }
         assert_eq!(

@@ -91,6 +91,15 @@ pub enum Verb {
     /// What jobs have made outside, and must be torn down
     #[command(subcommand)]
     Resource(resource::Verb),
+    /// Schedules: jobs that are made when a cron line is due
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
+    /// Pipelines: stages that work goes through
+    #[command(subcommand)]
+    Pipeline(pipeline::Verb),
+    /// Tasks: walks through a pipeline
+    #[command(subcommand)]
+    Task(task::Verb),
     /// Find and explain what is wrong
     Doctor(doctor::Args),
     /// Copy the file while it is in use
@@ -164,6 +173,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),
         Verb::Resource(verb) => resource::run(&face, verb),
+        Verb::Schedule(verb) => schedule::run(&face, verb),
+        Verb::Pipeline(verb) => pipeline::run(&face, verb),
+        Verb::Task(verb) => task::run(&face, verb),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
@@ -202,6 +214,10 @@ mod tests {
             "cancel 1,4,8|cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants",
             "set 7 priority=5 delay=10m|hold 7|release 7",
             "queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|lane ls|lane set k --limit 2",
+            "schedule ls|schedule add n @daily -- x|schedule add n @hourly -c x|schedule rm a b|schedule pause n|schedule resume n",
+            "schedule add n 0_3_*_*_* --tz UTC --catch-up all --catch-up-max 9 -l l --lane k -- x|schedule next n -n 3|schedule history n -n 3",
+            "pipeline apply f|pipeline ls|pipeline show p|task start p --key k -p a=b -p c=|task ls -a|task ls --state failed --pipeline p",
+            "task show 1|task show last --json|task stop 1 --why x --wait|task advance 1 --expect a --to b|task hold 1|task release 1",
             "lease run n -- x|lease run n --wait 5m --why y -c x|lease ls|lease release n --force|fence -- x",
             "resource add vm --teardown x|resource add vm --teardown x --probe y --job 7 -t 5m -e A=b -w /",
             "resource add vm --teardown x --task 7|resource ls|resource ls -a|resource show 3|resource release 3 4-5",
@@ -223,6 +239,10 @@ mod tests {
             "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
             "work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
             "prune|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
+            "schedule|schedule add n|schedule add n x y -- z|schedule add bad/name @daily -- x|schedule add n @daily --catch-up x -- x",
+            "schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0",
+            "pipeline apply|pipeline|task start|task start p -p a|task start p -p 1=b|task stop|task stop x|task stop 0|task advance 1 --to b",
+            "task advance 1 --expect a|task show",
             "lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make",
             "resource|resource add vm|resource add --teardown x|resource add vm --teardown x --job 1 --task 1",
             "resource add vm --teardown x --job 0|resource release|resource show",

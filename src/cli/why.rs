@@ -6,14 +6,14 @@ use super::escape::line;
 use super::face::{self, Face};
 use super::obstacles::{self, Around, Gate, Obstacle};
 use super::pick::{self, Named};
-use super::{table, worker_calls};
+use super::{table, task_shown, worker_calls};
 use crate::config::Settings;
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::place::Place;
 use crate::store::rows::Job;
 use crate::store::why;
-use crate::store::{Store, read};
+use crate::store::{Store, read, task_rows};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,13 +26,18 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let around = around(face, &store)?;
     for job in pick::jobs(&store, &args.which.ids)? {
         let now_ms = face.now_ms();
-        let facts = store.read(|conn| why::why(conn, job.id, now_ms))?;
+        let (facts, task) = store.read(|conn| Ok((why::why(conn, job.id, now_ms)?, task_rows::of_job(conn, job.id)?)))?;
+        let step = task.as_ref().map(|(task, stage)| task_shown::step_of(task, stage));
         let all = obstacles::of(&facts, &around);
         if face.json {
             let listed: Vec<_> = all.iter().map(Obstacle::to_json).collect();
-            face.document(json!({"id": job.id, "state": facts.job.shown_state(), "obstacles": listed}))?;
+            let mut document = json!({"id": job.id, "state": facts.job.shown_state(), "obstacles": listed});
+            if let Some((task, stage)) = &task {
+                (document["task"], document["stage"]) = (task.id.into(), stage.as_str().into());
+            }
+            face.document(document)?;
         } else {
-            face::print(&for_people(&facts.job, &all))?;
+            face::print(&for_people(&facts.job, step.as_deref(), &all))?;
         }
     }
     Ok(exit::OK)
@@ -57,8 +62,11 @@ pub fn gate(settings: &Settings, place: &Place) -> Option<Gate> {
     Some(Gate::Load { load: format!("{:.2}", machine.load), most: format!("{most:.2}") })
 }
 
-fn for_people(job: &Job, all: &[Obstacle]) -> String {
+fn for_people(job: &Job, step: Option<&str>, all: &[Obstacle]) -> String {
     let mut text = format!("job {} is {}\n", job.id, line(&table::state(job)));
+    if let Some(step) = step {
+        text += &format!("  it is {}\n", line(step));
+    }
     if all.is_empty() && job.shown_state() == State::Queued {
         text += "  nothing stands in its way: the next free slot is its own\n";
     }

@@ -60,3 +60,13 @@ pub const TEARDOWNS_FAILED_AT_ONCE_MAX: usize = TEARDOWNS_AT_ONCE_MAX - 1;
 pub const TEARDOWN_FAILURES_TOLD: u32 = 5;
 /// Runs of teardowns and probes of one resource that are kept, with their logs: the newest.
 pub const RESOURCE_RUNS_KEPT: usize = 10;
+/// Most stages of one pipeline.
+pub const STAGES_MAX: usize = 200;
+/// Most parameters of one pipeline.
+pub const PARAMS_MAX: usize = 100;
+/// How often a task may enter a stage unless `max_rounds` says otherwise.
+pub const ROUNDS_MAX_DEFAULT: u32 = 10;
+/// Most that `max_rounds` may say: each round stays in the history of the task.
+pub const ROUNDS_MAX: u32 = 1_000;
+/// Most pipelines in one file that is applied.
+pub const PIPELINES_PER_FILE_MAX: usize = 200;

@@ -9,6 +9,8 @@
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
 //! * [`template`]: a job that is to be made later,
 //! * [`resource`]: how something outside is torn down, and when that counts as done,
+//! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what becomes of those slots,
+//! * [`pipeline`]: stages, and what follows the end of each,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`workspace`]: what a workspace and its directories are called,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
@@ -16,14 +18,17 @@
 //! Deliberately absent: reading a clock, drawing a random number, logging.
 
 pub mod argv;
+pub mod calendar;
 pub mod ending;
 pub mod hold;
 pub mod id;
 pub mod limits;
+pub mod pipeline;
 pub mod policy;
 pub mod reason;
 pub mod resource;
 pub mod retry;
+pub mod schedule;
 pub mod spec;
 pub mod state;
 pub mod template;
@@ -31,12 +36,15 @@ pub mod verdict;
 pub mod workspace;
 
 pub use argv::{Argv, ArgvError};
+pub use calendar::Calendar;
 pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
 pub use id::{JobId, Nonce, ResourceId, RunId};
+pub use pipeline::{Pipeline, TaskState};
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use resource::{ReleasedBy, ResourceState};
+pub use schedule::CatchUp;
 pub use spec::{Need, NewJob};
 pub use state::{Move, State};
 pub use template::Template;

@@ -17,6 +17,13 @@ use super::spec::NewJob;
 
 /// Prefix of the variables that hold the parameters.
 pub const PARAM_PREFIX: &str = "TENURE_PARAM_";
+/// The variable that tells a job which slot of its schedule it is for.
+pub const SCHEDULED_FOR: &str = "TENURE_SCHEDULED_FOR";
+
+/// Whether a variable that begins with `TENURE_` may stand in the row of a job: it is written there when the job is made.
+pub fn is_given_at_making(name: &str) -> bool {
+    name == SCHEDULED_FOR || name.strip_prefix(PARAM_PREFIX).is_some_and(is_param_name)
+}
 
 /// A description from which jobs are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,8 +12,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ended::{self, Aftermath};
-use super::read;
 use super::rows::Job;
+use super::{read, walk};
 use crate::error::{Error, Result};
 use crate::job::{JobId, Nonce, Reason, RunId};
 
@@ -178,12 +178,14 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, file_id: &str) -> Re
     Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, file_id: file_id.to_owned() })
 }
 
-/// Puts a head that may not start out of the way: ends it where it is cancelled or expired, holds it where
+/// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it has expired, holds it where
 /// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, job: JobId, now_ms: i64) -> Result<()> {
     let mut out = Aftermath::default();
     if ended::open_cancel(conn, job)?.is_some() {
         ended::end_queued(conn, job, Reason::Cancelled, "cancelled before it started", now_ms, &mut out)?;
+    } else if walk::is_of_a_stopped_task(conn, job)? {
+        ended::end_queued(conn, job, Reason::Cancelled, "its task was stopped", now_ms, &mut out)?;
     } else if super::tend::is_expired(conn, job, now_ms)? {
         ended::end_queued(conn, job, Reason::Expired, super::tend::EXPIRED, now_ms, &mut out)?;
     } else if super::heal::hold_if_a_run_is_open(conn, job)? {

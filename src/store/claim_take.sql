@@ -7,5 +7,6 @@ UPDATE job
  WHERE id = ?1 AND state = 'queued' AND hold IS NULL
    AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
    AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND finished_at IS NULL AND kind = 'job')
+   AND (task_id IS NULL OR EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL))
    AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
    AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))

@@ -1,4 +1,4 @@
-//! What follows the end of a job: its cancel is closed, and whoever waits for it goes on or ends as well.
+//! What follows the end of a job: its cancel is closed, whoever waits for it goes on or ends as well, and its task moves on.
 //!
 //! Called only by the winner of the statement that ended the job, in the same transaction. Its key is free and its lane goes
 //! on by themselves: an index and the triggers of the schema see to that. Endings run down through dependants by a list, not
@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::rows;
+use super::{rows, walk};
 use crate::error::Result;
 use crate::job::policy::Stdin;
 use crate::job::{JobId, Policy, Reason, State};
@@ -95,14 +95,16 @@ fn end_one(conn: &Connection, job: JobId, reason: Reason, error: &str, now_ms: i
         None => (State::Failed, reason, error.to_owned()),
     };
     let mut end = conn.prepare_cached(include_str!("ended_queued.sql"))?;
-    let policy: Option<String> =
-        end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| row.get(0)).optional()?;
-    let Some(policy) = policy else { return Ok(false) };
+    let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| Ok((row.get(0)?, row.get(1)?)));
+    let Some((policy, task)): Option<(String, Option<i64>)> = won.optional()? else { return Ok(false) };
     if cancel.is_some() {
         close_cancel(conn, job, now_ms)?;
     }
     out.freed.extend(tokens_of(&policy));
     out.ended.push(job);
+    if let Some(task) = task {
+        walk::job_ended(conn, task, job, now_ms)?;
+    }
     Ok(true)
 }
 

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use super::ended;
 use super::reap::count;
 use super::sick::{self, RunEnded, Sick};
+use super::walk;
 use crate::error::Result;
 use crate::job::{JobId, Nonce, Outcome, Reason, RunId, State};
 
@@ -197,7 +198,7 @@ fn heal_unreadable(conn: &Connection, sick: &Sick) -> Result<Healed> {
 }
 
 fn to_quarantine(conn: &Connection, sick: &Sick, what: Impossible, why: &str, now_ms: i64) -> Result<Healed> {
-    let was_wanted = ended::open_cancel(conn, sick.id)?.is_none();
+    let was_wanted = ended::open_cancel(conn, sick.id)?.is_none() && !walk::is_of_a_stopped_task(conn, sick.id)?;
     let runs = take_back(conn, sick.id, now_ms)?;
     let text = if was_wanted {
         format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id)
@@ -211,7 +212,7 @@ fn to_quarantine(conn: &Connection, sick: &Sick, what: Impossible, why: &str, no
 /// that somebody wants cancelled is cancelled instead.
 pub(super) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
     let runs = lose_open_runs(conn, job, now_ms)?;
-    if ended::open_cancel(conn, job)?.is_some() {
+    if ended::open_cancel(conn, job)?.is_some() || walk::is_of_a_stopped_task(conn, job)? {
         end_as(conn, job, None, State::Cancelled, Reason::Cancelled, now_ms)?;
     } else {
         conn.prepare_cached(include_str!("heal_queued.sql"))?.execute((job.0, true))?;

@@ -40,11 +40,12 @@ pub fn max_runtime_ms(conn: &Connection, queue: &str) -> Result<Option<u64>> {
     Ok(most.and_then(|ms| u64::try_from(ms).ok()))
 }
 
-/// Whether any job ended, or any resource was gone, before this instant, in milliseconds UTC.
+/// Whether any job or task ended, or any resource was gone, before this instant, in milliseconds UTC.
 pub fn has_ended_before(conn: &Connection, ms: i64) -> Result<bool> {
     let mut ended = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1)
-             OR EXISTS (SELECT 1 FROM resource WHERE state = 'released' AND released_at < ?1)",
+             OR EXISTS (SELECT 1 FROM resource WHERE state = 'released' AND released_at < ?1)
+             OR EXISTS (SELECT 1 FROM task WHERE state <> 'running' AND finished_at < ?1)",
     )?;
     Ok(ended.query_row([ms], |row| row.get(0))?)
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::ended::{self, Aftermath};
 use super::ids::ID_MAX;
-use super::{prune, rows};
+use super::{prune, rows, walk};
 use crate::error::{Error, Result};
 use crate::job::JobId;
 
@@ -46,6 +46,8 @@ pub struct Mended {
     pub workspaces_left: usize,
     /// Resources, their errands and the jobs that wait for them.
     pub resources: super::teardown::Mended,
+    /// Tasks whose job had ended or was gone.
+    pub tasks: usize,
     /// Sequences that had been set out of reach.
     pub sequences: usize,
 }
@@ -112,6 +114,7 @@ fn mend_dependencies(conn: &Connection, now_ms: i64, mended: &mut Mended) -> Res
         let mut count = conn.prepare_cached(include_str!("mend_waiting.sql"))?;
         mended.waiting += count.execute((from, PARENTS_LOOKED_AT_MAX))?;
     }
+    mended.tasks = walk::go_on(conn, now_ms, &mut out)?;
     mended.ended = out.ended;
     mended.freed = out.freed;
     Ok(())
@@ -152,6 +155,8 @@ pub(super) fn mend_sequences(conn: &Connection) -> Result<usize> {
         ("event", "SELECT coalesce(max(id), 0) FROM event"),
         ("cancel", "SELECT coalesce(max(id), 0) FROM cancel"),
         ("resource", "SELECT coalesce(max(id), 0) FROM resource"),
+        ("pipeline", "SELECT coalesce(max(id), 0) FROM pipeline"),
+        ("task", "SELECT coalesce(max(id), 0) FROM task"),
     ] {
         let poisoned: bool = conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq > ?2)")?

@@ -38,6 +38,9 @@
 //! rows      rows as values                  restore   a copy comes back
 //! lease     a name that one owner has
 //! workspace whose directory is which
+//! plan      slots that are due, become jobs  schedule  schedules as people ask for them
+//! pipeline  stages, revision by revision    task      a walk through them: start, stop, advance, hold
+//! walk      the end of a job moves its task task_rows tasks as values
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -70,6 +73,8 @@ mod network;
 mod open;
 mod path;
 mod permission;
+pub mod pipeline;
+pub mod plan;
 pub mod prune;
 pub mod read;
 pub mod reap;
@@ -77,15 +82,19 @@ pub mod resource;
 pub mod restore;
 pub mod retry;
 pub mod rows;
+pub mod schedule;
 pub mod schema;
 mod seldom;
 pub mod settle;
 mod sick;
 pub mod stamp;
+pub mod task;
+pub mod task_rows;
 pub mod teardown;
 pub mod tend;
 mod turnstile;
 pub mod upgrade;
+mod walk;
 mod watch;
 pub mod why;
 pub mod workspace;

@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::{rows, stamp};
+use super::{rows, schedule, stamp};
 use crate::error::Result;
 use crate::job::{JobId, RunId};
 
@@ -15,17 +15,22 @@ pub struct Pruned {
     pub jobs: usize,
     /// Resources of tasks and of jobs that are still there.
     pub resources: usize,
+    /// Slots of schedules.
+    pub slots: usize,
+    pub tasks: usize,
     /// Every run of those jobs: their logs may go.
     pub runs: Vec<RunId>,
 }
 
-/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC, and as many resources that are gone. Fewer than `limit`:
-/// there are no more.
+/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC, as many resources that are gone, and as many slots of
+/// schedules from before it. Fewer than `limit` of each: there are no more.
 pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
+    let most = limit;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut old = conn.prepare_cached(include_str!("prune.sql"))?;
     let old: Vec<JobId> = old.query_map((ended_before_ms, limit), |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
-    let mut pruned = Pruned { jobs: old.len(), ..Pruned::default() };
+    let slots = schedule::prune(conn, ended_before_ms, most)?;
+    let mut pruned = Pruned { jobs: old.len(), slots, ..Pruned::default() };
     for job in old {
         remove(conn, job, &mut pruned.runs)?;
     }
@@ -37,6 +42,7 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
     let gone: Vec<i64> = gone.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     pruned.resources = gone.len();
     gone.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
+    pruned.tasks = remove_tasks(conn, ended_before_ms, limit)?;
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
@@ -47,6 +53,18 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
 /// Lanes that were made for one array each, and have no job any more.
 pub(super) fn remove_lanes_of_arrays(conn: &Connection) -> Result<usize> {
     Ok(conn.prepare_cached(include_str!("prune_lanes.sql"))?.execute([])?)
+}
+
+/// Tasks of which no job is left, with their steps, and revisions that no task and no later start needs.
+fn remove_tasks(conn: &Connection, ended_before_ms: i64, limit: i64) -> Result<usize> {
+    let mut old = conn.prepare_cached(include_str!("prune_tasks.sql"))?;
+    let old: Vec<i64> = old.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for task in &old {
+        conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;
+        conn.prepare_cached("DELETE FROM task WHERE id = ?1")?.execute([task])?;
+    }
+    conn.prepare_cached(include_str!("prune_pipelines.sql"))?.execute([ended_before_ms])?;
+    Ok(old.len())
 }
 
 fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {

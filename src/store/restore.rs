@@ -2,7 +2,7 @@
 //!
 //! A copy knows nothing of what has happened since it was made. Its running rows speak of runs whose end nobody recorded there, its queued rows
 //! may have been done long ago, and its ids have been used. So nothing in it starts by itself: each job that was not at its end is held, with an
-//! event that says why, runs are closed as lost, ids go on above the highest that was ever seen, and the file gets a new name.
+//! event that says why, runs are closed as lost, schedules go on from now, ids go on above the highest that was ever seen, and the file gets a new name.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::identity::{Identity, identify};
 use super::lease::{self, Lease};
 use super::open::{Thorough, check_structure, random_name, set_wal_mode};
 use super::path::{find, find_or_make, sync_directory};
+use super::schedule;
 use super::stamp::{self, Stamp};
 use super::watch::FileId;
 use super::{Durability, flush, locks, upgrade};
@@ -173,6 +174,8 @@ fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: 
     )?;
     let lost = close_runs(conn, why, now_ms)?;
     lease::keep_living(conn, living)?;
+    // A task whose job has just ended goes on; the job of its next stage is held like the others.
+    super::walk::go_on(conn, now_ms, &mut super::ended::Aftermath::default())?;
     let held = conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(
         "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
@@ -180,6 +183,7 @@ fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: 
                          WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job AND t.truth <> dependency.state)",
         [],
     )?;
+    schedule::start_from_now(conn, now_ms)?;
     Ok(Restored { file_id, held, lost, moved_to: None })
 }
 
@@ -191,7 +195,8 @@ fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
     )?;
     let cancelled = conn.execute(
         "UPDATE job SET state = 'cancelled', reason = 'cancelled', last_reason = 'lost', pid = NULL, finished_at = ?1
-          WHERE state = 'running' AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)",
+          WHERE state = 'running' AND (EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)
+                                       OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)))",
         [now_ms],
     )?;
     conn.execute(
@@ -215,9 +220,12 @@ fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
             (key, at_least),
         )?;
     }
-    let raised = conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'job'", [floor.max_job_id])?;
-    if raised == 0 {
-        conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('job', ?1)", [floor.max_job_id])?;
+    // Each task has made a job of its own, so no task ever had a higher number than the highest job.
+    for table in ["job", "task"] {
+        let raised = conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2", (floor.max_job_id, table))?;
+        if raised == 0 {
+            conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?2, ?1)", (floor.max_job_id, table))?;
+        }
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::control::existing;
 use super::rows::{self, Job};
-use super::{ended, read};
+use super::{ended, read, task_rows};
 use crate::error::{Error, Result};
-use crate::job::{JobId, Reason, State};
+use crate::job::{JobId, Reason, State, TaskState};
 
 /// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the jobs below it that failed
 /// because of it. Returns what was put back, parents first.
@@ -21,8 +21,9 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
     let mut parents = VecDeque::from([id]);
     while let Some(parent) = parents.pop_front().filter(|_| with_dependants) {
         for child in failed_because_of(conn, parent)? {
-            // One that another parent keeps broken stays as it is; it is met again when that parent has been put back.
-            if still_broken(conn, child)?.is_none() {
+            // One that another parent keeps broken stays as it is; it is met again when that parent has been put back. And a task
+            // never goes back.
+            if still_broken(conn, child)?.is_none() && existing(conn, child)?.task_id.is_none() {
                 put_back(conn, child, now_ms)?;
                 back.push(child);
                 parents.push_back(child);
@@ -40,6 +41,7 @@ pub fn secret_tokens(job: &Job) -> Vec<String> {
 fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
     let job = existing(conn, id)?;
     check_state(&job)?;
+    check_task(conn, &job)?;
     check_key(conn, &job)?;
     if !secret_tokens(&job).is_empty() {
         return Err(Error::Refused(format!(
@@ -72,6 +74,24 @@ fn check_state(job: &Job) -> Result<()> {
         State::Done => format!("job {id} is done; to run it once more, add it anew with tenure add"),
     };
     Err(Error::Refused(wrong))
+}
+
+/// A task walks on from the end of its job, so that job is never put back.
+fn check_task(conn: &Connection, job: &Job) -> Result<()> {
+    let Some(task) = job.task_id else { return Ok(()) };
+    let id = job.id;
+    let text = match task_rows::task(conn, task)? {
+        Some(task) if task.state == TaskState::Running => format!(
+            "job {id} is a step of task {}, which has gone on from it; to do that stage once more: tenure task advance {} --expect {} --to STAGE",
+            task.id, task.id, task.stage
+        ),
+        Some(task) => format!(
+            "job {id} is a step of task {}, which has ended; walk the pipeline anew: tenure task start {}",
+            task.id, task.pipeline
+        ),
+        None => format!("job {id} is a step of task {task}, which is gone; walk the pipeline anew: tenure task start"),
+    };
+    Err(Error::Refused(text))
 }
 
 fn check_key(conn: &Connection, job: &Job) -> Result<()> {

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ended::{self, Aftermath};
-use super::rows;
+use super::{rows, walk};
 use crate::error::Result;
 use crate::job::ending::decide;
 use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
@@ -84,9 +84,9 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     let decision = decide(&facts, &s.end, now_ms, s.chance);
     let moved = match decision.next {
         Next::Again { .. } => put_back(conn, s, &decision)?,
-        Next::Done => end(conn, s, &decision, State::Done, Reason::Exit, now_ms)?,
-        Next::Failed(reason) => end(conn, s, &decision, State::Failed, reason, now_ms)?,
-        Next::Cancelled => end(conn, s, &decision, State::Cancelled, Reason::Cancelled, now_ms)?,
+        Next::Done => end(conn, s, &known, &decision, State::Done, Reason::Exit, now_ms)?,
+        Next::Failed(reason) => end(conn, s, &known, &decision, State::Failed, reason, now_ms)?,
+        Next::Cancelled => end(conn, s, &known, &decision, State::Cancelled, Reason::Cancelled, now_ms)?,
     };
     if !moved {
         return Ok(Settled::Late);
@@ -97,6 +97,9 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         out.freed.extend(ended::tokens_of(&known.policy));
         ended::close_cancel(conn, s.job, now_ms)?;
         ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
+        if let Some(task) = known.task {
+            walk::job_ended(conn, task, s.job, now_ms)?;
+        }
     }
     Ok(Settled::Won { decision, freed: out.freed })
 }
@@ -124,6 +127,7 @@ struct Known {
     unstarts: u32,
     policy: String,
     cancel_open: bool,
+    task: Option<i64>,
 }
 
 /// What is known of a job that this run owns.
@@ -137,6 +141,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
             unstarts: rows::count(row, 3)?,
             policy: row.get(4)?,
             cancel_open: row.get(5)?,
+            task: row.get(6)?,
         })
     });
     Ok(known.optional()?)
@@ -149,14 +154,17 @@ fn put_back(conn: &Connection, s: &Settle, decision: &Decision) -> Result<bool> 
     Ok(again.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, unstarts, reason, decision.error,])? > 0)
 }
 
-fn end(conn: &Connection, s: &Settle, decision: &Decision, state: State, reason: Reason, now_ms: i64) -> Result<bool> {
+fn end(
+    conn: &Connection,
+    s: &Settle,
+    known: &Known,
+    decision: &Decision,
+    state: State,
+    reason: Reason,
+    now_ms: i64,
+) -> Result<bool> {
     let error = match state {
-        State::Cancelled => {
-            let why = ended::open_cancel(conn, s.job)?.flatten();
-            let started =
-                !matches!(s.end, RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn | RunEnd::PrepareFailed { .. });
-            Some(ended::cancelled_text(why.as_deref(), if started { "while it ran" } else { "before it started" }))
-        }
+        State::Cancelled => Some(cancelled_text(conn, s, known, decision)?),
         _ if decision.outcome == Outcome::Unstarted => {
             let last = decision.error.as_deref().map(|error| format!("; the last time: {error}")).unwrap_or_default();
             Some(format!("was put back {UNSTARTS_MAX} times in a row without having started{last}"))
@@ -178,6 +186,17 @@ fn end(conn: &Connection, s: &Settle, decision: &Decision, state: State, reason:
         s.record.started_at,
         decision.outcome == Outcome::Unstarted,
     ])? > 0)
+}
+
+/// Words for a job that was cancelled while it ran or was about to, or that is not tried again because its task was asked to stop.
+fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decision) -> Result<String> {
+    let cancel = ended::open_cancel(conn, s.job)?;
+    if cancel.is_none() && decision.outcome != Outcome::Cancelled && known.task.is_some() {
+        let how = decision.error.as_deref().unwrap_or("it was put back");
+        return Ok(format!("{how}; it is not tried again, as its task was asked to stop"));
+    }
+    let started = !matches!(s.end, RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn | RunEnd::PrepareFailed { .. });
+    Ok(ended::cancelled_text(cancel.flatten().as_deref(), if started { "while it ran" } else { "before it started" }))
 }
 
 fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The claim loop: free slots become running jobs.
 //!
-//! One round: pass wishes to cancel on, end what can never start, claim for each free slot. It returns when it wants to be
+//! One round: pass wishes to cancel on, end what can never start, make jobs of the slots of schedules that are due, claim for each free slot. It returns when it wants to be
 //! called next; the thread waits that long or for a nudge. A busy worker hardly comes here, as each settle claims the next job
 //! for its slot.
 
@@ -11,13 +11,13 @@ use crossbeam_channel::Receiver;
 
 use super::gates::{self, Machine};
 use super::monitor::{self, Assignment};
-use super::options::Until;
+use super::options::{Kind, Until};
 use super::pool::Work;
 use super::shared::Shared;
 use super::start::Ended;
 use super::teardown;
 use crate::error::Result;
-use crate::store::{self, claim, look, tend};
+use crate::store::{self, claim, look, plan, schedule, tend};
 
 /// Asks the claim loop to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,12 @@ const TEND_MAX: usize = 500;
 const MACHINE_GOOD_FOR: Duration = Duration::from_secs(1);
 
 impl Shared {
+    /// A `run` is a worker for its own job alone. A worker that is to end when there is nothing to do makes the jobs that are due, and
+    /// waits for no slot to come: schedules never end.
+    fn plans(&self) -> bool {
+        self.options.kind == Kind::Work
+    }
+
     /// Asks the claim loop to look; it looks once for any number of nudges.
     pub fn look(&self) {
         let _one_is_waiting_already = self.nudge.try_send(Nudge::Look);
@@ -46,6 +52,10 @@ impl Shared {
 /// The thread.
 pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
     let mut gate = Gate::default();
+    if shared.plans() {
+        let _logged =
+            shared.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
+    }
     while !shared.is_stopping() {
         let wait_ms = round(shared, &mut gate).unwrap_or_else(|error| {
             log::error!("claiming: {error}");
@@ -63,10 +73,12 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     monitor::ring_cancels(shared)?;
     tend(shared)?;
     teardown::round(shared)?;
+    // Whatever is wrong with schedules keeps no job from starting.
+    let _logged = plan_schedules(shared).inspect_err(|error| log::error!("schedules: {error}"));
     gate.look(shared);
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
     let now_ms = shared.now_ms();
-    let next_due = shared.store.read(|conn| next_due_ms(conn, now_ms))?;
+    let next_due = next_due_ms(shared, now_ms)?;
     if claimed == 0 && !more && shared.roster.busy() == 0 {
         end_if_idle(shared)?;
     }
@@ -76,11 +88,6 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
         Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
         None => WAIT_IDLE_MS,
     })
-}
-
-/// The earliest instant at which there is something to do, as far as time decides that; in milliseconds UTC.
-fn next_due_ms(conn: &rusqlite::Connection, now_ms: i64) -> Result<Option<i64>> {
-    Ok(tend::next_due_ms(conn)?.into_iter().chain(store::teardown::next_due_ms(conn, now_ms)?).min())
 }
 
 /// Releases what is due and ends what can never start; writes only where there is something to write.
@@ -100,6 +107,33 @@ fn tend(shared: &Arc<Shared>) -> Result<()> {
         shared.look();
     }
     Ok(())
+}
+
+/// Makes jobs of the slots of schedules whose time has come.
+fn plan_schedules(shared: &Arc<Shared>) -> Result<()> {
+    let now_ms = shared.now_ms();
+    if !shared.plans() || !shared.store.read(|conn| plan::is_due(conn, now_ms))? {
+        return Ok(());
+    }
+    let (planned, ticket) = shared.store.commit(move |conn| plan::plan(conn, now_ms, plan::SCHEDULES_MAX))?;
+    if !planned.freed.is_empty() {
+        let then = Arc::clone(shared);
+        let removed = move || planned.freed.iter().for_each(|token| super::sweep::remove_secret(then.place(), token));
+        shared.store.after_flush(ticket, removed);
+    }
+    if planned.more {
+        shared.look();
+    }
+    // A job that takes the place of another one has asked for that one's end.
+    if !planned.jobs.is_empty() { monitor::ring_cancels(shared) } else { Ok(()) }
+}
+
+/// The earliest instant at which time alone brings something about, in milliseconds UTC.
+fn next_due_ms(shared: &Shared, now_ms: i64) -> Result<Option<i64>> {
+    let slot = if shared.plans() { shared.store.read(plan::next_due_ms)? } else { None };
+    let (due, teardown) =
+        shared.store.read(|conn| Ok((tend::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
+    Ok([slot, due, teardown].into_iter().flatten().min())
 }
 
 /// What one round of claims came to.
@@ -156,7 +190,8 @@ fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
     let now_ms = shared.now_ms();
     let could_go_on = shared.may_claim()
         && (shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))?
-            || shared.store.read(|conn| look::needs_tending(conn, now_ms))?);
+            || shared.store.read(|conn| look::needs_tending(conn, now_ms))?
+            || (shared.plans() && shared.store.read(|conn| plan::is_due(conn, now_ms))?));
     if could_go_on {
         shared.look();
         return Ok(());

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::job::pipeline::{STAGE_VARIABLE, TASK_VARIABLE};
+use crate::job::template::is_given_at_making;
 use crate::job::{Nonce, Reason, RunId};
 use crate::store::resource::Resource;
 use crate::store::rows::Job;
@@ -71,6 +73,14 @@ pub(super) fn of_resource(
     ];
     all.extend(ours.into_iter().chain(owner).map(|(name, value)| (name.as_bytes().to_vec(), value)));
     all.into_iter().collect()
+}
+
+/// Whether a job may have this variable in its row. What begins with `TENURE_` is tenure's to say, but for the parameters of a
+/// template, and for what the task of a job wrote when it made the job.
+pub(super) fn may_be_asked(name: &str, of_task: bool) -> bool {
+    let by_its_task = of_task && [TASK_VARIABLE, STAGE_VARIABLE].contains(&name);
+    let fine = !name.is_empty() && !name.contains(['=', '\0']);
+    fine && (!name.starts_with("TENURE_") || is_given_at_making(name) || by_its_task)
 }
 
 fn ours(job: &Job, around: &Circumstances<'_>) -> Vec<(&'static str, Vec<u8>)> {

@@ -134,7 +134,7 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         Step::Probe | Step::Confirm => resource.probe.as_ref().ok_or("it has no probe")?,
     };
     let argv = Argv::from_json(command).map_err(|e| format!("{}: {e}", step.kind()))?;
-    let asked = variables(&resource.env)?;
+    let asked = variables(&resource.env, resource.task.is_some())?;
     let timeout_ms = resource.timeout_ms.unwrap_or(TEARDOWN_TIMEOUT_MS_DEFAULT);
     let is_there = std::path::Path::new(&resource.cwd).is_dir();
     Ok(Launch {
@@ -159,9 +159,9 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
 }
 
 /// The variables that were asked for. The command line refuses the same; a row may come from anybody.
-fn variables(env: &str) -> Result<BTreeMap<String, String>, String> {
+fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
     let asked: BTreeMap<String, String> = serde_json::from_str(env).map_err(|e| format!("env: {e}"))?;
-    if let Some(name) = asked.keys().find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("TENURE_")) {
+    if let Some(name) = asked.keys().find(|name| !environment::may_be_asked(name, of_task)) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
@@ -177,7 +177,7 @@ fn inherited(name: &str) -> Option<Vec<u8>> {
 
 fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
     let (job, policy) = (start.job, start.policy);
-    let asked = variables(&job.env)?;
+    let asked = variables(&job.env, job.task_id.is_some())?;
     let result = shared.place().result_file(start.run);
     let deadline_ms = timeout_ms.map(|ms| shared.now_ms().saturating_add_unsigned(ms));
     let around = Circumstances {

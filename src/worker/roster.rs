@@ -110,9 +110,11 @@ impl Roster {
         bells.iter().for_each(|bell| bell.nudge());
     }
 
-    /// Rings every monitor.
-    pub fn ring_all(&self, cause: Cause) {
-        let bells: Vec<_> = self.lock().owned.values().flatten().cloned().collect();
+    /// Rings every monitor but those of these runs.
+    pub fn ring_all_but(&self, spared: &[RunId], cause: Cause) {
+        let is_rung = |run: &RunId| !spared.contains(run);
+        let bells: Vec<_> =
+            self.lock().owned.iter().filter(|(run, _)| is_rung(run)).filter_map(|(_, bell)| bell.clone()).collect();
         bells.iter().for_each(|bell| bell.ring(cause));
     }
 

@@ -30,7 +30,7 @@ use crate::place::Place;
 use crate::run::machine;
 use crate::run::runfile::{self, Look};
 use crate::run::spawner::Spawner;
-use crate::store::{self, Store, ids, read, stamp};
+use crate::store::{self, Store, ids, read, stamp, task};
 
 /// How long a `work` waits for a `run` to give the lock up, in milliseconds.
 const YIELD_MS: u64 = 10_000;
@@ -113,7 +113,7 @@ impl Worker {
     pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
         let mut orders_seen = 0;
         let ended = loop {
-            if self.shared.is_stopping() && self.shared.roster.busy() == 0 {
+            if self.shared.is_stopping() && self.shared.roster.busy() <= self.left_to_shims(orders_seen) {
                 break Ended::Asked;
             }
             if let Some(why) = self.shared.wait_for_end(Duration::ZERO) {
@@ -150,9 +150,28 @@ impl Worker {
         } else if times == 1 {
             say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
-            say(&format!("cancelling {jobs}"));
-            self.shared.roster.ring_all(Cause::Cancel);
+            // What must not be interrupted goes on under its shim, and the next worker takes it over.
+            let critical = self.critical_runs();
+            let spared = match critical.len() {
+                0 => String::new(),
+                n => format!(", but for {n} in a critical stage, left to {}", if n == 1 { "its shim" } else { "their shims" }),
+            };
+            say(&format!("cancelling {jobs}{spared}"));
+            self.shared.roster.ring_all_but(&critical, Cause::Cancel);
         }
+    }
+
+    /// How many runs a worker that was told twice to end does not wait for.
+    fn left_to_shims(&self, orders_seen: usize) -> usize {
+        if orders_seen < 2 { 0 } else { self.critical_runs().len() }
+    }
+
+    fn critical_runs(&self) -> Vec<RunId> {
+        let read = self.shared.store.read(task::critical_runs);
+        read.unwrap_or_else(|error| {
+            log::error!("looking for critical stages: {error}");
+            Vec::new()
+        })
     }
 
     /// Ends the worker; its runs, if any, go on under their shims.

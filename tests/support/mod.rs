@@ -170,6 +170,22 @@ impl Nest {
         conn
     }
 
+    /// The file as one of tenure's own connections, for bending what only it may write.
+    pub fn owner(&self) -> rusqlite::Connection {
+        use rusqlite::functions::FunctionFlags;
+        let conn = self.sql();
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS | FunctionFlags::SQLITE_DETERMINISTIC;
+        conn.create_scalar_function("tenure_owns_this_column__to_cancel_insert_into_cancel", 0, flags, |_| Ok(1))
+            .expect("a function");
+        conn
+    }
+
+    /// Lets a schedule believe that it has decided nothing for so many minutes.
+    pub fn sleep_through(&self, schedule: &str, minutes: i64) {
+        let sql = "UPDATE schedule SET decided_until = decided_until - ?2 * 60000, next_at = decided_until - ?2 * 60000 WHERE name = ?1";
+        assert_eq!(self.owner().execute(sql, (schedule, minutes)).expect("the owner may"), 1);
+    }
+
     /// The text of a run file, or "" where there is none.
     pub fn run_file(&self, run: i64) -> String {
         std::fs::read(self.beside().join("runs").join(run.to_string()))

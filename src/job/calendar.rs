@@ -1,0 +1,167 @@
+//! When a schedule is due: a cron line, read in a time zone, as instants.
+//!
+//! The crate `croner` says which readings of a clock on the wall a line names. What a change of the clock makes of a reading is
+//! decided here, because the people who wrote the line have to be able to rely on it:
+//!
+//! | | the hour is fixed (`30 2 * * *`, `0 2-4 * * *`) | the hour has a `*` (`30 * * * *`, `0 */2 * * *`) |
+//! | --- | --- | --- |
+//! | the clock skips the reading | once, at the first instant after the gap | not at all |
+//! | the clock shows the reading twice | once, the first time | both times |
+//!
+//! Whoever fixes an hour wants so many runs a day; whoever writes `*` wants so many runs in real time. Several readings that fall
+//! into one gap are one slot, as they have one instant.
+//!
+//! Time is seen as stretches between two changes of the zone's offset, in each of which a reading is an instant plus a constant.
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, Zoned};
+
+/// Longest cron line, in characters.
+pub const CRON_CHARS_MAX: usize = 200;
+/// The last second that is looked at: the year 4000. (The days of a cron line repeat after 400 years.)
+const SECOND_MAX: i64 = 64_060_588_800;
+
+/// The slots of a cron line in a zone.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    cron: Cron,
+    zone: TimeZone,
+    hour_is_fixed: bool,
+}
+
+/// A time between two changes of the offset, in seconds.
+struct Stretch {
+    from: i64,
+    to: i64,
+    /// What is added to an instant to get the reading.
+    offset: i64,
+    /// The offset before `from`.
+    before: i64,
+}
+
+impl Stretch {
+    /// The readings that the change at its begin skipped: from, to.
+    fn gap(&self) -> Option<(i64, i64)> {
+        (self.offset > self.before).then(|| (self.from + self.before, self.from + self.offset))
+    }
+
+    /// The first reading that is seen for the first time in it.
+    fn first_new_reading(&self) -> i64 {
+        self.from.saturating_add(self.offset.max(self.before))
+    }
+}
+
+impl Calendar {
+    /// # Errors
+    /// What is wrong with the line, with an example.
+    pub fn new(cron: &str, zone: TimeZone) -> Result<Self, String> {
+        const EXAMPLE: &str = "write minute, hour, day of the month, month and weekday, as in '30 3 * * 1-5', or @daily";
+        let length = cron.chars().count();
+        if length > CRON_CHARS_MAX {
+            return Err(format!("a cron line of {length} characters, {CRON_CHARS_MAX} at most; {EXAMPLE}"));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let line = if cron.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { cron };
+        let cron = parser.parse(line).map_err(|error| {
+            let error = error.to_string();
+            let error = error.split_once(": ").map_or(error.as_str(), |(_, what)| what);
+            format!("{cron:?} is no cron line ({}); {EXAMPLE}", error.trim_end_matches('.'))
+        })?;
+        let hour_is_fixed = cron.as_str().split_whitespace().nth(1).is_some_and(|hour| !hour.contains('*'));
+        Ok(Self { cron, zone, hour_is_fixed })
+    }
+
+    /// The first slot after an instant, both in milliseconds UTC. `None`: there is none any more.
+    pub fn next(&self, after_ms: i64) -> Option<i64> {
+        let mut at = after_ms.div_euclid(1_000) + 1;
+        let mut known: Option<(i64, i64)> = None;
+        while at < SECOND_MAX {
+            let stretch = self.stretch(at)?;
+            let begins_after_gap = at == stretch.from && self.hour_is_fixed;
+            if begins_after_gap && stretch.gap().is_some_and(|(from, to)| self.reading_from(from).is_some_and(|found| found < to))
+            {
+                return Some(at * 1_000);
+            }
+            let reading =
+                if self.hour_is_fixed { (at + stretch.offset).max(stretch.first_new_reading()) } else { at + stretch.offset };
+            // What was found from an earlier reading and lies after this one is still the next.
+            let found = match known {
+                Some((from, found)) if (from..=found).contains(&reading) => found,
+                _ => self.reading_from(reading)?,
+            };
+            known = Some((reading, found));
+            if found - stretch.offset < stretch.to {
+                return Some((found - stretch.offset) * 1_000);
+            }
+            at = stretch.to;
+        }
+        None
+    }
+
+    /// The last slot at or before an instant, both in milliseconds UTC; none before 1970.
+    pub fn last(&self, up_to_ms: i64) -> Option<i64> {
+        let mut at = up_to_ms.div_euclid(1_000).min(SECOND_MAX);
+        while at >= 0 {
+            let stretch = self.stretch(at)?;
+            let lowest =
+                if self.hour_is_fixed { stretch.first_new_reading() } else { stretch.from.saturating_add(stretch.offset) };
+            if let Some(found) = self.reading_up_to(at + stretch.offset).filter(|found| *found >= lowest) {
+                return Some((found - stretch.offset) * 1_000);
+            }
+            if self.hour_is_fixed
+                && let Some((from, to)) = stretch.gap()
+                && self.reading_up_to(to - 1).is_some_and(|found| found >= from)
+            {
+                return Some(stretch.from * 1_000);
+            }
+            at = stretch.from.saturating_sub(1);
+        }
+        None
+    }
+
+    /// RFC 3339 with the offset that the zone has at that instant.
+    pub fn text(&self, at_ms: i64) -> String {
+        in_zone(at_ms, &self.zone)
+    }
+
+    fn stretch(&self, at: i64) -> Option<Stretch> {
+        let instant = Timestamp::from_second(at).ok()?;
+        let after = Timestamp::from_second(at + 1).ok()?;
+        let offset_at = |second: i64| Timestamp::from_second(second).map_or(Offset::UTC, |t| self.zone.to_offset(t)).seconds();
+        let offset = i64::from(offset_at(at));
+        let begin = self.zone.preceding(after).map(|t| t.timestamp().as_second()).find(|second| *second <= at);
+        let end = self.zone.following(instant).map(|t| t.timestamp().as_second()).find(|second| *second > at);
+        let before = begin.map_or(offset, |second| i64::from(offset_at(second - 1)));
+        Some(Stretch { from: begin.unwrap_or(i64::MIN), to: end.unwrap_or(i64::MAX), offset, before })
+    }
+
+    /// The first reading, at or after this one, that the line names. Readings are seconds, counted as if the clock never changed.
+    fn reading_from(&self, reading: i64) -> Option<i64> {
+        let found = self.cron.find_next_occurrence(&as_utc(reading)?, true).ok()?;
+        Some(found.timestamp().as_second())
+    }
+
+    fn reading_up_to(&self, reading: i64) -> Option<i64> {
+        let found = self.cron.find_previous_occurrence(&as_utc(reading)?, true).ok()?;
+        Some(found.timestamp().as_second())
+    }
+}
+
+fn as_utc(second: i64) -> Option<Zoned> {
+    Timestamp::from_second(second).ok().map(|t| t.to_zoned(TimeZone::UTC))
+}
+
+/// RFC 3339 with the offset that a zone has at that instant, in milliseconds UTC.
+pub fn in_zone(at_ms: i64, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond(at_ms) {
+        Ok(instant) => instant.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        // A row written by hand may hold any number.
+        Err(_) => format!("@{at_ms}ms"),
+    }
+}
+
+#[cfg(test)]
+#[path = "calendar_tests.rs"]
+mod tests;

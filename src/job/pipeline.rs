@@ -1,0 +1,363 @@
+//! A pipeline: named stages, each the description of a job, and where a task goes from each.
+//!
+//! A [`Pipeline`] that exists is sound: its stages lead to stages that there are, and each can be reached. So all that can be
+//! wrong is told when it is applied, and the worker that moves a task on in the middle of the night has nothing left to decide
+//! but [`Pipeline::follows`].
+//!
+//! ```text
+//! task start ──▶ stage ──done────▶ on_success, or the task is done
+//!                  │ ▲ └──failed──▶ on_failure (forward, or back), or the task has failed
+//!                  │ └─ at most max_rounds times into each stage
+//!                  └──cancelled, or the task was asked to stop ──▶ the task is cancelled
+//! ```
+//!
+//! Deliberately absent: jobs and tasks that are there ([`crate::store`] knows them), and TOML (the face reads it).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::argv::Argv;
+use super::limits::{ARGUMENT_BYTES_MAX, NAME_CHARS_MAX, PARAMS_MAX, ROUNDS_MAX, ROUNDS_MAX_DEFAULT, SPEC_BYTES_MAX, STAGES_MAX};
+use super::spec::NewJob;
+use super::state::State;
+use super::template::{PARAM_PREFIX, Template, is_param_name};
+
+/// The variables that tell a job where in its task it is.
+pub const TASK_VARIABLE: &str = "TENURE_TASK";
+pub const STAGE_VARIABLE: &str = "TENURE_STAGE";
+
+/// Values for the parameters of a task, by name.
+pub type Params = BTreeMap<String, String>;
+
+/// What a task can be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    Running,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+impl TaskState {
+    pub const ALL: [Self; 4] = [Self::Running, Self::Done, Self::Failed, Self::Cancelled];
+
+    /// The word in the file and on the screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    pub job: Template,
+    /// The stage that follows when its job is done; `None`: the task is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_success: Option<String>,
+    /// The stage that follows when its job has failed; `None`: the task has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    /// A stop waits for its honest end.
+    #[serde(default)]
+    pub critical: bool,
+    /// Run at the end of the task, however it ends, once this stage was entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teardown: Option<Argv>,
+}
+
+/// A checked description.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    start: String,
+    max_rounds: u32,
+    /// Parameters that must be given although no command has a place for them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    params: BTreeSet<String>,
+    stages: BTreeMap<String, Stage>,
+}
+
+/// What a task does when the job of its stage has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Follows<'a> {
+    /// It enters this stage.
+    Stage(&'a str),
+    /// It ends, with words for a person where it did not end well.
+    End(TaskState, Option<String>),
+}
+
+impl Pipeline {
+    /// Checks a description. `max_rounds` `None`: [`ROUNDS_MAX_DEFAULT`].
+    ///
+    /// # Errors
+    /// What is wrong with it, with the remedy.
+    pub fn new(
+        start: Option<String>,
+        max_rounds: Option<u32>,
+        params: BTreeSet<String>,
+        stages: BTreeMap<String, Stage>,
+    ) -> Result<Self, String> {
+        let start = start.ok_or("start is missing; name the stage that a task begins with, as in start = \"build\"")?;
+        let pipeline = Self { start, max_rounds: max_rounds.unwrap_or(ROUNDS_MAX_DEFAULT), params, stages };
+        pipeline.check()?;
+        Ok(pipeline)
+    }
+
+    /// From the JSON that stands in the file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let pipeline: Self = serde_json::from_str(text).map_err(|e| format!("the description of the pipeline: {e}"))?;
+        pipeline.check()?;
+        Ok(pipeline)
+    }
+
+    /// The JSON that stands in the file: equal descriptions have equal texts.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a pipeline is always JSON")
+    }
+
+    pub fn start(&self) -> &str {
+        &self.start
+    }
+
+    /// How often a stage may be entered.
+    pub fn max_rounds(&self) -> u32 {
+        self.max_rounds
+    }
+
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        self.stages.get(name)
+    }
+
+    pub fn stages(&self) -> impl Iterator<Item = (&str, &Stage)> {
+        self.stages.iter().map(|(name, stage)| (name.as_str(), stage))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.stages.is_empty() {
+            return Err("it has no stage; a stage is a table, such as [pipeline.NAME.stage.build]".into());
+        }
+        if self.stages.len() > STAGES_MAX {
+            return Err(format!("it has {} stages, {STAGES_MAX} at most; make a stage of several commands", self.stages.len()));
+        }
+        if !(1..=ROUNDS_MAX).contains(&self.max_rounds) {
+            return Err(format!("max_rounds: {} is not between 1 and {ROUNDS_MAX}", self.max_rounds));
+        }
+        if !self.stages.contains_key(&self.start) {
+            return Err(format!("start = {:?}: there is no stage of that name; {}", shown(&self.start), self.known()));
+        }
+        for (name, stage) in &self.stages {
+            self.check_stage(name, stage).map_err(|e| format!("stage {:?}: {e}", shown(name)))?;
+        }
+        let reachable = self.reachable();
+        if let Some(lost) = self.stages.keys().find(|name| !reachable.contains(name.as_str())) {
+            return Err(format!(
+                "stage {:?} can not be reached from {:?}; lead to it with on_success or on_failure, or remove it",
+                shown(lost),
+                shown(&self.start)
+            ));
+        }
+        if let Some(wrong) = self.params.iter().find(|name| !is_param_name(name)) {
+            return Err(format!("params: {:?} is no name of a parameter; use letters, digits and _", shown(wrong)));
+        }
+        let params = self.required().len();
+        if params > PARAMS_MAX {
+            return Err(format!("it has {params} parameters, {PARAMS_MAX} at most; put data in a file and give its path"));
+        }
+        Ok(())
+    }
+
+    fn check_stage(&self, name: &str, stage: &Stage) -> Result<(), String> {
+        check_name(name)?;
+        for (key, to) in [("on_success", &stage.on_success), ("on_failure", &stage.on_failure)] {
+            if let Some(to) = to.as_deref().filter(|to| !self.stages.contains_key(*to)) {
+                return Err(format!("{key} = {:?}: there is no stage of that name; {}", shown(to), self.known()));
+            }
+        }
+        if stage.job.unique_key.is_some() {
+            return Err(
+                "unique: a stage has a job of its own; give the task a key (task start --key), or the stage a lane".into()
+            );
+        }
+        stage.job.places().map_err(|e| format!("command: {e}"))?;
+        Ok(())
+    }
+
+    fn known(&self) -> String {
+        const NAMED_MAX: usize = 10;
+        let names: Vec<&str> = self.stages.keys().take(NAMED_MAX).map(|name| shown(name)).collect();
+        let more = if self.stages.len() > NAMED_MAX { ", ..." } else { "" };
+        format!("there are {}{more}", names.join(", "))
+    }
+
+    fn reachable(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        let mut next = vec![self.start.as_str()];
+        while let Some(name) = next.pop() {
+            if let Some(stage) = self.stages.get(name).filter(|_| found.insert(name)) {
+                next.extend([&stage.on_success, &stage.on_failure].into_iter().filter_map(Option::as_deref));
+            }
+        }
+        found
+    }
+
+    /// The parameters that a task must be given.
+    pub fn required(&self) -> BTreeSet<String> {
+        let places = self.stages.values().filter_map(|stage| stage.job.places().ok()).flatten();
+        places.chain(self.params.iter().cloned()).collect()
+    }
+
+    /// Parameters that a line for the shell mentions by their variables, and may do without.
+    fn mentioned(&self) -> BTreeSet<String> {
+        let of_stage = |stage: &Stage| {
+            let commands = [Some(&stage.job.command), stage.job.policy.check.as_ref(), stage.teardown.as_ref()];
+            commands.into_iter().flatten().flat_map(|argv| argv.arguments().iter().flat_map(|a| mentions(a))).collect::<Vec<_>>()
+        };
+        self.stages.values().flat_map(of_stage).collect()
+    }
+
+    /// Whether a task may be started with these parameters: none is missing, none is unknown, and each stage is a command that
+    /// can be executed. So a task never meets a stage whose job can not be made.
+    ///
+    /// # Errors
+    /// What is wrong, with the names.
+    pub fn check_params(&self, params: &Params) -> Result<(), String> {
+        let required = self.required();
+        let missing: Vec<&str> = required.iter().filter(|name| !params.contains_key(*name)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(format!("parameters are missing: {}; give each as -p {}=VALUE", missing.join(", "), missing[0]));
+        }
+        let mentioned = self.mentioned();
+        let unknown = params.keys().find(|name| !required.contains(*name) && !mentioned.contains(*name));
+        if let Some(unknown) = unknown {
+            let all: Vec<String> = required.union(&mentioned).cloned().collect();
+            let all = if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
+            return Err(format!("there is no parameter {:?}; {all}", shown(unknown)));
+        }
+        for (name, value) in params {
+            if value.contains('\0') {
+                return Err(format!("the value of the parameter {name} contains a NUL byte, which no program can be given"));
+            }
+            if PARAM_PREFIX.len() + name.len() + value.len() + 2 > ARGUMENT_BYTES_MAX {
+                return Err(format!(
+                    "the value of the parameter {name} has {} bytes, which is more than a program can be given; \
+                    put it in a file and give its path",
+                    value.len()
+                ));
+            }
+        }
+        self.stages.keys().try_for_each(|name| self.job(name, 1, params, 0).map(drop).map_err(|e| format!("stage {name}: {e}")))
+    }
+
+    /// The job of a stage, made at `now_ms` (milliseconds UTC) for a task.
+    ///
+    /// # Errors
+    /// A stage that there is not, or a command that could never be executed with these values.
+    pub fn job(&self, name: &str, task: i64, params: &Params, now_ms: i64) -> Result<NewJob, String> {
+        let stage = self.stages.get(name).ok_or_else(|| format!("there is no stage {:?}", shown(name)))?;
+        let mut job = stage.job.fill(params, now_ms)?;
+        job.env.extend(variables(name, task));
+        let bytes = job.command.arguments().iter().map(|a| a.len() + 1).sum::<usize>()
+            + job.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
+        if bytes > SPEC_BYTES_MAX {
+            return Err(format!("command and environment have {bytes} bytes, {SPEC_BYTES_MAX} at most; put data in a file"));
+        }
+        job.task = Some(task);
+        Ok(job)
+    }
+
+    /// What follows the end of the job of a stage. `stopped`: the task was asked to stop, with the words for it; `why`: the job's
+    /// own words for its end; `rounds`: how often a stage was entered.
+    pub fn follows(
+        &self,
+        stage: &str,
+        how: State,
+        stopped: Option<&str>,
+        why: &str,
+        rounds: impl Fn(&str) -> u32,
+    ) -> Follows<'_> {
+        let words = |what: &str| {
+            Some(if why.is_empty() { format!("stage {stage} {what}") } else { format!("stage {stage} {what}: {why}") })
+        };
+        if let Some(wish) = stopped {
+            return Follows::End(TaskState::Cancelled, Some(wish.to_owned()));
+        }
+        let Some(here) = self.stages.get(stage) else {
+            return Follows::End(TaskState::Failed, Some(format!("the pipeline has no stage {stage:?} any more")));
+        };
+        let (to, otherwise) = match how {
+            State::Done => (&here.on_success, Follows::End(TaskState::Done, None)),
+            State::Failed => (&here.on_failure, Follows::End(TaskState::Failed, words("failed"))),
+            State::Cancelled | State::Queued | State::Running => {
+                return Follows::End(TaskState::Cancelled, words("was cancelled"));
+            }
+        };
+        match to {
+            None => otherwise,
+            Some(to) if rounds(to) >= self.max_rounds => {
+                Follows::End(TaskState::Failed, Some(self.too_often(to, &words(how.as_str()).unwrap_or_default())))
+            }
+            Some(to) => Follows::Stage(to),
+        }
+    }
+
+    /// Words for a task that would enter a stage once more than it may.
+    pub fn too_often(&self, stage: &str, before: &str) -> String {
+        let times = if self.max_rounds == 1 { "once".to_owned() } else { format!("{} times", self.max_rounds) };
+        format!("{before}; stage {stage} was entered {times}, which is max_rounds")
+    }
+}
+
+/// What a job of a task finds in its environment beside the parameters.
+pub fn variables(stage: &str, task: i64) -> [(String, String); 2] {
+    [(TASK_VARIABLE.to_owned(), task.to_string()), (STAGE_VARIABLE.to_owned(), stage.to_owned())]
+}
+
+/// A name of a pipeline or of a stage: it stands in commands and tables as it is.
+///
+/// # Errors
+/// With the characters that it may have.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(fine) || name.starts_with('-') {
+        return Err(format!("a name has 1 to {NAME_CHARS_MAX} letters, digits, _, . or - (and does not begin with -)"));
+    }
+    Ok(())
+}
+
+/// A name as an error shows it: cut where it is long.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(60)]
+}
+
+/// The names behind `TENURE_PARAM_` in a text.
+fn mentions(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    text.split(PARAM_PREFIX).skip(1).map(name).filter(|name| is_param_name(name)).collect()
+}
+
+#[cfg(test)]
+#[path = "pipeline_tests.rs"]
+mod tests;
