@@ -161,12 +161,8 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
         }
         Fact::Expires { at } => expires(id, *at, around),
         Fact::Workspace { key, by } => {
-            let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-            Obstacle::new(
-                "workspace",
-                format!("it has not started: its workspace {key:?} is being made{by}"),
-                format!("tenure logs {id}"),
-            )
+            let how = by.as_ref().map_or_else(|| "is not ready yet".to_owned(), |by| format!("is being made by {by}"));
+            Obstacle::new("workspace", format!("it has not started: its workspace {key:?} {how}"), format!("tenure logs {id}"))
         }
     }
 }

@@ -85,7 +85,9 @@ pub(super) fn of_job_in(shared: &Shared, start: &Start<'_>, workspace: &Path) ->
 
 /// Puts a run into a workspace: `cwd` is relative to it.
 pub(super) fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result<(), String> {
-    launch.cwd = workspace.join(workspace::inside(cwd)?).as_os_str().as_bytes().to_vec();
+    let inside = workspace::inside(cwd)?;
+    let cwd = if inside.is_empty() { workspace.to_owned() } else { workspace.join(inside) };
+    launch.cwd = cwd.as_os_str().as_bytes().to_vec();
     launch.env.push((b"TENURE_WORKSPACE".to_vec(), workspace.as_os_str().as_bytes().to_vec()));
     Ok(())
 }

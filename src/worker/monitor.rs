@@ -165,7 +165,7 @@ pub(super) fn end_of_job(
     latest: Option<crate::store::rows::Run>,
     slot: usize,
 ) -> Result<Option<Assignment>> {
-    let mut end = end_of(records);
+    let mut end = workspace::unless_it_was_gone(watched, policy, end_of(records));
     let record = record_of(watched.shared, watched.run, records);
     if let (RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }, Some(command)) = (&end, &policy.check) {
         match check::ask(watched, job, policy, command, &record, latest, slot)? {

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use super::errand::{Came, Errand, Judged, plainly};
 use super::flights::{Flight, Landed, Part};
@@ -373,6 +374,16 @@ pub(super) fn is_known_unstarted(watched: &Watched<'_>, job: &Job, policy: &Poli
 fn has_not_entered(watched: &Watched<'_>) -> bool {
     let run = watched.run;
     matches!(watched.shared.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
+}
+
+/// A job that could not be executed because its workspace had vanished since it had entered: that is no fault of its own.
+pub(super) fn unless_it_was_gone(watched: &Watched<'_>, policy: &Policy, end: RunEnd) -> RunEnd {
+    let (RunEnd::NotExecuted { errno, .. }, Some(wanted)) = (&end, &policy.workspace) else { return end };
+    let is_gone = || of_run(watched).is_ok_and(|path| !path.is_dir());
+    if [Errno::NOENT, Errno::NOTDIR].map(Errno::raw_os_error).contains(errno) && is_gone() {
+        return failed(format!("workspace {:?} was removed before the job could start in it", wanted.key));
+    }
+    end
 }
 
 /// The directory that a run is in, for the check of its job.

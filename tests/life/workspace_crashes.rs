@@ -2,10 +2,11 @@
 
 use std::process::{Child, Stdio};
 
-use tenure::job::{JobId, RunId, RunKind};
+use tenure::job::{Argv, JobId, RunId, RunKind, Workspace};
 use tenure::run::Record;
 use tenure::store::claim::Prepared;
 use tenure::store::errand::{self, Opening};
+use tenure::store::workspace::{self, Made};
 
 use crate::left::{self, NOW_MS, children, claimed, claimed_in, lines, number, outcomes, run_file, store};
 use crate::support::{Nest, kill, lives, seed, until};
@@ -166,7 +167,8 @@ fn workers_are_killed_at_random_while_workspaces_come_and_go() {
     nest.work_until_idle(&TICK);
     let conn = nest.sql();
     let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM job WHERE state <> 'done'"), 0);
+    let other = "SELECT coalesce(group_concat(id || ' ' || state || ' ' || coalesce(reason, '-') || ' ' || coalesce(error, '-')), '') FROM job WHERE state <> 'done'";
+    assert_eq!(conn.query_row(other, [], |row| row.get::<_, String>(0)).unwrap(), "");
     // A kill between the entering and the first record counts; one while a workspace is made does not.
     assert!(count("SELECT max(unstarts) FROM job") < 5);
     assert_eq!(count("SELECT count(*) FROM workspace_use"), 0);
@@ -245,6 +247,28 @@ fn after_another_boot_a_job_that_was_not_in_its_workspace_has_not_started() {
     assert_eq!(outcomes(&nest, id), ["job unstarted", "prepare lost", "job done", "prepare done"]);
     assert_eq!(lines(&nest, "ran").len(), 1);
     whole(&nest);
+}
+
+#[test]
+fn a_workspace_that_vanishes_between_the_look_and_the_start_is_not_the_jobs_fault() {
+    let nest = Nest::new();
+    go(&nest);
+    let id = job(&nest, HALF);
+    let parent = claimed(&nest, id, &[left::prepare(), left::failed(2)]);
+    let (run, boot_id) = (RunId(parent.run), tenure::run::machine::boot_id());
+    let wanted = Workspace { key: "repo".into(), prepare: Some(Argv::shell(HALF).unwrap()) };
+    store(&nest)
+        .write(move |conn| {
+            let made = Made { workspace: wanted.clone(), dir: "repo-01234567".into(), bytes: None };
+            workspace::made(conn, &made, &boot_id, NOW_MS)?;
+            assert!(workspace::enter(conn, &wanted, JobId(id), run, &boot_id, NOW_MS)?.is_some());
+            Ok(())
+        })
+        .unwrap();
+    nest.work_until_idle(&TICK);
+    let ended = nest.until_ended(id);
+    assert_eq!((&ended["state"], &ended["attempts"], &ended["deferrals"]), (&"done".into(), &1.into(), &1.into()), "{ended}");
+    assert_eq!(outcomes(&nest, id), ["job deferred", "job done", "prepare done"]);
 }
 
 fn ensure(nest: &Nest, recipe: &str) -> Child {

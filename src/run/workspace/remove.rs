@@ -3,6 +3,8 @@
 //! Each directory in the trash is emptied of all that is no directory; its directories are moved up into the trash itself; then it is
 //! removed. So two descriptors suffice however deep the tree is; what is mounted somewhere in it can not be moved and is not
 //! entered; and whatever a crash leaves is still in the trash, for the next one to go on with.
+//!
+//! Two may remove the same tree at once (a person, and the worker who finds it to be nobody's): what is gone already is what was wanted.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,28 +19,45 @@ use super::{DIRECTORY, GoesOn};
 /// Names that are read from a directory at a time.
 const BATCH: usize = 1_024;
 
+/// How often a directory is looked through again that somebody else has put something into meanwhile.
+const ROUNDS_MAX: usize = 100;
+
 /// What could not be removed, and why.
 type Refused = (PathBuf, Errno);
 
 /// Removes `name`, which is in `work`. False: it was told to end before it was done.
 pub(super) fn all(work: &OwnedFd, name: &str, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
     let trash_name = CString::new(name).map_err(|_| (name.into(), Errno::INVAL))?;
-    if !unlink_unless_directory(work.as_fd(), &trash_name).map_err(|e| refused(&trash_name, e))? {
+    for _ in 0..ROUNDS_MAX {
+        match once(work, &trash_name, goes_on) {
+            Err((_, Errno::NOENT)) => return Ok(true),
+            // Somebody else, who removes the same, moves directories up into it.
+            Err((_, Errno::NOTEMPTY)) if goes_on() => {}
+            done => return done,
+        }
+    }
+    Err(refused(&trash_name, Errno::NOTEMPTY))
+}
+
+fn once(work: &OwnedFd, trash_name: &CStr, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
+    if !unlink_unless_directory(work.as_fd(), trash_name).map_err(|e| refused(trash_name, e))? {
         return Ok(true);
     }
-    let trash = open(work.as_fd(), &trash_name).map_err(|e| refused(&trash_name, e))?;
+    let trash = open(work.as_fd(), trash_name).map_err(|e| refused(trash_name, e))?;
     let mut moved = 0;
     // What one refuses must not keep the others.
     let mut first_refused = None;
     loop {
         // What was refused stays, and what comes after it is to be seen too.
         let most = if first_refused.is_some() { usize::MAX } else { BATCH };
-        let names = names(&trash, most).map_err(|e| refused(&trash_name, e))?;
+        let names = names(&trash, most).map_err(|e| refused(trash_name, e))?;
         let count = names.len();
         let mut left = 0;
         for one in names {
             match empty_into(&trash, &one, &mut moved, goes_on) {
                 Ok(true) => {}
+                // No progress of ours; what is left is seen below.
+                Err((_, Errno::NOENT)) => left += 1,
                 Ok(false) => return Ok(false),
                 Err(error) => {
                     left += 1;
@@ -53,10 +72,8 @@ pub(super) fn all(work: &OwnedFd, name: &str, goes_on: GoesOn<'_>) -> Result<boo
     if let Some(error) = first_refused {
         return Err(error);
     }
-    match fs::unlinkat(work, &trash_name, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(error) => Err(refused(&trash_name, error)),
-    }
+    fs::unlinkat(work, trash_name, AtFlags::REMOVEDIR).map_err(|e| refused(trash_name, e))?;
+    Ok(true)
 }
 
 fn refused(name: &CStr, error: Errno) -> Refused {
@@ -82,6 +99,7 @@ fn empty_into(trash: &OwnedFd, name: &CStr, moved: &mut u64, goes_on: GoesOn<'_>
                 false => Ok(()),
             }) {
                 Ok(()) => progress = true,
+                Err(Errno::NOENT) => {}
                 Err(error) => {
                     stuck.get_or_insert_with(|| refused(&entry, error));
                 }

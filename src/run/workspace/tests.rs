@@ -176,6 +176,24 @@ fn a_removal_that_was_ended_is_gone_on_with() {
 }
 
 #[test]
+fn two_that_remove_the_same_tree_both_succeed() {
+    let (_dir, place) = place();
+    let work = Work::open(&place).unwrap();
+    for _ in 0..50 {
+        work.make(".trash-1").unwrap();
+        for n in 0..10 {
+            files::create_dir_all(work.path_of(".trash-1").join(format!("{n}/a/b"))).unwrap();
+            files::write(work.path_of(".trash-1").join(format!("{n}/a/file")), "").unwrap();
+        }
+        std::thread::scope(|scope| {
+            let both = [scope.spawn(|| work.remove(".trash-1", ON)), scope.spawn(|| work.remove(".trash-1", ON))];
+            both.into_iter().for_each(|one| assert!(one.join().unwrap().unwrap()));
+        });
+        assert_eq!(all(&work), [""; 0]);
+    }
+}
+
+#[test]
 fn only_names_of_one_part_are_taken() {
     let (dir, place) = place();
     let outside = outside(&dir);
