@@ -51,7 +51,8 @@ struct Book {
     flushed: u64,
     /// A flush was asked for what others have committed.
     foreign: bool,
-    /// Calls to make once their commit is flushed, oldest first.
+    /// Calls to make once their commit is flushed, oldest first: those that somebody waits for, and the others.
+    at_once: VecDeque<(u64, Then)>,
     then: VecDeque<(u64, Then)>,
     closing: bool,
     /// No flush will ever end well again.
@@ -110,6 +111,27 @@ impl Flusher {
     }
 }
 
+impl Flusher {
+    /// As [`Flusher::after_flush`], but before all of those; and at once, on this thread, where the commit is flushed already.
+    pub(super) fn as_soon_as_flushed(&self, ticket: Ticket, then: Then) -> Result<()> {
+        let mut book = lock(&self.ledger.book);
+        if book.dead {
+            return Err(not_flushed(&self.ledger.health));
+        }
+        if book.flushed < ticket.0 {
+            book.at_once.push_back((ticket.0, then));
+            return Ok(());
+        }
+        drop(book);
+        then();
+        Ok(())
+    }
+
+    pub(super) fn is_flushed(&self, ticket: Ticket) -> bool {
+        lock(&self.ledger.book).flushed >= ticket.0
+    }
+}
+
 impl Drop for Flusher {
     /// Flushes what is committed, makes the calls that wait for it, and ends.
     fn drop(&mut self) {
@@ -149,12 +171,8 @@ impl Ledger {
     fn serve(&self, target: u64) {
         let mut book = lock(&self.book);
         book.flushed = book.flushed.max(target);
-        let mut ripe = Vec::new();
-        let mut unripe = VecDeque::with_capacity(book.then.len());
-        for (seq, then) in book.then.drain(..) {
-            if seq <= target { ripe.push(then) } else { unripe.push_back((seq, then)) }
-        }
-        book.then = unripe;
+        let mut ripe = take_ripe(&mut book.at_once, target);
+        ripe.append(&mut take_ripe(&mut book.then, target));
         drop(book);
         self.done.notify_all();
         for then in ripe {
@@ -170,6 +188,7 @@ impl Ledger {
         ));
         let mut book = lock(&self.book);
         book.dead = true;
+        book.at_once.clear();
         book.then.clear();
         drop(book);
         self.done.notify_all();
@@ -180,6 +199,12 @@ impl Book {
     fn has_ripe_call(&self) -> bool {
         self.then.iter().any(|(seq, _)| *seq <= self.flushed)
     }
+}
+
+fn take_ripe(calls: &mut VecDeque<(u64, Then)>, target: u64) -> Vec<Then> {
+    let (ripe, unripe) = calls.drain(..).partition::<VecDeque<_>, _>(|(seq, _)| *seq <= target);
+    *calls = unripe;
+    ripe.into_iter().map(|(_, then)| then).collect()
 }
 
 fn not_flushed(health: &Shared) -> Error {

@@ -269,6 +269,25 @@ impl Store {
         }
     }
 
+    /// As [`Store::after_flush`], for what somebody waits for: before all other calls, and at once where that commit is on the disk already.
+    ///
+    /// # Errors
+    /// Nothing will ever be flushed again; the call is not made.
+    pub fn as_soon_as_flushed(&self, ticket: Ticket, then: impl FnOnce() + Send + 'static) -> Result<()> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().as_soon_as_flushed(ticket, Box::new(then)),
+            _ => self.flushed(ticket).map(|()| then()),
+        }
+    }
+
+    /// Whether that commit is on the disk.
+    pub fn is_flushed(&self, ticket: Ticket) -> bool {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().is_flushed(ticket),
+            _ => self.flushed(ticket).is_ok(),
+        }
+    }
+
     /// Makes durable whatever this store has read so far, whoever wrote it: for one who is about to state an outcome to a person.
     pub fn flush_now(&self) -> Result<()> {
         match &self.0.engine {

@@ -98,6 +98,7 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         memory_bytes: policy.memory_bytes,
         nice: policy.nice,
         user: policy.user.clone(),
+        waits_for_go: false,
     })
 }
 

@@ -101,16 +101,15 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         nonce,
         slot,
         previous_reason: claim.previous_reason,
-        max_runtime_ms: shared.max_runtime_ms(job)?,
+        max_runtime_ms: claim.max_runtime_ms,
     };
-    let launch = match launch::of_job(shared, &start) {
+    let mut launch = match launch::of_job(shared, &start) {
         Ok(launch) => launch,
         Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
     };
-    if job.max_attempts == 1 {
-        // At most once must hold over a power cut as well: the claim is on the disk before anything starts.
-        shared.store.flushed(ticket)?;
-    }
+    // At most once must hold over a power cut as well: the claim is on the disk before anything of the job exists. The shim is made and makes ready
+    // meanwhile.
+    launch.waits_for_go = job.max_attempts == 1 && !shared.store.is_flushed(ticket);
     let bell = Arc::new(Bell::new()?);
     shared.roster.watch(run, Arc::clone(&bell));
     let watched = Watched { shared, job: job.id, run, nonce, bell, grace_ms: policy.grace_ms() };
@@ -121,6 +120,10 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
             return recover::after_the_shim(&watched, job, &policy, slot);
         }
     };
+    if launch.waits_for_go {
+        let go = pipe.go();
+        shared.store.as_soon_as_flushed(ticket, move || go.say())?;
+    }
     shared.stock.fill(&shared.store, &shared.roster);
     match watched.follow(pipe, true)? {
         Watch::Left => Ok(None),
