@@ -23,6 +23,8 @@ use super::{Durability, Ticket, lock};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+/// Calls that are put off for as long as there is always something to flush. With more of them they have their turn.
+const PUT_OFF_MAX: usize = 256;
 /// Calls that wait for a flush. Who comes when so many wait already, waits until there is room.
 const AFTER_FLUSH_MAX: usize = 65_536;
 
@@ -167,19 +169,23 @@ impl Ledger {
         }
     }
 
-    /// Wakes those who wait for commits up to `target`, and makes their calls.
+    /// Wakes those who wait for commits up to `target`, and makes the calls that somebody waits for. The others are made when there is nothing to
+    /// flush, as a flush is waited for.
     fn serve(&self, target: u64) {
         let mut book = lock(&self.book);
         book.flushed = book.flushed.max(target);
-        let mut ripe = take_ripe(&mut book.at_once, target);
-        ripe.append(&mut take_ripe(&mut book.then, target));
+        let at_once = take_ripe(&mut book.at_once, target);
         drop(book);
         self.done.notify_all();
-        for then in ripe {
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(then)).is_err() {
-                log::error!("a call after a flush panicked");
-            }
+        call(at_once);
+        let mut book = lock(&self.book);
+        if book.committed > target && book.then.len() <= PUT_OFF_MAX {
+            return;
         }
+        let ripe = take_ripe(&mut book.then, target);
+        drop(book);
+        self.done.notify_all();
+        call(ripe);
     }
 
     fn die(&self, error: &Error) {
@@ -198,6 +204,14 @@ impl Ledger {
 impl Book {
     fn has_ripe_call(&self) -> bool {
         self.then.iter().any(|(seq, _)| *seq <= self.flushed)
+    }
+}
+
+fn call(calls: Vec<Then>) {
+    for then in calls {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(then)).is_err() {
+            log::error!("a call after a flush panicked");
+        }
     }
 }
 
