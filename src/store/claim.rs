@@ -90,13 +90,17 @@ pub fn claim(
         let next = prepared[claims.len()];
         if take(conn, head.job, next, &claimer)? {
             let claim = taken(conn, head.job, next, queue.max_runtime_ms)?;
+            let has_lane = claim.job.lane.is_some();
+            claims.push(claim);
+            if claims.len() == prepared.len() {
+                break;
+            }
             queue.free = queue.free.map(|free| free - 1);
             queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
             // A lane that is full now has taken the passes from heads of other queues.
-            if claim.job.lane.is_some() {
+            if has_lane {
                 queues = queues_with_heads(conn, scope, &stuck)?;
             }
-            claims.push(claim);
             continue;
         }
         cleared += 1;
