@@ -3,8 +3,8 @@
 //! ```text
 //!   Reader   one read-only connection; makes nothing, changes nothing
 //!   Client   one connection; each write inline: turn -> BEGIN IMMEDIATE .. COMMIT -> flush -> answer
-//!   Worker   callers ──▶ writer thread ──▶ flusher thread ──▶ callers
-//!                        groups what waits    one fdatasync for all who wait
+//!   Worker   callers ──▶ one of them, or the writer thread ──▶ flusher thread ──▶ callers
+//!                        groups what waits                     one fdatasync for all who wait
 //!                             └─ nudges ─▶ checkpointer thread
 //!            reads come from a small pool of read-only connections
 //! ```
@@ -49,6 +49,7 @@ mod checkpoint;
 pub mod claim;
 mod connection;
 pub mod control;
+mod desk;
 mod ended;
 pub mod enqueue;
 mod flush;
@@ -241,7 +242,18 @@ impl Store {
         match &self.0.engine {
             Engine::Reader(_) => Err(Error::Internal("a reader was asked to write".into())),
             Engine::Client(inline) => lock(inline).commit(f),
-            Engine::Worker(worker) => worker.commit(f),
+            Engine::Worker(worker) => worker.commit(f, true),
+        }
+    }
+
+    /// As [`Store::commit`], but in a worker never on this thread: for many threads that write once, whose stacks should stay small.
+    pub fn commit_elsewhere<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.commit(f, false),
+            _ => self.commit(f),
         }
     }
 

@@ -203,7 +203,7 @@ impl Watched<'_> {
     fn tell_started(&self, pid: i32, at_ms: i64) {
         let run = self.run;
         // For showing only: a run whose pid could not be written is as much alive as any other.
-        if let Err(error) = self.shared.store.commit(move |conn| settle::started(conn, run, pid, at_ms)) {
+        if let Err(error) = self.shared.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
             log::warn!("run {run}: writing its pid: {error}");
         }
     }
