@@ -20,6 +20,8 @@ mod impossible;
 mod left;
 #[path = "life/leftovers.rs"]
 mod leftovers;
+#[path = "life/once.rs"]
+mod once;
 #[path = "life/recovery.rs"]
 mod recovery;
 #[path = "life/sins.rs"]
