@@ -42,7 +42,7 @@ fn nothing_of_a_job_with_one_attempt_begins_before_its_claim_is_flushed() {
     let flush = claimed + at("flush of the claim", lines[claimed..].iter().position(|line| of_log("fdatasync(", line)));
     let thread = lines[flush].split_whitespace().next().unwrap_or_default();
     let is_end = |line: &&str| line.starts_with(thread) && line.contains("fdatasync") && line.contains("= 0");
-    let flushed = flush + at("end of that flush", lines[flush..].iter().position(|line| is_end(&line)));
+    let flushed = flush + at("end of that flush", lines[flush..].iter().position(is_end));
     let prepared = at("PREPARE", lines.iter().position(|line| line.contains("\"PREPARE ")));
     assert!(flushed < prepared, "it began before its claim was on the disk:\n{text}");
     assert!(launched < flushed, "its shim was not made meanwhile:\n{text}");
