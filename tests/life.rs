@@ -24,6 +24,8 @@ mod leases;
 mod left;
 #[path = "life/leftovers.rs"]
 mod leftovers;
+#[path = "life/once.rs"]
+mod once;
 #[path = "life/recovery.rs"]
 mod recovery;
 #[path = "life/schedules.rs"]

@@ -11,6 +11,8 @@ mod chaos;
 mod crashes;
 #[path = "run/files.rs"]
 mod files;
+#[path = "run/going.rs"]
+mod going;
 #[path = "run/limits.rs"]
 mod limits;
 #[path = "run/measured.rs"]

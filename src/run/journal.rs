@@ -1,4 +1,4 @@
-//! Writes records: into the run file at once, then down the status pipe. Used by whoever holds the run's lock: the shim, or the
+//! Writes records: into the run file at once, then down the status pipe, which is a socket: the one word that comes the other way is "go". Used by whoever holds the run's lock: the shim, or the
 //! spawner where no shim could be made.
 //!
 //! The file is the truth. The pipe is told later, of all that is new together: each word in it wakes the worker, and a run that is
@@ -9,7 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::fstat;
+use rustix::io::Errno;
 
 use super::record::Record;
 
@@ -72,6 +74,18 @@ impl Journal {
         self.tell();
     }
 
+    /// Waits until the worker says that the run may begin. `false`: the worker is gone, and has not said it.
+    pub fn hears_go(&self) -> bool {
+        loop {
+            let _ = poll(&mut [PollFd::new(&self.status, PollFlags::IN)], None);
+            match rustix::io::read(&self.status, &mut [0; 1]) {
+                Ok(n) => return n > 0,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     pub fn has_untold(&self) -> bool {
         !self.untold.is_empty()
     }
@@ -82,7 +96,7 @@ impl Journal {
             match rustix::io::pwrite(&self.file, &line[done..], self.end + done as u64) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => done += n,
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }

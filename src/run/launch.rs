@@ -41,6 +41,9 @@ pub struct Launch {
     pub nice: Option<i32>,
     /// Name of the user to run as; for root only.
     pub user: Option<String>,
+    /// All is made ready, and then the shim waits for [`super::Go`] before it records PREPARE and makes the job's process. If the worker is
+    /// gone before it said so, the run was never started.
+    pub waits_for_go: bool,
 }
 
 /// The variable by which everything that a run started can be found.

@@ -18,7 +18,9 @@
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
 //! each copy of the lock's descriptor is accounted for, and PREPARE is written before the job's process can exist. So a free
-//! lock says that no shim is left, and a file without a record that there never was a job.
+//! lock says that no shim is left, and a file without a record that there never was a job. A shim that was told to wait for "go"
+//! makes everything ready and stops before PREPARE: its worker lets it go on when the claim is on the disk. If the worker dies before,
+//! the shim sees the end of the socket and leaves, and the file has no record.
 //!
 //! Deliberately absent: SQLite, retries, policies, threads (the worker's end may be called from many), fsync (a kill does not
 //! lose the page cache; after a power cut nothing is alive), and every decision about what an end means.
@@ -48,4 +50,4 @@ mod wait;
 pub use launch::Launch;
 pub use record::{Drained, Exited, Header, MemoryBy, NotExecuted, Record, Records, Started, Usage};
 pub use runfile::{Look, RunFile};
-pub use spawner::{Spawner, Status, StatusPipe};
+pub use spawner::{Go, Spawner, Status, StatusPipe};

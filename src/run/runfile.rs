@@ -59,13 +59,15 @@ impl RunFile {
             Err(error) => return Err(told(error.into())),
         }
         make_directories(place, header.run)?;
-        rustix::fs::ftruncate(&file, 0).map_err(|e| told(e.into()))?;
         Self::finish(place, header, file, retired).map(Some)
     }
 
+    /// The header over whatever is there, and nothing behind it, before the file gets its name. In this order, as a file that is cut to nothing and
+    /// written again is put onto the disk at once by ext4 when it is closed, which nobody needs of a run file.
     fn finish(place: &Place, header: &Header, file: OwnedFd, temporary: &Path) -> Result<Self> {
-        let path = place.run_file(header.run);
-        let finished = write_all(&file, &header.to_line())
+        let (path, line) = (place.run_file(header.run), header.to_line());
+        let finished = write_all(&file, &line)
+            .and_then(|()| Ok(rustix::fs::ftruncate(&file, line.len() as u64)?))
             .and_then(|()| Ok(flock(&file, FlockOperation::NonBlockingLockExclusive)?))
             .and_then(|()| rename_to_new(temporary, &path));
         if let Err(error) = finished {

@@ -46,13 +46,15 @@ pub struct Claim {
     pub nonce: Nonce,
     /// Of the run before this one.
     pub previous_reason: Option<Reason>,
-    pub file_id: String,
+    /// The backstop of its queue, in milliseconds.
+    pub max_runtime_ms: Option<u64>,
 }
 
 struct Queue {
     name: String,
     /// Slots that are free; `None`: it has no limit.
     free: Option<i64>,
+    max_runtime_ms: Option<u64>,
     head: Option<Head>,
 }
 
@@ -81,22 +83,24 @@ pub fn claim(
     now_ms: i64,
 ) -> Result<Vec<Claim>> {
     let claimer = Claimer { instance, boot_id, now_ms };
-    let file_id =
-        read::meta(conn, "file_id")?.ok_or_else(|| Error::File("the file has no name of its own; is it tenure's?".into()))?;
     let mut queues = queues_with_heads(conn, scope, &[])?;
     let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());
     while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
         let Some((queue, head)) = best(&mut queues) else { break };
         let next = prepared[claims.len()];
         if take(conn, head.job, next, &claimer)? {
-            let claim = taken(conn, head.job, next, &file_id)?;
+            let claim = taken(conn, head.job, next, queue.max_runtime_ms)?;
+            let has_lane = claim.job.lane.is_some();
+            claims.push(claim);
+            if claims.len() == prepared.len() {
+                break;
+            }
             queue.free = queue.free.map(|free| free - 1);
             queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
             // A lane that is full now has taken the passes from heads of other queues.
-            if claim.job.lane.is_some() {
+            if has_lane {
                 queues = queues_with_heads(conn, scope, &stuck)?;
             }
-            claims.push(claim);
             continue;
         }
         cleared += 1;
@@ -132,7 +136,10 @@ fn queues_with_heads(conn: &Connection, scope: &Scope, without: &[String]) -> Re
 
 fn open_queues(conn: &Connection, scope: &Scope) -> Result<Vec<Queue>> {
     let mut open = conn.prepare_cached(include_str!("claim_queues.sql"))?;
-    let rows = open.query_map([], |row| Ok(Queue { name: row.get(0)?, free: row.get(1)?, head: None }))?;
+    let rows = open.query_map([], |row| {
+        let max_runtime_ms = row.get::<_, Option<i64>>(2)?.and_then(|ms| u64::try_from(ms).ok());
+        Ok(Queue { name: row.get(0)?, free: row.get(1)?, max_runtime_ms, head: None })
+    })?;
     let wanted = |queue: &Queue| scope.queues.is_empty() || scope.queues.contains(&queue.name);
     Ok(rows.filter(|queue| queue.as_ref().map_or(true, wanted)).collect::<rusqlite::Result<_>>()?)
 }
@@ -172,10 +179,10 @@ fn take(conn: &Connection, job: JobId, prepared: Prepared, by: &Claimer<'_>) -> 
     Ok(true)
 }
 
-fn taken(conn: &Connection, job: JobId, prepared: Prepared, file_id: &str) -> Result<Claim> {
+fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Option<u64>) -> Result<Claim> {
     let job = read::job(conn, job)?.ok_or_else(|| Error::Internal(format!("job {job} was claimed and is gone")))?;
     let previous_reason = job.last_reason;
-    Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, file_id: file_id.to_owned() })
+    Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
 }
 
 /// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it has expired, holds it where

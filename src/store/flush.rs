@@ -23,6 +23,8 @@ use super::{Durability, Ticket, lock};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+/// Calls that are put off for as long as there is always something to flush. With more of them they have their turn.
+const PUT_OFF_MAX: usize = 256;
 /// Calls that wait for a flush. Who comes when so many wait already, waits until there is room.
 const AFTER_FLUSH_MAX: usize = 65_536;
 
@@ -51,7 +53,8 @@ struct Book {
     flushed: u64,
     /// A flush was asked for what others have committed.
     foreign: bool,
-    /// Calls to make once their commit is flushed, oldest first.
+    /// Calls to make once their commit is flushed, oldest first: those that somebody waits for, and the others.
+    at_once: VecDeque<(u64, Then)>,
     then: VecDeque<(u64, Then)>,
     closing: bool,
     /// No flush will ever end well again.
@@ -110,6 +113,27 @@ impl Flusher {
     }
 }
 
+impl Flusher {
+    /// As [`Flusher::after_flush`], but before all of those; and at once, on this thread, where the commit is flushed already.
+    pub(super) fn as_soon_as_flushed(&self, ticket: Ticket, then: Then) -> Result<()> {
+        let mut book = lock(&self.ledger.book);
+        if book.dead {
+            return Err(not_flushed(&self.ledger.health));
+        }
+        if book.flushed < ticket.0 {
+            book.at_once.push_back((ticket.0, then));
+            return Ok(());
+        }
+        drop(book);
+        then();
+        Ok(())
+    }
+
+    pub(super) fn is_flushed(&self, ticket: Ticket) -> bool {
+        lock(&self.ledger.book).flushed >= ticket.0
+    }
+}
+
 impl Drop for Flusher {
     /// Flushes what is committed, makes the calls that wait for it, and ends.
     fn drop(&mut self) {
@@ -145,23 +169,23 @@ impl Ledger {
         }
     }
 
-    /// Wakes those who wait for commits up to `target`, and makes their calls.
+    /// Wakes those who wait for commits up to `target`, and makes the calls that somebody waits for. The others are made when there is nothing to
+    /// flush, as a flush is waited for.
     fn serve(&self, target: u64) {
         let mut book = lock(&self.book);
         book.flushed = book.flushed.max(target);
-        let mut ripe = Vec::new();
-        let mut unripe = VecDeque::with_capacity(book.then.len());
-        for (seq, then) in book.then.drain(..) {
-            if seq <= target { ripe.push(then) } else { unripe.push_back((seq, then)) }
-        }
-        book.then = unripe;
+        let at_once = take_ripe(&mut book.at_once, target);
         drop(book);
         self.done.notify_all();
-        for then in ripe {
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(then)).is_err() {
-                log::error!("a call after a flush panicked");
-            }
+        call(at_once);
+        let mut book = lock(&self.book);
+        if book.committed > target && book.then.len() <= PUT_OFF_MAX {
+            return;
         }
+        let ripe = take_ripe(&mut book.then, target);
+        drop(book);
+        self.done.notify_all();
+        call(ripe);
     }
 
     fn die(&self, error: &Error) {
@@ -170,6 +194,7 @@ impl Ledger {
         ));
         let mut book = lock(&self.book);
         book.dead = true;
+        book.at_once.clear();
         book.then.clear();
         drop(book);
         self.done.notify_all();
@@ -180,6 +205,20 @@ impl Book {
     fn has_ripe_call(&self) -> bool {
         self.then.iter().any(|(seq, _)| *seq <= self.flushed)
     }
+}
+
+fn call(calls: Vec<Then>) {
+    for then in calls {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(then)).is_err() {
+            log::error!("a call after a flush panicked");
+        }
+    }
+}
+
+fn take_ripe(calls: &mut VecDeque<(u64, Then)>, target: u64) -> Vec<Then> {
+    let (ripe, unripe) = calls.drain(..).partition::<VecDeque<_>, _>(|(seq, _)| *seq <= target);
+    *calls = unripe;
+    ripe.into_iter().map(|(_, then)| then).collect()
 }
 
 fn not_flushed(health: &Shared) -> Error {

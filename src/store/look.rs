@@ -33,13 +33,6 @@ pub fn past_max_runtime(conn: &Connection, now_ms: i64) -> Result<Vec<RunId>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// A queue's backstop, in milliseconds.
-pub fn max_runtime_ms(conn: &Connection, queue: &str) -> Result<Option<u64>> {
-    let mut most = conn.prepare_cached("SELECT max(max_runtime_ms) FROM queue WHERE name = ?1")?;
-    let most: Option<i64> = most.query_row([queue], |row| row.get(0))?;
-    Ok(most.and_then(|ms| u64::try_from(ms).ok()))
-}
-
 /// Whether any job or task ended, or any resource was gone, before this instant, in milliseconds UTC.
 pub fn has_ended_before(conn: &Connection, ms: i64) -> Result<bool> {
     let mut ended = conn.prepare_cached(

@@ -3,8 +3,8 @@
 //! ```text
 //!   Reader   one read-only connection; makes nothing, changes nothing
 //!   Client   one connection; each write inline: turn -> BEGIN IMMEDIATE .. COMMIT -> flush -> answer
-//!   Worker   callers ──▶ writer thread ──▶ flusher thread ──▶ callers
-//!                        groups what waits    one fdatasync for all who wait
+//!   Worker   callers ──▶ one of them, or the writer thread ──▶ flusher thread ──▶ callers
+//!                        groups what waits                     one fdatasync for all who wait
 //!                             └─ nudges ─▶ checkpointer thread
 //!            reads come from a small pool of read-only connections
 //! ```
@@ -56,6 +56,7 @@ mod checkpoint;
 pub mod claim;
 mod connection;
 pub mod control;
+mod desk;
 mod ended;
 pub mod enqueue;
 pub mod errand;
@@ -259,7 +260,18 @@ impl Store {
         match &self.0.engine {
             Engine::Reader(_) => Err(Error::Internal("a reader was asked to write".into())),
             Engine::Client(inline) => lock(inline).commit(f),
-            Engine::Worker(worker) => worker.commit(f),
+            Engine::Worker(worker) => worker.commit(f, true),
+        }
+    }
+
+    /// As [`Store::commit`], but in a worker never on this thread: for many threads that write once, whose stacks should stay small.
+    pub fn commit_elsewhere<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.commit(f, false),
+            _ => self.commit(f),
         }
     }
 
@@ -284,6 +296,25 @@ impl Store {
                 Ok(()) => then(),
                 Err(error) => log::error!("not flushed, so nothing is done after it: {error}"),
             },
+        }
+    }
+
+    /// As [`Store::after_flush`], for what somebody waits for: before all other calls, and at once where that commit is on the disk already.
+    ///
+    /// # Errors
+    /// Nothing will ever be flushed again; the call is not made.
+    pub fn as_soon_as_flushed(&self, ticket: Ticket, then: impl FnOnce() + Send + 'static) -> Result<()> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().as_soon_as_flushed(ticket, Box::new(then)),
+            _ => self.flushed(ticket).map(|()| then()),
+        }
+    }
+
+    /// Whether that commit is on the disk.
+    pub fn is_flushed(&self, ticket: Ticket) -> bool {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().is_flushed(ticket),
+            _ => self.flushed(ticket).is_ok(),
         }
     }
 

@@ -95,7 +95,9 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     let mut out = Aftermath::default();
     if !matches!(decision.next, Next::Again { .. }) {
         out.freed.extend(ended::tokens_of(&known.policy));
-        ended::close_cancel(conn, s.job, now_ms)?;
+        if known.cancel_open {
+            ended::close_cancel(conn, s.job, now_ms)?;
+        }
         ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
         if let Some(task) = known.task {
             walk::job_ended(conn, task, s.job, now_ms)?;

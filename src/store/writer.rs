@@ -1,32 +1,29 @@
-//! The worker's writer thread: the one connection of this process that writes.
+//! The worker's writer: the one connection of this process that writes.
 //!
-//! It takes all that is waiting, up to a limit, into one transaction, and answers each when it is committed. While another program keeps the
-//! write lock it keeps the requests and tries again, and says since when and because of whom. On a full disk it gives the ballast back and
+//! Whoever comes when nobody writes does it himself; what comes meanwhile is done by the writer thread, all that is waiting in one transaction
+//! up to a limit (see `desk`). Each is answered when it is committed. While another program keeps the
+//! write lock the writer keeps the requests and tries again, and says since when and because of whom. On a full disk it gives the ballast back and
 //! tries once more.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::checkpoint::{Checkpointer, Nudge};
 use super::connection::{self, Access};
+use super::desk::{Answer, Brought, Desk};
 use super::flush::Flusher;
 use super::health::Shared;
 use super::seldom::Seldom;
 use super::turnstile::Turnstile;
 use super::write::{self, Request, Typed, Undone};
-use super::{Durability, Pool, Ticket};
+use super::{Durability, Pool, Ticket, lock};
 use crate::error::{Error, Result};
 
-/// Requests that wait for the writer thread. Who comes when so many wait already, waits until there is room.
-const QUEUE_MAX: usize = 1_024;
-/// Requests in one transaction.
-const GROUP_MAX: usize = 256;
 /// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as blocked.
 const TRY_MS: u64 = 1_000;
 /// Connections that read at the same time.
@@ -37,8 +34,9 @@ const READER_WAIT_MS: u64 = 5_000;
 /// The threads of a worker's store.
 pub(super) struct Worker {
     // Dropped in this order, by `drop` below.
-    requests: Option<Sender<Box<dyn Request>>>,
-    thread: Option<JoinHandle<Connection>>,
+    desk: Arc<Desk<Box<dyn Request>>>,
+    thread: Option<JoinHandle<()>>,
+    writer: Arc<Mutex<Option<Writer>>>,
     flusher: Option<Arc<Flusher>>,
     checkpointer: Option<Checkpointer>,
     readers: Option<Pool>,
@@ -56,8 +54,7 @@ impl Worker {
         nudge.listen(&conn)?;
         let readers = readers(&health, durability);
         let closing = Arc::new(AtomicBool::new(false));
-        let (requests, waiting) = bounded(QUEUE_MAX);
-        let mut writer = Writer {
+        let writer = Writer {
             conn,
             turnstile,
             flusher: flusher.clone(),
@@ -67,16 +64,20 @@ impl Worker {
             told_blocked: Seldom::default(),
             told_full: Seldom::default(),
         };
+        let (desk, writer) = (Arc::new(Desk::new()), Arc::new(Mutex::new(Some(writer))));
+        let (served, shared) = (desk.clone(), writer.clone());
         let thread = thread::Builder::new()
             .name("tenure-write".into())
             .spawn(move || {
-                writer.run(&waiting);
-                writer.conn
+                while let Some(group) = served.next() {
+                    see_to(&served, &shared, group);
+                }
             })
             .map_err(|error| Error::io("starting the writer thread", error))?;
         Ok(Self {
-            requests: Some(requests),
+            desk,
             thread: Some(thread),
+            writer,
             flusher: Some(flusher),
             checkpointer: Some(checkpointer),
             readers: Some(readers),
@@ -85,17 +86,22 @@ impl Worker {
         })
     }
 
+    /// `here`: on this thread, if nobody writes.
     pub(super) fn commit<T: Send + 'static>(
         &self,
         f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+        here: bool,
     ) -> Result<(T, Ticket)> {
         write::refuse_if_fatal(&self.health)?;
-        let ended = || Error::Internal("the writer thread has ended".into());
-        let (reply, answer) = bounded(1);
-        let reply = move |result| drop(reply.send(result));
-        let request = Box::new(Typed { f, result: None, reply });
-        self.requests.as_ref().ok_or_else(ended)?.send(request).map_err(|_| ended())?;
-        answer.recv().map_err(|_| ended())?
+        let answer = Answer::new();
+        let reply = Reply(Some(answer.clone()));
+        let reply = move |result| reply.give(result);
+        match self.desk.bring(Box::new(Typed { f, result: None, reply }), here) {
+            Brought::Write(group) => see_to(&self.desk, &self.writer, group),
+            Brought::Left => {}
+            Brought::Closed => return Err(Error::Internal("the writer has ended".into())),
+        }
+        answer.wait()
     }
 
     pub(super) fn stop_waiting(&self) {
@@ -109,6 +115,32 @@ impl Worker {
     pub(super) fn reader(&self) -> Result<r2d2::PooledConnection<SqliteConnectionManager>> {
         let pool = self.readers.as_ref().expect("the pool is there until the worker is dropped");
         pool.get().map_err(|error| Error::Busy(format!("no connection was free to read with for {READER_WAIT_MS} ms ({error})")))
+    }
+}
+
+/// A request that is dropped unanswered is answered so.
+struct Reply<T>(Option<Arc<Answer<Result<T>>>>);
+
+impl<T> Reply<T> {
+    fn give(mut self, result: Result<T>) {
+        if let Some(answer) = self.0.take() {
+            answer.give(result);
+        }
+    }
+}
+
+impl<T> Drop for Reply<T> {
+    fn drop(&mut self) {
+        if let Some(answer) = self.0.take() {
+            answer.give(Err(Error::Internal("the writer dropped a request".into())));
+        }
+    }
+}
+
+fn see_to(desk: &Desk<Box<dyn Request>>, writer: &Mutex<Option<Writer>>, group: Vec<Box<dyn Request>>) {
+    let _handed_on_even_after_a_panic = desk.hands_on();
+    if let Some(writer) = lock(writer).as_mut() {
+        writer.write(group);
     }
 }
 
@@ -130,10 +162,13 @@ impl Drop for Worker {
     /// The log and its descriptor must outlive the flush of the last commit, so the writer's connection is closed last.
     fn drop(&mut self) {
         self.stop_waiting();
-        self.requests = None;
+        self.desk.close();
         let on_writer = self.thread.as_ref().is_some_and(|thread| thread.thread().id() == thread::current().id());
         let conn = match self.thread.take() {
-            Some(thread) if !on_writer => thread.join().ok(),
+            Some(thread) if !on_writer => {
+                let _it_does_not_panic = thread.join();
+                lock(&self.writer).take().map(|writer| writer.conn)
+            }
             _ => None,
         };
         self.flusher = None;
@@ -155,14 +190,6 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, waiting: &Receiver<Box<dyn Request>>) {
-        while let Ok(first) = waiting.recv() {
-            let mut group = vec![first];
-            group.extend(waiting.try_iter().take(GROUP_MAX - 1));
-            self.write(group);
-        }
-    }
-
     /// Sees a group through: each of its requests is answered.
     fn write(&mut self, mut group: Vec<Box<dyn Request>>) {
         let mut ballast_tried = false;

@@ -155,6 +155,7 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         memory_bytes: None,
         nice: None,
         user: None,
+        waits_for_go: false,
     })
 }
 
@@ -210,6 +211,7 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         memory_bytes: policy.memory_bytes,
         nice: policy.nice,
         user: policy.user.clone(),
+        waits_for_go: false,
     })
 }
 

@@ -20,6 +20,11 @@
 //! 2. `claim`: the row names the run. Crash: the file has no record, so the job goes back to the queue.
 //!    (A job with a workspace gets into it here, which may have to be made first. Crash: it has no use of it, so it has not started.)
 //! 3. `launch`: the lock goes to the spawner with the message. Crash: the lock is held by the message, so the run is adopted.
+//!    A job with a single attempt may begin only when its claim is on the disk, as else a power cut could let it begin twice. Its
+//!    shim is made at once, makes everything ready, and waits for the word "go" that the flush sends. Crash before that word: the
+//!    shim sees the end of its socket and leaves, and the file has no record, as in 2. Crash after it: as without the wait.
+//!    A power cut before the flush: there was no process of the job, and the claim may be gone as well. The flush fails: "go" is
+//!    never said, the worker ends, and so does the shim.
 //! 4. the shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record is used.
 //! 5. `settle`: the row says how it ended. Crash before: the record is used again. Crash after: the file is unlinked later.
 //! 6. after the flush that covers the settle the run file is put away, to become that of a later run, or unlinked.

@@ -114,17 +114,13 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         nonce,
         slot,
         previous_reason: claim.previous_reason,
-        max_runtime_ms: shared.max_runtime_ms(job)?,
+        max_runtime_ms: claim.max_runtime_ms,
     };
     let unstarted = |end| conclude(shared, job.id, run, end, RunRecord::default(), Its::File, slot);
     let mut launch = match launch::of_job(shared, &start) {
         Ok(launch) => launch,
         Err(error) => return unstarted(RunEnd::Unrunnable { error }),
     };
-    if job.max_attempts == 1 {
-        // At most once must hold over a power cut as well: the claim is on the disk before anything starts.
-        shared.store.flushed(ticket)?;
-    }
     let bell = Arc::new(Bell::new()?);
     shared.roster.watch(run, Arc::clone(&bell));
     let watched = Watched { shared, run, nonce, bell, grace_ms: policy.grace_ms() };
@@ -138,6 +134,9 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
             Entered::Not(end) => return unstarted(end),
         }
     }
+    // At most once must hold over a power cut as well: the claim is on the disk before anything of the job exists. The shim is made and makes ready
+    // meanwhile.
+    launch.waits_for_go = job.max_attempts == 1 && !shared.store.is_flushed(ticket);
     let pipe = match shared.spawner().and_then(|spawner| spawner.launch(&launch, ready.file)) {
         Ok(pipe) => pipe,
         Err(error) => {
@@ -145,6 +144,10 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
             return recover::after_the_shim(&watched, job, &policy, slot);
         }
     };
+    if launch.waits_for_go {
+        let go = pipe.go();
+        shared.store.as_soon_as_flushed(ticket, move || go.say())?;
+    }
     shared.stock.fill(&shared.store, &shared.roster);
     match watched.follow(pipe, true)? {
         Watch::Left => Ok(None),
@@ -225,7 +228,7 @@ impl Watched<'_> {
     fn tell_started(&self, pid: i32, at_ms: i64) {
         let run = self.run;
         // For showing only: a run whose pid could not be written is as much alive as any other.
-        if let Err(error) = self.shared.store.commit(move |conn| settle::started(conn, run, pid, at_ms)) {
+        if let Err(error) = self.shared.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
             log::warn!("run {run}: writing its pid: {error}");
         }
     }

@@ -9,8 +9,8 @@ use super::monitor::{self, Assignment};
 use super::shared::Shared;
 use crate::error::{Error, Result};
 
-/// Stack of a monitor's thread, in bytes: it calls SQLite nowhere and recurses nowhere.
-const STACK_BYTES: usize = 256 << 10;
+/// Stack of a monitor's thread, in bytes. SQLite runs on it, which recurses no deeper than an expression does.
+const STACK_BYTES: usize = 1 << 20;
 
 /// What a thread is given.
 pub(super) enum Work {

@@ -17,8 +17,7 @@ use super::teardown::Line;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::spawner::Spawner;
-use crate::store::rows::Job;
-use crate::store::{Store, look};
+use crate::store::Store;
 
 /// First wait before something that the disk or another program refused is tried again, in milliseconds.
 const AGAIN_FIRST_MS: u64 = 50;
@@ -95,11 +94,6 @@ impl Shared {
 
     pub fn now_ms(&self) -> i64 {
         self.store.clock().now_ms()
-    }
-
-    /// The backstop of a job's queue.
-    pub fn max_runtime_ms(&self, job: &Job) -> Result<Option<u64>> {
-        self.store.read(|conn| look::max_runtime_ms(conn, &job.queue))
     }
 
     /// Nothing more is claimed.

@@ -271,7 +271,10 @@ fn an_ended_task_is_pruned_whole_and_a_step_of_a_running_one_stays() {
     nest.ok(&["release", &task(&nest, ended)["job"].to_string()]);
     nest.work_until_idle(&[]);
     assert_eq!((&task(&nest, ended)["state"], &task(&nest, waiting)["state"]), (&json!("done"), &json!("running")));
-    assert_eq!(nest.json(&["prune", "--older-than", "0s", "--json"]), json!({"schema": 1, "jobs": 2, "runs": 2, "slots": 0, "tasks": 1}));
+    assert_eq!(
+        nest.json(&["prune", "--older-than", "0s", "--json"]),
+        json!({"schema": 1, "jobs": 2, "runs": 2, "slots": 0, "tasks": 1})
+    );
     refused(&nest, &["task", "show", "1"], 3, &["no task 1"]);
     assert_eq!(task(&nest, waiting)["jobs"].as_array().unwrap().len(), 2);
     assert_eq!(nest.state(2), "done", "its first job has ended and is kept");

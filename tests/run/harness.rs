@@ -141,6 +141,7 @@ pub fn launch_in(dir: &Path, place: &Place, run: RunId, argv: &[&str]) -> Launch
         grace_ms: 10_000,
         warn: None,
         idle_timeout_ms: None,
+        waits_for_go: false,
         log_limit_bytes: 64 << 20,
         memory_bytes: None,
         nice: None,

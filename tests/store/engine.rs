@@ -111,6 +111,11 @@ fn a_flush_serves_all_who_wait_and_calls_come_after_it() {
             let (tell, told) = mpsc::channel();
             store.after_flush(first, move || tell.send(()).unwrap());
             told.recv().unwrap();
+            assert!(store.is_flushed(second));
+            let (tell, told) = mpsc::channel();
+            let here = std::thread::current().id();
+            store.as_soon_as_flushed(second, move || tell.send(std::thread::current().id()).unwrap()).unwrap();
+            assert_eq!(told.try_recv(), Ok(here), "what is on the disk already is answered at once");
         }
     }
 }

@@ -107,7 +107,13 @@ fn try_to_open(file: &Path, role: &str) {
 fn flush_fails(file: &Path) {
     let store = Store::open(file, Options::new(Role::Worker)).unwrap();
     let first = store.write(|conn| insert(conn, "a"));
-    let second = store.write(|conn| insert(conn, "b"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let second = store.commit(|conn| insert(conn, "b")).and_then(|(_, ticket)| {
+        // Whichever comes first, the failure or the wish: it is not granted.
+        let _refused = store.as_soon_as_flushed(ticket, move || tell.send(()).unwrap_or_default());
+        store.flushed(ticket)
+    });
+    say(&format!("UNGRANTED {}", told.recv().is_err()));
     say(&format!("FIRST {}", first.is_ok()));
     say(&format!("SECOND {}", second.is_ok()));
     say(&format!("FATAL {}", store.health().fatal.is_some() && !store.health().may_claim()));

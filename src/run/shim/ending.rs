@@ -86,7 +86,14 @@ impl Watched<'_> {
         // Where the file does not take it in all that time, the run is lost: nobody will have seen its end but the worker, by the pipe.
         let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms() }));
         self.linger();
-        let leftovers = if cause.is_none() { self.leftovers() } else { String::new() };
+        // With nothing else there, nothing else can come: nearly every run.
+        let mut leftovers = String::new();
+        if !self.only_the_job_is_left() {
+            if cause.is_none() {
+                leftovers = name(&self.living().collect::<Vec<_>>());
+            }
+            self.kill_group();
+        }
         self.empty_tree();
         self.log.close();
         let drained = self.drained(leftovers);
@@ -226,10 +233,6 @@ impl Watched<'_> {
         descendants::children(self.me).iter().all(|pid| *pid == self.job)
     }
 
-    fn leftovers(&self) -> String {
-        if self.only_the_job_is_left() { String::new() } else { name(&self.living().collect::<Vec<_>>()) }
-    }
-
     /// Ends all of the job's group at one instant. Never after the job was reaped: till then the number of the group is ours.
     fn kill_group(&mut self) {
         // Also stopped at one instant: whoever forks without end is counted, and outrun, only when he stands still.
@@ -243,9 +246,6 @@ impl Watched<'_> {
     /// Ends whatever is left, until the kernel says that there is no child any more. What may not be signalled is waited for: the run lives as
     /// long as it does.
     fn empty_tree(&mut self) {
-        if !self.only_the_job_is_left() {
-            self.kill_group();
-        }
         let mut wait_ms = KILL_MS_MIN;
         while !reap_everything() {
             let before = self.killed.len();

@@ -1,8 +1,8 @@
 //! The shim: the process that owns one run's tree. A fork of the spawner that executes nothing, so it is small (about 50 kB of its own).
 //!
 //! ```text
-//! be_shim ─▶ prepare ─▶ PREPARE ─▶ execute ─▶ STARTED ─▶ watch ─▶ EXITED ─▶ empty the tree ─▶ DRAINED
-//!               └──────── FAILED ─────┘                     deadlines, stop requests, log limit
+//! be_shim ─▶ prepare ─▶ (go) ─▶ PREPARE ─▶ execute ─▶ STARTED ─▶ watch ─▶ EXITED ─▶ empty the tree ─▶ DRAINED
+//!               └──────────── FAILED ─────────┘                     deadlines, stop requests, log limit
 //! ```
 //!
 //! It holds the run's lock at a fixed descriptor, is the reaper of whatever the job leaves behind, and has every signal blocked: it asks for them one by one,
@@ -117,6 +117,13 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
         Ok(prepared) => prepared,
         Err(refusal) => return refuse(&mut journal, refusal),
     };
+    let me = getpid().as_raw_nonzero().get();
+    let shim_start_ticks = Stat::of(me).map_or(0, |stat| stat.start_ticks);
+    // The log is there and empty; whoever forgets the run removes it.
+    if launch.waits_for_go && !journal.hears_go() {
+        prepared.memory.remove();
+        return TREE_IS_EMPTY;
+    }
     if let Err(error) = journal.write(&Record::Prepare { at_ms: now_ms() }) {
         // Nothing may exist that the file does not know of.
         journal.only_tell(&Refusal::new("writing the run file", &error).into_record());
@@ -130,8 +137,6 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
             return refuse(&mut journal, refusal);
         }
     };
-    let me = getpid().as_raw_nonzero().get();
-    let shim_start_ticks = Stat::of(me).map_or(0, |stat| stat.start_ticks);
     // Where the file does not take it, the run goes on; it can not be asked to stop, but keeps its deadlines.
     let _ = journal.write(&Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms: now_ms() }));
     let (log, memory) = prepared.into_what_is_still_needed();

@@ -25,14 +25,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::error::{Error, Result};
 
 use super::launch::Launch;
 use super::runfile::RunFile;
 
-pub use status::{Status, StatusPipe};
+pub use status::{Go, Status, StatusPipe};
 
 /// The first argument of a process that is to be the spawner.
 const SPAWNER_ARGUMENT: &str = "__spawner";
@@ -100,15 +99,17 @@ impl Spawner {
     ///
     /// # Errors
     /// Nothing was started and the lock is free again: the spawner is dead ([`Spawner::is_dead`]; start another) or takes nothing for
-    /// some seconds, or the system refuses a pipe.
+    /// some seconds, or the system refuses a pair of sockets.
     pub fn launch(&self, launch: &Launch, file: RunFile) -> Result<StatusPipe> {
         let what = || format!("starting run {}", launch.run);
         if launch.run != file.run() {
             return Err(Error::Internal(format!("run {} was launched with the run file of run {}", launch.run, file.run())));
         }
         let spec = postcard::to_stdvec(launch).map_err(|e| Error::Internal(format!("{}: {e}", what())))?;
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|e| Error::io(what(), e))?;
-        wire::send(self.control.as_fd(), &spec, file.as_fd(), write.as_fd()).map_err(|error| {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(|e| Error::io(what(), e))?;
+        wire::send(self.control.as_fd(), &spec, file.as_fd(), theirs.as_fd()).map_err(|error| {
             let remedy = if error.kind() == io::ErrorKind::BrokenPipe {
                 "the spawner is dead; nothing was started"
             } else {
@@ -116,7 +117,7 @@ impl Spawner {
             };
             Error::io(format!("{}: {remedy}", what()), error)
         })?;
-        Ok(StatusPipe::new(read))
+        Ok(StatusPipe::new(ours))
     }
 
     /// Whether the spawner takes no more launches. Its shims may live on.

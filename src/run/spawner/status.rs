@@ -1,8 +1,10 @@
 //! The read end of a run's status pipe: the records of the run, as they are written.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use crate::error::{Error, Result};
 use crate::run::line::LINE_BYTES_MAX;
@@ -21,10 +23,21 @@ pub enum Status {
     Closed,
 }
 
+/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]).
+#[derive(Debug, Clone)]
+pub struct Go(Arc<OwnedFd>);
+
+impl Go {
+    /// Says it. Where nobody hears it the run has ended already, and its pipe says so.
+    pub fn say(&self) {
+        let _ = rustix::net::send(&self.0, b"g", SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+}
+
 /// A run's records, live. Poll it for input, then call [`StatusPipe::next`] until it has nothing.
 #[derive(Debug)]
 pub struct StatusPipe {
-    pipe: OwnedFd,
+    pipe: Arc<OwnedFd>,
     buffer: Vec<u8>,
     /// What came was not ours to understand; the run file has the truth.
     damaged: bool,
@@ -32,7 +45,12 @@ pub struct StatusPipe {
 
 impl StatusPipe {
     pub(super) fn new(pipe: OwnedFd) -> Self {
-        Self { pipe, buffer: Vec::new(), damaged: false }
+        Self { pipe: Arc::new(pipe), buffer: Vec::new(), damaged: false }
+    }
+
+    /// What this run waits for, if it was launched so.
+    pub fn go(&self) -> Go {
+        Go(Arc::clone(&self.pipe))
     }
 
     /// The next record, without waiting.
@@ -47,7 +65,8 @@ impl StatusPipe {
             }
             let mut chunk = [0; READ_BYTES];
             match rustix::io::read(&self.pipe, &mut chunk) {
-                Ok(0) => return Ok(Status::Closed),
+                // A socket that is closed with a word unheard (our "go") ends so.
+                Ok(0) | Err(Errno::CONNRESET) => return Ok(Status::Closed),
                 Ok(n) if !self.damaged => self.buffer.extend_from_slice(&chunk[..n]),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(Status::NothingYet),
