@@ -79,6 +79,13 @@ pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<An
             }
             dead => dead,
         };
+        if let Some(held) = unwritten(store.place(), &wanted.name, lock.as_ref().map(LockFile::nonce))? {
+            if !wait.until_it_may_be_free(store.place(), &held, until)? {
+                lock.inspect(LockFile::remove);
+                return Ok(Answer::Held(Box::new(held)));
+            }
+            continue;
+        }
         let own = match lock.take() {
             Some(own) => own,
             None => LockFile::make(store.place())?,
@@ -125,7 +132,8 @@ fn try_to_take(
 }
 
 /// The row, then the lock file's own word for it, then the row once more: a copy of the file that came back in between has taken the leases
-/// over from the lock files that said something, and has lost the others. False: somebody else has the lease.
+/// over from the lock files that said something, and has lost the others. And a row that was written into such a copy is worth nothing where
+/// a lock file speaks for another, who was in before. False: somebody else has the lease.
 fn write_down(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
     let text = serde_json::to_string(row).map_err(|e| Error::Internal(e.to_string()))?;
     if !commit(store, row, dead)? {
@@ -133,12 +141,23 @@ fn write_down(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFi
     }
     lock.describe(&text)?;
     let name = row.name.clone();
-    if store.read(move |conn| lease::named(conn, &name))?.is_some_and(|held| held.nonce == row.nonce) || commit(store, row, None)?
-    {
+    let is_ours =
+        store.read(move |conn| lease::named(conn, &name))?.is_some_and(|held| held.nonce == row.nonce) || commit(store, row, None)?;
+    if is_ours && unwritten(store.place(), &row.name, Some(row.nonce))?.is_none() {
         return Ok(true);
     }
     lock.describe("")?;
+    if is_ours {
+        let (name, nonce) = (row.name.clone(), row.nonce);
+        store.commit(move |conn| lease::free(conn, &name, nonce))?;
+    }
     Ok(false)
+}
+
+/// Another owner whose lock is held and whose lock file says that it has this lease, whatever the rows say: they may be those of a copy that came
+/// back a moment ago.
+fn unwritten(place: &Place, name: &str, own: Option<Nonce>) -> Result<Option<Lease>> {
+    Ok(living(place)?.into_iter().find(|held| held.name == name && Some(held.nonce) != own))
 }
 
 /// One transaction: the dead holder out, we in. It is not flushed: after a power cut nobody lives.
@@ -159,6 +178,9 @@ fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
 /// The run has ended, or the file can not be used.
 pub fn take_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) -> Result<Option<Box<Lease>>> {
     let mut dead: Option<Lease> = None;
+    if let Some(held) = unwritten(store.place(), name, None)? {
+        return Ok(Some(Box::new(held)));
+    }
     loop {
         let (name, why, now_ms) = (name.to_owned(), why.map(str::to_owned), store.clock().now_ms());
         let (taken, _its_claim_is_not_flushed_either) = store.commit(move |conn| {
