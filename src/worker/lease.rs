@@ -141,8 +141,8 @@ fn write_down(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFi
     }
     lock.describe(&text)?;
     let name = row.name.clone();
-    let is_ours =
-        store.read(move |conn| lease::named(conn, &name))?.is_some_and(|held| held.nonce == row.nonce) || commit(store, row, None)?;
+    let is_ours = store.read(move |conn| lease::named(conn, &name))?.is_some_and(|held| held.nonce == row.nonce)
+        || commit(store, row, None)?;
     if is_ours && unwritten(store.place(), &row.name, Some(row.nonce))?.is_none() {
         return Ok(true);
     }

@@ -154,31 +154,36 @@ fn a_job_that_is_retried_by_a_person_waits_for_what_is_its_own() {
 #[test]
 fn what_belongs_to_a_task_goes_with_the_task() {
     let nest = Nest::new();
-    nest.sh(&["--hold"], "true");
-    // The owner's columns are written by a connection of tenure's own; this is its part of the contract alone.
-    let store = tenure::store::Store::open(&nest.db(), tenure::store::Options::default()).unwrap();
-    let task: i64 = store
-        .write(|conn| {
-            conn.execute("INSERT INTO task DEFAULT VALUES", [])?;
-            let task = conn.query_row("SELECT max(id) FROM task", [], |row| row.get(0))?;
-            conn.execute(
-                "INSERT INTO resource (name, task_id, teardown, cwd, env) VALUES ('stage', ?1, json_array('touch', 'gone'), ?2, '{}')",
-                (task, "/nowhere"),
-            )?;
-            Ok(task)
-        })
-        .unwrap();
+    std::fs::write(
+        nest.file("p.toml"),
+        r#"
+        [pipeline.p]
+        start = "one"
+        [pipeline.p.stage.one]
+        command = ["true"]
+        teardown = "touch \"stage-$TENURE_PARAM_v\""
+        on_success = "two"
+        [pipeline.p.stage.two]
+        command = ["true"]
+        hold = true
+        "#,
+    )
+    .unwrap();
+    nest.ok(&["pipeline", "apply", "p.toml"]);
+    let task = nest.ok(&["task", "start", "p", "-p", "v=7"]);
     nest.work_until_idle(&[]);
-    assert_eq!(resource(&nest, 1)["state"], "held");
-    assert_eq!(resource(&nest, 1)["task"], task);
+    assert_eq!(resource(&nest, 1)["state"], "held", "the task is in its second stage, and the first has left something");
+    assert_eq!(resource(&nest, 1)["task"].to_string(), task);
     let cwd = nest.path().to_str().unwrap().to_owned();
-    nest.ok(&["resource", "add", "other", "--task", &task.to_string(), "--teardown", "touch gone", "--cwd", &cwd]);
-    store.write(move |conn| Ok(conn.execute("UPDATE task SET state = 'done' WHERE id = ?1", [task])?)).unwrap();
-    drop(store);
-    nest.ok(&["resource", "release", "1", "--force"]);
+    nest.ok(&["resource", "add", "other", "--task", &task, "--teardown", "touch gone", "--cwd", &cwd]);
     nest.work_until_idle(&[]);
-    until_gone(&nest, 2);
-    assert!(nest.file("gone").exists());
+    assert_eq!(resource(&nest, 2)["state"], "held");
+    nest.ok(&["task", "stop", &task]);
+    nest.work_until_idle(&[]);
+    for id in [1, 2] {
+        until_gone(&nest, id);
+    }
+    assert!(nest.file("gone").exists() && nest.file("stage-7").exists());
 }
 
 #[test]
