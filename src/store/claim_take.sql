@@ -1,5 +1,6 @@
 -- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, with room in its lane, and of which no
--- run is open (somebody may have put a running row back to queued by hand, and its process lives). What the last run left in
+-- run is open (somebody may have put a running row back to queued by hand, and its process lives), with a run that is higher than
+-- every one before it, as a fencing token must be. What the last run left in
 -- the row goes; it is in the history.
 UPDATE job
    SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
@@ -8,5 +9,6 @@ UPDATE job
    AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
    AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND finished_at IS NULL AND kind = 'job')
    AND (task_id IS NULL OR EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL))
+   AND ?2 > coalesce((SELECT max(id) FROM run WHERE job_id = ?1), 0)
    AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
    AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))

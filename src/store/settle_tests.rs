@@ -194,3 +194,15 @@ fn a_stop_by_cancel_ends_as_cancelled_and_history_can_go() {
     assert_eq!(read::job(&conn, id).unwrap(), None);
     assert_eq!(read::counts(&conn).unwrap(), read::Counts::default());
 }
+
+#[test]
+fn a_job_is_given_to_no_run_that_is_older_than_one_before_it() {
+    let conn = fixture::fresh();
+    let id = add(&conn, |j| (j.max_attempts, j.policy.backoff_ms) = (3, Some((0, 0))));
+    let first = claim_one(&conn, 6).unwrap();
+    assert!(matches!(exit(&conn, &first, 1), Settled::Won { .. }));
+    tend::tend(&conn, 4_000, 10).unwrap();
+    assert_eq!(claim_one(&conn, 5), None, "the id is a fencing token, and this one is overtaken");
+    assert_eq!(job(&conn, id).state, State::Queued, "it was left alone");
+    assert_eq!(claim_one(&conn, 7).map(|claim| claim.run), Some(RunId(7)));
+}

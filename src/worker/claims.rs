@@ -171,6 +171,7 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
         }
         claimed.jobs += claims.len();
         for (claim, ready) in claims.into_iter().zip(ready) {
+            shared.stock.begun(claim.run);
             let slot = shared.roster.take_slot();
             let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
             shared.pool.assign(shared, Work::Run(start))?;

@@ -124,7 +124,7 @@ impl<'a> Errand<'a> {
         let now_ms = shared.now_ms();
         let begun = shared.store.commit(move |conn| errand::begin(conn, &opening, prepared, &instance, &boot_id, now_ms));
         match begun {
-            Ok((true, _)) => {}
+            Ok((true, _)) => shared.stock.begun(run),
             Ok((false, _)) => {
                 shared.stock.put_back([ready]);
                 return Ok(Came::NotBegun);

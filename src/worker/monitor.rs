@@ -346,7 +346,10 @@ pub(super) fn conclude(
     }
     follow_up(shared, job, run, settled, goes, ticket);
     match (next, ready) {
-        (Some(claim), Some(ready)) => Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot })),
+        (Some(claim), Some(ready)) => {
+            shared.stock.begun(claim.run);
+            Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot }))
+        }
         (_, ready) => {
             shared.stock.put_back(ready);
             Ok(None)

@@ -2,10 +2,15 @@
 //!
 //! A run file must be there, locked, before any row names its run; so a claim takes one from this stock. It is filled while
 //! runs are being waited for, which keeps the making of files out of the time between two jobs of a slot.
+//!
+//! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one with the higher id, and whoever keeps
+//! the highest `TENURE_RUN` that it has seen can refuse an older one. What was taken, not used and overtaken meanwhile is therefore
+//! dropped, and its file gets another id.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::roster::Roster;
@@ -56,7 +61,10 @@ pub(super) struct Stock {
     boot_id: String,
     pid_ns: u64,
     ids: Mutex<Ids>,
+    /// By id, the lowest first.
     shelf: Mutex<VecDeque<Ready>>,
+    /// The highest id that has begun.
+    begun: AtomicI64,
     /// Files of settled runs, to be used again; `None` once the worker ends, when nobody will use them.
     retired: Mutex<Option<Vec<PathBuf>>>,
 }
@@ -69,14 +77,21 @@ impl Stock {
             pid_ns: machine::pid_namespace(),
             ids: Mutex::new(Ids { left: 0..0, block: BLOCK_FIRST }),
             shelf: Mutex::default(),
+            begun: AtomicI64::new(0),
             retired: Mutex::new(Some(Vec::new())),
         }
     }
 
     /// One from the shelf, or a new one.
     pub fn take(&self, store: &Store, roster: &Roster) -> Result<Ready> {
-        let waiting = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        waiting.map_or_else(|| self.make(store, roster), Ok)
+        loop {
+            let waiting = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            match waiting {
+                None => return self.make(store, roster),
+                Some(ready) if ready.run().0 > self.begun.load(Ordering::SeqCst) => return Ok(ready),
+                Some(overtaken) => self.drop_overtaken(overtaken, store.place(), roster),
+            }
+        }
     }
 
     /// Up to `n`; at least one, or the error of the first.
@@ -94,7 +109,26 @@ impl Stock {
 
     /// Puts back what no claim used.
     pub fn put_back(&self, unused: impl IntoIterator<Item = Ready>) {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).extend(unused);
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        for ready in unused {
+            let at = shelf.partition_point(|other| other.run() < ready.run());
+            shelf.insert(at, ready);
+        }
+    }
+
+    /// A run has begun: none with a lower id is given out after this.
+    pub fn begun(&self, run: RunId) {
+        self.begun.fetch_max(run.0, Ordering::SeqCst);
+    }
+
+    /// No row has named it, and none will.
+    fn drop_overtaken(&self, ready: Ready, place: &Place, roster: &Roster) {
+        let run = ready.run();
+        drop(ready);
+        if let Err(error) = self.retire(place, run) {
+            log::warn!("run {run}: putting its run file away: {error} (the reaper tries again)");
+        }
+        roster.disown(run);
     }
 
     /// Fills the shelf. What can not be made now is made, or fails, when it is needed.
@@ -175,5 +209,29 @@ impl Stock {
         let id = ids.left.start;
         ids.left.start += 1;
         Ok(RunId(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Options, Role};
+
+    #[test]
+    fn what_was_overtaken_is_not_given_out_and_what_was_not_is_given_out_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("q.db"), Options::new(Role::Client)).unwrap();
+        let (stock, roster) = (Stock::new("f".into(), "b".into()), Roster::default());
+        let [a, b, c] = [(); 3].map(|()| stock.take(&store, &roster).unwrap());
+        let (first, second, third) = (a.run(), b.run(), c.run());
+        assert!(first < second && second < third);
+        stock.put_back([c, a]);
+        stock.begun(second);
+        assert_eq!(stock.take(&store, &roster).unwrap().run(), third);
+        assert!(!roster.owns(first), "it was dropped");
+        assert!(!store.place().run_file(first).exists(), "and its file put away");
+        let next = stock.take(&store, &roster).unwrap();
+        assert!(next.run() > third);
+        drop((b, next));
     }
 }
