@@ -5,13 +5,13 @@
 #
 #     examples/ship/run.sh [VERSIONS] [KILLS]
 #
-# VERSIONS: how many of the latest commits to ship (default 40). KILLS: how often the worker is killed (default 50).
+# VERSIONS: how many of the latest commits to ship (default 60). KILLS: how often the worker is killed (default 50).
 # TENURE: the program (default: target/release/tenure). Everything is made in a temporary directory and removed at the end.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 TENURE=${TENURE:-$HERE/../../target/release/tenure}
 TENURE=$(realpath "$TENURE")
-versions=${1:-40} kills=${2:-50}
+versions=${1:-60} kills=${2:-50}
 seed=${SEED:-$RANDOM}
 RANDOM=$seed
 [ -x "$TENURE" ] || { echo "build it first: cargo build --release" >&2; exit 2; }
@@ -44,7 +44,7 @@ killed=0
 while [ "$killed" -lt "$kills" ] && [ "$(live)" -gt 0 ]; do
   "$TENURE" work --slots 4 2>>"$NEST/worker.log" &
   worker=$!
-  sleep "$(printf "%d.%03d" $((RANDOM % 2)) $((RANDOM % 900 + 100)))"
+  sleep "0.$(printf %03d $((RANDOM % 500 + 50)))"
   if kill -9 "$worker" 2>/dev/null; then killed=$((killed + 1)); fi
   wait "$worker" 2>/dev/null || true
   worker=
