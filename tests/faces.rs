@@ -18,6 +18,8 @@ mod leases;
 mod limits;
 #[path = "faces/obstacles.rs"]
 mod obstacles;
+#[path = "faces/reasons.rs"]
+mod reasons;
 #[path = "faces/retries.rs"]
 mod retries;
 #[path = "faces/said.rs"]
