@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A bounded run of each fuzz target: fuzz/smoke.sh [SECONDS] (default 20 for each). Installs cargo-fuzz if it is not there.
+# A bounded run of each fuzz target: fuzz/smoke.sh [SECONDS] (default 15 for each). Installs cargo-fuzz if it is not there.
 set -euo pipefail
 cd "$(dirname "$0")"
-seconds=${1:-20}
+seconds=${1:-15}
 export RUSTC_BOOTSTRAP=1
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz --version 0.13.2
-for target in argv_policy records history; do
+for target in argv_policy records pipeline_file calendar history owners walks; do
   echo "-- $target, $seconds s"
   mkdir -p "corpus/$target"
   cargo fuzz run --fuzz-dir . --sanitizer none "$target" "corpus/$target" -- -max_len=900 -max_total_time="$seconds" -print_final_stats=1 -verbosity=0

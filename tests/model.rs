@@ -44,6 +44,26 @@ fn any_history_leaves_the_file_as_the_model_says() {
 }
 
 #[test]
+fn any_history_leaves_leases_workspaces_and_slots_with_whom_the_model_says() {
+    let (cases, seed) = (cases(), seed());
+    println!("TENURE_MODEL_SEED={seed} PROPTEST_CASES={cases}");
+    let mut bytes = [2; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let histories = prop::collection::vec(any::<[u8; 4]>(), 1..200);
+    let played = quietly(|| {
+        runner.run(&histories, |steps| {
+            let played = std::panic::catch_unwind(|| model::owners::play(&steps));
+            played.map_err(|cause| TestCaseError::fail(text_of(&cause)))
+        })
+    });
+    if let Err(error) = played {
+        panic!("seed {seed}: {error}");
+    }
+}
+
+#[test]
 fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
     let (cases, seed) = (cases(), seed());
     println!("TENURE_MODEL_SEED={seed} PROPTEST_CASES={cases}");

@@ -39,12 +39,14 @@ mod lines;
 mod logs;
 mod ls;
 mod obstacles;
-mod options;
+#[doc(hidden)] // not a part of the library; the fuzzer comes in by these two
+pub mod options;
 mod output;
 mod path_warning;
 mod pick;
 mod pipeline;
-mod pipeline_file;
+#[doc(hidden)]
+pub mod pipeline_file;
 mod problems;
 mod progress;
 mod prune;

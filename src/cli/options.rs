@@ -2,7 +2,7 @@
 //! becomes a [`NewJob`].
 //!
 //! Pure: the present instant, the working directory, the environment and the last job's id come in as [`Surroundings`].
-//! Deliberately absent: secrets and a kept standard input. They are files, so [`super::secrets`] writes them before the job is
+//! Deliberately absent: secrets and a kept standard input. They are files, so `super::secrets` writes them before the job is
 //! added.
 
 use std::collections::BTreeMap;

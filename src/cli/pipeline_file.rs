@@ -1,7 +1,7 @@
 //! A file of pipelines, in TOML.
 //!
 //! Pure. A stage is read with the keys of a line of `add --from`, after its own keys were taken out, so each option of `add` means
-//! the same here. Deliberately absent: applying; [`super::pipeline`] gives what is read here to the store, all or nothing.
+//! the same here. Deliberately absent: applying; `super::pipeline` gives what is read here to the store, all or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to stage is in [`super::walk`].
+//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to stage is in `super::walk`.
 //!
 //! A stop is an intent first: from the moment it is written nothing of the task starts, goes back to the queue or enters a stage, whatever
 //! else happens. Then its job ends as it may: a queued one here and now, a running one by the ordinary wish to cancel; one in

@@ -5,6 +5,7 @@
 //!   and what is counted is worked out from scratch whenever it is asked,
 //! * `play`: reads steps from bytes and plays each on both sides (`verbs`, `settling`, `plain`, `turns`),
 //! * `resources`: what is made outside,
+//! * `owners`: leases, workspaces and slots, a history of their own,
 //! * `compare`: looks whether both came to the same,
 //! * `hostile`: what a client writes that has dropped the guards,
 //! * `truths`: what must be true of a file at any time, whatever has happened.
@@ -14,6 +15,7 @@
 mod compare;
 pub mod file;
 pub mod hostile;
+pub mod owners;
 mod plain;
 pub mod play;
 mod resources;
