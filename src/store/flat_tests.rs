@@ -167,6 +167,7 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("teardown_mend_jobs", include_str!("teardown_mend_jobs.sql")),
         ("resource_replace", include_str!("resource_replace.sql")),
         ("prune_resources", include_str!("prune_resources.sql")),
+        ("prune_gone", include_str!("prune_gone.sql")),
         ("plan_due", include_str!("plan_due.sql")),
         ("plan_decided", include_str!("plan_decided.sql")),
         ("plan_fired", include_str!("plan_fired.sql")),
