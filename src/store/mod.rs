@@ -104,7 +104,7 @@ mod writer;
 
 #[cfg(test)]
 #[path = "../../tests/model/file.rs"]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod flat_tests;
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
         remove_lanes_of_arrays(conn)?;
     }
     // Those of tasks, and of jobs that are still there.
-    let mut gone = conn.prepare_cached("SELECT id FROM resource WHERE state = 'released' AND released_at < ?1 LIMIT ?2")?;
+    let mut gone = conn.prepare_cached(include_str!("prune_gone.sql"))?;
     let gone: Vec<i64> = gone.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     pruned.resources = gone.len();
     gone.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;

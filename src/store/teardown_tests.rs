@@ -4,7 +4,7 @@ use super::super::claim::{self, Prepared, Scope};
 use super::super::errand::{self, Opening};
 use super::super::resource::{self, NewResource, Owner, Written};
 use super::super::settle::{RunRecord, Settle, settle};
-use super::super::{control, enqueue, fixture, read, reap};
+use super::super::{control, enqueue, fixture, prune, read, reap};
 use super::*;
 use crate::job::{Argv, Exit, Hold, JobId, NewJob, Nonce, Outcome, Reason, ResourceState, RunEnd};
 
@@ -165,4 +165,28 @@ fn a_healthy_file_has_nothing_to_mend() {
     assert_eq!(mend(&conn).unwrap(), Mended::default());
     fail(&conn, job, 1);
     assert_eq!(mend(&conn).unwrap(), Mended::default());
+}
+
+#[test]
+fn a_resource_that_was_given_up_is_kept_until_its_errand_has_ended() {
+    let conn = fixture::fresh();
+    let job = job(&conn);
+    assert_eq!(claim_as(&conn, 1), Some(job));
+    let of_run = add(&conn, Owner::Run(RunId(1)), "vm", false).id;
+    let of_job = add(&conn, Owner::Job(job), "disk", false).id;
+    let end_of_job = RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false };
+    settle(&conn, &Settle { job, run: RunId(1), end: end_of_job, record: RunRecord::default(), chance: 0.0 }, 3_000).unwrap();
+    for (id, run) in [(of_run, 2), (of_job, 3)] {
+        assert!(begin(&conn, id, Step::Teardown, run));
+        resource::give_up(&conn, id, 5_000).unwrap();
+    }
+    // The job goes, and leaves what its errands are for.
+    let pruned = prune::prune(&conn, 9_000, 10).unwrap();
+    assert_eq!((pruned.jobs, pruned.resources, pruned.runs), (1, 0, vec![RunId(1)]));
+    assert!(resource::one(&conn, of_run).unwrap().is_some() && resource::one(&conn, of_job).unwrap().is_some());
+    for run in [2, 3] {
+        assert!(end(&conn, run, 0, 6_000).was_open);
+    }
+    let pruned = prune::prune(&conn, 9_000, 10).unwrap();
+    assert_eq!((pruned.resources, pruned.runs), (2, vec![RunId(2), RunId(3)]));
 }

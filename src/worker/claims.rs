@@ -170,12 +170,15 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
             return Ok(claimed);
         }
         claimed.jobs += claims.len();
+        let mut refused = Ok(());
         for (claim, ready) in claims.into_iter().zip(ready) {
             shared.stock.begun(claim.run);
             let slot = shared.roster.take_slot();
             let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
-            shared.pool.assign(shared, Work::Run(start))?;
+            // Each is claimed already: one that gets no thread keeps no other from getting one.
+            refused = refused.and(shared.pool.assign(shared, Work::Run(start)));
         }
+        refused?;
     }
 }
 

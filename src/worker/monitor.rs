@@ -69,7 +69,8 @@ fn note_stuck(shared: &Arc<Shared>, run: RunId, error: &Error) {
 }
 
 impl Assignment {
-    fn identity(&self) -> (RunId, usize) {
+    /// The run, and its slot.
+    pub fn identity(&self) -> (RunId, usize) {
         match self {
             Self::Start { claim, slot, .. } => (claim.run, *slot),
             Self::Adopt { open, slot } => (open.run.id, *slot),

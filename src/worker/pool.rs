@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::monitor::{self, Assignment};
+use super::roster::Roster;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 
@@ -41,9 +42,27 @@ impl Pool {
     /// # Errors
     /// When no thread waits and none can be started; the work is dropped, and the run is found again by the reaper.
     pub fn assign(&self, shared: &Arc<Shared>, work: Work) -> Result<()> {
+        self.assign_or_drop(&shared.roster, work, || self.grow(shared))
+    }
+
+    /// What is dropped leaves the roster, after its run file: else the reaper would leave it alone for good.
+    fn assign_or_drop(&self, roster: &Roster, work: Work, grow: impl FnOnce() -> Result<()>) -> Result<()> {
+        let run = match &work {
+            Work::Run(assignment) => Some(assignment.identity()),
+            Work::Errand(_) => None,
+        };
+        let given = self.give(work, grow);
+        if let (Err(_), Some((run, slot))) = (&given, run) {
+            roster.disown(run);
+            roster.free_slot(slot);
+        }
+        given
+    }
+
+    fn give(&self, work: Work, grow: impl FnOnce() -> Result<()>) -> Result<()> {
         let waits = self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
         if !waits {
-            self.grow(shared)?;
+            grow()?;
         }
         let tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = tx.as_ref().is_some_and(|tx| tx.send(work).is_ok());
@@ -71,5 +90,34 @@ impl Pool {
             })
             .map(drop)
             .map_err(|e| Error::io("starting a monitor thread", e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Argv, NewJob, Nonce, RunId};
+    use crate::store::claim::{self, Prepared, Scope};
+    use crate::store::{enqueue, fixture, reap};
+
+    #[test]
+    fn a_run_that_no_thread_can_be_found_for_is_left_to_the_reaper_and_gives_its_slot_back() {
+        let conn = fixture::fresh();
+        enqueue::add(&conn, &[NewJob::new(Argv::from_strs(&["true"]).unwrap())], 1).unwrap();
+        let prepared = [Prepared { run: RunId(1), nonce: Nonce([1; 16]) }];
+        assert_eq!(claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 2).unwrap().len(), 1);
+        let (roster, pool) = (Roster::default(), Pool::new());
+        for refusal in ["no thread can be started", "the worker lets go"] {
+            let open = Box::new(reap::open_runs(&conn).unwrap().remove(0));
+            roster.own(RunId(1));
+            let work = Work::Run(Assignment::Adopt { open, slot: roster.take_slot() });
+            let given = pool.assign_or_drop(&roster, work, || match refusal {
+                "the worker lets go" => Ok(()),
+                no_thread => Err(Error::Refused(no_thread.into())),
+            });
+            assert!(given.is_err(), "{refusal}");
+            assert!(!roster.owns(RunId(1)) && roster.busy() == 0, "{refusal}");
+            pool.close();
+        }
     }
 }

@@ -105,18 +105,24 @@ pub(super) fn adopt(shared: &Arc<Shared>) -> Result<()> {
             continue;
         }
         log::info!("{} {}: nobody watches it; taking it over", run.kind, run.id);
-        shared.roster.own(run.id);
-        let (id, instance) = (run.id, shared.instance.clone());
-        shared.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
-        match run.resource {
-            Some(resource) => {
-                shared.line.adopt(resource);
-                give(shared, resource, Some(run))?;
-            }
-            None => shared.pool.assign(shared, Work::Errand(Box::new(move |shared| go_on_alone(shared, &run))))?,
-        }
+        let id = run.id;
+        shared.roster.own(id);
+        // What could not be taken over is met again at the next tick.
+        adopt_one(shared, run).inspect_err(|_| shared.roster.disown(id))?;
     }
     Ok(())
+}
+
+fn adopt_one(shared: &Arc<Shared>, run: Run) -> Result<()> {
+    let (id, instance) = (run.id, shared.instance.clone());
+    shared.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
+    match run.resource {
+        Some(resource) => {
+            shared.line.adopt(resource);
+            give(shared, resource, Some(run))
+        }
+        None => shared.pool.assign(shared, Work::Errand(Box::new(move |shared| go_on_alone(shared, &run)))),
+    }
 }
 
 /// An errand of which only the end is to be seen.
