@@ -384,6 +384,7 @@ CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing'
 CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
 CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
 CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
+CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
 -- Jobs that wait for a teardown.
 CREATE INDEX job_untorn    ON job (id)                 WHERE state = 'queued' AND untorn > 0;
 
