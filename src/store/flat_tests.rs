@@ -263,3 +263,28 @@ fn the_end_of_an_owner_finds_what_it_has_to_free_without_a_scan() {
         }
     }
 }
+
+/// Steps of the end of a job that holds nothing, was in no workspace and has no lease.
+fn steps_of_a_settle(conn: &Connection) -> u64 {
+    let run: i64 = conn.query_row("SELECT id FROM run WHERE finished_at IS NULL", [], |row| row.get(0)).unwrap();
+    steps(conn, |conn| {
+        conn.prepare_cached("UPDATE run SET finished_at = 9, outcome = 'failed' WHERE id = ?1").unwrap().execute([run]).unwrap();
+        conn.prepare_cached(
+            "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 9 WHERE run_id = ?1 AND state = 'running'",
+        )
+        .unwrap()
+        .execute([run])
+        .unwrap();
+    })
+}
+
+#[test]
+fn a_job_that_has_left_nothing_pays_nearly_nothing_for_what_others_leave() {
+    let conn = file_with(30);
+    let with = steps_of_a_settle(&conn);
+    for trigger in ["run_frees_its_leases", "run_leaves_its_workspace", "run_ends_what_it_holds", "job_ends_what_it_holds"] {
+        conn.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    let without = steps_of_a_settle(&conn);
+    assert!(with - without <= 110, "{with} steps with the triggers, {without} without them");
+}
