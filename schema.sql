@@ -389,12 +389,12 @@ CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL
 CREATE INDEX job_untorn    ON job (id)                 WHERE state = 'queued' AND untorn > 0;
 
 -- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
--- must be gone before the next attempt makes it anew.
+-- must be gone before the next attempt makes it anew. (Found by the owner: with the words of `resource_live` all that anybody waits for would be read.)
 CREATE VIEW resource_in_the_way (job_id, resource_id) AS
   SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
-   WHERE r.state = 'releasing' AND r.state <> 'released' AND run.job_id IS NOT NULL
+   WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
   UNION ALL
-  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.job_id IS NOT NULL;
+  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.job_id IS NOT NULL;
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Schedules: jobs that are made when a cron line is due
@@ -1017,7 +1017,8 @@ CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
           OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
 END;
 
--- The job that has to wait for it counts it, and its history tells of it.
+-- The job that has to wait for it counts it, and its history tells of it. (Whoever sets `releasing_since` as well, for many at once, counts
+-- once after that.)
 CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
   UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
    WHERE id = NEW.id AND state = 'releasing' AND releasing_since IS NULL;
@@ -1025,7 +1026,8 @@ CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state I
     SELECT job_id, NEW.run_id, 'resource_' || NEW.state, NEW.name || CASE WHEN NEW.released_by IS NULL THEN '' ELSE ' (' || NEW.released_by || ')' END
       FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
   UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
-   WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running');
+   WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running')
+     AND (NEW.state = 'released' OR NEW.releasing_since IS NULL);
 END;
 
 -- Whoever sets this count must set it to the truth.
@@ -1050,7 +1052,10 @@ END;
 CREATE TRIGGER run_ends_what_it_holds AFTER UPDATE OF finished_at ON run
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
  AND EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id) BEGIN
-  UPDATE resource SET state = 'releasing' WHERE run_id = NEW.id AND state = 'held';
+  UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+   WHERE run_id = NEW.id AND state = 'held';
+  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
+   WHERE id = NEW.job_id AND state IN ('queued', 'running');
 END;
 CREATE TRIGGER job_ends_what_it_holds AFTER UPDATE OF state ON job
 WHEN NEW.state IN ('done', 'failed', 'cancelled') AND OLD.state IS NOT NEW.state
