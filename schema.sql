@@ -384,16 +384,17 @@ CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing'
 CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
 CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
 CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
+CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
 -- Jobs that wait for a teardown.
 CREATE INDEX job_untorn    ON job (id)                 WHERE state = 'queued' AND untorn > 0;
 
 -- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
--- must be gone before the next attempt makes it anew.
+-- must be gone before the next attempt makes it anew. (Found by the owner: with the words of `resource_live` all that anybody waits for would be read.)
 CREATE VIEW resource_in_the_way (job_id, resource_id) AS
   SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
-   WHERE r.state = 'releasing' AND r.state <> 'released' AND run.job_id IS NOT NULL
+   WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
   UNION ALL
-  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.job_id IS NOT NULL;
+  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.job_id IS NOT NULL;
 
 ---------------------------------------------------------------------------------------------------------------------------
 -- Schedules: jobs that are made when a cron line is due
@@ -885,7 +886,8 @@ END;
 
 -- A run ends when its tree is proven gone, and its leases are free in the same transaction.
 CREATE TRIGGER run_frees_its_leases AFTER UPDATE OF finished_at ON run
-WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
+WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
+ AND EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id) BEGIN
   DELETE FROM lease WHERE run_id = NEW.id;
 END;
 
@@ -928,7 +930,8 @@ END;
 
 -- A run ends when its tree is proven gone, and leaves its workspace in the same transaction.
 CREATE TRIGGER run_leaves_its_workspace AFTER UPDATE OF finished_at ON run
-WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
+WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
+ AND EXISTS (SELECT 1 FROM workspace_use WHERE run_id = NEW.id) BEGIN
   UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = (SELECT dir FROM workspace_use WHERE run_id = NEW.id);
   DELETE FROM workspace_use WHERE run_id = NEW.id;
 END;
@@ -1014,7 +1017,8 @@ CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
           OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
 END;
 
--- The job that has to wait for it counts it, and its history tells of it.
+-- The job that has to wait for it counts it, and its history tells of it. (Whoever sets `releasing_since` as well, for many at once, counts
+-- once after that.)
 CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
   UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
    WHERE id = NEW.id AND state = 'releasing' AND releasing_since IS NULL;
@@ -1022,7 +1026,8 @@ CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state I
     SELECT job_id, NEW.run_id, 'resource_' || NEW.state, NEW.name || CASE WHEN NEW.released_by IS NULL THEN '' ELSE ' (' || NEW.released_by || ')' END
       FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
   UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
-   WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running');
+   WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running')
+     AND (NEW.state = 'released' OR NEW.releasing_since IS NULL);
 END;
 
 -- Whoever sets this count must set it to the truth.
@@ -1043,12 +1048,18 @@ WHEN NEW.resource_id IS NOT NULL AND OLD.finished_at IS NULL AND NEW.finished_at
   UPDATE resource SET errand = NULL, again = 0 WHERE id = NEW.resource_id AND errand = NEW.id;
 END;
 
--- An owner ends, in whatever way: what it holds is to be torn down, from that very transaction on.
-CREATE TRIGGER run_ends_what_it_holds AFTER UPDATE OF finished_at ON run WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
-  UPDATE resource SET state = 'releasing' WHERE run_id = NEW.id AND state = 'held';
+-- An owner ends, in whatever way: what it holds is to be torn down, from that very transaction on. (Most hold nothing: one look tells.)
+CREATE TRIGGER run_ends_what_it_holds AFTER UPDATE OF finished_at ON run
+WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
+ AND EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id) BEGIN
+  UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+   WHERE run_id = NEW.id AND state = 'held';
+  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
+   WHERE id = NEW.job_id AND state IN ('queued', 'running');
 END;
 CREATE TRIGGER job_ends_what_it_holds AFTER UPDATE OF state ON job
-WHEN NEW.state IN ('done', 'failed', 'cancelled') AND OLD.state IS NOT NEW.state BEGIN
+WHEN NEW.state IN ('done', 'failed', 'cancelled') AND OLD.state IS NOT NEW.state
+ AND EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id) BEGIN
   UPDATE resource SET state = 'releasing' WHERE job_id = NEW.id AND state = 'held';
 END;
 CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.state = 'running' AND NEW.state <> 'running' BEGIN
