@@ -170,11 +170,18 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
             return Ok(claimed);
         }
         claimed.jobs += claims.len();
+        let mut given = Ok(());
         for (claim, ready) in claims.into_iter().zip(ready) {
-            let slot = shared.roster.take_slot();
+            let (run, slot) = (claim.run, shared.roster.take_slot());
             let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
-            shared.pool.assign(shared, Work::Run(start))?;
+            if let Err(error) = shared.pool.assign(shared, Work::Run(start)) {
+                // It has not started, and the reaper puts it back; the others are not left out because of it.
+                shared.roster.disown(run);
+                shared.roster.free_slot(slot);
+                given = Err(error);
+            }
         }
+        given?;
     }
 }
 

@@ -82,9 +82,14 @@ fn adopt_open_runs(shared: &Arc<Shared>) -> Result<()> {
             continue;
         }
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
-        shared.roster.own(open.run.id);
+        let run = open.run.id;
+        shared.roster.own(run);
         let slot = shared.roster.take_slot();
-        shared.pool.assign(shared, Work::Run(Assignment::Adopt { open: Box::new(open), slot }))?;
+        // Where no thread can be started, it is not left to one that is not there: the next round finds it again.
+        shared.pool.assign(shared, Work::Run(Assignment::Adopt { open: Box::new(open), slot })).inspect_err(|_| {
+            shared.roster.disown(run);
+            shared.roster.free_slot(slot);
+        })?;
     }
     Ok(())
 }

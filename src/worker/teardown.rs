@@ -105,15 +105,19 @@ pub(super) fn adopt(shared: &Arc<Shared>) -> Result<()> {
             continue;
         }
         log::info!("{} {}: nobody watches it; taking it over", run.kind, run.id);
-        shared.roster.own(run.id);
         let (id, instance) = (run.id, shared.instance.clone());
+        // First of all: where the file refuses this, the next round finds it again.
         shared.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
+        shared.roster.own(id);
         match run.resource {
             Some(resource) => {
                 shared.line.adopt(resource);
                 give(shared, resource, Some(run))?;
             }
-            None => shared.pool.assign(shared, Work::Errand(Box::new(move |shared| go_on_alone(shared, &run))))?,
+            None => {
+                let given = shared.pool.assign(shared, Work::Errand(Box::new(move |shared| go_on_alone(shared, &run))));
+                given.inspect_err(|_| shared.roster.disown(id))?;
+            }
         }
     }
     Ok(())
