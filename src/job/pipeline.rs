@@ -231,7 +231,9 @@ impl Pipeline {
     /// Parameters that a line for the shell mentions by their variables, and may do without.
     fn mentioned(&self) -> BTreeSet<String> {
         let of_stage = |stage: &Stage| {
-            let commands = [Some(&stage.job.command), stage.job.policy.check.as_ref(), stage.teardown.as_ref()];
+            let policy = &stage.job.policy;
+            let prepare = policy.workspace.as_ref().and_then(|workspace| workspace.prepare.as_ref());
+            let commands = [Some(&stage.job.command), policy.check.as_ref(), prepare, stage.teardown.as_ref()];
             commands.into_iter().flatten().flat_map(|argv| argv.arguments().iter().flat_map(|a| mentions(a))).collect::<Vec<_>>()
         };
         self.stages.values().flat_map(of_stage).collect()

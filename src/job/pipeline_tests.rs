@@ -1,6 +1,7 @@
 use super::*;
 use crate::job::argv::Argv;
 use crate::job::policy::Policy;
+use crate::job::workspace::Workspace;
 
 fn stage(command: &[&str], on_success: Option<&str>, on_failure: Option<&str>) -> Stage {
     let job = NewJob::new(Argv::from_strs(command).unwrap());
@@ -120,12 +121,16 @@ fn a_task_is_given_each_parameter_and_no_other() {
 fn a_line_for_the_shell_may_mention_parameters_by_their_variables() {
     let mut shell = stage(&["sh", "-c", "echo $TENURE_PARAM_a ${TENURE_PARAM_b:-x}"], None, None);
     shell.job.has_places = false;
-    shell.job.policy =
-        Policy { check: Some(Argv::from_strs(&["sh", "-c", "echo $TENURE_PARAM_c"]).unwrap()), ..Policy::default() };
+    let prepare = Argv::from_strs(&["sh", "-c", "git clone $TENURE_PARAM_f ."]).unwrap();
+    shell.job.policy = Policy {
+        check: Some(Argv::from_strs(&["sh", "-c", "echo $TENURE_PARAM_c"]).unwrap()),
+        workspace: Some(Workspace { key: "w".into(), prepare: Some(prepare) }),
+        ..Policy::default()
+    };
     shell.teardown = Some(Argv::from_strs(&["sh", "-c", "echo $TENURE_PARAM_d"]).unwrap());
     let stages = BTreeMap::from([("a".to_owned(), shell)]);
     let pipeline = Pipeline::new(Some("a".into()), None, BTreeSet::from(["a".to_owned()]), stages).unwrap();
-    assert_eq!(pipeline.check_params(&params(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")])), Ok(()));
+    assert_eq!(pipeline.check_params(&params(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("f", "5")])), Ok(()));
     assert!(pipeline.check_params(&params(&[("b", "2")])).unwrap_err().contains("missing: a"));
     assert!(pipeline.check_params(&params(&[("a", "1"), ("e", "2")])).is_err());
 }

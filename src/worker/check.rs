@@ -51,7 +51,9 @@ pub(super) fn ask(
     let cancelled = RunEnd::Ended { exit: Exit::Code(0), cause: Some(Cause::Cancel), out_of_memory: false };
     let mut latest = latest.filter(|errand| errand.kind == RunKind::Check);
     for asked in 1..=limits::CHECK_ASKS_MAX {
-        if watched.bell.cause().is_some() {
+        // An open check has a tree, which ends before the job does: the wish is passed on to it, and it is waited for.
+        let is_open = latest.as_ref().is_some_and(|check| check.finished_at.is_none());
+        if watched.bell.cause().is_some() && !is_open {
             return Ok(Some(cancelled));
         }
         let came = match latest.take() {

@@ -122,6 +122,22 @@ fn a_check_without_an_answer_is_asked_again_when_its_tree_is_gone_and_the_job_is
 }
 
 #[test]
+fn a_job_that_is_cancelled_while_no_worker_lives_ends_after_the_tree_of_its_check() {
+    let nest = Nest::new();
+    let (job, left) = job_with_check(&nest, "exit 0");
+    let check = asked(&nest, job, &left, &[prepare(), started()]);
+    let member = check.member(&nest);
+    nest.ok(&["cancel", &job.to_string()]);
+    let _worker = nest.work(&TICK);
+    assert_eq!(ended(&nest, job), "cancelled cancelled 0 1");
+    assert_eq!(outcomes(&nest, job)[1..], ["check lost"], "its row was closed first");
+    until_killed(member);
+    assert!(lines(&nest, "asked").is_empty(), "and it is not asked again");
+    until_no_run_file(&nest, check.run);
+    assert_eq!(nest.counter("impossible_total"), 0, "nobody had to heal that");
+}
+
+#[test]
 fn a_check_that_has_ended_counts_when_what_is_left_of_its_tree_is_gone() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 9");
