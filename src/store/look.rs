@@ -17,9 +17,13 @@ pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
 }
 
-/// Whether a queued job waits for its time and for nothing before that.
+/// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for nothing before that: it goes on by
+/// itself.
 pub fn waits_for_time(conn: &Connection) -> Result<bool> {
-    let mut waits = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time')")?;
+    let mut waits = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time')
+             OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND untorn > 0 AND hold = 'resource')",
+    )?;
     Ok(waits.query_row([], |row| row.get(0))?)
 }
 

@@ -152,6 +152,16 @@ fn a_job_that_is_retried_by_a_person_waits_for_what_is_its_own() {
 }
 
 #[test]
+fn until_empty_waits_for_the_attempt_that_comes_after_a_teardown_that_fails() {
+    let nest = Nest::new();
+    let line = format!("{}; exit 1", make(&fail_first(2), ""));
+    let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], &line);
+    nest.ok(&["work", "--until-empty", "--tick", "50ms"]);
+    let job = nest.show(job);
+    assert_eq!((&job["state"], &job["attempts"]), (&"failed".into(), &2.into()), "it was tried again");
+}
+
+#[test]
 fn what_belongs_to_a_task_goes_with_the_task() {
     let nest = Nest::new();
     std::fs::write(
