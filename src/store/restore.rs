@@ -64,6 +64,7 @@ pub fn restore(
     };
     let copy = copy_of(&source, &place)?;
     let mut restored = treat_copy(&copy, &floor, living, now_ms)?;
+    go_on_above(&copy.open()?, &present.given)?;
     if present.usable {
         let mut target = connect(&place, Access::Write, Durability::Full)?;
         set_wal_mode(&target)?;
@@ -106,7 +107,14 @@ struct Present {
     /// False if it is so damaged that SQLite can not write into it.
     usable: bool,
     stamp: Stamp,
+    /// How far the ids of these tables have been given.
+    given: Vec<(&'static str, i64)>,
 }
+
+/// Tables whose ids are in people's hands, beside jobs and tasks.
+const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
+/// No honest file has given more ids than this; a sequence beyond it was written by somebody who can not have meant it.
+const GIVEN_MAX: i64 = 1 << 52;
 
 impl Present {
     fn look(place: &Place) -> Result<Self> {
@@ -115,16 +123,18 @@ impl Present {
         let conn = match looked {
             Ok(conn) => conn,
             Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)) => {
-                return Ok(Self { usable: false, stamp: Stamp::default() });
+                return Ok(Self { usable: false, stamp: Stamp::default(), given: Vec::new() });
             }
             Err(error) => return Err(error.into()),
         };
         // Where only the tables are damaged the header is enough to write into it, and there is nothing to learn from it.
-        let stamp = match identify(&conn)? {
-            Identity::New => Stamp::default(),
-            Identity::Ours | Identity::Older { .. } => stamp::current(&conn).unwrap_or_default(),
+        let (stamp, given) = match identify(&conn)? {
+            Identity::New => (Stamp::default(), Vec::new()),
+            Identity::Ours | Identity::Older { .. } => {
+                (stamp::current(&conn).unwrap_or_default(), given(&conn).unwrap_or_default())
+            }
         };
-        Ok(Self { usable: true, stamp })
+        Ok(Self { usable: true, stamp, given })
     }
 }
 
@@ -212,6 +222,23 @@ fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
     Ok(cancelled + queued)
 }
 
+fn given(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
+    let mut seq = conn.prepare("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?1 AND seq < ?2")?;
+    NUMBERED.into_iter().map(|table| Ok((table, seq.query_row((table, GIVEN_MAX), |row| row.get(0))?))).collect()
+}
+
+/// What the present file has given, the copy does not give again.
+fn go_on_above(copy: &Connection, given: &[(&str, i64)]) -> Result<()> {
+    given.iter().try_for_each(|(table, seq)| raise_sequence(copy, table, *seq))
+}
+
+fn raise_sequence(conn: &Connection, table: &str, at_least: i64) -> Result<()> {
+    if conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2", (at_least, table))? == 0 {
+        conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?2, ?1)", (at_least, table))?;
+    }
+    Ok(())
+}
+
 /// No id is given twice.
 fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
     for (key, at_least) in [("generation", floor.generation), ("run_id_limit", floor.run_id_limit)] {
@@ -221,13 +248,7 @@ fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
         )?;
     }
     // Each task has made a job of its own, so no task ever had a higher number than the highest job.
-    for table in ["job", "task"] {
-        let raised = conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2", (floor.max_job_id, table))?;
-        if raised == 0 {
-            conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?2, ?1)", (floor.max_job_id, table))?;
-        }
-    }
-    Ok(())
+    ["job", "task"].into_iter().try_for_each(|table| raise_sequence(conn, table, floor.max_job_id))
 }
 
 /// Moves a damaged file and its log out of the way. It may be needed by somebody who can repair it, so it is not removed.

@@ -134,6 +134,25 @@ fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
 }
 
 #[test]
+fn ids_that_people_have_in_their_hands_are_not_given_again_by_a_copy() {
+    let home = Home::new();
+    let made = |store: &tenure::store::Store, name: &'static str| {
+        let sql = "INSERT INTO resource (name, job_id, teardown) VALUES (?1, 1, json_array('true')) RETURNING id";
+        store.write(move |conn| Ok(conn.query_row(sql, [name], |row| row.get::<_, i64>(0))?)).unwrap()
+    };
+    let copy = home.dir.path().join("copy");
+    {
+        let client = home.open(Role::Client);
+        add(&client, "owner");
+        assert_eq!(made(&client, "a"), 1);
+        client.backup(&copy, false).unwrap();
+        assert_eq!((made(&client, "b"), made(&client, "c")), (2, 3));
+    }
+    restore(&home.db(), &copy, 0, 0, &[], 1_000).unwrap();
+    assert_eq!(made(&home.open(Role::Client), "d"), 4, "2 and 3 are somebody else's, though this copy has never seen them");
+}
+
+#[test]
 fn a_copy_put_in_place_by_hand_is_treated_the_same() {
     let home = Home::new();
     life(&home);
