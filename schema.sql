@@ -11,8 +11,9 @@
 --         INSERT INTO cancel(job_id) VALUES (7);
 --         UPDATE job SET priority = 5 WHERE id = 7;      -- and label, available_at, user_hold, expires_at, of a queued job
 --         UPDATE queue SET paused = 1 WHERE name = 'slow';
+--         INSERT INTO resource(name, job_id, teardown) VALUES ('vm-7', 7, json_array('vm', 'delete', 'vm-7'));
 --         UPDATE schedule SET paused = 1 WHERE name = 'nightly';
---         SELECT ... FROM jobs / runs / history / schedules;   -- the views
+--         SELECT ... FROM jobs / runs / history / schedules / tasks / task_steps;        -- the views; and any table
 --   * careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE. CHECK constraints alone do
 --     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule stands twice: as a CHECK and in a
 --     trigger, and a BEFORE INSERT trigger refuses what REPLACE would remove.
