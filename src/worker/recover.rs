@@ -15,12 +15,13 @@ use super::wish::Wish;
 use super::workspace;
 use crate::error::{Error, Result};
 use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
-use crate::job::{Nonce, Policy, RunEnd, RunId};
+use crate::job::{Nonce, Outcome, Policy, Reason, RunEnd, RunId};
 use crate::run::record::Records;
 use crate::run::runfile::{self, Look};
 use crate::run::{stop, tree};
+use crate::store::errand::{self, Closed};
 use crate::store::reap::{self, OpenRun};
-use crate::store::rows::Job;
+use crate::store::rows::{Job, Run};
 use crate::store::settle::RunRecord;
 
 /// Between two looks at a lock whose holder can not be waited for, in milliseconds: first, and longest.
@@ -77,7 +78,7 @@ fn go_on(
     watched: &Watched<'_>,
     job: &Job,
     policy: &Policy,
-    latest: Option<crate::store::rows::Run>,
+    latest: Option<Run>,
     same_boot: bool,
     slot: usize,
 ) -> Result<Option<Assignment>> {
@@ -113,6 +114,9 @@ fn go_on(
         Verdict::Lose { empty_tree } => {
             if empty_tree {
                 empty(watched)?;
+            }
+            if let Some(errand) = latest.filter(|errand| same_boot && errand.finished_at.is_none()) {
+                end_errand(shared, &errand)?;
             }
             count("lost_total", watched, job);
             let record = super::monitor::record_of(shared, watched.run, &seen.records);
@@ -159,6 +163,21 @@ fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {
     if let Err(error) = counted {
         log::warn!("counting {name}: {error}");
     }
+}
+
+/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the job does: nobody wants its answer.
+fn end_errand(shared: &Shared, errand: &Run) -> Result<()> {
+    end_tree(shared, errand.id, errand.nonce)?;
+    let closed = Closed {
+        outcome: Outcome::Lost,
+        reason: Some(Reason::Lost),
+        exit: None,
+        error: Some("the run that it was begun for is lost".into()),
+        record: RunRecord::default(),
+    };
+    let (id, now_ms) = (errand.id, shared.now_ms());
+    shared.store.commit(move |conn| errand::end(conn, id, &closed, now_ms))?;
+    Ok(())
 }
 
 /// Waits until nobody holds the run's lock any more, passing wishes on.

@@ -138,6 +138,21 @@ fn a_job_that_is_cancelled_while_no_worker_lives_ends_after_the_tree_of_its_chec
 }
 
 #[test]
+fn a_job_whose_run_file_was_taken_away_ends_after_the_tree_of_its_check() {
+    let nest = Nest::new();
+    let (job, left) = job_with_check(&nest, "exit 0");
+    let check = asked(&nest, job, &left, &[prepare(), started()]);
+    let member = check.member(&nest);
+    std::fs::remove_file(nest.beside().join("runs").join(left.run.to_string())).unwrap();
+    let _worker = nest.work(&TICK);
+    nest.until_ended(job);
+    assert_eq!(outcomes(&nest, job), ["job lost", "check lost"], "its row was closed with it");
+    until_killed(member);
+    until_no_run_file(&nest, check.run);
+    assert_eq!(nest.counter("impossible_total"), 0, "nobody had to heal that");
+}
+
+#[test]
 fn a_check_that_has_ended_counts_when_what_is_left_of_its_tree_is_gone() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 9");
