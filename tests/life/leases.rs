@@ -9,7 +9,7 @@ use serde_json::Value;
 use tenure::job::RunId;
 use tenure::run::machine;
 
-use crate::left::{children, lines, owner, spawner_of, store, until_killed};
+use crate::left::{lines, owner, spawner_of, store, until_killed};
 use crate::storm::Dice;
 use crate::support::{Nest, kill, lives, said, seed, until};
 
@@ -67,24 +67,26 @@ fn orphaned(nest: &Nest, line: &str) -> i32 {
     until("it to be what lives longest", || {
         std::fs::read_to_string(format!("/proc/{longest}/comm")).is_ok_and(|name| name == "sleep\n").then_some(())
     });
-    // What else is in the tree ends first: the last one alone must hold it.
-    let all = below(wrapper.id() as i32);
+    // What else is in the tree ends first: the last one alone must hold it. A shell that is not dead yet may start another one.
     kill_wrapper(wrapper);
-    for pid in all.into_iter().filter(|pid| *pid != longest) {
-        kill(pid, 9);
-        until("the rest of the tree to end", || (!lives(pid)).then_some(()));
-    }
+    until("the rest of the tree to end", || {
+        let rest: Vec<i32> = marked(nest).into_iter().filter(|pid| *pid != longest).collect();
+        rest.iter().for_each(|pid| kill(*pid, 9));
+        rest.is_empty().then_some(())
+    });
     longest
 }
 
-fn below(root: i32) -> Vec<i32> {
-    let mut all = vec![root];
-    let mut at = 0;
-    while at < all.len() {
-        all.extend(children(all[at]));
-        at += 1;
-    }
-    all.split_off(1)
+/// What was started under a lease of this nest, and lives.
+fn marked(nest: &Nest) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let db = format!("TENURE_DB={}", nest.db().display());
+    let is_marked = |pid: &i32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |what: &[u8]| environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(what));
+        has(b"TENURE_LEASE_") && has(db.as_bytes()) && lives(*pid)
+    };
+    pids.filter(is_marked).collect()
 }
 
 #[test]
@@ -104,7 +106,8 @@ fn a_lease_is_held_until_the_whole_tree_is_gone_and_then_free_for_whoever_waits(
         let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");
         until_it_waits(&waiter);
         kill(longest, 9);
-        assert_eq!(waiter.wait().unwrap().code(), Some(9), "{how}");
+        let ended = until("whoever waits to get in and out", || waiter.try_wait().unwrap());
+        assert_eq!(ended.code(), Some(9), "{how}");
         assert_eq!(leases(&nest), [Value::Null; 0], "{how}");
         assert_eq!(nest.counter("leases_reclaimed_total"), reclaimed as i64 + 1, "{how}");
     }
