@@ -36,6 +36,8 @@ mod sins;
 mod storm;
 #[path = "life/tasks.rs"]
 mod tasks;
+#[path = "life/upgrade.rs"]
+mod upgrade;
 #[path = "life/workspace_crashes.rs"]
 mod workspace_crashes;
 #[path = "life/workspaces.rs"]

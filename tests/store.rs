@@ -22,5 +22,7 @@ mod recording;
 mod refusal;
 #[path = "store/trouble.rs"]
 mod trouble;
+#[path = "store/upgrade.rs"]
+mod upgrade;
 #[path = "store/walks.rs"]
 mod walks;

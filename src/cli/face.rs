@@ -58,6 +58,14 @@ impl Face {
         self.open(Role::Client)
     }
 
+    /// The file, for a program that is about to be its worker: it may be of an earlier version.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn before_worker(&self) -> Result<Store> {
+        Store::open(&self.settings.db.value, Options { allow_older: true, ..self.options(Role::Client) })
+    }
+
     /// The file, for changing what must be there already.
     ///
     /// # Errors

@@ -103,7 +103,7 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let _listening = signals::listen(options.drain, std::io::stdin().is_terminal(), orders)?;
-    let client = face.client()?;
+    let client = face.before_worker()?;
     let (place, slots) = (client.place().clone(), options.slots);
     let worker = Worker::start(&client, face.options(Role::Worker), options)?;
     drop(client);
@@ -171,7 +171,7 @@ pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worke
 /// # Errors
 /// When there is a worker, or the file can not be used.
 pub fn one_round(face: &Face) -> Result<Vec<String>> {
-    let client = face.client()?;
+    let client = face.before_worker()?;
     let scope = Scope { queues: Vec::new(), only: Some(NO_JOB) };
     let options = Options { slots: 1, scope, until: Until::Stopped, ..options(face)? };
     let worker = Worker::start(&client, face.options(Role::Worker), options)?;

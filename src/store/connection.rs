@@ -17,8 +17,6 @@ const STATEMENTS_KEPT: usize = 256;
 const WAL_KEPT_BYTES: u64 = 16 << 20;
 /// Most memory for pages of a connection that writes, in KiB; it takes what it needs. A claim and a settle touch a dozen indexes.
 const CACHE_KIB: u64 = 65_536;
-/// The largest value of a column, in bytes: a command in hexadecimal, with room to spare.
-const VALUE_BYTES_MAX: i32 = 16 << 20;
 
 /// What a connection may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +50,7 @@ pub(super) fn prepare(conn: &Connection, access: Access, durability: Durability)
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
+    // SQLITE_LIMIT_LENGTH stays as it is: another client may have written a value of any size, and its row must not make a statement fail.
     conn.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20)?;
     conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;
     conn.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 50)?;

@@ -79,6 +79,7 @@ pub mod plan;
 pub mod prune;
 pub mod read;
 pub mod reap;
+mod rebuild;
 pub mod resource;
 pub mod restore;
 pub mod retry;
@@ -157,12 +158,15 @@ pub struct Options {
     pub clock: Clock,
     /// A worker accepts a file, or a directory around it, that others may write. They may then run commands as this user.
     pub allow_shared: bool,
+    /// A client may open a file of an earlier version, which it must not read or write: for a program that is about to be its worker, which
+    /// upgrades it.
+    pub allow_older: bool,
 }
 
 impl Options {
     /// The defaults for a role.
     pub fn new(role: Role) -> Self {
-        Self { role, durability: Durability::default(), clock: Clock::System, allow_shared: false }
+        Self { role, durability: Durability::default(), clock: Clock::System, allow_shared: false, allow_older: false }
     }
 }
 

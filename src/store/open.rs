@@ -112,6 +112,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
             upgrade::upgrade(conn, place, version)?;
             opened.upgraded_from = Some(version);
         }
+        Identity::Older { .. } if options.allow_older => return Ok(opened),
         Identity::Older { version } => return Err(upgrade::needed(version)),
     }
     // The first read opens the log, which the flusher needs, and takes the lock that keeps others from deleting it.

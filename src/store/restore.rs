@@ -232,7 +232,7 @@ fn go_on_above(copy: &Connection, given: &[(&str, i64)]) -> Result<()> {
     given.iter().try_for_each(|(table, seq)| raise_sequence(copy, table, *seq))
 }
 
-fn raise_sequence(conn: &Connection, table: &str, at_least: i64) -> Result<()> {
+pub(super) fn raise_sequence(conn: &Connection, table: &str, at_least: i64) -> Result<()> {
     if conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2", (at_least, table))? == 0 {
         conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?2, ?1)", (at_least, table))?;
     }

@@ -32,13 +32,13 @@ pub fn create_schema(conn: &Connection, now_ms: i64, file_id: &str) -> Result<()
 
 /// A table, index, trigger or view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Object {
-    kind: String,
-    table: String,
-    sql: String,
+pub(super) struct Object {
+    pub(super) kind: String,
+    pub(super) table: String,
+    pub(super) sql: String,
 }
 
-type Objects = BTreeMap<String, Object>;
+pub(super) type Objects = BTreeMap<String, Object>;
 
 /// What is different from a fresh file, in words; empty if nothing is. What a person has added for his own use is left alone, unless it
 /// could change what a statement does: a trigger or a unique index on one of our tables.
@@ -95,15 +95,15 @@ fn is_dangerous(object: &Object, fresh: &Objects) -> bool {
     ours && (object.kind == "trigger" || (object.kind == "index" && unique))
 }
 
-fn same(one: &Object, other: &Object) -> bool {
+pub(super) fn same(one: &Object, other: &Object) -> bool {
     one.kind == other.kind && one.table == other.table && plain(&one.sql) == plain(&other.sql)
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn objects(conn: &Connection) -> Result<Objects> {
+pub(super) fn objects(conn: &Connection) -> Result<Objects> {
     let mut select = conn.prepare(
         "SELECT name, type, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL",
     )?;
@@ -113,7 +113,7 @@ fn objects(conn: &Connection) -> Result<Objects> {
 }
 
 /// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form of its own.
-fn fresh() -> Result<&'static Objects> {
+pub(super) fn fresh() -> Result<&'static Objects> {
     static FRESH: OnceLock<Objects> = OnceLock::new();
     if let Some(known) = FRESH.get() {
         return Ok(known);

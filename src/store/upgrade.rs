@@ -1,14 +1,15 @@
 //! From an older schema to this one.
 //!
-//! One step per version, each a function that may do anything inside one transaction; a backup is made first. Afterwards triggers, views and
-//! indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are an error: then nothing is changed. Only the holder
-//! of the worker lock upgrades; all others ask for it.
+//! One step per version, each a function that may do anything inside one transaction; a backup is made first. A step that only changes tables
+//! is [`rebuild_tables`]. Afterwards triggers, views and indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are
+//! an error: then nothing is changed. Only the holder of the worker lock upgrades; all others ask for it.
 
 use std::path::PathBuf;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::identity::USER_VERSION;
+use super::rebuild::rebuild_tables;
 use super::{backup, flush, schema};
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -17,7 +18,7 @@ use crate::place::Place;
 pub(super) type Step = fn(&Connection) -> Result<()>;
 
 /// The steps, each with the version that it leads to, in order. Triggers, views and indexes need no step.
-const STEPS: &[(i32, Step)] = &[];
+const STEPS: &[(i32, Step)] = &[(2, rebuild_tables)];
 
 /// What all but the worker say about an older file.
 pub(super) fn needed(version: i32) -> Error {
@@ -71,12 +72,6 @@ mod tests {
     use super::*;
     use crate::store::{Options, Role, Store, create_schema, guard};
 
-    /// The step that led from a version 1 that never was, in which `counter` had no notes.
-    fn add_notes(conn: &Connection) -> Result<()> {
-        conn.execute_batch("DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0, last_at INTEGER, note TEXT) STRICT, WITHOUT ROWID")?;
-        Ok(())
-    }
-
     fn fail(_: &Connection) -> Result<()> {
         Err(Error::Internal("a step that fails".into()))
     }
@@ -89,8 +84,17 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         guard::register(&conn).unwrap();
         create_schema(&conn, 1, "f").unwrap();
-        conn.execute_batch("DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY); DROP TRIGGER job_enters; CREATE VIEW runs_old AS SELECT 1")
-            .unwrap();
+        conn.execute_batch(
+            "INSERT INTO job (command, label) VALUES ('[\"a\"]', 'one'), ('[\"b\"]', 'two');
+             DROP TRIGGER job_delete_guard; DELETE FROM job WHERE id = 2;
+             DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY, gone TEXT) STRICT, WITHOUT ROWID; INSERT INTO counter VALUES ('lost_total', 'x');
+             DROP TABLE lease;
+             ALTER TABLE job ADD COLUMN extra TEXT; UPDATE job SET extra = 'x';
+             DROP VIEW jobs; DROP TRIGGER job_enters;
+             CREATE INDEX mine ON job (label); CREATE INDEX mine_too ON job (extra); CREATE VIEW runs_old AS SELECT extra FROM job;
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
         conn
     }
 
@@ -101,14 +105,25 @@ mod tests {
     #[test]
     fn an_upgraded_file_equals_a_fresh_one() {
         let conn = older();
-        steps(&conn, 1, 3, &[(2, add_notes), (3, nothing)]).unwrap();
+        steps(&conn, 1, 3, &[(2, rebuild_tables), (3, nothing)]).unwrap();
         assert_eq!(version(&conn), 3);
         assert_eq!(schema::schema_differences(&conn).unwrap(), [""; 0]);
+        let one = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(one("SELECT group_concat(id || label || command) FROM job"), "1one[\"a\"]");
+        assert_eq!(one("SELECT name || n FROM counter"), "lost_total0");
+        assert_eq!(
+            one("SELECT group_concat(name) FROM sqlite_schema WHERE name IN ('mine', 'mine_too', 'runs_old')"),
+            "runs_old,mine"
+        );
+        assert_eq!(one("SELECT count(*) || '' FROM sqlite_schema WHERE name LIKE 'tenure_before%'"), "0");
+        conn.execute("INSERT INTO job (command) VALUES ('[\"c\"]')", []).unwrap();
+        assert_eq!(conn.last_insert_rowid(), 3, "no id is given twice");
     }
 
     #[test]
     fn a_step_that_fails_is_missing_or_leaves_a_wrong_table_changes_nothing() {
-        let cases: [&[(i32, Step)]; 3] = [&[(2, add_notes), (3, fail)], &[(2, add_notes)], &[(2, nothing), (3, nothing)]];
+        let cases: [&[(i32, Step)]; 3] =
+            [&[(2, rebuild_tables), (3, fail)], &[(2, rebuild_tables)], &[(2, nothing), (3, nothing)]];
         for list in cases {
             let conn = older();
             let before = schema::schema_differences(&conn).unwrap();
@@ -121,8 +136,8 @@ mod tests {
     #[test]
     fn a_second_upgrade_finds_that_it_is_too_late() {
         let conn = older();
-        steps(&conn, 1, 2, &[(2, add_notes)]).unwrap();
-        assert!(matches!(steps(&conn, 1, 2, &[(2, add_notes)]), Err(Error::Busy(_))));
+        steps(&conn, 1, 2, &[(2, rebuild_tables)]).unwrap();
+        assert!(matches!(steps(&conn, 1, 2, &[(2, rebuild_tables)]), Err(Error::Busy(_))));
     }
 
     #[test]

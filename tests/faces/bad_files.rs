@@ -81,9 +81,10 @@ fn what_is_no_file_of_ours_is_refused_and_left_as_it_is() {
 #[test]
 fn a_file_that_is_newer_is_refused_and_says_what_to_do() {
     let nest = filled();
+    let version: i32 = nest.sql().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     nest.sql().execute_batch("PRAGMA user_version = 9999; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert_refused("newer", &nest, &nest.db(), &["newer"]);
-    nest.sql().execute_batch("PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    nest.sql().execute_batch(&format!("PRAGMA user_version = {version}; PRAGMA wal_checkpoint(TRUNCATE)")).unwrap();
     assert_eq!(jobs(&nest), 201, "nothing is lost");
 }
 
