@@ -83,17 +83,19 @@ pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
     round
 }
 
-/// Signals a descendant; `false` if it is dead already or no longer below us.
+/// Signals a descendant; `false` if it is dead already or no longer below us. What state it is in does not keep the signal from it: to
+/// the dead it does no harm, and what looks dead may be a process of which only the main thread has ended.
 fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
     if found.parent == me {
         let alive = Stat::of(found.pid).is_some_and(|stat| !stat.is_dead());
-        return if alive { send_child(found.pid, signal).map(|()| true) } else { Ok(false) };
+        return send_child(found.pid, signal).map(|()| alive);
     }
     let pidfd = open_pidfd(found.pid)?;
     // If the number has been given to another process meanwhile, the pidfd stands for a dead one, and the signal goes nowhere.
     match Stat::of(found.pid) {
-        Some(stat) if !stat.is_dead() && (stat.parent == found.parent || stat.parent == me) => {
-            send_pidfd(pidfd.as_fd(), signal).map(|()| true)
+        Some(stat) if stat.parent == found.parent || stat.parent == me => {
+            let alive = !stat.is_dead();
+            send_pidfd(pidfd.as_fd(), signal).map(|()| alive)
         }
         _ => Ok(false),
     }

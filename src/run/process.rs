@@ -13,11 +13,13 @@ const STAT_BYTES_MAX: usize = 2048;
 /// Some fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
+    pub pid: i32,
     pub comm: String,
-    /// `Z` and `X` are dead.
+    /// Of the main thread. `Z` and `X` say that it has ended; see [`Stat::is_dead`].
     pub state: char,
     pub parent: i32,
     pub group: i32,
+    pub session: i32,
     /// Ticks between the boot and the start of the process.
     pub start_ticks: u64,
 }
@@ -25,7 +27,11 @@ pub struct Stat {
 impl Stat {
     /// Reads the fields of a process; `None` if there is none.
     pub fn of(pid: i32) -> Option<Self> {
-        let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+        Self::read(&format!("/proc/{pid}/stat"))
+    }
+
+    fn read(path: &str) -> Option<Self> {
+        let mut file = fs::File::open(path).ok()?;
         let mut bytes = [0; STAT_BYTES_MAX];
         let length = file.read(&mut bytes).ok()?;
         Self::parse(&bytes[..length])
@@ -39,17 +45,36 @@ impl Stat {
         let rest = std::str::from_utf8(bytes.get(close + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         Some(Self {
+            pid: std::str::from_utf8(bytes.get(..open)?).ok()?.trim().parse().ok()?,
             comm,
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
             start_ticks: fields.get(19)?.parse().ok()?,
         })
     }
 
+    /// Whether the process is dead: its main thread has ended, and no other thread of it lives. A process whose main thread has ended
+    /// shows as a zombie, has no environment there, and goes on as long as one of its threads does.
     pub fn is_dead(&self) -> bool {
+        self.main_thread_has_ended()
+            && !threads(self.pid).into_iter().any(|thread| thread != self.pid && thread_lives(self.pid, thread))
+    }
+
+    fn main_thread_has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
+}
+
+/// The threads of a process; none where there is no such process.
+pub fn threads(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn thread_lives(pid: i32, thread: i32) -> bool {
+    Stat::read(&format!("/proc/{pid}/task/{thread}/stat")).is_some_and(|stat| !stat.main_thread_has_ended())
 }
 
 /// A descriptor that stands for this very process, whatever becomes of its pid.
@@ -86,7 +111,10 @@ mod tests {
     fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
         let line = b"12 (a) Z (b) R 7 8 8 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!(stat, Stat { comm: "a) Z (b".into(), state: 'R', parent: 7, group: 8, start_ticks: 4711 });
+        assert_eq!(
+            stat,
+            Stat { pid: 12, comm: "a) Z (b".into(), state: 'R', parent: 7, group: 8, session: 8, start_ticks: 4711 }
+        );
         for cut in 0..60 {
             let _ = Stat::parse(&line[..cut]);
         }

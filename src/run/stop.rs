@@ -5,6 +5,7 @@
 //! process in between, the pidfd stands for the dead one and the signal goes nowhere. The shim checks once more: the signal carries
 //! the nonce.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -29,6 +30,30 @@ pub enum Asked {
     Gone,
     /// What is there is not this run's shim, or may not be looked at. Nothing was signalled.
     NotOurs,
+    /// The run lives where this process cannot signal it. Nothing was signalled, and asking again does not help.
+    OutOfReach(OutOfReach),
+}
+
+/// Why the processes of a living run cannot be signalled from here. Its text says what a person can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfReach {
+    /// The lock is held by a shim in another pid namespace.
+    OtherNamespace,
+    /// The system refuses the signal: the shim belongs to another user, or the worker lacks CAP_KILL.
+    NotPermitted,
+}
+
+impl fmt::Display for OutOfReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherNamespace => {
+                "its processes are in another pid namespace (a container) and cannot be signalled from here; end them there"
+            }
+            Self::NotPermitted => {
+                "the system does not permit this worker to signal its processes; end them as their user or as root"
+            }
+        })
+    }
 }
 
 /// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges which cause counts.
@@ -70,6 +95,7 @@ fn sent(run: RunId, result: io::Result<()>) -> Result<Asked> {
     match result {
         Ok(()) => Ok(Asked::Sent),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(Asked::Gone),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Asked::OutOfReach(OutOfReach::NotPermitted)),
         Err(error) => Err(Error::io(format!("signalling the shim of run {run}"), error)),
     }
 }
@@ -93,7 +119,7 @@ fn find(place: &Place, run: RunId, nonce: Nonce) -> Result<Found> {
         return Ok(Found::Not(Asked::Gone));
     }
     if header.pid_ns != machine::pid_namespace() {
-        return Ok(Found::Not(Asked::NotOurs));
+        return Ok(Found::Not(Asked::OutOfReach(OutOfReach::OtherNamespace)));
     }
     match records.started {
         Some(started) => Ok(open_checked(&started, identity)),

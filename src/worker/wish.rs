@@ -59,7 +59,9 @@ impl Wish {
                 self.next = Some(now + Duration::from_millis(watched.grace_ms.saturating_add(UNANSWERED_MS)));
             }
             Ok(stop::Asked::NoShimYet) => self.next = Some(now + Duration::from_millis(ASK_AGAIN_MS)),
-            Ok(stop::Asked::Gone | stop::Asked::NotOurs) => self.act_without_shim(watched, cause, now),
+            Ok(stop::Asked::Gone | stop::Asked::NotOurs | stop::Asked::OutOfReach(_)) => {
+                self.act_without_shim(watched, cause, now)
+            }
             Err(error) => {
                 log::warn!("run {}: asking its shim to stop: {error}", watched.run);
                 self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
