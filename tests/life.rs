@@ -1,5 +1,7 @@
 //! The whole program, from outside: real workers, real jobs, real kills. A file is a promise.
 
+#[path = "support/strace.rs"]
+mod strace;
 mod support;
 
 #[path = "life/adoption.rs"]
@@ -14,6 +16,8 @@ mod chaos;
 mod copies;
 #[path = "life/crash.rs"]
 mod crash;
+#[path = "life/flushed.rs"]
+mod flushed;
 #[path = "life/impossible.rs"]
 mod impossible;
 #[path = "life/lanes.rs"]

@@ -20,6 +20,8 @@ mod power;
 mod recording;
 #[path = "store/refusal.rs"]
 mod refusal;
+#[path = "support/strace.rs"]
+mod strace;
 #[path = "store/trouble.rs"]
 mod trouble;
 #[path = "store/upgrade.rs"]

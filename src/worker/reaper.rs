@@ -58,6 +58,9 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
         shared.store.commit(move |conn| Ok((heal::heal(conn, healers, now_ms)?, mend::mend(conn, now_ms)?)))?;
     if !mended.is_nothing() {
         log::warn!("mended: {mended:?}");
+        if !mended.freed.is_empty() {
+            shared.store.flushed(ticket)?;
+        }
         mended.freed.iter().for_each(|token| sweep::remove_secret(shared.place(), token));
     }
     if !healed.is_empty() {

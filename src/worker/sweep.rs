@@ -42,6 +42,12 @@ pub(super) fn secrets(shared: &Arc<Shared>) -> Result<()> {
         return Ok(());
     }
     let named = shared.store.read(read::live_secrets)?;
-    unlocked.iter().filter(|token| !named.contains(token)).for_each(|token| remove_secret(shared.place(), token));
+    unlocked.retain(|token| !named.contains(token));
+    if unlocked.is_empty() {
+        return Ok(());
+    }
+    // The end that freed them may be committed and not yet on the disk: after a power cut the job would start again without its secret.
+    shared.store.flush_now()?;
+    unlocked.iter().for_each(|token| remove_secret(shared.place(), token));
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::helper;
+pub use crate::strace::has_strace;
+use crate::strace::{Call, bytes, calls, quoted, unescape};
 
 /// A file, whatever its names.
 pub type Inode = usize;
@@ -36,21 +38,6 @@ pub struct Recording {
 
 const CALLS: &str = "trace=pwrite64,write,fdatasync,fsync,ftruncate,unlink,unlinkat,openat,mknodat,fallocate,rename,renameat2";
 
-/// Whether strace is here. Without it what needs it is told as not tested; where `TENURE_TEST_ALL` is set, as in CI, that is a failure.
-pub fn has_strace() -> bool {
-    let here = Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    assert!(here || std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs strace: apt-get install strace");
-    if !here {
-        println!("NOT TESTED: strace is not here (apt-get install strace)");
-    }
-    here
-}
-
 /// Runs a workload in `dir` under strace.
 pub fn record(workload: &str, scheme: &str, dir: &Path) -> Recording {
     let log = dir.join("strace");
@@ -64,37 +51,6 @@ pub fn record(workload: &str, scheme: &str, dir: &Path) -> Recording {
     let status = strace.status().expect("this test needs strace: apt-get install strace");
     assert!(status.success(), "{workload} {scheme}: {status}");
     parse(&String::from_utf8(std::fs::read(&log).unwrap()).unwrap(), &place)
-}
-
-struct Call<'a> {
-    entered: usize,
-    returned: usize,
-    name: &'a str,
-    /// Arguments, result and what follows it.
-    text: String,
-}
-
-/// Puts `<unfinished ...>` and `<... resumed>` together again. A call that never returned is left out.
-fn calls(log: &str) -> Vec<Call<'_>> {
-    let mut calls = Vec::new();
-    let mut begun: HashMap<&str, (usize, &str, &str)> = HashMap::new();
-    for (i, line) in log.lines().enumerate() {
-        let Some((pid, rest)) = line.split_once(' ') else { continue };
-        let rest = rest.trim_start();
-        if let Some(resumed) = rest.strip_prefix("<... ") {
-            let (Some((_, tail)), Some((entered, name, head))) = (resumed.split_once(" resumed>"), begun.remove(pid)) else {
-                continue;
-            };
-            calls.push(Call { entered, returned: i, name, text: format!("{head}{tail}") });
-        } else if let Some((name, args)) = rest.split_once('(') {
-            match args.strip_suffix(" <unfinished ...>").or_else(|| args.strip_suffix("<unfinished ...>")) {
-                Some(head) => drop(begun.insert(pid, (i, name, head))),
-                None => calls.push(Call { entered: i, returned: i, name, text: args.to_owned() }),
-            }
-        }
-    }
-    calls.sort_by_key(|call| call.entered);
-    calls
 }
 
 fn parse(log: &str, dir: &Path) -> Recording {
@@ -183,31 +139,4 @@ impl Parser {
             other => panic!("the model does not know {other} of the file"),
         }
     }
-}
-
-/// The first thing in quotes.
-fn bytes(args: &str) -> Vec<u8> {
-    unescape(args.split('"').nth(1).unwrap_or_default())
-}
-
-fn quoted(args: &str) -> String {
-    String::from_utf8_lossy(&bytes(args)).into_owned()
-}
-
-/// `\x61\x62`, and whatever is not escaped.
-fn unescape(text: &str) -> Vec<u8> {
-    let text = text.as_bytes();
-    let digit = |c: u8| (c as char).to_digit(16).unwrap() as u8;
-    let mut out = Vec::with_capacity(text.len() / 4);
-    let mut i = 0;
-    while i < text.len() {
-        if text[i..].starts_with(b"\\x") {
-            out.push(digit(text[i + 2]) << 4 | digit(text[i + 3]));
-            i += 4;
-        } else {
-            out.push(text[i]);
-            i += 1;
-        }
-    }
-    out
 }

@@ -1,0 +1,80 @@
+//! Reading what strace recorded.
+
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+
+/// Whether strace is here. Without it what needs it is told as not tested; where `TENURE_TEST_ALL` is set, as in CI, that is a failure.
+pub fn has_strace() -> bool {
+    let here = Command::new("strace")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(here || std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs strace: apt-get install strace");
+    if !here {
+        println!("NOT TESTED: strace is not here (apt-get install strace)");
+    }
+    here
+}
+
+/// A system call. `entered` and `returned` are line numbers of the log.
+pub struct Call<'a> {
+    pub entered: usize,
+    pub returned: usize,
+    pub name: &'a str,
+    /// Arguments, result and what follows the result.
+    pub text: String,
+}
+
+/// Joins `<unfinished ...>` with `<... resumed>`. A call that never returned is left out.
+pub fn calls(log: &str) -> Vec<Call<'_>> {
+    let mut calls = Vec::new();
+    let mut begun: HashMap<&str, (usize, &str, &str)> = HashMap::new();
+    for (i, line) in log.lines().enumerate() {
+        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if let Some(resumed) = rest.strip_prefix("<... ") {
+            let (Some((_, tail)), Some((entered, name, head))) = (resumed.split_once(" resumed>"), begun.remove(pid)) else {
+                continue;
+            };
+            calls.push(Call { entered, returned: i, name, text: format!("{head}{tail}") });
+        } else if let Some((name, args)) = rest.split_once('(') {
+            match args.strip_suffix(" <unfinished ...>").or_else(|| args.strip_suffix("<unfinished ...>")) {
+                Some(head) => drop(begun.insert(pid, (i, name, head))),
+                None => calls.push(Call { entered: i, returned: i, name, text: args.to_owned() }),
+            }
+        }
+    }
+    calls.sort_by_key(|call| call.entered);
+    calls
+}
+
+/// The first thing in quotes.
+pub fn bytes(args: &str) -> Vec<u8> {
+    unescape(args.split('"').nth(1).unwrap_or_default())
+}
+
+pub fn quoted(args: &str) -> String {
+    String::from_utf8_lossy(&bytes(args)).into_owned()
+}
+
+/// `\x61\x62`, and whatever is not escaped.
+pub fn unescape(text: &str) -> Vec<u8> {
+    let text = text.as_bytes();
+    let digit = |c: u8| (c as char).to_digit(16).unwrap() as u8;
+    let mut out = Vec::with_capacity(text.len() / 4);
+    let mut i = 0;
+    while i < text.len() {
+        if text[i..].starts_with(b"\\x") {
+            out.push(digit(text[i + 2]) << 4 | digit(text[i + 3]));
+            i += 4;
+        } else {
+            out.push(text[i]);
+            i += 1;
+        }
+    }
+    out
+}
