@@ -45,6 +45,10 @@ pub fn record(workload: &str, scheme: &str, dir: &Path) -> Recording {
     std::fs::create_dir(&place).unwrap();
     let program = helper::command(workload, &place.join("t.db"), scheme);
     let mut strace = Command::new("strace");
+    if workload == "worker" {
+        // Commits then come while a flush is under way, which does not count for them.
+        strace.args(["-e", "inject=fdatasync:delay_enter=20000"]);
+    }
     strace.args(["-f", "-xx", "-y", "-s", "400000", "-e", CALLS, "-e", "signal=none", "-o"]).arg(&log).arg(program.get_program());
     strace.args(program.get_args()).stdin(Stdio::null()).stdout(Stdio::null());
     helper::with_program(&mut strace, workload, &place.join("t.db"), scheme);
