@@ -79,7 +79,8 @@ fn a_worker_removes_files_after_the_flush_of_the_settle() {
         jobs.iter().map(one).collect()
     };
     let filter = "trace=pwrite64,fdatasync,fsync,unlink,unlinkat,rename,renameat,renameat2";
-    let worked = said(recorded(&nest, &["work", "--slots", "2", "--until-idle"], "worker.strace", filter).output().expect("strace"));
+    let worked =
+        said(recorded(&nest, &["work", "--slots", "2", "--until-idle"], "worker.strace", filter).output().expect("strace"));
     assert_eq!(worked.code, 0, "{worked:?}");
 
     let log = String::from_utf8(std::fs::read(nest.file("worker.strace")).expect("a recording")).expect("text");
@@ -100,11 +101,17 @@ fn a_worker_removes_files_after_the_flush_of_the_settle() {
                     && call.text.contains("= 0")
             });
             let early = calls.iter().any(|call| {
-                matches!(call.name, "unlink" | "unlinkat") && call.entered <= committed && named(call) == path.to_string_lossy() && call.text.contains("= 0")
+                matches!(call.name, "unlink" | "unlinkat")
+                    && call.entered <= committed
+                    && named(call) == path.to_string_lossy()
+                    && call.text.contains("= 0")
             });
             assert!(!early, "{gone} was removed before its settle was committed");
             let removed = removed.unwrap_or_else(|| panic!("{gone} was never removed"));
-            assert!(is_covered(&syncs, committed, removed.entered), "{gone} was removed before a flush that began after its settle");
+            assert!(
+                is_covered(&syncs, committed, removed.entered),
+                "{gone} was removed before a flush that began after its settle"
+            );
             seen += 1;
         }
     }
@@ -145,7 +152,8 @@ fn every_command_answers_after_the_flush_of_its_commit() {
         return;
     }
     let nest = Nest::new();
-    std::fs::write(nest.file("p.toml"), "[pipeline.p]\nstart = \"one\"\n\n[pipeline.p.stage.one]\ncommand = [\"true\"]\n").expect("a file");
+    std::fs::write(nest.file("p.toml"), "[pipeline.p]\nstart = \"one\"\n\n[pipeline.p.stage.one]\ncommand = [\"true\"]\n")
+        .expect("a file");
     nest.add(&["--hold", "--", "true"]);
     nest.sh(&[], "exit 3");
     nest.add(&["--", "true"]);
@@ -162,7 +170,8 @@ fn every_command_answers_after_the_flush_of_its_commit() {
         let calls = calls(&log);
         let wrote = calls.iter().filter(|call| call.name == "pwrite64" && path_of(call) == wal).map(|call| call.returned).max();
         let wrote = wrote.unwrap_or_else(|| panic!("{args:?} wrote nothing"));
-        let spoke = calls.iter().filter(|call| call.name == "write" && (call.text.starts_with("1<") || call.text.starts_with("2<")));
+        let spoke =
+            calls.iter().filter(|call| call.name == "write" && (call.text.starts_with("1<") || call.text.starts_with("2<")));
         let spoke = spoke.map(|call| call.entered).chain([usize::MAX]).find(|at| *at > wrote).expect("its end at the latest");
         assert!(is_covered(&syncs(&calls, &wal), wrote, spoke), "{args:?} answered before a flush that began after its commit");
     }
@@ -174,7 +183,8 @@ fn an_answer_about_an_end_comes_after_a_flush() {
     if !has_strace() {
         return;
     }
-    for args in [&["wait", "1", "--json"][..], &["run", "--", "/bin/echo", "said"], &["logs", "-f", "1"], &["wait", "--any", "1"]] {
+    for args in [&["wait", "1", "--json"][..], &["run", "--", "/bin/echo", "said"], &["logs", "-f", "1"], &["wait", "--any", "1"]]
+    {
         let nest = Nest::new();
         let filter = "trace=pread64,fdatasync,fsync,write,exit_group";
         let gate = nest.file("gate");
@@ -182,7 +192,8 @@ fn an_answer_about_an_end_comes_after_a_flush() {
         let id = nest.sh(&[], "read line < gate; echo said");
         let worker = nest.work(&["--slots", "2"]);
         nest.until_state(id, "running");
-        let child = recorded(&nest, args, "one.strace", filter).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace");
+        let child =
+            recorded(&nest, args, "one.strace", filter).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace");
         until("the command to look at the file", || {
             std::fs::read_to_string(nest.file("one.strace")).is_ok_and(|log| log.contains("pread64")).then_some(())
         });
@@ -196,10 +207,12 @@ fn an_answer_about_an_end_comes_after_a_flush() {
         let last_flush = syncs(&calls, &wal).into_iter().filter(|(_, returned)| *returned < end).max();
         let (entered, returned) = last_flush.unwrap_or_else(|| panic!("{args:?} flushed nothing"));
         // The look that saw the end came before that flush, and the answer after it.
-        let looked = calls.iter().any(|call| call.name == "pread64" && call.returned < entered && [&db, &wal].contains(&&path_of(call)));
+        let looked =
+            calls.iter().any(|call| call.name == "pread64" && call.returned < entered && [&db, &wal].contains(&&path_of(call)));
         assert!(looked, "{args:?} did not look before it flushed");
         if args[0] == "wait" {
-            let spoke = calls.iter().filter(|call| call.name == "write" && call.text.starts_with("1<")).map(|call| call.entered).min();
+            let spoke =
+                calls.iter().filter(|call| call.name == "write" && call.text.starts_with("1<")).map(|call| call.entered).min();
             assert!(spoke.is_none_or(|spoke| spoke > returned), "{args:?} answered before its flush");
         }
         worker.stop();

@@ -1,27 +1,19 @@
-//! A job with a single attempt begins at most once, over a power cut as well: nothing of it exists before its claim is on the disk.
+//! A job with a single attempt begins at most once, over a power cut as well: nothing of it exists before its claim is on the disk, and it enters its
+//! workspace only after its use of it is.
 
-use std::process::Command;
-
+use crate::strace::{Call, calls, has_strace};
 use crate::support::Nest;
 
 /// Each flush takes so long, in microseconds, that a shim which did not wait for it would be there first.
 const FLUSH_US: u32 = 150_000;
 
-#[test]
-fn nothing_of_a_job_with_one_attempt_begins_before_its_claim_is_flushed() {
-    let strace = Command::new("strace").arg("--version").output();
-    if !strace.is_ok_and(|output| output.status.success()) {
-        assert!(std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs strace: apt-get install strace");
-        println!("NOT TESTED: strace is not here (apt-get install strace)");
-        return;
-    }
-    let nest = Nest::new();
-    let job = nest.sh(&[], "echo here");
+/// Works until nothing is left, with slow flushes, and returns what strace saw.
+fn recorded(nest: &Nest) -> String {
     let trace = nest.file("trace");
     let work = nest.tenure(&["work", "--until-idle"]);
-    let mut traced = Command::new("strace");
+    let mut traced = std::process::Command::new("strace");
     traced
-        .args(["-f", "-qq", "-y", "-e", "trace=fdatasync,pwrite64,sendmsg", "-e"])
+        .args(["-f", "-qq", "-y", "-e", "trace=fdatasync,pwrite64,sendmsg,write", "-e"])
         .arg(format!("inject=fdatasync:delay_enter={FLUSH_US}"))
         .arg("-o")
         .arg(&trace)
@@ -31,19 +23,51 @@ fn nothing_of_a_job_with_one_attempt_begins_before_its_claim_is_flushed() {
         .env_clear();
     traced.envs(work.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(traced.output().unwrap().status.success());
-    assert_eq!(nest.state(job), "done");
+    String::from_utf8_lossy(&std::fs::read(&trace).unwrap()).into_owned()
+}
 
-    let text = String::from_utf8_lossy(&std::fs::read(&trace).unwrap()).into_owned();
-    let lines: Vec<&str> = text.lines().collect();
-    let at = |what: &str, found: Option<usize>| found.unwrap_or_else(|| panic!("no {what} in\n{text}"));
-    let of_log = |call: &str, line: &str| line.contains(call) && line.contains("q.db-wal>");
-    let launched = at("launch", lines.iter().position(|line| line.contains("sendmsg(")));
-    let claimed = at("claim", lines[..launched].iter().rposition(|line| of_log("pwrite64(", line)));
-    let flush = claimed + at("flush of the claim", lines[claimed..].iter().position(|line| of_log("fdatasync(", line)));
-    let thread = lines[flush].split_whitespace().next().unwrap_or_default();
-    let is_end = |line: &&str| line.starts_with(thread) && line.contains("fdatasync") && line.contains("= 0");
-    let flushed = flush + at("end of that flush", lines[flush..].iter().position(is_end));
-    let prepared = at("PREPARE", lines.iter().position(|line| line.contains("\"PREPARE ")));
-    assert!(flushed < prepared, "it began before its claim was on the disk:\n{text}");
-    assert!(launched < flushed, "its shim was not made meanwhile:\n{text}");
+fn of_log(call: &&Call<'_>, name: &str) -> bool {
+    call.name == name && call.text.contains("q.db-wal>")
+}
+
+/// The last commit before the launch is flushed before the run records PREPARE, by a flush that began after it; and the shim is made meanwhile
+/// where `overlaps`.
+fn begins_after_its_flush(text: &str, overlaps: bool) {
+    let calls = calls(text);
+    let launched = calls.iter().find(|call| call.name == "sendmsg").expect("a launch").entered;
+    let written =
+        calls.iter().filter(|call| of_log(call, "pwrite64") && call.returned < launched).map(|call| call.returned).max();
+    let written = written.expect("a commit before the launch");
+    let flush = calls.iter().find(|call| of_log(call, "fdatasync") && call.entered > written).expect("a flush of that commit");
+    let prepared = calls.iter().find(|call| call.text.contains("\"PREPARE ")).expect("PREPARE").entered;
+    assert!(flush.returned < prepared, "it began before what was committed for it was on the disk:\n{text}");
+    assert!(!overlaps || launched < flush.returned, "its shim was not made meanwhile:\n{text}");
+}
+
+#[test]
+fn nothing_of_a_job_with_one_attempt_begins_before_its_claim_is_flushed() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    let job = nest.sh(&[], "echo here");
+    let text = recorded(&nest);
+    assert_eq!(nest.state(job), "done");
+    begins_after_its_flush(&text, true);
+}
+
+#[test]
+fn a_job_with_one_attempt_enters_its_workspace_after_its_use_is_flushed() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    let options = ["--workspace", "repo", "--prepare", "true"];
+    nest.sh(&options, "true");
+    nest.work_until_idle(&[]);
+    let job = nest.sh(&options, "pwd");
+    let text = recorded(&nest);
+    assert_eq!(nest.state(job), "done");
+    assert!(nest.log(job).contains("/work/"), "it ran in its workspace");
+    begins_after_its_flush(&text, false);
 }
