@@ -69,6 +69,11 @@ impl Place {
         self.dir.join("worker.lock")
     }
 
+    /// What the worker says of itself.
+    pub fn worker_report(&self) -> PathBuf {
+        self.dir.join("worker.json")
+    }
+
     pub fn gate(&self) -> PathBuf {
         self.dir.join("gate")
     }

@@ -228,7 +228,9 @@ fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let machine = worker_calls::machine(store.place());
     Ok(vec![match worker_calls::closed(&face.settings, &machine) {
         None => Finding::fine("floors", "the machine has what the configuration asks for"),
-        Some(why) => Finding::wrong("floors", format!("no job is claimed: {why}"), "tenure config says where the floor is set"),
+        Some((_, why)) => {
+            Finding::wrong("floors", format!("no job is claimed: {why}"), "tenure config says where the floor is set")
+        }
     }])
 }
 

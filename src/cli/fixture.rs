@@ -89,7 +89,7 @@ pub fn run(id: i64, job: i64) -> Run {
 
 /// A worker with so many slots.
 pub fn worker(slots: usize) -> Holder {
-    Holder { pid: 99, instance: "i".into(), since_ms: 0, kind: "work".into(), slots, version: String::new() }
+    Holder { pid: 99, instance: "i".into(), slots, ..Holder::unknown() }
 }
 
 /// A lease that a command in the foreground has.

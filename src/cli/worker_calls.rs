@@ -228,7 +228,7 @@ pub fn force_lease(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<St
 }
 
 /// Why the machine holds jobs back, in words.
-pub fn closed(settings: &Settings, machine: &Machine) -> Option<String> {
+pub fn closed(settings: &Settings, machine: &Machine) -> Option<(&'static str, String)> {
     gates::closed(&floors(settings), machine)
 }
 

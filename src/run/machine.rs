@@ -19,6 +19,28 @@ pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map(|meta| meta.ino()).unwrap_or(0)
 }
 
+/// The inode of our time namespace: the clocks since the boot are the same only inside it. 0 where `/proc` does not tell it.
+pub fn time_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/time").map(|meta| meta.ino()).unwrap_or(0)
+}
+
+/// What the machine or the container is called.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The state of a process as `/proc` tells it, such as `T` for a stopped one; `None` where it does not.
+pub fn state_of(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Milliseconds of the monotonic clock, which stands still while the machine sleeps.
+pub fn monotonic_ms() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
 /// A new random name for a run.
 pub fn nonce() -> Nonce {
     Nonce(random())

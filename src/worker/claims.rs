@@ -4,7 +4,7 @@
 //! called next; the thread waits that long or for a nudge. A busy worker hardly comes here, as each settle claims the next job
 //! for its slot.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -13,6 +13,7 @@ use super::gates::{self, Machine};
 use super::monitor::{self, Assignment};
 use super::options::{Kind, Until};
 use super::pool::Work;
+use super::report::Condition;
 use super::shared::Shared;
 use super::start::Ended;
 use super::teardown;
@@ -57,13 +58,25 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
             shared.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
     }
     while !shared.is_stopping() {
-        let wait_ms = round(shared, &mut gate).unwrap_or_else(|error| {
-            log::error!("claiming: {error}");
-            if let Some(fatal) = shared.store.health().fatal {
-                shared.end(Ended::Fatal(fatal));
+        let wait_ms = match round(shared, &mut gate) {
+            Ok(wait_ms) => {
+                shared.report.clear("claim_error");
+                wait_ms
             }
-            WAIT_MOST_MS
-        });
+            Err(error) => {
+                let text = format!("claiming fails: {error}");
+                shared.report.set(Condition::notice(
+                    "claim_error",
+                    text,
+                    "tenure doctor says more; it is tried again each second",
+                ));
+                if let Some(fatal) = shared.store.health().fatal {
+                    shared.end(Ended::Fatal(fatal));
+                }
+                WAIT_MOST_MS
+            }
+        };
+        shared.report.round_of_claims(shared.roster.busy());
         let _timeout_is_a_nudge_too = nudges.recv_timeout(Duration::from_millis(wait_ms));
     }
 }
@@ -213,7 +226,7 @@ fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
 /// The machine's state, looked at now and then, and what the store says of itself.
 #[derive(Default)]
 struct Gate {
-    looked: Option<(Instant, Option<String>)>,
+    looked: Option<(Instant, Option<(&'static str, String)>)>,
 }
 
 impl Gate {
@@ -222,19 +235,35 @@ impl Gate {
         if let Some(fatal) = health.fatal {
             shared.end(Ended::Fatal(fatal));
         }
-        let of_store = health.replaced.or_else(|| health.disk_full_since_ms.map(|_| "the disk is full".to_owned()));
-        let why = of_store.or_else(|| self.of_machine(shared));
-        let mut held_back = shared.held_back.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held_back != why {
-            match &why {
-                Some(why) => log::warn!("nothing is claimed: {why}"),
-                None => log::info!("jobs are claimed again"),
+        let report = &shared.report;
+        match health.replaced {
+            Some(what) => {
+                report.set(Condition::holding("file_replaced", what, "stop the worker, and see which file is the right one"))
             }
-            *held_back = why;
+            None => report.clear("file_replaced"),
+        }
+        match health.disk_full_since_ms {
+            Some(_) => {
+                report.set(Condition::holding(
+                    "disk_full",
+                    "the disk is full",
+                    "tenure prune --older-than 7d, or free some space",
+                ));
+            }
+            None => report.clear("disk_full"),
+        }
+        let closed = self.of_machine(shared);
+        for code in gates::CODES {
+            match &closed {
+                Some((closed, why)) if closed == code => {
+                    report.set(Condition::holding(code, why.clone(), gates::REMEDY));
+                }
+                _ => report.clear(code),
+            }
         }
     }
 
-    fn of_machine(&mut self, shared: &Shared) -> Option<String> {
+    fn of_machine(&mut self, shared: &Shared) -> Option<(&'static str, String)> {
         let floors = &shared.options.floors;
         if *floors == super::options::Floors::default() {
             return None;

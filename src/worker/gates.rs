@@ -8,6 +8,7 @@ use std::path::Path;
 use sysinfo::System;
 
 use super::options::Floors;
+use crate::units::size_text;
 
 /// What the machine has left.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,22 +42,29 @@ impl Machine {
     }
 }
 
-/// Why no job may be claimed now, with the numbers; `None` where nothing holds back.
-pub fn closed(floors: &Floors, machine: &Machine) -> Option<String> {
+/// The codes of what [`closed`] says.
+pub const CODES: &[&str] = &["memory_floor", "disk_floor", "load_floor"];
+/// What opens a gate again.
+pub const REMEDY: &str =
+    "wait, or lower the floor in [floor] of the worker's configuration (tenure config) and restart the worker";
+
+/// Why no job may be claimed now, with the numbers, after its code; `None` where nothing holds back.
+pub fn closed(floors: &Floors, machine: &Machine) -> Option<(&'static str, String)> {
     if let Some(floor) = floors.memory_bytes
         && machine.memory_available_bytes < floor
     {
-        return Some(format!("{} bytes of memory are available, and the floor is {floor}", machine.memory_available_bytes));
+        let free = size_text(machine.memory_available_bytes);
+        return Some(("memory_floor", format!("{free} of memory are available, the floor is {}", size_text(floor))));
     }
     if let (Some(floor), Some(free)) = (floors.disk_bytes, machine.disk_free_bytes)
         && free < floor
     {
-        return Some(format!("{free} bytes are free on the disk, and the floor is {floor}"));
+        return Some(("disk_floor", format!("{} are free on the disk, the floor is {}", size_text(free), size_text(floor))));
     }
     if let Some(most) = floors.load_max
         && machine.load > most
     {
-        return Some(format!("the load is {:.2}, and the most is {most:.2}", machine.load));
+        return Some(("load_floor", format!("load average is {:.2}, the limit is {most:.2}", machine.load)));
     }
     None
 }

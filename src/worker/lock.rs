@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::options::Kind;
 use crate::error::{Error, Result};
 use crate::place::Place;
+use crate::run::machine;
 
 /// Longest text that is read from the lock file, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
@@ -30,6 +31,12 @@ pub struct Holder {
     /// Version of tenure.
     #[serde(default)]
     pub version: String,
+    /// Inode of the pid namespace in which the pid means something; 0 where it is not known.
+    #[serde(default)]
+    pub pid_ns: u64,
+    /// Name of the machine or container.
+    #[serde(default)]
+    pub host: String,
 }
 
 impl Holder {
@@ -54,14 +61,37 @@ impl Holder {
     fn read(file: &mut File) -> Self {
         let mut text = String::new();
         let _unreadable_is_shown_as_unknown = file.take(HOLDER_BYTES_MAX).read_to_string(&mut text);
-        serde_json::from_str(&text).unwrap_or_else(|_| Self {
+        serde_json::from_str(&text).unwrap_or_else(|_| Self::unknown())
+    }
+
+    /// One that has not said who it is yet.
+    pub fn unknown() -> Self {
+        Self {
             pid: 0,
             instance: "unknown".into(),
             since_ms: 0,
             kind: "work".into(),
             slots: 0,
             version: String::new(),
-        })
+            pid_ns: 0,
+            host: String::new(),
+        }
+    }
+
+    /// Whether its pid is that of a process here.
+    pub fn is_here(&self) -> bool {
+        self.pid != 0 && (self.pid_ns == 0 || self.pid_ns == machine::pid_namespace())
+    }
+
+    /// `pid 4711`, or where that pid means nothing here, whose it is.
+    pub fn named(&self) -> String {
+        if self.is_here() {
+            return format!("pid {}", self.pid);
+        }
+        if self.pid == 0 {
+            return "which has not said who it is".to_owned();
+        }
+        format!("pid {} of another container or pid namespace, host {}", self.pid, self.host)
     }
 }
 
@@ -105,6 +135,8 @@ impl WorkerLock {
             kind: kind.as_str().to_owned(),
             slots,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid_ns: machine::pid_namespace(),
+            host: machine::host_name(),
         };
         let text = serde_json::to_string(&holder).map_err(|e| Error::Internal(e.to_string()))?;
         file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(|e| Error::io(what(), e))?;

@@ -10,6 +10,7 @@ use super::lease;
 use super::monitor::Assignment;
 use super::pool::Work;
 use super::recover;
+use super::report::Condition;
 use super::shared::Shared;
 use super::sweep;
 use super::teardown;
@@ -29,9 +30,18 @@ pub(super) fn run(shared: &Arc<Shared>) {
         if shared.is_stopping() || shared.is_leaving() {
             return;
         }
-        if let Err(error) = round(shared) {
-            log::error!("the reaper: {error}");
+        match round(shared) {
+            Ok(()) => shared.report.clear("recovery_error"),
+            Err(error) => {
+                let text = format!("recovery fails: {error}");
+                shared.report.set(Condition::notice(
+                    "recovery_error",
+                    text,
+                    "tenure doctor says more; it is tried again at each tick",
+                ));
+            }
         }
+        shared.report.round_of_reaper();
     }
 }
 

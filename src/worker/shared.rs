@@ -11,6 +11,7 @@ use super::flights::Flights;
 use super::options::{Kind, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
+use super::report::{Phase, Reporter};
 use super::roster::Roster;
 use super::start::Ended;
 use super::teardown::Line;
@@ -47,8 +48,8 @@ pub(super) struct Shared {
     ended: Condvar,
     stopping: AtomicBool,
     leaving: AtomicBool,
-    /// Why no job may be claimed now, where the machine or the file says so.
-    pub held_back: Mutex<Option<String>>,
+    /// What this worker says of itself; also why no job may be claimed now.
+    pub report: Reporter,
 }
 
 impl Shared {
@@ -63,6 +64,7 @@ impl Shared {
         pool: Pool,
         nudge: Sender<Nudge>,
         spawner: Spawner,
+        report: Reporter,
     ) -> Self {
         let (ring_end, end_bell) = bounded(1);
         Self {
@@ -84,7 +86,7 @@ impl Shared {
             ended: Condvar::new(),
             stopping: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
-            held_back: Mutex::new(None),
+            report,
         }
     }
 
@@ -103,6 +105,7 @@ impl Shared {
 
     pub fn stop_claiming(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.report.phase(Phase::Draining);
         let _full = self.nudge.try_send(Nudge::Look);
     }
 
@@ -113,6 +116,7 @@ impl Shared {
 
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::SeqCst);
+        self.report.phase(Phase::Leaving);
         self.roster.nudge_all();
         self.ended.notify_all();
     }
@@ -147,7 +151,7 @@ impl Shared {
 
     /// Whether another job may be claimed, but for free slots.
     pub fn may_claim(&self) -> bool {
-        !self.is_stopping() && self.held_back.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        !self.is_stopping() && !self.report.holds_claims()
     }
 
     /// The spawner, started anew where the last one died.

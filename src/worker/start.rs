@@ -19,6 +19,7 @@ use super::options::{Kind, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
 use super::reaper;
+use super::report::{Phase, Reporter};
 use super::shared::Shared;
 use super::signals::Order;
 use super::tidy;
@@ -82,6 +83,7 @@ impl Worker {
         let instance = machine::nonce().to_string();
         let now_ms = client.clock().now_ms();
         let lock = take_lock(client, &options, &instance, now_ms)?;
+        let report = Reporter::start(&place, &instance, &options);
         let store = Store::open(place.db(), store::Options { role: store::Role::Worker, ..store_options })?;
         make_trustworthy(&store)?;
         let file_id = store
@@ -93,14 +95,16 @@ impl Worker {
         let spawner = Spawner::start()?;
         let listener = Listener::bind(&place)?;
         let shared =
-            Arc::new(Shared::new(store, options, instance, boot_id, file_id, stock, Pool::new(), nudge.clone(), spawner));
+            Arc::new(Shared::new(store, options, instance, boot_id, file_id, stock, Pool::new(), nudge.clone(), spawner, report));
         reaper::round(&shared)?;
+        shared.report.round_of_reaper();
         let threads = vec![
             thread("claims", &shared, move |shared| claims::run(shared, &nudges))?,
             thread("reaper", &shared, reaper::run)?,
             thread("tidy", &shared, tidy::run)?,
             thread("wake", &shared, move |shared| wake::listen(shared, &listener, &nudge))?,
         ];
+        shared.report.phase(Phase::Serving);
         let _not_under_a_service_manager = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(Self { shared, lock, threads })
     }
@@ -192,6 +196,7 @@ impl Worker {
         let _no_next_worker_is_misled = std::fs::remove_file(shared.place().wake_socket());
         let closed = shared.store.flush_now();
         shared.pool.close();
+        shared.report.remove();
         lock.release();
         let_go(shared);
         if !matches!(ended, Ended::Fatal(_)) {
@@ -245,7 +250,7 @@ fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> 
             Err(holder) => holder,
         };
         // A worker that was killed while it started a process leaves its lock to that process for an instant.
-        let is_dying = holder.pid != 0 && !Path::new(&format!("/proc/{}", holder.pid)).exists();
+        let is_dying = holder.is_here() && !Path::new(&format!("/proc/{}", holder.pid)).exists();
         let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
         if !(is_dying || yields) || Instant::now() > until {
             return Err(refused(&holder));
@@ -260,8 +265,9 @@ fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> 
 
 fn refused(holder: &Holder) -> Error {
     Error::Refused(format!(
-        "this file has a worker already (pid {}, tenure {}); stop it first, or name another file with --db",
-        holder.pid, holder.kind
+        "this file has a worker already ({}, tenure {}); stop it first, or name another file with --db",
+        holder.named(),
+        holder.kind
     ))
 }
 

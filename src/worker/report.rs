@@ -1,0 +1,405 @@
+//! What a worker says of itself, where other processes can read it: `worker.json` beside its lock.
+//!
+//! It never decides who the worker is: the lock does, and a report counts only while the process that wrote it holds the lock. It
+//! is written in place, into blocks that were reserved, so that a full disk does not silence it; at each change, and at most once a
+//! second while only the times of the rounds change. It is never flushed: after a power cut nobody needs it.
+//!
+//! Any thread may say what is the matter: [`Reporter::set`] and [`Reporter::clear`].
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::lock::Holder;
+use super::options::Options;
+use crate::place::Place;
+use crate::run::machine;
+
+/// First word of the file, and the version of its format.
+const HEADER: &str = "tenure-report 1";
+/// Longest report, in bytes; the last conditions are left out where all are too many.
+const BYTES_MAX: usize = 16 << 10;
+/// Most conditions that are reported; those of the worker come first.
+const CONDITIONS_MAX: usize = 16;
+/// Longest list of queues that is reported, in bytes.
+const QUEUES_BYTES_MAX: usize = 4 << 10;
+/// Longest text of a condition, in bytes.
+const TEXT_BYTES_MAX: usize = 600;
+/// Time between two writes while only the times of the rounds change, in milliseconds.
+const ROUNDS_EVERY_MS: u64 = 1_000;
+/// Reads until the checksum is right: a report may be read while it is written.
+const READS_MAX: usize = 20;
+
+/// What a worker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It opens the file and repairs what the last worker left; nothing is claimed yet.
+    Starting,
+    Serving,
+    /// It claims nothing more and waits for its runs.
+    Draining,
+    /// It leaves its runs to their shims and ends.
+    Leaving,
+}
+
+/// Something that is the matter with a worker, the file or the machine, as the worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// A word for scripts; one of [`CODES`].
+    pub code: String,
+    /// For people, with numbers.
+    pub text: String,
+    /// What clears it.
+    pub remedy: Option<String>,
+    /// The worker claims nothing meanwhile.
+    pub holds_claims: bool,
+    /// The job that it concerns alone.
+    pub job: Option<i64>,
+    /// Milliseconds UTC.
+    pub since_ms: i64,
+}
+
+/// The codes of all conditions.
+pub const CODES: &[&str] = &[
+    "memory_floor",
+    "disk_floor",
+    "load_floor",
+    "disk_full",
+    "disk_error",
+    "no_processes",
+    "no_descriptors",
+    "no_memory",
+    "no_inotify",
+    "claim_error",
+    "recovery_error",
+    "schema_changed",
+    "file_replaced",
+    "flush_failed",
+    "spawner_stopped",
+    "stop_refused",
+    "shim_stopped",
+    "stuck",
+];
+
+impl Condition {
+    /// Keeps the worker from claiming as long as it stands.
+    pub fn holding(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
+        Self { holds_claims: true, ..Self::notice(code, text, remedy) }
+    }
+
+    /// Is told and changes nothing.
+    pub fn notice(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
+        debug_assert!(CODES.contains(&code), "{code} is not in the list");
+        let (text, remedy) = (cut(text.into()), remedy.into().map(str::to_owned));
+        Self { code: code.to_owned(), text, remedy, holds_claims: false, job: None, since_ms: 0 }
+    }
+
+    /// It concerns this job alone.
+    #[must_use]
+    pub fn of_job(self, job: crate::job::JobId) -> Self {
+        Self { job: Some(job.0), ..self }
+    }
+
+    /// With a remedy that names something.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(cut(remedy.into())), ..self }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        let end = (0..=TEXT_BYTES_MAX).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
+        text.truncate(end);
+        text += "...";
+    }
+    text
+}
+
+/// All that a worker says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The random name of the start, as in the lock.
+    pub instance: String,
+    pub boot_id: String,
+    /// Inode of its time namespace: its clock is ours only in the same one.
+    pub time_ns: u64,
+    /// Queues that it serves; none: all.
+    pub queues: Vec<String>,
+    /// The list of queues is longer than what is reported.
+    pub queues_cut: bool,
+    /// The one job that it serves, where it serves no other.
+    pub only: Option<i64>,
+    pub slots: usize,
+    /// At the last round of the claim loop.
+    pub busy: usize,
+    pub phase: Phase,
+    /// Open files that it may have.
+    pub open_files_max: u64,
+    /// The last round of the claim loop, in milliseconds of the monotonic clock; 0: none yet.
+    pub claims_at_ms: u64,
+    /// The last round of the reaper, likewise.
+    pub reaper_at_ms: u64,
+    /// Time between two rounds of the reaper, in milliseconds.
+    pub tick_ms: u64,
+    pub conditions: Vec<Condition>,
+}
+
+impl Report {
+    /// Why nothing is claimed.
+    pub fn held_back(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().filter(|one| one.holds_claims)
+    }
+
+    /// What the worker that holds the lock says; `None` where it says nothing that can be read.
+    pub fn read(place: &Place, holder: &Holder) -> Option<Self> {
+        let file = File::open(place.worker_report()).ok()?;
+        let mut bytes = vec![0; BYTES_MAX + 64];
+        (0..READS_MAX)
+            .find_map(|_| {
+                let n = file.read_at(&mut bytes, 0).ok()?;
+                Self::parse(&bytes[..n])
+            })
+            .filter(|report| report.instance == holder.instance)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(&bytes[..end]).ok()?.strip_prefix(HEADER)?;
+        let mut words = line.split_ascii_whitespace();
+        let (length, sum) = (words.next()?.parse::<usize>().ok()?, u32::from_str_radix(words.next()?, 16).ok()?);
+        let body = bytes.get(end + 1..)?.get(..length)?;
+        if crc32fast::hash(body) != sum {
+            return None;
+        }
+        serde_json::from_slice(body).ok()
+    }
+
+    /// Its bytes; the last conditions are left out where all are too many.
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut report = self.clone();
+        loop {
+            let body = serde_json::to_vec(&report).ok()?;
+            if body.len() <= BYTES_MAX {
+                let mut bytes = format!("{HEADER} {} {:08x}\n", body.len(), crc32fast::hash(&body)).into_bytes();
+                bytes.extend(body);
+                return Some(bytes);
+            }
+            report.conditions.pop()?;
+        }
+    }
+}
+
+/// The writing end, for the threads of one worker.
+pub struct Reporter {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+    claims_at_ms: AtomicU64,
+    reaper_at_ms: AtomicU64,
+    /// When it was written last, in milliseconds of the monotonic clock.
+    written_ms: AtomicU64,
+}
+
+struct Inner {
+    report: Report,
+    file: Option<File>,
+    /// In the order of their codes; those of the worker come before those of a job.
+    conditions: BTreeMap<(Option<i64>, String), Condition>,
+}
+
+impl Reporter {
+    /// A worker that has just taken the lock. Never fails: a report that cannot be written is one that nobody reads.
+    pub(super) fn start(place: &Place, instance: &str, options: &Options) -> Self {
+        let mut left = QUEUES_BYTES_MAX;
+        let mut fits = |name: &&String| {
+            left = left.saturating_sub(name.len() + 3);
+            left > 0
+        };
+        let queues: Vec<String> = options.scope.queues.iter().take_while(|name| fits(name)).cloned().collect();
+        let report = Report {
+            instance: instance.to_owned(),
+            queues_cut: queues.len() < options.scope.queues.len(),
+            boot_id: machine::boot_id(),
+            time_ns: machine::time_namespace(),
+            queues,
+            only: options.scope.only.map(|job| job.0),
+            slots: options.slots,
+            busy: 0,
+            phase: Phase::Starting,
+            open_files_max: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
+            claims_at_ms: 0,
+            reaper_at_ms: 0,
+            tick_ms: options.tick_ms,
+            conditions: Vec::new(),
+        };
+        let reporter = Self {
+            path: place.worker_report(),
+            inner: Mutex::new(Inner { report, file: None, conditions: BTreeMap::new() }),
+            claims_at_ms: AtomicU64::new(0),
+            reaper_at_ms: AtomicU64::new(0),
+            written_ms: AtomicU64::new(0),
+        };
+        reporter.write(&mut reporter.lock());
+        reporter
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere leaves the report whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is the matter, until it is cleared. Logged once, whatever becomes of its numbers.
+    pub fn set(&self, condition: Condition) {
+        let mut inner = self.lock();
+        let key = (condition.job, condition.code.clone());
+        let mut now = condition;
+        match inner.conditions.get(&key) {
+            Some(before) => {
+                now.since_ms = before.since_ms;
+                if *before == now {
+                    return;
+                }
+            }
+            None => {
+                now.since_ms = crate::clock::Clock::System.now_ms();
+                let held = if now.holds_claims { "nothing is claimed: " } else { "" };
+                log::warn!("{held}{}", now.text);
+            }
+        }
+        let is_new = inner.conditions.insert(key, now).is_none();
+        // Numbers that change all the time are as good a second later.
+        if is_new || self.is_due() {
+            self.write(&mut inner);
+        }
+    }
+
+    /// It is no more the matter.
+    pub fn clear(&self, code: &str) {
+        self.forget(|key| key.0.is_none() && key.1 == code);
+    }
+
+    /// It is no more the matter with this job.
+    pub fn clear_of_job(&self, code: &str, job: crate::job::JobId) {
+        self.forget(|key| key.0 == Some(job.0) && key.1 == code);
+    }
+
+    /// Nothing is the matter with this job any more.
+    pub fn forget_job(&self, job: crate::job::JobId) {
+        self.forget(|key| key.0 == Some(job.0));
+    }
+
+    fn forget(&self, is_meant: impl Fn(&(Option<i64>, String)) -> bool) {
+        let mut inner = self.lock();
+        let gone: Vec<_> = inner.conditions.keys().filter(|key| is_meant(key)).cloned().collect();
+        for key in &gone {
+            if let Some(was) = inner.conditions.remove(key) {
+                log::info!("no more: {}", was.text);
+            }
+        }
+        if !gone.is_empty() {
+            self.write(&mut inner);
+        }
+    }
+
+    /// Whether a condition keeps the worker from claiming.
+    pub fn holds_claims(&self) -> bool {
+        self.lock().conditions.values().any(|one| one.holds_claims)
+    }
+
+    /// Whether this is the matter now.
+    pub fn has(&self, code: &str) -> bool {
+        self.lock().conditions.keys().any(|key| key.0.is_none() && key.1 == code)
+    }
+
+    /// What the worker does from now on.
+    pub(super) fn phase(&self, phase: Phase) {
+        let mut inner = self.lock();
+        if inner.report.phase != phase {
+            inner.report.phase = phase;
+            self.write(&mut inner);
+        }
+    }
+
+    /// The claim loop has been round.
+    pub(super) fn round_of_claims(&self, busy: usize) {
+        self.claims_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
+        let mut inner = self.lock();
+        inner.report.busy = busy;
+        if self.is_due() {
+            self.write(&mut inner);
+        }
+    }
+
+    /// The reaper has been round.
+    pub(super) fn round_of_reaper(&self) {
+        self.reaper_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
+        if self.is_due() {
+            self.write(&mut self.lock());
+        }
+    }
+
+    /// How long ago the claim loop and the reaper were round.
+    pub fn rounds(&self) -> (Duration, Duration) {
+        let ago = |at: &AtomicU64| Duration::from_millis(machine::monotonic_ms().saturating_sub(at.load(Ordering::SeqCst)));
+        (ago(&self.claims_at_ms), ago(&self.reaper_at_ms))
+    }
+
+    /// What it says now.
+    pub fn now(&self) -> Report {
+        self.lock().whole(self)
+    }
+
+    fn is_due(&self) -> bool {
+        machine::monotonic_ms().saturating_sub(self.written_ms.load(Ordering::SeqCst)) >= ROUNDS_EVERY_MS
+    }
+
+    fn write(&self, inner: &mut Inner) {
+        self.written_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
+        let Some(bytes) = inner.whole(self).to_bytes() else { return };
+        if inner.file.is_none() {
+            inner.file = open(&self.path).inspect_err(|e| log::debug!("opening {}: {e}", self.path.display())).ok();
+        }
+        if let Some(file) = &inner.file
+            && let Err(error) = file.write_all_at(&bytes, 0)
+        {
+            log::debug!("writing {}: {error}", self.path.display());
+        }
+    }
+
+    /// The worker has ended in order: nobody is to read this any more.
+    pub(super) fn remove(&self) {
+        let _a_stale_one_counts_for_nothing = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Inner {
+    fn whole(&self, reporter: &Reporter) -> Report {
+        Report {
+            claims_at_ms: reporter.claims_at_ms.load(Ordering::SeqCst),
+            reaper_at_ms: reporter.reaper_at_ms.load(Ordering::SeqCst),
+            conditions: self.conditions.values().take(CONDITIONS_MAX).cloned().collect(),
+            ..self.report.clone()
+        }
+    }
+}
+
+/// Under the worker lock: what an earlier worker left is written over.
+fn open(path: &std::path::Path) -> std::io::Result<File> {
+    let no_links = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links).open(path)?;
+    // So that a full disk does not silence it. Where it is refused each write takes its room as it can.
+    let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, (BYTES_MAX + 64) as u64);
+    Ok(file)
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! What another process can see of the worker: who holds the lock, what it says of itself, and whether it is able to act at all.
+//! Asks the kernel where the kernel knows; changes nothing and never waits.
+
+use super::lock::Holder;
+use super::report::Report;
+use crate::error::Result;
+use crate::place::Place;
+use crate::run::machine;
+use crate::store::{self, Blocked};
+
+/// Whether the process that holds the lock is scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    Runs,
+    /// By a signal (STOP, TSTP), until somebody continues it.
+    Stopped,
+    /// By a debugger.
+    Traced,
+    /// It cannot be seen from here: another pid namespace, or a `/proc` that hides it.
+    Unseen,
+}
+
+/// The worker of a file, as it is seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    pub holder: Holder,
+    /// `None` for the first moments of a worker, and for one that could not write it.
+    pub report: Option<Report>,
+    pub process: Process,
+    /// Time since the last round of its claim loop, in milliseconds; `None` where there was none yet or its clock is not ours.
+    pub claims_ago_ms: Option<u64>,
+    /// Likewise of its reaper.
+    pub reaper_ago_ms: Option<u64>,
+    /// A writer has waited for the write lock for long.
+    pub blocked: Option<Blocked>,
+}
+
+impl Sight {
+    /// The worker of this file, or `None` where there is none.
+    ///
+    /// # Errors
+    /// When the lock file cannot be looked at.
+    pub fn look(place: &Place) -> Result<Option<Self>> {
+        Ok(Holder::look(place)?.map(|holder| Self::of(place, holder)))
+    }
+
+    fn of(place: &Place, holder: Holder) -> Self {
+        let report = Report::read(place, &holder);
+        let ago = |at: fn(&Report) -> u64| {
+            let report = report.as_ref()?;
+            let is_our_clock = report.boot_id == machine::boot_id() && report.time_ns == machine::time_namespace();
+            (at(report) > 0 && is_our_clock).then(|| machine::monotonic_ms().saturating_sub(at(report)))
+        };
+        Self {
+            process: Process::of(&holder),
+            claims_ago_ms: ago(|report| report.claims_at_ms),
+            reaper_ago_ms: ago(|report| report.reaper_at_ms),
+            blocked: store::read_blocked(place),
+            report,
+            holder,
+        }
+    }
+}
+
+impl Process {
+    fn of(holder: &Holder) -> Self {
+        if !holder.is_here() {
+            return Self::Unseen;
+        }
+        match machine::state_of(holder.pid) {
+            Some('T') => Self::Stopped,
+            Some('t') => Self::Traced,
+            Some(_) => Self::Runs,
+            None => Self::Unseen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::options::{Kind, Options};
+    use crate::worker::report::Reporter;
+
+    #[test]
+    fn a_worker_is_seen_with_its_report_and_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("q.db"));
+        std::fs::create_dir(place.dir()).unwrap();
+        assert_eq!(Sight::look(&place).unwrap(), None);
+        let lock = super::super::lock::WorkerLock::take(&place, Kind::Work, 3, "me", 7).unwrap().unwrap();
+        let bare = Sight::look(&place).unwrap().unwrap();
+        assert_eq!((bare.report, bare.process, bare.claims_ago_ms), (None, Process::Runs, None));
+        let reporter = Reporter::start(&place, "me", &Options::work());
+        reporter.round_of_reaper();
+        reporter.round_of_claims(2);
+        reporter.phase(crate::worker::report::Phase::Serving);
+        let seen = Sight::look(&place).unwrap().unwrap();
+        assert_eq!(seen.report.unwrap().busy, 2);
+        assert!(seen.claims_ago_ms.unwrap() < 60_000 && seen.reaper_ago_ms.unwrap() < 60_000);
+        lock.release();
+        assert_eq!(Sight::look(&place).unwrap(), None, "the report alone is nothing");
+    }
+}
