@@ -2,12 +2,13 @@
 //!
 //! A leaf: the command line, the lines of `add --from` and `config.toml` read the same spellings, so they are read here once.
 
-use jiff::{SpanRelativeTo, Unit};
+use jiff::SpanRelativeTo;
 
 use crate::job::limits::DURATION_MS_MAX;
 
 /// Longest text that is looked at, in bytes: what is longer is no duration and no size.
 const TEXT_BYTES_MAX: usize = 200;
+const NANOS_IN_A_MS: i128 = 1_000_000;
 
 /// Milliseconds of a duration such as `90s`, `10m`, `1h 30m` or `2d` (a day is 24 hours).
 ///
@@ -19,26 +20,28 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     if trimmed.is_empty() {
         return Err(format!("a duration is missing; {example}"));
     }
+    let shown = shorten(trimmed);
     if trimmed.len() > TEXT_BYTES_MAX {
-        return Err(format!("this is no duration; {example}"));
+        return Err(format!("{shown:?} is not a duration; {example}"));
     }
-    if trimmed.parse::<f64>().is_ok() {
-        return Err(format!("{trimmed:?} has no unit; write {trimmed}s for seconds, or use m, h, d"));
+    if trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') && trimmed.parse::<f64>().is_ok() {
+        return Err(format!("{shown:?} has no unit; write {shown}s for seconds, or use m, h, d"));
     }
-    let span: jiff::Span = trimmed.parse().map_err(|_| format!("{trimmed:?} is no duration; {example}"))?;
-    if span.is_negative() {
-        return Err(format!("{trimmed:?} is in the past; a duration is not negative"));
+    // The library reads `1:30:00` as hours; beside `1:30`, which is a time of day, nobody can tell what was meant.
+    if trimmed.contains(':') {
+        return Err(format!("{shown:?} is not a duration; {example}"));
+    }
+    let span: jiff::Span = trimmed.parse().map_err(|_| format!("{shown:?} is not a duration; {example}"))?;
+    if span.is_negative() || trimmed.starts_with('-') {
+        return Err(format!("{shown:?} is in the past; a duration is not negative, {example}"));
     }
     if span.get_years() != 0 || span.get_months() != 0 {
-        return Err(format!("{trimmed:?}: months and years have no fixed length; write days (30d)"));
+        return Err(format!("{shown:?}: months and years have no fixed length; write days (30d)"));
     }
-    let too_long = || format!("{trimmed:?} is longer than 100 years");
-    let nanos = span.total((Unit::Nanosecond, SpanRelativeTo::days_are_24_hours())).map_err(|_| too_long())?;
-    let ms = (nanos / 1e6).ceil();
-    if ms > DURATION_MS_MAX as f64 {
-        return Err(too_long());
-    }
-    Ok(ms as u64)
+    let too_long = || format!("{shown:?} is longer than 100 years; give a shorter one, or leave it out");
+    let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| too_long())?;
+    let ms = exact.as_nanos().div_euclid(NANOS_IN_A_MS) + i128::from(exact.as_nanos() % NANOS_IN_A_MS != 0);
+    u64::try_from(ms).ok().filter(|ms| *ms <= DURATION_MS_MAX).ok_or_else(too_long)
 }
 
 /// A duration for people: its two largest units.

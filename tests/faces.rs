@@ -36,6 +36,8 @@ mod surroundings;
 mod tasks;
 #[path = "faces/terminal.rs"]
 mod terminal;
+#[path = "faces/times.rs"]
+mod times;
 #[path = "faces/trees.rs"]
 mod trees;
 #[path = "faces/unprivileged.rs"]

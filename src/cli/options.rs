@@ -37,7 +37,7 @@ pub struct JobOptions {
     /// Start no sooner than this long from now, such as 10m
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::parse_duration, conflicts_with = "at")]
     pub delay: Option<u64>,
-    /// Start no sooner than this time, such as 03:00 or 2026-12-01T03:00[Europe/Berlin]
+    /// Start no sooner than this time, such as 03:00, '2026-12-01 03:00' or 2026-12-01T03:00[Europe/Berlin]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// Fail as `expired` when it has not started by this time, or this long from now

@@ -13,7 +13,7 @@ pub struct Args {
     /// Jobs: 7, 3-9, 1,4,8 or last
     #[arg(value_name = "ID")]
     pub ids: Selector,
-    /// What to change: priority=N, queue=NAME, delay=10m (or 0s for at once), at=TIME, timeout=1h (or none), retries=N, label=TEXT (or empty for none)
+    /// What to change: priority=N, queue=NAME, delay=10m (or 0s for at once), at=TIME, expires=TIME (or a duration, or none), timeout=1h (or none), retries=N, label=TEXT (or empty for none)
     #[arg(value_name = "KEY=VALUE", required = true)]
     pub changes: Vec<String>,
 }
@@ -54,13 +54,21 @@ fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Resu
         "label" => change.label = Some(Some(values::parse_label(value)?)),
         "delay" => change.available_at = Some(due(units::parse_duration(value)?, now)),
         "at" => change.available_at = Some(time::parse_instant(value, now)?),
+        "expires" if value == "none" => change.expires_at = Some(None),
+        "expires" => {
+            let at = time::parse_deadline(value, now)?;
+            if at <= now.timestamp().as_millisecond() {
+                return Err("that has passed already; give a time in the future, or none".into());
+            }
+            change.expires_at = Some(Some(at));
+        }
         "timeout" if value == "none" => change.timeout_ms = Some(None),
         "timeout" => change.timeout_ms = Some(Some(units::parse_duration(value)?).filter(|ms| *ms > 0)),
         "retries" => {
             let retries: u32 = value.parse().map_err(|_| number("number of retries"))?;
             change.max_attempts = Some(retries.checked_add(1).filter(|n| *n <= 1_000_000).ok_or("999999 at most")?);
         }
-        _ => return Err("it can not be set; what can: priority, queue, delay, at, timeout, retries, label".into()),
+        _ => return Err("it cannot be set; what can: priority, queue, delay, at, expires, timeout, retries, label".into()),
     }
     Ok(())
 }

@@ -2,55 +2,113 @@
 //!
 //! Pure: "now" and the local time zone come in as one argument. Durations are in [`crate::units`].
 
-use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, Time};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 
+use super::values::shorten;
 use crate::units;
 
 /// Longest text that is looked at, in bytes.
 const TEXT_BYTES_MAX: usize = 200;
+/// Length of `20261201`, in bytes.
+const BASIC_DATE_BYTES: usize = 8;
+
+/// What a time may look like, for messages.
+const EXAMPLE: &str =
+    "write it as '2026-12-01 03:00' (local), 2026-12-01T03:00[Europe/Berlin], 2026-12-01T03:00Z, 2026-12-01, 03:00 or +10m";
 
 /// Milliseconds UTC of an instant: `2026-12-01T03:00[Europe/Berlin]`, `2026-12-01T03:00Z`, `2026-12-01 03:00` (local),
-/// `2026-12-01` (local midnight), or `03:00`, the next such local time.
+/// `2026-12-01` (local midnight), `03:00`, the next such local time, or `+10m` from now.
+///
+/// Where clocks are set forward, a local time that is skipped means the time as much later as the clocks are; where they are
+/// set back, a local time that comes twice means the first one that is still to come.
 ///
 /// # Errors
-/// What is wrong with it, with an example.
+/// What is wrong with it, with examples.
 pub fn parse_instant(text: &str, now: &Zoned) -> Result<i64, String> {
     let trimmed = text.trim();
-    let example = "write it as 2026-12-01T03:00[Europe/Berlin], 2026-12-01T03:00Z, '2026-12-01 03:00' or 03:00";
-    if trimmed.is_empty() || trimmed.len() > TEXT_BYTES_MAX {
-        return Err(format!("this is no time; {example}"));
+    let refused = |why: String| format!("{:?} is not a time{why}; {EXAMPLE}", shorten(trimmed));
+    if trimmed.is_empty() {
+        return Err(format!("a time is missing; {EXAMPLE}"));
+    }
+    if trimmed.len() > TEXT_BYTES_MAX || !trimmed.is_ascii() {
+        return Err(refused(String::new()));
+    }
+    if let Some(ahead) = trimmed.strip_prefix('+') {
+        return units::parse_duration(ahead).map(|ms| ms_from(now, ms));
+    }
+    if names_a_leap_second(trimmed) {
+        return Err(refused(" that clocks here show: there is no second 60".to_owned()));
+    }
+    let instant = match time_of_day(trimmed) {
+        Some(time) => next(time, now),
+        None => dated(trimmed, now),
+    };
+    let instant = instant.map_err(|why| refused(if why.is_empty() { why } else { format!(" ({why})") }))?;
+    let ms = instant.as_millisecond();
+    if ms < 0 { Err(refused(" from 1970 on".to_owned())) } else { Ok(ms) }
+}
+
+/// A text with a date. The library says which parts it has, so no part is passed over.
+fn dated(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    let pieces = Pieces::parse(text).map_err(|_| String::new())?;
+    let words = |error: jiff::Error| error.to_string();
+    if pieces.time_zone_annotation().is_some() {
+        return Ok(text.parse::<Zoned>().map_err(words)?.timestamp());
+    }
+    // An annotation that names no zone (a calendar) changes what the date means.
+    if text.contains('[') {
+        return Err("the brackets name no time zone".to_owned());
+    }
+    if pieces.offset().is_some() {
+        return text.parse::<Timestamp>().map_err(words);
     }
     let zone = now.time_zone().clone();
-    let instant = if trimmed.contains('[') {
-        let zoned = trimmed.parse::<Zoned>();
-        zoned.map_err(|e| format!("{trimmed:?} is no time ({e}); {example}"))?.timestamp()
-    } else if let Ok(instant) = trimmed.parse::<Timestamp>() {
-        instant
-    } else if let Some(time) = time_of_day(trimmed) {
-        next(time, now)?
-    } else if let Ok(date) = trimmed.parse::<DateTime>() {
-        zone.to_timestamp(date).map_err(|e| e.to_string())?
-    } else if let Ok(date) = trimmed.parse::<Date>() {
-        zone.to_timestamp(date.to_datetime(Time::midnight())).map_err(|e| e.to_string())?
-    } else {
-        return Err(format!("{trimmed:?} is no time; {example}"));
-    };
-    let ms = instant.as_millisecond();
-    if ms < 0 { Err(format!("{trimmed:?} is before 1970; {example}")) } else { Ok(ms) }
+    match pieces.time() {
+        Some(time) => zone.to_timestamp(pieces.date().to_datetime(time)).map_err(words),
+        None => Ok(pieces.date().to_zoned(zone).map_err(words)?.timestamp()),
+    }
 }
 
-/// `03:00` or `03:00:30`; a bare `10` is too likely to be a slip.
+/// `03:00` or `03:00:30` alone. The library's parser of times would also take a date before it, and drop that.
 fn time_of_day(text: &str) -> Option<Time> {
-    text.contains(':').then(|| text.parse().ok()).flatten()
+    let is_alone = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.'));
+    // A bare `10` is too likely to be a slip.
+    (is_alone && text.contains(':')).then(|| text.parse().ok()).flatten()
 }
 
-/// A time of day that has passed today is meant for tomorrow.
+/// Whether its seconds are 60, which the library takes for 59.
+fn names_a_leap_second(text: &str) -> bool {
+    let clock = text.split_once(['T', 't', ' ']).map_or(text, |(_, clock)| clock);
+    let clock = clock.split(|c: char| !c.is_ascii_digit() && c != ':').next().unwrap_or_default();
+    let digits: String = clock.chars().filter(char::is_ascii_digit).collect();
+    digits.len() == 6 && digits.ends_with("60")
+}
+
+/// The first such time of a day that is still to come: today's, where that comes twice its second, or tomorrow's.
 fn next(time: Time, now: &Zoned) -> Result<Timestamp, String> {
-    let on = |date: Date| now.time_zone().to_timestamp(date.to_datetime(time)).map_err(|e| e.to_string());
-    let today = on(now.date())?;
-    if today > now.timestamp() { Ok(today) } else { on(now.date().saturating_add(1.day())) }
+    let zone = now.time_zone();
+    let on = |date: Date| -> Result<Vec<Timestamp>, String> {
+        let at = date.to_datetime(time);
+        let words = |error: jiff::Error| error.to_string();
+        let ambiguous = zone.to_ambiguous_timestamp(at);
+        match ambiguous.offset() {
+            AmbiguousOffset::Fold { .. } => {
+                Ok(vec![ambiguous.earlier().map_err(words)?, zone.to_ambiguous_timestamp(at).later().map_err(words)?])
+            }
+            _ => Ok(vec![ambiguous.compatible().map_err(words)?]),
+        }
+    };
+    let mut candidates = on(now.date())?;
+    candidates.extend(on(now.date().saturating_add(1.day()))?);
+    let next = candidates.into_iter().find(|at| *at > now.timestamp());
+    next.ok_or_else(|| "the calendar ends before it".to_owned())
+}
+
+fn ms_from(now: &Zoned, ms: u64) -> i64 {
+    now.timestamp().as_millisecond().saturating_add_unsigned(ms)
 }
 
 /// Milliseconds UTC of an instant, or of a duration from now.
@@ -58,10 +116,16 @@ fn next(time: Time, now: &Zoned) -> Result<Timestamp, String> {
 /// # Errors
 /// What is wrong with it, with examples of both.
 pub fn parse_deadline(text: &str, now: &Zoned) -> Result<i64, String> {
-    if let Ok(ms) = units::parse_duration(text) {
-        return Ok(now.timestamp().as_millisecond().saturating_add_unsigned(ms));
+    let as_duration = match units::parse_duration(text) {
+        Ok(ms) => return Ok(ms_from(now, ms)),
+        Err(error) => error,
+    };
+    // No duration has any of these, and each time has one.
+    let begins_with_date = text.trim().as_bytes().get(..BASIC_DATE_BYTES).is_some_and(|d| d.iter().all(u8::is_ascii_digit));
+    if text.contains([':', '-', '+', '[']) || begins_with_date {
+        return parse_instant(text, now).map_err(|e| format!("{e}, or as a duration from now: 2h"));
     }
-    parse_instant(text, now).map_err(|e| format!("{e}, or as a duration from now: 2h"))
+    Err(format!("{as_duration}, or as a time: {EXAMPLE}"))
 }
 
 /// For scripts: RFC 3339 in UTC with milliseconds.
@@ -94,77 +158,8 @@ pub fn between(from_ms: i64, to_ms: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Central Europe, with its clock changes, independent of the machine's zone files.
-    fn at(civil: &str) -> Zoned {
-        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        civil.parse::<DateTime>().unwrap().to_zoned(zone).unwrap()
-    }
-
-    fn shown(text: &str, now: &str) -> String {
-        utc(parse_instant(text, &at(now)).unwrap())
-    }
-
-    #[test]
-    fn instants_as_people_write_them() {
-        let now = "2026-11-30T12:00:00";
-        assert_eq!(shown("2026-12-01T03:00:00Z", now), "2026-12-01T03:00:00.000Z");
-        assert_eq!(shown("2026-12-01T03:00Z", now), "2026-12-01T03:00:00.000Z");
-        assert_eq!(shown("2026-12-01T03:00:00+02:00", now), "2026-12-01T01:00:00.000Z");
-        assert_eq!(shown("2026-12-01 03:00", now), "2026-12-01T02:00:00.000Z");
-        assert_eq!(shown("2026-12-01T03:00", now), "2026-12-01T02:00:00.000Z");
-        assert_eq!(shown("2026-12-01", now), "2026-11-30T23:00:00.000Z");
-        assert_eq!(shown("2026-12-01T03:00[UTC]", now), "2026-12-01T03:00:00.000Z");
-    }
-
-    #[test]
-    fn a_time_of_day_is_the_next_one() {
-        assert_eq!(shown("03:00", "2026-11-30T02:59:59"), "2026-11-30T02:00:00.000Z");
-        assert_eq!(shown("03:00", "2026-11-30T03:00:00"), "2026-12-01T02:00:00.000Z");
-        assert_eq!(shown("23:59:30", "2026-12-31T23:59:59"), "2027-01-01T22:59:30.000Z");
-        // It does not exist on the night of the change: the first instant after the gap's start, shifted by the gap.
-        assert_eq!(shown("02:30", "2026-03-28T12:00:00"), "2026-03-29T01:30:00.000Z");
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_an_example() {
-        let now = at("2026-11-30T12:00:00");
-        for text in [
-            "",
-            "soon",
-            "25:00",
-            "2026-13-01",
-            "10",
-            "1969-12-31T00:00Z",
-            "2026-12-01T03:00[Mars/Olympus]",
-            "\x1b[2J",
-            "tomorrow",
-        ] {
-            let error = parse_instant(text, &now).unwrap_err();
-            assert!(error.contains("03:00"), "{error}");
-            assert!(!error.contains('\x1b'), "{error:?}");
-        }
-        assert!(parse_instant(&"2".repeat(1 << 20), &now).unwrap_err().len() < 300);
-    }
-
-    #[test]
-    fn a_deadline_is_a_time_or_a_duration() {
-        let now = at("2026-11-30T12:00:00");
-        assert_eq!(utc(parse_deadline("2h", &now).unwrap()), "2026-11-30T13:00:00.000Z");
-        assert_eq!(utc(parse_deadline("13:30", &now).unwrap()), "2026-11-30T12:30:00.000Z");
-        assert!(parse_deadline("later", &now).unwrap_err().contains("2h"));
-    }
-
-    #[test]
-    fn people_see_local_times_and_scripts_utc() {
-        let now = at("2026-11-30T12:00:00");
-        assert_eq!(local(now.timestamp().as_millisecond() - 1_000, &now), "11:59:59");
-        assert_eq!(local(0, &now), "1970-01-01 01:00:00");
-        assert_eq!(utc(1), "1970-01-01T00:00:00.001Z");
-        assert_eq!(utc(i64::MAX), format!("@{}ms", i64::MAX));
-        assert_eq!(local(i64::MIN, &now), format!("@{}ms", i64::MIN));
-        assert_eq!(between(10, 5), "0ms");
-    }
-}
+#[path = "time_property_tests.rs"]
+mod properties;
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;
