@@ -48,7 +48,7 @@ fn in_central_europe(civil_ms: i64, year: i64) -> Vec<i64> {
 }
 
 /// Reads digits from the front.
-fn digits<'a>(text: &'a str, n: usize) -> Option<(i64, &'a str)> {
+fn digits(text: &str, n: usize) -> Option<(i64, &str)> {
     let (front, rest) = text.split_at_checked(n)?;
     front.bytes().all(|b| b.is_ascii_digit()).then(|| Some((front.parse().ok()?, rest)))?
 }
