@@ -19,6 +19,8 @@ mod limits;
 mod measured;
 #[path = "run/output.rs"]
 mod output;
+#[path = "run/shutdown.rs"]
+mod shutdown;
 #[path = "run/starting.rs"]
 mod starting;
 #[path = "run/trees.rs"]

@@ -127,6 +127,15 @@ pub fn wait(timeout_ms: Option<u64>) -> Heard {
     }
 }
 
+/// Whether TERM, INT or HUP is there, or comes within this time. What else has come stays for [`wait`].
+pub fn bare_within(timeout_ms: u64) -> bool {
+    let set = set_of(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
+    let timeout = timespec(Some(timeout_ms));
+    let timeout_ptr = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `set` and `timeout` live until the call returns; nothing is written back.
+    unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), timeout_ptr) > 0 }
+}
+
 /// A descriptor that becomes readable when a child changes its state. CHLD must be blocked.
 pub fn child_fd() -> io::Result<OwnedFd> {
     let set = set_of(&[libc::SIGCHLD]);

@@ -55,7 +55,6 @@ fn a_cause_that_comes_after_the_end_does_not_count() {
     kill(started.shim_pid, Signal::STOP);
     until("the job to end", || (!is_alive(started.pid)).then_some(()));
     assert_eq!(stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap(), Asked::Sent);
-    kill(started.shim_pid, Signal::TERM);
     kill(started.shim_pid, Signal::CONT);
     assert_eq!(running.finish().exited.map(|e| (e.exit, e.cause)), Some((Exit::Code(6), None)));
 }

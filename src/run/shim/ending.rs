@@ -11,6 +11,7 @@ use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::process::Stat;
 use crate::run::record::{Drained, Exited, Record, Usage};
 use crate::run::signal::{self, Heard};
+use crate::run::stop::KILL_NOW;
 use crate::run::wait::{self, Children};
 
 use super::TREE_IS_EMPTY;
@@ -27,6 +28,8 @@ const KILL_MS_MAX: u64 = 1_000;
 const LINGER_MS: u64 = 20;
 /// A start is told when the run has lived for this long, in milliseconds; with a shorter one it is told together with the end.
 const TELL_START_MS: u64 = 10;
+/// How long the shim of a job that was ended by a signal waits for a signal to itself, in milliseconds.
+const SHUTDOWN_WINDOW_MS: u64 = 500;
 /// Most leftovers that are named.
 const LEFTOVERS_NAMED_MAX: usize = 8;
 
@@ -75,8 +78,9 @@ struct Stop {
 impl Watched<'_> {
     fn see_through(mut self) -> i32 {
         let exit = loop {
-            // First of all: a cause that comes when the job has ended already does not count.
+            // First of all: a request that comes when the job has ended already does not count.
             if let Some(exit) = self.reap_all_but_the_job() {
+                self.heed_shutdown(exit);
                 break exit;
             }
             let until_ms = self.act();
@@ -112,6 +116,16 @@ impl Watched<'_> {
                 Children::Ended(ended) => wait::reap(ended.pid).ok()?,
                 Children::Alive | Children::None => return None,
             }
+        }
+    }
+
+    /// A shutdown signals the shim and its job at once, in any order. Nobody can tell which of a bare signal and the end of the
+    /// job was first, so a signal that is there when the end is seen counts. Where the end itself looks like that of a shutdown,
+    /// the shim waits for a signal that is still on its way.
+    fn heed_shutdown(&mut self, exit: Exit) {
+        let window_ms = if ends_like_a_shutdown(exit) && !self.memory.has_killed() { SHUTDOWN_WINDOW_MS } else { 0 };
+        if self.stop.is_none() && signal::bare_within(window_ms) {
+            self.stop(Cause::Shutdown, self.limits.grace_ms);
         }
     }
 
@@ -159,17 +173,24 @@ impl Watched<'_> {
 
     fn hear(&mut self, until_ms: Option<u64>) {
         let wait_ms = until_ms.map_or(WAIT_MS_MAX, |at| at.saturating_sub(boottime_ms()).min(WAIT_MS_MAX));
-        let cause = match signal::wait(Some(wait_ms)) {
-            Heard::Nothing | Heard::Child => return,
-            Heard::Bare => Cause::Shutdown,
-            Heard::Stop(value) => match cause_of(value, self.nonce_bits) {
-                Some(cause) => cause,
-                // Meant for another run, or for another version of us.
-                None => return,
+        match signal::wait(Some(wait_ms)) {
+            Heard::Nothing | Heard::Child => {}
+            // Also where the job has ended meanwhile, see `heed_shutdown`.
+            Heard::Bare => self.stop(Cause::Shutdown, self.limits.grace_ms),
+            Heard::Stop(value) => match request_of(value, self.nonce_bits) {
+                Some(Request::Stop(cause)) if self.reap_all_but_the_job().is_none() => self.stop(cause, self.limits.grace_ms),
+                Some(Request::KillNow) => self.hasten(),
+                // Too late; or meant for another run, or for another version of us.
+                Some(Request::Stop(_)) | None => {}
             },
-        };
-        if self.reap_all_but_the_job().is_none() {
-            self.stop(cause, self.limits.grace_ms);
+        }
+    }
+
+    /// The grace is over, whatever is left of it.
+    fn hasten(&mut self) {
+        self.stop(Cause::Shutdown, 0);
+        if let Some(stop) = &mut self.stop {
+            stop.kill_at_ms = stop.kill_at_ms.min(boottime_ms());
         }
     }
 
@@ -211,10 +232,16 @@ impl Watched<'_> {
 
     /// A stopped tree has its grace, also where its first process has ended before the others of its group.
     fn linger(&mut self) {
-        let Some(stop) = self.stop else { return };
-        while boottime_ms() < stop.kill_at_ms && self.group_is_alive() {
+        while let Some(stop) = self.stop
+            && boottime_ms() < stop.kill_at_ms
+            && self.group_is_alive()
+        {
             let left = stop.kill_at_ms.saturating_sub(boottime_ms());
-            signal::wait(Some(left.min(LINGER_MS)));
+            if let Heard::Stop(value) = signal::wait(Some(left.min(LINGER_MS)))
+                && request_of(value, self.nonce_bits) == Some(Request::KillNow)
+            {
+                self.hasten();
+            }
         }
     }
 
@@ -298,10 +325,29 @@ fn reap_everything() -> bool {
     }
 }
 
+/// What a stop signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Stop(Cause),
+    KillNow,
+}
+
 /// What a stop signal says, if it is meant for this run.
-fn cause_of(value: u64, nonce_bits: u64) -> Option<Cause> {
+fn request_of(value: u64, nonce_bits: u64) -> Option<Request> {
     let [code, ..] = value.to_le_bytes();
-    (value >> 8 == nonce_bits).then(|| Cause::from_code(code))?
+    if value >> 8 != nonce_bits {
+        return None;
+    }
+    if code == KILL_NOW { Some(Request::KillNow) } else { Cause::from_code(code).map(Request::Stop) }
+}
+
+/// Ended by one of the signals that a shutdown sends, or by an exit status with which programs say so.
+fn ends_like_a_shutdown(exit: Exit) -> bool {
+    const SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGKILL];
+    match exit {
+        Exit::Signal(signal) => SIGNALS.contains(&signal),
+        Exit::Code(code) => SIGNALS.contains(&(code - 128)),
+    }
 }
 
 fn earliest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
@@ -334,9 +380,28 @@ mod tests {
         let bits = Nonce([0x5a; 16]).signal_bits();
         for cause in Cause::ALL {
             let value = bits << 8 | u64::from(cause.code());
-            assert_eq!(cause_of(value, bits), Some(*cause));
-            assert_eq!(cause_of(value, bits ^ 1), None);
+            assert_eq!(request_of(value, bits), Some(Request::Stop(*cause)));
+            assert_eq!(request_of(value, bits ^ 1), None);
         }
-        assert_eq!(cause_of(bits << 8, bits), None);
+        assert_eq!(request_of(bits << 8 | u64::from(KILL_NOW), bits), Some(Request::KillNow));
+        assert_eq!(request_of(bits << 8, bits), None);
+    }
+
+    #[test]
+    fn ends_that_a_shutdown_may_have_caused() {
+        for (exit, is_like_it) in [
+            (Exit::Signal(15), true),
+            (Exit::Signal(9), true),
+            (Exit::Signal(1), true),
+            (Exit::Signal(2), true),
+            (Exit::Code(143), true),
+            (Exit::Code(137), true),
+            (Exit::Signal(11), false),
+            (Exit::Code(0), false),
+            (Exit::Code(1), false),
+            (Exit::Code(139), false),
+        ] {
+            assert_eq!(ends_like_a_shutdown(exit), is_like_it, "{exit:?}");
+        }
     }
 }
