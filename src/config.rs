@@ -16,6 +16,8 @@ use crate::units;
 
 /// Largest `config.toml` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Below the ten seconds that container runtimes give by default, in milliseconds.
+const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
 /// Most jobs that run at once.
 pub const SLOTS_MAX: usize = 10_000;
 
@@ -57,6 +59,15 @@ pub enum Durability {
     Full,
 }
 
+/// What becomes of the running jobs when the worker is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTerm {
+    Detach,
+    Drain,
+    End,
+}
+
 /// When output is coloured. `auto`: on a terminal, unless `NO_COLOR` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -75,6 +86,8 @@ pub struct Flags {
     pub color: Option<Colour>,
     pub slots: Option<usize>,
     pub drain: bool,
+    pub on_term: Option<OnTerm>,
+    pub stop_timeout_ms: Option<u64>,
     pub allow_shared: bool,
 }
 
@@ -98,6 +111,10 @@ pub struct Settings {
     pub floor_load: Setting<Option<f64>>,
     /// On TERM, the worker waits for its runs.
     pub drain: Setting<bool>,
+    /// What TERM means. `None`: what survives the worker decides.
+    pub on_term: Setting<Option<OnTerm>>,
+    /// Longest time between TERM and KILL where the runs are ended with the worker, in milliseconds.
+    pub stop_timeout_ms: Setting<u64>,
     /// A worker accepts a file that other users may write: they may then run commands as its user.
     pub allow_shared: Setting<bool>,
     pub color: Setting<Colour>,
@@ -117,6 +134,8 @@ struct File {
     keep: Option<String>,
     log_limit: Option<String>,
     drain: Option<bool>,
+    on_term: Option<OnTerm>,
+    stop_timeout: Option<String>,
     allow_shared: Option<bool>,
     color: Option<Colour>,
     floor: Floor,
@@ -237,6 +256,11 @@ impl Settings {
             floor_disk_bytes: layers.size("floor_disk", file.floor.disk)?,
             floor_load: layers.of("floor_load", None, file.floor.load, parse_load)?.map(Some).or(None),
             drain: layers.of("drain", flags.drain.then_some(("--drain", true)), file.drain, parse_bool)?.or(false),
+            on_term: layers
+                .of("on_term", flags.on_term.map(|on| ("--on-term", on)), file.on_term, parse_on_term)?
+                .map(Some)
+                .or(None),
+            stop_timeout_ms: layers.stop_timeout(flags.stop_timeout_ms, file.stop_timeout)?,
             allow_shared: layers
                 .of("allow_shared", flags.allow_shared.then_some(("--allow-shared", true)), file.allow_shared, parse_bool)?
                 .or(false),
@@ -307,6 +331,12 @@ impl Layers<'_> {
         Ok(self.of("log_limit", None, file, parse)?.or(limits::LOG_LIMIT_BYTES_DEFAULT))
     }
 
+    fn stop_timeout(&self, flag: Option<u64>, file: Option<String>) -> Result<Setting<u64>> {
+        let file = self.text("stop_timeout", file, units::parse_duration)?;
+        let flag = flag.map(|ms| ("--stop-timeout", ms));
+        Ok(self.of("stop_timeout", flag, file, units::parse_duration)?.or(STOP_TIMEOUT_MS_DEFAULT))
+    }
+
     fn slots(&self, flag: Option<usize>, file: Option<usize>) -> Result<Setting<Option<usize>>> {
         let given =
             self.of("slots", flag.map(|n| ("--slots", n)), file, |t| t.parse().map_err(|_| format!("{t:?} is no number")))?;
@@ -334,6 +364,15 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
         "flush" => Ok(Durability::Flush),
         "full" => Ok(Durability::Full),
         other => Err(format!("{other:?} is neither flush nor full")),
+    }
+}
+
+fn parse_on_term(text: &str) -> Result<OnTerm, String> {
+    match text {
+        "detach" => Ok(OnTerm::Detach),
+        "drain" => Ok(OnTerm::Drain),
+        "end" => Ok(OnTerm::End),
+        other => Err(format!("{other:?} is none of detach, drain and end")),
     }
 }
 

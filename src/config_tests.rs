@@ -49,6 +49,8 @@ fn every_key_of_the_file_is_read() {
         keep = "30d"
         log_limit = "1M"
         drain = true
+        on_term = "end"
+        stop_timeout = "1m"
         color = "never"
         [floor]
         memory = "512M"
@@ -66,6 +68,7 @@ fn every_key_of_the_file_is_read() {
         (Some(512 << 20), Some(1 << 30), Some(8.0))
     );
     assert_eq!(s.workspace_max_size_bytes.value, Some(20 << 30));
+    assert_eq!((s.on_term.value, s.stop_timeout_ms.value), (Some(OnTerm::End), 60_000));
     assert_eq!((s.drain.value, s.color.value, s.healers.value["lanes"]), (true, Colour::Never, false));
     assert_eq!(resolve(&Flags::default(), &[("TENURE_KEEP", "forever")], file, false).unwrap().keep_ms.value, None);
 }

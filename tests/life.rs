@@ -34,6 +34,8 @@ mod once;
 mod recovery;
 #[path = "life/schedules.rs"]
 mod schedules;
+#[path = "life/shutdown.rs"]
+mod shutdown;
 #[path = "life/sins.rs"]
 mod sins;
 #[path = "life/storm.rs"]

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, never, unbounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -138,6 +138,9 @@ impl Attendant<'_> {
             self.interrupts += 1;
         }
         if signal != SIGINT || self.interrupts > 1 {
+            if self.worker.as_ref().is_some_and(|worker| worker.end_runs_if_nothing_survives(&never(), true)) {
+                return Ok(Some(Attended::Left(code)));
+            }
             face::say(&format!("job {id} is left to itself; tenure logs -f {id} follows it"));
             return Ok(Some(Attended::Left(code)));
         }

@@ -30,11 +30,12 @@ impl Face {
     /// # Errors
     /// When they can not be meant.
     pub fn new(global: &Global, verb: &Verb) -> Result<Self> {
-        let (slots, drain) = match verb {
-            Verb::Work(args) => (args.slots, args.drain),
-            _ => (None, false),
-        };
-        let flags = Flags { db: global.db.clone(), color: global.color, slots, drain, allow_shared: global.allow_shared };
+        let mut flags =
+            Flags { db: global.db.clone(), color: global.color, allow_shared: global.allow_shared, ..Flags::default() };
+        if let Verb::Work(args) = verb {
+            (flags.slots, flags.drain) = (args.slots, args.drain);
+            (flags.on_term, flags.stop_timeout_ms) = (args.on_term, args.stop_timeout);
+        }
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;

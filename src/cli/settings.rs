@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::face::{self, Face};
 use super::table;
-use crate::config::{Colour, Durability, Setting, Settings, Source};
+use crate::config::{Colour, Durability, OnTerm, Setting, Settings, Source};
 use crate::error::{Error, Result, exit};
 use crate::store::heal::Healers;
 use crate::units::{duration_text, size_text};
@@ -69,6 +69,11 @@ fn rows(s: &Settings) -> Vec<Row> {
         Colour::Always => "always",
         Colour::Never => "never",
     };
+    let on_term = s.on_term.value.map(|on| match on {
+        OnTerm::Detach => "detach",
+        OnTerm::Drain => "drain",
+        OnTerm::End => "end",
+    });
     let db = s.db.value.to_string_lossy().into_owned();
     let size = |bytes: Option<u64>| bytes.map_or_else(none, size_text);
     vec![
@@ -109,6 +114,13 @@ fn rows(s: &Settings) -> Vec<Row> {
             json!(s.floor_load.value),
             s.floor_load.value.map_or_else(none, |n| n.to_string()),
             s.floor_load.source.clone(),
+        ),
+        Row("on_term", json!(on_term), on_term.unwrap_or("by what survives the worker").into(), s.on_term.source.clone()),
+        Row(
+            "stop_timeout_ms",
+            json!(s.stop_timeout_ms.value),
+            duration_text(s.stop_timeout_ms.value),
+            s.stop_timeout_ms.source.clone(),
         ),
         Row("drain", json!(s.drain.value), s.drain.value.to_string(), s.drain.source.clone()),
         Row("allow_shared", json!(s.allow_shared.value), s.allow_shared.value.to_string(), s.allow_shared.source.clone()),

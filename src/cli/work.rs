@@ -2,7 +2,8 @@
 
 use super::face::Face;
 use super::{values, worker_calls};
-use crate::error::Result;
+use crate::config::OnTerm;
+use crate::error::{Result, exit};
 use crate::units;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -14,8 +15,20 @@ pub struct Args {
     #[arg(long, value_name = "QUEUE", value_parser = values::parse_name)]
     pub queue: Vec<String>,
     /// On TERM, wait for the jobs that run instead of leaving them to themselves
-    #[arg(long)]
+    #[arg(long, conflicts_with = "on_term")]
     pub drain: bool,
+    /// What TERM means for the running jobs [default: detach; end where nothing would survive the worker]
+    #[arg(long, value_name = "ACTION")]
+    pub on_term: Option<OnTerm>,
+    /// Longest time between TERM and KILL where the runs are ended with the worker [default: 8s]
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub stop_timeout: Option<u64>,
+    /// End every run of the file in order instead of working: TERM, its grace, KILL after --stop-timeout
+    #[arg(long, conflicts_with_all = ["slots", "queue", "drain", "on_term", "until_idle", "until_empty"])]
+    pub end_runs: bool,
+    /// With --end-runs: do nothing unless the service manager is shutting down
+    #[arg(long, requires = "end_runs")]
+    pub at_shutdown: bool,
     /// End when nothing runs and nothing could be started now
     #[arg(long, conflicts_with = "until_empty")]
     pub until_idle: bool,
@@ -28,5 +41,11 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
-    worker_calls::work(face, &args)
+    if !args.end_runs {
+        return worker_calls::work(face, &args);
+    }
+    if !args.at_shutdown || worker_calls::machine_is_stopping() {
+        worker_calls::end_runs(face)?;
+    }
+    Ok(exit::OK)
 }

@@ -10,16 +10,17 @@ use super::face::{self, Face};
 use super::lease::Seen;
 use super::table::count;
 use super::{settings, status, work};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, RunId};
 use crate::place::Place;
 use crate::run::runfile;
+use crate::run::shutdown::EndRuns;
 use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
 use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
-use crate::worker::{self, Ended, Floors, Kind, Options, Until, Worker, gates, lease as leases, signals, wake as wakes};
+use crate::worker::{self, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes};
 
 pub use crate::worker::gates::Machine;
 pub use crate::worker::lease::{Answer, Holding, Wanted};
@@ -27,6 +28,8 @@ pub use crate::worker::lock::Holder;
 
 /// A job that there is not: a worker that may claim nothing else claims nothing.
 const NO_JOB: JobId = JobId(0);
+/// Between two looks at runs that are being ended, in milliseconds.
+const END_LOOK_MS: u64 = 20;
 
 /// The worker of this file, or `None`. Asks the kernel; makes nothing.
 ///
@@ -77,7 +80,8 @@ fn options(face: &Face) -> Result<Options> {
     let defaults = Options::work();
     Ok(Options {
         slots: settings.slots.value.unwrap_or(defaults.slots),
-        drain: settings.drain.value,
+        on_term: on_term(settings),
+        stop_timeout_ms: settings.stop_timeout_ms.value,
         floors: floors(settings),
         healers: settings::healers(&settings.healers)?,
         keep_ms: settings.keep_ms.value,
@@ -85,6 +89,16 @@ fn options(face: &Face) -> Result<Options> {
         workspaces_bytes_max: settings.workspace_max_size_bytes.value,
         ..defaults
     })
+}
+
+/// What TERM means to a worker; `drain` is the older name of one of the answers.
+fn on_term(settings: &Settings) -> Option<OnTerm> {
+    match settings.on_term.value {
+        Some(config::OnTerm::Detach) => Some(OnTerm::Detach),
+        Some(config::OnTerm::Drain) => Some(OnTerm::Drain),
+        Some(config::OnTerm::End) => Some(OnTerm::End),
+        None => settings.drain.value.then_some(OnTerm::Drain),
+    }
 }
 
 /// Is the worker until it ends.
@@ -102,7 +116,8 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let options = Options { until, scope, tick_ms: args.tick.unwrap_or(defaults.tick_ms), ..defaults };
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
-    let _listening = signals::listen(options.drain, std::io::stdin().is_terminal(), orders)?;
+    let drains = options.on_term == Some(OnTerm::Drain);
+    let _listening = signals::listen(drains, std::io::stdin().is_terminal(), orders)?;
     let client = face.before_worker()?;
     let (place, slots) = (client.place().clone(), options.slots);
     let worker = Worker::start(&client, face.options(Role::Worker), options)?;
@@ -118,13 +133,48 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let summary = worker.wait(&ordered)?;
     if summary.left_running > 0 {
         let left = i64::try_from(summary.left_running).unwrap_or(i64::MAX);
-        face::say(&format!("{}; the next worker takes over", count(left, "job", "goes on by itself", "go on by themselves")));
+        face::say(&match summary.nothing_survives {
+            None => {
+                format!("{}; the next worker takes over", count(left, "job", "is left to its shim", "are left to their shims"))
+            }
+            Some(why) => format!("{} with the worker, because {why}", count(left, "job", "ends", "end")),
+        });
     }
     match summary.ended {
         Ended::Fatal(why) => Err(Error::File(why)),
         Ended::Idle => tell_who_waits(&store),
         Ended::Asked | Ended::Yielded => Ok(exit::OK),
     }
+}
+
+/// Whether the service manager that has started us is shutting down.
+pub fn machine_is_stopping() -> bool {
+    worker::is_stopping_now()
+}
+
+/// Ends every run of the file in order, with or without a worker, and without opening the file.
+///
+/// # Errors
+/// When the run files cannot be listed, or a run does not end.
+pub fn end_runs(face: &Face) -> Result<()> {
+    let path = &face.settings.db.value;
+    let place = Place::new(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+    let mut ending = EndRuns::new(&place, Duration::from_millis(face.settings.stop_timeout_ms.value));
+    loop {
+        let alive = ending.round()?;
+        if alive == 0 {
+            break;
+        }
+        if ending.is_over() {
+            let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
+            return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
+        }
+        std::thread::sleep(Duration::from_millis(END_LOOK_MS));
+    }
+    if ending.asked() > 0 {
+        face::say(&count(i64::try_from(ending.asked()).unwrap_or(i64::MAX), "run", "was ended", "were ended"));
+    }
+    Ok(())
 }
 
 /// What could not be torn down yet, where somebody might take it for gone.

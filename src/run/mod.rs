@@ -11,7 +11,7 @@
 //!   records, which an operator can read with `cat`.
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records its end, empties the tree.
-//! * [`stop`]: asks a shim to stop. [`tree`]: finds and ends what has escaped from a shim that was killed.
+//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
 //! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
@@ -33,6 +33,7 @@ pub mod machine;
 pub mod output;
 pub mod record;
 pub mod runfile;
+pub mod shutdown;
 pub mod spawner;
 pub mod stop;
 pub mod tree;

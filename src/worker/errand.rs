@@ -111,6 +111,9 @@ impl<'a> Errand<'a> {
         judge: impl Fn(&RunEnd) -> Judged,
     ) -> Result<Came> {
         let shared = self.shared;
+        if shared.is_ending_runs() {
+            return Ok(Came::Left);
+        }
         let ready = shared.stock.take(&shared.store, &shared.roster)?;
         let (run, prepared) = (ready.run(), ready.prepared());
         let launch = match make(run, ready.nonce) {

@@ -3,6 +3,9 @@
 use crate::store::claim::Scope;
 use crate::store::heal::Healers;
 
+/// Below the ten seconds that container runtimes give by default, in milliseconds.
+const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
+
 /// Which command the worker is. A `run` gives way to a `work`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -32,6 +35,17 @@ pub enum Until {
     Empty,
 }
 
+/// What becomes of the runs when the worker is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTerm {
+    /// They go on under their shims, and the next worker adopts them.
+    Detach,
+    /// They are waited for.
+    Drain,
+    /// They are ended: TERM, the grace, KILL.
+    End,
+}
+
 /// What the machine must have left before a job is claimed. `None` asks for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Floors {
@@ -51,8 +65,10 @@ pub struct Options {
     pub slots: usize,
     pub scope: Scope,
     pub until: Until,
-    /// On TERM, wait for the runs instead of leaving them to their shims.
-    pub drain: bool,
+    /// What TERM means. `None`: the runs are left to their shims, or ended in order where nothing survives the worker.
+    pub on_term: Option<OnTerm>,
+    /// Longest time between TERM and KILL where the runs are ended with the worker, in milliseconds.
+    pub stop_timeout_ms: u64,
     pub floors: Floors,
     pub healers: Healers,
     /// Ended jobs older than this are pruned, in milliseconds. `None`: kept for ever.
@@ -73,7 +89,8 @@ impl Options {
             slots: std::thread::available_parallelism().map_or(1, usize::from),
             scope: Scope::default(),
             until: Until::Stopped,
-            drain: false,
+            on_term: None,
+            stop_timeout_ms: STOP_TIMEOUT_MS_DEFAULT,
             floors: Floors::default(),
             healers: Healers::default(),
             keep_ms: None,

@@ -50,6 +50,7 @@ pub(super) struct Shared {
     leaving: AtomicBool,
     /// What this worker says of itself; also why no job may be claimed now.
     pub report: Reporter,
+    ending_runs: AtomicBool,
 }
 
 impl Shared {
@@ -87,6 +88,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             report,
+            ending_runs: AtomicBool::new(false),
         }
     }
 
@@ -107,6 +109,16 @@ impl Shared {
         self.stopping.store(true, Ordering::SeqCst);
         self.report.phase(Phase::Draining);
         let _full = self.nudge.try_send(Nudge::Look);
+    }
+
+    /// Nothing more is launched: the runs are being ended together with the worker.
+    pub fn is_ending_runs(&self) -> bool {
+        self.ending_runs.load(Ordering::SeqCst)
+    }
+
+    pub fn end_runs(&self) {
+        self.ending_runs.store(true, Ordering::SeqCst);
+        self.stop_claiming();
     }
 
     /// Monitors let go of their runs without settling them.
@@ -157,8 +169,11 @@ impl Shared {
     /// The spawner, started anew where the last one died.
     ///
     /// # Errors
-    /// When no new one can be started.
+    /// When no new one can be started, or nothing more is to be launched.
     pub fn spawner(&self) -> Result<Arc<Spawner>> {
+        if self.is_ending_runs() {
+            return Err(Error::Refused("nothing is launched any more: the worker ends its runs".into()));
+        }
         let mut spawner = self.spawner.lock().unwrap_or_else(PoisonError::into_inner);
         if spawner.is_dead() {
             log::warn!("the spawner died; starting a new one (its runs go on under their shims)");

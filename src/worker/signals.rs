@@ -2,12 +2,12 @@
 //!
 //! | signal | what it means |
 //! | --- | --- |
-//! | TERM, HUP, or INT without a terminal | stop claiming, leave the runs to their shims, end |
+//! | TERM, HUP, QUIT, USR1, USR2, ALRM, or INT without a terminal | stop claiming, leave the runs to their shims (or end them, see `--on-term`), end |
 //! | INT at a terminal | stop claiming, wait for the runs; a second one cancels them |
 //! | TERM with `--drain` | as INT at a terminal |
 
 use crossbeam_channel::Sender;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Error, Result};
@@ -15,18 +15,21 @@ use crate::error::{Error, Result};
 /// What a signal asks of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Stop claiming, leave the runs to their shims, end.
+    /// Stop claiming, leave the runs to their shims or end them, end.
     Leave,
     /// Stop claiming, wait for the runs; the second time cancel them.
     Drain,
 }
+
+/// Every signal whose default would end the worker at once.
+const HEARD: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
 
 /// Sends an order for each signal, from a thread of its own, until the handle is closed.
 ///
 /// # Errors
 /// When the handlers can not be installed.
 pub fn listen(drain: bool, at_terminal: bool, orders: Sender<Order>) -> Result<Handle> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|e| Error::io("installing signal handlers", e))?;
+    let mut signals = Signals::new(HEARD).map_err(|e| Error::io("installing signal handlers", e))?;
     let handle = signals.handle();
     std::thread::Builder::new()
         .name("signals".into())
@@ -59,6 +62,8 @@ mod tests {
         assert_eq!(order(SIGTERM, true, false), Order::Drain);
         assert_eq!(order(SIGINT, false, false), Order::Leave);
         assert_eq!(order(SIGINT, false, true), Order::Drain);
-        assert_eq!(order(SIGHUP, true, true), Order::Leave);
+        for signal in [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM] {
+            assert_eq!(order(signal, true, true), Order::Leave);
+        }
     }
 }

@@ -15,13 +15,16 @@ use crossbeam_channel::{Receiver, bounded, select};
 use super::claims;
 use super::lease;
 use super::lock::{Holder, WorkerLock};
-use super::options::{Kind, Options};
+use super::notify;
+use super::options::{Kind, OnTerm, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
 use super::reaper;
 use super::report::{Phase, Reporter};
 use super::shared::Shared;
+use super::shutdown;
 use super::signals::Order;
+use super::surroundings::Surroundings;
 use super::tidy;
 use super::wake::{self, Listener};
 use crate::error::{Error, Result};
@@ -64,6 +67,8 @@ pub struct Summary {
     pub ended: Ended,
     /// Runs that were left to their shims.
     pub left_running: usize,
+    /// Why these do not go on without the worker, where they do not.
+    pub nothing_survives: Option<&'static str>,
 }
 
 /// A worker that runs.
@@ -71,6 +76,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     lock: WorkerLock,
     threads: Vec<JoinHandle<()>>,
+    surroundings: Surroundings,
 }
 
 impl Worker {
@@ -79,6 +85,7 @@ impl Worker {
     /// # Errors
     /// `Refused` when there is a worker already; otherwise what kept the file or the threads from being used.
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
+        let surroundings = Surroundings::look();
         let place = client.place().clone();
         let instance = machine::nonce().to_string();
         let now_ms = client.clock().now_ms();
@@ -105,8 +112,8 @@ impl Worker {
             thread("wake", &shared, move |shared| wake::listen(shared, &listener, &nudge))?,
         ];
         shared.report.phase(Phase::Serving);
-        let _not_under_a_service_manager = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Self { shared, lock, threads })
+        notify::ready();
+        Ok(Self { shared, lock, threads, surroundings })
     }
 
     pub fn store(&self) -> &Store {
@@ -129,6 +136,7 @@ impl Worker {
                 recv(orders) -> order => if let Ok(order) = order {
                     orders_seen += 1;
                     if order == Order::Leave {
+                        self.end_runs_if_asked(orders);
                         break Ended::Asked;
                     }
                     self.drain(orders_seen);
@@ -137,7 +145,31 @@ impl Worker {
                 default(Duration::from_millis(at_most)) => {}
             }
         };
+        if matches!(ended, Ended::Fatal(_)) && self.shared.options.on_term != Some(OnTerm::Detach) {
+            self.end_runs_if_nothing_survives(orders, false);
+        }
         self.stop(ended)
+    }
+
+    /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where they would not survive it.
+    fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
+        match self.shared.options.on_term {
+            Some(OnTerm::End) => shutdown::end_runs(&self.shared, orders, None, true),
+            Some(OnTerm::Detach) => {}
+            Some(OnTerm::Drain) | None => drop(self.end_runs_if_nothing_survives(orders, true)),
+        }
+    }
+
+    /// Ends the runs in order where they would not survive the worker; false where there is nothing to end.
+    pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
+        if self.shared.roster.busy() == 0 {
+            return false;
+        }
+        let why = self.surroundings.why_nothing_survives();
+        if why.is_some() {
+            shutdown::end_runs(&self.shared, orders, why, may_settle);
+        }
+        why.is_some()
     }
 
     /// Lets the worker end by itself or by this function's caller: true when it has.
@@ -183,8 +215,8 @@ impl Worker {
     /// # Errors
     /// When what was committed could not be flushed.
     pub fn stop(self, ended: Ended) -> Result<Summary> {
-        let Self { shared, lock, threads } = self;
-        let _not_under_a_service_manager = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let Self { shared, lock, threads, surroundings } = self;
+        notify::stopping("stopping");
         shared.end(ended.clone());
         shared.stop_claiming();
         let left_running = shared.roster.busy();
@@ -202,7 +234,8 @@ impl Worker {
         if !matches!(ended, Ended::Fatal(_)) {
             closed?;
         }
-        Ok(Summary { ended, left_running })
+        let nothing_survives = if left_running > 0 { surroundings.why_nothing_survives() } else { None };
+        Ok(Summary { ended, left_running, nothing_survives })
     }
 }
 

@@ -91,7 +91,8 @@ fn a_job_that_ends_by_itself_while_its_shim_is_told_counts_as_shut_down() {
 #[test]
 fn an_end_without_a_shutdown_keeps_its_own_reason() {
     let bench = Bench::new();
-    for (script, exit) in [("kill -TERM $$", Exit::Signal(15)), ("kill -KILL $$", Exit::Signal(9)), ("exit 143", Exit::Code(143))] {
+    for (script, exit) in [("kill -TERM $$", Exit::Signal(15)), ("kill -KILL $$", Exit::Signal(9)), ("exit 143", Exit::Code(143))]
+    {
         let exited = bench.run(&bench.shell(script)).exited.unwrap();
         assert_eq!((exited.exit, exited.cause), (exit, None), "{script}");
     }

@@ -1,0 +1,61 @@
+//! The end of the runs together with the worker, where nothing of them would survive it or `--on-term end` asks for it.
+//!
+//! Nothing more is claimed or launched; every shim is asked to stop its run for a shutdown, has the job's own grace, bounded by
+//! the stop timeout, and then KILL; the monitors settle what the shims record, so that the file says how each run ended.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::notify;
+use super::shared::Shared;
+use super::signals::Order;
+use crate::run::shutdown::EndRuns;
+use crate::units::duration_text;
+
+/// Between two looks at the runs, in milliseconds.
+const LOOK_MS: u64 = 20;
+/// How long the monitors may take to settle what has ended, in milliseconds.
+const SETTLE_MS: u64 = 2_000;
+
+/// Ends the runs of this worker and settles them. A further order ends their grace at once.
+pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Option<&str>, may_settle: bool) {
+    shared.end_runs();
+    let timeout_ms = shared.options.stop_timeout_ms;
+    let jobs = match shared.roster.busy() {
+        1 => "1 job".to_owned(),
+        n => format!("{n} jobs"),
+    };
+    let because = why.map(|why| format!(", because {why}")).unwrap_or_default();
+    say(&format!("ending {jobs}{because}: TERM now, KILL after {} at the latest", duration_text(timeout_ms)));
+    let mut ending = EndRuns::new(shared.place(), Duration::from_millis(timeout_ms));
+    let mut last_alive = Instant::now();
+    loop {
+        // A run file that was made ahead is locked by us, and would look like a run.
+        shared.stock.clear(&shared.store);
+        let alive = ending.round().unwrap_or_else(|error| {
+            log::error!("ending the runs: {error}");
+            0
+        });
+        notify::stopping(&format!("ending {alive} runs"));
+        if alive > 0 {
+            last_alive = Instant::now();
+        }
+        let is_settled = !may_settle || (shared.roster.busy() == 0 && shared.line.is_still());
+        let has_waited = last_alive.elapsed() > Duration::from_millis(SETTLE_MS);
+        if (alive == 0 && (is_settled || has_waited)) || ending.is_over() {
+            return;
+        }
+        match orders.recv_timeout(Duration::from_millis(LOOK_MS)) {
+            Ok(_) => ending.hasten(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(LOOK_MS)),
+        }
+    }
+}
+
+fn say(message: &str) {
+    let _nobody_listens = writeln!(std::io::stderr(), "tenure: {message}");
+}

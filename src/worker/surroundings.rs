@@ -1,0 +1,165 @@
+//! What goes on when the worker has ended: the worker looks at its own surroundings, because this decides what TERM means.
+//!
+//! Under a service manager that stops the worker alone, runs go on under their shims and are adopted. Where the kernel or a
+//! service manager ends everything together with the worker, the runs must be ended in order before.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use crate::run::machine;
+
+/// Inode of the first pid namespace of a machine (`PROC_PID_INIT_INO`).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+/// How long the service manager may take to say whether it is stopping, in milliseconds.
+const MANAGER_MS: u64 = 2_000;
+
+/// What the worker sees around it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    pid: u32,
+    /// The parent at the start: a worker that was left to process 1 later does not belong to it.
+    parent: u32,
+    pid_namespace: u64,
+    /// The name of process 1.
+    init: String,
+    manager: Manager,
+}
+
+/// The service manager that has started the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manager {
+    None,
+    System,
+    /// Of one user. It ends with the user's last session, unless the user lingers.
+    User {
+        lingers: bool,
+    },
+}
+
+impl Surroundings {
+    pub fn look() -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let manager = match (is_set("INVOCATION_ID"), is_set("MANAGERPID")) {
+            (false, _) => Manager::None,
+            (true, false) => Manager::System,
+            (true, true) => Manager::User { lingers: lingers() },
+        };
+        let init = std::fs::read_to_string("/proc/1/comm").unwrap_or_default().trim().to_owned();
+        Self {
+            pid: std::process::id(),
+            parent: std::os::unix::process::parent_id(),
+            pid_namespace: machine::pid_namespace(),
+            init,
+            manager,
+        }
+    }
+
+    /// Why nothing survives the worker, in words that follow "because"; `None` where runs go on without it.
+    pub fn why_nothing_survives(&self) -> Option<&'static str> {
+        self.why_by(|| is_stopping(self.manager))
+    }
+
+    fn why_by(&self, manager_is_stopping: impl FnOnce() -> bool) -> Option<&'static str> {
+        if self.pid == 1 {
+            return Some("the worker is process 1 of its pid namespace");
+        }
+        let is_in_container = self.pid_namespace != 0 && self.pid_namespace != FIRST_PID_NAMESPACE;
+        // The init of a container (tini, dumb-init, a shell) ends when its only child ends. A service manager stays.
+        if is_in_container && self.parent == 1 && self.manager == Manager::None && self.init != "systemd" {
+            return Some("the pid namespace ends with the worker");
+        }
+        match self.manager {
+            Manager::None => None,
+            Manager::User { lingers: false } => Some("its user does not linger (loginctl enable-linger)"),
+            Manager::System | Manager::User { lingers: true } => {
+                manager_is_stopping().then_some("the service manager is shutting down")
+            }
+        }
+    }
+}
+
+/// Whether the service manager of our user stays without a session. Yes, where it cannot be told.
+fn lingers() -> bool {
+    let uid = rustix::process::getuid().as_raw();
+    let state = std::fs::read_to_string(format!("/run/systemd/users/{uid}")).unwrap_or_default();
+    let named = state.lines().find_map(|line| line.strip_prefix("NAME=")).map(str::to_owned);
+    let Some(name) = named.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty() && !name.contains('/')) else {
+        return true;
+    };
+    let dir = Path::new("/var/lib/systemd/linger");
+    !Path::new("/run/systemd/system").exists() || dir.join(name).exists()
+}
+
+/// Asks the service manager. It is shutting down when the machine is, or, for that of a user, when the user's last session has ended.
+pub fn is_stopping_now() -> bool {
+    is_stopping(Surroundings::look().manager)
+}
+
+fn is_stopping(manager: Manager) -> bool {
+    let mut command = Command::new("systemctl");
+    match manager {
+        Manager::None => return false,
+        Manager::System => {}
+        Manager::User { .. } => drop(command.arg("--user")),
+    }
+    command.arg("is-system-running").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return false };
+    let Some(mut answer) = child.stdout.take() else { return false };
+    let (told, tells) = bounded(1);
+    let reading = std::thread::Builder::new().name("systemctl".into()).spawn(move || {
+        let mut text = String::new();
+        let _no_answer_is_an_empty_one = answer.read_to_string(&mut text);
+        let _nobody_waits_any_more = told.send(text);
+    });
+    let text = reading.ok().and_then(|_| tells.recv_timeout(Duration::from_millis(MANAGER_MS)).ok());
+    let _ended_already = child.kill();
+    let _reaped_already = child.wait();
+    text.is_some_and(|text| text.trim() == "stopping")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(pid: u32, parent: u32, pid_namespace: u64, init: &str, manager: Manager) -> Surroundings {
+        Surroundings { pid, parent, pid_namespace, init: init.into(), manager }
+    }
+
+    #[test]
+    fn what_survives_the_worker_decides() {
+        use Manager::{None, System, User};
+        const OTHER: u64 = 4_026_532_000;
+        let (lingers, leaves) = (User { lingers: true }, User { lingers: false });
+        let cases = [
+            // pid, parent, pid namespace, process 1, manager, manager is stopping: whether runs survive
+            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", None), false, true),
+            (at(700, 1, FIRST_PID_NAMESPACE, "systemd", None), false, true),
+            (at(700, 1, FIRST_PID_NAMESPACE, "init", None), false, true),
+            (at(700, 1, FIRST_PID_NAMESPACE, "systemd", System), false, true),
+            (at(700, 1, FIRST_PID_NAMESPACE, "systemd", System), true, false),
+            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", lingers), false, true),
+            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", lingers), true, false),
+            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", leaves), false, false),
+            // Containers: as process 1, below an init of a container, below systemd, and started by exec.
+            (at(1, 0, OTHER, "tenure", None), false, false),
+            (at(1, 0, OTHER, "tenure", System), false, false),
+            (at(1, 0, FIRST_PID_NAMESPACE, "tenure", None), false, false),
+            (at(7, 1, OTHER, "tini", None), false, false),
+            (at(7, 1, OTHER, "sh", None), false, false),
+            (at(7, 1, OTHER, "systemd", None), false, true),
+            (at(7, 1, OTHER, "systemd", System), false, true),
+            (at(7, 1, OTHER, "systemd", System), true, false),
+            (at(7, 5, OTHER, "sleep", None), false, true),
+            (at(7, 0, OTHER, "sleep", None), false, true),
+            // No /proc that tells.
+            (at(7, 1, 0, "", None), false, true),
+        ];
+        for (around, is_stopping, survives) in cases {
+            assert_eq!(around.why_by(|| is_stopping).is_none(), survives, "{around:?} {is_stopping}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The end of the worker together with its runs: in order, with an honest end of each on the disk.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{Nest, lives, seed, until};
+
+/// How the worker of a container is started. All need root, or a kernel that lets everybody make namespaces.
+#[derive(Debug, Clone, Copy)]
+enum Container {
+    /// The worker is process 1.
+    Bare,
+    /// Process 1 is a small init that passes TERM on and ends with the worker.
+    Init,
+}
+
+/// A worker in a pid namespace of its own, with a `/proc` of its own.
+struct Contained {
+    unshare: Child,
+    worker: i32,
+}
+
+impl Contained {
+    /// `None`, said aloud, where this machine makes no namespaces.
+    fn start(nest: &Nest, container: Container, args: &[&str]) -> Option<Self> {
+        Self::start_verb(nest, container, &[&["work"], args].concat())
+    }
+
+    fn start_verb(nest: &Nest, container: Container, args: &[&str]) -> Option<Self> {
+        let namespaces = ["-pf", "--mount-proc", "--kill-child"];
+        let can = Command::new("unshare").args(namespaces).arg("true").stderr(Stdio::null()).status();
+        if !can.is_ok_and(|status| status.success()) {
+            assert!(std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs unshare (util-linux) and root");
+            println!("not tested: no pid namespaces can be made here");
+            return None;
+        }
+        let template = nest.tenure(&[]);
+        let mut command = Command::new("unshare");
+        command.args(namespaces).current_dir(nest.path()).env_clear();
+        command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Container::Init = container {
+            command.args(["sh", "-c", "\"$@\" & w=$!; trap 'kill -TERM $w' TERM; wait $w; wait $w; exit $?", "init"]);
+        }
+        command.arg(template.get_program()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        let log = std::fs::File::create(nest.file("worker.log")).expect("the log");
+        let unshare = command.stderr(log).spawn().expect("unshare starts");
+        until("the worker of the container", || {
+            let said = nest.say(&["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_str(&said.out).ok()?;
+            status["worker"]["pid"].as_u64()
+        });
+        let child = |pid: i32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            until("a child", || text.split_whitespace().next().and_then(|pid| pid.parse::<i32>().ok()))
+        };
+        let first = child(unshare.id() as i32);
+        Some(Self { unshare, worker: first })
+    }
+
+    /// TERM to process 1, as a container runtime sends it; the exit status.
+    fn stop(mut self) -> i32 {
+        signal(self.worker, 15);
+        self.unshare.wait().expect("it ends").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        if let Ok(None) = self.unshare.try_wait() {
+            // With process 1 the kernel ends the namespace, before anybody can wait for that process.
+            signal(self.worker, 9);
+            let _reaped = self.unshare.wait();
+        }
+    }
+}
+
+fn signal(pid: i32, number: i32) {
+    // SAFETY: no memory is involved; the number is that of a process which this test has started.
+    unsafe { libc::kill(pid, number) };
+}
+
+fn log_of(nest: &Nest) -> String {
+    std::fs::read_to_string(nest.file("worker.log")).unwrap_or_default()
+}
+
+fn until_said(nest: &Nest, id: i64, what: &str) {
+    until(&format!("job {id} to say {what}"), || nest.say(&["logs", &id.to_string()]).out.contains(what).then_some(()));
+}
+
+fn reason(nest: &Nest, id: i64) -> String {
+    nest.show(id)["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+const HANDLER: &str = "trap 'sleep 0.2; echo saved > saved; exit 0' TERM; echo on; while :; do sleep 0.02; done";
+const DEAF: &str = "trap '' TERM; echo on; while :; do sleep 0.02; done";
+
+#[test]
+fn where_nothing_survives_term_ends_the_runs_in_order() {
+    for container in [Container::Bare, Container::Init] {
+        let nest = Nest::new();
+        let args = ["--slots", "9", "--stop-timeout", "1s"];
+        let Some(contained) = Contained::start(&nest, container, &args) else { return };
+        let saves = nest.sh(&[], HANDLER);
+        let plain = nest.sh(&[], "echo on; sleep 600");
+        let deaf = nest.sh(&["--grace", "1h"], DEAF);
+        let retried = nest.sh(&["--retries", "1", "--retry-on", "lost,shutdown"], "echo on; sleep 600");
+        let forks = nest.sh(&[], "(setsid sleep 600 &) ; echo on; sleep 600");
+        let waits = nest.sh(&["--delay", "1h"], "true");
+        for id in [saves, plain, deaf, retried, forks] {
+            until_said(&nest, id, "on");
+        }
+        assert_eq!(contained.stop(), 0, "{container:?}: {}", log_of(&nest));
+        for id in [saves, plain, deaf, forks] {
+            assert_eq!((nest.state(id).as_str(), reason(&nest, id).as_str()), ("failed", "shutdown"), "{container:?} job {id}");
+        }
+        assert!(nest.file("saved").exists(), "the handler had its grace");
+        assert_eq!(nest.state(retried), "queued", "its policy says so");
+        assert_eq!(nest.state(waits), "queued");
+        let said = log_of(&nest);
+        assert!(said.contains("ending 5 jobs, because") && !said.contains("takes over"), "{said}");
+        // The next container on the same volume.
+        let id = nest.add(&["--", "true"]);
+        let next = Contained::start(&nest, container, &args).expect("as before");
+        nest.until_state(id, "done");
+        nest.until_pid(retried);
+        assert_eq!(next.stop(), 0);
+        assert_eq!((nest.state(retried).as_str(), reason(&nest, retried).as_str()), ("failed", "shutdown"));
+    }
+}
+
+#[test]
+fn a_container_that_is_killed_loses_its_runs_and_says_so() {
+    let nest = Nest::new();
+    let Some(contained) = Contained::start(&nest, Container::Bare, &[]) else { return };
+    let once = nest.sh(&[], "echo on; sleep 600");
+    until_said(&nest, once, "on");
+    drop(contained);
+    nest.work_until_idle(&[]);
+    assert_eq!((nest.state(once).as_str(), reason(&nest, once).as_str()), ("failed", "lost"));
+}
+
+#[test]
+fn term_to_a_container_with_tenure_run_ends_its_job() {
+    let nest = Nest::new();
+    let Some(contained) = Contained::start_verb(&nest, Container::Bare, &["run", "--", "sh", "-c", HANDLER]) else { return };
+    until_said(&nest, 1, "on");
+    assert_eq!(contained.stop(), 128 + 15);
+    assert_eq!((nest.state(1).as_str(), reason(&nest, 1).as_str()), ("failed", "shutdown"));
+    assert!(nest.file("saved").exists());
+}
+
+#[test]
+fn a_container_may_leave_its_runs_if_it_is_told_to() {
+    let nest = Nest::new();
+    let Some(contained) = Contained::start(&nest, Container::Bare, &["--on-term", "detach"]) else { return };
+    let id = nest.sh(&[], "echo on; sleep 600");
+    until_said(&nest, id, "on");
+    assert_eq!(contained.stop(), 0);
+    let said = log_of(&nest);
+    assert!(said.contains("1 job ends with the worker, because the worker is process 1"), "{said}");
+}
+
+#[test]
+fn what_term_means_can_be_chosen() {
+    let signals = [("TERM", 15), ("HUP", 1), ("QUIT", 3), ("USR1", 10), ("USR2", 12), ("ALRM", 14)];
+    for (on_term, expected) in [(None, "running"), (Some("detach"), "running"), (Some("end"), "failed")] {
+        // Each of these means the same.
+        for (name, number) in if on_term.is_none() { &signals[..] } else { &signals[..2] } {
+            let nest = Nest::new();
+            let chosen = on_term.map_or(vec![], |on| vec!["--on-term", on]);
+            let worker = nest.work(&chosen);
+            let id = nest.sh(&[], "echo on; sleep 600");
+            until_said(&nest, id, "on");
+            signal(worker.pid(), *number);
+            assert_eq!(worker.wait(), 0, "{on_term:?} {name}");
+            assert_eq!(nest.state(id), expected, "{on_term:?} {name}");
+            let said = log_of(&nest);
+            match expected {
+                "running" => assert!(said.contains("1 job is left to its shim; the next worker takes over"), "{said}"),
+                _ => assert!(said.contains("ending 1 job: TERM now") && reason(&nest, id) == "shutdown", "{said}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn on_term_drain_waits_for_the_jobs() {
+    for args in [vec!["--on-term", "drain"], vec!["--drain"]] {
+        let nest = Nest::new();
+        let worker = nest.work(&args);
+        let id = nest.sh(&[], "echo on; until [ -e go ]; do sleep 0.02; done");
+        until_said(&nest, id, "on");
+        signal(worker.pid(), 15);
+        until("the worker to drain", || log_of(&nest).contains("waiting for 1 job").then_some(()));
+        std::fs::write(nest.file("go"), "").expect("a file");
+        assert_eq!(worker.wait(), 0);
+        assert_eq!(nest.state(id), "done");
+    }
+}
+
+#[test]
+fn a_second_term_ends_the_grace() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--on-term", "end", "--stop-timeout", "1h"]);
+    let id = nest.sh(&["--grace", "1h"], DEAF);
+    until_said(&nest, id, "on");
+    signal(worker.pid(), 15);
+    until("the worker to end its runs", || log_of(&nest).contains("ending 1 job").then_some(()));
+    signal(worker.pid(), 15);
+    assert_eq!(worker.wait(), 0);
+    assert_eq!(reason(&nest, id), "shutdown");
+}
+
+#[test]
+fn what_belongs_to_a_job_ends_with_the_worker_and_is_repeated() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--on-term", "end", "--slots", "4"]);
+    let checked = nest.sh(&["--check", "echo asked >> asked; [ -e yes ] || sleep 600"], "echo ran >> ran");
+    let prepared = nest.sh(
+        &["--workspace", "k", "--prepare", &format!("echo made >> {0}/made; [ -e {0}/yes ] || sleep 600", nest.path().display())],
+        "true",
+    );
+    until("the check and the recipe", || (nest.file("asked").exists() && nest.file("made").exists()).then_some(()));
+    assert_eq!(worker.stop(), 0);
+    assert_eq!(nest.of_runs(), Vec::<i32>::new(), "nothing is left");
+    std::fs::write(nest.file("yes"), "").expect("a file");
+    let worker = nest.work(&[]);
+    nest.until_state(checked, "done");
+    nest.until_state(prepared, "done");
+    assert_eq!(worker.stop(), 0);
+    let lines = |name: &str| std::fs::read_to_string(nest.file(name)).expect("it was written").lines().count();
+    assert_eq!(lines("ran"), 1, "the job itself was not run again");
+    assert!(lines("asked") == 2 && lines("made") >= 2);
+}
+
+#[test]
+fn runs_can_be_ended_without_a_worker() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--slots", "9"]);
+    let saves = nest.sh(&[], HANDLER);
+    let deaf = nest.sh(&["--grace", "1h"], DEAF);
+    let stands = nest.sh(&[], "echo on; sleep 600");
+    [saves, deaf, stands].iter().for_each(|id| until_said(&nest, *id, "on"));
+    let shim = nest.shim(nest.show(stands)["run_id"].as_i64().expect("a run"));
+    worker.kill();
+    signal(shim, 19);
+    assert_eq!(nest.ok(&["work", "--end-runs", "--at-shutdown"]), "", "this machine is not shutting down");
+    assert!(lives(shim));
+    let said = nest.say(&["work", "--end-runs", "--stop-timeout", "1s"]);
+    assert_eq!((said.code, said.err.as_str()), (0, "tenure: 3 runs were ended\n"));
+    assert_eq!(nest.of_runs(), Vec::<i32>::new());
+    nest.work_until_idle(&[]);
+    assert_eq!([saves, deaf, stands].map(|id| reason(&nest, id)), ["shutdown", "shutdown", "lost"]);
+}
+
+#[test]
+fn runs_can_be_ended_beside_a_worker() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(&[], "echo on; sleep 600");
+    until_said(&nest, id, "on");
+    assert_eq!(nest.say(&["work", "--end-runs"]).code, 0);
+    assert_eq!(nest.until_ended(id)["reason"], "shutdown");
+    assert_eq!(worker.stop(), 0);
+}
+
+/// Poweroff, `KillMode=control-group` and `systemctl kill` send TERM to all at once, in the order of some list.
+#[test]
+fn term_to_all_processes_is_a_shutdown_and_is_retried() {
+    let mut random = seed();
+    let mut next = move |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap_or(0) % below
+    };
+    for round in 0..8 {
+        let nest = Nest::new();
+        let worker = nest.work(&["--slots", "6"]);
+        let plain: Vec<i64> = (0..3).map(|_| nest.sh(&[], "echo on; while :; do sleep 600; done")).collect();
+        let retry = ["--retries", "1", "--retry-on", "lost,shutdown", "--backoff", "1ms"];
+        let retried: Vec<i64> =
+            (0..3).map(|_| nest.sh(&retry, "[ $TENURE_ATTEMPT = 2 ] && exit 0; echo on; while :; do sleep 600; done")).collect();
+        plain.iter().chain(&retried).for_each(|id| until_said(&nest, *id, "on"));
+        let mut all = nest.processes();
+        for at in (1..all.len()).rev() {
+            all.swap(at, next(at + 1));
+        }
+        assert!(all.contains(&worker.pid()) && all.len() > 12, "{all:?}");
+        all.iter().for_each(|pid| signal(*pid, 15));
+        assert_eq!(worker.wait(), 0);
+        nest.work_until_idle(&[]);
+        for id in plain {
+            assert_eq!((nest.state(id).as_str(), reason(&nest, id).as_str()), ("failed", "shutdown"), "round {round} job {id}");
+        }
+        for id in retried {
+            assert_eq!(nest.state(id), "done", "round {round} job {id}: it is run again");
+        }
+    }
+}
