@@ -264,6 +264,14 @@ mod tests {
         Place::new(dir.path().join("q.db"))
     }
 
+    /// Drops a lock file and waits for its lock to be free: a fork of another test has every descriptor of this process until it executes.
+    fn let_go(place: &Place, lock: LockFile) -> Nonce {
+        let nonce = lock.nonce();
+        drop(lock);
+        assert!(Waiter::on(place.lease_file(nonce)).unwrap().wait(Duration::from_secs(60)));
+        nonce
+    }
+
     #[test]
     fn a_holding_is_alive_as_long_as_its_lock_is_held() {
         let dir = tempfile::tempdir().unwrap();
@@ -286,7 +294,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
         assert_eq!(sweep(&place, || Ok(vec![])).unwrap(), 0, "no directory, no files");
-        let (one, other) = (LockFile::make(&place).unwrap().nonce(), LockFile::make(&place).unwrap().nonce());
+        let [one, other] = [(); 2].map(|()| let_go(&place, LockFile::make(&place).unwrap()));
         assert_eq!(sweep(&place, || Ok(vec![one])).unwrap(), 1);
         assert!(place.lease_file(one).exists() && !place.lease_file(other).exists());
     }
@@ -297,10 +305,8 @@ mod tests {
         let place = place(&dir);
         let lock = LockFile::make(&place).unwrap();
         let (name, value) = lock.mark();
-        let nonce = lock.nonce();
         let mut child = std::process::Command::new("sleep").arg("60").env(name, value).spawn().unwrap();
-        drop(lock);
-        // `spawn` returns when the child executes; the descriptor is closed by then.
+        let nonce = let_go(&place, lock);
         let life = life(&place, nonce).unwrap();
         let owners = owners(&place, nonce).unwrap();
         child.kill().unwrap();
