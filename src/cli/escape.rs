@@ -163,4 +163,16 @@ mod tests {
         assert_eq!(quote(&hostile), r"echo $'\xff\x1b\'' $'\U0000202e\n'");
         assert_eq!(quote_text("~x"), "'~x'");
     }
+
+    #[test]
+    fn nothing_unsafe_comes_through_in_quotes() {
+        for c in (0..=0x10ffffu32).filter_map(char::from_u32).filter(|c| is_unsafe(*c)) {
+            for text in [c.to_string(), format!("a{c}'b"), format!("{c}\\")] {
+                let argv = Argv::new(vec![b"echo".to_vec(), text.replace('\0', "").into_bytes()]).unwrap();
+                for safe in [quote(&argv), quote_text(&text)] {
+                    assert!(!safe.contains(is_unsafe), "{c:?} came through in {safe:?}");
+                }
+            }
+        }
+    }
 }

@@ -300,6 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn each_not_now_waits_longer_up_to_the_longest() {
+        let policy = Policy::from_json(r#"{"backoff_ms": [100, 1000]}"#).unwrap();
+        for end in [ended(Exit::Code(75), None), RunEnd::PrepareFailed { error: "no room".into() }] {
+            let waits = [0, 1, 2, 3, 4, 5].map(|deferrals| {
+                // Neither the attempts nor the starts that came to nothing count.
+                let f = Facts { deferrals, unstarts: 3, ..facts(&policy, 5, 9) };
+                match decide(&f, &end, 7_000, 0.0).next {
+                    Next::Again { available_at, .. } => available_at - 7_000,
+                    other => panic!("{end:?} after {deferrals} deferrals: {other:?}"),
+                }
+            });
+            assert_eq!(waits, [100, 200, 400, 800, 1000, 1000], "{end:?}");
+        }
+    }
+
+    #[test]
     fn a_workspace_that_could_not_be_made_is_not_now_and_uses_no_attempt() {
         let policy = Policy::default();
         let end = RunEnd::PrepareFailed { error: "no room".into() };

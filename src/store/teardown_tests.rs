@@ -190,3 +190,20 @@ fn a_resource_that_was_given_up_is_kept_until_its_errand_has_ended() {
     let pruned = prune::prune(&conn, 9_000, 10).unwrap();
     assert_eq!((pruned.resources, pruned.runs), (2, vec![RunId(2), RunId(3)]));
 }
+
+/// A clock that was hours ahead put the next try far away. With the clock right again it is due, and a wait that a right clock set is not.
+#[test]
+fn a_wrong_clock_puts_no_teardown_far_ahead() {
+    let conn = fixture::fresh();
+    let job = job(&conn);
+    let made = add(&conn, Owner::Job(job), "vm", false);
+    control::cancel(&conn, job, None, 1_000).unwrap();
+    let most = i64::try_from(TEARDOWN_BACKOFF_MOST_MS).unwrap();
+    for (next_at, is_due) in [(4_000, true), (4_001, false), (4_000 + most, false), (4_001 + most, true), (i64::MAX, true)] {
+        conn.execute("UPDATE resource SET next_at = ?2 WHERE id = ?1", (made.id.0, next_at)).unwrap();
+        assert_eq!(super::is_due(&conn, 4_000).unwrap(), is_due, "{next_at}");
+        conn.execute_batch("SAVEPOINT try").unwrap();
+        assert_eq!(begin(&conn, made.id, Step::Teardown, 9), is_due, "{next_at}");
+        conn.execute_batch("ROLLBACK TO try; RELEASE try").unwrap();
+    }
+}

@@ -379,3 +379,7 @@ pub fn living(place: &Place) -> Result<Vec<Lease>> {
     };
     Ok(lockfile::held(place)?.into_iter().filter_map(read).filter(of_this_boot).collect())
 }
+
+#[cfg(test)]
+#[path = "lease_tests.rs"]
+mod tests;

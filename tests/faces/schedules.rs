@@ -153,6 +153,36 @@ fn a_job_of_a_schedule_knows_its_slot_and_tells_where_it_comes_from() {
     assert!(nest.ok(&["schedule", "history", "often"]).contains("skipped (missed)"));
 }
 
+/// What was missed between a backup and its return has been done, or not, by another life of the file.
+#[test]
+fn a_restored_file_makes_no_job_of_a_missed_occurrence() {
+    for put_back in ["restore", "copy", "nothing"] {
+        let nest = Nest::new();
+        add(&nest, "often", "0 * * * *", &["--catch-up", "all"]);
+        nest.sleep_through("often", 300);
+        let backup = nest.file("backup");
+        nest.ok(&["backup", backup.to_str().unwrap()]);
+        match put_back {
+            "restore" => drop(nest.ok(&["restore", backup.to_str().unwrap()])),
+            "copy" => {
+                // The worker has been further than the copy, as the directory beside the file remembers.
+                nest.work_until_idle(&[]);
+                nest.add(&["--", "true"]);
+                nest.work_until_idle(&[]);
+                for beside in ["q.db-wal", "q.db-shm"] {
+                    let _not_there_after_a_clean_end = std::fs::remove_file(nest.file(beside));
+                }
+                std::fs::copy(&backup, nest.db()).unwrap();
+            }
+            _ => {}
+        }
+        nest.work_until_idle(&[]);
+        let jobs = nest.json(&["ls", "-a", "--json"])["jobs"].as_array().unwrap().len();
+        let expected = if put_back == "nothing" { 4..=6 } else { 0..=0 };
+        assert!(expected.contains(&jobs), "{put_back}: {jobs} jobs were made");
+    }
+}
+
 #[test]
 fn a_plain_client_pauses_a_schedule_and_reads_the_view() {
     let nest = Nest::new();

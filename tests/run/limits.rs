@@ -39,6 +39,26 @@ fn a_job_that_heeds_term_ends_as_it_likes() {
     assert!(lasted >= 290, "{lasted}");
 }
 
+/// The grace begins when the limit is reached, and takes nothing from the limit and adds nothing to it.
+#[test]
+fn a_limit_is_not_late_by_the_grace() {
+    const GRACE_MS: u64 = 40_000;
+    for name in ["timeout", "max-runtime", "idle-timeout"] {
+        let bench = Bench::new();
+        let mut launch = bench.shell("exec sleep 600");
+        launch.grace_ms = GRACE_MS;
+        let limit = match name {
+            "timeout" => &mut launch.timeout_ms,
+            "max-runtime" => &mut launch.max_runtime_ms,
+            _ => &mut launch.idle_timeout_ms,
+        };
+        *limit = Some(200);
+        let (exit, _, lasted) = end(&bench, &launch);
+        assert_eq!(exit, Exit::Signal(15), "{name}");
+        assert!((190..GRACE_MS as i64).contains(&lasted), "{name}: {lasted}");
+    }
+}
+
 #[test]
 fn a_stopped_process_is_woken_to_hear_term() {
     let bench = Bench::new();

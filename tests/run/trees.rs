@@ -39,6 +39,25 @@ fn a_cancelled_tree_leaves_nothing() {
     assert!(took >= Duration::from_millis(290) && took < Duration::from_millis(1_300), "{took:?}");
 }
 
+/// The job's own process has gone over to the group of its child: a KILL for its own group reaches nobody.
+#[test]
+fn the_grace_ends_for_a_job_outside_its_group() {
+    let bench = Bench::new();
+    let script = "$SIG{TERM} = 'IGNORE'; my $child = fork; if (!$child) { setpgrp(0, 0); sleep 600; exit } \
+                  until (setpgrp(0, $child)) { select(undef, undef, undef, 0.01) } \
+                  open(my $pids, '>', 'pids'); print $pids \"$$\\n$child\\n\"; close $pids; sleep 600 while 1";
+    let mut launch = bench.shell("true");
+    launch.argv = ["perl", "-e", script].map(|word| word.as_bytes().to_vec()).to_vec();
+    launch.grace_ms = 200;
+    let mut running = bench.start(&launch);
+    running.started();
+    let pids = bench.pids("pids", 2);
+    assert_eq!(stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap(), Asked::Sent);
+    let records = running.finish();
+    assert_all_gone(&pids);
+    assert_eq!(records.exited.map(|e| (e.exit, e.cause)), Some((Exit::Signal(9), Some(Cause::Cancel))));
+}
+
 #[test]
 fn daemons_end_with_the_job_and_are_named() {
     let bench = Bench::new();
