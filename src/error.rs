@@ -35,6 +35,9 @@ pub enum Error {
     /// Processes of a run are still there and may not be ended, or do not end.
     #[error("{0}")]
     Stuck(String),
+    /// The system lacks or refuses something without which no worker can keep its promises.
+    #[error("{0}")]
+    Unfit(String),
     /// SQLite said no, in a way that none of the above fits.
     #[error("sqlite: {0}")]
     Sqlite(rusqlite::Error),
@@ -60,9 +63,13 @@ impl Error {
             Self::File(_) => exit::FILE,
             Self::NoWorker(_) => exit::NO_WORKER,
             Self::Refused(_) => exit::REFUSED,
-            Self::DiskFull(_) | Self::Busy(_) | Self::Stuck(_) | Self::Sqlite(_) | Self::Io { .. } | Self::Internal(_) => {
-                exit::FAILED
-            }
+            Self::DiskFull(_)
+            | Self::Busy(_)
+            | Self::Stuck(_)
+            | Self::Unfit(_)
+            | Self::Sqlite(_)
+            | Self::Io { .. }
+            | Self::Internal(_) => exit::FAILED,
         }
     }
 }

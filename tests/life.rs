@@ -16,6 +16,8 @@ mod chaos;
 mod copies;
 #[path = "life/crash.rs"]
 mod crash;
+#[path = "life/filters.rs"]
+mod filters;
 #[path = "life/flushed.rs"]
 mod flushed;
 #[path = "life/impossible.rs"]
@@ -48,3 +50,5 @@ mod upgrade;
 mod workspace_crashes;
 #[path = "life/workspaces.rs"]
 mod workspaces;
+#[path = "life/zoo.rs"]
+mod zoo;

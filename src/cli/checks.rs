@@ -44,6 +44,7 @@ type Check = fn(&Face, &Store) -> Result<Vec<Finding>>;
 
 /// In the order in which a person would ask.
 const CHECKS: &[(&str, Check)] = &[
+    ("system", run_checks::system),
     ("integrity", integrity),
     ("schema", schema),
     ("permissions", permissions),

@@ -10,6 +10,8 @@ use super::crash_test;
 use super::face::{self, Face};
 use super::{escape, worker_calls};
 use crate::error::{Error, Result, exit};
+use crate::job::RunId;
+use crate::run::runfile;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,9 +21,19 @@ pub struct Args {
     /// Kill a worker and a shim on this machine, on a file of their own, and see that the promises hold
     #[arg(long, conflicts_with = "fix")]
     pub crash_test: bool,
+    /// Declare that nothing of RUN is left, where that cannot be seen from here (another container)
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["fix", "crash_test"])]
+    pub gone: Option<i64>,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    if let Some(run) = args.gone.map(RunId) {
+        let store = face.editor()?;
+        runfile::declare_over(store.place(), run)?;
+        worker_calls::wake(store.place());
+        face::say(&format!("run {run} counts as over: the worker settles it at its next tick"));
+        return Ok(exit::OK);
+    }
     let mut repaired = Vec::new();
     if args.fix {
         repaired = worker_calls::one_round(face)?;

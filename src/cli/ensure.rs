@@ -24,6 +24,7 @@ const WAIT: Duration = Duration::from_secs(31_536_000);
 
 /// Prints the path of a workspace, which is made first where it is not there.
 pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
+    foreground::stand_apart()?;
     let wanted = Workspace { key: key.to_owned(), prepare };
     let store = face.client()?;
     if let Some(dir) = present(face, &store, &wanted)? {

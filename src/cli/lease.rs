@@ -76,6 +76,7 @@ impl Seen {
 }
 
 fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
+    foreground::stand_apart()?;
     let argv = args.command.argv().map_err(Error::Usage)?;
     let store = face.client()?;
     let wanted =

@@ -6,6 +6,7 @@ use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result};
 use crate::job::verdict::{self, Leftover, Progress, Row};
 use crate::job::{ResourceState, RunId};
+use crate::run::fitness::{self, Fitness};
 use crate::run::runfile::{self, Look};
 use crate::run::workspace::Work;
 use crate::store::resource::{self, RESOURCES_MAX};
@@ -13,6 +14,20 @@ use crate::store::{Store, read, reap, workspace};
 use crate::units::size_text;
 
 const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
+
+/// Whether a worker could keep its promises here: `/proc` and the system calls that it needs.
+pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
+    let found = fitness::look().into_iter().filter_map(|found| match found {
+        Fitness::Fine => None,
+        Fitness::Restricted(text) => Some(Finding::fine("system", text)),
+        Fitness::Unfit { text, remedy } => Some(Finding::wrong("system", text, remedy)),
+    });
+    let found: Vec<Finding> = found.collect();
+    if found.is_empty() {
+        return Ok(vec![Finding::fine("system", "/proc and the system calls that a worker needs are there")]);
+    }
+    Ok(found)
+}
 
 /// Running rows whose lock is free: nobody owns them until a worker looks.
 pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {

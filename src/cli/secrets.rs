@@ -121,8 +121,7 @@ pub fn remove(place: &Place, tokens: &[String]) {
 /// 128 random bits, as hexadecimal digits.
 fn random_token() -> Result<String> {
     let mut bytes = [0u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|e| Error::io("drawing a random name", e))?;
+    crate::random::fill(&mut bytes).map_err(|e| Error::io("drawing a random name", e))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -101,6 +101,11 @@ fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
     }
 }
 
+/// The children of all threads of this process.
+pub fn all_children(me: i32) -> Vec<i32> {
+    children_of(me)
+}
+
 /// The children of all threads of a process.
 fn children_of(pid: i32) -> Vec<i32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {

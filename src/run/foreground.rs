@@ -20,12 +20,13 @@ use std::process::Command;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::getpid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, exit};
 use crate::job::{Argv, Exit};
 
 use super::descendants::{self, kill_round};
-use super::process::Stat;
+use super::process::{Stat, threads};
 use super::signal::{self, send_child};
+use super::spawner::process::exit_now;
 use super::wait::{self, Children};
 
 /// Signals that are passed on to the command.
@@ -87,6 +88,31 @@ fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     Ok(see_to_the_end(child.id().cast_signed()))
 }
 
+/// Where this process has children that it did not start, as a shell leaves them that becomes us with `exec`: goes on as a child of it, which
+/// has none, so that nothing but what we start can fall to us. The parent passes signals on, and ends as the child does. Before anything is
+/// opened that does not survive a fork.
+///
+/// # Errors
+/// The system refuses a process.
+pub fn stand_apart() -> Result<()> {
+    let told = |e: io::Error| Error::io("standing apart from the children of the shell", e);
+    let me = getpid().as_raw_nonzero().get();
+    if descendants::all_children(me).is_empty() || threads(me).len() > 1 {
+        return Ok(());
+    }
+    signal::hear_of_children();
+    let before = signal::block(&[&PASSED_ON[..], &[libc::SIGCHLD]].concat()).map_err(told)?;
+    // SAFETY: this process has one thread, so the child may do whatever the parent may.
+    match unsafe { libc::fork() } {
+        0 => before.restore().map_err(told),
+        -1 => Err(told(io::Error::last_os_error())),
+        child => exit_now(match wait_for(child) {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => i32::from(exit::SIGNAL_BASE) + signal,
+        }),
+    }
+}
+
 /// Becomes the command. Comes back only with what refused that.
 pub fn become_command(argv: &Argv, env: &[(String, String)], inherited: Option<BorrowedFd<'_>>) -> io::Error {
     if let Some(fd) = inherited
@@ -104,15 +130,20 @@ fn of(argv: &Argv, env: &[(String, String)]) -> Command {
     command
 }
 
-fn see_to_the_end(child: i32) -> Ended {
-    let exit = loop {
+/// Waits until a child has ended, without reaping it, and passes signals on to it.
+fn wait_for(child: i32) -> Exit {
+    loop {
         match wait::peek() {
-            Children::Ended(ended) if ended.pid == child => break ended.exit,
-            // Left to us by something of the tree. An error would be ECHILD, which the next look sees.
+            Children::Ended(ended) if ended.pid == child => return ended.exit,
+            // Left to us by something of the tree, or by whoever has become us. An error would be ECHILD, which the next look sees.
             Children::Ended(ended) => drop(wait::reap(ended.pid)),
             Children::Alive | Children::None => pass_on(child),
         }
-    };
+    }
+}
+
+fn see_to_the_end(child: i32) -> Ended {
+    let exit = wait_for(child);
     let leftovers = living(child);
     // Its number is ours until here: nothing is sent to it any more.
     let _ = wait::reap(child);

@@ -44,7 +44,15 @@ impl Journal {
     /// # Errors
     /// The file did not take it; tried once.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
-        let line = record.to_line();
+        self.write_all(std::slice::from_ref(record))
+    }
+
+    /// As [`Journal::write`], several at once.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub fn write_all(&mut self, records: &[Record]) -> io::Result<()> {
+        let line = records.iter().flat_map(Record::to_line).collect::<Vec<_>>();
         let written = self.store(&line);
         self.untold.extend(line);
         written

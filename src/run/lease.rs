@@ -25,7 +25,7 @@ use crate::place::Place;
 
 use super::process::{Stat, all_pids, open_pidfd};
 use super::runfile::is_locked;
-use super::{holders, machine, signal, tree};
+use super::{holders, machine, marks, signal};
 
 /// Longest text that is read of a lock file, in bytes.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
@@ -154,7 +154,7 @@ pub fn owners(place: &Place, nonce: Nonce) -> Result<Vec<String>> {
 fn marked(nonce: Nonce) -> Result<Vec<i32>> {
     let entry = format!("{}=1", mark_of(nonce)).into_bytes();
     let mut pids = all_pids().map_err(|e| Error::io("reading /proc", e))?;
-    pids.retain(|pid| tree::carries(*pid, &entry));
+    pids.retain(|pid| marks::carries(*pid, &entry));
     Ok(pids)
 }
 

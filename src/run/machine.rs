@@ -3,10 +3,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::job::Nonce;
+
+/// The pid namespace that the machine was started with, in which every process can be seen. A number of the kernel's interface.
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+/// What container runtimes put before a command (`--init`): each starts one child and ends when that ends.
+const INITS_OF_ONE_CHILD: [&str; 5] = ["tini", "docker-init", "catatonit", "dumb-init", "podman-init"];
 
 /// The kernel's name of this boot; empty where `/proc` does not tell it. The same in each container of a machine, so it is
 /// compared together with [`pid_namespace`].
@@ -41,6 +45,27 @@ pub fn monotonic_ms() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
+/// Whether our pid namespace ends with this process: it is the first in it, or the only child of an init that ends with its child.
+pub fn pid_namespace_ends_with_us() -> bool {
+    let is_such_an_init = || {
+        let name = fs::read_to_string("/proc/1/comm").unwrap_or_default();
+        INITS_OF_ONE_CHILD.contains(&name.trim_end())
+    };
+    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_such_an_init())
+}
+
+/// Whether no process of a pid namespace lives, as far as that can be proven from here: we see every process of the machine, and may ask each
+/// for its namespace.
+pub(super) fn pid_namespace_is_gone(namespace: u64) -> bool {
+    pid_namespace() == FIRST_PID_NAMESPACE
+        && super::process::all_pids().is_ok_and(|pids| {
+            pids.into_iter().all(|pid| match fs::metadata(format!("/proc/{pid}/ns/pid")) {
+                Ok(meta) => meta.ino() != namespace,
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            })
+        })
+}
+
 /// A new random name for a run.
 pub fn nonce() -> Nonce {
     Nonce(random())
@@ -49,12 +74,11 @@ pub fn nonce() -> Nonce {
 /// Random bytes of the kernel.
 pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    let mut filled = 0;
-    while filled < N {
-        // Without flags this call fails only by a signal (try again) or on a kernel from before 2014.
-        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty()).unwrap_or(0);
+    match crate::random::fill(&mut bytes) {
+        Ok(_) => bytes,
+        // A worker does not start without it ([`super::fitness`]). A name that is not random would be worse than an end.
+        Err(error) => panic!("no random bytes: {error}"),
     }
-    bytes
 }
 
 /// Milliseconds since the boot, sleep of the machine included. Deadlines count on this clock: it never jumps.

@@ -11,7 +11,8 @@
 //!   records, which an operator can read with `cat`.
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records its end, empties the tree.
-//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed.
+//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is known.
+//! * [`orphans`]: the worker as the last reaper of its tree. [`fitness`]: whether the system lets a worker keep its promises.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
 //! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
@@ -26,10 +27,12 @@
 //! lose the page cache; after a power cut nothing is alive), and every decision about what an end means.
 
 pub mod fence;
+pub mod fitness;
 pub mod foreground;
 pub mod launch;
 pub mod lease;
 pub mod machine;
+pub mod orphans;
 pub mod output;
 pub mod record;
 pub mod runfile;
@@ -43,6 +46,7 @@ mod descendants;
 mod holders;
 mod journal;
 mod line;
+mod marks;
 mod process;
 mod shim;
 mod signal;

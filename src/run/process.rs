@@ -89,11 +89,6 @@ pub fn all_pids() -> io::Result<Vec<i32>> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// The user that a process belongs to, as the kernel judges access to it.
-pub fn owner(pid: i32) -> Option<u32> {
-    fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
-}
-
 /// Device and inode of an open file of a process.
 ///
 /// # Errors
@@ -125,6 +120,5 @@ mod tests {
         let me = i32::try_from(std::process::id()).unwrap();
         assert!(all_pids().unwrap().contains(&me));
         assert!(!Stat::of(me).unwrap().is_dead());
-        assert_eq!(owner(me), Some(rustix::process::geteuid().as_raw()));
     }
 }

@@ -24,6 +24,8 @@ pub struct Header {
     pub boot_id: String,
     /// Inode of the pid namespace in which the pids below mean something.
     pub pid_ns: u64,
+    /// That namespace ends with the worker that has claimed the run.
+    pub pid_ns_ends: bool,
 }
 
 /// One step of a run's life. Times are milliseconds UTC.
@@ -34,6 +36,12 @@ pub enum Record {
         at_ms: i64,
     },
     Started(Started),
+    /// The job's process was given the limit by which everything that it starts can be found (`run::marks`).
+    Marked,
+    /// A person says that nothing of the run is left, where that cannot be known.
+    Over {
+        at_ms: i64,
+    },
     /// There is no process: it could not be made, or could not execute the command.
     Failed(NotExecuted),
     /// The job's own process has ended; its tree may not be empty yet.
@@ -114,6 +122,9 @@ pub struct Drained {
 pub struct Records {
     pub prepared: bool,
     pub started: Option<Started>,
+    pub marked: bool,
+    /// A person has said that nothing of it is left.
+    pub over: bool,
     pub failed: Option<NotExecuted>,
     pub exited: Option<Exited>,
     pub drained: Option<Drained>,
@@ -136,6 +147,8 @@ impl Records {
         match record {
             Record::Prepare { .. } => self.prepared = true,
             Record::Started(started) => self.started = self.started.or(Some(started)),
+            Record::Marked => self.marked = true,
+            Record::Over { .. } => self.over = true,
             Record::Failed(failed) => self.failed = self.failed.take().or(Some(failed)),
             Record::Exited(exited) => self.exited = self.exited.or(Some(exited)),
             Record::Drained(drained) => self.drained = self.drained.take().or(Some(drained)),
@@ -179,6 +192,8 @@ pub fn parse_line(bytes: &[u8]) -> Parsed {
     let record = match line.kind {
         "PREPARE" => line.number("at").map(|at_ms| Record::Prepare { at_ms }),
         "STARTED" => Started::of(&line).map(Record::Started),
+        "MARKED" => Some(Record::Marked),
+        "OVER" => line.number("at").map(|at_ms| Record::Over { at_ms }),
         "FAILED" => NotExecuted::of(&line).map(Record::Failed),
         "EXITED" => Exited::of(&line).map(Record::Exited),
         "DRAINED" => Drained::of(&line).map(Record::Drained),
@@ -196,6 +211,7 @@ impl Header {
             .with("nonce", self.nonce)
             .with_text("boot", &self.boot_id)
             .with("pidns", self.pid_ns)
+            .with("pidns_ends", if self.pid_ns_ends { "yes" } else { "no" })
             .seal()
     }
 
@@ -217,6 +233,7 @@ impl Header {
             nonce: line.number("nonce")?,
             boot_id: line.text("boot")?,
             pid_ns: line.number("pidns")?,
+            pid_ns_ends: line.get("pidns_ends") == Some("yes"),
         })
     }
 }
@@ -227,6 +244,8 @@ impl Record {
         match self {
             Self::Prepare { at_ms } => Writer::new("PREPARE").with("at", at_ms).seal(),
             Self::Started(started) => started.to_line(),
+            Self::Marked => Writer::new("MARKED").with("by", "rttime").seal(),
+            Self::Over { at_ms } => Writer::new("OVER").with("at", at_ms).seal(),
             Self::Failed(failed) => failed.to_line(),
             Self::Exited(exited) => exited.to_line(),
             Self::Drained(drained) => drained.to_line(),

@@ -6,7 +6,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
@@ -17,7 +17,7 @@ use crate::job::RunId;
 use crate::place::Place;
 
 use super::machine;
-use super::record::{self, Header, RUN_FILE_BYTES_MAX, Records};
+use super::record::{self, Header, RUN_FILE_BYTES_MAX, Record, Records};
 
 /// Stands in the name of a run file that is not finished.
 const TEMPORARY_MARK: &str = ".tmp-";
@@ -184,6 +184,36 @@ pub fn retire(place: &Place, run: RunId) -> Result<PathBuf> {
     let (path, retired) = (place.run_file(run), temporary(place, run));
     fs::rename(&path, &retired).map_err(|e| Error::io(format!("putting {} away", path.display()), e))?;
     Ok(retired)
+}
+
+/// Notes that a person says that nothing of a run is left, where that cannot be known ([`super::tree`]).
+///
+/// # Errors
+/// There is no such run file, something holds its lock, or the system refuses it.
+pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
+    let path = place.run_file(run);
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NoSuch(format!("run {run} has ended, or there is no such run")),
+        _ => Error::io(format!("writing {}", path.display()), error),
+    };
+    let file = File::from(open_to_write(&path).map_err(told)?);
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(Error::Refused(format!("run {run} is alive: its lock is held; tenure cancel ends its job")));
+        }
+        Err(error) => return Err(told(error.into())),
+    }
+    let mut bytes = Vec::new();
+    (&file).take(RUN_FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(told)?;
+    // A line that was torn by a full disk would spoil the next one.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let line = Record::Over { at_ms: machine::now_ms() }.to_line();
+    file.write_all_at(&line, whole as u64).and_then(|()| file.set_len((whole + line.len()) as u64)).map_err(told)?;
+    match look(place, run)? {
+        Look::Found { records: Records { over: true, .. }, .. } => Ok(()),
+        _ => Err(Error::File(format!("{} is damaged and cannot be added to", path.display()))),
+    }
 }
 
 /// Removes what a crash left of unfinished run files; says how many there were. For the holder of the worker lock, at its start: it

@@ -1,14 +1,23 @@
 //! Finds and ends what is left of a run whose shim is gone.
 //!
-//! As long as a shim or its spawner lives, nothing can escape: both are the reapers of whatever the job leaves behind. This is for
-//! the case that both were killed. What is left then is found by its cookie: the nonce, which stands in the environment that each
-//! process was started with. Whether something is left that has cleared its environment shows the lock on the log, which goes with the descriptors
-//! of stdout and stderr.
+//! As long as a shim, its spawner or their worker lives, nothing can escape: each is the reaper of whatever the job leaves behind. This is
+//! for the case that they were killed. What is left then is found by the marks of the run ([`super::marks`]). What has removed those
+//! still shows by the lock on the log, which goes with the descriptors of stdout and stderr.
 //!
-//! Deliberately absent: any use of a recorded pid.
+//! Nothing is taken for gone that cannot be seen. A pid namespace hides its processes from those beside it, so of a run in another one
+//! nothing is known but what the locks say, until that namespace is gone:
+//!
+//! | the run's pid namespace | is anything of it left? |
+//! | --- | --- |
+//! | ours (also: its number was given to ours after it had ended) | what is seen here |
+//! | of another boot of the machine | nothing |
+//! | it ends with its worker (the first process there, or the child of an init that ends with its child), and we are the worker now | nothing |
+//! | we are root in the first namespace of the machine, and no process is in it | nothing |
+//! | a person says so ([`Record::Over`]) | nothing but what is seen here |
+//! | any other | not known |
+//!
+//! Deliberately absent: any use of a recorded pid as proof.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,47 +26,84 @@ use crate::error::{Error, Result};
 use crate::job::{Nonce, RunId};
 use crate::place::Place;
 
-use super::launch::COOKIE;
-use super::process::{Stat, all_pids, open_pidfd, owner};
-use super::runfile::is_locked;
+use super::marks::{Belongs, Marks};
+use super::process::{Stat, all_pids, open_pidfd};
+#[allow(unused_imports, reason = "named in the documentation")]
+use super::record::Record;
+use super::record::{Header, Records};
+use super::runfile::{Look, is_locked, look};
 use super::signal::send_pidfd;
-use super::{fence, holders};
+use super::{fence, holders, machine};
 
-/// Most that is read of an environment, in bytes; the kernel takes less.
-const ENVIRON_BYTES_MAX: u64 = 8 << 20;
-
-/// What one round came to. Empty when `killed` and `left` are empty and the log is not locked, twice in a row.
+/// What one round came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Emptied {
     /// `pid name` of what was sent KILL; it may take an instant to die.
     pub killed: Vec<String>,
-    /// `pid name` of what carries the cookie and may not be signalled.
+    /// `pid name` of what belongs to the run and may not be signalled.
     pub left: Vec<String>,
+    /// `pid name` of what may belong to it: nothing that can be seen of it says yes or no.
+    pub not_known: Vec<String>,
     /// Something still has the log open for writing.
     pub log_locked: bool,
+    /// The shim is dying: what is below it has not fallen to anybody yet.
+    pub shim_is_dying: bool,
+    /// The run is in another pid namespace, of which nothing can be seen from here and which may live.
+    pub out_of_sight: bool,
 }
 
-/// One round: KILL for every process that carries the run's cookie and belongs to our user (to any, if we are root), through a pidfd
-/// that was opened before the cookie was read. Where none does and the log is still locked: for whatever has the log open for
-/// writing.
+impl Emptied {
+    /// Nothing is left, as far as one round can tell: one passes by what is just being started, two in a row do not.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One round: KILL for every process that belongs to the run by its marks, through a pidfd that was opened before they were read. Where none
+/// does and the log is still locked: for whatever has the log open for writing.
 ///
 /// # Errors
-/// `/proc` or the log can not be read.
+/// `/proc`, the run file or the log cannot be read.
 pub fn empty(place: &Place, run: RunId, nonce: Nonce) -> Result<Emptied> {
-    let cookie = format!("{COOKIE}={nonce}").into_bytes();
-    let me = std::process::id();
-    let us = rustix::process::geteuid().as_raw();
-    let mut emptied = Emptied::default();
-    for pid in all_pids().map_err(|e| Error::io("reading /proc", e))? {
-        if pid.cast_unsigned() != me && (us == 0 || owner(pid) == Some(us)) {
-            end_if_marked(pid, &cookie, &mut emptied);
+    let (header, records) = match look(place, run)? {
+        Look::Found { header, records, locked: false } if header.nonce == nonce => (Some(header), records),
+        Look::Found { header, records, .. } if header.nonce == nonce => (None, records),
+        _ => (None, Records::default()),
+    };
+    let marks = Marks::new(nonce, records.marked, records.started.map(|started| started.shim_start_ticks));
+    let me = std::process::id().cast_signed();
+    let mut emptied = Emptied { shim_is_dying: is_dying(header.as_ref(), &records), ..Emptied::default() };
+    for pid in all_pids().map_err(|e| Error::io("reading /proc", e))?.into_iter().filter(|pid| *pid != me) {
+        match marks.of(pid) {
+            Belongs::No => {}
+            Belongs::Yes => end_if_it_belongs(pid, &marks, &mut emptied),
+            // A person has said what cannot be known.
+            Belongs::NotKnown if records.over => {}
+            Belongs::NotKnown => emptied.not_known.push(name_of(pid)),
         }
     }
     emptied.log_locked = is_log_locked(place, run)?;
     if emptied.log_locked && emptied.killed.is_empty() && emptied.left.is_empty() {
         end_writers(&place.log_file(run), &mut emptied);
     }
+    emptied.out_of_sight = header.is_some_and(|header| !records.over && is_out_of_sight(&header));
     Ok(emptied)
+}
+
+/// Whether processes of a run whose lock is free may live where they cannot be seen: see the table above. For the worker of the file.
+fn is_out_of_sight(header: &Header) -> bool {
+    header.pid_ns != machine::pid_namespace()
+        && header.boot_id == machine::boot_id()
+        && !header.pid_ns_ends
+        && !machine::pid_namespace_is_gone(header.pid_ns)
+}
+
+/// A process that ends closes its descriptors, and with them frees its locks, before its children get another parent.
+fn is_dying(header: Option<&Header>, records: &Records) -> bool {
+    let Some(started) = records.started.filter(|_| header.is_some_and(|header| header.pid_ns == machine::pid_namespace())) else {
+        return false;
+    };
+    Stat::of(started.shim_pid).is_some_and(|stat| stat.start_ticks == started.shim_start_ticks && !stat.is_dead())
 }
 
 /// Ends what has cleared its environment but still has the run's log as its output.
@@ -72,57 +118,24 @@ fn end_writers(log: &Path, emptied: &mut Emptied) {
     }
 }
 
-fn end_if_marked(pid: i32, cookie: &[u8], emptied: &mut Emptied) {
-    // A quick look first: nearly all processes are not meant.
-    if !carries(pid, cookie) {
-        return;
-    }
+fn end_if_it_belongs(pid: i32, marks: &Marks, emptied: &mut Emptied) {
     let Ok(pidfd) = open_pidfd(pid) else { return };
-    // Read again: the first look may have been at a process that has ended since.
-    if !carries(pid, cookie) {
-        return;
+    // Looked at again: the first look may have been at a process that has ended since.
+    if marks.of(pid) == Belongs::Yes {
+        end(pid, &pidfd, emptied);
     }
-    end(pid, &pidfd, emptied);
 }
 
 fn end(pid: i32, pidfd: &impl AsFd, emptied: &mut Emptied) {
-    let name = format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm));
     match send_pidfd(pidfd.as_fd(), libc::SIGKILL) {
-        Ok(()) => emptied.killed.push(name),
+        Ok(()) => emptied.killed.push(name_of(pid)),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-        Err(_) => emptied.left.push(name),
+        Err(_) => emptied.left.push(name_of(pid)),
     }
 }
 
-/// Whether a process was started with this entry in its environment. A dead one has none.
-pub(super) fn carries(pid: i32, cookie: &[u8]) -> bool {
-    File::open(format!("/proc/{pid}/environ")).is_ok_and(|file| contains_entry(file, cookie).unwrap_or(false))
-}
-
-/// Whether one of the entries, each of which ends with NUL, is exactly this. Reads in pieces.
-fn contains_entry(source: impl Read, wanted: &[u8]) -> io::Result<bool> {
-    let mut source = source.take(ENVIRON_BYTES_MAX);
-    let mut chunk = [0; 4096];
-    // How much of `wanted` the current entry has matched; `None` when it is another one.
-    let mut matched = Some(0);
-    loop {
-        let n = match source.read(&mut chunk) {
-            Ok(0) => return Ok(matched == Some(wanted.len())),
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        for byte in &chunk[..n] {
-            if *byte == 0 {
-                if matched == Some(wanted.len()) {
-                    return Ok(true);
-                }
-                matched = Some(0);
-            } else {
-                matched = matched.filter(|so_far| wanted.get(*so_far) == Some(byte)).map(|so_far| so_far + 1);
-            }
-        }
-    }
+fn name_of(pid: i32) -> String {
+    format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm))
 }
 
 /// Whether anybody holds a lock on the log of a run: something that has it as stdout or stderr, or that a fence let through. `false` without
@@ -137,29 +150,5 @@ pub fn is_log_locked(place: &Place, run: RunId) -> Result<bool> {
     {
         Ok(locked) => Ok(locked),
         Err(error) => Err(Error::io(format!("asking for the lock of {}", path.display()), error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_entry_counts() {
-        let has = |bytes: &[u8]| contains_entry(bytes, b"A=12").unwrap();
-        assert!(has(b"A=12\0"));
-        assert!(has(b"B=1\0A=12\0C=2\0"));
-        assert!(has(b"A=1\0A=12"));
-        for other in [&b""[..], b"\0\0", b"A=123\0", b"XA=12\0", b"A=1\0", b"B=A=12\0", b"a=12\0"] {
-            assert!(!has(other), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn an_entry_across_two_pieces_is_found() {
-        for before in 4080..4110 {
-            let bytes = [&vec![b'x'; before][..], b"\0A=12\0"].concat();
-            assert!(contains_entry(bytes.as_slice(), b"A=12").unwrap(), "{before}");
-        }
     }
 }

@@ -43,6 +43,16 @@ pub fn peek() -> Children {
     }
 }
 
+/// Waits until a child has ended, and gives its number without reaping it. `None`: there is no child.
+pub fn next_dead() -> Option<i32> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `info` has room for the answer; where there is none it stays zero.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), libc::WEXITED | libc::WNOWAIT) };
+    // SAFETY: zeroed at first, and then filled or left alone by the call.
+    let pid = unsafe { info.assume_init().si_pid() };
+    (result == 0 && pid > 0).then_some(pid)
+}
+
 /// Reaps a child that has ended.
 pub fn reap(pid: i32) -> io::Result<()> {
     waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)?;

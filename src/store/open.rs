@@ -203,7 +203,6 @@ pub(super) fn check_structure(conn: &Connection, thorough: Thorough) -> Result<V
 /// 128 random bits in hexadecimal.
 pub(super) fn random_name() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io("drawing a random name", error))?;
+    crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;
     Ok(crate::job::Nonce(bytes).to_string())
 }

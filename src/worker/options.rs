@@ -77,6 +77,9 @@ pub struct Options {
     pub log_limit_bytes: u64,
     /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
     pub workspaces_bytes_max: Option<u64>,
+    /// This process is a worker and nothing else: it reaps whatever falls to it, and ends what its runs have left there. Not for a
+    /// program that has children of its own.
+    pub adopts_orphans: bool,
     /// Time between two rounds of the reaper, in milliseconds.
     pub tick_ms: u64,
 }
@@ -96,6 +99,7 @@ impl Options {
             keep_ms: None,
             log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
             workspaces_bytes_max: None,
+            adopts_orphans: false,
             tick_ms: 10_000,
         }
     }

@@ -60,6 +60,7 @@ pub(super) struct Stock {
     file_id: String,
     boot_id: String,
     pid_ns: u64,
+    pid_ns_ends: bool,
     ids: Mutex<Ids>,
     /// By id, the lowest first.
     shelf: Mutex<VecDeque<Ready>>,
@@ -75,6 +76,7 @@ impl Stock {
             file_id,
             boot_id,
             pid_ns: machine::pid_namespace(),
+            pid_ns_ends: machine::pid_namespace_ends_with_us(),
             ids: Mutex::new(Ids { left: 0..0, block: BLOCK_FIRST }),
             shelf: Mutex::default(),
             begun: AtomicI64::new(0),
@@ -171,7 +173,8 @@ impl Stock {
     fn make(&self, store: &Store, roster: &Roster) -> Result<Ready> {
         let run = self.next_id(store)?;
         let nonce = machine::nonce();
-        let header = Header { file_id: self.file_id.clone(), run, nonce, boot_id: self.boot_id.clone(), pid_ns: self.pid_ns };
+        let (file_id, boot_id) = (self.file_id.clone(), self.boot_id.clone());
+        let header = Header { file_id, run, nonce, boot_id, pid_ns: self.pid_ns, pid_ns_ends: self.pid_ns_ends };
         roster.own(run);
         match self.file(store.place(), &header) {
             Ok(file) => Ok(Ready { file, nonce }),

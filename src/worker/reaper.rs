@@ -47,6 +47,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
 
 /// One round. What fails for one run is told and does not keep the others.
 pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
+    shared.look_at_spawner();
     heal(shared)?;
     adopt_open_runs(shared)?;
     teardown::adopt(shared)?;

@@ -16,9 +16,11 @@ use super::workspace;
 use crate::error::{Error, Result};
 use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
 use crate::job::{Nonce, Outcome, Policy, Reason, RunEnd, RunId};
+use crate::run::orphans::Orphans;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Look};
-use crate::run::{stop, tree};
+use crate::run::stop;
+use crate::run::tree::{self, Emptied};
 use crate::store::errand::{self, Closed};
 use crate::store::reap::{self, OpenRun};
 use crate::store::rows::{Job, Run};
@@ -254,13 +256,35 @@ pub(super) fn end_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> 
     Err(Error::Busy(format!("run {run}: its lock is still held; trying again at the next tick")))
 }
 
+fn what_is_there(emptied: &Emptied, fallen: &[String]) -> String {
+    let of_the_run = [&emptied.left[..], &emptied.killed, fallen].concat();
+    match () {
+        () if !of_the_run.is_empty() => of_the_run.join(", "),
+        () if emptied.log_locked => "in another pid namespace or of another user, with its log open".to_owned(),
+        () if emptied.shim_is_dying => "its shim, which is being killed".to_owned(),
+        () => format!("not known, as their environment may not be read: {}", emptied.not_known.join(", ")),
+    }
+}
+
+fn out_of_sight(run: RunId) -> String {
+    format!(
+        "processes of run {run} may live in another pid namespace (a container), where they cannot be seen from here; \
+         it stays running until that is gone, or somebody says so (tenure doctor --gone {run})"
+    )
+}
+
 /// As [`empty`], for a run without a row.
 pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> {
     let mut clean = 0;
     let mut last = String::new();
     for _ in 0..ROUNDS_MAX {
         let emptied = tree::empty(shared.place(), run, nonce)?;
-        if emptied.killed.is_empty() && emptied.left.is_empty() && !emptied.log_locked {
+        // What lost its reaper together with this run has fallen to us. First the shim is dead, then it falls, then it is looked for.
+        let fallen = shared.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(Orphans::sweep).unwrap_or_default();
+        if emptied.out_of_sight && emptied.killed.is_empty() && !emptied.log_locked {
+            return Err(Error::Stuck(out_of_sight(run)));
+        }
+        if emptied.is_empty() && fallen.is_empty() {
             clean += 1;
             if clean == 2 {
                 return Ok(());
@@ -268,11 +292,7 @@ pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()
             continue;
         }
         clean = 0;
-        last = match (emptied.left.is_empty(), emptied.killed.is_empty()) {
-            (false, _) => emptied.left.join(", "),
-            (true, false) => emptied.killed.join(", "),
-            (true, true) => "another user's, which has its log open".to_owned(),
-        };
+        last = what_is_there(&emptied, &fallen);
         if shared.is_leaving() {
             break;
         }

@@ -17,6 +17,7 @@ use super::start::Ended;
 use super::teardown::Line;
 use crate::error::{Error, Result};
 use crate::place::Place;
+use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
 
@@ -41,6 +42,10 @@ pub(super) struct Shared {
     pub line: Line,
     pub nudge: Sender<Nudge>,
     pub spawner: Mutex<Arc<Spawner>>,
+    /// `None` in a program that embeds the worker.
+    pub orphans: Option<Orphans>,
+    /// That the spawner is dead was told.
+    spawner_is_missed: AtomicBool,
     ending: Mutex<Option<Ended>>,
     /// Rings when the worker is to end.
     pub end_bell: Receiver<()>,
@@ -66,6 +71,7 @@ impl Shared {
         nudge: Sender<Nudge>,
         spawner: Spawner,
         report: Reporter,
+        orphans: Option<Orphans>,
     ) -> Self {
         let (ring_end, end_bell) = bounded(1);
         Self {
@@ -81,6 +87,8 @@ impl Shared {
             line: Line::default(),
             nudge,
             spawner: Mutex::new(Arc::new(spawner)),
+            orphans,
+            spawner_is_missed: AtomicBool::new(false),
             ending: Mutex::new(None),
             end_bell,
             ring_end,
@@ -176,10 +184,24 @@ impl Shared {
         }
         let mut spawner = self.spawner.lock().unwrap_or_else(PoisonError::into_inner);
         if spawner.is_dead() {
-            log::warn!("the spawner died; starting a new one (its runs go on under their shims)");
+            self.miss_spawner();
             *spawner = Arc::new(Spawner::start()?);
+            self.spawner_is_missed.store(false, Ordering::SeqCst);
         }
         Ok(Arc::clone(&spawner))
+    }
+
+    /// Notices that the spawner is dead, and reaps it; the next launch starts a new one.
+    pub fn look_at_spawner(&self) {
+        if self.spawner.lock().unwrap_or_else(PoisonError::into_inner).is_dead() {
+            self.miss_spawner();
+        }
+    }
+
+    fn miss_spawner(&self) {
+        if !self.spawner_is_missed.swap(true, Ordering::SeqCst) {
+            log::warn!("the spawner died; the next launch starts a new one (its runs go on under their shims)");
+        }
     }
 
     /// Does what must not be given up (a settle) until it is done: a full disk and a foreign program that holds the write lock

@@ -31,7 +31,9 @@ use crate::error::{Error, Result};
 use crate::job::verdict::Progress;
 use crate::job::{Cause, RunId};
 use crate::place::Place;
+use crate::run::fitness;
 use crate::run::machine;
+use crate::run::orphans::Orphans;
 use crate::run::runfile::{self, Look};
 use crate::run::spawner::Spawner;
 use crate::store::{self, Store, ids, read, stamp, task};
@@ -85,6 +87,7 @@ impl Worker {
     /// # Errors
     /// `Refused` when there is a worker already; otherwise what kept the file or the threads from being used.
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
+        fitness::check()?;
         let surroundings = Surroundings::look();
         let place = client.place().clone();
         let instance = machine::nonce().to_string();
@@ -99,10 +102,22 @@ impl Worker {
         let boot_id = machine::boot_id();
         let (nudge, nudges) = bounded(1);
         let stock = Stock::new(file_id.clone(), boot_id.clone());
+        let orphans = options.adopts_orphans.then(Orphans::adopt).transpose()?;
         let spawner = Spawner::start()?;
         let listener = Listener::bind(&place)?;
-        let shared =
-            Arc::new(Shared::new(store, options, instance, boot_id, file_id, stock, Pool::new(), nudge.clone(), spawner, report));
+        let shared = Arc::new(Shared::new(
+            store,
+            options,
+            instance,
+            boot_id,
+            file_id,
+            stock,
+            Pool::new(),
+            nudge.clone(),
+            spawner,
+            report,
+            orphans,
+        ));
         reaper::round(&shared)?;
         shared.report.round_of_reaper();
         let threads = vec![

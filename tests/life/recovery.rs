@@ -150,6 +150,7 @@ fn a_run_file_with_a_foreign_nonce_vouches_for_nobody_and_both_trees_are_ended()
         nonce: foreign,
         boot_id: machine::boot_id(),
         pid_ns: machine::pid_namespace(),
+        pid_ns_ends: false,
     };
     // Its lock is held, and its record says that all is well: not for this run.
     let path = nest.beside().join("runs").join(run.to_string());

@@ -14,7 +14,14 @@ use crate::harness::{Bench, header};
 
 fn any_header() -> impl Strategy<Value = Header> {
     (".{0,40}", any::<i64>(), any::<[u8; 16]>(), "[0-9a-f-]{36}", any::<u64>()).prop_map(
-        |(file_id, run, nonce, boot_id, pid_ns)| Header { file_id, run: RunId(run), nonce: Nonce(nonce), boot_id, pid_ns },
+        |(file_id, run, nonce, boot_id, pid_ns)| Header {
+            file_id,
+            run: RunId(run),
+            nonce: Nonce(nonce),
+            boot_id,
+            pid_ns,
+            pid_ns_ends: pid_ns % 2 == 0,
+        },
     )
 }
 
@@ -151,6 +158,7 @@ fn all_that_a_run_can_record_fits_into_one_block_and_the_smallest_pipe() {
         nonce: Nonce([255; 16]),
         boot_id: "b".repeat(36),
         pid_ns: u64::MAX,
+        pid_ns_ends: true,
     };
     let drained = Drained {
         usage: Usage { max_rss_bytes: u64::MAX, user_ms: u64::MAX, system_ms: u64::MAX },

@@ -156,6 +156,7 @@ pub fn header(launch: &Launch) -> Header {
         nonce: launch.nonce,
         boot_id: machine::boot_id(),
         pid_ns: machine::pid_namespace(),
+        pid_ns_ends: false,
     }
 }
 

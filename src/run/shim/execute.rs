@@ -4,7 +4,7 @@
 //! The child shares our memory and we stand still until it executes the command or ends. So it only makes system calls and
 //! writes to [`Shared`]: no allocation, no lock, no panic, no libc function that does more than the call.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::CString;
 use std::io;
 use std::os::raw::{c_char, c_int, c_void};
@@ -13,7 +13,7 @@ use std::ptr;
 use crate::run::wait;
 
 use super::Refusal;
-use super::prepare::{Prepared, raw, shown};
+use super::prepare::{Prepared, RESULT_FD, raw, shown};
 
 /// Room for the child, in bytes; below it lies a page that may not be touched.
 const STACK_BYTES: usize = 64 << 10;
@@ -46,8 +46,19 @@ struct Shared<'a> {
     candidates: Vec<*const c_char>,
     stdin: c_int,
     log: c_int,
+    /// -1 where there is none.
+    result: c_int,
     shim: c_int,
     failure: UnsafeCell<Failure>,
+    /// The mark was set.
+    marked: Cell<bool>,
+}
+
+/// A job that is executing its command.
+pub struct Begun {
+    pub pid: i32,
+    /// It has the limit by which everything that it starts is found.
+    pub marked: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -58,11 +69,11 @@ struct Failure {
     candidate: usize,
 }
 
-/// Starts the job; returns its pid once the command is executing.
+/// Starts the job; returns once the command is executing.
 ///
 /// # Errors
 /// There is no process any more; says at which step it failed.
-pub fn execute(prepared: &Prepared) -> Result<i32, Refusal> {
+pub fn execute(prepared: &Prepared) -> Result<Begun, Refusal> {
     let shared = Shared {
         prepared,
         argv: pointers(&prepared.argv),
@@ -70,8 +81,10 @@ pub fn execute(prepared: &Prepared) -> Result<i32, Refusal> {
         candidates: prepared.candidates.iter().map(|c| c.as_ptr()).collect(),
         stdin: raw(&prepared.stdin),
         log: raw(&prepared.log),
+        result: prepared.result.as_ref().map_or(-1, raw),
         shim: rustix::process::getpid().as_raw_nonzero().get(),
         failure: UnsafeCell::new(Failure { step: Step::None, errno: 0, candidate: 0 }),
+        marked: Cell::new(false),
     };
     let stack = Stack::new().map_err(|e| Refusal::new("making a stack", &e))?;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
@@ -85,7 +98,10 @@ pub fn execute(prepared: &Prepared) -> Result<i32, Refusal> {
     // SAFETY: the child has executed or ended; volatile because the compiler can not know that it wrote.
     let failure = unsafe { shared.failure.get().read_volatile() };
     if failure.step == Step::None {
-        return Ok(pid);
+        // The same for this cell.
+        // SAFETY: as above.
+        let marked = unsafe { shared.marked.as_ptr().read_volatile() };
+        return Ok(Begun { pid, marked });
     }
     reap_failed(pid);
     Err(describe(&failure, prepared))
@@ -188,6 +204,7 @@ const STEPS: &[(Step, Prepare)] = &[
     (Step::Fds, standard_fds),
     (Step::Cgroup, join_cgroup),
     (Step::Limit, limit_memory),
+    (Step::None, mark_by_limit),
     (Step::Nice, set_nice),
     (Step::Groups, set_groups),
     (Step::Gid, set_gid),
@@ -211,7 +228,12 @@ fn standard_fds(shared: &Shared<'_>) -> Result<(), c_int> {
     // The cgroup's descriptor is still needed; it and everything else is closed by execve. The lock is closed at once, so that it is
     // ours alone even if the next steps take long.
     // SAFETY: a system call without memory; the table of descriptors is the child's own.
-    check(unsafe { libc::syscall(libc::SYS_close, super::LOCK_FD) })
+    check(unsafe { libc::syscall(libc::SYS_close, super::LOCK_FD) })?;
+    if shared.result < 0 {
+        return Ok(());
+    }
+    // SAFETY: a system call without memory; the table of descriptors is the child's own.
+    check(unsafe { libc::syscall(libc::SYS_dup3, shared.result, RESULT_FD, 0) })
 }
 
 fn join_cgroup(shared: &Shared<'_>) -> Result<(), c_int> {
@@ -225,6 +247,21 @@ fn limit_memory(shared: &Shared<'_>) -> Result<(), c_int> {
     let limit = [bytes, bytes];
     // SAFETY: the kernel reads two 64-bit numbers and writes nothing back.
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_DATA, limit.as_ptr(), ptr::null_mut::<u64>()) })
+}
+
+/// Only where there was no limit: who has set one means it. Without the mark the job runs as well.
+fn mark_by_limit(shared: &Shared<'_>) -> Result<(), c_int> {
+    const UNLIMITED: u64 = u64::MAX;
+    let mut limit = [0_u64; 2];
+    // SAFETY: the kernel writes two 64-bit numbers.
+    let known = unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_RTTIME, ptr::null::<u64>(), limit.as_mut_ptr()) };
+    if known == 0 && limit == [UNLIMITED, UNLIMITED] {
+        let marked = [shared.prepared.mark, UNLIMITED];
+        // SAFETY: the kernel reads two 64-bit numbers and writes nothing back.
+        let set = unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_RTTIME, marked.as_ptr(), ptr::null_mut::<u64>()) };
+        shared.marked.set(set == 0);
+    }
+    Ok(())
 }
 
 fn set_nice(shared: &Shared<'_>) -> Result<(), c_int> {

@@ -1,8 +1,11 @@
 //! Who the job runs as, when a user was asked for. Looked up in the shim, so that a slow directory server delays this run only.
 
 use std::ffi::{CStr, CString};
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::ptr;
 
 use super::Refusal;
@@ -51,6 +54,19 @@ impl Identity {
         let env = [("HOME", text(entry.pw_dir)), ("USER", text(entry.pw_name)), ("SHELL", text(entry.pw_shell))];
         let env = env.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?))).collect();
         Ok(Self { name: name.to_owned(), user: entry.pw_uid, group: entry.pw_gid, groups, env })
+    }
+
+    /// Whether that user may pass through a directory, by its mode.
+    pub fn may_pass(&self, dir: &Path) -> bool {
+        fs::metadata(dir).is_ok_and(|meta| {
+            let bit = match () {
+                () if self.user == 0 => return true,
+                () if meta.uid() == self.user => 0o100,
+                () if meta.gid() == self.group || self.groups.contains(&meta.gid()) => 0o010,
+                () => 0o001,
+            };
+            meta.mode() & bit != 0
+        })
     }
 
     /// Whether this process may become that user: only root may.

@@ -28,7 +28,8 @@ use crate::run::launch::Launch;
 use crate::run::machine::now_ms;
 use crate::run::process::Stat;
 use crate::run::record::{NotExecuted, Record, Started};
-use crate::run::spawner::process::{Inherited, at_fd, become_reaper, close_from, exit_now};
+use crate::run::spawner::descriptors::{at_fd, close_from};
+use crate::run::spawner::process::{Inherited, become_reaper, exit_now};
 use crate::run::spawner::title::Title;
 use crate::run::spawner::wire::{Arrived, Spec};
 
@@ -96,7 +97,7 @@ fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)
     };
     // The copies are closed by the next line; nothing may close those numbers again.
     std::mem::forget((lock_copy, status_copy));
-    close_from(first_foreign.cast_unsigned());
+    close_from(first_foreign.cast_unsigned())?;
     become_reaper(SHIM_NAME)?;
     setsid()?;
     // Ours are five; the job gets what the worker had.
@@ -130,15 +131,17 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
         prepared.memory.remove();
         return TREE_IS_EMPTY;
     }
-    let pid = match execute::execute(&prepared) {
-        Ok(pid) => pid,
+    let execute::Begun { pid, marked } = match execute::execute(&prepared) {
+        Ok(begun) => begun,
         Err(refusal) => {
             prepared.memory.remove();
             return refuse(&mut journal, refusal);
         }
     };
     // Where the file does not take it, the run goes on; it can not be asked to stop, but keeps its deadlines.
-    let _ = journal.write(&Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms: now_ms() }));
+    let started = Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms: now_ms() });
+    let records = if marked { vec![started, Record::Marked] } else { vec![started] };
+    let _ = journal.write_all(&records);
     let (log, memory) = prepared.into_what_is_still_needed();
     let limits = watch::Limits::of(&launch);
     let nonce_bits = launch.nonce.signal_bits();

@@ -1,11 +1,11 @@
 //! Everything that is made before the job's process exists, so that the child only makes system calls.
 
 use std::ffi::{CString, OsStr};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
 use crate::run::launch::{COOKIE, Launch};
+use crate::run::marks::limit_of;
 
 use super::Refusal;
 use super::identity::Identity;
@@ -22,6 +23,9 @@ use super::memory::{self, Memory};
 
 /// Where a command without a slash is looked for when the environment has no `PATH`.
 const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+/// Where another user's job has its result, if it cannot reach it by its path: a number, and the variable that names it.
+pub const RESULT_FD: i32 = 3;
+const RESULT: &str = "TENURE_RESULT";
 /// A prober may hold the log's lock for an instant; so often it is tried, one millisecond apart.
 const LOG_LOCK_TRIES_MAX: u32 = 200;
 
@@ -38,6 +42,10 @@ pub struct Prepared {
     pub identity: Option<Identity>,
     pub nice: Option<i32>,
     pub memory: Memory,
+    /// Where another user's job leaves its result, if it cannot reach the file by its path.
+    pub result: Option<OwnedFd>,
+    /// The limit by which the job's processes are found again.
+    pub mark: u64,
 }
 
 impl Prepared {
@@ -55,13 +63,10 @@ impl Prepared {
             identity.may_be_taken()?;
         }
         let log = open_log(&launch.log, identity.as_ref())?;
-        // A job of our own user makes the file itself, if it has something to say.
-        if let (Some(path), Some(identity)) = (&launch.result, &identity) {
-            create_for(path, Some(identity), "making", OFlags::empty())?;
-        }
+        let result = result_for(launch, identity.as_ref())?;
         Ok(Self {
             argv,
-            env: environment(launch, identity.as_ref())?,
+            env: environment(launch, identity.as_ref(), result.is_some())?,
             candidates: candidates(name, launch.variable("PATH").unwrap_or(PATH_DEFAULT))?,
             cwd: c_string(&launch.cwd, "the directory")?,
             stdin: open_stdin(launch.stdin.as_deref())?,
@@ -69,6 +74,8 @@ impl Prepared {
             identity,
             nice: launch.nice,
             memory: memory::limit(launch),
+            result,
+            mark: limit_of(launch.nonce),
         })
     }
 
@@ -83,14 +90,16 @@ fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
 }
 
 /// What was asked for, what the user is called and where it lives, and the run's cookie in any case: by it the tree is found again.
-fn environment(launch: &Launch, identity: Option<&Identity>) -> Result<Vec<CString>, Refusal> {
+fn environment(launch: &Launch, identity: Option<&Identity>, result_by_fd: bool) -> Result<Vec<CString>, Refusal> {
     let cookie = launch.nonce.to_string();
     let own = identity.map_or(&[][..], |identity| &identity.env).iter();
     let own = own.filter(|(name, _)| launch.variable(name).is_none()).map(|(name, value)| (name.as_bytes(), value.as_slice()));
-    let asked = launch.env.iter().filter(|(key, _)| key != COOKIE.as_bytes());
+    let by_fd = format!("/proc/self/fd/{RESULT_FD}");
+    let asked = launch.env.iter().filter(|(key, _)| key != COOKIE.as_bytes() && !(result_by_fd && key == RESULT.as_bytes()));
     asked
         .map(|(key, value)| (key.as_slice(), value.as_slice()))
         .chain(own)
+        .chain(result_by_fd.then_some((RESULT.as_bytes(), by_fd.as_bytes())))
         .chain([(COOKIE.as_bytes(), cookie.as_bytes())])
         .map(|(key, value)| c_string(&[key, b"=", value].concat(), "the environment"))
         .collect()
@@ -136,6 +145,23 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
         }
     }
     Err(Refusal { errno: libc::EAGAIN, text: format!("locking the log {}: somebody else holds it", path.display()) })
+}
+
+/// A job of our own user makes the file itself, if it has something to say. For another one it is made here, and the two directories that
+/// are ours are opened for passing through: nothing in them may be listed, and nothing but this file may be read. Where a directory above
+/// them is closed to that user, the job gets the open file instead.
+fn result_for(launch: &Launch, identity: Option<&Identity>) -> Result<Option<OwnedFd>, Refusal> {
+    let (Some(path), Some(identity)) = (&launch.result, identity) else { return Ok(None) };
+    let file = create_for(path, Some(identity), "making", OFlags::empty())?;
+    for dir in path.ancestors().skip(1).take(2).filter(|dir| !identity.may_pass(dir)) {
+        let opened = fs::metadata(dir).and_then(|meta| {
+            let mode = meta.permissions().mode() | 0o001;
+            fs::set_permissions(dir, Permissions::from_mode(mode))
+        });
+        opened.map_err(|error| Refusal::new(format!("letting the job pass through {}", dir.display()), &error))?;
+    }
+    let is_reachable = path.ancestors().skip(1).all(|dir| identity.may_pass(dir));
+    Ok((!is_reachable).then_some(file))
 }
 
 /// A new file that the job's user owns.

@@ -9,6 +9,7 @@
 //!
 //! Its limits (open files, umask, processes) are those that the worker has when it calls [`Spawner::start`].
 
+pub(super) mod descriptors;
 pub(super) mod process;
 mod status;
 pub(super) mod title;
@@ -19,8 +20,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,6 +29,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socke
 use crate::error::{Error, Result};
 
 use super::launch::Launch;
+use super::orphans::{self, OwnChild};
 use super::runfile::RunFile;
 
 pub use status::{Go, Status, StatusPipe};
@@ -39,6 +40,10 @@ const SPAWNER_ARGUMENT: &str = "__spawner";
 const SPAWNER_NAME: &str = "tenure-spawner";
 /// What the spawner says when it is ready.
 const READY: &[u8] = b"tenure-spawner 1";
+/// What the spawner says before it ends, with the reason, where it cannot be one.
+const UNFIT: &[u8] = b"unfit: ";
+/// Longest such word, in bytes.
+const WORD_BYTES_MAX: usize = 512;
 /// How long a new spawner may take to say so, in milliseconds.
 const READY_MS_MAX: i64 = 30_000;
 /// How long the end of a spawner that has closed its socket is waited for, in milliseconds.
@@ -55,7 +60,7 @@ pub fn main_if_spawner() {
 #[derive(Debug)]
 pub struct Spawner {
     control: OwnedFd,
-    process: Mutex<Child>,
+    process: OwnChild,
 }
 
 impl Spawner {
@@ -76,23 +81,18 @@ impl Spawner {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(|e| told(e.into()))?;
         // An empty environment: should the worker itself carry the cookie of a run, its shims must not be taken for that run's tree.
-        let mut process = Command::new(program)
-            .arg0(SPAWNER_NAME)
-            .arg(SPAWNER_ARGUMENT)
-            .env_clear()
-            .current_dir("/")
-            .stdin(theirs)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(told)?;
+        let mut command = Command::new(program);
+        command.arg0(SPAWNER_NAME).arg(SPAWNER_ARGUMENT).env_clear().current_dir("/");
+        command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = orphans::spawn(&mut command).map_err(told)?;
+        // The socket that it has; ours must be the only other end.
+        drop(command);
         if let Err(why) = await_ready(&ours) {
             // It may be alive and deaf; it has started nothing.
-            let _ = process.kill();
-            let status = process.wait().map_err(told)?;
-            return Err(Error::Internal(format!("the spawner did not get ready: {why} ({status}); is /proc mounted?")));
+            let status = process.end().map_err(told)?;
+            return Err(Error::Unfit(format!("the spawner did not get ready: {why} ({status})")));
         }
-        Ok(Self { control: ours, process: Mutex::new(process) })
+        Ok(Self { control: ours, process })
     }
 
     /// Hands a run to the spawner. `file` is consumed, whatever comes of it: our copy of the lock is closed.
@@ -125,10 +125,7 @@ impl Spawner {
     /// A process that is being killed closes its descriptors before its parent can wait for it. The status pipes of its runs end
     /// then, and whoever sees that starts something next: so the socket is asked as well.
     pub fn is_dead(&self) -> bool {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        // An error means that it was waited for already.
-        let mut ended = || !matches!(process.try_wait(), Ok(None));
-        if ended() {
+        if self.process.has_ended() {
             return true;
         }
         if !hung_up(&self.control) {
@@ -136,7 +133,7 @@ impl Spawner {
         }
         // In a moment it can be waited for, and leaves no zombie.
         let until = Instant::now() + Duration::from_millis(DYING_MS_MAX);
-        while !ended() && Instant::now() < until {
+        while !self.process.has_ended() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
         true
@@ -144,7 +141,7 @@ impl Spawner {
 
     /// The spawner's process id, for showing.
     pub fn pid(&self) -> u32 {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner).id()
+        self.process.id()
     }
 }
 
@@ -162,11 +159,16 @@ fn await_ready(control: &OwnedFd) -> Result<(), String> {
         Ok(_) => {}
         Err(error) => return Err(error.to_string()),
     }
-    let mut buffer = [0; 64];
+    let mut buffer = [0; WORD_BYTES_MAX];
     match recv(control, &mut buffer, RecvFlags::DONTWAIT) {
-        Ok((_, n)) if &buffer[..n.min(64)] == READY => Ok(()),
-        Ok((_, 0)) => Err("it ended".to_owned()),
-        Ok(_) => Err("it is another program".to_owned()),
+        Ok((_, n)) => match &buffer[..n.min(WORD_BYTES_MAX)] {
+            READY => Ok(()),
+            [] => Err("it ended".to_owned()),
+            said => Err(match said.strip_prefix(UNFIT) {
+                Some(why) => String::from_utf8_lossy(why).into_owned(),
+                None => "it is another program".to_owned(),
+            }),
+        },
         Err(error) => Err(error.to_string()),
     }
 }

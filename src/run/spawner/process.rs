@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -19,14 +19,16 @@ use crate::job::Exit;
 use crate::run::descendants;
 use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
+use crate::run::marks::marks_a_run;
 use crate::run::record::{Record, parse_line};
 use crate::run::shim;
 use crate::run::signal;
 use crate::run::wait::{self, Children};
 
+use super::descriptors::{at_fd, close_from, silence_standard_fds};
 use super::title::Title;
 use super::wire::{Arrived, INLINE_BYTES_MAX, Received, receive};
-use super::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME};
+use super::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
 
 /// Launches that are taken before dead shims are looked for again.
 const LAUNCHES_PER_ROUND_MAX: usize = 16;
@@ -37,11 +39,37 @@ const SWEEP_MS_MAX: u64 = 1_000;
 const CONTROL_FD: i32 = 3;
 const CHILDREN_FD: i32 = 4;
 
-/// Why there is no spawner; the number is the exit status.
+/// Why there is no spawner.
 enum Unfit {
-    NotStartedByTenure = 2,
-    NotAlone = 3,
-    System = 4,
+    NotStartedByTenure,
+    NotAlone,
+    /// The system refused this step.
+    System(&'static str, io::Error),
+}
+
+impl Unfit {
+    fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::System(step, error)
+    }
+
+    /// Tells the worker, and gives the exit status.
+    fn tell(&self) -> i32 {
+        let (code, text) = match self {
+            // Whoever has started us does not listen.
+            Self::NotStartedByTenure => return 2,
+            Self::NotAlone => (3, "it has more than one thread".to_owned()),
+            Self::System(step, error) => (4, format!("{step}: {error}")),
+        };
+        for fd in [CONTROL_FD, 0] {
+            // SAFETY: the descriptor is open or not; it is only written to, and this process ends.
+            let control = unsafe { BorrowedFd::borrow_raw(fd) };
+            if sockopt::socket_type(control).ok() == Some(rustix::net::SocketType::SEQPACKET) {
+                let _nobody_listens = send(control, &[UNFIT, text.as_bytes()].concat(), SendFlags::NOSIGNAL);
+                break;
+            }
+        }
+        code
+    }
 }
 
 /// Never returns.
@@ -51,7 +79,7 @@ pub fn be_spawner() -> ! {
             while nursery.round() {}
             0
         }
-        Err(unfit) => unfit as i32,
+        Err(unfit) => unfit.tell(),
     };
     exit_now(code)
 }
@@ -100,35 +128,47 @@ struct Nursery {
 impl Nursery {
     fn set_up() -> Result<Self, Unfit> {
         let control = adopt_control()?;
+        match Self::prepare(&control) {
+            Ok((children, inherited)) => Ok(Self {
+                me: getpid().as_raw_nonzero().get(),
+                control: Some(control),
+                children,
+                inherited,
+                buffer: vec![0; INLINE_BYTES_MAX + 1],
+                shims: HashMap::new(),
+                dirty: Vec::new(),
+                sweep_ms: SWEEP_MS_MIN,
+                next_sweep_ms: 0,
+            }),
+            Err(unfit) => {
+                // The reason is told there.
+                std::mem::forget(control);
+                Err(unfit)
+            }
+        }
+    }
+
+    fn prepare(control: &OwnedFd) -> Result<(OwnedFd, Inherited), Unfit> {
         if !is_single_threaded() {
             return Err(Unfit::NotAlone);
         }
-        let system = |_| Unfit::System;
-        signal::block_all().map_err(system)?;
+        signal::block_all().map_err(Unfit::at("blocking signals (rt_sigprocmask)"))?;
         signal::reset_dispositions();
-        let children = signal::child_fd().map_err(system)?;
+        let children = signal::child_fd().map_err(Unfit::at("hearing of children (signalfd)"))?;
         // Shims use the numbers 3 to 5 for their own; what arrives here must have higher ones.
         if children.as_raw_fd() != CHILDREN_FD {
-            return Err(Unfit::System);
+            return Err(Unfit::at("closing what it has inherited")(io::Error::from_raw_os_error(libc::EBADF)));
         }
         // Refused only to the leader of a group, which then has a session of its own or is somebody's test.
         let _ = setsid();
-        become_reaper(SPAWNER_NAME).map_err(system)?;
+        become_reaper(SPAWNER_NAME).map_err(Unfit::at("becoming the reaper of its tree (prctl)"))?;
+        unmark().map_err(Unfit::at("setting a limit (prlimit64)"))?;
+        try_fork()?;
         let title = Title::find(&[SPAWNER_NAME, SPAWNER_ARGUMENT]);
         let inherited = Inherited { open_files: raise_open_files(), title };
         warm_up();
-        send(&control, READY, SendFlags::NOSIGNAL).map_err(|_| Unfit::System)?;
-        Ok(Self {
-            me: getpid().as_raw_nonzero().get(),
-            control: Some(control),
-            children,
-            inherited,
-            buffer: vec![0; INLINE_BYTES_MAX + 1],
-            shims: HashMap::new(),
-            dirty: Vec::new(),
-            sweep_ms: SWEEP_MS_MIN,
-            next_sweep_ms: 0,
-        })
+        send(control, READY, SendFlags::NOSIGNAL).map_err(|error| Unfit::at("saying that it is ready (sendto)")(error.into()))?;
+        Ok((children, inherited))
     }
 
     /// `false` when there is nothing left to do, ever.
@@ -237,39 +277,38 @@ fn adopt_control() -> Result<OwnedFd, Unfit> {
     if sockopt::socket_type(stdin).ok() != Some(rustix::net::SocketType::SEQPACKET) {
         return Err(Unfit::NotStartedByTenure);
     }
-    close_from(3);
-    let control = at_fd(&stdin, CONTROL_FD).map_err(|_| Unfit::System)?;
-    silence_standard_fds().map_err(|_| Unfit::System)?;
+    close_from(3).map_err(Unfit::at("closing what it has inherited (close_range, and /proc/self/fd)"))?;
+    let control = at_fd(&stdin, CONTROL_FD).map_err(Unfit::at("moving its socket (dup3)"))?;
+    silence_standard_fds().map_err(Unfit::at("opening /dev/null"))?;
     Ok(control)
 }
 
-/// `/dev/null` over 0 to 2, so that no shim keeps somebody's terminal or pipe open.
-fn silence_standard_fds() -> io::Result<()> {
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    for fd in 0..3 {
-        // SAFETY: no memory is involved; nobody in this process owns these three.
-        if unsafe { libc::dup2(null.as_raw_fd(), fd) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
-}
-
-/// A copy of a descriptor under a fixed number, closed by `execve`.
-pub fn at_fd(fd: &impl AsFd, number: i32) -> io::Result<OwnedFd> {
-    // SAFETY: no memory is involved; whatever had the number before is not owned by anybody.
-    if unsafe { libc::dup3(fd.as_fd().as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
+/// Should the worker itself belong to a run of another file, its shims and their jobs do not.
+fn unmark() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills the structure, which lives until the call returns.
+    if unsafe { libc::getrlimit(libc::RLIMIT_RTTIME, &raw mut limit) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: just made, and known to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    if !marks_a_run(limit.rlim_cur) {
+        return Ok(());
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel reads the structure, which lives until the call returns.
+    if unsafe { libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Closes every descriptor from this number on.
-pub fn close_from(first: u32) {
-    // SAFETY: called only where nobody will use or close the descriptors that are closed here. A kernel without this call (before 5.9) is
-    // not supported.
-    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+/// A filter of system calls may refuse what every launch needs; better known now than by each job. Too many processes are a passing want.
+fn try_fork() -> Result<(), Unfit> {
+    // SAFETY: this process has one thread; the child only ends.
+    match unsafe { libc::fork() } {
+        0 => exit_now(0),
+        -1 => match io::Error::last_os_error() {
+            error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM)) => Ok(()),
+            error => Err(Unfit::System("starting a process (clone)", error)),
+        },
+        pid => wait::reap_when_ended(pid).map_err(Unfit::at("waiting for a process (wait4)")),
+    }
 }
 
 /// Names the process and makes it the parent of whatever its children leave behind.

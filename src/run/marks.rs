@@ -1,0 +1,289 @@
+//! How a process is known to belong to a run when no shim can say so.
+//!
+//! Every process of a run carries two marks that it inherits and has no reason to remove: the nonce in the environment that it was
+//! started with (the cookie), and the soft limit of its real-time budget (`RLIMIT_RTTIME`), which is set to a number drawn from the
+//! nonce. That number is beyond any budget, so it limits nothing. The kernel shows the limits of a process to everybody, also where
+//! its environment may not be read: of another user's process, of a setuid program, of one that made itself non-dumpable.
+//!
+//! | what is seen of a living process | it belongs to the run |
+//! | --- | --- |
+//! | the cookie, in the environment of one of its threads | yes |
+//! | the limit of the run | yes |
+//! | an environment that may be read, without the cookie, and no limit of the run | no: it has removed both |
+//! | an environment that may not be read, and an ancestor with a mark | yes: what a process of a run starts, or adopts, is the run's |
+//! | the same, and a leader of its session or group with a mark | yes: nobody enters a session from outside |
+//! | the same, no mark anywhere, limits that may be read, and the run has set its limit | no |
+//! | the same, and its session is not of this pid namespace (number 0) | no: a shim makes its session in its own namespace |
+//! | the same, and it or the leader of its session or group was started before the run | no |
+//! | the same, and none of its users is ours | no: without a limit only a setuid program could be meant, whose kin would carry the cookie |
+//! | anything else | not known |
+//!
+//! What is not known is neither killed nor taken for gone: the run stays, and the process is named as a problem. That is rare: the
+//! run could not set its limit (`RLIMIT_RTTIME` was limited already), or `/proc` is mounted with `hidepid`.
+//!
+//! A process is dead when the kernel says so of all its threads ([`Stat::is_dead`]); the dead belong to nobody.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+
+use crate::job::Nonce;
+
+use super::launch::COOKIE;
+use super::process::{Stat, threads};
+
+/// Most that is read of an environment, in bytes; the kernel takes less.
+const ENVIRON_BYTES_MAX: u64 = 8 << 20;
+/// Most ancestors of a process that are looked at.
+const ANCESTORS_MAX: usize = 64;
+/// Set in each limit that marks a run: some 146,000 years of real-time budget.
+const LIMIT_BIT: u64 = 1 << 62;
+
+/// The limit that marks the processes of a run.
+pub(super) fn limit_of(nonce: Nonce) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = nonce.0;
+    LIMIT_BIT | (u64::from_le_bytes([a, b, c, d, e, f, g, h]) & (LIMIT_BIT - 1))
+}
+
+/// Whether a limit is one that marks a run, whichever.
+pub(super) fn marks_a_run(limit: u64) -> bool {
+    limit >> 62 == 1
+}
+
+/// Whether a process belongs to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Belongs {
+    Yes,
+    No,
+    NotKnown,
+}
+
+/// What the processes of one run are known by.
+pub(super) struct Marks {
+    cookie: Vec<u8>,
+    limit: u64,
+    /// The run has set its limit before its command was executed.
+    has_limit: bool,
+    /// Nothing of the run was started before, in ticks since the boot.
+    begun_ticks: Option<u64>,
+    us: u32,
+}
+
+impl Marks {
+    pub fn new(nonce: Nonce, has_limit: bool, begun_ticks: Option<u64>) -> Self {
+        let us = rustix::process::geteuid().as_raw();
+        Self { cookie: format!("{COOKIE}={nonce}").into_bytes(), limit: limit_of(nonce), has_limit, begun_ticks, us }
+    }
+
+    /// Looks at a process. To be asked again with a pidfd in hand before anything is done to it.
+    pub fn of(&self, pid: i32) -> Belongs {
+        let seen = match entry_of(pid, &self.cookie) {
+            Entry::There => Belongs::Yes,
+            Entry::NotThere if self.is_limited(pid) => Belongs::Yes,
+            Entry::NotThere => Belongs::No,
+            Entry::Unreadable => self.by_what_everybody_sees(pid),
+        };
+        // The dead keep their limits until somebody waits for them.
+        if seen != Belongs::No && Stat::of(pid).is_none_or(|stat| stat.is_dead()) { Belongs::No } else { seen }
+    }
+
+    fn by_what_everybody_sees(&self, pid: i32) -> Belongs {
+        let limit = soft_limit(pid);
+        if matches!(limit, Limit::Is(limit) if limit == self.limit) {
+            return Belongs::Yes;
+        }
+        let Some(stat) = Stat::of(pid) else { return Belongs::No };
+        let leaders = [stat.session, stat.group];
+        let kin = ancestors(&stat).into_iter().chain(leaders).filter(|kin| *kin != pid && *kin > 1);
+        if kin.into_iter().any(|kin| self.carries_a_mark(kin)) {
+            return Belongs::Yes;
+        }
+        let is_from_before =
+            |pid: i32| self.begun_ticks.is_some_and(|begun| Stat::of(pid).is_some_and(|stat| stat.start_ticks < begun));
+        let is_foreign = (self.has_limit && limit != Limit::Unreadable)
+            || stat.session == 0
+            || is_from_before(pid)
+            || leaders.into_iter().any(is_from_before)
+            || users(pid).is_some_and(|users| !users.contains(&self.us));
+        if is_foreign { Belongs::No } else { Belongs::NotKnown }
+    }
+
+    fn carries_a_mark(&self, pid: i32) -> bool {
+        pid != std::process::id().cast_signed() && (entry_of(pid, &self.cookie) == Entry::There || self.is_limited(pid))
+    }
+
+    fn is_limited(&self, pid: i32) -> bool {
+        matches!(soft_limit(pid), Limit::Is(limit) if limit == self.limit)
+    }
+}
+
+/// From the parent upwards, without the first process of the namespace.
+fn ancestors(stat: &Stat) -> Vec<i32> {
+    let mut found: Vec<i32> = Vec::new();
+    let mut parent = stat.parent;
+    while parent > 1 && found.len() < ANCESTORS_MAX && !found.contains(&parent) {
+        found.push(parent);
+        parent = Stat::of(parent).map_or(0, |stat| stat.parent);
+    }
+    found
+}
+
+/// Whether a process was started with this entry in its environment, as far as that may be read. A dead one has none.
+pub(super) fn carries(pid: i32, entry: &[u8]) -> bool {
+    entry_of(pid, entry) == Entry::There
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    There,
+    NotThere,
+    Unreadable,
+}
+
+/// The main thread first; where that has none to show, because it has ended, the others.
+fn entry_of(pid: i32, entry: &[u8]) -> Entry {
+    match entry_in(&format!("/proc/{pid}/environ"), entry) {
+        Some(seen) => seen,
+        None => {
+            let others = threads(pid).into_iter().filter(|thread| *thread != pid);
+            others
+                .filter_map(|thread| entry_in(&format!("/proc/{pid}/task/{thread}/environ"), entry))
+                .next()
+                .unwrap_or(Entry::NotThere)
+        }
+    }
+}
+
+/// `None`: it is empty.
+fn entry_in(path: &str, entry: &[u8]) -> Option<Entry> {
+    let unless_gone = |error: io::Error| match error.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => Some(Entry::Unreadable),
+        _ => Some(Entry::NotThere),
+    };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return unless_gone(error),
+    };
+    match contains_entry(file, entry) {
+        Ok(Search::Empty) => None,
+        Ok(Search::Found) => Some(Entry::There),
+        Ok(Search::NotFound) => Some(Entry::NotThere),
+        Err(error) => unless_gone(error),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    Empty,
+    Found,
+    NotFound,
+}
+
+/// Whether one of the entries, each of which ends with NUL, is exactly this. Reads in pieces.
+fn contains_entry(source: impl Read, wanted: &[u8]) -> io::Result<Search> {
+    let mut source = source.take(ENVIRON_BYTES_MAX);
+    let mut chunk = [0; 4096];
+    let mut is_empty = true;
+    // How much of `wanted` the current entry has matched; `None` when it is another one.
+    let mut matched = Some(0);
+    loop {
+        let n = match source.read(&mut chunk) {
+            Ok(0) if is_empty => return Ok(Search::Empty),
+            Ok(0) => return Ok(if matched == Some(wanted.len()) { Search::Found } else { Search::NotFound }),
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        is_empty = false;
+        for byte in &chunk[..n] {
+            if *byte == 0 {
+                if matched == Some(wanted.len()) {
+                    return Ok(Search::Found);
+                }
+                matched = Some(0);
+            } else {
+                matched = matched.filter(|so_far| wanted.get(*so_far) == Some(byte)).map(|so_far| so_far + 1);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    Is(u64),
+    Unlimited,
+    Unreadable,
+}
+
+/// The soft limit of a process's real-time budget.
+fn soft_limit(pid: i32) -> Limit {
+    match fs::read_to_string(format!("/proc/{pid}/limits")) {
+        Ok(text) => soft_limit_in(&text),
+        Err(_) => Limit::Unreadable,
+    }
+}
+
+fn soft_limit_in(limits: &str) -> Limit {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"));
+    match line.and_then(|line| line.split_whitespace().next()) {
+        Some("unlimited") => Limit::Unlimited,
+        Some(number) => number.parse().map_or(Limit::Unreadable, Limit::Is),
+        None => Limit::Unreadable,
+    }
+}
+
+/// The real, effective, saved and file system user of a process.
+fn users(pid: i32) -> Option<Vec<u32>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    Some(line.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_entry_counts() {
+        let has = |bytes: &[u8]| contains_entry(bytes, b"A=12").unwrap();
+        assert_eq!(has(b"A=12\0"), Search::Found);
+        assert_eq!(has(b"B=1\0A=12\0C=2\0"), Search::Found);
+        assert_eq!(has(b"A=1\0A=12"), Search::Found);
+        assert_eq!(has(b""), Search::Empty);
+        for other in [&b"\0\0"[..], b"A=123\0", b"XA=12\0", b"A=1\0", b"B=A=12\0", b"a=12\0"] {
+            assert_eq!(has(other), Search::NotFound, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_across_two_pieces_is_found() {
+        for before in 4080..4110 {
+            let bytes = [&vec![b'x'; before][..], b"\0A=12\0"].concat();
+            assert_eq!(contains_entry(bytes.as_slice(), b"A=12").unwrap(), Search::Found, "{before}");
+        }
+    }
+
+    #[test]
+    fn limits_are_read_as_the_kernel_prints_them() {
+        let line = |soft: &str| {
+            format!(
+                "Max realtime priority     0                    0                    \nMax realtime timeout      {soft:<20} unlimited            us        \n"
+            )
+        };
+        assert_eq!(soft_limit_in(&line("unlimited")), Limit::Unlimited);
+        assert_eq!(soft_limit_in(&line("200000")), Limit::Is(200_000));
+        let mark = limit_of(Nonce([0xff; 16]));
+        assert_eq!(soft_limit_in(&line(&mark.to_string())), Limit::Is(mark));
+        assert_eq!(soft_limit_in(""), Limit::Unreadable);
+    }
+
+    #[test]
+    fn a_mark_is_known_as_one_and_is_neither_a_real_limit_nor_none() {
+        for nonce in [Nonce([0; 16]), Nonce([0xff; 16]), Nonce([0x5a; 16])] {
+            assert!(marks_a_run(limit_of(nonce)));
+        }
+        assert_ne!(limit_of(Nonce([1; 16])), limit_of(Nonce([2; 16])));
+        for other in [0, 200_000, u64::MAX, libc::RLIM_INFINITY, u64::MAX >> 2] {
+            assert!(!marks_a_run(other), "{other}");
+        }
+    }
+}

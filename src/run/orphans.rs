@@ -1,0 +1,152 @@
+//! Children of the worker's process that it did not start: what loses its parent below a worker falls to the worker.
+//!
+//! While a spawner lives, nothing falls further than to it. But a spawner may be killed, and hours later one of the shims that it
+//! has left behind: whatever that shim's job had started has nobody above it but the worker. And as the first process of a pid
+//! namespace a worker is the parent of every orphan there.
+//!
+//! | child of this process | reaped here | ended here |
+//! | --- | --- | --- |
+//! | started by us ([`spawn`]): a spawner | no: its end is read where it was started | no |
+//! | a living shim (its name, and the run file at its fixed descriptor) | once it is dead | no |
+//! | anything else, where all that can fall to us is ours | once it is dead | yes, while a run of ours is being settled |
+//! | anything else, where others' orphans fall to us as well | once it is dead | only by the marks of a run ([`super::marks`]) |
+//!
+//! Others' orphans fall to a process with the number 1, and to one that had children before it became a worker (`server & exec tenure
+//! work`). A program that embeds a worker never calls [`Orphans::adopt`]: its children, and what they leave, are its own affair, and what
+//! a run leaves there is found by its marks.
+
+use std::io;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::getpid;
+
+use crate::error::{Error, Result};
+
+use super::descendants::{all_children, kill_round};
+use super::process::{Stat, open_file_identity};
+use super::shim::{LOCK_FD, SHIM_NAME};
+use super::{signal, wait};
+
+/// Between two looks while there is no child at all, in milliseconds.
+const NO_CHILD_MS: u64 = 1_000;
+
+/// Children that were started here. While it is locked, none is started, and none that is dead gives its number away.
+static OWN: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
+
+fn own() -> MutexGuard<'static, Vec<Arc<Mutex<Child>>>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A child that was started here, and that nobody else waits for.
+#[derive(Debug)]
+pub(super) struct OwnChild(Arc<Mutex<Child>>);
+
+/// Starts a child, known from its first instant.
+///
+/// # Errors
+/// The system refuses it.
+pub(super) fn spawn(command: &mut Command) -> io::Result<OwnChild> {
+    let mut own = own();
+    let child = Arc::new(Mutex::new(command.spawn()?));
+    own.push(Arc::clone(&child));
+    Ok(OwnChild(child))
+}
+
+impl OwnChild {
+    pub fn id(&self) -> u32 {
+        lock(&self.0).id()
+    }
+
+    /// Whether it has ended; it is reaped then. An error means that it was waited for already.
+    pub fn has_ended(&self) -> bool {
+        !matches!(lock(&self.0).try_wait(), Ok(None))
+    }
+
+    /// Ends it, and waits for its end.
+    pub fn end(&self) -> io::Result<ExitStatus> {
+        let mut child = lock(&self.0);
+        let _gone_already = child.kill();
+        child.wait()
+    }
+}
+
+impl Drop for OwnChild {
+    fn drop(&mut self) {
+        own().retain(|child| !Arc::ptr_eq(child, &self.0));
+    }
+}
+
+/// This process as the last reaper of its tree.
+#[derive(Debug)]
+pub struct Orphans {
+    /// Nothing falls to this process but what its own runs leave.
+    all_are_ours: bool,
+}
+
+impl Orphans {
+    /// Becomes the reaper of whatever falls to this process, from now on and until it ends. Before anything is started.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn adopt() -> Result<Self> {
+        let told = |error: io::Error| Error::io("becoming the reaper of what runs leave behind", error);
+        // Where the end of children is ignored, they cannot be waited for.
+        signal::hear_of_children();
+        let me = getpid();
+        rustix::process::set_child_subreaper(Some(me)).map_err(|e| told(e.into()))?;
+        let me = me.as_raw_nonzero().get();
+        let all_are_ours = me != 1 && all_children(me).is_empty();
+        thread::Builder::new().name("orphans".into()).spawn(reap_for_ever).map_err(told)?;
+        Ok(Self { all_are_ours })
+    }
+
+    /// One round: KILL for what has fallen to us and is below no living shim. Names what is still there; empty when nothing is.
+    pub fn sweep(&self) -> Vec<String> {
+        let me = getpid().as_raw_nonzero().get();
+        // Held over the whole round: no number of a child is another process's meanwhile.
+        let own = own();
+        let ours: Vec<i32> = own.iter().map(|child| lock(child).id().cast_signed()).collect();
+        let is_spared = |pid: i32| ours.contains(&pid) || is_living_shim(pid);
+        let strays = || {
+            let living = |pid: &i32| Stat::of(*pid).filter(|stat| !stat.is_dead());
+            let strays = all_children(me).into_iter().filter(|pid| !is_spared(*pid));
+            strays.filter_map(|pid| living(&pid)).collect::<Vec<_>>()
+        };
+        // A shim that is being killed has let go of its run file, and what is below it falls to us in a moment.
+        let counts = |stat: &Stat| self.all_are_ours || stat.comm == SHIM_NAME;
+        let found: Vec<Stat> = strays().into_iter().filter(counts).collect();
+        if !found.is_empty() && self.all_are_ours {
+            kill_round(me, &is_spared);
+        }
+        found.into_iter().map(|stat| format!("{} {}", stat.pid, stat.comm)).collect()
+    }
+}
+
+fn is_living_shim(pid: i32) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.comm == SHIM_NAME) && open_file_identity(pid, LOCK_FD).is_ok()
+}
+
+/// The thread. It holds nothing of the worker's, and ends with the process.
+fn reap_for_ever() {
+    // Signals are for the threads that wait for them.
+    let _as_it_was = signal::block_all();
+    loop {
+        let Some(pid) = wait::next_dead() else {
+            thread::sleep(Duration::from_millis(NO_CHILD_MS));
+            continue;
+        };
+        let own = own();
+        match own.iter().find(|child| lock(child).id().cast_signed() == pid) {
+            // The status is kept for whoever asks.
+            Some(child) => drop(lock(child).try_wait()),
+            None => drop(wait::reap(pid)),
+        }
+    }
+}

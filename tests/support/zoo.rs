@@ -1,0 +1,46 @@
+//! Processes of odd kinds, from a small C program that is compiled when a test needs it (whoever builds Rust has a C compiler).
+
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::until;
+
+/// What root can make of a process.
+pub const KINDS: [&str; 11] = [
+    "plain",
+    "zombie_leader",
+    "zombie_leader_cleared",
+    "cleared",
+    "non_dumpable",
+    "other_user",
+    "other_namespace",
+    "stopped",
+    "traced",
+    "renamed",
+    "vfork_parent",
+];
+
+/// Compiles the program into a directory.
+pub fn build(dir: &Path) -> PathBuf {
+    let program = dir.join("zoo");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/zoo.c");
+    let built = Command::new("cc").args(["-pthread", "-w", "-o"]).arg(&program).arg(source).status().expect("a C compiler");
+    assert!(built.success(), "zoo.c compiles");
+    program
+}
+
+/// The process that has written its number there.
+pub fn pid_in(path: &Path) -> i32 {
+    until(&format!("a pid in {}", path.display()), || std::fs::read_to_string(path).ok()?.trim().parse().ok())
+}
+
+/// Whether any thread of a process lives: the state of its main thread says too little.
+pub fn lives(pid: i32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+    })
+}
