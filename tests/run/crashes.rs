@@ -195,25 +195,34 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     reap(escaped);
 }
 
+/// What of a run outlives its spawner and shim is found by what it still carries: the cookie, the limit, or the log that it writes.
 #[test]
-fn what_cleared_its_environment_is_betrayed_by_the_log() {
+fn what_removed_its_marks_is_found_by_those_that_are_left() {
     adopt_orphans();
-    let bench = Bench::new();
-    let launch = bench.shell("env -i setsid sh -c 'echo $$ >>pids; exec sleep 600' & sleep 600");
-    let mut running = bench.start(&launch);
-    let shim = running.started().shim_pid;
-    let escaped = bench.pids("pids", 1)[0];
-    kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
-    until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
-    kill(shim, Signal::KILL);
-    while running.next().is_some() {}
-    reap(shim);
-    reap(running.started_pid());
-    let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
-    assert!(round.log_locked && is_alive(escaped));
-    kill(escaped, Signal::KILL);
-    reap(escaped);
-    assert!(!tree::is_log_locked(&bench.place, launch.run).unwrap());
+    let unlimited = "prlimit --rttime=unlimited:unlimited";
+    for (removes, keeps_log) in [
+        ("setsid".to_owned(), false),
+        ("env -i setsid".to_owned(), false),
+        (format!("setsid {unlimited}"), false),
+        (format!("env -i setsid {unlimited}"), true),
+    ] {
+        let bench = Bench::new();
+        let output = if keeps_log { "" } else { ">/dev/null 2>&1" };
+        let launch = bench.shell(&format!("{removes} sh -c 'echo $$ >>pids; exec sleep 600' {output} & sleep 600"));
+        let mut running = bench.start(&launch);
+        let shim = running.started().shim_pid;
+        let escaped = bench.pids("pids", 1)[0];
+        kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
+        until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
+        kill(shim, Signal::KILL);
+        while running.next().is_some() {}
+        reap(shim);
+        reap(running.started_pid());
+        let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
+        assert!(round.killed.iter().any(|name| name.starts_with(&format!("{escaped} "))), "{removes}: {round:?}");
+        reap(escaped);
+        assert!(tree::empty(&bench.place, launch.run, launch.nonce).unwrap().is_empty(), "{removes}");
+    }
 }
 
 #[test]
