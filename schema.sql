@@ -18,6 +18,9 @@
 --     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule stands twice: as a CHECK and in a
 --     trigger, and a BEFORE INSERT trigger refuses what REPLACE would remove.
 --
+-- A TEXT value can hold bytes that are not UTF-8, which no rule here can see: a job with such a value ends as failed when it would start, and
+-- everything else of the file goes on. Sizes are limited here: 4,000,000 bytes for JSON, 4,096 for a directory, four bytes for each character of a name.
+--
 -- Times are integer milliseconds since 1970-01-01 UTC. Order is by id, never by time. Defaults and triggers run in the
 -- client's SQLite, so only functions that SQLite 3.38 has are used here.
 --
@@ -38,7 +41,7 @@ CREATE TABLE queue (
   slots          INTEGER,
   paused         INTEGER NOT NULL DEFAULT 0,
   max_runtime_ms INTEGER,
-  CONSTRAINT queue_name_is_short       CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT queue_name_is_short       CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
   CONSTRAINT queue_slots_not_negative  CHECK (slots IS NULL OR slots >= 0),
   CONSTRAINT queue_paused_is_a_flag    CHECK (paused IN (0, 1)),
   CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0)
@@ -51,7 +54,7 @@ CREATE TABLE lane (
   max_running INTEGER NOT NULL DEFAULT 1,
   running     INTEGER NOT NULL DEFAULT 0,
   of_array    INTEGER NOT NULL DEFAULT 0,
-  CONSTRAINT lane_key_is_short          CHECK (length(key) BETWEEN 1 AND 200),
+  CONSTRAINT lane_key_is_short          CHECK (length(key) BETWEEN 1 AND 200 AND length(CAST(key AS BLOB)) <= 800),
   CONSTRAINT lane_max_running_positive  CHECK (max_running >= 1),
   CONSTRAINT lane_running_not_negative  CHECK (running >= 0),
   CONSTRAINT lane_of_array_is_a_flag    CHECK (of_array IN (0, 1))
@@ -135,6 +138,11 @@ CREATE TABLE job (
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
                                               AND (label IS NULL OR length(label) <= 1000) AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
+  CONSTRAINT job_names_have_few_bytes  CHECK (length(CAST(queue AS BLOB)) <= 800 AND (lane IS NULL OR length(CAST(lane AS BLOB)) <= 800)
+                                              AND (label IS NULL OR length(CAST(label AS BLOB)) <= 4000)
+                                              AND (unique_key IS NULL OR length(CAST(unique_key AS BLOB)) <= 4000)),
+  CONSTRAINT job_texts_are_small       CHECK (length(CAST(command AS BLOB)) <= 4000000 AND length(CAST(env AS BLOB)) <= 4000000
+                                              AND length(CAST(policy AS BLOB)) <= 4000000 AND length(CAST(cwd AS BLOB)) <= 4096),
   CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536)
 ) STRICT;
 
@@ -240,7 +248,8 @@ CREATE TABLE cancel (
   run_id    INTEGER,                                  -- the run it found, if the job was running
   at        INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
   why       TEXT,
-  closed_at INTEGER
+  closed_at INTEGER,
+  CONSTRAINT cancel_why_is_short CHECK (why IS NULL OR length(CAST(why AS BLOB)) <= 4000)
 ) STRICT;
 CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
 CREATE INDEX cancel_of_job ON cancel (job_id);
@@ -253,7 +262,9 @@ CREATE TABLE event (
   run_id INTEGER,
   kind   TEXT    NOT NULL,
   reason TEXT,
-  detail TEXT
+  detail TEXT,
+  CONSTRAINT event_texts_are_small CHECK (length(CAST(kind AS BLOB)) <= 100 AND (reason IS NULL OR length(CAST(reason AS BLOB)) <= 100)
+                                          AND (detail IS NULL OR length(CAST(detail AS BLOB)) <= 1000000))
 ) STRICT;
 CREATE INDEX event_of_job ON event (job_id, id);
 
@@ -263,7 +274,10 @@ CREATE TABLE tally (
   hold  TEXT    NOT NULL,
   queue TEXT    NOT NULL,
   n     INTEGER NOT NULL,
-  PRIMARY KEY (state, hold, queue)
+  PRIMARY KEY (state, hold, queue),
+  CONSTRAINT tally_can_be_counted  CHECK (n BETWEEN -1000000000000 AND 1000000000000),
+  CONSTRAINT tally_texts_are_short CHECK (length(CAST(state AS BLOB)) <= 20 AND length(CAST(hold AS BLOB)) <= 20
+                                          AND length(CAST(queue AS BLOB)) <= 800)
 ) STRICT, WITHOUT ROWID;
 
 -- What the worker and its reaper have done, over the whole life of the file: `adopted_total`, `lost_total`, `impossible_total`, ...
@@ -365,7 +379,9 @@ CREATE TABLE resource (
   CONSTRAINT resource_state_is_known       CHECK (state IN ('held', 'releasing', 'released')),
   CONSTRAINT resource_released_by_is_known CHECK (released_by IS NULL OR released_by IN ('teardown', 'probe', 'force')),
   CONSTRAINT resource_has_one_owner        CHECK ((run_id IS NOT NULL) + (job_id IS NOT NULL) + (task_id IS NOT NULL) = 1),
-  CONSTRAINT resource_name_is_short        CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT resource_name_is_short        CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
+  CONSTRAINT resource_texts_are_small      CHECK (length(CAST(teardown AS BLOB)) <= 4000000 AND (probe IS NULL OR length(CAST(probe AS BLOB)) <= 4000000)
+                                                  AND length(CAST(env AS BLOB)) <= 4000000 AND length(CAST(cwd AS BLOB)) <= 4096),
   CONSTRAINT resource_teardown_is_an_argv  CHECK (json_valid(teardown) AND json_type(teardown) = 'array' AND json_array_length(teardown) > 0),
   CONSTRAINT resource_probe_is_an_argv     CHECK (probe IS NULL OR (json_valid(probe) AND json_type(probe) = 'array' AND json_array_length(probe) > 0)),
   CONSTRAINT resource_env_is_an_object     CHECK (json_valid(env) AND json_type(env) = 'object'),
@@ -568,10 +584,17 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
        OR NEW.started_at IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.attempts IS NOT 0 OR NEW.deferrals IS NOT 0
        OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.untorn IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0
-       OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL;
+       OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL
+       OR NEW.error IS NOT NULL OR NEW.progress IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label 1000 at most, unique_key 1 to 1000')
     WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
        OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
+  SELECT RAISE(ABORT, 'tenure: queue and lane have 800 bytes at most, label and unique_key 4000')
+    WHERE length(CAST(NEW.queue AS BLOB)) > 800 OR length(CAST(NEW.lane AS BLOB)) > 800 OR length(CAST(NEW.label AS BLOB)) > 4000
+       OR length(CAST(NEW.unique_key AS BLOB)) > 4000;
+  SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, cwd 4096')
+    WHERE length(CAST(NEW.command AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000
+       OR length(CAST(NEW.policy AS BLOB)) > 4000000 OR length(CAST(NEW.cwd AS BLOB)) > 4096;
   SELECT RAISE(ABORT, 'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at are not negative')
     WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
        OR NEW.available_at < 0 OR NEW.created_at < 0;
@@ -614,6 +637,11 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
     WHERE (NEW.command IS NOT OLD.command OR NEW.env IS NOT OLD.env OR NEW.policy IS NOT OLD.policy)
       AND NOT (json_valid(NEW.command) AND json_valid(NEW.env) AND json_valid(NEW.policy)
                AND json_type(NEW.command) = 'array' AND json_type(NEW.env) = 'object' AND json_type(NEW.policy) = 'object');
+  SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, a result 65536')
+    WHERE (NEW.command IS NOT OLD.command AND length(CAST(NEW.command AS BLOB)) > 4000000)
+       OR (NEW.env IS NOT OLD.env AND length(CAST(NEW.env AS BLOB)) > 4000000)
+       OR (NEW.policy IS NOT OLD.policy AND length(CAST(NEW.policy AS BLOB)) > 4000000)
+       OR (NEW.result IS NOT OLD.result AND length(CAST(NEW.result AS BLOB)) > 65536);
   SELECT RAISE(ABORT, 'tenure: counts are not negative')
     WHERE NEW.attempts < 0 OR NEW.deferrals < 0 OR NEW.unstarts < 0 OR NEW.max_attempts < 1;
   SELECT RAISE(ABORT, 'tenure: a cancelled job does not start and does not go back to the queue; use tenure retry')
@@ -631,11 +659,12 @@ END;
 
 -- The columns that everybody may set, while the job waits.
 CREATE TRIGGER job_client_guard
-BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at ON job BEGIN
+BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: only a queued job can be changed; this one runs') WHERE OLD.state = 'running' AND NEW.state = 'running';
-  SELECT RAISE(ABORT, 'tenure: user_hold is 0 or 1') WHERE NEW.user_hold NOT IN (0, 1);
+  SELECT RAISE(ABORT, 'tenure: user_hold and lane_pass are 0 or 1') WHERE NEW.user_hold NOT IN (0, 1) OR NEW.lane_pass NOT IN (0, 1);
   SELECT RAISE(ABORT, 'tenure: available_at is in milliseconds since 1970 and not negative') WHERE NEW.available_at < 0;
-  SELECT RAISE(ABORT, 'tenure: a label has 1000 characters at most') WHERE length(NEW.label) > 1000;
+  SELECT RAISE(ABORT, 'tenure: a label has 1000 characters and 4000 bytes at most')
+    WHERE NEW.label IS NOT OLD.label AND (length(NEW.label) > 1000 OR length(CAST(NEW.label AS BLOB)) > 4000);
 END;
 
 -- A terminal row never changes, but by a person's retry (which changes the state), or when it never was whole.
@@ -756,6 +785,7 @@ END;
 CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: why has 4000 bytes at most') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
   SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
   SELECT RAISE(ABORT, 'tenure: that job has ended already')
     WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
@@ -783,6 +813,7 @@ CREATE TRIGGER dependency_insert_guard BEFORE INSERT ON dependency BEGIN
   SELECT RAISE(ABORT, 'tenure: a job waits only for jobs added before it, so that there are no cycles')
     WHERE NEW.on_job >= NEW.job_id;
   SELECT RAISE(ABORT, 'tenure: a new dependency is unmet; leave out its state') WHERE NEW.state IS NOT 'unmet';
+  SELECT RAISE(ABORT, 'tenure: need is done, any or failed') WHERE NEW.need NOT IN ('done', 'any', 'failed');
 END;
 CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
   SELECT RAISE(ABORT, 'tenure: a dependency changes its state only, and only to what its parent says')
@@ -816,6 +847,10 @@ END;
 -- History is append-only. Events go with their job when it is pruned.
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: kind and reason of an event have 100 bytes at most, detail 1000000')
+    WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
+  -- Events go with their job, so none is kept of a job that does not exist.
+  SELECT RAISE(IGNORE) WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
 END;
 CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: history does not change');
@@ -844,19 +879,44 @@ CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 
+-- Triggers write the counts, also in a client that has no capability. So only what would make a later count fail is refused.
+CREATE TRIGGER tally_insert_guard BEFORE INSERT ON tally BEGIN
+  SELECT RAISE(ABORT, 'tenure: tally is kept by triggers; leave it alone')
+    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR length(CAST(NEW.state AS BLOB)) > 20 OR length(CAST(NEW.hold AS BLOB)) > 20
+       OR length(CAST(NEW.queue AS BLOB)) > 800;
+END;
+CREATE TRIGGER tally_update_guard BEFORE UPDATE ON tally BEGIN
+  SELECT RAISE(ABORT, 'tenure: tally is kept by triggers; leave it alone')
+    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR NEW.state IS NOT OLD.state OR NEW.hold IS NOT OLD.hold
+       OR NEW.queue IS NOT OLD.queue;
+END;
+
 CREATE TRIGGER lane_update_guard BEFORE UPDATE OF key, running, of_array ON lane BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+CREATE TRIGGER lane_limit_guard BEFORE UPDATE OF max_running ON lane BEGIN
+  SELECT RAISE(ABORT, 'tenure: a lane lets at least one job run; to stop its jobs, hold them') WHERE NEW.max_running < 1;
 END;
 CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
   SELECT RAISE(ABORT, 'tenure: a new lane is empty; leave out running') WHERE NEW.running IS NOT 0;
   SELECT RAISE(ABORT, 'tenure: of_array is 0 or 1') WHERE NEW.of_array NOT IN (0, 1);
+  SELECT RAISE(ABORT, 'tenure: a lane has a key of 1 to 200 characters and 800 bytes at most, and lets at least one job run')
+    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.key AS BLOB)) > 800 OR NEW.max_running < 1;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
 END;
 CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
+  SELECT RAISE(ABORT, 'tenure: a queue has a name of 1 to 200 characters and 800 bytes at most')
+    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.name AS BLOB)) > 800;
+  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
+    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
+END;
+CREATE TRIGGER queue_update_guard BEFORE UPDATE OF slots, paused, max_runtime_ms ON queue BEGIN
+  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
+    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
 END;
 CREATE TRIGGER queue_rename_guard BEFORE UPDATE OF name ON queue BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
@@ -954,6 +1014,9 @@ CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
     WHERE NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id);
   SELECT RAISE(ABORT, 'tenure: the name of a resource has 1 to 200 characters and no NUL')
     WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR instr(NEW.name, char(0)) > 0;
+  SELECT RAISE(ABORT, 'tenure: name has 800 bytes at most, cwd 4096, teardown, probe and env 4000000')
+    WHERE length(CAST(NEW.name AS BLOB)) > 800 OR length(CAST(NEW.cwd AS BLOB)) > 4096 OR length(CAST(NEW.teardown AS BLOB)) > 4000000
+       OR length(CAST(NEW.probe AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000;
   SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays of strings, such as json_array(''rm'', ''-rf'', ''/srv/x'')')
     WHERE NOT json_valid(NEW.teardown) OR json_type(NEW.teardown) IS NOT 'array' OR json_array_length(NEW.teardown) = 0
        OR (NEW.probe IS NOT NULL AND (NOT json_valid(NEW.probe) OR json_type(NEW.probe) IS NOT 'array' OR json_array_length(NEW.probe) = 0));
@@ -979,9 +1042,15 @@ BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, t
   SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
     WHERE NEW.name IS NOT OLD.name OR NEW.run_id IS NOT OLD.run_id OR NEW.job_id IS NOT OLD.job_id OR NEW.task_id IS NOT OLD.task_id;
   SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object')
-    WHERE NOT (json_valid(NEW.teardown) AND json_type(NEW.teardown) = 'array' AND json_array_length(NEW.teardown) > 0
-               AND json_valid(NEW.env) AND json_type(NEW.env) = 'object')
-       OR (NEW.probe IS NOT NULL AND NOT (json_valid(NEW.probe) AND json_type(NEW.probe) = 'array' AND json_array_length(NEW.probe) > 0));
+    WHERE (NEW.teardown IS NOT OLD.teardown OR NEW.probe IS NOT OLD.probe OR NEW.env IS NOT OLD.env)
+      AND (NOT (json_valid(NEW.teardown) AND json_type(NEW.teardown) = 'array' AND json_array_length(NEW.teardown) > 0
+                AND json_valid(NEW.env) AND json_type(NEW.env) = 'object')
+           OR (NEW.probe IS NOT NULL AND NOT (json_valid(NEW.probe) AND json_type(NEW.probe) = 'array' AND json_array_length(NEW.probe) > 0)));
+  SELECT RAISE(ABORT, 'tenure: cwd has 4096 bytes at most, teardown, probe and env 4000000')
+    WHERE (NEW.cwd IS NOT OLD.cwd AND length(CAST(NEW.cwd AS BLOB)) > 4096)
+       OR (NEW.teardown IS NOT OLD.teardown AND length(CAST(NEW.teardown AS BLOB)) > 4000000)
+       OR (NEW.probe IS NOT OLD.probe AND length(CAST(NEW.probe AS BLOB)) > 4000000)
+       OR (NEW.env IS NOT OLD.env AND length(CAST(NEW.env AS BLOB)) > 4000000);
   SELECT RAISE(ABORT, 'tenure: counts are not negative, torn and again are 0 or 1')
     WHERE NEW.attempts < 0 OR NEW.torn NOT IN (0, 1) OR NEW.again NOT IN (0, 1);
 END;

@@ -158,6 +158,11 @@ fn the_numbers_are_the_same() {
     assert!(SCHEMA.contains(&format!("catch_up_max  INTEGER NOT NULL DEFAULT {CATCH_UP_DEFAULT}")));
     assert!(SCHEMA.contains(&format!("n = {} means", COUNTED_MAX + 1)));
     assert!(SCHEMA.contains(&format!("length(label) <= {}", tenure::job::limits::LABEL_CHARS_MAX)));
+    assert!(SCHEMA.contains(&format!("length(CAST(command AS BLOB)) <= {}", tenure::job::limits::JSON_BYTES_MAX)));
+    assert!(SCHEMA.contains(&format!("length(CAST(cwd AS BLOB)) <= {}", tenure::job::limits::CWD_BYTES_MAX)));
+    assert!(SCHEMA.contains(&format!("length(CAST(why AS BLOB)) <= {}", tenure::job::limits::WHY_BYTES_MAX)));
+    assert!(SCHEMA.contains(&format!("length(CAST(label AS BLOB)) <= {}", 4 * tenure::job::limits::LABEL_CHARS_MAX)));
+    assert!(SCHEMA.contains(&format!("length(CAST(queue AS BLOB)) <= {}", 4 * tenure::job::limits::NAME_CHARS_MAX)));
 }
 
 #[test]

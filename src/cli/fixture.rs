@@ -53,6 +53,7 @@ pub fn job(id: i64, state: State) -> Job {
         due_seen: 0,
         lane_pass: false,
         cancel_open: false,
+        unreadable: None,
     }
 }
 

@@ -4,6 +4,12 @@
 pub const ARGUMENT_BYTES_MAX: usize = 131_071;
 /// Longest argv and environment together, in bytes, well below the kernel's quarter of an 8 MiB stack.
 pub const SPEC_BYTES_MAX: usize = 1_900_000;
+/// Longest JSON of a command, an environment or a policy, in bytes: an argv of which each byte is written in hexadecimal fits.
+pub const JSON_BYTES_MAX: usize = 4_000_000;
+/// Longest working directory, in bytes: the kernel takes no longer path (`PATH_MAX`).
+pub const CWD_BYTES_MAX: usize = 4_096;
+/// Longest text about why something is cancelled, in bytes.
+pub const WHY_BYTES_MAX: usize = 4_000;
 /// Most elements of an argv.
 pub const ARGV_LEN_MAX: usize = 65_536;
 /// Times in a row that a job is put back without having started before it ends as failed, reason `spawn`.

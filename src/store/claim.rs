@@ -11,9 +11,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::apart::apart;
 use super::ended::{self, Aftermath};
 use super::rows::Job;
-use super::{read, walk};
+use super::text::Key;
+use super::{heal, read, walk};
 use crate::error::{Error, Result};
 use crate::job::{JobId, Nonce, Reason, RunId};
 
@@ -51,7 +53,7 @@ pub struct Claim {
 }
 
 struct Queue {
-    name: String,
+    name: Key,
     /// Slots that are free; `None`: it has no limit.
     free: Option<i64>,
     max_runtime_ms: Option<u64>,
@@ -88,8 +90,21 @@ pub fn claim(
     while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
         let Some((queue, head)) = best(&mut queues) else { break };
         let next = prepared[claims.len()];
-        if take(conn, head.job, next, &claimer)? {
-            let claim = taken(conn, head.job, next, queue.max_runtime_ms)?;
+        // A row that refuses its claim is put aside, alone: neither this claim nor a settle in the same transaction fails with it.
+        let claim = apart(conn, || {
+            Ok(match take(conn, head.job, next, &claimer)? {
+                true => Some(taken(conn, head.job, next, queue.max_runtime_ms)?),
+                false => {
+                    clear(conn, head.job, now_ms)?;
+                    None
+                }
+            })
+        })?;
+        let claim = claim.unwrap_or_else(|why| {
+            heal::set_aside(conn, head.job, &why, now_ms);
+            None
+        });
+        if let Some(claim) = claim {
             let has_lane = claim.job.lane.is_some();
             claims.push(claim);
             if claims.len() == prepared.len() {
@@ -104,7 +119,6 @@ pub fn claim(
             continue;
         }
         cleared += 1;
-        clear(conn, head.job, now_ms)?;
         // What could be neither taken nor put out of the way is left alone for this time.
         if self::head(conn, scope, &queue.name)? == Some(head) {
             stuck.push(queue.name.clone());
@@ -113,6 +127,22 @@ pub fn claim(
         queues = queues_with_heads(conn, scope, &stuck)?;
     }
     Ok(claims)
+}
+
+/// As [`claim`], in a transaction that does something else as well, which must not be undone because the claim fails.
+pub fn claim_beside(
+    conn: &Connection,
+    scope: &Scope,
+    prepared: &[Prepared],
+    instance: &str,
+    boot_id: &str,
+    now_ms: i64,
+) -> Result<Vec<Claim>> {
+    let claimed = apart(conn, || claim(conn, scope, prepared, instance, boot_id, now_ms))?;
+    Ok(claimed.unwrap_or_else(|why| {
+        log::error!("claiming: {why}");
+        Vec::new()
+    }))
 }
 
 /// Whether a claim would find something, as far as can be told without writing.
@@ -125,7 +155,7 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
     Ok(false)
 }
 
-fn queues_with_heads(conn: &Connection, scope: &Scope, without: &[String]) -> Result<Vec<Queue>> {
+fn queues_with_heads(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Vec<Queue>> {
     let mut queues = open_queues(conn, scope)?;
     queues.retain(|queue| !without.contains(&queue.name));
     for queue in &mut queues {
@@ -140,12 +170,12 @@ fn open_queues(conn: &Connection, scope: &Scope) -> Result<Vec<Queue>> {
         let max_runtime_ms = row.get::<_, Option<i64>>(2)?.and_then(|ms| u64::try_from(ms).ok());
         Ok(Queue { name: row.get(0)?, free: row.get(1)?, max_runtime_ms, head: None })
     })?;
-    let wanted = |queue: &Queue| scope.queues.is_empty() || scope.queues.contains(&queue.name);
+    let wanted = |queue: &Queue| scope.queues.is_empty() || scope.queues.iter().any(|name| queue.name.is(name));
     Ok(rows.filter(|queue| queue.as_ref().map_or(true, wanted)).collect::<rusqlite::Result<_>>()?)
 }
 
 /// The best ready job of a queue, or the one job that is asked for where that is ready.
-fn head(conn: &Connection, scope: &Scope, queue: &str) -> Result<Option<Head>> {
+fn head(conn: &Connection, scope: &Scope, queue: &Key) -> Result<Option<Head>> {
     let to_head = |row: &rusqlite::Row<'_>| Ok(Head { job: JobId(row.get(0)?), priority: row.get(1)? });
     let found = match scope.only {
         None => conn.prepare_cached(include_str!("claim_head.sql"))?.query_row([queue], to_head),

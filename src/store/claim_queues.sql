@@ -1,5 +1,5 @@
 -- The queues that have something ready, are not paused and have a free slot. Counts come from `tally`.
-SELECT q.name, q.slots - coalesce(r.n, 0), q.max_runtime_ms
+SELECT q.name, CAST(q.slots - coalesce(r.n, 0) AS INTEGER), q.max_runtime_ms
   FROM tally t
   JOIN queue q ON q.name = t.queue
   LEFT JOIN tally r ON r.state = 'running' AND r.hold = '' AND r.queue = t.queue

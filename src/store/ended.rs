@@ -6,6 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::text::{maybe, text};
 use super::{rows, walk};
 use crate::error::Result;
 use crate::job::policy::Stdin;
@@ -62,7 +63,7 @@ pub(super) fn close_cancel(conn: &Connection, job: JobId, now_ms: i64) -> Result
 /// The words of the open cancel of a job; `None`: nobody wants it cancelled.
 pub(super) fn open_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
     let mut open = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 AND closed_at IS NULL")?;
-    Ok(open.query_row([job.0], |row| row.get(0)).optional()?)
+    Ok(open.query_row([job.0], |row| maybe(row, 0)).optional()?)
 }
 
 /// The error text of a job that somebody cancelled.
@@ -95,7 +96,7 @@ fn end_one(conn: &Connection, job: JobId, reason: Reason, error: &str, now_ms: i
         None => (State::Failed, reason, error.to_owned()),
     };
     let mut end = conn.prepare_cached(include_str!("ended_queued.sql"))?;
-    let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| Ok((row.get(0)?, row.get(1)?)));
+    let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| Ok((text(row, 0)?, row.get(1)?)));
     let Some((policy, task)): Option<(String, Option<i64>)> = won.optional()? else { return Ok(false) };
     if cancel.is_some() {
         close_cancel(conn, job, now_ms)?;
@@ -112,8 +113,8 @@ fn end_one(conn: &Connection, job: JobId, reason: Reason, error: &str, now_ms: i
 fn broken_by(conn: &Connection, parent: JobId) -> Result<Vec<(JobId, String)>> {
     let mut broken = conn.prepare_cached(include_str!("ended_broken.sql"))?;
     let rows = broken.query_map([parent.0], |row| {
-        let (child, need) = (rows::id(row, 0)?, row.get::<_, String>(1)?);
-        Ok((child, broken_text(parent, &need, &row.get::<_, String>(2)?, &row.get::<_, String>(3)?)))
+        let (child, need) = (rows::id(row, 0)?, text(row, 1)?);
+        Ok((child, broken_text(parent, &need, &text(row, 2)?, &text(row, 3)?)))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -7,8 +7,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::ended::{self, Aftermath};
 use super::rows;
+use super::text::text;
 use crate::error::{Error, Result};
-use crate::job::limits::{ADD_BATCH_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
+use crate::job::limits::{ADD_BATCH_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
 use crate::job::{JobId, NewJob, Reason, State};
 
 /// Most attempts that a job may have; the CHECK on `max_attempts` has the same number.
@@ -113,8 +114,19 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
     } else {
         serde_json::to_string(&job.env).map_err(|error| Error::Internal(format!("env is no JSON: {error}")))?
     };
+    let (command, policy) = (job.command.to_json(), job.policy.to_json());
+    for (what, text, most) in [
+        ("the command as JSON", &command, JSON_BYTES_MAX),
+        ("the environment as JSON", &env, JSON_BYTES_MAX),
+        ("the policy as JSON", &policy, JSON_BYTES_MAX),
+        ("the working directory", &job.cwd, CWD_BYTES_MAX),
+    ] {
+        if text.len() > most {
+            return Err(Error::Usage(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
+        }
+    }
     conn.prepare_cached(include_str!("enqueue.sql"))?.execute(rusqlite::params![
-        job.command.to_json(),
+        command,
         job.queue,
         job.lane,
         job.priority,
@@ -127,7 +139,7 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
         job.unique_key,
         job.array_index,
         env,
-        job.policy.to_json(),
+        policy,
         job.user_hold,
         job.task,
         job.task_hold,
@@ -143,7 +155,7 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     }
     // A job that is named twice with the same need is one wish; with two needs the guard says what is wrong.
     let mut same = conn.prepare_cached("SELECT need FROM dependency WHERE job_id = ?1 AND on_job = ?2")?;
-    let before: Option<String> = same.query_row((job.0, parent.0), |row| row.get(0)).optional()?;
+    let before: Option<String> = same.query_row((job.0, parent.0), |row| text(row, 0)).optional()?;
     if before.as_deref() != Some(need) {
         conn.prepare_cached("INSERT INTO dependency (job_id, on_job, need) VALUES (?1, ?2, ?3)")?
             .execute((job.0, parent.0, need))?;
@@ -155,8 +167,8 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
 fn end_if_hopeless(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
     let mut broken = conn.prepare_cached(include_str!("enqueue_broken.sql"))?;
     let text = broken.query_row([job.0], |row| {
-        let (state, reason) = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
-        Ok(ended::broken_text(rows::id(row, 0)?, &row.get::<_, String>(1)?, &state, &reason))
+        let (state, reason) = (text(row, 2)?, text(row, 3)?);
+        Ok(ended::broken_text(rows::id(row, 0)?, &text(row, 1)?, &state, &reason))
     });
     if let Some(text) = text.optional()? {
         ended::end_queued(conn, job, Reason::Dependency, &text, now_ms, out)?;

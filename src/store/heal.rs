@@ -10,6 +10,7 @@
 
 use rusqlite::Connection;
 
+use super::apart::apart;
 use super::ended;
 use super::reap::count;
 use super::sick::{self, RunEnded, Sick};
@@ -89,25 +90,22 @@ pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Heal
     super::mend::mend_sequences(conn)?;
     let mut healed = Vec::new();
     for row in sick::impossible_jobs(conn)? {
-        healed.extend(heal_job(conn, &row, healers, now_ms)?);
+        one(conn, row.id, now_ms, &mut healed, || heal_job(conn, &row, healers, now_ms))?;
     }
     if healers.running_without_run {
         for (sick, run_ended) in sick::running_without_run(conn)? {
-            healed.extend(heal_running(conn, &sick, run_ended, now_ms)?);
+            one(conn, sick.id, now_ms, &mut healed, || heal_running(conn, &sick, run_ended, now_ms))?;
         }
     }
     if healers.unreadable {
         for sick in sick::unreadable_jobs(conn)? {
-            healed.push(heal_unreadable(conn, &sick)?);
+            one(conn, sick.id, now_ms, &mut healed, || heal_unreadable(conn, &sick).map(Some))?;
         }
     }
     if healers.run_without_job {
         for (run, nonce, job) in sick::runs_without_job(conn)? {
-            healed.push(heal_run(conn, run, nonce, job, now_ms)?);
+            one(conn, job, now_ms, &mut healed, || heal_run(conn, run, nonce, job, now_ms).map(Some))?;
         }
-    }
-    for each in &healed {
-        record(conn, each, now_ms)?;
     }
     if !healed.is_empty() {
         // Whoever wrote such a row did not keep the counts either.
@@ -116,9 +114,30 @@ pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Heal
     Ok(healed)
 }
 
+/// Repairs one row, with its event. A row that refuses that is told, and keeps no other row from being repaired.
+fn one(
+    conn: &Connection,
+    job: JobId,
+    now_ms: i64,
+    healed: &mut Vec<Healed>,
+    heal: impl FnOnce() -> Result<Option<Healed>>,
+) -> Result<()> {
+    let one = apart(conn, || {
+        let one = heal()?;
+        one.iter().try_for_each(|one| record(conn, one, now_ms))?;
+        Ok(one)
+    })?;
+    match one {
+        Ok(one) => healed.extend(one),
+        Err(why) => log::error!("job {job} cannot be repaired: {why}"),
+    }
+    Ok(())
+}
+
 /// The event and the counters.
 fn record(conn: &Connection, healed: &Healed, now_ms: i64) -> Result<()> {
     let kind = if healed.held { "quarantined" } else { "healed" };
+    // Of a job that is gone no event is kept.
     conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
         healed.job.0,
         healed.runs.first().map(|(run, _)| run.0),
@@ -236,6 +255,22 @@ fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64
 /// Holds a queued job of which a run is open: its process may live, and nobody starts a second one.
 pub(super) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(conn.prepare_cached(include_str!("heal_hold.sql"))?.execute([job.0])? > 0)
+}
+
+/// Holds a queued job whose row refuses what the worker does with it, and says why. It never fails: others go on.
+pub(super) fn set_aside(conn: &Connection, job: JobId, why: &str, now_ms: i64) {
+    log::error!("job {job} is held, because its row refuses to be claimed: {why}");
+    let text = format!("its row refuses to be claimed ({why}); it is held: tenure cancel {job} removes it from the queue");
+    let held = apart(conn, || {
+        conn.prepare_cached("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued'")?.execute([job.0])?;
+        let what = Impossible::Unreadable;
+        record(conn, &Healed { what, job, held: true, runs: Vec::new(), text }, now_ms)
+    });
+    match held {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => log::error!("job {job} cannot be held: {why}"),
+        Err(error) => log::error!("job {job} cannot be held: {error}"),
+    }
 }
 
 fn lose_open_runs(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {

@@ -9,6 +9,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::text::{maybe, text};
 use super::{reap, rows};
 use crate::error::{Error, Result};
 use crate::job::{JobId, Nonce, RunId};
@@ -41,15 +42,15 @@ pub struct Lease {
 impl Lease {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            name: row.get(0)?,
+            name: text(row, 0)?,
             // A row that only a program without guards can have written: a nonce that nobody carries, so its owner is gone.
-            nonce: row.get::<_, String>(1)?.parse().unwrap_or(Nonce([0; 16])),
+            nonce: text(row, 1)?.parse().unwrap_or(Nonce([0; 16])),
             run: row.get::<_, Option<i64>>(2)?.map(RunId),
             job: row.get::<_, Option<i64>>(3)?.map(JobId),
             pid: rows::small(row, 4)?,
-            command: row.get(5)?,
-            why: row.get(6)?,
-            boot_id: row.get(7)?,
+            command: text(row, 5)?,
+            why: maybe(row, 6)?,
+            boot_id: text(row, 7)?,
             since: row.get(8)?,
         })
     }

@@ -7,10 +7,12 @@
 
 use rusqlite::Connection;
 
+use super::apart::apart;
 use super::ended::{self, Aftermath};
 use super::ids::ID_MAX;
+use super::text::Key;
 use super::{prune, rows, walk};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::JobId;
 
 /// Most rows of one kind that one round mends; the next round goes on.
@@ -63,20 +65,35 @@ impl Mended {
 pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
     // First, because everything below may have to write an event.
     let mut mended = Mended { sequences: mend_sequences(conn)?, ..Mended::default() };
-    mended.queues = conn.execute(include_str!("mend_queues.sql"), [])?;
-    mended.cancels = conn.execute(include_str!("mend_cancels.sql"), [now_ms])?;
-    mended.lanes_recounted = conn.execute(include_str!("mend_lanes.sql"), [])?;
-    mended.lanes_passed_on = pass_on(conn)?;
-    mended.lanes_removed = prune::remove_lanes_of_arrays(conn)?;
-    mended.workspaces_left = super::workspace::clear_uses(conn)?;
-    mended.resources = super::teardown::mend(conn)?;
-    mend_dependencies(conn, now_ms, &mut mended)?;
+    // The counts come before the rest: a count that cannot be changed makes each move of its queue fail.
+    mended.recounted = step(conn, "the counts", || recount_if_contradicted(conn))?;
+    mended.queues = step(conn, "queues", || Ok(conn.execute(include_str!("mend_queues.sql"), [])?))?;
+    mended.cancels = step(conn, "cancels", || Ok(conn.execute(include_str!("mend_cancels.sql"), [now_ms])?))?;
+    mended.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(include_str!("mend_lanes.sql"), [])?))?;
+    mended.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn))?;
+    mended.lanes_removed = step(conn, "lanes of arrays", || prune::remove_lanes_of_arrays(conn))?;
+    mended.workspaces_left = step(conn, "uses of workspaces", || super::workspace::clear_uses(conn))?;
+    mended.resources = step(conn, "resources", || super::teardown::mend(conn))?;
+    step(conn, "dependencies", || mend_dependencies(conn, now_ms, &mut mended))?;
+    // The steps before may have moved jobs whose counts were not kept.
+    mended.recounted |= step(conn, "the counts", || recount_if_contradicted(conn))?;
+    Ok(mended)
+}
+
+/// One step. A row that refuses it is told, and does not keep the other steps from being done.
+fn step<T: Default>(conn: &Connection, what: &str, mend: impl FnOnce() -> Result<T>) -> Result<T> {
+    Ok(apart(conn, mend)?.unwrap_or_else(|why| {
+        log::error!("repairing {what}: {why}");
+        T::default()
+    }))
+}
+
+fn recount_if_contradicted(conn: &Connection) -> Result<bool> {
     let contradicted: bool = conn.prepare_cached(include_str!("mend_contradicted.sql"))?.query_row([], |row| row.get(0))?;
     if contradicted {
         recount(conn)?;
-        mended.recounted = true;
     }
-    Ok(mended)
+    Ok(contradicted)
 }
 
 /// Takes the counts anew, from every job.
@@ -89,13 +106,21 @@ pub(super) fn recount(conn: &Connection) -> Result<()> {
 /// Lanes with room, waiting members and none ready: the triggers are asked once more. Lanes without a row get one.
 fn pass_on(conn: &Connection) -> Result<usize> {
     let mut stranded = conn.prepare_cached(include_str!("mend_stranded.sql"))?;
-    let stranded: Vec<(String, String)> =
+    let stranded: Vec<(Key, Key)> =
         stranded.query_map([MENDED_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let mut passed_on = 0;
     for (lane, queue) in &stranded {
-        conn.prepare_cached("INSERT OR IGNORE INTO lane (key) VALUES (?1)")?.execute([lane])?;
-        conn.prepare_cached("INSERT INTO lane_head VALUES (?1, ?2)")?.execute((lane, queue))?;
+        let passed = apart(conn, || {
+            conn.prepare_cached("INSERT OR IGNORE INTO lane (key) VALUES (?1)")?.execute([lane])?;
+            conn.prepare_cached("INSERT INTO lane_head VALUES (?1, ?2)")?.execute((lane, queue))?;
+            Ok(())
+        })?;
+        match passed {
+            Ok(()) => passed_on += 1,
+            Err(why) => log::error!("lane {:?} cannot go on in queue {:?}: {why}", lane.shown(), queue.shown()),
+        }
     }
-    Ok(stranded.len())
+    Ok(passed_on)
 }
 
 /// Dependencies that lag behind their parents. Looks at a limited number of parents, from another one on at each round.
@@ -123,22 +148,18 @@ fn mend_dependencies(conn: &Connection, now_ms: i64, mended: &mut Mended) -> Res
 /// A row among those who wait that is sick itself must not keep everything else from being mended: nobody is told then, and
 /// the next round tries again.
 fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
-    conn.execute_batch("SAVEPOINT tell_dependants")?;
     let mut ended = Aftermath::default();
-    let why = match ended::resolve_dependants(conn, parent, now_ms, &mut ended) {
+    match apart(conn, || ended::resolve_dependants(conn, parent, now_ms, &mut ended))? {
         Ok(()) => {
-            conn.execute_batch("RELEASE tell_dependants")?;
             out.ended.append(&mut ended.ended);
             out.freed.append(&mut ended.freed);
-            return Ok(true);
+            Ok(true)
         }
-        Err(Error::Refused(why)) => why,
-        Err(Error::Sqlite(why)) => why.to_string(),
-        Err(other) => return Err(other),
-    };
-    conn.execute_batch("ROLLBACK TO tell_dependants; RELEASE tell_dependants")?;
-    log::error!("those who wait for job {parent} can not be told that it has ended: {why}");
-    Ok(false)
+        Err(why) => {
+            log::error!("those who wait for job {parent} can not be told that it has ended: {why}");
+            Ok(false)
+        }
+    }
 }
 
 fn lagging_from(conn: &Connection, start: i64) -> Result<Vec<JobId>> {

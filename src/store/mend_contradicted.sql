@@ -3,5 +3,5 @@ SELECT EXISTS (SELECT 1 FROM tally WHERE n < 0)
     OR EXISTS (SELECT 1 FROM queue q
                 WHERE EXISTS (SELECT 1 FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL)
                   AND NOT EXISTS (SELECT 1 FROM tally WHERE state = 'queued' AND hold = '' AND queue = q.name AND n > 0))
-    OR (SELECT coalesce(sum(n), 0) FROM tally WHERE state = 'running')
+    OR (SELECT total(n) FROM tally WHERE state = 'running')
        <> (SELECT count(*) FROM job WHERE state = 'running' AND state <> 'done')

@@ -48,6 +48,7 @@
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
+mod apart;
 mod backup;
 mod ballast;
 mod changes;
@@ -94,6 +95,7 @@ pub mod task;
 pub mod task_rows;
 pub mod teardown;
 pub mod tend;
+mod text;
 mod turnstile;
 pub mod upgrade;
 mod walk;

@@ -4,6 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::text::text;
 use crate::error::{Error, Result};
 use crate::job::Pipeline;
 
@@ -46,9 +47,9 @@ impl PipelineRow {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
-            name: row.get(1)?,
+            name: text(row, 1)?,
             revision: row.get(2)?,
-            spec: row.get(3)?,
+            spec: text(row, 3)?,
             applied_at: row.get(4)?,
             running: row.get(5)?,
         })

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::rows::{self, Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
+use super::text::{maybe, text};
 use crate::error::Result;
 use crate::job::policy::Stdin;
 use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, ResourceId, RunId, State};
@@ -116,15 +117,15 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
 pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
     let mut stuck =
         conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
-    let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), row.get(2)?)))?;
+    let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), text(row, 2)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The random name of a run; `None`: there is no such run.
 pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
     let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
-    let text: Option<String> = nonce.query_row([run.0], |row| row.get(0)).optional()?;
-    Ok(text.and_then(|text| text.parse().ok()))
+    let nonce: Option<String> = nonce.query_row([run.0], |row| text(row, 0)).optional()?;
+    Ok(nonce.and_then(|text| text.parse().ok()))
 }
 
 /// The probes and teardowns of a resource, newest last.
@@ -149,9 +150,9 @@ pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
             at: row.get(1)?,
             job: row.get::<_, Option<i64>>(2)?.map(JobId),
             run: row.get::<_, Option<i64>>(3)?.map(RunId),
-            kind: row.get(4)?,
-            reason: row.get(5)?,
-            detail: row.get(6)?,
+            kind: text(row, 4)?,
+            reason: maybe(row, 5)?,
+            detail: maybe(row, 6)?,
         })
     })?;
     let mut found: Vec<Event> = rows.collect::<rusqlite::Result<_>>()?;
@@ -167,7 +168,7 @@ pub fn dependencies(conn: &Connection, job: JobId) -> Result<Vec<Dependency>> {
         Ok(Dependency {
             on: rows::id(row, 0)?,
             need: need.unwrap_or(Need::Done),
-            state: row.get(2)?,
+            state: text(row, 2)?,
             parent_state: rows::word(row, 3, |text| text.parse().ok())?,
             parent_reason: rows::word(row, 4, Reason::parse)?,
         })
@@ -180,7 +181,7 @@ pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
     let mut queues = conn.prepare_cached(include_str!("read_queues.sql"))?;
     let rows = queues.query_map([], |row| {
         Ok(QueueRow {
-            name: row.get(0)?,
+            name: text(row, 0)?,
             slots: row.get(1)?,
             paused: row.get(2)?,
             max_runtime_ms: row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok()),
@@ -196,7 +197,7 @@ pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
 pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
     let mut lanes = conn.prepare_cached(include_str!("read_lanes.sql"))?;
     let rows = lanes.query_map([], |row| {
-        Ok(LaneRow { key: row.get(0)?, max_running: row.get(1)?, running: row.get(2)?, waiting: row.get(3)? })
+        Ok(LaneRow { key: text(row, 0)?, max_running: row.get(1)?, running: row.get(2)?, waiting: row.get(3)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -208,7 +209,7 @@ pub fn counts(conn: &Connection) -> Result<Counts> {
     let mut rows = tally.query([])?;
     while let Some(row) = rows.next()? {
         let n: i64 = row.get(2)?;
-        match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
+        match text(row, 0)?.as_str() {
             "queued" => counts.queued += n,
             "running" => counts.running += n,
             "done" => counts.done += n,
@@ -227,14 +228,14 @@ pub fn counts(conn: &Connection) -> Result<Counts> {
 pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
     let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;
     let rows = counters
-        .query_map([], |row| Ok(Counter { name: row.get(0)?, n: row.get(1)?, last_at: row.get(2)?, note: row.get(3)? }))?;
+        .query_map([], |row| Ok(Counter { name: text(row, 0)?, n: row.get(1)?, last_at: row.get(2)?, note: maybe(row, 3)? }))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A value that the file knows about itself.
 pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
     let mut meta = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
-    Ok(meta.query_row([key], |row| row.get(0)).optional()?)
+    Ok(meta.query_row([key], |row| text(row, 0)).optional()?)
 }
 
 /// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that a clock that was wrong
@@ -249,7 +250,7 @@ pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
     let mut rows = policies.query([])?;
     let mut tokens = Vec::new();
     while let Some(row) = rows.next()? {
-        if let Ok(policy) = Policy::from_json(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?) {
+        if let Ok(policy) = Policy::from_json(&text(row, 0)?) {
             tokens.extend(policy.secrets.into_values());
             tokens.extend(policy.stdin.and_then(|stdin| if let Stdin::Kept(token) = stdin { Some(token) } else { None }));
         }

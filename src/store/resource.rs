@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows;
+use super::text::{Key, first_fault, maybe, text};
 use crate::error::{Error, Result};
 use crate::job::limits::{NAME_CHARS_MAX, TEARDOWN_FAILURES_TOLD};
 use crate::job::{Argv, JobId, ReleasedBy, ResourceId, ResourceState, RunId};
@@ -79,6 +80,8 @@ pub struct Resource {
     pub released_by: Option<ReleasedBy>,
     /// Its latest teardown or probe.
     pub last_run: Option<RunId>,
+    /// Why neither its teardown nor its probe can be run: a client wrote bytes that are not UTF-8.
+    pub unreadable: Option<String>,
 }
 
 macro_rules! resource_columns {
@@ -93,27 +96,28 @@ impl Resource {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: ResourceId(row.get(0)?),
-            name: row.get(1)?,
+            name: text(row, 1)?,
             // A word that the list does not have is looked after, and not forgotten.
             state: rows::word(row, 2, ResourceState::parse)?.unwrap_or(ResourceState::Releasing),
             run: row.get::<_, Option<i64>>(3)?.map(RunId),
             job: row.get::<_, Option<i64>>(4)?.map(JobId),
             task: row.get(5)?,
-            teardown: row.get(6)?,
-            probe: row.get(7)?,
-            cwd: row.get(8)?,
-            env: row.get(9)?,
+            teardown: text(row, 6)?,
+            probe: maybe(row, 7)?,
+            cwd: text(row, 8)?,
+            env: text(row, 9)?,
             timeout_ms: row.get::<_, Option<i64>>(10)?.and_then(|ms| u64::try_from(ms).ok()),
             torn: row.get::<_, i64>(11)? != 0,
             errand: row.get::<_, Option<i64>>(12)?.map(RunId),
             attempts: rows::count(row, 13)?,
             next_at: row.get(14)?,
-            last_error: row.get(15)?,
+            last_error: maybe(row, 15)?,
             created_at: row.get(16)?,
             releasing_since: row.get(17)?,
             released_at: row.get(18)?,
             released_by: rows::word(row, 19, ReleasedBy::parse)?,
             last_run: row.get::<_, Option<i64>>(20)?.map(RunId),
+            unreadable: first_fault(row, &[(6, "teardown"), (7, "probe"), (8, "cwd"), (9, "env")])?,
         })
     }
 }
@@ -187,8 +191,8 @@ fn with_env_of_owner(conn: &Connection, new: &NewResource) -> Result<BTreeMap<St
         Owner::Task(_) => return Ok(new.env.clone()),
     };
     let (run, job, _) = of_owner(new.owner);
-    let given: Option<String> = conn.prepare_cached(sql)?.query_row([run.or(job)], |row| row.get(0)).optional()?;
-    let mut env: BTreeMap<String, String> = given.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let given: Option<Key> = conn.prepare_cached(sql)?.query_row([run.or(job)], |row| row.get(0)).optional()?;
+    let mut env: BTreeMap<String, String> = given.and_then(|json| serde_json::from_slice(json.bytes()).ok()).unwrap_or_default();
     env.extend(new.env.clone());
     Ok(env)
 }

@@ -6,6 +6,7 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
 
+use super::text::{self, maybe, text};
 use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKind, State};
 
 /// The columns that [`Job::from_row`] reads, in its order.
@@ -78,22 +79,28 @@ pub struct Job {
     pub lane_pass: bool,
     /// Somebody asked to cancel it, and that is not done yet.
     pub cancel_open: bool,
+    /// Why the job cannot be run: a client wrote bytes that are not UTF-8. What is shown of it is not what was written.
+    pub unreadable: Option<String>,
 }
+
+/// The columns of [`Job`] that any client writes, with their places in `job_columns!()`.
+const JOB_TEXTS: [(usize, &str); 8] =
+    [(1, "command"), (5, "queue"), (6, "lane"), (8, "label"), (9, "cwd"), (19, "unique_key"), (21, "env"), (22, "policy")];
 
 impl Job {
     /// Reads the columns of `job_columns!()`.
     pub(super) fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             id: id(row, 0)?,
-            command: row.get(1)?,
+            command: text(row, 1)?,
             state: row.get::<_, Word<State>>(2)?.0,
             hold: word(row, 3, Hold::parse)?,
             reason: word(row, 4, Reason::parse)?,
-            queue: row.get(5)?,
-            lane: row.get(6)?,
+            queue: text(row, 5)?,
+            lane: maybe(row, 6)?,
             priority: row.get(7)?,
-            label: row.get(8)?,
-            cwd: row.get(9)?,
+            label: maybe(row, 8)?,
+            cwd: text(row, 9)?,
             available_at: row.get(10)?,
             run_id: row.get::<_, Option<i64>>(11)?.map(RunId),
             pid: small(row, 12)?,
@@ -103,18 +110,18 @@ impl Job {
             max_attempts: count(row, 16)?,
             created_at: row.get(17)?,
             expires_at: row.get(18)?,
-            unique_key: row.get(19)?,
+            unique_key: maybe(row, 19)?,
             array_index: row.get(20)?,
-            env: row.get(21)?,
-            policy: row.get(22)?,
+            env: text(row, 21)?,
+            policy: text(row, 22)?,
             deferrals: count(row, 23)?,
             unstarts: count(row, 24)?,
             last_reason: word(row, 25, Reason::parse)?,
             exit_code: small(row, 26)?,
             signal: small(row, 27)?,
-            error: row.get(28)?,
-            progress: row.get(29)?,
-            result: row.get(30)?,
+            error: maybe(row, 28)?,
+            progress: maybe(row, 29)?,
+            result: maybe(row, 30)?,
             user_hold: row.get::<_, i64>(31)? != 0,
             task_id: row.get(32)?,
             task_hold: row.get::<_, i64>(33)? != 0,
@@ -123,6 +130,7 @@ impl Job {
             due_seen: row.get(36)?,
             lane_pass: row.get::<_, i64>(37)? != 0,
             cancel_open: row.get(38)?,
+            unreadable: text::first_fault(row, &JOB_TEXTS)?,
         })
     }
 
@@ -198,9 +206,9 @@ impl Run {
             parent: row.get::<_, Option<i64>>(at + 3)?.map(RunId),
             attempt: count(row, at + 4)?,
             // A nonce that does not parse matches nothing: whatever it names is foreign.
-            nonce: row.get_ref(at + 5)?.as_str()?.parse().unwrap_or(Nonce([0; 16])),
-            instance: row.get(at + 6)?,
-            boot_id: row.get(at + 7)?,
+            nonce: text(row, at + 5)?.parse().unwrap_or(Nonce([0; 16])),
+            instance: text(row, at + 6)?,
+            boot_id: text(row, at + 7)?,
             claimed_at: row.get(at + 8)?,
             pid: small(row, at + 9)?,
             started_at: row.get(at + 10)?,
@@ -210,14 +218,14 @@ impl Run {
             reason: word(row, at + 14, Reason::parse)?,
             exit_code: small(row, at + 15)?,
             signal: small(row, at + 16)?,
-            error: row.get(at + 17)?,
-            leftovers: row.get(at + 18)?,
+            error: maybe(row, at + 17)?,
+            leftovers: maybe(row, at + 18)?,
             max_rss_bytes: row.get(at + 19)?,
             user_ms: row.get(at + 20)?,
             system_ms: row.get(at + 21)?,
             adopted: count(row, at + 22)?,
             resource: row.get::<_, Option<i64>>(at + 23)?.map(ResourceId),
-            workspace: row.get(at + 24)?,
+            workspace: maybe(row, at + 24)?,
         })
     }
 }
@@ -284,7 +292,7 @@ struct Word<T>(T);
 
 impl FromSql for Word<State> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
+        let text = String::from_utf8_lossy(value.as_bytes()?);
         text.parse().map(Word).map_err(|error: String| FromSqlError::Other(format!("{error}; a worker heals such a row").into()))
     }
 }
@@ -299,7 +307,7 @@ pub(super) fn id(row: &Row<'_>, at: usize) -> Result<JobId> {
 
 /// A word out of a closed list; `None` for NULL and for a word that is not in it.
 pub(super) fn word<T>(row: &Row<'_>, at: usize, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
-    Ok(row.get_ref(at)?.as_str_or_null()?.and_then(parse))
+    Ok(row.get_ref(at)?.as_bytes_or_null()?.and_then(|word| std::str::from_utf8(word).ok()).and_then(parse))
 }
 
 /// A number that is never negative.

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::plan;
+use super::text::{maybe, text};
 use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp};
@@ -52,20 +53,20 @@ impl Schedule {
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
-            name: row.get(1)?,
-            cron: row.get(2)?,
-            zone: row.get(3)?,
-            catch_up: row.get(4)?,
+            name: text(row, 1)?,
+            cron: text(row, 2)?,
+            zone: text(row, 3)?,
+            catch_up: text(row, 4)?,
             catch_up_max: row.get(5)?,
             paused: row.get(6)?,
             paused_at: row.get(7)?,
             resumed_at: row.get(8)?,
-            template: row.get(9)?,
+            template: text(row, 9)?,
             decided_until: row.get(10)?,
             next_at: row.get(11)?,
             pruned_until: row.get(12)?,
             created_at: row.get(13)?,
-            last_error: row.get(14)?,
+            last_error: maybe(row, 14)?,
         })
     }
 
@@ -104,8 +105,8 @@ impl Slot {
             at: row.get(0)?,
             last_at: row.get(1)?,
             n: Some(row.get(2)?).filter(|n| *n <= COUNTED_MAX),
-            fired: row.get::<_, String>(3)? == "fired",
-            reason: row.get(4)?,
+            fired: text(row, 3)? == "fired",
+            reason: maybe(row, 4)?,
             job: row.get::<_, Option<i64>>(5)?.map(JobId),
             decided_at: row.get(6)?,
         })
@@ -230,10 +231,10 @@ pub fn summary(conn: &Connection) -> Result<Summary> {
     let mut next = conn.prepare_cached(
         "SELECT next_at, name FROM schedule WHERE paused = 0 AND next_at IS NOT NULL ORDER BY next_at, name LIMIT 1",
     )?;
-    let next = next.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let next = next.query_row([], |row| Ok((row.get(0)?, text(row, 1)?))).optional()?;
     let mut errors =
         conn.prepare_cached("SELECT name, last_error FROM schedule WHERE last_error IS NOT NULL ORDER BY name LIMIT 100")?;
-    let errors = errors.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let errors = errors.query_map([], |row| Ok((text(row, 0)?, text(row, 1)?)))?.collect::<rusqlite::Result<_>>()?;
     Ok(Summary { count, paused, next, errors })
 }
 

@@ -141,7 +141,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
             max_attempts: rows::count(row, 1)?,
             deferrals: rows::count(row, 2)?,
             unstarts: rows::count(row, 3)?,
-            policy: row.get(4)?,
+            policy: super::text::text(row, 4)?,
             cancel_open: row.get(5)?,
             task: row.get(6)?,
         })

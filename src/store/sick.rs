@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::rows;
+use super::text::text;
 use crate::error::Result;
 use crate::job::{JobId, Nonce, Outcome, Reason, RunId};
 
@@ -41,7 +42,7 @@ fn sick(conn: &Connection, sql: &str) -> Result<Vec<Sick>> {
 
 fn to_sick(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sick> {
     let run = row.get::<_, Option<i64>>(2)?.map(RunId);
-    Ok(Sick { id: rows::id(row, 0)?, state: row.get(1)?, run, shown: row.get(3)? })
+    Ok(Sick { id: rows::id(row, 0)?, state: text(row, 1)?, run, shown: text(row, 3)? })
 }
 
 /// Running rows whose run is missing, belongs to another job, or has ended; with how it ended.
@@ -97,5 +98,5 @@ fn ask(conn: &Connection, sql: &str, id: JobId) -> Result<bool> {
 }
 
 fn nonce(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Nonce> {
-    Ok(row.get_ref(at)?.as_str()?.parse().unwrap_or(Nonce([0; 16])))
+    Ok(text(row, at)?.parse().unwrap_or(Nonce([0; 16])))
 }

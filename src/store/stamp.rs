@@ -97,7 +97,8 @@ pub(super) fn forgive_below(conn: &Connection, run: i64) -> Result<()> {
 }
 
 fn last_job(conn: &Connection) -> Result<i64> {
-    let seq = conn.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'job'", [], |row| row.get(0)).optional()?;
+    let seq =
+        conn.query_row("SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'job'", [], |row| row.get(0)).optional()?;
     Ok(seq.unwrap_or(0))
 }
 

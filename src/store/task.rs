@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::control::{self, Cancelled};
 use super::task_rows::{self, TaskRow};
+use super::text::text;
 use super::walk::{self, At};
 use super::{pipeline, rows};
 use crate::error::{Error, Result};
@@ -127,7 +128,7 @@ pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
         "SELECT j.run_id, t.stage, p.spec FROM task t JOIN job j ON j.id = t.job_id JOIN pipeline p ON p.id = t.pipeline_id
           WHERE t.state = 'running' AND j.state = 'running' AND j.run_id IS NOT NULL",
     )?;
-    let rows = under_way.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
+    let rows = under_way.query_map([], |row| Ok((RunId(row.get(0)?), text(row, 1)?, text(row, 2)?)))?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
     let critical = |stage: &str, spec: &str| Pipeline::from_json(spec).is_ok_and(|p| p.stage(stage).is_some_and(|s| s.critical));
     Ok(rows.into_iter().filter(|(_, stage, spec)| critical(stage, spec)).map(|(run, _, _)| run).collect())

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::rows;
+use super::text::{maybe, text};
 use crate::error::Result;
 use crate::job::{JobId, TaskState};
 
@@ -37,21 +38,21 @@ impl TaskRow {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
-            pipeline: row.get(1)?,
+            pipeline: text(row, 1)?,
             revision: row.get(2)?,
-            key: row.get(3)?,
+            key: maybe(row, 3)?,
             // A word that there is not is none of a task that may go on.
             state: rows::word(row, 4, TaskState::parse)?.unwrap_or(TaskState::Failed),
-            stage: row.get(5)?,
+            stage: text(row, 5)?,
             job: row.get::<_, Option<i64>>(6)?.map(JobId),
-            params: row.get(7)?,
-            error: row.get(8)?,
+            params: text(row, 7)?,
+            error: maybe(row, 8)?,
             created_at: row.get(9)?,
             finished_at: row.get(10)?,
             stop_at: row.get(11)?,
-            stop_why: row.get(12)?,
+            stop_why: maybe(row, 12)?,
             held: row.get::<_, i64>(13)? != 0,
-            spec: row.get(14)?,
+            spec: text(row, 14)?,
         })
     }
 }
@@ -113,11 +114,11 @@ pub fn steps(conn: &Connection, task: i64) -> Result<Vec<Step>> {
     let rows = steps.query_map([task], |row| {
         Ok(Step {
             seq: row.get(0)?,
-            stage: row.get(1)?,
+            stage: text(row, 1)?,
             job: rows::id(row, 2)?,
             entered_at: row.get(3)?,
             ended_at: row.get(4)?,
-            outcome: row.get(5)?,
+            outcome: maybe(row, 5)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -126,7 +127,7 @@ pub fn steps(conn: &Connection, task: i64) -> Result<Vec<Step>> {
 /// The task that a job belongs to, and its stage.
 pub fn of_job(conn: &Connection, job: JobId) -> Result<Option<(TaskRow, String)>> {
     let mut step = conn.prepare_cached("SELECT task_id, stage FROM task_step WHERE job_id = ?1")?;
-    let step: Option<(i64, String)> = step.query_row([job.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let step: Option<(i64, String)> = step.query_row([job.0], |row| Ok((row.get(0)?, text(row, 1)?))).optional()?;
     let Some((id, stage)) = step else { return Ok(None) };
     Ok(task(conn, id)?.map(|task| (task, stage)))
 }

@@ -4,8 +4,10 @@
 
 use rusqlite::{Connection, params};
 
+use super::apart::apart;
 use super::ended::{self, Aftermath};
 use super::rows;
+use super::text::text;
 use crate::error::Result;
 use crate::job::{JobId, Reason};
 
@@ -63,9 +65,16 @@ fn end_all(
 ) -> Result<usize> {
     let mut doomed = conn.prepare_cached(sql)?;
     let doomed: Vec<(JobId, String)> =
-        doomed.query_map(params, |row| Ok((rows::id(row, 0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        doomed.query_map(params, |row| Ok((rows::id(row, 0)?, text(row, 1)?)))?.collect::<rusqlite::Result<_>>()?;
     for (job, error) in &doomed {
-        ended::end_queued(conn, *job, reason, error, now_ms, out)?;
+        let mut after = Aftermath::default();
+        match apart(conn, || ended::end_queued(conn, *job, reason, error, now_ms, &mut after))? {
+            Ok(_) => {
+                out.ended.append(&mut after.ended);
+                out.freed.append(&mut after.freed);
+            }
+            Err(why) => log::error!("job {job} cannot end as {reason}: {why}"),
+        }
     }
     Ok(doomed.len())
 }

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::apart::apart;
 use super::ended::{self, Aftermath};
+use super::text::{maybe, text};
 use super::{control, enqueue, rows, task};
 use crate::error::{Error, Result};
 use crate::job::pipeline::{Follows, Params};
@@ -75,15 +77,15 @@ fn facts(conn: &Connection, task: i64, job: JobId) -> Result<Option<Facts>> {
     let mut facts = conn.prepare_cached(include_str!("walk_facts.sql"))?;
     let found = facts.query_row((task, job.0), |row| {
         let stopped: bool = row.get(1)?;
-        let why: Option<String> = row.get(2)?;
+        let why = maybe(row, 2)?;
         Ok(Facts {
-            stage: row.get(0)?,
+            stage: text(row, 0)?,
             stop: stopped.then(|| stop_text(why.as_deref())),
             held: row.get(3)?,
-            params: row.get(4)?,
-            spec: row.get(5)?,
+            params: text(row, 4)?,
+            spec: text(row, 5)?,
             how: rows::state(row, 6)?,
-            why: row.get(7)?,
+            why: text(row, 7)?,
         })
     });
     Ok(found.optional()?)
@@ -97,7 +99,7 @@ pub(super) fn stop_text(why: Option<&str>) -> String {
 /// How often each stage was entered.
 pub(super) fn rounds(conn: &Connection, task: i64) -> Result<BTreeMap<String, u32>> {
     let mut rounds = conn.prepare_cached("SELECT stage, count(*) FROM task_step WHERE task_id = ?1 GROUP BY stage")?;
-    let rows = rounds.query_map([task], |row| Ok((row.get(0)?, rows::count(row, 1)?)))?;
+    let rows = rounds.query_map([task], |row| Ok((text(row, 0)?, rows::count(row, 1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -138,7 +140,7 @@ pub(super) fn enter(
     if new.label.is_none() {
         // So that a list of jobs says what each is.
         let mut name = conn.prepare_cached("SELECT pipeline || '/' || stage FROM task WHERE id = ?1")?;
-        new.label = name.query_row([task], |row| row.get(0))?;
+        new.label = name.query_row([task], |row| maybe(row, 0))?;
     }
     new.after = live_jobs(conn, task)?.into_iter().map(|job| (job, Need::Any)).collect();
     apart(conn, || {
@@ -229,7 +231,7 @@ pub(super) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> Result<bool
 pub(super) fn go_on(conn: &Connection, now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut stuck = conn.prepare_cached(include_str!("walk_stuck.sql"))?;
     let stuck: Vec<(i64, Option<JobId>, String)> = stuck
-        .query_map([STUCK_MAX], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(JobId), row.get(2)?)))?
+        .query_map([STUCK_MAX], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(JobId), text(row, 2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut moved = 0;
     for (task, job, state) in stuck {
@@ -265,21 +267,4 @@ fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result
     )?
     .execute((task, job.map(|job| job.0), now_ms))?;
     Ok(())
-}
-
-/// Does something that a sick row may refuse: then it is undone, alone, and the inner error says why. What has nothing to do with
-/// rows (a full disk) goes up.
-fn apart<T>(conn: &Connection, act: impl FnOnce() -> Result<T>) -> Result<std::result::Result<T, String>> {
-    conn.execute_batch("SAVEPOINT apart")?;
-    let why = match act() {
-        Ok(value) => {
-            conn.execute_batch("RELEASE apart")?;
-            return Ok(Ok(value));
-        }
-        Err(Error::Refused(why) | Error::Usage(why) | Error::NoSuch(why)) => why,
-        Err(Error::Sqlite(why)) => why.to_string(),
-        Err(other) => return Err(other),
-    };
-    conn.execute_batch("ROLLBACK TO apart; RELEASE apart")?;
-    Ok(Err(why))
 }

@@ -2,11 +2,12 @@
 //!
 //! All facts, not only the first: a job that is held and waits for another and whose queue is paused says all three.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::control::existing;
 use super::resource::{self, Resource};
 use super::rows::{self, Dependency, Job, Run};
+use super::text::{Key, maybe};
 use super::{ended, read, workspace};
 use crate::error::Result;
 use crate::job::retry::is_retried;
@@ -149,9 +150,14 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
     if job.available_at > job.due_seen {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
     }
-    found.extend(lane(conn, job)?);
-    found.extend(queue(conn, job)?);
-    found.extend(behind(conn, job)?);
+    let (queue_key, lane_key): (Key, Option<Key>) = conn
+        .prepare_cached("SELECT queue, lane FROM job WHERE id = ?1")?
+        .query_row([job.id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if let Some(key) = lane_key.filter(|_| !job.lane_pass) {
+        found.extend(lane(conn, &key)?);
+    }
+    found.extend(queue(conn, job, &queue_key)?);
+    found.extend(behind(conn, job, &queue_key)?);
     if let Some(at) = job.expires_at.filter(|_| job.attempts == 0 && job.deferrals == 0) {
         found.push(Obstacle::Expires { at });
     }
@@ -163,34 +169,36 @@ fn dependencies(conn: &Connection, job: JobId, is_told: impl Fn(&str) -> bool) -
     Ok(all.into_iter().filter(|one| is_told(&one.state)).map(Obstacle::Dependency).collect())
 }
 
-fn lane(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
-    let Some(key) = job.lane.clone().filter(|_| !job.lane_pass) else { return Ok(None) };
+fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {
     let mut counts = conn.prepare_cached("SELECT max_running, running FROM lane WHERE key = ?1")?;
-    let (max_running, running) = counts.query_row([&key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((max_running, running)) = counts.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
+        // The repair round makes the row of a lane that has none.
+        return Ok(Some(Obstacle::Lane { key: key.shown(), max_running: 1, running: 0, members: Vec::new() }));
+    };
     let mut members = conn.prepare_cached(include_str!("why_members.sql"))?;
-    let members = members.query_map((&key, MEMBERS_NAMED_MAX), |row| rows::id(row, 0))?;
+    let members = members.query_map((key, MEMBERS_NAMED_MAX), |row| rows::id(row, 0))?;
     let members = members.collect::<rusqlite::Result<_>>()?;
-    Ok(Some(Obstacle::Lane { key, max_running, running, members }))
+    Ok(Some(Obstacle::Lane { key: key.shown(), max_running, running, members }))
 }
 
-fn queue(conn: &Connection, job: &Job) -> Result<Vec<Obstacle>> {
+fn queue(conn: &Connection, job: &Job, key: &Key) -> Result<Vec<Obstacle>> {
     let mut settings = conn.prepare_cached(include_str!("why_queue.sql"))?;
-    let (paused, slots, running): (bool, Option<i64>, i64) =
-        settings.query_row([&job.queue], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let settings = settings.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let (paused, slots, running): (bool, Option<i64>, i64) = settings.unwrap_or_default();
     let queue = || job.queue.clone();
     let full = slots.filter(|slots| running >= *slots).map(|slots| Obstacle::QueueFull { queue: queue(), slots, running });
     Ok(paused.then(|| Obstacle::QueuePaused { queue: queue() }).into_iter().chain(full).collect())
 }
 
-fn behind(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
+fn behind(conn: &Connection, job: &Job, key: &Key) -> Result<Option<Obstacle>> {
     let mut ahead = conn.prepare_cached(include_str!("why_ahead.sql"))?;
-    let ahead: i64 = ahead.query_row((&job.queue, job.priority, job.id.0, AHEAD_COUNTED_MAX), |row| row.get(0))?;
+    let ahead: i64 = ahead.query_row((key, job.priority, job.id.0, AHEAD_COUNTED_MAX), |row| row.get(0))?;
     if ahead == 0 {
         return Ok(None);
     }
     let mut first =
         conn.prepare_cached("SELECT max(priority) FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL")?;
-    let highest: Option<i64> = first.query_row([&job.queue], |row| row.get(0))?;
+    let highest: Option<i64> = first.query_row([key], |row| row.get(0))?;
     let (more, highest) = (ahead >= AHEAD_COUNTED_MAX, highest.unwrap_or(job.priority));
     Ok(Some(Obstacle::Behind { queue: job.queue.clone(), ahead, more, highest }))
 }
@@ -217,5 +225,5 @@ fn last_end(conn: &Connection, job: &Job) -> Result<Option<LastEnd>> {
 
 fn latest_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
     let mut latest = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 ORDER BY id DESC LIMIT 1")?;
-    Ok(rusqlite::OptionalExtension::optional(latest.query_row([job.0], |row| row.get(0)))?)
+    Ok(latest.query_row([job.0], |row| maybe(row, 0)).optional()?)
 }

@@ -11,6 +11,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::text::{maybe, text};
 use super::{lease, rows};
 use crate::error::{Error, Result};
 use crate::job::workspace::is_made_by;
@@ -33,9 +34,9 @@ pub struct WorkspaceRow {
 impl WorkspaceRow {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            key: row.get(0)?,
-            dir: row.get(1)?,
-            recipe: row.get(2)?,
+            key: text(row, 0)?,
+            dir: text(row, 1)?,
+            recipe: maybe(row, 2)?,
             bytes: row.get::<_, Option<i64>>(3)?.and_then(|bytes| u64::try_from(bytes).ok()),
             prepared_at: row.get(4)?,
             last_used_at: row.get(5)?,
@@ -305,7 +306,7 @@ impl InHand {
 
 /// Asked after the directory was listed, it tells which of its names are orphans.
 pub fn in_hand(conn: &Connection) -> Result<InHand> {
-    let text = |row: &Row<'_>| row.get::<_, String>(0);
+    let text = |row: &Row<'_>| text(row, 0);
     let mut dirs = conn.prepare_cached("SELECT dir FROM workspace UNION SELECT dir FROM workspace_use")?;
     let dirs = dirs.query_map([], text)?.collect::<rusqlite::Result<_>>()?;
     let mut makers = conn.prepare_cached(include_str!("workspace_makers.sql"))?;

@@ -133,6 +133,12 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         Step::Teardown => &resource.teardown,
         Step::Probe | Step::Confirm => resource.probe.as_ref().ok_or("it has no probe")?,
     };
+    if let Some(fault) = &resource.unreadable {
+        return Err(format!(
+            "{fault}, so it cannot be run; remove the thing by hand, then: tenure resource release --force {}",
+            resource.id
+        ));
+    }
     let argv = Argv::from_json(command).map_err(|e| format!("{}: {e}", step.kind()))?;
     let asked = variables(&resource.env, true)?;
     let timeout_ms = resource.timeout_ms.unwrap_or(TEARDOWN_TIMEOUT_MS_DEFAULT);
@@ -178,6 +184,11 @@ fn inherited(name: &str) -> Option<Vec<u8>> {
 
 fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
     let (job, policy) = (start.job, start.policy);
+    if let Some(fault) = &job.unreadable {
+        return Err(format!(
+            "{fault}, so it cannot be run; add it again, with arguments that are not UTF-8 as {{\"hex\": \"...\"}}"
+        ));
+    }
     let asked = variables(&job.env, job.task_id.is_some())?;
     let result = shared.place().result_file(start.run);
     let deadline_ms = timeout_ms.map(|ms| shared.now_ms().saturating_add_unsigned(ms));
