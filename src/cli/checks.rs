@@ -9,7 +9,7 @@ use super::{escape, run_checks, time, worker_calls};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::place::Place;
-use crate::store::{self, Store, locks, read, schedule};
+use crate::store::{self, Store, locks, read, schedule, unreadable};
 use crate::units::size_text;
 
 /// Free room below which a word is due, in bytes.
@@ -47,6 +47,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("system", run_checks::system),
     ("integrity", integrity),
     ("schema", schema),
+    ("values", values),
     ("permissions", permissions),
     ("worker", worker),
     ("writer", writer),
@@ -104,6 +105,38 @@ fn schema(_: &Face, store: &Store) -> Result<Vec<Finding>> {
         true => Finding::fine("schema", "tables, guards and indexes are as they were made"),
         false => Finding::wrong("schema", named(&differences), "tenure doctor --fix makes guards and indexes again"),
     }])
+}
+
+/// Rows that a client wrote and that cannot be read whole, each with the verb that removes it.
+fn values(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let found = store.read(|conn| unreadable::find(conn, NAMED_MAX))?;
+    if found.is_empty() {
+        return Ok(vec![Finding::fine("values", "every text in the file can be read")]);
+    }
+    let one = |value: unreadable::Unreadable| -> Result<Finding> {
+        let remedy = remedy_of(store, &value)?;
+        let of = value.job.filter(|_| value.table != "job").map(|job| format!(" of job {job}")).unwrap_or_default();
+        let text = format!("{} of {} {:?}{of} {}", value.column, value.table, value.row, value.what);
+        Ok(Finding { remedy: Some(remedy), ..Finding::wrong("values", text, None) })
+    };
+    found.into_iter().map(one).collect()
+}
+
+fn remedy_of(store: &Store, value: &unreadable::Unreadable) -> Result<String> {
+    let quoted = escape::quote_text(&value.row);
+    match value.table.as_str() {
+        "queue" => return Ok(format!("tenure queue rm {quoted}")),
+        "lane" => return Ok(format!("tenure lane rm {quoted}")),
+        "resource" => return Ok(format!("tenure resource release --force {}", value.row)),
+        "schedule" => return Ok(format!("tenure schedule rm {quoted}")),
+        "tally" => return Ok("tenure doctor --fix counts anew".into()),
+        _ => {}
+    }
+    let job = value.job.map(|id| store.read(|conn| read::job(conn, id))).transpose()?.flatten();
+    Ok(match job {
+        Some(job) if !job.state.is_terminal() => format!("tenure cancel {}", job.id),
+        _ => "tenure prune --older-than 0s removes what has ended".into(),
+    })
 }
 
 fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {

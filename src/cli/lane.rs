@@ -20,6 +20,11 @@ pub enum Verb {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=limits::LANE_LIMIT_MAX))]
         limit: i64,
     },
+    /// Forget a lane and its limit; no live job may be in it
+    Rm {
+        #[arg(value_parser = values::parse_name)]
+        key: String,
+    },
 }
 
 pub fn run(face: &Face, verb: Verb) -> Result<u8> {
@@ -32,6 +37,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
                 face::print(&for_people(&lanes))?;
             }
         }
+        Verb::Rm { key } => face.editor()?.write(move |conn| control::lane_remove(conn, &key))?,
         Verb::Set { key, limit } => {
             let store = face.client()?;
             store.write(move |conn| control::lane_set(conn, &key, limit))?;

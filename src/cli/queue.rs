@@ -32,6 +32,11 @@ pub enum Verb {
         #[arg(value_parser = values::parse_name)]
         queue: String,
     },
+    /// Forget a queue and its limits; no live job may be in it
+    Rm {
+        #[arg(value_parser = values::parse_name)]
+        queue: String,
+    },
     /// Let its jobs start again
     Resume {
         #[arg(value_parser = values::parse_name)]
@@ -71,6 +76,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
             change(face, move |conn| control::queue_set(conn, &queue, slots, runtime))?;
         }
         Verb::Pause { queue } => change(face, move |conn| control::queue_pause(conn, &queue, true))?,
+        Verb::Rm { queue } => change(face, move |conn| control::queue_remove(conn, &queue))?,
         Verb::Resume { queue } => change(face, move |conn| control::queue_pause(conn, &queue, false))?,
     }
     Ok(exit::OK)

@@ -2,11 +2,12 @@
 //!
 //! Each of them says in words why it was refused and what to do instead.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ended::{self, Aftermath};
 use super::read;
 use super::rows::{self, Job};
+use super::text::Key;
 use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::{JobId, Policy, Reason, RunId, State};
@@ -132,7 +133,7 @@ fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
 
 /// Sets what a queue may do; an unknown one is made. The outer `None` leaves a setting as it is, the inner one takes it away.
 pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_runtime_ms: Option<Option<u64>>) -> Result<()> {
-    make_queue(conn, name)?;
+    let name = &queue_key(conn, name)?;
     if slots.flatten().is_some_and(|slots| slots < 0) {
         return Err(Error::Usage("slots are not negative; to stop a queue, pause it".into()));
     }
@@ -151,7 +152,7 @@ pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_
 
 /// Stops or resumes the claims of a queue; an unknown one is made. What runs goes on.
 pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
-    make_queue(conn, name)?;
+    let name = &queue_key(conn, name)?;
     conn.execute("UPDATE queue SET paused = ?2 WHERE name = ?1", (name, paused))?;
     Ok(())
 }
@@ -162,9 +163,83 @@ pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
     if max_running < 1 {
         return Err(Error::Usage("a lane lets at least one job run; to stop its jobs, hold them".into()));
     }
-    conn.execute("INSERT OR IGNORE INTO lane (key) VALUES (?1)", [key])?;
+    let key = match shown_as(conn, "SELECT key FROM lane", key)? {
+        Some(key) => key,
+        None => {
+            conn.execute("INSERT OR IGNORE INTO lane (key) VALUES (?1)", [key])?;
+            Key::of(key)
+        }
+    };
     conn.execute("UPDATE lane SET max_running = ?2 WHERE key = ?1", (key, max_running))?;
     Ok(())
+}
+
+/// Forgets a queue with its settings. The next job that names it makes it anew.
+///
+/// # Errors
+/// [`Error::NoSuch`]; [`Error::Refused`] while live jobs are in it.
+pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
+    let found = shown_as(conn, "SELECT name FROM queue", name)?;
+    let key = found.ok_or_else(|| Error::NoSuch(format!("there is no queue {name:?}; tenure queue ls lists them")))?;
+    refuse_if_in_use(
+        conn,
+        "SELECT count(*) FROM job WHERE queue = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
+        &key,
+        "queue",
+    )?;
+    conn.execute("DELETE FROM tally WHERE queue = ?1 AND n = 0", [&key])?;
+    conn.execute("DELETE FROM queue WHERE name = ?1", [&key])?;
+    Ok(())
+}
+
+/// Forgets a lane with its limit. The next job that names it makes it anew.
+///
+/// # Errors
+/// As [`queue_remove`].
+pub fn lane_remove(conn: &Connection, key: &str) -> Result<()> {
+    let found = shown_as(conn, "SELECT key FROM lane", key)?;
+    let key = found.ok_or_else(|| Error::NoSuch(format!("there is no lane {key:?}; tenure lane ls lists them")))?;
+    refuse_if_in_use(
+        conn,
+        "SELECT count(*) FROM job WHERE lane = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
+        &key,
+        "lane",
+    )?;
+    conn.execute("DELETE FROM lane WHERE key = ?1", [&key])?;
+    Ok(())
+}
+
+fn refuse_if_in_use(conn: &Connection, count: &str, key: &Key, what: &str) -> Result<()> {
+    match conn.query_row(count, [key], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        n => Err(Error::Refused(format!(
+            "{what} {:?} has {n} live {}; wait for them, or end them with tenure cancel",
+            key.shown(),
+            if n == 1 { "job" } else { "jobs" }
+        ))),
+    }
+}
+
+/// The queue of that name; an unknown one is made.
+fn queue_key(conn: &Connection, name: &str) -> Result<Key> {
+    if let Some(key) = shown_as(conn, "SELECT name FROM queue", name)? {
+        return Ok(key);
+    }
+    make_queue(conn, name)?;
+    Ok(Key::of(name))
+}
+
+/// The name in the file that is shown as this text: the text itself, or one with bytes that are not UTF-8, which nobody can type.
+fn shown_as(conn: &Connection, names: &str, text: &str) -> Result<Option<Key>> {
+    let mut all = conn.prepare(names)?;
+    if !text.contains(char::REPLACEMENT_CHARACTER) {
+        let column = if names.contains("lane") { "key" } else { "name" };
+        let mut same = conn.prepare_cached(&format!("{names} WHERE {column} = ?1"))?;
+        return Ok(same.query_row([text], |row| row.get(0)).optional()?);
+    }
+    let all: Vec<Key> = all.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let exact = all.iter().find(|key| key.is(text)).cloned();
+    Ok(exact.or_else(|| all.into_iter().find(|key| key.shown() == text)))
 }
 
 /// Notes how far a run has come. False: the run no longer owns the job.

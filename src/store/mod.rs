@@ -97,6 +97,7 @@ pub mod teardown;
 pub mod tend;
 mod text;
 mod turnstile;
+pub mod unreadable;
 pub mod upgrade;
 mod walk;
 mod watch;

@@ -58,6 +58,10 @@ fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
     }
     // What an older client left open would cancel it again at once.
     ended::close_cancel(conn, id, now_ms)?;
+    // Both may have been forgotten while no live job was in them.
+    conn.prepare_cached("INSERT OR IGNORE INTO queue (name) SELECT queue FROM job WHERE id = ?1")?.execute([id.0])?;
+    conn.prepare_cached("INSERT OR IGNORE INTO lane (key) SELECT lane FROM job WHERE id = ?1 AND lane IS NOT NULL")?
+        .execute([id.0])?;
     conn.prepare_cached(include_str!("retry.sql"))?.execute([id.0])?;
     // Those that were added after it had ended, and would be ended at the next look, wait again.
     conn.prepare_cached(include_str!("retry_children.sql"))?.execute([id.0])?;

@@ -112,6 +112,11 @@ pub(super) fn objects(conn: &Connection) -> Result<Objects> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The names of our tables.
+pub(super) fn tables() -> Result<impl Iterator<Item = &'static str>> {
+    Ok(fresh()?.iter().filter(|(_, object)| object.kind == "table").map(|(name, _)| name.as_str()))
+}
+
 /// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form of its own.
 pub(super) fn fresh() -> Result<&'static Objects> {
     static FRESH: OnceLock<Objects> = OnceLock::new();

@@ -35,6 +35,10 @@ impl FromSql for Shown {
 pub(super) struct Key(Vec<u8>);
 
 impl Key {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+
     pub(super) fn is(&self, text: &str) -> bool {
         self.0 == text.as_bytes()
     }

@@ -1,0 +1,341 @@
+//! Arbitrary values in every column that a client without our functions may write, while a worker works: the jobs of others go on, each face
+//! answers, and the file stays whole.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::support::{Nest, Worker, seed, until};
+
+/// A statement with one place for a value. `{id}` is a job that is queued and held.
+struct Place {
+    column: &'static str,
+    sql: &'static str,
+}
+
+const fn place(column: &'static str, sql: &'static str) -> Place {
+    Place { column, sql }
+}
+
+/// Every column that a plain client may write, by INSERT and by UPDATE.
+const PLACES: &[Place] = &[
+    place("job.command", "INSERT INTO job (command) VALUES ({})"),
+    place("job.command", "INSERT INTO job (command) VALUES (json_array('true', {}))"),
+    place("job.command", "INSERT INTO job (command) VALUES (json_array({}))"),
+    place("job.queue", "INSERT INTO job (command, queue) VALUES (json_array('true'), {})"),
+    place("job.lane", "INSERT INTO job (command, lane) VALUES (json_array('true'), {})"),
+    place("job.priority", "INSERT INTO job (command, priority) VALUES (json_array('true'), {})"),
+    place("job.label", "INSERT INTO job (command, label) VALUES (json_array('true'), {})"),
+    place("job.cwd", "INSERT INTO job (command, cwd) VALUES (json_array('true'), {})"),
+    place("job.available_at", "INSERT INTO job (command, available_at) VALUES (json_array('true'), {})"),
+    place("job.max_attempts", "INSERT INTO job (command, max_attempts) VALUES (json_array('true'), {})"),
+    place("job.created_at", "INSERT INTO job (command, created_at) VALUES (json_array('true'), {})"),
+    place("job.expires_at", "INSERT INTO job (command, expires_at) VALUES (json_array('true'), {})"),
+    place("job.unique_key", "INSERT INTO job (command, unique_key) VALUES (json_array('true'), {})"),
+    place("job.array_index", "INSERT INTO job (command, array_index) VALUES (json_array('true'), {})"),
+    place("job.env", "INSERT INTO job (command, env) VALUES (json_array('true'), {})"),
+    place("job.env", "INSERT INTO job (command, env) VALUES (json_array('true'), json_object('A', {}))"),
+    place("job.env", "INSERT INTO job (command, env) VALUES (json_array('true'), json_object(CAST({} AS TEXT), 'b'))"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), {})"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('timeout_ms', {}))"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('user', {}))"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('secrets', json_object('A', {})))"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('stdin', json_object('kept', {})))"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('workspace', json_object('key', {})))"),
+    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('check', json_array('true', {})))"),
+    place("job.error", "INSERT INTO job (command, error) VALUES (json_array('true'), {})"),
+    place("job.progress", "INSERT INTO job (command, progress) VALUES (json_array('true'), {})"),
+    place("job.user_hold", "INSERT INTO job (command, user_hold) VALUES (json_array('true'), {})"),
+    place("job.task_id", "INSERT INTO job (command, task_id) VALUES (json_array('true'), {})"),
+    place("job.priority", "UPDATE job SET priority = {} WHERE id = {id}"),
+    place("job.label", "UPDATE job SET label = {} WHERE id = {id}"),
+    place("job.available_at", "UPDATE job SET available_at = {} WHERE id = {id}"),
+    place("job.user_hold", "UPDATE job SET user_hold = {} WHERE id = {id}"),
+    place("job.expires_at", "UPDATE job SET expires_at = {} WHERE id = {id}"),
+    place("job.lane_pass", "UPDATE job SET lane_pass = {} WHERE id = {id}"),
+    place("cancel.job_id", "INSERT INTO cancel (job_id) VALUES ({})"),
+    place("cancel.run_id", "INSERT INTO cancel (job_id, run_id) VALUES ({id}, {})"),
+    place("cancel.at", "INSERT INTO cancel (job_id, at) VALUES ({id}, {})"),
+    place("cancel.why", "INSERT INTO cancel (job_id, why) VALUES ({id}, {})"),
+    place("queue.name", "INSERT INTO queue (name) VALUES ({})"),
+    place("queue.slots", "INSERT INTO queue (name, slots) VALUES (hex(randomblob(4)), {})"),
+    place("queue.slots", "UPDATE queue SET slots = {} WHERE name = 'hostile'"),
+    place("queue.paused", "UPDATE queue SET paused = {} WHERE name = 'hostile'"),
+    place("queue.max_runtime_ms", "UPDATE queue SET max_runtime_ms = {} WHERE name = 'hostile'"),
+    place("lane.key", "INSERT INTO lane (key) VALUES ({})"),
+    place("lane.max_running", "INSERT INTO lane (key, max_running) VALUES (hex(randomblob(4)), {})"),
+    place("lane.of_array", "INSERT INTO lane (key, of_array) VALUES (hex(randomblob(4)), {})"),
+    place("lane.max_running", "UPDATE lane SET max_running = {} WHERE key = 'hostile'"),
+    place("dependency.job_id", "INSERT INTO dependency (job_id, on_job) VALUES ({}, 1)"),
+    place("dependency.on_job", "INSERT INTO dependency (job_id, on_job) VALUES ({id}, {})"),
+    place("dependency.need", "INSERT INTO dependency (job_id, on_job, need) VALUES ({id}, {id} - 1, {})"),
+    place("resource.name", "INSERT INTO resource (name, job_id, teardown) VALUES ({}, {id}, json_array('true'))"),
+    place("resource.run_id", "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))"),
+    place("resource.job_id", "INSERT INTO resource (name, job_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))"),
+    place("resource.task_id", "INSERT INTO resource (name, task_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))"),
+    place("resource.teardown", "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), 9, {})"),
+    place("resource.teardown", "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), 9, json_array('true', {}))"),
+    place("resource.probe", "INSERT INTO resource (name, run_id, teardown, probe) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
+    place("resource.cwd", "INSERT INTO resource (name, run_id, teardown, cwd) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
+    place("resource.env", "INSERT INTO resource (name, run_id, teardown, env) VALUES (hex(randomblob(4)), 9, json_array('true'), json_object('A', {}))"),
+    place("resource.timeout_ms", "INSERT INTO resource (name, run_id, teardown, timeout_ms) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
+    place("resource.created_at", "INSERT INTO resource (name, run_id, teardown, created_at) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
+    place("resource.state", "UPDATE resource SET state = {} WHERE id = (SELECT max(id) FROM resource)"),
+    place("resource.next_at", "UPDATE resource SET next_at = {} WHERE id = (SELECT max(id) FROM resource)"),
+    place("resource.releasing_since", "UPDATE resource SET releasing_since = {} WHERE id = (SELECT max(id) FROM resource)"),
+    place("event.at", "INSERT INTO event (job_id, kind, at) VALUES ({id}, 'x', {})"),
+    place("event.job_id", "INSERT INTO event (job_id, kind) VALUES ({}, 'x')"),
+    place("event.run_id", "INSERT INTO event (job_id, kind, run_id) VALUES ({id}, 'x', {})"),
+    place("event.kind", "INSERT INTO event (job_id, kind) VALUES ({id}, {})"),
+    place("event.reason", "INSERT INTO event (job_id, kind, reason) VALUES ({id}, 'x', {})"),
+    place("event.detail", "INSERT INTO event (job_id, kind, detail) VALUES ({id}, 'x', {})"),
+    place("tally.n", "UPDATE tally SET n = {}"),
+    place("tally.n", "INSERT OR REPLACE INTO tally VALUES ('queued', '', 'innocent', {})"),
+    place("tally.state", "INSERT INTO tally VALUES ({}, '', 'default', 1)"),
+    place("tally.hold", "INSERT INTO tally VALUES ('queued', {}, 'default', 1)"),
+    place("tally.queue", "INSERT INTO tally VALUES ('queued', '', {}, 1)"),
+    place("schedule.paused", "UPDATE schedule SET paused = {}"),
+    place("schedule.paused_at", "UPDATE schedule SET paused_at = {}"),
+    place("schedule.resumed_at", "UPDATE schedule SET resumed_at = {}"),
+    place("sqlite_sequence.seq", "UPDATE sqlite_sequence SET seq = {} WHERE name IN ('job', 'event', 'cancel', 'resource')"),
+];
+
+/// Values, as SQL. Text that is not UTF-8 in each of its ways, odd JSON, sizes around the limits, and integers at their ends.
+const VALUES: &[&str] = &[
+    "CAST(x'636166e9' AS TEXT)",
+    "CAST(x'ff' AS TEXT)",
+    "CAST(x'c080' AS TEXT)",
+    "CAST(x'eda080' AS TEXT)",
+    "CAST(x'f4908080' AS TEXT)",
+    "CAST(x'80808080' AS TEXT)",
+    "CAST(x'6100620a1b5b316d' AS TEXT)",
+    "char(0x202e, 0xfffd, 0xfeff, 10, 27)",
+    "'[\"true\", \"' || CAST(x'e9' AS TEXT) || '\"]'",
+    "'{\"A\": \"' || CAST(x'e9' AS TEXT) || '\"}'",
+    "'{\"timeout_ms\": 1e400, \"grace_ms\": -9223372036854775808}'",
+    "'{\"A\": \"b\", \"A\": \"c\", \"\": \"d\", \"x=y\": \"e\"}'",
+    "'{\"A\": 5, \"B\": null, \"C\": {}, \"D\": [1]}'",
+    "'{\"A\": \"x\\u0000y\", \"B\": \"\\ud800\"}'",
+    "'[\"true\", \"\\ud800\"]'",
+    "'[\"true\", {\"hex\": \"zz\"}, {\"hex\": \"00\"}, {}]'",
+    "'[\"true\", 99999999999999999999999999999999999999999]'",
+    "replace(printf('%.*c', 500, '['), '[', '[') || replace(printf('%.*c', 500, ']'), ']', ']')",
+    "'{\"kept\": \"../../../../etc/passwd\"}'",
+    "printf('%.*c', 200, 'x')",
+    "printf('%.*c', 5000, 'x')",
+    "CAST(x'c3' AS TEXT) || replace(printf('%.*c', 100000, 'x'), 'x', CAST(x'80' AS TEXT))",
+    "printf('%.*c', 140000, 'x')",
+    "json_array('true', printf('%.*c', 1000000, 'x'))",
+    "json_object('A', printf('%.*c', 4100000, 'x'))",
+    "printf('%.*c', 20000000, 'x')",
+    "''",
+    "'true'",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775806",
+    "-1",
+    "0",
+    "1",
+    "2",
+    "4503599627370497",
+    "253402300800000",
+    "1e300",
+    "NULL",
+    "x'00ff'",
+];
+
+/// Worker, file and a plain connection.
+struct Siege {
+    nest: Nest,
+    worker: Worker,
+    conn: Connection,
+    /// Longest time from the adding of a job of another client to its end.
+    worst: Duration,
+    accepted: usize,
+    refused: usize,
+}
+
+/// Time between two repair rounds.
+const TICK: &str = "1s";
+/// A job of others waits for a tick at most; the rest is for a machine that is busy with other tests.
+const OTHERS_WAIT_MOST: Duration = Duration::from_secs(8);
+
+impl Siege {
+    fn new() -> Self {
+        let nest = Nest::new();
+        nest.add(&["-q", "innocent", "--", "true"]);
+        nest.add(&["-q", "hostile", "--lane", "hostile", "--", "true"]);
+        nest.ok(&["schedule", "add", "nightly", "30 2 * * *", "--", "true"]);
+        nest.ok(&["schedule", "add", "often", "* * * * *", "--catch-up", "all", "--", "true"]);
+        let worker = nest.work(&["--slots", "3", "--tick", TICK]);
+        let conn = nest.sql();
+        Self { nest, worker, conn, worst: Duration::ZERO, accepted: 0, refused: 0 }
+    }
+
+    fn held_job(&self) -> i64 {
+        self.conn
+            .query_row("INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id", [], |row| {
+                row.get(0)
+            })
+            .expect("an ordinary job is accepted")
+    }
+
+    fn write(&mut self, place: &Place, value: &str, id: i64, checks_off: bool) {
+        let sql = place.sql.replace("{id}", &id.to_string()).replace("{}", value);
+        let checks = if checks_off { "ON" } else { "OFF" };
+        self.conn.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).expect("a pragma");
+        let done = self.conn.execute(&sql, []);
+        match done {
+            Ok(_) => self.accepted += 1,
+            Err(error) => {
+                self.refused += 1;
+                let text = error.to_string();
+                assert!(!text.contains("malformed") || text.contains("JSON"), "{}: {sql:.200}: {text}", place.column);
+            }
+        }
+    }
+
+    /// A job of another client is added, run and done, in spite of everything.
+    fn others_go_on(&mut self, after: &str) {
+        let begun = Instant::now();
+        let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
+        // A sequence that somebody has set to its end refuses each insert until the next tick.
+        let id: i64 = until("an ordinary job to be accepted", || self.conn.query_row(sql, [], |row| row.get(0)).ok());
+        let mut state = String::new();
+        while state != "done" {
+            state = self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
+            assert!(
+                begun.elapsed() < OTHERS_WAIT_MOST,
+                "job {id} of another client is {state} for {:?} after {after}\n{}",
+                begun.elapsed(),
+                self.worker.said()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.worst = self.worst.max(begun.elapsed());
+    }
+
+    fn faces_answer(&self, ids: &[i64], after: &str) {
+        let mut calls: Vec<Vec<String>> = [
+            "status", "ls", "ls -a", "queue ls", "lane ls", "schedule ls", "resource ls", "resource ls -a", "lease ls", "task ls -a",
+            "workspace ls", "doctor", "schedule next often", "schedule history often", "ls --queue hostile", "pipeline ls",
+        ]
+        .iter()
+        .map(|line| line.split(' ').map(str::to_owned).collect())
+        .collect();
+        for id in ids {
+            for verb in ["show", "why", "history", "logs"] {
+                calls.push(vec![verb.into(), id.to_string()]);
+            }
+        }
+        let resource = self.conn.query_row("SELECT max(id) FROM resource", [], |row| row.get::<_, Option<i64>>(0)).expect("a number");
+        if let Some(resource) = resource {
+            calls.push(vec!["resource".into(), "show".into(), resource.to_string()]);
+        }
+        for call in calls {
+            for json in [false, true] {
+                let mut args: Vec<&str> = call.iter().map(String::as_str).collect();
+                if json {
+                    args.push("--json");
+                }
+                let said = self.nest.say(&args);
+                let is_well = (0..=6).contains(&said.code)
+                    && !["panicked", "internal error", "sqlite", "Utf8", "overflow", "this could not be looked at"]
+                        .iter()
+                        .any(|word| said.err.contains(word) || said.out.contains(&format!("error: {word}")))
+                    && !said.out.contains("could not be looked at");
+                assert!(is_well, "tenure {args:?} after {after}: code {}\n{:.2000}\n{:.2000}", said.code, said.err, said.out);
+            }
+        }
+    }
+
+    fn is_whole(&self) {
+        let answer: String = self.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+        assert_eq!(answer, "ok");
+        let said = self.worker.said();
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    fn newest(&self, n: i64) -> Vec<i64> {
+        let mut ids = self.conn.prepare("SELECT id FROM job ORDER BY id DESC LIMIT ?1").expect("SQL");
+        ids.query_map([n], |row| row.get(0)).expect("rows").collect::<rusqlite::Result<_>>().expect("numbers")
+    }
+}
+
+#[test]
+fn each_column_takes_each_value_and_others_go_on() {
+    let mut siege = Siege::new();
+    for (n, place) in PLACES.iter().enumerate() {
+        for checks_off in [false, true] {
+            let id = siege.held_job();
+            for value in VALUES {
+                siege.write(place, value, id, checks_off);
+            }
+        }
+        siege.others_go_on(place.sql);
+        if n % 20 == 19 {
+            siege.faces_answer(&siege.newest(2), place.sql);
+        }
+    }
+    siege.faces_answer(&siege.newest(10), "everything");
+    siege.is_whole();
+    println!(
+        "{} columns, {} values: {} accepted, {} refused; others waited {:?} at most",
+        PLACES.len(),
+        VALUES.len(),
+        siege.accepted,
+        siege.refused,
+        siege.worst
+    );
+}
+
+/// Random statements for so long.
+fn besiege(for_how_long: Duration) {
+    let mut siege = Siege::new();
+    let mut random = seed();
+    let mut draw = move |n: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % n
+    };
+    let begun = Instant::now();
+    let mut rounds = 0;
+    while begun.elapsed() < for_how_long {
+        let id = siege.held_job();
+        let mut last = "";
+        for _ in 0..1 + draw(8) {
+            let place = &PLACES[draw(PLACES.len())];
+            siege.write(place, VALUES[draw(VALUES.len())], id, draw(2) == 0);
+            last = place.sql;
+        }
+        if draw(4) == 0 {
+            siege.conn.execute("UPDATE job SET user_hold = 0 WHERE state = 'queued' AND user_hold <> 0", []).expect("a release");
+        }
+        siege.others_go_on(last);
+        if draw(100) == 0 {
+            siege.faces_answer(&[id], last);
+        }
+        rounds += 1;
+    }
+    siege.faces_answer(&siege.newest(5), "everything");
+    siege.is_whole();
+    println!(
+        "{rounds} rounds, {} accepted, {} refused; others waited {:?} at most",
+        siege.accepted, siege.refused, siege.worst
+    );
+}
+
+#[test]
+fn random_sql_stops_neither_the_jobs_of_others_nor_a_face() {
+    besiege(Duration::from_secs(3));
+}
+
+#[test]
+#[ignore = "SOAK=1 cargo test --release --test life -- --ignored"]
+fn random_sql_for_a_minute() {
+    if std::env::var_os("SOAK").is_none() {
+        println!("set SOAK=1 to let this run");
+        return;
+    }
+    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    besiege(Duration::from_secs(seconds));
+}
