@@ -39,10 +39,22 @@ const PLACES: &[Place] = &[
     place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), {})"),
     place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('timeout_ms', {}))"),
     place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('user', {}))"),
-    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('secrets', json_object('A', {})))"),
-    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('stdin', json_object('kept', {})))"),
-    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('workspace', json_object('key', {})))"),
-    place("job.policy", "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('check', json_array('true', {})))"),
+    place(
+        "job.policy",
+        "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('secrets', json_object('A', {})))",
+    ),
+    place(
+        "job.policy",
+        "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('stdin', json_object('kept', {})))",
+    ),
+    place(
+        "job.policy",
+        "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('workspace', json_object('key', {})))",
+    ),
+    place(
+        "job.policy",
+        "INSERT INTO job (command, policy) VALUES (json_array('true'), json_object('check', json_array('true', {})))",
+    ),
     place("job.error", "INSERT INTO job (command, error) VALUES (json_array('true'), {})"),
     place("job.progress", "INSERT INTO job (command, progress) VALUES (json_array('true'), {})"),
     place("job.user_hold", "INSERT INTO job (command, user_hold) VALUES (json_array('true'), {})"),
@@ -72,14 +84,35 @@ const PLACES: &[Place] = &[
     place("resource.name", "INSERT INTO resource (name, job_id, teardown) VALUES ({}, {id}, json_array('true'))"),
     place("resource.run_id", "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))"),
     place("resource.job_id", "INSERT INTO resource (name, job_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))"),
-    place("resource.task_id", "INSERT INTO resource (name, task_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))"),
+    place(
+        "resource.task_id",
+        "INSERT INTO resource (name, task_id, teardown) VALUES (hex(randomblob(4)), {}, json_array('true'))",
+    ),
     place("resource.teardown", "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), 9, {})"),
-    place("resource.teardown", "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), 9, json_array('true', {}))"),
-    place("resource.probe", "INSERT INTO resource (name, run_id, teardown, probe) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
-    place("resource.cwd", "INSERT INTO resource (name, run_id, teardown, cwd) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
-    place("resource.env", "INSERT INTO resource (name, run_id, teardown, env) VALUES (hex(randomblob(4)), 9, json_array('true'), json_object('A', {}))"),
-    place("resource.timeout_ms", "INSERT INTO resource (name, run_id, teardown, timeout_ms) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
-    place("resource.created_at", "INSERT INTO resource (name, run_id, teardown, created_at) VALUES (hex(randomblob(4)), 9, json_array('true'), {})"),
+    place(
+        "resource.teardown",
+        "INSERT INTO resource (name, run_id, teardown) VALUES (hex(randomblob(4)), 9, json_array('true', {}))",
+    ),
+    place(
+        "resource.probe",
+        "INSERT INTO resource (name, run_id, teardown, probe) VALUES (hex(randomblob(4)), 9, json_array('true'), {})",
+    ),
+    place(
+        "resource.cwd",
+        "INSERT INTO resource (name, run_id, teardown, cwd) VALUES (hex(randomblob(4)), 9, json_array('true'), {})",
+    ),
+    place(
+        "resource.env",
+        "INSERT INTO resource (name, run_id, teardown, env) VALUES (hex(randomblob(4)), 9, json_array('true'), json_object('A', {}))",
+    ),
+    place(
+        "resource.timeout_ms",
+        "INSERT INTO resource (name, run_id, teardown, timeout_ms) VALUES (hex(randomblob(4)), 9, json_array('true'), {})",
+    ),
+    place(
+        "resource.created_at",
+        "INSERT INTO resource (name, run_id, teardown, created_at) VALUES (hex(randomblob(4)), 9, json_array('true'), {})",
+    ),
     place("resource.state", "UPDATE resource SET state = {} WHERE id = (SELECT max(id) FROM resource)"),
     place("resource.next_at", "UPDATE resource SET next_at = {} WHERE id = (SELECT max(id) FROM resource)"),
     place("resource.releasing_since", "UPDATE resource SET releasing_since = {} WHERE id = (SELECT max(id) FROM resource)"),
@@ -174,9 +207,11 @@ impl Siege {
 
     fn held_job(&self) -> i64 {
         self.conn
-            .query_row("INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id", [], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id",
+                [],
+                |row| row.get(0),
+            )
             .expect("an ordinary job is accepted")
     }
 
@@ -217,8 +252,22 @@ impl Siege {
 
     fn faces_answer(&self, ids: &[i64], after: &str) {
         let mut calls: Vec<Vec<String>> = [
-            "status", "ls", "ls -a", "queue ls", "lane ls", "schedule ls", "resource ls", "resource ls -a", "lease ls", "task ls -a",
-            "workspace ls", "doctor", "schedule next often", "schedule history often", "ls --queue hostile", "pipeline ls",
+            "status",
+            "ls",
+            "ls -a",
+            "queue ls",
+            "lane ls",
+            "schedule ls",
+            "resource ls",
+            "resource ls -a",
+            "lease ls",
+            "task ls -a",
+            "workspace ls",
+            "doctor",
+            "schedule next often",
+            "schedule history often",
+            "ls --queue hostile",
+            "pipeline ls",
         ]
         .iter()
         .map(|line| line.split(' ').map(str::to_owned).collect())
@@ -228,7 +277,8 @@ impl Siege {
                 calls.push(vec![verb.into(), id.to_string()]);
             }
         }
-        let resource = self.conn.query_row("SELECT max(id) FROM resource", [], |row| row.get::<_, Option<i64>>(0)).expect("a number");
+        let resource =
+            self.conn.query_row("SELECT max(id) FROM resource", [], |row| row.get::<_, Option<i64>>(0)).expect("a number");
         if let Some(resource) = resource {
             calls.push(vec!["resource".into(), "show".into(), resource.to_string()]);
         }
@@ -318,10 +368,7 @@ fn besiege(for_how_long: Duration) {
     }
     siege.faces_answer(&siege.newest(5), "everything");
     siege.is_whole();
-    println!(
-        "{rounds} rounds, {} accepted, {} refused; others waited {:?} at most",
-        siege.accepted, siege.refused, siege.worst
-    );
+    println!("{rounds} rounds, {} accepted, {} refused; others waited {:?} at most", siege.accepted, siege.refused, siege.worst);
 }
 
 #[test]
