@@ -94,7 +94,7 @@ CREATE TABLE job (
 
   created_at    INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
   expires_at    INTEGER,                              -- a job that has not started by then ends as failed, `expired`
-  unique_key    TEXT,                                 -- at most one live job has it
+  unique_key    TEXT,                                 -- at most one live job has it, but for those that are being cancelled
   array_index   INTEGER,
   env           TEXT    NOT NULL DEFAULT '{}',        -- JSON object of strings
   policy        TEXT    NOT NULL DEFAULT '{}',        -- JSON object: timeouts, retry rules, limits (docs/sql.md)
@@ -116,6 +116,7 @@ CREATE TABLE job (
   untorn        INTEGER NOT NULL DEFAULT 0,           -- resources of its earlier runs that are not torn down yet
   due_seen      INTEGER NOT NULL DEFAULT 0,           -- the latest instant that the planner has seen pass for this job
   lane_pass     INTEGER NOT NULL DEFAULT 0,           -- its lane lets it stand at the head of its queue
+  key_taken     INTEGER NOT NULL DEFAULT 0,           -- a newer job has its unique_key, because this one is being cancelled
 
   CONSTRAINT job_id_positive           CHECK (id > 0),
   CONSTRAINT job_state_is_known        CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
@@ -134,7 +135,7 @@ CREATE TABLE job (
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
   CONSTRAINT job_counts_not_negative   CHECK (attempts >= 0 AND deferrals >= 0 AND unstarts >= 0 AND unmet >= 0 AND broken >= 0
                                               AND untorn >= 0),
-  CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1)),
+  CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1) AND key_taken IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
                                               AND (label IS NULL OR length(label) <= 1000) AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
@@ -158,8 +159,8 @@ CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state =
 CREATE INDEX job_by_state  ON job (state, id)                      WHERE state <> 'done';
 -- Jobs that can never start, to be ended by the worker.
 CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
--- One live job per key; the key is free again in the transaction that ends the job.
-CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_key IS NOT NULL AND state IN ('queued', 'running');
+-- One live job per key; the key is free again in the transaction that ends the job, and for a newer job as soon as this one is to be cancelled.
+CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
 CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
@@ -225,7 +226,9 @@ CREATE INDEX run_open_errand ON run (id) WHERE finished_at IS NULL AND kind <> '
 CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
 
 -- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
--- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job as failed, `dependency`.
+-- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job with the reason
+-- `dependency`: as failed where it lacks what it needs, and as cancelled where it is not needed, because what it was to follow did not
+-- fail, or was not needed either.
 CREATE TABLE dependency (
   job_id INTEGER NOT NULL,
   on_job INTEGER NOT NULL,
@@ -491,7 +494,7 @@ CREATE TABLE task (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   pipeline_id INTEGER NOT NULL,
   pipeline    TEXT    NOT NULL,
-  key         TEXT,                                   -- at most one running task of a pipeline has it
+  key         TEXT,                                   -- at most one running task of a pipeline has it, but for those that were asked to stop
   state       TEXT    NOT NULL DEFAULT 'running',
   stage       TEXT    NOT NULL,
   job_id      INTEGER,
@@ -509,7 +512,7 @@ CREATE TABLE task (
   CONSTRAINT task_params_are_object CHECK (json_valid(params) AND json_type(params) = 'object'),
   CONSTRAINT task_held_is_a_flag    CHECK (held IN (0, 1))
 ) STRICT;
-CREATE UNIQUE INDEX task_key ON task (pipeline, key) WHERE key IS NOT NULL AND state = 'running';
+CREATE UNIQUE INDEX task_key ON task (pipeline, key) WHERE key IS NOT NULL AND state = 'running' AND stop_at IS NULL;
 CREATE INDEX task_live     ON task (id)          WHERE state = 'running';
 CREATE INDEX task_ended    ON task (finished_at) WHERE state <> 'running';
 CREATE INDEX task_revision ON task (pipeline_id);
@@ -543,7 +546,7 @@ CREATE TABLE task_tally (
 -- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree.
 CREATE VIEW legal_move (before, after, event) AS VALUES
   ('queued',    'running',   'claimed'),
-  ('queued',    'cancelled', 'cancelled'),
+  ('queued',    'cancelled', 'cancelled'),    -- by a client, or not needed: dependency
   ('queued',    'failed',    'failed'),       -- expired, dependency, spawn: it can never start
   ('running',   'done',      'done'),
   ('running',   'failed',    'failed'),
@@ -557,6 +560,7 @@ CREATE VIEW dependency_truth (job_id, on_job, truth) AS
   SELECT d.job_id, d.on_job,
          CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
               WHEN d.need = 'any'                                    THEN 'met'
+              WHEN p.state = 'cancelled' AND p.reason = 'dependency' THEN 'broken'    -- it was not needed, which is no failure
               WHEN (d.need = 'done') = (p.state = 'done')            THEN 'met'
               ELSE 'broken' END
     FROM dependency d JOIN job p ON p.id = d.on_job;
@@ -583,7 +587,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
     WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
        OR NEW.started_at IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.attempts IS NOT 0 OR NEW.deferrals IS NOT 0
-       OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.untorn IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0
+       OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.untorn IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0 OR NEW.key_taken IS NOT 0
        OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL
        OR NEW.error IS NOT NULL OR NEW.progress IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label 1000 at most, unique_key 1 to 1000')
@@ -598,9 +602,12 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at are not negative')
     WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
        OR NEW.available_at < 0 OR NEW.created_at < 0;
+  UPDATE job SET key_taken = 1
+   WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0
+     AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: a live job has this unique_key; wait for it, cancel it, or use another key')
     WHERE NEW.unique_key IS NOT NULL
-      AND EXISTS (SELECT 1 FROM job WHERE unique_key = NEW.unique_key AND state IN ('queued', 'running'));
+      AND EXISTS (SELECT 1 FROM job WHERE unique_key = NEW.unique_key AND state IN ('queued', 'running') AND key_taken = 0);
   SELECT RAISE(ABORT, 'tenure: command must be a JSON array of at least one string, such as json_array(''echo'', ''hi'')')
     WHERE NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array' OR json_array_length(NEW.command) = 0;
   SELECT RAISE(ABORT, 'tenure: each element of command must be a string, and the first must not be empty')
@@ -655,6 +662,19 @@ END;
 -- `rowid` is the id by another name, which `UPDATE OF id` does not see.
 CREATE TRIGGER job_id_guard BEFORE UPDATE ON job WHEN NEW.id IS NOT OLD.id BEGIN
   SELECT RAISE(ABORT, 'tenure: an id never changes');
+END;
+
+-- Only a job that is being cancelled gives its key to another one. A person's retry gives it back, where no live job has it.
+CREATE TRIGGER job_key_guard BEFORE UPDATE OF key_taken ON job WHEN NEW.key_taken IS NOT OLD.key_taken BEGIN
+  SELECT RAISE(ABORT, 'tenure: a job keeps its unique_key until it is cancelled; insert into cancel')
+    WHERE (NEW.key_taken = 1 AND EXISTS (SELECT 1 FROM cancel WHERE job_id = OLD.id AND closed_at IS NULL)) IS NOT 1
+      AND (NEW.key_taken = 0 AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled')) IS NOT 1;
+END;
+CREATE TRIGGER job_takes_its_key_back BEFORE UPDATE OF state ON job
+WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled') BEGIN
+  UPDATE job SET key_taken = 1
+   WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0
+     AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
 END;
 
 -- The columns that everybody may set, while the job waits.
@@ -1217,7 +1237,7 @@ CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
     WHERE NEW.state IS NOT 'running' OR NEW.job_id IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.stop_at IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')
-    WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running');
+    WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
 END;
 -- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken back.

@@ -12,10 +12,14 @@ mod batches;
 mod documents;
 #[path = "faces/endings.rs"]
 mod endings;
+#[path = "faces/keys.rs"]
+mod keys;
 #[path = "faces/leases.rs"]
 mod leases;
 #[path = "faces/limits.rs"]
 mod limits;
+#[path = "faces/needless.rs"]
+mod needless;
 #[path = "faces/obstacles.rs"]
 mod obstacles;
 #[path = "faces/reasons.rs"]
@@ -26,6 +30,8 @@ mod retries;
 mod said;
 #[path = "faces/schedules.rs"]
 mod schedules;
+#[path = "faces/selectors.rs"]
+mod selectors;
 #[path = "faces/settings.rs"]
 mod settings;
 #[path = "faces/sql.rs"]

@@ -148,7 +148,9 @@ impl Attendant<'_> {
         let now_ms = self.face.now_ms();
         self.store.write(move |conn| control::cancel(conn, id, Some("interrupted"), now_ms))?;
         worker_calls::wake(self.store.place());
-        worker_calls::ask_directly(self.store, id)?;
+        if self.worker.is_none() && worker_calls::look(self.store.place())?.is_none() {
+            worker_calls::ask_directly(self.store, id)?;
+        }
         Ok(None)
     }
 

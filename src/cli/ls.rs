@@ -29,8 +29,11 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let (jobs, more) = find(face, args, limit)?;
     if face.json {
         face.document(json::list("jobs", jobs.iter().map(json::job)))?;
-    } else if jobs.is_empty() {
+    } else if jobs.is_empty() && args.which.is_empty() {
         face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
+    } else if jobs.is_empty() {
+        // A list may be empty: that is an answer.
+        face::say(&args.which.no_match(if args.all { &State::ALL } else { &LIVE }).to_string());
     } else {
         face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
     }

@@ -1,5 +1,6 @@
 //! From what a person named to the jobs that are there.
 
+use super::escape::quote_text;
 use super::select::{Part, Selector};
 use super::values;
 use crate::error::{Error, Result};
@@ -10,6 +11,9 @@ use crate::store::rows::Job;
 
 /// Most jobs that one command changes; more are a matter for several commands, each with its own answer.
 pub const JOBS_MAX: usize = 100_000;
+
+/// Most ended jobs that a queue, a state or a label stands for: the newest.
+pub const ENDED_MAX: usize = 10_000;
 
 /// Jobs by number.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -47,25 +51,54 @@ impl Many {
         self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
     }
 
-    /// The jobs that are meant, by id. `states` are meant where none were named.
+    /// The jobs that are meant, by id. `states` are meant where none were named. Ended jobs are the newest [`ENDED_MAX`] of them.
     ///
     /// # Errors
-    /// When a job that was named is not there; when nothing was named.
+    /// When a job that was named is not there; when no job matches; when nothing was named.
     pub fn jobs(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
+        let states = if self.state.is_empty() { states } else { &self.state };
+        let found = self.find(store, states)?;
+        if found.is_empty() { Err(self.no_match(states)) } else { Ok(found) }
+    }
+
+    /// Says which jobs were looked for in vain.
+    pub fn no_match(&self, states: &[State]) -> Error {
+        let mut which: Vec<String> = self.label.iter().map(|label| format!("--label {}", quote_text(label))).collect();
+        which.extend(self.queue.iter().map(|queue| format!("--queue {}", quote_text(queue))));
+        which.extend(self.state.iter().map(|state| format!("--state {state}")));
+        let all_states = State::ALL.iter().all(|state| states.contains(state));
+        let kind = match states {
+            _ if all_states || !self.state.is_empty() => String::new(),
+            states => states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(" or ") + " ",
+        };
+        let named = if self.ids.is_empty() { "" } else { " of those that were named" };
+        Error::NoSuch(format!("no {kind}job{named} matches {}; tenure ls -a lists all", which.join(" ")))
+    }
+
+    fn find(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
         if self.is_empty() {
             return Err(Error::Usage("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
         }
         if !self.is_filter() {
             return jobs(store, &self.ids);
         }
-        let filter = Filter {
-            states: if self.state.is_empty() { states.to_vec() } else { self.state.clone() },
+        let filter = |are_ended: bool, limit| Filter {
+            states: states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect(),
             queue: self.queue.clone(),
             label: self.label.clone(),
-            limit: Some(JOBS_MAX),
+            limit: Some(limit),
             ..Filter::default()
         };
-        let mut found = store.read(|conn| read::jobs(conn, &filter))?;
+        let mut found = Vec::new();
+        // In this order, so that one that ends meanwhile is not missed.
+        for filter in [filter(false, JOBS_MAX), filter(true, ENDED_MAX)] {
+            if !filter.states.is_empty() {
+                found.extend(store.read(|conn| read::jobs(conn, &filter))?);
+            }
+        }
+        found.sort_unstable_by_key(|job| job.id);
+        // It is there twice then.
+        found.dedup_by_key(|job| job.id);
         if !self.ids.is_empty() {
             let named: std::collections::HashSet<JobId> = jobs(store, &self.ids)?.into_iter().map(|job| job.id).collect();
             found.retain(|job| named.contains(&job.id));

@@ -3,9 +3,10 @@
 use super::face::{self, Face};
 use super::pick;
 use super::select::Selector;
-use super::{time, values, worker_calls};
+use super::{secrets, time, values, worker_calls};
 use crate::error::{Error, Result, exit};
-use crate::store::control::{self, Change};
+use crate::job::JobId;
+use crate::store::control::{self, Change, Changed};
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -24,12 +25,16 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let ids: Vec<_> = pick::jobs(&store, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
     let now_ms = face.now_ms();
     // All of them or none.
-    store.write(move |conn| ids.iter().try_for_each(|id| control::set(conn, *id, &change, now_ms)))?;
+    let set = move |conn: &_| ids.iter().map(|id| Ok((*id, control::set(conn, *id, &change, now_ms)?))).collect();
+    let changed: Vec<(JobId, Changed)> = store.write(set)?;
     worker_calls::wake(store.place());
+    let ended: Vec<JobId> = changed.iter().filter(|(_, change)| change.ended).map(|(id, _)| *id).collect();
+    changed.iter().for_each(|(_, change)| secrets::remove(store.place(), &change.freed));
     if face.json {
-        face.document(serde_json::json!({"changed": true}))?;
+        face.document(serde_json::json!({"changed": true, "ended": ended}))?;
     } else {
         face::say("changed");
+        ended.iter().for_each(|id| face::say(&format!("job {id} has no attempt left, and has ended; tenure why {id} says how")));
     }
     Ok(exit::OK)
 }

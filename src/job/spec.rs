@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::argv::Argv;
 use super::id::JobId;
 use super::policy::Policy;
+use super::reason::Reason;
+use super::state::State;
 
 /// What the jobs that a new one waits for must have come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +20,13 @@ pub enum Need {
 }
 
 impl Need {
+    pub const ALL: [Self; 3] = [Self::Done, Self::Any, Self::Failed];
+
+    /// Whether a job that waits for another one in vain is not needed. Otherwise it lacks what it needs, and fails.
+    pub fn is_needless(self, parent: Option<State>, reason: Option<Reason>) -> bool {
+        self == Self::Failed || was_needless(parent, reason)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -25,6 +34,11 @@ impl Need {
             Self::Failed => "failed",
         }
     }
+}
+
+/// Whether a job has ended without having been needed: the one that it was to follow did not fail. That is no failure.
+pub fn was_needless(state: Option<State>, reason: Option<Reason>) -> bool {
+    (state, reason) == (Some(State::Cancelled), Some(Reason::Dependency))
 }
 
 /// A job to be added.

@@ -93,11 +93,20 @@ pub struct Change {
     pub max_attempts: Option<u32>,
 }
 
-/// Changes a queued job.
+/// What a change came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// It had waited for another attempt, and has none any more: it has ended as its latest run did.
+    pub ended: bool,
+    /// Names of files in `secrets/` that no live job needs now.
+    pub freed: Vec<String>,
+}
+
+/// Changes a queued job. One that has used all the attempts that it may have now ends.
 ///
 /// # Errors
 /// [`Error::Refused`] when it is not queued any more, [`Error::Usage`] for what can not be meant.
-pub fn set(conn: &Connection, id: JobId, change: &Change, _now_ms: i64) -> Result<()> {
+pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result<Changed> {
     let job = queued(conn, id, "changed")?;
     if let Some(queue) = &change.queue {
         make_queue(conn, queue)?;
@@ -121,7 +130,20 @@ pub fn set(conn: &Connection, id: JobId, change: &Change, _now_ms: i64) -> Resul
         change.max_attempts,
         policy,
     ])?;
-    Ok(())
+    if job.attempts == 0 || change.max_attempts.is_none_or(|most| most > job.attempts) {
+        return Ok(Changed::default());
+    }
+    end_without_attempts(conn, &job, now_ms)
+}
+
+/// Ends a queued job as its latest run did.
+fn end_without_attempts(conn: &Connection, job: &Job, now_ms: i64) -> Result<Changed> {
+    conn.prepare_cached(include_str!("control_latest_end.sql"))?.execute([job.id.0])?;
+    let reason = job.last_reason.unwrap_or(Reason::Lost);
+    let error = job.error.clone().unwrap_or_else(|| "no attempt is left".to_owned());
+    let mut out = Aftermath::default();
+    let ended = ended::end_queued(conn, job.id, reason, &error, now_ms, &mut out)?;
+    Ok(Changed { ended, freed: out.freed })
 }
 
 fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {

@@ -10,7 +10,8 @@ use super::text::{maybe, text};
 use super::{rows, walk};
 use crate::error::Result;
 use crate::job::policy::Stdin;
-use crate::job::{JobId, Policy, Reason, State};
+use crate::job::spec::was_needless;
+use crate::job::{JobId, Need, Policy, Reason, State};
 
 /// What ended, and what nobody needs any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,11 +32,35 @@ pub(super) fn end_queued(
     now_ms: i64,
     out: &mut Aftermath,
 ) -> Result<bool> {
-    if !end_one(conn, job, reason, error, now_ms, out)? {
+    let state = if reason == Reason::Cancelled { State::Cancelled } else { State::Failed };
+    if !end_one(conn, job, state, reason, error, now_ms, out)? {
         return Ok(false);
     }
     resolve_dependants(conn, job, now_ms, out)?;
     Ok(true)
+}
+
+/// Ends a queued job that waits in vain for another one, and with it whatever can not start without it. False: it waits for none in vain, or
+/// is not queued any more.
+pub(super) fn end_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    if !end_one_broken(conn, job, now_ms, out)? {
+        return Ok(false);
+    }
+    resolve_dependants(conn, job, now_ms, out)?;
+    Ok(true)
+}
+
+/// As failed where it lacks what it needs, as cancelled where it is not needed.
+fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    let mut broken = conn.prepare_cached(include_str!("ended_broken_by.sql"))?;
+    let by = broken.query_row([job.0], |row| {
+        let need = rows::word(row, 1, |text| Need::ALL.into_iter().find(|need| need.as_str() == text))?.unwrap_or(Need::Done);
+        let parent = rows::word(row, 2, |text| text.parse().ok())?;
+        Ok((rows::id(row, 0)?, need, parent, rows::word(row, 3, Reason::parse)?))
+    });
+    let Some((parent, need, state, reason)) = by.optional()? else { return Ok(false) };
+    let end = if need.is_needless(state, reason) { State::Cancelled } else { State::Failed };
+    end_one(conn, job, end, Reason::Dependency, &broken_text(parent, need, state, reason), now_ms, out)
 }
 
 /// Tells those who wait for `ended` that it has ended: they are released, or they end as well.
@@ -45,8 +70,8 @@ pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, o
         if conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute([parent.0])? == 0 {
             continue;
         }
-        for (child, error) in broken_by(conn, parent)? {
-            if end_one(conn, child, Reason::Dependency, &error, now_ms, out)? {
+        for child in broken_by(conn, parent)? {
+            if end_one_broken(conn, child, now_ms, out)? {
                 parents.push(child);
             }
         }
@@ -88,12 +113,19 @@ pub(super) fn tokens_of(policy: &str) -> Vec<String> {
     policy.secrets.into_values().chain(kept).collect()
 }
 
-fn end_one(conn: &Connection, job: JobId, reason: Reason, error: &str, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+fn end_one(
+    conn: &Connection,
+    job: JobId,
+    state: State,
+    reason: Reason,
+    error: &str,
+    now_ms: i64,
+    out: &mut Aftermath,
+) -> Result<bool> {
     let cancel = open_cancel(conn, job)?;
     let (state, reason, error) = match &cancel {
         Some(why) => (State::Cancelled, Reason::Cancelled, cancelled_text(why.as_deref(), "before it started")),
-        None if reason == Reason::Cancelled => (State::Cancelled, reason, error.to_owned()),
-        None => (State::Failed, reason, error.to_owned()),
+        None => (state, reason, error.to_owned()),
     };
     let mut end = conn.prepare_cached(include_str!("ended_queued.sql"))?;
     let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| Ok((text(row, 0)?, row.get(1)?)));
@@ -109,18 +141,20 @@ fn end_one(conn: &Connection, job: JobId, reason: Reason, error: &str, now_ms: i
     Ok(true)
 }
 
-/// Who can not start any more because of how `parent` ended, and the words for it.
-fn broken_by(conn: &Connection, parent: JobId) -> Result<Vec<(JobId, String)>> {
+/// Who can not start any more because of how `parent` ended.
+fn broken_by(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(include_str!("ended_broken.sql"))?;
-    let rows = broken.query_map([parent.0], |row| {
-        let (child, need) = (rows::id(row, 0)?, text(row, 1)?);
-        Ok((child, broken_text(parent, &need, &text(row, 2)?, &text(row, 3)?)))
-    })?;
+    let rows = broken.query_map([parent.0], |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Why a job that waited for `parent` can not start.
-pub(super) fn broken_text(parent: JobId, need: &str, state: &str, reason: &str) -> String {
-    let wanted = if need == "failed" { "not done" } else { "done" };
-    format!("job {parent} ended as {state} ({reason}), and this one waits for it to be {wanted}")
+fn broken_text(parent: JobId, need: Need, state: Option<State>, reason: Option<Reason>) -> String {
+    let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match state {
+        None => format!("job {parent}, which this one waits for, has been pruned"),
+        _ if was_needless(state, reason) => format!("not needed: job {parent}, which this one was to follow, was not needed"),
+        _ if need == Need::Failed => format!("not needed: job {parent} is done, and this one runs only if that job is not"),
+        Some(state) => format!("job {parent} ended as {state}{because}, and this one waits for it to be done"),
+    }
 }

@@ -1,6 +1,5 @@
-SELECT d.job_id, d.need, parent.state, coalesce(parent.reason, '')
+SELECT d.job_id
   FROM dependency d
-  JOIN job parent ON parent.id = d.on_job
-  JOIN job child  ON child.id = d.job_id
+  JOIN job child ON child.id = d.job_id
  WHERE d.on_job = ?1 AND d.state = 'broken' AND child.state = 'queued'
  ORDER BY d.job_id DESC   -- the list is taken from its end: the oldest first

@@ -91,12 +91,13 @@ fn check(job: &NewJob) -> Result<()> {
     Err(Error::Usage(wrong))
 }
 
-fn live_with_key(conn: &Connection, key: &str) -> Result<Option<(JobId, State)>> {
-    let mut live = conn.prepare_cached("SELECT id, state FROM job WHERE unique_key = ?1 AND state IN ('queued', 'running')")?;
+/// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the next job that asks for it.
+pub(super) fn live_with_key(conn: &Connection, key: &str) -> Result<Option<(JobId, State)>> {
+    let mut live = conn.prepare_cached(include_str!("enqueue_live.sql"))?;
     Ok(live.query_row([key], |row| Ok((rows::id(row, 0)?, rows::state(row, 1)?))).optional()?)
 }
 
-/// The newest wins: a queued job with its key ends, a running one gives up the key and is asked to end.
+/// The newest wins: a queued job with its key ends, a running one is asked to end, and so gives up the key.
 fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut Aftermath) -> Result<()> {
     const WHY: &str = "replaced by a newer job with the same unique key";
     conn.prepare_cached("INSERT INTO event (job_id, kind, at) VALUES (?1, 'replaced', ?2)")?.execute((old.0, now_ms))?;
@@ -104,7 +105,6 @@ fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut 
         ended::end_queued(conn, old, Reason::Cancelled, WHY, now_ms, out)?;
         return Ok(());
     }
-    conn.prepare_cached("UPDATE job SET unique_key = NULL WHERE id = ?1 AND state = 'running'")?.execute([old.0])?;
     super::control::ask(conn, old, Some(WHY), now_ms)
 }
 
@@ -165,13 +165,5 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
 
 /// A job whose parent has already ended the wrong way is added, and ends at once: so its history says what happened.
 fn end_if_hopeless(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
-    let mut broken = conn.prepare_cached(include_str!("enqueue_broken.sql"))?;
-    let text = broken.query_row([job.0], |row| {
-        let (state, reason) = (text(row, 2)?, text(row, 3)?);
-        Ok(ended::broken_text(rows::id(row, 0)?, &text(row, 1)?, &state, &reason))
-    });
-    if let Some(text) = text.optional()? {
-        ended::end_queued(conn, job, Reason::Dependency, &text, now_ms, out)?;
-    }
-    Ok(())
+    ended::end_broken(conn, job, now_ms, out).map(|_| ())
 }

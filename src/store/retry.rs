@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::control::existing;
 use super::rows::{self, Job};
-use super::{ended, read, task_rows};
+use super::{ended, enqueue, read, task_rows};
 use crate::error::{Error, Result};
 use crate::job::{JobId, Reason, State, TaskState};
 
@@ -51,6 +51,7 @@ fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
     take_truth(conn, id)?;
     if let Some((parent, state)) = still_broken(conn, id)? {
         let remedy = match state {
+            Some(State::Done) => "which is done, and so it is not needed; add it anew with tenure add".to_owned(),
             Some(state) => format!("which is {state}; use tenure retry {parent} --with-dependants"),
             None => "which has been pruned; add it anew with tenure add".to_owned(),
         };
@@ -100,8 +101,7 @@ fn check_task(conn: &Connection, job: &Job) -> Result<()> {
 
 fn check_key(conn: &Connection, job: &Job) -> Result<()> {
     let Some(key) = &job.unique_key else { return Ok(()) };
-    let mut live = conn.prepare_cached("SELECT id FROM job WHERE unique_key = ?1 AND state IN ('queued', 'running')")?;
-    match live.query_row([key], |row| rows::id(row, 0)).optional()? {
+    match enqueue::live_with_key(conn, key)?.map(|(other, _)| other) {
         Some(other) => Err(Error::Refused(format!(
             "job {other} is live and has the same unique key; wait for it (tenure wait {other}) or cancel it first"
         ))),

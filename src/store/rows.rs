@@ -7,6 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
 
 use super::text::{self, maybe, text};
+use crate::job::spec::was_needless;
 use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKind, State};
 
 /// The columns that [`Job::from_row`] reads, in its order.
@@ -148,6 +149,11 @@ impl Job {
     /// Where a client wrote something that is no policy: the job is never run.
     pub fn policy(&self) -> Result<Policy, String> {
         Policy::from_json(&self.policy)
+    }
+
+    /// It has ended without having been needed, which is no failure.
+    pub fn was_needless(&self) -> bool {
+        was_needless(Some(self.state), self.reason)
     }
 
     /// The state as people see it: a queued job that somebody cancelled is cancelled, it never starts.

@@ -26,7 +26,7 @@ pub struct Started {
     pub existing: bool,
 }
 
-/// Starts a task on the newest revision of a pipeline, unless one with that key runs.
+/// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was asked to stop has the key no more.
 ///
 /// # Errors
 /// [`Error::NoSuch`] for an unknown pipeline, [`Error::Usage`] for parameters that are missing, unknown or can not be given.
@@ -37,6 +37,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     if key.is_some_and(|key| key.is_empty() || key.chars().count() > LABEL_CHARS_MAX || key.contains('\0')) {
         return Err(Error::Usage(format!("a key has 1 to {LABEL_CHARS_MAX} characters, none of them NUL")));
     }
+    stop_those_that_end(conn, name, key, now_ms)?;
     if let Some(id) = running_with_key(conn, name, key)? {
         return Ok(Started { id, existing: true });
     }
@@ -51,9 +52,22 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     Ok(Started { id, existing: false })
 }
 
+/// A task whose job is being cancelled ends with it, so it is stopped from now on, and has its key no more.
+fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
+    let Some(key) = key else { return Ok(()) };
+    conn.prepare_cached(
+        "UPDATE task SET stop_at = ?3, stop_why = 'its job was cancelled'
+          WHERE pipeline = ?1 AND key = ?2 AND state = 'running' AND stop_at IS NULL
+            AND EXISTS (SELECT 1 FROM cancel WHERE job_id = task.job_id AND closed_at IS NULL)",
+    )?
+    .execute((pipeline, key, now_ms))?;
+    Ok(())
+}
+
 fn running_with_key(conn: &Connection, pipeline: &str, key: Option<&str>) -> Result<Option<i64>> {
     let Some(key) = key else { return Ok(None) };
-    let mut running = conn.prepare_cached("SELECT id FROM task WHERE pipeline = ?1 AND key = ?2 AND state = 'running'")?;
+    let mut running =
+        conn.prepare_cached("SELECT id FROM task WHERE pipeline = ?1 AND key = ?2 AND state = 'running' AND stop_at IS NULL")?;
     Ok(running.query_row((pipeline, key), |row| row.get(0)).optional()?)
 }
 

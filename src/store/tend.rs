@@ -33,7 +33,7 @@ pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut out = Aftermath::default();
     let cancelled = end_all(conn, include_str!("tend_cancelled.sql"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
-    let broken = end_all(conn, include_str!("tend_broken.sql"), params![limit], Reason::Dependency, now_ms, &mut out)?;
+    let broken = end_broken(conn, limit, now_ms, &mut out)?;
     let expired = end_all(conn, include_str!("tend_expired.sql"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
     // Last, because an ending may leave a job that waits for nothing but a time that has come.
     let released = conn.prepare_cached(include_str!("tend_due.sql"))?.execute((now_ms, limit))?;
@@ -52,6 +52,16 @@ pub(super) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -> Result<b
         "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'queued' AND expires_at <= ?2 AND attempts = 0 AND deferrals = 0)",
     )?;
     Ok(expired.query_row((job.0, now_ms), |row| row.get(0))?)
+}
+
+/// Ends the jobs that wait in vain for another one. Says how many there were.
+fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -> Result<usize> {
+    let mut doomed = conn.prepare_cached(include_str!("tend_broken.sql"))?;
+    let doomed: Vec<JobId> = doomed.query_map([limit], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    for job in &doomed {
+        ended::end_broken(conn, *job, now_ms, out)?;
+    }
+    Ok(doomed.len())
 }
 
 /// Ends the jobs that a statement names, for one reason. Says how many it named.

@@ -55,8 +55,6 @@ pub mod sight;
 pub mod signals;
 mod start;
 mod stop;
-mod stops;
-mod supervise;
 mod surroundings;
 mod sweep;
 mod teardown;
@@ -67,5 +65,5 @@ mod workspace;
 
 pub use options::{Floors, Kind, OnTerm, Options, Until};
 pub use start::{Ended, Summary, Worker};
-pub use stop::{Direct, ask_directly};
+pub use stop::ask_directly;
 pub use surroundings::is_stopping_now;

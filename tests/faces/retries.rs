@@ -141,3 +141,35 @@ fn the_backoff_holds_the_next_attempt_back_and_why_says_until_when() {
     nest.work_until_idle(&[]);
     assert_eq!(nest.show(id)["attempts"], 2);
 }
+
+#[test]
+fn fewer_retries_during_a_backoff_end_the_job_as_its_latest_run_did() {
+    type Case = (&'static str, &'static [&'static str], &'static str, &'static str, i32);
+    let cases: &[Case] = &[
+        ("exit 3", &[], "0", "failed/exit", 3),
+        ("exit 3", &[], "1", "queued/-", 0),
+        ("kill -9 $$", &[], "0", "failed/signal", 137),
+        ("sleep 600", &["--timeout", "100ms", "--grace", "0s"], "0", "failed/timeout", 124),
+    ];
+    for (line, options, retries, expected, code) in cases {
+        let nest = Nest::new();
+        let id = nest.sh(&[&["--retries", "5", "--backoff", "1h..1h", "--unique", "k"], *options].concat(), line);
+        let after = nest.sh(&["--after-failed", "1"], "true");
+        nest.work_until_idle(&[]);
+        assert_eq!((nest.state(id).as_str(), &nest.show(id)["attempts"]), ("queued", &Value::from(1)));
+        let said = nest.say(&["set", "1", &format!("retries={retries}")]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let job = nest.show(id);
+        assert_eq!(&end(&job), expected, "{line} {retries}: {job}");
+        assert_eq!(said.err.contains("has ended"), expected.starts_with("failed"), "{said:?}");
+        // Even when its time comes, nothing is tried again that may not be.
+        nest.owner().execute("UPDATE job SET available_at = 0 WHERE state = 'queued'", []).unwrap();
+        if expected.starts_with("failed") {
+            nest.work_until_idle(&[]);
+            assert_eq!(nest.show(id)["runs"].as_array().unwrap().len(), 1);
+            assert_eq!(nest.say(&["wait", "1"]).code, *code, "{line}");
+            assert_eq!(end(&nest.show(after)), "done/exit", "who waits for its failure goes on");
+            assert_ne!(nest.sh(&["--unique", "k", "--hold"], "true"), id, "its key is free");
+        }
+    }
+}

@@ -166,7 +166,7 @@ fn dependencies_are_met_by_what_they_need() {
         (&["--after", &good, &bad], "failed"),
         (&["--after-any", &bad], "done"),
         (&["--after-failed", &bad], "done"),
-        (&["--after-failed", &good], "failed"),
+        (&["--after-failed", &good], "cancelled"),
         (&["--after", &good, "--after-failed", &bad], "done"),
         (&["--after", "1-1"], "done"),
     ];

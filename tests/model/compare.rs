@@ -63,6 +63,7 @@ impl Play {
             run: job.run_id.map(|run| run.0).filter(|_| !job.state.is_terminal()),
             pid: job.pid,
             exit_code: job.exit_code,
+            latest_exit: model.latest_exit,
             finished_at: job.finished_at,
             cancel_open: job.cancel_open,
             policy: job.policy().unwrap(),

@@ -57,7 +57,7 @@ const NEVER: [(&str, &str); 24] = [
     ("only a queued job has a pass", "SELECT id FROM job WHERE lane_pass = 1 AND (state <> 'queued' OR lane IS NULL)"),
     (
         "a key has one live job",
-        "SELECT unique_key FROM job WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') GROUP BY 1 HAVING count(*) > 1",
+        "SELECT unique_key FROM job WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0 GROUP BY 1 HAVING count(*) > 1",
     ),
     (
         "nobody waits for what has ended",

@@ -53,7 +53,6 @@ impl Play {
                 self.world.end_queued(old, Reason::Cancelled);
             } else {
                 let job = self.world.job(old);
-                job.unique = None;
                 if !job.cancel_open {
                     job.events.push("cancel_asked");
                 }
@@ -175,7 +174,7 @@ impl Play {
             assert!(matches!(answer, Err(Error::Refused(_))));
             return;
         }
-        answer.unwrap();
+        let changed = answer.unwrap();
         if let Some(queue) = &change.queue {
             self.world.queues.entry(queue.clone()).or_default();
         }
@@ -188,6 +187,13 @@ impl Play {
         }
         if let Some(timeout) = change.timeout_ms {
             job.policy.timeout_ms = timeout;
+        }
+        let is_used_up = change.max_attempts.is_some() && job.attempts > 0 && job.attempts >= job.max_attempts;
+        assert_eq!(changed.ended, is_used_up);
+        if is_used_up {
+            job.exit_code = job.latest_exit;
+            let reason = job.last_reason.unwrap_or(Reason::Lost);
+            self.world.end_queued(id, reason);
         }
     }
 
@@ -239,6 +245,7 @@ pub(super) fn fresh_job(new: &NewJob) -> Job {
         run: None,
         pid: None,
         exit_code: None,
+        latest_exit: None,
         finished_at: None,
         cancel_open: false,
         policy: new.policy.clone(),

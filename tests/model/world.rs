@@ -34,6 +34,8 @@ pub struct Job {
     pub run: Option<i64>,
     pub pid: Option<i32>,
     pub exit_code: Option<i32>,
+    /// Of the latest run that has ended for a reason.
+    pub latest_exit: Option<i32>,
     pub finished_at: Option<i64>,
     pub cancel_open: bool,
     pub policy: Policy,
@@ -97,14 +99,22 @@ impl World {
         match need {
             _ if !state.is_terminal() => Dep::Unmet,
             Need::Any => Dep::Met,
+            _ if self.was_needless(parent) => Dep::Broken,
             Need::Done if state == State::Done => Dep::Met,
             Need::Failed if state != State::Done => Dep::Met,
             _ => Dep::Broken,
         }
     }
 
+    fn was_needless(&self, id: i64) -> bool {
+        let job = &self.jobs[&id];
+        (job.state, job.reason) == (State::Cancelled, Some(Reason::Dependency))
+    }
+
+    /// One that is to be cancelled has its key no more.
     pub fn live_with_key(&self, key: &str) -> Option<i64> {
-        self.jobs.iter().find(|(_, j)| !j.state.is_terminal() && j.unique.as_deref() == Some(key)).map(|(id, _)| *id)
+        let has = |j: &Job| !j.state.is_terminal() && !j.cancel_open && j.unique.as_deref() == Some(key);
+        self.jobs.iter().find(|(_, j)| has(j)).map(|(id, _)| *id)
     }
 
     pub fn running_in_lane(&self, lane: &str) -> i64 {
@@ -202,12 +212,16 @@ impl World {
 
     pub fn end_queued(&mut self, id: i64, reason: Reason) {
         let now = self.now;
+        let broken = |(parent, (need, dep)): (&i64, &(Need, Dep))| {
+            *dep == Dep::Broken && (*need == Need::Failed || self.jobs.contains_key(parent) && self.was_needless(*parent))
+        };
+        let needless = reason == Reason::Dependency && self.jobs[&id].deps.iter().any(broken);
         let job = self.job(id);
         if job.state != State::Queued {
             return;
         }
         let cancelled = job.cancel_open || reason == Reason::Cancelled;
-        job.state = if cancelled { State::Cancelled } else { State::Failed };
+        job.state = if cancelled || needless { State::Cancelled } else { State::Failed };
         job.reason = Some(if cancelled { Reason::Cancelled } else { reason });
         job.finished_at = Some(now);
         job.events.push(job.state.as_str());
@@ -246,6 +260,9 @@ impl World {
         };
         let decision = decide(&facts, end, now, chance);
         job.last_reason = decision.reason.or(job.last_reason);
+        if decision.reason.is_some() {
+            job.latest_exit = decision.exit_code;
+        }
         job.pid = None;
         let (state, reason) = match decision.next {
             Next::Again { available_at, attempts, deferrals, unstarts } => {
@@ -352,7 +369,7 @@ impl World {
             let children: Vec<i64> = self
                 .jobs
                 .iter()
-                .filter(|(_, j)| j.state == State::Failed && j.reason == Some(Reason::Dependency))
+                .filter(|(_, j)| j.state.is_terminal() && j.reason == Some(Reason::Dependency))
                 .filter(|(_, j)| j.deps.get(&parent).is_some_and(|(_, dep)| *dep == Dep::Broken))
                 .map(|(id, _)| *id)
                 .collect();
