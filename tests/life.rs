@@ -20,6 +20,8 @@ mod crash;
 mod filters;
 #[path = "life/flushed.rs"]
 mod flushed;
+#[path = "life/guards.rs"]
+mod guards;
 #[path = "life/hostile_sql.rs"]
 mod hostile_sql;
 #[path = "life/impossible.rs"]

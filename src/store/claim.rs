@@ -15,7 +15,7 @@ use super::apart::apart;
 use super::ended::{self, Aftermath};
 use super::rows::Job;
 use super::text::Key;
-use super::{heal, read, walk};
+use super::{heal, read, schema_watch, walk};
 use crate::error::{Error, Result};
 use crate::job::{JobId, Nonce, Reason, RunId};
 
@@ -84,6 +84,9 @@ pub fn claim(
     boot_id: &str,
     now_ms: i64,
 ) -> Result<Vec<Claim>> {
+    if !schema_watch::may_claim() {
+        return Ok(Vec::new());
+    }
     let claimer = Claimer { instance, boot_id, now_ms };
     let mut queues = queues_with_heads(conn, scope, &[])?;
     let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());

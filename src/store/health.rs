@@ -26,6 +26,8 @@ pub struct Health {
     pub replaced: Option<String>,
     /// A flush failed: nothing is acknowledged any more. Only opening the store again helps.
     pub fatal: Option<String>,
+    /// The schema was changed, in a way that cannot be repaired.
+    pub schema: Option<String>,
     /// Who keeps the log from being emptied, when it has grown beyond what is normal.
     pub readers: Vec<Holder>,
 }
@@ -33,7 +35,7 @@ pub struct Health {
 impl Health {
     /// Whether new work may be started.
     pub fn may_claim(&self) -> bool {
-        self.disk_full_since_ms.is_none() && self.replaced.is_none() && self.fatal.is_none()
+        self.disk_full_since_ms.is_none() && self.replaced.is_none() && self.fatal.is_none() && self.schema.is_none()
     }
 }
 
@@ -73,6 +75,7 @@ struct Troubles {
     blocked: Option<Blocked>,
     disk_full_since_ms: Option<i64>,
     fatal: Option<String>,
+    schema: Option<String>,
 }
 
 impl Shared {
@@ -91,6 +94,7 @@ impl Shared {
             disk_full_since_ms: troubles.disk_full_since_ms,
             replaced: self.watch.replaced(),
             fatal: troubles.fatal.clone(),
+            schema: troubles.schema.clone(),
             readers,
         }
     }
@@ -102,6 +106,11 @@ impl Shared {
             log::error!("{why}");
             troubles.fatal = Some(why.to_owned());
         }
+    }
+
+    /// `None`: it is as it should be.
+    pub(super) fn set_schema(&self, why: Option<String>) {
+        lock(&self.troubles).schema = why;
     }
 
     pub(super) fn fatal(&self) -> Option<String> {

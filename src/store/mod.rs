@@ -87,6 +87,7 @@ pub mod retry;
 pub mod rows;
 pub mod schedule;
 pub mod schema;
+mod schema_watch;
 mod seldom;
 pub mod settle;
 mod sick;

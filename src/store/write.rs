@@ -78,22 +78,23 @@ pub(super) struct Undone {
 
 /// Begins, tries each request, and commits. On return no transaction is open.
 pub(super) fn run_group<'a>(conn: &Connection, group: &mut [Box<dyn Request + 'a>]) -> Result<(), Undone> {
-    let undone = |culprit, error| {
-        // After a full disk or an I/O error SQLite has rolled back already, and a second ROLLBACK would hide the real error.
-        if !conn.is_autocommit() {
-            let _ = conn.execute_batch("ROLLBACK");
-        }
-        Err(Undone { culprit, error })
-    };
     for (i, request) in group.iter_mut().enumerate() {
         if let Err(error) = attempt(conn, request.as_mut()) {
-            return undone(Some(i), error);
+            return undo(conn, Some(i), error);
         }
     }
     match run(conn, "COMMIT") {
         Ok(()) => Ok(()),
-        Err(error) => undone(None, error),
+        Err(error) => undo(conn, None, error),
     }
+}
+
+pub(super) fn undo(conn: &Connection, culprit: Option<usize>, error: rusqlite::Error) -> Result<(), Undone> {
+    // After a full disk or an I/O error SQLite has rolled back already, and a second ROLLBACK would hide the real error.
+    if !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    Err(Undone { culprit, error })
 }
 
 pub(super) fn begin(conn: &Connection) -> rusqlite::Result<()> {

@@ -18,6 +18,7 @@ use super::connection::{self, Access};
 use super::desk::{Answer, Brought, Desk};
 use super::flush::Flusher;
 use super::health::Shared;
+use super::schema_watch::SchemaWatch;
 use super::seldom::Seldom;
 use super::turnstile::Turnstile;
 use super::write::{self, Request, Typed, Undone};
@@ -63,6 +64,7 @@ impl Worker {
             closing: closing.clone(),
             told_blocked: Seldom::default(),
             told_full: Seldom::default(),
+            schema: SchemaWatch::default(),
         };
         let (desk, writer) = (Arc::new(Desk::new()), Arc::new(Mutex::new(Some(writer))));
         let (served, shared) = (desk.clone(), writer.clone());
@@ -187,6 +189,7 @@ struct Writer {
     closing: Arc<AtomicBool>,
     told_blocked: Seldom,
     told_full: Seldom,
+    schema: SchemaWatch,
 }
 
 impl Writer {
@@ -201,7 +204,14 @@ impl Writer {
             if let Err(error) = self.begin() {
                 return refuse(group, || write::again(&error));
             }
-            let end = write::run_group(&self.conn, &mut group);
+            let end = match self.schema.look(&self.conn, &self.health) {
+                Ok(()) => write::run_group(&self.conn, &mut group),
+                Err(error) => write::undo(&self.conn, None, error),
+            };
+            match &end {
+                Ok(()) => self.schema.committed(),
+                Err(_) => self.schema.undone(),
+            }
             drop(turn);
             match end {
                 Ok(()) => return self.committed(group),

@@ -242,6 +242,13 @@ impl Gate {
             }
             None => report.clear("file_replaced"),
         }
+        match health.schema {
+            Some(what) => {
+                let text = format!("the schema of the file was changed: {what}");
+                report.set(Condition::holding("schema_changed", text, "undo that change, or: tenure restore BACKUP"));
+            }
+            None => report.clear("schema_changed"),
+        }
         match health.disk_full_since_ms {
             Some(_) => {
                 report.set(Condition::holding(

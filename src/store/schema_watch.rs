@@ -1,0 +1,96 @@
+//! Are the guards those of `schema.sql`, still? The worker's writer asks at the beginning of each transaction, by the number that SQLite changes with each
+//! change of the schema; and nobody else can change the schema before that transaction ends. So nothing is claimed or settled under other
+//! guards than ours.
+//!
+//! What is missing, altered or added is repaired in that very transaction. Where it cannot be (a table itself was altered), nothing is claimed until it is
+//! as it was; settles go on, as runs end whether the file is whole or not.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::health::Shared;
+use super::{reap, schema};
+use crate::error::Result;
+
+/// Time between two tries to repair what could not be repaired.
+const RETRY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether the transaction that this thread writes in is under our guards.
+    static TRUSTED: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether a job may be claimed in this transaction.
+pub(super) fn may_claim() -> bool {
+    TRUSTED.get()
+}
+
+/// What the writer knows of the schema.
+#[derive(Default)]
+pub(super) struct SchemaWatch {
+    /// The number under which the guards were as they should be.
+    known: Option<i64>,
+    /// The same, seen in the transaction that is under way.
+    seen: Option<i64>,
+    /// Could not be repaired at that time.
+    refused: Option<Instant>,
+}
+
+impl SchemaWatch {
+    /// Looks, and repairs. In a write transaction, before anything else is done in it.
+    pub(super) fn look(&mut self, conn: &Connection, health: &Shared) -> rusqlite::Result<()> {
+        let version = version(conn)?;
+        self.seen = None;
+        TRUSTED.set(self.known == Some(version));
+        if TRUSTED.get() || self.refused.is_some_and(|at| at.elapsed() < RETRY) {
+            return Ok(());
+        }
+        conn.execute_batch("SAVEPOINT guards")?;
+        match repair(conn, health.clock.now_ms()) {
+            Ok(repaired) => {
+                conn.execute_batch("RELEASE guards")?;
+                self.seen = Some(self::version(conn)?);
+                self.refused = None;
+                TRUSTED.set(true);
+                repaired.iter().for_each(|what| log::warn!("{what}; it was repaired"));
+                health.set_schema(None);
+            }
+            Err(_) if conn.is_autocommit() => return Err(rusqlite::Error::InvalidQuery),
+            Err(error) => {
+                conn.execute_batch("ROLLBACK TO guards; RELEASE guards")?;
+                self.refused = Some(Instant::now());
+                health.set_schema(Some(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The transaction is committed.
+    pub(super) fn committed(&mut self) {
+        TRUSTED.set(true);
+        if let Some(seen) = self.seen.take() {
+            self.known = Some(seen);
+        }
+    }
+
+    /// The transaction was undone, and a repair with it.
+    pub(super) fn undone(&mut self) {
+        TRUSTED.set(true);
+        self.seen = None;
+    }
+}
+
+fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<String>> {
+    let repaired = schema::repair_schema(conn)?;
+    if !repaired.is_empty() {
+        let n = i64::try_from(repaired.len()).unwrap_or(i64::MAX);
+        reap::count(conn, "guards_repaired_total", n, Some(&repaired.join("; ")), now_ms)?;
+    }
+    Ok(repaired)
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))
+}
