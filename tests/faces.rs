@@ -52,3 +52,5 @@ mod unprivileged;
 mod verbs;
 #[path = "faces/workspaces.rs"]
 mod workspaces;
+#[path = "faces/zoo.rs"]
+mod zoo;

@@ -12,6 +12,8 @@ mod asked;
 mod blocked;
 #[path = "life/chaos.rs"]
 mod chaos;
+#[path = "life/containers.rs"]
+mod containers;
 #[path = "life/copies.rs"]
 mod copies;
 #[path = "life/crash.rs"]
@@ -42,6 +44,8 @@ mod recovery;
 mod schedules;
 #[path = "life/shutdown.rs"]
 mod shutdown;
+#[path = "life/siblings.rs"]
+mod siblings;
 #[path = "life/sins.rs"]
 mod sins;
 #[path = "life/storm.rs"]

@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::job::Nonce;
 
 /// The pid namespace that the machine was started with, in which every process can be seen. A number of the kernel's interface.
-const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+pub const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 /// What container runtimes put before a command (`--init`): each starts one child and ends when that ends.
 const INITS_OF_ONE_CHILD: [&str; 5] = ["tini", "docker-init", "catatonit", "dumb-init", "podman-init"];
 
@@ -54,16 +54,22 @@ pub fn pid_namespace_ends_with_us() -> bool {
     std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_such_an_init())
 }
 
-/// Whether no process of a pid namespace lives, as far as that can be proven from here: we see every process of the machine, and may ask each
-/// for its namespace.
+/// Whether no process of a pid namespace lives, as far as that can be proven from here: we see every process of the machine, and each is in ours or
+/// may be asked for its namespace.
 pub(super) fn pid_namespace_is_gone(namespace: u64) -> bool {
-    pid_namespace() == FIRST_PID_NAMESPACE
-        && super::process::all_pids().is_ok_and(|pids| {
-            pids.into_iter().all(|pid| match fs::metadata(format!("/proc/{pid}/ns/pid")) {
-                Ok(meta) => meta.ino() != namespace,
-                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-            })
-        })
+    let is_elsewhere = |pid: i32| match fs::metadata(format!("/proc/{pid}/ns/pid")) {
+        Ok(meta) => meta.ino() != namespace,
+        // Where that may not be read, everybody may see how many numbers a process has: one in each namespace from ours down to its own.
+        Err(_) => match fs::read_to_string(format!("/proc/{pid}/status")) {
+            Ok(status) => numbers_in(&status) == Some(1),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        },
+    };
+    pid_namespace() == FIRST_PID_NAMESPACE && super::process::all_pids().is_ok_and(|pids| pids.into_iter().all(is_elsewhere))
+}
+
+fn numbers_in(status: &str) -> Option<usize> {
+    status.lines().find_map(|line| line.strip_prefix("NSpid:")).map(|numbers| numbers.split_whitespace().count())
 }
 
 /// A new random name for a run.

@@ -16,7 +16,7 @@
 //! a run leaves there is found by its marks.
 
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -46,13 +46,13 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
 
 /// A child that was started here, and that nobody else waits for.
 #[derive(Debug)]
-pub(super) struct OwnChild(Arc<Mutex<Child>>);
+pub struct OwnChild(Arc<Mutex<Child>>);
 
 /// Starts a child, known from its first instant.
 ///
 /// # Errors
 /// The system refuses it.
-pub(super) fn spawn(command: &mut Command) -> io::Result<OwnChild> {
+pub fn spawn(command: &mut Command) -> io::Result<OwnChild> {
     let mut own = own();
     let child = Arc::new(Mutex::new(command.spawn()?));
     own.push(Arc::clone(&child));
@@ -64,12 +64,20 @@ impl OwnChild {
         lock(&self.0).id()
     }
 
+    /// The read end of its output, where that was asked for; once.
+    pub fn take_stdout(&self) -> Option<ChildStdout> {
+        lock(&self.0).stdout.take()
+    }
+
     /// Whether it has ended; it is reaped then. An error means that it was waited for already.
     pub fn has_ended(&self) -> bool {
         !matches!(lock(&self.0).try_wait(), Ok(None))
     }
 
     /// Ends it, and waits for its end.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
     pub fn end(&self) -> io::Result<ExitStatus> {
         let mut child = lock(&self.0);
         let _gone_already = child.kill();

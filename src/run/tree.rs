@@ -12,7 +12,7 @@
 //! | ours (also: its number was given to ours after it had ended) | what is seen here |
 //! | of another boot of the machine | nothing |
 //! | it ends with its worker (the first process there, or the child of an init that ends with its child), and we are the worker now | nothing |
-//! | we are root in the first namespace of the machine, and no process is in it | nothing |
+//! | we are in the first namespace of the machine, and no process that is seen there is in it | nothing |
 //! | a person says so ([`Record::Over`]) | nothing but what is seen here |
 //! | any other | not known |
 //!

@@ -262,7 +262,7 @@ fn what_is_there(emptied: &Emptied, fallen: &[String]) -> String {
         () if !of_the_run.is_empty() => of_the_run.join(", "),
         () if emptied.log_locked => "in another pid namespace or of another user, with its log open".to_owned(),
         () if emptied.shim_is_dying => "its shim, which is being killed".to_owned(),
-        () => format!("not known, as their environment may not be read: {}", emptied.not_known.join(", ")),
+        () => format!("perhaps, as nothing that may be read of them says so or otherwise: {}", emptied.not_known.join(", ")),
     }
 }
 

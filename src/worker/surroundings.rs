@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use crate::run::machine;
+use crate::run::machine::{self, FIRST_PID_NAMESPACE};
+use crate::run::orphans;
 
-/// Inode of the first pid namespace of a machine (`PROC_PID_INIT_INO`).
-const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 /// How long the service manager may take to say whether it is stopping, in milliseconds.
 const MANAGER_MS: u64 = 2_000;
 
@@ -107,8 +106,8 @@ fn is_stopping(manager: Manager) -> bool {
         Manager::User { .. } => drop(command.arg("--user")),
     }
     command.arg("is-system-running").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return false };
-    let Some(mut answer) = child.stdout.take() else { return false };
+    let Ok(child) = orphans::spawn(&mut command) else { return false };
+    let Some(mut answer) = child.take_stdout() else { return false };
     let (told, tells) = bounded(1);
     let reading = std::thread::Builder::new().name("systemctl".into()).spawn(move || {
         let mut text = String::new();
@@ -116,8 +115,7 @@ fn is_stopping(manager: Manager) -> bool {
         let _nobody_waits_any_more = told.send(text);
     });
     let text = reading.ok().and_then(|_| tells.recv_timeout(Duration::from_millis(MANAGER_MS)).ok());
-    let _ended_already = child.kill();
-    let _reaped_already = child.wait();
+    let _ended_already = child.end();
     text.is_some_and(|text| text.trim() == "stopping")
 }
 

@@ -1,0 +1,211 @@
+//! Pid namespaces: a worker as the first process of one, and a file that workers of several have had.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::support::zoo::lives;
+use crate::support::{Nest, kill, until};
+use crate::zoo::is_root;
+
+/// A container: `unshare` with a pid namespace of its own, which ends with it.
+struct Container(Child);
+
+impl Container {
+    /// Runs this line of shell as its first process; with `exec` what is executed is the first process.
+    fn start(nest: &Nest, line: &str) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(nest.file("worker.log")).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["-pf", "--mount-proc", "--kill-child", "sh", "-c", line]).current_dir(nest.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", nest.path()).env("TENURE_DB", nest.db());
+        command.env("TENURE", nest.tenure(&[]).get_program());
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// Its first process, as seen from outside.
+    fn first(&self) -> i32 {
+        until("the first process of the container", || children(self.0.id() as i32).first().copied())
+    }
+
+    fn processes(&self) -> Vec<i32> {
+        below(self.first())
+    }
+
+    /// KILL for all of it, as a container runtime does.
+    fn end(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped_already = self.0.wait();
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()).collect()
+}
+
+fn below(pid: i32) -> Vec<i32> {
+    children(pid).into_iter().flat_map(|child| [vec![child], below(child)].concat()).collect()
+}
+
+fn name(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+fn is_tenure(pid: i32) -> bool {
+    ["tenure", "tenure-spawner", "tenure-shim"].contains(&name(pid).as_str())
+}
+
+/// Leaves nothing by which the log could tell of it, and counts its starts and the copies of itself that it sees.
+const QUIET: &str = "exec >/dev/null 2>&1; echo start >>ledger; setsid sleep 600.77 & sleep 600.77";
+
+fn starts(nest: &Nest) -> usize {
+    std::fs::read_to_string(nest.file("ledger")).unwrap_or_default().lines().count()
+}
+
+/// A running job of a worker in a container whose first process stays, and then neither worker, spawner nor shim.
+fn abandoned(nest: &Nest) -> (Container, i64, i64, Vec<i32>) {
+    let id = nest.sh(&["--retries", "1", "--backoff", "0s..0s", "--retry-on", "lost"], QUIET);
+    let container = Container::start(nest, "$TENURE work --tick 100ms & sleep 900");
+    nest.until_pid(id);
+    until("its process", || container.processes().iter().any(|pid| name(*pid) == "sleep" && is_quiet(*pid)).then_some(()));
+    let run = nest.show(id)["run_id"].as_i64().unwrap();
+    container.processes().into_iter().filter(|pid| is_tenure(*pid)).for_each(|pid| kill(pid, 9));
+    until("tenure to be gone there", || {
+        (!container.processes().into_iter().any(|pid| is_tenure(pid) && lives(pid))).then_some(())
+    });
+    let left: Vec<i32> = container.processes().into_iter().filter(|pid| is_quiet(*pid) && lives(*pid)).collect();
+    assert!(!left.is_empty(), "something of the job lives");
+    (container, id, run, left)
+}
+
+fn is_quiet(pid: i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\0600.77\0")
+}
+
+fn until_stuck(nest: &Nest, id: i64, run: i64) {
+    let problem = until("the problem to be told", || {
+        let status = nest.status();
+        status["problems"].as_array()?.iter().find(|problem| problem["code"] == "stuck").cloned()
+    });
+    let text = problem["text"].as_str().unwrap();
+    assert!(text.contains("another pid namespace") && text.contains(&format!("--gone {run}")), "{problem}");
+    assert!(nest.ok(&["why", &id.to_string()]).contains("another pid namespace"));
+    assert_eq!((nest.state(id).as_str(), starts(nest)), ("running", 1), "no second copy");
+}
+
+#[test]
+fn a_run_in_a_container_that_lives_is_not_taken_for_gone_beside_it() {
+    if !is_root("pid namespaces") {
+        return;
+    }
+    let nest = Nest::new();
+    let (_first, id, run, left) = abandoned(&nest);
+    let _second = Container::start(&nest, "exec $TENURE work --tick 100ms");
+    until_stuck(&nest, id, run);
+    // A person who has seen to it says so; nobody else can know.
+    left.iter().for_each(|pid| kill(*pid, 9));
+    assert_eq!(nest.say(&["doctor", "--gone", "4711"]).code, 3);
+    nest.ok(&["doctor", "--gone", &run.to_string()]);
+    until("the second attempt", || (starts(&nest) == 2).then_some(()));
+    let running = nest.show(id)["run_id"].as_i64().unwrap();
+    let alive = nest.say(&["doctor", "--gone", &running.to_string()]);
+    assert!(alive.code == 6 && alive.err.contains("alive"), "{alive:?}");
+}
+
+#[test]
+fn a_run_of_a_container_whose_first_process_was_its_worker_is_gone_with_it() {
+    if !is_root("pid namespaces") {
+        return;
+    }
+    let nest = Nest::new();
+    let id = nest.sh(&["--retries", "1", "--backoff", "0s..0s", "--retry-on", "lost"], QUIET);
+    let mut first = Container::start(&nest, "exec $TENURE work --tick 100ms");
+    nest.until_pid(id);
+    first.end();
+    let _second = Container::start(&nest, "exec $TENURE work --tick 100ms");
+    until("the second attempt", || (starts(&nest) == 2).then_some(()));
+    assert_eq!(nest.show(id)["runs"][0]["reason"], "lost");
+}
+
+#[test]
+fn who_sees_all_processes_of_the_machine_needs_nobodys_word() {
+    if !is_root("pid namespaces") {
+        return;
+    }
+    if std::fs::read_link("/proc/self/ns/pid").unwrap().to_str() != Some("pid:[4026531836]") {
+        assert!(std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs the first pid namespace of the machine");
+        println!("skipped: this is not the first pid namespace of the machine");
+        return;
+    }
+    for container_lives in [true, false] {
+        let nest = Nest::new();
+        let (mut container, id, _, left) = abandoned(&nest);
+        if !container_lives {
+            container.end();
+        }
+        let _second = nest.work(&["--tick", "100ms"]);
+        if container_lives {
+            // It is seen from here, and ended; but what the container may still start is another matter.
+            until("what is seen to be ended", || (!left.iter().any(|pid| lives(*pid))).then_some(()));
+            assert_eq!(starts(&nest), 1, "not before the container is gone");
+            container.end();
+        }
+        until("the second attempt", || (starts(&nest) == 2).then_some(()));
+        assert_eq!(nest.show(id)["runs"][0]["reason"], "lost", "container lives: {container_lives}");
+    }
+}
+
+#[test]
+fn the_first_process_of_a_container_leaves_no_zombies_and_ends_no_guests() {
+    if !is_root("pid namespaces") {
+        return;
+    }
+    let nest = Nest::new();
+    let id = nest.sh(&[], "while [ ! -e go ]; do sleep 0.05; done; exit 3");
+    let container = Container::start(&nest, "exec $TENURE work --slots 2 --tick 100ms");
+    nest.until_pid(id);
+    let first = container.first();
+    let enter = |line: &str| {
+        let status = Command::new("nsenter")
+            .args(["-t", &first.to_string(), "-p", "-m", "sh", "-c", line])
+            .current_dir(nest.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+    };
+    for _ in 0..20 {
+        enter("sleep 0.05 & exit 0");
+    }
+    enter("setsid sleep 600.88 >/dev/null 2>&1 & exit 0");
+    let zombies = || children(first).into_iter().filter(|pid| !lives(*pid)).count();
+    let guest = || {
+        children(first)
+            .into_iter()
+            .find(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\0600.88\0"))
+    };
+    until("the orphans of others to be reaped", || (zombies() == 0 && children(first).len() == 2).then_some(()));
+    let guest = guest().expect("a guest that stays");
+    // The shim falls to the worker, and later its leftovers do.
+    let spawner = children(first).into_iter().find(|pid| name(*pid) == "tenure-spawner").unwrap();
+    kill(spawner, 9);
+    until("the spawner to be reaped", || (!std::path::Path::new(&format!("/proc/{spawner}")).exists()).then_some(()));
+    let shim = children(first).into_iter().find(|pid| name(*pid) == "tenure-shim").unwrap();
+    std::fs::write(nest.file("go"), "").unwrap();
+    assert_eq!(nest.until_ended(id)["exit_code"], 3);
+    until("the shim to be reaped", || (!std::path::Path::new(&format!("/proc/{shim}")).exists()).then_some(()));
+    // A new spawner, and a run whose tree falls to the worker.
+    let id = nest.sh(&[], "env -i setsid sleep 600.99 >/dev/null 2>&1 & sleep 600.99");
+    nest.until_pid(id);
+    let found: Vec<i32> =
+        below(first).into_iter().filter(|pid| name(*pid) == "tenure-spawner" || name(*pid) == "tenure-shim").collect();
+    found.into_iter().for_each(|pid| kill(pid, 9));
+    assert_eq!(nest.until_ended(id)["reason"], "lost");
+    assert!(lives(guest), "who came in from outside is not ended");
+    until("nothing else to be left", || (below(first) == [guest]).then_some(()));
+}
