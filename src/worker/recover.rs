@@ -32,6 +32,9 @@ const LOOK_MOST_MS: u64 = 1_000;
 /// Rounds in which a tree is emptied before it is told as a problem, and the time between two of them in milliseconds.
 const ROUNDS_MAX: usize = 200;
 const ROUND_MS: u64 = 10;
+/// How long a tree is emptied before it is told as a problem, and the longest time between two rounds, in milliseconds.
+const EMPTYING_MS: u64 = 3_000;
+const ROUND_MS_MOST: u64 = 200;
 
 /// What was seen of a run.
 struct Seen {
@@ -275,9 +278,10 @@ fn out_of_sight(run: RunId) -> String {
 
 /// As [`empty`], for a run without a row.
 pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> {
-    let mut clean = 0;
+    let (mut clean, mut pause_ms) = (0, ROUND_MS);
     let mut last = String::new();
-    for _ in 0..ROUNDS_MAX {
+    let until = Instant::now() + Duration::from_millis(EMPTYING_MS);
+    while clean > 0 || Instant::now() < until {
         let emptied = tree::empty(shared.place(), run, nonce)?;
         // What lost its reaper together with this run has fallen to us. First the shim is dead, then it falls, then it is looked for.
         let fallen = shared.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(Orphans::sweep).unwrap_or_default();
@@ -296,7 +300,8 @@ pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()
         if shared.is_leaving() {
             break;
         }
-        shared.pause(ROUND_MS);
+        shared.pause(pause_ms);
+        pause_ms = (pause_ms * 2).min(ROUND_MS_MOST);
     }
     Err(Error::Stuck(format!("processes of run {run} are still there ({last}); it stays running until they are gone")))
 }

@@ -247,7 +247,7 @@ fn a_job_of_another_user_writes_its_result_whether_it_can_reach_it_or_not() {
         // It may pass, and see nothing.
         let mode =
             |path: &Path| std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o7777;
-        assert_eq!((mode(&nest.beside()), mode(&nest.beside().join("logs"))), (0o711, 0o700));
+        assert_eq!((mode(&nest.beside()), mode(&nest.beside().join("logs"))), (0o701, 0o700));
         let listed =
             Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "ls"]).arg(nest.beside()).output().unwrap();
         assert!(!listed.status.success());
