@@ -84,7 +84,7 @@ fn abandoned(nest: &Nest) -> (Container, i64, i64, Vec<i32>) {
 }
 
 fn is_quiet(pid: i32) -> bool {
-    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\0600.77\0")
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x00600.77\0")
 }
 
 fn until_stuck(nest: &Nest, id: i64, run: i64) {
@@ -187,7 +187,7 @@ fn the_first_process_of_a_container_leaves_no_zombies_and_ends_no_guests() {
     let guest = || {
         children(first)
             .into_iter()
-            .find(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\0600.88\0"))
+            .find(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x00600.88\0"))
     };
     until("the orphans of others to be reaped", || (zombies() == 0 && children(first).len() == 2).then_some(()));
     let guest = guest().expect("a guest that stays");
