@@ -2,6 +2,8 @@
 
 #[path = "model/file.rs"]
 mod file;
+#[path = "schema/raises.rs"]
+mod raises;
 
 use std::collections::BTreeSet;
 
