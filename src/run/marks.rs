@@ -49,6 +49,11 @@ pub(super) fn marks_a_run(limit: u64) -> bool {
     limit >> 62 == 1
 }
 
+/// Whether a process carries the limit of a run, and of another one than this.
+pub(super) fn is_of_another_run(pid: i32, nonce: Nonce) -> bool {
+    matches!(soft_limit(pid), Limit::Is(limit) if marks_a_run(limit) && limit != limit_of(nonce))
+}
+
 /// Whether a process belongs to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Belongs {

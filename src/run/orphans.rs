@@ -24,8 +24,10 @@ use std::time::Duration;
 use rustix::process::getpid;
 
 use crate::error::{Error, Result};
+use crate::job::Nonce;
 
 use super::descendants::{all_children, kill_round};
+use super::marks::is_of_another_run;
 use super::process::{Stat, open_file_identity};
 use super::shim::{LOCK_FD, SHIM_NAME};
 use super::{signal, wait};
@@ -115,8 +117,9 @@ impl Orphans {
         Ok(Self { all_are_ours })
     }
 
-    /// One round: KILL for what has fallen to us and is below no living shim. Names what is still there; empty when nothing is.
-    pub fn sweep(&self) -> Vec<String> {
+    /// One round: KILL for what has fallen to us and is below no living shim. Names what is still there and may be of this run; empty when
+    /// nothing is.
+    pub fn sweep(&self, nonce: Nonce) -> Vec<String> {
         let me = getpid().as_raw_nonzero().get();
         // Held over the whole round: no number of a child is another process's meanwhile.
         let own = own();
@@ -133,7 +136,8 @@ impl Orphans {
         if !found.is_empty() && self.all_are_ours {
             kill_round(me, &is_spared);
         }
-        found.into_iter().map(|stat| format!("{} {}", stat.pid, stat.comm)).collect()
+        let found = found.into_iter().filter(|stat| !is_of_another_run(stat.pid, nonce));
+        found.map(|stat| format!("{} {}", stat.pid, stat.comm)).collect()
     }
 }
 

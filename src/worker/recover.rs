@@ -16,7 +16,6 @@ use super::workspace;
 use crate::error::{Error, Result};
 use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
 use crate::job::{Nonce, Outcome, Policy, Reason, RunEnd, RunId};
-use crate::run::orphans::Orphans;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Look};
 use crate::run::stop;
@@ -284,7 +283,7 @@ pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()
     while clean > 0 || Instant::now() < until {
         let emptied = tree::empty(shared.place(), run, nonce)?;
         // What lost its reaper together with this run has fallen to us. First the shim is dead, then it falls, then it is looked for.
-        let fallen = shared.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(Orphans::sweep).unwrap_or_default();
+        let fallen = shared.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(nonce)).unwrap_or_default();
         if emptied.out_of_sight && emptied.killed.is_empty() && !emptied.log_locked {
             return Err(Error::Stuck(out_of_sight(run)));
         }

@@ -99,3 +99,52 @@ fn a_worker_spares_what_its_shell_had_started() {
     kill(worker_pid, 15);
     worker.wait().unwrap();
 }
+
+/// The example program, which embeds a worker. Cargo makes it when everything is tested, and here when it is missing.
+fn embedding_program() -> std::path::PathBuf {
+    let built = Command::new(env!("CARGO")).args(["build", "--locked", "--quiet", "--example", "embed"]);
+    let mut built = { built }.current_dir(env!("CARGO_MANIFEST_DIR")).spawn().expect("cargo");
+    assert!(built.wait().unwrap().success());
+    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
+    beside.join("examples").join("embed")
+}
+
+/// A program that embeds a worker keeps its children to itself: they are neither ended nor reaped, and what a run leaves is found all the same.
+#[test]
+fn an_embedded_worker_lets_the_children_of_its_program_alone() {
+    let nest = Nest::new();
+    let program = embedding_program();
+    let again = "[ -e left ] && { grep -qs ') [RSDTtI] ' /proc/$(cat left)/task/*/stat && exit 5; exit 3; }";
+    let hides = "env -i setsid sh -c 'exec sleep 600 >/dev/null 2>&1' & echo $! >left.new; mv left.new left; sleep 600";
+    let id = nest.sh(&["--retries", "1", "--backoff", "0s..0s", "--retry-on", "lost"], &format!("{again}; {hides}"));
+    let line = "sleep 600 & echo $! >living.new; mv living.new living
+        sh -c 'while [ ! -e end_now ]; do sleep 0.02; done; exit 4' & echo $! >ending.new; mv ending.new ending
+        exec $EMBED $TENURE_DB 0";
+    let mut embedding = Command::new("sh")
+        .args(["-c", line])
+        .env("EMBED", program)
+        .env("TENURE_DB", nest.db())
+        .current_dir(nest.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    nest.until_pid(id);
+    let left = pid_in(&nest.file("left"));
+    std::fs::write(nest.file("end_now"), "").unwrap();
+    let (living, ending) = (pid_in(&nest.file("living")), pid_in(&nest.file("ending")));
+    until("the program's child to end", || (!lives(ending)).then_some(()));
+    let shim = nest.shim(nest.show(id)["run_id"].as_i64().unwrap());
+    kill(nest.parent_of(shim), 9);
+    until("the spawner to go", || (nest.parent_of(shim) != embedding.id() as i32 && nest.parent_of(shim) != 0).then_some(()));
+    kill(shim, 9);
+    assert_eq!(nest.until_ended(id)["exit_code"], 3, "no second copy");
+    assert!(!lives(left), "what the run has left is ended");
+    assert!(lives(living), "the program's child is not");
+    let is_there = std::path::Path::new(&format!("/proc/{ending}")).exists();
+    let is_its_own = is_there && nest.parent_of(ending) == embedding.id() as i32;
+    embedding.wait().unwrap();
+    assert!(is_its_own, "the end of the program's child is for the program to wait for");
+    kill(living, 9);
+}
