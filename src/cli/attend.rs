@@ -148,9 +148,7 @@ impl Attendant<'_> {
         let now_ms = self.face.now_ms();
         self.store.write(move |conn| control::cancel(conn, id, Some("interrupted"), now_ms))?;
         worker_calls::wake(self.store.place());
-        if self.worker.is_none() && worker_calls::look(self.store.place())?.is_none() {
-            worker_calls::ask_directly(self.store, id)?;
-        }
+        worker_calls::ask_directly(self.store, id)?;
         Ok(None)
     }
 

@@ -48,7 +48,9 @@ fn tell(face: &Face, store: &Store, id: JobId, cancelled: Cancelled) -> Result<(
             secrets::remove(store.place(), &freed);
             ("ended", format!("job {id} is cancelled"))
         }
-        Cancelled::Asked { run } => ("asked", format!("job {id} is being stopped (run {run}){}", directly(store, id)?)),
+        Cancelled::Asked { run } => {
+            ("asked", format!("job {id} is being stopped (run {run}){}", worker_calls::ask_directly(store, id)?))
+        }
         Cancelled::AlreadyEnded => ("already_ended", format!("job {id} has ended already")),
     };
     if face.json {
@@ -56,13 +58,4 @@ fn tell(face: &Face, store: &Store, id: JobId, cancelled: Cancelled) -> Result<(
     }
     face::say(&text);
     Ok(())
-}
-
-/// With no worker nobody would pass the wish on, so the shim is asked here.
-pub fn directly(store: &Store, id: JobId) -> Result<String> {
-    if worker_calls::look(store.place())?.is_some() {
-        return Ok(String::new());
-    }
-    let asked = if worker_calls::ask_directly(store, id)? { "; it was asked to stop" } else { "" };
-    Ok(format!("{asked}; there is no worker: its end is written down when there is one (tenure work)"))
 }

@@ -245,14 +245,22 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         all.push(Obstacle::new("cancelling", text, None));
     }
     if let Some(why) = &facts.stuck {
-        let remedy = "end those processes as their user or as root; the worker looks again at each tick";
-        all.push(Obstacle::new("stuck", format!("it can not be settled: {why}"), remedy.to_owned()));
+        let (what, remedy) = trouble(why);
+        all.push(Obstacle::new("stuck", what, remedy));
     }
     if around.worker.is_none() {
         let text = "no worker is running: it goes on, and its end is written down when one is";
         all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));
     }
     all
+}
+
+/// What the worker has noted of a run: on the first line what keeps it from ending, on the second what to do.
+pub fn trouble(noted: &str) -> (String, Option<String>) {
+    match noted.split_once('\n') {
+        Some((what, remedy)) => (what.to_owned(), Some(remedy.to_owned())),
+        None => (noted.to_owned(), None),
+    }
 }
 
 fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {

@@ -73,11 +73,11 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
     all
 }
 
-/// A run that has ended, as far as can be told, and of which something may not be ended.
-fn stuck(run: RunId, job: Option<JobId>, why: &str) -> Problem {
+/// A run that something keeps from ending.
+pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Problem {
     let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
-    let text = format!("run {run}{whose} can not be settled: {why}");
-    Problem::new("stuck", text, "end those processes as their user or as root; the worker looks again at each tick")
+    let (what, remedy) = super::obstacles::trouble(noted);
+    Problem { code: "stuck", text: format!("run {run}{whose}: {what}"), remedy }
 }
 
 /// Those that nobody is in are removed by the worker; what is above the limit for long is in use.

@@ -2,6 +2,7 @@
 
 use super::checks::{Finding, named, shown};
 use super::face::Face;
+use super::problems::{self, Problem};
 use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result};
 use crate::job::verdict::{self, Leftover, Progress, Row};
@@ -39,6 +40,12 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
         if !lives {
             orphans.push(format!("job {} (run {})", one.job.id, one.run.id));
         }
+    }
+    let stuck: Vec<Problem> =
+        store.read(read::stuck_runs)?.iter().map(|(run, job, noted)| problems::stuck(*run, *job, noted)).collect();
+    if !stuck.is_empty() {
+        let told = |problem: Problem| Finding { remedy: problem.remedy, ..Finding::wrong("runs", problem.text, None) };
+        return Ok(stuck.into_iter().map(told).collect());
     }
     Ok(vec![match (orphans.is_empty(), has_worker) {
         (true, _) => Finding::fine("runs", format!("{} jobs run, and the lock of each is held", open.len())),

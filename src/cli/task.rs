@@ -10,7 +10,7 @@ use serde_json::json;
 use super::changes::Changes;
 use super::face::{self, Face, versioned};
 use super::worker_notice::Notice;
-use super::{cancel, json, secrets, task_shown, values, worker_calls};
+use super::{json, secrets, task_shown, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::TaskState;
 use crate::job::template::is_param_name;
@@ -220,7 +220,7 @@ fn stop(face: &Face, which: Which, why: Option<String>, wait: bool) -> Result<u8
             ("ended", format!("task {id} is cancelled"))
         }
         Stopped::Asked { job, run } => {
-            ("asked", format!("task {id} is being stopped: job {job} (run {run}){}", cancel::directly(&store, *job)?))
+            ("asked", format!("task {id} is being stopped: job {job} (run {run}){}", worker_calls::ask_directly(&store, *job)?))
         }
         Stopped::Waits { job, stage } => (
             "waits",
@@ -266,7 +266,7 @@ fn advance(face: &Face, which: Which, expect: String, to: String) -> Result<u8> 
     secrets::remove(store.place(), &freed);
     worker_calls::wake(store.place());
     let left = match stopping {
-        Some((old, run)) => format!("; job {old} is being stopped first (run {run}){}", cancel::directly(&store, old)?),
+        Some((old, run)) => format!("; job {old} is being stopped first (run {run}){}", worker_calls::ask_directly(&store, old)?),
         None => String::new(),
     };
     if face.json {

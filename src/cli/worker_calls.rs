@@ -20,7 +20,10 @@ use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
 use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
-use crate::worker::{self, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes};
+use crate::worker::sight::{Process, Sight};
+use crate::worker::{
+    self, Direct, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes,
+};
 
 pub use crate::worker::gates::Machine;
 pub use crate::worker::lease::{Answer, Holding, Wanted};
@@ -58,12 +61,31 @@ pub fn wake(place: &Place) {
     wakes::send(place);
 }
 
-/// With no worker: asks the shim of a running job to stop it. True when one was asked.
+/// Asks the shim of a running job to stop it, whatever the worker does, and says what a person must know: empty where the job is being
+/// stopped and a worker records its end.
 ///
 /// # Errors
-/// When the file can not be read, or a shim that is there may not be signalled.
-pub fn ask_directly(store: &Store, job: JobId) -> Result<bool> {
-    worker::ask_directly(store, job)
+/// When the file can not be read.
+pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
+    let asked = worker::ask_directly(store, job)?;
+    let sight = Sight::look(store.place())?;
+    let stopped = sight.as_ref().filter(|sight| matches!(sight.process, Process::Stopped | Process::Traced));
+    let records_later = match (&sight, stopped) {
+        (_, Some(sight)) => {
+            let pid = sight.holder.pid;
+            format!("; the worker (pid {pid}) is stopped: the end is recorded when it goes on (kill -CONT {pid})")
+        }
+        (Some(_), None) => String::new(),
+        (None, _) => "; there is no worker: its end is written down when there is one (tenure work)".to_owned(),
+    };
+    let works = sight.is_some() && stopped.is_none();
+    let sent = match asked {
+        Direct::Asked if !works => "; it was asked to stop".to_owned(),
+        Direct::Cannot(why) if works => format!("; this command cannot signal it ({why}), so the worker is asked to"),
+        Direct::Cannot(why) => format!("; this command cannot signal it ({why})"),
+        Direct::Asked | Direct::Nobody => String::new(),
+    };
+    Ok(sent + &records_later)
 }
 
 /// What the configuration asks of the machine.

@@ -37,6 +37,8 @@ pub enum RunEnd {
     Withdrawn,
     /// It never started: its workspace could not be made.
     PrepareFailed { error: String },
+    /// It never started: the time that its queue gives it was over before.
+    TooLate { error: String },
     /// Its row can not be run: a policy or a command that does not parse, a secret that is gone.
     Unrunnable { error: String },
 }
@@ -132,6 +134,7 @@ fn judge(end: &RunEnd) -> Judged {
         RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "nobody saw how it ended"),
         RunEnd::Withdrawn => Judged::new(Outcome::Cancelled, Reason::Cancelled, "cancelled before it started"),
         RunEnd::PrepareFailed { error } => Judged::new(Outcome::Deferred, Reason::Workspace, error),
+        RunEnd::TooLate { error } => Judged::new(Outcome::Failed, Reason::Timeout, error),
         RunEnd::CheckFailed { error } => Judged { exit_code: Some(0), ..Judged::new(Outcome::Failed, Reason::Check, error) },
         RunEnd::Ended { exit, cause, out_of_memory } => judge_exit(*exit, *cause, *out_of_memory),
     }

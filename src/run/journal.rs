@@ -115,6 +115,9 @@ impl Journal {
     /// Tells all that is new. The pipe does not block and holds all records of a run; where its reader is gone, the file is what
     /// counts.
     pub fn tell(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
         let _ = rustix::io::write(self.status.as_fd(), &self.untold);
         self.untold.clear();
     }

@@ -27,6 +27,14 @@ impl Writer {
         self
     }
 
+    /// As [`Writer::with`], where there is a value.
+    pub fn with_some(self, key: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
     /// Adds free text, escaped and cut to [`TEXT_BYTES_MAX`].
     pub fn with_text(self, key: &str, text: &str) -> Self {
         self.with(key, escape(text))

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -87,13 +88,43 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     }
 }
 
-/// Milliseconds since the boot, sleep of the machine included. Deadlines count on this clock: it never jumps.
-pub(super) fn boottime_ms() -> u64 {
+/// Milliseconds since the boot, sleep of the machine included. Deadlines count on this clock: it never jumps. The same in each time
+/// namespace of a machine, so that a shim in one container and a worker in another mean the same instant.
+pub fn boottime_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+    let ms = u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
+    ms.saturating_add_signed(-namespace_offset_ms())
+}
+
+/// By how much the clock of the boot is ahead in our time namespace, in milliseconds; 0 where there is none.
+fn namespace_offset_ms() -> i64 {
+    static OFFSET_MS: OnceLock<i64> = OnceLock::new();
+    *OFFSET_MS.get_or_init(|| {
+        let text = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        offset_ms(&text).unwrap_or(0)
+    })
+}
+
+/// The line `boottime SECONDS NANOSECONDS`.
+fn offset_ms(text: &str) -> Option<i64> {
+    let mut words = text.lines().find_map(|line| line.strip_prefix("boottime"))?.split_ascii_whitespace();
+    let (seconds, nanoseconds): (i64, i64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    seconds.checked_mul(1000)?.checked_add(nanoseconds / 1_000_000)
 }
 
 /// Milliseconds since 1970-01-01 UTC.
 pub(super) fn now_ms() -> i64 {
     crate::clock::Clock::System.now_ms()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        assert_eq!(offset_ms("monotonic           0         0\nboottime     864000 500000000\n"), Some(864_000_500));
+        assert_eq!(offset_ms("monotonic 5 0\nboottime -7 0\n"), Some(-7_000));
+        assert_eq!(offset_ms(""), None);
+    }
 }

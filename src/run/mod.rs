@@ -14,6 +14,7 @@
 //! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is known.
 //! * [`orphans`]: the worker as the last reaper of its tree. [`fitness`]: whether the system lets a worker keep its promises.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
+//! * [`trouble`]: what keeps a run from ending, in words for people.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
 //! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
@@ -40,6 +41,7 @@ pub mod shutdown;
 pub mod spawner;
 pub mod stop;
 pub mod tree;
+pub mod trouble;
 pub mod workspace;
 
 mod descendants;
@@ -53,6 +55,6 @@ mod signal;
 mod wait;
 
 pub use launch::Launch;
-pub use record::{Drained, Exited, Header, MemoryBy, NotExecuted, Record, Records, Started, Usage};
+pub use record::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Records, Started, Usage};
 pub use runfile::{Look, RunFile};
 pub use spawner::{Go, Spawner, Status, StatusPipe};

@@ -58,6 +58,19 @@ pub struct Started {
     /// Start of the shim in ticks since the boot; with its pid, what a signal is checked against.
     pub shim_start_ticks: u64,
     pub at_ms: i64,
+    /// What whoever takes the run over needs to keep its limits; `None` in a file of an earlier version.
+    pub kept: Option<Kept>,
+}
+
+/// The limits of a run, as durations in milliseconds, and the instant from which they count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The start, in milliseconds since the boot: no step of the wall clock moves it.
+    pub boot_ms: u64,
+    pub timeout_ms: Option<u64>,
+    pub max_runtime_ms: Option<u64>,
+    pub idle_timeout_ms: Option<u64>,
+    pub grace_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +87,8 @@ pub struct Exited {
     /// Why the shim stopped it, if it did so before the process had ended.
     pub cause: Option<Cause>,
     pub at_ms: i64,
+    /// In milliseconds since the boot; `None` in a file of an earlier version.
+    pub boot_ms: Option<u64>,
 }
 
 /// What the job and everything that it started used.
@@ -260,6 +275,11 @@ impl Started {
             .with("shim", self.shim_pid)
             .with("shim_ticks", self.shim_start_ticks)
             .with("at", self.at_ms)
+            .with_some("boot", self.kept.map(|kept| kept.boot_ms))
+            .with_some("timeout", self.kept.and_then(|kept| kept.timeout_ms))
+            .with_some("max_runtime", self.kept.and_then(|kept| kept.max_runtime_ms))
+            .with_some("idle_timeout", self.kept.and_then(|kept| kept.idle_timeout_ms))
+            .with_some("grace", self.kept.map(|kept| kept.grace_ms))
             .seal()
     }
 
@@ -269,6 +289,19 @@ impl Started {
             shim_pid: line.number("shim")?,
             shim_start_ticks: line.number("shim_ticks")?,
             at_ms: line.number("at")?,
+            kept: Kept::of(line),
+        })
+    }
+}
+
+impl Kept {
+    fn of(line: &Line<'_>) -> Option<Self> {
+        Some(Self {
+            boot_ms: line.number("boot")?,
+            timeout_ms: line.number("timeout"),
+            max_runtime_ms: line.number("max_runtime"),
+            idle_timeout_ms: line.number("idle_timeout"),
+            grace_ms: line.number("grace")?,
         })
     }
 }
@@ -294,6 +327,7 @@ impl Exited {
             None => line,
         }
         .with("at", self.at_ms)
+        .with_some("boot", self.boot_ms)
         .seal()
     }
 
@@ -308,7 +342,7 @@ impl Exited {
             Some(word) => Some(Cause::parse(word)?),
             None => None,
         };
-        Some(Self { exit, cause, at_ms: line.number("at")? })
+        Some(Self { exit, cause, at_ms: line.number("at")?, boot_ms: line.number("boot") })
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::error::{Error, Result};
 use crate::job::{Cause, Nonce, RunId};
@@ -31,13 +31,13 @@ pub enum Asked {
     NoShimYet,
     /// There is no shim any more: its lock is free, or the process is gone. Look at the run file.
     Gone,
-    /// What is there is not this run's shim, or may not be looked at. Nothing was signalled.
+    /// What is there is not this run's shim. Nothing was signalled.
     NotOurs,
     /// The run lives where this process cannot signal it. Nothing was signalled, and asking again does not help.
     OutOfReach(OutOfReach),
 }
 
-/// Why the processes of a living run cannot be signalled from here. Its text says what a person can do.
+/// Why the processes of a living run cannot be signalled from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutOfReach {
     /// The lock is held by a shim in another pid namespace.
@@ -46,27 +46,40 @@ pub enum OutOfReach {
     NotPermitted,
 }
 
+impl OutOfReach {
+    /// What a person can do.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::OtherNamespace => "cancel it from there, or stop that container",
+            Self::NotPermitted => "cancel it as the user of those processes or as root",
+        }
+    }
+}
+
 impl fmt::Display for OutOfReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::OtherNamespace => {
-                "its processes are in another pid namespace (a container) and cannot be signalled from here; end them there"
-            }
-            Self::NotPermitted => {
-                "the system does not permit this worker to signal its processes; end them as their user or as root"
-            }
+            Self::OtherNamespace => "its processes are in another pid namespace (a container)",
+            Self::NotPermitted => "the system does not permit signals to its processes (another user's)",
         })
     }
 }
 
-/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges which cause counts.
+/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges which cause counts. A shim that
+/// was stopped (SIGSTOP) is continued, since a stopped process hears nothing.
 ///
 /// # Errors
 /// The run file can not be read, or the system refuses the signal.
 pub fn ask(place: &Place, run: RunId, nonce: Nonce, cause: Cause) -> Result<Asked> {
     let value = nonce.signal_bits() << 8 | u64::from(cause.code());
     match find(place, run, nonce)? {
-        Found::Shim(pidfd) => sent(run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value)),
+        Found::Shim(pidfd) => {
+            let asked = sent(run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value))?;
+            if asked == Asked::Sent {
+                sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGCONT))?;
+            }
+            Ok(asked)
+        }
         Found::Not(answer) => Ok(answer),
     }
 }
@@ -92,6 +105,28 @@ pub fn kill_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
         Found::Shim(pidfd) => sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGKILL)),
         Found::Not(answer) => Ok(answer),
     }
+}
+
+/// Continues the shim of a run that was stopped (SIGSTOP), without asking it for anything.
+///
+/// # Errors
+/// As [`ask`].
+pub fn continue_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
+    match find(place, run, nonce)? {
+        Found::Shim(pidfd) => sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGCONT)),
+        Found::Not(answer) => Ok(answer),
+    }
+}
+
+/// The pid of the shim of a run in this pid namespace, for looking at it in `/proc`; otherwise why there is none to look at.
+///
+/// # Errors
+/// The run file can not be read.
+pub fn shim_pid(place: &Place, run: RunId, nonce: Nonce) -> Result<std::result::Result<i32, Asked>> {
+    Ok(match find(place, run, nonce)? {
+        Found::Shim(pidfd) => pid_of(&pidfd).ok_or(Asked::Gone),
+        Found::Not(answer) => Err(answer),
+    })
 }
 
 /// A descriptor that becomes readable when the shim of a run ends: for a run whose status pipe went down with another worker. `None`:
@@ -134,7 +169,11 @@ fn find(place: &Place, run: RunId, nonce: Nonce) -> Result<Found> {
         return Ok(Found::Not(Asked::Gone));
     }
     if header.pid_ns != machine::pid_namespace() {
-        return Ok(Found::Not(Asked::OutOfReach(OutOfReach::OtherNamespace)));
+        // Its pids mean nothing here. From the namespace around its own it can be seen all the same, under other numbers.
+        return Ok(match search(identity)? {
+            Found::Not(Asked::NoShimYet) => Found::Not(Asked::OutOfReach(OutOfReach::OtherNamespace)),
+            found => found,
+        });
     }
     match records.started {
         Some(started) => Ok(open_checked(&started, identity)),
@@ -142,8 +181,8 @@ fn find(place: &Place, run: RunId, nonce: Nonce) -> Result<Found> {
     }
 }
 
-/// The shim of a run that has not recorded one: it may hang before it gets so far (a dead network directory, say), and must be stoppable there
-/// too. Looks at every process, which is slow, and rare.
+/// The shim of a run by the file that it holds. For one that has not recorded itself: it may hang before it gets so far (a dead network
+/// directory, say), and must be stoppable there too. Looks at every process, which is slow, and rare.
 fn search(run_file: (u64, u64)) -> Result<Found> {
     let me = std::process::id();
     for pid in all_pids().map_err(|e| Error::io("reading /proc", e))? {
@@ -158,6 +197,12 @@ fn search(run_file: (u64, u64)) -> Result<Found> {
     Ok(Found::Not(Asked::NoShimYet))
 }
 
+/// The number of the process behind a pidfd, for showing.
+fn pid_of(pidfd: &OwnedFd) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+}
+
 fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {
     let pidfd = match open_pidfd(started.shim_pid) {
         Ok(pidfd) => pidfd,
@@ -167,11 +212,16 @@ fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {
     let Some(stat) = Stat::of(started.shim_pid) else {
         return Found::Not(Asked::Gone);
     };
-    if stat.start_ticks != started.shim_start_ticks {
+    // The start of a process is told differently in each time namespace, so a shim may also be known by its name.
+    if stat.start_ticks != started.shim_start_ticks && stat.comm != SHIM_NAME {
         return Found::Not(Asked::NotOurs);
     }
     match open_file_identity(started.shim_pid, LOCK_FD) {
         Ok(file) if file == run_file => Found::Shim(pidfd),
+        // Another user's process does not show its descriptors.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && stat.comm == SHIM_NAME => {
+            Found::Not(Asked::OutOfReach(OutOfReach::NotPermitted))
+        }
         // A shim that is dead and was not reaped yet has no descriptors.
         Err(_) if stat.is_dead() || Stat::of(started.shim_pid).is_none_or(|stat| stat.is_dead()) => Found::Not(Asked::Gone),
         _ => Found::Not(Asked::NotOurs),

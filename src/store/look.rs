@@ -27,14 +27,14 @@ pub fn waits_for_time(conn: &Connection) -> Result<bool> {
     Ok(waits.query_row([], |row| row.get(0))?)
 }
 
-/// Running jobs that have run for longer than their queue allows.
-pub fn past_max_runtime(conn: &Connection, now_ms: i64) -> Result<Vec<RunId>> {
-    let mut past = conn.prepare_cached(
-        "SELECT j.run_id FROM job j JOIN queue q ON q.name = j.queue
-          WHERE j.state = 'running' AND q.max_runtime_ms IS NOT NULL AND j.started_at + q.max_runtime_ms < ?1",
+/// The running jobs of queues that have a max-runtime, each with that, in milliseconds.
+pub fn max_runtimes(conn: &Connection) -> Result<Vec<(RunId, u64)>> {
+    let mut limited = conn.prepare_cached(
+        "SELECT j.run_id, q.max_runtime_ms FROM job j JOIN queue q ON q.name = j.queue
+          WHERE j.state = 'running' AND q.max_runtime_ms > 0",
     )?;
-    let rows = past.query_map([now_ms], |row| Ok(RunId(row.get(0)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let rows = limited.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, i64>(1)?)))?;
+    rows.map(|row| row.map(|(run, ms)| (run, ms.unsigned_abs())).map_err(Into::into)).collect()
 }
 
 /// Whether any job or task ended, or any resource was gone, before this instant, in milliseconds UTC.

@@ -113,7 +113,7 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     Ok(found)
 }
 
-/// Runs that are over and can not be settled, with the words of [`super::reap::note_stuck`].
+/// Open runs that something keeps from ending, with the words of [`super::reap::note_trouble`].
 pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
     let mut stuck =
         conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;

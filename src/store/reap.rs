@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::rows::{Job, Run, job_columns, run_columns};
 use crate::error::Result;
 use crate::job::verdict::Row;
-use crate::job::{JobId, RunId};
+use crate::job::{JobId, Nonce, RunId};
 
 pub use super::heal::{Healed, Healers, heal};
 pub use super::mend::{Mended, mend};
@@ -40,6 +40,24 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
         .collect()
 }
 
+/// A run, and the name by which its shim knows that it is meant.
+pub type Named = (RunId, Nonce);
+
+/// The open run of a job, and the open command around it, if there is one. `None`: the job does not run.
+pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(Named, Option<Named>)>> {
+    let mut run = conn.prepare_cached(
+        "SELECT run.id, run.nonce FROM job JOIN run ON run.id = job.run_id WHERE job.id = ?1 AND job.state = 'running'",
+    )?;
+    let mut errand = conn.prepare_cached(
+        "SELECT id, nonce FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job' AND finished_at IS NULL LIMIT 1",
+    )?;
+    let named = |row: &rusqlite::Row<'_>| Ok((RunId(row.get(0)?), row.get::<_, String>(1)?));
+    let read = |(run, nonce): (RunId, String)| nonce.parse().ok().map(|nonce| (run, nonce));
+    let Some(run) = run.query_row([job.0], named).optional()?.and_then(read) else { return Ok(None) };
+    let errand = errand.query_row((job.0, run.0.0), named).optional()?.and_then(read);
+    Ok(Some((run, errand)))
+}
+
 /// What the file knows of each of these runs.
 pub fn run_rows(conn: &Connection, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
     let mut row = conn.prepare_cached("SELECT finished_at IS NULL FROM run WHERE id = ?1")?;
@@ -61,11 +79,11 @@ pub fn adopted(conn: &Connection, run: RunId, instance: &str) -> Result<bool> {
     Ok(adopt.execute((run.0, instance))? > 0)
 }
 
-/// Notes why a run that is over can not be settled: something of its tree may not be ended. Shown by `status` and `why`; the settle
-/// puts its own words in the place of these. Writes only what is new.
-pub fn note_stuck(conn: &Connection, run: RunId, why: &str) -> Result<()> {
+/// Notes what keeps an open run from ending, or that nothing does any more: on the first line what it is, on the second what a person can
+/// do. Shown by `status`, `why` and `doctor`; the settle puts its own words in the place of these. Writes only what is new.
+pub fn note_trouble(conn: &Connection, run: RunId, what: Option<&str>) -> Result<()> {
     conn.prepare_cached("UPDATE run SET error = ?2 WHERE id = ?1 AND finished_at IS NULL AND error IS NOT ?2")?
-        .execute((run.0, why))?;
+        .execute((run.0, what))?;
     Ok(())
 }
 

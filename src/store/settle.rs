@@ -197,7 +197,10 @@ fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decis
         let how = decision.error.as_deref().unwrap_or("it was put back");
         return Ok(format!("{how}; it is not tried again, as its task was asked to stop"));
     }
-    let started = !matches!(s.end, RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn | RunEnd::PrepareFailed { .. });
+    let started = !matches!(
+        s.end,
+        RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn | RunEnd::PrepareFailed { .. } | RunEnd::TooLate { .. }
+    );
     Ok(ended::cancelled_text(cancel.flatten().as_deref(), if started { "while it ran" } else { "before it started" }))
 }
 

@@ -101,7 +101,7 @@ pub struct WhyFacts {
     pub last: Option<LastEnd>,
     /// Of a running job that is being cancelled, or of one that was: the latest wish and its words.
     pub cancel: Option<Option<String>>,
-    /// Of a running job whose run can not be settled: why.
+    /// Of a running job: what keeps its run, or a command around it, from ending.
     pub stuck: Option<String>,
 }
 
@@ -119,7 +119,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     };
     let last = last_end(conn, &job)?;
     let cancel = latest_cancel(conn, id)?;
-    let stuck = read::stuck_runs(conn)?.into_iter().find(|(run, _, _)| job.run_id == Some(*run)).map(|(_, _, why)| why);
+    let stuck = read::stuck_runs(conn)?.into_iter().find(|(_, of, _)| *of == Some(id)).map(|(_, _, why)| why);
     Ok(WhyFacts { job, obstacles, last, cancel, stuck })
 }
 

@@ -48,13 +48,12 @@ pub(super) fn ask(
         let recorded = recorded.clone();
         shared.store.commit(move |conn| check::exited(conn, id, run, &recorded, 0))
     })?;
-    let cancelled = RunEnd::Ended { exit: Exit::Code(0), cause: Some(Cause::Cancel), out_of_memory: false };
     let mut latest = latest.filter(|errand| errand.kind == RunKind::Check);
     for asked in 1..=limits::CHECK_ASKS_MAX {
         // An open check has a tree, which ends before the job does: the wish is passed on to it, and it is waited for.
         let is_open = latest.as_ref().is_some_and(|check| check.finished_at.is_none());
-        if watched.bell.cause().is_some() && !is_open {
-            return Ok(Some(cancelled));
+        if let Some(cause) = watched.bell.cause().filter(|_| !is_open) {
+            return Ok(stopped(cause));
         }
         let came = match latest.take() {
             Some(check) if check.finished_at.is_some() => Some(answered(&check)),
@@ -67,7 +66,7 @@ pub(super) fn ask(
                 return Ok(Some(RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false }));
             }
             Some(Answer::No(error)) => return Ok(Some(RunEnd::CheckFailed { error })),
-            Some(Answer::Cancelled) => return Ok(Some(cancelled)),
+            Some(Answer::Cancelled) => return Ok(stopped(Cause::Cancel)),
             Some(Answer::AskLater | Answer::Lost) => {
                 if !wait(watched, retry::backoff_ms(policy, asked, super::monitor::chance()))? {
                     return Ok(None);
@@ -76,6 +75,15 @@ pub(super) fn ask(
         }
     }
     Ok(Some(RunEnd::CheckFailed { error: format!("the check gave no answer {} times", limits::CHECK_ASKS_MAX) }))
+}
+
+/// What a job comes to whose own process ended with 0, and whose check was stopped. It ends for the cause of the stop and for no other. `None`:
+/// the machine or the worker goes down, and the next worker asks the check again.
+fn stopped(cause: Cause) -> Option<RunEnd> {
+    match cause {
+        Cause::Shutdown | Cause::Sweep => None,
+        cause => Some(RunEnd::Ended { exit: Exit::Code(0), cause: Some(cause), out_of_memory: false }),
+    }
 }
 
 /// Waits for the time to ask again, or for a wish; false when the worker lets go.
@@ -151,6 +159,7 @@ fn answer(end: &RunEnd) -> Answer {
         RunEnd::NotExecuted { error, .. }
         | RunEnd::CheckFailed { error }
         | RunEnd::PrepareFailed { error }
+        | RunEnd::TooLate { error }
         | RunEnd::Unrunnable { error } => Answer::No(format!("the check could not be asked: {error}")),
     }
 }

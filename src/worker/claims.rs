@@ -1,6 +1,6 @@
 //! The claim loop: free slots become running jobs.
 //!
-//! One round: pass wishes to cancel on, end what can never start, make jobs of the slots of schedules that are due, claim for each free slot. It returns when it wants to be
+//! One round: end what can never start, make jobs of the slots of schedules that are due, claim for each free slot. It returns when it wants to be
 //! called next; the thread waits that long or for a nudge. A busy worker hardly comes here, as each settle claims the next job
 //! for its slot.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::gates::{self, Machine};
-use super::monitor::{self, Assignment};
+use super::monitor::Assignment;
 use super::options::{Kind, Until};
 use super::pool::Work;
 use super::report::Condition;
@@ -83,7 +83,6 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
 
 /// One round; returns the longest time until the next, in milliseconds.
 fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
-    monitor::ring_cancels(shared)?;
     tend(shared)?;
     teardown::round(shared)?;
     // Whatever is wrong with schedules keeps no job from starting.
@@ -138,7 +137,10 @@ fn plan_schedules(shared: &Arc<Shared>) -> Result<()> {
         shared.look();
     }
     // A job that takes the place of another one has asked for that one's end.
-    if !planned.jobs.is_empty() { monitor::ring_cancels(shared) } else { Ok(()) }
+    if !planned.jobs.is_empty() {
+        shared.look_for_stops();
+    }
+    Ok(())
 }
 
 /// The earliest instant at which time alone brings something about, in milliseconds UTC.

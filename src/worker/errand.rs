@@ -39,7 +39,7 @@
 
 use std::sync::Arc;
 
-use super::monitor::{Watch, Watched, end_of, record_of};
+use super::monitor::{Watch, Watched, record_of};
 use super::recover;
 use super::roster::Bell;
 use super::shared::Shared;
@@ -157,7 +157,7 @@ impl<'a> Errand<'a> {
     }
 
     fn watch(&self, run: RunId, nonce: Nonce) -> Watched<'a> {
-        let watching = Watched { shared: self.shared, run, nonce, bell: Arc::clone(&self.bell), grace_ms: self.grace_ms };
+        let watching = Watched::new(self.shared, run, nonce, Arc::clone(&self.bell), self.grace_ms);
         self.shared.roster.watch(run, Arc::clone(&self.bell));
         watching
     }
@@ -192,7 +192,7 @@ fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) ->
     };
     let end = match records.progress() {
         Progress::Nothing => RunEnd::NeverStarted,
-        _ => end_of(&records),
+        _ => watching.end_of(&records),
     };
     let (outcome, reason, error) = judge(&end);
     let closed = Closed {
@@ -230,6 +230,11 @@ pub(super) fn plainly(end: &RunEnd) -> Judged {
             (Outcome::Cancelled, Some(Reason::Cancelled), Some("cancelled".into()))
         }
         RunEnd::Ended { cause: Some(Cause::Timeout), .. } => failed(Reason::Timeout, "ran past its timeout".into()),
+        // Of the job's run, which ends for it: it tells nothing against what was to be made.
+        RunEnd::Ended { cause: Some(Cause::Backstop), .. } => {
+            (Outcome::Lost, Some(Reason::Timeout), Some("its job ran past the max-runtime of its queue".into()))
+        }
+        RunEnd::Ended { cause: Some(Cause::Silence), .. } => failed(Reason::Output, "was silent past its idle-timeout".into()),
         RunEnd::Ended { cause: Some(cause), .. } => {
             (Outcome::Lost, Some(Reason::Shutdown), Some(format!("was stopped from outside ({cause})")))
         }
@@ -242,6 +247,7 @@ pub(super) fn plainly(end: &RunEnd) -> Judged {
         RunEnd::NotExecuted { error, .. }
         | RunEnd::CheckFailed { error }
         | RunEnd::PrepareFailed { error }
+        | RunEnd::TooLate { error }
         | RunEnd::Unrunnable { error } => failed(Reason::Spawn, error.clone()),
         RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
             (Outcome::Unstarted, None, Some("was not started".into()))

@@ -55,6 +55,8 @@ pub mod sight;
 pub mod signals;
 mod start;
 mod stop;
+mod stops;
+mod supervise;
 mod surroundings;
 mod sweep;
 mod teardown;
@@ -65,5 +67,5 @@ mod workspace;
 
 pub use options::{Floors, Kind, OnTerm, Options, Until};
 pub use start::{Ended, Summary, Worker};
-pub use stop::ask_directly;
+pub use stop::{Direct, ask_directly};
 pub use surroundings::is_stopping_now;

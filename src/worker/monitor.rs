@@ -1,13 +1,10 @@
 //! A monitor: one thread, one run, from its launch (or its adoption) to its settle.
 //!
-//! It waits for two things: its shim's records, and its bell. The shim judges how the run ended and enforces its deadlines; the
-//! monitor only passes wishes on, and ends a shim that does not answer them. When a run is settled, the same transaction claims
+//! It waits for two things: its shim's records, and its bell. The shim judges how the run ended and enforces its deadlines; what the
+//! monitor does meanwhile is in [`super::supervise`]. When a run is settled, the same transaction claims
 //! the next job for the slot, so that a busy slot goes from one job to the next without another thread.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::check;
 use super::launch::{self, Start};
@@ -15,13 +12,11 @@ use super::prepared::Ready;
 use super::recover;
 use super::roster::Bell;
 use super::shared::Shared;
-use super::wish::Wish;
+pub(super) use super::supervise::{Watch, Watched, wait_for};
 use super::workspace::{self, Entered};
 use crate::error::{Error, Result};
-use crate::job::{Cause, Exit, JobId, Next, Nonce, Policy, RunEnd, RunId};
-use crate::run::Launch;
-use crate::run::record::{MemoryBy, Record, Records};
-use crate::run::spawner::{Status, StatusPipe};
+use crate::job::{Cause, Exit, JobId, Next, Policy, RunEnd, RunId};
+use crate::run::record::{MemoryBy, Records};
 use crate::store::claim::{self, Claim};
 use crate::store::reap::{self, OpenRun};
 use crate::store::settle::{self, RunRecord, Settle, Settled};
@@ -62,8 +57,8 @@ fn note_stuck(shared: &Arc<Shared>, run: RunId, error: &Error) {
     if shared.is_leaving() {
         return;
     }
-    let why = why.clone();
-    if let Err(error) = shared.store.commit(move |conn| reap::note_stuck(conn, run, &why)) {
+    let why = format!("{why}\nend those processes as their user or as root; the worker looks again at each tick");
+    if let Err(error) = shared.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
         log::warn!("run {run}: noting what keeps it: {error}");
     }
 }
@@ -76,23 +71,6 @@ impl Assignment {
             Self::Adopt { open, slot } => (open.run.id, *slot),
         }
     }
-}
-
-/// A run under watch.
-pub(super) struct Watched<'a> {
-    pub shared: &'a Arc<Shared>,
-    pub run: RunId,
-    pub nonce: Nonce,
-    pub bell: Arc<Bell>,
-    pub grace_ms: u64,
-}
-
-/// How watching a run came to its end.
-pub(super) enum Watch {
-    /// Its shim is gone; this is what it recorded.
-    Over(Records),
-    /// The worker lets go of its runs.
-    Left,
 }
 
 fn one(shared: &Arc<Shared>, assignment: Assignment) -> Result<Option<Assignment>> {
@@ -124,7 +102,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     };
     let bell = Arc::new(Bell::new()?);
     shared.roster.watch(run, Arc::clone(&bell));
-    let watched = Watched { shared, run, nonce, bell, grace_ms: policy.grace_ms() };
+    let watched = Watched { of_job: true, ..Watched::new(shared, run, nonce, bell, policy.grace_ms()) };
     if let Some(wanted) = &policy.workspace {
         match workspace::enter_checked(&watched, &start, wanted, &launch)? {
             Entered::In(path) => match launch::of_job_in(shared, &start, &path) {
@@ -150,7 +128,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         shared.store.as_soon_as_flushed(ticket, move || go.say())?;
     }
     shared.stock.fill(&shared.store, &shared.roster);
-    match watched.follow(pipe, true)? {
+    match watched.follow(pipe)? {
         Watch::Left => Ok(None),
         Watch::Over(records) if records.progress() == crate::job::verdict::Progress::Drained || records.failed.is_some() => {
             end_of_job(&watched, job, &policy, &records, None, slot)
@@ -169,7 +147,7 @@ pub(super) fn end_of_job(
     latest: Option<crate::store::rows::Run>,
     slot: usize,
 ) -> Result<Option<Assignment>> {
-    let mut end = workspace::unless_it_was_gone(watched, policy, end_of(records));
+    let mut end = workspace::unless_it_was_gone(watched, policy, watched.end_of(records));
     let record = record_of(watched.shared, watched.run, records);
     if let (RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }, Some(command)) = (&end, &policy.check) {
         match check::ask(watched, job, policy, command, &record, latest, slot)? {
@@ -178,88 +156,6 @@ pub(super) fn end_of_job(
         }
     }
     conclude(watched.shared, job.id, watched.run, end, record, Its::File, slot)
-}
-
-impl Watched<'_> {
-    /// Launches an errand and watches it.
-    pub fn launch(&self, launch: &Launch, file: crate::run::runfile::RunFile) -> Result<Watch> {
-        let pipe = self.shared.spawner().and_then(|spawner| spawner.launch(launch, file))?;
-        self.follow(pipe, false)
-    }
-
-    /// Reads the shim's records until they say that the run is over, or until its end of the pipe is closed. `tells`: the pid is
-    /// written to the job's row. (The shim tells of a start some milliseconds later, together with the end of a run that was shorter.)
-    pub fn follow(&self, mut pipe: StatusPipe, tells: bool) -> Result<Watch> {
-        let mut records = Records::default();
-        let mut wish = Wish::default();
-        loop {
-            self.wait(&pipe, wish.next_act())?;
-            if self.shared.is_leaving() {
-                return Ok(Watch::Left);
-            }
-            let mut started = None;
-            loop {
-                match pipe.next()? {
-                    Status::Record(record) => {
-                        if let Record::Started(record) = &record {
-                            started = Some((record.pid, record.at_ms));
-                        }
-                        let is_last = matches!(record, Record::Drained(_) | Record::Failed(_));
-                        records.add(record);
-                        if is_last {
-                            return Ok(Watch::Over(wish.seen_in(records)));
-                        }
-                    }
-                    Status::NothingYet => break,
-                    Status::Closed => return Ok(Watch::Over(wish.seen_in(records))),
-                }
-            }
-            if let Some((pid, at_ms)) = started.filter(|_| tells) {
-                self.tell_started(pid, at_ms);
-            }
-            wish.act(self);
-        }
-    }
-
-    fn wait(&self, pipe: &StatusPipe, until: Option<Instant>) -> Result<()> {
-        let mut fds = [PollFd::new(pipe, PollFlags::IN), PollFd::new(&*self.bell, PollFlags::IN)];
-        wait_for(&mut fds, until)
-    }
-
-    fn tell_started(&self, pid: i32, at_ms: i64) {
-        let run = self.run;
-        // For showing only: a run whose pid could not be written is as much alive as any other.
-        if let Err(error) = self.shared.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
-            log::warn!("run {run}: writing its pid: {error}");
-        }
-    }
-}
-
-/// Waits for any of the descriptors, or until then.
-pub(super) fn wait_for(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
-    let timeout = until.map(|until| {
-        let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(500);
-        Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
-    });
-    match poll(fds, timeout.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(e) => Err(Error::io("waiting for a run", e)),
-    }
-}
-
-/// What the records say about the end.
-pub(super) fn end_of(records: &Records) -> RunEnd {
-    if let Some(failed) = &records.failed {
-        return RunEnd::NotExecuted { errno: failed.errno, error: failed.text.clone() };
-    }
-    match &records.exited {
-        Some(exited) => RunEnd::Ended {
-            exit: exited.exit,
-            cause: exited.cause,
-            out_of_memory: records.drained.as_ref().is_some_and(|drained| drained.out_of_memory),
-        },
-        None => RunEnd::Lost,
-    }
 }
 
 /// What the records say for the run's row.

@@ -15,19 +15,19 @@ use super::shared::Shared;
 use super::sweep;
 use super::teardown;
 use crate::error::Result;
+use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Row};
-use crate::job::{Cause, RunId};
 use crate::run::runfile::{self, Look};
 use crate::store::{heal, look, mend, prune, reap};
 
 /// Most ended jobs that one tick prunes.
 const PRUNE_MAX: usize = 1_000;
 
-/// The thread: a round at every tick until the worker stops.
+/// The thread: a round at every tick until the worker lets go of its runs, also while it drains.
 pub(super) fn run(shared: &Arc<Shared>) {
     loop {
-        shared.pause_unless_ending(shared.options.tick_ms);
-        if shared.is_stopping() || shared.is_leaving() {
+        let is_ending = shared.wait_for_end(Duration::from_millis(shared.options.tick_ms)).is_some();
+        if is_ending || shared.is_leaving() {
             return;
         }
         match round(shared) {
@@ -52,11 +52,12 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     adopt_open_runs(shared)?;
     teardown::adopt(shared)?;
     clear_run_files(shared)?;
-    stop_what_ran_too_long(shared)?;
     lease::reap(shared)?;
     sweep::secrets(shared)?;
-    prune(shared)?;
-    teardown::round(shared)?;
+    if !shared.is_stopping() {
+        prune(shared)?;
+        teardown::round(shared)?;
+    }
     shared.look();
     Ok(())
 }
@@ -151,15 +152,6 @@ fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
             runfile::unlink(shared.place(), run)
         }
     }
-}
-
-/// The operator's backstop, for queues whose `max_runtime` was set after the run had started.
-fn stop_what_ran_too_long(shared: &Arc<Shared>) -> Result<()> {
-    let now_ms = shared.now_ms();
-    for run in shared.store.read(move |conn| look::past_max_runtime(conn, now_ms))? {
-        shared.roster.ring(run, Cause::Backstop);
-    }
-    Ok(())
 }
 
 /// Retention: rows first, then the logs of their runs.

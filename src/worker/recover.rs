@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::monitor::{Assignment, Its, Watch, Watched, conclude, end_of_job, wait_for};
 use super::roster::Bell;
 use super::shared::Shared;
-use super::wish::Wish;
+use super::supervise::Supervisor;
 use super::workspace;
 use crate::error::{Error, Result};
 use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
@@ -68,7 +68,7 @@ pub(super) fn watch(shared: &Arc<Shared>, open: OpenRun, slot: usize) -> Result<
             Policy::default()
         }
     };
-    let watched = Watched { shared, run: open.run.id, nonce: open.run.nonce, bell, grace_ms: policy.grace_ms() };
+    let watched = Watched { of_job: true, ..Watched::new(shared, open.run.id, open.run.nonce, bell, policy.grace_ms()) };
     let same_boot = open.run.boot_id == shared.boot_id;
     go_on(&watched, job, &policy, open.errand, same_boot, slot)
 }
@@ -122,10 +122,14 @@ fn go_on(
             if let Some(errand) = latest.filter(|errand| same_boot && errand.finished_at.is_none()) {
                 end_errand(shared, &errand)?;
             }
-            count("lost_total", watched, job);
+            // The worker itself may have ended it with its shim, and knows why.
+            let end = watched.end_of(&Records { failed: None, exited: None, ..seen.records.clone() });
+            if end == RunEnd::Lost {
+                count("lost_total", watched, job);
+            }
             let record = super::monitor::record_of(shared, watched.run, &seen.records);
             let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
-            conclude(shared, job.id, watched.run, RunEnd::Lost, record, goes, slot)
+            conclude(shared, job.id, watched.run, end, record, goes, slot)
         }
         Verdict::GoOn { empty_tree } => {
             if empty_tree {
@@ -187,23 +191,23 @@ fn end_errand(shared: &Shared, errand: &Run) -> Result<()> {
 /// Waits until nobody holds the run's lock any more, passing wishes on.
 pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
     let shared = watched.shared;
-    let mut wish = Wish::default();
+    let mut supervisor = Supervisor::of_adopted();
     let mut wait_ms = LOOK_FIRST_MS;
     loop {
         let seen = look(watched)?;
         if !matches!(seen.file, RunFile::Own { locked: true, .. }) {
-            return Ok(Watch::Over(seen.records));
+            return Ok(Watch::Over(supervisor.seen_in(seen.records)));
         }
         if shared.is_leaving() {
             return Ok(Watch::Left);
         }
-        wish.act(watched);
+        supervisor.act(watched, &seen.records);
         // The shim's pidfd says when to look; the lock says what is so. Where the shim is gone and its spawner is still
         // sweeping, there is nothing to wait for but time.
         let shim = stop::shim_pidfd(shared.place(), watched.run, watched.nonce)?;
         wait_ms = if shim.is_some() { LOOK_MOST_MS } else { (wait_ms * 2).min(LOOK_MOST_MS) };
         let mut until = Instant::now() + Duration::from_millis(wait_ms);
-        if let Some(next) = wish.next_act() {
+        if let Some(next) = supervisor.next_act() {
             until = until.min(next);
         }
         match &shim {

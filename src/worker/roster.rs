@@ -5,19 +5,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::error::{Error, Result};
 use crate::job::{Cause, RunId};
+use crate::run::machine::boottime_ms;
 
 /// Wakes a monitor out of its wait, with the cause for which its run is to be stopped.
 #[derive(Debug)]
 pub struct Bell {
     fd: OwnedFd,
     cause: AtomicU8,
+    /// Since when the run counts as running, in milliseconds since the boot: its process was started, or, before that, the monitor began.
+    began_ms: AtomicU64,
     /// It only wakes: nobody stops what it is for.
     deaf: bool,
 }
@@ -25,7 +28,7 @@ pub struct Bell {
 impl Bell {
     pub fn new() -> Result<Self> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| Error::io("making an eventfd", e))?;
-        Ok(Self { fd, cause: AtomicU8::new(0), deaf: false })
+        Ok(Self { fd, cause: AtomicU8::new(0), began_ms: AtomicU64::new(boottime_ms()), deaf: false })
     }
 
     /// A bell for what nobody stops: it wakes, and has never a cause.
@@ -39,6 +42,11 @@ impl Bell {
             let _first = self.cause.compare_exchange(0, cause.code(), Ordering::SeqCst, Ordering::SeqCst);
         }
         self.nudge();
+    }
+
+    /// The run's process was started then, in milliseconds since the boot.
+    pub fn began(&self, at_ms: u64) {
+        self.began_ms.store(at_ms, Ordering::SeqCst);
     }
 
     /// Wakes the monitor without a cause, so that it looks around.
@@ -102,6 +110,11 @@ impl Roster {
     pub fn ring(&self, run: RunId, cause: Cause) -> bool {
         let bell = self.lock().owned.get(&run).cloned().flatten();
         bell.inspect(|bell| bell.ring(cause)).is_some()
+    }
+
+    /// Since when the run of a monitor counts as running, in milliseconds since the boot.
+    pub fn began_ms(&self, run: RunId) -> Option<u64> {
+        self.lock().owned.get(&run)?.as_ref().map(|bell| bell.began_ms.load(Ordering::SeqCst))
     }
 
     /// Wakes every monitor.

@@ -41,6 +41,9 @@ pub(super) struct Shared {
     /// What is being torn down.
     pub line: Line,
     pub nudge: Sender<Nudge>,
+    nudge_stops: Sender<Nudge>,
+    /// What the stop loop waits for.
+    pub stop_nudges: Receiver<Nudge>,
     pub spawner: Mutex<Arc<Spawner>>,
     /// `None` in a program that embeds the worker.
     pub orphans: Option<Orphans>,
@@ -74,6 +77,7 @@ impl Shared {
         orphans: Option<Orphans>,
     ) -> Self {
         let (ring_end, end_bell) = bounded(1);
+        let (nudge_stops, stop_nudges) = bounded(1);
         Self {
             store,
             options,
@@ -86,6 +90,8 @@ impl Shared {
             pool,
             line: Line::default(),
             nudge,
+            nudge_stops,
+            stop_nudges,
             spawner: Mutex::new(Arc::new(spawner)),
             orphans,
             spawner_is_missed: AtomicBool::new(false),
@@ -137,8 +143,20 @@ impl Shared {
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::SeqCst);
         self.report.phase(Phase::Leaving);
+        self.look_for_stops();
         self.roster.nudge_all();
         self.ended.notify_all();
+    }
+
+    /// Asks the stop loop to look; it looks once for any number of nudges.
+    pub fn look_for_stops(&self) {
+        let _one_is_waiting_already = self.nudge_stops.try_send(Nudge::Look);
+    }
+
+    /// The file has changed, as far as a hint can tell.
+    pub fn hear_of_a_change(&self) {
+        self.look();
+        self.look_for_stops();
     }
 
     /// Ends the worker; the first reason stands.

@@ -24,6 +24,7 @@ use super::report::{Phase, Reporter};
 use super::shared::Shared;
 use super::shutdown;
 use super::signals::Order;
+use super::stops;
 use super::surroundings::Surroundings;
 use super::tidy;
 use super::wake::{self, Listener};
@@ -113,7 +114,7 @@ impl Worker {
             file_id,
             stock,
             Pool::new(),
-            nudge.clone(),
+            nudge,
             spawner,
             report,
             orphans,
@@ -124,7 +125,8 @@ impl Worker {
             thread("claims", &shared, move |shared| claims::run(shared, &nudges))?,
             thread("reaper", &shared, reaper::run)?,
             thread("tidy", &shared, tidy::run)?,
-            thread("wake", &shared, move |shared| wake::listen(shared, &listener, &nudge))?,
+            thread("wake", &shared, move |shared| wake::listen(shared, &listener))?,
+            thread("stops", &shared, stops::run)?,
         ];
         shared.report.phase(Phase::Serving);
         notify::ready();
@@ -236,6 +238,8 @@ impl Worker {
         shared.stop_claiming();
         let left_running = shared.roster.busy();
         shared.leave();
+        // Its wake thread waits for a hint.
+        wake::send(shared.place());
         // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
         shared.store.stop_waiting();
         join(threads);

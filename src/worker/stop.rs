@@ -2,20 +2,34 @@
 
 use crate::error::Result;
 use crate::job::{Cause, JobId};
-use crate::run::stop::{self, Asked};
+use crate::run::stop::{self, Asked, OutOfReach};
 use crate::store::{Store, reap};
 
-/// Asks the shim of a running job to stop it, with no worker's help: the wish is in the file already, and the shim's record will
-/// be found by the next worker. True when a shim was asked.
+/// What came of asking a shim without the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direct {
+    /// A shim was asked: of the job, or of a command around it.
+    Asked,
+    /// There is no shim to ask: the run has just ended, or has not begun. The worker sees to it.
+    Nobody,
+    /// There is one, and this process cannot signal it.
+    Cannot(OutOfReach),
+}
+
+/// Asks the shim of a running job to stop it, with no worker's help: the wish is in the file already, and the shim's record is found by
+/// the worker that lives or by the next one. Where a worker asks as well, the second signal changes nothing.
 ///
 /// # Errors
-/// When the file can not be read, or a shim that is there may not be signalled.
-pub fn ask_directly(store: &Store, job: JobId) -> Result<bool> {
-    let open = store.read(reap::open_runs)?;
-    let Some(open) = open.into_iter().find(|open| open.job.id == job) else { return Ok(false) };
-    let mut asked = stop::ask(store.place(), open.run.id, open.run.nonce, Cause::Cancel)? == Asked::Sent;
-    if let Some(errand) = &open.errand {
-        asked |= stop::ask(store.place(), errand.id, errand.nonce, Cause::Cancel)? == Asked::Sent;
+/// When the file can not be read.
+pub fn ask_directly(store: &Store, job: JobId) -> Result<Direct> {
+    let Some((run, errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::Nobody) };
+    let mut came = Direct::Nobody;
+    for (run, nonce) in [Some(run), errand].into_iter().flatten() {
+        match stop::ask(store.place(), run, nonce, Cause::Cancel)? {
+            Asked::Sent => came = Direct::Asked,
+            Asked::OutOfReach(hindrance) if came == Direct::Nobody => came = Direct::Cannot(hindrance),
+            _ => {}
+        }
     }
-    Ok(asked)
+    Ok(came)
 }

@@ -9,11 +9,9 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-use super::claims::Nudge;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -122,26 +120,26 @@ enum Heard {
     Nothing,
 }
 
-/// The wake thread: turns hints into nudges until the worker stops.
-pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener, nudge: &Sender<Nudge>) {
+/// The wake thread: turns hints into nudges until the worker lets go of its runs.
+pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener) {
     let mut changes = Changed::new(shared);
-    while !shared.is_stopping() {
+    while !shared.is_leaving() {
         match hear(listener, POLL_MS) {
             Heard::Datagram { yields } => {
                 if yields {
                     shared.be_asked_to_yield();
                 }
-                let _stopping = nudge.try_send(Nudge::Look);
+                shared.hear_of_a_change();
                 changes.seen();
             }
             Heard::File => {
-                climb(shared, listener, nudge, &mut changes);
+                climb(shared, listener, &mut changes);
                 let full = shared.roster.busy() >= shared.options.slots;
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {
                 listener.watch_wal(shared.place());
-                look_once(nudge, &mut changes);
+                look_once(shared, &mut changes);
             }
         }
     }
@@ -149,24 +147,24 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener, nudge: &Sender<N
 
 /// Looks again and again, each time after a longer wait, to the end: a change that is seen meanwhile may be another one (our own
 /// writer's, mostly), and the one that was announced makes no further event when it becomes visible.
-fn climb(shared: &Shared, listener: &Listener, nudge: &Sender<Nudge>, changes: &mut Changed) {
+fn climb(shared: &Shared, listener: &Listener, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
         if let Some(yields) = hear_datagram(listener, wait_ms) {
             if yields {
                 shared.be_asked_to_yield();
             }
-            let _full = nudge.try_send(Nudge::Look);
+            shared.hear_of_a_change();
         }
-        look_once(nudge, changes);
-        if shared.is_stopping() {
+        look_once(shared, changes);
+        if shared.is_leaving() {
             return;
         }
     }
 }
 
-fn look_once(nudge: &Sender<Nudge>, changes: &mut Changed) {
+fn look_once(shared: &Shared, changes: &mut Changed) {
     if changes.seen() {
-        let _full = nudge.try_send(Nudge::Look);
+        shared.hear_of_a_change();
     }
 }
 

@@ -1,33 +1,41 @@
-//! A wish to stop a run, from the bell of its monitor to the end of its shim.
+//! A stop request for a run, from its cause to the end of its shim.
 //!
-//! The shim is asked, with the cause, and judges by itself. A shim that does not answer is killed, and its spawner sweeps. A shim
-//! that can not be found is passed by: what it watches carries the run's cookie.
+//! The shim is asked, with the cause, and judges by itself. A shim that has heard is left to its work, however long what it ends takes to die.
+//! One that does not hear (it stands still) is killed, and its spawner sweeps. A shim that can not be found is passed by: what it watches
+//! carries the run's cookie. One that this worker cannot signal is asked again and again, and told.
 
 use std::time::{Duration, Instant};
 
-use super::monitor::Watched;
-use crate::job::Cause;
+use super::supervise::Watched;
+use crate::job::{Cause, Exit};
 use crate::run::record::Records;
-use crate::run::{stop, tree};
+use crate::run::stop::{self, Asked, OutOfReach};
+use crate::run::tree;
+use crate::run::trouble::{self, Shim};
 
-/// A shim that has been asked to stop and has not ended the run within its grace and this time, in milliseconds, is killed itself.
+/// A shim that was asked to stop, has not heard it, and has not ended the run within its grace and this time, in milliseconds, is killed.
 const UNANSWERED_MS: u64 = 5_000;
-/// Between two tries to ask a shim that is only starting, in milliseconds.
-const ASK_AGAIN_MS: u64 = 5;
+/// Between two tries to ask a shim that is only starting, in milliseconds: first and longest.
+const ASK_AGAIN_FIRST_MS: u64 = 5;
+const ASK_AGAIN_MOST_MS: u64 = 1_000;
+/// Between two tries to ask a shim that cannot be signalled, in milliseconds.
+const HINDERED_MS: u64 = 1_000;
 /// A shim that can not be found for this long, in milliseconds, although it has our pipe: its run file was taken away. What it
 /// watches is ended without it.
 const UNFOUND_MS: u64 = 1_000;
 
-/// A wish to stop the run, from the bell to the shim's end.
+/// A request to stop the run, as far as it has come.
 #[derive(Default)]
 pub(super) struct Wish {
     asked: bool,
     /// When to ask again, or to end a shim that has not answered.
     next: Option<Instant>,
+    asks: u32,
     /// Since when the shim can not be found.
     unfound: Option<Instant>,
     /// Its tree was ended without the shim, for this cause.
     without_shim: Option<Cause>,
+    hindrance: Option<OutOfReach>,
 }
 
 impl Wish {
@@ -35,33 +43,39 @@ impl Wish {
         self.next
     }
 
-    /// Passes the bell's cause on to the shim; ends a shim that did not answer in time.
-    pub fn act(&mut self, watched: &Watched<'_>) {
-        let Some(cause) = watched.bell.cause() else { return };
+    /// Why the shim cannot be asked, if it cannot.
+    pub fn hindrance(&self) -> Option<OutOfReach> {
+        self.hindrance
+    }
+
+    /// Passes the cause on to the shim; ends a shim that did not answer in time. `late_ms`: how much of the time for an answer is over.
+    pub fn act(&mut self, watched: &Watched<'_>, cause: Cause, late_ms: u64, records: &Records) {
         let now = Instant::now();
         if self.next.is_some_and(|next| now < next) {
             return;
         }
-        let place = watched.shared.place();
         if self.asked {
-            log::warn!("run {}: its shim did not answer a stop; ending the shim", watched.run);
             self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
-            match stop::kill_shim(place, watched.run, watched.nonce) {
-                Ok(stop::Asked::Sent) => {}
-                Ok(_) => self.act_without_shim(watched, cause, now),
-                Err(error) => log::error!("run {}: ending its shim: {error}", watched.run),
-            }
-            return;
+            return self.see_whether_it_heard(watched, cause, records, now);
         }
-        match stop::ask(place, watched.run, watched.nonce, cause) {
-            Ok(stop::Asked::Sent) => {
+        let asked = stop::ask(watched.shared.place(), watched.run, watched.nonce, cause);
+        self.hindrance = None;
+        match asked {
+            Ok(Asked::Sent) => {
                 self.asked = true;
-                self.next = Some(now + Duration::from_millis(watched.grace_ms.saturating_add(UNANSWERED_MS)));
+                let answered_within = watched.grace_ms.saturating_add(UNANSWERED_MS.saturating_sub(late_ms));
+                self.next = Some(now + Duration::from_millis(answered_within));
             }
-            Ok(stop::Asked::NoShimYet) => self.next = Some(now + Duration::from_millis(ASK_AGAIN_MS)),
-            Ok(stop::Asked::Gone | stop::Asked::NotOurs | stop::Asked::OutOfReach(_)) => {
-                self.act_without_shim(watched, cause, now)
+            Ok(Asked::NoShimYet) => {
+                let wait_ms = (ASK_AGAIN_FIRST_MS << self.asks.min(10)).min(ASK_AGAIN_MOST_MS);
+                self.asks += 1;
+                self.next = Some(now + Duration::from_millis(wait_ms));
             }
+            Ok(Asked::OutOfReach(hindrance)) => {
+                self.hindrance = Some(hindrance);
+                self.next = Some(now + Duration::from_millis(HINDERED_MS));
+            }
+            Ok(Asked::Gone | Asked::NotOurs) => self.act_without_shim(watched, cause, records, now),
             Err(error) => {
                 log::warn!("run {}: asking its shim to stop: {error}", watched.run);
                 self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
@@ -69,15 +83,36 @@ impl Wish {
         }
     }
 
+    fn see_whether_it_heard(&mut self, watched: &Watched<'_>, cause: Cause, records: &Records, now: Instant) {
+        let place = watched.shared.place();
+        let has_heard = match trouble::shim(place, watched.run, watched.nonce) {
+            Ok(Shim::Well(shim)) if trouble::has_heard(shim) => return,
+            Ok(Shim::Stopped(shim)) => trouble::has_heard(shim),
+            _ => false,
+        };
+        // A shim that has heard has told the job to end. Otherwise, where the job's own process has ended, nobody has seen how.
+        let was_running = has_heard || !has_ended(records);
+        log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", watched.run);
+        match stop::kill_shim(place, watched.run, watched.nonce) {
+            Ok(Asked::Sent) if was_running => watched.forced.set(Some(cause)),
+            Ok(Asked::Sent) => {}
+            Ok(_) => self.act_without_shim(watched, cause, records, now),
+            Err(error) => log::error!("run {}: ending its shim: {error}", watched.run),
+        }
+    }
+
     /// Mostly the shim has just ended, and the pipe says so in a moment. If not, the run file is what is gone.
-    fn act_without_shim(&mut self, watched: &Watched<'_>, cause: Cause, now: Instant) {
-        self.next = Some(now + Duration::from_millis(ASK_AGAIN_MS));
+    fn act_without_shim(&mut self, watched: &Watched<'_>, cause: Cause, records: &Records, now: Instant) {
+        self.next = Some(now + Duration::from_millis(ASK_AGAIN_FIRST_MS));
         if now.duration_since(*self.unfound.get_or_insert(now)) < Duration::from_millis(UNFOUND_MS) {
             return;
         }
-        log::warn!("run {}: its shim can not be found by its run file; ending its processes by their cookie", watched.run);
+        if self.without_shim.is_none() {
+            log::warn!("run {}: its shim can not be found by its run file; ending its processes by their cookie", watched.run);
+        }
         match tree::empty(watched.shared.place(), watched.run, watched.nonce) {
-            Ok(_) => self.without_shim = Some(cause),
+            Ok(_) if records.exited.is_none() => self.without_shim = Some(cause),
+            Ok(_) => {}
             Err(error) => log::error!("run {}: ending its processes: {error}", watched.run),
         }
         self.next = Some(now + Duration::from_millis(UNFOUND_MS));
@@ -85,9 +120,16 @@ impl Wish {
 
     /// The records of the run's end: a shim that was passed by does not know why its job was killed.
     pub fn seen_in(&self, mut records: Records) -> Records {
-        if let (Some(cause), Some(exited)) = (self.without_shim, &mut records.exited) {
+        if let (Some(cause), Some(exited)) = (self.without_shim, &mut records.exited)
+            && matches!(exited.exit, Exit::Signal(_))
+        {
             exited.cause = exited.cause.or(Some(cause));
         }
         records
     }
+}
+
+/// Whether the job's own process has ended, by the records or by what `/proc` shows under its number.
+pub(super) fn has_ended(records: &Records) -> bool {
+    records.exited.is_some() || records.started.is_some_and(|started| trouble::is_dead(started.pid))
 }

@@ -117,8 +117,8 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
                     return Ok(Entered::Not(RunEnd::Unprepared));
                 }
             }
-            // The next look at the bell says why.
-            Making::Stopped => {}
+            // The next look at the bell says why, also where a client has asked the shim before this worker did.
+            Making::Stopped => super::monitor::ring_cancels(shared)?,
             Making::Left => return Ok(Entered::Left),
         }
     }
@@ -132,8 +132,11 @@ fn failed(error: String) -> RunEnd {
 fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
     match watched.bell.cause()? {
         Cause::Cancel => Some(RunEnd::Withdrawn),
-        Cause::Backstop => Some(failed("its workspace was not ready within the max-runtime of its queue".into())),
-        cause => Some(failed(format!("the making of its workspace was stopped ({cause})"))),
+        Cause::Backstop | Cause::Timeout | Cause::Silence => {
+            Some(RunEnd::TooLate { error: "its workspace was not ready within the max-runtime of its queue".into() })
+        }
+        // The worker or the machine goes down: that tells nothing against the job.
+        Cause::Shutdown | Cause::Sweep => Some(RunEnd::Unprepared),
     }
 }
 

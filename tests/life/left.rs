@@ -102,11 +102,11 @@ pub fn prepare() -> Record {
 /// Its pids are those of this test: whoever trusts them does harm that is noticed.
 pub fn started() -> Record {
     let me = std::process::id() as i32;
-    Record::Started(Started { pid: me, shim_pid: me, shim_start_ticks: 1, at_ms: NOW_MS + 1 })
+    Record::Started(Started { pid: me, shim_pid: me, shim_start_ticks: 1, at_ms: NOW_MS + 1, kept: None })
 }
 
 pub fn exited(code: i32) -> Record {
-    Record::Exited(Exited { exit: Exit::Code(code), cause: None, at_ms: NOW_MS + 2 })
+    Record::Exited(Exited { exit: Exit::Code(code), cause: None, at_ms: NOW_MS + 2, boot_ms: None })
 }
 
 pub fn failed(errno: i32) -> Record {

@@ -81,7 +81,7 @@ fn a_stop_for_another_run_is_not_heard() {
 fn forged(bench: &Bench, pid: i32, ticks: u64) -> (RunFile, Nonce, tenure::job::RunId) {
     let launch = bench.command(&["true"]);
     let file = RunFile::create(&bench.place, &header(&launch)).unwrap();
-    let started = Started { pid, shim_pid: pid, shim_start_ticks: ticks, at_ms: 0 };
+    let started = Started { pid, shim_pid: pid, shim_start_ticks: ticks, at_ms: 0, kept: None };
     let path = bench.place.run_file(launch.run);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes.extend(Record::Started(started).to_line());

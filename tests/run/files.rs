@@ -8,7 +8,7 @@ use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, Nonce, RunId};
 use tenure::run::record::{Parsed, parse, parse_line};
 use tenure::run::runfile::{self, Look, RunFile, look};
-use tenure::run::{Drained, Exited, Header, MemoryBy, NotExecuted, Record, Started, Usage};
+use tenure::run::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Started, Usage};
 
 use crate::harness::{Bench, header};
 
@@ -25,21 +25,44 @@ fn any_header() -> impl Strategy<Value = Header> {
     )
 }
 
+fn any_kept() -> impl Strategy<Value = Kept> {
+    (any::<[u64; 2]>(), any::<[Option<u64>; 3]>()).prop_map(
+        |([boot_ms, grace_ms], [timeout_ms, max_runtime_ms, idle_timeout_ms])| Kept {
+            boot_ms,
+            timeout_ms,
+            max_runtime_ms,
+            idle_timeout_ms,
+            grace_ms,
+        },
+    )
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     let exit = prop_oneof![any::<i32>().prop_map(Exit::Code), any::<i32>().prop_map(Exit::Signal)];
     let cause = proptest::option::of(proptest::sample::select(Cause::ALL));
     let memory_by = proptest::sample::select(vec![None, Some(MemoryBy::Cgroup), Some(MemoryBy::Rlimit)]);
     prop_oneof![
         any::<i64>().prop_map(|at_ms| Record::Prepare { at_ms }),
-        (any::<i32>(), any::<i32>(), any::<u64>(), any::<i64>()).prop_map(|(pid, shim_pid, shim_start_ticks, at_ms)| {
-            Record::Started(Started { pid, shim_pid, shim_start_ticks, at_ms })
-        }),
+        (any::<i32>(), any::<i32>(), any::<u64>(), any::<i64>(), proptest::option::of(any_kept())).prop_map(
+            |(pid, shim_pid, shim_start_ticks, at_ms, kept)| Record::Started(Started {
+                pid,
+                shim_pid,
+                shim_start_ticks,
+                at_ms,
+                kept
+            })
+        ),
         (any::<i32>(), ".{0,60}", any::<i64>()).prop_map(|(errno, text, at_ms)| Record::Failed(NotExecuted {
             errno,
             text,
             at_ms
         })),
-        (exit, cause, any::<i64>()).prop_map(|(exit, cause, at_ms)| Record::Exited(Exited { exit, cause, at_ms })),
+        (exit, cause, any::<i64>(), any::<Option<u64>>()).prop_map(|(exit, cause, at_ms, boot_ms)| Record::Exited(Exited {
+            exit,
+            cause,
+            at_ms,
+            boot_ms
+        })),
         (any::<[u64; 3]>(), any::<u32>(), ".{0,60}", any::<bool>(), memory_by, any::<i64>()).prop_map(
             |([max_rss_bytes, user_ms, system_ms], killed, leftovers, out_of_memory, memory_by, at_ms)| Record::Drained(
                 Drained {
@@ -139,7 +162,7 @@ fn files_of_the_next_version_can_be_read() {
         bytes.extend(sealed(line));
     }
     let (_, records) = parse(&bytes).unwrap();
-    assert_eq!(records.exited, Some(Exited { exit: Exit::Code(3), cause: None, at_ms: 4 }));
+    assert_eq!(records.exited, Some(Exited { exit: Exit::Code(3), cause: None, at_ms: 4, boot_ms: None }));
     assert_eq!(records.drained, None, "a record without its values is damaged");
     let unknown_cause = [sealed(std::str::from_utf8(header).unwrap()), sealed("EXITED code=0 cause=boredom at=4")].concat();
     assert_eq!(parse(&unknown_cause).unwrap().1.exited, None, "an end for a reason that we do not know is no success");
@@ -170,9 +193,26 @@ fn all_that_a_run_can_record_fits_into_one_block_and_the_smallest_pipe() {
     };
     let records = [
         Record::Prepare { at_ms: i64::MIN },
-        Record::Started(Started { pid: i32::MIN, shim_pid: i32::MIN, shim_start_ticks: u64::MAX, at_ms: i64::MIN }),
+        Record::Started(Started {
+            pid: i32::MIN,
+            shim_pid: i32::MIN,
+            shim_start_ticks: u64::MAX,
+            at_ms: i64::MIN,
+            kept: Some(Kept {
+                boot_ms: u64::MAX,
+                timeout_ms: Some(u64::MAX),
+                max_runtime_ms: Some(u64::MAX),
+                idle_timeout_ms: Some(u64::MAX),
+                grace_ms: u64::MAX,
+            }),
+        }),
         Record::Failed(NotExecuted { errno: i32::MIN, text: long, at_ms: i64::MIN }),
-        Record::Exited(Exited { exit: Exit::Signal(i32::MIN), cause: Some(Cause::Shutdown), at_ms: i64::MIN }),
+        Record::Exited(Exited {
+            exit: Exit::Signal(i32::MIN),
+            cause: Some(Cause::Shutdown),
+            at_ms: i64::MIN,
+            boot_ms: Some(u64::MAX),
+        }),
         Record::Drained(drained),
     ];
     assert!(file_of(&header, &records).len() <= 4096, "{}", file_of(&header, &records).len());

@@ -88,7 +88,7 @@ impl Watched<'_> {
         };
         let cause = self.stop.map(|stop| stop.cause);
         // Where the file does not take it in all that time, the run is lost: nobody will have seen its end but the worker, by the pipe.
-        let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms() }));
+        let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms(), boot_ms: Some(boottime_ms()) }));
         self.linger();
         // With nothing else there, nothing else can come: nearly every run.
         let mut leftovers = String::new();
@@ -236,6 +236,8 @@ impl Watched<'_> {
             && boottime_ms() < stop.kill_at_ms
             && self.group_is_alive()
         {
+            // The end of the job's own process is told now: the rest may take all of the grace.
+            self.journal.tell();
             let left = stop.kill_at_ms.saturating_sub(boottime_ms());
             if let Heard::Stop(value) = signal::wait(Some(left.min(LINGER_MS)))
                 && request_of(value, self.nonce_bits) == Some(Request::KillNow)
@@ -275,6 +277,10 @@ impl Watched<'_> {
     fn empty_tree(&mut self) {
         let mut wait_ms = KILL_MS_MIN;
         while !reap_everything() {
+            // Whoever watches knows from here on that the job's own process has ended, and what is still there.
+            if wait_ms > KILL_MS_MIN {
+                self.journal.tell();
+            }
             let before = self.killed.len();
             self.kill_everything();
             let until_ms = boottime_ms() + wait_ms;

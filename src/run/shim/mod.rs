@@ -25,7 +25,7 @@ use rustix::process::{Resource, Rlimit, getpid, setrlimit, setsid};
 
 use crate::run::journal::Journal;
 use crate::run::launch::Launch;
-use crate::run::machine::now_ms;
+use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::process::Stat;
 use crate::run::record::{NotExecuted, Record, Started};
 use crate::run::spawner::descriptors::{at_fd, close_from};
@@ -139,11 +139,12 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
         }
     };
     // Where the file does not take it, the run goes on; it can not be asked to stop, but keeps its deadlines.
-    let started = Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms: now_ms() });
+    let limits = watch::Limits::of(&launch);
+    let (at_ms, kept) = (now_ms(), Some(limits.kept_from(boottime_ms())));
+    let started = Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms, kept });
     let records = if marked { vec![started, Record::Marked] } else { vec![started] };
     let _ = journal.write_all(&records);
     let (log, memory) = prepared.into_what_is_still_needed();
-    let limits = watch::Limits::of(&launch);
     let nonce_bits = launch.nonce.signal_bits();
     drop(launch);
     ending::see_to_the_end(journal, pid, &limits, nonce_bits, logfile::LogFile::new(log, limits.log_limit_bytes), memory)

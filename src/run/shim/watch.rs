@@ -2,6 +2,7 @@
 
 use crate::job::Cause;
 use crate::run::launch::Launch;
+use crate::run::record::Kept;
 
 /// The limits of a run, as durations in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,17 @@ impl Limits {
             grace_ms: launch.grace_ms,
             warn: launch.warn,
             log_limit_bytes: launch.log_limit_bytes,
+        }
+    }
+
+    /// What is recorded of them for whoever takes the run over.
+    pub fn kept_from(&self, boot_ms: u64) -> Kept {
+        Kept {
+            boot_ms,
+            timeout_ms: self.timeout_ms,
+            max_runtime_ms: self.max_runtime_ms,
+            idle_timeout_ms: self.idle_timeout_ms,
+            grace_ms: self.grace_ms,
         }
     }
 

@@ -37,7 +37,7 @@ pub use status::{Go, Status, StatusPipe};
 /// The first argument of a process that is to be the spawner.
 const SPAWNER_ARGUMENT: &str = "__spawner";
 /// How the spawner is called in `ps`.
-const SPAWNER_NAME: &str = "tenure-spawner";
+pub(super) const SPAWNER_NAME: &str = "tenure-spawner";
 /// What the spawner says when it is ready.
 const READY: &[u8] = b"tenure-spawner 1";
 /// What the spawner says before it ends, with the reason, where it cannot be one.

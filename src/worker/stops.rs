@@ -1,0 +1,51 @@
+//! The stop loop: stop requests reach the runs that they are for.
+//!
+//! A thread of its own, which goes on until the worker lets go of its runs: while it drains, while it holds claims back, and while its
+//! claim loop fails. One round reads the open cancels and the max-runtimes of the queues, and rings the monitors of those runs. What a
+//! round cannot read is logged once, and read again at the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::monitor::ring_cancels;
+use super::shared::Shared;
+use crate::error::Result;
+use crate::job::Cause;
+use crate::run::machine::boottime_ms;
+use crate::store::look;
+
+/// Longest time between two rounds, in milliseconds: a limit that is set later is kept within it, and a hint that is lost costs it.
+const ROUND_MS: u64 = 1_000;
+
+/// The thread.
+pub(super) fn run(shared: &Arc<Shared>) {
+    let mut told: Option<String> = None;
+    while !shared.is_leaving() {
+        let failed = round(shared).err().map(|error| error.to_string());
+        if failed != told {
+            match &failed {
+                Some(error) => log::error!("looking for stop requests: {error}"),
+                None => log::info!("stop requests can be read again"),
+            }
+            told = failed;
+        }
+        let _timeout_is_a_nudge_too = shared.stop_nudges.recv_timeout(Duration::from_millis(ROUND_MS));
+    }
+}
+
+/// One round. One of the two that fails does not keep the other from being done.
+fn round(shared: &Shared) -> Result<()> {
+    ring_cancels(shared).and(stop_what_ran_too_long(shared))
+}
+
+/// The operator's limit, for queues whose `max_runtime` was set after the run had started. It counts on the clock of the boot: a step of
+/// the wall clock makes no run longer or shorter.
+fn stop_what_ran_too_long(shared: &Shared) -> Result<()> {
+    let now_ms = boottime_ms();
+    for (run, max_runtime_ms) in shared.store.read(look::max_runtimes)? {
+        if shared.roster.began_ms(run).is_some_and(|began| now_ms >= began.saturating_add(max_runtime_ms)) {
+            shared.roster.ring(run, Cause::Backstop);
+        }
+    }
+    Ok(())
+}
