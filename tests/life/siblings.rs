@@ -102,9 +102,9 @@ fn a_worker_spares_what_its_shell_had_started() {
 
 /// The example program, which embeds a worker. Cargo makes it when everything is tested, and here when it is missing.
 fn embedding_program() -> std::path::PathBuf {
-    let built = Command::new(env!("CARGO")).args(["build", "--locked", "--quiet", "--example", "embed"]);
-    let mut built = { built }.current_dir(env!("CARGO_MANIFEST_DIR")).spawn().expect("cargo");
-    assert!(built.wait().unwrap().success());
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--locked", "--quiet", "--example", "embed"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo.status().expect("cargo").success());
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
     beside.join("examples").join("embed")
 }
