@@ -12,6 +12,8 @@ mod asked;
 mod blocked;
 #[path = "life/chaos.rs"]
 mod chaos;
+#[path = "life/clock.rs"]
+mod clock;
 #[path = "life/containers.rs"]
 mod containers;
 #[path = "life/copies.rs"]
@@ -48,8 +50,12 @@ mod shutdown;
 mod siblings;
 #[path = "life/sins.rs"]
 mod sins;
+#[path = "life/stops.rs"]
+mod stops;
 #[path = "life/storm.rs"]
 mod storm;
+#[path = "life/supervision.rs"]
+mod supervision;
 #[path = "life/tasks.rs"]
 mod tasks;
 #[path = "life/upgrade.rs"]

@@ -106,6 +106,9 @@ pub fn add_jobs(
     kept.keep();
     added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
+    for replaced in added.iter().filter_map(|one| one.replaced) {
+        worker_calls::ask_directly(store, replaced)?;
+    }
     Ok(added)
 }
 

@@ -13,6 +13,9 @@ use crate::store::rows::{Event, Job, Run};
 use crate::store::{read, task_rows};
 use crate::units::{duration_text, size_text};
 
+/// An end that was written down this long after it, in milliseconds, is shown with both times.
+const RECORDED_LATE_MS: i64 = 10_000;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -74,6 +77,7 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
         ("expires", at(job.expires_at)),
         ("started", at(job.started_at)),
         ("ended", at(job.finished_at)),
+        ("recorded", at(recorded_late(job, runs))),
         ("took", job.started_at.map(|_| table::took(job, now.timestamp().as_millisecond()))),
         ("pid", job.pid.map(|pid| pid.to_string())),
         ("progress", job.progress.as_deref().map(progress)),
@@ -90,6 +94,12 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
         text += &format!("\nlog of run {}: {}\n", last.id, line(&place.log_file(last.id).to_string_lossy()));
     }
     text
+}
+
+/// When the end of a job was written down, where that was long after it: no worker was there.
+fn recorded_late(job: &Job, runs: &[Run]) -> Option<i64> {
+    let run = runs.iter().find(|run| Some(run.id) == job.run_id)?;
+    run.finished_at.filter(|at| at.saturating_sub(job.finished_at.unwrap_or(*at)) > RECORDED_LATE_MS)
 }
 
 /// `40% phase`.

@@ -19,6 +19,8 @@ pub struct RunRecord {
     pub pid: Option<i32>,
     pub started_at: Option<i64>,
     pub exited_at: Option<i64>,
+    /// When the check had answered that came after the exit: the end of the job. `None`: the exit is.
+    pub checked_at: Option<i64>,
     pub max_rss_bytes: Option<i64>,
     pub user_ms: Option<i64>,
     pub system_ms: Option<i64>,
@@ -179,7 +181,7 @@ fn end(
         s.run.0,
         state.as_str(),
         reason.as_str(),
-        now_ms,
+        ended_at(s, now_ms),
         decision.exit_code,
         decision.signal,
         error,
@@ -188,6 +190,15 @@ fn end(
         s.record.started_at,
         decision.outcome == Outcome::Unstarted,
     ])? > 0)
+}
+
+/// When the job ended: as recorded, also where nobody was there to write it down; where nothing is recorded, now.
+fn ended_at(s: &Settle, now_ms: i64) -> i64 {
+    let recorded = match s.end {
+        RunEnd::Ended { .. } | RunEnd::CheckFailed { .. } => s.record.checked_at.or(s.record.exited_at),
+        _ => None,
+    };
+    recorded.map_or(now_ms, |at| at.clamp(0, now_ms.max(0)))
 }
 
 /// Words for a job that was cancelled while it ran or was about to, or that is not tried again because its task was asked to stop.

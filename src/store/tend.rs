@@ -42,6 +42,13 @@ pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     Ok(Tended { released, ended: out.ended, freed: out.freed, more })
 }
 
+/// The wall clock was set by so many milliseconds: what waits for another attempt, or for another teardown, waits as long as before. Says how many
+/// jobs that are.
+pub fn clock_was_set(conn: &Connection, by_ms: i64) -> Result<usize> {
+    conn.prepare_cached(include_str!("tend_clock_resources.sql"))?.execute([by_ms])?;
+    Ok(conn.prepare_cached(include_str!("tend_clock.sql"))?.execute([by_ms])?)
+}
+
 /// The earliest instant at which [`tend`] has something to do, as far as time decides that; in milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(include_str!("tend_next.sql"))?.query_row([], |row| row.get(0))?)

@@ -31,7 +31,7 @@ enum Answer {
     Lost,
 }
 
-/// Asks until there is an answer: what the job's run comes to, or `None` when the worker lets go of its runs. `latest`: the latest
+/// Asks until there is an answer: what the job's run comes to and when the check had ended, or `None` when the worker lets go of its runs. `latest`: the latest
 /// errand of the job's run, where an earlier worker began one.
 pub(super) fn ask(
     watched: &Watched<'_>,
@@ -41,7 +41,7 @@ pub(super) fn ask(
     record: &RunRecord,
     latest: Option<Run>,
     slot: usize,
-) -> Result<Option<RunEnd>> {
+) -> Result<Option<(RunEnd, Option<i64>)>> {
     let shared = watched.shared;
     let (id, run, recorded) = (job.id, watched.run, record.clone());
     shared.persist("recording an exit", || {
@@ -53,28 +53,28 @@ pub(super) fn ask(
         // An open check has a tree, which ends before the job does: the wish is passed on to it, and it is waited for.
         let is_open = latest.as_ref().is_some_and(|check| check.finished_at.is_none());
         if let Some(cause) = watched.bell.cause().filter(|_| !is_open) {
-            return Ok(stopped(cause));
+            return Ok(stopped(cause).map(|end| (end, None)));
         }
         let came = match latest.take() {
-            Some(check) if check.finished_at.is_some() => Some(answered(&check)),
+            Some(check) if check.finished_at.is_some() => Some((answered(&check), check.exited_at)),
             Some(check) => of_came(errand(watched, job).go_on(&check, judge)?),
             None => once(watched, job, policy, command, slot)?,
         };
-        match came {
-            None => return Ok(None),
-            Some(Answer::Yes) => {
-                return Ok(Some(RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false }));
+        let Some((answer, at)) = came else { return Ok(None) };
+        match answer {
+            Answer::Yes => {
+                return Ok(Some((RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false }, at)));
             }
-            Some(Answer::No(error)) => return Ok(Some(RunEnd::CheckFailed { error })),
-            Some(Answer::Cancelled) => return Ok(stopped(Cause::Cancel)),
-            Some(Answer::AskLater | Answer::Lost) => {
+            Answer::No(error) => return Ok(Some((RunEnd::CheckFailed { error }, at))),
+            Answer::Cancelled => return Ok(stopped(Cause::Cancel).map(|end| (end, at))),
+            Answer::AskLater | Answer::Lost => {
                 if !wait(watched, retry::backoff_ms(policy, asked, super::monitor::chance()))? {
                     return Ok(None);
                 }
             }
         }
     }
-    Ok(Some(RunEnd::CheckFailed { error: format!("the check gave no answer {} times", limits::CHECK_ASKS_MAX) }))
+    Ok(Some((RunEnd::CheckFailed { error: format!("the check gave no answer {} times", limits::CHECK_ASKS_MAX) }, None)))
 }
 
 /// What a job comes to whose own process ended with 0, and whose check was stopped. It ends for the cause of the stop and for no other. `None`:
@@ -100,7 +100,7 @@ fn errand<'a>(watched: &Watched<'a>, job: &Job) -> Errand<'a> {
 }
 
 /// Starts the check once and waits for its answer.
-fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot: usize) -> Result<Option<Answer>> {
+fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot: usize) -> Result<Option<(Answer, Option<i64>)>> {
     let made = |run, nonce| {
         let start = Start { job, policy, run, nonce, slot, previous_reason: None, max_runtime_ms: None };
         let mut launch = launch::of_check(watched.shared, &start, command, watched.run)?;
@@ -113,12 +113,12 @@ fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot:
 }
 
 /// `None`: the worker lets go.
-fn of_came(came: Came) -> Option<Answer> {
+fn of_came(came: Came) -> Option<(Answer, Option<i64>)> {
     match came {
         Came::Left => None,
-        Came::NotBegun => Some(Answer::Lost),
-        Came::NotMade(error) => Some(Answer::No(error)),
-        Came::Over(came_to) => Some(answer(&came_to.end)),
+        Came::NotBegun => Some((Answer::Lost, None)),
+        Came::NotMade(error) => Some((Answer::No(error), None)),
+        Came::Over(came_to) => Some((answer(&came_to.end), came_to.closed.record.exited_at)),
     }
 }
 

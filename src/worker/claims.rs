@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+use super::clock_steps;
 use super::gates::{self, Machine};
 use super::monitor::Assignment;
 use super::options::{Kind, Until};
@@ -104,6 +105,8 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
 
 /// Releases what is due and ends what can never start; writes only where there is something to write.
 fn tend(shared: &Arc<Shared>) -> Result<()> {
+    // First: what is due by a clock that was just set may be a wait that is not over.
+    clock_steps::look(shared)?;
     let now_ms = shared.now_ms();
     if !shared.store.read(|conn| look::needs_tending(conn, now_ms))? {
         return Ok(());

@@ -33,6 +33,7 @@
 
 mod check;
 mod claims;
+mod clock_steps;
 mod environment;
 mod errand;
 mod flights;

@@ -22,6 +22,9 @@ use crate::store::reap::{self, OpenRun};
 use crate::store::settle::{self, RunRecord, Settle, Settled};
 use crate::store::{Ticket, control, teardown};
 
+/// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is steered.
+pub(super) const CLOCK_STEP_MS: u64 = 2_000;
+
 /// What a monitor is given.
 pub(super) enum Assignment {
     /// A job that was just claimed.
@@ -57,7 +60,9 @@ fn note_stuck(shared: &Arc<Shared>, run: RunId, error: &Error) {
     if shared.is_leaving() {
         return;
     }
-    let why = format!("{why}\nend those processes as their user or as root; the worker looks again at each tick");
+    let why = format!(
+        "it can not be settled: {why}\nend those processes as their user or as root; the worker looks again at each tick"
+    );
     if let Err(error) = shared.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
         log::warn!("run {run}: noting what keeps it: {error}");
     }
@@ -148,10 +153,10 @@ pub(super) fn end_of_job(
     slot: usize,
 ) -> Result<Option<Assignment>> {
     let mut end = workspace::unless_it_was_gone(watched, policy, watched.end_of(records));
-    let record = record_of(watched.shared, watched.run, records);
+    let mut record = record_of(watched.shared, watched.run, records);
     if let (RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }, Some(command)) = (&end, &policy.check) {
         match check::ask(watched, job, policy, command, &record, latest, slot)? {
-            Some(verdict) => end = verdict,
+            Some((verdict, at)) => (end, record.checked_at) = (verdict, at),
             None => return Ok(None),
         }
     }
@@ -163,8 +168,9 @@ pub(super) fn record_of(shared: &Shared, run: RunId, records: &Records) -> RunRe
     let usage = records.drained.as_ref().map(|drained| &drained.usage);
     RunRecord {
         pid: records.started.as_ref().map(|s| s.pid),
-        started_at: records.started.as_ref().map(|s| s.at_ms),
+        started_at: started_at(records),
         exited_at: records.exited.as_ref().map(|e| e.at_ms),
+        checked_at: None,
         max_rss_bytes: usage.and_then(|u| i64::try_from(u.max_rss_bytes).ok()),
         user_ms: usage.and_then(|u| i64::try_from(u.user_ms).ok()),
         system_ms: usage.and_then(|u| i64::try_from(u.system_ms).ok()),
@@ -172,6 +178,21 @@ pub(super) fn record_of(shared: &Shared, run: RunId, records: &Records) -> RunRe
         memory_by: records.drained.as_ref().and_then(|d| d.memory_by).map(MemoryBy::as_str),
         result: result_of(shared, run),
     }
+}
+
+/// When the run started, by the clock as it is at its end: where the wall clock was set meanwhile, end and start are as far apart as the run
+/// has lasted by the clock of the boot.
+fn started_at(records: &Records) -> Option<i64> {
+    let started = records.started.as_ref()?;
+    let Some((exited, ran_ms)) = records.exited.as_ref().and_then(|exited| {
+        let ran_ms = exited.boot_ms?.checked_sub(started.kept?.boot_ms)?;
+        Some((exited, i64::try_from(ran_ms).ok()?))
+    }) else {
+        return Some(started.at_ms);
+    };
+    let apart_ms = exited.at_ms.saturating_sub(started.at_ms);
+    let was_set = apart_ms.abs_diff(ran_ms) > CLOCK_STEP_MS;
+    Some(if was_set { exited.at_ms.saturating_sub(ran_ms) } else { started.at_ms })
 }
 
 /// What the run wrote to `TENURE_RESULT`, as far as it is kept.

@@ -157,7 +157,7 @@ fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
 /// Retention: rows first, then the logs of their runs.
 fn prune(shared: &Arc<Shared>) -> Result<()> {
     let Some(keep_ms) = shared.options.keep_ms else { return Ok(()) };
-    let before = shared.now_ms().saturating_sub_unsigned(keep_ms);
+    let before = shared.clock_steps.never_early(shared.now_ms()).saturating_sub_unsigned(keep_ms);
     if !shared.store.read(move |conn| look::has_ended_before(conn, before))? {
         return Ok(());
     }

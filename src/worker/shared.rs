@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::claims::Nudge;
+use super::clock_steps::ClockSteps;
 use super::flights::Flights;
 use super::options::{Kind, Options};
 use super::pool::Pool;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub boot_id: String,
     pub file_id: String,
     pub roster: Roster,
+    pub clock_steps: ClockSteps,
     pub flights: Flights,
     pub stock: Stock,
     pub pool: Pool,
@@ -78,6 +80,7 @@ impl Shared {
     ) -> Self {
         let (ring_end, end_bell) = bounded(1);
         let (nudge_stops, stop_nudges) = bounded(1);
+        let clock_steps = ClockSteps::new(store.clock().now_ms());
         Self {
             store,
             options,
@@ -85,6 +88,7 @@ impl Shared {
             boot_id,
             file_id,
             roster: Roster::default(),
+            clock_steps,
             flights: Flights::default(),
             stock,
             pool,

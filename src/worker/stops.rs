@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock_steps;
 use super::monitor::ring_cancels;
 use super::shared::Shared;
 use crate::error::Result;
@@ -33,9 +34,9 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
-/// One round. One of the two that fails does not keep the other from being done.
+/// One round. One of them that fails does not keep the others from being done.
 fn round(shared: &Shared) -> Result<()> {
-    ring_cancels(shared).and(stop_what_ran_too_long(shared))
+    ring_cancels(shared).and(stop_what_ran_too_long(shared)).and(clock_steps::look(shared))
 }
 
 /// The operator's limit, for queues whose `max_runtime` was set after the run had started. It counts on the clock of the boot: a step of

@@ -138,11 +138,16 @@ impl Nest {
 
     /// Starts `tenure work` and waits until it is the worker.
     pub fn work(&self, args: &[&str]) -> Worker {
+        self.work_with(args, &[])
+    }
+
+    /// As [`Nest::work`], with more in its environment.
+    pub fn work_with(&self, args: &[&str], env: &[(&str, &std::ffi::OsStr)]) -> Worker {
         let mut all = vec!["work"];
         all.extend(args);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.file("worker.log")).expect("the worker's log");
         let mut command = self.tenure(&all);
-        command.stdout(Stdio::null()).stderr(log);
+        command.stdout(Stdio::null()).stderr(log).envs(env.iter().copied());
         if std::env::var_os("RUST_LOG").is_some() {
             command.env("RUST_LOG", std::env::var_os("RUST_LOG").unwrap_or_default());
         }

@@ -1,0 +1,54 @@
+//! Steps of the wall clock, as this worker sees them: against the clock of the boot, which never jumps.
+//!
+//! What is an instant (`--at`, `--delay`, `--expires`, the slots of a schedule) goes by the wall clock, whatever it says. A wait that the worker
+//! itself gave (before the next attempt, the next teardown) is a duration, and is moved with the clock. How long history is kept is never
+//! shortened by a step.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::monitor::CLOCK_STEP_MS;
+use super::shared::Shared;
+use crate::error::Result;
+use crate::run::machine::boottime_ms;
+use crate::store::tend;
+
+/// By how much the wall clock is ahead of the clock of the boot, in milliseconds.
+pub(super) struct ClockSteps {
+    first_ms: i64,
+    last_ms: Mutex<i64>,
+}
+
+impl ClockSteps {
+    pub fn new(now_ms: i64) -> Self {
+        let ahead_ms = ahead_ms(now_ms);
+        Self { first_ms: ahead_ms, last_ms: Mutex::new(ahead_ms) }
+    }
+
+    /// The wall clock as it would be without its steps forward since this worker started, in milliseconds UTC.
+    pub fn never_early(&self, now_ms: i64) -> i64 {
+        now_ms.min(boot_ms().saturating_add(self.first_ms))
+    }
+}
+
+fn boot_ms() -> i64 {
+    i64::try_from(boottime_ms()).unwrap_or(i64::MAX)
+}
+
+fn ahead_ms(now_ms: i64) -> i64 {
+    now_ms.saturating_sub(boot_ms())
+}
+
+/// Looks whether the clock was set since the last look, and moves the waits that are durations.
+pub(super) fn look(shared: &Shared) -> Result<()> {
+    // Held to the end: whoever looks second finds the waits moved.
+    let mut last_ms = shared.clock_steps.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
+    let ahead_ms = ahead_ms(shared.now_ms());
+    let by_ms = ahead_ms.saturating_sub(*last_ms);
+    if by_ms.unsigned_abs() > CLOCK_STEP_MS {
+        let (moved, _) = shared.store.commit(move |conn| tend::clock_was_set(conn, by_ms))?;
+        log::warn!("the clock was set by {} s; {moved} waits for another attempt were moved with it", by_ms / 1000);
+        shared.look();
+    }
+    *last_ms = ahead_ms;
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! A run is supervised in the same way whoever launched it: every way to end one, for a run that its worker launched, for one that was
+//! adopted, and for one that was adopted twice.
+
+use serde_json::{Value, json};
+
+use crate::support::{Nest, Worker, kill, lives, until};
+
+/// Notes each TERM, goes on, and has a descendant in a session of its own. Ends with 0 when the file `go` is there.
+const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
+                        while [ ! -e go ]; do sleep 0.02; done; exit 0";
+
+/// How a run comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Cancel,
+    SqlCancel,
+    TaskStop,
+    Timeout,
+    IdleTimeout,
+    MaxRuntime,
+    MaxRuntimeSetLater,
+    EndsByItself,
+    ShimKilled,
+    SpawnerKilled,
+    ShimStoppedThenCancel,
+    ShimStoppedPastTimeout,
+    ShimStoppedPastIdleTimeout,
+    ShimStoppedPastMaxRuntime,
+    ShimStoppedAndEndsByItself,
+}
+
+use Way::*;
+
+const WAYS: [Way; 15] = [
+    Cancel,
+    SqlCancel,
+    TaskStop,
+    Timeout,
+    IdleTimeout,
+    MaxRuntime,
+    MaxRuntimeSetLater,
+    EndsByItself,
+    ShimKilled,
+    SpawnerKilled,
+    ShimStoppedThenCancel,
+    ShimStoppedPastTimeout,
+    ShimStoppedPastIdleTimeout,
+    ShimStoppedPastMaxRuntime,
+    ShimStoppedAndEndsByItself,
+];
+
+impl Way {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Timeout | ShimStoppedPastTimeout => &["--timeout", "6s"],
+            IdleTimeout | ShimStoppedPastIdleTimeout => &["--idle-timeout", "6s"],
+            MaxRuntime | ShimStoppedPastMaxRuntime => &["--queue", "short"],
+            MaxRuntimeSetLater => &["--queue", "later"],
+            _ => &[],
+        }
+    }
+
+    /// State, reason, and whether TERM comes first.
+    fn end(self) -> (&'static str, &'static str, bool) {
+        match self {
+            Cancel | SqlCancel | TaskStop | ShimStoppedThenCancel => ("cancelled", "cancelled", true),
+            IdleTimeout | ShimStoppedPastIdleTimeout => ("failed", "output", true),
+            Timeout | MaxRuntime | MaxRuntimeSetLater | ShimStoppedPastTimeout | ShimStoppedPastMaxRuntime => {
+                ("failed", "timeout", true)
+            }
+            ShimKilled => ("failed", "lost", false),
+            EndsByItself | SpawnerKilled | ShimStoppedAndEndsByItself => ("done", "exit", false),
+        }
+    }
+}
+
+struct Running {
+    way: Way,
+    job: i64,
+    shim: i32,
+}
+
+/// Begins one job for each way; its shim is known, and it has begun.
+fn begin(nest: &Nest, ways: &[Way]) -> Vec<Running> {
+    nest.ok(&["queue", "set", "short", "--max-runtime", "6s"]);
+    let stage = json!(STUBBORN);
+    std::fs::write(
+        nest.file("p.toml"),
+        format!("[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\nshell = {stage}\ngrace = \"1s\"\n"),
+    )
+    .unwrap();
+    nest.ok(&["pipeline", "apply", "p.toml"]);
+    let jobs = ways.iter().map(|way| match way {
+        TaskStop => {
+            nest.ok(&["task", "start", "p"]);
+            nest.sql().query_row("SELECT job_id FROM tasks", [], |row| row.get(0)).unwrap()
+        }
+        way => nest.sh(&[&["--grace", "1s"], way.options()].concat(), STUBBORN),
+    });
+    let jobs: Vec<i64> = jobs.collect();
+    let running = ways.iter().zip(jobs).map(|(way, job)| {
+        nest.until_pid(job);
+        let run = nest.show(job)["run_id"].as_i64().unwrap();
+        until("it to begin", || nest.log(job).contains("begin").then_some(()));
+        Running { way: *way, job, shim: nest.shim(run) }
+    });
+    running.collect()
+}
+
+fn work(nest: &Nest, runs: usize) -> Worker {
+    nest.work(&["--slots", &runs.to_string(), "--tick", "200ms"])
+}
+
+/// What happens to a run.
+fn act(nest: &Nest, run: &Running) {
+    let id = run.job.to_string();
+    match run.way {
+        Cancel => drop(nest.ok(&["cancel", &id])),
+        SqlCancel => sql_cancel(nest, run.job),
+        TaskStop => drop(nest.ok(&["task", "stop", "1"])),
+        MaxRuntimeSetLater => drop(nest.ok(&["queue", "set", "later", "--max-runtime", "1s"])),
+        ShimKilled => kill(run.shim, 9),
+        SpawnerKilled => kill(nest.parent_of(run.shim), 9),
+        ShimStoppedThenCancel => {
+            kill(run.shim, 19);
+            sql_cancel(nest, run.job);
+        }
+        ShimStoppedPastTimeout | ShimStoppedPastIdleTimeout | ShimStoppedPastMaxRuntime | ShimStoppedAndEndsByItself => {
+            kill(run.shim, 19);
+        }
+        Timeout | IdleTimeout | MaxRuntime | EndsByItself => {}
+    }
+}
+
+fn sql_cancel(nest: &Nest, job: i64) {
+    nest.sql().execute("INSERT INTO cancel (job_id) VALUES (?1)", [job]).unwrap();
+}
+
+fn check(nest: &Nest, run: &Running, who: &str) {
+    let what = format!("{who}, {:?}", run.way);
+    let job = nest.until_ended(run.job);
+    let (state, reason, is_asked) = run.way.end();
+    assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some(state), Some(reason)), "{what}: {job}");
+    let terms = std::fs::read_to_string(nest.file(&format!("term.{}", run.job))).unwrap_or_default();
+    assert_eq!(terms.contains("term"), is_asked, "{what}: TERM comes first, and only where it is to end: {job}");
+    let runs: Vec<&Value> = job["runs"].as_array().unwrap().iter().collect();
+    assert_eq!(runs.len(), 1, "{what}: {job}");
+    if is_asked {
+        assert_eq!(job["signal"], 9, "{what}: KILL after the grace: {job}");
+    }
+    assert!(!lives(run.shim), "{what}: its shim is gone");
+}
+
+/// All ways but those that are met by `after` too late or too early. Adopted as often as `times` says.
+fn walk(times: u32, who: &str) {
+    // What hurts the others of a worker is tried alone, and what ends by itself ends when the others have ended.
+    let (last, first): (Vec<Way>, Vec<Way>) =
+        WAYS.iter().filter(|way| **way != SpawnerKilled).partition(|way| way.end().0 == "done");
+    for ways in [[first, last].concat(), vec![SpawnerKilled]] {
+        let nest = Nest::new();
+        let mut worker = work(&nest, ways.len());
+        let runs = begin(&nest, &ways);
+        for n in 1..=times {
+            worker.kill();
+            worker = work(&nest, ways.len());
+            // What has ended meanwhile by a limit of its own is not adopted any more.
+            let waits = "SELECT count(*) FROM run WHERE finished_at IS NULL AND kind = 'job' AND adopted < ?1";
+            until("the runs to be adopted", || {
+                nest.sql().query_row(waits, [n], |row| row.get::<_, i64>(0)).is_ok_and(|n| n == 0).then_some(())
+            });
+        }
+        runs.iter().for_each(|run| act(&nest, run));
+        let (ends, asked): (Vec<&Running>, Vec<&Running>) = runs.iter().partition(|run| run.way.end().0 == "done");
+        asked.iter().for_each(|run| check(&nest, run, who));
+        for run in &ends {
+            assert_eq!(nest.state(run.job), "running", "{who}, {:?}: it goes on", run.way);
+        }
+        std::fs::write(nest.file("go"), "").unwrap();
+        ends.iter().for_each(|run| check(&nest, run, who));
+        until("whole trees to be gone", || nest.of_runs().is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn a_launched_run_ends_as_it_should_in_every_way() {
+    walk(0, "launched");
+}
+
+#[test]
+fn an_adopted_run_ends_as_a_launched_one_does() {
+    walk(1, "adopted");
+}
+
+#[test]
+fn a_run_that_was_adopted_twice_ends_as_a_launched_one_does() {
+    walk(2, "adopted twice");
+}
+
+/// Stops a shim again as soon as it goes on, until it is gone.
+fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        while lives(shim) {
+            kill(shim, 19);
+            std::thread::yield_now();
+        }
+    })
+}
+
+#[test]
+fn a_shim_that_is_kept_stopped_is_killed_and_its_run_ends_for_the_right_cause() {
+    let nest = Nest::new();
+    let _worker = work(&nest, 4);
+    nest.ok(&["queue", "set", "q", "--max-runtime", "2s"]);
+    let cases: [(&[&str], &str); 4] = [
+        (&["--timeout", "2s"], "failed timeout"),
+        (&["--idle-timeout", "2s"], "failed output"),
+        (&["--queue", "q"], "failed timeout"),
+        (&[], "cancelled cancelled"),
+    ];
+    let jobs = cases.map(|(options, expected)| {
+        let job = nest.sh(
+            &[&["--grace", "100ms"], options].concat(),
+            "trap '' TERM; echo begin; setsid sleep 600 & while :; do sleep 0.1; done",
+        );
+        nest.until_pid(job);
+        let shim = nest.shim(nest.show(job)["run_id"].as_i64().unwrap());
+        (job, keep_stopped(shim), expected)
+    });
+    let told = until("the worker to tell of a shim that stands still", || {
+        let why = nest.ok(&["why", &jobs[3].0.to_string()]);
+        why.contains("is stopped").then_some(why)
+    });
+    assert!(told.contains("kill -CONT"), "{told}");
+    assert!(nest.status()["problems"].to_string().contains("is stopped"), "{}", nest.status());
+    assert!(nest.say(&["doctor"]).out.contains("is stopped"));
+    sql_cancel(&nest, jobs[3].0);
+    for (job, stopper, expected) in jobs {
+        let ended = nest.until_ended(job);
+        let end = format!("{} {}", ended["state"].as_str().unwrap(), ended["reason"].as_str().unwrap());
+        assert_eq!(end, expected, "{ended}");
+        stopper.join().unwrap();
+    }
+    until("whole trees to be gone", || nest.of_runs().is_empty().then_some(()));
+}
+
+#[test]
+fn a_job_that_stops_its_own_shim_does_not_outlive_its_timeout() {
+    let nest = Nest::new();
+    let _worker = work(&nest, 1);
+    let job = nest.sh(&["--timeout", "1s", "--grace", "100ms"], "echo begin; while :; do kill -STOP $PPID; sleep 0.001; done");
+    let ended = nest.until_ended(job);
+    assert_eq!((ended["state"].as_str(), ended["reason"].as_str()), (Some("failed"), Some("timeout")), "{ended}");
+    until("its tree to be gone", || nest.of_runs().is_empty().then_some(()));
+}
+
+#[test]
+fn a_stopped_shim_that_goes_on_is_no_trouble_any_more() {
+    let nest = Nest::new();
+    let _worker = work(&nest, 1);
+    let job = nest.sh(&[], "exec sleep 600");
+    nest.until_pid(job);
+    let shim = nest.shim(nest.show(job)["run_id"].as_i64().unwrap());
+    kill(shim, 19);
+    until("it to be told", || nest.ok(&["why", &job.to_string()]).contains("is stopped").then_some(()));
+    kill(shim, 18);
+    until("it to be told no more", || (!nest.ok(&["why", &job.to_string()]).contains("is stopped")).then_some(()));
+    assert_eq!(nest.status()["problems"], json!([]));
+    nest.ok(&["cancel", &job.to_string()]);
+    assert_eq!(nest.until_ended(job)["state"], "cancelled");
+}
