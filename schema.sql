@@ -706,6 +706,9 @@ END;
 -- A job enters: its queue and its lane exist, it is counted, and its history begins.
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out') WHERE NEW.id < 1;
+  -- A row with the largest id of all would make each later insert fail, for ever.
+  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+    WHERE NEW.id > 4503599627370496;
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
   INSERT INTO tally VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
@@ -812,6 +815,8 @@ CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
 END;
 CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
+  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail)
     SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
 END;
@@ -871,6 +876,9 @@ CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
     WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
   -- Events go with their job, so none is kept of a job that does not exist.
   SELECT RAISE(IGNORE) WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+END;
+CREATE TRIGGER event_id_guard AFTER INSERT ON event WHEN NEW.id > 4503599627370496 BEGIN
+  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
 END;
 CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: history does not change');
@@ -1097,6 +1105,8 @@ END;
 -- One whose owner has ended, or is not known, is torn down at once.
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail)
     SELECT job_id, NEW.run_id, 'resource_held', NEW.name
       FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;

@@ -170,7 +170,8 @@ fn lagging_from(conn: &Connection, start: i64) -> Result<Vec<JobId>> {
 
 /// A sequence at its end makes every insert fail as if the disk were full.
 pub(super) fn mend_sequences(conn: &Connection) -> Result<usize> {
-    let mut mended = 0;
+    // Written with the guards dropped: the largest id of all leaves none for what is written from now on.
+    let mut mended = conn.prepare_cached("DELETE FROM event WHERE id > ?1")?.execute([ID_MAX])?;
     for (table, highest) in [
         ("job", "SELECT coalesce(max(id), 0) FROM job"),
         ("event", "SELECT coalesce(max(id), 0) FROM event"),

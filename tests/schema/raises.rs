@@ -107,6 +107,10 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("job_ended_guard", "an ended job does not change", &["UPDATE job SET priority = 1 WHERE id = 3", "UPDATE job SET error = 'x' WHERE id = 3"]),
     ("job_delete_guard", "cancel the job first", &["DELETE FROM job WHERE id = 1", "DELETE FROM job WHERE id = 2"]),
     ("job_enters", "the file gives the id", &["INSERT INTO job (id, command) VALUES (-1, A)"]),
+    ("job_enters", "no ids are left", &["UPDATE sqlite_sequence SET seq = 4503599627370496 WHERE name = 'job'; INSERT INTO job (command) VALUES (A)"]),
+    ("cancel_is_an_event", "no ids are left", &["UPDATE sqlite_sequence SET seq = 9223372036854775806 WHERE name = 'cancel'; INSERT INTO cancel (job_id) VALUES (1)"]),
+    ("event_id_guard", "no ids are left", &["UPDATE sqlite_sequence SET seq = 9223372036854775806 WHERE name = 'event'; INSERT INTO event (job_id, kind) VALUES (1, 'x')"]),
+    ("resource_enters", "no ids are left", &["UPDATE sqlite_sequence SET seq = 4503599627370496 WHERE name = 'resource'; INSERT INTO resource (name, job_id, teardown) VALUES ('a', 1, A)"]),
     ("run_insert_guard", "a run id is never used twice", &["REPLACE INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at) VALUES (12, 1, 1, lower(hex(zeroblob(16))), '', '', 1)"]),
     ("run_update_guard", "an ended run never changes", &["UPDATE run SET exit_code = 1 WHERE id = 13"]),
     ("run_update_guard", "a run keeps its id", &["UPDATE run SET rowid = 99 WHERE id = 12", "UPDATE run SET job_id = 1 WHERE id = 12", "UPDATE run SET nonce = lower(hex(randomblob(16))) WHERE id = 12"]),
@@ -264,7 +268,7 @@ fn each_raise_refuses_what_it_is_there_for() {
                     .replace("= W", &format!("= {wide}"))
                     .replace("(W", &format!("({wide}"))
                     .replace(", W", &format!(", {wide}"));
-                let done = conn.execute(&sql, []);
+                let done = conn.execute_batch(&sql);
                 let what = format!("{guard}, ignore_check_constraints = {checks}: {sql:.200}");
                 match done {
                     Ok(_) if *words == "IGNORE" => {}
