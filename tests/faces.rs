@@ -48,6 +48,8 @@ mod times;
 mod trees;
 #[path = "faces/unprivileged.rs"]
 mod unprivileged;
+#[path = "faces/unreadable.rs"]
+mod unreadable;
 #[path = "faces/verbs.rs"]
 mod verbs;
 #[path = "faces/workspaces.rs"]

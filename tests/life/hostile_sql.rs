@@ -239,13 +239,30 @@ impl Siege {
     }
 
     fn held_job(&self) -> i64 {
-        self.conn
-            .query_row(
-                "INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id",
-                [],
-                |row| row.get(0),
-            )
-            .expect("an ordinary job is accepted")
+        self.accepted(
+            "INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id",
+            "something",
+        )
+        .unwrap_or_default()
+    }
+
+    /// Does what any client may do. A sequence that was set to its end refuses it until the next tick.
+    fn accepted(&self, sql: &str, after: &str) -> Option<i64> {
+        use rusqlite::OptionalExtension;
+        let begun = Instant::now();
+        loop {
+            match self.conn.query_row(sql, [], |row| row.get(0)).optional() {
+                Ok(id) => return id,
+                Err(error) => {
+                    assert!(
+                        begun.elapsed() < OTHERS_WAIT_MOST,
+                        "an ordinary statement is refused after {after}: {error}\n{}",
+                        self.worker.said()
+                    );
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn write(&mut self, place: usize, value: &str, id: i64, checks_off: bool) {
@@ -269,17 +286,7 @@ impl Siege {
         let begun = Instant::now();
         let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
         // A sequence that somebody has set to its end refuses each insert until the next tick.
-        let id: i64 = loop {
-            match self.conn.query_row(sql, [], |row| row.get(0)) {
-                Ok(id) => break id,
-                Err(error) => assert!(
-                    begun.elapsed() < OTHERS_WAIT_MOST,
-                    "an ordinary job is refused after {after}: {error}\n{}",
-                    self.worker.said()
-                ),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let id = self.accepted(sql, after).expect("an id");
         let mut state = String::new();
         while state != "done" {
             state = self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
@@ -406,7 +413,7 @@ fn besiege(for_how_long: Duration) {
         }
         let last = siege.places[last].1.clone();
         if draw(4) == 0 {
-            siege.conn.execute("UPDATE job SET user_hold = 0 WHERE state = 'queued' AND user_hold <> 0", []).expect("a release");
+            siege.accepted("UPDATE job SET user_hold = 0 WHERE state = 'queued' AND user_hold <> 0", "something");
         }
         siege.others_go_on(&last);
         if draw(100) == 0 {
