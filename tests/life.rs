@@ -38,6 +38,8 @@ mod leases;
 mod left;
 #[path = "life/leftovers.rs"]
 mod leftovers;
+#[path = "life/memory.rs"]
+mod memory;
 #[path = "life/once.rs"]
 mod once;
 #[path = "life/recovery.rs"]

@@ -50,6 +50,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("values", values),
     ("permissions", permissions),
     ("worker", worker),
+    ("memory", memory),
     ("writer", writer),
     ("readers", readers),
     ("wal", wal),
@@ -168,6 +169,13 @@ fn too_open(path: &Path, mode: u32, owner: u32) -> Option<String> {
     }
     (mode & OTHERS_WRITE != 0 && mode & STICKY == 0)
         .then(|| format!("{} may be written by others ({:o})", path.display(), mode & 0o7777))
+}
+
+/// Which limit `--memory` gets: both are right, and they count differently.
+fn memory(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let Some((by, why)) = worker_calls::memory_limiter(store.place())? else { return Ok(Vec::new()) };
+    let means = if by == "cgroup" { "of the whole tree, without swap" } else { "of each process by itself" };
+    Ok(vec![Finding::fine("memory", format!("--memory is kept by {by}, {means}: {why}"))])
 }
 
 fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {

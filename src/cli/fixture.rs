@@ -131,6 +131,7 @@ pub fn picture() -> Picture {
         resources: crate::store::resource::Counts::default(),
         live: vec![],
         oldest_ready_ms: Some(1_000),
+        memory: None,
         worker: Some(worker(4)),
         machine,
         health: Health::default(),

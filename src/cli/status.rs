@@ -48,6 +48,8 @@ pub struct Picture {
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Holder>,
+    /// What keeps limits of memory, and why.
+    pub memory: Option<(String, String)>,
     pub machine: Machine,
     pub health: Health,
     pub blocked: Option<crate::store::Blocked>,
@@ -81,6 +83,7 @@ impl Picture {
             live,
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
+            memory: worker_calls::memory_limiter(store.place())?,
             machine: worker_calls::machine(store.place()),
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),
@@ -156,6 +159,7 @@ fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
                        "max_bytes": picture.workspaces.max_bytes},
         "resources": picture.live.iter().map(|one| json::resource(one, place)).collect::<Vec<_>>(),
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
+        "memory": picture.memory.as_ref().map(|(by, why)| json!({"by": by, "why": why})),
         "wal_bytes": picture.health.wal_bytes,
         "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
     })
@@ -231,6 +235,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     }
     if picture.workspaces.count > 0 {
         text += &picture.workspaces.for_people();
+    }
+    if let Some((by, why)) = &picture.memory {
+        text += &format!("memory  --memory is kept by {by}: {}\n", escape::line(why));
     }
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());

@@ -20,6 +20,7 @@ use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
 use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
+use crate::worker::report::Report;
 use crate::worker::sight::{Process, Sight};
 use crate::worker::{
     self, Direct, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes,
@@ -49,6 +50,15 @@ pub fn need(place: &Place) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(Error::NoWorker("there is no worker, and --need-worker asks for one; start it: tenure work".into())),
     }
+}
+
+/// What keeps `--memory` (`cgroup` or `rlimit`) and why, as the worker says; `None` without a worker that says so.
+///
+/// # Errors
+/// When the lock file cannot be looked at.
+pub fn memory_limiter(place: &Place) -> Result<Option<(String, String)>> {
+    let report = look(place)?.and_then(|holder| Report::read(place, &holder));
+    Ok(report.map(|report| report.memory).filter(|(by, _)| !by.is_empty()))
 }
 
 /// What the machine has left, and the disk that holds the file.

@@ -160,6 +160,10 @@ fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
         (None, Exit::Signal(number)) if out_of_memory => {
             (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (signal {number})")))
         }
+        // A shell says so of the command that it ran.
+        (None, Exit::Code(code @ 137)) if out_of_memory => {
+            (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (exit status {code})")))
+        }
         (None, Exit::Code(0)) => (Outcome::Done, Reason::Exit, None),
         (None, Exit::Code(limits::NOT_NOW)) => (Outcome::Deferred, Reason::Exit, Some("exit status 75: not now".to_owned())),
         (None, Exit::Code(code)) => (Outcome::Failed, Reason::Exit, Some(format!("exit status {code}"))),

@@ -38,6 +38,12 @@ pub struct Launch {
     /// Above this the middle of the log is dropped; 0 is no limit.
     pub log_limit_bytes: u64,
     pub memory_bytes: Option<u64>,
+    /// The cgroup that is made for the limit; `None`: `RLIMIT_DATA` keeps it.
+    #[serde(with = "optional_path_bytes")]
+    pub memory_group: Option<PathBuf>,
+    /// A file of the kernel that counts the kills for want of memory around the run, see [`super::groups`].
+    #[serde(with = "optional_path_bytes")]
+    pub memory_kills: Option<PathBuf>,
     pub nice: Option<i32>,
     /// Name of the user to run as; for root only.
     pub user: Option<String>,

@@ -16,7 +16,7 @@
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`trouble`]: what keeps a run from ending, in words for people.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
-//! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`machine`]: what identifies this boot, this pid namespace, a new run.
+//! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
 //! each copy of the lock's descriptor is accounted for, and PREPARE is written before the job's process can exist. So a free
@@ -30,6 +30,7 @@
 pub mod fence;
 pub mod fitness;
 pub mod foreground;
+pub mod groups;
 pub mod launch;
 pub mod lease;
 pub mod machine;

@@ -54,6 +54,7 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     clear_run_files(shared)?;
     lease::reap(shared)?;
     sweep::secrets(shared)?;
+    shared.limiter.sweep(|run| shared.roster.owns(run) || is_locked(shared, run));
     if !shared.is_stopping() {
         prune(shared)?;
         teardown::round(shared)?;
@@ -152,6 +153,11 @@ fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
             runfile::unlink(shared.place(), run)
         }
     }
+}
+
+/// Whether a shim may be about to put its job into the group of this run.
+fn is_locked(shared: &Shared, run: RunId) -> bool {
+    !matches!(runfile::look(shared.place(), run), Ok(Look::Missing | Look::Found { locked: false, .. }))
 }
 
 /// Retention: rows first, then the logs of their runs.

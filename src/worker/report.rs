@@ -150,6 +150,9 @@ pub struct Report {
     /// Time between two rounds of the reaper, in milliseconds.
     pub tick_ms: u64,
     pub conditions: Vec<Condition>,
+    /// What keeps limits of memory (`cgroup`, `rlimit`), and why.
+    #[serde(default)]
+    pub memory: (String, String),
 }
 
 impl Report {
@@ -238,6 +241,7 @@ impl Reporter {
             reaper_at_ms: 0,
             tick_ms: options.tick_ms,
             conditions: Vec::new(),
+            memory: Default::default(),
         };
         let reporter = Self {
             path: place.worker_report(),
@@ -316,6 +320,11 @@ impl Reporter {
     /// Whether this is the matter now.
     pub fn has(&self, code: &str) -> bool {
         self.lock().conditions.keys().any(|key| key.0.is_none() && key.1 == code)
+    }
+
+    /// How limits of memory are kept; told with the next write.
+    pub(super) fn memory(&self, by: &str, why: &str) {
+        self.lock().report.memory = (by.to_owned(), cut(why.to_owned()));
     }
 
     /// What the worker does from now on.

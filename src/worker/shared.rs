@@ -19,6 +19,7 @@ use super::teardown::Line;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::orphans::Orphans;
+use crate::run::groups::Limiter;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
 
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     leaving: AtomicBool,
     /// What this worker says of itself; also why no job may be claimed now.
     pub report: Reporter,
+    /// How limits of memory are kept.
+    pub limiter: Limiter,
     ending_runs: AtomicBool,
 }
 
@@ -77,6 +80,7 @@ impl Shared {
         spawner: Spawner,
         report: Reporter,
         orphans: Option<Orphans>,
+        limiter: Limiter,
     ) -> Self {
         let (ring_end, end_bell) = bounded(1);
         let (nudge_stops, stop_nudges) = bounded(1);
@@ -106,6 +110,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             report,
+            limiter,
             ending_runs: AtomicBool::new(false),
         }
     }

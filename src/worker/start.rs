@@ -33,6 +33,7 @@ use crate::job::verdict::Progress;
 use crate::job::{Cause, RunId};
 use crate::place::Place;
 use crate::run::fitness;
+use crate::run::groups::Limiter;
 use crate::run::machine;
 use crate::run::orphans::Orphans;
 use crate::run::runfile::{self, Look};
@@ -104,6 +105,8 @@ impl Worker {
         let (nudge, nudges) = bounded(1);
         let stock = Stock::new(file_id.clone(), boot_id.clone());
         let orphans = options.adopts_orphans.then(Orphans::adopt).transpose()?;
+        let limiter = Limiter::prepare(&file_id);
+        report.memory(limiter.by(), &limiter.why);
         let spawner = Spawner::start()?;
         let listener = Listener::bind(&place)?;
         let shared = Arc::new(Shared::new(
@@ -118,6 +121,7 @@ impl Worker {
             spawner,
             report,
             orphans,
+            limiter,
         ));
         reaper::round(&shared)?;
         shared.report.round_of_reaper();

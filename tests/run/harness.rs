@@ -144,6 +144,8 @@ pub fn launch_in(dir: &Path, place: &Place, run: RunId, argv: &[&str]) -> Launch
         waits_for_go: false,
         log_limit_bytes: 64 << 20,
         memory_bytes: None,
+        memory_group: None,
+        memory_kills: None,
         nice: None,
         user: None,
     }

@@ -100,7 +100,7 @@ impl Watched<'_> {
         }
         self.empty_tree();
         self.log.close();
-        let drained = self.drained(leftovers);
+        let drained = self.drained(leftovers, exit);
         self.memory.remove();
         let _ = self.journal.insist(&Record::Drained(drained));
         self.journal.tell();
@@ -123,7 +123,7 @@ impl Watched<'_> {
     /// job was first, so a signal that is there when the end is seen counts. Where the end itself looks like that of a shutdown,
     /// the shim waits for a signal that is still on its way.
     fn heed_shutdown(&mut self, exit: Exit) {
-        let window_ms = if ends_like_a_shutdown(exit) && !self.memory.has_killed() { SHUTDOWN_WINDOW_MS } else { 0 };
+        let window_ms = if ends_like_a_shutdown(exit) && !self.memory.has_killed(exit) { SHUTDOWN_WINDOW_MS } else { 0 };
         if self.stop.is_none() && signal::bare_within(window_ms) {
             self.stop(Cause::Shutdown, self.limits.grace_ms);
         }
@@ -298,12 +298,12 @@ impl Watched<'_> {
         }
     }
 
-    fn drained(&self, leftovers: String) -> Drained {
+    fn drained(&self, leftovers: String, exit: Exit) -> Drained {
         Drained {
             usage: usage_of_children(),
             killed: u32::try_from(self.killed.len()).unwrap_or(u32::MAX),
             leftovers,
-            out_of_memory: self.memory.has_killed(),
+            out_of_memory: self.memory.has_killed(exit),
             memory_by: self.memory.kept_by(),
             at_ms: now_ms(),
         }

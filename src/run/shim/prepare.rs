@@ -19,7 +19,7 @@ use crate::run::marks::limit_of;
 
 use super::Refusal;
 use super::identity::Identity;
-use super::memory::{self, Memory};
+use super::memory::Memory;
 
 /// Where a command without a slash is looked for when the environment has no `PATH`.
 const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
@@ -73,7 +73,7 @@ impl Prepared {
             log,
             identity,
             nice: launch.nice,
-            memory: memory::limit(launch),
+            memory: Memory::of(launch),
             result,
             mark: limit_of(launch.nonce),
         })
