@@ -46,6 +46,8 @@ mod once;
 mod recovery;
 #[path = "life/schedules.rs"]
 mod schedules;
+#[path = "life/service_manager.rs"]
+mod service_manager;
 #[path = "life/shutdown.rs"]
 mod shutdown;
 #[path = "life/siblings.rs"]

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::escape;
 use super::verbs::{Global, Verb};
+use super::{escape, logging};
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
 use crate::error::{Error, Result, exit};
@@ -165,7 +165,8 @@ pub fn say(message: &str) {
 
 /// Tells a person what went wrong.
 pub fn complain(message: &str) {
-    let _nobody_listens = writeln!(io::stderr(), "tenure: error: {}", escape::lines(message));
+    let text = format!("tenure: error: {}\n", escape::lines(message));
+    let _nobody_listens = io::stderr().write_all(logging::error_text(text).as_bytes());
 }
 
 /// Whoever read our output has gone: no error, just the end.

@@ -36,6 +36,7 @@ mod json;
 mod lane;
 mod lease;
 mod lines;
+mod logging;
 mod logs;
 mod ls;
 mod obstacles;
@@ -79,4 +80,5 @@ mod worker_calls;
 mod worker_notice;
 mod workspace;
 
+pub use logging::start as start_logging;
 pub use verbs::{Cli, main};

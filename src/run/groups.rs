@@ -47,7 +47,9 @@ impl Limiter {
         let kills = own.as_ref().and_then(Own::kills).or_else(|| kills_of_version_one(&mounts, &groups));
         let file = file_id.chars().filter(char::is_ascii_alphanumeric).take(SHORT_CHARACTERS).collect();
         match found {
-            Ok(parent) => Self { why: format!("each run has a group below {}", parent.display()), parent: Some(parent), kills, file },
+            Ok(parent) => {
+                Self { why: format!("each run has a group below {}", parent.display()), parent: Some(parent), kills, file }
+            }
             Err(why) => Self { parent: None, why, kills, file },
         }
     }

@@ -72,8 +72,7 @@ fn a_container_gets_its_groups_in_the_root_of_its_namespace() {
 #[test]
 fn only_dead_groups_of_this_file_are_swept() {
     let root = tempfile::tempdir().unwrap();
-    let limiter =
-        Limiter { parent: Some(root.path().into()), why: String::new(), kills: None, file: "0123abcd".into() };
+    let limiter = Limiter { parent: Some(root.path().into()), why: String::new(), kills: None, file: "0123abcd".into() };
     let nonce = Nonce([7; 16]);
     let [dead, alive] = [RunId(5), RunId(6)].map(|run| limiter.group(run, nonce).unwrap());
     let foreign = ["tenure-run-ffffffff-5-07070707", "tenure-run-5-07070707", "worker", "tenure-run-0123abcd-x-07070707"];

@@ -18,8 +18,8 @@ use super::start::Ended;
 use super::teardown::Line;
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::run::orphans::Orphans;
 use crate::run::groups::Limiter;
+use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
 

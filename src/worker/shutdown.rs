@@ -17,6 +17,8 @@ use crate::units::duration_text;
 
 /// Between two looks at the runs, in milliseconds.
 const LOOK_MS: u64 = 20;
+/// Between two messages to the service manager, in milliseconds.
+const TELL_MS: u64 = 1_000;
 /// How long the monitors may take to settle what has ended, in milliseconds.
 const SETTLE_MS: u64 = 2_000;
 
@@ -31,7 +33,7 @@ pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Opti
     let because = why.map(|why| format!(", because {why}")).unwrap_or_default();
     say(&format!("ending {jobs}{because}: TERM now, KILL after {} at the latest", duration_text(timeout_ms)));
     let mut ending = EndRuns::new(shared.place(), Duration::from_millis(timeout_ms));
-    let mut last_alive = Instant::now();
+    let (mut last_alive, mut told) = (Instant::now(), None);
     loop {
         // A run file that was made ahead is locked by us, and would look like a run.
         shared.stock.clear(&shared.store);
@@ -39,7 +41,10 @@ pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Opti
             log::error!("ending the runs: {error}");
             0
         });
-        notify::stopping(&format!("ending {alive} runs"));
+        if told.is_none_or(|(at, runs): (Instant, usize)| runs != alive || at.elapsed() > Duration::from_millis(TELL_MS)) {
+            notify::stopping(&format!("ending {alive} {}", if alive == 1 { "run" } else { "runs" }));
+            told = Some((Instant::now(), alive));
+        }
         if alive > 0 {
             last_alive = Instant::now();
         }

@@ -91,6 +91,10 @@ impl Worker {
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
         fitness::check()?;
         let surroundings = Surroundings::look();
+        let starting = notify::Starting::begin(client.place());
+        // The reaper must have been round before each sign of life.
+        let tick_ms = notify::watchdog_ms().map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
+        let options = Options { tick_ms, ..options };
         let place = client.place().clone();
         let instance = machine::nonce().to_string();
         let now_ms = client.clock().now_ms();
@@ -131,8 +135,10 @@ impl Worker {
             thread("tidy", &shared, tidy::run)?,
             thread("wake", &shared, move |shared| wake::listen(shared, &listener))?,
             thread("stops", &shared, stops::run)?,
+            thread("notify", &shared, notify::run)?,
         ];
         shared.report.phase(Phase::Serving);
+        drop(starting);
         notify::ready();
         Ok(Self { shared, lock, threads, surroundings })
     }

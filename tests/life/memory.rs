@@ -14,7 +14,8 @@ impl Group {
         let groups = std::fs::read_to_string("/proc/self/cgroup").expect("/proc");
         let own = groups.lines().find_map(|line| line.split_once(":memory:").map(|(_, path)| path.trim_start_matches('/')));
         let name = format!("tenure-test-{}", nest.path().file_name().expect("a name").to_string_lossy());
-        let made = own.map(|own| Path::new("/sys/fs/cgroup/memory").join(own).join(name)).filter(|dir| std::fs::create_dir(dir).is_ok());
+        let made =
+            own.map(|own| Path::new("/sys/fs/cgroup/memory").join(own).join(name)).filter(|dir| std::fs::create_dir(dir).is_ok());
         let Some(dir) = made else {
             println!("not tested: no memory group of version one can be made here");
             return None;

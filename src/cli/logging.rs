@@ -1,0 +1,61 @@
+//! Messages on stderr. Where that is the journal, each line begins with its priority, so that `journalctl -p warning` finds it.
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
+
+use env_logger::{Builder, Env};
+use log::Level;
+
+/// Times are the journal's under a service manager; RUST_LOG asks for more or less.
+pub fn start() {
+    let mut builder = Builder::from_env(Env::default().default_filter_or("warn"));
+    builder.format_target(false);
+    if is_journal() {
+        builder.format(|out, record| {
+            let text = record.args().to_string();
+            out.write_all(prefixed(priority(record.level()), &format!("{}\n", text.trim_end())).as_bytes())
+        });
+    }
+    builder.init();
+}
+
+/// The text of an error for stderr.
+pub fn error_text(text: String) -> String {
+    if is_journal() { prefixed(3, &text) } else { text }
+}
+
+/// Whether stderr is the stream that the service manager has connected to the journal.
+fn is_journal() -> bool {
+    static IS: OnceLock<bool> = OnceLock::new();
+    *IS.get_or_init(|| {
+        let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+        std::fs::metadata("/proc/self/fd/2").is_ok_and(|meta| named == format!("{}:{}", meta.dev(), meta.ino()))
+    })
+}
+
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Each line is an entry of its own.
+fn prefixed(priority: u8, text: &str) -> String {
+    text.split_inclusive('\n').map(|line| format!("<{priority}>{line}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_has_its_priority() {
+        assert_eq!(prefixed(4, "one\ntwo\n"), "<4>one\n<4>two\n");
+        assert_eq!(prefixed(3, ""), "");
+        assert_eq!([Level::Error, Level::Warn, Level::Info, Level::Debug].map(priority), [3, 4, 6, 7]);
+    }
+}
