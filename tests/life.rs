@@ -6,6 +6,8 @@ mod support;
 
 #[path = "life/adoption.rs"]
 mod adoption;
+#[path = "life/afar.rs"]
+mod afar;
 #[path = "life/asked.rs"]
 mod asked;
 #[path = "life/blocked.rs"]

@@ -191,3 +191,63 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
     kill(second.id() as i32, 15);
     second.wait().unwrap();
 }
+
+/// What sudo, su or a setuid program starts: a process of root below a job of somebody else. `setpriv` as a setuid program makes one.
+#[test]
+fn processes_of_another_user_that_outlive_a_command_are_told() {
+    if !crate::said::is_root("setuid programs") {
+        return;
+    }
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    let as_root = me.home().join("as-root");
+    let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).exists());
+    let Some(setpriv) = setpriv else {
+        assert!(std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs setpriv");
+        println!("not tested: there is no setpriv");
+        return;
+    };
+    std::fs::copy(setpriv, &as_root).unwrap();
+    open(&as_root, "u+s,a+rx");
+    let mut worker = me.tenure(&["work", "--tick", "100ms"]).stderr(Stdio::null()).spawn().unwrap();
+    let leaves = format!(
+        "{} --reuid 0 --regid 0 --clear-groups setsid sleep 600.93 </dev/null >/dev/null 2>&1 & echo $! >left.$TENURE_JOB; sleep 0.5",
+        as_root.display()
+    );
+    let cases = [
+        ("ends", "", ("done", "exit")),
+        ("is cancelled", "; sleep 600", ("cancelled", "cancelled")),
+        ("loses its shim", "; sleep 600", ("failed", "lost")),
+    ];
+    for (what, then, expected) in cases {
+        let id = me.ok(&["add", "--grace", "1s", "-c", &format!("{leaves}{then}")]);
+        let left: i32 = until("the process of root", || {
+            let pid = std::fs::read_to_string(me.home().join(format!("left.{id}"))).ok()?.trim().parse().ok()?;
+            (std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()? == "sleep\n").then_some(pid)
+        });
+        until("it to run", || me.show(&id)["pid"].as_i64());
+        match what {
+            "is cancelled" => drop(me.ok(&["cancel", &id])),
+            "loses its shim" => {
+                let file = me.db().with_extension("db.d").join("runs").join(me.show(&id)["run_id"].to_string());
+                let records = std::fs::read_to_string(file).unwrap();
+                kill(records.split("shim=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap(), 9);
+            }
+            _ => {}
+        }
+        let why = until("it to be told", || {
+            let why = me.ok(&["why", &id]);
+            why.contains("cannot be ended").then_some(why)
+        });
+        assert!(why.contains(&format!("{left} sleep (root)")), "{what}: {why}");
+        let status: serde_json::Value = serde_json::from_str(&me.ok(&["status", "--json"])).unwrap();
+        assert!(status["problems"].to_string().contains("cannot be ended"), "{what}: {status}");
+        assert!(me.say(&["doctor"]).out.contains("cannot be ended"), "{what}");
+        assert_eq!(me.show(&id)["state"], "running", "{what}: it stays until they are gone");
+        kill(left, 9);
+        let ended = until("it to end", || Some(me.show(&id)).filter(|job| job["state"] != "running"));
+        assert_eq!((ended["state"].as_str(), ended["reason"].as_str()), (Some(expected.0), Some(expected.1)), "{what}: {ended}");
+    }
+    kill(worker.id() as i32, 15);
+    worker.wait().unwrap();
+}

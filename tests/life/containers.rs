@@ -7,11 +7,11 @@ use crate::support::{Nest, kill, until};
 use crate::zoo::is_root;
 
 /// A container: `unshare` with a pid namespace of its own, which ends with it.
-struct Container(Child);
+pub struct Container(Child);
 
 impl Container {
     /// Runs this line of shell as its first process; with `exec` what is executed is the first process.
-    fn start(nest: &Nest, line: &str) -> Self {
+    pub fn start(nest: &Nest, line: &str) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(nest.file("worker.log")).unwrap();
         let mut command = Command::new("unshare");
         command.args(["-pf", "--mount-proc", "--kill-child", "sh", "-c", line]).current_dir(nest.path()).env_clear();
@@ -25,7 +25,7 @@ impl Container {
         until("the first process of the container", || children(self.0.id() as i32).first().copied())
     }
 
-    fn processes(&self) -> Vec<i32> {
+    pub fn processes(&self) -> Vec<i32> {
         below(self.first())
     }
 
@@ -42,7 +42,7 @@ impl Drop for Container {
     }
 }
 
-fn children(pid: i32) -> Vec<i32> {
+pub fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
     lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()).collect()
@@ -52,7 +52,7 @@ fn below(pid: i32) -> Vec<i32> {
     children(pid).into_iter().flat_map(|child| [vec![child], below(child)].concat()).collect()
 }
 
-fn name(pid: i32) -> String {
+pub fn name(pid: i32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
