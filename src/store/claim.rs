@@ -132,20 +132,24 @@ pub fn claim(
     Ok(claims)
 }
 
-/// As [`claim`], in a transaction that does something else as well, which must not be undone because the claim fails.
+/// Claims one job in a transaction that does something else as well, which must not be undone because the claim fails. What a claim writes, it writes in
+/// savepoints of its own, so nothing is to be undone here.
 pub fn claim_beside(
     conn: &Connection,
     scope: &Scope,
-    prepared: &[Prepared],
+    prepared: Prepared,
     instance: &str,
     boot_id: &str,
     now_ms: i64,
-) -> Result<Vec<Claim>> {
-    let claimed = apart(conn, || claim(conn, scope, prepared, instance, boot_id, now_ms))?;
-    Ok(claimed.unwrap_or_else(|why| {
-        log::error!("claiming: {why}");
-        Vec::new()
-    }))
+) -> Result<Option<Claim>> {
+    match claim(conn, scope, &[prepared], instance, boot_id, now_ms) {
+        Ok(mut claims) => Ok(claims.pop()),
+        Err(error @ (Error::Sqlite(_) | Error::Refused(_) | Error::Internal(_))) if !conn.is_autocommit() => {
+            log::error!("claiming: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a claim would find something, as far as can be told without writing.
@@ -236,3 +240,7 @@ fn clear(conn: &Connection, job: JobId, now_ms: i64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "claim_tests.rs"]
+mod tests;

@@ -242,7 +242,7 @@ pub(super) fn conclude(
             let settled = settle::settle(conn, &settle, now_ms)?;
             let leaves = teardown::is_due(conn, now_ms)?;
             let next = match prepared {
-                Some(prepared) => claim::claim_beside(conn, &scope, &[prepared], &instance, &boot_id, now_ms)?.pop(),
+                Some(prepared) => claim::claim_beside(conn, &scope, prepared, &instance, &boot_id, now_ms)?,
                 None => None,
             };
             Ok((settled, leaves, next))
