@@ -31,8 +31,13 @@ impl Container {
 
     /// KILL for all of it, as a container runtime does.
     fn end(&mut self) {
+        let first = children(self.0.id() as i32).first().copied();
         let _gone_already = self.0.kill();
         let _reaped_already = self.0.wait();
+        // It dies with its parent, and all of its namespace with it; the next worker would still find its lock held.
+        if let Some(first) = first {
+            until("the first process of the container to go", || (!lives(first)).then_some(()));
+        }
     }
 }
 
