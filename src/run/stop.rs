@@ -207,6 +207,10 @@ fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {
     let pidfd = match open_pidfd(started.shim_pid) {
         Ok(pidfd) => pidfd,
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Found::Not(Asked::Gone),
+        // A filter of system calls refuses it: no process can be signalled safely.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {
+            return Found::Not(Asked::OutOfReach(OutOfReach::NotPermitted));
+        }
         Err(_) => return Found::Not(Asked::NotOurs),
     };
     let Some(stat) = Stat::of(started.shim_pid) else {

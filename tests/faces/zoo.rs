@@ -119,6 +119,12 @@ impl Scene {
     }
 }
 
+impl Drop for Scene {
+    fn drop(&mut self) {
+        zoo::clear(self.nest.path());
+    }
+}
+
 /// A process of the same user that nothing may be read of and that no run has started: as the agent of a login.
 struct Bystander(Child, i32);
 
@@ -252,5 +258,22 @@ fn a_job_of_another_user_writes_its_result_whether_it_can_reach_it_or_not() {
             Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "ls"]).arg(nest.beside()).output().unwrap();
         assert!(!listed.status.success());
         assert!(nest.ok(&["doctor"]).contains("permissions"));
+    }
+}
+
+/// Neither cookie, limit nor log: what falls to the worker is known by that alone, and its run is not over before it has ended.
+#[test]
+fn what_carries_no_mark_at_all_falls_to_the_worker_and_ends() {
+    if !is_root("a user of its own") {
+        return;
+    }
+    for kind in ["cleared", "non_dumpable_cleared", "zombie_leader_cleared"] {
+        let (scene, work) = Scene::open(true);
+        let bystander = Bystander::new(&scene, "bystander");
+        let (id, animal) = scene.job(kind);
+        let _work = scene.let_happen(Event::SpawnerThenShim, work, &id, true);
+        assert_eq!(scene.until_ended(&id)["reason"], "lost", "{kind}");
+        assert!(!lives(animal), "{kind}: it lives, and its job has ended");
+        assert!(lives(bystander.1), "{kind}: who is no part of it lives");
     }
 }

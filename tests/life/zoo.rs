@@ -86,6 +86,12 @@ impl Zoo {
     }
 }
 
+impl Drop for Zoo {
+    fn drop(&mut self) {
+        zoo::clear(self.nest.path());
+    }
+}
+
 #[test]
 fn every_kind_of_process_ends_with_its_job() {
     let Some(zoo) = Zoo::open() else { return };

@@ -31,6 +31,15 @@ pub fn build(dir: &Path) -> PathBuf {
     program
 }
 
+/// Ends every process that runs the program in this directory: what a failed test has left.
+pub fn clear(dir: &Path) {
+    let program = dir.join("zoo");
+    let runs_it = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(runs_it).for_each(|pid| crate::support::kill(pid, 9));
+}
+
 /// The process that has written its number there.
 pub fn pid_in(path: &Path) -> i32 {
     until(&format!("a pid in {}", path.display()), || std::fs::read_to_string(path).ok()?.trim().parse().ok())
