@@ -35,17 +35,26 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A named line of jobs. A row is made by the first job that names it. `slots` NULL: no limit of its own.
+-- A named line of jobs. A row is made by the first job that names it, and a row without settings goes with the last one. `slots`
+-- NULL: no limit of its own. Triggers keep the rest: `head_id` is the ready job that comes first (NULL: none is ready),
+-- `head_priority` its priority, and `is_full` says that all slots are taken.
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
   paused         INTEGER NOT NULL DEFAULT 0,
   max_runtime_ms INTEGER,
+  head_priority  INTEGER,
+  head_id        INTEGER,
+  is_full        INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT queue_name_is_short       CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
   CONSTRAINT queue_slots_not_negative  CHECK (slots IS NULL OR slots >= 0),
   CONSTRAINT queue_paused_is_a_flag    CHECK (paused IN (0, 1)),
-  CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0)
+  CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0),
+  CONSTRAINT queue_is_full_is_a_flag   CHECK (is_full IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+-- The claim takes the first row here: a queue that is open (not paused, not full) and has something ready. So it costs the same
+-- however many queues there are, open or not.
+CREATE INDEX queue_next ON queue (head_priority DESC, head_id) WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
 
 -- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is kept by a trigger.
 -- `of_array`: made for one array with a limit of its own (`--array 0-99%8`); it goes when the last job of that array is pruned.
@@ -60,7 +69,6 @@ CREATE TABLE lane (
   CONSTRAINT lane_of_array_is_a_flag    CHECK (of_array IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lane_busy     ON lane (key) WHERE running <> 0;
-CREATE INDEX lane_of_array ON lane (key) WHERE of_array = 1;
 
 -- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting stand in columns of their
 -- own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by the one expression below and
@@ -147,7 +155,7 @@ CREATE TABLE job (
   CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536)
 ) STRICT;
 
--- The claim looks at the head of each open queue here, and nowhere else.
+-- The head of each queue is found here.
 CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
 -- The planner looks at the first row here.
 CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
@@ -164,8 +172,8 @@ CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
 CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
--- Whether an array that has a lane of its own has any job left.
-CREATE INDEX job_of_array  ON job (lane)                           WHERE lane IS NOT NULL AND array_index IS NOT NULL;
+-- Whether a lane has any job left.
+CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';
 -- Who waits for other jobs, to see whether they still do.
 CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
 -- Live jobs that own files in `secrets/`.
@@ -277,7 +285,7 @@ CREATE TABLE tally (
   hold  TEXT    NOT NULL,
   queue TEXT    NOT NULL,
   n     INTEGER NOT NULL,
-  PRIMARY KEY (state, hold, queue),
+  PRIMARY KEY (queue, state, hold),
   CONSTRAINT tally_can_be_counted  CHECK (n BETWEEN -1000000000000 AND 1000000000000),
   CONSTRAINT tally_texts_are_short CHECK (length(CAST(state AS BLOB)) <= 20 AND length(CAST(hold AS BLOB)) <= 20
                                           AND length(CAST(queue AS BLOB)) <= 800)
@@ -712,6 +720,7 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
   INSERT INTO tally VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO queue_head SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
   INSERT INTO event (job_id, kind) VALUES (NEW.id, 'added');
   INSERT INTO lane_head SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
@@ -723,10 +732,46 @@ AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, untorn, avail
 WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
   INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
   INSERT INTO tally VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO queue_head SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
+  INSERT INTO queue_head SELECT NEW.queue
+   WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
+      OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
+END;
+CREATE TRIGGER job_moves_in_its_queue AFTER UPDATE OF priority ON job
+WHEN OLD.priority IS NOT NEW.priority AND NEW.state = 'queued' AND NEW.hold IS NULL BEGIN
+  INSERT INTO queue_head VALUES (NEW.queue);
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
   INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO queue_head SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
+END;
+
+-- `INSERT INTO queue_head VALUES (queue)` makes true what the row of a queue says of its head and of its slots; it is a procedure, not
+-- a table. A queue that has gone because it was empty comes back with the next job that is queued in it.
+CREATE VIEW queue_head (queue) AS SELECT NULL WHERE 0;
+CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON queue_head BEGIN
+  UPDATE queue
+     SET (head_priority, head_id) = (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                      ORDER BY priority DESC, id LIMIT 1),
+         is_full = slots IS NOT NULL
+                   AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)
+   WHERE name = NEW.queue
+     AND (   (head_priority, head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                               ORDER BY priority DESC, id LIMIT 1)
+          OR is_full <> (slots IS NOT NULL
+                         AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)));
+END;
+CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
+  INSERT INTO queue_head VALUES (NEW.name);
+END;
+CREATE TRIGGER queue_is_limited AFTER UPDATE OF slots ON queue WHEN OLD.slots IS NOT NEW.slots BEGIN
+  INSERT INTO queue_head VALUES (NEW.name);
+END;
+-- A job that goes back to its queue finds it, also where it had gone.
+CREATE TRIGGER job_finds_its_queue AFTER UPDATE OF state, queue ON job
+WHEN NEW.state = 'queued' AND (OLD.state IS NOT 'queued' OR OLD.queue IS NOT NEW.queue) BEGIN
+  INSERT INTO queue (name) SELECT NEW.queue WHERE NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
 END;
 
 -- Each move is an event, named by the list of legal moves.
@@ -753,6 +798,7 @@ END;
 -- whatever may have changed the answer, so a job that is held, moved, cancelled or passed by never strands its lane.
 CREATE VIEW lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
 CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON lane_head BEGIN
+  INSERT INTO lane (key) SELECT NEW.lane WHERE NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
   UPDATE job SET lane_pass = 0
    WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1
      AND id IS NOT (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
@@ -849,24 +895,30 @@ CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 
--- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken.
+-- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken. Each change
+-- counts one up or down, so that a job may wait for thousands; whether there is any is looked up, so that a count that somebody has set
+-- otherwise neither starts a job early nor keeps it for ever.
 CREATE TRIGGER dependency_enters AFTER INSERT ON dependency BEGIN
-  UPDATE job SET unmet = (SELECT count(*) FROM dependency WHERE job_id = NEW.job_id AND state = 'unmet') WHERE id = NEW.job_id;
+  UPDATE job SET unmet = max(unmet, 0) + 1 WHERE id = NEW.job_id;
   UPDATE dependency SET state = (SELECT truth FROM dependency_truth WHERE job_id = NEW.job_id AND on_job = NEW.on_job)
    WHERE job_id = NEW.job_id AND on_job = NEW.on_job
      AND EXISTS (SELECT 1 FROM job WHERE id = NEW.on_job AND state NOT IN ('queued', 'running'));
 END;
 CREATE TRIGGER dependency_is_counted AFTER UPDATE OF state ON dependency WHEN OLD.state IS NOT NEW.state BEGIN
-  UPDATE job SET unmet  = (SELECT count(*) FROM dependency WHERE job_id = NEW.job_id AND state = 'unmet'),
-                 broken = (SELECT count(*) FROM dependency WHERE job_id = NEW.job_id AND state = 'broken')
+  UPDATE job
+     SET unmet  = CASE WHEN EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.job_id AND state = 'unmet')
+                       THEN max(1, unmet + (NEW.state = 'unmet') - (OLD.state = 'unmet')) ELSE 0 END,
+         broken = CASE WHEN EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.job_id AND state = 'broken')
+                       THEN max(1, broken + (NEW.state = 'broken') - (OLD.state = 'broken')) ELSE 0 END
    WHERE id = NEW.job_id AND state = 'queued';
 END;
--- Whoever sets these counts must set them to the truth.
+-- Whoever sets these counts must leave them at zero exactly where there is nothing to count.
 CREATE TRIGGER job_unmet_guard BEFORE UPDATE OF unmet, broken ON job
 WHEN NEW.unmet IS NOT OLD.unmet OR NEW.broken IS NOT OLD.broken BEGIN
   SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows in dependency; change those')
-    WHERE NEW.unmet IS NOT (SELECT count(*) FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
-       OR NEW.broken IS NOT (SELECT count(*) FROM dependency WHERE job_id = NEW.id AND state = 'broken');
+    WHERE NEW.unmet < 0 OR NEW.broken < 0
+       OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
+       OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken');
 END;
 
 -- History is append-only. Events go with their job when it is pruned.
@@ -940,11 +992,21 @@ CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
     WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.name AS BLOB)) > 800;
   SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
     WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
+  SELECT RAISE(ABORT, 'tenure: the file finds the head of a queue; leave out head_id, head_priority and is_full')
+    WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
 END;
 CREATE TRIGGER queue_update_guard BEFORE UPDATE OF slots, paused, max_runtime_ms ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
     WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
+END;
+-- Whoever sets these must set them to the truth.
+CREATE TRIGGER queue_head_guard BEFORE UPDATE OF head_priority, head_id, is_full ON queue BEGIN
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full say what the file has found; change the jobs or the slots')
+    WHERE (NEW.head_priority, NEW.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.name AND state = 'queued' AND hold IS NULL
+                                                    ORDER BY priority DESC, id LIMIT 1)
+       OR NEW.is_full IS NOT (NEW.slots IS NOT NULL
+                              AND NEW.slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.name AND state = 'running' AND hold = ''), 0));
 END;
 CREATE TRIGGER queue_rename_guard BEFORE UPDATE OF name ON queue BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();

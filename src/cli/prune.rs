@@ -5,7 +5,8 @@ use serde_json::json;
 use super::face::{self, Face};
 use crate::error::{Result, exit};
 use crate::job::RunId;
-use crate::store::{Store, prune};
+use crate::store::Store;
+use crate::store::prune::{self, Walk};
 use crate::units;
 
 /// Jobs that one transaction removes, so that nobody waits long for the write lock.
@@ -22,17 +23,16 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
     let (mut jobs, mut runs, mut slots, mut tasks) = (0, 0, 0, 0);
-    loop {
-        let pruned = store.write(move |conn| prune::prune(conn, before_ms, BATCH_JOBS))?;
+    let mut walk = Some(Walk::default());
+    while let Some(from) = walk {
+        let (pruned, next) = store.write(move |conn| prune::prune_from(conn, before_ms, from, BATCH_JOBS))?;
+        walk = next;
         // The rows are gone for good; only now may the logs go.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();
         slots += pruned.slots;
         tasks += pruned.tasks;
-        if pruned.jobs.max(pruned.resources).max(pruned.slots).max(pruned.tasks) < BATCH_JOBS {
-            break;
-        }
     }
     if face.json {
         face.document(json!({"jobs": jobs, "runs": runs, "slots": slots, "tasks": tasks}))?;

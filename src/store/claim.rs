@@ -1,15 +1,18 @@
 //! queued -> running.
 //!
-//! A claim looks at the head of each open queue and nothing else, so its cost depends on how many queues have something ready,
-//! not on how many jobs are ready, delayed, blocked, in a full lane or in a paused queue, nor on how much history there is.
-//! A queue is open when it is not paused and has a free slot of its own; both come from counts that are kept, not counted.
+//! A claim takes the first row of one index: of the open queues with something ready, the one whose head comes first, by priority
+//! and then by id. A queue is open when it is not paused and has a free slot of its own. Triggers keep in the row of each queue
+//! which job is its head and whether it is full. So the cost depends neither on the number of queues, ready, paused or full, nor
+//! on the number of jobs that are ready, delayed, blocked or in a full lane, nor on how much history there is.
+//!
+//! What those rows say is used to find a job; whether it may start is asked once more by the statement that claims it.
 //!
 //! A head that may not start after all (somebody cancelled it, it has expired, its lane is full in spite of its pass) is put
 //! out of the way and the next one is looked at: it never blocks its queue.
 //!
 //! Deliberately absent: starting anything. A run's file is created and locked before, its process is started after the commit.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::apart::apart;
 use super::ended::{self, Aftermath};
@@ -52,18 +55,13 @@ pub struct Claim {
     pub max_runtime_ms: Option<u64>,
 }
 
-struct Queue {
-    name: Key,
-    /// Slots that are free; `None`: it has no limit.
-    free: Option<i64>,
-    max_runtime_ms: Option<u64>,
-    head: Option<Head>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A job that comes next, by its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
+    queue: Key,
     job: JobId,
     priority: i64,
+    max_runtime_ms: Option<u64>,
 }
 
 /// Who claims, and when.
@@ -88,17 +86,16 @@ pub fn claim(
         return Ok(Vec::new());
     }
     let claimer = Claimer { instance, boot_id, now_ms };
-    let mut queues = queues_with_heads(conn, scope, &[])?;
     let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());
     while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
-        let Some((queue, head)) = best(&mut queues) else { break };
+        let Some(head) = next_head(conn, scope, &stuck)? else { break };
         let next = prepared[claims.len()];
         // A row that refuses its claim is put aside, alone: neither this claim nor a settle in the same transaction fails with it.
         let claim = apart(conn, || {
             Ok(match take(conn, head.job, next, &claimer)? {
-                true => Some(taken(conn, head.job, next, queue.max_runtime_ms)?),
+                true => Some(taken(conn, head.job, next, head.max_runtime_ms)?),
                 false => {
-                    clear(conn, head.job, now_ms)?;
+                    clear(conn, &head, now_ms)?;
                     None
                 }
             })
@@ -108,26 +105,14 @@ pub fn claim(
             None
         });
         if let Some(claim) = claim {
-            let has_lane = claim.job.lane.is_some();
             claims.push(claim);
-            if claims.len() == prepared.len() {
-                break;
-            }
-            queue.free = queue.free.map(|free| free - 1);
-            queue.head = self::head(conn, scope, &queue.name)?.filter(|_| queue.free.is_none_or(|free| free > 0));
-            // A lane that is full now has taken the passes from heads of other queues.
-            if has_lane {
-                queues = queues_with_heads(conn, scope, &stuck)?;
-            }
             continue;
         }
         cleared += 1;
         // What could be neither taken nor put out of the way is left alone for this time.
-        if self::head(conn, scope, &queue.name)? == Some(head) {
-            stuck.push(queue.name.clone());
+        if next_head(conn, scope, &stuck)?.is_some_and(|still| still.job == head.job) {
+            stuck.push(head.queue);
         }
-        // Its end may have released others, in any queue.
-        queues = queues_with_heads(conn, scope, &stuck)?;
     }
     Ok(claims)
 }
@@ -154,49 +139,41 @@ pub fn claim_beside(
 
 /// Whether a claim would find something, as far as can be told without writing.
 pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
-    for queue in open_queues(conn, scope)? {
-        if head(conn, scope, &queue.name)?.is_some() {
-            return Ok(true);
+    Ok(next_head(conn, scope, &[])?.is_some())
+}
+
+/// The job that comes first in the open queues of a scope, but for some of them: by priority, then by id.
+fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
+    let is_meant = |head: &Head| !without.contains(&head.queue);
+    if let Some(only) = scope.only {
+        let mut one = conn.prepare_cached(include_str!("claim_only.sql"))?;
+        let head = one.query_row([only.0], to_head).optional()?;
+        return Ok(head
+            .filter(is_meant)
+            .filter(|head| scope.queues.is_empty() || scope.queues.iter().any(|name| head.queue.is(name))));
+    }
+    if scope.queues.is_empty() {
+        let mut heads = conn.prepare_cached(include_str!("claim_heads.sql"))?;
+        for head in heads.query_map([], to_head)? {
+            let head = head?;
+            if is_meant(&head) {
+                return Ok(Some(head));
+            }
         }
+        return Ok(None);
     }
-    Ok(false)
-}
-
-fn queues_with_heads(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Vec<Queue>> {
-    let mut queues = open_queues(conn, scope)?;
-    queues.retain(|queue| !without.contains(&queue.name));
-    for queue in &mut queues {
-        queue.head = head(conn, scope, &queue.name)?;
+    let mut of_queue = conn.prepare_cached(include_str!("claim_head.sql"))?;
+    let mut best: Option<Head> = None;
+    for queue in &scope.queues {
+        let head = of_queue.query_row([queue], to_head).optional()?.filter(is_meant);
+        best = best.into_iter().chain(head).min_by_key(|head| (std::cmp::Reverse(head.priority), head.job));
     }
-    Ok(queues)
+    Ok(best)
 }
 
-fn open_queues(conn: &Connection, scope: &Scope) -> Result<Vec<Queue>> {
-    let mut open = conn.prepare_cached(include_str!("claim_queues.sql"))?;
-    let rows = open.query_map([], |row| {
-        let max_runtime_ms = row.get::<_, Option<i64>>(2)?.and_then(|ms| u64::try_from(ms).ok());
-        Ok(Queue { name: row.get(0)?, free: row.get(1)?, max_runtime_ms, head: None })
-    })?;
-    let wanted = |queue: &Queue| scope.queues.is_empty() || scope.queues.iter().any(|name| queue.name.is(name));
-    Ok(rows.filter(|queue| queue.as_ref().map_or(true, wanted)).collect::<rusqlite::Result<_>>()?)
-}
-
-/// The best ready job of a queue, or the one job that is asked for where that is ready.
-fn head(conn: &Connection, scope: &Scope, queue: &Key) -> Result<Option<Head>> {
-    let to_head = |row: &rusqlite::Row<'_>| Ok(Head { job: JobId(row.get(0)?), priority: row.get(1)? });
-    let found = match scope.only {
-        None => conn.prepare_cached(include_str!("claim_head.sql"))?.query_row([queue], to_head),
-        Some(job) => conn.prepare_cached(include_str!("claim_only.sql"))?.query_row(params![queue, job.0], to_head),
-    };
-    Ok(found.optional()?)
-}
-
-/// The queue whose head comes first: by priority, then by age.
-fn best(queues: &mut [Queue]) -> Option<(&mut Queue, Head)> {
-    queues
-        .iter_mut()
-        .filter_map(|queue| queue.head.map(|head| (queue, head)))
-        .min_by_key(|(_, head)| (std::cmp::Reverse(head.priority), head.job))
+fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
+    let max_runtime_ms = row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok());
+    Ok(Head { queue: row.get(0)?, job: JobId(row.get(1)?), priority: row.get(2)?, max_runtime_ms })
 }
 
 /// The claim itself. False: it is not ready any more, or it may not start.
@@ -224,7 +201,8 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
 
 /// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it has expired, holds it where
 /// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
-fn clear(conn: &Connection, job: JobId, now_ms: i64) -> Result<()> {
+fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
+    let job = head.job;
     let mut out = Aftermath::default();
     if ended::open_cancel(conn, job)?.is_some() {
         ended::end_queued(conn, job, Reason::Cancelled, "cancelled before it started", now_ms, &mut out)?;
@@ -238,6 +216,8 @@ fn clear(conn: &Connection, job: JobId, now_ms: i64) -> Result<()> {
         conn.prepare_cached("INSERT INTO lane_head SELECT lane, queue FROM job WHERE id = ?1 AND lane IS NOT NULL")?
             .execute([job.0])?;
     }
+    // Where its queue said something untrue of it, that is corrected.
+    conn.prepare_cached("INSERT INTO queue_head VALUES (?1)")?.execute([&head.queue])?;
     Ok(())
 }
 

@@ -1,3 +1,2 @@
-SELECT id, priority FROM job
- WHERE queue = ?1 AND state = 'queued' AND hold IS NULL
- ORDER BY priority DESC, id LIMIT 1
+SELECT name, head_id, head_priority, max_runtime_ms FROM queue
+ WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0

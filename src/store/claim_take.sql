@@ -1,4 +1,4 @@
--- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, with room in its lane, and of which no
+-- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open queue, with room in its lane, and of which no
 -- run is open (somebody may have put a running row back to queued by hand, and its process lives), with a run that is higher than
 -- every one before it, as a fencing token must be. What the last run left in
 -- the row goes; it is in the history.
@@ -12,3 +12,5 @@ UPDATE job
    AND ?2 > coalesce((SELECT max(id) FROM run WHERE job_id = ?1), 0)
    AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
    AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))
+   AND EXISTS (SELECT 1 FROM queue q WHERE q.name = job.queue AND q.paused = 0
+                  AND (q.slots IS NULL OR q.slots > coalesce((SELECT n FROM tally WHERE queue = job.queue AND state = 'running' AND hold = ''), 0)))

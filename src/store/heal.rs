@@ -84,6 +84,14 @@ pub struct Healed {
     pub text: String,
 }
 
+/// Whether [`heal`] would look at something. Changes nothing.
+pub fn is_needed(conn: &Connection, healers: Healers) -> Result<bool> {
+    Ok(!sick::impossible_jobs(conn)?.is_empty()
+        || (healers.running_without_run && !sick::running_without_run(conn)?.is_empty())
+        || (healers.unreadable && !sick::unreadable_jobs(conn)?.is_empty())
+        || (healers.run_without_job && !sick::runs_without_job(conn)?.is_empty()))
+}
+
 /// Looks for rows that should not exist, and heals them.
 pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Healed>> {
     // Every healer writes an event, which a sequence at its end would refuse.

@@ -36,13 +36,3 @@ pub fn max_runtimes(conn: &Connection) -> Result<Vec<(RunId, u64)>> {
     let rows = limited.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, i64>(1)?)))?;
     rows.map(|row| row.map(|(run, ms)| (run, ms.unsigned_abs())).map_err(Into::into)).collect()
 }
-
-/// Whether any job or task ended, or any resource was gone, before this instant, in milliseconds UTC.
-pub fn has_ended_before(conn: &Connection, ms: i64) -> Result<bool> {
-    let mut ended = conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1)
-             OR EXISTS (SELECT 1 FROM resource WHERE state = 'released' AND released_at < ?1)
-             OR EXISTS (SELECT 1 FROM task WHERE state <> 'running' AND finished_at < ?1)",
-    )?;
-    Ok(ended.query_row([ms], |row| row.get(0))?)
-}

@@ -34,7 +34,8 @@
 //! settle    running -> its end, or again    prune     history goes
 //! control   what a person asks for          retry     an ended job goes back, by a person
 //! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
-//! heal      rows that should not exist      mend      counts and lanes that contradict the truth
+//! heal      rows that should not exist      inspect   counts, heads and lanes that contradict the truth
+//! mend      makes them true again
 //! rows      rows as values                  restore   a copy comes back
 //! lease     a name that one owner has
 //! workspace whose directory is which
@@ -67,6 +68,7 @@ pub mod heal;
 mod health;
 mod identity;
 pub mod ids;
+pub mod inspect;
 pub mod lease;
 pub mod locks;
 pub mod look;
@@ -107,6 +109,8 @@ pub mod workspace;
 mod write;
 mod writer;
 
+#[cfg(test)]
+mod claim_order_tests;
 #[cfg(test)]
 #[path = "../../tests/model/file.rs"]
 pub(crate) mod fixture;

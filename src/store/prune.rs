@@ -3,9 +3,12 @@
 //! A job that a live one still waits for stays. A job that failed because of a pruned one remembers that, so that it is not
 //! retried as if nothing had been. Counters stay.
 
-use rusqlite::Connection;
+use std::collections::BTreeSet;
 
-use super::{rows, schedule, stamp};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::text::Key;
+use super::{schedule, stamp};
 use crate::error::Result;
 use crate::job::{JobId, RunId};
 
@@ -22,44 +25,118 @@ pub struct Pruned {
     pub runs: Vec<RunId>,
 }
 
-/// Removes at most `limit` jobs that ended before an instant, in milliseconds UTC, as many resources that are gone, and as many slots of
-/// schedules from before it. Fewer than `limit` of each: there are no more.
-pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
-    let most = limit;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut old = conn.prepare_cached(include_str!("prune.sql"))?;
-    let old: Vec<JobId> = old.query_map((ended_before_ms, limit), |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
-    let slots = schedule::prune(conn, ended_before_ms, most)?;
-    let mut pruned = Pruned { jobs: old.len(), slots, ..Pruned::default() };
-    for job in old {
-        remove(conn, job, &mut pruned.runs)?;
+/// Where a walk over what ended long ago goes on: the end and the id of the last one that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walk {
+    job: (i64, i64),
+    task: (i64, i64),
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { job: (i64::MIN, 0), task: (i64::MIN, 0) }
     }
-    if pruned.jobs > 0 {
-        remove_lanes_of_arrays(conn)?;
+}
+
+/// What may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    jobs: Vec<JobId>,
+    resources: Vec<i64>,
+    tasks: Vec<i64>,
+    /// Where to go on; `None`: that was the end.
+    pub next: Option<Walk>,
+}
+
+impl Found {
+    pub fn is_nothing(&self) -> bool {
+        self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty()
     }
+}
+
+/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from where another look has ended, and at
+/// resources that are gone. Changes nothing. However many must stay, one look costs the same.
+pub fn find(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<Found> {
+    let mut next = walk;
+    let (jobs, jobs_end) = old(conn, include_str!("prune_jobs.sql"), ended_before_ms, &mut next.job, limit)?;
+    let (tasks, tasks_end) = old(conn, include_str!("prune_tasks.sql"), ended_before_ms, &mut next.task, limit)?;
     // Those of tasks, and of jobs that are still there.
     let mut gone = conn.prepare_cached(include_str!("prune_gone.sql"))?;
-    let gone: Vec<i64> = gone.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    pruned.resources = gone.len();
-    gone.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
-    pruned.tasks = remove_tasks(conn, ended_before_ms, limit)?;
+    let gone: Vec<i64> = gone.query_map((ended_before_ms, to_i64(limit)), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let is_end = jobs_end && tasks_end && gone.len() < limit;
+    Ok(Found { jobs: jobs.into_iter().map(JobId).collect(), resources: gone, tasks, next: (!is_end).then_some(next) })
+}
+
+/// The ids that may go, and whether these were the last.
+fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limit: usize) -> Result<(Vec<i64>, bool)> {
+    let mut old = conn.prepare_cached(sql)?;
+    let mut rows = old.query((before_ms, from.0, from.1, to_i64(limit)))?;
+    let (mut looked_at, mut meant) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        *from = (row.get(0)?, row.get(1)?);
+        looked_at += 1;
+        if row.get(2)? {
+            meant.push(from.1);
+        }
+    }
+    Ok((meant, looked_at < limit))
+}
+
+fn to_i64(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Removes what a look with the same arguments finds, and as many slots of schedules from before that instant. Returns as well where to
+/// go on; `None`: that was the end.
+pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<(Pruned, Option<Walk>)> {
+    let found = find(conn, ended_before_ms, walk, limit)?;
+    let slots = schedule::prune(conn, ended_before_ms, limit)?;
+    let mut pruned = Pruned { jobs: found.jobs.len(), slots, resources: found.resources.len(), ..Pruned::default() };
+    let (mut queues, mut lanes) = (BTreeSet::new(), BTreeSet::new());
+    for job in found.jobs {
+        remove(conn, job, &mut pruned.runs, &mut queues, &mut lanes)?;
+    }
+    remove_empty(conn, queues.iter(), lanes.iter())?;
+    found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
+    // A task goes when the last of its jobs has gone.
+    let (tasks, _) = old(conn, include_str!("prune_tasks.sql"), ended_before_ms, &mut { walk.task }, limit)?;
+    pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
     }
-    Ok(pruned)
+    let next = found.next.or_else(|| (slots == limit).then_some(walk));
+    Ok((pruned, next))
 }
 
-/// Lanes that were made for one array each, and have no job any more.
-pub(super) fn remove_lanes_of_arrays(conn: &Connection) -> Result<usize> {
-    Ok(conn.prepare_cached(include_str!("prune_lanes.sql"))?.execute([])?)
+/// As [`prune_from`], from the oldest on.
+pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
+    Ok(prune_from(conn, ended_before_ms, Walk::default(), limit)?.0)
+}
+
+/// Removes the queues and lanes of these that no job names any more and that nobody has set anything for. The next job that names one
+/// makes it anew.
+pub fn remove_empty<'a>(
+    conn: &Connection,
+    queues: impl Iterator<Item = &'a Key>,
+    lanes: impl Iterator<Item = &'a Key>,
+) -> Result<usize> {
+    let mut removed = 0;
+    for queue in queues {
+        if conn.prepare_cached(include_str!("prune_queue.sql"))?.execute([queue])? > 0 {
+            conn.prepare_cached("DELETE FROM tally WHERE queue = ?1")?.execute([queue])?;
+            removed += 1;
+        }
+    }
+    for lane in lanes {
+        removed += conn.prepare_cached(include_str!("prune_lane.sql"))?.execute([lane])?;
+    }
+    Ok(removed)
 }
 
 /// Tasks of which no job is left, with their steps, and revisions that no task and no later start needs.
-fn remove_tasks(conn: &Connection, ended_before_ms: i64, limit: i64) -> Result<usize> {
-    let mut old = conn.prepare_cached(include_str!("prune_tasks.sql"))?;
-    let old: Vec<i64> = old.query_map((ended_before_ms, limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for task in &old {
+fn remove_tasks(conn: &Connection, old: &[i64], ended_before_ms: i64) -> Result<usize> {
+    for task in old {
         conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;
         conn.prepare_cached("DELETE FROM task WHERE id = ?1")?.execute([task])?;
     }
@@ -67,7 +144,13 @@ fn remove_tasks(conn: &Connection, ended_before_ms: i64, limit: i64) -> Result<u
     Ok(old.len())
 }
 
-fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {
+fn remove(
+    conn: &Connection,
+    job: JobId,
+    runs: &mut Vec<RunId>,
+    queues: &mut BTreeSet<Key>,
+    lanes: &mut BTreeSet<Key>,
+) -> Result<()> {
     let mut resources = conn.prepare_cached(include_str!("prune_resources.sql"))?;
     let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
@@ -77,9 +160,14 @@ fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>) -> Result<()> {
         "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
         "DELETE FROM cancel WHERE job_id = ?1",
         "DELETE FROM event WHERE job_id = ?1",
-        "DELETE FROM job WHERE id = ?1",
     ] {
         conn.prepare_cached(sql)?.execute([job.0])?;
+    }
+    let mut gone = conn.prepare_cached("DELETE FROM job WHERE id = ?1 RETURNING queue, lane")?;
+    let named = gone.query_row([job.0], |row| Ok((row.get(0)?, row.get::<_, Option<Key>>(1)?))).optional()?;
+    if let Some((queue, lane)) = named {
+        queues.insert(queue);
+        lanes.extend(lane);
     }
     Ok(())
 }

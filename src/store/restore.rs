@@ -185,7 +185,7 @@ fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: 
     let lost = close_runs(conn, why, now_ms)?;
     lease::keep_living(conn, living)?;
     // A task whose job has just ended goes on; the job of its next stage is held like the others.
-    super::walk::go_on(conn, now_ms, &mut super::ended::Aftermath::default())?;
+    super::walk::go_on(conn, &super::inspect::stuck_tasks(conn)?, now_ms, &mut super::ended::Aftermath::default())?;
     let held = conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(
         "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)

@@ -99,7 +99,7 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
     conn.prepare_cached("UPDATE task SET stop_at = ?2, stop_why = ?3 WHERE id = ?1 AND state = 'running' AND stop_at IS NULL")?
         .execute((id, now_ms, why))?;
     let Some(job) = task.job else {
-        walk::go_on(conn, now_ms, &mut super::ended::Aftermath::default())?;
+        walk::go_on(conn, &[id], now_ms, &mut super::ended::Aftermath::default())?;
         return Ok(Stopped::Ended { freed: Vec::new() });
     };
     if is_running(conn, job)? && is_critical(&task) {

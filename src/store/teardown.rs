@@ -4,17 +4,17 @@
 //! closes that run, whoever closes it; so there are never two at once for one resource, and one answer counts once. What an end
 //! means is decided by [`crate::job::resource::after`].
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::errand::Closed;
+use super::inspect::Found;
 use super::reap;
 use crate::error::Result;
 use crate::job::limits::{RESOURCE_RUNS_KEPT, TEARDOWN_BACKOFF_MOST_MS};
 use crate::job::resource::{After, Ended, Step, after, backoff_ms};
 use crate::job::{ReleasedBy, ResourceId, RunId, RunKind};
-
-/// Most rows of one kind that one round of [`mend`] looks at.
-const MENDED_MAX: i64 = 1_000;
 
 /// A resource that is to be torn down now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,12 +148,23 @@ pub struct Mended {
 
 /// Contradictions between resources, their owners and the jobs that wait. The triggers leave none; somebody may have worked
 /// around those.
-pub(super) fn mend(conn: &Connection) -> Result<Mended> {
-    Ok(Mended {
-        orphans: conn.prepare_cached(include_str!("teardown_mend_orphans.sql"))?.execute([MENDED_MAX])?,
-        errands: conn.prepare_cached(include_str!("teardown_mend_errands.sql"))?.execute([])?,
-        jobs: conn.prepare_cached(include_str!("teardown_mend_jobs.sql"))?.execute([])?,
-    })
+pub(super) fn mend(conn: &Connection, found: &Found) -> Result<Mended> {
+    let mut mended = Mended::default();
+    for resource in &found.orphans {
+        mended.orphans += conn.prepare_cached(include_str!("teardown_mend_orphan.sql"))?.execute([resource])?;
+    }
+    for resource in &found.errands {
+        mended.errands += conn.prepare_cached(include_str!("teardown_mend_errand.sql"))?.execute([resource])?;
+    }
+    let mut jobs: BTreeSet<i64> = found.untorn.iter().map(|job| job.0).collect();
+    for resource in &found.unwaited {
+        let mut owner = conn.prepare_cached(include_str!("teardown_job_of.sql"))?;
+        jobs.extend(owner.query_row([resource], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten());
+    }
+    for job in jobs {
+        mended.jobs += conn.prepare_cached(include_str!("teardown_mend_job.sql"))?.execute([job])?;
+    }
+    Ok(mended)
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ impl FromSql for Shown {
 }
 
 /// Text that names something in the file: compared and bound as the bytes that it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(Vec<u8>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(Vec<u8>);
 
 impl Key {
     pub(super) fn of(text: &str) -> Self {

@@ -24,9 +24,6 @@ use crate::error::{Error, Result};
 use crate::job::pipeline::{Follows, Params};
 use crate::job::{JobId, Need, Pipeline, Reason, State, TaskState};
 
-/// Most tasks that one round of the reaper moves on; the next round goes on.
-const STUCK_MAX: i64 = 1_000;
-
 /// A task whose current job has ended.
 struct Facts {
     stage: String,
@@ -228,13 +225,12 @@ pub(super) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> Result<bool
 }
 
 /// Moves on what nobody moved: a file that was written by hand, an old program. Says how many tasks that were.
-pub(super) fn go_on(conn: &Connection, now_ms: i64, out: &mut Aftermath) -> Result<usize> {
-    let mut stuck = conn.prepare_cached(include_str!("walk_stuck.sql"))?;
-    let stuck: Vec<(i64, Option<JobId>, String)> = stuck
-        .query_map([STUCK_MAX], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(JobId), text(row, 2)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+pub(super) fn go_on(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut moved = 0;
-    for (task, job, state) in stuck {
+    for task in tasks.iter().copied() {
+        let mut stuck = conn.prepare_cached(include_str!("walk_stuck.sql"))?;
+        let stuck = stuck.query_row([task], |row| Ok((row.get::<_, Option<i64>>(0)?.map(JobId), text(row, 1)?)));
+        let Some((job, state)) = stuck.optional()? else { continue };
         let mut after = Aftermath::default();
         match apart(conn, || go_on_one(conn, task, job, &state, now_ms, &mut after))? {
             Ok(()) => {

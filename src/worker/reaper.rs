@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Row};
 use crate::run::runfile::{self, Look};
+use crate::store::inspect::{self, LOOKED_AT_MAX};
 use crate::store::{heal, look, mend, prune, reap};
 
 /// Most ended jobs that one tick prunes.
@@ -66,9 +67,23 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
 /// Impossible rows and contradictions, made whole and counted.
 fn heal(shared: &Arc<Shared>) -> Result<()> {
     let (healers, now_ms) = (shared.options.healers, shared.now_ms());
-    // Where nothing is wrong this writes nothing, and the commit is none.
-    let ((healed, mended), ticket) =
-        shared.store.commit(move |conn| Ok((heal::heal(conn, healers, now_ms)?, mend::mend(conn, now_ms)?)))?;
+    // Looking takes no lock; where nothing is wrong nothing is written.
+    let from = shared.walks().inspect.clone();
+    let (found, is_sick, next) = shared.store.read(|conn| {
+        let mut walk = from.clone();
+        let found = inspect::look(conn, &mut walk, LOOKED_AT_MAX)?;
+        Ok((found, heal::is_needed(conn, healers)?, walk))
+    })?;
+    shared.walks().inspect = next;
+    if !is_sick && found.is_nothing() {
+        return remove_empty(shared, found);
+    }
+    let ((healed, mended), ticket) = shared.store.commit(move |conn| {
+        let healed = heal::heal(conn, healers, now_ms)?;
+        // A row that was healed may have made contradictions that nobody has seen.
+        let found = if healed.is_empty() { found.clone() } else { inspect::look(conn, &mut from.clone(), LOOKED_AT_MAX)? };
+        Ok((healed, mend::mend_found(conn, &found, now_ms)?))
+    })?;
     if !mended.is_nothing() {
         log::warn!("mended: {mended:?}");
         if !mended.freed.is_empty() {
@@ -87,6 +102,15 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
                 log::warn!("{error}");
             }
         }
+    }
+    Ok(())
+}
+
+/// Queues and lanes that nobody needs go.
+fn remove_empty(shared: &Arc<Shared>, found: inspect::Found) -> Result<()> {
+    if !found.empty_queues.is_empty() || !found.empty_lanes.is_empty() {
+        let _ticket =
+            shared.store.commit(move |conn| prune::remove_empty(conn, found.empty_queues.iter(), found.empty_lanes.iter()))?;
     }
     Ok(())
 }
@@ -164,15 +188,26 @@ fn is_locked(shared: &Shared, run: RunId) -> bool {
 fn prune(shared: &Arc<Shared>) -> Result<()> {
     let Some(keep_ms) = shared.options.keep_ms else { return Ok(()) };
     let before = shared.clock_steps.never_early(shared.now_ms()).saturating_sub_unsigned(keep_ms);
-    if !shared.store.read(move |conn| look::has_ended_before(conn, before))? {
+    let from = shared.walks().prune;
+    // What must stay (a live job waits for it) is looked at without writing, and not all of it at each tick.
+    let found = shared.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
+    shared.walks().prune = found.next.unwrap_or_default();
+    if found.is_nothing() {
         return Ok(());
     }
-    let pruned = shared.store.write(move |conn| prune::prune(conn, before, PRUNE_MAX))?;
+    let (pruned, _) = shared.store.write(move |conn| prune::prune_from(conn, before, from, PRUNE_MAX))?;
     for run in &pruned.runs {
         let _a_run_may_have_no_log = std::fs::remove_file(shared.place().log_file(*run));
     }
     log::info!("pruned {} jobs that ended long ago", pruned.jobs);
     Ok(())
+}
+
+/// Where the reaper's walks over the file go on at the next tick.
+#[derive(Debug, Default)]
+pub(super) struct Walks {
+    inspect: inspect::Walk,
+    prune: prune::Walk,
 }
 
 impl Shared {

@@ -1,7 +1,7 @@
 //! What the threads of a worker share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -12,6 +12,7 @@ use super::flights::Flights;
 use super::options::{Kind, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
+use super::reaper::Walks;
 use super::report::{Phase, Reporter};
 use super::roster::Roster;
 use super::start::Ended;
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     /// How limits of memory are kept.
     pub limiter: Limiter,
     ending_runs: AtomicBool,
+    walks: Mutex<Walks>,
 }
 
 impl Shared {
@@ -112,7 +114,12 @@ impl Shared {
             report,
             limiter,
             ending_runs: AtomicBool::new(false),
+            walks: Mutex::default(),
         }
+    }
+
+    pub fn walks(&self) -> MutexGuard<'_, Walks> {
+        self.walks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn place(&self) -> &Place {

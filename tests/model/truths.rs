@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-const NEVER: [(&str, &str); 24] = [
+const NEVER: [(&str, &str); 27] = [
     (
         "a queued job owns nothing",
         "SELECT id FROM job WHERE state = 'queued' AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL",
@@ -39,6 +39,21 @@ const NEVER: [(&str, &str); 24] = [
         "everything is counted",
         "SELECT * FROM (SELECT state, coalesce(hold, ''), queue, count(*) FROM job GROUP BY 1, 2, 3
                         EXCEPT SELECT state, hold, queue, n FROM tally)",
+    ),
+    (
+        "a queue knows its head",
+        "SELECT name FROM queue WHERE (head_priority, head_id) IS NOT
+          (SELECT priority, id FROM job WHERE job.queue = name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1)",
+    ),
+    (
+        "a queue knows whether it is full",
+        "SELECT name FROM queue WHERE is_full <>
+          (slots IS NOT NULL AND slots <= (SELECT count(*) FROM job WHERE job.queue = name AND state = 'running'))",
+    ),
+    (
+        "what a job names is there",
+        "SELECT id FROM job WHERE state IN ('queued', 'running')
+            AND (queue NOT IN (SELECT name FROM queue) OR lane IS NOT NULL AND lane NOT IN (SELECT key FROM lane))",
     ),
     (
         "a lane counts who runs in it",
