@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 use rusqlite::Connection;
@@ -20,6 +21,10 @@ use crate::job::{JobId, Need, NewJob};
 use crate::run::machine;
 use crate::store::enqueue::{self, Added};
 use crate::store::{Store, read};
+use crate::units::size_text;
+
+/// Most bytes of lines in one transaction; an array counts each of its jobs.
+const CHUNK_BYTES_MAX: usize = 256 << 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -140,6 +145,18 @@ fn tell(face: &Face, added: &[Added]) -> Result<()> {
 /// Ids of lines that have a `ref`, across chunks.
 type Refs = HashMap<String, Vec<JobId>>;
 
+/// The refs of earlier chunks, and those of this one.
+struct Known<'a> {
+    before: &'a Refs,
+    here: Refs,
+}
+
+impl Known<'_> {
+    fn get(&self, name: &str) -> Option<&Vec<JobId>> {
+        self.here.get(name).or_else(|| self.before.get(name))
+    }
+}
+
 fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &Surroundings) -> Result<()> {
     if args.options.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
         return Err(Error::Usage("--stdin - and --from: give each line a file with \"stdin\" instead".into()));
@@ -147,7 +164,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     let reader = open(file)?;
     let mut lines = Lines::new(reader, &args.options, around);
     let bar = progress_bar();
-    let mut refs = Refs::new();
+    let refs = Arc::new(Mutex::new(Refs::new()));
     let mut done = 0;
     loop {
         let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Usage(after_chunks(&e, done)))?;
@@ -155,8 +172,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
             break;
         }
         let count = asked.len();
-        let added;
-        (added, refs) = add_chunk(face, store, asked, refs, around)?;
+        let added = add_chunk(face, store, asked, &refs, around)?;
         done += count;
         bar.set_position(done as u64);
         tell(face, &added)?;
@@ -195,25 +211,37 @@ fn progress_bar() -> ProgressBar {
     }
 }
 
-/// Reads up to one transaction's worth of lines.
+/// Reads up to one transaction's worth of lines. In memory is one such chunk, however long the file is.
 fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Result<Vec<Asked>, String> {
     let mut asked: Vec<Asked> = Vec::new();
-    let mut jobs = 0;
-    while asked.len() < chunk.unwrap_or(usize::MAX) {
+    let (mut jobs, mut bytes) = (0, 0);
+    while asked.len() < chunk.unwrap_or(usize::MAX) && (chunk.is_none() || bytes < CHUNK_BYTES_MAX) {
         let Some(line) = lines.next_line()? else { break };
         jobs += line.jobs.len();
-        if jobs > ADD_BATCH_MAX {
-            return Err(format!(
-                "line {}: more than {ADD_BATCH_MAX} jobs in one transaction; add --chunk 1000 (then not all or nothing), or split the file",
-                line.line
-            ));
-        }
-        asked.push(line);
+        bytes += lines.bytes().saturating_mul(line.jobs.len());
+        let too_much = if jobs > ADD_BATCH_MAX {
+            format!("{ADD_BATCH_MAX} jobs")
+        } else if bytes > CHUNK_BYTES_MAX && chunk.is_none() {
+            size_text(CHUNK_BYTES_MAX as u64)
+        } else {
+            asked.push(line);
+            continue;
+        };
+        return Err(format!(
+            "line {}: more than {too_much} in one transaction; add --chunk 1000 (then not all or nothing), or split the file",
+            line.line
+        ));
     }
     Ok(asked)
 }
 
-fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, around: &Surroundings) -> Result<(Vec<Added>, Refs)> {
+fn add_chunk(
+    face: &Face,
+    store: &Store,
+    mut asked: Vec<Asked>,
+    refs: &Arc<Mutex<Refs>>,
+    around: &Surroundings,
+) -> Result<Vec<Added>> {
     let mut kept = Kept::default();
     for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
         kept.write(store.place(), &mut line.jobs, &line.secrets, around).map_err(|error| match error {
@@ -223,23 +251,27 @@ fn add_chunk(face: &Face, store: &Store, mut asked: Vec<Asked>, refs: Refs, arou
     }
     kept.sync(store.place())?;
     let now_ms = face.now_ms();
-    let result = store.write(move |conn| {
-        let mut refs = refs.clone();
+    let known = Arc::clone(refs);
+    // It may run more than once: what it learns is kept apart until it is on the disk.
+    let (added, learned) = store.write(move |conn| {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refs = Known { before: &known, here: Refs::new() };
         let added = insert_lines(conn, &asked, &mut refs, now_ms)?;
-        Ok((added, refs))
+        Ok((added, refs.here))
     })?;
+    refs.lock().unwrap_or_else(PoisonError::into_inner).extend(learned);
     kept.keep();
-    result.0.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
+    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
-    Ok(result)
+    Ok(added)
 }
 
 /// Adds lines in as few steps as their references allow: a line that waits for one above it needs that one's id.
-fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Refs, now_ms: i64) -> Result<Vec<Added>> {
+fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
     let mut added = Vec::new();
     let mut from = 0;
     for (at, line) in asked.iter().enumerate() {
-        if line.after.iter().any(|(name, _)| !refs.contains_key(name)) {
+        if line.after.iter().any(|(name, _)| refs.get(name).is_none()) {
             added.extend(insert_segment(conn, &asked[from..at], refs, now_ms)?);
             from = at;
         }
@@ -248,7 +280,7 @@ fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Refs, now_ms: i64
     Ok(added)
 }
 
-fn insert_segment(conn: &Connection, asked: &[Asked], refs: &mut Refs, now_ms: i64) -> Result<Vec<Added>> {
+fn insert_segment(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
     let mut jobs = Vec::new();
     for line in asked {
         let waits_for = ids_of(&line.after, refs).map_err(|e| Error::Usage(format!("line {}: {e}", line.line)))?;
@@ -261,13 +293,13 @@ fn insert_segment(conn: &Connection, asked: &[Asked], refs: &mut Refs, now_ms: i
     for line in asked {
         let of_line: Vec<JobId> = ids.by_ref().take(line.jobs.len()).collect();
         if let Some(name) = &line.name {
-            refs.insert(name.clone(), of_line);
+            refs.here.insert(name.clone(), of_line);
         }
     }
     Ok(added)
 }
 
-fn ids_of(after: &[(String, Need)], refs: &Refs) -> Result<Vec<(JobId, Need)>, String> {
+fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>, String> {
     let mut ids = Vec::new();
     for (name, need) in after {
         let jobs = refs.get(name).ok_or_else(|| format!("no earlier line has the ref {name:?}"))?;
@@ -278,9 +310,13 @@ fn ids_of(after: &[(String, Need)], refs: &Refs) -> Result<Vec<(JobId, Need)>, S
 
 fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
     let mut job = job.clone();
+    if more.is_empty() {
+        return Ok(job);
+    }
+    let mut needs: HashMap<JobId, Need> = job.after.iter().copied().collect();
     for (id, need) in more {
-        match job.after.iter().find(|(known, _)| known == id) {
-            Some((_, known)) if known == need => {}
+        match needs.insert(*id, *need) {
+            Some(known) if known == *need => {}
             Some(_) => return Err(format!("job {id} is named twice, with different needs; leave one out")),
             None => job.after.push((*id, *need)),
         }

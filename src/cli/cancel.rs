@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::each::each;
-use super::face::{self, Face, versioned};
+use super::each::{Report, Wordy, each};
+use super::face::{Face, versioned};
 use super::pick::Many;
 use super::{secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
@@ -19,6 +19,8 @@ pub struct Args {
     /// Why, for its history
     #[arg(long, value_name = "TEXT", value_parser = values::parse_label)]
     pub why: Option<String>,
+    #[command(flatten)]
+    pub wordy: Wordy,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
@@ -29,33 +31,34 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let (why, now_ms) = (args.why.clone(), face.now_ms());
     let verb = move |conn: &rusqlite::Connection, id| control::cancel(conn, id, why.as_deref(), now_ms);
+    let mut report = Report::new(face, ids.len(), args.wordy);
     each(&store, &ids, verb, |id, result| {
         let cancelled = match result {
             // It may have been pruned since it was picked.
             Err(Error::NoSuch(_)) => Cancelled::AlreadyEnded,
             other => other?,
         };
-        worker_calls::wake(store.place());
-        tell(face, &store, id, cancelled)
+        tell(&mut report, &store, id, cancelled)
     })?;
+    report.end();
+    worker_calls::wake(store.place());
     Ok(if had_ended.is_empty() { exit::OK } else { exit::REFUSED })
 }
 
 /// Says what became of one job.
-fn tell(face: &Face, store: &Store, id: JobId, cancelled: Cancelled) -> Result<()> {
-    let (word, text) = match cancelled {
+fn tell(report: &mut Report<'_>, store: &Store, id: JobId, cancelled: Cancelled) -> Result<()> {
+    let (word, counted, text) = match cancelled {
         Cancelled::Ended { freed } => {
             secrets::remove(store.place(), &freed);
-            ("ended", format!("job {id} is cancelled"))
+            ("ended", "cancelled", format!("job {id} is cancelled"))
         }
         Cancelled::Asked { run } => {
-            ("asked", format!("job {id} is being stopped (run {run}){}", worker_calls::ask_directly(store, id)?))
+            worker_calls::wake(store.place());
+            let asked = worker_calls::ask_directly(store, id)?;
+            report.note(asked.clone());
+            ("asked", "being stopped", format!("job {id} is being stopped (run {run}){asked}"))
         }
-        Cancelled::AlreadyEnded => ("already_ended", format!("job {id} has ended already")),
+        Cancelled::AlreadyEnded => ("already_ended", "had ended already", format!("job {id} has ended already")),
     };
-    if face.json {
-        return face::print(&format!("{}\n", versioned(json!({"id": id, "cancelled": word}))));
-    }
-    face::say(&text);
-    Ok(())
+    report.tell(counted, || text, || versioned(json!({"id": id, "cancelled": word})).to_string())
 }

@@ -63,6 +63,11 @@ impl<'a, R: BufRead> Lines<'a, R> {
         Ok(None)
     }
 
+    /// Length of the line that was read last.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn read_line(&mut self) -> Result<bool, String> {
         self.buffer.clear();
         self.line += 1;

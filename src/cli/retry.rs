@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::each::each;
-use super::face::{self, Face, versioned};
+use super::each::{Report, Wordy, each};
+use super::face::{Face, versioned};
 use super::pick::Many;
 use super::worker_calls;
 use crate::error::{Error, Result, exit};
@@ -22,6 +22,8 @@ pub struct Args {
     /// Those too that ended because of it
     #[arg(long)]
     pub with_dependants: bool,
+    #[command(flatten)]
+    pub wordy: Wordy,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
@@ -37,33 +39,31 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let (with_dependants, now_ms) = (args.with_dependants, face.now_ms());
     let verb = move |conn: &rusqlite::Connection, id| retry::retry(conn, id, with_dependants, now_ms);
-    let mut code = exit::OK;
+    let mut report = Report::new(face, ids.len(), args.wordy);
     let mut back = HashSet::new();
     each(&store, &ids, verb, |id, result| match result {
         Ok(queued) => {
             back.extend(queued.iter().copied());
-            tell(face, id, &queued)
+            tell(&mut report, id, &queued)
         }
         // It went back with another one that it waits for.
         Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
         // One that can not go back does not keep the others from it.
         Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
-            face::complain(&error.to_string());
-            code = exit::REFUSED;
+            report.refuse(&error);
             Ok(())
         }
         Err(error) => Err(error),
     })?;
     worker_calls::wake(store.place());
-    Ok(code)
+    Ok(if report.end() { exit::REFUSED } else { exit::OK })
 }
 
-fn tell(face: &Face, id: JobId, back: &[JobId]) -> Result<()> {
-    if face.json {
-        return face::print(&format!("{}\n", versioned(json!({"id": id, "queued": back}))));
-    }
-    let others: Vec<String> = back.iter().filter(|other| **other != id).map(ToString::to_string).collect();
-    let with = if others.is_empty() { String::new() } else { format!(", and with it {}", others.join(", ")) };
-    face::say(&format!("job {id} is queued again{with}"));
-    Ok(())
+fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId]) -> Result<()> {
+    let text = || {
+        let others: Vec<String> = back.iter().filter(|other| **other != id).map(ToString::to_string).collect();
+        let with = if others.is_empty() { String::new() } else { format!(", and with it {}", others.join(", ")) };
+        format!("job {id} is queued again{with}")
+    };
+    report.tell("queued again", text, || versioned(json!({"id": id, "queued": back})).to_string())
 }

@@ -19,7 +19,7 @@ use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Row};
 use crate::run::runfile::{self, Look};
 use crate::store::inspect::{self, LOOKED_AT_MAX};
-use crate::store::{heal, look, mend, prune, reap};
+use crate::store::{heal, mend, prune, reap};
 
 /// Most ended jobs that one tick prunes.
 const PRUNE_MAX: usize = 1_000;
