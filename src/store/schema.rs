@@ -86,6 +86,8 @@ pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
     for (_, object) in fresh.iter().filter(|(name, _)| !is.contains_key(*name)) {
         conn.execute_batch(&object.sql)?;
     }
+    // What the triggers did not keep while they were missing, or before there were any. (The reaper finds everything else.)
+    conn.execute("INSERT INTO queue_head SELECT name FROM queue", [])?;
     Ok(told)
 }
 
