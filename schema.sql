@@ -170,7 +170,9 @@ CREATE INDEX job_doomed    ON job (id)                             WHERE state =
 -- One live job per key; the key is free again in the transaction that ends the job, and for a newer job as soon as this one is to be cancelled.
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
-CREATE INDEX job_label     ON job (label)                          WHERE label IS NOT NULL;
+-- Jobs of a label, and of a queue, by state: newest last. (`done` is nearly everything in a queue, and needs no index.)
+CREATE INDEX job_label     ON job (label, state, id)               WHERE label IS NOT NULL;
+CREATE INDEX job_of_queue  ON job (queue, state, id)               WHERE state <> 'done';
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
 -- Whether a lane has any job left.
 CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';

@@ -1,4 +1,4 @@
-//! `tenure ls`: jobs, newest last; live ones by default.
+//! `tenure ls`: jobs, those that are running first, newest last; live ones by default.
 
 use super::face::{self, Face};
 use super::pick::Many;
@@ -16,7 +16,7 @@ const LIVE: [State; 2] = [State::Queued, State::Running];
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// The newest N (default: 1000)
+    /// The running and the newest others, N in all (default: 1000)
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
     /// Ended jobs too
@@ -38,31 +38,31 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
     }
     if more && args.limit.is_none() {
-        face::say(&format!("these are the newest {limit}; -n lists more"));
+        face::say(&format!("these are the running jobs and the newest others, {limit} in all; -n lists more"));
     }
     Ok(exit::OK)
 }
 
-/// The newest jobs that are meant, oldest first, and whether there are more.
+/// The running jobs and the newest others that are meant, and whether there are more.
 fn find(face: &Face, args: &Args, limit: usize) -> Result<(Vec<Job>, bool)> {
     let store = face.reader()?;
-    let mut jobs = if args.which.ids.is_empty() {
+    if args.which.ids.is_empty() {
         let states = if args.all || !args.which.state.is_empty() { args.which.state.clone() } else { LIVE.to_vec() };
         let filter = Filter {
             states,
             queue: args.which.queue.clone(),
             label: args.which.label.clone(),
-            limit: Some(limit.saturating_add(1)),
+            limit: Some(limit),
             all: args.all,
             ..Filter::default()
         };
-        store.read(|conn| read::jobs(conn, &filter))?
-    } else {
-        args.which.jobs(&store, &State::ALL)?
-    };
-    let more = jobs.len() > limit;
-    if more {
-        jobs.drain(..jobs.len() - limit);
+        return store.read(|conn| read::listing(conn, &filter));
     }
+    let mut jobs = args.which.jobs(&store, &State::ALL)?;
+    let more = jobs.len() > limit;
+    // The end of the list is kept.
+    jobs.sort_by_key(|job| (job.state == State::Running, job.id));
+    jobs.drain(..jobs.len().saturating_sub(limit));
+    jobs.sort_by_key(|job| (job.state != State::Running, job.id));
     Ok((jobs, more))
 }

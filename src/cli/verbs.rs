@@ -54,7 +54,7 @@ pub enum Verb {
     Work(work::Args),
     /// How things stand (also with no verb)
     Status(status::Args),
-    /// List jobs, newest last
+    /// List jobs: running first, newest last
     Ls(ls::Args),
     /// One job with all its runs
     Show(show::Args),

@@ -85,17 +85,30 @@ fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
     if jobs.is_empty() { Err(args.which.no_match(&State::ALL)) } else { Ok(jobs) }
 }
 
+/// So few jobs are all read at each change.
+const FEW_JOBS: usize = 100;
+/// Time after which all are read once more, in milliseconds: one that was pruned in the meantime is told of by no event.
+const ALL_READ_MS: u64 = 10_000;
+/// Most events that are read at a time.
+const EVENTS_MAX: usize = 20_000;
+
+fn existing(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
+    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned while it was waited for")))
+}
+
 /// Jobs that are waited for.
 struct Waiting {
     left: BTreeSet<JobId>,
     ended: Vec<Job>,
     any: bool,
     several: bool,
+    /// Up to which event all was read, and when all jobs that are left were read last.
+    read: Option<(i64, Instant)>,
 }
 
 impl Waiting {
     fn new(jobs: &[Job], any: bool) -> Self {
-        Self { left: jobs.iter().map(|job| job.id).collect(), ended: Vec::new(), any, several: jobs.len() != 1 }
+        Self { left: jobs.iter().map(|job| job.id).collect(), ended: Vec::new(), any, several: jobs.len() != 1, read: None }
     }
 
     fn is_over(&self) -> bool {
@@ -103,9 +116,8 @@ impl Waiting {
     }
 
     fn look(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
-        for id in self.left.clone() {
-            let job = store.read(|conn| read::job(conn, id))?;
-            let job = job.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned while it was waited for")))?;
+        for job in self.changed(store)? {
+            let id = job.id;
             if job.shown_state().is_terminal() {
                 self.left.remove(&id);
                 self.ended.push(job);
@@ -117,6 +129,31 @@ impl Waiting {
         bar.set_position(self.ended.len() as u64);
         bar.tick();
         Ok(())
+    }
+
+    /// Jobs that are left and may have changed since the last look. Of many, those that events tell of are read, and now and then all.
+    fn changed(&mut self, store: &Store) -> Result<Vec<Job>> {
+        let after = match self.read {
+            Some((event, at)) if self.left.len() > FEW_JOBS && at.elapsed() < Duration::from_millis(ALL_READ_MS) => {
+                Some((event, at))
+            }
+            _ => None,
+        };
+        let left = &self.left;
+        let (jobs, read) = store.read(|conn| {
+            let told = after.map(|(event, _)| read::told_of(conn, event, EVENTS_MAX)).transpose()?;
+            let (ids, read) = match (told, after) {
+                (Some((told, last)), Some((_, at))) if told.len() < EVENTS_MAX => {
+                    (told.into_iter().filter(|id| left.contains(id)).collect::<BTreeSet<_>>(), (last, at))
+                }
+                // At first, from time to time, and when so much has happened that reading all is no more work.
+                _ => (left.clone(), (read::last_event(conn)?, Instant::now())),
+            };
+            let jobs: Result<Vec<Job>> = ids.into_iter().map(|id: JobId| existing(conn, id)).collect();
+            Ok((jobs?, read))
+        })?;
+        self.read = Some(read);
+        Ok(jobs)
     }
 
     fn names_left(&self) -> String {
@@ -170,7 +207,7 @@ mod tests {
             (job.reason, job.exit_code) = (Some(Reason::Exit), Some(if *state == State::Done { 0 } else { 3 }));
             job
         };
-        Waiting { left: BTreeSet::new(), ended: states.iter().map(of).collect(), any: false, several }.code()
+        Waiting { left: BTreeSet::new(), ended: states.iter().map(of).collect(), any: false, several, read: None }.code()
     }
 
     #[test]

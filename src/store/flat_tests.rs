@@ -47,7 +47,7 @@ fn file_with(n: i64) -> Connection {
 }
 
 /// Steps that SQLite's machine makes while `f` runs.
-fn steps(conn: &Connection, f: impl Fn(&Connection)) -> u64 {
+pub(super) fn steps(conn: &Connection, f: impl Fn(&Connection)) -> u64 {
     // Once before, so that preparing statements is not counted.
     conn.execute_batch("SAVEPOINT warm").unwrap();
     f(conn);

@@ -12,7 +12,7 @@ pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
              OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0)
              OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND expires_at IS NOT NULL AND expires_at <= ?1
                                             AND attempts = 0 AND deferrals = 0)
-             OR EXISTS (SELECT 1 FROM cancel c JOIN job j ON j.id = c.job_id WHERE c.closed_at IS NULL AND j.state = 'queued')",
+             OR EXISTS (SELECT 1 FROM cancel c CROSS JOIN job j ON j.id = c.job_id WHERE c.closed_at IS NULL AND j.state = 'queued')",
     )?;
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
 }

@@ -117,6 +117,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod flat_tests;
 #[cfg(test)]
+mod growth_tests;
+#[cfg(test)]
 mod verbs_tests;
 
 use std::path::Path;

@@ -62,6 +62,27 @@ pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
     Ok(found)
 }
 
+/// The jobs to list: those that are running first, however many there are of others, then the rest that the filter means; each newest
+/// last. Returns as well whether there are more.
+pub fn listing(conn: &Connection, filter: &Filter) -> Result<(Vec<Job>, bool)> {
+    let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
+    let (mut running, mut rest) = (Vec::new(), Vec::new());
+    // One more of each than is listed tells whether there are more.
+    for state in states(filter) {
+        let found = jobs_in(conn, filter, state, limit.saturating_add(1))?;
+        if state == State::Running { running.extend(found) } else { rest.extend(found) }
+    }
+    let more = running.len() + rest.len() > limit;
+    let newest = |jobs: &mut Vec<Job>, most: usize| {
+        jobs.sort_unstable_by_key(|job| job.id);
+        jobs.drain(..jobs.len().saturating_sub(most));
+    };
+    newest(&mut running, limit);
+    newest(&mut rest, limit - running.len());
+    running.append(&mut rest);
+    Ok((running, more))
+}
+
 fn states(filter: &Filter) -> Vec<State> {
     if !filter.states.is_empty() {
         let mut states = filter.states.clone();
@@ -97,6 +118,23 @@ fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Re
     let mut jobs = conn.prepare(&sql)?;
     let rows = jobs.query_map(params_from_iter(values), Job::from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The newest event; 0: there is none.
+pub fn last_event(conn: &Connection) -> Result<i64> {
+    Ok(conn.prepare_cached("SELECT coalesce(max(id), 0) FROM event")?.query_row([], |row| row.get(0))?)
+}
+
+/// The jobs that events after this one tell of, `limit` events at most, and the last event that was read.
+pub fn told_of(conn: &Connection, after: i64, limit: usize) -> Result<(Vec<JobId>, i64)> {
+    let mut told = conn.prepare_cached("SELECT id, job_id FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = told.query((after, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+    let (mut jobs, mut last) = (Vec::new(), after);
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        jobs.extend(row.get::<_, Option<i64>>(1)?.map(JobId));
+    }
+    Ok((jobs, last))
 }
 
 /// The job with the highest number.
