@@ -189,7 +189,8 @@ pub(super) fn mend_sequences(conn: &Connection) -> Result<usize> {
 
 /// Whether one of them is at its end, or an event has taken an id beyond it.
 pub(super) fn are_sequences_poisoned(conn: &Connection) -> Result<bool> {
-    let beyond = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id > ?1)")?.query_row([ID_MAX], |row| row.get(0))?;
+    let beyond =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id > ?1)")?.query_row([ID_MAX], |row| row.get(0))?;
     if beyond {
         return Ok(true);
     }
