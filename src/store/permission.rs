@@ -34,7 +34,13 @@ pub(super) fn check_writable(place: &Place) -> Result<()> {
     for path in [place.db(), &place.wal(), &place.shm()] {
         // What is not there is made; every other trouble is SQLite's to tell.
         let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
-        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = asked {
+        if asked == Err(Errno::ROFS) {
+            return Err(Error::File(format!(
+                "{} is on a file system that is mounted read-only; mount it for writing, or use a copy elsewhere",
+                path.display()
+            )));
+        }
+        if let Err(Errno::ACCESS | Errno::PERM) = asked {
             let path = path.display();
             return Err(Error::File(format!(
                 "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"

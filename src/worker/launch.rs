@@ -179,9 +179,9 @@ fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, Strin
     Ok(asked)
 }
 
-/// A variable of the worker's own.
+/// A variable of the worker's own. A service manager gives a worker of root no `HOME`; the user database has one.
 fn inherited(name: &str) -> Option<Vec<u8>> {
-    std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec)
+    std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).or_else(|| super::home::of_own_user(name))
 }
 
 fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {

@@ -38,6 +38,7 @@ mod environment;
 mod errand;
 mod flights;
 pub mod gates;
+mod home;
 mod launch;
 pub mod lease;
 pub mod lock;
