@@ -20,6 +20,8 @@ mod leases;
 mod limits;
 #[path = "faces/needless.rs"]
 mod needless;
+#[path = "faces/nested.rs"]
+mod nested;
 #[path = "faces/obstacles.rs"]
 mod obstacles;
 #[path = "faces/reasons.rs"]

@@ -1,7 +1,8 @@
 //! `tenure run`, after its job is in the file: follows it to its end, and is its worker where there is none.
 //!
 //! Each round does four things: reads what is new, sees to it that there is a worker, obeys signals, and says once what the job
-//! waits for. When a `tenure work` asks for the lock, it is given up, and the following goes on.
+//! waits for. When a `tenure work` asks for the lock, it is given up, and the following goes on. Where another `tenure run` is the worker, that
+//! one is asked to serve this job too, again and again for as long as somebody follows it.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,12 @@ use signal_hook::iterator::Signals;
 use super::face::{self, Face};
 use super::follow::{Follower, Seen};
 use super::output::Output;
+use super::waits::Waits;
 use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result, exit};
-use crate::job::{JobId, State};
+use crate::job::JobId;
 use crate::store::rows::Job;
-use crate::store::{Store, control, read, resource, why};
+use crate::store::{Store, control, resource, why};
 use crate::worker::{Ended, Worker};
 
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
@@ -41,7 +43,7 @@ pub enum Attended {
 /// When the file can not be used, or nobody reads the output.
 pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
     let signals = listen()?;
-    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, said: false };
+    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id) };
     let mut follower = Follower::new(store, id, output);
     let came_to = loop {
         match attendant.round(&mut follower, &signals) {
@@ -70,8 +72,7 @@ struct Attendant<'a> {
     worker: Option<Worker>,
     looked: Option<Instant>,
     interrupts: u32,
-    /// What it waits for has been said.
-    said: bool,
+    waits: Waits,
 }
 
 impl Attendant<'_> {
@@ -80,7 +81,7 @@ impl Attendant<'_> {
         if let Seen::Ended(job) = follower.round()? {
             return Ok(Some(Attended::Ended(job)));
         }
-        self.say_what_it_waits_for()?;
+        self.waits.look(self.face, self.store)?;
         match signals.try_recv() {
             Ok(signal) => self.obey(signal),
             Err(_) => Ok(None),
@@ -156,22 +157,6 @@ impl Attendant<'_> {
     fn nobody_reads(&self) -> Attended {
         face::say(&format!("nobody reads the output any more; job {0} is left to itself (tenure cancel {0} ends it)", self.id));
         Attended::Left(exit::SIGNAL_BASE + SIGPIPE)
-    }
-
-    /// A person who looks at an empty screen is told why, once.
-    fn say_what_it_waits_for(&mut self) -> Result<()> {
-        if self.said {
-            return Ok(());
-        }
-        let id = self.id;
-        let Some(job) = self.store.read(|conn| read::job(conn, id))? else { return Ok(()) };
-        if job.state == State::Running {
-            self.said = true;
-        } else if let Some(hold) = job.hold {
-            self.said = true;
-            face::say(&format!("job {id} waits ({hold}); tenure why {id} says for what"));
-        }
-        Ok(())
     }
 }
 

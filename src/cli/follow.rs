@@ -5,7 +5,9 @@
 //! before the end was written down.
 
 use super::changes::Changes;
+use super::face::Face;
 use super::output::{Output, trouble};
+use super::waits::Waits;
 use super::worker_notice::Notice;
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, RunKind};
@@ -47,8 +49,9 @@ impl Follower {
     ///
     /// # Errors
     /// When the file or a log can not be read, or nobody reads the output.
-    pub fn until_ended(mut self) -> Result<Job> {
+    pub fn until_ended(mut self, face: &Face) -> Result<Job> {
         let mut notice = Notice::default();
+        let mut waits = Waits::of(self.job);
         loop {
             match self.round()? {
                 Seen::Ended(job) => {
@@ -56,7 +59,10 @@ impl Follower {
                     self.finish()?;
                     return Ok(*job);
                 }
-                Seen::Live { .. } => notice.look(&self.store, "what was added starts when one does"),
+                Seen::Live { .. } => {
+                    notice.look(&self.store, "what was added starts when one does");
+                    waits.look(face, &self.store)?;
+                }
             }
             self.changes.rest(None);
         }

@@ -41,12 +41,12 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             face::say(&format!("job {}:", job.id));
         }
         let runs = store.read(|conn| read::runs(conn, job.id))?;
-        one(&store, job, &runs, args)?;
+        one(face, &store, job, &runs, args)?;
     }
     Ok(exit::OK)
 }
 
-fn one(store: &Store, job: &Job, runs: &[Run], args: &Args) -> Result<()> {
+fn one(face: &Face, store: &Store, job: &Job, runs: &[Run], args: &Args) -> Result<()> {
     let mut output = Output::new(args.raw);
     let run = which_run(job, runs, args)?;
     let offset = match run {
@@ -64,7 +64,7 @@ fn one(store: &Store, job: &Job, runs: &[Run], args: &Args) -> Result<()> {
         Some(run) => follower.at(run, offset),
         None => follower,
     };
-    let ended = follower.until_ended()?;
+    let ended = follower.until_ended(face)?;
     log::debug!("job {} has ended: {}", ended.id, code::of_job(&ended));
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::attend::{Attended, attend};
 use super::face::{self, Face};
 use super::options::{Command, JobOptions};
 use super::output::Output;
-use super::{add, code, table, worker_calls};
+use super::{add, code, nested, table, unread, worker_calls};
 use crate::error::{Error, Result};
 use crate::job::{JobId, State};
 use crate::store::Store;
@@ -34,7 +34,11 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         worker_calls::need(store.place())?;
     }
     let id = add_one(face, &store, &args)?;
-    match attend(face, &store, id, Output::new(args.raw))? {
+    let mut input = unread::Input::new(id, args.options.stdin.is_some());
+    input.look();
+    let attended = attend(face, &store, id, Output::new(args.raw))?;
+    input.look();
+    match attended {
         Attended::Left(code) => Ok(code),
         Attended::Ended(job) => {
             tell(&job);
@@ -45,7 +49,8 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
 
 fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     let around = add::surroundings(face, store, &args.options)?;
-    let jobs = add::prepare(&args.options, &args.command, &around)?;
+    let mut jobs = add::prepare(&args.options, &args.command, &around)?;
+    nested::enter(store, &mut jobs)?;
     let added = add::add_jobs(face, store, jobs, &args.options, &around)?;
     let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
     if added.existing {

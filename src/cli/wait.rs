@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::changes::Changes;
 use super::face::{self, Face};
 use super::pick::{ENDED_MAX, Many};
+use super::waits::Waits;
 use super::worker_notice::Notice;
 use super::{code, escape, json, show, table, worker_calls};
 use crate::error::{Error, Result, exit};
@@ -46,6 +47,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let bar = progress_bar(jobs.len());
     let mut changes = Changes::default();
     let mut notice = Notice::default();
+    let mut waits = Waits::of(JobId(0));
     loop {
         if changes.look(&store)? {
             changes.stir();
@@ -60,6 +62,9 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             return Ok(exit::TIMEOUT);
         }
         notice.look(&store, "queued jobs start when one does");
+        if let Some(oldest) = waiting.left.first() {
+            waits.look_at(*oldest, face, &store)?;
+        }
         changes.rest(until);
     }
     bar.finish_and_clear();

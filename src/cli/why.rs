@@ -43,7 +43,11 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn around(face: &Face, store: &Store) -> Result<Around> {
+/// What is seen beside the file.
+///
+/// # Errors
+/// When the file or the lock file can not be looked at.
+pub fn around(face: &Face, store: &Store) -> Result<Around> {
     let running = store.read(read::counts)?.running;
     Ok(Around { now: face.now(), worker: worker_calls::look(store.place())?, running, gate: gate(&face.settings, store.place()) })
 }

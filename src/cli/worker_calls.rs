@@ -231,12 +231,15 @@ fn tell_who_waits(store: &Store) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// A worker for one job alone, where there is none; `None` where there is.
+/// A worker for one job alone, where there is none; `None` where there is. One that is a `tenure run` is asked to serve this job too.
 ///
 /// # Errors
 /// When the file can not be used.
 pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worker>> {
-    if look(client.place())?.is_some() {
+    if let Some(holder) = look(client.place())? {
+        if holder.kind == Kind::Run.as_str() {
+            wakes::ask_to_serve(client.place(), job);
+        }
         return Ok(None);
     }
     let scope = Scope { queues: Vec::new(), only: Some(job) };

@@ -20,9 +20,12 @@ pub const PARAM_PREFIX: &str = "TENURE_PARAM_";
 /// The variable that tells a job which slot of its schedule it is for.
 pub const SCHEDULED_FOR: &str = "TENURE_SCHEDULED_FOR";
 
+/// The variable that names the job inside which `tenure run` follows this one.
+pub const PARENT: &str = "TENURE_PARENT";
+
 /// Whether a variable that begins with `TENURE_` may stand in the row of a job: it is written there when the job is made.
 pub fn is_given_at_making(name: &str) -> bool {
-    name == SCHEDULED_FOR || name.strip_prefix(PARAM_PREFIX).is_some_and(is_param_name)
+    [SCHEDULED_FOR, PARENT].contains(&name) || name.strip_prefix(PARAM_PREFIX).is_some_and(is_param_name)
 }
 
 /// A description from which jobs are made.

@@ -73,6 +73,7 @@ pub mod lease;
 pub mod locks;
 pub mod look;
 pub mod mend;
+pub mod nested;
 mod network;
 mod open;
 mod path;

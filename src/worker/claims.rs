@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::start::Ended;
 use super::teardown;
 use crate::error::Result;
+use crate::store::claim::Scope;
 use crate::store::{self, claim, look, plan, schedule, tend};
 
 /// Asks the claim loop to look.
@@ -164,16 +165,31 @@ struct Claimed {
 
 fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
     let mut claimed = Claimed::default();
+    if shared.options.kind == Kind::Work {
+        let free = || shared.options.slots.saturating_sub(shared.roster.busy());
+        claim_in(shared, &shared.options.scope, free, &mut claimed)?;
+        return Ok(claimed);
+    }
+    // A `run` has a slot for each job that somebody follows in a terminal of its own, and none for others.
+    claim_in(shared, &shared.options.scope, || 1, &mut claimed)?;
+    for job in shared.served() {
+        claim_in(shared, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;
+    }
+    Ok(claimed)
+}
+
+/// Claims what is ready in a scope, as long as slots are free.
+fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claimed) -> Result<()> {
     loop {
-        let free = shared.options.slots.saturating_sub(shared.roster.busy());
-        if free == 0 || !shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))? {
-            return Ok(claimed);
+        let free = free();
+        if free == 0 || !shared.store.read(|conn| claim::has_ready(conn, scope))? {
+            return Ok(());
         }
         let mut ready = shared.stock.take_up_to(free.min(64), &shared.store, &shared.roster)?;
         let prepared: Vec<_> = ready.iter().map(super::prepared::Ready::prepared).collect();
-        let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
+        let (wanted, instance, boot_id) = (scope.clone(), shared.instance.clone(), shared.boot_id.clone());
         let now_ms = shared.now_ms();
-        let done = shared.store.commit(move |conn| claim::claim(conn, &scope, &prepared, &instance, &boot_id, now_ms));
+        let done = shared.store.commit(move |conn| claim::claim(conn, &wanted, &prepared, &instance, &boot_id, now_ms));
         let (claims, ticket) = match done {
             Ok(done) => done,
             Err(error) => {
@@ -184,8 +200,8 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
         let unused = ready.split_off(claims.len());
         shared.stock.put_back(unused);
         if claims.is_empty() {
-            claimed.more = shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))?;
-            return Ok(claimed);
+            claimed.more |= shared.store.read(|conn| claim::has_ready(conn, scope))?;
+            return Ok(());
         }
         claimed.jobs += claims.len();
         let mut refused = Ok(());

@@ -1,8 +1,9 @@
 //! What the threads of a worker share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -18,12 +19,15 @@ use super::roster::Roster;
 use super::start::Ended;
 use super::teardown::Line;
 use crate::error::{Error, Result};
+use crate::job::JobId;
 use crate::place::Place;
 use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
 
+/// How long a `run` serves the job of another one after it was asked, in milliseconds; that one asks each second.
+const SERVED_MS: u64 = 5_000;
 /// First wait before something that the disk or another program refused is tried again, in milliseconds.
 const AGAIN_FIRST_MS: u64 = 50;
 /// Longest such wait, in milliseconds.
@@ -53,6 +57,7 @@ pub(super) struct Shared {
     pub orphans: Option<Orphans>,
     /// That the spawner is dead was told.
     spawner_is_missed: AtomicBool,
+    served: Mutex<BTreeMap<JobId, Instant>>,
     ending: Mutex<Option<Ended>>,
     /// Rings when the worker is to end.
     pub end_bell: Receiver<()>,
@@ -105,6 +110,7 @@ impl Shared {
             spawner: Mutex::new(Arc::new(spawner)),
             orphans,
             spawner_is_missed: AtomicBool::new(false),
+            served: Mutex::default(),
             ending: Mutex::new(None),
             end_bell,
             ring_end,
@@ -201,6 +207,20 @@ impl Shared {
         if self.options.kind == Kind::Run {
             self.end(Ended::Yielded);
         }
+    }
+
+    /// Another `run` follows this job, and this one is the worker.
+    pub fn be_asked_to_serve(&self, job: JobId) {
+        if self.options.kind == Kind::Run {
+            self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(job, Instant::now());
+        }
+    }
+
+    /// The jobs that other `run`s follow, as far as they have said so lately.
+    pub fn served(&self) -> Vec<JobId> {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.retain(|_, asked| asked.elapsed() < Duration::from_millis(SERVED_MS));
+        served.keys().copied().collect()
     }
 
     /// Whether another job may be claimed, but for free slots.

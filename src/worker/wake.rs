@@ -14,6 +14,7 @@ use rustix::fs::inotify;
 
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::job::JobId;
 use crate::place::Place;
 use crate::store::Changes;
 
@@ -28,6 +29,10 @@ const REST_FULL_MS: u64 = 25;
 
 const LOOK: u8 = b'w';
 const YIELD: u8 = b'y';
+/// Followed by the id of a job, in eight bytes.
+const SERVE: u8 = b's';
+/// Longest datagram, in bytes.
+const DATAGRAM_BYTES_MAX: usize = 9;
 
 /// Tells the worker of this file, if there is one, that something was written. Never fails: a hint that is lost costs time, not
 /// jobs.
@@ -40,19 +45,30 @@ pub fn ask_to_yield(place: &Place) {
     post(place, YIELD);
 }
 
+/// Asks a `run` that holds the worker lock to run this job beside its own. It does so for a few seconds; ask again.
+pub fn ask_to_serve(place: &Place, job: JobId) {
+    let mut datagram = [SERVE; DATAGRAM_BYTES_MAX];
+    datagram[1..].copy_from_slice(&job.0.to_le_bytes());
+    post_bytes(place, &datagram);
+}
+
 fn post(place: &Place, byte: u8) {
+    post_bytes(place, &[byte]);
+}
+
+fn post_bytes(place: &Place, datagram: &[u8]) {
     let Ok(socket) = UnixDatagram::unbound() else { return };
     if socket.set_nonblocking(true).is_err() {
         return;
     }
-    let _nobody_listens = send_to(&socket, &place.wake_socket(), byte);
+    let _nobody_listens = send_to(&socket, &place.wake_socket(), datagram);
 }
 
 /// A socket's address holds 107 bytes of path; a longer one is reached through its directory.
-fn send_to(socket: &UnixDatagram, path: &std::path::Path, byte: u8) -> std::io::Result<usize> {
+fn send_to(socket: &UnixDatagram, path: &std::path::Path, datagram: &[u8]) -> std::io::Result<usize> {
     match short(path)? {
-        Some(short) => socket.send_to(&[byte], short.path()),
-        None => socket.send_to(&[byte], path),
+        Some(short) => socket.send_to(datagram, short.path()),
+        None => socket.send_to(datagram, path),
     }
 }
 
@@ -115,7 +131,7 @@ impl Listener {
 }
 
 enum Heard {
-    Datagram { yields: bool },
+    Datagram(Asked),
     File,
     Nothing,
 }
@@ -125,10 +141,8 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener) {
     let mut changes = Changed::new(shared);
     while !shared.is_leaving() {
         match hear(listener, POLL_MS) {
-            Heard::Datagram { yields } => {
-                if yields {
-                    shared.be_asked_to_yield();
-                }
+            Heard::Datagram(asked) => {
+                obey(shared, asked);
                 shared.hear_of_a_change();
                 changes.seen();
             }
@@ -149,10 +163,8 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener) {
 /// writer's, mostly), and the one that was announced makes no further event when it becomes visible.
 fn climb(shared: &Shared, listener: &Listener, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
-        if let Some(yields) = hear_datagram(listener, wait_ms) {
-            if yields {
-                shared.be_asked_to_yield();
-            }
+        if let Some(asked) = hear_datagram(listener, wait_ms) {
+            obey(shared, asked);
             shared.hear_of_a_change();
         }
         look_once(shared, changes);
@@ -201,24 +213,43 @@ fn hear(listener: &Listener, at_most_ms: u64) -> Heard {
     if !wait(&mut fds, at_most_ms) {
         return Heard::Nothing;
     }
-    if let Some(yields) = drain_socket(&listener.socket) {
-        return Heard::Datagram { yields };
+    if let Some(asked) = drain_socket(&listener.socket) {
+        return Heard::Datagram(asked);
     }
     drain_watch(&listener.watch);
     Heard::File
 }
 
-fn hear_datagram(listener: &Listener, at_most_ms: u64) -> Option<bool> {
+fn hear_datagram(listener: &Listener, at_most_ms: u64) -> Option<Asked> {
     let mut fds = [PollFd::new(&listener.socket, PollFlags::IN)];
     if wait(&mut fds, at_most_ms) { drain_socket(&listener.socket) } else { None }
 }
 
-/// Takes all datagrams that are there; `Some(true)` when one of them asks to yield.
-fn drain_socket(socket: &UnixDatagram) -> Option<bool> {
+/// What the datagrams that are there ask for, beside a look.
+#[derive(Default)]
+struct Asked {
+    yields: bool,
+    serve: Vec<JobId>,
+}
+
+fn obey(shared: &Shared, asked: Asked) {
+    asked.serve.into_iter().for_each(|job| shared.be_asked_to_serve(job));
+    if asked.yields {
+        shared.be_asked_to_yield();
+    }
+}
+
+/// Takes all datagrams that are there; `None`: there was none.
+fn drain_socket(socket: &UnixDatagram) -> Option<Asked> {
     let mut heard = None;
-    let mut byte = [0u8; 8];
-    while let Ok(n) = socket.recv(&mut byte) {
-        heard = Some(heard.unwrap_or(false) || (n > 0 && byte[0] == YIELD));
+    let mut datagram = [0u8; DATAGRAM_BYTES_MAX];
+    while let Ok(n) = socket.recv(&mut datagram) {
+        let asked = heard.get_or_insert_with(Asked::default);
+        match (n, datagram) {
+            (1.., [YIELD, ..]) => asked.yields = true,
+            (DATAGRAM_BYTES_MAX, [SERVE, job @ ..]) => asked.serve.push(JobId(i64::from_le_bytes(job))),
+            _ => {}
+        }
     }
     heard
 }
