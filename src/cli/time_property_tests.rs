@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 const DAY_MS: i64 = 86_400_000;
-const CASES: u32 = 3_000;
+const CASES: u32 = 2_000;
 /// The calendar of the library ends with this year, and with this instant.
 const YEAR_MAX: i64 = 9999;
 const LAST_MS: i64 = 253_402_207_200_999;
@@ -45,6 +45,12 @@ fn in_central_europe(civil_ms: i64, year: i64) -> Vec<i64> {
         found.push(winter);
     }
     found
+}
+
+/// Whether clocks in Central Europe ever show this.
+fn is_shown_in_central_europe(civil_ms: i64, year: i64) -> bool {
+    let spring = clocks_are_set(year, 3) + 3_600_000;
+    !(spring..spring + 3_600_000).contains(&civil_ms)
 }
 
 /// Reads digits from the front.
@@ -143,12 +149,15 @@ fn second_reading(text: &str, now_ms: i64, today: (i64, i64, i64)) -> Option<i64
         (shift, rest) = offset(rest)?;
     }
     let civil = day * DAY_MS + ms;
-    let at = match (rest, shift) {
+    // The mark that a reader must know the zone, which it does.
+    let rest = rest.replacen("[!", "[", 1);
+    let at = match (rest.as_str(), shift) {
         ("", Some(shift)) => civil - shift,
         ("" | "[Europe/Berlin]", None) => *in_central_europe(civil, year).first()?,
         ("[Europe/Berlin]", Some(shift)) => {
             let is_zulu = text.contains(['Z', 'z']);
-            in_central_europe(civil, year).into_iter().find(|at| *at == civil - shift).or(is_zulu.then_some(civil))?
+            let known = in_central_europe(civil, year).into_iter().filter(|_| is_shown_in_central_europe(civil, year));
+            known.into_iter().find(|at| *at == civil - shift).or(is_zulu.then_some(civil))?
         }
         ("[UTC]", None | Some(0)) => civil,
         _ => return None,
@@ -159,6 +168,9 @@ fn second_reading(text: &str, now_ms: i64, today: (i64, i64, i64)) -> Option<i64
 /// Milliseconds of a duration, rounded up; the units that the page about durations lists, from large to small.
 fn second_reading_of_duration(text: &str) -> Option<u64> {
     const UNITS: &[(&str, u128)] = &[
+        // Their length is not known, so that there may be none of them.
+        ("years year yrs yr y", 0),
+        ("months month mos mo", 0),
         ("weeks week wks wk w", 604_800_000_000_000),
         ("days day d", 86_400_000_000_000),
         ("hours hour hrs hr h", 3_600_000_000_000),
@@ -188,10 +200,13 @@ fn second_reading_of_duration(text: &str) -> Option<u64> {
         let unit =
             UNITS.iter().skip(next_unit).position(|(names, _)| names.split(' ').any(|name| name == &rest[..word]))? + next_unit;
         let size = UNITS[unit].1;
+        if size == 0 && whole != 0 {
+            return None;
+        }
         nanos += whole * size;
         if !fraction.is_empty() {
             // Of hours and what is smaller, and only at the end: a day has no obvious half.
-            if unit < 2 || unit == UNITS.len() - 1 || !rest[word..].trim().is_empty() {
+            if unit < 4 || unit == UNITS.len() - 1 || !rest[word..].trim().is_empty() {
                 return None;
             }
             nanos += fraction.parse::<u128>().ok()? * size / 10u128.pow(u32::try_from(fraction.len()).ok()?);
@@ -213,10 +228,6 @@ fn now() -> Zoned {
     "2026-06-15T12:00:00".parse::<jiff::civil::DateTime>().unwrap().to_zoned(zone).unwrap()
 }
 
-fn is_of_zeros(text: &str) -> bool {
-    text.chars().filter(char::is_ascii_digit).all(|digit| digit == '0')
-}
-
 fn agrees(text: &str) -> Result<(), TestCaseError> {
     // Before, other rules were in force there.
     if text.contains("Berlin") && text.trim().get(..4).is_some_and(|year| year < "1997") {
@@ -227,7 +238,6 @@ fn agrees(text: &str) -> Result<(), TestCaseError> {
     let second = second_reading(text, now.timestamp().as_millisecond(), (2026, 6, 15));
     match (&first, second) {
         (Ok(first), Some(second)) => prop_assert_eq!(*first, second, "{:?}: {}, and meant is {}", text, utc(*first), utc(second)),
-        (Ok(_), None) if text.trim().starts_with('+') && is_of_zeros(text) => {}
         (Ok(first), None) => prop_assert!(false, "{:?} was taken for {}", text, utc(*first)),
         (Err(error), Some(second)) => prop_assert!(false, "{:?} means {}: {}", text, utc(second), error),
         (Err(error), None) => prop_assert!(
@@ -243,8 +253,6 @@ fn duration_agrees(text: &str) -> Result<(), TestCaseError> {
     let (first, second) = (units::parse_duration(text), second_reading_of_duration(text));
     match (&first, second) {
         (Ok(first), Some(second)) => prop_assert_eq!(*first, second, "{:?}", text),
-        // No year is no time, however long a year is.
-        (Ok(0), None) if is_of_zeros(text) => {}
         (Ok(first), None) => prop_assert!(false, "{:?} was taken for {} ms", text, first),
         (Err(error), Some(second)) => prop_assert!(false, "{:?} means {} ms: {}", text, second, error),
         (Err(error), None) => prop_assert!(!error.is_empty() && !error.contains(['\n', '\0', '\x1b']), "{:?}", error),
