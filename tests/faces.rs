@@ -26,6 +26,8 @@ mod nested;
 mod obstacles;
 #[path = "faces/reasons.rs"]
 mod reasons;
+#[path = "faces/remedies.rs"]
+mod remedies;
 #[path = "faces/retries.rs"]
 mod retries;
 #[path = "faces/said.rs"]

@@ -9,6 +9,7 @@ use super::table::count;
 use super::worker_calls::Holder;
 use super::{resource_words, time};
 use crate::job::policy::Stdin;
+use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, State};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::{duration_text, size_text};
@@ -174,7 +175,7 @@ fn expires(id: JobId, at: i64, around: &Around) -> Obstacle {
         return Obstacle::new("expires", format!("it ends as expired if it has not started by {shown}, in {left}"), None);
     }
     let text = format!("it expired at {shown}; the worker ends it");
-    Obstacle::new("expired", text, format!("tenure cancel {id}, and add it anew with a later --expires"))
+    Obstacle::new("expired", text, format!("tenure set {id} expires=none"))
 }
 
 fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
@@ -190,11 +191,18 @@ fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
         (Some(state), _) => format!("is {state}"),
     };
     if on.state == "broken" {
-        let text = format!("it needs job {parent} {need}, and that job {state}; so this one fails");
-        let remedy = match on.parent_state {
-            Some(State::Failed | State::Cancelled) => format!("tenure retry {parent} --with-dependants"),
-            _ => format!("tenure cancel {id}, and add it anew without --after {parent}"),
+        let (then, remedy) = match (on.parent_state, on.parent_reason) {
+            // That one lacks another one, and says which.
+            (Some(State::Failed), Some(Reason::Dependency)) => ("so this one fails", format!("tenure why {parent}")),
+            (Some(State::Failed | State::Cancelled), _)
+                if on.need == Need::Done && !was_needless(on.parent_state, on.parent_reason) =>
+            {
+                ("so this one fails", format!("tenure retry {parent} --with-dependants"))
+            }
+            (None, _) => ("so this one fails; add it anew without that", format!("tenure cancel {id}")),
+            _ => ("so this one is not needed", format!("tenure cancel {id}")),
         };
+        let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
         return Obstacle::new("dependency_broken", text, remedy);
     }
     // What runs ends by itself; what does not run yet has obstacles of its own.
@@ -211,7 +219,8 @@ fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacl
     if running < max_running {
         let text =
             format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
-        return Obstacle::new("lane", text, format!("tenure lane set {name} --limit {}", max_running + 1));
+        // What puts it first in its queue is told beside this.
+        return Obstacle::new("lane", text, None);
     }
     let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
@@ -274,7 +283,7 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         // To put it back alone would be refused: its parent has still ended the wrong way.
         (State::Done, _) | (_, Some(Reason::Dependency)) => None,
         // A task has gone on from it.
-        _ if job.task_id.is_some() => None,
+        _ if job.task_id.is_some() || lost_its_secrets(facts) => None,
         _ => Some(format!("tenure retry {}", job.id)),
     };
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
@@ -306,14 +315,15 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
     } else {
         String::new()
     };
-    Some(Obstacle::new("not_retried", text + &deferred, retry_hint(facts)))
+    let anew =
+        if lost_its_secrets(facts) { "; to try it again, add it anew: its secrets were removed when it ended" } else { "" };
+    Some(Obstacle::new("not_retried", text + &deferred + anew, None))
 }
 
 /// A job whose secret or kept standard input is gone can not be put back.
-fn retry_hint(facts: &WhyFacts) -> Option<String> {
+fn lost_its_secrets(facts: &WhyFacts) -> bool {
     let policy = facts.job.policy().unwrap_or_default();
-    let kept = !policy.secrets.is_empty() || matches!(policy.stdin, Some(Stdin::Kept(_)));
-    kept.then(|| "add it anew: its secrets were removed when it ended".to_owned())
+    !policy.secrets.is_empty() || matches!(policy.stdin, Some(Stdin::Kept(_)))
 }
 
 #[cfg(test)]

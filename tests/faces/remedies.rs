@@ -1,0 +1,206 @@
+//! A remedy that is a command is accepted when it is typed, and what it was to clear is cleared: in every state of a job.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Nest, Worker, said, until};
+
+/// Verbs that show what to do next, and change nothing.
+const SHOWS: &[&str] = &["why", "logs", "ls", "show", "doctor", "config", "history", "status"];
+
+struct Case {
+    nest: Nest,
+    id: i64,
+    _worker: Option<Worker>,
+}
+
+type Begin = fn() -> Case;
+
+fn case(begin: impl FnOnce(&Nest) -> i64) -> Case {
+    let nest = Nest::new();
+    let id = begin(&nest);
+    Case { nest, id, _worker: None }
+}
+
+/// Nothing runs any more.
+fn ended(begin: impl FnOnce(&Nest) -> i64) -> Case {
+    case(|nest| {
+        let id = begin(nest);
+        nest.work_until_idle(&[]);
+        id
+    })
+}
+
+const CASES: &[(&str, Begin)] = &[
+    ("failed by its exit", || ended(|nest| nest.sh(&[], "exit 3"))),
+    ("failed after its retries", || ended(|nest| nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "exit 3"))),
+    ("failed by a signal", || ended(|nest| nest.sh(&[], "kill -9 $$"))),
+    ("failed at its start", || ended(|nest| nest.add(&["--", "/nonexistent"]))),
+    ("failed by its check", || ended(|nest| nest.sh(&["--check", "false"], "true"))),
+    ("failed after a timeout", || ended(|nest| nest.sh(&["--timeout", "50ms", "--grace", "0s"], "sleep 600"))),
+    ("cancelled", || {
+        ended(|nest| {
+            let id = nest.sh(&[], "true");
+            nest.ok(&["cancel", &id.to_string(), "--why", "a reason"]);
+            id
+        })
+    }),
+    ("expired", || {
+        ended(|nest| {
+            let id = nest.sh(&["--expires", "1h"], "true");
+            nest.sql().execute("UPDATE job SET expires_at = 1", []).unwrap();
+            id
+        })
+    }),
+    ("expired, and nobody has looked", || {
+        case(|nest| {
+            let id = nest.sh(&["--expires", "1h"], "true");
+            nest.sql().execute("UPDATE job SET expires_at = 1", []).unwrap();
+            id
+        })
+    }),
+    ("failed, and had a secret", || {
+        ended(|nest| {
+            let mut command = nest.tenure(&["add", "--secret", "S", "--", "false"]);
+            said(command.env("S", "x").output().unwrap()).out.trim().parse().unwrap()
+        })
+    }),
+    ("lacks a job that failed", || {
+        ended(|nest| {
+            nest.sh(&[], "exit 1");
+            nest.sh(&["--after", "1"], "true")
+        })
+    }),
+    ("lacks a job that lacks a job", || {
+        ended(|nest| {
+            nest.sh(&[], "exit 1");
+            nest.sh(&["--after", "1"], "true");
+            nest.sh(&["--after", "2"], "true")
+        })
+    }),
+    ("is not needed", || {
+        ended(|nest| {
+            nest.sh(&[], "true");
+            nest.sh(&["--after-failed", "1"], "true")
+        })
+    }),
+    ("is not needed, and nobody has looked", || {
+        case(|nest| {
+            nest.sh(&[], "true");
+            nest.work_until_idle(&[]);
+            let sql = nest.sql();
+            sql.execute("INSERT INTO job (command) VALUES ('[\"true\"]')", []).unwrap();
+            let id = sql.last_insert_rowid();
+            sql.execute("INSERT INTO dependency (job_id, on_job, need) VALUES (?1, 1, 'failed')", [id]).unwrap();
+            id
+        })
+    }),
+    ("waits for one that waits", || {
+        case(|nest| {
+            nest.sh(&["--hold"], "true");
+            nest.sh(&["--after", "1"], "true")
+        })
+    }),
+    ("waits for everything at once", || {
+        case(|nest| {
+            nest.sh(&["--hold"], "true");
+            nest.ok(&["queue", "pause", "q"]);
+            nest.sh(&["--after", "1", "--hold", "--delay", "1h", "-q", "q", "--lane", "l", "--expires", "2h"], "true")
+        })
+    }),
+    ("another of its lane comes first", || {
+        case(|nest| {
+            nest.sh(&["--lane", "l"], "true");
+            nest.sh(&["--lane", "l"], "true")
+        })
+    }),
+    ("waits between two attempts", || ended(|nest| nest.sh(&["--retries", "3", "--backoff", "1h..1h"], "exit 3"))),
+    ("its queue has no slots", || {
+        case(|nest| {
+            nest.ok(&["queue", "set", "a b'c", "--slots", "0"]);
+            nest.sh(&["-q", "a b'c"], "true")
+        })
+    }),
+    ("runs, and is being cancelled", || {
+        let nest = Nest::new();
+        let worker = nest.work(&["--slots", "1"]);
+        let id = nest.sh(&["--grace", "10m"], "trap '' TERM; : > begun; while :; do sleep 0.05; done");
+        until("the job to begin", || nest.file("begun").exists().then_some(()));
+        nest.ok(&["cancel", &id.to_string()]);
+        Case { nest, id, _worker: Some(worker) }
+    }),
+    ("all slots are busy", || {
+        let nest = Nest::new();
+        let worker = nest.work(&["--slots", "1"]);
+        nest.sh(&[], ": > begun; while ! test -e go; do sleep 0.02; done");
+        until("the job to begin", || nest.file("begun").exists().then_some(()));
+        let id = nest.sh(&[], "true");
+        Case { nest, id, _worker: Some(worker) }
+    }),
+];
+
+fn obstacles(case: &Case) -> Vec<(String, String)> {
+    let why = case.nest.json(&["why", &case.id.to_string(), "--json"]);
+    let of = |one: &Value| Some((one["code"].as_str()?.to_owned(), one["remedy"].as_str()?.to_owned()));
+    why["obstacles"].as_array().unwrap().iter().filter_map(of).collect()
+}
+
+/// As a person types it, in a shell that finds the program.
+fn type_it(case: &Case, remedy: &str) -> i32 {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_tenure"));
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", remedy]).current_dir(case.nest.path()).env("TENURE_DB", case.nest.db()).env("HOME", case.nest.path());
+    command.env("PATH", format!("{}:/usr/bin:/bin", binary.parent().unwrap().display()));
+    let said = said(command.stdin(std::process::Stdio::null()).output().unwrap());
+    assert!(![2, 126, 127].contains(&said.code), "{remedy}: {said:?}");
+    said.code
+}
+
+#[test]
+fn every_remedy_that_is_a_command_is_accepted_and_clears_what_it_names() {
+    for (about, begin) in CASES {
+        let all = obstacles(&begin());
+        for (code, remedy) in &all {
+            let Some(typed) = remedy.strip_prefix("tenure ") else { continue };
+            let verb = typed.split(' ').next().unwrap();
+            // It stays; `reasons` starts one.
+            if verb == "work" || typed.starts_with("logs -f") || typed.contains("; ") {
+                continue;
+            }
+            // Each on a job of its own, so that none clears what another one names.
+            let case = begin();
+            assert_eq!(type_it(&case, remedy), 0, "{about}: {code}: {remedy}");
+            if !SHOWS.contains(&verb) {
+                let left = obstacles(&case);
+                assert!(!left.contains(&(code.clone(), remedy.clone())), "{about}: {remedy} has not cleared {code}: {left:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_never_advises_what_is_refused_as_well() {
+    // What is asked, and refused, in which state; the advice that stands in the answer is typed next.
+    let asks: &[&str] = &["retry", "hold", "release", "set", "cancel"];
+    for (about, begin) in CASES {
+        for ask in asks {
+            let case = begin();
+            let id = case.id.to_string();
+            let args: Vec<&str> = if *ask == "set" { vec!["set", &id, "priority=1"] } else { vec![ask, &id] };
+            let answer = case.nest.say(&args);
+            assert!([0, 6].contains(&answer.code), "{about}: {ask}: {answer:?}");
+            for advice in answer.err.split("tenure ").skip(2) {
+                let words: Vec<&str> = advice.split(' ').take_while(|word| !word.is_empty()).collect();
+                let number = |word: &str| word.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<i64>().is_ok();
+                let [verb, job, ..] = words.as_slice() else { continue };
+                if !number(job) || verb.starts_with("logs") || verb == &"wait" {
+                    continue;
+                }
+                let more = if advice.contains("--with-dependants") { " --with-dependants" } else { "" };
+                let job = job.trim_end_matches(|c: char| !c.is_ascii_digit());
+                assert_eq!(type_it(&case, &format!("tenure {verb} {job}{more}")), 0, "{about}: {ask}: {answer:?}");
+            }
+        }
+    }
+}
