@@ -206,3 +206,51 @@ fn a_job_is_given_to_no_run_that_is_older_than_one_before_it() {
     assert_eq!(job(&conn, id).state, State::Queued, "it was left alone");
     assert_eq!(claim_one(&conn, 7).map(|claim| claim.run), Some(RunId(7)));
 }
+
+#[test]
+fn a_job_ends_when_its_run_did_and_is_kept_from_when_that_was_written_down() {
+    let conn = fixture::fresh();
+    let id = add(&conn, |_| ());
+    let claim = claim_one(&conn, 1).unwrap();
+    let end = RunEnd::Ended { exit: Exit::Code(0), cause: None, out_of_memory: false };
+    let record = RunRecord { started_at: Some(2_100), exited_at: Some(2_500), ..RunRecord::default() };
+    let s = Settle { job: id, run: claim.run, end, record, chance: 0.0 };
+    assert!(matches!(settle(&conn, &s, 9_000_000).unwrap(), Settled::Won { .. }));
+    assert_eq!((job(&conn, id).started_at, job(&conn, id).finished_at), (Some(2_100), Some(2_500)));
+    assert_eq!(read::runs(&conn, id).unwrap()[0].finished_at, Some(9_000_000));
+    for (before, is_pruned) in [(3_000, false), (9_000_000, false), (9_000_001, true)] {
+        assert_eq!(prune::prune(&conn, before, 10).unwrap().jobs, usize::from(is_pruned), "{before}");
+    }
+}
+
+#[test]
+fn a_recorded_end_that_a_clock_has_put_ahead_is_now() {
+    for (exited_at, finished_at) in [(2_500, 2_500), (9_999, 3_000), (-5, 0)] {
+        let conn = fixture::fresh();
+        let id = add(&conn, |_| ());
+        let claim = claim_one(&conn, 1).unwrap();
+        let end = RunEnd::Ended { exit: Exit::Code(3), cause: None, out_of_memory: false };
+        let record = RunRecord { exited_at: Some(exited_at), ..RunRecord::default() };
+        settle(&conn, &Settle { job: id, run: claim.run, end, record, chance: 0.0 }, 3_000).unwrap();
+        assert_eq!(job(&conn, id).finished_at, Some(finished_at));
+    }
+}
+
+#[test]
+fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
+    for by_ms in [10_800_000, -10_800_000] {
+        let conn = fixture::fresh();
+        let now_ms = 100_000_000;
+        let delayed = add(&conn, |j| j.available_at = now_ms + 60_000);
+        let retried = add(&conn, |j| j.max_attempts = 2);
+        let claim = claim_one(&conn, 1).unwrap();
+        let end = RunEnd::Ended { exit: Exit::Code(3), cause: None, out_of_memory: false };
+        settle(&conn, &Settle { job: retried, run: claim.run, end, record: RunRecord::default(), chance: 0.0 }, now_ms).unwrap();
+        let wait_ms = job(&conn, retried).available_at - now_ms;
+        assert!(wait_ms > 0);
+        assert_eq!(tend::clock_was_set(&conn, by_ms).unwrap(), 1);
+        assert_eq!(job(&conn, retried).available_at, now_ms + by_ms + wait_ms);
+        assert_eq!(job(&conn, retried).hold, Some(crate::job::Hold::Time));
+        assert_eq!(job(&conn, delayed).available_at, now_ms + 60_000);
+    }
+}

@@ -325,3 +325,31 @@ pub(super) fn ring_cancels(shared: &Shared) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Exit;
+    use crate::run::record::{Exited, Kept, Started};
+
+    #[test]
+    fn a_step_of_the_clock_changes_no_duration() {
+        const RAN_MS: i64 = 5_000;
+        let started_at = |step_ms: i64, with_boot: bool| {
+            let kept = with_boot.then(|| Kept { boot_ms: 70_000, ..Kept::default() });
+            let started = Started { pid: 1, shim_pid: 1, shim_start_ticks: 1, at_ms: 20_000_000, kept };
+            let (at_ms, boot_ms) = (20_000_000 + RAN_MS + step_ms, Some(70_000 + RAN_MS.unsigned_abs()));
+            let exited = Exited { exit: Exit::Code(0), cause: None, at_ms, boot_ms };
+            let records = Records { started: Some(started), exited: Some(exited), ..Records::default() };
+            (super::started_at(&records).unwrap(), at_ms)
+        };
+        for step_ms in [-10_800_000, -3_000, 3_000, 10_800_000] {
+            let (started_at, exited_at) = started_at(step_ms, true);
+            assert_eq!(exited_at - started_at, RAN_MS, "a step of {step_ms} ms");
+        }
+        for step_ms in [-1_000, 0, 1_000] {
+            assert_eq!(started_at(step_ms, true).0, 20_000_000, "a clock that is steered");
+        }
+        assert_eq!(started_at(10_800_000, false).0, 20_000_000, "a record of an earlier version");
+    }
+}
