@@ -108,7 +108,7 @@ impl Own {
 }
 
 /// The mount of a hierarchy and the part of it that is mounted there.
-fn mount<'a>(mounts: &'a str, is_meant: impl Fn(&str, &str) -> bool) -> Option<(&'a str, &'a str)> {
+fn mount(mounts: &str, is_meant: impl Fn(&str, &str) -> bool) -> Option<(&str, &str)> {
     mounts.lines().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
         let (kind, options) = (kind.split(' ').next()?, kind.split(' ').next_back()?);
