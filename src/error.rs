@@ -29,6 +29,9 @@ pub enum Error {
     /// The disk is full.
     #[error("{0}")]
     DiskFull(String),
+    /// The content of the file was replaced under a worker, or another worker has taken its place.
+    #[error("the file is not what this worker knows: {why}")]
+    Replaced { why: String, superseded: bool },
     /// Somebody else holds the file's write lock for longer than we wait.
     #[error("{0}")]
     Busy(String),
@@ -60,7 +63,7 @@ impl Error {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::NoSuch(_) => exit::NO_SUCH,
-            Self::File(_) => exit::FILE,
+            Self::File(_) | Self::Replaced { .. } => exit::FILE,
             Self::NoWorker(_) => exit::NO_WORKER,
             Self::Refused(_) => exit::REFUSED,
             Self::DiskFull(_)

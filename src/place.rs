@@ -7,6 +7,7 @@
 //!   gate, turn         the queue of processes for the write lock
 //!   wake.sock          a datagram here says "look"
 //!   stamp              the highest generation and run id that this directory has seen
+//!   home               whose directory this is, see `store::home`
 //!   ballast            space that is given back when the disk is full
 //!   runs/ID            a run file for each run that is not settled
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
@@ -88,6 +89,10 @@ impl Place {
 
     pub fn stamp(&self) -> PathBuf {
         self.dir.join("stamp")
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.dir.join("home")
     }
 
     pub fn ballast(&self) -> PathBuf {

@@ -22,6 +22,8 @@ mod containers;
 mod copies;
 #[path = "life/crash.rs"]
 mod crash;
+#[path = "life/files.rs"]
+mod files;
 #[path = "life/filters.rs"]
 mod filters;
 #[path = "life/flushed.rs"]
@@ -44,6 +46,8 @@ mod leftovers;
 mod memory;
 #[path = "life/once.rs"]
 mod once;
+#[path = "life/places.rs"]
+mod places;
 #[path = "life/recovery.rs"]
 mod recovery;
 #[path = "life/schedules.rs"]

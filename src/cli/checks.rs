@@ -49,6 +49,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("schema", schema),
     ("values", values),
     ("permissions", permissions),
+    ("home", home),
     ("worker", worker),
     ("memory", memory),
     ("writer", writer),
@@ -178,6 +179,13 @@ fn memory(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![Finding::fine("memory", format!("--memory is kept by {by}, {means}: {why}"))])
 }
 
+fn home(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    Ok(vec![match worker_calls::standing(store)? {
+        None => Finding::fine("home", "the file and the directory beside it belong together"),
+        Some(advice) => Finding { remedy: Some(advice.remedy), ..Finding::wrong("home", advice.text, None) },
+    }])
+}
+
 fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let counts = store.read(read::counts)?;
     let ready = counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>();
@@ -185,6 +193,9 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         Some(worker) => {
             let since = time::between(worker.since_ms, face.now_ms());
             Finding::fine("worker", format!("pid {} ({}) holds the worker lock for {since}", worker.pid, worker.kind))
+        }
+        None if worker_calls::standing(store)?.is_some_and(|advice| advice.is_refused) => {
+            Finding::fine("worker", "there is none, and none may be started before it is clear which file this is")
         }
         None if ready > 0 || counts.running > 0 => {
             let (ready, running) = (count(ready, "job", "is ready", "are ready"), count(counts.running, "job", "runs", "run"));

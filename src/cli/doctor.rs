@@ -18,12 +18,24 @@ pub struct Args {
     /// Repair what can be repaired without harm; no worker may be running
     #[arg(long)]
     pub fix: bool,
+    /// Say what this file is, where that cannot be told from a copy; no worker may be running
+    #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["fix", "crash_test"])]
+    pub is: Option<Is>,
     /// Kill a worker and a shim on this machine, on a file of their own, and see that the promises hold
     #[arg(long, conflicts_with = "fix")]
     pub crash_test: bool,
     /// Declare that nothing of RUN is left, where that cannot be seen from here (another container)
     #[arg(long, value_name = "RUN", conflicts_with_all = ["fix", "crash_test"])]
     pub gone: Option<i64>,
+}
+
+/// What a person can say of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Is {
+    /// It was moved here, and the one that it was is gone: it goes on as it is
+    Moved,
+    /// A copy, to be a file of its own: every job that had not ended is held, schedules are paused
+    Copy,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
@@ -35,6 +47,9 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         return Ok(exit::OK);
     }
     let mut repaired = Vec::new();
+    if let Some(is) = args.is {
+        repaired = worker_calls::declare(face, is == Is::Copy)?;
+    }
     if args.fix {
         repaired = worker_calls::one_round(face)?;
     }

@@ -133,6 +133,7 @@ pub fn picture() -> Picture {
         oldest_ready_ms: Some(1_000),
         memory: None,
         worker: Some(worker(4)),
+        standing: None,
         machine,
         health: Health::default(),
         blocked: None,

@@ -37,7 +37,11 @@ impl Problem {
 /// What is wrong in this picture.
 pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
     let mut all = Vec::new();
-    all.extend(no_worker(picture));
+    match &picture.standing {
+        Some(advice) if advice.is_refused => {}
+        _ => all.extend(no_worker(picture)),
+    }
+    all.extend(picture.standing.as_ref().map(|advice| Problem::new(advice.code, advice.text.clone(), &advice.remedy)));
     all.extend(of_resources(picture));
     all.extend(of_the_file(picture));
     all.extend(of_the_disk(picture));

@@ -15,6 +15,7 @@ use crate::store::read::{self, Counts};
 use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::schedule::{self, Summary};
+use crate::store::standing::Advice;
 use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store, task_rows};
 use crate::units::size_text;
@@ -50,6 +51,8 @@ pub struct Picture {
     pub worker: Option<Holder>,
     /// What keeps limits of memory, and why.
     pub memory: Option<(String, String)>,
+    /// What is to be told of the place of the file.
+    pub standing: Option<Advice>,
     pub machine: Machine,
     pub health: Health,
     pub blocked: Option<crate::store::Blocked>,
@@ -84,6 +87,7 @@ impl Picture {
             oldest_ready_ms,
             worker: worker_calls::look(store.place())?,
             memory: worker_calls::memory_limiter(store.place())?,
+            standing: worker_calls::standing(store)?,
             machine: worker_calls::machine(store.place()),
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),

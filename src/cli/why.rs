@@ -24,11 +24,16 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     let around = around(face, &store)?;
+    let standing = worker_calls::standing(&store)?;
     for job in pick::jobs(&store, &args.which.ids)? {
         let now_ms = face.now_ms();
         let (facts, task) = store.read(|conn| Ok((why::why(conn, job.id, now_ms)?, task_rows::of_job(conn, job.id)?)))?;
         let step = task.as_ref().map(|(task, stage)| task_shown::step_of(task, stage));
-        let all = obstacles::of(&facts, &around);
+        let mut all = obstacles::of(&facts, &around);
+        if let Some(advice) = standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
+            all.retain(|obstacle| obstacle.code != "no_worker" || !advice.is_refused);
+            all.push(Obstacle::new(advice.code, advice.text.clone(), advice.remedy.clone()));
+        }
         if face.json {
             let listed: Vec<_> = all.iter().map(Obstacle::to_json).collect();
             let mut document = json!({"id": job.id, "state": facts.job.shown_state(), "obstacles": listed});

@@ -18,6 +18,7 @@ use crate::run::runfile;
 use crate::run::shutdown::EndRuns;
 use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
+use crate::store::standing::{self, Advice};
 use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
 use crate::worker::report::Report;
@@ -323,7 +324,7 @@ pub fn closed(settings: &Settings, machine: &Machine) -> Option<(&'static str, S
 /// # Errors
 /// When there is a worker, or the copy can not be used; nothing is changed then.
 pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
-    let place = place_of(face)?;
+    let place = crate::store::place_to_restore(&face.settings.db.value)?;
     let instance = format!("restore by pid {}", std::process::id());
     let lock = match WorkerLock::take(&place, Kind::Work, 0, &instance, face.now_ms())? {
         Ok(lock) => lock,
@@ -341,19 +342,58 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     restored
 }
 
-fn highest_run(place: &Place) -> Result<Option<RunId>> {
-    Ok(runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?))
+/// Makes a file that passes for a copy at home where it is, under the worker lock. Says what was done.
+///
+/// # Errors
+/// When there is a worker, when the file is at home already, or when the one that it was is still there.
+pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
+    let place = face.reader()?.place().clone();
+    crate::store::make_beside(&place)?;
+    let instance = format!("doctor by pid {}", std::process::id());
+    let Ok(lock) = WorkerLock::take(&place, Kind::Work, 0, &instance, face.now_ms())? else {
+        return Err(Error::Refused("a worker has the file; stop it first".into()));
+    };
+    let runs = runfile::list(&place)?;
+    let above_run = highest_run(&place)?.map_or(0, |run| run.0);
+    if is_copy {
+        for run in &runs {
+            if let runfile::Look::Found { locked: true, .. } = runfile::look(&place, *run)? {
+                let dir = place.dir().display();
+                return Err(Error::Refused(format!(
+                    "run {run} lives in {dir}, so this is no copy; if it was moved: tenure doctor --is moved"
+                )));
+            }
+        }
+    }
+    let is = if is_copy { crate::store::Is::Copy } else { crate::store::Is::Moved };
+    let living = leases::living(&place)?;
+    let restored = crate::store::declare(&place, is, above_run, &living, face.now_ms())?;
+    if restored.is_some() {
+        // They speak of the original's runs, which are not this file's to end.
+        runs.iter().try_for_each(|run| runfile::unlink(&place, *run))?;
+    }
+    lock.release();
+    let db = place.db().display();
+    Ok(vec![match restored {
+        None => format!("{db} is at home here; a worker goes on with it"),
+        Some(restored) => {
+            format!(
+                "{db} is a file of its own; {} jobs are held, {} runs of the original are closed as lost here",
+                restored.held, restored.lost
+            )
+        }
+    }])
 }
 
-/// The place of a file that may be damaged, so that it can not be opened; it is made where it is not there.
-fn place_of(face: &Face) -> Result<Place> {
-    let path = &face.settings.db.value;
-    let Ok(real) = std::fs::canonicalize(path) else {
-        return Ok(face.client()?.place().clone());
-    };
-    let place = Place::new(real);
-    match std::fs::create_dir(place.dir()) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io(format!("making {}", place.dir().display()), e)),
-        _ => Ok(place),
-    }
+/// Whether this file, its path and its directory belong together, where something is to be told of it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn standing(store: &Store) -> Result<Option<Advice>> {
+    let place = store.place().clone();
+    Ok(store.read(|conn| standing::judge(&place, conn))?.advice(&place))
+}
+
+fn highest_run(place: &Place) -> Result<Option<RunId>> {
+    Ok(runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?))
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::OFlags;
@@ -14,6 +14,8 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Result};
 use crate::job::RunId;
 use crate::place::Place;
+
+use super::record_lock::{self, Bytes, Kind};
 
 /// The log of a run, to be inherited by what is fenced. From then on the run is not over while that lives.
 ///
@@ -24,25 +26,15 @@ pub fn hold(place: &Place, run: RunId) -> Result<File> {
     let told = |e: io::Error| Error::io(format!("opening the log of run {run}, {}", path.display()), e);
     let flags = (OFlags::NOFOLLOW | OFlags::APPEND).bits().cast_signed();
     let log = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).map_err(told)?;
-    lock(&log, libc::F_OFD_SETLK, libc::F_RDLCK).map_err(told)?;
+    if !record_lock::try_lock(&log, Kind::Shared, Bytes::ALL).map_err(told)? {
+        return Err(told(io::ErrorKind::WouldBlock.into()));
+    }
     Ok(log)
 }
 
 /// Whether anything holds this log by a fence.
 pub(super) fn is_held(log: impl AsFd) -> io::Result<bool> {
-    Ok(i32::from(lock(log, libc::F_OFD_GETLK, libc::F_WRLCK)?) != libc::F_UNLCK)
-}
-
-/// Sets or asks for a record lock over the whole file; returns the kind of the lock that is in the way.
-fn lock(file: impl AsFd, command: i32, kind: i32) -> io::Result<i16> {
-    let kind = i16::try_from(kind).map_err(io::Error::other)?;
-    let whence = i16::try_from(libc::SEEK_SET).map_err(io::Error::other)?;
-    let mut lock = libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
-    // SAFETY: the structure lives until the call returns; a length of 0 is the whole file, a pid of 0 is asked for by these commands.
-    if unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &raw mut lock) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(lock.l_type)
+    record_lock::is_held(log, Kind::Exclusive, Bytes::ALL)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`trouble`]: what keeps a run from ending, in words for people.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
+//! * [`record_lock`]: locks that can be asked for without being taken.
 //! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
@@ -37,6 +38,7 @@ pub mod machine;
 pub mod orphans;
 pub mod output;
 pub mod record;
+pub mod record_lock;
 pub mod runfile;
 pub mod shutdown;
 pub mod spawner;

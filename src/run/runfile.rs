@@ -246,12 +246,6 @@ pub fn highest_log(place: &Place) -> Result<Option<RunId>> {
     Ok(None)
 }
 
-/// Whether the log of a run was written since the machine was started, by the machine's clock.
-pub fn was_logged_in_this_boot(place: &Place, run: RunId) -> bool {
-    let written_ms = fs::metadata(place.log_file(run)).map(|meta| meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000);
-    written_ms.is_ok_and(|ms| ms > machine::now_ms().saturating_sub_unsigned(machine::boottime_ms()))
-}
-
 fn temporary(place: &Place, run: RunId) -> PathBuf {
     let suffix = u64::from_le_bytes(machine::random());
     place.runs().join(format!(".{run}{TEMPORARY_MARK}{suffix:016x}"))

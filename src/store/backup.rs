@@ -3,14 +3,15 @@
 //! The copy is one plain file (no log beside it), checked, 0600, and stands under its name only when it is complete and on the disk.
 //! Logs, run files and secrets are not in it.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use rustix::fs::{CWD, FileType, Mode, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags, renameat_with};
 
 use super::connection::{Access, BUSY_TIMEOUT_MS, connect, flags};
 use super::open::{Thorough, check_structure, random_name};
@@ -20,6 +21,11 @@ use super::{Durability, locks};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+/// The name of a directory in which a copy is made, around a random number.
+const TEMPORARY_BEFORE: &str = ".tenure-";
+const TEMPORARY_AFTER: &str = ".tmp";
+/// How often one is made anew because somebody swept it before it was locked.
+const TRIES_MAX: u32 = 100;
 /// Time between two tries to get at a file that is being written, in milliseconds.
 const RETRY_MS: u64 = 10;
 
@@ -57,18 +63,23 @@ fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
     Ok(there.db().to_owned())
 }
 
-/// A finished copy under a temporary name, which is removed unless it becomes a file of its own.
+/// A finished copy in a temporary directory, which is locked as long as we live and removed at the end.
 pub(super) struct Copy {
     place: Place,
+    directory: PathBuf,
+    _locked: File,
 }
 
 impl Copy {
     /// Copies what `source` sees now into a new file in `dir`, and checks the copy.
     pub(super) fn make(source: &Connection, dir: &Path) -> Result<Self> {
-        let path = dir.join(format!(".tenure-{}.tmp", random_name()?));
+        // What an earlier one was killed over.
+        sweep(dir);
+        let (directory, locked) = temporary(dir)?;
+        let path = directory.join("copy");
         rustix::fs::mknodat(CWD, &path, FileType::RegularFile, Mode::from_raw_mode(0o600), 0)
             .map_err(|error| Error::io(format!("making a file in {}", dir.display()), error))?;
-        let copy = Self { place: Place::new(path) };
+        let copy = Self { place: Place::new(path), directory, _locked: locked };
         let mut conn = copy.open()?;
         // Nobody else knows this file, and it is synced whole before it gets its name.
         conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY")?;
@@ -92,8 +103,9 @@ impl Copy {
 
     pub(super) fn become_file(self, to: &Path, overwrite: bool) -> Result<()> {
         self.sync()?;
-        let how = if overwrite { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-        match renameat_with(CWD, self.place.db(), CWD, to, how) {
+        let from = self.place.db();
+        let renamed = if overwrite { rustix::fs::rename(from, to) } else { rename_to_new(from, to) };
+        match renamed {
             Ok(()) => sync_directory(to.parent().unwrap_or(Path::new("/"))),
             Err(rustix::io::Errno::EXIST) => Err(Error::Refused(format!(
                 "{} is there already; name another file, or overwrite it with --overwrite",
@@ -106,12 +118,64 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        let mut journal = self.place.db().as_os_str().to_owned();
-        journal.push("-journal");
-        for path in [self.place.db().to_owned(), self.place.wal(), self.place.shm(), journal.into()] {
-            let _ = std::fs::remove_file(path);
+        // What cannot be removed now is removed by the next sweep.
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Gives a file its name, and fails if the name is taken.
+fn rename_to_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems (ZFS before 2.2, eCryptfs) do not know this flag.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            rustix::fs::link(from, to)?;
+            rustix::fs::unlink(from)
+        }
+        renamed => renamed,
+    }
+}
+
+/// A directory of our own in `dir`, locked.
+fn temporary(dir: &Path) -> Result<(PathBuf, File)> {
+    let told = |error: std::io::Error| Error::io(format!("making a file in {}", dir.display()), error);
+    for _ in 0..TRIES_MAX {
+        let path = dir.join(format!("{TEMPORARY_BEFORE}{}{TEMPORARY_AFTER}", random_name()?));
+        DirBuilder::new().mode(0o700).create(&path).map_err(told)?;
+        // A sweep that comes in between takes it for one that was left, and removes it: then another is made.
+        if let Some(locked) = lock_directory(&path)
+            && FileId::at(&path) == locked.metadata().ok().as_ref().map(FileId::of)
+        {
+            return Ok((path, locked));
         }
     }
+    Err(Error::Busy(format!("temporary directories in {} are removed as fast as they are made", dir.display())))
+}
+
+fn lock_directory(path: &Path) -> Option<File> {
+    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+    let directory = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    directory.try_lock().is_ok().then_some(directory)
+}
+
+/// Removes the copies in a directory whose makers were killed: nobody has them locked. What is another user's stays.
+pub fn sweep(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let me = rustix::process::geteuid().as_raw();
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| is_temporary(path)) {
+        let is_ours = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir() && meta.uid() == me);
+        if is_ours && let Some(_locked) = lock_directory(&path) {
+            log::info!("removing {}, which a backup or restore that was killed has left", path.display());
+            let _tried_again_at_the_next_sweep = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.strip_prefix(TEMPORARY_BEFORE)
+        .and_then(|rest| rest.strip_suffix(TEMPORARY_AFTER))
+        .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Copies all pages in one step, which is one snapshot of the source and one transaction of the target.

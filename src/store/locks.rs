@@ -13,8 +13,13 @@ use crate::place::Place;
 const WRITE_BYTE: u64 = 120;
 /// The bytes that readers lock for as long as they keep a snapshot.
 const READ_BYTES: std::ops::RangeInclusive<u64> = 123..=127;
+/// The byte of `-shm` that everybody locks who has it open.
+const OPEN_BYTE: u64 = 128;
 /// The bytes of the main file that everybody who has it open locks.
 const SHARED_BYTES: std::ops::RangeInclusive<u64> = 0x4000_0002..=0x4000_0201;
+/// The byte of the main file that its worker locks as long as it lives, far from those that SQLite uses and from every page. A lock of an open file
+/// description, which SQLite's own locks neither see nor free.
+pub const WORKER_BYTE: i64 = 1 << 62;
 /// A name in `/proc/PID/comm` is at most this long, in bytes.
 const COMM_BYTES_MAX: usize = 64;
 
@@ -50,6 +55,44 @@ pub fn openers(place: &Place) -> Vec<Holder> {
     holders(place.db(), SHARED_BYTES, false)
 }
 
+/// The process that has the file open with another log than the one beside this name: the file was renamed under it, or its log was removed. What two
+/// such processes write is lost.
+pub(super) fn opened_elsewhere(place: &Place) -> Option<Holder> {
+    let at_the_log = holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false);
+    let me = i32::try_from(std::process::id()).unwrap_or(0);
+    let is_elsewhere = |opener: &Holder| opener.pid != me && !at_the_log.iter().any(|holder| holder.pid == opener.pid);
+    openers(place).into_iter().find(is_elsewhere)
+}
+
+/// The process that has the log open that is not there any more, where nobody else has made a new one since.
+pub(super) fn log_was_removed(place: &Place) -> Option<Holder> {
+    if place.wal().exists() {
+        return None;
+    }
+    holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false).into_iter().next()
+}
+
+/// Whether a worker of this very file lives, under whatever name and in whatever pid namespace, as far as the kernel tells without the file being
+/// opened. Some file systems (btrfs, overlayfs) show another device than `stat` does: there it is false.
+pub fn has_worker(place: &Place) -> bool {
+    let Ok(meta) = fs::metadata(place.db()) else { return false };
+    let Ok(table) = fs::read_to_string("/proc/locks") else { return false };
+    is_served(&table, meta.dev(), meta.ino())
+}
+
+fn is_served(table: &str, dev: u64, inode: u64) -> bool {
+    let device = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    let byte = WORKER_BYTE.cast_unsigned();
+    table.lines().filter_map(Line::parse).any(|line| {
+        line.of_description
+            && line.exclusive
+            && line.inode == inode
+            && line.device == device
+            && line.first == byte
+            && line.last == byte
+    })
+}
+
 fn holders(path: &Path, bytes: std::ops::RangeInclusive<u64>, exclusive: bool) -> Vec<Holder> {
     let (Ok(meta), Ok(table)) = (fs::metadata(path), fs::read_to_string("/proc/locks")) else {
         return Vec::new();
@@ -71,6 +114,7 @@ fn pids_in(table: &str, dev: u64, inode: u64, bytes: &std::ops::RangeInclusive<u
     let lines: Vec<Line> = table.lines().filter_map(Line::parse).collect();
     let ours = |line: &&Line| {
         line.inode == inode
+            && !line.of_description
             && line.first <= *bytes.end()
             && line.last >= *bytes.start()
             && line.pid > 0
@@ -83,6 +127,8 @@ fn pids_in(table: &str, dev: u64, inode: u64, bytes: &std::ops::RangeInclusive<u
 }
 
 struct Line {
+    /// The lock belongs to an open file description, not to a process.
+    of_description: bool,
     exclusive: bool,
     pid: i32,
     device: (u32, u32),
@@ -92,12 +138,14 @@ struct Line {
 }
 
 impl Line {
-    /// `None` for what is no held POSIX lock: a waiter (`->`), a flock, a lease.
+    /// `None` for what is no held record lock: a waiter (`->`), a flock, a lease.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().skip(1);
-        if words.next()? != "POSIX" {
-            return None;
-        }
+        let of_description = match words.next()? {
+            "POSIX" => false,
+            "OFDLCK" => true,
+            _ => return None,
+        };
         let _advisory = words.next()?;
         let exclusive = words.next()? == "WRITE";
         let pid = words.next()?.parse().ok()?;
@@ -110,7 +158,7 @@ impl Line {
             "EOF" => u64::MAX,
             number => number.parse().ok()?,
         };
-        Some(Self { exclusive, pid, device: (major, minor), inode, first, last })
+        Some(Self { of_description, exclusive, pid, device: (major, minor), inode, first, last })
     }
 }
 
@@ -135,6 +183,15 @@ garbage
         assert_eq!(pids_in(TABLE, dev, 77, &(120..=120), true), [12]);
         assert_eq!(pids_in(TABLE, dev, 77, &READ_BYTES, false), [14]);
         assert_eq!(pids_in(TABLE, dev, 79, &(120..=120), true), [0_i32; 0]);
+    }
+
+    #[test]
+    fn only_the_workers_byte_of_that_very_file_says_that_it_has_a_worker() {
+        let table = "1: OFDLCK ADVISORY  WRITE -1 fe:00:77 4611686018427387904 4611686018427387904\n2: OFDLCK ADVISORY  WRITE -1 fe:00:78 120 120";
+        let dev = rustix::fs::makedev(0xfe, 0);
+        assert!(is_served(table, dev, 77));
+        assert!(!is_served(table, dev, 78) && !is_served(table, rustix::fs::makedev(0xfe, 1), 77));
+        assert!(!is_served(TABLE, dev, 77));
     }
 
     #[test]

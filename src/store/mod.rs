@@ -16,7 +16,7 @@
 //!
 //! Rules of this room:
 //! * Nobody opens the main file or `-shm` but SQLite: closing such a descriptor would drop SQLite's locks in this process, and another
-//!   program could then delete the log under us. Size, owner and identity are asked with `stat`.
+//!   program could then delete the log under us. (The worker's lock is on a descriptor of the main file that is never closed.) Size, owner and identity are asked with `stat`.
 //! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
 //! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
 //! * No transaction and no open statement is held while anything else is waited for.
@@ -38,6 +38,9 @@
 //! mend      makes them true again
 //! rows      rows as values                  restore   a copy comes back
 //! lease     a name that one owner has
+//! home      what file and directory say of each other
+//! standing  do they belong together
+//! belief    is this still the content that the worker knows
 //! workspace whose directory is which
 //! plan      slots that are due, become jobs  schedule  schedules as people ask for them
 //! pipeline  stages, revision by revision    task      a walk through them: start, stop, advance, hold
@@ -52,12 +55,14 @@
 mod apart;
 mod backup;
 mod ballast;
+pub mod belief;
 mod changes;
 pub mod check;
 mod checkpoint;
 pub mod claim;
 mod connection;
 pub mod control;
+mod declare;
 mod desk;
 mod ended;
 pub mod enqueue;
@@ -66,6 +71,7 @@ mod flush;
 pub mod guard;
 pub mod heal;
 mod health;
+pub mod home;
 mod identity;
 pub mod ids;
 pub mod inspect;
@@ -95,6 +101,7 @@ mod seldom;
 pub mod settle;
 mod sick;
 pub mod stamp;
+pub mod standing;
 pub mod task;
 pub mod task_rows;
 pub mod teardown;
@@ -134,10 +141,13 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+pub use backup::sweep as sweep_copies;
 pub use changes::Changes;
+pub use declare::{Is, declare};
 pub use health::{Blocked, Health, blocked_file, read_blocked};
-pub use open::Opened;
-pub use restore::{Restored, adopt_older_copy, restore};
+pub use open::{Opened, random_name};
+pub use path::make_beside;
+pub use restore::{Restored, adopt_older_copy, place_to_restore, restore};
 pub use schema::{create_schema, repair_schema, schema_differences};
 
 /// What a process wants of the file.
@@ -345,6 +355,11 @@ impl Store {
     /// How the file is doing. Cheap: a few calls of `stat`.
     pub fn health(&self) -> Health {
         self.0.health.look()
+    }
+
+    /// Nothing is written any more: what this store holds cannot be trusted. Only opening it again helps.
+    pub fn distrust(&self, why: &str) {
+        self.0.health.set_fatal(why);
     }
 
     /// From now on a write that would wait for another program's write lock fails with [`Error::Busy`] instead: for a worker that shuts down.

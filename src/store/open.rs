@@ -14,12 +14,14 @@ use super::identity::{Identity, identify};
 use super::turnstile::Turnstile;
 use super::watch::{FileId, Watch};
 use super::writer::Worker;
-use super::{Engine, Inner, Options, Role, Store, flush, path, permission, schema, upgrade, write};
+use super::{Engine, Inner, Options, Role, Store, flush, home, locks, path, permission, schema, standing, upgrade, write};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
 /// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about a second's work.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
+/// How long a log that is gone must stay so, while a process has it open, in milliseconds.
+const LOG_REMOVED_MS: u64 = 1_000;
 /// Complaints of a check that are shown.
 const COMPLAINTS_MAX: usize = 10;
 /// Time between two tries to switch a new file to its mode, in milliseconds.
@@ -39,7 +41,7 @@ pub struct Opened {
 pub(super) fn open(path: &Path, options: Options) -> Result<Store> {
     let place = match options.role {
         Role::Reader => path::find(path)?,
-        Role::Client | Role::Worker => path::find_or_make(path)?,
+        Role::Client | Role::Worker => path::find_or_make(path, path::Missing::Begin)?,
     };
     if options.role == Role::Worker && !options.allow_shared {
         permission::check_private(&place)?;
@@ -61,6 +63,12 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
     let access = if options.role == Role::Reader { Access::Read } else { Access::Write };
     if access == Access::Write {
         permission::check_writable(place)?;
+    }
+    if let Some(user) = whoever_has_the_removed_log(place) {
+        return Err(Error::File(format!(
+            "{} was removed, and {user} still has it open: what is written now would be lost; end that process and try again",
+            place.wal().display()
+        )));
     }
     let conn = connect(place, access, options.durability)?;
     let opened = make_ready(&conn, place, &options)?;
@@ -87,13 +95,28 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
     Ok(Store(Arc::new(Inner { engine, place: place.clone(), options, opened, health })))
 }
 
+/// The last one to close the file removes the log a moment before it lets go of the index; who is still there after that has lost it.
+fn whoever_has_the_removed_log(place: &Place) -> Option<locks::Holder> {
+    let began = Instant::now();
+    loop {
+        let user = locks::log_was_removed(place)?;
+        if began.elapsed() > Duration::from_millis(LOG_REMOVED_MS) {
+            return Some(user);
+        }
+        thread::sleep(Duration::from_millis(MODE_RETRY_MS));
+    }
+}
+
 /// Brings the file to where this role can use it: filled, in WAL mode, of this version, with its guards.
 fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Opened> {
     let mut opened = Opened::default();
     if options.role == Role::Reader {
         return match identify(conn)? {
             Identity::Ours => Ok(opened),
-            Identity::New => Err(Error::File("the file is empty; `tenure add` fills it".into())),
+            Identity::New => {
+                standing::judge_empty(place)?.check(place)?;
+                Err(Error::File("the file is empty; `tenure add` fills it".into()))
+            }
             Identity::Older { version } => Err(upgrade::needed(version)),
         };
     }
@@ -101,15 +124,19 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         return Err(Error::File("the file may not be written; look at the permissions of the file and of its directory".into()));
     }
     let identity = identify(conn)?;
+    let found = if identity == Identity::New { standing::judge_empty(place)? } else { standing::judge(place, conn)? };
+    found.check(place)?;
+    path::make_beside(place)?;
     set_wal_mode(conn)?;
     match identity {
         Identity::New => {
-            opened.created = create(conn, options)?;
+            opened.created = create(conn, place, options)?;
             flush::flush_journal(conn)?;
         }
         Identity::Ours => {}
         Identity::Older { version } if options.role == Role::Worker => {
             upgrade::upgrade(conn, place, version)?;
+            home::note(conn, &home::noted(place)?)?;
             opened.upgraded_from = Some(version);
         }
         Identity::Older { .. } if options.allow_older => return Ok(opened),
@@ -124,11 +151,16 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
 }
 
 /// Another process may be filling the file at the same time; who gets the write lock first does it. False if it was not us.
-fn create(conn: &Connection, options: &Options) -> Result<bool> {
+fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
     let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let new = identify(&transaction)? == Identity::New;
     if new {
-        schema::create_schema(&transaction, options.clock.now_ms(), &random_name()?)?;
+        let file_id = random_name()?;
+        schema::create_schema(&transaction, options.clock.now_ms(), &file_id)?;
+        home::note(&transaction, &home::noted(place)?)?;
+        // Before the commit: a directory that names a file which came to nothing does no harm, and a file that its directory does not name would
+        // pass for a copy.
+        home::settle_in(place, &file_id)?;
     }
     transaction.commit()?;
     Ok(new)
@@ -201,7 +233,7 @@ pub(super) fn check_structure(conn: &Connection, thorough: Thorough) -> Result<V
 }
 
 /// 128 random bits in hexadecimal.
-pub(super) fn random_name() -> Result<String> {
+pub fn random_name() -> Result<String> {
     let mut bytes = [0_u8; 16];
     crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;
     Ok(crate::job::Nonce(bytes).to_string())

@@ -7,9 +7,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, statx};
 
-use super::network;
+use super::{home, network, permission};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
@@ -28,26 +28,57 @@ pub(super) fn find(path: &Path) -> Result<Place> {
     })?);
     match stat(place.db())? {
         Some(meta) => check(&place, &meta)?,
-        None => return Err(missing()),
+        None => return Err(gone(&place).unwrap_or_else(missing)),
     }
     Ok(place)
 }
 
-/// The place of a file, which is made empty (0600) if it is not there, as are its directories (0700).
-pub(super) fn find_or_make(path: &Path) -> Result<Place> {
+/// What to do where the file is not there, and what belongs to it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Refuse: a new file would be made beside the log and the directory of another.
+    Begin,
+    /// A backup is about to come into its place.
+    Restore,
+}
+
+/// The place of a file, which is made empty (0600) if it is not there, as are the directories above it (0700).
+pub(super) fn find_or_make(path: &Path, missing: Missing) -> Result<Place> {
     let path = follow(path)?;
     let parent = path.parent().ok_or_else(|| not_a_file(&path))?;
     make_directories(parent)?;
     let real = in_real_directory(&path).map_err(|error| Error::io(format!("looking for {}", path.display()), error))?;
     let place = Place::new(real);
     network::refuse(parent)?;
-    if stat(place.db())?.is_none() {
+    permission::check_not_planted(&place)?;
+    let found = stat(place.db())?;
+    let is_empty = found.as_ref().is_none_or(|meta| meta.len() == 0 && place.stamp().exists());
+    if is_empty
+        && missing == Missing::Begin
+        && let Some(error) = gone(&place)
+    {
+        // Another process may have made all of it since.
+        if stat(place.db())?.is_none_or(|meta| meta.len() == 0) {
+            return Err(error);
+        }
+    }
+    if found.is_none() {
         make_file(place.db())?;
     }
     let meta = stat(place.db())?.ok_or_else(|| Error::File(format!("{} was removed just now", place.db().display())))?;
     check(&place, &meta)?;
-    make_beside(&place)?;
     Ok(place)
+}
+
+/// Why no new file may be begun here, where one was.
+fn gone(place: &Place) -> Option<Error> {
+    let left = home::left_behind(place)?;
+    Some(Error::File(format!(
+        "{db} is not there, and {left} of it is: put the file back, or bring a backup into its place with tenure restore; \
+         to begin a new queue, move what is left away first: mv {left} {left}.old",
+        db = place.db().display(),
+        left = left.display()
+    )))
 }
 
 /// The path with a link in its last part followed, even if nothing is at the end of it yet.
@@ -63,7 +94,10 @@ fn follow(path: &Path) -> Result<PathBuf> {
             _ => return Err(not_a_file(path)),
         };
         match fs::symlink_metadata(&now) {
-            Ok(meta) if meta.is_symlink() => now = parent.join(fs::read_link(&now).map_err(looking)?),
+            Ok(meta) if meta.is_symlink() => {
+                permission::check_ours(&now)?;
+                now = parent.join(fs::read_link(&now).map_err(looking)?);
+            }
             Ok(_) => return Ok(now),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(now),
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -119,7 +153,21 @@ fn check(place: &Place, meta: &Metadata) -> Result<()> {
             db.display()
         )));
     }
+    if is_a_mount(db) {
+        return Err(Error::File(format!(
+            "{} is mounted by itself, and its log would be in another directory than that of the original, which loses jobs; \
+             mount the directory that it is in",
+            db.display()
+        )));
+    }
     network::refuse(db)
+}
+
+/// A single file that was bind mounted.
+fn is_a_mount(path: &Path) -> bool {
+    const MOUNT_ROOT: u64 = 0x2000;
+    let asked = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
+    asked.is_ok_and(|found| found.stx_attributes.bits() & MOUNT_ROOT != 0)
 }
 
 /// Makes a directory and those above it, 0700, and sees to it that their names survive a power cut.
@@ -136,7 +184,7 @@ fn make_directories(dir: &Path) -> Result<()> {
 
 fn make_directory(dir: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => permission::check_ours(dir),
         Err(error) => Err(Error::File(format!("the directory {} can not be made: {error}", dir.display()))),
         Ok(()) => Ok(()),
     }
@@ -153,8 +201,11 @@ fn make_file(path: &Path) -> Result<()> {
     }
 }
 
-/// The directory beside the file, with all that stands in it.
-fn make_beside(place: &Place) -> Result<()> {
+/// Makes the directory beside the file, with all that stands in it.
+///
+/// # Errors
+/// It cannot be made, or what is there belongs to another user.
+pub fn make_beside(place: &Place) -> Result<()> {
     let new = !place.dir().exists();
     for dir in [place.dir().to_owned(), place.runs(), place.logs(), place.results(), place.secrets(), place.work()] {
         make_directory(&dir)?;

@@ -50,6 +50,44 @@ pub(super) fn check_writable(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// In a directory where everybody may make files, somebody may have been there first: a link of theirs would lead what is written to where they want
+/// it, and what is in a directory of theirs can be replaced by them. Asked before anything is made or written.
+///
+/// # Errors
+/// [`Error::File`], with the name of what belongs to another user.
+pub(super) fn check_not_planted(place: &Place) -> Result<()> {
+    let mut journal = place.db().as_os_str().to_owned();
+    journal.push("-journal");
+    let beside = [place.db().to_owned(), place.wal(), place.shm(), journal.into(), place.dir().to_owned()];
+    beside.iter().try_for_each(|path| check_ours(path))?;
+    let inside = [place.runs(), place.logs(), place.results(), place.secrets(), place.leases(), place.work()];
+    inside.iter().try_for_each(|path| check_ours(path))
+}
+
+/// As [`check_not_planted`], for one name.
+///
+/// # Errors
+/// [`Error::File`], where it belongs to another user and everybody may make files around it.
+pub(super) fn check_ours(path: &Path) -> Result<()> {
+    const EVERYBODY_WRITES: u32 = 0o002;
+    let me = rustix::process::geteuid().as_raw();
+    let around = path.parent().and_then(|parent| fs::metadata(parent).ok());
+    if around.is_none_or(|meta| meta.mode() & EVERYBODY_WRITES == 0) {
+        return Ok(());
+    }
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    // A link of our own may still lead to what is another's.
+    let target = if found.is_symlink() { fs::metadata(path).ok() } else { None };
+    let owners = [Some(found.uid()), target.map(|meta| meta.uid())];
+    match owners.into_iter().flatten().find(|owner| *owner != me && *owner != 0) {
+        None => Ok(()),
+        Some(owner) => Err(Error::File(format!(
+            "{} belongs to user {owner}, in a directory where everybody may make files; remove it, or name a file in a directory of your own with --db",
+            path.display()
+        ))),
+    }
+}
+
 fn check_one(path: &Path, mode: u32, owner: u32) -> Result<()> {
     let path_ = path.display();
     if mode & OTHERS_WRITE != 0 {

@@ -3,7 +3,7 @@
 //! A job that a live one still waits for stays. A job that failed because of a pruned one remembers that, so that it is not
 //! retried as if nothing had been. Counters stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -104,9 +104,21 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: us
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
+        conn.execute(
+            "INSERT INTO meta VALUES ('runs_pruned_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+            [highest.0 + 1],
+        )?;
     }
     let next = found.next.or_else(|| (slots == limit).then_some(walk));
     Ok((pruned, next))
+}
+
+/// The runs between these two that are known, and the id below which one that is not known was pruned.
+pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64>, i64)> {
+    let pruned_below = super::read::meta(conn, "runs_pruned_below")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut known = conn.prepare_cached("SELECT id FROM run WHERE id BETWEEN ?1 AND ?2")?;
+    let known = known.query_map([first.0, last.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok((known, pruned_below))
 }
 
 /// As [`prune_from`], from the oldest on.

@@ -13,11 +13,11 @@ use super::connection::{Access, connect, prepare};
 use super::identity::{Identity, identify};
 use super::lease::{self, Lease};
 use super::open::{Thorough, check_structure, random_name, set_wal_mode};
-use super::path::{find, find_or_make, sync_directory};
+use super::path::{Missing, find, find_or_make, make_beside, sync_directory};
 use super::schedule;
 use super::stamp::{self, Stamp};
 use super::watch::FileId;
-use super::{Durability, flush, locks, upgrade};
+use super::{Durability, flush, home, locks, upgrade};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
@@ -50,7 +50,8 @@ pub fn restore(
     living: &[Lease],
     now_ms: i64,
 ) -> Result<Restored> {
-    let place = find_or_make(store_path)?;
+    let place = find_or_make(store_path, Missing::Restore)?;
+    make_beside(&place)?;
     let source = find(source)?;
     if FileId::at(source.db()) == FileId::at(place.db()) {
         return Err(Error::Usage(format!("{} is the file itself; name a backup", source.db().display())));
@@ -63,7 +64,9 @@ pub fn restore(
         max_job_id: stamp.max_job_id.max(present.stamp.max_job_id).max(raise_above_job),
     };
     let copy = copy_of(&source, &place)?;
-    let mut restored = treat_copy(&copy, &floor, living, now_ms)?;
+    let file_id = random_name()?;
+    home::announce(&place, &file_id)?;
+    let mut restored = treat_copy(&copy, &place, &floor, living, file_id, now_ms)?;
     go_on_above(&copy.open()?, &present.given)?;
     if present.usable {
         let mut target = connect(&place, Access::Write, Durability::Full)?;
@@ -74,7 +77,18 @@ pub fn restore(
         restored.moved_to = Some(move_aside(&place, now_ms)?);
         copy.become_file(place.db(), false)?;
     }
+    home::settle_in(&place, &restored.file_id)?;
     Ok(restored)
+}
+
+/// The place of a file into which a backup is to come; what is missing is made, empty. The file itself may be damaged, and is not opened.
+///
+/// # Errors
+/// As for every file that is opened for writing.
+pub fn place_to_restore(path: &Path) -> Result<Place> {
+    let place = find_or_make(path, Missing::Restore)?;
+    make_beside(&place)?;
+    Ok(place)
 }
 
 fn name_the_writer(place: &Place, error: Error) -> Error {
@@ -84,9 +98,11 @@ fn name_the_writer(place: &Place, error: Error) -> Error {
     }
 }
 
-/// The same for a copy that somebody has put in place by hand, found by [`stamp::older_copy_was_put_back`]. Inside a transaction of the caller.
+/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`] or [`super::standing::judge`]. Inside a transaction of the
+/// caller, who has announced the new id of the file before ([`home::announce`]).
 pub fn adopt_older_copy(
     conn: &Connection,
+    file_id: &str,
     stamp: Option<&Stamp>,
     raise_above_run: i64,
     raise_above_job: i64,
@@ -99,7 +115,7 @@ pub fn adopt_older_copy(
         run_id_limit: stamp.run_id_limit.max(raise_above_run + 1),
         max_job_id: stamp.max_job_id.max(raise_above_job),
     };
-    treat(conn, &floor, living, "an older copy of the file was put in its place", now_ms)
+    treat(conn, &floor, living, file_id, "an older copy of the file was put in its place", now_ms)
 }
 
 /// The file that is to be replaced.
@@ -118,6 +134,11 @@ const GIVEN_MAX: i64 = 1 << 52;
 
 impl Present {
     fn look(place: &Place) -> Result<Self> {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        if length(place.db()) == 0 && length(&place.wal()) > 0 {
+            // The log of a file that is gone: SQLite would take it for that of the new one.
+            return Ok(Self { usable: false, stamp: Stamp::default(), given: Vec::new() });
+        }
         let looked = connect(place, Access::Write, Durability::Full)
             .and_then(|conn| conn.query_row("PRAGMA schema_version", [], |_| Ok(())).map(|()| conn));
         let conn = match looked {
@@ -155,7 +176,7 @@ fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
 }
 
 /// All that must be done to the copy is done before it is in place, so that a crash leaves no untreated copy there.
-fn treat_copy(copy: &Copy, floor: &Stamp, living: &[Lease], now_ms: i64) -> Result<Restored> {
+fn treat_copy(copy: &Copy, place: &Place, floor: &Stamp, living: &[Lease], file_id: String, now_ms: i64) -> Result<Restored> {
     let conn = copy.open()?;
     prepare(&conn, Access::Write, Durability::Full)?;
     if let Identity::Older { version } = identify(&conn)? {
@@ -163,14 +184,21 @@ fn treat_copy(copy: &Copy, floor: &Stamp, living: &[Lease], now_ms: i64) -> Resu
     }
     let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
     super::repair_schema(&transaction)?;
-    let restored = treat(&transaction, floor, living, "the file was restored from a copy", now_ms)?;
+    let restored = treat(&transaction, floor, living, &file_id, "the file was restored from a copy", now_ms)?;
+    home::note(&transaction, &home::noted(place)?)?;
     transaction.commit()?;
     Ok(restored)
 }
 
-fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: i64) -> Result<Restored> {
-    let file_id = random_name()?;
-    conn.execute("INSERT INTO meta VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value", [&file_id])?;
+pub(super) fn treat(
+    conn: &Connection,
+    floor: &Stamp,
+    living: &[Lease],
+    file_id: &str,
+    why: &str,
+    now_ms: i64,
+) -> Result<Restored> {
+    conn.execute("INSERT INTO meta VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value", [file_id])?;
     raise(conn, floor)?;
     stamp::forgive_below(conn, floor.run_id_limit)?;
     // Before the states change, while the running ones can still be told from the queued ones.
@@ -194,7 +222,7 @@ fn treat(conn: &Connection, floor: &Stamp, living: &[Lease], why: &str, now_ms: 
         [],
     )?;
     schedule::start_from_now(conn, now_ms)?;
-    Ok(Restored { file_id, held, lost, moved_to: None })
+    Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None })
 }
 
 /// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was asked for. Returns the number of jobs.

@@ -85,6 +85,7 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
 
 /// One round; returns the longest time until the next, in milliseconds.
 fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
+    shared.look_at_the_file()?;
     tend(shared)?;
     teardown::round(shared)?;
     // Whatever is wrong with schedules keeps no job from starting.
@@ -185,11 +186,12 @@ fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claim
         if free == 0 || !shared.store.read(|conn| claim::has_ready(conn, scope))? {
             return Ok(());
         }
+        shared.keep_home();
         let mut ready = shared.stock.take_up_to(free.min(64), &shared.store, &shared.roster)?;
         let prepared: Vec<_> = ready.iter().map(super::prepared::Ready::prepared).collect();
         let (wanted, instance, boot_id) = (scope.clone(), shared.instance.clone(), shared.boot_id.clone());
         let now_ms = shared.now_ms();
-        let done = shared.store.commit(move |conn| claim::claim(conn, &wanted, &prepared, &instance, &boot_id, now_ms));
+        let done = shared.commit_believing(move |conn| claim::claim(conn, &wanted, &prepared, &instance, &boot_id, now_ms));
         let (claims, ticket) = match done {
             Ok(done) => done,
             Err(error) => {

@@ -1,21 +1,37 @@
 //! One worker per file.
 //!
-//! The kernel keeps the lock on `worker.lock` as long as the worker lives; nothing else says that there is a worker. What
-//! stands in the file is for showing.
+//! The kernel keeps two locks as long as the worker lives: one on `worker.lock`, and one on a byte of the main file that SQLite does not use, which
+//! goes where the file goes and stays when the directory beside it is emptied. Nothing else says that there is a worker. What stands in
+//! `worker.lock` is for showing.
+//!
+//! The locks belong to open file descriptions and can be asked for without being taken, so that a look never keeps a worker from starting.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::options::Kind;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::machine;
+use crate::run::record_lock::{self, Bytes};
+use crate::store::{locks, make_beside};
 
 /// Longest text that is read from the lock file, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
+/// How long a `flock` on the lock file is tried for, in milliseconds: one that looks holds it for an instant, a worker of an earlier version for good.
+const FLOCK_MS: u64 = 2_000;
+/// The lock on the main file.
+const OF_MAIN: Bytes = Bytes { first: locks::WORKER_BYTE, length: 1 };
 
 /// Who holds the worker lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,22 +56,23 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// The worker of this file, or `None` where there is none. Asks the kernel, without blocking and without making anything.
+    /// The worker of this file, or `None` where there is none. Asks the kernel, without taking a lock and without making anything.
     ///
     /// # Errors
-    /// When the lock file can not be looked at.
+    /// When the lock file cannot be looked at.
     pub fn look(place: &Place) -> Result<Option<Self>> {
         let path = place.worker_lock();
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        match open_to_look(&path) {
+            Ok(mut file) => {
+                let held = record_lock::is_held(&file, record_lock::Kind::Shared, Bytes::ALL);
+                if held.map_err(|e| Error::io(format!("asking for the lock of {}", path.display()), e))? {
+                    return Ok(Some(Self::read(&mut file)));
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io(format!("looking at {}", path.display()), e)),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(Some(Self::read(&mut file))),
-            Err(TryLockError::Error(e)) => Err(Error::io(format!("probing {}", path.display()), e)),
         }
+        Ok(locks::has_worker(place).then(|| Self::of_the_main_file(place)))
     }
 
     fn read(file: &mut File) -> Self {
@@ -93,19 +110,40 @@ impl Holder {
         }
         format!("pid {} of another container or pid namespace, host {}", self.pid, self.host)
     }
+
+    /// A worker whose lock file was removed. It has the file open, as others may have.
+    fn of_the_main_file(place: &Place) -> Self {
+        let me = std::process::id();
+        let others = locks::openers(place).into_iter().map(|opener| opener.pid.cast_unsigned()).filter(|pid| *pid != me);
+        Self { pid: others.min().unwrap_or(0), ..Self::unknown() }
+    }
 }
 
-/// The held lock. Dropping it lets the next worker in.
+fn open_to_look(path: &std::path::Path) -> std::io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// The held locks. Dropping them lets the next worker in.
 #[derive(Debug)]
 pub struct WorkerLock {
-    file: File,
+    place: Place,
+    holder: Holder,
+    file: Mutex<File>,
+    main: MainLock,
+}
+
+impl Drop for WorkerLock {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 impl WorkerLock {
-    /// Takes the lock, or says who has it.
+    /// Takes the locks, or says who has them.
     ///
     /// # Errors
-    /// When the lock file can not be made or locked for another reason than being held.
+    /// When the lock file cannot be made or locked for another reason than being held.
     pub fn take(
         place: &Place,
         kind: Kind,
@@ -113,21 +151,6 @@ impl WorkerLock {
         instance: &str,
         now_ms: i64,
     ) -> Result<std::result::Result<Self, Holder>> {
-        let path = place.worker_lock();
-        let what = || format!("locking {}", path.display());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| Error::io(what(), e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Err(Holder::read(&mut file))),
-            Err(TryLockError::Error(e)) => return Err(Error::io(what(), e)),
-        }
         let holder = Holder {
             pid: std::process::id(),
             instance: instance.to_owned(),
@@ -138,15 +161,160 @@ impl WorkerLock {
             pid_ns: machine::pid_namespace(),
             host: machine::host_name(),
         };
-        let text = serde_json::to_string(&holder).map_err(|e| Error::Internal(e.to_string()))?;
-        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(|e| Error::io(what(), e))?;
-        file.write_all(text.as_bytes()).map_err(|e| Error::io(what(), e))?;
-        Ok(Ok(Self { file }))
+        let mut file = match lock_file(place)? {
+            Ok(file) => file,
+            Err(holder) => return Ok(Err(holder)),
+        };
+        let Some(main) = MainLock::take(place)? else {
+            return Ok(Err(Holder::of_the_main_file(place)));
+        };
+        if !flock(&file)? {
+            main.free();
+            return Ok(Err(Holder::read(&mut file)));
+        }
+        // From here on it is let go of when it is dropped.
+        let lock = Self { place: place.clone(), holder, file: Mutex::new(file), main };
+        write_holder(&mut lock.file.lock().unwrap_or_else(PoisonError::into_inner), &lock.holder)?;
+        Ok(Ok(lock))
     }
 
-    /// Gives the lock up, although a copy of the descriptor might still be open elsewhere.
-    pub fn release(self) {
-        let _closing_releases_it_too = self.file.unlock();
+    /// Takes the lock on the lock file again where the file was removed or replaced, with the directory if that is gone. The lock on the main file
+    /// has kept others out meanwhile. True where it was gone and is there again.
+    ///
+    /// # Errors
+    /// When it cannot be made, or somebody holds it for an instant; to be tried again.
+    pub fn keep(&self) -> Result<bool> {
+        let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where the file itself is somewhere else there is nothing to be made here.
+        if is_at(&held, &self.place)? || !self.main.is_at(&self.place) {
+            return Ok(false);
+        }
+        make_beside(&self.place)?;
+        let mut file = match lock_file(&self.place)? {
+            Ok(file) => file,
+            Err(holder) => return Err(Error::Busy(format!("pid {} holds {}", holder.pid, self.place.worker_lock().display()))),
+        };
+        let _one_that_looks_does_no_harm = file.try_lock();
+        write_holder(&mut file, &self.holder)?;
+        *held = file;
+        Ok(true)
+    }
+
+    /// Gives the locks up, although a copy of the descriptors might still be open elsewhere.
+    pub fn release(&self) {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let _closing_frees_them_too = (record_lock::unlock(file.as_fd(), Bytes::ALL), file.unlock());
+        self.main.free();
+    }
+}
+
+/// The lock file, made if it is not there, with the record lock on it.
+fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
+    let path = place.worker_lock();
+    let told = |e| Error::io(format!("locking {}", path.display()), e);
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    loop {
+        let mut file = options.open(&path).map_err(told)?;
+        if !record_lock::try_lock(&file, record_lock::Kind::Exclusive, Bytes::ALL).map_err(told)? {
+            return Ok(Err(Holder::read(&mut file)));
+        }
+        // Whoever held it before may have been told meanwhile that its file is gone: the one that the name leads to counts.
+        if is_at(&file, place)? {
+            return Ok(Ok(file));
+        }
+    }
+}
+
+/// Whether the name of the lock file leads to this one.
+fn is_at(file: &File, place: &Place) -> Result<bool> {
+    let path = place.worker_lock();
+    let told = |e| Error::io(format!("looking at {}", path.display()), e);
+    match fs::symlink_metadata(&path) {
+        Ok(found) => {
+            let own = file.metadata().map_err(told)?;
+            Ok((own.dev(), own.ino()) == (found.dev(), found.ino()))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(told(e)),
+    }
+}
+
+/// For workers of an earlier version, which know no other lock.
+fn flock(file: &File) -> Result<bool> {
+    let until = Instant::now() + Duration::from_millis(FLOCK_MS);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(e)) => return Err(Error::io("locking the lock file of the worker", e)),
+        }
+    }
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> Result<()> {
+    let text = serde_json::to_string(holder).map_err(|e| Error::Internal(e.to_string()))?;
+    let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
+    written.map_err(|e| Error::io("writing the lock file of the worker", e))
+}
+
+/// A main file that this process has opened. Its descriptor is never closed: closing one would free the locks that SQLite has in this process.
+struct MainFile {
+    file: File,
+    /// A worker in this process has it. Two would share a description, and the second would be let in beside the first.
+    held: bool,
+}
+
+/// By device and inode.
+static MAIN_FILES: Mutex<BTreeMap<(u64, u64), MainFile>> = Mutex::new(BTreeMap::new());
+
+/// The lock on the main file itself.
+#[derive(Debug)]
+struct MainLock {
+    id: (u64, u64),
+}
+
+impl MainLock {
+    /// `None`: another worker has it.
+    fn take(place: &Place) -> Result<Option<Self>> {
+        let path = place.db();
+        let told = |e: std::io::Error| Error::io(format!("locking {}", path.display()), e);
+        let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let mut files = MAIN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut id = identity(fs::symlink_metadata(path).map_err(told)?);
+        if !files.contains_key(&id) {
+            let flags = OFlags::NOFOLLOW.bits().cast_signed();
+            let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).map_err(told)?;
+            id = identity(file.metadata().map_err(told)?);
+            match files.entry(id) {
+                Entry::Vacant(new) => {
+                    new.insert(MainFile { file, held: false });
+                }
+                // The name leads to another file since a moment ago, which is open already.
+                Entry::Occupied(_) => std::mem::forget(file),
+            }
+        }
+        let Some(main) = files.get_mut(&id) else { return Ok(None) };
+        if main.held || !record_lock::try_lock(&main.file, record_lock::Kind::Exclusive, OF_MAIN).map_err(told)? {
+            return Ok(None);
+        }
+        main.held = true;
+        Ok(Some(Self { id }))
+    }
+
+    /// Whether the name of the file leads to this one.
+    fn is_at(&self, place: &Place) -> bool {
+        fs::symlink_metadata(place.db()).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
+    }
+
+    fn free(&self) {
+        let mut files = MAIN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(main) = files.get_mut(&self.id).filter(|main| main.held) {
+            main.held = false;
+            let _it_can_only_fail_for_a_closed_descriptor = record_lock::unlock(&main.file, OF_MAIN);
+        }
     }
 }
 
@@ -154,18 +322,60 @@ impl WorkerLock {
 mod tests {
     use super::*;
 
+    fn place(dir: &tempfile::TempDir) -> Place {
+        let place = Place::new(dir.path().join("q.db"));
+        fs::create_dir(place.dir()).unwrap();
+        let _empty = File::create(dir.path().join("q.db")).unwrap();
+        place
+    }
+
     #[test]
     fn the_second_is_told_who_has_it_and_gets_it_when_the_first_lets_go() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().join("q.db"));
-        std::fs::create_dir(place.dir()).unwrap();
+        let place = place(&dir);
         assert_eq!(Holder::look(&place).unwrap(), None);
         let first = WorkerLock::take(&place, Kind::Work, 3, "a", 7).unwrap().unwrap();
         let holder = WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().unwrap_err();
         assert_eq!((holder.instance.as_str(), holder.slots, holder.since_ms), ("a", 3, 7));
         assert_eq!(Holder::look(&place).unwrap(), Some(holder));
         first.release();
+        drop(first);
         assert_eq!(Holder::look(&place).unwrap(), None);
         assert!(WorkerLock::take(&place, Kind::Run, 1, "b", 8).unwrap().is_ok());
+    }
+
+    #[test]
+    fn without_its_lock_file_the_first_keeps_the_second_out_and_makes_it_again() {
+        for whole_directory in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let place = place(&dir);
+            let first = WorkerLock::take(&place, Kind::Work, 3, "a", 7).unwrap().unwrap();
+            match whole_directory {
+                false => fs::remove_file(place.worker_lock()).unwrap(),
+                true => fs::remove_dir_all(place.dir()).unwrap(),
+            }
+            assert!(Holder::look(&place).unwrap().is_some());
+            fs::create_dir_all(place.dir()).unwrap();
+            assert!(WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().is_err());
+            assert!(first.keep().unwrap() && !first.keep().unwrap());
+            assert_eq!(Holder::look(&place).unwrap().map(|holder| holder.instance).as_deref(), Some("a"));
+            drop(first);
+            assert!(WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().is_ok());
+        }
+    }
+
+    #[test]
+    fn whoever_looks_keeps_no_worker_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(&dir);
+        drop(WorkerLock::take(&place, Kind::Work, 1, "a", 7).unwrap().unwrap());
+        let looking = File::open(place.worker_lock()).unwrap();
+        looking.try_lock_shared().unwrap();
+        let lets_go = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            drop(looking);
+        });
+        assert!(WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().is_ok());
+        lets_go.join().unwrap();
     }
 }

@@ -31,6 +31,7 @@
 //!
 //! Deliberately absent: a heartbeat, a lease with a time to live, a table of pids.
 
+mod belief;
 mod check;
 mod claims;
 mod clock_steps;

@@ -238,7 +238,7 @@ pub(super) fn conclude(
         let (settle, prepared) = (settle.clone(), prepared);
         let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
         let now_ms = shared.now_ms();
-        shared.store.commit(move |conn| {
+        shared.commit_believing(move |conn| {
             let settled = settle::settle(conn, &settle, now_ms)?;
             let leaves = teardown::is_due(conn, now_ms)?;
             let next = match prepared {
@@ -281,6 +281,7 @@ fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
     if !may {
         return None;
     }
+    shared.keep_home();
     shared.stock.take(&shared.store, &shared.roster).inspect_err(|error| log::warn!("making a run file: {error}")).ok()
 }
 

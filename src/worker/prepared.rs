@@ -160,6 +160,13 @@ impl Stock {
         Ok(())
     }
 
+    /// Their files are gone with the directory; no row has named them, and none will.
+    pub fn forget(&self, roster: &Roster) {
+        for ready in self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            roster.disown(ready.run());
+        }
+    }
+
     /// Unlinks what is on the shelf, and what was put away; from now on nothing is put away.
     pub fn clear(&self, store: &Store) {
         for retired in self.retired.lock().unwrap_or_else(PoisonError::into_inner).take().into_iter().flatten() {

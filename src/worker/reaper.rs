@@ -49,6 +49,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
 /// One round. What fails for one run is told and does not keep the others.
 pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     shared.look_at_spawner();
+    shared.keep_home();
+    shared.look_at_the_file()?;
     heal(shared)?;
     adopt_open_runs(shared)?;
     teardown::adopt(shared)?;
@@ -56,6 +58,7 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     lease::reap(shared)?;
     sweep::secrets(shared)?;
     shared.limiter.sweep(|run| shared.roster.owns(run) || is_locked(shared, run));
+    sweep::results(shared)?;
     if !shared.is_stopping() {
         prune(shared)?;
         teardown::round(shared)?;

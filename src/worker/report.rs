@@ -254,6 +254,12 @@ impl Reporter {
         reporter
     }
 
+    /// The directory was removed, and is there again.
+    pub(super) fn write_again(&self) {
+        self.lock().file = None;
+        self.write(&mut self.lock());
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic elsewhere leaves the report whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)

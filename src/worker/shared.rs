@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::claims::Nudge;
 use super::clock_steps::ClockSteps;
 use super::flights::Flights;
+use super::lock::WorkerLock;
 use super::options::{Kind, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
@@ -25,6 +26,7 @@ use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
+use crate::store::belief::Belief;
 
 /// How long a `run` serves the job of another one after it was asked, in milliseconds; that one asks each second.
 const SERVED_MS: u64 = 5_000;
@@ -40,7 +42,11 @@ pub(super) struct Shared {
     /// The random name of this start.
     pub instance: String,
     pub boot_id: String,
+    /// The id of the file, of which the run files that this worker makes are.
     pub file_id: String,
+    /// What the file was when it was looked at last.
+    pub belief: Mutex<Belief>,
+    pub lock: Arc<WorkerLock>,
     pub roster: Roster,
     pub clock_steps: ClockSteps,
     pub flights: Flights,
@@ -80,7 +86,8 @@ impl Shared {
         options: Options,
         instance: String,
         boot_id: String,
-        file_id: String,
+        belief: Belief,
+        lock: Arc<WorkerLock>,
         stock: Stock,
         pool: Pool,
         nudge: Sender<Nudge>,
@@ -97,7 +104,9 @@ impl Shared {
             options,
             instance,
             boot_id,
-            file_id,
+            file_id: belief.file_id.clone(),
+            belief: Mutex::new(belief),
+            lock,
             roster: Roster::default(),
             clock_steps,
             flights: Flights::default(),

@@ -38,7 +38,9 @@ use crate::run::machine;
 use crate::run::orphans::Orphans;
 use crate::run::runfile::{self, Look};
 use crate::run::spawner::Spawner;
-use crate::store::{self, Store, ids, read, stamp, task};
+use crate::store::belief::{self, Belief};
+use crate::store::standing::{self, Standing};
+use crate::store::{self, Store, home, ids, stamp, task};
 
 /// How long a `work` waits for a `run` to give the lock up, in milliseconds.
 const YIELD_MS: u64 = 10_000;
@@ -78,7 +80,7 @@ pub struct Summary {
 /// A worker that runs.
 pub struct Worker {
     shared: Arc<Shared>,
-    lock: WorkerLock,
+    lock: Arc<WorkerLock>,
     threads: Vec<JoinHandle<()>>,
     surroundings: Surroundings,
 }
@@ -98,18 +100,15 @@ impl Worker {
         let place = client.place().clone();
         let instance = machine::nonce().to_string();
         let now_ms = client.clock().now_ms();
-        let lock = take_lock(client, &options, &instance, now_ms)?;
+        let lock = Arc::new(take_lock(client, &options, &instance, now_ms)?);
         let report = Reporter::start(&place, &instance, &options);
         let store = Store::open(place.db(), store::Options { role: store::Role::Worker, ..store_options })?;
-        make_trustworthy(&store)?;
-        let file_id = store
-            .read(|conn| read::meta(conn, "file_id"))?
-            .ok_or_else(|| Error::File("the file has no id; tenure doctor --fix".into()))?;
+        let belief = make_trustworthy(&store)?;
         let boot_id = machine::boot_id();
         let (nudge, nudges) = bounded(1);
-        let stock = Stock::new(file_id.clone(), boot_id.clone());
+        let stock = Stock::new(belief.file_id.clone(), boot_id.clone());
         let orphans = options.adopts_orphans.then(Orphans::adopt).transpose()?;
-        let limiter = Limiter::prepare(&file_id);
+        let limiter = Limiter::prepare(&belief.file_id);
         report.memory(limiter.by(), &limiter.why);
         let spawner = Spawner::start()?;
         let listener = Listener::bind(&place)?;
@@ -118,7 +117,8 @@ impl Worker {
             options,
             instance,
             boot_id,
-            file_id,
+            belief,
+            Arc::clone(&lock),
             stock,
             Pool::new(),
             nudge,
@@ -334,38 +334,63 @@ fn refused(holder: &Holder) -> Error {
 }
 
 /// Is this the file that this directory knows, and are its sequences above everything that is on the disk?
-fn make_trustworthy(store: &Store) -> Result<()> {
+fn make_trustworthy(store: &Store) -> Result<Belief> {
     let place = store.place();
     // Under the worker lock and before any run file is made: what has a temporary name now is nobody's.
     runfile::sweep_temporaries(place)?;
+    for name in ["home.new", "stamp.new"] {
+        let _most_are_not_killed_over_it = std::fs::remove_file(place.dir().join(name));
+    }
+    let highest_log = runfile::highest_log(place)?.map_or(0, |run| run.0);
     let highest_run = runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?);
     let known = stamp::read(place)?;
     let now_ms = store.clock().now_ms();
     let above_run = highest_run.map_or(0, |run| run.0);
     let claimed = claimed_in_this_boot(place)?;
-    let is_older = store.read(move |conn| {
-        Ok(stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?)
+    let (found, is_older) = store.read(|conn| {
+        let is_older =
+            stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?;
+        Ok((standing::judge(place, conn)?, is_older))
     })?;
-    if is_older {
-        log::warn!("an older copy of the file was put in place; every job that had not ended is held, as after tenure restore");
+    found.check(place)?;
+    let why = match found {
+        Standing::OlderCopy(why) => Some(why),
+        _ => is_older.then(|| "its numbers are behind those of its directory".to_owned()),
+    };
+    if let Some(why) = why {
+        log::warn!(
+            "an older copy of the file was put in place ({why}); every job that had not ended is held, as after tenure restore"
+        );
         let known = known.unwrap_or_default();
         let living = lease::living(place)?;
-        store.write(move |conn| store::restore::adopt_older_copy(conn, Some(&known), above_run, 0, &living, now_ms))?;
+        let file_id = store::random_name()?;
+        home::announce(place, &file_id)?;
+        store.write(move |conn| store::restore::adopt_older_copy(conn, &file_id, Some(&known), above_run, 0, &living, now_ms))?;
         lease::add_living(store)?;
     }
     // The first act is a flush: what recovery finds in the file is on the disk before anything is done about it.
-    store.write(move |conn| {
+    let noted = home::noted(place)?;
+    let belief = store.write(move |conn| {
         ids::raise_sequences(conn, above_run, 0)?;
-        ids::start_generation(conn)
+        ids::start_generation(conn)?;
+        home::note(conn, &noted)?;
+        belief::read(conn)
     })?;
-    stamp(store)
+    if belief.file_id.is_empty() {
+        return Err(Error::File("the file has no id; tenure doctor --fix".into()));
+    }
+    home::settle_in(place, &belief.file_id)?;
+    home::begin_boot(place, &machine::boot_id(), highest_log)?;
+    stamp(store)?;
+    Ok(belief)
 }
 
 /// Runs that have begun since the machine was started: no power cut can have taken their claims out of the file.
 fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
     let boot_id = machine::boot_id();
+    let boot = home::load(place)?.and_then(|home| home.boot).filter(|boot| boot.id == boot_id);
     let mut claimed: Vec<RunId> = runfile::highest_log(place)?.into_iter().collect();
-    claimed.retain(|run| runfile::was_logged_in_this_boot(place, *run));
+    claimed.retain(|run| boot.as_ref().is_some_and(|boot| run.0 > boot.logged));
     for run in runfile::list(place)? {
         if let Look::Found { header, records, .. } = runfile::look(place, run)?
             && header.boot_id == boot_id

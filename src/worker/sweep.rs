@@ -1,15 +1,23 @@
-//! Files of jobs that have ended: secrets and kept standard inputs.
+//! Files of jobs that have ended: secrets and kept standard inputs, results, logs of runs that were pruned, copies that were not finished.
 //!
-//! The winner of a settle removes them; what a crash left behind is found here. A file that somebody is only about to name in a
+//! The winner of a settle, or whoever else made them, removes them; what a crash left behind is found here. A file that somebody is only about to name in a
 //! new job is locked by them and left alone.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::place::Place;
-use crate::store::read;
+use crate::job::RunId;
+use crate::job::verdict::Row;
+use crate::place::{LOGS_PER_DIRECTORY, Place};
+use crate::store::{self, prune, read, reap};
+
+/// Results that are asked for at once.
+const RESULTS_AT_ONCE: usize = 500;
+/// Rounds between two walks over the directories of logs.
+const ROUNDS_BETWEEN_WALKS: u32 = 360;
 
 /// Removes a secret that no job needs any more.
 pub(super) fn remove_secret(place: &Place, token: &str) {
@@ -50,4 +58,89 @@ pub(super) fn secrets(shared: &Arc<Shared>) -> Result<()> {
     shared.store.flush_now()?;
     unlocked.iter().for_each(|token| remove_secret(shared.place(), token));
     Ok(())
+}
+
+/// Removes what runs have written to `TENURE_RESULT`, and beside it, where they have been settled.
+pub(super) fn results(shared: &Arc<Shared>) -> Result<()> {
+    let place = shared.place();
+    let Ok(entries) = std::fs::read_dir(place.results()) else { return Ok(()) };
+    let of_run = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+        Some((RunId(name[..digits].parse().ok()?), path))
+    };
+    let found: Vec<(RunId, PathBuf)> = entries.flatten().filter_map(|entry| of_run(entry.path())).collect();
+    let mut flushed = false;
+    for chunk in found.chunks(RESULTS_AT_ONCE) {
+        let ids: Vec<RunId> = chunk.iter().map(|(run, _)| *run).collect();
+        let rows = shared.store.read(move |conn| reap::run_rows(conn, &ids))?;
+        let is_settled = |run: RunId| rows.iter().all(|(id, row)| *id != run || *row != Row::Open);
+        for (run, path) in chunk {
+            // Its monitor, or whoever goes on with its run file, reads it before.
+            if !shared.roster.owns(*run) && !place.run_file(*run).exists() && is_settled(*run) {
+                if !flushed {
+                    shared.store.flush_now()?;
+                    flushed = true;
+                }
+                remove(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A job may have put anything there.
+fn remove(path: &Path) {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => return,
+    };
+    if let Err(error) = removed {
+        log::warn!("removing {}: {error} (the reaper tries again)", path.display());
+    }
+}
+
+/// Logs of runs that were pruned: a walk over the directories, one at each call, and again after a while.
+#[derive(Default)]
+pub(super) struct Logs {
+    left: Vec<i64>,
+    rest: u32,
+}
+
+impl Logs {
+    /// Looks at one directory.
+    pub(super) fn round(&mut self, shared: &Shared) -> Result<()> {
+        let Some(number) = self.left.pop() else {
+            if self.rest > 0 {
+                self.rest -= 1;
+                return Ok(());
+            }
+            self.rest = ROUNDS_BETWEEN_WALKS;
+            store::sweep_copies(shared.place().db().parent().unwrap_or(Path::new("/")));
+            let Ok(entries) = std::fs::read_dir(shared.place().logs()) else { return Ok(()) };
+            self.left = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+            return Ok(());
+        };
+        let place = shared.place();
+        let first = RunId(number * LOGS_PER_DIRECTORY);
+        let last = RunId(first.0 + LOGS_PER_DIRECTORY - 1);
+        let directory = place.log_dir(first);
+        let Ok(entries) = std::fs::read_dir(&directory) else { return Ok(()) };
+        let logs: Vec<RunId> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log")?.parse().ok().map(RunId))
+            .collect();
+        let (known, pruned_below) = shared.store.read(move |conn| prune::kept(conn, first, last))?;
+        let is_pruned = |run: &RunId| run.0 < pruned_below && !known.contains(&run.0) && !place.run_file(*run).exists();
+        let pruned: Vec<&RunId> = logs.iter().filter(|run| is_pruned(run)).collect();
+        if !pruned.is_empty() {
+            shared.store.flush_now()?;
+        }
+        pruned.into_iter().for_each(|run| remove(&place.log_file(*run)));
+        if last.0 < pruned_below {
+            let _it_is_not_empty = std::fs::remove_dir(&directory);
+        }
+        Ok(())
+    }
 }

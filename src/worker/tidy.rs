@@ -1,4 +1,4 @@
-//! Keeping `work/` in order: a thread of its own, as measuring and removing trees takes as long as it takes.
+//! Keeping `work/` and `logs/` in order: a thread of its own, as measuring and removing trees takes as long as it takes.
 //!
 //! The same round at start and at every tick: what is nobody's goes, what is new is written to the disk and known to be, what was used is
 //! measured, and the least recently used ones go that are above the operator's limit. A crash between any two steps leaves a directory
@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::shared::Shared;
+use super::sweep::Logs;
 use crate::error::Result;
 use crate::run::workspace::Work;
 use crate::store::{reap, workspace};
@@ -16,9 +17,13 @@ const MEASURED_MAX: usize = 100;
 
 /// The thread: a round at every tick until the worker stops.
 pub(super) fn run(shared: &Arc<Shared>) {
+    let mut logs = Logs::default();
     while !shared.is_stopping() && !shared.is_leaving() {
         if let Err(error) = round(shared) {
             log::warn!("workspaces: {error}");
+        }
+        if let Err(error) = logs.round(shared) {
+            log::warn!("logs: {error}");
         }
         shared.pause_unless_ending(shared.options.tick_ms);
     }

@@ -159,7 +159,7 @@ fn a_copy_put_in_place_by_hand_is_treated_the_same() {
     let client = home.open(Role::Client);
     let was = Stamp { generation: 4, run_id_limit: 100, max_job_id: 7 };
     assert!(client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
-    let restored = client.write(move |conn| adopt_older_copy(conn, Some(&was), 0, 0, &[], 1_000)).unwrap();
+    let restored = client.write(move |conn| adopt_older_copy(conn, "another", Some(&was), 0, 0, &[], 1_000)).unwrap();
     assert_eq!((restored.held, restored.lost), (3, 2));
     assert_eq!(ask(&client, "SELECT id, state, run_id, user_hold, hold FROM job"), AFTER);
     assert!(!client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());

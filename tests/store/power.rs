@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use rusqlite::Connection;
-use tenure::store::Role;
+use tenure::place::Place;
+use tenure::store::{Role, home, make_beside};
 
 use crate::harness::{add, open};
 use crate::recording::{Event, Inode, Op, Recording, has_strace, record};
@@ -282,6 +283,7 @@ impl Scratch {
             }
         };
         if found.images.is_multiple_of(GO_ON_EVERY) && !damaged {
+            self.settle_in();
             add(&open(&self.path(""), Role::Worker), "after the power cut");
         }
         found.lost += usize::from(lost);
@@ -289,6 +291,18 @@ impl Scratch {
         found.gaps += usize::from(gap);
         if (lost || gap) && found.example.is_empty() {
             found.example = what();
+        }
+    }
+
+    /// The image is the file alone, which would pass for a copy: its directory gets to know it.
+    fn settle_in(&self) {
+        let place = Place::new(self.path(""));
+        let _there_is_none = fs::remove_dir_all(place.dir());
+        let id = Connection::open(place.db())
+            .and_then(|conn| conn.query_row("SELECT value FROM meta WHERE key = 'file_id'", [], |row| row.get::<_, String>(0)));
+        if let Ok(id) = id {
+            make_beside(&place).unwrap();
+            home::settle_in(&place, &id).unwrap();
         }
     }
 

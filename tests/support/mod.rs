@@ -323,6 +323,11 @@ impl Worker {
         self.child.wait().expect("it ends");
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// TERM, and waits for its end.
     pub fn stop(mut self) -> i32 {
         kill(self.pid(), 15);

@@ -1,0 +1,90 @@
+//! The worker's side of [`store::belief`](crate::store::belief): each claim and each settle is made in a transaction that first asks whether the file is
+//! still the one that this worker knows.
+//!
+//! Where it is not, nothing is written any more: the worker notes in the directory what it saw, and ends. Its runs go on under their shims. The next
+//! worker holds every job that had not ended and ends those runs, so that none has a second copy beside it.
+
+use rusqlite::Connection;
+
+use super::shared::Shared;
+use super::start::Ended;
+use crate::error::{Error, Result};
+use crate::store::{Ticket, belief, home};
+
+impl Shared {
+    /// Commits what acts on what the rows say.
+    ///
+    /// # Errors
+    /// [`Error::Replaced`]: the worker ends; or what `f` says.
+    pub fn commit_believing<T: Send + 'static>(
+        &self,
+        mut f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        let believed = self.believed();
+        let done = self.store.commit(move |conn| {
+            belief::check(conn, &believed)?;
+            let value = f(conn)?;
+            Ok((value, belief::read(conn)?))
+        });
+        match done {
+            Ok(((value, seen), ticket)) => {
+                self.belief.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(&seen);
+                Ok((value, ticket))
+            }
+            Err(error) => Err(self.doubt(error)),
+        }
+    }
+
+    /// Asks the same before a round that acts on what the rows say.
+    ///
+    /// # Errors
+    /// [`Error::Replaced`]: the worker ends.
+    pub fn look_at_the_file(&self) -> Result<()> {
+        let believed = self.believed();
+        self.store.read(|conn| belief::check(conn, &believed)).map_err(|error| self.doubt(error))
+    }
+
+    fn believed(&self) -> belief::Belief {
+        self.belief.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Ends the worker where the file is another's. Says what it says.
+    fn doubt(&self, error: Error) -> Error {
+        let Error::Replaced { why, superseded } = &error else { return error };
+        let what = format!("the content of {} was replaced: {why}", self.place().db().display());
+        if !superseded && let Err(error) = home::note_replaced(self.place(), self.now_ms(), why) {
+            log::error!("{error}");
+        }
+        self.store.distrust(&what);
+        let then = if *superseded {
+            "this worker ends, and leaves its runs to that one".to_owned()
+        } else {
+            "this worker ends. Its runs go on until the next one starts (tenure work), which ends them and holds every job that had not ended; \
+             look at those, then tenure release ID"
+                .to_owned()
+        };
+        self.end(Ended::Fatal(format!("{what}; {then}")));
+        error
+    }
+
+    /// Makes the directory beside the file and the lock file again where they are gone.
+    pub fn keep_home(&self) {
+        match self.lock.keep() {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => return log::warn!("the lock file is gone, and cannot be made again now: {error}"),
+        }
+        self.stock.forget(&self.roster);
+        self.report.write_again();
+        let place = self.place();
+        log::error!(
+            "{} was emptied or removed while the worker served it; it is made again. Run files, logs, results and secrets that were in it are gone: \
+             runs go on, and jobs with secrets fail. Keep cleaners of temporary files away from it",
+            place.dir().display()
+        );
+        let again = home::settle_in(place, &self.believed().file_id).and_then(|()| super::start::stamp(&self.store));
+        if let Err(error) = again {
+            log::error!("{error}");
+        }
+    }
+}
