@@ -79,6 +79,12 @@ fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
         Ok(store) => {
             let mut findings = vec![Finding::fine("file", format!("{} can be opened", store.place().db().display()))];
             findings.extend(checks::all(face, &store));
+            // A worker must not be advised where it would do what the original does.
+            if worker_calls::standing(&store).is_ok_and(|advice| advice.is_some_and(|advice| advice.is_refused)) {
+                for finding in findings.iter_mut().filter(|finding| finding.name != "home" && finding.remedy.is_some()) {
+                    finding.remedy = Some("first say which file this is, see home".to_owned());
+                }
+            }
             (findings, None)
         }
         Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),

@@ -9,7 +9,7 @@ use super::connection::{Access, connect};
 use super::home;
 use super::identity::{Identity, identify};
 use super::lease::Lease;
-use super::open::random_name;
+use super::open::{random_name, set_wal_mode};
 use super::path::{find, make_beside};
 use super::restore::{Restored, treat};
 use super::stamp::{self, Stamp};
@@ -53,6 +53,9 @@ pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: 
     if let Identity::Older { version } = identity {
         upgrade::upgrade(&conn, &place, version)?;
     }
+    // A backup comes in another mode. The first read opens the log, which is flushed below.
+    set_wal_mode(&conn)?;
+    conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
     let file_id = super::read::meta(&transaction, "file_id")?.unwrap_or_default();
     home::note(&transaction, &home::noted(&place)?)?;

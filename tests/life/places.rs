@@ -432,3 +432,38 @@ fn the_table_holds_with_a_dead_worker_first_half() {
 fn the_table_holds_with_a_dead_worker_second_half() {
     walk(false, |n| n % 2 == 1);
 }
+
+#[test]
+fn a_person_says_what_a_file_is_and_it_goes_on_as_that() {
+    for (row, is, held) in [
+        ("moved to another disk", "moved", false),
+        ("moved to another disk", "copy", true),
+        ("a backup, opened where it was written", "copy", true),
+        ("a copy of the file alone", "copy", true),
+        ("a copy of the file and its directory", "copy", true),
+    ] {
+        let mut scene = Scene::new();
+        let act = ROWS.iter().find(|(what, _)| *what == row).expect("a row").1;
+        act(&mut scene, false);
+        let advice = scene.say(&["doctor"]).out;
+        assert!(
+            advice.contains("doctor --is") && !advice.contains("tenure work") && !advice.contains("--fix"),
+            "{row}: {advice}"
+        );
+        if held && row != "moved to another disk" {
+            assert_eq!(scene.say(&["doctor", "--is", "moved"]).code, 6, "{row}: the original is there");
+        }
+        let said = scene.say(&["doctor", "--is", is]);
+        assert!(!said.err.contains("error") && said.out.contains("repaired"), "{row}: {said:?}");
+        assert_eq!(scene.say(&["doctor", "--is", is]).code, 6, "{row}: it is at home now");
+        if held {
+            assert!(lives(scene.pid), "{row}: the original's run goes on");
+        }
+        scene.say(&["work", "--until-idle"]);
+        let job = scene.json(&["show", &scene.queued.to_string(), "--json"]).expect("a job");
+        let found = (job["state"].as_str(), job["hold"] == "user");
+        assert_eq!(found, if held { (Some("queued"), true) } else { (Some("done"), false) }, "{row}: {job}");
+        assert_eq!(lives(scene.pid), held, "{row}: only of a file that was moved its own run is ended");
+        scene.check(row);
+    }
+}
