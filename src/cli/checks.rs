@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::face::Face;
 use super::table::count;
-use super::{escape, run_checks, time, worker_calls};
+use super::{escape, run_checks, time, why, worker_calls, worker_words};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::place::Place;
@@ -189,10 +189,15 @@ fn home(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let counts = store.read(read::counts)?;
     let ready = counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>();
-    Ok(vec![match worker_calls::look(store.place())? {
+    let queues = store.read(read::queues)?;
+    Ok(vec![match worker_calls::sight(store.place())? {
         Some(worker) => {
-            let since = time::between(worker.since_ms, face.now_ms());
-            Finding::fine("worker", format!("pid {} ({}) holds the worker lock for {since}", worker.pid, worker.kind))
+            let told = worker_words::of_file(&worker, ready, &queues);
+            if !told.is_empty() {
+                return Ok(told.into_iter().map(|one| Finding { name: "worker", ok: false, text: one.text, remedy: one.remedy }).collect());
+            }
+            let since = time::between(worker.holder.since_ms, face.now_ms());
+            Finding::fine("worker", format!("{} ({}) holds the worker lock for {since}", worker.holder.named(), worker.holder.kind))
         }
         None if worker_calls::standing(store)?.is_some_and(|advice| advice.is_refused) => {
             Finding::fine("worker", "there is none, and none may be started before it is clear which file this is")
@@ -295,12 +300,11 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 }
 
 fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let machine = worker_calls::machine(store.place());
-    Ok(vec![match worker_calls::closed(&face.settings, &machine) {
+    let worker = worker_calls::sight(store.place())?;
+    Ok(vec![match why::gate(face, store.place(), worker.as_ref()) {
+        None if worker.is_some() => Finding::fine("floors", "the worker says whether its own are met"),
         None => Finding::fine("floors", "the machine has what the configuration asks for"),
-        Some((_, why)) => {
-            Finding::wrong("floors", format!("no job is claimed: {why}"), "tenure config says where the floor is set")
-        }
+        Some(told) => Finding { remedy: told.remedy, ..Finding::wrong("floors", told.text, None) },
     }])
 }
 

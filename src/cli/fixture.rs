@@ -2,7 +2,7 @@
 
 use super::lease::Seen;
 use super::status::Picture;
-use super::worker_calls::{Holder, Machine};
+use super::worker_calls::{Holder, Machine, Phase, Process, Report, Sight};
 use crate::job::Hold;
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
 use crate::store::Health;
@@ -93,6 +93,34 @@ pub fn worker(slots: usize) -> Holder {
     Holder { pid: 99, instance: "i".into(), slots, ..Holder::unknown() }
 }
 
+/// As it is seen from outside: it serves all queues and looked a moment ago.
+pub fn sight(slots: usize) -> Sight {
+    let report = Report {
+        instance: "i".into(),
+        boot_id: "b".into(),
+        time_ns: 1,
+        queues: vec![],
+        queues_cut: false,
+        only: None,
+        slots,
+        busy: 0,
+        phase: Phase::Serving,
+        open_files_max: 1024,
+        claims_at_ms: 1,
+        reaper_at_ms: 1,
+        tick_ms: 10_000,
+        conditions: vec![],
+    };
+    Sight {
+        holder: worker(slots),
+        report: Some(report),
+        process: Process::Runs,
+        claims_ago_ms: Some(100),
+        reaper_ago_ms: Some(100),
+        blocked: None,
+    }
+}
+
 /// A lease that a command in the foreground has.
 pub fn lease() -> Seen {
     let lease = Lease {
@@ -131,8 +159,8 @@ pub fn picture() -> Picture {
         resources: crate::store::resource::Counts::default(),
         live: vec![],
         oldest_ready_ms: Some(1_000),
+        worker: Some(sight(4)),
         memory: None,
-        worker: Some(worker(4)),
         standing: None,
         machine,
         health: Health::default(),

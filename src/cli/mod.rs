@@ -80,6 +80,7 @@ mod waits;
 mod why;
 mod work;
 mod worker_calls;
+mod worker_words;
 mod worker_notice;
 mod workspace;
 

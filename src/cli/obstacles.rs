@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::escape::quote_text;
 use super::table::count;
-use super::worker_calls::Holder;
-use super::{resource_words, time};
+use super::worker_calls::Sight;
+use super::{resource_words, time, worker_words};
 use crate::job::policy::Stdin;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, State};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
-use crate::units::{duration_text, size_text};
+use crate::units::duration_text;
 
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,19 +40,11 @@ impl Obstacle {
 pub struct Around {
     /// In the local time zone.
     pub now: jiff::Zoned,
-    pub worker: Option<Holder>,
+    pub worker: Option<Sight>,
     /// Jobs that run now, over all queues.
     pub running: i64,
-    /// Why the machine holds jobs back, in words; by the floors of the configuration.
-    pub gate: Option<Gate>,
-}
-
-/// A floor of the configuration that is not met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gate {
-    Memory { available_bytes: u64, floor_bytes: u64 },
-    Disk { free_bytes: u64, floor_bytes: u64 },
-    Load { load: String, most: String },
+    /// Why the machine would hold jobs back, by the floors of the configuration; where no worker says it of itself.
+    pub gate: Option<Obstacle>,
 }
 
 /// Everything that stands in the way of a queued job; how things stand with one that runs; why one has ended.
@@ -71,9 +63,12 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(id, fact, around)).collect();
     match &around.worker {
         None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
-        Some(worker) => all.extend(slots_busy(worker, around)),
+        Some(worker) => {
+            let now_ms = around.now.timestamp().as_millisecond();
+            all.extend(worker_words::of_queued(worker, &facts.job, around.running, now_ms));
+        }
     }
-    all.extend(around.gate.as_ref().map(of_gate));
+    all.extend(around.gate.clone());
     all.extend(last_run(facts, around));
     all
 }
@@ -81,39 +76,6 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
 /// A lane with room is in nobody's way but of those who wait for nothing else.
 fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
-}
-
-fn slots_busy(worker: &Holder, around: &Around) -> Option<Obstacle> {
-    if worker.kind == "run" {
-        let text = format!("the only worker is a tenure run (pid {}), which runs its own job alone", worker.pid);
-        return Some(Obstacle::new("no_worker", text, "tenure work".to_owned()));
-    }
-    let slots = i64::try_from(worker.slots).unwrap_or(i64::MAX);
-    let text = || {
-        format!("all {slots} slots of the worker (pid {}) are busy; {}", worker.pid, count(around.running, "job", "runs", "run"))
-    };
-    let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
-    (slots > 0 && around.running >= slots).then(|| Obstacle::new("slots", text(), more))
-}
-
-fn of_gate(gate: &Gate) -> Obstacle {
-    match gate {
-        Gate::Memory { available_bytes, floor_bytes } => Obstacle::new(
-            "memory",
-            format!("{} of memory are available, and the floor is {}", size_text(*available_bytes), size_text(*floor_bytes)),
-            "free some memory, or lower memory in [floor] of the configuration: tenure config".to_owned(),
-        ),
-        Gate::Disk { free_bytes, floor_bytes } => Obstacle::new(
-            "disk",
-            format!("{} are free on the disk, and the floor is {}", size_text(*free_bytes), size_text(*floor_bytes)),
-            "tenure prune --older-than 7d, or lower disk in [floor] of the configuration: tenure config".to_owned(),
-        ),
-        Gate::Load { load, most } => Obstacle::new(
-            "load",
-            format!("the load is {load}, and the most is {most}"),
-            "wait, or raise load in [floor] of the configuration: tenure config".to_owned(),
-        ),
-    }
 }
 
 fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
@@ -261,6 +223,8 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         let text = "no worker is running: it goes on, and its end is written down when one is";
         all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));
     }
+    let now_ms = around.now.timestamp().as_millisecond();
+    all.extend(around.worker.iter().flat_map(|worker| worker_words::of_running(worker, job, now_ms)));
     all
 }
 

@@ -1,10 +1,10 @@
 use super::*;
-use crate::cli::fixture::{self, worker};
+use crate::cli::fixture::{self, sight};
 use crate::job::RunId;
 use crate::store::rows::Dependency;
 
 fn around() -> Around {
-    Around { now: time::here(10_000), worker: Some(worker(4)), running: 0, gate: None }
+    Around { now: time::here(10_000), worker: Some(sight(4)), running: 0, gate: None }
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
@@ -82,9 +82,9 @@ fn a_lane_with_room_is_in_the_way_only_of_those_who_wait_for_nothing_else() {
 #[test]
 fn all_facts_are_told_not_only_the_first() {
     let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into() }]);
-    let around = Around { worker: None, gate: Some(Gate::Memory { available_bytes: 1, floor_bytes: 2 }), ..around() };
+    let around = Around { worker: None, gate: Some(Obstacle::new("memory_floor", "1 of 2", None)), ..around() };
     let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code).collect();
-    assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory"]);
+    assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory_floor"]);
 }
 
 #[test]
@@ -93,22 +93,11 @@ fn a_worker_without_a_free_slot_and_a_run_for_itself_alone_are_told() {
     let all = of(&queued(vec![]), &busy);
     assert_eq!((all[0].code, all.len()), ("slots", 1));
     assert!(all[0].text.contains("4 slots") && all[0].remedy.as_deref().unwrap().contains("--slots 5"));
-    let alone = Around { worker: Some(Holder { kind: "run".into(), ..worker(1) }), ..around() };
+    let mut run = sight(1);
+    run.holder.kind = "run".into();
+    let alone = Around { worker: Some(run), ..around() };
     assert_eq!(of(&queued(vec![]), &alone)[0].code, "no_worker");
     assert_eq!(of(&queued(vec![]), &around()), []);
-}
-
-#[test]
-fn every_floor_says_its_numbers() {
-    for (gate, code, text) in [
-        (Gate::Memory { available_bytes: 1 << 20, floor_bytes: 2 << 20 }, "memory", "1.0M"),
-        (Gate::Disk { free_bytes: 0, floor_bytes: 1 << 30 }, "disk", "1.0G"),
-        (Gate::Load { load: "9.00".into(), most: "8.00".into() }, "load", "9.00"),
-    ] {
-        let all = of(&queued(vec![]), &Around { gate: Some(gate), ..around() });
-        assert_eq!(all[0].code, code);
-        assert!(all[0].text.contains(text) && all[0].remedy.is_some());
-    }
 }
 
 #[test]

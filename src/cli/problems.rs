@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::obstacles::Gate;
+use super::obstacles::Obstacle;
 use super::status::{Picture, Workspaces};
 use super::table::count;
-use super::{resource_words as words, time};
+use super::{resource_words as words, time, worker_words};
 use crate::job::{JobId, RunId};
 use crate::units::size_text;
 
@@ -34,8 +34,14 @@ impl Problem {
     }
 }
 
+impl From<Obstacle> for Problem {
+    fn from(told: Obstacle) -> Self {
+        Self { code: told.code, text: told.text, remedy: told.remedy }
+    }
+}
+
 /// What is wrong in this picture.
-pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
+pub fn of(picture: &Picture, gate: Option<Obstacle>) -> Vec<Problem> {
     let mut all = Vec::new();
     match &picture.standing {
         Some(advice) if advice.is_refused => {}
@@ -45,19 +51,9 @@ pub fn of(picture: &Picture, gate: Option<Gate>) -> Vec<Problem> {
     all.extend(of_resources(picture));
     all.extend(of_the_file(picture));
     all.extend(of_the_disk(picture));
-    all.extend(gate.map(|gate| {
-        let (code, what) = match gate {
-            Gate::Memory { available_bytes, floor_bytes } => (
-                "memory_floor",
-                format!("{} of memory are available, the floor is {}", size_text(available_bytes), size_text(floor_bytes)),
-            ),
-            Gate::Disk { free_bytes, floor_bytes } => {
-                ("disk_floor", format!("{} are free on the disk, the floor is {}", size_text(free_bytes), size_text(floor_bytes)))
-            }
-            Gate::Load { load, most } => ("load_floor", format!("the load is {load}, the most is {most}")),
-        };
-        Problem::new(code, format!("{what}: no job is claimed meanwhile"), "tenure config says where the floor is set")
-    }));
+    all.extend(gate.map(Problem::from));
+    let of_worker = picture.worker.iter().flat_map(|worker| worker_words::of_file(worker, picture.ready(), &picture.queues));
+    all.extend(of_worker.map(Problem::from));
     all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
     all.extend(too_large(&picture.workspaces));
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
@@ -186,7 +182,7 @@ mod tests {
         picture.queues = vec![queue];
         picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
         picture.schedules.errors = vec![("nightly".into(), "no such zone".into())];
-        let all = of(&picture, Some(Gate::Load { load: "9".into(), most: "8".into() }));
+        let all = of(&picture, Some(Obstacle::new("load_floor", "9", "wait".to_owned())));
         let codes: Vec<_> = all.iter().map(|p| p.code).collect();
         let expected = [
             "no_worker",

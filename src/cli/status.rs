@@ -6,8 +6,8 @@ use super::face::{self, Face};
 use super::lease::{self, Seen};
 use super::problems::{self, Problem};
 use super::table::count;
-use super::worker_calls::{self, Holder, Machine};
-use super::{escape, json, lane, queue, time};
+use super::worker_calls::{self, Machine, Sight};
+use super::{escape, json, lane, queue, time, worker_words};
 use crate::error::{Result, exit};
 use crate::job::{JobId, RunId, TaskState};
 use crate::place::Place;
@@ -48,7 +48,7 @@ pub struct Picture {
     pub live: Vec<Resource>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
-    pub worker: Option<Holder>,
+    pub worker: Option<Sight>,
     /// What keeps limits of memory, and why.
     pub memory: Option<(String, String)>,
     /// What is to be told of the place of the file.
@@ -85,7 +85,7 @@ impl Picture {
             resources,
             live,
             oldest_ready_ms,
-            worker: worker_calls::look(store.place())?,
+            worker: worker_calls::sight(store.place())?,
             memory: worker_calls::memory_limiter(store.place())?,
             standing: worker_calls::standing(store)?,
             machine: worker_calls::machine(store.place()),
@@ -130,17 +130,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         worker_calls::need(store.place())?;
     }
     let picture = Picture::take(face, &store)?;
-    let problems = problems::of(&picture, why_gate(face, &store));
+    let problems = problems::of(&picture, super::why::gate(face, store.place(), picture.worker.as_ref()));
     if face.json {
         face.document(document(&picture, &problems, store.place()))?;
     } else {
         face::print(&for_people(&picture, &problems, &store, &face.now()))?;
     }
     Ok(exit::OK)
-}
-
-fn why_gate(face: &Face, store: &Store) -> Option<super::obstacles::Gate> {
-    super::why::gate(&face.settings, store.place())
 }
 
 fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
@@ -178,9 +174,20 @@ fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
     counts.held.iter().filter(|(hold, _)| *hold == by).map(|(_, n)| n).sum()
 }
 
-fn worker_json(worker: &Holder, running: i64) -> Value {
-    json!({"pid": worker.pid, "instance": worker.instance, "kind": worker.kind, "since": time::utc(worker.since_ms),
-           "slots": worker.slots, "busy": running})
+fn worker_json(worker: &Sight, running: i64) -> Value {
+    let (holder, report) = (&worker.holder, worker.report.as_ref());
+    json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
+           "slots": holder.slots, "busy": running, "host": holder.host, "here": holder.is_here(),
+           "stopped": matches!(worker.process, worker_calls::Process::Stopped | worker_calls::Process::Traced),
+           "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
+           "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
+           "claims_ago_ms": worker.claims_ago_ms, "reaper_ago_ms": worker.reaper_ago_ms,
+           "conditions": report.map(|report| report.conditions.iter().map(condition).collect::<Vec<_>>())})
+}
+
+fn condition(one: &worker_calls::Condition) -> Value {
+    json!({"code": one.code, "text": one.text, "remedy": one.remedy, "holds_claims": one.holds_claims, "job": one.job,
+           "since": time::utc(one.since_ms)})
 }
 
 /// The totals that are always there, and each tier and sweep that has acted.
@@ -206,12 +213,13 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
     text += &match &picture.worker {
         None => "worker  none\n".to_owned(),
         Some(worker) => format!(
-            "worker  pid {} ({}) since {}, {} of {} slots busy\n",
-            worker.pid,
-            escape::line(&worker.kind),
-            time::local(worker.since_ms, now),
+            "worker  {} ({}) since {}, {} of {} slots busy{}\n",
+            escape::line(&worker.holder.named()),
+            escape::line(&worker.holder.kind),
+            time::local(worker.holder.since_ms, now),
             counts.running,
-            worker.slots
+            worker.holder.slots,
+            worker_words::state(worker)
         ),
     };
     text += &format!("jobs    {} running, {} ready{}\n", counts.running, picture.ready(), held_text(counts));

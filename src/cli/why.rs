@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::escape::line;
 use super::face::{self, Face};
-use super::obstacles::{self, Around, Gate, Obstacle};
+use super::obstacles::{self, Around, Obstacle};
 use super::pick::{self, Named};
+use super::worker_calls::Sight;
 use super::{table, task_shown, worker_calls};
-use crate::config::Settings;
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::place::Place;
@@ -54,21 +54,18 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 /// When the file or the lock file can not be looked at.
 pub fn around(face: &Face, store: &Store) -> Result<Around> {
     let running = store.read(read::counts)?.running;
-    Ok(Around { now: face.now(), worker: worker_calls::look(store.place())?, running, gate: gate(&face.settings, store.place()) })
+    let worker = worker_calls::sight(store.place())?;
+    Ok(Around { now: face.now(), gate: gate(face, store.place(), worker.as_ref()), worker, running })
 }
 
-/// The floor of the configuration that is not met, if one is.
-pub fn gate(settings: &Settings, place: &Place) -> Option<Gate> {
-    let machine = worker_calls::machine(place);
-    if let Some(floor_bytes) = settings.floor_memory_bytes.value.filter(|floor| machine.memory_available_bytes < *floor) {
-        return Some(Gate::Memory { available_bytes: machine.memory_available_bytes, floor_bytes });
+/// The floor of our configuration that is not met, where no worker says what its own are.
+pub fn gate(face: &Face, place: &Place, worker: Option<&Sight>) -> Option<Obstacle> {
+    if worker.is_some_and(|worker| worker.report.is_some()) {
+        return None;
     }
-    let free_bytes = machine.disk_free_bytes.unwrap_or(u64::MAX);
-    if let Some(floor_bytes) = settings.floor_disk_bytes.value.filter(|floor| free_bytes < *floor) {
-        return Some(Gate::Disk { free_bytes, floor_bytes });
-    }
-    let most = settings.floor_load.value.filter(|most| machine.load > *most)?;
-    Some(Gate::Load { load: format!("{:.2}", machine.load), most: format!("{most:.2}") })
+    let (code, why) = worker_calls::closed(&face.settings, &worker_calls::machine(place))?;
+    let remedy = "wait, or lower the floor in [floor] of the configuration: tenure config";
+    Some(Obstacle::new(code, format!("{why}: no job is claimed meanwhile"), remedy.to_owned()))
 }
 
 fn for_people(job: &Job, step: Option<&str>, all: &[Obstacle]) -> String {
@@ -77,7 +74,7 @@ fn for_people(job: &Job, step: Option<&str>, all: &[Obstacle]) -> String {
         text += &format!("  it is {}\n", line(step));
     }
     if all.is_empty() && job.shown_state() == State::Queued {
-        text += "  nothing stands in its way: the next free slot is its own\n";
+        text += "  ready: it starts in the next free slot\n";
     }
     for obstacle in all {
         text += &format!("  {}\n", line(&obstacle.text));

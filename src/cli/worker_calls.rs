@@ -30,6 +30,8 @@ use crate::worker::{
 pub use crate::worker::gates::Machine;
 pub use crate::worker::lease::{Answer, Holding, Wanted};
 pub use crate::worker::lock::Holder;
+pub use crate::worker::report::{Condition, Phase, Report};
+pub use crate::worker::sight::{Process, Sight};
 
 /// A job that there is not: a worker that may claim nothing else claims nothing.
 const NO_JOB: JobId = JobId(0);
@@ -42,6 +44,14 @@ const END_LOOK_MS: u64 = 20;
 /// When the lock file can not be looked at.
 pub fn look(place: &Place) -> Result<Option<Holder>> {
     Holder::look(place)
+}
+
+/// The worker of this file with what it says of itself, or `None`.
+///
+/// # Errors
+/// When the lock file cannot be looked at.
+pub fn sight(place: &Place) -> Result<Option<Sight>> {
+    Sight::look(place)
 }
 
 /// # Errors

@@ -1,0 +1,103 @@
+use super::*;
+use crate::cli::fixture::{self, sight};
+use crate::job::{JobId, State};
+use crate::store::Blocked;
+use crate::worker::report::Condition as Of;
+
+fn job() -> Job {
+    Job { queue: "b".into(), ..fixture::job(7, State::Queued) }
+}
+
+fn with(change: impl FnOnce(&mut Sight)) -> Sight {
+    let mut sight = sight(4);
+    change(&mut sight);
+    sight
+}
+
+fn reported(change: impl FnOnce(&mut Report)) -> Sight {
+    with(|sight| change(sight.report.as_mut().unwrap()))
+}
+
+fn queues() -> Vec<QueueRow> {
+    ["a", "b"]
+        .map(|name| QueueRow { name: name.into(), slots: None, paused: false, max_runtime_ms: None, running: 0, ready: 1, waiting: 0 })
+        .into()
+}
+
+#[test]
+fn a_worker_in_order_stands_in_nobodys_way() {
+    assert_eq!(of_queued(&sight(4), &job(), 3, 10_000), []);
+    assert_eq!(of_running(&sight(4), &job(), 10_000), []);
+    assert_eq!(of_file(&sight(4), 2, &queues()), []);
+}
+
+#[test]
+fn every_condition_is_told_by_each_face_with_a_remedy() {
+    let cases: Vec<(&str, Sight, &str, &str)> = vec![
+        ("worker_stopped", with(|s| s.process = Process::Stopped), "stopped", "kill -CONT 99"),
+        ("worker_stopped", with(|s| s.process = Process::Traced), "debugger", "debugger"),
+        ("worker_hangs", with(|s| s.claims_ago_ms = Some(45_000)), "45s", "kill -9 99"),
+        ("worker_hangs", with(|s| s.reaper_ago_ms = Some(90_000)), "1m", "kill -9 99"),
+        ("worker_silent", with(|s| s.report = None), "has not said", "restart"),
+        ("worker_draining", reported(|r| r.phase = Phase::Draining), "drains", "tenure work"),
+        ("worker_leaving", reported(|r| r.phase = Phase::Leaving), "ending", "tenure work"),
+        ("queue_not_served", reported(|r| r.queues = vec!["a".into()]), "\"a\"", "--queue b"),
+        ("no_worker", with(|s| s.holder.kind = "run".into()), "its own job alone", "tenure work"),
+        ("no_worker", reported(|r| r.only = Some(3)), "its own job 3 alone", "tenure work"),
+        ("no_worker", reported(|r| r.only = Some(0)), "only repairs", "tenure work"),
+    ];
+    for (code, sight, text, remedy) in cases {
+        for told in [of_queued(&sight, &job(), 0, 10_000), of_file(&sight, 2, &queues())] {
+            let one = told.iter().find(|one| one.code == code).unwrap_or_else(|| panic!("{code} in {told:?}"));
+            assert!(one.text.contains(text), "{code}: {}", one.text);
+            assert!(one.remedy.as_deref().unwrap_or_default().contains(remedy), "{code}: {:?}", one.remedy);
+        }
+    }
+}
+
+#[test]
+fn every_code_of_a_condition_is_told_as_it_is() {
+    for code in CODES {
+        for holds in [false, true] {
+            let condition = Of { holds_claims: holds, ..Of::notice(code, "words", "do this") };
+            let sight = reported(|report| report.conditions = vec![condition.clone()]);
+            for told in [of_queued(&sight, &job(), 0, 10_000), of_file(&sight, 0, &[])] {
+                assert_eq!((told.len(), told[0].code), (1, *code));
+                assert_eq!(told[0].text.contains("no job is claimed"), holds);
+                assert_eq!(told[0].remedy.as_deref(), Some("do this"));
+            }
+            let of_another = reported(|report| report.conditions = vec![condition.of_job(JobId(8))]);
+            assert_eq!(of_queued(&of_another, &job(), 0, 10_000), []);
+            assert_eq!(of_running(&of_another, &job(), 10_000), []);
+            assert!(of_file(&of_another, 0, &[])[0].text.starts_with("job 8: "));
+        }
+    }
+}
+
+#[test]
+fn a_running_job_is_told_what_keeps_its_end_from_being_recorded() {
+    for (code, is_felt) in [("disk_full", true), ("claim_error", true), ("load_floor", false), ("no_processes", false)] {
+        let sight = reported(|report| report.conditions = vec![Of::notice(code, "words", None)]);
+        assert_eq!(of_running(&sight, &job(), 10_000).len(), usize::from(is_felt), "{code}");
+    }
+    let stopped = with(|sight| sight.process = Process::Stopped);
+    assert_eq!(of_running(&stopped, &job(), 10_000)[0].code, "worker_stopped");
+    let blocked = with(|sight| sight.blocked = Some(Blocked { since_ms: 5_000, by: None }));
+    assert_eq!(of_running(&blocked, &job(), 10_000)[0].code, "writer_blocked");
+    assert_eq!(of_queued(&blocked, &job(), 0, 10_000)[0].code, "writer_blocked");
+}
+
+#[test]
+fn a_job_that_a_worker_should_have_seen_says_when_it_looked() {
+    let slow = with(|sight| sight.claims_ago_ms = Some(9_000));
+    assert_eq!(of_queued(&slow, &job(), 0, 1_000), [], "it was added a moment ago");
+    let told = of_queued(&slow, &job(), 0, 10_000);
+    assert_eq!((told.len(), told[0].code), (1, "worker_slow"));
+    assert!(told[0].text.contains("9s ago"));
+}
+
+#[test]
+fn a_list_of_queues_that_was_cut_blames_no_queue() {
+    let cut = reported(|report| (report.queues, report.queues_cut) = (vec!["a".into()], true));
+    assert_eq!(of_queued(&cut, &job(), 0, 10_000), []);
+}
