@@ -48,6 +48,8 @@ mod tasks;
 mod terminal;
 #[path = "faces/times.rs"]
 mod times;
+#[path = "faces/told.rs"]
+mod told;
 #[path = "faces/trees.rs"]
 mod trees;
 #[path = "faces/unprivileged.rs"]

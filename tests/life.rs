@@ -42,6 +42,8 @@ mod leases;
 mod left;
 #[path = "life/leftovers.rs"]
 mod leftovers;
+#[path = "life/means.rs"]
+mod means;
 #[path = "life/memory.rs"]
 mod memory;
 #[path = "life/once.rs"]

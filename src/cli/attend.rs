@@ -17,6 +17,7 @@ use super::waits::Waits;
 use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::JobId;
+use crate::run::signal;
 use crate::store::rows::Job;
 use crate::store::{Store, control, resource, why};
 use crate::worker::{Ended, Worker};
@@ -162,7 +163,8 @@ impl Attendant<'_> {
 
 /// Signals, as they come.
 fn listen() -> Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|e| Error::io("installing signal handlers", e))?;
+    let mut signals =
+        Signals::new(signal::not_ignored(&[SIGINT, SIGTERM, SIGHUP])).map_err(|e| Error::io("installing signal handlers", e))?;
     let (sender, receiver) = unbounded();
     std::thread::Builder::new()
         .name("signals".into())

@@ -194,10 +194,16 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         Some(worker) => {
             let told = worker_words::of_file(&worker, ready, &queues);
             if !told.is_empty() {
-                return Ok(told.into_iter().map(|one| Finding { name: "worker", ok: false, text: one.text, remedy: one.remedy }).collect());
+                return Ok(told
+                    .into_iter()
+                    .map(|one| Finding { name: "worker", ok: false, text: one.text, remedy: one.remedy })
+                    .collect());
             }
             let since = time::between(worker.holder.since_ms, face.now_ms());
-            Finding::fine("worker", format!("{} ({}) holds the worker lock for {since}", worker.holder.named(), worker.holder.kind))
+            Finding::fine(
+                "worker",
+                format!("{} ({}) holds the worker lock for {since}", worker.holder.named(), worker.holder.kind),
+            )
         }
         None if worker_calls::standing(store)?.is_some_and(|advice| advice.is_refused) => {
             Finding::fine("worker", "there is none, and none may be started before it is clear which file this is")

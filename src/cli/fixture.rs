@@ -102,6 +102,7 @@ pub fn sight(slots: usize) -> Sight {
         queues: vec![],
         queues_cut: false,
         only: None,
+        serves: vec![],
         slots,
         busy: 0,
         phase: Phase::Serving,
@@ -110,6 +111,7 @@ pub fn sight(slots: usize) -> Sight {
         reaper_at_ms: 1,
         tick_ms: 10_000,
         conditions: vec![],
+        memory: Default::default(),
     };
     Sight {
         holder: worker(slots),

@@ -80,8 +80,8 @@ mod waits;
 mod why;
 mod work;
 mod worker_calls;
-mod worker_words;
 mod worker_notice;
+mod worker_words;
 mod workspace;
 
 pub use logging::start as start_logging;

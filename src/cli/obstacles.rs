@@ -69,6 +69,15 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         }
     }
     all.extend(around.gate.clone());
+    // A job waits for memory; for the operator the floor is what is the matter.
+    for one in &mut all {
+        one.code = match one.code {
+            "memory_floor" => "memory",
+            "disk_floor" => "disk",
+            "load_floor" => "load",
+            code => code,
+        };
+    }
     all.extend(last_run(facts, around));
     all
 }

@@ -84,7 +84,7 @@ fn all_facts_are_told_not_only_the_first() {
     let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into() }]);
     let around = Around { worker: None, gate: Some(Obstacle::new("memory_floor", "1 of 2", None)), ..around() };
     let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code).collect();
-    assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory_floor"]);
+    assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory"]);
 }
 
 #[test]

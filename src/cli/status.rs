@@ -178,7 +178,7 @@ fn worker_json(worker: &Sight, running: i64) -> Value {
     let (holder, report) = (&worker.holder, worker.report.as_ref());
     json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
            "slots": holder.slots, "busy": running, "host": holder.host, "here": holder.is_here(),
-           "stopped": matches!(worker.process, worker_calls::Process::Stopped | worker_calls::Process::Traced),
+           "stopped": matches!(worker.process, worker_calls::Process::Stopped),
            "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
            "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
            "claims_ago_ms": worker.claims_ago_ms, "reaper_ago_ms": worker.reaper_ago_ms,

@@ -21,8 +21,6 @@ use crate::store::lease::{self, Lease};
 use crate::store::standing::{self, Advice};
 use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
-use crate::worker::report::Report;
-use crate::worker::sight::{Process, Sight};
 use crate::worker::{
     self, Direct, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes,
 };

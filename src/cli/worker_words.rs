@@ -47,11 +47,12 @@ fn cannot_act(sight: &Sight) -> Option<Obstacle> {
             let text = format!("{who} is stopped by a signal: nothing is claimed, stopped or recorded until it is continued");
             return Some(Obstacle::new("worker_stopped", text, format!("kill -CONT {pid}")));
         }
-        Process::Traced => {
+        // Under strace it is that for an instant, again and again.
+        Process::Traced if sight.claims_ago_ms.is_none_or(|ms| ms > ANNOUNCED_MS) => {
             let text = format!("{who} is held by a debugger: nothing is claimed, stopped or recorded meanwhile");
             return Some(Obstacle::new("worker_stopped", text, "let the debugger continue it".to_owned()));
         }
-        Process::Runs | Process::Unseen => {}
+        Process::Runs | Process::Traced | Process::Unseen => {}
     }
     let report = sight.report.as_ref().filter(|report| report.phase == Phase::Serving)?;
     let reaper_most_ms = CLAIMS_HANG_MS.saturating_add(report.tick_ms.saturating_mul(REAPER_HANG_TICKS));
@@ -135,14 +136,16 @@ fn write_lock(sight: &Sight, now_ms: i64) -> Option<Obstacle> {
 /// Whether the worker may claim this job at all.
 fn serves(sight: &Sight, job: &Job) -> Result<(), Obstacle> {
     if let Some(only) = alone(sight) {
-        return if only == Some(job.id.0) { Ok(()) } else { Err(serves_one(sight, only)) };
+        let is_followed = sight.report.as_ref().is_some_and(|report| report.serves.contains(&job.id.0));
+        return if only == Some(job.id.0) || is_followed { Ok(()) } else { Err(serves_one(sight, only)) };
     }
     let Some(report) = &sight.report else { return Ok(()) };
     if is_served(report, &job.queue) {
         return Ok(());
     }
     let first = report.queues.first().map(|queue| quote_text(queue)).unwrap_or_default();
-    let remedy = format!("tenure set {} queue={first}, or restart the worker with --queue {} as well", job.id, quote_text(&job.queue));
+    let remedy =
+        format!("tenure set {} queue={first}, or restart the worker with --queue {} as well", job.id, quote_text(&job.queue));
     Err(Obstacle::new("queue_not_served", not_served(sight, report, &job.queue), remedy))
 }
 
@@ -213,7 +216,7 @@ pub fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Obstacle> 
 /// What the worker does, for the line about it.
 pub fn state(sight: &Sight) -> &'static str {
     match (sight.process, sight.report.as_ref().map(|report| (report.phase, report.held_back().next().is_some()))) {
-        (Process::Stopped | Process::Traced, _) => ", stopped",
+        (Process::Stopped, _) => ", stopped",
         (_, None) => "",
         (_, Some((Phase::Starting, _))) => ", starting",
         (_, Some((Phase::Draining, _))) => ", draining",

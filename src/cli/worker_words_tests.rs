@@ -20,7 +20,15 @@ fn reported(change: impl FnOnce(&mut Report)) -> Sight {
 
 fn queues() -> Vec<QueueRow> {
     ["a", "b"]
-        .map(|name| QueueRow { name: name.into(), slots: None, paused: false, max_runtime_ms: None, running: 0, ready: 1, waiting: 0 })
+        .map(|name| QueueRow {
+            name: name.into(),
+            slots: None,
+            paused: false,
+            max_runtime_ms: None,
+            running: 0,
+            ready: 1,
+            waiting: 0,
+        })
         .into()
 }
 
@@ -35,7 +43,7 @@ fn a_worker_in_order_stands_in_nobodys_way() {
 fn every_condition_is_told_by_each_face_with_a_remedy() {
     let cases: Vec<(&str, Sight, &str, &str)> = vec![
         ("worker_stopped", with(|s| s.process = Process::Stopped), "stopped", "kill -CONT 99"),
-        ("worker_stopped", with(|s| s.process = Process::Traced), "debugger", "debugger"),
+        ("worker_stopped", with(|s| (s.process, s.claims_ago_ms) = (Process::Traced, Some(6_000))), "debugger", "debugger"),
         ("worker_hangs", with(|s| s.claims_ago_ms = Some(45_000)), "45s", "kill -9 99"),
         ("worker_hangs", with(|s| s.reaper_ago_ms = Some(90_000)), "1m", "kill -9 99"),
         ("worker_silent", with(|s| s.report = None), "has not said", "restart"),

@@ -27,6 +27,13 @@ pub enum RunEnd {
     },
     /// It never started, for a reason that has nothing to do with it (the worker died first).
     NeverStarted,
+    /// It never started: tenure or the machine lacked something that a start needs (processes, descriptors, memory, room or inodes
+    /// for the log). However often that happens, it tells nothing against the job.
+    NoMeans {
+        errno: i32,
+        /// In words, with what was tried.
+        error: String,
+    },
     /// Nobody saw its end.
     Lost,
     /// It ended with 0, and its check said no (or could not be asked).
@@ -90,7 +97,7 @@ pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Deci
     let judged = judge(end);
     let next = match end {
         // The worker died while it had others work for the job: that tells nothing against the job, however often it happens.
-        RunEnd::Unprepared if !facts.cancel_open => Next::Again {
+        RunEnd::Unprepared | RunEnd::NoMeans { .. } if !facts.cancel_open => Next::Again {
             available_at: 0,
             attempts: facts.attempts.saturating_sub(1),
             deferrals: facts.deferrals,
@@ -127,9 +134,8 @@ fn judge(end: &RunEnd) -> Judged {
         RunEnd::NeverStarted | RunEnd::Unprepared => {
             Judged { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None }
         }
-        RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
-            Judged::new(Outcome::Unstarted, Reason::Spawn, error)
-        }
+        RunEnd::NoMeans { error, .. } => Judged::new(Outcome::Unstarted, Reason::Spawn, error),
+        RunEnd::NotExecuted { errno: WANT_OF_ITS_USER, error } => Judged::new(Outcome::Unstarted, Reason::Spawn, error),
         RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => Judged::new(Outcome::Failed, Reason::Spawn, error),
         RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "nobody saw how it ended"),
         RunEnd::Withdrawn => Judged::new(Outcome::Cancelled, Reason::Cancelled, "cancelled before it started"),
@@ -172,6 +178,13 @@ fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
     Judged { outcome, reason: Some(reason), exit_code, signal, error }
 }
 
+/// Longest wait before a job is tried again whose user lacked something, in milliseconds.
+const WANT_WAIT_MS_MAX: u64 = 60_000;
+
+/// EAGAIN of a job that was given another user: that one has as many processes as it may. What a job's own limit of memory keeps from
+/// being executed is the job's fault.
+const WANT_OF_ITS_USER: i32 = 11;
+
 /// EAGAIN, ENOMEM, EMFILE, ENFILE: the machine's want, not the job's fault.
 pub fn is_want_of_resources(errno: i32) -> bool {
     matches!(errno, 11 | 12 | 23 | 24)
@@ -210,14 +223,22 @@ fn is_taken_out(policy: &Policy, judged: &Judged) -> bool {
 }
 
 fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
+    if reason.is_some() {
+        // The user of the job, not we, has no process or memory left: that ends no job, and others are claimed meanwhile.
+        let wait_ms = backoff_ms(facts.policy, 1, chance).min(WANT_WAIT_MS_MAX);
+        return Next::Again {
+            available_at: after(now_ms, wait_ms),
+            attempts: facts.attempts.saturating_sub(1),
+            deferrals: facts.deferrals,
+            unstarts: facts.unstarts,
+        };
+    }
     let unstarts = facts.unstarts + 1;
     if unstarts >= limits::UNSTARTS_MAX {
         return Next::Failed(Reason::Spawn);
     }
-    // A worker that died is no reason to wait; a machine without resources is.
-    let wait_ms = if reason.is_some() { backoff_ms(facts.policy, unstarts, chance).min(60_000) } else { 0 };
-    let available_at = if wait_ms == 0 { 0 } else { after(now_ms, wait_ms) };
-    Next::Again { available_at, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, unstarts }
+    // A worker that died is no reason to wait.
+    Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, unstarts }
 }
 
 fn try_again(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
@@ -281,7 +302,7 @@ mod tests {
             Next::Again { available_at: 0, attempts: 0, deferrals: 0, unstarts: 1 }
         );
         let eagain = RunEnd::NotExecuted { errno: 11, error: "fork".into() };
-        assert!(matches!(decide(&f, &eagain, 7, 0.0).next, Next::Again { attempts: 0, unstarts: 1, .. }));
+        assert!(matches!(decide(&f, &eagain, 7, 0.0).next, Next::Again { attempts: 0, unstarts: 0, available_at: 10_007, .. }));
         let enoent = RunEnd::NotExecuted { errno: 2, error: "no such file".into() };
         assert_eq!(decide(&f, &enoent, 7, 0.0).next, Next::Failed(Reason::Spawn));
     }
@@ -291,6 +312,30 @@ mod tests {
         let policy = Policy::default();
         let f = Facts { unstarts: 4, ..facts(&policy, 1, 1) };
         assert_eq!(decide(&f, &RunEnd::NeverStarted, 0, 0.0).next, Next::Failed(Reason::Spawn));
+    }
+
+    #[test]
+    fn want_of_means_never_ends_a_job_and_burns_nothing() {
+        let policy = Policy::default();
+        for errno in [5, 11, 12, 23, 24, 28, 30, 105, 109, 122] {
+            for unstarts in [0, 4, 1_000] {
+                let f = Facts { unstarts, deferrals: 3, ..facts(&policy, 1, 1) };
+                let end = RunEnd::NoMeans { errno, error: "words".into() };
+                let d = decide(&f, &end, 7, 0.5);
+                assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, unstarts }, "{errno}");
+                assert_eq!((d.outcome, d.error.as_deref()), (Outcome::Unstarted, Some("words")));
+                let cancelled = Facts { cancel_open: true, ..f };
+                assert_eq!(decide(&cancelled, &end, 7, 0.5).next, Next::Cancelled);
+                if errno == WANT_OF_ITS_USER {
+                    let of_its_user = RunEnd::NotExecuted { errno, error: "words".into() };
+                    let next = decide(&f, &of_its_user, 7, 0.5).next;
+                    assert!(
+                        matches!(next, Next::Again { attempts: 0, deferrals: 3, unstarts: u, .. } if u == unstarts),
+                        "{next:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

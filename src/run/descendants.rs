@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 
 use super::process::{Stat, all_pids, open_pidfd};
 use super::signal::{send_child, send_pidfd};
+use super::wait::{self, Children};
 
 /// How often one round looks again for what was forked while it froze the rest.
 const FREEZE_PASSES_MAX: usize = 64;
@@ -30,9 +31,20 @@ pub struct Round {
     pub refused: Vec<i32>,
 }
 
-/// Our direct children, dead ones that were not waited for included. `me` has one thread.
-pub fn children(me: i32) -> Vec<i32> {
-    fs::read_to_string(format!("/proc/{me}/task/{me}/children")).map_or_else(|_| children_of(me), |text| numbers(&text))
+/// Our direct children, dead ones that were not waited for included. `me` has one thread. `None` where they cannot be looked at, for want
+/// of a descriptor, say: that is not the same as having none.
+pub fn children(me: i32) -> Option<Vec<i32>> {
+    let path = format!("/proc/{me}/task/{me}/children");
+    match fs::read_to_string(&path) {
+        Ok(text) => Some(numbers(&text)),
+        // A kernel that was built without this file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let pids = all_pids().ok()?;
+            Some(pids.into_iter().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == me)).collect())
+        }
+        // The kernel knows in any case whether there is any.
+        Err(_) => (wait::peek() == Children::None).then(Vec::new),
+    }
 }
 
 /// Everything below us, parents before their children, without the children named in `spare` and what is below those.

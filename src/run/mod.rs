@@ -35,6 +35,7 @@ pub mod groups;
 pub mod launch;
 pub mod lease;
 pub mod machine;
+pub mod open_files;
 pub mod orphans;
 pub mod output;
 pub mod record;
@@ -54,7 +55,7 @@ mod line;
 mod marks;
 mod process;
 mod shim;
-mod signal;
+pub mod signal;
 mod wait;
 
 pub use launch::Launch;

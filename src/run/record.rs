@@ -76,6 +76,8 @@ pub struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotExecuted {
     pub errno: i32,
+    /// What was lacking is ours or the machine's, and the job has no part in it.
+    pub ours: bool,
     /// What was tried and what the system said, such as `execve /bin/nope: No such file or directory`.
     pub text: String,
     pub at_ms: i64,
@@ -308,11 +310,18 @@ impl Kept {
 
 impl NotExecuted {
     fn to_line(&self) -> Vec<u8> {
-        Writer::new("FAILED").with("errno", self.errno).with("at", self.at_ms).with_text("text", &self.text).seal()
+        Writer::new("FAILED")
+            .with("errno", self.errno)
+            .with("ours", if self.ours { "yes" } else { "no" })
+            .with("at", self.at_ms)
+            .with_text("text", &self.text)
+            .seal()
     }
 
     fn of(line: &Line<'_>) -> Option<Self> {
-        Some(Self { errno: line.number("errno")?, text: line.text("text")?, at_ms: line.number("at")? })
+        // An earlier version did not say it.
+        let ours = line.get("ours") == Some("yes");
+        Some(Self { errno: line.number("errno")?, ours, text: line.text("text")?, at_ms: line.number("at")? })
     }
 }
 

@@ -25,6 +25,20 @@ pub fn stop_signal() -> i32 {
     libc::SIGRTMIN() + 5
 }
 
+/// Whether a signal is ignored, as `nohup` and a shell's `&` arrange it for whoever they start.
+pub fn is_ignored(signal: i32) -> bool {
+    let mut now = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is changed; `now` has room for the answer.
+    let asked = unsafe { libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: zeroed at first, and filled by the call.
+    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Those of these signals that are not ignored: whoever started us and had one ignored does not want it to end us.
+pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
+    signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
+}
+
 /// Blocks every signal that can be blocked. From then on they wait until somebody asks for them.
 pub fn block_all() -> io::Result<()> {
     let all = u64::MAX;

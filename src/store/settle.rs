@@ -210,7 +210,12 @@ fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decis
     }
     let started = !matches!(
         s.end,
-        RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn | RunEnd::PrepareFailed { .. } | RunEnd::TooLate { .. }
+        RunEnd::NeverStarted
+            | RunEnd::Unprepared
+            | RunEnd::Withdrawn
+            | RunEnd::PrepareFailed { .. }
+            | RunEnd::TooLate { .. }
+            | RunEnd::NoMeans { .. }
     );
     Ok(ended::cancelled_text(cancel.flatten().as_deref(), if started { "while it ran" } else { "before it started" }))
 }

@@ -148,9 +148,12 @@ fn answer(end: &RunEnd) -> Answer {
     match end {
         RunEnd::Ended { cause: Some(Cause::Cancel), .. } => Answer::Cancelled,
         RunEnd::Ended { cause: Some(Cause::Timeout), .. } => Answer::No("the check ran past its timeout".into()),
-        RunEnd::Ended { cause: Some(_), .. } | RunEnd::Lost | RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
-            Answer::Lost
-        }
+        RunEnd::Ended { cause: Some(_), .. }
+        | RunEnd::Lost
+        | RunEnd::NeverStarted
+        | RunEnd::NoMeans { .. }
+        | RunEnd::Unprepared
+        | RunEnd::Withdrawn => Answer::Lost,
         RunEnd::Ended { exit: Exit::Code(0), .. } => Answer::Yes,
         RunEnd::Ended { exit: Exit::Code(limits::NOT_NOW), .. } => Answer::AskLater,
         RunEnd::Ended { exit: Exit::Code(code), .. } => Answer::No(format!("the check ended with exit status {code}")),

@@ -11,14 +11,15 @@ use crossbeam_channel::Receiver;
 
 use super::clock_steps;
 use super::gates::{self, Machine};
-use super::monitor::Assignment;
+use super::monitor::{self, Assignment};
 use super::options::{Kind, Until};
-use super::pool::Work;
 use super::report::Condition;
 use super::shared::Shared;
+use super::shortage::Admits;
 use super::start::Ended;
 use super::teardown;
 use crate::error::Result;
+use crate::run::machine;
 use crate::store::claim::Scope;
 use crate::store::{self, claim, look, plan, schedule, tend};
 
@@ -65,6 +66,7 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
                 shared.report.clear("claim_error");
                 wait_ms
             }
+            Err(error) if shared.notes_want(&error) => WAIT_MOST_MS,
             Err(error) => {
                 let text = format!("claiming fails: {error}");
                 shared.report.set(Condition::notice(
@@ -78,7 +80,7 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
                 WAIT_MOST_MS
             }
         };
-        shared.report.round_of_claims(shared.roster.busy());
+        shared.report.round_of_claims(shared.roster.busy(), &shared.served());
         let _timeout_is_a_nudge_too = nudges.recv_timeout(Duration::from_millis(wait_ms));
     }
 }
@@ -91,6 +93,7 @@ fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
     // Whatever is wrong with schedules keeps no job from starting.
     let _logged = plan_schedules(shared).inspect_err(|error| log::error!("schedules: {error}"));
     gate.look(shared);
+    shared.probe_means();
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
     let now_ms = shared.now_ms();
     let next_due = next_due_ms(shared, now_ms)?;
@@ -182,8 +185,16 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
 /// Claims what is ready in a scope, as long as slots are free.
 fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claimed) -> Result<()> {
     loop {
-        let free = free();
-        if free == 0 || !shared.store.read(|conn| claim::has_ready(conn, scope))? {
+        let free = match shared.admits() {
+            Admits::All => free(),
+            Admits::One => free().min(1),
+            Admits::None => 0,
+        };
+        if free == 0 {
+            return Ok(());
+        }
+        if !shared.store.read(|conn| claim::has_ready(conn, scope))? {
+            shared.has_nothing_to_try();
             return Ok(());
         }
         shared.keep_home();
@@ -209,10 +220,13 @@ fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claim
         let mut refused = Ok(());
         for (claim, ready) in claims.into_iter().zip(ready) {
             shared.stock.begun(claim.run);
+            shared.claimed_for_trial(claim.run);
             let slot = shared.roster.take_slot();
             let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
             // Each is claimed already: one that gets no thread keeps no other from getting one.
-            refused = refused.and(shared.pool.assign(shared, Work::Run(start)));
+            if let Err((error, start)) = shared.pool.assign_start(shared, start) {
+                refused = refused.and(monitor::put_back(shared, start, &error));
+            }
         }
         refused?;
     }
@@ -282,6 +296,7 @@ impl Gate {
             }
             None => report.clear("disk_full"),
         }
+        watch_spawner(shared);
         let closed = self.of_machine(shared);
         for code in gates::CODES {
             match &closed {
@@ -306,5 +321,18 @@ impl Gate {
         let why = gates::closed(floors, &Machine::look(shared.place().dir()));
         self.looked = Some((Instant::now(), why.clone()));
         why
+    }
+}
+
+/// A spawner that was stopped starts nothing: what is claimed would wait, and be called running.
+fn watch_spawner(shared: &Shared) {
+    let pid = shared.spawner_pid();
+    match machine::state_of(pid.cast_unsigned()) {
+        // What a debugger stops for an instant ('t') goes on by itself.
+        Some('T') => {
+            let text = format!("the spawner (pid {pid}) is stopped by a signal, so nothing can be started");
+            shared.report.set(Condition::holding("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));
+        }
+        _ => shared.report.clear("spawner_stopped"),
     }
 }

@@ -105,11 +105,20 @@ impl<'a> Errand<'a> {
     ///
     /// # Errors
     /// The file or the system refused something. The run, if it was begun, is open, and whoever looks next goes on with it.
-    pub fn once(
-        &self,
-        make: impl FnOnce(RunId, Nonce) -> Result<Launch, String>,
-        judge: impl Fn(&RunEnd) -> Judged,
-    ) -> Result<Came> {
+    pub fn once(&self, make: impl Fn(RunId, Nonce) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+        loop {
+            let came = self.try_once(&make, &judge)?;
+            let Came::Over(over) = &came else { return Ok(came) };
+            let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
+            // That it lacked something of ours tells nothing about it: it is tried again until it has it, or nobody wants it any more.
+            self.shared.lacks(*errno, error);
+            if !self.shared.waits_for_means(|| self.bell.cause().is_some()) {
+                return Ok(came);
+            }
+        }
+    }
+
+    fn try_once(&self, make: impl Fn(RunId, Nonce) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
         let shared = self.shared;
         if shared.is_ending_runs() {
             return Ok(Came::Left);
@@ -241,6 +250,7 @@ pub(super) fn plainly(end: &RunEnd) -> Judged {
         RunEnd::Ended { exit: Exit::Code(0), .. } => (Outcome::Done, Some(Reason::Exit), None),
         RunEnd::Ended { exit: Exit::Code(code), .. } => failed(Reason::Exit, format!("exit status {code}")),
         RunEnd::Ended { exit: Exit::Signal(signal), .. } => failed(Reason::Signal, format!("killed by signal {signal}")),
+        RunEnd::NoMeans { error, .. } => (Outcome::Unstarted, Some(Reason::Spawn), Some(error.clone())),
         RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
             (Outcome::Unstarted, Some(Reason::Spawn), Some(error.clone()))
         }

@@ -11,16 +11,22 @@ use super::launch::{self, Start};
 use super::prepared::Ready;
 use super::recover;
 use super::roster::Bell;
+pub(super) use super::settling::{Its, conclude};
 use super::shared::Shared;
+use super::shortage;
 pub(super) use super::supervise::{Watch, Watched, wait_for};
 use super::workspace::{self, Entered};
 use crate::error::{Error, Result};
-use crate::job::{Cause, Exit, JobId, Next, Policy, RunEnd, RunId};
+use crate::job::verdict::Progress;
+use crate::job::{Cause, Exit, Policy, RunEnd, RunId};
 use crate::run::record::{MemoryBy, Records};
-use crate::store::claim::{self, Claim};
+use crate::store::claim::Claim;
 use crate::store::reap::{self, OpenRun};
-use crate::store::settle::{self, RunRecord, Settle, Settled};
-use crate::store::{Ticket, control, teardown};
+use crate::store::settle::RunRecord;
+use crate::store::{Ticket, control};
+
+/// Between two tries to open a result for which there was no descriptor, in milliseconds.
+const RESULT_AGAIN_MS: u64 = 200;
 
 /// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is steered.
 pub(super) const CLOCK_STEP_MS: u64 = 2_000;
@@ -78,6 +84,28 @@ impl Assignment {
     }
 }
 
+/// A job that was claimed and for which there is no thread: as if it had not been claimed.
+///
+/// # Errors
+/// The file does not take it; its run has a row and a run file, and the reaper goes on from there.
+pub(super) fn put_back(shared: &Arc<Shared>, start: Assignment, error: &Error) -> Result<()> {
+    let (run, slot) = start.identity();
+    let Assignment::Start { claim, ready, .. } = start else { return Ok(()) };
+    drop(ready);
+    let put_back = conclude(shared, claim.job.id, run, no_means(error), RunRecord::default(), Its::File, slot);
+    if put_back.is_err() {
+        shared.roster.disown(run);
+    }
+    shared.roster.free_slot(slot);
+    put_back.map(drop)
+}
+
+/// Something was lacking before the run could be handed to the spawner.
+fn no_means(error: &Error) -> RunEnd {
+    let errno = shortage::want_of(error).unwrap_or_else(|| rustix::io::Errno::AGAIN.raw_os_error());
+    RunEnd::NoMeans { errno, error: error.to_string() }
+}
+
 fn one(shared: &Arc<Shared>, assignment: Assignment) -> Result<Option<Assignment>> {
     match assignment {
         Assignment::Start { claim, ready, ticket, slot } => start(shared, *claim, ready, ticket, slot),
@@ -105,7 +133,13 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         Ok(launch) => launch,
         Err(error) => return unstarted(RunEnd::Unrunnable { error }),
     };
-    let bell = Arc::new(Bell::new()?);
+    let bell = match Bell::new() {
+        Ok(bell) => Arc::new(bell),
+        Err(error) => {
+            drop(ready);
+            return unstarted(no_means(&error));
+        }
+    };
     shared.roster.watch(run, Arc::clone(&bell));
     let watched = Watched { of_job: true, ..Watched::new(shared, run, nonce, bell, policy.grace_ms()) };
     if let Some(wanted) = &policy.workspace {
@@ -121,8 +155,17 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     // At most once must hold over a power cut as well: the claim is on the disk before anything of the job exists. The shim is made and makes ready
     // meanwhile.
     launch.waits_for_go = job.max_attempts == 1 && !shared.store.is_flushed(ticket);
-    let pipe = match shared.spawner().and_then(|spawner| spawner.launch(&launch, ready.file)) {
+    let spawner = match shared.spawner() {
+        Ok(spawner) => spawner,
+        Err(error) => {
+            drop(ready);
+            return unstarted(no_means(&error));
+        }
+    };
+    let pipe = match spawner.launch(&launch, ready.file) {
         Ok(pipe) => pipe,
+        // Nothing was sent, and our copy of the lock is closed.
+        Err(error) if shortage::want_of(&error).is_some() => return unstarted(no_means(&error)),
         Err(error) => {
             log::warn!("run {run}: {error}");
             return recover::after_the_shim(&watched, job, &policy, slot);
@@ -135,8 +178,15 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     shared.stock.fill(&shared.store, &shared.roster);
     match watched.follow(pipe)? {
         Watch::Left => Ok(None),
-        Watch::Over(records) if records.progress() == crate::job::verdict::Progress::Drained || records.failed.is_some() => {
+        Watch::Over(records) if records.progress() == Progress::Drained || records.failed.is_some() => {
             end_of_job(&watched, job, &policy, &records, None, slot)
+        }
+        Watch::Over(records)
+            if records.progress() == Progress::Nothing
+                && let Some(errno) = spawner.take_complaint() =>
+        {
+            let error = "the spawner could not take the run: it has no descriptor or memory left".into();
+            unstarted(RunEnd::NoMeans { errno, error })
         }
         Watch::Over(_) => recover::after_the_shim(&watched, job, &policy, slot),
     }
@@ -203,113 +253,21 @@ fn result_of(shared: &Shared, run: RunId) -> Option<String> {
     let mut bytes = Vec::new();
     // A job may have put anything there: a link is not followed, and a pipe is not waited for.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(shared.place().result_file(run)).ok()?;
+    let path = shared.place().result_file(run);
+    let file = loop {
+        match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(|e| Error::io("opening a result", e))
+        {
+            Ok(file) => break file,
+            // What the run has said is not lost for want of a descriptor of ours.
+            Err(error) if !shared.is_leaving() && shared.notes_want(&error) => shared.pause(RESULT_AGAIN_MS),
+            Err(_) => return None,
+        }
+    };
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return None;
     }
     file.take(most).read_to_end(&mut bytes).ok()?;
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What goes with a run that is settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Its {
-    /// Its run file.
-    File,
-    /// The file of that name is another's: the reaper sees to whoever it stands for.
-    Nothing,
-}
-
-/// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
-/// for the flush, and is done by the winner alone.
-pub(super) fn conclude(
-    shared: &Arc<Shared>,
-    job: JobId,
-    run: RunId,
-    end: RunEnd,
-    record: RunRecord,
-    goes: Its,
-    slot: usize,
-) -> Result<Option<Assignment>> {
-    let settle = Settle { job, run, end, record, chance: chance() };
-    let ready = next_ready(shared);
-    let prepared = ready.as_ref().map(Ready::prepared);
-    let done = shared.persist("settling a run", || {
-        let (settle, prepared) = (settle.clone(), prepared);
-        let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
-        let now_ms = shared.now_ms();
-        shared.commit_believing(move |conn| {
-            let settled = settle::settle(conn, &settle, now_ms)?;
-            let leaves = teardown::is_due(conn, now_ms)?;
-            let next = match prepared {
-                Some(prepared) => claim::claim_beside(conn, &scope, prepared, &instance, &boot_id, now_ms)?,
-                None => None,
-            };
-            Ok((settled, leaves, next))
-        })
-    });
-    let ((settled, leaves, next), ticket) = match done {
-        Ok(done) => done,
-        Err(error) => {
-            shared.stock.put_back(ready);
-            return Err(error);
-        }
-    };
-    // A slot that goes on at once needs no look of the claim loop, unless there is a new time to wait for or something to tear down.
-    if next.is_none()
-        || leaves
-        || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }))
-    {
-        shared.look();
-    }
-    follow_up(shared, job, run, settled, goes, ticket);
-    match (next, ready) {
-        (Some(claim), Some(ready)) => {
-            shared.stock.begun(claim.run);
-            Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot }))
-        }
-        (_, ready) => {
-            shared.stock.put_back(ready);
-            Ok(None)
-        }
-    }
-}
-
-/// A run file for the next job of this slot, where one may be claimed.
-fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
-    let may = shared.may_claim() && shared.roster.busy() <= shared.options.slots && shared.options.scope.only.is_none();
-    if !may {
-        return None;
-    }
-    shared.keep_home();
-    shared.stock.take(&shared.store, &shared.roster).inspect_err(|error| log::warn!("making a run file: {error}")).ok()
-}
-
-fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goes: Its, ticket: Ticket) {
-    let freed = match settled {
-        Settled::Won { decision, freed } => {
-            log::debug!("job {job} run {run}: {} {:?}", decision.outcome, decision.next);
-            freed
-        }
-        Settled::Late => {
-            log::warn!("job {job} run {run}: it no longer owned its job; nothing was changed");
-            Vec::new()
-        }
-    };
-    let shared_then = Arc::clone(shared);
-    shared.store.after_flush(ticket, move || {
-        let place = shared_then.place();
-        if goes == Its::File
-            && let Err(error) = shared_then.stock.retire(place, run)
-        {
-            log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
-        }
-        let _most_runs_write_no_result = std::fs::remove_file(place.result_file(run));
-        for token in &freed {
-            super::sweep::remove_secret(place, token);
-        }
-        shared_then.roster.disown(run);
-    });
 }
 
 /// A number in 0..1, for the jitter of a backoff.

@@ -59,11 +59,32 @@ impl Pool {
         given
     }
 
-    fn give(&self, work: Work, grow: impl FnOnce() -> Result<()>) -> Result<()> {
-        let waits = self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
-        if !waits {
-            grow()?;
+    /// As [`Pool::assign`], for a job that was just claimed: gives it back where there is no thread for it.
+    pub fn assign_start(&self, shared: &Arc<Shared>, start: Assignment) -> std::result::Result<(), (Error, Assignment)> {
+        if let Err(error) = self.reserve(|| self.grow(shared)) {
+            return Err((error, start));
         }
+        let run = start.identity();
+        if self.send(Work::Run(start)).is_err() {
+            // The worker lets go of its runs: the next one finds it.
+            shared.roster.disown(run.0);
+            shared.roster.free_slot(run.1);
+        }
+        Ok(())
+    }
+
+    fn give(&self, work: Work, grow: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.reserve(grow)?;
+        self.send(work)
+    }
+
+    /// A thread that waits is kept for us, or a new one is started.
+    fn reserve(&self, grow: impl FnOnce() -> Result<()>) -> Result<()> {
+        let waits = self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        if waits { Ok(()) } else { grow() }
+    }
+
+    fn send(&self, work: Work) -> Result<()> {
         let tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = tx.as_ref().is_some_and(|tx| tx.send(work).is_ok());
         if sent { Ok(()) } else { Err(Error::Refused("the worker is ending".into())) }

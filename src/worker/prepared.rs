@@ -139,7 +139,7 @@ impl Stock {
             match self.make(store, roster) {
                 Ok(ready) => self.put_back([ready]),
                 Err(error) => {
-                    log::warn!("making a run file ahead: {error}");
+                    log::debug!("making a run file ahead: {error}");
                     return;
                 }
             }

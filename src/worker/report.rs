@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::condition::{CODES, Condition};
 use super::lock::Holder;
 use super::options::Options;
 use crate::place::Place;
@@ -27,10 +28,10 @@ const HEADER: &str = "tenure-report 1";
 const BYTES_MAX: usize = 16 << 10;
 /// Most conditions that are reported; those of the worker come first.
 const CONDITIONS_MAX: usize = 16;
+/// Most followed jobs that are reported.
+const SERVES_MAX: usize = 256;
 /// Longest list of queues that is reported, in bytes.
 const QUEUES_BYTES_MAX: usize = 4 << 10;
-/// Longest text of a condition, in bytes.
-const TEXT_BYTES_MAX: usize = 600;
 /// Time between two writes while only the times of the rounds change, in milliseconds.
 const ROUNDS_EVERY_MS: u64 = 1_000;
 /// Reads until the checksum is right: a report may be read while it is written.
@@ -49,80 +50,6 @@ pub enum Phase {
     Leaving,
 }
 
-/// Something that is the matter with a worker, the file or the machine, as the worker sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Condition {
-    /// A word for scripts; one of [`CODES`].
-    pub code: String,
-    /// For people, with numbers.
-    pub text: String,
-    /// What clears it.
-    pub remedy: Option<String>,
-    /// The worker claims nothing meanwhile.
-    pub holds_claims: bool,
-    /// The job that it concerns alone.
-    pub job: Option<i64>,
-    /// Milliseconds UTC.
-    pub since_ms: i64,
-}
-
-/// The codes of all conditions.
-pub const CODES: &[&str] = &[
-    "memory_floor",
-    "disk_floor",
-    "load_floor",
-    "disk_full",
-    "disk_error",
-    "no_processes",
-    "no_descriptors",
-    "no_memory",
-    "no_inotify",
-    "claim_error",
-    "recovery_error",
-    "schema_changed",
-    "file_replaced",
-    "flush_failed",
-    "spawner_stopped",
-    "stop_refused",
-    "shim_stopped",
-    "stuck",
-];
-
-impl Condition {
-    /// Keeps the worker from claiming as long as it stands.
-    pub fn holding(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
-        Self { holds_claims: true, ..Self::notice(code, text, remedy) }
-    }
-
-    /// Is told and changes nothing.
-    pub fn notice(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
-        debug_assert!(CODES.contains(&code), "{code} is not in the list");
-        let (text, remedy) = (cut(text.into()), remedy.into().map(str::to_owned));
-        Self { code: code.to_owned(), text, remedy, holds_claims: false, job: None, since_ms: 0 }
-    }
-
-    /// It concerns this job alone.
-    #[must_use]
-    pub fn of_job(self, job: crate::job::JobId) -> Self {
-        Self { job: Some(job.0), ..self }
-    }
-
-    /// With a remedy that names something.
-    #[must_use]
-    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(cut(remedy.into())), ..self }
-    }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > TEXT_BYTES_MAX {
-        let end = (0..=TEXT_BYTES_MAX).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
-        text.truncate(end);
-        text += "...";
-    }
-    text
-}
-
 /// All that a worker says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -137,6 +64,9 @@ pub struct Report {
     pub queues_cut: bool,
     /// The one job that it serves, where it serves no other.
     pub only: Option<i64>,
+    /// Jobs that it serves beside that one, because somebody follows them.
+    #[serde(default)]
+    pub serves: Vec<i64>,
     pub slots: usize,
     /// At the last round of the claim loop.
     pub busy: usize,
@@ -233,6 +163,7 @@ impl Reporter {
             time_ns: machine::time_namespace(),
             queues,
             only: options.scope.only.map(|job| job.0),
+            serves: Vec::new(),
             slots: options.slots,
             busy: 0,
             phase: Phase::Starting,
@@ -320,7 +251,12 @@ impl Reporter {
 
     /// Whether a condition keeps the worker from claiming.
     pub fn holds_claims(&self) -> bool {
-        self.lock().conditions.values().any(|one| one.holds_claims)
+        self.holds_claims_beside(&[])
+    }
+
+    /// As [`Reporter::holds_claims`], without those that are seen to elsewhere.
+    pub(super) fn holds_claims_beside(&self, codes: &[&str]) -> bool {
+        self.lock().conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
     }
 
     /// Whether this is the matter now.
@@ -330,7 +266,7 @@ impl Reporter {
 
     /// How limits of memory are kept; told with the next write.
     pub(super) fn memory(&self, by: &str, why: &str) {
-        self.lock().report.memory = (by.to_owned(), cut(why.to_owned()));
+        self.lock().report.memory = (by.to_owned(), super::condition::cut(why.to_owned()));
     }
 
     /// What the worker does from now on.
@@ -343,11 +279,14 @@ impl Reporter {
     }
 
     /// The claim loop has been round.
-    pub(super) fn round_of_claims(&self, busy: usize) {
+    pub(super) fn round_of_claims(&self, busy: usize, serves: &[crate::job::JobId]) {
         self.claims_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
         let mut inner = self.lock();
         inner.report.busy = busy;
-        if self.is_due() {
+        let serves: Vec<i64> = serves.iter().take(SERVES_MAX).map(|job| job.0).collect();
+        let is_new = inner.report.serves != serves;
+        inner.report.serves = serves;
+        if is_new || self.is_due() {
             self.write(&mut inner);
         }
     }

@@ -17,6 +17,7 @@ use super::prepared::Stock;
 use super::reaper::Walks;
 use super::report::{Phase, Reporter};
 use super::roster::Roster;
+use super::shortage::{self, Admits, Shortage};
 use super::start::Ended;
 use super::teardown::Line;
 use crate::error::{Error, Result};
@@ -75,6 +76,8 @@ pub(super) struct Shared {
     pub report: Reporter,
     /// How limits of memory are kept.
     pub limiter: Limiter,
+    /// What is lacking for a start, if anything.
+    pub shortage: Shortage,
     ending_runs: AtomicBool,
     walks: Mutex<Walks>,
 }
@@ -128,6 +131,7 @@ impl Shared {
             leaving: AtomicBool::new(false),
             report,
             limiter,
+            shortage: Shortage::default(),
             ending_runs: AtomicBool::new(false),
             walks: Mutex::default(),
         }
@@ -234,7 +238,17 @@ impl Shared {
 
     /// Whether another job may be claimed, but for free slots.
     pub fn may_claim(&self) -> bool {
-        !self.is_stopping() && !self.report.holds_claims()
+        !self.is_stopping() && self.admits() != Admits::None
+    }
+
+    /// The process of the spawner, which may be dead.
+    pub fn spawner_pid(&self) -> i32 {
+        self.spawner.lock().unwrap_or_else(PoisonError::into_inner).pid().cast_signed()
+    }
+
+    /// How many jobs may be claimed, but for free slots.
+    pub fn admits(&self) -> Admits {
+        if self.report.holds_claims_beside(&shortage::CODES) { Admits::None } else { self.shortage.admits() }
     }
 
     /// The spawner, started anew where the last one died.
@@ -274,10 +288,17 @@ impl Shared {
     /// The last error, when it ends early or waiting can not help.
     pub fn persist<T>(&self, what: &str, mut act: impl FnMut() -> Result<T>) -> Result<T> {
         let mut wait_ms = AGAIN_FIRST_MS;
+        let mut told = String::new();
         loop {
             match act() {
-                Err(error @ (Error::DiskFull(_) | Error::Busy(_))) if !self.is_leaving() => {
-                    log::warn!("{what}: {error}; trying again in {wait_ms} ms");
+                Err(error @ (Error::DiskFull(_) | Error::Busy(_) | Error::Io { .. }))
+                    if !self.is_leaving() && self.store.health().fatal.is_none() =>
+                {
+                    // Once for each trouble, not for each try.
+                    if error.to_string() != told {
+                        told = error.to_string();
+                        log::warn!("{what}: {told}; trying again until it is done");
+                    }
                     self.pause(wait_ms);
                     wait_ms = (wait_ms * 2).min(AGAIN_MOST_MS);
                 }

@@ -93,7 +93,7 @@ mod tests {
         assert_eq!((bare.report, bare.process, bare.claims_ago_ms), (None, Process::Runs, None));
         let reporter = Reporter::start(&place, "me", &Options::work());
         reporter.round_of_reaper();
-        reporter.round_of_claims(2);
+        reporter.round_of_claims(2, &[]);
         reporter.phase(crate::worker::report::Phase::Serving);
         let seen = Sight::look(&place).unwrap().unwrap();
         assert_eq!(seen.report.unwrap().busy, 2);

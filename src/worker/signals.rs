@@ -5,12 +5,15 @@
 //! | TERM, HUP, QUIT, USR1, USR2, ALRM, or INT without a terminal | stop claiming, leave the runs to their shims (or end them, see `--on-term`), end |
 //! | INT at a terminal | stop claiming, wait for the runs; a second one cancels them |
 //! | TERM with `--drain` | as INT at a terminal |
+//!
+//! One that was ignored when we were started (`nohup`, a shell's `&`) stays ignored.
 
 use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Error, Result};
+use crate::run::signal;
 
 /// What a signal asks of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,7 @@ const HEARD: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIG
 /// # Errors
 /// When the handlers can not be installed.
 pub fn listen(drain: bool, at_terminal: bool, orders: Sender<Order>) -> Result<Handle> {
-    let mut signals = Signals::new(HEARD).map_err(|e| Error::io("installing signal handlers", e))?;
+    let mut signals = Signals::new(signal::not_ignored(&HEARD)).map_err(|e| Error::io("installing signal handlers", e))?;
     let handle = signals.handle();
     std::thread::Builder::new()
         .name("signals".into())

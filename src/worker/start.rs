@@ -24,6 +24,7 @@ use super::report::{Phase, Reporter};
 use super::shared::Shared;
 use super::shutdown;
 use super::signals::Order;
+use super::slots;
 use super::stops;
 use super::surroundings::Surroundings;
 use super::tidy;
@@ -34,10 +35,10 @@ use crate::job::{Cause, RunId};
 use crate::place::Place;
 use crate::run::fitness;
 use crate::run::groups::Limiter;
-use crate::run::machine;
 use crate::run::orphans::Orphans;
 use crate::run::runfile::{self, Look};
 use crate::run::spawner::Spawner;
+use crate::run::{machine, open_files};
 use crate::store::belief::{self, Belief};
 use crate::store::standing::{self, Standing};
 use crate::store::{self, Store, home, ids, stamp, task};
@@ -98,6 +99,7 @@ impl Worker {
         let tick_ms = notify::watchdog_ms().map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
         let options = Options { tick_ms, ..options };
         let place = client.place().clone();
+        slots::can_serve(options.slots, open_files::raise())?;
         let instance = machine::nonce().to_string();
         let now_ms = client.clock().now_ms();
         let lock = Arc::new(take_lock(client, &options, &instance, now_ms)?);
@@ -111,7 +113,7 @@ impl Worker {
         let limiter = Limiter::prepare(&belief.file_id);
         report.memory(limiter.by(), &limiter.why);
         let spawner = Spawner::start()?;
-        let listener = Listener::bind(&place)?;
+        let mut listener = Listener::bind(&place)?;
         let shared = Arc::new(Shared::new(
             store,
             options,
@@ -133,7 +135,7 @@ impl Worker {
             thread("claims", &shared, move |shared| claims::run(shared, &nudges))?,
             thread("reaper", &shared, reaper::run)?,
             thread("tidy", &shared, tidy::run)?,
-            thread("wake", &shared, move |shared| wake::listen(shared, &listener))?,
+            thread("wake", &shared, move |shared| wake::listen(shared, &mut listener))?,
             thread("stops", &shared, stops::run)?,
             thread("notify", &shared, notify::run)?,
         ];

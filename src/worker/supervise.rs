@@ -64,7 +64,8 @@ impl<'a> Watched<'a> {
     /// What the records say about the end; what this worker has done to the run where they say nothing.
     pub fn end_of(&self, records: &Records) -> RunEnd {
         if let Some(failed) = &records.failed {
-            return RunEnd::NotExecuted { errno: failed.errno, error: failed.text.clone() };
+            let (errno, error) = (failed.errno, failed.text.clone());
+            return if failed.ours { RunEnd::NoMeans { errno, error } } else { RunEnd::NotExecuted { errno, error } };
         }
         match (&records.exited, self.forced.get()) {
             (Some(exited), _) => RunEnd::Ended {
@@ -97,6 +98,9 @@ impl<'a> Watched<'a> {
             loop {
                 match pipe.next()? {
                     Status::Record(record) => {
+                        if matches!(record, Record::Started(_) | Record::Exited(_)) {
+                            self.shared.has_started(self.run);
+                        }
                         let is_last = matches!(record, Record::Drained(_) | Record::Failed(_));
                         records.add(record);
                         if is_last {

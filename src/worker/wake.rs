@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
+use super::report::Condition;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::job::JobId;
@@ -100,7 +101,8 @@ fn short(path: &std::path::Path) -> std::io::Result<Option<Short>> {
 /// The listening end.
 pub struct Listener {
     socket: UnixDatagram,
-    watch: rustix::fd::OwnedFd,
+    /// `None` where the system gives none: then the slow poll sees what plain SQL has written.
+    watch: Option<rustix::fd::OwnedFd>,
 }
 
 impl Listener {
@@ -117,8 +119,7 @@ impl Listener {
         let socket = UnixDatagram::bind(address).map_err(|e| Error::io(what(), e))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| Error::io(what(), e))?;
         socket.set_nonblocking(true).map_err(|e| Error::io(what(), e))?;
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
-            .map_err(|e| Error::io("making an inotify watch", e))?;
+        let watch = new_watch();
         let listener = Self { socket, watch };
         listener.watch_wal(place);
         Ok(listener)
@@ -126,8 +127,30 @@ impl Listener {
 
     /// The log appears with the first write after a clean close, so this is repeated.
     fn watch_wal(&self, place: &Place) {
-        let _not_there_yet = inotify::add_watch(&self.watch, place.wal(), inotify::WatchFlags::MODIFY);
+        if let Some(watch) = &self.watch {
+            let _not_there_yet = inotify::add_watch(watch, place.wal(), inotify::WatchFlags::MODIFY);
+        }
     }
+
+    /// Tries again to get what the system did not give, and says so meanwhile.
+    fn regain(&mut self, shared: &Shared) {
+        if self.watch.is_none() {
+            self.watch = new_watch();
+            match &self.watch {
+                Some(_) => shared.report.clear("no_inotify"),
+                None => shared.report.set(Condition::notice(
+                    "no_inotify",
+                    format!("there is no inotify instance left: what plain SQL writes is seen within {POLL_MS} ms"),
+                    "end what uses them up, or raise fs.inotify.max_user_instances; it is tried again by itself",
+                )),
+            }
+        }
+        self.watch_wal(shared.place());
+    }
+}
+
+fn new_watch() -> Option<rustix::fd::OwnedFd> {
+    inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()
 }
 
 enum Heard {
@@ -137,7 +160,8 @@ enum Heard {
 }
 
 /// The wake thread: turns hints into nudges until the worker lets go of its runs.
-pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener) {
+pub(super) fn listen(shared: &Arc<Shared>, listener: &mut Listener) {
+    listener.regain(shared);
     let mut changes = Changed::new(shared);
     while !shared.is_leaving() {
         match hear(listener, POLL_MS) {
@@ -152,7 +176,7 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &Listener) {
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {
-                listener.watch_wal(shared.place());
+                listener.regain(shared);
                 look_once(shared, &mut changes);
             }
         }
@@ -209,14 +233,15 @@ fn wait(fds: &mut [PollFd<'_>], at_most_ms: u64) -> bool {
 }
 
 fn hear(listener: &Listener, at_most_ms: u64) -> Heard {
-    let mut fds = [PollFd::new(&listener.socket, PollFlags::IN), PollFd::new(&listener.watch, PollFlags::IN)];
+    let mut fds = vec![PollFd::new(&listener.socket, PollFlags::IN)];
+    fds.extend(listener.watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
     if !wait(&mut fds, at_most_ms) {
         return Heard::Nothing;
     }
     if let Some(asked) = drain_socket(&listener.socket) {
         return Heard::Datagram(asked);
     }
-    drain_watch(&listener.watch);
+    listener.watch.iter().for_each(drain_watch);
     Heard::File
 }
 

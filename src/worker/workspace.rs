@@ -24,6 +24,7 @@ use super::flights::{Flight, Landed, Part};
 use super::launch::{self, Start};
 use super::lease;
 use super::monitor::{Watched, wait_for};
+use super::shortage;
 use crate::error::{Error, Result};
 use crate::job::workspace::{directory_name, inside, new_name};
 use crate::job::{Argv, Cause, Exit, Outcome, Policy, Reason, RunEnd, RunKind, Workspace};
@@ -87,6 +88,9 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
             Ok(Some(path)) => return Ok(Entered::In(path)),
             Ok(None) if makes == MAKES_MAX => return Ok(Entered::Not(failed(again))),
             Ok(None) => {}
+            Err(error) if let Some(errno) = shortage::want_of(&error) => {
+                return Ok(Entered::Not(RunEnd::NoMeans { errno, error: error.to_string() }));
+            }
             Err(error @ Error::Io { .. }) => return Ok(Entered::Not(failed(error.to_string()))),
             Err(error) => return Err(error),
         }

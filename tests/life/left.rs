@@ -110,7 +110,12 @@ pub fn exited(code: i32) -> Record {
 }
 
 pub fn failed(errno: i32) -> Record {
-    Record::Failed(NotExecuted { errno, text: "execve /bin/nope: No such file or directory".into(), at_ms: NOW_MS + 1 })
+    Record::Failed(NotExecuted {
+        errno,
+        ours: false,
+        text: "execve /bin/nope: No such file or directory".into(),
+        at_ms: NOW_MS + 1,
+    })
 }
 
 pub fn drained() -> Record {

@@ -52,11 +52,8 @@ fn any_record() -> impl Strategy<Value = Record> {
                 kept
             })
         ),
-        (any::<i32>(), ".{0,60}", any::<i64>()).prop_map(|(errno, text, at_ms)| Record::Failed(NotExecuted {
-            errno,
-            text,
-            at_ms
-        })),
+        (any::<i32>(), any::<bool>(), ".{0,60}", any::<i64>())
+            .prop_map(|(errno, ours, text, at_ms)| Record::Failed(NotExecuted { errno, ours, text, at_ms })),
         (exit, cause, any::<i64>(), any::<Option<u64>>()).prop_map(|(exit, cause, at_ms, boot_ms)| Record::Exited(Exited {
             exit,
             cause,
@@ -206,7 +203,7 @@ fn all_that_a_run_can_record_fits_into_one_block_and_the_smallest_pipe() {
                 grace_ms: u64::MAX,
             }),
         }),
-        Record::Failed(NotExecuted { errno: i32::MIN, text: long, at_ms: i64::MIN }),
+        Record::Failed(NotExecuted { errno: i32::MIN, ours: false, text: long, at_ms: i64::MIN }),
         Record::Exited(Exited {
             exit: Exit::Signal(i32::MIN),
             cause: Some(Cause::Shutdown),

@@ -259,7 +259,7 @@ impl Watched<'_> {
 
     /// Nothing below us but the job's own process, which has ended: what nearly every run comes to.
     fn only_the_job_is_left(&self) -> bool {
-        descendants::children(self.me).iter().all(|pid| *pid == self.job)
+        descendants::children(self.me).is_some_and(|children| children.iter().all(|pid| *pid == self.job))
     }
 
     /// Ends all of the job's group at one instant. Never after the job was reaped: till then the number of the group is ours.

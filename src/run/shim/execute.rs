@@ -86,14 +86,14 @@ pub fn execute(prepared: &Prepared) -> Result<Begun, Refusal> {
         failure: UnsafeCell::new(Failure { step: Step::None, errno: 0, candidate: 0 }),
         marked: Cell::new(false),
     };
-    let stack = Stack::new().map_err(|e| Refusal::new("making a stack", &e))?;
+    let stack = Stack::new().map_err(|e| Refusal::ours("making a stack", &e))?;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let argument = (&raw const shared).cast_mut().cast::<c_void>();
     // SAFETY: the stack is ours until it is dropped below, `shared` lives as long, and CLONE_VFORK keeps us from going on before the
     // child has let go of both. The child writes only to `failure`, through its cell.
     let pid = unsafe { libc::clone(child, stack.top(), flags, argument) };
     if pid < 0 {
-        return Err(Refusal::new("clone", &io::Error::last_os_error()));
+        return Err(Refusal::ours("clone", &io::Error::last_os_error()));
     }
     // SAFETY: the child has executed or ended; volatile because the compiler can not know that it wrote.
     let failure = unsafe { shared.failure.get().read_volatile() };
@@ -139,7 +139,11 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
             many => format!("execve {}", shown(&many[failure.candidate.min(many.len() - 1)])),
         },
     };
-    Refusal::new(what, &io::Error::from_raw_os_error(failure.errno))
+    let error = io::Error::from_raw_os_error(failure.errno);
+    // What the job's own limit of memory or its own user's limit of processes keeps it from is no want of ours.
+    let its_own = (failure.errno == libc::ENOMEM && prepared.memory.data_limit_bytes().is_some())
+        || (failure.errno == libc::EAGAIN && prepared.identity.is_some());
+    if its_own { Refusal::new(what, &error) } else { Refusal::shared(what, &error) }
 }
 
 /// Memory for the child to stand on.

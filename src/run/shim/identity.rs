@@ -31,7 +31,7 @@ impl Identity {
     /// # Errors
     /// There is no such user, or the database can not be asked.
     pub fn of(name: &str) -> Result<Self, Refusal> {
-        let refused = |errno| Refusal::new(format!("user {name}"), &io::Error::from_raw_os_error(errno));
+        let refused = |errno| Refusal::shared(format!("user {name}"), &io::Error::from_raw_os_error(errno));
         let c_name = CString::new(name).map_err(|_| refused(libc::EINVAL))?;
         let mut buffer = vec![0_u8; ENTRY_BYTES_MAX];
         let mut entry = MaybeUninit::<libc::passwd>::zeroed();
@@ -44,7 +44,7 @@ impl Identity {
             return Err(refused(errno));
         }
         if found.is_null() {
-            return Err(Refusal { errno: libc::EINVAL, text: format!("user {name}: there is no such user") });
+            return Err(Refusal { errno: libc::EINVAL, text: format!("user {name}: there is no such user"), ours: false });
         }
         // SAFETY: zeroed at first, and filled by the call, which has found the user.
         let entry = unsafe { entry.assume_init() };
@@ -78,7 +78,7 @@ impl Identity {
             return Ok(());
         }
         let text = format!("user {}: only a worker of root runs jobs as other users; leave --user out", self.name);
-        Err(Refusal { errno: libc::EPERM, text })
+        Err(Refusal { errno: libc::EPERM, text, ours: false })
     }
 }
 

@@ -23,6 +23,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getpid, setrlimit, setsid};
 
+use crate::job::ending::is_want_of_resources;
 use crate::run::journal::Journal;
 use crate::run::launch::Launch;
 use crate::run::machine::{boottime_ms, now_ms};
@@ -52,17 +53,30 @@ const SPEC_FD: i32 = 5;
 pub struct Refusal {
     pub errno: i32,
     pub text: String,
+    /// Whose it is: see [`NotExecuted::ours`].
+    pub ours: bool,
 }
 
 impl Refusal {
     /// `what: words of the errno`.
     pub fn new(what: impl std::fmt::Display, error: &io::Error) -> Self {
         let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-        Self { errno, text: format!("{what}: {}", words_of(error)) }
+        Self { errno, text: format!("{what}: {}", words_of(error)), ours: false }
+    }
+
+    /// It is about a file or a process of ours: whatever the system said, the job has no part in it.
+    pub fn ours(what: impl std::fmt::Display, error: &io::Error) -> Self {
+        Self { ours: true, ..Self::new(what, error) }
+    }
+
+    /// It is about something of the job's, and the system lacks what anything needs: processes, memory or descriptors.
+    pub fn shared(what: impl std::fmt::Display, error: &io::Error) -> Self {
+        let refusal = Self::new(what, error);
+        Self { ours: is_want_of_resources(refusal.errno), ..refusal }
     }
 
     pub fn into_record(self) -> Record {
-        Record::Failed(NotExecuted { errno: self.errno, text: self.text, at_ms: now_ms() })
+        Record::Failed(NotExecuted { errno: self.errno, ours: self.ours, text: self.text, at_ms: now_ms() })
     }
 }
 
@@ -109,7 +123,7 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
     let decoded = spec.into_bytes().and_then(|bytes| postcard::from_bytes::<Launch>(&bytes).map_err(io::Error::other));
     let launch = match decoded {
         Ok(launch) => launch,
-        Err(error) => return refuse(&mut journal, Refusal::new("reading what is to be run", &error)),
+        Err(error) => return refuse(&mut journal, Refusal::shared("reading what is to be run", &error)),
     };
     if let Some(title) = title {
         title.set(&format!("{SHIM_NAME} {}", launch.run));
@@ -127,7 +141,7 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
     }
     if let Err(error) = journal.write(&Record::Prepare { at_ms: now_ms() }) {
         // Nothing may exist that the file does not know of.
-        journal.only_tell(&Refusal::new("writing the run file", &error).into_record());
+        journal.only_tell(&Refusal::ours("writing the run file", &error).into_record());
         prepared.memory.remove();
         return TREE_IS_EMPTY;
     }
@@ -152,7 +166,12 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
 
 fn refuse(journal: &mut Journal, refusal: Refusal) -> i32 {
     // It was told down the pipe in any case; without the record the run counts as never started or as lost, never as ended well.
-    let _ = journal.insist(&refusal.into_record());
+    let record = refusal.into_record();
+    let _ = match &record {
+        // As good as never started, and the disk may be what is lacking.
+        Record::Failed(failed) if failed.ours => journal.write(&record),
+        _ => journal.insist(&record),
+    };
     journal.tell();
     TREE_IS_EMPTY
 }

@@ -56,7 +56,7 @@ impl Prepared {
     pub fn of(launch: &Launch) -> Result<Self, Refusal> {
         let argv = launch.argv.iter().map(|argument| c_string(argument, "an argument")).collect::<Result<Vec<_>, _>>()?;
         let Some(name) = launch.argv.first().filter(|name| !name.is_empty()) else {
-            return Err(Refusal { errno: libc::EINVAL, text: "the command is empty".to_owned() });
+            return Err(Refusal { errno: libc::EINVAL, text: "the command is empty".to_owned(), ours: false });
         };
         let identity = launch.user.as_deref().map(Identity::of).transpose()?;
         if let Some(identity) = &identity {
@@ -86,7 +86,7 @@ impl Prepared {
 }
 
 fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
-    CString::new(bytes).map_err(|_| Refusal { errno: libc::EINVAL, text: format!("{what} contains a NUL byte") })
+    CString::new(bytes).map_err(|_| Refusal { errno: libc::EINVAL, text: format!("{what} contains a NUL byte"), ours: false })
 }
 
 /// What was asked for, what the user is called and where it lives, and the run's cookie in any case: by it the tree is found again.
@@ -119,7 +119,7 @@ fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
 /// Without waiting, and without becoming the session of a terminal: nothing but the job may wait, since only the job has deadlines.
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
-    let refused = |error: io::Error| Refusal::new(format!("opening stdin {}", path.display()), &error);
+    let refused = |error: io::Error| Refusal::shared(format!("opening stdin {}", path.display()), &error);
     // Opening a pipe would wait for somebody to write to it, with every signal blocked.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
@@ -127,7 +127,7 @@ fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     if !kind.is_file() && !kind.is_char_device() {
         let remedy = "name a file, or give a copy with --stdin -";
         let text = format!("opening stdin {}: it is neither a file nor a device; {remedy}", path.display());
-        return Err(Refusal { errno: libc::EINVAL, text });
+        return Err(Refusal { errno: libc::EINVAL, text, ours: false });
     }
     fcntl_setfl(&file, OFlags::empty()).map_err(|e| refused(e.into()))?;
     Ok(file.into())
@@ -140,11 +140,11 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
     for _ in 1..LOG_LOCK_TRIES_MAX {
         match flock(&log, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(Refusal::new(format!("locking the log {}", path.display()), &error.into())),
+            Err(error) => return Err(Refusal::ours(format!("locking the log {}", path.display()), &error.into())),
             Ok(()) => return Ok(log),
         }
     }
-    Err(Refusal { errno: libc::EAGAIN, text: format!("locking the log {}: somebody else holds it", path.display()) })
+    Err(Refusal { errno: libc::EAGAIN, text: format!("locking the log {}: somebody else holds it", path.display()), ours: true })
 }
 
 /// A job of our own user makes the file itself, if it has something to say. For another one it is made here, and the two directories that
@@ -166,7 +166,7 @@ fn result_for(launch: &Launch, identity: Option<&Identity>) -> Result<Option<Own
 
 /// A new file that the job's user owns.
 fn create_for(path: &Path, identity: Option<&Identity>, what: &str, extra: OFlags) -> Result<OwnedFd, Refusal> {
-    let refused = |error: io::Error| Refusal::new(format!("{what} {}", path.display()), &error);
+    let refused = |error: io::Error| Refusal::ours(format!("{what} {}", path.display()), &error);
     let flags = (OFlags::NOFOLLOW | extra).bits().cast_signed();
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path).map_err(refused)?;
     if let Some(identity) = identity {

@@ -82,7 +82,8 @@ impl Spawner {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(|e| told(e.into()))?;
         // An empty environment: should the worker itself carry the cookie of a run, its shims must not be taken for that run's tree.
         let mut command = Command::new(program);
-        command.arg0(SPAWNER_NAME).arg(SPAWNER_ARGUMENT).env_clear().current_dir("/");
+        command.arg0(SPAWNER_NAME).arg(SPAWNER_ARGUMENT).env_clear();
+        command.envs(super::open_files::given().map(|files| (super::open_files::GIVEN, files.to_string()))).current_dir("/");
         command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
         let process = orphans::spawn(&mut command).map_err(told)?;
         // The socket that it has; ours must be the only other end.
@@ -109,7 +110,7 @@ impl Spawner {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(|e| Error::io(what(), e))?;
-        wire::send(self.control.as_fd(), &spec, file.as_fd(), theirs.as_fd()).map_err(|error| {
+        wire::send_launch(self.control.as_fd(), &spec, file.as_fd(), theirs.as_fd()).map_err(|error| {
             let remedy = if error.kind() == io::ErrorKind::BrokenPipe {
                 "the spawner is dead; nothing was started"
             } else {
@@ -137,6 +138,11 @@ impl Spawner {
             std::thread::sleep(Duration::from_millis(1));
         }
         true
+    }
+
+    /// Why the spawner could not take a launch of which nothing else came: each complaint stands for one run, no matter which.
+    pub fn take_complaint(&self) -> Option<i32> {
+        wire::take_complaint(self.control.as_fd()).map(rustix::io::Errno::raw_os_error)
     }
 
     /// The spawner's process id, for showing.

@@ -13,13 +13,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send, sockopt};
-use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit, setsid};
+use rustix::process::{Rlimit, getpid, setsid};
 
 use crate::job::Exit;
 use crate::run::descendants;
 use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::marks::marks_a_run;
+use crate::run::open_files::raise_for_spawner;
 use crate::run::record::{Record, parse_line};
 use crate::run::shim;
 use crate::run::signal;
@@ -27,7 +28,7 @@ use crate::run::wait::{self, Children};
 
 use super::descriptors::{at_fd, close_from, silence_standard_fds};
 use super::title::Title;
-use super::wire::{Arrived, INLINE_BYTES_MAX, Received, receive};
+use super::wire::{self, Arrived, INLINE_BYTES_MAX, Received, receive};
 use super::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
 
 /// Launches that are taken before dead shims are looked for again.
@@ -165,7 +166,7 @@ impl Nursery {
         unmark().map_err(Unfit::at("setting a limit (prlimit64)"))?;
         try_fork()?;
         let title = Title::find(&[SPAWNER_NAME, SPAWNER_ARGUMENT]);
-        let inherited = Inherited { open_files: raise_open_files(), title };
+        let inherited = Inherited { open_files: raise_for_spawner(), title };
         warm_up();
         send(control, READY, SendFlags::NOSIGNAL).map_err(|error| Unfit::at("saying that it is ready (sendto)")(error.into()))?;
         Ok((children, inherited))
@@ -205,6 +206,8 @@ impl Nursery {
             match receive(control.as_fd(), &mut self.buffer) {
                 Ok(Received::Launch(arrived)) => self.fork(arrived),
                 Ok(Received::Broken) => {}
+                // Its status pipe is closed by now, or its reader has nothing to read: the word comes beside it.
+                Ok(Received::NoMeans(errno)) => wire::complain(control.as_fd(), errno),
                 Ok(Received::NothingYet) => return,
                 Ok(Received::Ended) | Err(_) => self.control = None,
             }
@@ -243,7 +246,7 @@ impl Nursery {
             return;
         }
         let is_shim = |pid: i32| self.shims.contains_key(&pid);
-        if descendants::children(self.me).into_iter().all(is_shim) {
+        if descendants::children(self.me).is_some_and(|children| children.into_iter().all(is_shim)) {
             self.dirty.drain(..).for_each(Kept::release);
             return;
         }
@@ -262,7 +265,7 @@ struct Ready {
 }
 
 fn record_failed_fork(arrived: Arrived, error: &io::Error) {
-    let failed = shim::Refusal::new("fork", error).into_record();
+    let failed = shim::Refusal::ours("fork", error).into_record();
     if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
         // Where the file does not take it, the run counts as never started, which is true.
         let _ = journal.write(&failed);
@@ -316,14 +319,6 @@ pub fn become_reaper(name: &str) -> io::Result<()> {
     rustix::thread::set_name(&CString::new(name)?)?;
     rustix::process::set_child_subreaper(Some(getpid()))?;
     Ok(())
-}
-
-/// We keep two descriptors for each run; says what the limit was before.
-fn raise_open_files() -> Rlimit {
-    let before = getrlimit(Resource::Nofile);
-    // Where it is refused, fewer runs fit; each that does not is put back.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum });
-    before
 }
 
 /// Does once what each shim would do anew: the checksum asks the processor for its features, which costs a tenth of a millisecond on a

@@ -13,7 +13,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    recv, recvmsg, send, sendmsg,
 };
 
 /// Longest spec inside a packet, in bytes. A socket with default buffers takes twice as much.
@@ -60,11 +60,34 @@ pub struct Arrived {
     pub status: OwnedFd,
 }
 
+/// First byte of what the spawner says when it could not take a launch; the number of the error follows.
+const MARK_COMPLAINT: u8 = b'E';
+
+/// Tells the worker that a launch could not be taken. Where nobody hears it, it counts as never started, which is true.
+pub fn complain(control: BorrowedFd<'_>, errno: Errno) {
+    let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
+    let _ = send(control, &[MARK_COMPLAINT, a, b, c, d], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+}
+
+/// What the spawner has complained of and nobody has taken yet, one at a time.
+pub fn take_complaint(control: BorrowedFd<'_>) -> Option<Errno> {
+    let mut buffer = [0; 5];
+    match recv(control, &mut buffer, RecvFlags::DONTWAIT) {
+        Ok((_, 5)) if buffer[0] == MARK_COMPLAINT => {
+            let [_, a, b, c, d] = buffer;
+            Some(Errno::from_raw_os_error(i32::from_ne_bytes([a, b, c, d])))
+        }
+        _ => None,
+    }
+}
+
 /// What was in the socket.
 pub enum Received {
     Launch(Arrived),
     /// A packet that is not whole. Its descriptors are closed: that run was never started.
     Broken,
+    /// There was no descriptor or no memory left for what came with the packet: that run was never started either.
+    NoMeans(Errno),
     NothingYet,
     /// The worker is gone, and everything that it sent has been read.
     Ended,
@@ -74,7 +97,7 @@ pub enum Received {
 ///
 /// # Errors
 /// It was not sent. `BrokenPipe`: there is nobody to receive it.
-pub fn send(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, status: BorrowedFd<'_>) -> io::Result<()> {
+pub fn send_launch(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, status: BorrowedFd<'_>) -> io::Result<()> {
     if spec.len() <= INLINE_BYTES_MAX {
         return send_packet(control, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status]);
     }
@@ -129,6 +152,8 @@ pub fn receive(control: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Receive
         Ok(message) => message,
         Err(Errno::AGAIN | Errno::INTR) => return Ok(Received::NothingYet),
         Err(Errno::CONNRESET) => return Ok(Received::Ended),
+        // The packet stays where it is.
+        Err(Errno::NOMEM | Errno::NOBUFS) => return Ok(Received::NothingYet),
         Err(error) => return Err(error.into()),
     };
     let mut fds = Vec::new();
@@ -140,8 +165,11 @@ pub fn receive(control: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Receive
     if message.bytes == 0 && fds.is_empty() {
         return Ok(Received::Ended);
     }
-    if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if message.flags.contains(ReturnFlags::TRUNC) {
         return Ok(Received::Broken);
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Ok(Received::NoMeans(Errno::MFILE));
     }
     Ok(open_packet(&buffer[..message.bytes], fds).map_or(Received::Broken, Received::Launch))
 }
@@ -174,7 +202,7 @@ mod tests {
         let mut buffer = vec![0; INLINE_BYTES_MAX + 1];
         for length in [0, 1, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 2_000_000] {
             let spec = vec![7; length];
-            send(ours.as_fd(), &spec, ours.as_fd(), ours.as_fd()).unwrap();
+            send_launch(ours.as_fd(), &spec, ours.as_fd(), ours.as_fd()).unwrap();
             let Received::Launch(arrived) = receive(theirs.as_fd(), &mut buffer).unwrap() else {
                 panic!("{length}: not a launch");
             };
@@ -198,10 +226,20 @@ mod tests {
     }
 
     #[test]
+    fn a_complaint_is_taken_once() {
+        let (ours, theirs) = pair();
+        assert_eq!(take_complaint(ours.as_fd()), None);
+        complain(theirs.as_fd(), Errno::MFILE);
+        complain(theirs.as_fd(), Errno::NFILE);
+        let taken: Vec<_> = std::iter::from_fn(|| take_complaint(ours.as_fd())).collect();
+        assert_eq!(taken, [Errno::MFILE, Errno::NFILE]);
+    }
+
+    #[test]
     fn without_a_receiver_nothing_is_sent() {
         let (ours, theirs) = pair();
         drop(theirs);
-        let error = send(ours.as_fd(), b"x", ours.as_fd(), ours.as_fd()).unwrap_err();
+        let error = send_launch(ours.as_fd(), b"x", ours.as_fd(), ours.as_fd()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -1,0 +1,81 @@
+//! What may be the matter with a worker, as it tells it.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest text of a condition, in bytes.
+const TEXT_BYTES_MAX: usize = 600;
+
+/// Something that is the matter with a worker, the file or the machine, as the worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// A word for scripts; one of [`CODES`].
+    pub code: String,
+    /// For people, with numbers.
+    pub text: String,
+    /// What clears it.
+    pub remedy: Option<String>,
+    /// The worker claims nothing meanwhile.
+    pub holds_claims: bool,
+    /// The job that it concerns alone.
+    pub job: Option<i64>,
+    /// Milliseconds UTC.
+    pub since_ms: i64,
+}
+
+/// The codes of all conditions.
+pub const CODES: &[&str] = &[
+    "memory_floor",
+    "disk_floor",
+    "load_floor",
+    "disk_full",
+    "no_files",
+    "disk_error",
+    "no_processes",
+    "no_descriptors",
+    "no_memory",
+    "no_inotify",
+    "claim_error",
+    "recovery_error",
+    "schema_changed",
+    "file_replaced",
+    "flush_failed",
+    "spawner_stopped",
+    "stop_refused",
+    "shim_stopped",
+    "stuck",
+];
+
+impl Condition {
+    /// Keeps the worker from claiming as long as it stands.
+    pub fn holding(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
+        Self { holds_claims: true, ..Self::notice(code, text, remedy) }
+    }
+
+    /// Is told and changes nothing.
+    pub fn notice(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
+        debug_assert!(CODES.contains(&code), "{code} is not in the list");
+        let (text, remedy) = (cut(text.into()), remedy.into().map(str::to_owned));
+        Self { code: code.to_owned(), text, remedy, holds_claims: false, job: None, since_ms: 0 }
+    }
+
+    /// It concerns this job alone.
+    #[must_use]
+    pub fn of_job(self, job: crate::job::JobId) -> Self {
+        Self { job: Some(job.0), ..self }
+    }
+
+    /// With a remedy that names something.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(cut(remedy.into())), ..self }
+    }
+}
+
+pub(super) fn cut(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        let end = (0..=TEXT_BYTES_MAX).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
+        text.truncate(end);
+        text += "...";
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! The settle of a run, and what follows it: the next claim for its slot in the same transaction, and after the flush the end of its files.
+
+use std::sync::Arc;
+
+use super::monitor::{Assignment, chance};
+use super::prepared::Ready;
+use super::shared::Shared;
+use super::shortage::Admits;
+use crate::error::Result;
+use crate::job::{JobId, Next, RunEnd, RunId};
+use crate::store::claim;
+use crate::store::settle::{self, RunRecord, Settle, Settled};
+use crate::store::{Ticket, teardown};
+
+/// What goes with a run that is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Its {
+    /// Its run file.
+    File,
+    /// The file of that name is another's: the reaper sees to whoever it stands for.
+    Nothing,
+}
+
+/// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
+/// for the flush, and is done by the winner alone.
+pub(super) fn conclude(
+    shared: &Arc<Shared>,
+    job: JobId,
+    run: RunId,
+    end: RunEnd,
+    record: RunRecord,
+    goes: Its,
+    slot: usize,
+) -> Result<Option<Assignment>> {
+    if let RunEnd::NoMeans { errno, error } = &end {
+        shared.lacks(*errno, error);
+    }
+    let settle = Settle { job, run, end, record, chance: chance() };
+    let ready = next_ready(shared);
+    let prepared = ready.as_ref().map(Ready::prepared);
+    let done = shared.persist("settling a run", || {
+        let (settle, prepared) = (settle.clone(), prepared);
+        let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
+        let now_ms = shared.now_ms();
+        shared.commit_believing(move |conn| {
+            let settled = settle::settle(conn, &settle, now_ms)?;
+            let leaves = teardown::is_due(conn, now_ms)?;
+            let next = match prepared {
+                Some(prepared) => claim::claim_beside(conn, &scope, prepared, &instance, &boot_id, now_ms)?,
+                None => None,
+            };
+            Ok((settled, leaves, next))
+        })
+    });
+    let ((settled, leaves, next), ticket) = match done {
+        Ok(done) => done,
+        Err(error) => {
+            shared.stock.put_back(ready);
+            return Err(error);
+        }
+    };
+    // A slot that goes on at once needs no look of the claim loop, unless there is a new time to wait for or something to tear down.
+    if next.is_none()
+        || leaves
+        || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }))
+    {
+        shared.look();
+    }
+    follow_up(shared, job, run, settled, goes, ticket);
+    match (next, ready) {
+        (Some(claim), Some(ready)) => {
+            shared.stock.begun(claim.run);
+            Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot }))
+        }
+        (_, ready) => {
+            shared.stock.put_back(ready);
+            Ok(None)
+        }
+    }
+}
+
+/// A run file for the next job of this slot, where one may be claimed.
+fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
+    let may = shared.may_claim()
+        && shared.admits() == Admits::All
+        && shared.roster.busy() <= shared.options.slots
+        && shared.options.scope.only.is_none();
+    if !may {
+        return None;
+    }
+    shared.keep_home();
+    let made = shared.stock.take(&shared.store, &shared.roster);
+    made.inspect_err(|error| {
+        if !shared.notes_want(error) {
+            log::warn!("making a run file: {error}");
+        }
+    })
+    .ok()
+}
+
+fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goes: Its, ticket: Ticket) {
+    let freed = match settled {
+        Settled::Won { decision, freed } => {
+            log::debug!("job {job} run {run}: {} {:?}", decision.outcome, decision.next);
+            freed
+        }
+        Settled::Late => {
+            log::warn!("job {job} run {run}: it no longer owned its job; nothing was changed");
+            Vec::new()
+        }
+    };
+    let shared_then = Arc::clone(shared);
+    shared.store.after_flush(ticket, move || {
+        let place = shared_then.place();
+        if goes == Its::File
+            && let Err(error) = shared_then.stock.retire(place, run)
+        {
+            log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
+        }
+        let _most_runs_write_no_result = std::fs::remove_file(place.result_file(run));
+        for token in &freed {
+            super::sweep::remove_secret(place, token);
+        }
+        shared_then.roster.disown(run);
+    });
+}

@@ -1,0 +1,215 @@
+//! Want of tenure's own means ends no job and burns nothing, is told, and clears by itself.
+
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::strace::has_strace;
+use crate::support::{Nest, kill, lives, until};
+
+/// Where a fault is injected.
+struct Fault {
+    place: &'static str,
+    call: &'static str,
+    errnos: &'static [&'static str],
+    /// Which of a thread's or process's calls.
+    when: &'static str,
+    /// Only calls about these files, below the directory beside the file.
+    paths: &'static [&'static str],
+    /// The worker is expected to say it.
+    is_told: bool,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        place: "log",
+        call: "openat",
+        errnos: &["ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOMEM"],
+        when: "1+",
+        paths: &["logs/000/1.log", "logs/000/2.log", "logs/000/3.log"],
+        is_told: true,
+    },
+    Fault {
+        place: "run file",
+        call: "renameat2",
+        errnos: &["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM"],
+        when: "1..2",
+        paths: &[],
+        is_told: true,
+    },
+    Fault {
+        place: "pair of sockets",
+        call: "socketpair",
+        errnos: &["EMFILE", "ENFILE", "ENOMEM"],
+        when: "3..4",
+        paths: &[],
+        is_told: true,
+    },
+    Fault { place: "fork", call: "clone", errnos: &["EAGAIN", "ENOMEM"], when: "2..3", paths: &[], is_told: true },
+    Fault { place: "packet", call: "recvmsg", errnos: &["ENOMEM", "ENOBUFS"], when: "2..3", paths: &[], is_told: false },
+    Fault { place: "sending", call: "sendmsg", errnos: &["ENOMEM"], when: "1..2", paths: &[], is_told: true },
+    Fault { place: "bell", call: "eventfd2", errnos: &["EMFILE", "ENFILE", "ENOMEM"], when: "1..2", paths: &[], is_told: true },
+    Fault {
+        place: "result",
+        call: "openat",
+        errnos: &["EMFILE", "ENFILE", "ENOMEM"],
+        when: "1..2",
+        paths: &["results/1", "results/2"],
+        is_told: true,
+    },
+];
+
+fn inject(fault: &Fault, errno: &str) {
+    println!("{} {errno}", fault.place);
+    let nest = Nest::new();
+    // What is injected into the calls of the worker must not meet those of the job.
+    let result = |n| match fault.place {
+        "result" => format!("echo res {n} > t{n}; mv t{n} $TENURE_RESULT"),
+        _ => format!("echo res {n} > $TENURE_RESULT"),
+    };
+    let jobs: Vec<i64> = (0..6).map(|n| nest.sh(&[], &format!("echo out {n}; {}", result(n)))).collect();
+    let mut strace = Command::new("strace");
+    let trace = nest.file("strace");
+    strace.args(["-f", "-q", "-o"]).arg(&trace).args(["-e", &format!("trace={}", fault.call)]);
+    strace.args(["-e", &format!("inject={}:error={errno}:when={}", fault.call, fault.when)]);
+    for path in fault.paths {
+        strace.arg("-P").arg(nest.beside().join(path));
+    }
+    let work = nest.tenure(&["work", "--slots", "2", "--tick", "1s"]);
+    strace.arg(work.get_program()).args(work.get_args()).current_dir(nest.path());
+    strace.env("TENURE_DB", nest.db()).env("HOME", nest.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let log = std::fs::File::create(nest.file("worker.log")).unwrap();
+    let mut child = strace.stderr(log).spawn().unwrap();
+    let what = format!("{} {errno}", fault.place);
+    for (n, id) in jobs.iter().enumerate() {
+        let job = nest.until_ended(*id);
+        let said = || std::fs::read_to_string(nest.file("worker.log")).unwrap_or_default();
+        assert_eq!((&job["state"], &job["attempts"]), (&"done".into(), &1.into()), "{what}: {job} {}", said());
+        assert_eq!(job["result"].as_str().map(str::trim), Some(format!("res {n}").as_str()), "{what}: {job}");
+        assert_eq!(nest.log(*id).trim(), format!("out {n}"), "{what}");
+        let unstarts: i64 = nest.sql().query_row("SELECT unstarts FROM job WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+        assert_eq!(unstarts, 0, "{what}");
+    }
+    until(&format!("{what} to be over"), || (nest.status()["worker"]["conditions"].as_array()?.is_empty()).then_some(()));
+    let worker = nest.status()["worker"]["pid"].as_i64().unwrap() as i32;
+    kill(worker, 15);
+    child.wait().unwrap();
+    assert!(std::fs::read_to_string(&trace).unwrap().contains("(INJECTED)"), "{what}: nothing was injected");
+    let said = std::fs::read_to_string(nest.file("worker.log")).unwrap();
+    assert_eq!(said.contains("nothing is claimed: "), fault.is_told, "{what}: {said}");
+}
+
+#[test]
+fn no_errno_at_any_place_of_a_start_ends_a_job() {
+    if !has_strace() {
+        return;
+    }
+    for fault in FAULTS {
+        for errno in fault.errnos {
+            inject(fault, errno);
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_descriptors_holds_back_is_told_and_clears_by_itself() {
+    for of_spawner in [false, true] {
+        let nest = Nest::new();
+        let worker = nest.work(&["--slots", "2", "--tick", "1s"]);
+        nest.until_state(nest.sh(&[], "true"), "done");
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.pid())).unwrap();
+        let spawner: i32 = children.split_ascii_whitespace().next().unwrap().parse().unwrap();
+        let (pid, low) = if of_spawner { (spawner, 5) } else { (worker.pid(), 10) };
+        let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let set = |soft| {
+            let limit = Rlimit { current: soft, maximum: hard };
+            prlimit(Pid::from_raw(pid), Resource::Nofile, limit).expect("the limit of our own process");
+        };
+        set(Some(low));
+        let jobs: Vec<i64> = (0..4).map(|_| nest.sh(&["--retries", "3"], "echo ran")).collect();
+        for _look in 0..2 {
+            until("the want to be told", || {
+                let status = nest.status();
+                status["problems"].as_array().unwrap().iter().any(|one| one["code"] == "no_descriptors").then_some(())
+            });
+        }
+        let last = jobs[3].to_string();
+        let why = until("why to tell it", || Some(nest.ok(&["why", &last])).filter(|why| why.contains("descriptors")));
+        assert!(why.contains("LimitNOFILE"), "the remedy: {why}");
+        assert!(nest.say(&["doctor"]).out.contains("not enough file descriptors"));
+        for id in &jobs {
+            let job = nest.show(*id);
+            assert_ne!(job["state"], "failed", "{job}");
+        }
+        set(hard);
+        for id in &jobs {
+            let job = nest.until_ended(*id);
+            assert_eq!((&job["state"], &job["attempts"]), (&"done".into(), &1.into()), "{job}");
+            let unstarts: i64 = nest.sql().query_row("SELECT unstarts FROM job WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+            assert_eq!(unstarts, 0);
+        }
+        let is_over = || nest.status()["worker"]["conditions"].as_array().is_some_and(Vec::is_empty).then_some(());
+        until("the want to be over", is_over);
+        let lines = worker.said().lines().filter(|line| line.contains("nothing is claimed")).count();
+        assert!(lines <= 12, "it is told at a change and not at each try: {}", worker.said());
+        assert!(lives(worker.pid()));
+    }
+}
+
+#[test]
+fn slots_that_cannot_be_served_are_refused_with_the_number_that_can() {
+    let nest = Nest::new();
+    // It makes the file.
+    let first = nest.sh(&["--hold"], "true");
+    nest.ok(&["cancel", &first.to_string()]);
+    let work = |files: u64, slots: &str| {
+        let mut shell = Command::new("/bin/sh");
+        let line = format!("ulimit -n {files}; exec {} work --until-idle --slots {slots}", env!("CARGO_BIN_EXE_tenure"));
+        shell.args(["-c", &line]).env("TENURE_DB", nest.db()).env("HOME", nest.path()).current_dir(nest.path());
+        crate::support::said(shell.stdin(Stdio::null()).output().unwrap())
+    };
+    for files in [16, 32, 48, 64, 128, 256] {
+        let said = work(files, "1000");
+        assert_eq!(said.code, 6, "{said:?}");
+        let can: Option<u64> = said.err.split("--slots ").nth(2).and_then(|rest| rest.split([',', ' ']).next()?.parse().ok());
+        let Some(can) = can else {
+            assert!(said.err.contains("not even one") && files < 40, "{said:?}");
+            continue;
+        };
+        let ids: Vec<i64> = (0..can.min(16) * 2).map(|_| nest.sh(&[], "sleep 0.05; ulimit -n")).collect();
+        let said = work(files, &can.to_string());
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{can} of {files}");
+        for id in ids {
+            assert_eq!(nest.state(id), "done");
+            assert_eq!(nest.log(id).trim(), files.to_string(), "a job gets what the worker was given");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_spawner_costs_no_cpu() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--slots", "4", "--tick", "1s"]);
+    nest.until_state(nest.sh(&[], "true"), "done");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.pid())).unwrap();
+    let spawner: i32 = children.split_ascii_whitespace().next().unwrap().parse().unwrap();
+    kill(spawner, 19);
+    let jobs: Vec<i64> = (0..4).map(|_| nest.sh(&[], "true")).collect();
+    for id in &jobs {
+        nest.ok(&["cancel", &id.to_string()]);
+    }
+    let used = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.pid())).unwrap();
+        let fields: Vec<u64> = stat.rsplit(") ").next().unwrap().split(' ').filter_map(|field| field.parse().ok()).collect();
+        fields[10] + fields[11]
+    };
+    let before = used();
+    // A measure needs a time; nothing is waited for.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let ticks = used() - before;
+    kill(spawner, 18);
+    assert!(ticks < 60, "{ticks} ticks of 10 ms in 3 s");
+    for id in &jobs {
+        nest.until_ended(*id);
+    }
+}
