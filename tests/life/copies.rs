@@ -1,7 +1,7 @@
 //! Copies that come back, and power cuts: nothing of the past runs again by itself, and no id is given twice.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::left::{after_a_tick, lines, number, outcomes, owner, row, until_no_run_file};
 use crate::support::{Nest, lives, until};
@@ -212,5 +212,30 @@ fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it()
         nest.work_until_idle(&[]);
         assert_eq!(row(&nest, job), "done exit 0 1");
         assert!(number(&nest, "SELECT run_id FROM job WHERE id = ?1", job) > highest, "{lowered}");
+    }
+}
+
+/// A power cut took the newest claim out of the file and left its log, and the machine came up with a clock that is behind: that is no older copy.
+#[test]
+fn a_log_of_an_earlier_boot_tells_nothing_whatever_the_clock_says() {
+    for is_of_this_boot in [false, true] {
+        let nest = Nest::new();
+        let job = nest.sh(&[], "true");
+        nest.work_until_idle(&[]);
+        let held = nest.sh(&["--delay", "1h"], "true");
+        owner(&nest).execute_batch("DELETE FROM run").unwrap();
+        let log = PathBuf::from(
+            nest.show(job)["log"].as_str().map_or_else(|| format!("{}/logs/000/1.log", nest.beside().display()), str::to_owned),
+        );
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+        std::fs::File::options().write(true).open(log).unwrap().set_modified(later).unwrap();
+        let home = nest.beside().join("home");
+        let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&home).unwrap()).unwrap();
+        if !is_of_this_boot {
+            text["boot"]["id"] = "another start of the machine".into();
+        }
+        std::fs::write(&home, text.to_string()).unwrap();
+        nest.work_until_idle(&[]);
+        assert_eq!(nest.show(held)["hold"] == "user", is_of_this_boot, "{}", nest.show(held));
     }
 }

@@ -326,6 +326,13 @@ const ROWS: &[(&str, Do)] = &[
         let restore = |conn: &mut rusqlite::Connection| conn.restore(rusqlite::MAIN_DB, &backup, None::<fn(_)>);
         until("the backup to be restored", || restore(&mut scene.nest.sql()).ok());
     }),
+    ("its content replaced with `cp`", |scene, alive| {
+        let backup = backup_and_go_on(scene);
+        checkpoint(scene);
+        scene.kill_unless(alive);
+        // As `cp` does: the same inode, and nothing of SQLite's locks.
+        std::fs::copy(&backup, scene.nest.db()).unwrap();
+    }),
     ("replaced by a backup that was renamed", |scene, alive| {
         let backup = backup_and_go_on(scene);
         checkpoint(scene);
