@@ -87,6 +87,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path().join("q.db"));
         std::fs::create_dir(place.dir()).unwrap();
+        std::fs::write(place.db(), "").unwrap();
         assert_eq!(Sight::look(&place).unwrap(), None);
         let lock = super::super::lock::WorkerLock::take(&place, Kind::Work, 3, "me", 7).unwrap().unwrap();
         let bare = Sight::look(&place).unwrap().unwrap();
