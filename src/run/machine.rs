@@ -46,13 +46,47 @@ pub fn monotonic_ms() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
-/// Whether our pid namespace ends with this process: it is the first in it, or the only child of an init that ends with its child.
-pub fn pid_namespace_ends_with_us() -> bool {
-    let is_such_an_init = || {
-        let name = fs::read_to_string("/proc/1/comm").unwrap_or_default();
-        INITS_OF_ONE_CHILD.contains(&name.trim_end())
-    };
-    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_such_an_init())
+/// How this process stands to the end of its pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceEnd {
+    /// We are its first process: it ends with us.
+    First,
+    /// We are the only child of an init that ends with its child: it ends with us.
+    WithInit,
+    /// We are the only child of another first process, such as a shell, which mostly has nothing more to do without us.
+    Presumed,
+    /// It goes on without us, or nothing tells.
+    Open,
+}
+
+impl NamespaceEnd {
+    /// Looked at once: what was left to process 1 later is no child that it waits for.
+    pub fn of_ours() -> Self {
+        static END: OnceLock<NamespaceEnd> = OnceLock::new();
+        *END.get_or_init(|| {
+            let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+            let (pid, parent) = (std::process::id(), std::os::unix::process::parent_id());
+            Self::by(pid, parent, &read("/proc/1/task/1/children"), &read("/proc/1/comm"))
+        })
+    }
+
+    /// `children` and `name`: of process 1. A command that was brought into a container later (`docker exec`) and left by its parent is a child of
+    /// process 1 as well, but never its only one.
+    fn by(pid: u32, parent: u32, children: &str, name: &str) -> Self {
+        let is_only_child = || parent == 1 && children.split_ascii_whitespace().eq([pid.to_string().as_str()]);
+        match () {
+            () if pid == 1 => Self::First,
+            () if !is_only_child() => Self::Open,
+            () if INITS_OF_ONE_CHILD.contains(&name.trim_end()) => Self::WithInit,
+            () if name.trim_end() == "systemd" => Self::Open,
+            () => Self::Presumed,
+        }
+    }
+
+    /// Whether it is proven that nothing of the namespace lives when we do not.
+    pub fn is_proven(self) -> bool {
+        matches!(self, Self::First | Self::WithInit)
+    }
 }
 
 /// Whether no process of a pid namespace lives, as far as that can be proven from here: we see every process of the machine, and each is in ours or
@@ -120,6 +154,29 @@ pub(super) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_ends_with_its_first_process_or_an_only_child() {
+        use NamespaceEnd::{First, Open, Presumed, WithInit};
+        let mut cases = vec![
+            // pid, parent, children of process 1, its name
+            (1, 0, "", "tenure", First),
+            (1, 0, "7 8 ", "tenure", First),
+            (7, 1, "7 ", "sh", Presumed),
+            (7, 1, "7 9 ", "sh", Open),
+            (7, 1, "7 ", "systemd", Open),
+            (7, 5, "5 ", "tini", Open),
+            (7, 0, "5 ", "tini", Open),
+        ];
+        for init in INITS_OF_ONE_CHILD {
+            // Alone; left to it beside its child, before and behind; a kernel that does not tell.
+            cases.extend([(7, 1, "7 ", init, WithInit), (7, 1, "5 7 ", init, Open), (7, 1, "7 77 ", init, Open)]);
+            cases.extend([(7, 1, "77 ", init, Open), (7, 1, "", init, Open)]);
+        }
+        for (pid, parent, children, name, end) in cases {
+            assert_eq!(NamespaceEnd::by(pid, parent, children, &format!("{name}\n")), end, "{pid} {parent} {children:?} {name}");
+        }
+    }
 
     #[test]
     fn the_offset_of_a_time_namespace_is_read() {

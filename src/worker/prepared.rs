@@ -76,7 +76,7 @@ impl Stock {
             file_id,
             boot_id,
             pid_ns: machine::pid_namespace(),
-            pid_ns_ends: machine::pid_namespace_ends_with_us(),
+            pid_ns_ends: machine::NamespaceEnd::of_ours().is_proven(),
             ids: Mutex::new(Ids { left: 0..0, block: BLOCK_FIRST }),
             shelf: Mutex::default(),
             begun: AtomicI64::new(0),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use crate::run::machine::{self, FIRST_PID_NAMESPACE};
+use crate::run::machine::{self, FIRST_PID_NAMESPACE, NamespaceEnd};
 use crate::run::orphans;
 
 /// How long the service manager may take to say whether it is stopping, in milliseconds.
@@ -19,12 +19,8 @@ const MANAGER_MS: u64 = 2_000;
 /// What the worker sees around it when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
-    pid: u32,
-    /// The parent at the start: a worker that was left to process 1 later does not belong to it.
-    parent: u32,
+    namespace_end: NamespaceEnd,
     pid_namespace: u64,
-    /// The name of process 1.
-    init: String,
     manager: Manager,
 }
 
@@ -47,14 +43,7 @@ impl Surroundings {
             (true, false) => Manager::System,
             (true, true) => Manager::User { lingers: lingers() },
         };
-        let init = std::fs::read_to_string("/proc/1/comm").unwrap_or_default().trim().to_owned();
-        Self {
-            pid: std::process::id(),
-            parent: std::os::unix::process::parent_id(),
-            pid_namespace: machine::pid_namespace(),
-            init,
-            manager,
-        }
+        Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager }
     }
 
     /// Why nothing survives the worker, in words that follow "because"; `None` where runs go on without it.
@@ -63,13 +52,8 @@ impl Surroundings {
     }
 
     fn why_by(&self, manager_is_stopping: impl FnOnce() -> bool) -> Option<&'static str> {
-        if self.pid == 1 {
-            return Some("the worker is process 1 of its pid namespace");
-        }
-        let is_in_container = self.pid_namespace != 0 && self.pid_namespace != FIRST_PID_NAMESPACE;
-        // The init of a container (tini, dumb-init, a shell) ends when its only child ends. A service manager stays.
-        if is_in_container && self.parent == 1 && self.manager == Manager::None && self.init != "systemd" {
-            return Some("the pid namespace ends with the worker");
+        if let Some(why) = self.why_namespace_ends() {
+            return Some(why);
         }
         match self.manager {
             Manager::None => None,
@@ -77,6 +61,21 @@ impl Surroundings {
             Manager::System | Manager::User { lingers: true } => {
                 manager_is_stopping().then_some("the service manager is shutting down")
             }
+        }
+    }
+}
+
+impl Surroundings {
+    /// Why the pid namespace ends with the worker, in words that follow "because"; `None` where it goes on.
+    pub fn why_namespace_ends(&self) -> Option<&'static str> {
+        let is_in_container = self.pid_namespace != 0 && self.pid_namespace != FIRST_PID_NAMESPACE;
+        match self.namespace_end {
+            NamespaceEnd::First => Some("the worker is process 1 of its pid namespace"),
+            // The init of a container (tini, dumb-init, a shell) ends when its only child ends. A service manager stays.
+            NamespaceEnd::WithInit | NamespaceEnd::Presumed if is_in_container && self.manager == Manager::None => {
+                Some("the pid namespace ends with the worker")
+            }
+            _ => None,
         }
     }
 }
@@ -123,38 +122,37 @@ fn is_stopping(manager: Manager) -> bool {
 mod tests {
     use super::*;
 
-    fn at(pid: u32, parent: u32, pid_namespace: u64, init: &str, manager: Manager) -> Surroundings {
-        Surroundings { pid, parent, pid_namespace, init: init.into(), manager }
+    fn at(namespace_end: NamespaceEnd, pid_namespace: u64, manager: Manager) -> Surroundings {
+        Surroundings { namespace_end, pid_namespace, manager }
     }
 
     #[test]
     fn what_survives_the_worker_decides() {
         use Manager::{None, System, User};
+        use NamespaceEnd::{First, Open, Presumed, WithInit};
         const OTHER: u64 = 4_026_532_000;
         let (lingers, leaves) = (User { lingers: true }, User { lingers: false });
         let cases = [
-            // pid, parent, pid namespace, process 1, manager, manager is stopping: whether runs survive
-            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", None), false, true),
-            (at(700, 1, FIRST_PID_NAMESPACE, "systemd", None), false, true),
-            (at(700, 1, FIRST_PID_NAMESPACE, "init", None), false, true),
-            (at(700, 1, FIRST_PID_NAMESPACE, "systemd", System), false, true),
-            (at(700, 1, FIRST_PID_NAMESPACE, "systemd", System), true, false),
-            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", lingers), false, true),
-            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", lingers), true, false),
-            (at(700, 600, FIRST_PID_NAMESPACE, "systemd", leaves), false, false),
+            // How it stands to process 1, pid namespace, manager, manager is stopping: whether runs survive
+            (at(Open, FIRST_PID_NAMESPACE, None), false, true),
+            (at(Presumed, FIRST_PID_NAMESPACE, None), false, true),
+            (at(Open, FIRST_PID_NAMESPACE, System), false, true),
+            (at(Open, FIRST_PID_NAMESPACE, System), true, false),
+            (at(Open, FIRST_PID_NAMESPACE, lingers), false, true),
+            (at(Open, FIRST_PID_NAMESPACE, lingers), true, false),
+            (at(Open, FIRST_PID_NAMESPACE, leaves), false, false),
             // Containers: as process 1, below an init of a container, below systemd, and started by exec.
-            (at(1, 0, OTHER, "tenure", None), false, false),
-            (at(1, 0, OTHER, "tenure", System), false, false),
-            (at(1, 0, FIRST_PID_NAMESPACE, "tenure", None), false, false),
-            (at(7, 1, OTHER, "tini", None), false, false),
-            (at(7, 1, OTHER, "sh", None), false, false),
-            (at(7, 1, OTHER, "systemd", None), false, true),
-            (at(7, 1, OTHER, "systemd", System), false, true),
-            (at(7, 1, OTHER, "systemd", System), true, false),
-            (at(7, 5, OTHER, "sleep", None), false, true),
-            (at(7, 0, OTHER, "sleep", None), false, true),
+            (at(First, OTHER, None), false, false),
+            (at(First, OTHER, System), false, false),
+            (at(First, FIRST_PID_NAMESPACE, None), false, false),
+            (at(WithInit, OTHER, None), false, false),
+            (at(Presumed, OTHER, None), false, false),
+            (at(Open, OTHER, None), false, true),
+            (at(Open, OTHER, System), false, true),
+            (at(Open, OTHER, System), true, false),
             // No /proc that tells.
-            (at(7, 1, 0, "", None), false, true),
+            (at(Open, 0, None), false, true),
+            (at(Presumed, 0, None), false, true),
         ];
         for (around, is_stopping, survives) in cases {
             assert_eq!(around.why_by(|| is_stopping).is_none(), survives, "{around:?} {is_stopping}");

@@ -214,3 +214,24 @@ fn the_first_process_of_a_container_leaves_no_zombies_and_ends_no_guests() {
     assert!(lives(guest), "who came in from outside is not ended");
     until("nothing else to be left", || (below(first) == [guest]).then_some(()));
 }
+
+#[test]
+fn a_worker_that_was_left_to_an_init_does_not_end_its_container() {
+    if !is_root("pid namespaces") {
+        return;
+    }
+    // What is left by its parent (docker exec) falls to the init beside the child that it waits for.
+    for (line, ends) in [
+        ("exec ./tini -c '($TENURE work --tick 100ms &); sleep 900; true'", "no"),
+        ("exec ./tini -c '$TENURE work --tick 100ms; true'", "yes"),
+        ("exec $TENURE work --tick 100ms", "yes"),
+    ] {
+        let nest = Nest::new();
+        std::fs::copy("/bin/sh", nest.file("tini")).unwrap();
+        let id = nest.sh(&[], "sleep 600.77");
+        let _container = Container::start(&nest, line);
+        nest.until_pid(id);
+        let header = nest.run_file(nest.show(id)["run_id"].as_i64().unwrap());
+        assert!(header.contains(&format!("pidns_ends={ends} ")), "{line}: {header}");
+    }
+}
