@@ -38,6 +38,19 @@ fn ahead_ms(now_ms: i64) -> i64 {
     now_ms.saturating_sub(boot_ms())
 }
 
+/// Lets the claim loop look where the clock was set since the last look. Never waits and never writes.
+pub(super) fn hint(shared: &Shared) {
+    // Held: somebody looks already.
+    let was_set = shared
+        .clock_steps
+        .last_ms
+        .try_lock()
+        .is_ok_and(|last_ms| ahead_ms(shared.now_ms()).saturating_sub(*last_ms).unsigned_abs() > CLOCK_STEP_MS);
+    if was_set {
+        shared.look();
+    }
+}
+
 /// Looks whether the clock was set since the last look, and moves the waits that are durations.
 pub(super) fn look(shared: &Shared) -> Result<()> {
     // Held to the end: whoever looks second finds the waits moved.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock_steps;
 use super::lease;
 use super::monitor::Assignment;
 use super::pool::Work;
@@ -51,6 +52,7 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     shared.look_at_spawner();
     shared.keep_home();
     shared.look_at_the_file()?;
+    clock_steps::look(shared)?;
     heal(shared)?;
     adopt_open_runs(shared)?;
     teardown::adopt(shared)?;

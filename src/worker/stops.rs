@@ -1,7 +1,7 @@
 //! The stop loop: stop requests reach the runs that they are for.
 //!
 //! A thread of its own, which goes on until the worker lets go of its runs: while it drains, while it holds claims back, and while its
-//! claim loop fails. One round reads the open cancels and the max-runtimes of the queues, and rings the monitors of those runs. What a
+//! claim loop fails. It never writes, so that no other program's write lock keeps it waiting. One round reads the open cancels and the max-runtimes of the queues, and rings the monitors of those runs. What a
 //! round cannot read is logged once, and read again at the next one.
 
 use std::sync::Arc;
@@ -36,7 +36,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
 
 /// One round. One of them that fails does not keep the others from being done.
 fn round(shared: &Shared) -> Result<()> {
-    ring_cancels(shared).and(stop_what_ran_too_long(shared)).and(clock_steps::look(shared))
+    clock_steps::hint(shared);
+    ring_cancels(shared).and(stop_what_ran_too_long(shared))
 }
 
 /// The operator's limit, for queues whose `max_runtime` was set after the run had started. It counts on the clock of the boot: a step of

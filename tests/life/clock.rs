@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Nest, Worker, until};
+use crate::support::{Nest, Worker, lives, until};
 
 const HOUR_MS: i64 = 3_600_000;
 
