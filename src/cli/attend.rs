@@ -57,6 +57,7 @@ pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<A
     if matches!(came_to, Ok(Attended::Ended(_))) {
         attendant.tear_down(&signals)?;
     }
+    attendant.end_served();
     attendant.lay_down(Ended::Asked)?;
     let attended = came_to?;
     if matches!(attended, Attended::Ended(_)) {
@@ -122,6 +123,13 @@ impl Attendant<'_> {
                 left.iter().for_each(|one| face::say(&format!("{} (start a worker: tenure work)", words::why(one, now_ms))));
                 return Ok(());
             }
+        }
+    }
+
+    /// As process 1 of a container, or with its init, this one takes the jobs with it that it serves for others: they are ended in order.
+    fn end_served(&self) {
+        if let Some(worker) = &self.worker {
+            worker.end_runs_if_namespace_ends(&never());
         }
     }
 

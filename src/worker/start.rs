@@ -189,6 +189,15 @@ impl Worker {
         }
     }
 
+    /// Ends the runs in order where the pid namespace ends with the worker, which ends by itself: no service manager has a say in that.
+    pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
+        if self.shared.roster.busy() > 0
+            && let Some(why) = self.surroundings.why_namespace_ends()
+        {
+            shutdown::end_runs(&self.shared, orders, Some(why), true);
+        }
+    }
+
     /// Ends the runs in order where they would not survive the worker; false where there is nothing to end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
         if self.shared.roster.busy() == 0 {

@@ -149,6 +149,21 @@ fn term_to_a_container_with_tenure_run_ends_its_job() {
 }
 
 #[test]
+fn a_container_with_tenure_run_ends_what_it_serves_for_others() {
+    let nest = Nest::new();
+    let own = ["run", "--", "sh", "-c", "while ! test -e go; do sleep 0.02; done"];
+    let Some(mut contained) = Contained::start_verb(&nest, Container::Bare, &own) else { return };
+    let other = nest.tenure(&["run", "--", "sh", "-c", HANDLER]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut other = other.expect("another tenure run");
+    until("the job of the other to be served", || nest.say(&["logs", "2"]).out.contains("on").then_some(()));
+    std::fs::write(nest.file("go"), "").unwrap();
+    assert_eq!(contained.unshare.wait().expect("it ends").code(), Some(0), "{}", log_of(&nest));
+    assert!(!other.wait().expect("it ends").success());
+    assert_eq!((nest.state(2).as_str(), reason(&nest, 2).as_str()), ("failed", "shutdown"));
+    assert!(nest.file("saved").exists());
+}
+
+#[test]
 fn a_container_may_leave_its_runs_if_it_is_told_to() {
     let nest = Nest::new();
     let Some(contained) = Contained::start(&nest, Container::Bare, &["--on-term", "detach"]) else { return };
