@@ -47,25 +47,46 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
+type Step = fn(&Arc<Shared>) -> Result<()>;
+
+/// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
+const STEPS: [Step; 10] = [
+    |shared| shared.look_at_the_file(),
+    |shared| clock_steps::look(shared),
+    heal,
+    adopt_open_runs,
+    teardown::adopt,
+    clear_run_files,
+    lease::reap,
+    sweep::secrets,
+    sweep_groups,
+    sweep::results,
+];
+const STEPS_OF_A_SERVING_WORKER: [Step; 2] = [prune, teardown::round];
+
 /// One round. What fails for one run is told and does not keep the others.
 pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     shared.look_at_spawner();
     shared.keep_home();
-    shared.look_at_the_file()?;
-    clock_steps::look(shared)?;
-    heal(shared)?;
-    adopt_open_runs(shared)?;
-    teardown::adopt(shared)?;
-    clear_run_files(shared)?;
-    lease::reap(shared)?;
-    sweep::secrets(shared)?;
-    shared.limiter.sweep(|run| shared.roster.owns(run) || is_locked(shared, run));
-    sweep::results(shared)?;
+    steps(shared, &STEPS)?;
     if !shared.is_stopping() {
-        prune(shared)?;
-        teardown::round(shared)?;
+        steps(shared, &STEPS_OF_A_SERVING_WORKER)?;
     }
     shared.look();
+    Ok(())
+}
+
+/// Each step is a sign of life: a round may take as long as there is much to do.
+fn steps(shared: &Arc<Shared>, all: &[Step]) -> Result<()> {
+    for step in all {
+        step(shared)?;
+        shared.report.step_of_reaper();
+    }
+    Ok(())
+}
+
+fn sweep_groups(shared: &Arc<Shared>) -> Result<()> {
+    shared.limiter.sweep(|run| shared.roster.owns(run) || is_locked(shared, run));
     Ok(())
 }
 
@@ -106,6 +127,7 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
             if let Err(error) = recover::end_tree(shared, *run, *nonce) {
                 log::warn!("{error}");
             }
+            shared.report.step_of_reaper();
         }
     }
     Ok(())
@@ -146,6 +168,7 @@ fn clear_run_files(shared: &Arc<Shared>) -> Result<()> {
             {
                 log::warn!("run {run}: {error}");
             }
+            shared.report.step_of_reaper();
         }
     }
     Ok(())

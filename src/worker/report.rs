@@ -136,6 +136,8 @@ pub struct Reporter {
     inner: Mutex<Inner>,
     claims_at_ms: AtomicU64,
     reaper_at_ms: AtomicU64,
+    /// The last step of a round of the reaper, likewise; not reported.
+    reaper_step_ms: AtomicU64,
     /// When it was written last, in milliseconds of the monotonic clock.
     written_ms: AtomicU64,
 }
@@ -179,6 +181,7 @@ impl Reporter {
             inner: Mutex::new(Inner { report, file: None, conditions: BTreeMap::new() }),
             claims_at_ms: AtomicU64::new(0),
             reaper_at_ms: AtomicU64::new(0),
+            reaper_step_ms: AtomicU64::new(0),
             written_ms: AtomicU64::new(0),
         };
         reporter.write(&mut reporter.lock());
@@ -294,15 +297,21 @@ impl Reporter {
     /// The reaper has been round.
     pub(super) fn round_of_reaper(&self) {
         self.reaper_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
+        self.step_of_reaper();
         if self.is_due() {
             self.write(&mut self.lock());
         }
     }
 
-    /// How long ago the claim loop and the reaper were round.
+    /// The reaper goes on with its round, which takes longer the more it finds.
+    pub(super) fn step_of_reaper(&self) {
+        self.reaper_step_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
+    }
+
+    /// How long ago the claim loop was round, and the reaper came on with its round.
     pub fn rounds(&self) -> (Duration, Duration) {
         let ago = |at: &AtomicU64| Duration::from_millis(machine::monotonic_ms().saturating_sub(at.load(Ordering::SeqCst)));
-        (ago(&self.claims_at_ms), ago(&self.reaper_at_ms))
+        (ago(&self.claims_at_ms), ago(&self.reaper_step_ms))
     }
 
     /// What it says now.

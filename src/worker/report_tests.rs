@@ -39,6 +39,16 @@ fn what_is_set_is_read_by_others_until_it_is_cleared() {
 }
 
 #[test]
+fn a_step_of_the_reaper_is_a_sign_of_life_and_no_round() {
+    let (_dir, place, _) = nest();
+    let reporter = Reporter::start(&place, "me", &Options::work());
+    let of_no_round = reporter.rounds().1;
+    reporter.step_of_reaper();
+    assert!(reporter.rounds().1 < of_no_round);
+    assert_eq!(reporter.now().reaper_at_ms, 0);
+}
+
+#[test]
 fn a_report_of_another_worker_or_a_torn_one_counts_for_nothing() {
     let (_dir, place, holder) = nest();
     let reporter = Reporter::start(&place, "me", &Options::work());
