@@ -28,7 +28,8 @@ use crate::store::settle::RunRecord;
 /// Between two looks at a lock whose holder can not be waited for, in milliseconds: first, and longest.
 const LOOK_FIRST_MS: u64 = 2;
 const LOOK_MOST_MS: u64 = 1_000;
-/// Rounds in which a tree is emptied before it is told as a problem, and the time between two of them in milliseconds.
+/// Looks whether the lock of an ended run is free before that is left to the next tick, and the time between two of them in milliseconds. As long is
+/// the first pause between two rounds in which a tree is emptied.
 const ROUNDS_MAX: usize = 200;
 const ROUND_MS: u64 = 10;
 /// How long a tree is emptied before it is told as a problem, and the longest time between two rounds, in milliseconds.
