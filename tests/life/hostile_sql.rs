@@ -228,8 +228,8 @@ struct Siege {
 
 /// Time between two repair rounds.
 const TICK: &str = "1s";
-/// A job of others waits for a tick at most; the rest is for a machine that is busy with other tests.
-const OTHERS_WAIT_MOST: Duration = Duration::from_secs(8);
+/// A job of others waits for a tick at most; the rest is for a machine that is busy with other tests. What is held up for ever fails all the same.
+const OTHERS_WAIT_MOST: Duration = Duration::from_secs(60);
 
 impl Siege {
     fn new() -> Self {
