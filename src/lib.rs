@@ -45,11 +45,14 @@
 //! tenure work ─────────────── one process, plain threads, holds the worker lock
 //!   ├─ writer, flusher, checkpointer    the store's: group what waits, flush once for all, keep the log short
 //!   ├─ claims                           free slots -> claims
+//!   ├─ stops                            stop requests -> monitors, whatever keeps the claims
 //!   ├─ monitor per run                  waits for its shim's word and for wishes to stop; settles
 //!   ├─ teardowns, four at most          what ended work has made outside: probe, teardown, probe, until it is gone
 //!   ├─ tidy                             workspaces: sweeps, syncs, measures, evicts
 //!   ├─ reaper                           at start and at every tick: runs without a monitor, leftovers, impossible rows
-//!   └─ wake                             datagram, inotify, slow poll
+//!   ├─ wake                             datagram, inotify, slow poll
+//!   ├─ notify                           tells the service manager, where there is one
+//!   └─ orphans                          reaps what falls to the worker when a spawner dies
 //!        │ socket pair
 //! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
 //!        │ fork, no exec

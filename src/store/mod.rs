@@ -45,6 +45,10 @@
 //! plan      slots that are due, become jobs  schedule  schedules as people ask for them
 //! pipeline  stages, revision by revision    task      a walk through them: start, stop, advance, hold
 //! walk      the end of a job moves its task task_rows tasks as values
+//! nested    who runs inside a job           declare   a person says what the file is
+//! unreadable rows that no program can read  text      values of other clients, as text
+//! apart     a savepoint for each of many    rebuild   an older file gets the tables of today
+//! schema_watch was the schema changed
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right

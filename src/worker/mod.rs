@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! main ── starts everything, waits for a signal, stops everything
-//!   ├─ claims      free slots -> claims -> monitors; ends what can never start; passes on wishes to cancel
+//!   ├─ claims      free slots -> claims -> monitors; ends what can never start
+//!   ├─ stops       stop requests reach the monitors, also while claims are held back or fail; it never writes
 //!   ├─ monitor ×N  one per run: launches it, waits for its shim's word, settles it, and takes the next job for its slot
 //!   ├─ teardown ×4 probes and teardowns of what ended work has left outside, each an errand
 //!   ├─ reaper      at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
 //!   ├─ tidy        at start and at every tick: the directories of workspaces
-//!   └─ wake        hints that the file has changed: a datagram, inotify, a slow poll
+//!   ├─ wake        hints that the file has changed: a datagram, inotify, a slow poll
+//!   ├─ notify      tells the service manager that it serves and goes round, where there is one
+//!   └─ orphans     reaps what falls to this process when a spawner dies (`run::orphans`)
 //! ```
 //!
 //! One worker per file, by a held lock (`lock`). All state that must survive is in the file and in the run files; what the
