@@ -121,7 +121,7 @@ pub fn continue_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
 /// The pid of the shim of a run in this pid namespace, for looking at it in `/proc`; otherwise why there is none to look at.
 ///
 /// # Errors
-/// The run file can not be read.
+/// The run file cannot be read.
 pub fn shim_pid(place: &Place, run: RunId, nonce: Nonce) -> Result<std::result::Result<i32, Asked>> {
     Ok(match find(place, run, nonce)? {
         Found::Shim(pidfd) => pid_of(&pidfd).ok_or(Asked::Gone),

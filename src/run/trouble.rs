@@ -36,7 +36,7 @@ pub enum Shim {
 /// Looks at the shim of a run.
 ///
 /// # Errors
-/// The run file can not be read.
+/// The run file cannot be read.
 pub fn shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Shim> {
     Ok(match stop::shim_pid(place, run, nonce)? {
         Ok(pid) if is_stopped(pid) => Shim::Stopped(pid),

@@ -66,9 +66,8 @@ fn note_stuck(shared: &Arc<Shared>, run: RunId, error: &Error) {
     if shared.is_leaving() {
         return;
     }
-    let why = format!(
-        "it can not be settled: {why}\nend those processes as their user or as root; the worker looks again at each tick"
-    );
+    let why =
+        format!("it cannot be settled: {why}\nend those processes as their user or as root; the worker looks again at each tick");
     if let Err(error) = shared.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
         log::warn!("run {run}: noting what keeps it: {error}");
     }

@@ -238,7 +238,7 @@ pub(super) fn has_its_file(watched: &Watched<'_>) -> Result<bool> {
     Ok(matches!(look(watched)?.file, RunFile::Own { .. }))
 }
 
-/// Ends everything that carries the run's cookie or may write its log, until two rounds in a row find nothing.
+/// Ends everything that carries a mark of the run or may write its log, until two rounds in a row find nothing.
 ///
 /// # Errors
 /// When something is left that may not be signalled or does not end: the run stays as it is, and is told as a problem.
@@ -276,7 +276,7 @@ fn what_is_there(emptied: &Emptied, fallen: &[String]) -> String {
 fn out_of_sight(run: RunId) -> String {
     format!(
         "processes of run {run} may live in another pid namespace (a container), where they cannot be seen from here; \
-         it stays running until that is gone, or somebody says so (tenure doctor --gone {run})"
+         it stays running until that is gone, or until a person says so (tenure doctor --gone {run})"
     )
 }
 

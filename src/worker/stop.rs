@@ -20,7 +20,7 @@ pub enum Direct {
 /// the worker that lives or by the next one. Where a worker asks as well, the second signal changes nothing.
 ///
 /// # Errors
-/// When the file can not be read.
+/// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<Direct> {
     let Some((run, errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::Nobody) };
     let mut came = Direct::Nobody;

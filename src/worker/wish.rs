@@ -1,8 +1,8 @@
 //! A stop request for a run, from its cause to the end of its shim.
 //!
 //! The shim is asked, with the cause, and judges by itself. A shim that has heard is left to its work, however long what it ends takes to die.
-//! One that does not hear (it stands still) is killed, and its spawner sweeps. A shim that can not be found is passed by: what it watches
-//! carries the run's cookie. One that this worker cannot signal is asked again and again, and told.
+//! One that does not hear (it stands still) is killed, and its spawner sweeps. A shim that cannot be found is passed by: what it watches
+//! carries the run's marks. One that this worker cannot signal is asked again and again, and told.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const ASK_AGAIN_FIRST_MS: u64 = 5;
 const ASK_AGAIN_MOST_MS: u64 = 1_000;
 /// Between two tries to ask a shim that cannot be signalled, in milliseconds.
 const HINDERED_MS: u64 = 1_000;
-/// A shim that can not be found for this long, in milliseconds, although it has our pipe: its run file was taken away. What it
+/// A shim that cannot be found for this long, in milliseconds, although it has our pipe: its run file was taken away. What it
 /// watches is ended without it.
 const UNFOUND_MS: u64 = 1_000;
 
@@ -31,7 +31,7 @@ pub(super) struct Wish {
     /// When to ask again, or to end a shim that has not answered.
     next: Option<Instant>,
     asks: u32,
-    /// Since when the shim can not be found.
+    /// Since when the shim cannot be found.
     unfound: Option<Instant>,
     /// Its tree was ended without the shim, for this cause.
     without_shim: Option<Cause>,
@@ -108,7 +108,7 @@ impl Wish {
             return;
         }
         if self.without_shim.is_none() {
-            log::warn!("run {}: its shim can not be found by its run file; ending its processes by their cookie", watched.run);
+            log::warn!("run {}: its shim cannot be found by its run file; ending its processes by their marks", watched.run);
         }
         match tree::empty(watched.shared.place(), watched.run, watched.nonce) {
             Ok(_) if records.exited.is_none() => self.without_shim = Some(cause),
