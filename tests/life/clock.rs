@@ -193,5 +193,5 @@ fn a_step_of_the_clock_beside_a_write_lock_keeps_no_stop_waiting() {
     clock.set(3);
     until("the job to be stopped", || (!lives(pid)).then_some(()));
     blocker.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(nest.until_ended(job)["reason"], "backstop");
+    assert_eq!(nest.until_ended(job)["reason"], "timeout");
 }
