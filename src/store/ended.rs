@@ -6,6 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::apart::apart;
 use super::text::{maybe, text};
 use super::{rows, walk};
 use crate::error::Result;
@@ -22,7 +23,15 @@ pub struct Aftermath {
     pub freed: Vec<String>,
 }
 
-/// Ends a queued job, and with it whatever can not start without it. A job that somebody cancelled ends as cancelled, whatever
+impl Aftermath {
+    /// Adds what another ending brought about.
+    pub(super) fn add(&mut self, mut other: Self) {
+        self.ended.append(&mut other.ended);
+        self.freed.append(&mut other.freed);
+    }
+}
+
+/// Ends a queued job, and with it whatever cannot start without it. A job that somebody cancelled ends as cancelled, whatever
 /// else is wrong with it: that is what the view has been showing. False: it is not queued any more.
 pub(super) fn end_queued(
     conn: &Connection,
@@ -36,17 +45,17 @@ pub(super) fn end_queued(
     if !end_one(conn, job, state, reason, error, now_ms, out)? {
         return Ok(false);
     }
-    resolve_dependants(conn, job, now_ms, out)?;
+    let _the_worker_tries_again = resolve_dependants(conn, job, now_ms, out)?;
     Ok(true)
 }
 
-/// Ends a queued job that waits in vain for another one, and with it whatever can not start without it. False: it waits for none in vain, or
+/// Ends a queued job that waits in vain for another one, and with it whatever cannot start without it. False: it waits for none in vain, or
 /// is not queued any more.
 pub(super) fn end_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     if !end_one_broken(conn, job, now_ms, out)? {
         return Ok(false);
     }
-    resolve_dependants(conn, job, now_ms, out)?;
+    let _the_worker_tries_again = resolve_dependants(conn, job, now_ms, out)?;
     Ok(true)
 }
 
@@ -63,20 +72,63 @@ fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermat
     end_one(conn, job, end, Reason::Dependency, &broken_text(parent, need, state, reason), now_ms, out)
 }
 
-/// Tells those who wait for `ended` that it has ended: they are released, or they end as well.
-pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
+/// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A job whose row refuses that stays as it is and
+/// keeps nobody else from going on; the worker tries it again. False: there was such a job.
+pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    let mut all = true;
     let mut parents = vec![ended];
     while let Some(parent) = parents.pop() {
-        if conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute([parent.0])? == 0 {
+        let Some(told) = tell_all(conn, parent)? else {
+            all &= tell_each(conn, parent)?;
+            parents.extend(end_broken_by(conn, parent, now_ms, out, &mut all)?);
             continue;
+        };
+        if told > 0 {
+            parents.extend(end_broken_by(conn, parent, now_ms, out, &mut all)?);
         }
-        for child in broken_by(conn, parent)? {
-            if end_one_broken(conn, child, now_ms, out)? {
-                parents.push(child);
+    }
+    Ok(all)
+}
+
+/// Gives each dependency on a job that has ended its truth. `None`: one of those who wait refuses it, and nothing was changed.
+fn tell_all(conn: &Connection, parent: JobId) -> Result<Option<usize>> {
+    let told = apart(conn, || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, None::<i64>))?))?;
+    Ok(told.ok())
+}
+
+/// The same, each of those who wait by itself. False: one of them refuses it.
+fn tell_each(conn: &Connection, parent: JobId) -> Result<bool> {
+    let mut waiting = conn.prepare_cached("SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet'")?;
+    let waiting: Vec<i64> = waiting.query_map([parent.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut all = true;
+    for child in waiting {
+        let tell = || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, Some(child)))?);
+        if let Err(why) = apart(conn, tell)? {
+            log::error!("job {child} waits for job {parent} and cannot be told that it has ended: {why}");
+            all = false;
+        }
+    }
+    Ok(all)
+}
+
+/// Ends those who cannot start any more because of how `parent` ended, and returns them. Where one of them refuses its end, `all` becomes false.
+fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath, all: &mut bool) -> Result<Vec<JobId>> {
+    let mut ended = Vec::new();
+    for child in broken_by(conn, parent)? {
+        let mut after = Aftermath::default();
+        match apart(conn, || end_one_broken(conn, child, now_ms, &mut after))? {
+            Ok(true) => {
+                out.add(after);
+                ended.push(child);
+            }
+            Ok(false) => {}
+            Err(why) => {
+                log::error!("job {child} waits in vain for job {parent} and cannot end: {why}");
+                *all = false;
             }
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Closes the open cancel of a job, if there is one.
@@ -141,14 +193,14 @@ fn end_one(
     Ok(true)
 }
 
-/// Who can not start any more because of how `parent` ended.
+/// Who cannot start any more because of how `parent` ended.
 fn broken_by(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(include_str!("ended_broken.sql"))?;
     let rows = broken.query_map([parent.0], |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Why a job that waited for `parent` can not start.
+/// Why a job that waited for `parent` cannot start.
 fn broken_text(parent: JobId, need: Need, state: Option<State>, reason: Option<Reason>) -> String {
     let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     match state {

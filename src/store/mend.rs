@@ -157,18 +157,16 @@ fn mend_dependencies(conn: &Connection, found: &Found, now_ms: i64, mended: &mut
     Ok(())
 }
 
-/// A row among those who wait that is sick itself must not keep everything else from being mended: nobody is told then, and
-/// the next round tries again.
+/// False: one of those who wait is sick itself; the next round tries again.
 fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut ended = Aftermath::default();
     match apart(conn, || ended::resolve_dependants(conn, parent, now_ms, &mut ended))? {
-        Ok(()) => {
-            out.ended.append(&mut ended.ended);
-            out.freed.append(&mut ended.freed);
-            Ok(true)
+        Ok(all) => {
+            out.add(ended);
+            Ok(all)
         }
         Err(why) => {
-            log::error!("those who wait for job {parent} can not be told that it has ended: {why}");
+            log::error!("those who wait for job {parent} cannot be told that it has ended: {why}");
             Ok(false)
         }
     }

@@ -66,7 +66,9 @@ fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -
     let mut doomed = conn.prepare_cached(include_str!("tend_broken.sql"))?;
     let doomed: Vec<JobId> = doomed.query_map([limit], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
     for job in &doomed {
-        ended::end_broken(conn, *job, now_ms, out)?;
+        end_apart(conn, *job, "waits in vain for another one and cannot end", out, |after| {
+            ended::end_broken(conn, *job, now_ms, after)
+        })?;
     }
     Ok(doomed.len())
 }
@@ -84,14 +86,29 @@ fn end_all(
     let doomed: Vec<(JobId, String)> =
         doomed.query_map(params, |row| Ok((rows::id(row, 0)?, text(row, 1)?)))?.collect::<rusqlite::Result<_>>()?;
     for (job, error) in &doomed {
-        let mut after = Aftermath::default();
-        match apart(conn, || ended::end_queued(conn, *job, reason, error, now_ms, &mut after))? {
-            Ok(_) => {
-                out.ended.append(&mut after.ended);
-                out.freed.append(&mut after.freed);
-            }
-            Err(why) => log::error!("job {job} cannot end as {reason}: {why}"),
-        }
+        end_apart(conn, *job, &format!("cannot end as {reason}"), out, |after| {
+            ended::end_queued(conn, *job, reason, error, now_ms, after)
+        })?;
     }
     Ok(doomed.len())
 }
+
+/// One ending: a job that refuses it stays as it is, and keeps no other from its own.
+fn end_apart(
+    conn: &Connection,
+    job: JobId,
+    refused: &str,
+    out: &mut Aftermath,
+    end: impl FnOnce(&mut Aftermath) -> Result<bool>,
+) -> Result<()> {
+    let mut after = Aftermath::default();
+    match apart(conn, || end(&mut after))? {
+        Ok(_) => out.add(after),
+        Err(why) => log::error!("job {job} {refused}: {why}"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "tend_tests.rs"]
+mod tests;
