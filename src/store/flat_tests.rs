@@ -181,6 +181,8 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("teardown_job_of", include_str!("teardown_job_of.sql")),
         ("prune_jobs", include_str!("prune_jobs.sql")),
         ("prune_queue", include_str!("prune_queue.sql")),
+        ("prune_tally", include_str!("prune_tally.sql")),
+        ("tend_clock", include_str!("tend_clock.sql")),
         ("prune_lane", include_str!("prune_lane.sql")),
         ("why_ahead", include_str!("why_ahead.sql")),
         ("errand_begin", include_str!("errand_begin.sql")),

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::claim::{self, Prepared, Scope};
 use super::flat_tests::steps;
 use super::inspect::{self, Walk};
-use super::{control, enqueue, fixture, look, plan, prune, read, reap, teardown, tend};
+use super::{control, enqueue, fixture, look, mend, plan, prune, read, reap, teardown, tend};
 use crate::job::{Argv, JobId, Need, NewJob, Nonce, RunId, State};
 
 /// Rows of each kind in a small and in a large file.
@@ -318,6 +318,29 @@ fn queues_and_lanes_go_when_nobody_needs_them_and_come_back() {
     assert!(names(&conn).contains(&"ended".into()) && names(&conn).contains(&"over".into()));
     let claimed = claim::claim(&conn, &Scope { queues: vec!["ended".into()], only: None }, &prepared(), "w", "b", 5);
     assert_eq!(claimed.map(|claims| claims.len()).unwrap_or(9), 1);
+}
+
+#[test]
+fn a_queue_that_was_removed_stays_away_while_its_ended_jobs_are_kept() {
+    for (state, reason, exit) in [("done", "exit", "0"), ("failed", "expired", "NULL"), ("cancelled", "cancelled", "NULL")] {
+        let conn = fixture::fresh();
+        conn.execute_batch("INSERT INTO job (command, queue) VALUES ('[\"x\"]', 'q'), ('[\"x\"]', 'live')").unwrap();
+        if state == "done" {
+            let claimed = claim::claim(&conn, &Scope { queues: vec!["q".into()], only: None }, &prepared(), "w", "b", 2);
+            assert_eq!(claimed.unwrap().len(), 1);
+        }
+        conn.execute_batch(&format!(
+            "UPDATE job SET state = '{state}', reason = '{reason}', exit_code = {exit}, finished_at = 3, lane_pass = 0 WHERE id = 1;
+             UPDATE run SET finished_at = 3, outcome = 'done'"
+        ))
+        .unwrap();
+        control::queue_remove(&conn, "q").unwrap();
+        upkeep(&conn);
+        assert_eq!(names(&conn), ["live", "count of live", "count of q"], "{state}");
+        assert!(mend::mend(&conn, 5).unwrap().is_nothing(), "{state}");
+        prune::prune(&conn, 9, 10).unwrap();
+        assert_eq!(names(&conn), ["live", "count of live"], "{state}: its counts go with the last job");
+    }
 }
 
 #[test]

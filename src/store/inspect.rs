@@ -159,7 +159,7 @@ fn queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> 
     Ok(())
 }
 
-/// Counts of queues that have no row of their own.
+/// Counts of live jobs in queues that have no row of their own.
 fn counted_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
     let mut strays = Vec::new();
     walk.counted = names(conn, include_str!("inspect_tally.sql"), &walk.counted, limit, &mut strays)?;

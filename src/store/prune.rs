@@ -136,7 +136,6 @@ pub fn remove_empty<'a>(
     let mut removed = 0;
     for queue in queues {
         if conn.prepare_cached(include_str!("prune_queue.sql"))?.execute([queue])? > 0 {
-            conn.prepare_cached("DELETE FROM tally WHERE queue = ?1")?.execute([queue])?;
             removed += 1;
         }
     }
@@ -168,6 +167,8 @@ fn remove(
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
     remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;
     for sql in [
+        // Also where `queue rm` has taken the row away before.
+        conn.prepare_cached(include_str!("prune_tally.sql"))?.execute([queue])?;
         "DELETE FROM dependency WHERE job_id = ?1",
         "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
         "DELETE FROM cancel WHERE job_id = ?1",
