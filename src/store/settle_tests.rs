@@ -238,7 +238,7 @@ fn a_recorded_end_that_a_clock_has_put_ahead_is_now() {
 
 #[test]
 fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
-    for by_ms in [10_800_000, -10_800_000] {
+    for (by_ms, is_held) in [(10_800_000, false), (-10_800_000, false), (10_800_000, true), (-10_800_000, true)] {
         let conn = fixture::fresh();
         let now_ms = 100_000_000;
         let delayed = add(&conn, |j| j.available_at = now_ms + 60_000);
@@ -248,8 +248,14 @@ fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
         settle(&conn, &Settle { job: retried, run: claim.run, end, record: RunRecord::default(), chance: 0.0 }, now_ms).unwrap();
         let wait_ms = job(&conn, retried).available_at - now_ms;
         assert!(wait_ms > 0);
+        if is_held {
+            control::hold(&conn, retried).unwrap();
+        }
         assert_eq!(tend::clock_was_set(&conn, by_ms).unwrap(), 1);
         assert_eq!(job(&conn, retried).available_at, now_ms + by_ms + wait_ms);
+        if is_held {
+            control::release(&conn, retried, now_ms).unwrap();
+        }
         assert_eq!(job(&conn, retried).hold, Some(crate::job::Hold::Time));
         assert_eq!(job(&conn, delayed).available_at, now_ms + 60_000);
     }
