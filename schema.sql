@@ -914,7 +914,7 @@ CREATE TRIGGER dependency_is_counted AFTER UPDATE OF state ON dependency WHEN OL
                        THEN max(1, broken + (NEW.state = 'broken') - (OLD.state = 'broken')) ELSE 0 END
    WHERE id = NEW.job_id AND state = 'queued';
 END;
--- Whoever sets these counts must leave them at zero exactly where there is nothing to count.
+-- A client that sets these counts must leave them at zero exactly where there is nothing to count.
 CREATE TRIGGER job_unmet_guard BEFORE UPDATE OF unmet, broken ON job
 WHEN NEW.unmet IS NOT OLD.unmet OR NEW.broken IS NOT OLD.broken BEGIN
   SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows in dependency; change those')
@@ -1002,7 +1002,7 @@ CREATE TRIGGER queue_update_guard BEFORE UPDATE OF slots, paused, max_runtime_ms
   SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
     WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
 END;
--- Whoever sets these must set them to the truth.
+-- A client that sets these must set them to the truth.
 CREATE TRIGGER queue_head_guard BEFORE UPDATE OF head_priority, head_id, is_full ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full say what the file has found; change the jobs or the slots')
     WHERE (NEW.head_priority, NEW.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.name AND state = 'queued' AND hold IS NULL
@@ -1181,7 +1181,7 @@ CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
           OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
 END;
 
--- The job that has to wait for it counts it, and its history tells of it. (Whoever sets `releasing_since` as well, for many at once, counts
+-- The job that has to wait for it counts it, and its history tells of it. (A client that sets `releasing_since` as well, for many at once, counts
 -- once after that.)
 CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
   UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
@@ -1194,7 +1194,7 @@ CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state I
      AND (NEW.state = 'released' OR NEW.releasing_since IS NULL);
 END;
 
--- Whoever sets this count must set it to the truth.
+-- A client that sets this count must set it to the truth.
 CREATE TRIGGER job_untorn_guard BEFORE UPDATE OF untorn ON job WHEN NEW.untorn IS NOT OLD.untorn BEGIN
   SELECT RAISE(ABORT, 'tenure: untorn counts the rows in resource; tenure resource ls shows them')
     WHERE NEW.untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
