@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 
 use super::claim::{self, Prepared, Scope};
-use super::{fixture, mend, read, reap, teardown, tend};
+use super::{fixture, mend, read, reap, schedule, teardown, tend};
 use crate::job::{Nonce, RunId};
 
 /// A file with this many jobs of each kind that must not matter, and the same few that do.
@@ -201,7 +201,8 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("plan_fired_after_all", include_str!("plan_fired_after_all.sql")),
         ("plan_skipped", include_str!("plan_skipped.sql")),
         ("plan_skipped_more", include_str!("plan_skipped_more.sql")),
-        ("schedule_prune", include_str!("schedule_prune.sql")),
+        ("schedule_with_old_slots", schedule::WITH_OLD_SLOTS),
+        ("schedule_prune", schedule::REMOVE_OLD_SLOTS),
         ("walk_facts", include_str!("walk_facts.sql")),
         ("walk_step", include_str!("walk_step.sql")),
         ("walk_stuck", include_str!("walk_stuck.sql")),

@@ -344,6 +344,23 @@ fn a_queue_that_was_removed_stays_away_while_its_ended_jobs_are_kept() {
 }
 
 #[test]
+fn what_is_to_be_pruned_is_found_also_where_no_job_is() {
+    let sets = [
+        "INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('s', '* * * * *', 'UTC', '{}', 9, 0);
+         INSERT INTO slot (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 1, 1, 'skipped', 'missed', 1)",
+        "INSERT INTO pipeline (name, revision, spec, applied_at) VALUES ('p', 1, '{}', 1), ('p', 2, '{}', 1)",
+    ];
+    for set in sets {
+        let conn = fixture::fresh();
+        conn.execute_batch(set).unwrap();
+        let is_nothing = |before| prune::find(&conn, before, prune::Walk::default(), 10).unwrap().is_nothing();
+        assert!(is_nothing(1) && !is_nothing(5), "{set}");
+        prune::prune(&conn, 5, 10).unwrap();
+        assert!(is_nothing(5), "{set}");
+    }
+}
+
+#[test]
 fn a_retry_makes_its_queue_and_its_lane_anew() {
     let conn = fixture::fresh();
     conn.execute_batch(

@@ -12,6 +12,9 @@ use super::{schedule, stamp};
 use crate::error::Result;
 use crate::job::{JobId, RunId};
 
+const OLD_REVISIONS_EXIST: &str = concat!("SELECT EXISTS (", include_str!("prune_revisions.sql"), ")");
+const REMOVE_REVISIONS: &str = concat!("DELETE FROM pipeline WHERE id IN (", include_str!("prune_revisions.sql"), ")");
+
 /// What is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -30,11 +33,12 @@ pub struct Pruned {
 pub struct Walk {
     job: (i64, i64),
     task: (i64, i64),
+    schedule: i64,
 }
 
 impl Default for Walk {
     fn default() -> Self {
-        Self { job: (i64::MIN, 0), task: (i64::MIN, 0) }
+        Self { job: (i64::MIN, 0), task: (i64::MIN, 0), schedule: 0 }
     }
 }
 
@@ -44,18 +48,22 @@ pub struct Found {
     jobs: Vec<JobId>,
     resources: Vec<i64>,
     tasks: Vec<i64>,
+    /// There are slots of schedules.
+    slots: bool,
+    /// There are revisions of pipelines that no task and no later start needs.
+    revisions: bool,
     /// Where to go on; `None`: that was the end.
     pub next: Option<Walk>,
 }
 
 impl Found {
     pub fn is_nothing(&self) -> bool {
-        self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty()
+        self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty() && !self.slots && !self.revisions
     }
 }
 
-/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from where another look has ended, and at
-/// resources that are gone. Changes nothing. However many must stay, one look costs the same.
+/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from where another look has ended, at
+/// resources that are gone, and at whether slots of schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look costs the same.
 pub fn find(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<Found> {
     let mut next = walk;
     let (jobs, jobs_end) = old(conn, include_str!("prune_jobs.sql"), ended_before_ms, &mut next.job, limit)?;
@@ -63,8 +71,16 @@ pub fn find(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -
     // Those of tasks, and of jobs that are still there.
     let mut gone = conn.prepare_cached(include_str!("prune_gone.sql"))?;
     let gone: Vec<i64> = gone.query_map((ended_before_ms, to_i64(limit)), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let is_end = jobs_end && tasks_end && gone.len() < limit;
-    Ok(Found { jobs: jobs.into_iter().map(JobId).collect(), resources: gone, tasks, next: (!is_end).then_some(next) })
+    let (slots, schedules_end) = old_slots(conn, ended_before_ms, &mut next.schedule, limit)?;
+    let is_end = jobs_end && tasks_end && schedules_end && gone.len() < limit;
+    Ok(Found {
+        jobs: jobs.into_iter().map(JobId).collect(),
+        resources: gone,
+        tasks,
+        slots,
+        revisions: conn.prepare_cached(OLD_REVISIONS_EXIST)?.query_row([ended_before_ms], |row| row.get(0))?,
+        next: (!is_end).then_some(next),
+    })
 }
 
 /// The ids that may go, and whether these were the last.
@@ -80,6 +96,19 @@ fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limi
         }
     }
     Ok((meant, looked_at < limit))
+}
+
+/// Whether schedules have slots that may go, and whether these were the last schedules.
+fn old_slots(conn: &Connection, before_ms: i64, from: &mut i64, limit: usize) -> Result<(bool, bool)> {
+    let mut schedules = conn.prepare_cached(schedule::WITH_OLD_SLOTS)?;
+    let mut rows = schedules.query((before_ms, *from, to_i64(limit)))?;
+    let (mut looked_at, mut any) = (0, false);
+    while let Some(row) = rows.next()? {
+        *from = row.get(0)?;
+        looked_at += 1;
+        any |= row.get::<_, bool>(1)?;
+    }
+    Ok((any, looked_at < limit))
 }
 
 fn to_i64(limit: usize) -> i64 {
@@ -138,6 +167,8 @@ pub fn remove_empty<'a>(
         if conn.prepare_cached(include_str!("prune_queue.sql"))?.execute([queue])? > 0 {
             removed += 1;
         }
+        // Also where `queue rm` has taken the row away before.
+        conn.prepare_cached(include_str!("prune_tally.sql"))?.execute([queue])?;
     }
     for lane in lanes {
         removed += conn.prepare_cached(include_str!("prune_lane.sql"))?.execute([lane])?;
@@ -151,7 +182,7 @@ fn remove_tasks(conn: &Connection, old: &[i64], ended_before_ms: i64) -> Result<
         conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;
         conn.prepare_cached("DELETE FROM task WHERE id = ?1")?.execute([task])?;
     }
-    conn.prepare_cached(include_str!("prune_pipelines.sql"))?.execute([ended_before_ms])?;
+    conn.prepare_cached(REMOVE_REVISIONS)?.execute([ended_before_ms])?;
     Ok(old.len())
 }
 
@@ -167,8 +198,6 @@ fn remove(
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
     remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;
     for sql in [
-        // Also where `queue rm` has taken the row away before.
-        conn.prepare_cached(include_str!("prune_tally.sql"))?.execute([queue])?;
         "DELETE FROM dependency WHERE job_id = ?1",
         "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
         "DELETE FROM cancel WHERE job_id = ?1",

@@ -282,6 +282,19 @@ pub fn look_again(conn: &Connection) -> Result<usize> {
     Ok(changed)
 }
 
+/// Schedules after ?2, ?3 at most. Then: it has a slot that [`prune`] would remove.
+pub(super) const WITH_OLD_SLOTS: &str = concat!(
+    "SELECT id, EXISTS (SELECT 1 FROM slot WHERE slot.schedule_id = schedule.id AND ",
+    include_str!("schedule_is_old.sql"),
+    ") FROM schedule WHERE id > ?2 ORDER BY id LIMIT ?3"
+);
+pub(super) const REMOVE_OLD_SLOTS: &str = concat!(
+    "DELETE FROM slot WHERE (schedule_id, at) IN (
+       SELECT slot.schedule_id, slot.at FROM schedule CROSS JOIN slot ON slot.schedule_id = schedule.id WHERE ",
+    include_str!("schedule_is_old.sql"),
+    " LIMIT ?2)"
+);
+
 /// Removes at most `limit` slots from before an instant, in milliseconds UTC; of each schedule the newest that was fired stays. Of what is removed it is
 /// remembered that it is decided. Returns the number of rows.
 pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
@@ -291,5 +304,5 @@ pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
           WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = schedule.id AND at < ?1)",
     )?
     .execute([before_ms])?;
-    Ok(conn.prepare_cached(include_str!("schedule_prune.sql"))?.execute((before_ms, limit))?)
+    Ok(conn.prepare_cached(REMOVE_OLD_SLOTS)?.execute((before_ms, limit))?)
 }

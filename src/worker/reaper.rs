@@ -227,7 +227,7 @@ fn prune(shared: &Arc<Shared>) -> Result<()> {
     for run in &pruned.runs {
         let _a_run_may_have_no_log = std::fs::remove_file(shared.place().log_file(*run));
     }
-    log::info!("pruned {} jobs that ended long ago", pruned.jobs);
+    log::info!("pruned what ended long ago: {} jobs, {} slots of schedules", pruned.jobs, pruned.slots);
     Ok(())
 }
 
