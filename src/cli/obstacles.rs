@@ -233,7 +233,7 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));
     }
     let now_ms = around.now.timestamp().as_millisecond();
-    all.extend(around.worker.iter().flat_map(|worker| worker_words::of_running(worker, job, now_ms)));
+    all.extend(around.worker.iter().flat_map(|worker| worker_words::of_running(worker, now_ms)));
     all
 }
 

@@ -186,7 +186,7 @@ fn worker_json(worker: &Sight, running: i64) -> Value {
 }
 
 fn condition(one: &worker_calls::Condition) -> Value {
-    json!({"code": one.code, "text": one.text, "remedy": one.remedy, "holds_claims": one.holds_claims, "job": one.job,
+    json!({"code": one.code, "text": one.text, "remedy": one.remedy, "holds_claims": one.holds_claims,
            "since": time::utc(one.since_ms)})
 }
 

@@ -35,7 +35,7 @@ pub fn of_worker(sight: &Sight) -> Vec<Obstacle> {
         return all;
     };
     all.extend(of_phase(sight, report));
-    all.extend(report.conditions.iter().filter(|one| one.job.is_none()).map(of_condition));
+    all.extend(report.conditions.iter().map(of_condition));
     all
 }
 
@@ -94,7 +94,6 @@ fn of_condition(condition: &Condition) -> Obstacle {
 /// What stands between the worker and a queued job, beside what the file says.
 pub fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Obstacle> {
     let mut all: Vec<Obstacle> = of_worker(sight);
-    all.extend(of_this_job(sight, job));
     all.extend(write_lock(sight, now_ms));
     let serves = serves(sight, job);
     all.extend(serves.as_ref().err().cloned());
@@ -113,17 +112,12 @@ pub fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Obs
 }
 
 /// What is the matter with the worker that a running job feels: who records its end, and passes a stop on.
-pub fn of_running(sight: &Sight, job: &Job, now_ms: i64) -> Vec<Obstacle> {
-    const FELT: [&str; 6] = ["disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced", "flush_failed"];
+pub fn of_running(sight: &Sight, now_ms: i64) -> Vec<Obstacle> {
+    const FELT: [&str; 5] = ["disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
-    let felt = conditions.filter(|one| one.job.is_none() && FELT.contains(&one.code.as_str()));
-    let all = cannot_act(sight).into_iter().chain(of_this_job(sight, job)).chain(felt.map(of_condition));
+    let felt = conditions.filter(|one| FELT.contains(&one.code.as_str()));
+    let all = cannot_act(sight).into_iter().chain(felt.map(of_condition));
     all.chain(write_lock(sight, now_ms)).collect()
-}
-
-fn of_this_job(sight: &Sight, job: &Job) -> Vec<Obstacle> {
-    let conditions = sight.report.iter().flat_map(|report| &report.conditions);
-    conditions.filter(|one| one.job == Some(job.id.0)).map(of_condition).collect()
 }
 
 fn write_lock(sight: &Sight, now_ms: i64) -> Option<Obstacle> {
@@ -190,11 +184,6 @@ fn slots_busy(sight: &Sight, running: i64) -> Option<Obstacle> {
 pub fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Obstacle> {
     let waits = |one: &Obstacle| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&one.code);
     let mut all: Vec<Obstacle> = of_worker(sight).into_iter().filter(|one| waits(one) || ready > 0).collect();
-    let of_jobs = sight.report.iter().flat_map(|report| &report.conditions).filter_map(|one| Some((one.job?, one)));
-    all.extend(of_jobs.map(|(job, one)| {
-        let told = of_condition(one);
-        Obstacle { text: format!("job {job}: {}", told.text), ..told }
-    }));
     if let Some(only) = alone(sight) {
         if ready > 0 {
             let one = serves_one(sight, only);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::fixture::{self, sight};
-use crate::job::{JobId, State};
+use crate::job::State;
 use crate::store::Blocked;
 use crate::worker::report::Condition as Of;
 
@@ -35,7 +35,7 @@ fn queues() -> Vec<QueueRow> {
 #[test]
 fn a_worker_in_order_stands_in_nobodys_way() {
     assert_eq!(of_queued(&sight(4), &job(), 3, 10_000), []);
-    assert_eq!(of_running(&sight(4), &job(), 10_000), []);
+    assert_eq!(of_running(&sight(4), 10_000), []);
     assert_eq!(of_file(&sight(4), 2, &queues()), []);
 }
 
@@ -68,16 +68,12 @@ fn every_code_of_a_condition_is_told_as_it_is() {
     for code in CODES {
         for holds in [false, true] {
             let condition = Of { holds_claims: holds, ..Of::notice(code, "words", "do this") };
-            let sight = reported(|report| report.conditions = vec![condition.clone()]);
+            let sight = reported(|report| report.conditions = vec![condition]);
             for told in [of_queued(&sight, &job(), 0, 10_000), of_file(&sight, 0, &[])] {
                 assert_eq!((told.len(), told[0].code), (1, *code));
                 assert_eq!(told[0].text.contains("no job is claimed"), holds);
                 assert_eq!(told[0].remedy.as_deref(), Some("do this"));
             }
-            let of_another = reported(|report| report.conditions = vec![condition.of_job(JobId(8))]);
-            assert_eq!(of_queued(&of_another, &job(), 0, 10_000), []);
-            assert_eq!(of_running(&of_another, &job(), 10_000), []);
-            assert!(of_file(&of_another, 0, &[])[0].text.starts_with("job 8: "));
         }
     }
 }
@@ -86,12 +82,12 @@ fn every_code_of_a_condition_is_told_as_it_is() {
 fn a_running_job_is_told_what_keeps_its_end_from_being_recorded() {
     for (code, is_felt) in [("disk_full", true), ("claim_error", true), ("load_floor", false), ("no_processes", false)] {
         let sight = reported(|report| report.conditions = vec![Of::notice(code, "words", None)]);
-        assert_eq!(of_running(&sight, &job(), 10_000).len(), usize::from(is_felt), "{code}");
+        assert_eq!(of_running(&sight, 10_000).len(), usize::from(is_felt), "{code}");
     }
     let stopped = with(|sight| sight.process = Process::Stopped);
-    assert_eq!(of_running(&stopped, &job(), 10_000)[0].code, "worker_stopped");
+    assert_eq!(of_running(&stopped, 10_000)[0].code, "worker_stopped");
     let blocked = with(|sight| sight.blocked = Some(Blocked { since_ms: 5_000, by: None }));
-    assert_eq!(of_running(&blocked, &job(), 10_000)[0].code, "writer_blocked");
+    assert_eq!(of_running(&blocked, 10_000)[0].code, "writer_blocked");
     assert_eq!(of_queued(&blocked, &job(), 0, 10_000)[0].code, "writer_blocked");
 }
 

@@ -16,8 +16,6 @@ pub struct Condition {
     pub remedy: Option<String>,
     /// The worker claims nothing meanwhile.
     pub holds_claims: bool,
-    /// The job that it concerns alone.
-    pub job: Option<i64>,
     /// Milliseconds UTC.
     pub since_ms: i64,
 }
@@ -38,11 +36,7 @@ pub const CODES: &[&str] = &[
     "recovery_error",
     "schema_changed",
     "file_replaced",
-    "flush_failed",
     "spawner_stopped",
-    "stop_refused",
-    "shim_stopped",
-    "stuck",
 ];
 
 impl Condition {
@@ -55,13 +49,7 @@ impl Condition {
     pub fn notice(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
         debug_assert!(CODES.contains(&code), "{code} is not in the list");
         let (text, remedy) = (cut(text.into()), remedy.into().map(str::to_owned));
-        Self { code: code.to_owned(), text, remedy, holds_claims: false, job: None, since_ms: 0 }
-    }
-
-    /// It concerns this job alone.
-    #[must_use]
-    pub fn of_job(self, job: crate::job::JobId) -> Self {
-        Self { job: Some(job.0), ..self }
+        Self { code: code.to_owned(), text, remedy, holds_claims: false, since_ms: 0 }
     }
 
     /// With a remedy that names something.

@@ -26,7 +26,7 @@ use crate::run::machine;
 const HEADER: &str = "tenure-report 1";
 /// Longest report, in bytes; the last conditions are left out where all are too many.
 const BYTES_MAX: usize = 16 << 10;
-/// Most conditions that are reported; those of the worker come first.
+/// Most conditions that are reported.
 const CONDITIONS_MAX: usize = 16;
 /// Most followed jobs that are reported.
 const SERVES_MAX: usize = 256;
@@ -145,8 +145,8 @@ pub struct Reporter {
 struct Inner {
     report: Report,
     file: Option<File>,
-    /// In the order of their codes; those of the worker come before those of a job.
-    conditions: BTreeMap<(Option<i64>, String), Condition>,
+    /// By their codes.
+    conditions: BTreeMap<String, Condition>,
 }
 
 impl Reporter {
@@ -202,7 +202,7 @@ impl Reporter {
     /// Something is the matter, until it is cleared. Logged once, whatever becomes of its numbers.
     pub fn set(&self, condition: Condition) {
         let mut inner = self.lock();
-        let key = (condition.job, condition.code.clone());
+        let key = condition.code.clone();
         let mut now = condition;
         match inner.conditions.get(&key) {
             Some(before) => {
@@ -226,28 +226,9 @@ impl Reporter {
 
     /// It is no more the matter.
     pub fn clear(&self, code: &str) {
-        self.forget(|key| key.0.is_none() && key.1 == code);
-    }
-
-    /// It is no more the matter with this job.
-    pub fn clear_of_job(&self, code: &str, job: crate::job::JobId) {
-        self.forget(|key| key.0 == Some(job.0) && key.1 == code);
-    }
-
-    /// Nothing is the matter with this job any more.
-    pub fn forget_job(&self, job: crate::job::JobId) {
-        self.forget(|key| key.0 == Some(job.0));
-    }
-
-    fn forget(&self, is_meant: impl Fn(&(Option<i64>, String)) -> bool) {
         let mut inner = self.lock();
-        let gone: Vec<_> = inner.conditions.keys().filter(|key| is_meant(key)).cloned().collect();
-        for key in &gone {
-            if let Some(was) = inner.conditions.remove(key) {
-                log::info!("no more: {}", was.text);
-            }
-        }
-        if !gone.is_empty() {
+        if let Some(was) = inner.conditions.remove(code) {
+            log::info!("no more: {}", was.text);
             self.write(&mut inner);
         }
     }
@@ -264,7 +245,7 @@ impl Reporter {
 
     /// Whether this is the matter now.
     pub fn has(&self, code: &str) -> bool {
-        self.lock().conditions.keys().any(|key| key.0.is_none() && key.1 == code)
+        self.lock().conditions.contains_key(code)
     }
 
     /// How limits of memory are kept; told with the next write.
