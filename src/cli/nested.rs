@@ -6,24 +6,34 @@ use super::escape::quote_text;
 use super::worker_calls;
 use crate::error::{Error, Result};
 use crate::job::template::PARENT;
-use crate::job::{JobId, NewJob, RunId};
+use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::Store;
-use crate::store::nested::{self, Never};
+use crate::store::nested::{self, Followed, Never};
 use crate::store::rows::Job;
 
-/// Names the job inside which this command runs as the parent of the new one.
+/// Names the job inside which this command runs as the parent of the new one. Where a live job has the key of the new one, that one is
+/// followed, and must be able to start; one that runs already stands in nobody's way.
 ///
 /// # Errors
-/// `Refused` where the new job could never start; nothing was added then.
+/// `Refused` where what is followed could never start; nothing was added then.
 pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     let ancestors = ancestors(store)?;
     let Some(innermost) = ancestors.first() else { return Ok(()) };
+    let mut all_run = true;
     for new in jobs {
-        let never = store.read(|conn| nested::never(conn, new, &ancestors))?;
+        let (followed, never) = store.read(|conn| {
+            let followed = nested::followed(conn, new)?;
+            let never = nested::never(conn, new, &followed, &ancestors)?;
+            Ok((followed, never))
+        })?;
         if let Some(never) = never {
             return Err(Error::Refused(text_of(&never)));
         }
+        all_run &= matches!(followed, Followed::Live(job) if job.state == State::Running);
         new.env.insert(PARENT.to_owned(), innermost.id.to_string());
+    }
+    if all_run {
+        return Ok(());
     }
     let worker = worker_calls::look(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
     match worker.filter(|worker| ancestors.len() >= worker.slots) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::rows::{self, Job};
-use super::{enqueue, read};
+use super::{enqueue, read, reap};
 use crate::error::Result;
 use crate::job::template::PARENT;
 use crate::job::{JobId, NewJob, RunId, State};
@@ -28,21 +28,20 @@ pub enum Never {
     Queue { name: String, slots: i64, by: Vec<JobId> },
 }
 
-/// The running jobs that wait for what `run` of `job` follows, innermost first. Empty: that run is none of this file, or is over.
+/// The running jobs that wait for what `run` follows, innermost first: `job` is the first one, and `run` is its own run or that of a command
+/// around it (its check, the making of its workspace). Empty: there is no such run in this file, or it is over.
 pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> {
-    let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_running(job, Some(run))).collect();
+    let is_of_job = reap::open_run_of(conn, job)?
+        .is_some_and(|(own, around)| own.0 == run || around.is_some_and(|(around, _)| around == run));
+    let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_of_job && job.state == State::Running).collect();
     while let Some(parent) = chain.last().and_then(parent_of).filter(|_| !chain.is_empty() && chain.len() < DEPTH_MAX) {
         let child = chain.last().map(|job| job.id);
         // A parent is older than its child, so a row that somebody has bent makes no circle.
-        let next = read::job(conn, parent)?.filter(|job| is_running(job, None) && Some(job.id) < child);
+        let next = read::job(conn, parent)?.filter(|job| job.state == State::Running && Some(job.id) < child);
         let Some(next) = next else { break };
         chain.push(next);
     }
     Ok(chain)
-}
-
-fn is_running(job: &Job, run: Option<RunId>) -> bool {
-    job.state == State::Running && run.is_none_or(|run| job.run_id == Some(run))
 }
 
 fn parent_of(job: &Job) -> Option<JobId> {
@@ -50,8 +49,23 @@ fn parent_of(job: &Job) -> Option<JobId> {
     env.get(PARENT)?.parse().ok().map(JobId)
 }
 
-/// Why a new job could never start as long as `ancestors` wait for it.
-pub fn never(conn: &Connection, new: &NewJob, ancestors: &[Job]) -> Result<Option<Never>> {
+/// What is followed where a new job is asked for.
+pub enum Followed {
+    /// The new one.
+    New,
+    /// The live one that has its key. Nothing is added.
+    Live(Box<Job>),
+}
+
+/// What following a new job comes to.
+pub fn followed(conn: &Connection, new: &NewJob) -> Result<Followed> {
+    let Some(key) = new.unique_key.as_ref().filter(|_| !new.replace) else { return Ok(Followed::New) };
+    let Some((live, _)) = enqueue::live_with_key(conn, key)? else { return Ok(Followed::New) };
+    Ok(read::job(conn, live)?.map_or(Followed::New, |job| Followed::Live(Box::new(job))))
+}
+
+/// Why what is followed could never start as long as `ancestors` wait for it.
+pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[Job]) -> Result<Option<Never>> {
     if ancestors.is_empty() {
         return Ok(None);
     }
@@ -61,10 +75,15 @@ pub fn never(conn: &Connection, new: &NewJob, ancestors: &[Job]) -> Result<Optio
     {
         return Ok(Some(Never::Key { key: key.clone(), of }));
     }
-    if let Some(on) = waits_for(conn, new, ancestors)? {
+    let (lane, queue, ahead) = match followed {
+        Followed::New => (&new.lane, &new.queue, new.after.iter().map(|(on, _)| *on).collect()),
+        Followed::Live(job) if job.state == State::Running => return Ok(None),
+        Followed::Live(job) => (&job.lane, &job.queue, vec![job.id]),
+    };
+    if let Some(on) = waits_for(conn, ahead, ancestors)? {
         return Ok(Some(Never::Dependency { on }));
     }
-    if let Some(key) = &new.lane {
+    if let Some(key) = lane {
         let by: Vec<JobId> = ancestors.iter().filter(|job| job.lane.as_ref() == Some(key)).map(|job| job.id).collect();
         let mut limit = conn.prepare_cached("SELECT max_running FROM lane WHERE key = ?1")?;
         let limit: i64 = limit.query_row([key], |row| row.get(0)).optional()?.unwrap_or(1);
@@ -72,22 +91,21 @@ pub fn never(conn: &Connection, new: &NewJob, ancestors: &[Job]) -> Result<Optio
             return Ok(Some(Never::Lane { key: key.clone(), limit, by }));
         }
     }
-    let by: Vec<JobId> = ancestors.iter().filter(|job| job.queue == new.queue).map(|job| job.id).collect();
+    let by: Vec<JobId> = ancestors.iter().filter(|job| job.queue == *queue).map(|job| job.id).collect();
     let mut slots = conn.prepare_cached("SELECT slots FROM queue WHERE name = ?1")?;
-    let slots: Option<i64> = slots.query_row([&new.queue], |row| row.get(0)).optional()?.flatten();
+    let slots: Option<i64> = slots.query_row([queue], |row| row.get(0)).optional()?.flatten();
     Ok(slots.filter(|slots| !by.is_empty() && i64::try_from(by.len()).is_ok_and(|n| n >= *slots)).map(|slots| Never::Queue {
-        name: new.queue.clone(),
+        name: queue.clone(),
         slots,
         by,
     }))
 }
 
-/// The ancestor that a new job waits for, be it by way of others.
-fn waits_for(conn: &Connection, new: &NewJob, ancestors: &[Job]) -> Result<Option<JobId>> {
+/// The ancestor among the jobs `ahead` and those that they wait for, be it by way of others.
+fn waits_for(conn: &Connection, mut ahead: Vec<JobId>, ancestors: &[Job]) -> Result<Option<JobId>> {
     let waited_for: BTreeSet<JobId> = ancestors.iter().map(|job| job.id).collect();
     let mut next = conn.prepare_cached("SELECT on_job FROM dependency WHERE job_id = ?1 AND state = 'unmet'")?;
     let mut seen = BTreeSet::new();
-    let mut ahead: Vec<JobId> = new.after.iter().map(|(on, _)| *on).collect();
     while let Some(on) = ahead.pop() {
         if waited_for.contains(&on) {
             return Ok(Some(on));
