@@ -74,10 +74,9 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The jobs that options and a command ask for, with a warning where the worker may not find the command.
+/// The jobs that options and a command ask for.
 pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -> Result<Vec<NewJob>> {
-    let jobs = options.new_jobs(command.argv().map_err(Error::Usage)?, around).map_err(Error::Usage)?;
-    Ok(jobs)
+    options.new_jobs(command.argv().map_err(Error::Usage)?, around).map_err(Error::Usage)
 }
 
 /// What the jobs take from here.
@@ -111,10 +110,16 @@ pub fn add_jobs(
     kept.keep();
     added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
+    stop_replaced(store, &added)?;
+    Ok(added)
+}
+
+/// Asks what new jobs take the place of to stop, whatever the worker does.
+fn stop_replaced(store: &Store, added: &[Added]) -> Result<()> {
     for replaced in added.iter().filter_map(|one| one.replaced) {
         worker_calls::ask_directly(store, replaced)?;
     }
-    Ok(added)
+    Ok(())
 }
 
 /// An array may be longer than what the store takes at a time; it is one transaction all the same.
@@ -263,6 +268,7 @@ fn add_chunk(
     kept.keep();
     added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
+    stop_replaced(store, &added)?;
     Ok(added)
 }
 
