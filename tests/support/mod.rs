@@ -294,6 +294,11 @@ pub fn lives(pid: i32) -> bool {
         .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
 }
 
+/// That of this test, which its workers and their jobs inherit.
+pub fn niceness() -> i32 {
+    rustix::process::getpriority_process(None).expect("a niceness")
+}
+
 /// Waits for an event that must come.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
