@@ -372,7 +372,7 @@ fn parse_on_term(text: &str) -> Result<OnTerm, String> {
         "detach" => Ok(OnTerm::Detach),
         "drain" => Ok(OnTerm::Drain),
         "end" => Ok(OnTerm::End),
-        other => Err(format!("{other:?} is none of detach, drain and end")),
+        other => Err(format!("{other:?} is not one of detach, drain, end")),
     }
 }
 
@@ -381,7 +381,7 @@ fn parse_colour(text: &str) -> Result<Colour, String> {
         "auto" => Ok(Colour::Auto),
         "always" => Ok(Colour::Always),
         "never" => Ok(Colour::Never),
-        other => Err(format!("{other:?} is none of auto, always and never")),
+        other => Err(format!("{other:?} is not one of auto, always, never")),
     }
 }
 

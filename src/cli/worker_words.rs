@@ -157,7 +157,11 @@ fn serves_one(sight: &Sight, only: Option<i64>) -> Obstacle {
         Some(job) => {
             format!("the only worker is a tenure {} ({}), which runs its own job {job} alone", holder.kind, holder.named())
         }
-        None => format!("the only worker is a tenure {} ({}), which runs only jobs that a `tenure run` follows", holder.kind, holder.named()),
+        None => format!(
+            "the only worker is a tenure {} ({}), which runs only jobs that a `tenure run` follows",
+            holder.kind,
+            holder.named()
+        ),
     };
     Obstacle::new("no_worker", text, "tenure work".to_owned())
 }
