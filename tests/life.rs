@@ -1,5 +1,7 @@
 //! The whole program, from outside: real workers, real jobs, real kills. A file is a promise.
 
+#[path = "support/frozen.rs"]
+mod frozen;
 #[path = "support/strace.rs"]
 mod strace;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Stdio};
 
+use crate::frozen::Frozen;
 use crate::left::{after_a_tick, lines, number, outcomes, row, spawner_of};
 use crate::support::{Nest, kill, lives, said, until};
 
@@ -33,7 +34,7 @@ fn five_starts_in_a_row_that_take_the_worker_with_them_are_enough() {
         let worker = nest.work(&TICK);
         let spawner = spawner_of(&nest, worker.pid());
         until("the job to be put back", || (nest.state(job) == "queued").then_some(()));
-        kill(spawner, 19);
+        let _frozen = Frozen::new(spawner);
         nest.ok(&["queue", "resume", "default"]);
         nest.until_state(job, "running");
         after_a_tick(&nest);

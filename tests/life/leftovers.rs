@@ -6,6 +6,7 @@ use tenure::job::{JobId, RunEnd, RunId};
 use tenure::run::machine;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 
+use crate::frozen::Frozen;
 use crate::left::{
     Left, after_a_tick, append, claimed, lines, owner, prepare, row, run_file, sleeper, spawner_of, started, store, until_killed,
     until_no_run_file, whole,
@@ -116,7 +117,7 @@ fn a_launch_that_is_on_its_way_and_that_nobody_wants_any_more_does_not_live() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
-    kill(spawner, 19);
+    let frozen = Frozen::new(spawner);
     let job = nest.sh(&[], "echo $$ >>ledger; exec sleep 600");
     nest.until_state(job, "running");
     let run = nest.show(job)["run_id"].as_i64().unwrap();
@@ -126,7 +127,7 @@ fn a_launch_that_is_on_its_way_and_that_nobody_wants_any_more_does_not_live() {
     owner(&nest).execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
     let _second = nest.work(&["--tick", "20ms", "--slots", "1"]);
     assert!(!nest.run_file(run).is_empty(), "as long as its lock is held, its file is what it is found by");
-    kill(spawner, 18);
+    drop(frozen);
     until_no_run_file(&nest, run);
     until("the spawner to have nothing left to do", || (!lives(spawner)).then_some(()));
     assert!(nest.of_runs().is_empty());

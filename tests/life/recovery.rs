@@ -5,6 +5,7 @@ use std::process::Stdio;
 use tenure::job::{Nonce, RunId};
 use tenure::run::{Header, RunFile, machine};
 
+use crate::frozen::Frozen;
 use crate::left::{
     after_a_tick, claimed, claimed_in, drained, exited, failed, lines, outcomes, prepare, row, sleeper, spawner_of, started,
     until_killed, until_no_run_file, whole,
@@ -77,7 +78,7 @@ fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once()
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
-    kill(spawner, 19);
+    let frozen = Frozen::new(spawner);
     let job = nest.sh(&["--retries", "3"], "echo once >>ledger");
     nest.until_state(job, "running");
     // The message is sent when the worker has no copy of the lock any more, which nobody can see but by its death.
@@ -87,7 +88,7 @@ fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once()
     until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
     after_a_tick(&nest);
     assert_eq!(row(&nest, job), "running - - 1");
-    kill(spawner, 18);
+    drop(frozen);
     nest.until_ended(job);
     assert_eq!(lines(&nest, "ledger"), ["once"]);
     assert_eq!(outcomes(&nest, job), ["job done"]);
@@ -187,14 +188,14 @@ fn a_command_that_could_not_be_executed_is_settled_as_that_by_the_next_worker() 
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
-    kill(spawner, 19);
+    let frozen = Frozen::new(spawner);
     let job = nest.add(&["--", "/bin/no/such/thing"]);
     nest.until_state(job, "running");
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     // With the write lock in other hands the worker can see the end and not write it down.
     let blocker = nest.sql();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    kill(spawner, 18);
+    drop(frozen);
     until("FAILED", || nest.run_file(run).contains("FAILED").then_some(()));
     first.kill();
     blocker.execute_batch("ROLLBACK").unwrap();

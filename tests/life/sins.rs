@@ -6,6 +6,7 @@ use tenure::job::{Cause, Exit, JobId, RunEnd, RunId};
 use tenure::run::Record;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 
+use crate::frozen::Frozen;
 use crate::left::{
     NOW_MS, after_a_tick, claimed, exited, lines, number, outcomes, ownership, prepare, row, sleeper, spawner_of, started, store,
     until_killed, whole,
@@ -179,7 +180,7 @@ fn a_launch_that_vanished_leaves_a_clean_row_that_is_claimed_again_at_once() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
     let spawner = spawner_of(&nest, worker.pid());
-    kill(spawner, 19);
+    let _frozen = Frozen::new(spawner);
     let job = nest.sh(&[], "echo $TENURE_ATTEMPT >>ledger; exit 0");
     nest.until_state(job, "running");
     after_a_tick(&nest);
@@ -199,13 +200,13 @@ fn a_freshly_claimed_run_without_a_pid_is_not_reaped() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
     let spawner = spawner_of(&nest, worker.pid());
-    kill(spawner, 19);
+    let frozen = Frozen::new(spawner);
     let job = nest.sh(&["--retries", "5"], "echo once >>ledger");
     nest.until_state(job, "running");
     let before = ownership(&nest, job);
     (0..5).for_each(|_| after_a_tick(&nest));
     assert_eq!(ownership(&nest, job), before);
-    kill(spawner, 18);
+    drop(frozen);
     nest.until_ended(job);
     assert_eq!((row(&nest, job).as_str(), outcomes(&nest, job)), ("done exit 0 1", vec!["job done".to_owned()]));
     assert_eq!(lines(&nest, "ledger"), ["once"]);
