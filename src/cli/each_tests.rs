@@ -13,21 +13,21 @@ fn with_jobs(n: usize) -> (tempfile::TempDir, Store, Vec<JobId>) {
 
 #[test]
 fn many_jobs_take_a_transaction_for_each_thousand() {
-    let (_dir, store, ids) = with_jobs(2_500);
+    let (dir, store, ids) = with_jobs(2_500);
     let verb = |conn: &Connection, id: JobId| Ok(conn.execute("UPDATE job SET user_hold = 1 WHERE id = ?1", [id.0])?);
-    let before = frames_that_commit(&store);
+    let before = frames_that_commit(&dir);
     let mut told = 0;
     each(&store, &ids, verb, |_, result| {
         told += 1;
         result.map(drop)
     })
     .unwrap();
-    assert_eq!((told, frames_that_commit(&store) - before), (2_500, 3));
+    assert_eq!((told, frames_that_commit(&dir) - before), (2_500, 3));
 }
 
 /// Frames of the write-ahead log that end a transaction.
-fn frames_that_commit(store: &Store) -> usize {
-    let log = std::fs::read(format!("{}-wal", store.place().db().display())).unwrap();
+fn frames_that_commit(dir: &tempfile::TempDir) -> usize {
+    let log = std::fs::read(dir.path().join("q.db-wal")).unwrap();
     let salt = log[16..24].to_vec();
     let frames = log[32..].chunks_exact(24 + 4096);
     frames.take_while(|frame| frame[8..16] == salt).filter(|frame| frame[4..8] != [0; 4]).count()

@@ -78,6 +78,9 @@ pub(super) struct Undone {
 
 /// Begins, tries each request, and commits. On return no transaction is open.
 pub(super) fn run_group<'a>(conn: &Connection, group: &mut [Box<dyn Request + 'a>]) -> Result<(), Undone> {
+    if let [request] = group {
+        return attempt_alone(conn, request.as_mut()).or_else(|error| undo(conn, Some(0), error));
+    }
     for (i, request) in group.iter_mut().enumerate() {
         if let Err(error) = attempt(conn, request.as_mut()) {
             return undo(conn, Some(i), error);
@@ -116,6 +119,20 @@ fn attempt(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()>
         run(conn, "ROLLBACK TO one")?;
     }
     run(conn, "RELEASE one")
+}
+
+/// A request that has the transaction for itself needs no savepoint: what failed is rolled back as a whole. An open savepoint makes each
+/// statement after it slower by the number of pages that were changed since, so that many rows would take time in the square of
+/// their number.
+fn attempt_alone(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()> {
+    let attempt = request.attempt(conn);
+    if attempt == Attempt::NoSpace {
+        return Err(no_space());
+    }
+    if conn.is_autocommit() {
+        return Err(ended_inside());
+    }
+    run(conn, if attempt == Attempt::Failed { "ROLLBACK" } else { "COMMIT" })
 }
 
 fn no_space() -> rusqlite::Error {
@@ -273,3 +290,7 @@ fn busy(place: &Place) -> Error {
         super::connection::BUSY_TIMEOUT_MS / 1000
     ))
 }
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;

@@ -1,0 +1,41 @@
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::job::{Argv, NewJob};
+use crate::store::{Options, Role, Store, enqueue, read};
+
+fn store(role: Role) -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("q.db"), Options::new(role)).unwrap();
+    (dir, store)
+}
+
+fn add(conn: &Connection) -> Result<()> {
+    enqueue::add(conn, &[NewJob::new(Argv::from_strs(&["true"]).unwrap())], 1).map(drop)
+}
+
+#[test]
+fn a_write_that_is_alone_opens_no_savepoint() {
+    for role in [Role::Client, Role::Worker] {
+        let (_dir, store) = store(role);
+        // SQLite knows no savepoint here: with one, each statement of a long write would be slower than the one before.
+        let open = store.write(|conn| Ok(conn.execute_batch("RELEASE one").is_ok())).unwrap();
+        assert!(!open, "{role:?}");
+    }
+}
+
+#[test]
+fn a_write_that_is_alone_and_fails_leaves_nothing() {
+    for role in [Role::Client, Role::Worker] {
+        let (_dir, store) = store(role);
+        let failed = store.write(|conn| add(conn).and(Err::<(), _>(Error::Refused("no".into()))));
+        assert!(matches!(failed, Err(Error::Refused(_))), "{role:?}");
+        let panicked = store.write(|conn| -> Result<()> {
+            add(conn)?;
+            panic!("in the middle")
+        });
+        assert!(matches!(panicked, Err(Error::Internal(_))), "{role:?}");
+        store.write(add).unwrap();
+        assert_eq!(store.read(read::last_job).unwrap().map(|id| id.0), Some(1), "{role:?}: only what went well is there");
+    }
+}
