@@ -113,7 +113,7 @@ pub fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Obs
 
 /// What is the matter with the worker that a running job feels: who records its end, and passes a stop on.
 pub fn of_running(sight: &Sight, now_ms: i64) -> Vec<Obstacle> {
-    const FELT: [&str; 5] = ["disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
+    const FELT: [&str; 6] = ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
     let felt = conditions.filter(|one| FELT.contains(&one.code.as_str()));
     let all = cannot_act(sight).into_iter().chain(felt.map(of_condition));

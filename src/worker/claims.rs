@@ -324,14 +324,15 @@ impl Gate {
     }
 }
 
-/// A spawner that was stopped starts nothing: what is claimed would wait, and be called running.
+/// A spawner that was stopped starts nothing: what is claimed waits, and is called running. What it was sent begins when it is continued, and is
+/// put back when it is killed.
 fn watch_spawner(shared: &Shared) {
     let pid = shared.spawner_pid();
     match machine::state_of(pid.cast_unsigned()) {
         // What a debugger stops for an instant ('t') goes on by itself.
         Some('T') => {
-            let text = format!("the spawner (pid {pid}) is stopped by a signal, so nothing can be started");
-            shared.report.set(Condition::holding("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));
+            let text = format!("the spawner (pid {pid}) is stopped by a signal: what is claimed starts when it is continued");
+            shared.report.set(Condition::notice("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));
         }
         _ => shared.report.clear("spawner_stopped"),
     }
