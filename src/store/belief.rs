@@ -34,14 +34,13 @@ pub enum Doubt {
 /// How far the file is now.
 pub fn read(conn: &Connection) -> Result<Belief> {
     let mut is = conn.prepare_cached(include_str!("belief.sql"))?;
-    let honest = |n: i64| if n <= HONEST_ID_MAX { n } else { 0 };
     Ok(is.query_row([], |row| {
         Ok(Belief {
             file_id: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
             generation: row.get(1)?,
             run_id_limit: row.get(2)?,
-            jobs: honest(row.get(3)?),
-            events: honest(row.get(4)?),
+            jobs: row.get(3)?,
+            events: row.get(4)?,
         })
     })?)
 }
@@ -82,9 +81,10 @@ fn doubt(is: &Belief, believed: &Belief) -> Option<Doubt> {
 impl Belief {
     /// Takes over what a later look has seen; the generation stays this worker's.
     pub fn learn(&mut self, later: &Self) {
-        self.run_id_limit = self.run_id_limit.max(later.run_id_limit);
-        self.jobs = self.jobs.max(later.jobs);
-        self.events = self.events.max(later.events);
+        let honest = |was: i64, is: i64| if is <= HONEST_ID_MAX { was.max(is) } else { was };
+        self.run_id_limit = honest(self.run_id_limit, later.run_id_limit);
+        self.jobs = honest(self.jobs, later.jobs);
+        self.events = honest(self.events, later.events);
     }
 }
 
@@ -109,6 +109,11 @@ mod tests {
             change(&mut is);
             assert!(matches!(doubt(&is, &believed()), Some(Doubt::Replaced(_))), "{is:?}");
         }
+        let poisoned = Belief { jobs: i64::MAX, events: i64::MAX, ..grown.clone() };
+        assert_eq!(doubt(&poisoned, &grown), None, "a client has poisoned a sequence");
+        let mut learned = grown.clone();
+        learned.learn(&poisoned);
+        assert_eq!(learned, grown, "and the repair lowers it again");
         let next = Belief { generation: 4, ..grown };
         assert!(matches!(doubt(&next, &believed()), Some(Doubt::Superseded(_))));
     }
