@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicI64;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,8 @@ pub(super) struct Shared {
     pub clock: Clock,
     pub watch: Watch,
     pub ballast: Option<Ballast>,
+    /// The number of the schema that the writer has last found in order.
+    pub schema_version: AtomicI64,
     troubles: Mutex<Troubles>,
 }
 
@@ -80,7 +83,7 @@ struct Troubles {
 
 impl Shared {
     pub(super) fn new(place: &Place, clock: &Clock, watch: Watch, ballast: Option<Ballast>) -> Self {
-        Self { place: place.clone(), clock: clock.clone(), watch, ballast, troubles: Mutex::default() }
+        Self { place: place.clone(), clock: clock.clone(), watch, ballast, schema_version: AtomicI64::new(-1), troubles: Mutex::default() }
     }
 
     pub(super) fn look(&self) -> Health {

@@ -356,6 +356,15 @@ impl Store {
         }
     }
 
+    /// Lets the writer look at the schema where it is not the one that it has last found in order, or cannot be repaired so far: an idle worker
+    /// begins no other transaction. Writes nothing where nothing is wrong.
+    pub fn verify_schema(&self) -> Result<()> {
+        match self.read(|conn| schema_watch::is_unverified(conn, &self.0.health))? {
+            true => self.commit(|_| Ok(())).map(drop),
+            false => Ok(()),
+        }
+    }
+
     /// How the file is doing. Cheap: a few calls of `stat`.
     pub fn health(&self) -> Health {
         self.0.health.look()

@@ -6,6 +6,7 @@
 //! as it was; settles go on, as runs end whether the file is whole or not.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -68,10 +69,11 @@ impl SchemaWatch {
     }
 
     /// The transaction is committed.
-    pub(super) fn committed(&mut self) {
+    pub(super) fn committed(&mut self, health: &Shared) {
         TRUSTED.set(true);
         if let Some(seen) = self.seen.take() {
             self.known = Some(seen);
+            health.schema_version.store(seen, Ordering::SeqCst);
         }
     }
 
@@ -80,6 +82,11 @@ impl SchemaWatch {
         TRUSTED.set(true);
         self.seen = None;
     }
+}
+
+/// Whether the schema is another one than the writer has last found in order, so that it should look. Takes no lock.
+pub(super) fn is_unverified(conn: &Connection, health: &Shared) -> Result<bool> {
+    Ok(version(conn)? != health.schema_version.load(Ordering::SeqCst))
 }
 
 fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<String>> {

@@ -209,7 +209,7 @@ impl Writer {
                 Err(error) => write::undo(&self.conn, None, error),
             };
             match &end {
-                Ok(()) => self.schema.committed(),
+                Ok(()) => self.schema.committed(&self.health),
                 Err(_) => self.schema.undone(),
             }
             drop(turn);

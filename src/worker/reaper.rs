@@ -50,9 +50,10 @@ pub(super) fn run(shared: &Arc<Shared>) {
 type Step = fn(&Arc<Shared>) -> Result<()>;
 
 /// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     |shared| shared.look_at_the_file(),
     |shared| clock_steps::look(shared),
+    |shared| shared.store.verify_schema(),
     heal,
     adopt_open_runs,
     teardown::adopt,
