@@ -83,7 +83,14 @@ struct Troubles {
 
 impl Shared {
     pub(super) fn new(place: &Place, clock: &Clock, watch: Watch, ballast: Option<Ballast>) -> Self {
-        Self { place: place.clone(), clock: clock.clone(), watch, ballast, schema_version: AtomicI64::new(-1), troubles: Mutex::default() }
+        Self {
+            place: place.clone(),
+            clock: clock.clone(),
+            watch,
+            ballast,
+            schema_version: AtomicI64::new(-1),
+            troubles: Mutex::default(),
+        }
     }
 
     pub(super) fn look(&self) -> Health {
