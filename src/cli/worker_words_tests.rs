@@ -50,7 +50,7 @@ fn every_condition_is_told_by_each_face_with_a_remedy() {
         ("worker_draining", reported(|r| r.phase = Phase::Draining), "drains", "tenure work"),
         ("worker_leaving", reported(|r| r.phase = Phase::Leaving), "ending", "tenure work"),
         ("queue_not_served", reported(|r| r.queues = vec!["a".into()]), "\"a\"", "--queue b"),
-        ("no_worker", with(|s| s.holder.kind = "run".into()), "its own job alone", "tenure work"),
+        ("no_worker", with(|s| s.holder.kind = "run".into()), "that a `tenure run` follows", "tenure work"),
         ("no_worker", reported(|r| r.only = Some(3)), "its own job 3 alone", "tenure work"),
         ("no_worker", reported(|r| r.only = Some(0)), "only repairs", "tenure work"),
     ];

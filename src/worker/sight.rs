@@ -78,6 +78,8 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode};
+
     use super::*;
     use crate::worker::options::{Kind, Options};
     use crate::worker::report::Reporter;
@@ -87,7 +89,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path().join("q.db"));
         std::fs::create_dir(place.dir()).unwrap();
-        std::fs::write(place.db(), "").unwrap();
+        // The lock is on the file as well, which must be there.
+        rustix::fs::mknodat(CWD, place.db(), FileType::RegularFile, Mode::from_raw_mode(0o600), 0).unwrap();
         assert_eq!(Sight::look(&place).unwrap(), None);
         let lock = super::super::lock::WorkerLock::take(&place, Kind::Work, 3, "me", 7).unwrap().unwrap();
         let bare = Sight::look(&place).unwrap().unwrap();
