@@ -182,7 +182,7 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
         status["problems"].as_array()?.iter().find(|problem| problem["code"] == "stuck").cloned()
     });
     assert!(status["text"].as_str().unwrap().contains(&format!("run {run} of job {id}")), "{status}");
-    assert!(me.ok(&["why", &id]).contains("can not be settled"), "why says the same");
+    assert!(me.ok(&["why", &id]).contains("cannot be settled"), "why says the same");
     assert_eq!(me.show(&id)["state"], "running", "nothing is started twice meanwhile");
     of_root.kill().unwrap();
     of_root.wait().unwrap();
