@@ -44,8 +44,9 @@ fn running(nest: &Nest, options: &[&str]) -> i64 {
 }
 
 fn behind_a_job_that_runs(nest: &Nest) -> i64 {
-    // Whoever waits for it sees it end: it goes on when it is asked about.
-    let parent = nest.sh(&[], "until grep -qsz ^wait$ /proc/[0-9]*/cmdline; do sleep 0.02; done");
+    // It ends when a `tenure wait` on this very file waits for it; other tests wait on files of their own.
+    let asked = "for p in /proc/[0-9]*; do grep -qsz '^wait$' $p/cmdline && grep -qszFx \"TENURE_DB=$TENURE_DB\" $p/environ && break; done";
+    let parent = nest.sh(&[], &format!("until {asked}; do sleep 0.02; done"));
     nest.until_pid(parent);
     nest.sh(&["--after", &parent.to_string()], "true")
 }
