@@ -9,7 +9,7 @@
 //! | started by us ([`spawn`]): a spawner | no: its end is read where it was started | no |
 //! | a living shim (its name, and the run file at its fixed descriptor) | once it is dead | no |
 //! | anything else, where all that can fall to us is ours | once it is dead | yes, while a run of ours is being settled |
-//! | anything else, where others' orphans fall to us as well | once it is dead | only by the marks of a run ([`super::marks`]) |
+//! | anything else, where others' orphans fall to us as well | once it is dead | only by the marks of a run (`super::marks`) |
 //!
 //! Others' orphans fall to a process with the number 1, and to one that had children before it became a worker (`server & exec tenure
 //! work`). A program that embeds a worker never calls [`Orphans::adopt`]: its children, and what they leave, are its own affair, and what

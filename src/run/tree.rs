@@ -1,7 +1,7 @@
 //! Finds and ends what is left of a run whose shim is gone.
 //!
 //! As long as a shim, its spawner or their worker lives, nothing can escape: each is the reaper of whatever the job leaves behind. This is
-//! for the case that they were killed. What is left then is found by the marks of the run ([`super::marks`]). What has removed those
+//! for the case that they were killed. What is left then is found by the marks of the run (`super::marks`). What has removed those
 //! still shows by the lock on the log, which goes with the descriptors of stdout and stderr.
 //!
 //! Nothing is taken for gone that cannot be seen. A pid namespace hides its processes from those beside it, so of a run in another one

@@ -1,7 +1,7 @@
 //! From an older schema to this one.
 //!
 //! One step per version, each a function that may do anything inside one transaction; a backup is made first. A step that only changes tables
-//! is [`rebuild_tables`]. Afterwards triggers, views and indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are
+//! is `rebuild_tables`. Afterwards triggers, views and indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are
 //! an error: then nothing is changed. Only the holder of the worker lock upgrades; all others ask for it.
 
 use std::path::PathBuf;
