@@ -138,12 +138,13 @@ fn an_embedded_worker_lets_the_children_of_its_program_alone() {
     let shim = nest.shim(nest.show(id)["run_id"].as_i64().unwrap());
     kill(nest.parent_of(shim), 9);
     until("the spawner to go", || (nest.parent_of(shim) != embedding.id() as i32 && nest.parent_of(shim) != 0).then_some(()));
+    // Looked at while the program lives: it ends soon after its job.
+    let is_there = std::path::Path::new(&format!("/proc/{ending}")).exists();
+    let is_its_own = is_there && nest.parent_of(ending) == embedding.id() as i32;
     kill(shim, 9);
     assert_eq!(nest.until_ended(id)["exit_code"], 3, "no second copy");
     assert!(!lives(left), "what the run has left is ended");
     assert!(lives(living), "the program's child is not");
-    let is_there = std::path::Path::new(&format!("/proc/{ending}")).exists();
-    let is_its_own = is_there && nest.parent_of(ending) == embedding.id() as i32;
     embedding.wait().unwrap();
     assert!(is_its_own, "the end of the program's child is for the program to wait for");
     kill(living, 9);
