@@ -168,8 +168,12 @@ pub fn list(place: &Place) -> Result<Vec<RunId>> {
 /// # Errors
 /// The system refuses it.
 pub fn unlink(place: &Place, run: RunId) -> Result<()> {
-    let path = place.run_file(run);
-    match fs::remove_file(&path) {
+    remove(&place.run_file(run))
+}
+
+/// What is not there is removed already.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("removing {}", path.display()), error)),
         _ => Ok(()),
     }
@@ -217,16 +221,14 @@ pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
 }
 
 /// Removes what a crash left of unfinished run files; says how many there were. For the holder of the worker lock, at its start: it
-/// would take the file from under a [`RunFile::create`] that is under way.
+/// would take the file from under a [`RunFile::create`] that is under way. A thread of a worker that is just ending may still be in one: a
+/// file that has its name meanwhile is left alone.
 ///
 /// # Errors
 /// The system refuses it.
 pub fn sweep_temporaries(place: &Place) -> Result<usize> {
     let left: Vec<_> = names(&place.runs())?.into_iter().filter(|name| is_temporary(name)).collect();
-    for name in &left {
-        let path = place.runs().join(name);
-        fs::remove_file(&path).map_err(|e| Error::io(format!("removing {}", path.display()), e))?;
-    }
+    left.iter().try_for_each(|name| remove(&place.runs().join(name)))?;
     Ok(left.len())
 }
 

@@ -277,3 +277,28 @@ fn lists_are_in_order_and_know_our_names_only() {
     fs::create_dir_all(bench.place.log_dir(RunId(12_340_000))).unwrap();
     assert_eq!(runfile::highest_log(&bench.place).unwrap(), Some(RunId(20_001)), "empty directories do not count");
 }
+
+#[test]
+fn a_sweep_beside_a_worker_that_is_ending_never_fails() {
+    let bench = Bench::without_spawner();
+    fs::create_dir_all(bench.place.runs()).unwrap();
+    let ends = std::thread::scope(|scope| {
+        let ending = scope.spawn(|| {
+            for id in 1..500 {
+                // A sweep that has much to remove is long between its look and its last act.
+                (0..20).for_each(|n| fs::write(bench.place.runs().join(format!(".{id}.tmp-{n}")), "").unwrap());
+                let launch = crate::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
+                // The sweep may take an unfinished file away.
+                drop(RunFile::create(&bench.place, &header(&launch)));
+                let _unfinished = runfile::retire(&bench.place, RunId(id));
+            }
+        });
+        while !ending.is_finished() {
+            runfile::sweep_temporaries(&bench.place).unwrap();
+        }
+        ending.join()
+    });
+    ends.unwrap();
+    runfile::sweep_temporaries(&bench.place).unwrap();
+    assert_eq!(fs::read_dir(bench.place.runs()).unwrap().count(), 0, "nothing unfinished is left");
+}
