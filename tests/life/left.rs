@@ -136,6 +136,11 @@ pub fn whole(code: i32) -> Vec<Record> {
 
 /// Waits until the reaper has begun and ended a round after this call: it removes a run file that nobody knows, twice.
 pub fn after_a_tick(nest: &Nest) {
+    // A worker that starts removes unfinished run files, also those that are made here.
+    until("the worker to have started", || {
+        let phase = &nest.status()["worker"]["phase"];
+        phase.as_str().filter(|phase| *phase != "starting").map(drop)
+    });
     for _ in 0..2 {
         let mut bait = run_file(nest, &machine::boot_id());
         bait.held = None;
