@@ -22,7 +22,7 @@ use crate::job::{Cause, Exit, Policy, RunEnd, RunId};
 use crate::run::record::{MemoryBy, Records};
 use crate::store::claim::Claim;
 use crate::store::reap::{self, OpenRun};
-use crate::store::settle::RunRecord;
+use crate::store::settle::{self, RunRecord};
 use crate::store::{Ticket, control};
 
 /// Between two tries to open a result for which there was no descriptor, in milliseconds.
@@ -248,7 +248,8 @@ fn started_at(records: &Records) -> Option<i64> {
 fn result_of(shared: &Shared, run: RunId) -> Option<String> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
-    let most = crate::job::limits::RESULT_BYTES_MAX as u64;
+    // A character that is cut at the limit is left out and not replaced, so a little more than that is read.
+    let most = crate::job::limits::RESULT_BYTES_MAX as u64 + 4;
     let mut bytes = Vec::new();
     // A job may have put anything there: a link is not followed, and a pipe is not waited for.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
@@ -266,7 +267,7 @@ fn result_of(shared: &Shared, run: RunId) -> Option<String> {
         return None;
     }
     file.take(most).read_to_end(&mut bytes).ok()?;
-    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    (!bytes.is_empty()).then(|| settle::kept_result(&bytes))
 }
 
 /// A number in 0..1, for the jitter of a backoff.

@@ -219,6 +219,13 @@ fn a_result_is_kept_and_one_that_is_too_long_is_cut_or_told() {
     assert_eq!(ran.end(), "done/exit");
     let kept = ran.job["result"].as_str().map_or(0, str::len);
     assert!((1..=65_536).contains(&kept), "{kept}");
+    // The last character ends three bytes behind the limit of 65,536.
+    let ran = run_sh(
+        &nest,
+        &[],
+        "head -c 65535 /dev/zero | tr '\\0' x >$TENURE_RESULT; printf '\\360\\237\\230\\200' >>$TENURE_RESULT",
+    );
+    assert_eq!(ran.job["result"].as_str().unwrap(), "x".repeat(65_535), "a character that is cut is left out");
     let ran = run_sh(&nest, &[], "printf '\\377\\000\\033[2Jx' >$TENURE_RESULT");
     assert_eq!(ran.end(), "done/exit", "{}", ran.job);
     assert!(!nest.ok(&["show", "last"]).contains('\x1b'));
