@@ -39,6 +39,8 @@ impl Face {
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
+        // A switch that is misspelt is told by each verb, as any other key, and not only when a worker starts.
+        super::settings::healers(&settings.healers)?;
         let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
         Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }
