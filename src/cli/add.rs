@@ -177,7 +177,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
             break;
         }
         let count = asked.len();
-        let added = add_chunk(face, store, asked, &refs, around)?;
+        let added = add_chunk(face, store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
         done += count;
         bar.set_position(done as u64);
         tell(face, &added)?;
@@ -192,6 +192,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     Ok(())
 }
 
+/// What stands above it in the file is added, or nothing is.
 fn after_chunks(error: &str, done: usize) -> String {
     if done == 0 {
         format!("{error}; nothing was added")
@@ -249,10 +250,8 @@ fn add_chunk(
 ) -> Result<Vec<Added>> {
     let mut kept = Kept::default();
     for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
-        kept.write(store.place(), &mut line.jobs, &line.secrets, around).map_err(|error| match error {
-            Error::Usage(text) => Error::Usage(format!("line {}: {text}; nothing of this chunk was added", line.line)),
-            other => other,
-        })?;
+        kept.write(store.place(), &mut line.jobs, &line.secrets, around)
+            .map_err(|error| reworded(error, |text| format!("line {}: {text}", line.line)))?;
     }
     kept.sync(store.place())?;
     let now_ms = face.now_ms();
@@ -272,37 +271,23 @@ fn add_chunk(
     Ok(added)
 }
 
-/// Adds lines in as few steps as their references allow: a line that waits for one above it needs that one's id.
 fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
     let mut added = Vec::new();
-    let mut from = 0;
-    for (at, line) in asked.iter().enumerate() {
-        if line.after.iter().any(|(name, _)| refs.get(name).is_none()) {
-            added.extend(insert_segment(conn, &asked[from..at], refs, now_ms)?);
-            from = at;
+    for line in asked {
+        let of_line =
+            insert_line(conn, line, refs, now_ms).map_err(|e| reworded(e, |text| format!("line {}: {text}", line.line)))?;
+        if let Some(name) = &line.name {
+            refs.here.insert(name.clone(), of_line.iter().map(|one| one.id).collect());
         }
+        added.extend(of_line);
     }
-    added.extend(insert_segment(conn, &asked[from..], refs, now_ms)?);
     Ok(added)
 }
 
-fn insert_segment(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
-    let mut jobs = Vec::new();
-    for line in asked {
-        let waits_for = ids_of(&line.after, refs).map_err(|e| Error::Usage(format!("line {}: {e}", line.line)))?;
-        for job in &line.jobs {
-            jobs.push(waiting_for(job, &waits_for).map_err(|e| Error::Usage(format!("line {}: {e}", line.line)))?);
-        }
-    }
-    let added = enqueue::add(conn, &jobs, now_ms).map_err(|e| in_lines(e, asked))?;
-    let mut ids = added.iter().map(|one| one.id);
-    for line in asked {
-        let of_line: Vec<JobId> = ids.by_ref().take(line.jobs.len()).collect();
-        if let Some(name) = &line.name {
-            refs.here.insert(name.clone(), of_line);
-        }
-    }
-    Ok(added)
+fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
+    let waits_for = ids_of(&line.after, refs).map_err(Error::Usage)?;
+    let jobs: Result<Vec<NewJob>, String> = line.jobs.iter().map(|job| waiting_for(job, &waits_for)).collect();
+    enqueue::add(conn, &jobs.map_err(Error::Usage)?, now_ms)
 }
 
 fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>, String> {
@@ -330,17 +315,12 @@ fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
     Ok(job)
 }
 
-/// Says which lines an answer of the store is about.
-fn in_lines(error: Error, asked: &[Asked]) -> Error {
-    let (Some(first), Some(last)) = (asked.first(), asked.last()) else {
-        return error;
-    };
-    let place =
-        if first.line == last.line { format!("line {}", first.line) } else { format!("lines {} to {}", first.line, last.line) };
+/// The same error about what a person asked for, in other words.
+fn reworded(error: Error, words: impl Fn(&str) -> String) -> Error {
     match error {
-        Error::Refused(text) => Error::Refused(format!("{place}: {text}; nothing of them was added")),
-        Error::NoSuch(text) => Error::NoSuch(format!("{place}: {text}; nothing of them was added")),
-        Error::Usage(text) => Error::Usage(format!("{place}: {text}; nothing of them was added")),
+        Error::Refused(text) => Error::Refused(words(&text)),
+        Error::NoSuch(text) => Error::NoSuch(words(&text)),
+        Error::Usage(text) => Error::Usage(words(&text)),
         other => other,
     }
 }
