@@ -64,6 +64,9 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
     if access == Access::Write {
         permission::check_writable(place)?;
     }
+    if options.role == Role::Worker {
+        permission::check_beside(place)?;
+    }
     if let Some(user) = whoever_has_the_removed_log(place) {
         return Err(Error::File(format!(
             "{} was removed, and {user} still has it open: what is written now would be lost; end that process and try again",

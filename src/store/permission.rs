@@ -50,6 +50,23 @@ pub(super) fn check_writable(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Whether a worker may make its files beside the file.
+///
+/// # Errors
+/// [`Error::File`], with the name of the directory in which it may not.
+pub(super) fn check_beside(place: &Place) -> Result<()> {
+    for dir in [place.dir(), &place.runs(), &place.logs(), &place.results(), &place.secrets(), &place.leases(), &place.work()] {
+        let asked = accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = asked {
+            let dir = dir.display();
+            return Err(Error::File(format!(
+                "no file can be made in {dir} (permission denied); look at its permissions (chmod u+rwx {dir}) and at its owner"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// In a directory where everybody may make files, somebody may have been there first: a link of theirs would lead what is written to where they want
 /// it, and what is in a directory of theirs can be replaced by them. Asked before anything is made or written.
 ///
