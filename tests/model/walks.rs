@@ -445,13 +445,13 @@ fn whatever_bytes_say_three_tasks_walk_to_their_end() {
 
 #[test]
 fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() {
-    for break_it in [
-        "UPDATE pipeline SET spec = '{}'",
-        "UPDATE pipeline SET spec = 'x'",
-        "UPDATE task SET params = '[]'",
-        "UPDATE task SET params = '{}'",
-        "DELETE FROM pipeline",
-        "UPDATE task SET stage = 'nowhere'; UPDATE task_step SET stage = 'nowhere'",
+    for (break_it, why) in [
+        ("UPDATE pipeline SET spec = '{}'", "the description of the pipeline"),
+        ("UPDATE pipeline SET spec = 'x'", "the description of the pipeline"),
+        ("UPDATE task SET params = '[]'", "the parameters of the task"),
+        ("UPDATE task SET params = '{}'", "the parameter \"v\" is not given"),
+        ("DELETE FROM pipeline", "pipeline"),
+        ("UPDATE task SET stage = 'nowhere'; UPDATE task_step SET stage = 'nowhere'", "nowhere"),
     ] {
         let conn = file::fresh();
         pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
@@ -466,7 +466,8 @@ fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() 
         assert_eq!((job.state, job.reason), (State::Done, Some(Reason::Exit)), "the job keeps its own end: {break_it}");
         mend::mend(&conn, 5).unwrap();
         let task = task_rows::task(&conn, 1).unwrap().unwrap();
-        assert_ne!((task.state, task.error.is_some()), (TaskState::Running, true), "{break_it}: {task:?}");
+        assert_eq!(task.state, TaskState::Failed, "{break_it}: {task:?}");
+        assert!(task.error.as_ref().is_some_and(|error| error.contains(why)), "{break_it}: {task:?}");
     }
 }
 
