@@ -56,6 +56,8 @@ mod trees;
 mod unprivileged;
 #[path = "faces/unreadable.rs"]
 mod unreadable;
+#[path = "support/untested.rs"]
+mod untested;
 #[path = "faces/verbs.rs"]
 mod verbs;
 #[path = "faces/workspaces.rs"]

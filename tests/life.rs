@@ -72,6 +72,8 @@ mod storm;
 mod supervision;
 #[path = "life/tasks.rs"]
 mod tasks;
+#[path = "support/untested.rs"]
+mod untested;
 #[path = "life/upgrade.rs"]
 mod upgrade;
 #[path = "life/workspace_crashes.rs"]

@@ -24,6 +24,8 @@ mod refusal;
 mod strace;
 #[path = "store/trouble.rs"]
 mod trouble;
+#[path = "support/untested.rs"]
+mod untested;
 #[path = "store/upgrade.rs"]
 mod upgrade;
 #[path = "store/walks.rs"]

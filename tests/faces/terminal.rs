@@ -186,7 +186,7 @@ fn a_log_in_a_pipe_is_byte_for_byte_and_on_a_terminal_it_is_harmless() {
     assert!(run.stdout == bytes, "also of run");
     // `script` gives it a terminal.
     let Ok(script) = std::process::Command::new("script").arg("--version").output() else {
-        return eprintln!("SKIPPED, there is no script(1): the terminal");
+        return crate::untested::not_tested("logs at a terminal", "script: apt-get install bsdutils");
     };
     assert!(script.status.success());
     let line = format!("{} --db {} logs {id}", env!("CARGO_BIN_EXE_tenure"), nest.db().display());

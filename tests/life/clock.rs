@@ -44,8 +44,7 @@ impl Clock {
         let mut cc = Command::new("cc");
         let made = cc.args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
         if !made.is_ok_and(|status| status.success()) {
-            assert!(std::env::var_os("TENURE_TEST_ALL").is_none(), "there is no C compiler");
-            eprintln!("SKIPPED: there is no C compiler");
+            crate::untested::not_tested("a clock that is set", "a C compiler");
             return None;
         }
         Some(Self { library, offset: nest.file("offset") })

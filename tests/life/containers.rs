@@ -143,9 +143,7 @@ fn who_sees_all_processes_of_the_machine_needs_nobodys_word() {
         return;
     }
     if std::fs::read_link("/proc/self/ns/pid").unwrap().to_str() != Some("pid:[4026531836]") {
-        assert!(std::env::var_os("TENURE_TEST_ALL").is_none(), "this test needs the first pid namespace of the machine");
-        println!("skipped: this is not the first pid namespace of the machine");
-        return;
+        return crate::untested::not_tested("a worker that sees all processes", "the first pid namespace of the machine");
     }
     for container_lives in [true, false] {
         let nest = Nest::new();

@@ -17,7 +17,7 @@ impl Group {
         let made =
             own.map(|own| Path::new("/sys/fs/cgroup/memory").join(own).join(name)).filter(|dir| std::fs::create_dir(dir).is_ok());
         let Some(dir) = made else {
-            println!("not tested: no memory group of version one can be made here");
+            println!("NOT TESTED: a limit around the worker (it needs a memory group of version one)");
             return None;
         };
         std::fs::write(dir.join("memory.limit_in_bytes"), bytes.to_string()).expect("the limit");

@@ -202,12 +202,8 @@ fn a_worker_that_is_killed_again_and_again_skips_no_stage_and_does_none_twice() 
 }
 
 #[test]
-#[ignore = "SOAK=1 cargo test --release --test life -- --ignored"]
+#[ignore = "a soak: cargo test --release --test life -- --ignored"]
 fn a_thousand_tasks_of_five_stages_with_kills() {
-    if std::env::var_os("SOAK").is_none() {
-        println!("set SOAK=1 to let this run");
-        return;
-    }
     walks(1_000, 150);
 }
 

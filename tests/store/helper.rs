@@ -19,7 +19,12 @@ const ARGUMENT: &str = "TENURE_TEST_ARGUMENT";
 
 /// The command that runs a program of this file. Its output comes without being held back.
 pub fn command(program: &str, file: &Path, argument: &str) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
+    command_of(&env::current_exe().unwrap(), program, file, argument)
+}
+
+/// The same of a copy of this test binary.
+pub fn command_of(binary: &Path, program: &str, file: &Path, argument: &str) -> Command {
+    let mut command = Command::new(binary);
     with_program(&mut command, program, file, argument);
     command.args(["--exact", "helper::a_program_for_other_tests", "--nocapture", "--test-threads=1"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

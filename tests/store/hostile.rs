@@ -260,8 +260,7 @@ fn clients(home: &Home) -> Vec<Client> {
     let mut clients = vec![Client::Plain(home.foreign())];
     match Command::new("sqlite3").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(status) if status.success() => clients.push(Client::Shell(home.db())),
-        _ if std::env::var_os("TENURE_TEST_ALL").is_some() => panic!("this test needs sqlite3: apt-get install sqlite3"),
-        _ => println!("NOT TESTED: the stock sqlite3 program is not here (apt-get install sqlite3)"),
+        _ => crate::untested::not_tested("the stock shell of SQLite", "sqlite3: apt-get install sqlite3"),
     }
     clients
 }
