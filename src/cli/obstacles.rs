@@ -8,9 +8,10 @@ use super::escape::quote_text;
 use super::table::count;
 use super::worker_calls::Sight;
 use super::{resource_words, time, worker_words};
-use crate::job::policy::Stdin;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, State};
+use crate::store::control::WayBack;
+use crate::store::rows::{Dependency, Job};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::duration_text;
 
@@ -58,9 +59,8 @@ pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
 }
 
 fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
-    let id = facts.job.id;
     let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold));
-    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(id, fact, around)).collect();
+    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(&facts.job, fact, around)).collect();
     match &around.worker {
         None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
         Some(worker) => {
@@ -87,7 +87,8 @@ fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
 }
 
-fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
+fn of_fact(job: &Job, fact: &Fact, around: &Around) -> Obstacle {
+    let (id, has_ended) = (job.id, job.state.is_terminal());
     let now_ms = around.now.timestamp().as_millisecond();
     match fact {
         Fact::Cancelled { why } => {
@@ -99,7 +100,7 @@ fn of_fact(id: JobId, fact: &Fact, around: &Around) -> Obstacle {
             let name = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
             Obstacle::new("task", format!("{name} is held, and so is it"), task.map(|task| format!("tenure task release {task}")))
         }
-        Fact::Dependency(on) => dependency(id, on),
+        Fact::Dependency { on, back } => dependency(id, on, back.as_ref(), has_ended),
         Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
         Fact::Time { available_at, due: true } => {
             let since = time::between(*available_at, now_ms);
@@ -149,7 +150,7 @@ fn expires(id: JobId, at: i64, around: &Around) -> Obstacle {
     Obstacle::new("expired", text, format!("tenure set {id} expires=none"))
 }
 
-fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
+fn dependency(id: JobId, on: &Dependency, back: Option<&WayBack>, has_ended: bool) -> Obstacle {
     let parent = on.on;
     let need = match on.need {
         Need::Done => "to be done",
@@ -162,16 +163,18 @@ fn dependency(id: JobId, on: &crate::store::rows::Dependency) -> Obstacle {
         (Some(state), _) => format!("is {state}"),
     };
     if on.state == "broken" {
-        let (then, remedy) = match (on.parent_state, on.parent_reason) {
-            // That one lacks another one, and says which.
-            (Some(State::Failed), Some(Reason::Dependency)) => ("so this one fails", format!("tenure why {parent}")),
-            (Some(State::Failed | State::Cancelled), _)
-                if on.need == Need::Done && !was_needless(on.parent_state, on.parent_reason) =>
-            {
-                ("so this one fails", format!("tenure retry {parent} --with-dependants"))
+        // A queued one can at least be ended now; one that has ended cannot.
+        let cancel = (!has_ended).then(|| format!("tenure cancel {id}"));
+        let (then, remedy) = match (on.parent_state, back) {
+            (None, _) => ("so this one fails; add it anew without that".to_owned(), cancel),
+            _ if was_needless(on.parent_state, on.parent_reason) => ("so this one is not needed".to_owned(), cancel),
+            (_, Some(WayBack::Retry)) => {
+                ("so this one fails".to_owned(), Some(format!("tenure retry {parent} --with-dependants")))
             }
-            (None, _) => ("so this one fails; add it anew without that", format!("tenure cancel {id}")),
-            _ => ("so this one is not needed", format!("tenure cancel {id}")),
+            // That one lacks another one, and says which.
+            (_, Some(WayBack::With { .. })) => ("so this one fails".to_owned(), Some(format!("tenure why {parent}"))),
+            (_, Some(WayBack::Refused(why))) => (format!("so this one fails, and that one cannot be put back: {why}"), cancel),
+            (_, None) => ("so this one is not needed".to_owned(), cancel),
         };
         let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
         return Obstacle::new("dependency_broken", text, remedy);
@@ -218,7 +221,7 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
     let mut all =
         vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
-    all.extend(facts.obstacles.iter().map(|fact| of_fact(job.id, fact, around)));
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
         let text = format!("somebody cancelled it; its processes get {grace} between TERM and KILL");
@@ -252,15 +255,13 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
     let wish = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
     let wish = wish.map(|why| format!(" ({why})")).unwrap_or_default();
-    let remedy = match (job.state, job.reason) {
-        // To put it back alone would be refused: its parent has still ended the wrong way.
-        (State::Done, _) | (_, Some(Reason::Dependency)) => None,
-        // A task has gone on from it.
-        _ if job.task_id.is_some() || lost_its_secrets(facts) => None,
-        _ => Some(format!("tenure retry {}", job.id)),
+    let remedy = match &facts.back {
+        Some(WayBack::Retry) => Some(format!("tenure retry {}", job.id)),
+        Some(WayBack::With { command, .. }) => Some(command.clone()),
+        Some(WayBack::Refused(_)) | None => None,
     };
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
-    all.extend(facts.obstacles.iter().map(|fact| of_fact(job.id, fact, around)));
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all
 }
@@ -288,15 +289,11 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
     } else {
         String::new()
     };
-    let anew =
-        if lost_its_secrets(facts) { "; to try it again, add it anew: its secrets were removed when it ended" } else { "" };
-    Some(Obstacle::new("not_retried", text + &deferred + anew, None))
-}
-
-/// A job whose secret or kept standard input is gone can not be put back.
-fn lost_its_secrets(facts: &WhyFacts) -> bool {
-    let policy = facts.job.policy().unwrap_or_default();
-    !policy.secrets.is_empty() || matches!(policy.stdin, Some(Stdin::Kept(_)))
+    let anew = match &facts.back {
+        Some(WayBack::Refused(why)) => format!("; it cannot be put back: {why}"),
+        _ => String::new(),
+    };
+    Some(Obstacle::new("not_retried", text + &deferred + &anew, None))
 }
 
 #[cfg(test)]

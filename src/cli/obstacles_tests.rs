@@ -1,14 +1,13 @@
 use super::*;
 use crate::cli::fixture::{self, sight};
 use crate::job::RunId;
-use crate::store::rows::Dependency;
 
 fn around() -> Around {
     Around { now: time::here(10_000), worker: Some(sight(4)), running: 0, gate: None }
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
-    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None }
+    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None, back: None }
 }
 
 fn only(fact: Fact) -> Obstacle {
@@ -19,7 +18,8 @@ fn only(fact: Fact) -> Obstacle {
 
 fn on(state: &str, parent: Option<State>, need: Need) -> Fact {
     let on = Dependency { on: JobId(3), need, state: state.into(), parent_state: parent, parent_reason: None };
-    Fact::Dependency(on)
+    let back = (state == "broken" && need == Need::Done && parent.is_some()).then_some(WayBack::Retry);
+    Fact::Dependency { on, back }
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_worker_without_a_free_slot_and_a_run_for_itself_alone_are_told() {
 fn a_running_job_says_so_and_that_nobody_watches_it() {
     let mut job = fixture::job(7, State::Running);
     (job.pid, job.cancel_open) = (Some(4711), true);
-    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None };
+    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None };
     let all = of(&facts, &Around { worker: None, ..around() });
     assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
     assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
@@ -119,7 +119,10 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     let ended = |reason: Reason, last: LastEnd| {
         let mut job = fixture::job(7, State::Failed);
         (job.reason, job.error, job.exit_code) = (Some(reason), Some("exit status 64".into()), Some(64));
-        of(&WhyFacts { job, obstacles: vec![], last: Some(last), cancel: None, stuck: None }, &around())
+        of(
+            &WhyFacts { job, obstacles: vec![], last: Some(last), cancel: None, stuck: None, back: Some(WayBack::Retry) },
+            &around(),
+        )
     };
     let all = ended(Reason::Exit, last(false, 1, 3));
     assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["ended", "not_retried"]);
@@ -129,7 +132,10 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     assert!(ended(Reason::Dependency, last(false, 0, 1))[1].text.contains("never started"));
     let mut job = fixture::job(7, State::Done);
     job.reason = Some(Reason::Exit);
-    assert_eq!(of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None }, &around())[0].remedy, None);
+    assert_eq!(
+        of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None }, &around())[0].remedy,
+        None
+    );
 }
 
 #[test]

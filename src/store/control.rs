@@ -6,13 +6,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ended::{self, Aftermath};
 use super::read;
+use super::retry;
 use super::rows::{self, Job};
 use super::text::Key;
 use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::{JobId, Policy, Reason, RunId, State};
 
-pub use super::retry::{retry, secret_tokens};
+pub use super::retry::{WayBack, retry, secret_tokens};
 
 /// What became of a cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -302,8 +303,14 @@ fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {
         State::Running => {
             Err(Error::Refused(format!("job {id} is running, only a queued job can be {what}; tenure cancel {id} ends it")))
         }
-        state => Err(Error::Refused(format!(
-            "job {id} has ended ({state}), only a queued job can be {what}; tenure retry {id} puts it back"
-        ))),
+        state => {
+            let remedy = match (state, retry::way_back(conn, &job)?) {
+                (State::Done, _) => "to run it once more, add it anew with tenure add".to_owned(),
+                (_, WayBack::Retry) => format!("tenure retry {id} puts it back"),
+                (_, WayBack::With { command, .. }) => format!("{command} puts it back"),
+                (_, WayBack::Refused(why)) => why,
+            };
+            Err(Error::Refused(format!("job {id} has ended ({state}), only a queued job can be {what}; {remedy}")))
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! A person puts an ended job back into the queue: the only way a terminal row changes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::control::existing;
 use super::rows::{self, Job};
@@ -11,19 +11,26 @@ use crate::error::{Error, Result};
 use crate::job::{JobId, Reason, State, TaskState};
 
 /// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the jobs below it that failed
-/// because of it. Returns what was put back, parents first.
+/// because of it and can go back. Returns what was put back, parents first.
 ///
 /// # Errors
 /// [`Error::NoSuch`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
 pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
-    put_back(conn, id, now_ms)?;
+    let job = existing(conn, id)?;
+    check_state(&job)?;
+    match way_back(conn, &job)? {
+        WayBack::Refused(why) => return Err(Error::Refused(why)),
+        WayBack::With { parent, state, command } => {
+            return Err(Error::Refused(format!("job {id} waits for job {parent}, which is {state}; use {command}")));
+        }
+        WayBack::Retry => put_back(conn, id, now_ms)?,
+    }
     let mut back = vec![id];
     let mut parents = VecDeque::from([id]);
     while let Some(parent) = parents.pop_front().filter(|_| with_dependants) {
         for child in failed_because_of(conn, parent)? {
-            // One that another parent keeps broken stays as it is; it is met again when that parent has been put back. And a task
-            // never goes back.
-            if still_broken(conn, child)?.is_none() && existing(conn, child)?.task_id.is_none() {
+            // One that another parent keeps broken stays as it is; it is met again when that parent has been put back.
+            if refusal(conn, &existing(conn, child)?)?.is_none() {
                 put_back(conn, child, now_ms)?;
                 back.push(child);
                 parents.push_back(child);
@@ -33,30 +40,88 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
     Ok(back)
 }
 
-/// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has some can not be retried.
+/// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has some cannot be retried.
 pub fn secret_tokens(job: &Job) -> Vec<String> {
     ended::tokens_of(&job.policy)
 }
 
-fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
-    let job = existing(conn, id)?;
-    check_state(&job)?;
-    check_task(conn, &job)?;
-    check_key(conn, &job)?;
-    if !secret_tokens(&job).is_empty() {
-        return Err(Error::Refused(format!(
-            "job {id} was given a secret or an input that was removed when it ended; add it anew with tenure add"
-        )));
+/// How a failed or cancelled job comes back into the queue: what each remedy and each refusal that names a retry is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayBack {
+    /// `tenure retry` takes it.
+    Retry,
+    /// Not without this job, which it waits for: `command` takes all that have to go back.
+    With { parent: JobId, state: State, command: String },
+    /// It cannot be put back. Why, and what to do instead.
+    Refused(String),
+}
+
+/// Most jobs that are looked at for the way back of one.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// The way back of a failed or cancelled job.
+pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
+    let id = job.id;
+    // Those that nothing keeps from going back; and whether each below them goes with them, because it failed for want of them.
+    let (mut heads, mut comes_along) = (BTreeSet::new(), true);
+    let (mut seen, mut to_see, mut parent) = (HashSet::from([id]), vec![job.clone()], None);
+    while let Some(one) = to_see.pop().filter(|_| seen.len() < LOOKED_AT_MAX) {
+        match refusal(conn, &one)? {
+            None => {
+                heads.insert(one.id);
+            }
+            Some(Refusal::Final(why)) => {
+                let waits: Option<(JobId, State)> = parent;
+                let waits = waits.map(|(parent, state)| format!("job {id} waits for job {parent}, which is {state}; "));
+                return Ok(WayBack::Refused(waits.unwrap_or_default() + &why));
+            }
+            Some(Refusal::Waits { on }) => {
+                comes_along &= one.reason == Some(Reason::Dependency);
+                parent = parent.or(on.first().map(|on| (on.id, on.state)));
+                to_see.extend(on.into_iter().filter(|on| seen.insert(on.id)));
+            }
+        }
     }
-    take_truth(conn, id)?;
-    if let Some((parent, state)) = still_broken(conn, id)? {
-        let remedy = match state {
-            Some(State::Done) => "which is done, and so it is not needed; add it anew with tenure add".to_owned(),
-            Some(state) => format!("which is {state}; use tenure retry {parent} --with-dependants"),
-            None => "which has been pruned; add it anew with tenure add".to_owned(),
+    let Some((parent, state)) = parent else { return Ok(WayBack::Retry) };
+    let heads = heads.into_iter().chain((!comes_along).then_some(id)).map(|id| id.to_string());
+    let command = format!("tenure retry {} --with-dependants", heads.collect::<Vec<_>>().join(" "));
+    Ok(WayBack::With { parent, state, command })
+}
+
+/// Why an ended job is not put back.
+enum Refusal {
+    /// Nothing can be done about it; why, and what to do instead.
+    Final(String),
+    /// It waits in vain for these, which may be put back.
+    Waits { on: Vec<Job> },
+}
+
+fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
+    let id = job.id;
+    if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?) {
+        return Ok(Some(Refusal::Final(why)));
+    }
+    if !secret_tokens(job).is_empty() {
+        let why = format!("job {id} was given a secret or an input that was removed when it ended; add it anew with tenure add");
+        return Ok(Some(Refusal::Final(why)));
+    }
+    let mut on = Vec::new();
+    for parent in broken_parents(conn, id)? {
+        let why = match read::job(conn, parent)? {
+            Some(parent) if parent.state == State::Done => "which is done, and so it is not needed",
+            Some(parent) => {
+                on.push(parent);
+                continue;
+            }
+            None => "which has been pruned",
         };
-        return Err(Error::Refused(format!("job {id} waits for job {parent}, {remedy}")));
+        return Ok(Some(Refusal::Final(format!("job {id} waits for job {parent}, {why}; add it anew with tenure add"))));
     }
+    Ok((!on.is_empty()).then_some(Refusal::Waits { on }))
+}
+
+fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
+    take_truth(conn, id)?;
     // What an older client left open would cancel it again at once.
     ended::close_cancel(conn, id, now_ms)?;
     // Both may have been forgotten while no live job was in them.
@@ -82,8 +147,8 @@ fn check_state(job: &Job) -> Result<()> {
 }
 
 /// A task walks on from the end of its job, so that job is never put back.
-fn check_task(conn: &Connection, job: &Job) -> Result<()> {
-    let Some(task) = job.task_id else { return Ok(()) };
+fn task_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    let Some(task) = job.task_id else { return Ok(None) };
     let id = job.id;
     let text = match task_rows::task(conn, task)? {
         Some(task) if task.state == TaskState::Running => format!(
@@ -96,17 +161,15 @@ fn check_task(conn: &Connection, job: &Job) -> Result<()> {
         ),
         None => format!("job {id} is a step of task {task}, which is gone; walk the pipeline anew: tenure task start"),
     };
-    Err(Error::Refused(text))
+    Ok(Some(text))
 }
 
-fn check_key(conn: &Connection, job: &Job) -> Result<()> {
-    let Some(key) = &job.unique_key else { return Ok(()) };
-    match enqueue::live_with_key(conn, key)?.map(|(other, _)| other) {
-        Some(other) => Err(Error::Refused(format!(
-            "job {other} is live and has the same unique key; wait for it (tenure wait {other}) or cancel it first"
-        ))),
-        None => Ok(()),
-    }
+fn key_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    let Some(key) = &job.unique_key else { return Ok(None) };
+    let other = enqueue::live_with_key(conn, key)?.map(|(other, _)| other);
+    Ok(other.map(|other| {
+        format!("job {other} is live and has the same unique key; wait for it (tenure wait {other}) or end it first (tenure cancel {other})")
+    }))
 }
 
 /// What it waited for and did not get may be there now, or may have been put back.
@@ -115,11 +178,11 @@ fn take_truth(conn: &Connection, id: JobId) -> Result<()> {
     Ok(())
 }
 
-/// A job that it waits for in vain, given how things stand now; with the state of that job unless it has been pruned.
-fn still_broken(conn: &Connection, id: JobId) -> Result<Option<(JobId, Option<State>)>> {
+/// The jobs that it waits for in vain, given how things stand now.
+fn broken_parents(conn: &Connection, id: JobId) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(include_str!("retry_broken.sql"))?;
-    let parent: Option<JobId> = broken.query_row([id.0], |row| rows::id(row, 0)).optional()?;
-    parent.map(|parent| Ok((parent, read::job(conn, parent)?.map(|job| job.state)))).transpose()
+    let rows = broken.query_map([id.0], |row| rows::id(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn failed_because_of(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {

@@ -140,7 +140,9 @@ fn a_refusal_says_what_to_do() {
     exit(&conn, &claim_one(&conn, 1), 0);
     assert!(refusal(control::retry(&conn, done, false, 5)).contains("tenure add"));
     assert!(refusal(control::retry(&conn, queued, false, 5)).contains("tenure why 2"));
-    assert!(refusal(control::hold(&conn, done)).contains("tenure retry 1"));
+    assert!(
+        refusal(control::hold(&conn, done)).contains("(done), only a queued job can be held; to run it once more, add it anew")
+    );
     claim_one(&conn, 2);
     assert!(refusal(control::retry(&conn, queued, false, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::release(&conn, queued, 5)).contains("tenure cancel 2"));
@@ -230,7 +232,7 @@ fn why_says_everything_that_stands_in_the_way() {
         [
             Obstacle::Cancelled { why: Some("w".into()) },
             Obstacle::UserHold,
-            Obstacle::Dependency(dependency),
+            Obstacle::Dependency { on: dependency, back: None },
             Obstacle::Time { available_at: 5_000, due: true },
             Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
             Obstacle::QueuePaused { queue: queue() },

@@ -6,12 +6,13 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::control::existing;
 use super::resource::{self, Resource};
+use super::retry::{self, WayBack};
 use super::rows::{self, Dependency, Job, Run};
 use super::text::{Key, maybe};
 use super::{ended, read, workspace};
 use crate::error::Result;
 use crate::job::retry::is_retried;
-use crate::job::{JobId, Outcome, Reason, RunKind, State};
+use crate::job::{JobId, Need, Outcome, Reason, RunKind, State};
 
 /// Most members of a lane that are named.
 pub const MEMBERS_NAMED_MAX: i64 = 10;
@@ -33,8 +34,11 @@ pub enum Obstacle {
     TaskHold {
         task: Option<i64>,
     },
-    /// A job that it waits for has not ended, or has ended the wrong way.
-    Dependency(Dependency),
+    /// A job that it waits for has not ended, or has ended the wrong way. `back`: how that one comes back, where it can have ended otherwise then.
+    Dependency {
+        on: Dependency,
+        back: Option<WayBack>,
+    },
     /// What an earlier run of it made is not torn down yet.
     Resource(Box<Resource>),
     /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not looked yet.
@@ -103,6 +107,8 @@ pub struct WhyFacts {
     pub cancel: Option<Option<String>>,
     /// Of a running job: what keeps its run, or a command around it, from ending.
     pub stuck: Option<String>,
+    /// Of a failed or cancelled job: how it comes back into the queue.
+    pub back: Option<WayBack>,
 }
 
 /// Why a job is where it is.
@@ -120,7 +126,11 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let last = last_end(conn, &job)?;
     let cancel = latest_cancel(conn, id)?;
     let stuck = read::stuck_runs(conn)?.into_iter().find(|(_, of, _)| *of == Some(id)).map(|(_, _, why)| why);
-    Ok(WhyFacts { job, obstacles, last, cancel, stuck })
+    let back = match job.state {
+        State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
+        _ => None,
+    };
+    Ok(WhyFacts { job, obstacles, last, cancel, stuck, back })
 }
 
 /// What a running job waits for that has a workspace and is not in it.
@@ -166,7 +176,16 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
 
 fn dependencies(conn: &Connection, job: JobId, is_told: impl Fn(&str) -> bool) -> Result<Vec<Obstacle>> {
     let all = read::dependencies(conn, job)?;
-    Ok(all.into_iter().filter(|one| is_told(&one.state)).map(Obstacle::Dependency).collect())
+    let told = all.into_iter().filter(|one| is_told(&one.state));
+    told.map(|on| Ok(Obstacle::Dependency { back: back_of_parent(conn, &on)?, on })).collect()
+}
+
+/// How a job comes back that another one needs done.
+fn back_of_parent(conn: &Connection, on: &Dependency) -> Result<Option<WayBack>> {
+    let is_broken = on.state == "broken" && on.need == Need::Done;
+    let parent = if is_broken { read::job(conn, on.on)? } else { None };
+    let parent = parent.filter(|job| matches!(job.state, State::Failed | State::Cancelled));
+    parent.map(|job| retry::way_back(conn, &job)).transpose()
 }
 
 fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {

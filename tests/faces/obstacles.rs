@@ -81,7 +81,8 @@ fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it()
     let said = nest.say(&["retry", &child.to_string()]);
     assert_eq!(said.code, 6, "its parent is still failed: {said:?}");
     assert!(said.err.contains("--with-dependants"), "the remedy: {said:?}");
-    assert!(obstacle(&nest, child, "ended").unwrap()["remedy"].is_null(), "no remedy that would be refused");
+    let with_its_parent = format!("tenure retry {parent} --with-dependants");
+    assert_eq!(remedy(&nest, child, "ended"), with_its_parent, "not one that would be refused");
     let mend = remedy(&nest, child, "dependency_broken");
     assert_eq!(obey(&nest, &mend).code, 0, "{mend}");
     nest.work_until_idle(&[]);

@@ -32,6 +32,12 @@ fn ended(begin: impl FnOnce(&Nest) -> i64) -> Case {
     })
 }
 
+/// Adds a job that fails and has a secret.
+fn with_secret(nest: &Nest) -> i64 {
+    let mut command = nest.tenure(&["add", "--secret", "S", "--", "false"]);
+    said(command.env("S", "x").output().unwrap()).out.trim().parse().unwrap()
+}
+
 const CASES: &[(&str, Begin)] = &[
     ("failed by its exit", || ended(|nest| nest.sh(&[], "exit 3"))),
     ("failed after its retries", || ended(|nest| nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "exit 3"))),
@@ -60,12 +66,7 @@ const CASES: &[(&str, Begin)] = &[
             id
         })
     }),
-    ("failed, and had a secret", || {
-        ended(|nest| {
-            let mut command = nest.tenure(&["add", "--secret", "S", "--", "false"]);
-            said(command.env("S", "x").output().unwrap()).out.trim().parse().unwrap()
-        })
-    }),
+    ("failed, and had a secret", || ended(with_secret)),
     ("lacks a job that failed", || {
         ended(|nest| {
             nest.sh(&[], "exit 1");
@@ -79,6 +80,58 @@ const CASES: &[(&str, Begin)] = &[
             nest.sh(&["--after", "2"], "true")
         })
     }),
+    ("lacks a job that failed and had a secret", || {
+        ended(|nest| {
+            with_secret(nest);
+            nest.sh(&["--after", "1"], "true");
+            nest.sh(&["--after", "2"], "true")
+        })
+    }),
+    ("lacks a job, beside one that had a secret", || {
+        ended(|nest| {
+            nest.sh(&[], "exit 1");
+            said(nest.tenure(&["add", "--secret", "S", "--after", "1", "--", "true"]).env("S", "x").output().unwrap());
+            nest.sh(&["--after", "1"], "true")
+        })
+    }),
+    ("lacks two jobs that failed", || {
+        ended(|nest| {
+            nest.sh(&[], "exit 1");
+            nest.sh(&[], "exit 1");
+            nest.sh(&["--after", "1", "--after", "2"], "true")
+        })
+    }),
+    ("was cancelled, and lacks a job that failed since", || {
+        ended(|nest| {
+            nest.sh(&[], "exit 1");
+            let id = nest.sh(&["--after", "1"], "true");
+            nest.ok(&["cancel", &id.to_string()]);
+            id
+        })
+    }),
+    ("lacks a job that has been pruned", || {
+        let case = ended(|nest| {
+            nest.sh(&[], "exit 1");
+            nest.sh(&["--after", "1"], "true")
+        });
+        case.nest.owner().execute("DELETE FROM job WHERE id = 1", []).unwrap();
+        case
+    }),
+    ("failed, and its key is another one's now", || {
+        let case = ended(|nest| nest.sh(&["--unique", "k"], "exit 1"));
+        case.nest.sh(&["--unique", "k"], "true");
+        case
+    }),
+    ("failed, and its task has gone on", || {
+        let nest = Nest::new();
+        let pipeline = "[pipeline.p]\nstart = \"one\"\n[pipeline.p.stage.one]\ncommand = [\"false\"]\n";
+        std::fs::write(nest.file("p.toml"), pipeline).unwrap();
+        nest.ok(&["pipeline", "apply", "p.toml"]);
+        nest.ok(&["task", "start", "p"]);
+        nest.work_until_idle(&[]);
+        Case { nest, id: 1, _worker: None }
+    }),
+    ("is done", || ended(|nest| nest.sh(&[], "true"))),
     ("is not needed", || {
         ended(|nest| {
             nest.sh(&[], "true");
@@ -183,6 +236,9 @@ fn every_remedy_that_is_a_command_is_accepted_and_clears_what_it_names() {
 fn a_refusal_never_advises_what_is_refused_as_well() {
     // What is asked, and refused, in which state; the advice that stands in the answer is typed next.
     let asks: &[&str] = &["retry", "hold", "release", "set", "cancel"];
+    let mut refused = 0;
+    let mut typed = 0;
+    let mut wrong = Vec::new();
     for (about, begin) in CASES {
         for ask in asks {
             let case = begin();
@@ -190,7 +246,10 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
             let args: Vec<&str> = if *ask == "set" { vec!["set", &id, "priority=1"] } else { vec![ask, &id] };
             let answer = case.nest.say(&args);
             assert!([0, 6].contains(&answer.code), "{about}: {ask}: {answer:?}");
-            for advice in answer.err.split("tenure ").skip(2) {
+            refused += usize::from(answer.code == 6);
+            let mut puts_back = false;
+            // The answer begins with `tenure: `, which is not an advice.
+            for advice in answer.err.split("tenure ").skip(1) {
                 let words: Vec<&str> = advice.split(' ').take_while(|word| !word.is_empty()).collect();
                 let number = |word: &str| word.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<i64>().is_ok();
                 let [verb, job, ..] = words.as_slice() else { continue };
@@ -198,9 +257,20 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
                     continue;
                 }
                 let more = if advice.contains("--with-dependants") { " --with-dependants" } else { "" };
-                let job = job.trim_end_matches(|c: char| !c.is_ascii_digit());
-                assert_eq!(type_it(&case, &format!("tenure {verb} {job}{more}")), 0, "{about}: {ask}: {answer:?}");
+                let jobs = words[1..].iter().take_while(|word| number(word));
+                let job = jobs.map(|job| job.trim_end_matches(|c: char| !c.is_ascii_digit())).collect::<Vec<_>>().join(" ");
+                typed += 1;
+                puts_back |= *verb == "retry";
+                if type_it(&case, &format!("tenure {verb} {job}{more}")) != 0 {
+                    wrong.push(format!("{about}: {ask}: {}", answer.err));
+                }
+            }
+            if puts_back && case.nest.state(case.id) != "queued" {
+                wrong.push(format!("{about}: {ask}: it is not put back: {}", answer.err));
             }
         }
     }
+    println!("{refused} refusals, {typed} advices typed");
+    assert!(wrong.is_empty(), "advices that are refused: {wrong:#?}");
+    assert!(typed >= 40, "only {typed} advices were typed, after {refused} refusals");
 }

@@ -374,11 +374,8 @@ impl World {
                 .map(|(id, _)| *id)
                 .collect();
             for child in children {
-                if self.is_hopeless(child) {
-                    continue;
-                }
                 if !self.may_retry(child) {
-                    return None;
+                    continue;
                 }
                 self.put_back(child);
                 back.push(child);
