@@ -18,6 +18,8 @@ mod keys;
 mod leases;
 #[path = "faces/limits.rs"]
 mod limits;
+#[path = "faces/lists.rs"]
+mod lists;
 #[path = "faces/needless.rs"]
 mod needless;
 #[path = "faces/nested.rs"]

@@ -38,6 +38,13 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// As [`line`], however long.
+pub fn whole(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push(&mut out, c));
+    out
+}
+
 /// As [`line`], with the newlines of a message kept; a message has [`LINES_MAX`] lines at most.
 pub fn lines(text: &str) -> String {
     text.split('\n').take(LINES_MAX).map(line).collect::<Vec<_>>().join("\n")
@@ -73,6 +80,11 @@ fn push(out: &mut String, c: char) {
 
 /// An argv as a shell would read it back (bash, zsh), in printable characters only.
 pub fn quote(argv: &Argv) -> String {
+    line(&quote_whole(argv)).into_owned()
+}
+
+/// As [`quote`], however long.
+pub fn quote_whole(argv: &Argv) -> String {
     let mut out = String::new();
     for argument in argv.arguments() {
         if !out.is_empty() {
@@ -80,7 +92,7 @@ pub fn quote(argv: &Argv) -> String {
         }
         quote_one(&mut out, argument);
     }
-    line(&out).into_owned()
+    whole(&out)
 }
 
 /// One argument of a command that a person is to type.

@@ -39,5 +39,5 @@ fn for_people(events: &[Event], now: &jiff::Zoned, columns: Option<usize>) -> St
         ]
     };
     let rows: Vec<_> = events.iter().map(row).collect();
-    table::fit(&table::table(&["at", "job", "run", "what", "reason", "detail"], &[1, 2], &rows), columns)
+    table::table(&["at", "job", "run", "what", "reason", "detail"], &[1, 2], &rows, columns)
 }

@@ -33,8 +33,10 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
             let lanes = face.reader()?.read(read::lanes)?;
             if face.json {
                 face.document(json::list("lanes", lanes.iter().map(json::lane)))?;
+            } else if lanes.is_empty() {
+                face::say("there are no lanes; tenure add --lane KEY -- COMMAND makes one");
             } else {
-                face::print(&for_people(&lanes))?;
+                face::print(&for_people(&lanes, face.columns))?;
             }
         }
         Verb::Rm { key } => face.editor()?.write(move |conn| control::lane_remove(conn, &key))?,
@@ -48,9 +50,9 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 }
 
 /// Lanes, one a line.
-pub fn for_people(lanes: &[LaneRow]) -> String {
+pub fn for_people(lanes: &[LaneRow], columns: Option<usize>) -> String {
     let row =
         |lane: &LaneRow| vec![lane.key.clone(), lane.max_running.to_string(), lane.running.to_string(), lane.waiting.to_string()];
     let rows: Vec<_> = lanes.iter().map(row).collect();
-    table::table(&["lane", "limit", "running", "waiting"], &[1, 2, 3], &rows)
+    table::table(&["lane", "limit", "running", "waiting"], &[1, 2, 3], &rows, columns)
 }

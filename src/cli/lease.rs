@@ -10,7 +10,7 @@ use super::options::Command;
 use super::worker_calls::{self, Answer, Holding};
 use super::{code, escape, json, table, time, values};
 use crate::error::{Error, Result, exit};
-use crate::job::{Argv, JobId};
+use crate::job::{Argv, JobId, nearest};
 use crate::run::foreground::{self, Ended};
 use crate::store::Store;
 use crate::store::lease::{self, Lease, WORKSPACE_PREFIX};
@@ -158,8 +158,10 @@ fn ls(face: &Face) -> Result<u8> {
     let seen = worker_calls::leases(&face.reader()?)?;
     if face.json {
         face.document(json::list("leases", seen.iter().map(to_json)))?;
+    } else if seen.is_empty() {
+        face::say("there are no leases; tenure lease run NAME -- COMMAND holds one");
     } else {
-        face::print(&for_people(&seen, &face.now()))?;
+        face::print(&for_people(&seen, &face.now(), face.columns))?;
     }
     Ok(exit::OK)
 }
@@ -168,7 +170,9 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     let store = face.editor()?;
     let wanted = name.to_owned();
     let Some(held) = store.read(move |conn| lease::named(conn, &wanted))? else {
-        return Err(Error::NoSuch(format!("nobody has a lease {name:?}; tenure lease ls shows who has which")));
+        let names: Vec<String> = store.read(lease::list)?.into_iter().map(|one| one.name).collect();
+        let meant = nearest::question(name, names.iter().map(String::as_str));
+        return Err(Error::NoSuch(format!("nobody has a lease {name:?}; tenure lease ls shows who has which{meant}")));
     };
     let seen = worker_calls::look_at_lease(&store, held);
     if seen.is_alive && !by_force {
@@ -212,7 +216,7 @@ fn owner(held: &Lease, now_ms: i64) -> String {
 }
 
 fn command(held: &Lease) -> String {
-    Argv::from_json(&held.command).map_or_else(|_| held.command.clone(), |argv| escape::quote(&argv))
+    Argv::from_json(&held.command).map_or_else(|_| held.command.clone(), |argv| escape::quote_whole(&argv))
 }
 
 /// A lease, for a script.
@@ -231,7 +235,7 @@ pub fn to_json(seen: &Seen) -> Value {
 }
 
 /// Leases, one a line.
-pub fn for_people(all: &[Seen], now: &jiff::Zoned) -> String {
+pub fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let row = |seen: &Seen| {
         let held = &seen.lease;
         let owner = match (held.run, held.job, held.pid) {
@@ -244,7 +248,7 @@ pub fn for_people(all: &[Seen], now: &jiff::Zoned) -> String {
         vec![held.name.clone(), seen.state().to_owned(), owner, time::local(held.since, now), command(held), why]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    table::table(&["lease", "state", "owner", "since", "command", "why"], &[], &rows)
+    table::table(&["lease", "state", "owner", "since", "command", "why"], &[], &rows, columns)
 }
 
 #[cfg(test)]

@@ -33,7 +33,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
     } else if jobs.is_empty() {
         // A list may be empty: that is an answer.
-        face::say(&args.which.no_match(if args.all { &State::ALL } else { &LIVE }).to_string());
+        let store = face.reader()?;
+        let states: &[State] = match args.which.state.as_slice() {
+            [] if args.all => &State::ALL,
+            [] => &LIVE,
+            named => named,
+        };
+        face::say(&args.which.no_match(&store, states)?.to_string());
     } else {
         face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
     }

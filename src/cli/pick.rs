@@ -2,9 +2,9 @@
 
 use super::escape::quote_text;
 use super::select::{Part, Selector};
-use super::values;
+use super::{table, values};
 use crate::error::{Error, Result};
-use crate::job::{JobId, State};
+use crate::job::{JobId, State, nearest};
 use crate::store::Store;
 use crate::store::read::{self, Filter};
 use crate::store::rows::Job;
@@ -30,13 +30,13 @@ pub struct Many {
     #[arg(value_name = "ID")]
     pub ids: Vec<Selector>,
     /// Jobs of this queue
-    #[arg(long, value_name = "QUEUE", value_parser = values::parse_name)]
+    #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
     pub queue: Option<String>,
     /// Jobs in this state; may be given several times
     #[arg(long, value_name = "STATE")]
     pub state: Vec<State>,
     /// Jobs with this label
-    #[arg(long, value_name = "LABEL", value_parser = values::parse_label)]
+    #[arg(short = 'l', long, value_name = "LABEL", value_parser = values::parse_label)]
     pub label: Option<String>,
 }
 
@@ -58,11 +58,14 @@ impl Many {
     pub fn jobs(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
         let states = if self.state.is_empty() { states } else { &self.state };
         let found = self.find(store, states)?;
-        if found.is_empty() { Err(self.no_match(states)) } else { Ok(found) }
+        if found.is_empty() { Err(self.no_match(store, states)?) } else { Ok(found) }
     }
 
-    /// Says which jobs were looked for in vain.
-    pub fn no_match(&self, states: &[State]) -> Error {
+    /// Says which jobs were looked for in vain: that there are others, or the name that was most likely meant.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn no_match(&self, store: &Store, states: &[State]) -> Result<Error> {
         let mut which: Vec<String> = self.label.iter().map(|label| format!("--label {}", quote_text(label))).collect();
         which.extend(self.queue.iter().map(|queue| format!("--queue {}", quote_text(queue))));
         which.extend(self.state.iter().map(|state| format!("--state {state}")));
@@ -72,7 +75,36 @@ impl Many {
             states => states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(" or ") + " ",
         };
         let named = if self.ids.is_empty() { "" } else { " of those that were named" };
-        Error::NoSuch(format!("no {kind}job{named} matches {}; tenure ls -a lists all", which.join(" ")))
+        let which = which.join(" ");
+        let vain = format!("no {kind}job{named} matches {which}");
+        let others = if self.ids.is_empty() && !kind.is_empty() { self.in_other_states(store, states)? } else { 0 };
+        if others > 0 {
+            let others = table::count(others, "job", "in another state does", "in other states do");
+            return Ok(Error::NoSuch(format!("{vain}; {others}: tenure ls -a {which}")));
+        }
+        Ok(Error::NoSuch(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(store)?)))
+    }
+
+    /// How many jobs match but for their state; [`ENDED_MAX`] stands for more.
+    fn in_other_states(&self, store: &Store, states: &[State]) -> Result<i64> {
+        let states: Vec<State> = State::ALL.into_iter().filter(|state| !states.contains(state)).collect();
+        let (queue, label) = (self.queue.clone(), self.label.clone());
+        let filter = Filter { states, queue, label, limit: Some(ENDED_MAX), ..Filter::default() };
+        Ok(i64::try_from(store.read(|conn| read::jobs(conn, &filter))?.len()).unwrap_or(i64::MAX))
+    }
+
+    /// The queue or the label that was most likely meant.
+    fn question(&self, store: &Store) -> Result<String> {
+        let mut text = String::new();
+        if let Some(label) = &self.label {
+            let labels = store.read(|conn| read::labels(conn, nearest::NAMES_MAX))?;
+            text += &nearest::question(label, labels.iter().map(String::as_str).filter(|name| *name != label));
+        }
+        if let Some(queue) = &self.queue {
+            let queues = store.read(read::queues)?;
+            text += &nearest::question(queue, queues.iter().map(|one| one.name.as_str()).filter(|name| *name != queue));
+        }
+        Ok(text)
     }
 
     fn find(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {

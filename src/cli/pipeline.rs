@@ -107,7 +107,7 @@ fn ls(face: &Face) -> Result<()> {
         vec![row.name.clone(), row.revision.to_string(), row.running.to_string(), time::local(row.applied_at, &now), stages]
     };
     let rows: Vec<_> = rows.iter().map(row).collect();
-    face::print(&table::fit(&table::table(&["pipeline", "revision", "tasks", "applied", "stages"], &[1, 2], &rows), face.columns))
+    face::print(&table::table(&["pipeline", "revision", "tasks", "applied", "stages"], &[1, 2], &rows, face.columns))
 }
 
 fn show(face: &Face, name: &str) -> Result<()> {
@@ -116,7 +116,7 @@ fn show(face: &Face, name: &str) -> Result<()> {
     if face.json {
         return face.print_line(&versioned(document(&row)?));
     }
-    face::print(&for_people(&row, &face.now())?)
+    face::print(&for_people(&row, &face.now(), face.columns)?)
 }
 
 fn document(row: &PipelineRow) -> Result<Value> {
@@ -144,7 +144,7 @@ fn stage_json(stage: &Stage) -> Value {
     })
 }
 
-fn for_people(row: &PipelineRow, now: &jiff::Zoned) -> Result<String> {
+fn for_people(row: &PipelineRow, now: &jiff::Zoned, columns: Option<usize>) -> Result<String> {
     let pipeline = row.read()?;
     let params = pipeline.required().into_iter().collect::<Vec<_>>().join(", ");
     let text = table::pairs(&[
@@ -163,10 +163,12 @@ fn for_people(row: &PipelineRow, now: &jiff::Zoned) -> Result<String> {
             stage.on_failure.clone().unwrap_or_else(|| "the task fails".into()),
             stage.job.lane.clone().unwrap_or_default(),
             critical.to_owned(),
-            stage.teardown.as_ref().map(escape::quote).unwrap_or_default(),
-            escape::quote(&stage.job.command),
+            stage.teardown.as_ref().map(escape::quote_whole).unwrap_or_default(),
+            escape::quote_whole(&stage.job.command),
         ]
     };
     let rows: Vec<_> = pipeline.stages().map(stage).collect();
-    Ok(text + "\n" + &table::table(&["stage", "when done", "when failed", "lane", "", "teardown", "command"], &[], &rows))
+    Ok(text
+        + "\n"
+        + &table::table(&["stage", "when done", "when failed", "lane", "", "teardown", "command"], &[], &rows, columns))
 }

@@ -94,13 +94,13 @@ fn ls(face: &Face) -> Result<u8> {
     if face.json {
         face.document(json::list("queues", queues.iter().map(json::queue)))?;
     } else {
-        face::print(&for_people(&queues))?;
+        face::print(&for_people(&queues, face.columns))?;
     }
     Ok(exit::OK)
 }
 
 /// Queues, one a line.
-pub fn for_people(queues: &[QueueRow]) -> String {
+pub fn for_people(queues: &[QueueRow], columns: Option<usize>) -> String {
     let row = |queue: &QueueRow| {
         vec![
             queue.name.clone(),
@@ -113,7 +113,7 @@ pub fn for_people(queues: &[QueueRow]) -> String {
         ]
     };
     let rows: Vec<_> = queues.iter().map(row).collect();
-    table::table(&["queue", "slots", "running", "ready", "held", "max runtime", ""], &[1, 2, 3, 4, 5], &rows)
+    table::table(&["queue", "slots", "running", "ready", "held", "max runtime", ""], &[1, 2, 3, 4, 5], &rows, columns)
 }
 
 #[cfg(test)]

@@ -191,13 +191,18 @@ fn ls(face: &Face, all: bool) -> Result<u8> {
     let resources = store.read(|conn| if all { resource::all(conn) } else { resource::live(conn, RESOURCES_MAX) })?;
     if face.json {
         face.document(json::list("resources", resources.iter().map(|one| json::resource(one, store.place()))))?;
+    } else if resources.is_empty() {
+        face::say(match all {
+            true => "there are no resources; tenure resource add NAME --teardown COMMAND makes one",
+            false => "there are no resources that are not torn down; tenure resource ls -a lists all",
+        });
     } else {
-        face::print(&table::fit(&for_people(&resources, face.now_ms()), face.columns))?;
+        face::print(&for_people(&resources, face.now_ms(), face.columns))?;
     }
     Ok(exit::OK)
 }
 
-fn for_people(resources: &[Resource], now_ms: i64) -> String {
+fn for_people(resources: &[Resource], now_ms: i64, columns: Option<usize>) -> String {
     let row = |one: &Resource| {
         vec![
             one.id.to_string(),
@@ -209,7 +214,7 @@ fn for_people(resources: &[Resource], now_ms: i64) -> String {
         ]
     };
     let rows: Vec<_> = resources.iter().map(row).collect();
-    table::table(&["id", "name", "owner", "state", "failed", "last error"], &[0, 4], &rows)
+    table::table(&["id", "name", "owner", "state", "failed", "last error"], &[0, 4], &rows, columns)
 }
 
 fn show_all(face: &Face, ids: &[Selector]) -> Result<u8> {
@@ -220,13 +225,14 @@ fn show_all(face: &Face, ids: &[Selector]) -> Result<u8> {
             face.document(json::resource_with_runs(&one, &runs, store.place()))?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            face::print(&format!("{gap}{}", one_for_people(&one, &runs, &store, &face.now())))?;
+            face::print(&format!("{gap}{}", one_for_people(&one, &runs, &store, face)))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn one_for_people(one: &Resource, runs: &[Run], store: &Store, now: &jiff::Zoned) -> String {
+fn one_for_people(one: &Resource, runs: &[Run], store: &Store, face: &Face) -> String {
+    let now = &face.now();
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
     let mut text = table::pairs(&[
         ("id", Some(one.id.to_string())),
@@ -248,7 +254,7 @@ fn one_for_people(one: &Resource, runs: &[Run], store: &Store, now: &jiff::Zoned
         ("gone", at(one.released_at)),
     ]);
     if !runs.is_empty() {
-        text += &format!("\n{}", show::runs_table(runs, now));
+        text += &format!("\n{}", show::runs_table(runs, now, face.columns));
     }
     if let Some(last) = runs.last() {
         text +=

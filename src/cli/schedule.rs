@@ -130,7 +130,7 @@ fn ls(face: &Face) -> Result<()> {
         face::say("there is no schedule; tenure schedule add makes one");
         return Ok(());
     }
-    face::print(&shown::for_people(&listed, &face.now(), face.columns))
+    face::print(&shown::for_people(&listed, face.columns))
 }
 
 fn rm(face: &Face, names: Vec<String>) -> Result<()> {
@@ -162,7 +162,7 @@ fn next(face: &Face, which: &Which) -> Result<()> {
     if face.json {
         return face.document(shapes::list("slots", slots.iter().map(|at| shown::slot_to_come(&calendar, *at))));
     }
-    face::print(&shown::slots_to_come(&slots, &calendar, face.now_ms()))
+    face::print(&shown::slots_to_come(&slots, &calendar, face.now_ms(), face.columns))
 }
 
 fn history(face: &Face, which: &Which) -> Result<()> {
@@ -180,5 +180,5 @@ fn history(face: &Face, which: &Which) -> Result<()> {
         face::say(&format!("no slot of {} has come yet", found.name));
         return Ok(());
     }
-    face::print(&shown::slots_for_people(&slots, &zone))
+    face::print(&shown::slots_for_people(&slots, &zone, face.columns))
 }

@@ -3,9 +3,9 @@
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{table, time};
-use crate::job::Calendar;
+use super::{escape, table, time};
 use crate::job::calendar::in_zone;
+use crate::job::{Calendar, Template};
 use crate::store::schedule::{Listed, Slot};
 
 /// A schedule for scripts.
@@ -53,49 +53,67 @@ pub fn slot_to_come(calendar: &Calendar, at: i64) -> Value {
     json!({"at": calendar.text(at), "utc": time::utc(at)})
 }
 
-/// Schedules, one a line.
-pub fn for_people(listed: &[Listed], now: &jiff::Zoned, columns: Option<usize>) -> String {
+/// Schedules, one a line. Slots stand in the schedule's own zone, with its offset then; columns that no schedule fills are left out.
+pub fn for_people(listed: &[Listed], columns: Option<usize>) -> String {
+    const HEADS: [&str; 9] = ["name", "cron", "zone", "next", "command", "last", "job", "last skipped", "error"];
+    /// So many of them are always there.
+    const ALWAYS: usize = 5;
     let row = |listed: &Listed| {
         let one = &listed.schedule;
+        let zone = crate::clock::zone(&one.zone).unwrap_or(TimeZone::UTC);
         let next = match one.shown_next() {
             _ if one.paused => "paused".to_owned(),
-            Some(at) => time::local(at, now),
+            Some(at) => time::in_zone(at, &zone),
             None if one.last_error.is_some() => "?".to_owned(),
             None => "never".to_owned(),
         };
-        let skipped =
-            listed.skipped.as_ref().map(|slot| format!("{} ({}), {}", how_many(slot), why(slot), time::local(slot.last_at, now)));
-        vec![
+        let skipped = |slot: &Slot| format!("{} ({}), {}", how_many(slot), why(slot), time::in_zone(slot.last_at, &zone));
+        [
             one.name.clone(),
             one.cron.clone(),
             one.zone.clone(),
             next,
-            listed.fired.as_ref().map(|slot| time::local(slot.at, now)).unwrap_or_default(),
+            command(&one.template),
+            listed.fired.as_ref().map(|slot| time::in_zone(slot.at, &zone)).unwrap_or_default(),
             listed.fired.as_ref().and_then(|slot| slot.job).map(|job| job.to_string()).unwrap_or_default(),
-            skipped.unwrap_or_default(),
+            listed.skipped.as_ref().map(skipped).unwrap_or_default(),
             one.last_error.clone().unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = listed.iter().map(row).collect();
-    let heads = ["name", "cron", "zone", "next", "last", "job", "last skipped", "error"];
-    table::fit(&table::table(&heads, &[5], &rows), columns)
+    let kept: Vec<usize> = (0..HEADS.len()).filter(|at| *at < ALWAYS || rows.iter().any(|row| !row[*at].is_empty())).collect();
+    let heads: Vec<&str> = kept.iter().map(|at| HEADS[*at]).collect();
+    let right: Vec<usize> = kept.iter().position(|at| HEADS[*at] == "job").into_iter().collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| kept.iter().map(|at| row[*at].clone()).collect()).collect();
+    table::table(&heads, &right, &rows, columns)
+}
+
+/// What a schedule runs; of a template that a client has bent, what is there.
+fn command(template: &str) -> String {
+    match Template::from_json(template) {
+        Ok(template) => escape::quote_whole(&template.command),
+        Err(_) => {
+            let value: Value = serde_json::from_str(template).unwrap_or_default();
+            value.get("command").map_or_else(|| "?".to_owned(), Value::to_string)
+        }
+    }
 }
 
 /// Slots to come, one a line.
-pub fn slots_to_come(slots: &[i64], calendar: &Calendar, now_ms: i64) -> String {
+pub fn slots_to_come(slots: &[i64], calendar: &Calendar, now_ms: i64, columns: Option<usize>) -> String {
     let rows: Vec<_> = slots.iter().map(|at| vec![calendar.text(*at), time::utc(*at), time::between(now_ms, *at)]).collect();
-    if rows.is_empty() { String::new() } else { table::table(&["at", "utc", "in"], &[2], &rows) }
+    if rows.is_empty() { String::new() } else { table::table(&["at", "utc", "in"], &[2], &rows, columns) }
 }
 
 /// Slots that were decided, one a line.
-pub fn slots_for_people(slots: &[Slot], zone: &TimeZone) -> String {
+pub fn slots_for_people(slots: &[Slot], zone: &TimeZone, columns: Option<usize>) -> String {
     let row = |slot: &Slot| {
         let until = if slot.last_at == slot.at { String::new() } else { in_zone(slot.last_at, zone) };
         let what = if slot.fired { "fired".to_owned() } else { format!("skipped ({})", why(slot)) };
         vec![in_zone(slot.at, zone), until, how_many(slot), what, slot.job.map(|job| job.to_string()).unwrap_or_default()]
     };
     let rows: Vec<_> = slots.iter().map(row).collect();
-    table::table(&["at", "until", "slots", "what", "job"], &[2, 4], &rows)
+    table::table(&["at", "until", "slots", "what", "job"], &[2, 4], &rows, columns)
 }
 
 fn how_many(slot: &Slot) -> String {
@@ -136,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_schedule_of_a_hostile_hand_is_shown_in_printable_lines() {
-        let text = for_people(&[listed()], &time::here(0), None);
+        let text = for_people(&[listed()], None);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n') && text.lines().count() == 2, "{text:?}");
         assert!(text.contains("more than 1000 (missed)"), "{text}");
         let value = schedule(&listed());
         assert_eq!((&value["command"], &value["skipped"]["n"]), (&Value::Null, &Value::Null));
-        assert!(!slots_for_people(&[listed().skipped.unwrap()], &TimeZone::UTC).contains('\x1b'));
+        assert!(!slots_for_people(&[listed().skipped.unwrap()], &TimeZone::UTC, None).contains('\x1b'));
     }
 
     #[test]
@@ -150,7 +168,7 @@ mod tests {
             let mut one = listed();
             (one.schedule.name, one.schedule.next_at, one.schedule.last_error) = ("s".into(), None, None);
             change(&mut one.schedule);
-            for_people(&[one], &time::here(0), None)
+            for_people(&[one], None)
         };
         assert!(next(|_| ()).contains("never"));
         assert!(next(|s| s.paused = true).contains("paused"));

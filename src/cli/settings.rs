@@ -24,7 +24,7 @@ pub fn run(face: &Face) -> Result<u8> {
     } else {
         let shown: Vec<_> =
             rows.into_iter().map(|Row(key, _, text, source)| vec![key.into(), text, source.to_string()]).collect();
-        face::print(&table::table(&["setting", "value", "from"], &[], &shown))?;
+        face::print(&table::table(&["setting", "value", "from"], &[], &shown, face.columns))?;
     }
     Ok(exit::OK)
 }

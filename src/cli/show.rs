@@ -37,7 +37,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         } else {
             let gap = if at > 0 { "\n" } else { "" };
             let step = task.map(|(task, stage)| task_shown::step_of(&task, &stage));
-            let around = Around { step, events: &events, place: store.place(), now: &now };
+            let around = Around { step, events: &events, place: store.place(), now: &now, columns: face.columns };
             face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
         }
     }
@@ -51,6 +51,7 @@ struct Around<'a> {
     events: &'a [Event],
     place: &'a Place,
     now: &'a jiff::Zoned,
+    columns: Option<usize>,
 }
 
 fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
@@ -88,7 +89,7 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
     let mut text = table::pairs(&all);
     if !runs.is_empty() {
         text.push('\n');
-        text += &runs_table(runs, now);
+        text += &runs_table(runs, now, around.columns);
     }
     if let Some(last) = runs.last() {
         text += &format!("\nlog of run {}: {}\n", last.id, line(&place.log_file(last.id).to_string_lossy()));
@@ -155,7 +156,7 @@ fn kept_by(memory_by: Option<&str>) -> &'static str {
     }
 }
 
-pub fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
+pub fn runs_table(runs: &[Run], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let row = |run: &Run| {
         let end = run.exited_at.or(run.finished_at).unwrap_or(now_ms);
@@ -182,6 +183,7 @@ pub fn runs_table(runs: &[Run], now: &jiff::Zoned) -> String {
         &["run", "kind", "attempt", "outcome", "reason", "exit", "started", "took", "memory", "left behind"],
         &[0, 2, 7, 8],
         &rows,
+        columns,
     )
 }
 
@@ -201,7 +203,7 @@ mod tests {
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
         let place = Place::new("/q\x1b.db".into());
-        let around = Around { step: Some("\x1b".into()), events: &[], place: &place, now: &time::here(5_000) };
+        let around = Around { step: Some("\x1b".into()), events: &[], place: &place, now: &time::here(5_000), columns: None };
         let text = for_people(&job, &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));

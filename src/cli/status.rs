@@ -134,7 +134,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if face.json {
         face.document(document(&picture, &problems, store.place()))?;
     } else {
-        face::print(&for_people(&picture, &problems, &store, &face.now()))?;
+        face::print(&for_people(&picture, &problems, &store, face))?;
     }
     Ok(exit::OK)
 }
@@ -207,7 +207,8 @@ fn reaper(counters: &[Counter]) -> Value {
     Value::Object(reaper)
 }
 
-fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff::Zoned) -> String {
+fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Face) -> String {
+    let (now, columns) = (&face.now(), face.columns);
     let counts = &picture.counts;
     let mut text = format!("file    {}\n", escape::line(&store.place().db().to_string_lossy()));
     text += &match &picture.worker {
@@ -252,9 +253,9 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, now: &jiff
         text += &format!("memory  --memory is kept by {by}: {}\n", escape::line(why));
     }
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
-    text += &section(&queue::for_people(&picture.queues), picture.queues.is_empty());
-    text += &section(&lane::for_people(&picture.lanes), picture.lanes.is_empty());
-    text += &section(&lease::for_people(&picture.leases, now), picture.leases.is_empty());
+    text += &section(&queue::for_people(&picture.queues, columns), picture.queues.is_empty());
+    text += &section(&lane::for_people(&picture.lanes, columns), picture.lanes.is_empty());
+    text += &section(&lease::for_people(&picture.leases, now, columns), picture.leases.is_empty());
     for problem in problems {
         text += &format!("\nproblem: {}\n", escape::line(&problem.text));
         if let Some(remedy) = &problem.remedy {

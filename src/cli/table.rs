@@ -4,22 +4,33 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-use super::escape::{line, quote};
-use super::time;
-use crate::job::State;
+use super::escape::{line, quote_whole, whole};
+use super::{show, time};
+use crate::job::{Hold, State};
 use crate::store::rows::Job;
 
-/// Most of a command or label that a table shows, in characters.
+/// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within these.
+const CELL_CHARS_MIN: usize = 20;
 const CELL_CHARS_MAX: usize = 80;
 
 /// A table from its heads and rows. Columns named in `right` are aligned to the right.
-pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
+///
+/// On a terminal, `columns` wide, a cell and a line are cut. In a pipe (`None`) each cell is whole.
+pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>], columns: Option<usize>) -> String {
+    let cells_max = columns.map(|columns| (columns / 3).clamp(CELL_CHARS_MIN, CELL_CHARS_MAX));
+    let last = heads.len().saturating_sub(1);
+    // The last column is not padded, so that one long command does not lengthen every line.
+    let ends: Vec<String> = std::iter::once(heads.last().map(|head| head.to_uppercase()).unwrap_or_default())
+        .chain(rows.iter().map(|row| row.get(last).map(|cell| shown(cell, columns)).unwrap_or_default()))
+        .collect();
+    let is_padded = right.contains(&last);
+    let kept = if is_padded { heads.len() } else { last };
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(heads.iter().map(|head| head.to_uppercase()));
+    table.set_header(heads.iter().take(kept).map(|head| head.to_uppercase()));
     for row in rows {
-        table.add_row(row.iter().map(|cell| cut(&line(cell))));
+        table.add_row(row.iter().take(kept).map(|cell| shown(cell, cells_max)));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
@@ -27,7 +38,18 @@ pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let lines: Vec<String> = if kept == 0 { vec![String::new(); ends.len()] } else { table.lines().collect() };
+    let end = |at: usize| if is_padded { "" } else { ends.get(at).map_or("", String::as_str) };
+    let text: String = lines.iter().enumerate().map(|(at, line)| format!("{}\n", [line, end(at)].concat().trim_end())).collect();
+    fit(&text, columns)
+}
+
+/// A cell as one printable line, and cut where that is asked for.
+fn shown(cell: &str, chars_max: Option<usize>) -> String {
+    match chars_max {
+        Some(most) => cut(&line(cell), most),
+        None => whole(cell),
+    }
 }
 
 /// Cuts each line where the terminal ends, so that a job has one line there too. In a pipe (`None`) nothing is cut.
@@ -54,11 +76,11 @@ fn fit_line(line: &str, columns: usize) -> String {
 pub fn pairs(pairs: &[(&str, Option<String>)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let shown = pairs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    shown.map(|(name, value)| format!("{name:width$}  {}\n", line(value))).collect()
+    shown.map(|(name, value)| format!("{name:width$}  {}\n", whole(value))).collect()
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(CELL_CHARS_MAX) {
+fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
@@ -75,16 +97,16 @@ pub fn count(n: i64, thing: &str, does: &str, do_: &str) -> String {
         .join(" ")
 }
 
-/// The command as a person would type it.
+/// The command as a person would type it, however long.
 pub fn command(job: &Job) -> String {
-    job.argv().map_or_else(|_| job.command.clone(), |argv| quote(&argv))
+    job.argv().map_or_else(|_| job.command.clone(), |argv| quote_whole(&argv))
 }
 
 /// State, with what it waits for or why it ended.
 pub fn state(job: &Job) -> String {
     let state = job.shown_state();
     let because = match state {
-        State::Queued => job.hold.map(|hold| hold.as_str()),
+        State::Queued => job.hold.map(held),
         State::Running if job.cancel_open => Some("cancelling"),
         State::Failed => job.reason.map(|reason| reason.as_str()),
         _ => None,
@@ -92,28 +114,59 @@ pub fn state(job: &Job) -> String {
     because.map_or_else(|| state.to_string(), |because| format!("{state} ({because})"))
 }
 
+/// A hold, as a list says it.
+fn held(hold: Hold) -> &'static str {
+    match hold {
+        Hold::User => "held",
+        Hold::Task => "task held",
+        hold => hold.as_str(),
+    }
+}
+
+/// As [`state`]; of one that waits for its time, when that is.
+fn state_in_list(job: &Job, now: &jiff::Zoned) -> String {
+    if job.shown_state() != State::Queued || job.hold != Some(Hold::Time) {
+        return state(job);
+    }
+    let what = if job.attempts > 0 || job.deferrals > 0 { "again" } else { "starts" };
+    format!("{} ({what} {})", State::Queued, time::short(job.available_at, now))
+}
+
 /// How long it has run, or ran.
 pub fn took(job: &Job, now_ms: i64) -> String {
     job.started_at.map(|start| time::between(start, job.finished_at.unwrap_or(now_ms))).unwrap_or_default()
 }
 
-/// Jobs, one a line.
+/// Jobs, one a line. The columns of priority and progress are there when a job has any.
 pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
+    let progress = |job: &Job| {
+        let is_running = job.shown_state() == State::Running;
+        job.progress.as_deref().filter(|_| is_running).map(show::progress).unwrap_or_default()
+    };
+    let have_priority = jobs.iter().any(|job| job.priority != 0);
+    let have_progress = jobs.iter().any(|job| !progress(job).is_empty());
+    let heads = ["id", "state", "prio", "queue", "label", "since", "took", "progress", "command"];
+    let is_shown = |head: &&str| (*head != "prio" || have_priority) && (*head != "progress" || have_progress);
     let row = |job: &Job| {
         let since = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
-        vec![
+        let cells = [
             job.id.to_string(),
-            state(job),
+            state_in_list(job, now),
+            if job.priority == 0 { String::new() } else { job.priority.to_string() },
             job.queue.clone(),
             job.label.clone().unwrap_or_default(),
             time::local(since, now),
             took(job, now_ms),
+            progress(job),
             command(job),
-        ]
+        ];
+        heads.iter().zip(cells).filter(|(head, _)| is_shown(head)).map(|(_, cell)| cell).collect::<Vec<_>>()
     };
     let rows: Vec<_> = jobs.iter().map(row).collect();
-    let text = fit(&table(&["id", "state", "queue", "label", "since", "took", "command"], &[0, 5], &rows), columns);
+    let heads: Vec<&str> = heads.into_iter().filter(is_shown).collect();
+    let right: Vec<usize> = (0..heads.len()).filter(|at| ["id", "prio", "took"].contains(&heads[*at])).collect();
+    let text = table(&heads, &right, &rows, columns);
     if coloured { paint_lines(&text, jobs) } else { text }
 }
 
@@ -145,7 +198,7 @@ mod tests {
     use super::*;
     use crate::cli::fixture;
     use crate::cli::time::here;
-    use crate::job::{Hold, Reason};
+    use crate::job::Reason;
 
     #[test]
     fn a_hostile_job_is_one_printable_line() {
@@ -196,8 +249,12 @@ mod tests {
 
     #[test]
     fn long_cells_are_cut_and_pairs_without_a_value_left_out() {
-        let text = table(&["a"], &[], &[vec!["x".repeat(1_000)]]);
-        assert_eq!(text, format!("A\n{}…\n", "x".repeat(CELL_CHARS_MAX)));
+        let rows = [vec!["x".repeat(10_000), "y".repeat(10_000)]];
+        let text = table(&["a", "b"], &[], &rows, None);
+        assert_eq!(text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>(), rows[0]);
+        let text = table(&["a", "b"], &[], &rows, Some(100));
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.contains(&format!("{}…  yyy", "x".repeat(33))), "{text}");
         assert_eq!(
             pairs(&[("id", Some("7".into())), ("lane", None), ("label", Some("a\nb".into()))]),
             "id     7\nlabel  a\\nb\n"

@@ -167,7 +167,7 @@ fn ls(face: &Face, filter: &TaskFilter) -> Result<u8> {
     if face.json {
         face.document(json::list("tasks", tasks.iter().map(|(steps, task)| task_shown::document(task, steps))))?;
     } else if tasks.is_empty() {
-        face::say("there are no such tasks; -a lists ended ones too");
+        face::say("there are no such tasks; tenure task ls -a lists ended ones too");
     } else {
         face::print(&task_shown::list(&tasks, &face.now(), face.columns))?;
     }
@@ -183,7 +183,7 @@ fn show(face: &Face, which: &[Which]) -> Result<u8> {
             face.print_line(&versioned(task_shown::document(&task, &steps)))?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            face::print(&format!("{gap}{}", task_shown::for_people(&task, &steps, &face.now())))?;
+            face::print(&format!("{gap}{}", task_shown::for_people(&task, &steps, &face.now(), face.columns)))?;
         }
     }
     Ok(exit::OK)

@@ -84,11 +84,11 @@ pub fn list(tasks: &[(Vec<Step>, TaskRow)], now: &jiff::Zoned, columns: Option<u
     };
     let rows: Vec<_> = tasks.iter().map(row).collect();
     let heads = ["id", "pipeline", "key", "state", "stage", "job", "steps", "started", "took", "error"];
-    table::fit(&table::table(&heads, &[0, 5, 6, 8], &rows), columns)
+    table::table(&heads, &[0, 5, 6, 8], &rows, columns)
 }
 
 /// A task with its history.
-pub fn for_people(task: &TaskRow, steps: &[Step], now: &jiff::Zoned) -> String {
+pub fn for_people(task: &TaskRow, steps: &[Step], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
     let params: BTreeMap<String, String> = serde_json::from_str(&task.params).unwrap_or_default();
     let params: Vec<String> = params.iter().map(|(name, value)| super::escape::quote_text(&format!("{name}={value}"))).collect();
@@ -121,7 +121,7 @@ pub fn for_people(task: &TaskRow, steps: &[Step], now: &jiff::Zoned) -> String {
         ]
     };
     let rows: Vec<_> = steps.iter().map(row).collect();
-    text += &format!("\n{}", table::table(&["step", "stage", "job", "outcome", "entered", "took"], &[0, 2, 5], &rows));
+    text += &format!("\n{}", table::table(&["step", "stage", "job", "outcome", "entered", "took"], &[0, 2, 5], &rows, columns));
     text
 }
 
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn whatever_a_task_holds_is_shown_in_printable_lines() {
         let now = time::here(5_000);
-        for text in [for_people(&task(), &steps(), &now), list(&[(steps(), task())], &now, None)] {
+        for text in [for_people(&task(), &steps(), &now, None), list(&[(steps(), task())], &now, None)] {
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             assert!(text.contains("asked to stop"), "{text}");
         }

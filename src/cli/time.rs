@@ -147,6 +147,28 @@ pub fn local(ms: i64, now: &Zoned) -> String {
     then.strftime(format).to_string()
 }
 
+/// As [`local`], with the year only when it is another one, and without seconds on another day: for a narrow column.
+pub fn short(ms: i64, now: &Zoned) -> String {
+    let Ok(instant) = Timestamp::from_millisecond(ms) else {
+        return format!("@{ms}ms");
+    };
+    let then = instant.to_zoned(now.time_zone().clone());
+    let format = match then.date() == now.date() {
+        true => "%H:%M:%S",
+        false if then.year() == now.year() => "%m-%d %H:%M",
+        false => "%Y-%m-%d",
+    };
+    then.strftime(format).to_string()
+}
+
+/// For people: the time in a zone that may be another than the reader's, with its offset then.
+pub fn in_zone(ms: i64, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(instant) => instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string(),
+        Err(_) => format!("@{ms}ms"),
+    }
+}
+
 /// The present instant in the local time zone, from milliseconds UTC.
 pub fn here(now_ms: i64) -> Zoned {
     Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::system())

@@ -87,7 +87,7 @@ fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
         let from_ms = face.now_ms().saturating_sub_unsigned(since);
         jobs.retain(|job| job.created_at >= from_ms);
     }
-    if jobs.is_empty() { Err(args.which.no_match(&State::ALL)) } else { Ok(jobs) }
+    if jobs.is_empty() { Err(args.which.no_match(store, &State::ALL)?) } else { Ok(jobs) }
 }
 
 /// So few jobs are all read at each change.

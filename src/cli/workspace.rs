@@ -60,8 +60,10 @@ fn ls(face: &Face) -> Result<u8> {
     let all = seen(store.place(), store.read(workspace::list)?);
     if face.json {
         face.document(json::list("workspaces", all.iter().map(document)))?;
+    } else if all.is_empty() {
+        face::say("there are no workspaces; tenure add --workspace KEY -- COMMAND makes one");
     } else {
-        face::print(&for_people(&all, &face.now()))?;
+        face::print(&for_people(&all, &face.now(), face.columns))?;
     }
     Ok(exit::OK)
 }
@@ -80,7 +82,7 @@ fn document(seen: &Seen) -> Value {
     })
 }
 
-fn for_people(all: &[Seen], now: &jiff::Zoned) -> String {
+fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let row = |seen: &Seen| {
         let row = &seen.row;
         vec![
@@ -91,13 +93,13 @@ fn for_people(all: &[Seen], now: &jiff::Zoned) -> String {
             row.recipe
                 .as_deref()
                 .and_then(|recipe| Argv::from_json(recipe).ok())
-                .map(|a| super::escape::quote(&a))
+                .map(|a| super::escape::quote_whole(&a))
                 .unwrap_or_default(),
             if seen.is_there { seen.path.clone() } else { format!("gone, to be made again: {}", seen.path) },
         ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    table::table(&["workspace", "size", "jobs", "last used", "prepare", "path"], &[1, 2], &rows)
+    table::table(&["workspace", "size", "jobs", "last used", "prepare", "path"], &[1, 2], &rows, columns)
 }
 
 /// The row first: from then on nobody enters. What a crash leaves of the directory is nobody's, and swept by the worker.
@@ -132,7 +134,7 @@ mod tests {
             users: 1,
         };
         let all = seen(&Place::new("/no/q\x1b.db".into()), vec![row]);
-        let text = for_people(&all, &time::here(5_000));
+        let text = for_people(&all, &time::here(5_000), None);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("2 KiB") || text.contains("2K") || text.contains("2.0"), "{text}");
         assert_eq!(document(&all[0])["present"], false);

@@ -13,6 +13,7 @@
 //! * [`pipeline`]: stages, and what follows the end of each,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`workspace`]: what a workspace and its directories are called,
+//! * [`nearest`]: the name that was meant where one was mistyped,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
 //!
 //! Deliberately absent: reading a clock, drawing a random number, logging.
@@ -23,6 +24,7 @@ pub mod ending;
 pub mod hold;
 pub mod id;
 pub mod limits;
+pub mod nearest;
 pub mod pipeline;
 pub mod policy;
 pub mod reason;

@@ -11,7 +11,7 @@ use super::rows::{self, Job};
 use super::text::Key;
 use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
-use crate::job::{JobId, Policy, Reason, RunId, State};
+use crate::job::{JobId, Policy, Reason, RunId, State, nearest};
 
 pub use super::retry::{WayBack, retry, secret_tokens};
 
@@ -203,7 +203,10 @@ pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
 /// [`Error::NoSuch`]; [`Error::Refused`] while live jobs are in it.
 pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
     let found = shown_as(conn, "SELECT name FROM queue", name)?;
-    let key = found.ok_or_else(|| Error::NoSuch(format!("there is no queue {name:?}; tenure queue ls lists them")))?;
+    let Some(key) = found else {
+        let meant = question(name, read::queues(conn)?.into_iter().map(|queue| queue.name));
+        return Err(Error::NoSuch(format!("there is no queue {name:?}; tenure queue ls lists them{meant}")));
+    };
     refuse_if_in_use(
         conn,
         "SELECT count(*) FROM job WHERE queue = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
@@ -215,13 +218,22 @@ pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// The name that was most likely meant.
+fn question(word: &str, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    nearest::question(word, names.iter().map(String::as_str))
+}
+
 /// Forgets a lane with its limit. The next job that names it makes it anew.
 ///
 /// # Errors
 /// As [`queue_remove`].
 pub fn lane_remove(conn: &Connection, key: &str) -> Result<()> {
     let found = shown_as(conn, "SELECT key FROM lane", key)?;
-    let key = found.ok_or_else(|| Error::NoSuch(format!("there is no lane {key:?}; tenure lane ls lists them")))?;
+    let Some(key) = found else {
+        let meant = question(key, read::lanes(conn)?.into_iter().map(|lane| lane.key));
+        return Err(Error::NoSuch(format!("there is no lane {key:?}; tenure lane ls lists them{meant}")));
+    };
     refuse_if_in_use(
         conn,
         "SELECT count(*) FROM job WHERE lane = ?1 AND state IN ('queued', 'running') AND state <> 'done'",

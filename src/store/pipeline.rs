@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::text::text;
 use crate::error::{Error, Result};
-use crate::job::Pipeline;
+use crate::job::{Pipeline, nearest};
 
 /// What an apply did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +80,14 @@ pub fn newest(conn: &Connection, name: &str) -> Result<Option<PipelineRow>> {
 /// # Errors
 /// [`Error::NoSuch`].
 pub fn existing(conn: &Connection, name: &str) -> Result<PipelineRow> {
-    let none = || {
-        Error::NoSuch(format!(
-            "there is no pipeline {name:?}; tenure pipeline ls lists them, tenure pipeline apply FILE makes one"
-        ))
-    };
-    newest(conn, name)?.ok_or_else(none)
+    if let Some(found) = newest(conn, name)? {
+        return Ok(found);
+    }
+    let names: Vec<String> = list(conn)?.into_iter().map(|one| one.name).collect();
+    let meant = nearest::question(name, names.iter().map(String::as_str));
+    Err(Error::NoSuch(format!(
+        "there is no pipeline {name:?}; tenure pipeline ls lists them, tenure pipeline apply FILE makes one{meant}"
+    )))
 }
 
 /// The newest revision of each pipeline, by name.

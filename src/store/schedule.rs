@@ -7,7 +7,7 @@ use super::text::{maybe, text};
 use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp};
-use crate::job::{Calendar, JobId, Template};
+use crate::job::{Calendar, JobId, Template, nearest};
 
 /// Most schedules in one list.
 pub const SCHEDULES_MAX: usize = 10_000;
@@ -192,8 +192,12 @@ pub fn find(conn: &Connection, name: &str) -> Result<Option<Schedule>> {
 /// [`Error::NoSuch`].
 pub fn existing(conn: &Connection, name: &str) -> Result<Schedule> {
     let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
-    find(conn, name)?
-        .ok_or_else(|| Error::NoSuch(format!("there is no schedule {shown:?}; tenure schedule ls shows what there is")))
+    if let Some(found) = find(conn, name)? {
+        return Ok(found);
+    }
+    let names: Vec<String> = all(conn)?.into_iter().map(|one| one.name).collect();
+    let meant = nearest::question(name, names.iter().map(String::as_str));
+    Err(Error::NoSuch(format!("there is no schedule {shown:?}; tenure schedule ls shows what there is{meant}")))
 }
 
 /// Every schedule, by name.

@@ -16,7 +16,7 @@ use super::{pipeline, rows};
 use crate::error::{Error, Result};
 use crate::job::limits::LABEL_CHARS_MAX;
 use crate::job::pipeline::Params;
-use crate::job::{Argv, JobId, Pipeline, RunId, State, TaskState};
+use crate::job::{Argv, JobId, Pipeline, RunId, State, TaskState, nearest};
 
 /// What a start came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +170,12 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     for stage in [expect, to] {
         if pipeline.stage(stage).is_none() {
             let stages: Vec<&str> = pipeline.stages().map(|(name, _)| name).collect();
-            let text = format!("pipeline {} has no stage {stage:?}; it has {}", task.pipeline, stages.join(", "));
+            let text = format!(
+                "pipeline {} has no stage {stage:?}; it has {}{}",
+                task.pipeline,
+                stages.join(", "),
+                nearest::question(stage, stages.iter().copied())
+            );
             return Err(Error::NoSuch(text));
         }
     }

@@ -15,7 +15,7 @@ use super::text::{maybe, text};
 use super::{lease, rows};
 use crate::error::{Error, Result};
 use crate::job::workspace::is_made_by;
-use crate::job::{JobId, Nonce, RunId, Workspace};
+use crate::job::{JobId, Nonce, RunId, Workspace, nearest};
 
 /// A row of `workspace`, and how many runs are in its directory. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,7 +234,11 @@ pub fn remove(conn: &Connection, key: &str) -> Result<String> {
     let Some(row) = named(conn, key)? else {
         return Err(match being_made(conn, key)? {
             Some(who) => Error::Refused(format!("workspace {key:?} is being made by {who}; wait for it, or end that")),
-            None => Error::NoSuch(format!("there is no workspace {key:?}; tenure workspace ls names them")),
+            None => {
+                let keys: Vec<String> = list(conn)?.into_iter().map(|row| row.key).collect();
+                let meant = nearest::question(key, keys.iter().map(String::as_str));
+                Error::NoSuch(format!("there is no workspace {key:?}; tenure workspace ls names them{meant}"))
+            }
         });
     };
     if !take_row(conn, key, &row.dir)? {

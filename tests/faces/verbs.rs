@@ -50,7 +50,7 @@ fn lists_are_filtered_by_state_queue_and_label_and_show_live_jobs_newest_last() 
     let text = nest.ok(&["ls", "-a"]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
-    assert!(lines[0].starts_with("ID") && lines[2].contains("failed (exit)") && lines[4].contains("queued (user)"), "{text}");
+    assert!(lines[0].starts_with("ID") && lines[2].contains("failed (exit)") && lines[4].contains("queued (held)"), "{text}");
     assert!(nest.say(&["ls", "--state", "nonsense"]).code == 2);
     assert!(nest.say(&["ls", "--queue", "nowhere"]).err.contains("no"), "an empty list says so, on stderr");
     let cancelled = nest.say(&["cancel", "--queue", "b"]);
@@ -67,7 +67,7 @@ fn a_held_job_waits_until_it_is_released() {
     let nest = Nest::new();
     let id = nest.sh(&[], "true").to_string();
     nest.ok(&["hold", &id]);
-    assert!(nest.ok(&["ls"]).contains("queued (user)"));
+    assert!(nest.ok(&["ls"]).contains("queued (held)"));
     let said = nest.say(&["work", "--until-idle"]);
     assert!(said.code == 0 && said.err.contains("1 by user"), "{said:?}");
     nest.ok(&["release", &id]);
