@@ -54,6 +54,8 @@ mod times;
 mod told;
 #[path = "faces/trees.rs"]
 mod trees;
+#[path = "faces/unexecutable.rs"]
+mod unexecutable;
 #[path = "faces/unprivileged.rs"]
 mod unprivileged;
 #[path = "faces/unreadable.rs"]

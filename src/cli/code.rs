@@ -2,9 +2,13 @@
 //!
 //! Never 0 for what is not done.
 
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
 use super::{escape, face, values};
 use crate::error::exit;
 use crate::job::{Argv, Exit, Reason, State};
+use crate::run::unexecutable::{self, PATH_DEFAULT, Refused};
 use crate::store::rows::Job;
 
 /// The code with which a command ends that stands for this job.
@@ -30,8 +34,23 @@ pub fn complain_of(argv: &Argv, error: &std::io::Error) -> u8 {
     let text = error.to_string();
     // Without Rust's number of the error.
     let text = text.split(" (os error").next().unwrap_or_default();
-    face::complain(&format!("{}: {text}", values::shorten(&escape::quote(argv))));
+    let why = why_here(argv, error).map(|why| format!("; {why}")).unwrap_or_default();
+    face::complain(&format!("{}: {text}{why}", values::shorten(&escape::quote(argv))));
     if error.kind() == std::io::ErrorKind::NotFound { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
+}
+
+/// What a look at the files tells beyond the number, for a command that was to be executed here.
+fn why_here(argv: &Argv, error: &std::io::Error) -> Option<String> {
+    let path = std::env::var_os("PATH").map_or_else(|| PATH_DEFAULT.as_bytes().to_vec(), OsStringExt::into_vec);
+    let candidates = unexecutable::candidates(&argv.arguments()[0], &path);
+    unexecutable::explain(&Refused {
+        errno: error.raw_os_error()?,
+        argv: argv.arguments(),
+        candidates: &candidates.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+        cwd: &std::env::current_dir().ok()?,
+        path: &path,
+        may: &unexecutable::we_may,
+    })
 }
 
 fn of_end(code: Option<i32>, signal: Option<i32>) -> u8 {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::job::Argv;
+use crate::job::{Argv, shell_line};
 
 /// Longest text of a job in a message or a table cell, in characters; what is longer is cut and says so.
 const LINE_CHARS_MAX: usize = 4_000;
@@ -103,10 +103,8 @@ pub fn quote_text(text: &str) -> String {
 }
 
 fn quote_one(out: &mut String, argument: &[u8]) {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(b);
     match std::str::from_utf8(argument) {
-        Ok(text) if !text.is_empty() && text.bytes().all(|b| plain(&b)) => out.push_str(text),
-        Ok(text) if !text.contains(is_unsafe) => _ = write!(out, "'{}'", text.replace('\'', r"'\''")),
+        Ok(text) if !text.contains(is_unsafe) => out.push_str(&shell_line::word(text)),
         _ => quote_bytes(out, argument),
     }
 }

@@ -12,6 +12,7 @@
 //! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what becomes of those slots,
 //! * [`pipeline`]: stages, and what follows the end of each,
 //! * [`retry`]: which endings are tried again, and after how long,
+//! * [`shell_line`]: whether a command was meant for a shell,
 //! * [`workspace`]: what a workspace and its directories are called,
 //! * [`nearest`]: the name that was meant where one was mistyped,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
@@ -31,6 +32,7 @@ pub mod reason;
 pub mod resource;
 pub mod retry;
 pub mod schedule;
+pub mod shell_line;
 pub mod spec;
 pub mod state;
 pub mod template;

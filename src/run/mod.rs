@@ -16,6 +16,7 @@
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`signal`]: the signals of our own processes. [`open_files`]: how many descriptors there may be.
 //! * [`trouble`]: what keeps a run from ending, in words for people.
+//! * [`unexecutable`]: why a command cannot be executed, in words for people.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
 //! * [`record_lock`]: locks that can be asked for without being taken.
 //! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made. [`machine`]: what identifies this boot, this pid namespace, a new run.
@@ -47,9 +48,11 @@ pub mod spawner;
 pub mod stop;
 pub mod tree;
 pub mod trouble;
+pub mod unexecutable;
 pub mod workspace;
 
 mod descendants;
+mod elf;
 mod holders;
 mod journal;
 mod line;

@@ -14,6 +14,7 @@ use crate::job::policy::Stdin;
 use crate::job::resource::Step;
 use crate::job::{Argv, Nonce, Policy, Reason, RunEnd, RunId, limits, workspace};
 use crate::run::Launch;
+use crate::run::unexecutable::{self, PATH_DEFAULT, Refused};
 use crate::store::resource::Resource;
 use crate::store::rows::Job;
 
@@ -98,27 +99,33 @@ pub(super) fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result
 /// It can not be executed.
 pub(super) fn is_findable(launch: &Launch) -> Result<(), RunEnd> {
     let name = &launch.argv[0];
-    let path = launch.env.iter().rev().find(|(key, _)| key == b"PATH").map_or(&b"/usr/local/bin:/usr/bin:/bin"[..], |(_, v)| v);
-    let refused = |errno: Errno, what: &str| {
-        let error = format!("execve {what}: {}", words_of(errno));
-        Err(RunEnd::NotExecuted { errno: errno.raw_os_error(), error })
-    };
-    let shown = String::from_utf8_lossy(name);
-    if name.starts_with(b"/") {
-        return access(name.as_slice(), Access::EXEC_OK).or_else(|errno| match errno {
-            Errno::NOENT | Errno::NOTDIR | Errno::ACCESS => refused(errno, &shown),
-            _ => Ok(()),
-        });
-    }
-    let dirs: Vec<&[u8]> = path.split(|byte| *byte == b':').collect();
+    let path = launch.env.iter().rev().find(|(key, _)| key == b"PATH").map_or(PATH_DEFAULT.as_bytes(), |(_, v)| v);
+    let candidates = unexecutable::candidates(name, path);
     // Relative to a directory that is still to be made.
-    if name.contains(&b'/') || dirs.iter().any(|dir| !dir.starts_with(b"/")) {
+    if candidates.iter().any(|candidate| candidate.is_relative()) {
         return Ok(());
     }
-    match dirs.iter().any(|dir| access([dir, &b"/"[..], name].concat().as_slice(), Access::EXISTS).is_ok()) {
-        true => Ok(()),
-        false => refused(Errno::NOENT, &format!("{shown} (looked for in PATH)")),
-    }
+    let (errno, what) = if name.starts_with(b"/") {
+        match access(name.as_slice(), Access::EXEC_OK) {
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) => (errno, String::from_utf8_lossy(name)),
+            _ => return Ok(()),
+        }
+    } else {
+        if candidates.iter().any(|candidate| access(candidate, Access::EXISTS).is_ok()) {
+            return Ok(());
+        }
+        (Errno::NOENT, format!("{} (looked for in PATH)", String::from_utf8_lossy(name)).into())
+    };
+    let why = unexecutable::explain(&Refused {
+        errno: errno.raw_os_error(),
+        argv: &launch.argv,
+        candidates: &candidates.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+        cwd: Path::new("/"),
+        path,
+        may: &unexecutable::we_may,
+    });
+    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+    Err(RunEnd::NotExecuted { errno: errno.raw_os_error(), error: format!("execve {what}: {}{why}", words_of(errno)) })
 }
 
 /// As the shim says it.

@@ -8,12 +8,14 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::CString;
 use std::io;
 use std::os::raw::{c_char, c_int, c_void};
+use std::path::Path;
 use std::ptr;
 
+use crate::run::unexecutable::{self, Refused};
 use crate::run::wait;
 
 use super::Refusal;
-use super::prepare::{Prepared, RESULT_FD, raw, shown};
+use super::prepare::{Prepared, RESULT_FD, path_of, raw, shown};
 
 /// Room for the child, in bytes; below it lies a page that may not be touched.
 const STACK_BYTES: usize = 64 << 10;
@@ -140,10 +142,30 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
         },
     };
     let error = io::Error::from_raw_os_error(failure.errno);
+    let why = why(failure, prepared);
     // What the job's own limit of memory or its own user's limit of processes keeps it from is no want of ours.
     let its_own = (failure.errno == libc::ENOMEM && prepared.memory.data_limit_bytes().is_some())
         || (failure.errno == libc::EAGAIN && prepared.identity.is_some());
-    if its_own { Refusal::new(what, &error) } else { Refusal::shared(what, &error) }
+    let refusal = if its_own { Refusal::new(what, &error) } else { Refusal::shared(what, &error) };
+    refusal.because(why)
+}
+
+/// What a look at the files tells beyond the number: which interpreter is missing, what is not executable, where a line was meant for a shell.
+fn why(failure: &Failure, prepared: &Prepared) -> Option<String> {
+    let may = |path: &Path| prepared.identity.as_ref().map_or_else(|| unexecutable::we_may(path), |user| user.may_pass(path));
+    let cwd = path_of(&prepared.cwd);
+    match failure.step {
+        Step::Chdir => unexecutable::explain_directory(cwd, &may),
+        Step::Execve => unexecutable::explain(&Refused {
+            errno: failure.errno,
+            argv: &prepared.argv.iter().map(|argument| argument.as_bytes().to_vec()).collect::<Vec<_>>(),
+            candidates: &prepared.candidates.iter().map(path_of).collect::<Vec<_>>(),
+            cwd,
+            path: &prepared.path,
+            may: &may,
+        }),
+        _ => None,
+    }
 }
 
 /// Memory for the child to stand on.

@@ -75,6 +75,14 @@ impl Refusal {
         Self { ours: is_want_of_resources(refusal.errno), ..refusal }
     }
 
+    /// The same, with what is known beyond the number.
+    pub fn because(self, why: Option<String>) -> Self {
+        match why {
+            Some(why) => Self { text: format!("{}; {why}", self.text), ..self },
+            None => self,
+        }
+    }
+
     pub fn into_record(self) -> Record {
         Record::Failed(NotExecuted { errno: self.errno, ours: self.ours, text: self.text, at_ms: now_ms() })
     }

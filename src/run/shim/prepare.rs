@@ -16,13 +16,12 @@ use rustix::process::{Gid, Uid};
 
 use crate::run::launch::{COOKIE, Launch};
 use crate::run::marks::limit_of;
+use crate::run::unexecutable::{self, PATH_DEFAULT};
 
 use super::Refusal;
 use super::identity::Identity;
 use super::memory::Memory;
 
-/// Where a command without a slash is looked for when the environment has no `PATH`.
-const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 /// Where another user's job has its result, if it cannot reach it by its path: a number, and the variable that names it.
 pub const RESULT_FD: i32 = 3;
 const RESULT: &str = "TENURE_RESULT";
@@ -35,6 +34,8 @@ pub struct Prepared {
     pub env: Vec<CString>,
     /// Paths to try, in order.
     pub candidates: Vec<CString>,
+    /// Where the command was looked for.
+    pub path: Vec<u8>,
     pub cwd: CString,
     pub stdin: OwnedFd,
     /// Locked; its copies are the job's stdout and stderr.
@@ -62,12 +63,14 @@ impl Prepared {
         if let Some(identity) = &identity {
             identity.may_be_taken()?;
         }
+        let path = launch.variable("PATH").unwrap_or(PATH_DEFAULT.as_bytes()).to_vec();
         let log = open_log(&launch.log, identity.as_ref())?;
         let result = result_for(launch, identity.as_ref())?;
         Ok(Self {
             argv,
             env: environment(launch, identity.as_ref(), result.is_some())?,
-            candidates: candidates(name, launch.variable("PATH").unwrap_or(PATH_DEFAULT))?,
+            candidates: candidates(name, &path)?,
+            path,
             cwd: c_string(&launch.cwd, "the directory")?,
             stdin: open_stdin(launch.stdin.as_deref())?,
             log,
@@ -105,21 +108,18 @@ fn environment(launch: &Launch, identity: Option<&Identity>, result_by_fd: bool)
         .collect()
 }
 
-/// As `execvp` does: a name with a slash is a path, any other is looked for in each directory of `PATH`; an empty one is the current.
+/// A name with a slash is a path, any other is looked for in each directory of `PATH`.
 fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
-    if name.contains(&b'/') {
-        return Ok(vec![c_string(name, "the command")?]);
-    }
-    path.split(|byte| *byte == b':')
-        .map(|dir| if dir.is_empty() { b".".as_slice() } else { dir })
-        .map(|dir| c_string(&[dir, b"/", name].concat(), "PATH"))
-        .collect()
+    let what = if name.contains(&b'/') { "the command" } else { "PATH" };
+    unexecutable::candidates(name, path).iter().map(|path| c_string(path.as_os_str().as_bytes(), what)).collect()
 }
 
 /// Without waiting, and without becoming the session of a terminal: nothing but the job may wait, since only the job has deadlines.
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
-    let refused = |error: io::Error| Refusal::shared(format!("opening stdin {}", path.display()), &error);
+    let refused = |error: io::Error| {
+        Refusal::shared(format!("opening stdin {}", path.display()), &error).because(unexecutable::explain_input(path))
+    };
     // Opening a pipe would wait for somebody to write to it, with every signal blocked.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
@@ -177,8 +177,12 @@ fn create_for(path: &Path, identity: Option<&Identity>, what: &str, extra: OFlag
 }
 
 /// For an error: the path in a form that can be shown.
-pub fn shown(path: &CString) -> std::path::Display<'_> {
-    Path::new(OsStr::from_bytes(path.as_bytes())).display()
+pub fn shown(path: &CString) -> String {
+    unexecutable::shown(path_of(path))
+}
+
+pub fn path_of(path: &CString) -> &Path {
+    Path::new(OsStr::from_bytes(path.as_bytes()))
 }
 
 /// Raw numbers for the child.
