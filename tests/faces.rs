@@ -26,6 +26,8 @@ mod needless;
 mod nested;
 #[path = "faces/obstacles.rs"]
 mod obstacles;
+#[path = "faces/output.rs"]
+mod output;
 #[path = "faces/reasons.rs"]
 mod reasons;
 #[path = "faces/remedies.rs"]

@@ -9,9 +9,9 @@ use super::table::count;
 use super::worker_calls::Sight;
 use super::{resource_words, time, worker_words};
 use crate::job::spec::was_needless;
-use crate::job::{Hold, JobId, Need, Outcome, Reason, State};
+use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::control::WayBack;
-use crate::store::rows::{Dependency, Job};
+use crate::store::rows::{Dependency, Job, Run};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::duration_text;
 
@@ -79,6 +79,7 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         };
     }
     all.extend(last_run(facts, around));
+    all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
     all
 }
 
@@ -263,7 +264,21 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
+    all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
     all
+}
+
+/// What a run has left behind, and how it would not.
+fn left_behind(run: &Run) -> Option<Obstacle> {
+    let text = format!("run {} left processes behind, which were ended with it: {}", run.id, run.leftovers.as_ref()?);
+    let remedy = "wait for them in the job, or start them outside of jobs, as with systemd-run --user";
+    Some(Obstacle::new("left_behind", text, remedy.to_owned()))
+}
+
+/// The lines of [`left_behind`] for each run of a job.
+pub fn all_left_behind(runs: &[Run]) -> Vec<String> {
+    let lines = runs.iter().filter(|run| run.kind == RunKind::Job).filter_map(left_behind);
+    lines.map(|one| one.remedy.iter().fold(one.text.clone(), |text, remedy| format!("{text}; {remedy}"))).collect()
 }
 
 /// Why an ended job was or was not tried again.

@@ -4,11 +4,11 @@ use super::attend::{Attended, attend};
 use super::face::{self, Face};
 use super::options::{Command, JobOptions};
 use super::output::Output;
-use super::{add, code, nested, table, unread, worker_calls};
+use super::{add, code, nested, obstacles, table, unread, worker_calls};
 use crate::error::{Error, Result};
 use crate::job::{JobId, State};
-use crate::store::Store;
 use crate::store::rows::Job;
+use crate::store::{Store, read};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,7 +41,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     match attended {
         Attended::Left(code) => Ok(code),
         Attended::Ended(job) => {
-            tell(&job);
+            tell(&store, &job)?;
             Ok(code::of_job(&job))
         }
     }
@@ -59,11 +59,14 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     Ok(added.id)
 }
 
-/// Says why it is not done, where its exit code alone does not.
-fn tell(job: &Job) {
+/// Says why it is not done, where its exit code alone does not, and what was left behind and ended with it.
+fn tell(store: &Store, job: &Job) -> Result<()> {
     let state = job.shown_state();
     if state != State::Done && job.reason != Some(crate::job::Reason::Exit) {
         let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
         face::say(&format!("job {} {}{error}", job.id, table::state(job)));
     }
+    let runs = store.read(|conn| read::runs(conn, job.id))?;
+    obstacles::all_left_behind(&runs).iter().for_each(|line| face::say(line));
+    Ok(())
 }
