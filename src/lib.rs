@@ -25,7 +25,7 @@
 //! | [`worker`] | THE THREADS: the only room that knows both `store` and `run` | printing |
 //! | [`cli`] | FACE: one file per subcommand | deciding |
 //!
-//! `main -> cli -> worker -> {store, run} -> job`. [`clock`], [`config`], [`error`], [`place`], [`random`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
+//! `main -> cli -> worker -> {store, run} -> job`. [`clock`], [`config`], [`error`], `owner`, [`place`], [`random`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
 //!
 //! A job comes from a person or from a schedule: [`job::calendar`] (when is it due) → [`job::schedule`] (what becomes of the slot) → [`store::plan`] (slot and job in one
 //! transaction), asked in each round of the claim loop. From there on it is a job like any other.
@@ -81,6 +81,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod job;
+mod owner;
 pub mod place;
 pub mod random;
 pub mod run;

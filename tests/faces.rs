@@ -34,6 +34,8 @@ mod reasons;
 mod remedies;
 #[path = "faces/retries.rs"]
 mod retries;
+#[path = "faces/root_client.rs"]
+mod root_client;
 #[path = "faces/said.rs"]
 mod said;
 #[path = "faces/schedules.rs"]

@@ -8,14 +8,14 @@ const LINES_MAX: usize = 420;
 /// Rooms, and what each may name of `crate::`. Leaves may be named by everybody but `job`.
 const MAY: &[(&str, &[&str])] = &[
     ("job", &["job"]),
-    ("store", &["store", "job", "clock", "error", "place", "random", "units"]),
-    ("run", &["run", "job", "clock", "error", "place", "random", "units"]),
+    ("store", &["store", "job", "clock", "error", "owner", "place", "random", "units"]),
+    ("run", &["run", "job", "clock", "error", "owner", "place", "random", "units"]),
     ("worker", &["worker", "store", "run", "job", "clock", "error", "place", "units"]),
-    ("cli", &["cli", "worker", "store", "run", "job", "clock", "error", "place", "random", "config", "units"]),
+    ("cli", &["cli", "worker", "store", "run", "job", "clock", "error", "owner", "place", "random", "config", "units"]),
 ];
 
 /// Leaves: they name leaves and the pure room only.
-const LEAVES: &[&str] = &["clock", "config", "error", "place", "random", "units", "job"];
+const LEAVES: &[&str] = &["clock", "config", "error", "owner", "place", "random", "units", "job"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

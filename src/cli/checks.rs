@@ -141,35 +141,49 @@ fn remedy_of(store: &Store, value: &unreadable::Unreadable) -> Result<String> {
     })
 }
 
+/// For root, who may do all, what counts is whether the file is safe for the user that it belongs to.
 fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let place = store.place();
+    let me = rustix::process::geteuid().as_raw();
+    let user = if me == 0 { std::fs::metadata(place.db()).map_or(me, |meta| meta.uid()) } else { me };
     let around = place.db().parent().unwrap_or(Path::new("/"));
     let (mut open, mut fixes) = (Vec::new(), Vec::new());
     for path in [place.db(), place.dir(), &place.wal(), &place.secrets(), &place.runs(), &place.logs(), around] {
         if let Ok(meta) = std::fs::metadata(path)
-            && let Some(what) = too_open(path, meta.mode(), meta.uid())
+            && let Some((what, fix)) = too_open(path, meta.mode(), meta.uid(), user)
         {
             open.push(what);
-            fixes.push(format!("chmod go-w {}", escape::quote_text(&path.to_string_lossy())));
+            fixes.push(fix);
         }
     }
     if open.is_empty() {
-        return Ok(vec![Finding::fine("permissions", "nobody else may write the file or what belongs to it")]);
+        let as_user = if user == me {
+            String::new()
+        } else {
+            format!(
+                "; the file belongs to user {user}, so start its worker as that user: runuser -u \"$(id -un {user})\" -- tenure work"
+            )
+        };
+        return Ok(vec![Finding::fine(
+            "permissions",
+            format!("no other user may write the file or what belongs to it{as_user}"),
+        )]);
     }
-    let remedy = Some(format!("{} (whoever may write there may run commands as this user)", fixes.join("; ")));
+    let remedy = Some(format!("{} (a user who may write there may run commands as user {user})", fixes.join("; ")));
     Ok(vec![Finding { remedy, ..Finding::wrong("permissions", named(&open), None) }])
 }
 
-/// A directory like /tmp, where everybody may make files and nobody may remove another's, is as safe as the file in it.
-fn too_open(path: &Path, mode: u32, owner: u32) -> Option<String> {
+/// Who may write there besides the user of the file, and the command that ends it. A directory like /tmp, where everybody may make files and
+/// nobody may remove another's, is as safe as the file in it.
+fn too_open(path: &Path, mode: u32, owner: u32, user: u32) -> Option<(String, String)> {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
-    let me = rustix::process::geteuid().as_raw();
-    if owner != me && owner != 0 {
-        return Some(format!("{} belongs to user {owner}", path.display()));
+    let quoted = escape::quote_text(&path.to_string_lossy());
+    if owner != user && owner != 0 {
+        return Some((format!("{} belongs to user {owner}", path.display()), format!("chown {user} {quoted}")));
     }
     (mode & OTHERS_WRITE != 0 && mode & STICKY == 0)
-        .then(|| format!("{} may be written by others ({:o})", path.display(), mode & 0o7777))
+        .then(|| (format!("{} may be written by others ({:o})", path.display(), mode & 0o7777), format!("chmod go-w {quoted}")))
 }
 
 /// Which limit `--memory` gets: both are right, and they count differently.
@@ -341,10 +355,10 @@ mod tests {
     #[test]
     fn a_place_where_others_may_write_is_told_and_a_sticky_one_is_not() {
         let me = rustix::process::geteuid().as_raw();
-        assert_eq!(too_open(Path::new("/x"), 0o100600, me), None);
-        assert_eq!(too_open(Path::new("/tmp"), 0o041777, 0), None);
-        assert!(too_open(Path::new("/x"), 0o040770, me).unwrap().contains("770"));
-        assert!(too_open(Path::new("/x"), 0o100600, me + 1).unwrap().contains("user"));
+        assert_eq!(too_open(Path::new("/x"), 0o100600, me, me), None);
+        assert_eq!(too_open(Path::new("/tmp"), 0o041777, 0, me), None);
+        assert!(too_open(Path::new("/x"), 0o040770, me, me).unwrap().0.contains("770"));
+        assert!(too_open(Path::new("/x"), 0o100600, me + 1, me).unwrap().0.contains("user"));
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Kept {
         let what = || format!("writing {}", path.display());
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| Error::io(what(), e))?;
+        crate::owner::give_file(&file, place.dir()).map_err(|e| Error::io(what(), e))?;
         file.lock().map_err(|e| Error::io(format!("locking {}", path.display()), e))?;
         let copied = std::io::copy(&mut from.take(STDIN_BYTES_MAX + 1), &mut file);
         let synced = file.sync_all();

@@ -21,6 +21,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::job::Nonce;
+use crate::owner;
 use crate::place::Place;
 
 use super::process::{Stat, all_pids, open_pidfd};
@@ -51,12 +52,14 @@ impl LockFile {
         let dir = place.leases();
         let told = |e: io::Error| Error::io(format!("making a lock file in {}", dir.display()), e);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(told)?;
+        owner::give_path(&dir, place.dir()).map_err(told)?;
         for _ in 0..TRIES_MAX {
             let nonce = machine::nonce();
             let path = place.lease_file(nonce);
             let flags = OFlags::NOFOLLOW.bits().cast_signed();
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).custom_flags(flags).open(&path);
             let file = file.map_err(told)?;
+            owner::give_file(&file, place.dir()).map_err(told)?;
             // The reaper removes a file here that nobody has locked: that one is lost, and another is made.
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if file.metadata().map_err(told)?.nlink() > 0 => return Ok(Self { nonce, path, file }),

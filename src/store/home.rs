@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::owner;
 use crate::place::Place;
 
 /// Ids of earlier lives of the file that a directory remembers: one for each restore.
@@ -168,6 +169,7 @@ fn write(place: &Place, home: &Home) -> Result<()> {
     let put = || {
         let _of_one_that_was_killed = fs::remove_file(&new);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        owner::give_file(&file, place.dir())?;
         file.write_all(&text)?;
         file.sync_data()?;
         fs::rename(&new, &path)

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, statx};
 
 use super::{home, network, permission};
 use crate::error::{Error, Result};
+use crate::owner;
 use crate::place::Place;
 
 /// Links that are followed from the name to the file, as many as the kernel follows.
@@ -185,20 +186,29 @@ fn make_directories(dir: &Path) -> Result<()> {
 fn make_directory(dir: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => permission::check_ours(dir),
-        Err(error) => Err(Error::File(format!("the directory {} can not be made: {error}", dir.display()))),
-        Ok(()) => Ok(()),
+        Err(error) => Err(Error::File(format!("the directory {} cannot be made: {error}", dir.display()))),
+        Ok(()) => give(dir),
     }
 }
 
 /// `mknod` makes the file with its mode in one step and without a descriptor, so that there is nothing to close.
 fn make_file(path: &Path) -> Result<()> {
     match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
-        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+        Ok(()) => {
+            give(path)?;
+            sync_directory(path.parent().unwrap_or(Path::new("/")))
+        }
         Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(error) => {
             Err(Error::File(format!("{} can not be made: {error}; look at the permissions of its directory", path.display())))
         }
     }
+}
+
+/// What root makes in the directory of another user is that user's.
+fn give(path: &Path) -> Result<()> {
+    let around = path.parent().unwrap_or(Path::new("/"));
+    owner::give_path(path, around).map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))
 }
 
 /// Makes the directory beside the file, with all that stands in it.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::job::RunId;
+use crate::owner;
 use crate::place::Place;
 
 /// Ids above this are no honest ids: a client has poisoned the sequence.
@@ -47,6 +48,7 @@ pub fn write(place: &Place, stamp: &Stamp) -> Result<()> {
     let text = serde_json::to_vec(stamp).map_err(|error| Error::Internal(error.to_string()))?;
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        owner::give_file(&file, place.dir())?;
         file.write_all(&text)?;
         file.sync_data()?;
         fs::rename(&new, &path)

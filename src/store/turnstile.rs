@@ -19,6 +19,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::seldom::Seldom;
 use crate::error::{Error, Result};
+use crate::owner;
 use crate::place::Place;
 
 /// How long we stand in the queue before we pass by, in milliseconds.
@@ -60,9 +61,15 @@ impl Drop for Turn {
 impl Turnstile {
     pub(super) fn open(place: &Place) -> Result<Self> {
         let open = |path: std::path::PathBuf| {
-            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(|error| {
-                Error::File(format!("{} can not be opened: {error}; look at the permissions of its directory", path.display()))
-            })
+            let is_new = !path.exists();
+            let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(|error| {
+                Error::File(format!("{} cannot be opened: {error}; look at the permissions of its directory", path.display()))
+            })?;
+            if is_new {
+                owner::give_file(&file, place.dir())
+                    .map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))?;
+            }
+            Ok::<_, Error>(file)
         };
         let locks = Arc::new(Locks { gate: open(place.gate())?, turn: open(place.turn())? });
         Ok(Self { locks, waiter: None, told: Seldom::default() })
