@@ -627,6 +627,61 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     WHERE instr(replace(NEW.command, '\\', ''), '\u0000') > 0;    -- `\\u0000` is a backslash and four digits
   SELECT RAISE(ABORT, 'tenure: env and policy must be JSON objects')
     WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
+  -- What a policy may say; job::policy_rules has the same rules and words. `null` counts as left out.
+  SELECT RAISE(ABORT, 'tenure: policy: no text may contain a NUL byte, which no program can be given; remove it')
+    WHERE instr(replace(NEW.policy, '\\', ''), '\u0000') > 0;
+  SELECT CASE p.key
+    WHEN 'timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
+      THEN RAISE(ABORT, 'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit') END
+    WHEN 'grace_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 3162240000000
+      THEN RAISE(ABORT, 'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; leave it out for 10000') END
+    WHEN 'warn' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 2 OR json_type(value, '$.signal') IS NOT 'integer' OR json_type(value, '$.before_ms') IS NOT 'integer'
+      OR json_extract(value, '$.signal') NOT BETWEEN 1 AND 64 OR json_extract(value, '$.before_ms') NOT BETWEEN 0 AND 3162240000000 END
+      THEN RAISE(ABORT, 'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; leave it out for none') END
+    WHEN 'idle_timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
+      THEN RAISE(ABORT, 'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit') END
+    WHEN 'backoff_ms' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE json_array_length(value) <> 2 OR json_type(value, '$[0]') IS NOT 'integer' OR json_type(value, '$[1]') IS NOT 'integer'
+      OR json_extract(value, '$[0]') NOT BETWEEN 0 AND json_extract(value, '$[1]') OR json_extract(value, '$[1]') > 3162240000000 END
+      THEN RAISE(ABORT, 'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; leave it out for these') END
+    WHEN 'retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
+      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text' AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired'), 0)) END
+      THEN RAISE(ABORT, 'tenure: policy: retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for the default') END
+    WHEN 'no_retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
+      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text' AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired'), 0)) END
+      THEN RAISE(ABORT, 'tenure: policy: no_retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for none') END
+    WHEN 'max_deferrals' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 4294967295
+      THEN RAISE(ABORT, 'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; leave it out for 20') END
+    WHEN 'memory_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 9223372036854775807
+      THEN RAISE(ABORT, 'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; leave it out for no limit') END
+    WHEN 'nice' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN -20 AND 19
+      THEN RAISE(ABORT, 'tenure: policy: nice must be a whole number from -20 to 19; leave it out for that of the worker') END
+    WHEN 'user' THEN CASE WHEN type IS NOT 'text' OR value = ''
+      THEN RAISE(ABORT, 'tenure: policy: user must be the name of a user; leave it out for that of the worker') END
+    WHEN 'log_limit_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 65536 AND 9223372036854775807
+      THEN RAISE(ABORT, 'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; leave it out for 67108864') END
+    WHEN 'stdin' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 1
+      OR coalesce(json_type(value, '$.file'), json_type(value, '$.kept')) IS NOT 'text' END
+      THEN RAISE(ABORT, 'tenure: policy: stdin must name a file, such as {"file": "/path"}; leave it out for an empty one') END
+    WHEN 'check' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE json_array_length(p.value) NOT BETWEEN 1 AND 65536 OR json_extract(p.value, '$[0]') IS '' OR json_extract(p.value, '$[0].hex') IS ''
+      OR EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+                   OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END
+      THEN RAISE(ABORT, 'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; leave it out for none') END
+    WHEN 'workspace' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE json_type(value, '$.key') IS NOT 'text' OR length(json_extract(value, '$.key')) NOT BETWEEN 1 AND 200
+      OR (SELECT count(*) FROM json_each(p.value)) <> 1 + (json_type(value, '$.prepare') IS NOT NULL)
+      OR CASE WHEN coalesce(json_type(value, '$.prepare'), 'null') = 'null' THEN 0 ELSE CASE WHEN json_type(value, '$.prepare') IS NOT 'array' THEN 1 ELSE json_array_length(json_extract(p.value, '$.prepare')) NOT BETWEEN 1 AND 65536 OR json_extract(json_extract(p.value, '$.prepare'), '$[0]') IS '' OR json_extract(json_extract(p.value, '$.prepare'), '$[0].hex') IS ''
+      OR EXISTS (SELECT 1 FROM json_each(json_extract(p.value, '$.prepare')) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+                   OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END END END
+      THEN RAISE(ABORT, 'tenure: policy: workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; leave it out for none') END
+    WHEN 'secrets' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE e.type IS NOT 'text' OR e.key = '' OR instr(e.key, '=') > 0) END
+      THEN RAISE(ABORT, 'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
+    ELSE RAISE(ABORT, 'tenure: policy: a key is not known; docs/sql.md lists the keys') END
+    FROM json_each(NEW.policy) AS p WHERE p.type <> 'null';
+  SELECT RAISE(ABORT, 'tenure: policy: each key stands there once; leave out the others')
+    WHERE (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
+  SELECT RAISE(ABORT, 'tenure: policy: warn comes before the timeout; give timeout_ms as well')
+    WHERE coalesce(json_type(NEW.policy, '$.warn'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.timeout_ms'), 'null') = 'null';
+  SELECT RAISE(ABORT, 'tenure: policy: a workspace belongs to the user of the worker, and no other may enter it; leave out workspace or user')
+    WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
 END;
 
 -- The owner's columns. Without the capability this statement can not be prepared. With it, only the moves listed above, and

@@ -28,6 +28,7 @@ pub mod limits;
 pub mod nearest;
 pub mod pipeline;
 pub mod policy;
+pub mod policy_rules;
 pub mod reason;
 pub mod resource;
 pub mod retry;

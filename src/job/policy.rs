@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::argv::Argv;
-use super::limits;
 use super::reason::Reason;
 use super::workspace::{self, Workspace};
+use super::{limits, policy_rules};
 
 /// The policy of a job. Each field that is `None` takes the default of [`limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -100,7 +101,11 @@ impl Policy {
     /// # Errors
     /// What is wrong with it, in words that name the key.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let policy: Self = serde_json::from_str(text).map_err(|e| format!("policy: {e}"))?;
+        if text == "{}" {
+            return Ok(Self::default());
+        }
+        let policy = policy_rules::read(text)?;
+        let policy: Self = serde_json::from_value(Value::Object(policy)).map_err(|e| format!("policy: {e}"))?;
         policy.check_ranges()?;
         Ok(policy)
     }
@@ -155,7 +160,8 @@ impl Policy {
         if self.memory_bytes == Some(0) {
             return Err("memory of 0 bytes starts nothing; leave it out for no limit".into());
         }
-        Ok(())
+        // What is left stands in the rules of the JSON, which the file has as well.
+        policy_rules::read(&self.to_json()).map(drop)
     }
 
     pub fn grace_ms(&self) -> u64 {

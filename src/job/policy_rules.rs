@@ -1,0 +1,211 @@
+//! What the JSON of a policy may say: one rule for each key, the same as in the guard `job_insert_guard` of `schema.sql`, with the same words.
+//!
+//! A key whose value is `null` counts as left out, so that a client can pass a column of its own that may be NULL.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::argv::Argv;
+use super::limits::{ARGV_LEN_MAX, DURATION_MS_MAX, LOG_LIMIT_BYTES_MIN, NAME_CHARS_MAX};
+use super::reason::Reason;
+
+/// Most of a wrong value that is shown, in characters.
+const SHOWN_CHARS_MAX: usize = 60;
+
+/// Each key with its rule; `schema.sql` says `tenure: policy: ` and the rule.
+pub const RULES: &[(&str, &str)] = &[
+    ("timeout_ms", "timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit"),
+    ("grace_ms", "grace_ms must be a whole number of milliseconds from 0 to 3162240000000; leave it out for 10000"),
+    (
+        "warn",
+        r#"warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; leave it out for none"#,
+    ),
+    (
+        "idle_timeout_ms",
+        "idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit",
+    ),
+    (
+        "backoff_ms",
+        "backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; leave it out for these",
+    ),
+    (
+        "retry_on",
+        r#"retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for the default"#,
+    ),
+    (
+        "no_retry_on",
+        r#"no_retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for none"#,
+    ),
+    ("max_deferrals", "max_deferrals must be a whole number from 0 to 4294967295; leave it out for 20"),
+    ("memory_bytes", "memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; leave it out for no limit"),
+    ("nice", "nice must be a whole number from -20 to 19; leave it out for that of the worker"),
+    ("user", "user must be the name of a user; leave it out for that of the worker"),
+    (
+        "log_limit_bytes",
+        "log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; leave it out for 67108864",
+    ),
+    ("stdin", r#"stdin must name a file, such as {"file": "/path"}; leave it out for an empty one"#),
+    ("check", r#"check must be an array of at least one string, such as ["test", "-s", "out"]; leave it out for none"#),
+    (
+        "workspace",
+        r#"workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; leave it out for none"#,
+    ),
+    ("secrets", "secrets must be an object of names and tokens, which tenure add --secret makes"),
+];
+/// What is said of any other key.
+pub const UNKNOWN: &str = "a key is not known; docs/sql.md lists the keys";
+/// What is said of a key that stands there twice.
+pub const TWICE: &str = "each key stands there once; leave out the others";
+/// What is said of a NUL byte in any text.
+pub const NUL: &str = "no text may contain a NUL byte, which no program can be given; remove it";
+/// What is said of a warning that comes before no timeout.
+pub const WARN_ALONE: &str = "warn comes before the timeout; give timeout_ms as well";
+/// What is said of a workspace of another user.
+pub const WORKSPACE_AND_USER: &str =
+    "a workspace belongs to the user of the worker, and no other may enter it; leave out workspace or user";
+
+/// The keys of a JSON object as they stand there, also those that stand there twice.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut all = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    all.push(pair);
+                }
+                Ok(Pairs(all))
+            }
+        }
+        from.deserialize_map(All)
+    }
+}
+
+/// Reads the JSON of a policy: what it says, without what is `null`.
+///
+/// # Errors
+/// What is wrong, the rule, and what to do.
+pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
+    let Pairs(pairs) = serde_json::from_str(text).map_err(|e| format!("policy: it must be a JSON object, such as {{}}: {e}"))?;
+    let mut map = Map::new();
+    for (key, value) in pairs {
+        let shown = shortened(&key);
+        if map.contains_key(&key) {
+            return Err(format!("policy: {TWICE}; {shown} stands there twice"));
+        }
+        if value.is_null() {
+            map.insert(key, value);
+            continue;
+        }
+        if has_nul(&value) {
+            return Err(format!("policy: {NUL}; {shown} has one"));
+        }
+        let Some((_, rule)) = RULES.iter().find(|(known, _)| *known == key).filter(|_| !key.contains('\0')) else {
+            return Err(format!("policy: {UNKNOWN}; it is {shown}"));
+        };
+        if !is_right(&key, &value) {
+            return Err(format!("policy: {rule}; it is {}", shortened(&value.to_string())));
+        }
+        map.insert(key, value);
+    }
+    map.retain(|_, value| !value.is_null());
+    if map.contains_key("warn") && !map.contains_key("timeout_ms") {
+        return Err(format!("policy: {WARN_ALONE}"));
+    }
+    if map.contains_key("workspace") && map.contains_key("user") {
+        return Err(format!("policy: {WORKSPACE_AND_USER}"));
+    }
+    // What SQL does not see: bytes in hexadecimal, and sizes that the kernel refuses.
+    for argv in [map.get("check"), map.get("workspace").and_then(|w| w.get("prepare"))].into_iter().flatten() {
+        if !argv.is_null() {
+            Argv::from_json(&argv.to_string()).map_err(|e| format!("policy: check or prepare: {e}"))?;
+        }
+    }
+    Ok(map)
+}
+
+fn shortened(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(all) => all.iter().any(has_nul),
+        Value::Object(all) => all.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
+fn is_right(key: &str, value: &Value) -> bool {
+    let longest = i64::try_from(DURATION_MS_MAX).unwrap_or(i64::MAX);
+    let shortest_log = i64::try_from(LOG_LIMIT_BYTES_MIN).unwrap_or(i64::MAX);
+    match key {
+        "timeout_ms" | "idle_timeout_ms" => is_within(value, 1, longest),
+        "grace_ms" => is_within(value, 0, longest),
+        "warn" => {
+            let right = |name: &str, low, high| value.get(name).is_some_and(|value| is_within(value, low, high));
+            has_keys(value, &["signal", "before_ms"]) && right("signal", 1, 64) && right("before_ms", 0, longest)
+        }
+        "backoff_ms" => {
+            let waits = value.as_array().map(|all| all.iter().map(|one| one.as_i64().filter(|_| is_within(one, 0, longest))));
+            matches!(waits.map(Iterator::collect::<Vec<_>>).as_deref(), Some([Some(first), Some(most)]) if first <= most)
+        }
+        "retry_on" | "no_retry_on" => value.as_array().is_some_and(|all| all.iter().all(is_ending)),
+        "max_deferrals" => is_within(value, 0, i64::from(u32::MAX)),
+        "memory_bytes" => is_within(value, 1, i64::MAX),
+        "nice" => is_within(value, -20, 19),
+        "user" => value.as_str().is_some_and(|name| !name.is_empty()),
+        "log_limit_bytes" => is_within(value, shortest_log, i64::MAX),
+        "stdin" => {
+            let is_text = |name: &str| has_keys(value, &[name]) && value.get(name).is_some_and(Value::is_string);
+            is_text("file") || is_text("kept")
+        }
+        "check" => is_argv(value),
+        "workspace" => {
+            let prepare = value.get("prepare");
+            let keys = if prepare.is_some() { &["key", "prepare"][..] } else { &["key"] };
+            let key = value.get("key").and_then(Value::as_str).map_or(0, |key| key.chars().count());
+            has_keys(value, keys)
+                && (1..=NAME_CHARS_MAX).contains(&key)
+                && prepare.is_none_or(|argv| argv.is_null() || is_argv(argv))
+        }
+        "secrets" => value
+            .as_object()
+            .is_some_and(|all| all.iter().all(|(name, token)| !name.is_empty() && !name.contains('=') && token.is_string())),
+        _ => false,
+    }
+}
+
+fn is_within(value: &Value, low: i64, high: i64) -> bool {
+    value.as_i64().is_some_and(|n| (low..=high).contains(&n))
+}
+
+fn has_keys(value: &Value, keys: &[&str]) -> bool {
+    value.as_object().is_some_and(|all| all.len() == keys.len() && keys.iter().all(|key| all.contains_key(*key)))
+}
+
+fn is_ending(value: &Value) -> bool {
+    is_within(value, 1, 255) || value.as_str().is_some_and(|word| Reason::parse(word).is_some())
+}
+
+fn is_argv(value: &Value) -> bool {
+    let hex = |one: &Value| one.get("hex").and_then(Value::as_str).map(str::to_owned);
+    let is_hex = |text: &str| text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_word = |one: &Value| one.is_string() || hex(one).is_some_and(|text| is_hex(&text));
+    let is_empty = |one: &Value| one.as_str() == Some("") || hex(one).as_deref() == Some("");
+    let all = value.as_array().map_or(&[][..], Vec::as_slice);
+    (1..=ARGV_LEN_MAX).contains(&all.len()) && all.iter().all(is_word) && !is_empty(&all[0])
+}
