@@ -12,6 +12,8 @@ mod batches;
 mod documents;
 #[path = "faces/endings.rs"]
 mod endings;
+#[path = "faces/found.rs"]
+mod found;
 #[path = "faces/keys.rs"]
 mod keys;
 #[path = "faces/leases.rs"]

@@ -12,8 +12,33 @@ use crate::job::{Nonce, Reason, RunId};
 use crate::store::resource::Resource;
 use crate::store::rows::Job;
 
-/// Variables of the worker that a job gets.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "TZ", "SHELL", "TMPDIR"];
+/// Variables of the worker that a job gets. The page `docs/what-a-job-finds.md` lists them; a test compares it with what a job finds.
+const INHERITED: [&str; 21] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_ADDRESS",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
+];
+/// Variables that a job gets in any case, and their values where the worker has none. Programs such as `tput` fail without a terminal's
+/// name; Python keeps its output back for minutes where it is a file, and would look silent to `--idle-timeout` and `logs -f`.
+const DEFAULTS: [(&str, &str); 2] = [("TERM", "dumb"), ("PYTHONUNBUFFERED", "1")];
 
 /// What a run knows beyond its job.
 pub(super) struct Circumstances<'a> {
@@ -30,6 +55,15 @@ pub(super) struct Circumstances<'a> {
 /// Bytes of names and values.
 pub(super) type Environment = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// What is the worker's, or a default.
+fn of_worker(inherited: impl Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let defaults = DEFAULTS.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = defaults.collect();
+    let names = INHERITED.iter().chain(DEFAULTS.iter().map(|(name, _)| name));
+    all.extend(names.filter_map(|name| inherited(name).map(|value| (name.as_bytes().to_vec(), value))));
+    all
+}
+
 /// The whole environment of a run. `inherited` looks a variable up in the worker's own; `asked` and `secrets` come from the job,
 /// and nothing that they name can hide what tenure says.
 pub(super) fn assemble(
@@ -39,8 +73,7 @@ pub(super) fn assemble(
     around: &Circumstances<'_>,
     inherited: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Environment {
-    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    all.extend(INHERITED.iter().filter_map(|name| inherited(name).map(|value| (name.as_bytes().to_vec(), value))));
+    let mut all = of_worker(inherited);
     all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
     all.extend(secrets.into_iter().map(|(name, value)| (name.into_bytes(), value)));
     all.extend(ours(job, around).into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
@@ -56,8 +89,7 @@ pub(super) fn of_resource(
     inherited: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Environment {
     use std::os::unix::ffi::OsStrExt;
-    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    all.extend(INHERITED.iter().filter_map(|name| inherited(name).map(|value| (name.as_bytes().to_vec(), value))));
+    let mut all = of_worker(inherited);
     all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
     let owner = [
         ("TENURE_RESOURCE_RUN", resource.run.map(|run| run.0)),

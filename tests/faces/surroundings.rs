@@ -60,6 +60,8 @@ fn the_environment_is_what_the_contract_says_and_nothing_of_the_caller_leaks() {
         ("HOME", "/else"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
+        ("TERM", "dumb"),
+        ("PYTHONUNBUFFERED", "1"),
     ];
     for (name, value) in expected {
         assert_eq!(env.get(name).map(String::as_str), Some(value), "{name} in {env:?}");
