@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::escape::quote_text;
 use super::face::{self, Face};
 use super::table::count;
 use super::worker_calls;
@@ -24,7 +25,11 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let restored = worker_calls::restore(face, &args.file)?;
     if face.json {
         let moved = restored.moved_to.as_ref().map(|path| path.to_string_lossy().into_owned());
-        face.document(json!({"file_id": restored.file_id, "held": restored.held, "lost": restored.lost, "moved_to": moved}))?;
+        let kept = restored.kept.as_ref().map(|kept| kept.path.to_string_lossy().into_owned());
+        let only = restored.kept.as_ref().and_then(|kept| kept.only_here.clone());
+        let only = only.map(|only| only.into_iter().collect::<std::collections::BTreeMap<_, _>>());
+        face.document(json!({"file_id": restored.file_id, "held": restored.held, "lost": restored.lost, "moved_to": moved,
+                             "kept": kept, "not_in_backup": only}))?;
     } else {
         tell(&restored);
     }
@@ -38,6 +43,24 @@ fn tell(restored: &Restored) {
     face::say(&format!("restored; {held}, {lost}"));
     if let Some(moved) = &restored.moved_to {
         face::say(&format!("the damaged file is kept as {}", moved.display()));
+    }
+    if let Some(kept) = &restored.kept {
+        let name = quote_text(&kept.path.to_string_lossy());
+        match &kept.only_here {
+            Some(only) if kept.jobs() > 0 => {
+                let states: Vec<String> = only.iter().map(|(state, n)| format!("{n} {state}")).collect();
+                let jobs = count(kept.jobs(), "job", "is", "are");
+                face::say(&format!(
+                    "{jobs} not in the backup ({}); look at what the file had: tenure --db {name} ls -a",
+                    states.join(", ")
+                ));
+            }
+            Some(_) => {}
+            None => face::say("the replaced file is damaged, and what stood in it alone cannot be counted"),
+        }
+        face::say(&format!(
+            "the replaced file is kept as {name}; remove it when you need it no more, or go back: tenure restore {name}"
+        ));
     }
     if restored.held > 0 {
         face::say("look at them (tenure ls), then let them start: tenure release ID");

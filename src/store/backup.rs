@@ -73,6 +73,13 @@ pub(super) struct Copy {
 impl Copy {
     /// Copies what `source` sees now into a new file in `dir`, and checks the copy.
     pub(super) fn make(source: &Connection, dir: &Path) -> Result<Self> {
+        let copy = Self::make_as_it_is(source, dir)?;
+        check_structure(&copy.open()?, Thorough::No)?;
+        Ok(copy)
+    }
+
+    /// The same of a file that may be damaged.
+    pub(super) fn make_as_it_is(source: &Connection, dir: &Path) -> Result<Self> {
         // What an earlier one was killed over.
         sweep(dir);
         let (directory, locked) = temporary(dir)?;
@@ -85,10 +92,21 @@ impl Copy {
         conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY")?;
         copy_into(source, &mut conn)?;
         conn.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
-        check_structure(&conn, Thorough::No)?;
         conn.close().map_err(|(_, error)| error)?;
         copy.sync()?;
         Ok(copy)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.place.db()
+    }
+
+    /// Gives the copy to the owner of the file that it is of, where root makes it.
+    pub(super) fn give_to_owner_of(&self, like: &Path) -> Result<()> {
+        // Nobody has the copy open now.
+        let path = self.path();
+        let given = File::open(path).and_then(|file| crate::owner::give_file(&file, like));
+        given.map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))
     }
 
     pub(super) fn open(&self) -> Result<Connection> {

@@ -48,7 +48,7 @@
 //! nested    who runs inside a job           declare   a person says what the file is
 //! unreadable rows that no program can read  text      values of other clients, as text
 //! apart     a savepoint for each of many    rebuild   an older file gets the tables of today
-//! schema_watch was the schema changed
+//! schema_watch was the schema changed         kept      the file that a restore has replaced
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
@@ -79,6 +79,7 @@ pub mod home;
 mod identity;
 pub mod ids;
 pub mod inspect;
+mod kept;
 pub mod lease;
 pub mod locks;
 pub mod look;
@@ -149,6 +150,7 @@ pub use backup::sweep as sweep_copies;
 pub use changes::Changes;
 pub use declare::{Is, declare};
 pub use health::{Blocked, Health, blocked_file, read_blocked};
+pub use kept::Kept;
 pub use open::{Opened, random_name};
 pub use path::make_beside;
 pub use restore::{Restored, adopt_older_copy, place_to_restore, restore};

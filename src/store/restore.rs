@@ -11,11 +11,13 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::backup::{Copy, copy_into};
 use super::connection::{Access, connect, prepare};
 use super::identity::{Identity, identify};
+use super::kept::Kept;
 use super::lease::{self, Lease};
 use super::open::{Thorough, check_structure, random_name, set_wal_mode};
 use super::path::{Missing, find, find_or_make, make_beside, sync_directory};
 use super::schedule;
 use super::stamp::{self, Stamp};
+use super::turnstile::Turnstile;
 use super::watch::FileId;
 use super::{Durability, flush, home, locks, upgrade};
 use crate::error::{Error, Result};
@@ -32,6 +34,8 @@ pub struct Restored {
     pub lost: usize,
     /// Where a damaged file was moved to, if it had to be.
     pub moved_to: Option<PathBuf>,
+    /// The file that was replaced.
+    pub kept: Option<Kept>,
 }
 
 /// Puts the copy `source` in the place of the file at `store_path`, through the backup API, in one transaction: others that have the file open see
@@ -57,28 +61,71 @@ pub fn restore(
         return Err(Error::Usage(format!("{} is the file itself; name a backup", source.db().display())));
     }
     let present = Present::look(&place)?;
-    let stamp = stamp::read(&place)?.unwrap_or_default();
-    let floor = Stamp {
-        generation: stamp.generation.max(present.stamp.generation),
-        run_id_limit: stamp.run_id_limit.max(present.stamp.run_id_limit).max(raise_above_run + 1),
-        max_job_id: stamp.max_job_id.max(present.stamp.max_job_id).max(raise_above_job),
-    };
+    let floor = floor(&place, &present, raise_above_run, raise_above_job)?;
     let copy = copy_of(&source, &place)?;
     let file_id = random_name()?;
     home::announce(&place, &file_id)?;
     let mut restored = treat_copy(&copy, &place, &floor, living, file_id, now_ms)?;
     go_on_above(&copy.open()?, &present.given)?;
     if present.usable {
-        let mut target = connect(&place, Access::Write, Durability::Full)?;
-        set_wal_mode(&target)?;
-        copy_into(&copy.open()?, &mut target).map_err(|error| name_the_writer(&place, error))?;
-        flush::flush_journal(&target)?;
+        restored.kept = replace(&place, &copy, raise_above_run, raise_above_job, now_ms)?;
     } else {
         restored.moved_to = Some(move_aside(&place, now_ms)?);
         copy.become_file(place.db(), false)?;
     }
     home::settle_in(&place, &restored.file_id)?;
     Ok(restored)
+}
+
+/// No id that the file in this place has ever given is given again.
+fn floor(place: &Place, present: &Present, raise_above_run: i64, raise_above_job: i64) -> Result<Stamp> {
+    let stamp = stamp::read(place)?.unwrap_or_default();
+    Ok(Stamp {
+        generation: stamp.generation.max(present.stamp.generation),
+        run_id_limit: stamp.run_id_limit.max(present.stamp.run_id_limit).max(raise_above_run + 1),
+        max_job_id: stamp.max_job_id.max(present.stamp.max_job_id).max(raise_above_job),
+    })
+}
+
+/// Writes the copy over the present file, which is kept beside it.
+///
+/// A client may add a job meanwhile: the file is kept anew until nothing was written since, and from the second time on our own clients wait for their
+/// turn.
+fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Option<Kept>> {
+    let mut target = connect(place, Access::Write, Durability::Full)?;
+    set_wal_mode(&target)?;
+    let mut queue = Turnstile::open(place)?;
+    let mut turn = None;
+    for _ in 0..KEEP_TRIES_MAX {
+        let before = data_version(&target)?;
+        let present = Present::look(place)?;
+        let conn = copy.open()?;
+        prepare(&conn, Access::Write, Durability::Full)?;
+        raise(&conn, &floor(place, &present, raise_above_run, raise_above_job)?)?;
+        go_on_above(&conn, &present.given)?;
+        drop(conn);
+        let kept = if present.has_content { Some(Kept::make(&target, place, copy, now_ms)?) } else { None };
+        turn = turn.or_else(|| Some(queue.take()));
+        if data_version(&target)? != before {
+            kept.map_or(Ok(()), Kept::discard)?;
+            continue;
+        }
+        let replaced = copy_into(&copy.open()?, &mut target).and_then(|()| flush::flush_journal(&target));
+        if let Err(error) = replaced {
+            kept.map_or(Ok(()), Kept::discard)?;
+            return Err(name_the_writer(place, error));
+        }
+        return Ok(kept);
+    }
+    Err(Error::Busy(format!(
+        "other programs keep writing to {}, and a job of theirs might be lost; stop them and try again",
+        place.db().display()
+    )))
+}
+
+/// Changes when another connection has committed.
+fn data_version(conn: &Connection) -> Result<i64> {
+    Ok(conn.query_row("PRAGMA data_version", [], |row| row.get(0))?)
 }
 
 /// The place of a file into which a backup is to come; what is missing is made, empty. The file itself may be damaged, and is not opened.
@@ -122,11 +169,15 @@ pub fn adopt_older_copy(
 struct Present {
     /// False if it is so damaged that SQLite can not write into it.
     usable: bool,
+    /// There is something in it to be kept.
+    has_content: bool,
     stamp: Stamp,
     /// How far the ids of these tables have been given.
     given: Vec<(&'static str, i64)>,
 }
 
+/// How often the present file is kept anew because somebody has written to it meanwhile.
+const KEEP_TRIES_MAX: u32 = 5;
 /// Tables whose ids are in people's hands, beside jobs and tasks.
 const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
 /// No honest file has given more ids than this; a sequence beyond it was written by somebody who can not have meant it.
@@ -137,25 +188,27 @@ impl Present {
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         if length(place.db()) == 0 && length(&place.wal()) > 0 {
             // The log of a file that is gone: SQLite would take it for that of the new one.
-            return Ok(Self { usable: false, stamp: Stamp::default(), given: Vec::new() });
+            return Ok(Self { usable: false, has_content: false, stamp: Stamp::default(), given: Vec::new() });
         }
         let looked = connect(place, Access::Write, Durability::Full)
             .and_then(|conn| conn.query_row("PRAGMA schema_version", [], |_| Ok(())).map(|()| conn));
         let conn = match looked {
             Ok(conn) => conn,
             Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)) => {
-                return Ok(Self { usable: false, stamp: Stamp::default(), given: Vec::new() });
+                return Ok(Self { usable: false, has_content: false, stamp: Stamp::default(), given: Vec::new() });
             }
             Err(error) => return Err(error.into()),
         };
         // Where only the tables are damaged the header is enough to write into it, and there is nothing to learn from it.
-        let (stamp, given) = match identify(&conn)? {
+        let identity = identify(&conn)?;
+        let has_content = identity != Identity::New;
+        let (stamp, given) = match identity {
             Identity::New => (Stamp::default(), Vec::new()),
             Identity::Ours | Identity::Older { .. } => {
                 (stamp::current(&conn).unwrap_or_default(), given(&conn).unwrap_or_default())
             }
         };
-        Ok(Self { usable: true, stamp, given })
+        Ok(Self { usable: true, has_content, stamp, given })
     }
 }
 
@@ -222,7 +275,7 @@ pub(super) fn treat(
         [],
     )?;
     schedule::start_from_now(conn, now_ms)?;
-    Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None })
+    Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None, kept: None })
 }
 
 /// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was asked for. Returns the number of jobs.

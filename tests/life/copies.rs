@@ -139,7 +139,12 @@ fn a_restore_holds_what_had_not_ended_ends_what_still_runs_and_gives_no_id_again
     assert_eq!(nest.say(&["restore", &copy]).code, 6, "not while a worker has the file");
     worker.kill();
     let highest = logged(&nest).into_iter().max().unwrap();
-    nest.ok(&["restore", &copy]);
+    let told = nest.say(&["restore", &copy]);
+    assert!(told.code == 0 && told.err.contains("3 jobs are not in the backup (3 done)"), "{told:?}");
+    // What it advises is typed.
+    let kept = told.err.split("tenure restore ").nth(1).unwrap().trim().lines().next().unwrap();
+    assert_eq!(nest.json(&["--db", kept, "ls", "-a", "--json"])["jobs"].as_array().unwrap().len(), 5);
+    assert_eq!(nest.json(&["--db", kept, "show", &after[0].to_string(), "--json"])["state"], "done");
     let worker = nest.work(&TICK);
     until("what was running to be ended", || (!lives(pid)).then_some(()));
     for job in [running, queued] {

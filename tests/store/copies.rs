@@ -219,3 +219,119 @@ fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_left_alone() {
     restore(&new, &copy, 0, 0, &[], 1).unwrap();
     assert_eq!(count(&open(&new, Role::Worker)), 1);
 }
+
+#[test]
+fn a_restore_keeps_whatever_it_replaces_and_counts_what_is_lost() {
+    type Make = fn(&Home);
+    // What is in the place of the file; the jobs that stand in it and not in the backup, `None` where they cannot be counted; whether something is kept.
+    let cases: &[(&str, Make, Option<i64>, bool)] = &[
+        (
+            "jobs were added since",
+            |home| ["b", "c"].iter().for_each(|label| _ = add(&home.open(Role::Client), label)),
+            Some(2),
+            true,
+        ),
+        ("nothing was added since", |_| (), Some(0), true),
+        (
+            "a job was cancelled since",
+            |home| _ = home.open(Role::Client).write(|c| Ok(c.execute("INSERT INTO cancel (job_id) VALUES (1)", [])?)).unwrap(),
+            Some(0),
+            true,
+        ),
+        (
+            "another queue's file",
+            |home| {
+                fs::remove_file(home.db()).unwrap();
+                fs::remove_dir_all(home.dir.path().join("t.db.d")).unwrap();
+                (0..3).for_each(|_| _ = add(&home.open(Role::Client), "other"));
+            },
+            Some(3),
+            true,
+        ),
+        (
+            "no file",
+            |home| {
+                fs::remove_file(home.db()).unwrap();
+                fs::remove_dir_all(home.dir.path().join("t.db.d")).unwrap();
+            },
+            None,
+            false,
+        ),
+        ("an empty file", |home| fs::write(home.db(), "").unwrap(), None, false),
+        (
+            "a file with a damaged table",
+            |home| {
+                (0..200).for_each(|n| _ = add(&home.open(Role::Client), &format!("{n}{}", "x".repeat(500))));
+                let mut bytes = fs::read(home.db()).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle..].fill(0xa5);
+                fs::write(home.db(), bytes).unwrap();
+            },
+            None,
+            true,
+        ),
+    ];
+    for (what, make, lost, is_kept) in cases {
+        let home = Home::new();
+        let copy = home.dir.path().join("copy");
+        {
+            let client = home.open(Role::Client);
+            add(&client, "a");
+            client.backup(&copy, false).unwrap();
+        }
+        make(&home);
+        let was = fs::metadata(home.db()).map_or(0, |meta| meta.len());
+        let restored = restore(&home.db(), &copy, 0, 0, &[], 1_000).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(count(&home.open(Role::Client)), 1, "{what}");
+        assert_eq!(restored.kept.is_some() || restored.moved_to.is_some(), *is_kept, "{what}");
+        let Some(kept) = restored.kept else { continue };
+        assert_eq!(fs::metadata(&kept.path).unwrap().permissions().mode() & 0o7777, 0o600, "{what}");
+        assert!(fs::metadata(&kept.path).unwrap().len() >= was.min(4096), "{what}");
+        assert_eq!(kept.only_here.as_ref().map(|_| kept.jobs()), *lost, "{what}: {kept:?}");
+        let Some(lost) = lost else { continue };
+        // And it is whole: the way back.
+        let back = restore(&home.db(), &kept.path, 0, 0, &[], 1_000).unwrap();
+        assert_ne!(back.kept.unwrap().path, kept.path, "{what}: each has a name of its own");
+        let before = if *what == "another queue's file" { 0 } else { 1 };
+        assert_eq!(count(&home.open(Role::Client)), before + lost, "{what}");
+    }
+}
+
+#[test]
+fn a_job_that_is_added_during_a_restore_is_in_one_of_the_two_files() {
+    let home = Home::new();
+    let copy = home.dir.path().join("copy");
+    home.open(Role::Client).backup(&copy, false).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let adding = thread::spawn({
+        let (client, stop) = (home.open(Role::Client), stop.clone());
+        move || {
+            let mut ids = Vec::new();
+            while !stop.load(Ordering::SeqCst) {
+                ids.push(add(&client, "meanwhile"));
+            }
+            ids
+        }
+    });
+    // Where the machine is so slow that the client gets in between each time, it is refused.
+    let restore_once = || loop {
+        match restore(&home.db(), &copy, 0, 0, &[], 1_000) {
+            Ok(restored) => return restored.kept.expect("a kept file").path,
+            Err(error) => assert!(matches!(error, Error::Busy(_)), "{error}"),
+        }
+    };
+    let restores = (0..5).map(|_| restore_once()).collect::<Vec<_>>();
+    stop.store(true, Ordering::SeqCst);
+    let added = adding.join().unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    for file in restores.iter().chain([&home.db()]) {
+        let conn = Connection::open(file).unwrap();
+        let mut ids = conn.prepare("SELECT id FROM job").unwrap();
+        found.extend(ids.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(Result::unwrap));
+    }
+    let missing: Vec<_> = added.iter().filter(|id| !found.contains(id)).collect();
+    assert!(missing.is_empty(), "{} of {} are in neither: {missing:?}", missing.len(), added.len());
+    let distinct: std::collections::BTreeSet<_> = added.iter().collect();
+    assert_eq!(distinct.len(), added.len(), "no id was given twice");
+    println!("{} jobs were added during 5 restores", added.len());
+}
