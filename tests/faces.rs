@@ -70,6 +70,8 @@ mod unreadable;
 mod untested;
 #[path = "faces/verbs.rs"]
 mod verbs;
+#[path = "faces/warned.rs"]
+mod warned;
 #[path = "faces/workspaces.rs"]
 mod workspaces;
 #[path = "faces/zoo.rs"]

@@ -13,8 +13,9 @@ use serde_json::json;
 use super::face::{self, Face, versioned};
 use super::lines::{Asked, Lines};
 use super::options::{Command, JobOptions, Surroundings};
+use super::path_warning::{ShellBy, Warnings};
 use super::secrets::Kept;
-use super::{path_warning, secrets, values, worker_calls};
+use super::{secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::{JobId, Need, NewJob};
@@ -67,6 +68,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         Some(file) => add_lines(face, &store, &args, file, &around)?,
         None => {
             let jobs = prepare(&args.options, &args.command, &around)?;
+            warn(&store, &jobs, &around);
             let added = add_jobs(face, &store, jobs, &args.options, &around)?;
             tell(face, &added)?;
         }
@@ -90,6 +92,13 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
     })
 }
 
+/// Warns of what the worker will not find. The jobs of an array have one command.
+pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
+    let mut warnings = Warnings::new(store.place(), around, ShellBy::Option);
+    jobs.iter().take(1).for_each(|job| warnings.look("", job));
+    warnings.end();
+}
+
 /// Adds jobs in one transaction and wakes the worker. When this returns, they are on the disk.
 pub fn add_jobs(
     face: &Face,
@@ -102,9 +111,6 @@ pub fn add_jobs(
     kept.write(store.place(), &mut jobs, &options.secret, around)?;
     kept.write_stdin(store.place(), &mut jobs, options)?;
     kept.sync(store.place())?;
-    if let Some(job) = jobs.first() {
-        path_warning::warn(store.place(), job, around);
-    }
     let now_ms = face.now_ms();
     let added = store.write(move |conn| insert(conn, &jobs, now_ms))?;
     kept.keep();
@@ -170,6 +176,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     let mut lines = Lines::new(reader, &args.options, around);
     let bar = progress_bar();
     let refs = Arc::new(Mutex::new(Refs::new()));
+    let mut warnings = Warnings::new(store.place(), around, ShellBy::Key);
     let mut done = 0;
     loop {
         let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Usage(after_chunks(&e, done)))?;
@@ -177,6 +184,12 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
             break;
         }
         let count = asked.len();
+        for line in &asked {
+            line.jobs
+                .iter()
+                .take(1)
+                .for_each(|job| warnings.look_after(&format!("line {}: ", line.line), job, !line.after.is_empty()));
+        }
         let added = add_chunk(face, store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
         done += count;
         bar.set_position(done as u64);
@@ -186,6 +199,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
         }
     }
     bar.finish_and_clear();
+    warnings.end();
     if done == 0 {
         face::say("there was no job in it");
     }

@@ -1,5 +1,6 @@
 //! `tenure pipeline`: stages that work goes through. `apply` reads a file, all or nothing.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -9,12 +10,14 @@ use serde_json::{Value, json};
 
 use super::face::{self, Face, versioned};
 use super::options::Surroundings;
+use super::path_warning::{ShellBy, Warnings};
 use super::pipeline_file::{self, FILE_BYTES_MAX};
 use super::{escape, json, table, time};
 use crate::error::{Error, Result, exit};
 use crate::job::Pipeline;
 use crate::job::pipeline::Stage;
 use crate::run::machine;
+use crate::store::Store;
 use crate::store::pipeline::{self as store, PipelineRow};
 use crate::units::size_text;
 
@@ -58,6 +61,7 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
         pipeline_file::parse(&text, &around).map_err(|e| Error::Usage(format!("{shown}: {e}; nothing was applied")))?;
     let store = face.client()?;
     let now_ms = face.now_ms();
+    warn(&store, &pipelines, &around);
     let applied = store.write(move |conn| {
         let one = |(name, pipeline): (&String, &Pipeline)| Ok((name.clone(), store::apply(conn, name, pipeline, now_ms)?));
         pipelines.iter().map(one).collect::<Result<Vec<_>>>()
@@ -71,6 +75,18 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
         face::say(&format!("pipeline {name} is at revision {}{what}", applied.revision));
     }
     Ok(())
+}
+
+/// Warns of what the worker will not find. What a later stage runs, an earlier one may have made.
+fn warn(store: &Store, pipelines: &BTreeMap<String, Pipeline>, around: &Surroundings) {
+    let mut warnings = Warnings::new(store.place(), around, ShellBy::Key);
+    for (name, pipeline) in pipelines {
+        for (stage_name, stage) in pipeline.stages() {
+            let of = format!("stage {stage_name} of pipeline {name}: ");
+            warnings.look_at_template(&of, &stage.job, stage_name != pipeline.start());
+        }
+    }
+    warnings.end();
 }
 
 /// The whole text; never more than the limit is held.

@@ -51,6 +51,10 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     let around = add::surroundings(face, store, &args.options)?;
     let mut jobs = add::prepare(&args.options, &args.command, &around)?;
     nested::enter(store, &mut jobs)?;
+    // Without a worker it is one itself, with what is found here; and what is not found is told by the job's end.
+    if worker_calls::look(store.place())?.is_some() {
+        add::warn(store, &jobs, &around);
+    }
     let added = add::add_jobs(face, store, jobs, &args.options, &around)?;
     let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
     if added.existing {

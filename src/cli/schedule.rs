@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::face::{self, Face};
 use super::options::{Command, JobOptions};
-use super::{add, json as shapes, path_warning, schedule_shown as shown, time, values, worker_calls};
+use super::path_warning::{ShellBy, Warnings};
+use super::{add, json as shapes, schedule_shown as shown, time, values, worker_calls};
 use crate::clock;
 use crate::error::{Error, Result, exit};
 use crate::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX};
@@ -104,9 +105,9 @@ fn add(face: &Face, args: Add) -> Result<()> {
     let mut template = args.options.template(argv, &around).map_err(Error::Usage)?;
     template.label.get_or_insert_with(|| args.name.clone());
     let now_ms = face.now_ms();
-    if let Ok(job) = template.fill(&std::collections::BTreeMap::new(), now_ms) {
-        path_warning::warn(store.place(), &job, &around);
-    }
+    let mut warnings = Warnings::new(store.place(), &around, ShellBy::Option);
+    warnings.look_at_template("", &template, false);
+    warnings.end();
     let catch_up = CatchUp::parse(&args.catch_up).unwrap_or_default();
     let catch_up_max = args.catch_up_max.unwrap_or(CATCH_UP_DEFAULT);
     let new = NewSchedule { name: args.name.clone(), cron: args.cron, zone: zone.clone(), catch_up, catch_up_max, template };

@@ -57,6 +57,14 @@ pub fn hint(argv: &[Vec<u8>]) -> Option<String> {
     Some(format!("{why}; give {variable}a line for the shell with -c {line}"))
 }
 
+/// The same, where the command stands in JSON or TOML.
+pub fn hint_for_key(argv: &[Vec<u8>], quoted: impl Fn(&str) -> String) -> Option<String> {
+    let Meant { why, line, assignments } = meant(argv)?;
+    let variable = if assignments > 0 { "a variable with the key env, or " } else { "" };
+    let line = line.map_or_else(|| "LINE".to_owned(), |line| quoted(&line));
+    Some(format!("{why}; give {variable}a line for the shell with the key shell, as {line}"))
+}
+
 /// One word of a line that a person is to type: what is not plain stands in quotes.
 pub fn word(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(&b);

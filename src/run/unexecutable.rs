@@ -68,19 +68,18 @@ pub fn explain(refused: &Refused<'_>) -> Option<String> {
             .or_else(|| fault_for(&within(refused.cwd, path), refused.cwd, refused.may)),
         None if errno == libc::ENOENT => {
             let path = shorten(&String::from_utf8_lossy(refused.path));
-            Some(format!("it is in no directory of {path}; install it, write its whole path, or give the job -e PATH=..."))
+            Some(format!(
+                "it is in no directory of {path}; install it, write its whole path, or set PATH (of a job: -e PATH=...)"
+            ))
         }
         None => None,
     })
 }
 
-/// What is wrong with a file that is to be executed in a directory, as far as can be seen from here; `None`: nothing.
-pub fn fault_of(path: &Path, cwd: &Path) -> Option<String> {
+/// What is wrong with a file that is to be executed in a directory, as far as can be seen; `None`: nothing.
+pub fn fault_of(path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let path = within(cwd, path);
-    if fs::metadata(&path).is_err() {
-        return missing(&path, &we_may);
-    }
-    fault_for(&path, cwd, &we_may)
+    if fs::metadata(&path).is_err() { missing(&path, may) } else { fault_for(&path, cwd, may) }
 }
 
 /// Why a directory can not be entered.
