@@ -68,3 +68,72 @@ fn a_job_with_text_that_is_not_utf8_is_claimed_and_known_as_unreadable() {
     let claims = claim(&conn, &Scope::default(), &[prepared(99)], INSTANCE, "b", 5).unwrap();
     assert_eq!(claims[0].job.unreadable, None);
 }
+
+/// A file whose only job is ready in a lane, and in which this was done behind the backs of the triggers: the job is still said to be ready.
+fn ready_but(done: &str) -> Connection {
+    let conn = fixture::fresh();
+    conn.execute_batch(r#"INSERT INTO job (command, lane) VALUES ('["a"]', 'l')"#).unwrap();
+    conn.execute_batch(
+        "INSERT INTO pipeline (name, revision, spec, applied_at) VALUES ('p', 1, '{}', 1);
+         INSERT INTO task (pipeline_id, pipeline, stage, created_at) VALUES (1, 'p', 's', 1)",
+    )
+    .unwrap();
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    conn.execute_batch(done).unwrap_or_else(|error| panic!("{done}: {error}"));
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
+    conn
+}
+
+#[test]
+fn the_claim_itself_asks_for_all_that_a_start_needs() {
+    const RUN: &str = "INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at, finished_at, outcome)
+                       VALUES (20, 1, 'job', 1, '00000000000000000000000000000000', 'w', 'b', 1, 2, 'failed')";
+    const NOW_MS: i64 = 5;
+    let is_taken = |done: &str| {
+        let conn = ready_but(done);
+        let by = Claimer { instance: INSTANCE, boot_id: "b", now_ms: NOW_MS };
+        let row = || text(&conn, "SELECT group_concat(state || ' ' || attempts || ' ' || coalesce(run_id, '-')) FROM job");
+        let before = row();
+        let taken = take(&conn, JobId(1), prepared(21), &by).unwrap_or_else(|error| panic!("{done}: {error}"));
+        assert_eq!(row() == before, !taken, "{done}");
+        taken
+    };
+    let kept = [
+        "INSERT INTO cancel (job_id) VALUES (1)",
+        "UPDATE job SET user_hold = 1",
+        "UPDATE job SET lane_pass = 0",
+        "UPDATE job SET state = 'running', run_id = 3, started_at = 1",
+        "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1",
+        "UPDATE job SET expires_at = 5",
+        "UPDATE lane SET running = 1",
+        "DELETE FROM lane",
+        "UPDATE queue SET paused = 1",
+        "UPDATE queue SET slots = 0",
+        "UPDATE queue SET slots = 2; INSERT INTO tally VALUES ('running', '', 'default', 2)",
+        "DELETE FROM queue",
+        "UPDATE job SET task_id = 7",
+        "UPDATE job SET task_id = 1; UPDATE task SET stop_at = 1",
+        "UPDATE job SET task_id = 1; UPDATE task SET state = 'done', finished_at = 1",
+    ];
+    for done in kept {
+        assert!(!is_taken(done), "{done}");
+    }
+    let of_runs = |change: &str| format!("{RUN}; {change}");
+    for change in ["UPDATE run SET finished_at = NULL, outcome = NULL", "UPDATE run SET id = 21", "UPDATE run SET id = 22"] {
+        assert!(!is_taken(&of_runs(change)), "{change}");
+    }
+    let taken = [
+        "",
+        "UPDATE job SET expires_at = 6",
+        "UPDATE job SET expires_at = 5, attempts = 1",
+        "UPDATE job SET expires_at = 5, deferrals = 1",
+        "UPDATE lane SET running = 1, max_running = 2",
+        "UPDATE queue SET slots = 2; INSERT INTO tally VALUES ('running', '', 'default', 1)",
+        "UPDATE job SET task_id = 1",
+    ];
+    for done in taken {
+        assert!(is_taken(done), "{done}");
+    }
+    assert!(is_taken(RUN));
+    assert!(is_taken(&of_runs("UPDATE run SET kind = 'check', finished_at = NULL, outcome = NULL")));
+}
