@@ -191,6 +191,9 @@ fn a_stop_by_cancel_ends_as_cancelled_and_history_can_go() {
     assert_eq!(prune::prune(&conn, 3_000, 10).unwrap().jobs, 0);
     let pruned = prune::prune(&conn, 3_001, 10).unwrap();
     assert_eq!((pruned.jobs, pruned.runs), (1, vec![RunId(1)]));
+    // A log that was left over is no sign of an older copy, and one of a later run is.
+    let has_forgotten = |run| crate::store::stamp::has_forgotten(&conn, &[RunId(run)]).unwrap();
+    assert!(!has_forgotten(1) && has_forgotten(2));
     assert_eq!(read::job(&conn, id).unwrap(), None);
     assert_eq!(read::counts(&conn).unwrap(), read::Counts::default());
 }
@@ -259,4 +262,62 @@ fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
         assert_eq!(job(&conn, retried).hold, Some(crate::job::Hold::Time));
         assert_eq!(job(&conn, delayed).available_at, now_ms + 60_000);
     }
+}
+
+#[test]
+fn an_end_closes_the_cancel_however_the_run_came_to_it() {
+    let ended = |exit, cause| RunEnd::Ended { exit, cause, out_of_memory: false };
+    let mut ends: Vec<RunEnd> = Cause::ALL.iter().map(|cause| ended(Exit::Signal(15), Some(*cause))).collect();
+    ends.extend([0, 1, 75].map(|code| ended(Exit::Code(code), None)));
+    ends.extend([ended(Exit::Signal(9), None), RunEnd::NotExecuted { errno: 2, error: "none".into() }, RunEnd::NeverStarted]);
+    ends.extend([RunEnd::Lost, RunEnd::Unprepared, RunEnd::Withdrawn, RunEnd::NoMeans { errno: 11, error: "none".into() }]);
+    ends.extend([RunEnd::CheckFailed { error: "no".into() }, RunEnd::PrepareFailed { error: "no".into() }]);
+    ends.extend([RunEnd::TooLate { error: "late".into() }, RunEnd::Unrunnable { error: "no".into() }]);
+    for end in ends {
+        let conn = fixture::fresh();
+        // Of two attempts, so that it might be tried again.
+        let id = add(&conn, |j| j.max_attempts = 2);
+        let run = claim_one(&conn, 1).unwrap().run;
+        control::cancel(&conn, id, None, 2_500).unwrap();
+        let s = Settle { job: id, run, end, record: RunRecord::default(), chance: 0.0 };
+        assert!(matches!(settle(&conn, &s, 3_000).unwrap(), Settled::Won { .. }), "{:?}", s.end);
+        assert!(job(&conn, id).state.is_terminal(), "{:?}", s.end);
+        let closed: Option<i64> = conn.query_row("SELECT closed_at FROM cancel WHERE job_id = 1", [], |row| row.get(0)).unwrap();
+        assert_eq!(closed, Some(3_000), "{:?}", s.end);
+    }
+}
+
+#[test]
+fn a_retry_by_a_person_leaves_nothing_of_the_earlier_life() {
+    // The row of a job; how its latest run ended is history.
+    let row = |conn: &Connection, id: JobId| -> Vec<String> {
+        let mut columns = conn.prepare("SELECT name FROM pragma_table_xinfo('job')").unwrap();
+        let columns: Vec<String> = columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let kept = columns.into_iter().filter(|name| name != "last_reason");
+        let value = |name: &str| -> rusqlite::Result<String> {
+            conn.query_row(&format!("SELECT quote({name}) FROM job WHERE id = ?1"), [id.0], |row| row.get(0))
+        };
+        kept.map(|name| format!("{name} {}", value(&name).unwrap())).collect()
+    };
+    let conn = fixture::fresh();
+    let change = |j: &mut NewJob| (j.max_attempts, j.lane, j.unique_key) = (2, Some("l".into()), Some("k".into()));
+    let id = add(&conn, change);
+    let new = row(&conn, id);
+    let said = |code| RunEnd::Ended { exit: Exit::Code(code), cause: None, out_of_memory: false };
+    for (n, end) in [said(75), RunEnd::NeverStarted, said(1), RunEnd::NeverStarted, said(2)].into_iter().enumerate() {
+        conn.execute("UPDATE job SET due_seen = available_at", []).unwrap();
+        let run = claim_one(&conn, n as i64 + 1).unwrap().run;
+        started(&conn, run, 7, 1).unwrap();
+        let record = RunRecord { started_at: Some(1), result: Some("r".into()), ..RunRecord::default() };
+        settle(&conn, &Settle { job: id, run, end, record, chance: 0.0 }, 3_000).unwrap();
+    }
+    assert_eq!(job(&conn, id).state, State::Failed);
+    assert_ne!(row(&conn, id), new);
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    conn.execute_batch("INSERT INTO cancel (job_id) VALUES (1); UPDATE job SET expires_at = 1, progress = '{}', unstarts = 3")
+        .unwrap();
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
+    control::retry(&conn, id, false, 9_000).unwrap();
+    assert_eq!(row(&conn, id), new);
+    assert!(claim_one(&conn, 20).is_some(), "also where somebody had left a cancel open");
 }
