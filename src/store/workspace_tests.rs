@@ -50,11 +50,15 @@ fn after_a_power_cut_only_what_was_on_the_disk_is_used() {
     let conn = fixture::fresh();
     let one = workspace("k", "x");
     make(&conn, &one, "k-1", 10, 1_000);
+    let (job, run) = running(&conn, 1);
     assert_eq!(present(&conn, &one, "another boot").unwrap(), None);
+    assert_eq!(enter(&conn, &one, job, run, "another boot", 2_000).unwrap(), None);
+    assert_eq!(present(&conn, &one, "b").unwrap().as_deref(), Some("k-1"));
     assert_eq!(unsynced(&conn).unwrap(), ["k-1"]);
     synced(&conn, &["k-1".into()]).unwrap();
     assert_eq!(unsynced(&conn).unwrap(), [""; 0]);
     assert_eq!(present(&conn, &one, "another boot").unwrap().as_deref(), Some("k-1"));
+    assert_eq!(enter(&conn, &one, job, run, "another boot", 2_000).unwrap().as_deref(), Some("k-1"));
 }
 
 #[test]
