@@ -207,3 +207,35 @@ fn a_wrong_clock_puts_no_teardown_far_ahead() {
         conn.execute_batch("ROLLBACK TO try; RELEASE try").unwrap();
     }
 }
+
+#[test]
+fn an_owner_that_ends_in_any_way_leaves_what_it_holds_to_be_torn_down() {
+    let ends = [
+        ("run", "UPDATE run SET finished_at = 9, outcome = 'done' WHERE id = 1"),
+        ("run", "UPDATE run SET finished_at = 9, outcome = 'lost', reason = 'lost' WHERE id = 1"),
+        ("job", "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 9 WHERE id = 1"),
+        ("job", "UPDATE job SET state = 'failed', reason = 'lost', finished_at = 9 WHERE id = 1"),
+        ("job", "UPDATE job SET state = 'cancelled', reason = 'cancelled', finished_at = 9 WHERE id = 1"),
+        ("task", "UPDATE task SET state = 'done', finished_at = 9"),
+        ("task", "UPDATE task SET state = 'failed', finished_at = 9"),
+        ("task", "UPDATE task SET state = 'cancelled', finished_at = 9"),
+        ("task", "UPDATE task SET stop_at = 8; UPDATE task SET state = 'cancelled', finished_at = 9"),
+    ];
+    for (owner, end) in ends {
+        let conn = fixture::fresh();
+        conn.execute_batch(
+            "INSERT INTO pipeline (name, revision, spec, applied_at) VALUES ('p', 1, '{}', 1);
+             INSERT INTO task (pipeline_id, pipeline, stage, created_at) VALUES (1, 'p', 's', 1)",
+        )
+        .unwrap();
+        job(&conn);
+        claim_as(&conn, 1).unwrap();
+        let held = [("run", Owner::Run(RunId(1))), ("job", Owner::Job(JobId(1))), ("task", Owner::Task(1))]
+            .map(|(kind, owner)| (kind, add(&conn, owner, "vm", false).id));
+        conn.execute_batch(end).unwrap();
+        for (kind, id) in held {
+            let expected = if kind == owner { ResourceState::Releasing } else { ResourceState::Held };
+            assert_eq!(one(&conn, id).state, expected, "of the {kind}, after {end}");
+        }
+    }
+}
