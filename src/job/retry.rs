@@ -69,6 +69,9 @@ mod tests {
         assert!(!is_retried(&but, Reason::Exit, Some(3)));
         assert!(!is_retried(&but, Reason::Lost, None));
         assert!(is_retried(&but, Reason::Exit, Some(4)));
+        let both = policy(r#"{"retry_on": [3, 4, "lost", "timeout"], "no_retry_on": [3, "lost"]}"#);
+        assert!(!is_retried(&both, Reason::Exit, Some(3)) && is_retried(&both, Reason::Exit, Some(4)));
+        assert!(!is_retried(&both, Reason::Lost, None) && is_retried(&both, Reason::Timeout, None));
         assert!(!is_retried(&policy(r#"{"retry_on": ["cancelled"]}"#), Reason::Cancelled, None));
     }
 
