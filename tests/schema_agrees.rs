@@ -2,6 +2,8 @@
 
 #[path = "model/file.rs"]
 mod file;
+#[path = "schema/parts.rs"]
+mod parts;
 #[path = "schema/policies.rs"]
 mod policies;
 #[path = "schema/raises.rs"]

@@ -1,0 +1,146 @@
+//! Each part of each rule has a case: a guard without one of its alternatives lets a statement pass that it is there to refuse, and each CHECK refuses
+//! something by itself.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rusqlite::config::DbConfig;
+
+use crate::SCHEMA;
+use crate::raises::{CASES, full, is_of, spelled};
+
+/// Alternatives that another one of the same condition makes needless: what is not an array has no elements.
+const NEEDLESS: &[(&str, &str)] = &[
+    ("job_insert_guard", "json_type(NEW.command) IS NOT 'array'"),
+    ("resource_insert_guard", "json_type(NEW.teardown) IS NOT 'array'"),
+    ("resource_insert_guard", "json_type(NEW.probe) IS NOT 'array'"),
+];
+
+/// What only a CHECK refuses: no trigger repeats it, because only the worker writes these columns.
+#[rustfmt::skip]
+const CHECK_CASES: &[&str] = &[
+    "UPDATE dependency SET state = 'x'", "UPDATE job SET pid = 0 WHERE id = 2", "UPDATE job SET reason = 'x' WHERE id = 3", "UPDATE lane SET running = -1",
+    "UPDATE lease SET why = printf('%1001s', '')", "UPDATE pipeline SET name = ''", "UPDATE pipeline SET revision = 0", "UPDATE pipeline SET spec = '[]'",
+    "UPDATE queue SET is_full = 2", "UPDATE resource SET released_by = 'x' WHERE id = 2", "UPDATE run SET outcome = NULL WHERE id = 13",
+    "UPDATE run SET job_id = NULL WHERE id = 12", "UPDATE run SET id = 4503599627370497 WHERE id = 12", "UPDATE run SET kind = 'x' WHERE id = 12",
+    "UPDATE run SET nonce = 'x' WHERE id = 12", "UPDATE run SET outcome = 'x' WHERE id = 13", "UPDATE schedule SET cron = ''", "UPDATE schedule SET id = 0",
+    "UPDATE schedule SET name = ''", "UPDATE schedule SET created_at = -1", "UPDATE slot SET reason = 'x' WHERE at = 20", "UPDATE task SET held = 2",
+    "UPDATE task SET stage = ''", "UPDATE task_step SET outcome = 'lost' WHERE task_id = 1", "UPDATE task_step SET outcome = 'x' WHERE task_id = 2",
+    "UPDATE task_step SET seq = 0 WHERE task_id = 1", "UPDATE workspace SET recipe = '{}'", "UPDATE workspace SET synced = 2",
+];
+
+/// The parts of a condition that are joined by OR, at any depth, each as a range of its bytes.
+fn alternatives(condition: &str) -> Vec<Range<usize>> {
+    let (mut open, mut found, mut is_quoted) = (vec![(0, Vec::new())], Vec::new(), false);
+    let mut close = |(start, mut parts): (usize, Vec<Range<usize>>), end: usize| {
+        if !parts.is_empty() {
+            parts.push(start..end);
+            found.append(&mut parts);
+        }
+    };
+    for (at, byte) in condition.bytes().enumerate() {
+        match byte {
+            b'\'' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            b'(' => open.push((at + 1, Vec::new())),
+            b')' => close(open.pop().unwrap(), at),
+            // Within a query the condition begins here.
+            b' ' if condition[at..].starts_with(" WHERE ") => open.last_mut().unwrap().0 = at + " WHERE ".len(),
+            b' ' if condition[at..].starts_with(" OR ") => {
+                let (start, parts) = open.last_mut().unwrap();
+                parts.push(*start..at);
+                *start = at + " OR ".len();
+            }
+            _ => {}
+        }
+    }
+    close(open.pop().unwrap(), condition.len());
+    found
+}
+
+/// Each condition of a RAISE that has alternatives: the guard, its words, and where the condition stands in the text of the trigger.
+fn conditions(trigger: &str) -> Vec<(String, Range<usize>)> {
+    let mut found = Vec::new();
+    for (at, _) in trigger.match_indices("RAISE(ABORT, 'tenure: ") {
+        let rest = &trigger[at + "RAISE(ABORT, 'tenure: ".len()..];
+        let words = rest.split("')").next().unwrap().replace("''", "'");
+        let Some(condition) = rest.find("WHERE ").filter(|n| !rest[..*n].contains(';')).map(|n| &rest[n + "WHERE ".len()..])
+        else {
+            continue;
+        };
+        let mut is_quoted = false;
+        let end = condition.bytes().position(|byte| {
+            is_quoted ^= byte == b'\'';
+            !is_quoted && byte == b';'
+        });
+        let start = condition.as_ptr() as usize - trigger.as_ptr() as usize;
+        found.push((words, start..start + end.unwrap()));
+    }
+    found
+}
+
+#[test]
+fn each_alternative_of_a_guard_is_needed_by_a_case() {
+    let conn = full();
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+    let mut triggers = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name").unwrap();
+    let triggers: Vec<(String, String)> =
+        triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let (mut walked, mut missing) = (0, Vec::new());
+    for (guard, sql) in &triggers {
+        for (words, place) in conditions(sql) {
+            let of_raise = (guard.clone(), words.clone());
+            let (_, _, cases) = CASES.iter().find(|(guard, words, _)| is_of(&(guard, words), &of_raise)).unwrap();
+            for part in alternatives(&sql[place.clone()]) {
+                let part = place.start + part.start..place.start + part.end;
+                let without = format!("{}0{}", &sql[..part.start], &sql[part.end..]);
+                conn.execute_batch(&format!("SAVEPOINT before; DROP TRIGGER {guard}; {without}")).unwrap();
+                let is_refused = |case: &str| {
+                    conn.execute_batch("SAVEPOINT one").unwrap();
+                    let refused = conn.execute_batch(&spelled(case)).is_err_and(|error| error.to_string().contains(&words));
+                    conn.execute_batch("ROLLBACK TO one; RELEASE one").unwrap();
+                    refused
+                };
+                let is_needless = NEEDLESS.contains(&(guard, sql[part.clone()].trim()));
+                if cases.iter().all(|case| is_refused(case)) != is_needless {
+                    missing.push(format!("{guard}, {words:.40}: no case for {}", sql[part].trim()));
+                }
+                conn.execute_batch("ROLLBACK TO before; RELEASE before").unwrap();
+                walked += 1;
+            }
+        }
+    }
+    assert!(walked > 150, "{walked}");
+    assert!(missing.is_empty(), "of {walked}:\n{}", missing.join("\n"));
+}
+
+/// Each CHECK refuses a row for which all triggers were dropped.
+#[test]
+fn each_check_refuses_by_itself() {
+    let conn = full();
+    conn.execute_batch("PRAGMA ignore_check_constraints = OFF").unwrap();
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    let mut refused = BTreeSet::new();
+    let statements = CASES.iter().flat_map(|(_, _, statements)| statements.iter());
+    for sql in statements.chain(CHECK_CASES) {
+        conn.execute_batch("SAVEPOINT one").unwrap();
+        if let Err(error) = conn.execute_batch(&spelled(sql)) {
+            refused.extend(
+                error
+                    .to_string()
+                    .strip_prefix("CHECK constraint failed: ")
+                    .map(|name| name.split(' ').next().unwrap().to_owned()),
+            );
+        }
+        conn.execute_batch("ROLLBACK TO one; RELEASE one").unwrap();
+    }
+    let all: BTreeSet<String> = SCHEMA
+        .lines()
+        .filter_map(|line| {
+            line.trim_start().strip_prefix("CONSTRAINT ")?.split_once(" CHECK").map(|(name, _)| name.trim().to_owned())
+        })
+        .collect();
+    assert!(all.len() > 60, "{}", all.len());
+    let missing: Vec<_> = all.difference(&refused).collect();
+    assert!(missing.is_empty(), "no statement for {missing:#?}");
+}
