@@ -151,11 +151,12 @@ fn a_job_that_ended_without_a_worker_has_its_own_end_and_duration() {
     let nest = Nest::new();
     let first = nest.work(&[]);
     let checked = nest.sh(&["--check", "sleep 0.1"], "sleep 0.3");
-    let plain = nest.sh(&[], "sleep 1; echo over");
+    let plain = nest.sh(&[], "sleep 1; until [ -e go ]; do sleep 0.02; done; echo over");
     nest.until_ended(checked);
     nest.until_pid(plain);
     let run = nest.show(plain)["run_id"].as_i64().unwrap();
     first.kill();
+    std::fs::write(nest.file("go"), "").unwrap();
     until("its end to be recorded", || nest.record(run, "EXITED", "at"));
     // By now: the file is put away when its run is settled.
     let number = |kind, key| -> i64 { nest.record(run, kind, key).unwrap().parse().unwrap() };

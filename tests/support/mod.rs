@@ -29,6 +29,7 @@ pub struct Said {
 
 impl Nest {
     pub fn new() -> Self {
+        heed_the_keyboard();
         Self { dir: tempfile::Builder::new().prefix("tenure-nest-").tempdir().expect("a temporary directory") }
     }
 
@@ -300,6 +301,18 @@ pub fn lives(pid: i32) -> bool {
 /// That of this test, which its workers and their jobs inherit.
 pub fn niceness() -> i32 {
     rustix::process::getpriority_process(None).expect("a niceness")
+}
+
+/// A shell that starts something in the background lets it ignore INT and QUIT, and a worker leaves ignored what was ignored when it began.
+/// The workers of these tests hear both, however the tests were started.
+fn heed_the_keyboard() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: the default action is no function, and nothing in a test handles these.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    });
 }
 
 /// Waits for an event that must come.
