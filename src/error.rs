@@ -42,10 +42,10 @@ pub enum Error {
     #[error("{0}")]
     Unfit(String),
     /// SQLite said no, in a way that none of the above fits.
-    #[error("sqlite: {0}")]
+    #[error("{}", words_of_sqlite(.0))]
     Sqlite(rusqlite::Error),
     /// The operating system said no.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words_after(what, source))]
     Io { what: String, source: io::Error },
     /// tenure itself is wrong. Please report it.
     #[error("internal error: {0}")]
@@ -98,6 +98,54 @@ pub mod exit {
     pub const SIGNAL_BASE: u8 = 128;
 }
 
+/// What the system said, without Rust's ` (os error N)`.
+pub fn said(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// What the system said, and what to do where that follows from it.
+pub fn words(error: &io::Error) -> String {
+    use io::ErrorKind as Kind;
+    let remedy = match (error.kind(), error.raw_os_error()) {
+        (Kind::NotFound | Kind::NotADirectory, _) => "look at the path",
+        (Kind::PermissionDenied, _) => "look at its owner and mode, and at those of the directories above it",
+        (Kind::IsADirectory, _) => "name a file in it",
+        (Kind::StorageFull | Kind::QuotaExceeded, _) => "free some space",
+        (Kind::ReadOnlyFilesystem, _) => "make its file system writable, or use another place",
+        (Kind::OutOfMemory, _) => "free some memory",
+        (_, Some(libc::EMFILE | libc::ENFILE)) => "raise the limit of open files: ulimit -n",
+        (_, Some(libc::EIO)) => "look at the disk: dmesg",
+        _ => return said(error),
+    };
+    format!("{}; {remedy}", said(error))
+}
+
+/// Where `what` has a remedy of its own, no other is added.
+fn words_after(what: &str, error: &io::Error) -> String {
+    if what.contains('(') || what.contains(';') { said(error) } else { words(error) }
+}
+
+/// What SQLite or its library said, that nothing else is known of.
+fn words_of_sqlite(error: &rusqlite::Error) -> String {
+    use rusqlite::Error as E;
+    match error {
+        E::InvalidColumnType(_, name, kind) => {
+            format!("the column {name} holds a value of the kind {kind}, which cannot be read; tenure doctor looks for such rows")
+        }
+        E::FromSqlConversionFailure(_, _, why) => {
+            format!("a row holds a value that cannot be read ({why}); tenure doctor looks for such rows")
+        }
+        E::Utf8Error(..) => "a row holds text that is not UTF-8; tenure doctor looks for such rows".to_owned(),
+        E::QueryReturnedNoRows => "a row that was just there is gone; try again".to_owned(),
+        E::SqliteFailure(code, text) => {
+            let text = text.clone().unwrap_or_else(|| code.to_string());
+            format!("SQLite refuses it: {text} (code {}); tenure doctor says whether the file is sound", code.extended_code)
+        }
+        other => format!("SQLite refuses it: {other}; tenure doctor says whether the file is sound"),
+    }
+}
+
 /// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no room, it calls it an I/O error.
 pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
@@ -134,6 +182,33 @@ impl From<rusqlite::Error> for Error {
             // The guards of schema.sql speak for themselves.
             Code::ConstraintViolation if text.starts_with("tenure: ") => Self::Refused(text["tenure: ".len()..].to_owned()),
             _ => Self::Sqlite(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_library_says_comes_with_what_to_do() {
+        let io = Error::io("opening x", io::Error::from_raw_os_error(libc::ENOENT)).to_string();
+        assert_eq!(io, "opening x: No such file or directory; look at the path");
+        let own = Error::io("opening x (name another)", io::Error::from_raw_os_error(libc::EACCES)).to_string();
+        assert_eq!(own, "opening x (name another): Permission denied");
+        for errno in 1..134 {
+            let text = words(&io::Error::from_raw_os_error(errno));
+            assert!(!text.contains("os error") && !text.is_empty(), "{text}");
+        }
+        let all = [
+            rusqlite::Error::QueryReturnedNoRows,
+            rusqlite::Error::InvalidColumnType(0, "state".into(), rusqlite::types::Type::Blob),
+            rusqlite::Error::InvalidQuery,
+            rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG), None),
+        ];
+        for error in all {
+            let text = Error::Sqlite(error).to_string();
+            assert!(text.contains("; ") && !text.contains("sqlite:"), "{text}");
         }
     }
 }

@@ -18,6 +18,8 @@ mod found;
 mod keys;
 #[path = "faces/leases.rs"]
 mod leases;
+#[path = "faces/library_words.rs"]
+mod library_words;
 #[path = "faces/limits.rs"]
 mod limits;
 #[path = "faces/lists.rs"]

@@ -16,7 +16,7 @@ use super::options::{Command, JobOptions, Surroundings};
 use super::path_warning::{ShellBy, Warnings};
 use super::secrets::Kept;
 use super::{secrets, values, worker_calls};
-use crate::error::{Error, Result, exit};
+use crate::error::{self, Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::{JobId, Need, NewJob};
 use crate::run::machine;
@@ -219,7 +219,8 @@ fn open(file: &OsString) -> Result<Box<dyn BufRead>> {
     if file == "-" {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
-    let opened = File::open(file).map_err(|e| Error::Usage(format!("--from {}: {e}", file.to_string_lossy())))?;
+    let opened =
+        File::open(file).map_err(|e| Error::Usage(format!("--from {}: {}", file.to_string_lossy(), error::words(&e))))?;
     Ok(Box::new(BufReader::with_capacity(1 << 16, opened)))
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::{escape, face, values};
-use crate::error::exit;
+use crate::error::{exit, said};
 use crate::job::{Argv, Exit, Reason, State};
 use crate::run::unexecutable::{self, PATH_DEFAULT, Refused};
 use crate::store::rows::Job;
@@ -31,9 +31,7 @@ pub fn of_exit(ended: Exit) -> u8 {
 
 /// Says that a command could not be executed, and the code for that, as a shell does.
 pub fn complain_of(argv: &Argv, error: &std::io::Error) -> u8 {
-    let text = error.to_string();
-    // Without Rust's number of the error.
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = said(error);
     let why = why_here(argv, error).map(|why| format!("; {why}")).unwrap_or_default();
     face::complain(&format!("{}: {text}{why}", values::shorten(&escape::quote(argv))));
     if error.kind() == std::io::ErrorKind::NotFound { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }

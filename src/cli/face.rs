@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use super::verbs::{Global, Verb};
-use super::{escape, logging};
+use super::{escape, library_words, logging};
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
 use crate::error::{Error, Result, exit};
@@ -182,7 +182,7 @@ pub fn print_clap(error: &clap::Error) -> u8 {
     let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
     let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
     // The message quotes what was typed, which may hold anything.
-    let text = text.replace('\r', "\\r").replace('\t', "\\t");
+    let text = library_words::arguments(&text).replace('\r', "\\r").replace('\t', "\\t");
     let text = if error.use_stderr() { text.lines().map(|line| shorten(line) + "\n").collect() } else { text };
     let (mut shown, mut safe) = (super::shown::Shown::default(), Vec::new());
     shown.push(text.as_bytes(), &mut safe);

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::options::{Endings, JobOptions, Surroundings};
 use super::select::{Part, Selector};
-use super::values;
+use super::{library_words, values};
+use crate::error;
 use crate::job::{Argv, JobId, Need, NewJob, Template};
 use crate::units;
 
@@ -73,7 +74,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         self.line += 1;
         // Never more than the limit is held, however long the line is.
         let mut limited = std::io::Read::take(&mut self.reader, LINE_BYTES_MAX as u64 + 2);
-        let read = limited.read_until(b'\n', &mut self.buffer).map_err(|e| format!("can not be read: {e}"))?;
+        let read = limited.read_until(b'\n', &mut self.buffer).map_err(|e| format!("cannot be read: {}", error::words(&e)))?;
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
         }
@@ -89,7 +90,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         if !text.trim_start().starts_with('{') {
             return Err("a line is a JSON object, such as {\"command\": [\"echo\", \"hi\"]}".into());
         }
-        let line: Line = serde_json::from_str(text).map_err(|e| readable(&e, text))?;
+        let line: Line = serde_json::from_str(text).map_err(|e| library_words::json(&e, text, &[]))?;
         let command = line.argv()?;
         let (name, mut after) = (line.name.as_ref().map(name_of).transpose()?, Vec::new());
         let options = line.over(self.options, &mut after)?;
@@ -116,13 +117,13 @@ impl<'a, R: BufRead> Lines<'a, R> {
 }
 
 /// What jobs are made from later, as one JSON object describes it with the keys of a line: the stage of a pipeline. So each key has
-/// one meaning, wherever it stands.
+/// one meaning, wherever it stands. `own`: keys that were taken out before.
 ///
 /// # Errors
 /// What is wrong with it, with the key.
-pub fn template(object: Map<String, Value>, around: &Surroundings) -> Result<Template, String> {
+pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str]) -> Result<Template, String> {
     let text = Value::Object(object).to_string();
-    let line: Line = serde_json::from_str(&text).map_err(|e| readable(&e, &text))?;
+    let line: Line = serde_json::from_str(&text).map_err(|e| library_words::json(&e, &text, own))?;
     let command = line.argv()?;
     if line.name.is_some() {
         return Err("ref: stages go by their names; leave it out".into());
@@ -134,27 +135,6 @@ pub fn template(object: Map<String, Value>, around: &Surroundings) -> Result<Tem
     }
     // A line for the shell finds the parameters in its environment: what a value contains must not become part of a program.
     Ok(Template { has_places: line.shell.is_none(), ..options.template(command, around)? })
-}
-
-/// serde's message without its position, which is that within one line, with the key that it is about, and in words that are not
-/// Rust's.
-fn readable(error: &serde_json::Error, text: &str) -> String {
-    let message = error.to_string();
-    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    let whole = "a whole number that is not negative";
-    let message =
-        message.replace("expected u32", &format!("expected {whole}")).replace("expected i64", "expected a whole number");
-    let message = message.replace("expected i32", "expected a whole number");
-    match key_before(text, error.column()).filter(|key| error.is_data() && !message.contains(*key)) {
-        Some(key) => format!("{}: {message}", values::shorten(key)),
-        None => format!("{message} (column {})", error.column()),
-    }
-}
-
-/// The last key that stands before a column.
-fn key_before(text: &str, column: usize) -> Option<&str> {
-    let (before, _) = text.get(..column)?.rsplit_once(':')?;
-    before.trim_end().strip_suffix('"')?.rsplit('"').next()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -231,7 +211,7 @@ impl Line {
         put(&mut o.prepare, "prepare", &self.prepare, command_of)?;
         put(&mut o.retry_on, "retry_on", &self.retry_on, endings)?;
         put(&mut o.no_retry_on, "no_retry_on", &self.no_retry_on, endings)?;
-        put(&mut o.memory, "memory", &self.memory, size)?;
+        put(&mut o.memory, "memory", &self.memory, memory)?;
         put(&mut o.log_limit, "log_limit", &self.log_limit, size)?;
         put(&mut o.expires, "expires", &self.expires, |t| Ok(t.clone()))?;
         put(&mut o.cwd, "cwd", &self.cwd, |t| Ok(t.into()))?;
@@ -285,7 +265,7 @@ impl Line {
         }
         for (key, value, list) in [("pass_env", &self.pass_env, &mut o.pass_env), ("secret", &self.secret, &mut o.secret)] {
             for name in value.as_ref().map(strings).transpose().map_err(|e| format!("{key}: {e}"))?.into_iter().flatten() {
-                list.push(values::parse_env_name(&name).map_err(|e| format!("{key}: {e}"))?);
+                list.push(values::parse_passed_name(&name).map_err(|e| format!("{key}: {e}"))?);
             }
         }
         match self.stdin.as_deref() {
@@ -342,6 +322,12 @@ fn size(value: &Value) -> Result<u64, String> {
         Value::String(text) => units::parse_size(text),
         other => Err(format!("{other} is no size; write it as \"2G\" or a number of bytes")),
     }
+}
+
+fn memory(value: &Value) -> Result<u64, String> {
+    let bytes = size(value)?;
+    values::check_memory(bytes, value.as_str().unwrap_or(&value.to_string()))
+        .map_err(|e| e.trim_start_matches("memory: ").to_owned())
 }
 
 fn strings(value: &Value) -> Result<Vec<String>, String> {

@@ -35,6 +35,7 @@ mod hold;
 mod json;
 mod lane;
 mod lease;
+mod library_words;
 mod lines;
 mod logging;
 mod logs;

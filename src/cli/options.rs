@@ -98,10 +98,10 @@ pub struct JobOptions {
     #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
     pub env: Vec<(String, String)>,
     /// Give it the value that this variable has here; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = values::parse_env_name)]
+    #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
     pub pass_env: Vec<String>,
     /// As --pass-env, but kept in a private file until the job's end and shown nowhere
-    #[arg(long, value_name = "NAME", value_parser = values::parse_env_name)]
+    #[arg(long, value_name = "NAME")]
     pub secret: Vec<String>,
     /// Standard input: a file that is opened at the start, or - for a copy of what stands here (default: empty)
     #[arg(long, value_name = "FILE|-")]
@@ -119,7 +119,7 @@ pub struct JobOptions {
     #[arg(long, value_name = "RANGE", value_parser = values::parse_array)]
     pub array: Option<values::Array>,
     /// Most memory, such as 2G
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_memory)]
     pub memory: Option<u64>,
     /// Niceness, -20 to 19
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
@@ -280,6 +280,11 @@ impl JobOptions {
 
     fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
         let mut env = BTreeMap::new();
+        // Here and not by the parser of the command line, which repeats what was typed.
+        self.secret
+            .iter()
+            .try_for_each(|name| values::parse_passed_name(name).map(drop))
+            .map_err(|e| format!("--secret: {e}"))?;
         for name in &self.pass_env {
             env.insert(name.clone(), around.variable(name).map_err(|e| format!("--pass-env: {e}"))?);
         }

@@ -13,7 +13,7 @@ use super::options::Surroundings;
 use super::path_warning::{ShellBy, Warnings};
 use super::pipeline_file::{self, FILE_BYTES_MAX};
 use super::{escape, json, table, time};
-use crate::error::{Error, Result, exit};
+use crate::error::{self, Error, Result, exit};
 use crate::job::Pipeline;
 use crate::job::pipeline::Stage;
 use crate::run::machine;
@@ -98,7 +98,7 @@ fn read(file: &OsString) -> std::result::Result<String, String> {
     } else {
         File::open(file).and_then(|opened| opened.take(limit).read_to_end(&mut bytes))
     };
-    read.map_err(|e| e.to_string())?;
+    read.map_err(|e| error::words(&e))?;
     if bytes.len() > FILE_BYTES_MAX {
         return Err(format!("it is longer than {}; put data in files of its own", size_text(FILE_BYTES_MAX as u64)));
     }

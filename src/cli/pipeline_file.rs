@@ -116,17 +116,8 @@ fn stage(value: Value, around: &Surroundings) -> Result<Stage, String> {
     };
     let teardown =
         table.remove("teardown").map(|value| lines::command_of(&value).map_err(|e| format!("teardown: {e}"))).transpose()?;
-    let job = lines::template(table, around).map_err(|e| with_own_keys(&e))?;
+    let job = lines::template(table, around, &["on_success", "on_failure", "critical", "teardown"])?;
     Ok(Stage { job, on_success, on_failure, critical, teardown })
-}
-
-/// A key that is not known is not known among those of a stage, too.
-fn with_own_keys(error: &str) -> String {
-    error.replacen(
-        "expected one of `command`",
-        "expected one of `on_success`, `on_failure`, `critical`, `teardown`, `command`",
-        1,
-    )
 }
 
 fn take_text(table: &mut Map<String, Value>, key: &str) -> Result<Option<String>, String> {

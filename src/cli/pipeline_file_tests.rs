@@ -92,7 +92,7 @@ fn what_is_wrong_names_the_place_and_the_remedy() {
         (stage("command = []"), vec!["command"]),
         (stage("command = [1]"), vec!["command"]),
         (stage("command = [\"x\"]\nshell = \"y\""), vec!["not both"]),
-        (stage(&format!("{fine}\ntimout = \"1s\"")), vec!["timout", "on_success", "timeout"]),
+        (stage(&format!("{fine}\ntimout = \"1s\"")), vec!["timout", "did you mean", "timeout"]),
         (stage(&format!("{fine}\ntimeout = 5")), vec!["timeout"]),
         (stage(&format!("{fine}\nretries = -1")), vec!["retries"]),
         (stage(&format!("{fine}\nretries = inf")), vec!["inf"]),

@@ -68,7 +68,7 @@ pub struct AddArgs {
     #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
     pub env: Vec<(String, String)>,
     /// Give them the value that this variable has here; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = values::parse_env_name)]
+    #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
     pub pass_env: Vec<String>,
     /// Stop a teardown after this long, and try again (default: 10m)
     #[arg(short = 't', long, value_name = "DURATION", value_parser = parse_timeout)]

@@ -8,7 +8,7 @@ use super::escape::quote_text;
 use super::face::{self, Face};
 use super::table::count;
 use super::worker_calls;
-use crate::error::{Error, Result, exit};
+use crate::error::{self, Error, Result, exit};
 use crate::store::Restored;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if let Err(error) = std::fs::metadata(&args.file) {
-        return Err(Error::File(format!("there is no backup {}: {error}", args.file.display())));
+        return Err(Error::File(format!("there is no backup {}: {}", args.file.display(), error::words(&error))));
     }
     let restored = worker_calls::restore(face, &args.file)?;
     if face.json {

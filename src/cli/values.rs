@@ -165,12 +165,49 @@ pub fn check_env(name: &str, value: &str) -> Result<(), String> {
 /// Why it is none.
 pub fn parse_env_name(name: &str) -> Result<String, String> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(format!("{:?} is no name of a variable; write NAME or NAME=value", shorten(name)));
+        return Err(format!("{:?} is not the name of a variable; a name is not empty and has no =", shorten(name)));
     }
     if name.starts_with("TENURE_") {
         return Err(format!("{:?}: names that begin with TENURE_ are given to a job by tenure; choose another", shorten(name)));
     }
     Ok(name.to_owned())
+}
+
+/// The name of a variable whose value is taken from here.
+///
+/// # Errors
+/// Why it is none; a value behind it is not repeated, as it may be a secret.
+pub fn parse_passed_name(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if parse_env_name(name).is_ok() => Err(format!(
+            "write the name alone, {name}: its value is taken from the environment here (export {name}=...); -e {name}=... gives an open value"
+        )),
+        _ => parse_env_name(text),
+    }
+}
+
+/// Bytes of `--memory`.
+///
+/// # Errors
+/// With an example. So little that nothing starts is refused, as a unit was most likely forgotten.
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    check_memory(units::parse_size(text)?, text)
+}
+
+/// Whether a program can start with so much memory; `text` is how it was written.
+///
+/// # Errors
+/// It cannot.
+pub fn check_memory(bytes: u64, text: &str) -> Result<u64, String> {
+    const MIN: u64 = 1 << 20;
+    let text = text.trim();
+    if bytes >= MIN {
+        return Ok(bytes);
+    }
+    let is_bare = bytes > 0 && text.bytes().all(|b| b.is_ascii_digit());
+    let meant =
+        if is_bare { format!("write the unit, such as {text}G or {text}M") } else { "give 1M or more, or leave it out".into() };
+    Err(format!("memory: {:?} is {}, in which no program starts; {meant}", shorten(text), units::size_text(bytes)))
 }
 
 /// The name of a queue or the key of a lane.

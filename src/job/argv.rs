@@ -5,9 +5,13 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::limits::{ARGUMENT_BYTES_MAX, ARGV_LEN_MAX, SPEC_BYTES_MAX};
+
+/// Longest value of an argument that is shown in a message, in characters.
+const SHOWN_CHARS_MAX: usize = 60;
 
 /// A command line: at least one argument, the first of them not empty, none with a NUL byte, all within what `execve` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,8 +84,15 @@ impl Argv {
     /// # Errors
     /// As [`Argv::new`], and [`ArgvError::Json`] for what is no array of strings.
     pub fn from_json(text: &str) -> Result<Self, ArgvError> {
-        let raw: Vec<Element> = serde_json::from_str(text).map_err(|e| ArgvError::Json(e.to_string()))?;
-        let arguments = raw.into_iter().map(Element::bytes).collect::<Result<_, _>>().map_err(ArgvError::Json)?;
+        let json: Value = serde_json::from_str(text).map_err(|_| ArgvError::Json("it is not JSON".to_owned()))?;
+        let Value::Array(raw) = json else { return Err(ArgvError::Json("it is not an array".to_owned())) };
+        let argument = |(index, value): (usize, Value)| {
+            let shown: String = value.to_string().chars().take(SHOWN_CHARS_MAX).collect();
+            let wrong =
+                |_| format!("argument {index} is {shown}; write a string, or {{\"hex\": \"ff\"}} for bytes that are not UTF-8");
+            serde_json::from_value::<Element>(value).map_err(wrong)?.bytes()
+        };
+        let arguments = raw.into_iter().enumerate().map(argument).collect::<Result<_, _>>().map_err(ArgvError::Json)?;
         Self::new(arguments)
     }
 

@@ -53,6 +53,24 @@ impl Stretch {
     }
 }
 
+/// What is wrong with a cron line; the library's words are about its own parts.
+fn why(line: &str, error: &str) -> String {
+    let error = error.split_once(": ").map_or(error, |(_, what)| what).trim_end_matches('.');
+    let fields = line.split_whitespace().count();
+    match () {
+        () if line.trim_start().starts_with('@') => "there is no such name; @hourly, @daily, @weekly, @monthly and @yearly are known".to_owned(),
+        () if fields != 5 => format!("it has {fields} fields, not 5"),
+        () if error.contains("illegal character") => {
+            let character = error.split('\'').nth(1).unwrap_or_default().to_lowercase();
+            format!("{character:?} means nothing there")
+        }
+        () if error.contains("out of bounds") => {
+            "a number is out of range: minutes go from 0 to 59, hours from 0 to 23, days from 1 to 31, months from 1 to 12, weekdays from 0 to 7".to_owned()
+        }
+        () => error.to_lowercase(),
+    }
+}
+
 impl Calendar {
     /// # Errors
     /// What is wrong with the line, with an example.
@@ -64,11 +82,9 @@ impl Calendar {
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let line = if cron.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { cron };
-        let cron = parser.parse(line).map_err(|error| {
-            let error = error.to_string();
-            let error = error.split_once(": ").map_or(error.as_str(), |(_, what)| what);
-            format!("{cron:?} is no cron line ({}); {EXAMPLE}", error.trim_end_matches('.'))
-        })?;
+        let cron = parser
+            .parse(line)
+            .map_err(|error| format!("{cron:?} is not a cron line ({}); {EXAMPLE}", why(line, &error.to_string())))?;
         let hour_is_fixed = cron.as_str().split_whitespace().nth(1).is_some_and(|hour| !hour.contains('*'));
         Ok(Self { cron, zone, hour_is_fixed })
     }

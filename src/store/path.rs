@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, statx};
 
 use super::{home, network, permission};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, said, words};
 use crate::owner;
 use crate::place::Place;
 
@@ -125,7 +125,9 @@ fn stat(path: &Path) -> Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(meta)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::File(format!("{}: {error}; look at the permissions of its directories", path.display()))),
+        Err(error) => {
+            Err(Error::File(format!("{}: {}; look at the permissions of its directories", path.display(), said(&error))))
+        }
     }
 }
 
@@ -186,7 +188,7 @@ fn make_directories(dir: &Path) -> Result<()> {
 fn make_directory(dir: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => permission::check_ours(dir),
-        Err(error) => Err(Error::File(format!("the directory {} cannot be made: {error}", dir.display()))),
+        Err(error) => Err(Error::File(format!("the directory {} cannot be made: {}", dir.display(), words(&error)))),
         Ok(()) => give(dir),
     }
 }
@@ -199,9 +201,11 @@ fn make_file(path: &Path) -> Result<()> {
             sync_directory(path.parent().unwrap_or(Path::new("/")))
         }
         Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(error) => {
-            Err(Error::File(format!("{} can not be made: {error}; look at the permissions of its directory", path.display())))
-        }
+        Err(error) => Err(Error::File(format!(
+            "{} cannot be made: {}; look at the permissions of its directory",
+            path.display(),
+            said(&error.into())
+        ))),
     }
 }
 

@@ -72,7 +72,7 @@ fn a_schedule_that_can_not_be_read_says_so_and_the_others_go_on() {
     assert_eq!(look(&conn, START + HOUR).jobs.len(), 1);
     let error = |name: &str| existing(&conn, name).unwrap().last_error.unwrap_or_default();
     assert!(error("a-template").contains("slot 2026-01-01T01:00:00+00:00: template:"), "{}", error("a-template"));
-    assert!(error("b-cron").contains("no cron line") && error("c-zone").contains("Mars/Olympus"));
+    assert!(error("b-cron").contains("not a cron line") && error("c-zone").contains("Mars/Olympus"));
     assert!(error("d-policy").contains("a queue's name"), "{}", error("d-policy"));
     assert_eq!(error("z-good"), "");
     let listed = list(&conn).unwrap();

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::environment::{self, Circumstances};
 use super::shared::Shared;
+use crate::error::said;
 use crate::job::limits::{GRACE_MS_DEFAULT, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT};
 use crate::job::policy::Stdin;
 use crate::job::resource::Step;
@@ -125,13 +126,7 @@ pub(super) fn is_findable(launch: &Launch) -> Result<(), RunEnd> {
         may: &unexecutable::we_may,
     });
     let why = why.map(|why| format!("; {why}")).unwrap_or_default();
-    Err(RunEnd::NotExecuted { errno: errno.raw_os_error(), error: format!("execve {what}: {}{why}", words_of(errno)) })
-}
-
-/// As the shim says it.
-fn words_of(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    Err(RunEnd::NotExecuted { errno: errno.raw_os_error(), error: format!("execve {what}: {}{why}", said(&errno.into())) })
 }
 
 /// A step in the end of a resource: its teardown or its probe, in its directory, or, where that is gone, in `/`.
@@ -249,6 +244,6 @@ fn secret(shared: &Shared, name: &str, token: &str) -> Result<Vec<u8>, String> {
     let mut value = Vec::new();
     std::fs::File::open(shared.place().secret_file(token))
         .and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut value))
-        .map_err(|e| format!("secret {name} is gone ({e}); add the job again"))?;
+        .map_err(|e| format!("secret {name} is gone ({}); add the job again", said(&e)))?;
     Ok(value)
 }

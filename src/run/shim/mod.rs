@@ -23,6 +23,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getpid, setrlimit, setsid};
 
+use crate::error::said;
 use crate::job::ending::is_want_of_resources;
 use crate::run::journal::Journal;
 use crate::run::launch::Launch;
@@ -61,7 +62,7 @@ impl Refusal {
     /// `what: words of the errno`.
     pub fn new(what: impl std::fmt::Display, error: &io::Error) -> Self {
         let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-        Self { errno, text: format!("{what}: {}", words_of(error)), ours: false }
+        Self { errno, text: format!("{what}: {}", said(error)), ours: false }
     }
 
     /// It is about a file or a process of ours: whatever the system said, the job has no part in it.
@@ -86,12 +87,6 @@ impl Refusal {
     pub fn into_record(self) -> Record {
         Record::Failed(NotExecuted { errno: self.errno, ours: self.ours, text: self.text, at_ms: now_ms() })
     }
-}
-
-/// The words of an error without Rust's ` (os error N)`.
-fn words_of(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// What the process that the spawner has just forked does. Never returns.
