@@ -249,6 +249,11 @@ CREATE TABLE dependency (
   CONSTRAINT dependency_state_is_known CHECK (state IN ('unmet', 'met', 'broken')),
   CONSTRAINT dependency_not_on_itself  CHECK (job_id <> on_job)
 ) STRICT, WITHOUT ROWID;
+-- Jobs that have ended, and of which not all who wait for them have been told yet. An end that concerns many is told in steps, so that others
+-- can write in between; the worker goes on where a crash has ended it.
+CREATE TABLE untold (
+  job_id INTEGER PRIMARY KEY
+) STRICT;
 CREATE INDEX dependency_on    ON dependency (on_job, state);
 CREATE INDEX dependency_state ON dependency (job_id, state);
 CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
@@ -949,6 +954,18 @@ CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
        OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
 END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+END;
+
+CREATE TRIGGER untold_insert_guard BEFORE INSERT ON untold BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: that job is noted already') WHERE EXISTS (SELECT 1 FROM untold WHERE job_id = NEW.job_id);
+END;
+CREATE TRIGGER untold_update_guard BEFORE UPDATE ON untold BEGIN
+  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: what is told in steps does not change');
+END;
+CREATE TRIGGER untold_delete_guard BEFORE DELETE ON untold BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 

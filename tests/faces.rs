@@ -8,6 +8,8 @@ mod bad_files;
 mod bad_input;
 #[path = "faces/batches.rs"]
 mod batches;
+#[path = "faces/cascades.rs"]
+mod cascades;
 #[path = "faces/documents.rs"]
 mod documents;
 #[path = "faces/endings.rs"]

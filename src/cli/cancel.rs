@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::each::{Report, Wordy, each};
+use super::each::{BATCH_JOBS, Report, Wordy, each_with};
 use super::face::{Face, versioned};
 use super::pick::Many;
 use super::{secrets, values, worker_calls};
@@ -11,6 +11,7 @@ use crate::job::{JobId, State};
 use crate::store::Store;
 use crate::store::control::{self, Cancelled};
 use crate::store::rows::Job;
+use crate::store::{look, tend};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,7 +33,11 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let (why, now_ms) = (args.why.clone(), face.now_ms());
     let verb = move |conn: &rusqlite::Connection, id| control::cancel(conn, id, why.as_deref(), now_ms);
     let mut report = Report::new(face, ids.len(), args.wordy);
-    each(&store, &ids, verb, |id, result| {
+    let touched = |cancelled: &Cancelled| match cancelled {
+        Cancelled::Ended { touched, .. } => (*touched).max(1),
+        Cancelled::Asked { .. } | Cancelled::AlreadyEnded => 1,
+    };
+    each_with(&store, &ids, verb, touched, |id, result| {
         let cancelled = match result {
             // It may have been pruned since it was picked.
             Err(Error::NoSuch(_)) => Cancelled::AlreadyEnded,
@@ -40,15 +45,28 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         };
         tell(&mut report, &store, id, cancelled)
     })?;
+    go_on(&store, now_ms)?;
     report.end();
     worker_calls::wake(store.place());
     Ok(if had_ended.is_empty() { exit::OK } else { exit::REFUSED })
 }
 
+/// Ends the rest of those who waited for what has ended, a step at a time: a worker would do it as well, but there may be none.
+fn go_on(store: &Store, now_ms: i64) -> Result<()> {
+    while store.read(look::needs_going_on)? {
+        let done = store.write(move |conn| tend::go_on(conn, now_ms, BATCH_JOBS))?;
+        secrets::remove(store.place(), &done.freed);
+        if !done.more {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Says what became of one job.
 fn tell(report: &mut Report<'_>, store: &Store, id: JobId, cancelled: Cancelled) -> Result<()> {
     let (word, counted, text) = match cancelled {
-        Cancelled::Ended { freed } => {
+        Cancelled::Ended { freed, .. } => {
             secrets::remove(store.place(), &freed);
             ("ended", "cancelled", format!("job {id} is cancelled"))
         }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::store::Store;
 
-/// Jobs of one transaction: others can write between two of them.
+/// Jobs that one transaction touches: others can write between two of them.
 pub const BATCH_JOBS: usize = 1_000;
 /// Up to so many jobs are told of one by one; of more, one line tells all.
 const LINES_MAX: usize = 10;
@@ -31,12 +31,38 @@ pub fn each<T: Send + 'static>(
     store: &Store,
     ids: &[JobId],
     verb: impl Fn(&Connection, JobId) -> Result<T> + Clone + Send + 'static,
+    tell: impl FnMut(JobId, Result<T>) -> Result<()>,
+) -> Result<()> {
+    each_with(store, ids, verb, |_| 1, tell)
+}
+
+/// As [`each`], where what is done to one job may touch others: `touched` says how many, so that a transaction ends when it has touched enough.
+///
+/// # Errors
+/// As [`each`].
+pub fn each_with<T: Send + 'static>(
+    store: &Store,
+    ids: &[JobId],
+    verb: impl Fn(&Connection, JobId) -> Result<T> + Clone + Send + 'static,
+    touched: fn(&T) -> usize,
     mut tell: impl FnMut(JobId, Result<T>) -> Result<()>,
 ) -> Result<()> {
-    for batch in ids.chunks(BATCH_JOBS) {
-        let (batch, verb) = (batch.to_vec(), verb.clone());
-        let done =
-            store.write(move |conn| batch.iter().map(|id| Ok((*id, apart(conn, *id, &verb)?))).collect::<Result<Vec<_>>>())?;
+    let mut ids = ids;
+    while !ids.is_empty() {
+        let (batch, verb) = (ids[..ids.len().min(BATCH_JOBS)].to_vec(), verb.clone());
+        let done = store.write(move |conn| {
+            let (mut done, mut n) = (Vec::new(), 0);
+            for id in &batch {
+                if n >= BATCH_JOBS {
+                    break;
+                }
+                let result = apart(conn, *id, &verb)?;
+                n += result.as_ref().map_or(1, touched);
+                done.push((*id, result));
+            }
+            Ok(done)
+        })?;
+        ids = &ids[done.len()..];
         done.into_iter().try_for_each(|(id, result)| tell(id, result))?;
     }
     Ok(())

@@ -4,13 +4,17 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::each::{Report, Wordy, each};
+use super::each::{Report, Wordy, each_with};
 use super::face::{Face, versioned};
 use super::pick::Many;
 use super::worker_calls;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
-use crate::store::retry;
+use crate::store::Store;
+use crate::store::retry::{self, Back};
+
+/// Most jobs that are named of those that go back with another one.
+const OTHERS_NAMED_MAX: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -38,31 +42,53 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let jobs = which.jobs(&store, &[State::Failed, State::Cancelled])?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let (with_dependants, now_ms) = (args.with_dependants, face.now_ms());
-    let verb = move |conn: &rusqlite::Connection, id| retry::retry(conn, id, with_dependants, now_ms);
+    let verb = move |conn: &rusqlite::Connection, id| retry::retry_step(conn, id, with_dependants, now_ms);
     let mut report = Report::new(face, ids.len(), args.wordy);
     let mut back = HashSet::new();
-    each(&store, &ids, verb, |id, result| match result {
-        Ok(queued) => {
-            back.extend(queued.iter().copied());
-            tell(&mut report, id, &queued)
-        }
-        // It went back with another one that it waits for.
-        Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
-        // One that can not go back does not keep the others from it.
-        Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
-            report.refuse(&error);
-            Ok(())
-        }
-        Err(error) => Err(error),
-    })?;
+    each_with(
+        &store,
+        &ids,
+        verb,
+        |done| done.back.len(),
+        |id, result| match result {
+            Ok(done) => {
+                let queued = go_on(&store, done, now_ms)?;
+                back.extend(queued.iter().copied());
+                tell(&mut report, id, &queued)
+            }
+            // It went back with another one that it waits for.
+            Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
+            // One that can not go back does not keep the others from it.
+            Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
+                report.refuse(&error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+    )?;
     worker_calls::wake(store.place());
     Ok(if report.end() { exit::REFUSED } else { exit::OK })
+}
+
+/// Those below it, a transaction at a time.
+fn go_on(store: &Store, mut done: Back, now_ms: i64) -> Result<Vec<JobId>> {
+    while !done.parents.is_empty() {
+        let parents = std::mem::take(&mut done.parents);
+        let next = store.write(move |conn| retry::go_on(conn, parents.clone(), now_ms))?;
+        done.back.extend(next.back);
+        done.parents = next.parents;
+    }
+    Ok(done.back)
 }
 
 fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId]) -> Result<()> {
     let text = || {
         let others: Vec<String> = back.iter().filter(|other| **other != id).map(ToString::to_string).collect();
-        let with = if others.is_empty() { String::new() } else { format!(", and with it {}", others.join(", ")) };
+        let with = match others.len() {
+            0 => String::new(),
+            n if n > OTHERS_NAMED_MAX => format!(", and with it {n} jobs that waited for it"),
+            _ => format!(", and with it {}", others.join(", ")),
+        };
         format!("job {id} is queued again{with}")
     };
     report.tell("queued again", text, || versioned(json!({"id": id, "queued": back})).to_string())

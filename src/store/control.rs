@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::ended::{self, Aftermath};
+use super::ended::{self, Aftermath, STEP_MAX};
 use super::read;
 use super::retry;
 use super::rows::{self, Job};
@@ -22,6 +22,8 @@ pub enum Cancelled {
     Ended {
         /// Names of files in `secrets/` that no live job needs now.
         freed: Vec<String>,
+        /// Jobs that were told of it or ended with it, itself included.
+        touched: usize,
     },
     /// It runs; the wish is written down, and this run is to be stopped.
     Asked { run: RunId },
@@ -40,7 +42,7 @@ pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> R
             ask(conn, id, why, now_ms)?;
             let mut out = Aftermath::default();
             ended::end_queued(conn, id, Reason::Cancelled, "cancelled before it started", now_ms, &mut out)?;
-            Ok(Cancelled::Ended { freed: out.freed })
+            Ok(Cancelled::Ended { touched: STEP_MAX - out.left().min(STEP_MAX), freed: out.freed })
         }
         (State::Running, Some(run)) => {
             ask(conn, id, why, now_ms)?;

@@ -14,18 +14,49 @@ use crate::job::policy::Stdin;
 use crate::job::spec::was_needless;
 use crate::job::{JobId, Need, Policy, Reason, State};
 
+/// Most jobs that one transaction tells of the end of another, or ends because of it: others can write before it goes on.
+pub const STEP_MAX: usize = 1_000;
+
 /// What ended, and what nobody needs any more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aftermath {
     /// Queued jobs that were ended, in the order in which that happened.
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now; unlink them after the flush.
     pub freed: Vec<String>,
+    /// How many more this transaction may tell or end.
+    left: usize,
+}
+
+impl Default for Aftermath {
+    fn default() -> Self {
+        Self::within(STEP_MAX)
+    }
 }
 
 impl Aftermath {
-    /// Adds what another ending brought about.
+    /// For a transaction that may tell or end so many.
+    pub(super) fn within(left: usize) -> Self {
+        Self { ended: Vec::new(), freed: Vec::new(), left }
+    }
+
+    /// How many more may be told or ended.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// For one ending among others, that may be undone alone.
+    pub(super) fn part(&self) -> Self {
+        Self::within(self.left)
+    }
+
+    fn took(&mut self, n: usize) {
+        self.left = self.left.saturating_sub(n);
+    }
+
+    /// Adds what another ending brought about, which began as a [`Self::part`] of this.
     pub(super) fn add(&mut self, mut other: Self) {
+        self.left = other.left;
         self.ended.append(&mut other.ended);
         self.freed.append(&mut other.freed);
     }
@@ -74,15 +105,22 @@ fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermat
 
 /// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A job whose row refuses that stays as it is and
 /// keeps nobody else from going on; the worker tries it again. False: there was such a job.
+///
+/// Where that concerns more than this transaction may touch, the rest is noted in `untold`, or stays queued as broken, and the next rounds of
+/// [`super::tend`] go on with it.
 pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut all = true;
     let mut parents = vec![ended];
     while let Some(parent) = parents.pop() {
-        let Some(told) = tell_all(conn, parent)? else {
-            all &= tell_each(conn, parent)?;
-            parents.extend(end_broken_by(conn, parent, now_ms, out, &mut all)?);
-            continue;
+        let most = out.left;
+        let told = match tell_some(conn, parent, most)? {
+            Some(told) => told,
+            None => tell_each(conn, parent, most, &mut all)?,
         };
+        out.took(told);
+        if told >= most {
+            note_untold(conn, parent)?;
+        }
         if told > 0 {
             parents.extend(end_broken_by(conn, parent, now_ms, out, &mut all)?);
         }
@@ -90,32 +128,66 @@ pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, o
     Ok(all)
 }
 
-/// Gives each dependency on a job that has ended its truth. `None`: one of those who wait refuses it, and nothing was changed.
-fn tell_all(conn: &Connection, parent: JobId) -> Result<Option<usize>> {
-    let told = apart(conn, || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, None::<i64>))?))?;
+/// Notes that somebody still waits to be told of that end, if there is one.
+fn note_untold(conn: &Connection, parent: JobId) -> Result<()> {
+    let sql = "INSERT INTO untold SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
+                                              AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet')";
+    conn.prepare_cached(sql)?.execute([parent.0])?;
+    Ok(())
+}
+
+/// Goes on telling where an earlier transaction has stopped. Says whether it has done anything.
+pub(super) fn tell_untold(conn: &Connection, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    let mut any = false;
+    while out.left > 0 {
+        let mut first = conn.prepare_cached("SELECT job_id FROM untold ORDER BY job_id LIMIT 1")?;
+        let Some(parent) = first.query_row([], |row| rows::id(row, 0)).optional()? else { break };
+        conn.prepare_cached("DELETE FROM untold WHERE job_id = ?1")?.execute([parent.0])?;
+        // One that a person has put back meanwhile has not ended.
+        let mut ended =
+            conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state IN ('done', 'failed', 'cancelled'))")?;
+        if ended.query_row([parent.0], |row| row.get(0))? {
+            let _the_worker_tries_again = resolve_dependants(conn, parent, now_ms, out)?;
+        }
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Gives dependencies on a job that has ended their truth, so many at most. `None`: one of those who wait refuses it, and nothing was changed.
+fn tell_some(conn: &Connection, parent: JobId, most: usize) -> Result<Option<usize>> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let told =
+        apart(conn, || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, None::<i64>, most))?))?;
     Ok(told.ok())
 }
 
-/// The same, each of those who wait by itself. False: one of them refuses it.
-fn tell_each(conn: &Connection, parent: JobId) -> Result<bool> {
+/// The same, each of those who wait by itself; says how many were told. Where one of them refuses it, `all` becomes false.
+fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> Result<usize> {
     let mut waiting = conn.prepare_cached("SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet'")?;
     let waiting: Vec<i64> = waiting.query_map([parent.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let mut all = true;
+    let mut told = 0;
     for child in waiting {
-        let tell = || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, Some(child)))?);
-        if let Err(why) = apart(conn, tell)? {
-            log::error!("job {child} waits for job {parent} and cannot be told that it has ended: {why}");
-            all = false;
+        if told >= most {
+            break;
+        }
+        let tell = || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, Some(child), 1))?);
+        match apart(conn, tell)? {
+            Ok(n) => told += n,
+            Err(why) => {
+                log::error!("job {child} waits for job {parent} and cannot be told that it has ended: {why}");
+                *all = false;
+            }
         }
     }
-    Ok(all)
+    Ok(told)
 }
 
 /// Ends those who cannot start any more because of how `parent` ended, and returns them. Where one of them refuses its end, `all` becomes false.
 fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath, all: &mut bool) -> Result<Vec<JobId>> {
     let mut ended = Vec::new();
-    for child in broken_by(conn, parent)? {
-        let mut after = Aftermath::default();
+    for child in broken_by(conn, parent, out.left)? {
+        let mut after = out.part();
         match apart(conn, || end_one_broken(conn, child, now_ms, &mut after))? {
             Ok(true) => {
                 out.add(after);
@@ -128,6 +200,8 @@ fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afterm
             }
         }
     }
+    // The list is taken from its end: the oldest first.
+    ended.reverse();
     Ok(ended)
 }
 
@@ -187,6 +261,7 @@ fn end_one(
     }
     out.freed.extend(tokens_of(&policy));
     out.ended.push(job);
+    out.took(1);
     if let Some(task) = task {
         walk::job_ended(conn, task, job, now_ms)?;
     }
@@ -194,9 +269,9 @@ fn end_one(
 }
 
 /// Who cannot start any more because of how `parent` ended.
-fn broken_by(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
+fn broken_by(conn: &Connection, parent: JobId, most: usize) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(include_str!("ended_broken.sql"))?;
-    let rows = broken.query_map([parent.0], |row| rows::id(row, 0))?;
+    let rows = broken.query_map((parent.0, i64::try_from(most).unwrap_or(i64::MAX)), |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -2,4 +2,4 @@ SELECT d.job_id
   FROM dependency d
   JOIN job child ON child.id = d.job_id
  WHERE d.on_job = ?1 AND d.state = 'broken' AND child.state = 'queued'
- ORDER BY d.job_id DESC   -- the list is taken from its end: the oldest first
+ ORDER BY d.job_id LIMIT ?2

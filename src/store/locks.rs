@@ -31,6 +31,22 @@ pub struct Holder {
     pub program: Option<String>,
 }
 
+impl Holder {
+    /// Whether it is a process of this program, by its name.
+    pub(super) fn is_ours(&self) -> bool {
+        let me = fs::read("/proc/self/comm").unwrap_or_default();
+        let me = String::from_utf8_lossy(&me).trim_end().to_owned();
+        self.program.as_ref().is_some_and(|program| *program == me || program.starts_with("tenure"))
+    }
+
+    /// Whether all of it stands still (SIGSTOP, a debugger).
+    pub(super) fn is_stopped(&self) -> bool {
+        let stat = fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let state = stat.rsplit(|byte| *byte == b')').next().and_then(|rest| rest.get(1));
+        matches!(state, Some(b'T' | b't'))
+    }
+}
+
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.program {

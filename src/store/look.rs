@@ -10,11 +10,20 @@ pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
     let mut needed = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time' AND available_at <= ?1)
              OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0)
+             OR EXISTS (SELECT 1 FROM untold)
              OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND expires_at IS NOT NULL AND expires_at <= ?1
                                             AND attempts = 0 AND deferrals = 0)
              OR EXISTS (SELECT 1 FROM cancel c CROSS JOIN job j ON j.id = c.job_id WHERE c.closed_at IS NULL AND j.state = 'queued')",
     )?;
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
+}
+
+/// Whether an end that concerns many jobs is told in steps, and not all of them are done.
+pub fn needs_going_on(conn: &Connection) -> Result<bool> {
+    let mut needed = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0) OR EXISTS (SELECT 1 FROM untold)",
+    )?;
+    Ok(needed.query_row([], |row| row.get(0))?)
 }
 
 /// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for nothing before that: it goes on by

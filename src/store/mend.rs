@@ -159,7 +159,7 @@ fn mend_dependencies(conn: &Connection, found: &Found, now_ms: i64, mended: &mut
 
 /// False: one of those who wait is sick itself; the next round tries again.
 fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
-    let mut ended = Aftermath::default();
+    let mut ended = out.part();
     match apart(conn, || ended::resolve_dependants(conn, parent, now_ms, &mut ended))? {
         Ok(all) => {
             out.add(ended);

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use rusqlite::Connection;
 
 use super::control::existing;
+use super::ended::STEP_MAX;
 use super::rows::{self, Job};
 use super::{ended, enqueue, read, task_rows};
 use crate::error::{Error, Result};
@@ -16,6 +17,29 @@ use crate::job::{JobId, Reason, State, TaskState};
 /// # Errors
 /// [`Error::NoSuch`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
 pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
+    let mut done = retry_step(conn, id, with_dependants, now_ms)?;
+    while !done.parents.is_empty() {
+        let next = go_on(conn, std::mem::take(&mut done.parents), now_ms)?;
+        done.back.extend(next.back);
+        done.parents = next.parents;
+    }
+    Ok(done.back)
+}
+
+/// What one transaction has put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Back {
+    /// Parents first.
+    pub back: Vec<JobId>,
+    /// Jobs whose dependants are still to be put back: for [`go_on`].
+    pub parents: VecDeque<JobId>,
+}
+
+/// As [`retry`], but puts back no more jobs than one transaction should touch.
+///
+/// # Errors
+/// As [`retry`].
+pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Back> {
     let job = existing(conn, id)?;
     check_state(&job)?;
     match way_back(conn, &job)? {
@@ -25,10 +49,23 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
         }
         WayBack::Retry => put_back(conn, id, now_ms)?,
     }
-    let mut back = vec![id];
-    let mut parents = VecDeque::from([id]);
-    while let Some(parent) = parents.pop_front().filter(|_| with_dependants) {
+    if !with_dependants {
+        return Ok(Back { back: vec![id], parents: VecDeque::new() });
+    }
+    let mut done = go_on(conn, VecDeque::from([id]), now_ms)?;
+    done.back.insert(0, id);
+    Ok(done)
+}
+
+/// Puts back the next of those that failed because of these jobs.
+pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Result<Back> {
+    let mut back = Vec::new();
+    while let Some(parent) = parents.pop_front() {
         for child in failed_because_of(conn, parent)? {
+            if back.len() >= STEP_MAX {
+                parents.push_front(parent);
+                return Ok(Back { back, parents });
+            }
             // One that another parent keeps broken stays as it is; it is met again when that parent has been put back.
             if refusal(conn, &existing(conn, child)?)?.is_none() {
                 put_back(conn, child, now_ms)?;
@@ -37,7 +74,7 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
             }
         }
     }
-    Ok(back)
+    Ok(Back { back, parents })
 }
 
 /// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has some cannot be retried.

@@ -1,3 +1,4 @@
-SELECT d.on_job FROM dependency d LEFT JOIN dependency_truth t ON t.job_id = d.job_id AND t.on_job = d.on_job
- WHERE d.job_id = ?1 AND d.state <> 'met' AND coalesce(t.truth, d.state) = 'broken'
- ORDER BY d.on_job
+SELECT on_job FROM dependency d
+ WHERE job_id = ?1 AND state <> 'met'
+   AND coalesce((SELECT truth FROM dependency_truth t WHERE t.job_id = d.job_id AND t.on_job = d.on_job), state) = 'broken'
+ ORDER BY on_job

@@ -107,7 +107,7 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
     }
     let words = walk::stop_text(why).replacen("it was", &format!("task {id} was"), 1);
     match control::cancel(conn, job, Some(&words), now_ms)? {
-        Cancelled::Ended { freed } => waits_for_another(conn, id, freed),
+        Cancelled::Ended { freed, .. } => waits_for_another(conn, id, freed),
         Cancelled::Asked { run } => Ok(Stopped::Asked { job, run }),
         Cancelled::AlreadyEnded => {
             walk::job_ended(conn, id, job, now_ms)?;
@@ -190,7 +190,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     // Before the new job is made, so that it waits for this one only where it runs.
     let words = format!("task {id} was advanced to stage {to}");
     let (stopping, freed) = match control::cancel(conn, job, Some(&words), now_ms)? {
-        Cancelled::Ended { freed } => (None, freed),
+        Cancelled::Ended { freed, .. } => (None, freed),
         Cancelled::Asked { run } => (Some((job, run)), Vec::new()),
         Cancelled::AlreadyEnded => (None, Vec::new()),
     };

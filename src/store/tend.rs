@@ -36,10 +36,20 @@ pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     let broken = end_broken(conn, limit, now_ms, &mut out)?;
     let expired = end_all(conn, include_str!("tend_expired.sql"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
     // Last, because an ending may leave a job that waits for nothing but a time that has come.
+    let told = ended::tell_untold(conn, now_ms, &mut out)?;
     let released = conn.prepare_cached(include_str!("tend_due.sql"))?.execute((now_ms, limit))?;
     let most = [released, cancelled, broken, expired].into_iter().max().unwrap_or(0);
-    let more = i64::try_from(most).is_ok_and(|most| most >= limit);
+    let more = i64::try_from(most).is_ok_and(|most| most >= limit) || told || out.left() == 0;
     Ok(Tended { released, ended: out.ended, freed: out.freed, more })
+}
+
+/// Goes on with ends that concern more jobs than one transaction touches, for a client with no worker. At most `limit` jobs; there is `more` as long as
+/// something was done.
+pub fn go_on(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
+    let mut out = Aftermath::within(limit);
+    end_broken(conn, i64::try_from(limit).unwrap_or(i64::MAX), now_ms, &mut out)?;
+    let told = ended::tell_untold(conn, now_ms, &mut out)?;
+    Ok(Tended { released: 0, more: told || !out.ended.is_empty(), ended: out.ended, freed: out.freed })
 }
 
 /// The wall clock was set by so many milliseconds: what waits for another attempt, or for another teardown, waits as long as before. Says how many
@@ -101,7 +111,7 @@ fn end_apart(
     out: &mut Aftermath,
     end: impl FnOnce(&mut Aftermath) -> Result<bool>,
 ) -> Result<()> {
-    let mut after = Aftermath::default();
+    let mut after = out.part();
     match apart(conn, || end(&mut after))? {
         Ok(_) => out.add(after),
         Err(why) => log::error!("job {job} {refused}: {why}"),

@@ -283,12 +283,23 @@ impl Inline {
 }
 
 fn busy(place: &Place) -> Error {
-    let who = locks::writer(place).map_or("another program".to_owned(), |holder| holder.to_string());
-    Error::Busy(format!(
-        "{who} has held the write lock of {} for {} s; end its transaction and try again",
-        place.db().display(),
-        super::connection::BUSY_TIMEOUT_MS / 1000
-    ))
+    Error::Busy(busy_text(place, locks::writer(place)))
+}
+
+/// Who kept a client from writing, and what helps. Seen is only who writes at the end of the wait: that one may have come a moment ago.
+fn busy_text(place: &Place, writer: Option<locks::Holder>) -> String {
+    let (file, s) = (place.db().display(), super::connection::BUSY_TIMEOUT_MS / 1000);
+    let waited = format!("{file} was locked by other writers for the {s} s that this command waited");
+    match writer {
+        Some(writer) if writer.is_stopped() => {
+            format!("{waited}; {writer} is stopped inside a transaction; let it go on (kill -CONT {}) and try again", writer.pid)
+        }
+        Some(writer) if writer.is_ours() => {
+            format!("{waited}, now by {writer}, which writes in short transactions; nothing was changed, so try again")
+        }
+        Some(writer) => format!("{waited}, now by {writer}; end its transaction and try again"),
+        None => format!("{waited}; nothing was changed, so try again"),
+    }
 }
 
 #[cfg(test)]

@@ -39,3 +39,28 @@ fn a_write_that_is_alone_and_fails_leaves_nothing() {
         assert_eq!(store.read(read::last_job).unwrap().map(|id| id.0), Some(1), "{role:?}: only what went well is there");
     }
 }
+
+#[test]
+fn a_client_that_waited_in_vain_is_told_the_truth_and_a_remedy() {
+    use crate::store::locks::Holder;
+    let (_dir, store) = store(Role::Client);
+    let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = i32::try_from(other.id()).unwrap();
+    let holder = |program: &str| Some(Holder { pid, program: Some(program.to_owned()) });
+    let text = |holder| super::busy_text(store.place(), holder);
+    for (holder, words, never) in [
+        (holder("tenure"), "short transactions; nothing was changed, so try again", "end its transaction"),
+        (holder("sqlite3"), "(sqlite3); end its transaction and try again", "short"),
+        (None, "nothing was changed, so try again", "end its transaction"),
+    ] {
+        let said = text(holder.clone());
+        assert!(said.contains(words) && !said.contains(never) && said.contains("q.db"), "{holder:?}: {said}");
+    }
+    let raw = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(raw, rustix::process::Signal::STOP).unwrap();
+    rustix::process::waitid(rustix::process::WaitId::Pid(raw), rustix::process::WaitIdOptions::STOPPED).unwrap();
+    let said = text(holder("tenure"));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(said.contains(&format!("kill -CONT {pid}")) && said.contains("stopped"), "{said}");
+}

@@ -76,7 +76,8 @@ const NEVER: [(&str, &str); 27] = [
     ),
     (
         "nobody waits for what has ended",
-        "SELECT d.job_id FROM dependency d JOIN job p ON p.id = d.on_job WHERE d.state = 'unmet' AND p.state NOT IN ('queued', 'running')",
+        "SELECT d.job_id FROM dependency d JOIN job p ON p.id = d.on_job WHERE d.state = 'unmet' AND p.state NOT IN ('queued', 'running')
+            AND NOT EXISTS (SELECT 1 FROM untold WHERE job_id = p.id)",
     ),
     (
         "what is broken has ended the wrong way",

@@ -49,6 +49,7 @@ UPDATE task SET stop_at = 1 WHERE id = 3;
 INSERT INTO task (pipeline_id, pipeline, key, stage, created_at) VALUES (1, 'p', 't4', 's', 1);
 INSERT INTO run (id, kind, attempt, nonce, instance, boot_id, claimed_at) VALUES (30, 'probe', 1, lower(hex(zeroblob(16))), 'w', 'b', 5);
 INSERT INTO counter (name, n) VALUES ('lost_total', 1);
+INSERT INTO untold VALUES (3), (9);
 "#;
 
 pub(crate) fn full() -> Connection {
@@ -151,6 +152,8 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("dependency_insert_guard", "a new dependency is unmet", &["INSERT INTO dependency (job_id, on_job, state) VALUES (4, 1, 'met')"]),
     ("dependency_insert_guard", "need is done", &["INSERT INTO dependency (job_id, on_job, need) VALUES (4, 1, 'x')"]),
     ("dependency_update_guard", "a dependency changes its state only", &["UPDATE dependency SET state = 'met'", "UPDATE dependency SET need = 'any'", "UPDATE dependency SET on_job = 1", "UPDATE dependency SET job_id = 5"]),
+    ("untold_insert_guard", "that job is noted already", &["REPLACE INTO untold VALUES (3)"]),
+    ("untold_update_guard", "what is told in steps", &["UPDATE untold SET job_id = 4", "UPDATE OR REPLACE untold SET job_id = 9 WHERE job_id = 3"]),
     ("job_unmet_guard", "unmet and broken count", &["UPDATE job SET unmet = 0 WHERE id = 4", "UPDATE job SET unmet = -1 WHERE id = 4", "UPDATE job SET broken = 1 WHERE id = 4"]),
     ("event_insert_guard", "the file gives the id of an event", &["REPLACE INTO event (id, job_id, kind) VALUES (1, 1, 'x')"]),
     ("event_insert_guard", "kind and reason of an event", &["INSERT INTO event (job_id, kind) VALUES (1, printf('%101s', ''))", "INSERT INTO event (job_id, kind, reason) VALUES (1, 'x', printf('%101s', ''))", "INSERT INTO event (job_id, kind, detail) VALUES (1, 'x', printf('%1000001s', ''))"]),
