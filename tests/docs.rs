@@ -56,7 +56,27 @@ fn script(page: &Path) -> Option<String> {
 }
 
 fn run(page: &Path, script: &str) -> Option<String> {
+    run_in(&Nest::new(), page, script)
+}
+
+/// Beside a worker that runs already, as a reader has one from the first tour.
+fn run_beside_a_worker(page: &Path, script: &str) -> Option<String> {
     let nest = Nest::new();
+    let worker = nest.work(&[]);
+    // The worker is none of the processes that the page starts.
+    let said = run_in(
+        &nest,
+        page,
+        &format!(
+            "{script}\nkill {0}; while kill -0 {0} 2>/dev/null && ! grep -q '^State:.Z' /proc/{0}/status; do sleep 0.05; done",
+            worker.pid()
+        ),
+    );
+    drop(worker);
+    said.map(|said| format!("beside a worker: {said}"))
+}
+
+fn run_in(nest: &Nest, page: &Path, script: &str) -> Option<String> {
     let bin = Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("bash");
@@ -85,6 +105,21 @@ fn what_the_pages_show_happens() {
         }
         if let Some(script) = script(&page) {
             failed.extend(run(&page, &script));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn what_the_pages_show_happens_beside_a_worker_too() {
+    let mut failed = Vec::new();
+    for page in pages() {
+        let name = page.file_name().unwrap().to_string_lossy().into_owned();
+        if NOT_RUN.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(script) = script(&page) {
+            failed.extend(run_beside_a_worker(&page, &script));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));

@@ -16,6 +16,10 @@ mod documents;
 mod endings;
 #[path = "faces/found.rs"]
 mod found;
+#[path = "faces/exit_codes.rs"]
+mod exit_codes;
+#[path = "faces/job_lines.rs"]
+mod job_lines;
 #[path = "faces/keys.rs"]
 mod keys;
 #[path = "faces/leases.rs"]
@@ -76,6 +80,8 @@ mod untested;
 mod verbs;
 #[path = "faces/warned.rs"]
 mod warned;
+#[path = "faces/waits.rs"]
+mod waits;
 #[path = "faces/workspaces.rs"]
 mod workspaces;
 #[path = "faces/zoo.rs"]

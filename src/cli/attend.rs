@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::face::{self, Face};
 use super::follow::{Follower, Seen};
 use super::output::Output;
-use super::waits::Waits;
+use super::waits::{By, Waits};
 use super::{resource_words as words, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::JobId;
@@ -44,7 +44,7 @@ pub enum Attended {
 /// When the file can not be used, or nobody reads the output.
 pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
     let signals = listen()?;
-    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id) };
+    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id, By::Run) };
     let mut follower = Follower::new(store, id, output);
     let came_to = loop {
         match attendant.round(&mut follower, &signals) {

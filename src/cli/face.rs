@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use serde_json::Value;
 
 use super::verbs::{Global, Verb};
-use super::{escape, library_words, logging};
+use super::{escape, logging};
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
-use crate::error::{Error, Result, exit};
+use crate::error::{Error, Result};
 use crate::store::{Options, Role, Store};
 
 /// One invocation.
@@ -134,7 +134,8 @@ fn columns() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bool {
+/// Whether text is coloured, for a terminal or not.
+pub fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -> bool {
     match choice {
         Colour::Always => true,
         Colour::Never => false,
@@ -174,51 +175,6 @@ pub fn complain(message: &str) {
 /// Whoever read our output has gone: no error, just the end.
 pub fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Prints what clap says (help, version, what is wrong with the arguments) and tells the exit code.
-pub fn print_clap(error: &clap::Error) -> u8 {
-    let for_people = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
-    let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
-    // The message quotes what was typed, which may hold anything.
-    let text = library_words::arguments(&text).replace('\r', "\\r").replace('\t', "\\t");
-    let text = if error.use_stderr() { text.lines().map(|line| shorten(line) + "\n").collect() } else { text };
-    let (mut shown, mut safe) = (super::shown::Shown::default(), Vec::new());
-    shown.push(text.as_bytes(), &mut safe);
-    shown.finish(&mut safe);
-    if !error.use_stderr() {
-        return match write_bytes(&safe) {
-            Err(error) if !is_broken_pipe(&error) => exit::FAILED,
-            _ => exit::OK,
-        };
-    }
-    if is_command_without_dashes(error) {
-        safe.extend_from_slice(b"\nThe command stands after --, as in: tenure add -- make all\n");
-    }
-    let _nobody_listens = io::stderr().write_all(&safe);
-    exit::USAGE
-}
-
-/// Somebody wrote `tenure add make`.
-fn is_command_without_dashes(error: &clap::Error) -> bool {
-    use clap::error::{ContextKind, ContextValue, ErrorKind};
-    let unexpected = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
-        _ => false,
-    };
-    error.kind() == ErrorKind::UnknownArgument && unexpected && error.render().to_string().contains("-- <COMMAND>")
-}
-
-/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its middle.
-fn shorten(line: &str) -> String {
-    const HEAD_BYTES_MAX: usize = 300;
-    const TAIL_BYTES_MAX: usize = 700;
-    if line.len() <= HEAD_BYTES_MAX + TAIL_BYTES_MAX {
-        return line.to_owned();
-    }
-    let (head, tail) = (line.floor_char_boundary(HEAD_BYTES_MAX), line.ceil_char_boundary(line.len() - TAIL_BYTES_MAX));
-    format!("{} … {}", &line[..head], &line[tail..])
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ pub fn lease() -> Seen {
         boot_id: "b".into(),
         since: 1_000,
     };
-    Seen { lease, is_alive: true }
+    Seen { lease, is_alive: true, survivors: Vec::new() }
 }
 
 /// A file in order, with a worker.

@@ -7,8 +7,7 @@
 use super::changes::Changes;
 use super::face::Face;
 use super::output::{Output, trouble};
-use super::waits::Waits;
-use super::worker_notice::Notice;
+use super::waits::{By, Waits};
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, RunKind};
 use crate::run::output::Follow;
@@ -45,13 +44,12 @@ impl Follower {
         self
     }
 
-    /// Follows until the job has ended, and returns it. With no worker, says so once.
+    /// Follows until the job has ended, and returns it; says what it waits for.
     ///
     /// # Errors
     /// When the file or a log can not be read, or nobody reads the output.
     pub fn until_ended(mut self, face: &Face) -> Result<Job> {
-        let mut notice = Notice::default();
-        let mut waits = Waits::of(self.job);
+        let mut waits = Waits::of(self.job, By::Watcher);
         loop {
             match self.round()? {
                 Seen::Ended(job) => {
@@ -59,10 +57,7 @@ impl Follower {
                     self.finish()?;
                     return Ok(*job);
                 }
-                Seen::Live { .. } => {
-                    notice.look(&self.store, "what was added starts when one does");
-                    waits.look(face, &self.store)?;
-                }
+                Seen::Live { .. } => waits.look(face, &self.store)?,
             }
             self.changes.rest(None);
         }

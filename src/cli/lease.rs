@@ -8,13 +8,17 @@ use serde_json::{Value, json};
 use super::face::{self, Face};
 use super::options::Command;
 use super::worker_calls::{self, Answer, Holding};
-use super::{code, escape, json, table, time, values};
+use super::{checks, code, escape, json, table, time, values};
 use crate::error::{Error, Result, exit};
 use crate::job::{Argv, JobId, nearest};
 use crate::run::foreground::{self, Ended};
 use crate::store::Store;
 use crate::store::lease::{self, Lease, WORKSPACE_PREFIX};
 use crate::units;
+
+/// How long it is waited for in silence, and the time between two looks at who has it.
+const QUIET: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -67,6 +71,8 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 pub struct Seen {
     pub lease: Lease,
     pub is_alive: bool,
+    /// What lives of a command whose `tenure lease run` has ended: `pid name` of each.
+    pub survivors: Vec<String>,
 }
 
 impl Seen {
@@ -84,9 +90,9 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     let until = args.wait.map(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
     // Further away than the clock goes is as good as a year.
     let until = until.map(|until| until.unwrap_or_else(|| Instant::now() + Duration::from_secs(31_536_000)));
-    let holding = match worker_calls::take_lease(&store, &wanted, until)? {
+    let holding = match take(face, &store, &wanted, until)? {
         Answer::Yours(holding) => holding,
-        Answer::Held(held) => return Ok(refuse(face, args, &held)),
+        Answer::Held(held) => return Ok(refuse(face, args, &worker_calls::look_at_lease(&store, *held))),
     };
     // The file is not kept open as long as the command runs.
     drop(store);
@@ -101,6 +107,25 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     Ok(tell(face, args, &argv, holding, ended))
 }
 
+/// Waits for it, and says who has it: when nothing has happened for a second, and again where another one has got it first.
+fn take(face: &Face, store: &Store, wanted: &worker_calls::Wanted, until: Option<Instant>) -> Result<Answer> {
+    let Some(until) = until else { return worker_calls::take_lease(store, wanted, None) };
+    let mut told = None;
+    loop {
+        let look = Instant::now() + if told.is_none() { QUIET } else { LOOK };
+        match worker_calls::take_lease(store, wanted, Some(look.min(until)))? {
+            Answer::Held(held) if Instant::now() < until => {
+                if told.replace(held.nonce) != Some(held.nonce) {
+                    let seen = worker_calls::look_at_lease(store, *held);
+                    let owner = owner(&seen, face.now_ms());
+                    face::say(&format!("waiting for the lease {:?}, which is held by {owner} (tenure lease ls)", wanted.name));
+                }
+            }
+            answer => return Ok(answer),
+        }
+    }
+}
+
 /// The job that this is called by, if any.
 fn job_around(store: &Store) -> Option<JobId> {
     let db = std::env::var_os("TENURE_DB").filter(|db| std::fs::canonicalize(db).is_ok_and(|db| db == store.place().db()));
@@ -108,7 +133,7 @@ fn job_around(store: &Store) -> Option<JobId> {
     db.and(job)
 }
 
-fn refuse(face: &Face, args: &RunArgs, held: &Lease) -> u8 {
+fn refuse(face: &Face, args: &RunArgs, held: &Seen) -> u8 {
     let owner = owner(held, face.now_ms());
     match args.wait {
         None => {
@@ -176,7 +201,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     };
     let seen = worker_calls::look_at_lease(&store, held);
     if seen.is_alive && !by_force {
-        let owner = owner(&seen.lease, face.now_ms());
+        let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(
             "the lease {name:?} is held by {owner}; end that, or take the lease away with --force: the owner goes on, and somebody else may \
              get in beside it"
@@ -188,7 +213,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     if !living.is_empty() {
         face::say(&format!("taken away; of its owner still run: {}", living.join(", ")));
     } else if seen.lease.run.is_some() {
-        face::say(&format!("taken away from {}", owner(&seen.lease, face.now_ms())));
+        face::say(&format!("taken away from {}", owner(&seen, face.now_ms())));
     }
     Ok(exit::OK)
 }
@@ -199,7 +224,8 @@ fn whoami() -> String {
 }
 
 /// Who has it, since when and why.
-fn owner(held: &Lease, now_ms: i64) -> String {
+fn owner(seen: &Seen, now_ms: i64) -> String {
+    let held = &seen.lease;
     let mut text = match (held.run, held.pid) {
         (Some(run), _) => format!("run {run}"),
         (None, Some(pid)) => format!("pid {pid}"),
@@ -211,6 +237,10 @@ fn owner(held: &Lease, now_ms: i64) -> String {
     text += &format!(" ({}) for {}", values::shorten(&command(held)), time::between(held.since, now_ms));
     if let Some(why) = &held.why {
         text += &format!(", because: {}", values::shorten(why));
+    }
+    if let Some(pid) = held.pid.filter(|_| !seen.survivors.is_empty()) {
+        let living = checks::named(&seen.survivors);
+        text += &format!("; tenure lease run (pid {pid}) has ended, and what it started lives on: {living}");
     }
     text
 }
@@ -241,6 +271,9 @@ pub fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> St
         let owner = match (held.run, held.job, held.pid) {
             (Some(run), Some(job), _) => format!("job {job}, run {run}"),
             (Some(run), None, _) => format!("run {run}"),
+            (None, _, Some(pid)) if !seen.survivors.is_empty() => {
+                format!("{} (pid {pid} has ended)", checks::named(&seen.survivors))
+            }
             (None, Some(job), Some(pid)) => format!("job {job}, pid {pid}"),
             (None, _, pid) => pid.map_or_else(|| "-".to_owned(), |pid| format!("pid {pid}")),
         };
@@ -259,9 +292,12 @@ mod tests {
     #[test]
     fn whoever_is_refused_is_told_who_since_when_and_why() {
         let seen = fixture::lease();
-        assert_eq!(owner(&seen.lease, 61_000), "pid 4711 of job 7 (make -j8) for 1m, because: the nightly build");
-        let of_run = Lease { run: Some(crate::job::RunId(9)), why: None, ..seen.lease };
-        assert_eq!(owner(&of_run, 61_000), "run 9 of job 7 (make -j8) for 1m");
+        assert_eq!(owner(&seen, 61_000), "pid 4711 of job 7 (make -j8) for 1m, because: the nightly build");
+        let left = Seen { survivors: vec!["4712 sleep".into()], ..seen.clone() };
+        assert!(owner(&left, 61_000).ends_with("(pid 4711) has ended, and what it started lives on: 4712 sleep"));
+        assert!(for_people(&[left], &time::here(61_000), None).contains("4712 sleep (pid 4711 has ended)"));
+        let lease = Lease { run: Some(crate::job::RunId(9)), why: None, ..seen.lease };
+        assert_eq!(owner(&Seen { lease, ..seen }, 61_000), "run 9 of job 7 (make -j8) for 1m");
     }
 
     #[test]

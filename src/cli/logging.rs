@@ -1,23 +1,36 @@
 //! Messages on stderr. Where that is the journal, each line begins with its priority, so that `journalctl -p warning` finds it.
+//! No control character of a message reaches a terminal.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
 use env_logger::{Builder, Env};
-use log::Level;
+use jiff::Timestamp;
+use log::{Level, LevelFilter};
+
+use super::escape;
+use crate::worker::lines;
 
 /// Times are the journal's under a service manager; RUST_LOG asks for more or less.
 pub fn start() {
-    let mut builder = Builder::from_env(Env::default().default_filter_or("warn"));
-    builder.format_target(false);
-    if is_journal() {
-        builder.format(|out, record| {
-            let text = record.args().to_string();
-            out.write_all(prefixed(priority(record.level()), &format!("{}\n", text.trim_end())).as_bytes())
-        });
-    }
+    let mut builder = Builder::from_env(Env::default().default_filter_or(format!("warn,{}=info", lines::TARGET)));
+    builder.format(|out, record| {
+        let text = escape::lines(record.args().to_string().trim_end());
+        if is_journal() {
+            return out.write_all(prefixed(priority(record.level()), &format!("{text}\n")).as_bytes());
+        }
+        let level = out.default_level_style(record.level());
+        writeln!(out, "[{:.0} {level}{:<5}{level:#}] {text}", Timestamp::now(), record.level())
+    });
     builder.init();
+}
+
+/// No line for each job: for every command but a worker that is to log them. What RUST_LOG asks for stays.
+pub fn without_jobs() {
+    if std::env::var_os("RUST_LOG").is_none_or(|wanted| wanted.is_empty()) {
+        log::set_max_level(LevelFilter::Warn);
+    }
 }
 
 /// The text of an error for stderr.

@@ -30,8 +30,10 @@ mod fence;
 #[cfg(test)]
 mod fixture;
 mod follow;
+mod foreign;
 mod history;
 mod hold;
+mod idle;
 mod json;
 mod lane;
 mod lease;
@@ -40,6 +42,7 @@ mod lines;
 mod logging;
 mod logs;
 mod ls;
+mod mistakes;
 mod nested;
 mod obstacles;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in by these two
@@ -81,7 +84,6 @@ mod waits;
 mod why;
 mod work;
 mod worker_calls;
-mod worker_notice;
 mod worker_words;
 mod workspace;
 

@@ -69,6 +69,11 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         }
     }
     all.extend(around.gate.clone());
+    // Where its time has come and more is told, that is what it waits for.
+    let is_due = facts.obstacles.iter().any(|fact| matches!(fact, Fact::Time { due: true, .. }));
+    if is_due && all.len() > 1 {
+        all.retain(|one| one.code != "time");
+    }
     // A job waits for memory; for the operator the floor is what is the matter.
     for one in &mut all {
         one.code = match one.code {
@@ -105,7 +110,7 @@ fn of_fact(job: &Job, fact: &Fact, around: &Around) -> Obstacle {
         Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
         Fact::Time { available_at, due: true } => {
             let since = time::between(*available_at, now_ms);
-            Obstacle::new("time", format!("its time came {since} ago, and no worker has looked since"), "tenure work".to_owned())
+            Obstacle::new("time", format!("its time came {since} ago; the worker looks for it next"), None)
         }
         Fact::Time { available_at, due: false } => {
             let (at, left) = (time::local(*available_at, &around.now), time::between(now_ms, *available_at));

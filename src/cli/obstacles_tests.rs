@@ -33,7 +33,7 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
         (on("broken", Some(State::Done), Need::Failed), "dependency_broken", "done", "tenure cancel 7"),
         (on("broken", None, Need::Done), "dependency_broken", "pruned", "tenure cancel 7"),
         (Fact::Time { available_at: 70_000, due: false }, "time", "in 1m", "tenure set 7 delay=0s"),
-        (Fact::Time { available_at: 5_000, due: true }, "time", "5s ago", "tenure work"),
+        (Fact::Time { available_at: 5_000, due: true }, "time", "5s ago", ""),
         (
             Fact::Lane { key: "db x".into(), max_running: 1, running: 1, members: vec![JobId(5)] },
             "lane",

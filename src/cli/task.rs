@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::changes::Changes;
 use super::face::{self, Face, versioned};
-use super::worker_notice::Notice;
+use super::waits::{By, Waits};
 use super::{json, secrets, task_shown, values, worker_calls};
 use crate::error::{Error, Result, exit};
-use crate::job::TaskState;
 use crate::job::template::is_param_name;
+use crate::job::{JobId, TaskState};
 use crate::store::Store;
 use crate::store::task::{self, Advanced, Stopped};
 use crate::store::task_rows::{self, TaskFilter, TaskRow};
@@ -232,7 +232,7 @@ fn stop(face: &Face, which: Which, why: Option<String>, wait: bool) -> Result<u8
     };
     if wait {
         face::say(&text);
-        wait_for_end(&store, id)?;
+        wait_for_end(face, &store, id)?;
     }
     if face.json {
         face.document(json!({"id": id, "stopped": word, "state": find(&store, Which::One(id))?.state}))?;
@@ -242,17 +242,20 @@ fn stop(face: &Face, which: Which, why: Option<String>, wait: bool) -> Result<u8
     Ok(if matches!(stopped, Stopped::AlreadyEnded(_)) { exit::REFUSED } else { exit::OK })
 }
 
-fn wait_for_end(store: &Store, id: i64) -> Result<()> {
-    let (mut changes, mut notice) = (Changes::default(), Notice::default());
+fn wait_for_end(face: &Face, store: &Store, id: i64) -> Result<()> {
+    let (mut changes, mut waits, mut job) = (Changes::default(), Waits::of(JobId(0), By::Watcher), None);
     loop {
         if changes.look(store)? {
             changes.stir();
             let task = store.read(|conn| task_rows::task(conn, id))?;
-            if task.is_none_or(|task| task.state != TaskState::Running) {
-                return store.flush_now();
+            match task.filter(|task| task.state == TaskState::Running) {
+                Some(task) => job = task.job,
+                None => return store.flush_now(),
             }
         }
-        notice.look(store, "the task ends when one has written down how its job ended");
+        if let Some(job) = job {
+            waits.look_at(job, face, store)?;
+        }
         changes.rest(None);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::face::Face;
 use super::*;
@@ -122,9 +122,9 @@ pub enum Verb {
 
 /// Parses, dispatches, and tells the exit code. Prints errors; never panics on what was typed.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => return face::print_clap(&error),
+        Err(error) => return mistakes::print(&error),
     };
     let ends_with_job =
         matches!(cli.verb, Some(Verb::Run(_) | Verb::Wait(_) | Verb::Fence(_) | Verb::Lease(lease::Verb::Run(_))));
@@ -141,16 +141,34 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Parses. A negative number is the value of what it stands behind, and refused there with a reason.
+///
+/// # Errors
+/// What clap says.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = with_negative_numbers(Cli::command()).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_one = |arg: clap::Arg| {
+        let takes = arg.get_action().takes_values() && !arg.is_last_set() && !arg.is_allow_hyphen_values_set();
+        if takes { arg.allow_negative_numbers(true) } else { arg }
+    };
+    command.mut_args(takes_one).mut_subcommands(with_negative_numbers)
+}
+
 fn dispatch(cli: Cli) -> Result<u8> {
-    let slots = matches!(&cli.verb, Some(Verb::Work(args)) if args.slots.is_some());
     let verb = cli.verb.unwrap_or(Verb::Status(status::Args::default()));
+    if !matches!(&verb, Verb::Work(args) if !args.quiet) {
+        logging::without_jobs();
+    }
     match &verb {
         // These need no file and no settings, so a broken configuration does not stop them.
         Verb::Completions(args) => return completions::run(args, &mut Cli::command()),
         Verb::Man => return completions::man(&Cli::command()),
         _ => {}
     }
-    let _ = slots;
     let face = Face::new(&cli.global, &verb)?;
     match verb {
         Verb::Add(args) => add::run(&face, *args),

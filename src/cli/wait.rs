@@ -9,8 +9,7 @@ use indicatif::ProgressBar;
 use super::changes::Changes;
 use super::face::{self, Face};
 use super::pick::{ENDED_MAX, Many};
-use super::waits::Waits;
-use super::worker_notice::Notice;
+use super::waits::{By, Waits};
 use super::{code, escape, json, show, table, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
@@ -46,8 +45,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let until = args.timeout.map(|ms| Instant::now() + Duration::from_millis(ms));
     let bar = progress_bar(jobs.len());
     let mut changes = Changes::default();
-    let mut notice = Notice::default();
-    let mut waits = Waits::of(JobId(0));
+    let mut waits = Waits::of(JobId(0), By::Watcher);
     loop {
         if changes.look(&store)? {
             changes.stir();
@@ -61,9 +59,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             face::say(&format!("not all have ended within the timeout: {}", waiting.names_left()));
             return Ok(exit::TIMEOUT);
         }
-        notice.look(&store, "queued jobs start when one does");
         if let Some(oldest) = waiting.left.first() {
-            waits.look_at(*oldest, face, &store)?;
+            bar.suspend(|| waits.look_at(*oldest, face, &store))?;
         }
         changes.rest(until);
     }

@@ -1,4 +1,4 @@
-//! Says what a job waits for where somebody waits for it: when it has not started within a second, and once for each change.
+//! Says what a job waits for where a person waits for it: when nothing has happened for a second, and once for each change.
 
 use std::time::{Duration, Instant};
 
@@ -7,27 +7,48 @@ use super::face::{self, Face};
 use super::obstacles::{self, Obstacle};
 use super::why::around;
 use crate::error::{Error, Result};
-use crate::job::{JobId, State};
+use crate::job::JobId;
 use crate::store::{Store, why};
 
 /// How long it may wait before something is said, and the time between two looks, in milliseconds.
 const QUIET_MS: u64 = 1_000;
 
+/// Codes of what `why` tells that holds nothing up.
+const NOT_WAITED_FOR: &[&str] = &["running", "latest_run", "expires", "ended", "not_retried"];
+/// What is said first where there is more, as it keeps everything else from being cleared; and what is said last, as it clears itself.
+const FIRST: &[&str] = &["writer_blocked", "worker_stopped", "worker_hangs"];
+const LAST: &[&str] = &["position"];
+
+/// Who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A client that looks on.
+    Watcher,
+    /// A `tenure run`: it is the worker where there is none, and asks another `tenure run` to serve its job.
+    Run,
+}
+
 /// What was said of one job.
 #[derive(Debug)]
 pub struct Waits {
+    by: By,
     job: JobId,
     looked: Instant,
-    said: Option<Vec<Told>>,
+    said: Vec<Told>,
 }
 
-/// An obstacle, without what changes with time alone.
+/// An obstacle, without what changes with time alone: a teardown that is tried again and again is one.
 type Told = (&'static str, Option<String>);
+
+fn told(one: &Obstacle) -> Told {
+    let remedy = one.remedy.as_deref().map(|remedy| remedy.split(" --force").next().unwrap_or_default().to_owned());
+    (one.code, remedy)
+}
 
 impl Waits {
     /// Nothing has been said yet.
-    pub fn of(job: JobId) -> Self {
-        Self { job, looked: Instant::now(), said: None }
+    pub fn of(job: JobId, by: By) -> Self {
+        Self { by, job, looked: Instant::now(), said: Vec::new() }
     }
 
     /// Looks at this job from now on, and says what is new.
@@ -36,7 +57,7 @@ impl Waits {
     /// When the file can not be read.
     pub fn look_at(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
         if self.job != job {
-            (self.job, self.said) = (job, None);
+            (self.job, self.said) = (job, Vec::new());
         }
         self.look(face, store)
     }
@@ -56,34 +77,46 @@ impl Waits {
             Err(Error::NoSuch(_)) => return Ok(()),
             facts => facts?,
         };
-        if facts.job.shown_state() != State::Queued {
-            self.said = None;
+        if facts.job.shown_state().is_terminal() {
             return Ok(());
         }
         let around = around(face, store)?;
         let mut all = obstacles::of(&facts, &around);
-        let has_no_worker = all.iter().any(|one| one.code == NO_WORKER) && around.worker.is_none();
-        all.retain(|one| !NOT_WAITED_FOR.contains(&one.code));
-        let told: Vec<Told> = all.iter().map(|one| (one.code, one.remedy.clone())).collect();
-        if self.said.as_ref() != Some(&told) {
-            // That there is no worker has been said once and for all.
-            if !(all.is_empty() && has_no_worker) {
-                face::say(&words(id, &all));
-            }
-            self.said = Some(told);
+        all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
+        all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));
+        let told: Vec<Told> = all.iter().map(told).collect();
+        if let Some(words) = words(id, &all).filter(|_| self.said != told) {
+            face::say(&words);
         }
+        self.said = told;
         Ok(())
     }
 }
 
-const NO_WORKER: &str = "no_worker";
-/// Codes of what `why` tells that holds nothing up, or is said elsewhere: a `tenure run` that is the worker serves the jobs that others follow.
-const NOT_WAITED_FOR: &[&str] = &["latest_run", "expires", NO_WORKER];
+/// `None`: nothing keeps it from starting or from running.
+fn words(id: JobId, all: &[Obstacle]) -> Option<String> {
+    let first = all.first()?;
+    let all_of_it = match (all.len(), &first.remedy) {
+        (1, Some(remedy)) => line(remedy).into_owned(),
+        (1, None) => format!("tenure why {id}"),
+        (n, _) => format!("and {} more: tenure why {id}", n - 1),
+    };
+    Some(format!("job {id} waits: {} ({all_of_it})", line(&first.text)))
+}
 
-fn words(id: JobId, all: &[Obstacle]) -> String {
-    let more = if all.len() > 1 { format!(", and for {} more", all.len() - 1) } else { String::new() };
-    match all.first() {
-        Some(first) => format!("job {id} waits: {}{more} (tenure why {id})", line(&first.text)),
-        None => format!("job {id} waits for the worker to start it (tenure why {id})"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_obstacle_is_said_with_its_remedy_and_many_with_the_verb() {
+        let one = |text: &str, remedy: Option<&str>| Obstacle::new("code", text, remedy.map(str::to_owned));
+        let paused = one("its queue \"q\" is paused", Some("tenure queue resume q"));
+        assert_eq!(words(JobId(7), &[]), None);
+        let said = words(JobId(7), std::slice::from_ref(&paused)).unwrap();
+        assert_eq!(said, "job 7 waits: its queue \"q\" is paused (tenure queue resume q)");
+        assert_eq!(words(JobId(7), &[one("a\x1b", None)]).unwrap(), "job 7 waits: a\\x1b (tenure why 7)");
+        let said = words(JobId(7), &[paused.clone(), paused]).unwrap();
+        assert_eq!(said, "job 7 waits: its queue \"q\" is paused (and 1 more: tenure why 7)");
     }
 }

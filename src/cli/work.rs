@@ -29,6 +29,9 @@ pub struct Args {
     /// With --end-runs: do nothing unless the service manager is shutting down
     #[arg(long, requires = "end_runs")]
     pub at_shutdown: bool,
+    /// Log no line for each start and end of a job
+    #[arg(long, conflicts_with = "end_runs")]
+    pub quiet: bool,
     /// End when nothing runs and nothing could be started now
     #[arg(long, conflicts_with = "until_empty")]
     pub until_idle: bool,

@@ -9,7 +9,7 @@ use crossbeam_channel::unbounded;
 use super::face::{self, Face};
 use super::lease::Seen;
 use super::table::count;
-use super::{settings, status, work};
+use super::{idle, settings, status, work};
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, RunId};
@@ -153,6 +153,9 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
         (_, true) => Until::Empty,
         _ => Until::Stopped,
     };
+    if idle::wait(face, args)? {
+        return tell_who_waits(&face.reader()?);
+    }
     let scope = Scope { queues: args.queue.clone(), only: None };
     let defaults = options(face)?;
     let options = Options { until, scope, tick_ms: args.tick.unwrap_or(defaults.tick_ms), ..defaults };
@@ -307,7 +310,8 @@ pub fn look_at_lease(store: &Store, lease: Lease) -> Seen {
         log::warn!("the lease {:?}: {error}", lease.name);
         true
     });
-    Seen { lease, is_alive }
+    let survivors = if is_alive { leases::survivors(store.place(), &lease).unwrap_or_default() } else { Vec::new() };
+    Seen { lease, is_alive, survivors }
 }
 
 /// Takes a lease away: by force from an owner that lives, or as whoever comes next would from one that is gone. `None`: somebody was first.

@@ -19,7 +19,7 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         let common = chars.min(lower.chars().count());
         let begins = common >= PREFIX_CHARS_MIN && (lower.starts_with(&word) || word.starts_with(&lower));
         let steps = steps(&word, &lower);
-        (begins || steps <= chars.div_ceil(3).min(3)).then_some((steps, *name))
+        (begins || steps <= (chars / 3).clamp(1, 3)).then_some((steps, *name))
     };
     names.into_iter().take(NAMES_MAX).filter(|name| *name != typed).filter_map(|name| near(&name)).min().map(|(_, name)| name)
 }

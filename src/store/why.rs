@@ -12,7 +12,7 @@ use super::text::{Key, maybe};
 use super::{ended, read, workspace};
 use crate::error::Result;
 use crate::job::retry::is_retried;
-use crate::job::{JobId, Need, Outcome, Reason, RunKind, State};
+use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 
 /// Most members of a lane that are named.
 pub const MEMBERS_NAMED_MAX: i64 = 10;
@@ -157,7 +157,8 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
     found.extend(dependencies(conn, job.id, |state| state != "met")?);
     let untorn = resource::left_by(conn, job.id, RESOURCES_NAMED_MAX)?;
     found.extend(untorn.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
-    if job.available_at > job.due_seen {
+    // Of one that something else holds as well, the worker looks at the time when that is cleared.
+    if job.available_at > job.due_seen && (job.available_at > now_ms || job.hold == Some(Hold::Time)) {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
     }
     let (queue_key, lane_key): (Key, Option<Key>) = conn

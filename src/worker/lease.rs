@@ -238,6 +238,19 @@ pub fn is_alive(place: &Place, held: &Lease) -> Result<bool> {
     Ok(held.run.is_some() || (of_this_boot(held) && lockfile::life(place, held.nonce)? != Life::Gone))
 }
 
+/// `pid name` of what lives of an owner in the foreground whose own process, which is the recorded one, has ended.
+///
+/// # Errors
+/// The system refuses to let us look.
+pub fn survivors(place: &Place, held: &Lease) -> Result<Vec<String>> {
+    if held.run.is_some() || !of_this_boot(held) {
+        return Ok(Vec::new());
+    }
+    let all = lockfile::owners(place, held.nonce)?;
+    let is_own = |one: &String| held.pid.is_some_and(|pid| one.starts_with(&format!("{pid} ")));
+    Ok(if all.iter().any(is_own) { Vec::new() } else { all })
+}
+
 fn of_this_boot(held: &Lease) -> bool {
     held.boot_id == machine::boot_id()
 }

@@ -46,6 +46,7 @@ pub mod gates;
 mod home;
 mod launch;
 pub mod lease;
+pub mod lines;
 pub mod lock;
 mod monitor;
 mod notify;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::launch::{self, Start};
+use super::lines;
 use super::prepared::Ready;
 use super::recover;
 use super::roster::Bell;
@@ -91,7 +92,7 @@ pub(super) fn put_back(shared: &Arc<Shared>, start: Assignment, error: &Error) -
     let (run, slot) = start.identity();
     let Assignment::Start { claim, ready, .. } = start else { return Ok(()) };
     drop(ready);
-    let put_back = conclude(shared, claim.job.id, run, no_means(error), RunRecord::default(), Its::File, slot);
+    let put_back = conclude(shared, &claim.job, run, no_means(error), RunRecord::default(), Its::File, slot);
     if put_back.is_err() {
         shared.roster.disown(run);
     }
@@ -116,7 +117,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     let (job, run, nonce) = (&claim.job, claim.run, claim.nonce);
     let policy = match Policy::from_json(&job.policy) {
         Ok(policy) => policy,
-        Err(error) => return conclude(shared, job.id, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
+        Err(error) => return conclude(shared, job, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
     };
     let start = Start {
         job,
@@ -127,7 +128,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         previous_reason: claim.previous_reason,
         max_runtime_ms: claim.max_runtime_ms,
     };
-    let unstarted = |end| conclude(shared, job.id, run, end, RunRecord::default(), Its::File, slot);
+    let unstarted = |end| conclude(shared, job, run, end, RunRecord::default(), Its::File, slot);
     let mut launch = match launch::of_job(shared, &start) {
         Ok(launch) => launch,
         Err(error) => return unstarted(RunEnd::Unrunnable { error }),
@@ -170,6 +171,7 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
             return recover::after_the_shim(&watched, job, &policy, slot);
         }
     };
+    lines::started(job, run);
     if launch.waits_for_go {
         let go = pipe.go();
         shared.store.as_soon_as_flushed(ticket, move || go.say())?;
@@ -209,7 +211,7 @@ pub(super) fn end_of_job(
             None => return Ok(None),
         }
     }
-    conclude(watched.shared, job.id, watched.run, end, record, Its::File, slot)
+    conclude(watched.shared, job, watched.run, end, record, Its::File, slot)
 }
 
 /// What the records say for the run's row.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::lines;
 use super::monitor::{Assignment, Its, Watch, Watched, conclude, end_of_job, wait_for};
 use super::roster::Bell;
 use super::shared::Shared;
@@ -91,6 +92,7 @@ fn go_on(
     let mut seen = look(watched)?;
     if of_claim(Claimed { same_boot, file: seen.file }) == Verdict::Adopt {
         count("adopted_total", watched, job);
+        lines::adopted(job, watched.run);
         match wait_until_over(watched)? {
             Watch::Left => return Ok(None),
             Watch::Over(_) => seen = look(watched)?,
@@ -130,7 +132,7 @@ fn go_on(
             }
             let record = super::monitor::record_of(shared, watched.run, &seen.records);
             let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
-            conclude(shared, job.id, watched.run, end, record, goes, slot)
+            conclude(shared, job, watched.run, end, record, goes, slot)
         }
         Verdict::GoOn { empty_tree } => {
             if empty_tree {
@@ -156,7 +158,7 @@ fn put_back(
 ) -> Result<Option<Assignment>> {
     let Some(end) = workspace::of_unstarted(watched, job, policy, latest)? else { return Ok(None) };
     count("put_back_total", watched, job);
-    conclude(watched.shared, job.id, watched.run, end, RunRecord::default(), goes, slot)
+    conclude(watched.shared, job, watched.run, end, RunRecord::default(), goes, slot)
 }
 
 fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {

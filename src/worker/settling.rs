@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::lines;
 use super::monitor::{Assignment, chance};
 use super::prepared::Ready;
 use super::shared::Shared;
@@ -9,6 +10,7 @@ use super::shortage::Admits;
 use crate::error::Result;
 use crate::job::{JobId, Next, RunEnd, RunId};
 use crate::store::claim;
+use crate::store::rows::Job;
 use crate::store::settle::{self, RunRecord, Settle, Settled};
 use crate::store::{Ticket, teardown};
 
@@ -25,7 +27,7 @@ pub(super) enum Its {
 /// for the flush, and is done by the winner alone.
 pub(super) fn conclude(
     shared: &Arc<Shared>,
-    job: JobId,
+    job: &Job,
     run: RunId,
     end: RunEnd,
     record: RunRecord,
@@ -35,7 +37,7 @@ pub(super) fn conclude(
     if let RunEnd::NoMeans { errno, error } = &end {
         shared.lacks(*errno, error);
     }
-    let settle = Settle { job, run, end, record, chance: chance() };
+    let settle = Settle { job: job.id, run, end, record, chance: chance() };
     let ready = next_ready(shared);
     let prepared = ready.as_ref().map(Ready::prepared);
     let done = shared.persist("settling a run", || {
@@ -66,7 +68,10 @@ pub(super) fn conclude(
     {
         shared.look();
     }
-    follow_up(shared, job, run, settled, goes, ticket);
+    if let Settled::Won { decision, .. } = &settled {
+        lines::ended(job, run, decision, &settle.record, shared.now_ms());
+    }
+    follow_up(shared, job.id, run, settled, goes, ticket);
     match (next, ready) {
         (Some(claim), Some(ready)) => {
             shared.stock.begun(claim.run);
@@ -100,10 +105,7 @@ fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
 
 fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goes: Its, ticket: Ticket) {
     let freed = match settled {
-        Settled::Won { decision, freed } => {
-            log::debug!("job {job} run {run}: {} {:?}", decision.outcome, decision.next);
-            freed
-        }
+        Settled::Won { freed, .. } => freed,
         Settled::Late => {
             log::warn!("job {job} run {run}: it no longer owned its job; nothing was changed");
             Vec::new()

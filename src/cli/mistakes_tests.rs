@@ -1,0 +1,136 @@
+use clap::Parser;
+
+use super::*;
+
+/// What is said of this line; it must be refused.
+fn told(line: &str) -> String {
+    let arguments = std::iter::once("tenure").chain(line.split_whitespace());
+    let error = crate::cli::verbs::parse(arguments.map(Into::into)).expect_err(line);
+    own_words(&error).unwrap_or_else(|| without_wrong_tips(&error.render().to_string()))
+}
+
+/// A command as it would be typed, with something in each place.
+fn typed(command: &str) -> Vec<String> {
+    let places = [("ID", "1"), ("DURATION", "1d"), ("QUEUE", "q"), ("COMMAND", "true"), ("NAME", "n"), ("FILE", "f")];
+    let command = command.replace("'30 3 * * *'", "@daily");
+    let word = |word: &str| places.iter().find(|(place, _)| *place == word).map_or(word, |(_, value)| *value).to_owned();
+    command.split_whitespace().map(word).collect()
+}
+
+#[test]
+fn verbs_of_other_queues_name_the_verb_that_does_it_here() {
+    let mut walked = 0;
+    for (name, does) in foreign::verbs() {
+        let text = told(name);
+        assert!(text.starts_with(&format!("there is no verb {name:?}; ")), "{text}");
+        for (_, command) in does {
+            assert!(text.contains(command), "{text}");
+            let words = typed(command);
+            if !words.contains(&"--version".to_owned()) {
+                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{name}: {words:?}: {error}"));
+            }
+        }
+        walked += 1;
+    }
+    assert!(walked > 100, "{walked}");
+    for name in "kill list log pause resume start remove rm stop restart follow tail ps top info del clean".split(' ') {
+        assert!(foreign::verb(name).is_some(), "{name}");
+    }
+    // None of them hides a verb that is here.
+    let root = Cli::command();
+    assert!(foreign::verbs().all(|(name, _)| root.find_subcommand(name).is_none()));
+}
+
+#[test]
+fn a_mistyped_verb_or_option_leads_to_the_one_that_was_meant() {
+    for (line, meant) in [
+        ("lss", "tenure ls?"),
+        ("schedle ls", "tenure schedule?"),
+        ("cancle 7", "tenure cancel?"),
+        ("stauts", "tenure status?"),
+        ("hsitory 7", "tenure history?"),
+        ("queue lst", "tenure queue ls?"),
+        ("queue list", "tenure queue ls?"),
+        ("queue remove q", "tenure queue rm?"),
+        ("lane create x", "tenure lane set?"),
+        ("schedule delete x", "tenure schedule rm?"),
+        ("schedule ad", "tenure schedule add?"),
+        ("schedule disable x", "tenure schedule pause?"),
+        ("lease unlock x", "tenure lease release?"),
+        ("task cancel 1", "tenure task stop?"),
+        ("pipeline load f", "tenure pipeline apply?"),
+        ("add --prioriy 3 -- x", "did you mean --priority?"),
+        ("ls --labl x", "did you mean --label?"),
+        ("work --slot 3", "did you mean --slots?"),
+        ("run --tiemout=5m -- x", "did you mean --timeout?"),
+        ("add --queu q -- x", "did you mean --queue?"),
+        ("--jsn ls", "did you mean --json?"),
+        ("schedule add n @daily --timezone UTC -- x", "tenure schedule add has no option \"--timezone\""),
+        ("logs --tail 5 1", "that is -n N here"),
+        ("work -j 4", "that is --slots N here"),
+        ("add -g build -- x", "that is --queue QUEUE here"),
+        ("add --name x -- x", "that is --label LABEL here"),
+        ("run --group=x -- x", "that is --queue QUEUE here"),
+        ("ls --status failed", "that is --state STATE here"),
+        ("--slots 4 work", "tenure work --slots"),
+        ("7", "tenure show 7"),
+        ("make", "tenure add -- make"),
+    ] {
+        let text = told(line);
+        assert!(text.contains(meant), "{line}: {text}");
+        assert!(!text.contains("as a value"), "{line}: {text}");
+        assert!(!text.contains('\n'), "{line}: {text}");
+    }
+    for (verb, names) in [("", "zzz"), ("queue", "zzz"), ("schedule", "qqq")] {
+        let text = told(&format!("{verb} {names}"));
+        assert!(text.contains(names) && !text.contains("did you mean"), "{text}");
+    }
+}
+
+#[test]
+fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
+    for line in [
+        "add --timeout -5 -- x",
+        "add --retries -1 -- x",
+        "add --delay -5 -- x",
+        "add --memory -5 -- x",
+        "run -t -5 -- x",
+        "work --slots -1",
+        "ls -n -5",
+        "logs -n -5 1",
+        "logs -5",
+        "cancel -5",
+        "wait 1 --timeout -5",
+        "queue set q --slots -1",
+        "lane set l --limit -1",
+        "prune --older-than -5",
+        "lease run n --wait -5 -- x",
+        "schedule next n -n -1",
+        "add --priority=-99999999999999999999 -- x",
+    ] {
+        let text = told(line);
+        assert!(
+            !text.contains("as a value") && !text.contains("unexpected") && !text.contains("has no option"),
+            "{line}: {text}"
+        );
+        let number =
+            line.split([' ', '=']).find(|word| word.strip_prefix('-').is_some_and(|n| n.parse::<f64>().is_ok())).unwrap();
+        assert!(text.contains(number), "{line}: {text}");
+    }
+    // Where it can be meant it is taken.
+    for line in ["add -o -5 -- x", "add --priority -5 -- x", "add --nice -5 -- x"] {
+        let arguments = std::iter::once("tenure").chain(line.split_whitespace());
+        assert!(crate::cli::verbs::parse(arguments.map(Into::into)).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn what_was_typed_reaches_no_terminal_as_it_was() {
+    for word in
+        ["\x1b[2J", "--\x1b]0;x\x07", "a\u{202e}b", "-\u{9b}", &"x".repeat(100_000), &format!("--{}", "y".repeat(100_000))]
+    {
+        let error = crate::cli::verbs::parse(["tenure".into(), word.into()]).expect_err("refused");
+        let text = escape::lines(&own_words(&error).expect("ours"));
+        assert!(!text.contains(escape::is_unsafe) && text.len() < 1_000, "{text}");
+    }
+}
