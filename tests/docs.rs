@@ -59,10 +59,17 @@ fn run(page: &Path, script: &str) -> Option<String> {
     run_in(&Nest::new(), page, script)
 }
 
+/// With the program that was just built in it.
+fn path() -> String {
+    let bin = Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
+}
+
 /// Beside a worker that runs already, as a reader has one from the first tour.
 fn run_beside_a_worker(page: &Path, script: &str) -> Option<String> {
     let nest = Nest::new();
-    let worker = nest.work(&[]);
+    let path = path();
+    let worker = nest.work_with(&[], &[("PATH", path.as_ref())]);
     // The worker is none of the processes that the page starts.
     let said = run_in(
         &nest,
@@ -77,8 +84,7 @@ fn run_beside_a_worker(page: &Path, script: &str) -> Option<String> {
 }
 
 fn run_in(nest: &Nest, page: &Path, script: &str) -> Option<String> {
-    let bin = Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let path = path();
     let mut shell = Command::new("bash");
     shell.args(["-c", script]).current_dir(nest.path()).env_clear().stdin(Stdio::null());
     shell.env("PATH", path).env("HOME", nest.path()).env("XDG_CONFIG_HOME", nest.path()).env("TENURE_DB", nest.db());

@@ -14,10 +14,10 @@ mod cascades;
 mod documents;
 #[path = "faces/endings.rs"]
 mod endings;
-#[path = "faces/found.rs"]
-mod found;
 #[path = "faces/exit_codes.rs"]
 mod exit_codes;
+#[path = "faces/found.rs"]
+mod found;
 #[path = "faces/job_lines.rs"]
 mod job_lines;
 #[path = "faces/keys.rs"]

@@ -38,9 +38,6 @@ pub fn print(error: &clap::Error) -> u8 {
             _ => exit::OK,
         };
     }
-    if is_command_without_dashes(error) {
-        safe.extend_from_slice(b"\nThe command stands after --, as in: tenure add -- make all\n");
-    }
     let _nobody_listens = io::stderr().write_all(&safe);
     exit::USAGE
 }
@@ -56,8 +53,39 @@ fn own_words(error: &clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::InvalidSubcommand => Some(unknown_verb(&root, &path, text(ContextKind::InvalidSubcommand)?)),
         ErrorKind::UnknownArgument => {
-            let typed = text(ContextKind::InvalidArg).filter(|typed| typed.starts_with('-'))?;
-            Some(unknown_option(&root, &path, typed))
+            let typed = text(ContextKind::InvalidArg)?;
+            Some(if typed.starts_with('-') { unknown_option(&root, &path, typed) } else { one_too_many(&root, &path, typed) })
+        }
+        ErrorKind::ValueValidation => {
+            let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+            let why = std::error::Error::source(error)?.to_string();
+            let name = argument.split(' ').next().unwrap_or(argument);
+            let label = match name.contains("ID") && options(&root, find(&root, &path)).iter().any(|one| one == "--label") {
+                true if value.starts_with(|c: char| c.is_alphabetic()) => {
+                    format!("; jobs with that label: --label {}", quote_text(&values::shorten(value)))
+                }
+                _ => String::new(),
+            };
+            let name = if name.starts_with(['<', '[']) { String::new() } else { format!("{name}: ") };
+            Some(format!("{name}{}{label}", plain(value, &why)))
+        }
+        ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_some_and(str::is_empty) => {
+            let argument = text(ContextKind::InvalidArg)?.replace(['<', '>'], "");
+            let name = argument.split(' ').next().unwrap_or_default();
+            Some(format!("{name} lacks its value; write {argument}"))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+            let missing: Vec<String> = missing.iter().map(|one| one.replace(['<', '>'], "").replace("...", "")).collect();
+            let is_missing = if missing.len() == 1 { "is missing" } else { "are missing" };
+            let usage = error.render().to_string();
+            let usage = usage.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("tenure --help").to_owned();
+            Some(format!("{} {is_missing}; write {usage}", missing.join(" and ")))
+        }
+        ErrorKind::InvalidUtf8 => {
+            let odd = std::env::args_os().find(|word| word.to_str().is_none());
+            let odd = odd.map(|word| values::shorten(&word.to_string_lossy())).unwrap_or_default();
+            Some(format!("{odd:?} is not UTF-8; only the command after -- may have other bytes"))
         }
         _ => None,
     }
@@ -122,6 +150,41 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
     text + &format!(" ({whole} --help lists them)")
 }
 
+/// A word where no more is taken: mostly a command without its dashes.
+fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
+    let (verb, shown) = (path.join(" "), values::shorten(typed));
+    let command = find(root, path);
+    if command.get_arguments().any(clap::Arg::is_last_set) {
+        let before: String = command
+            .get_positionals()
+            .filter(|one| !one.is_last_set() && one.is_required_set())
+            .map(|one| format!(" {}", one.get_id().as_str().to_uppercase()))
+            .collect();
+        return format!("the command stands after --, as in: tenure {verb}{before} -- {}", quote_text(&shown));
+    }
+    format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
+}
+
+/// What a library says of a number, in words.
+fn plain(value: &str, why: &str) -> String {
+    let shown = values::shorten(value);
+    if let Some((_, range)) = why.split_once(" is not in ")
+        && let Some((from, to)) = range.split_once("..")
+    {
+        let last = to.strip_prefix('=').map(str::to_owned);
+        let last = last.or_else(|| to.parse::<i128>().ok().map(|end| (end - 1).to_string())).unwrap_or_default();
+        return if last.is_empty() {
+            format!("{shown} is too small; write a number from {from} on")
+        } else {
+            format!("{shown} is out of range; write a number from {from} to {last}")
+        };
+    }
+    match ["invalid digit", "empty string", "too large", "too small"].iter().any(|words| why.contains(words)) {
+        true => format!("{shown:?} is not a number that is possible here; write one such as 5"),
+        false => why.to_owned(),
+    }
+}
+
 /// The options of a verb, short and long, those of every command included; `--` where a command follows.
 fn options(root: &Command, verb: &Command) -> Vec<String> {
     let of_all = root.get_arguments().filter(|one| one.is_global_set());
@@ -148,15 +211,6 @@ fn without_wrong_tips(text: &str) -> String {
         was_dropped = is_wrong || is_gap;
     }
     out
-}
-
-/// Somebody wrote `tenure add make`.
-fn is_command_without_dashes(error: &clap::Error) -> bool {
-    let unexpected = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
-        _ => false,
-    };
-    error.kind() == ErrorKind::UnknownArgument && unexpected && error.render().to_string().contains("-- <COMMAND>")
 }
 
 /// What was typed may be long, and what is wrong with it stands behind it: a long line loses its middle.

@@ -125,6 +125,31 @@ fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
 }
 
 #[test]
+fn each_mistake_has_value_reason_and_remedy_on_one_line() {
+    for (line, words) in [
+        ("add make all", ["the command stands after --", "tenure add -- make"]),
+        ("run make", ["the command stands after --", "tenure run -- make"]),
+        ("lease run gpu make", ["the command stands after --", "tenure lease run NAME -- make"]),
+        ("queue pause a b", ["has no place for \"b\"", "tenure queue pause --help"]),
+        ("add --timeout 5 -- x", ["--timeout: \"5\" has no unit", "write 5s"]),
+        ("add --timeout", ["--timeout lacks its value", "write --timeout DURATION"]),
+        ("add --priority high -- x", ["--priority: \"high\" is not a number", "such as 5"]),
+        ("add --retries -1 -- x", ["--retries: -1 is out of range", "from 0 to "]),
+        ("lane set l --limit 0", ["--limit: 0 is out of range", "from 1 to 1000000"]),
+        ("logs", ["ID is missing", "write tenure logs"]),
+        ("show nightly", ["\"nightly\" is no", "write 7, 3-9"]),
+        ("wait nightly", ["\"nightly\" is no", "jobs with that label: --label nightly"]),
+        ("ls --state runing", ["--state: there is no state \"runing\"", "queued, running, done, failed and cancelled"]),
+        ("schedule add n", ["CRON is missing", "write tenure schedule add"]),
+        ("prune", ["--older-than DURATION is missing", "write tenure prune"]),
+    ] {
+        let text = told(line);
+        assert!(words.iter().all(|word| text.contains(word)), "{line}: {text}");
+        assert_eq!(text.trim_end().lines().count(), 1, "{line}: {text}");
+    }
+}
+
+#[test]
 fn what_was_typed_reaches_no_terminal_as_it_was() {
     for word in
         ["\x1b[2J", "--\x1b]0;x\x07", "a\u{202e}b", "-\u{9b}", &"x".repeat(100_000), &format!("--{}", "y".repeat(100_000))]

@@ -5,7 +5,7 @@ use super::pick;
 use super::select::Selector;
 use super::{secrets, time, values, worker_calls};
 use crate::error::{Error, Result, exit};
-use crate::job::JobId;
+use crate::job::{JobId, nearest};
 use crate::store::control::{self, Change, Changed};
 use crate::units;
 
@@ -51,7 +51,7 @@ fn parse_changes(changes: &[String], now: &jiff::Zoned) -> Result<Change, String
 }
 
 fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Result<(), String> {
-    let number = |what: &str| format!("{:?} is no {what}", values::shorten(value));
+    let number = |what: &str| format!("{:?} is not a {what}; write {key}=5", values::shorten(value));
     match key {
         "priority" => change.priority = Some(value.parse().map_err(|_| number("number"))?),
         "queue" => change.queue = Some(values::parse_name(value)?),
@@ -73,7 +73,10 @@ fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Resu
             let retries: u32 = value.parse().map_err(|_| number("number of retries"))?;
             change.max_attempts = Some(retries.checked_add(1).filter(|n| *n <= 1_000_000).ok_or("999999 at most")?);
         }
-        _ => return Err("it cannot be set; what can: priority, queue, delay, at, expires, timeout, retries, label".into()),
+        other => {
+            const KEYS: [&str; 8] = ["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];
+            return Err(format!("it cannot be set; what can: {}{}", KEYS.join(", "), nearest::question(other, KEYS)));
+        }
     }
     Ok(())
 }

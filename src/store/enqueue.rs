@@ -151,7 +151,7 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     let exists: bool =
         conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)")?.query_row([parent.0], |row| row.get(0))?;
     if !exists || parent >= job {
-        return Err(Error::NoSuch(format!("there is no job {parent} to wait for")));
+        return Err(Error::NoSuch(format!("there is no job {parent} to wait for; tenure ls -a lists the jobs")));
     }
     // A job that is named twice with the same need is one wish; with two needs the guard says what is wrong.
     let mut same = conn.prepare_cached("SELECT need FROM dependency WHERE job_id = ?1 AND on_job = ?2")?;

@@ -65,8 +65,13 @@ fn a_stop_during_a_critical_stage_waits_for_its_honest_end() {
     assert!(!nest.file("after").exists() && ended["jobs"] == json!([1]), "and nothing follows");
     let job = nest.show(1);
     assert_eq!((&job["state"], job["runs"].as_array().unwrap().len()), (&json!("done"), 2), "its own end, and its check: {job}");
+    // The next task does not end before it is stopped.
+    std::fs::remove_file(nest.file("go")).unwrap();
     assert_eq!(start(&nest, &["p", "--key", "k"]), 2, "its key is free");
-    nest.ok(&["task", "stop", "2", "--wait"]);
+    let mut stop = nest.tenure(&["task", "stop", "2", "--wait"]).spawn().unwrap();
+    until("the stop to be written", || (!task(&nest, 2)["stop_at"].is_null()).then_some(()));
+    std::fs::write(nest.file("go"), "").unwrap();
+    assert!(stop.wait().unwrap().success());
 }
 
 #[test]
