@@ -78,10 +78,10 @@ mod unreadable;
 mod untested;
 #[path = "faces/verbs.rs"]
 mod verbs;
-#[path = "faces/warned.rs"]
-mod warned;
 #[path = "faces/waits.rs"]
 mod waits;
+#[path = "faces/warned.rs"]
+mod warned;
 #[path = "faces/workspaces.rs"]
 mod workspaces;
 #[path = "faces/zoo.rs"]

@@ -60,11 +60,10 @@ fn own_words(error: &clap::Error) -> Option<String> {
             let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
             let why = std::error::Error::source(error)?.to_string();
             let name = argument.split(' ').next().unwrap_or(argument);
-            let label = match name.contains("ID") && options(&root, find(&root, &path)).iter().any(|one| one == "--label") {
-                true if value.starts_with(|c: char| c.is_alphabetic()) => {
-                    format!("; jobs with that label: --label {}", quote_text(&values::shorten(value)))
-                }
-                _ => String::new(),
+            let label = match name.starts_with("[ID]") && value.starts_with(|c: char| c.is_alphabetic()) {
+                // Where no ID is needed, jobs are named by what they have in common as well.
+                true => format!("; jobs with that label: --label {}", quote_text(&values::shorten(value))),
+                false => String::new(),
             };
             let name = if name.starts_with(['<', '[']) { String::new() } else { format!("{name}: ") };
             Some(format!("{name}{}{label}", plain(value, &why)))
