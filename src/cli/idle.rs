@@ -55,6 +55,6 @@ fn is_idle(face: &Face, store: &Store, worker: &Sight, scope: Scope, until_empty
         let goes_on = read::counts(conn)?.running > 0 || !reap::open_errands(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
         let could_start =
             claims && (claim::has_ready(conn, &scope)? || look::needs_tending(conn, now_ms)? || plan::is_due(conn, now_ms)?);
-        Ok(!goes_on && !could_start && !(until_empty && look::waits_for_time(conn)?))
+        Ok(!(goes_on || could_start || until_empty && look::waits_for_time(conn)?))
     })
 }
