@@ -11,7 +11,7 @@ use clap::{Command, CommandFactory};
 use super::escape::quote_text;
 use super::face::{coloured, is_broken_pipe, write_bytes};
 use super::verbs::Cli;
-use super::{escape, foreign, logging, shown, values};
+use super::{escape, foreign, library_words, logging, shown, values};
 use crate::config::Colour;
 use crate::error::exit;
 use crate::job::nearest;
@@ -28,7 +28,7 @@ pub fn print(error: &clap::Error) -> u8 {
     let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
     // The message quotes what was typed, which may hold anything.
     let text = text.replace('\r', "\\r").replace('\t', "\\t");
-    let text = if error.use_stderr() { without_wrong_tips(&text) } else { text };
+    let text = if error.use_stderr() { without_wrong_tips(&library_words::arguments(&text)) } else { text };
     let (mut shown, mut safe) = (shown::Shown::default(), Vec::new());
     shown.push(text.as_bytes(), &mut safe);
     shown.finish(&mut safe);
@@ -164,24 +164,11 @@ fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
     format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
 }
 
-/// What a library says of a number, in words.
+/// What a library says of a value, in our words, with the value.
 fn plain(value: &str, why: &str) -> String {
-    let shown = values::shorten(value);
-    if let Some((_, range)) = why.split_once(" is not in ")
-        && let Some((from, to)) = range.split_once("..")
-    {
-        let last = to.strip_prefix('=').map(str::to_owned);
-        let last = last.or_else(|| to.parse::<i128>().ok().map(|end| (end - 1).to_string())).unwrap_or_default();
-        return if last.is_empty() {
-            format!("{shown} is too small; write a number from {from} on")
-        } else {
-            format!("{shown} is out of range; write a number from {from} to {last}")
-        };
-    }
-    match ["invalid digit", "empty string", "too large", "too small"].iter().any(|words| why.contains(words)) {
-        true => format!("{shown:?} is not a number that is possible here; write one such as 5"),
-        false => why.to_owned(),
-    }
+    let (shown, why) = (values::shorten(value), library_words::arguments(why));
+    let why = why.trim_end();
+    if why.contains(&shown) { why.to_owned() } else { format!("'{shown}': {why}") }
 }
 
 /// The options of a verb, short and long, those of every command included; `--` where a command follows.

@@ -133,7 +133,7 @@ fn each_mistake_has_value_reason_and_remedy_on_one_line() {
         ("queue pause a b", ["has no place for \"b\"", "tenure queue pause --help"]),
         ("add --timeout 5 -- x", ["--timeout: \"5\" has no unit", "write 5s"]),
         ("add --timeout", ["--timeout lacks its value", "write --timeout DURATION"]),
-        ("add --priority high -- x", ["--priority: \"high\" is not a number", "such as 5"]),
+        ("add --priority high -- x", ["--priority: 'high'", "not a whole number; write digits"]),
         ("add --retries -1 -- x", ["--retries: -1 is out of range", "from 0 to "]),
         ("lane set l --limit 0", ["--limit: 0 is out of range", "from 1 to 1000000"]),
         ("logs", ["ID is missing", "write tenure logs"]),

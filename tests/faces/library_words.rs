@@ -67,7 +67,7 @@ fn a_wrong_option_is_answered_in_our_words() {
         (&["logs", "1", "-n", "x"], 2, &["not a whole number"]),
         (&["work", "--slots", "x"], 2, &["not a whole number"]),
         (&["lane", "set", "k", "--limit", "99999999999999999999"], 2, &["too large"]),
-        (&["lane", "set", "k", "--limit", "0"], 2, &["'0'", "1"]),
+        (&["lane", "set", "k", "--limit", "0"], 2, &["--limit: 0 is out of range", "from 1 to"]),
         (&["schedule", "next", "s", "-n", "0"], 2, &["write a number from 1 to"]),
         (
             &["add", "--memory", "2", "--", "true"],
