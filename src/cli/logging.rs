@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
 use env_logger::{Builder, Env};
-use jiff::Timestamp;
 use log::{Level, LevelFilter};
 
-use super::escape;
+use super::{escape, time};
+use crate::clock::Clock;
 use crate::worker::lines;
 
 /// Times are the journal's under a service manager; RUST_LOG asks for more or less.
@@ -21,7 +21,7 @@ pub fn start() {
             return out.write_all(prefixed(priority(record.level()), &format!("{text}\n")).as_bytes());
         }
         let level = out.default_level_style(record.level());
-        writeln!(out, "[{:.0} {level}{:<5}{level:#}] {text}", Timestamp::now(), record.level())
+        writeln!(out, "[{} {level}{:<5}{level:#}] {text}", time::utc(Clock::System.now_ms()), record.level())
     });
     builder.init();
 }
