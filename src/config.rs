@@ -237,7 +237,11 @@ impl Settings {
         let (path, file) = match file {
             None => (PathBuf::new(), File::default()),
             Some((path, text)) => {
-                let file = toml::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
+                let wrong = |e: toml::de::Error| Error::Usage(format!("{}: {e}", path.display()));
+                if let Some(name) = keys::first_unknown(&toml::from_str(&text).map_err(wrong)?) {
+                    return Err(Error::Usage(format!("{}: {}", path.display(), keys::unknown(&name))));
+                }
+                let file = toml::from_str(&text).map_err(wrong)?;
                 (path, file)
             }
         };
@@ -400,6 +404,9 @@ fn parse_bool(text: &str) -> Result<bool, String> {
         other => Err(format!("{other:?} is neither true nor false")),
     }
 }
+
+#[path = "config_keys.rs"]
+pub mod keys;
 
 #[cfg(test)]
 #[path = "config_tests.rs"]

@@ -59,7 +59,7 @@ fn every_key_of_the_file_is_read() {
         [workspace]
         max_size = "20G"
         [healers]
-        lanes = false
+        unreadable = false
     "#;
     let s = resolve(&Flags::default(), &[], file, false).unwrap();
     assert_eq!((s.durability.value, s.keep_ms.value, s.log_limit_bytes.value), (Durability::Full, Some(2_592_000_000), 1 << 20));
@@ -69,14 +69,19 @@ fn every_key_of_the_file_is_read() {
     );
     assert_eq!(s.workspace_max_size_bytes.value, Some(20 << 30));
     assert_eq!((s.on_term.value, s.stop_timeout_ms.value), (Some(OnTerm::End), 60_000));
-    assert_eq!((s.drain.value, s.color.value, s.healers.value["lanes"]), (true, Colour::Never, false));
+    assert_eq!((s.drain.value, s.color.value, s.healers.value["unreadable"]), (true, Colour::Never, false));
     assert_eq!(resolve(&Flags::default(), &[("TENURE_KEEP", "forever")], file, false).unwrap().keep_ms.value, None);
 }
 
 #[test]
 fn what_is_wrong_is_refused_with_where_it_stands() {
     let cases = [
-        ("slotz = 3", "slotz"),
+        ("slotz = 3", "\"slotz\" is not a setting; did you mean slots?"),
+        ("keep_ms = 3", "did you mean keep?"),
+        ("[healers]\nunreadble = false", "did you mean healers.unreadable?"),
+        ("floor = 3", "floor"),
+        ("slots = { a = 1 }", "slots"),
+        ("[nonsense]\nx = 1", "the settings are db, slots"),
         ("slots = -1", "slots"),
         ("slots = 0", "slots"),
         ("slots = 100000", "10000"),

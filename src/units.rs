@@ -8,6 +8,8 @@ use crate::job::limits::DURATION_MS_MAX;
 
 /// Longest text that is looked at, in bytes: what is longer is no duration and no size.
 const TEXT_BYTES_MAX: usize = 200;
+/// Characters of a wrong value that a message shows.
+pub const SHOWN_CHARS_MAX: usize = 40;
 const NANOS_IN_A_MS: i128 = 1_000_000;
 
 /// Milliseconds of a duration such as `90s`, `10m`, `1h 30m` or `2d` (a day is 24 hours).
@@ -106,8 +108,9 @@ pub fn size_text(bytes: u64) -> String {
     if unit == 0 || value >= 100.0 { format!("{value:.0}{}", units[unit]) } else { format!("{value:.1}{}", units[unit]) }
 }
 
-fn shorten(text: &str) -> String {
-    text.chars().take(40).collect()
+/// The beginning of what was given, for a message.
+pub fn shorten(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ pub enum Verb {
     /// Inside a job: run a command only while this run owns the job
     Fence(fence::Args),
     /// The settings, and where each came from
-    Config,
+    Config(settings::Args),
     /// Completions for a shell
     Completions(completions::Args),
     /// The manual page
@@ -200,7 +200,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Prune(args) => prune::run(&face, &args),
         Verb::Progress(args) => progress::run(&face, &args),
         Verb::Fence(args) => fence::run(&face, &args),
-        Verb::Config => settings::run(&face),
+        Verb::Config(args) => settings::run(&face, &args),
         Verb::Completions(_) | Verb::Man => Err(Error::Internal("handled above".into())),
     }
 }

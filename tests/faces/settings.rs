@@ -42,8 +42,8 @@ fn flag_wins_over_environment_over_file_over_default() {
     );
     assert_eq!(source(&nest, "slots", &[], |_| ()).1, "default");
     assert_eq!(source(&nest, "color", &["--color", "always"], configured), ("always".into(), "--color".into()));
-    assert_eq!(source(&nest, "keep_ms", &[], configured).0, (30 * 86_400_000_i64).to_string());
-    assert_eq!(source(&nest, "floor_memory_bytes", &[], configured).0, (1_u64 << 30).to_string());
+    assert_eq!(source(&nest, "keep", &[], configured).0, "30d");
+    assert_eq!(source(&nest, "floor.memory", &[], configured).0, "1.0G");
     let shown = with(&nest, &["config"], configured);
     assert!(shown.out.contains("30d") && shown.out.contains(&name), "{shown:?}");
 }
@@ -52,7 +52,7 @@ fn flag_wins_over_environment_over_file_over_default() {
 fn a_setting_that_can_not_be_meant_is_refused_with_its_place() {
     let nest = Nest::new();
     for (text, word) in [
-        ("slot = 3", "slot"),
+        ("slot = 3", "did you mean slots?"),
         ("slots = 0", "slots"),
         ("slots = \"x\"", "slots"),
         ("[floor]\nmemory = \"5\nx\"", "config.toml"),
@@ -74,6 +74,68 @@ fn a_setting_that_can_not_be_meant_is_refused_with_its_place() {
         let healer = with(&nest, &[verb], |command| _ = command.env("TENURE_CONFIG", nest.file("config.toml")));
         assert_eq!(healer.code, 2, "{verb}: {healer:?}");
         assert!(healer.err.contains("nonsense") && healer.err.contains("queued_with_owner"), "{verb}: {healer:?}");
+    }
+}
+
+/// A value for a key, as the file has it, and not the default.
+fn sample(key: &str) -> &'static str {
+    match key {
+        "db" => "\"/srv/it's one.db\"",
+        "slots" => "3",
+        "durability" => "\"full\"",
+        "keep" => "\"1h 30m 5s\"",
+        "log_limit" => "\"1234567\"",
+        "drain" | "allow_shared" => "true",
+        "on_term" => "\"end\"",
+        "stop_timeout" => "\"90s\"",
+        "color" => "\"never\"",
+        "floor.memory" | "floor.disk" | "workspace.max_size" => "\"1.5G\"",
+        "floor.load" => "7.5",
+        healer if healer.starts_with("healers.") => "false",
+        other => panic!("no sample for {other}"),
+    }
+}
+
+#[test]
+fn each_setting_has_one_name_wherever_it_stands() {
+    let nest = Nest::new();
+    let file = nest.file("config.toml");
+    let settings = |nest: &Nest, text: &str| -> serde_json::Value {
+        std::fs::write(&file, text).unwrap();
+        let said = with(nest, &["config", "--json"], |command| _ = command.env("TENURE_CONFIG", &file).env_remove("TENURE_DB"));
+        assert_eq!(said.code, 0, "{text}: {said:?}");
+        serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["settings"].clone()
+    };
+    let page = include_str!("../../docs/operating.md");
+    let section = page.split_once("\n## Settings\n").unwrap().1.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let documented: Vec<&str> = rows.map(|line| line.split('`').nth(1).unwrap()).collect();
+    let printed = settings(&nest, "");
+    let printed: Vec<&String> = printed.as_object().unwrap().keys().collect();
+    assert_eq!(printed, documented, "what is printed is what is documented");
+    for key in documented {
+        // What is printed can be written, and comes back as it was written.
+        let changed = settings(&nest, &format!("{key} = {}\n", sample(key)));
+        assert_eq!(changed[key]["source"], file.to_str().unwrap(), "{key}");
+        let value = &changed[key]["value"];
+        assert_eq!(settings(&nest, &format!("{key} = {value}\n"))[key]["value"], *value, "{key}");
+        // The same as a table, by its name alone, and from the environment.
+        if let Some((table, name)) = key.split_once('.') {
+            assert_eq!(settings(&nest, &format!("[{table}]\n{name} = {value}\n"))[key]["value"], *value, "{key}");
+        }
+        let alone = with(&nest, &["config", key], |command| _ = command.env("TENURE_CONFIG", &file).env_remove("TENURE_DB"));
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!((alone.code, alone.out.as_str()), (0, format!("{text}\n").as_str()), "{key}");
+        if !key.starts_with("healers.") {
+            let name = format!("TENURE_{}", key.to_uppercase().replace('.', "_"));
+            assert_eq!(source(&nest, key, &[], |command| _ = command.env(&name, &text)), (text.clone(), name.clone()), "{key}");
+            assert!(
+                section.lines().any(|line| line.starts_with(&format!("| `{key}` | `{name}` |"))),
+                "{key} has {name} in the table"
+            );
+        }
+        let wrong = with(&nest, &["config", &format!("{key}s")], |_| ());
+        assert!(wrong.code == 2 && wrong.err.contains(&format!("did you mean {key}?")), "{wrong:?}");
     }
 }
 

@@ -1,0 +1,121 @@
+//! The names of the settings. What `config.toml` accepts, what `tenure config` prints and what docs/operating.md lists are these.
+
+use toml::Table;
+
+/// Each key, as it is written in one line of the file: `floor.memory = "1G"`, or `memory = "1G"` below `[floor]`.
+pub const KEYS: &[&str] = &[
+    "db",
+    "slots",
+    "durability",
+    "keep",
+    "log_limit",
+    "drain",
+    "on_term",
+    "stop_timeout",
+    "allow_shared",
+    "color",
+    "floor.memory",
+    "floor.disk",
+    "floor.load",
+    "workspace.max_size",
+    "healers.unknown_state",
+    "healers.queued_with_owner",
+    "healers.running_without_run",
+    "healers.ended_not_whole",
+    "healers.negative_counts",
+    "healers.unreadable",
+    "healers.run_without_job",
+];
+/// Edits that make one name out of another which was meant.
+const EDITS_MAX: usize = 3;
+
+/// What is wrong with a name, and which one was meant: `"slot" is not a setting; did you mean slots?`
+pub fn unknown(name: &str) -> String {
+    let what = format!("{:?} is not a setting", crate::units::shorten(name));
+    match nearest(name) {
+        Some(meant) => format!("{what}; did you mean {meant}?"),
+        None => format!("{what}; the settings are {}", KEYS.join(", ")),
+    }
+}
+
+/// The first key of a configuration that is not a setting, in the order of the alphabet.
+pub(super) fn first_unknown(table: &Table) -> Option<String> {
+    let mut names = Vec::new();
+    flatten("", table, &mut names);
+    names.into_iter().find(|name| !KEYS.contains(&name.as_str()))
+}
+
+fn flatten(before: &str, table: &Table, names: &mut Vec<String>) {
+    for (name, value) in table {
+        let name = format!("{before}{name}");
+        match value {
+            toml::Value::Table(inner) if !KEYS.contains(&name.as_str()) => flatten(&format!("{name}."), inner, names),
+            // What should be a table and is none is told by its type.
+            _ if KEYS.iter().any(|key| key.starts_with(&format!("{name}."))) => {}
+            _ => names.push(name),
+        }
+    }
+}
+
+fn nearest(name: &str) -> Option<&'static str> {
+    let plain = |text: &str| text.to_lowercase().replace(['.', '-'], "_");
+    let (name, last) = (plain(name), plain(name.rsplit('.').next().unwrap_or(name)));
+    let far = |key: &&str| {
+        let (whole, end) = (plain(key), plain(key.rsplit('.').next().unwrap_or(key)));
+        // An older output named units: keep_ms, log_limit_bytes.
+        if name.strip_prefix(&whole).is_some_and(|rest| matches!(rest, "_ms" | "_bytes")) {
+            return 0;
+        }
+        edits(&name, &whole).min(edits(&last, &end) + 1)
+    };
+    let best = KEYS.iter().min_by_key(|key| far(key)).copied()?;
+    let most = EDITS_MAX.min(name.chars().count() / 2);
+    (far(&best) <= most).then_some(best)
+}
+
+/// How many letters must be added, removed or changed.
+fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().take(crate::units::SHOWN_CHARS_MAX).enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let changed = before + usize::from(a != *b);
+            before = row[j + 1];
+            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_with_a_letter_wrong_is_found_again() {
+        let mut walked = 0;
+        for key in KEYS.iter().filter(|key| key.len() > 2) {
+            for at in 0..key.len() {
+                let (mut less, mut other) = ((*key).to_owned(), (*key).to_owned());
+                less.remove(at);
+                other.replace_range(at..=at, "q");
+                for wrong in [less, other, format!("{key}s"), key.replace('.', "_")] {
+                    if KEYS.contains(&wrong.as_str()) {
+                        continue;
+                    }
+                    assert!(unknown(&wrong).ends_with(&format!("did you mean {key}?")), "{wrong}: {}", unknown(&wrong));
+                    walked += 1;
+                }
+            }
+        }
+        println!("{walked} names");
+        for (wrong, meant) in
+            [("keep_ms", "keep"), ("log_limit_bytes", "log_limit"), ("max_size", "workspace.max_size"), ("colour", "color")]
+        {
+            assert_eq!(nearest(wrong), Some(meant), "{wrong}");
+        }
+        assert_eq!(nearest("retention_policy"), None);
+        assert!(unknown("x").contains("the settings are db, slots"));
+    }
+}
