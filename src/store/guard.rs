@@ -1,16 +1,20 @@
 //! The capability: an SQL function that tells tenure's own connections from all others.
 //!
-//! The triggers of `schema.sql` call it before they let anybody touch a column of the owner. A client that has not registered it can not even
-//! prepare such a statement, and the name of the function is the message that it gets. It guards against accidents; whoever may write the
-//! file can register a function of that name, and could as well kill the worker.
+//! The triggers of `schema.sql` ask `sqlite_compileoption_used('TENURE')` before they let a client touch a column of the owner. Every SQLite has a
+//! function of that name, which says 0; our connections put one of their own in its place, which says 1. So a trigger can refuse with
+//! `RAISE(ABORT, ...)`: the message is the remedy for the column at hand, and the error is a constraint (`SQLITE_CONSTRAINT_TRIGGER`), not
+//! the class that clients use for "database is locked". It guards against accidents; whoever may write the file can do the same, and
+//! could as well kill the worker.
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use crate::error::Result;
 
-/// The name, which is also the advice.
-pub const CAPABILITY: &str = "tenure_owns_this_column__to_cancel_insert_into_cancel";
+/// The function of SQLite that ours takes the place of.
+pub const CAPABILITY: &str = "sqlite_compileoption_used";
+/// The argument for which ours says 1.
+pub const OWNER: &str = "TENURE";
 
 /// Registers the capability on one of our own connections.
 pub fn register(conn: &Connection) -> Result<()> {
@@ -18,8 +22,8 @@ pub fn register(conn: &Connection) -> Result<()> {
 }
 
 /// INNOCUOUS, because with `trusted_schema=OFF` a trigger may call nothing else. Not DETERMINISTIC: that would allow the function in an index or
-/// a generated column, and a file with such an index could be read by nobody else.
+/// a generated column, which other clients would compute otherwise.
 pub(super) fn register_plain(conn: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
-    conn.create_scalar_function(CAPABILITY, 0, flags, |_| Ok(1))
+    conn.create_scalar_function(CAPABILITY, 1, flags, |call| Ok(call.get_raw(0).as_str().is_ok_and(|option| option == OWNER)))
 }

@@ -156,7 +156,7 @@ pub fn noted(place: &Place) -> Result<String> {
 /// Writes into the file where it is.
 pub fn note(conn: &Connection, noted: &str) -> Result<()> {
     conn.execute(
-        "INSERT INTO meta VALUES ('home', ?1) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+        "INSERT INTO meta (key, value) VALUES ('home', ?1) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
         [noted],
     )?;
     Ok(())

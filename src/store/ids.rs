@@ -57,7 +57,7 @@ fn number(conn: &Connection, key: &str) -> Result<Option<i64>> {
 }
 
 fn set_meta(conn: &Connection, key: &str, value: i64) -> Result<()> {
-    conn.prepare_cached("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
+    conn.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
         .execute((key, value.to_string()))?;
     Ok(())
 }

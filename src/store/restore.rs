@@ -251,7 +251,10 @@ pub(super) fn treat(
     why: &str,
     now_ms: i64,
 ) -> Result<Restored> {
-    conn.execute("INSERT INTO meta VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value", [file_id])?;
+    conn.execute(
+        "INSERT INTO meta (key, value) VALUES ('file_id', ?1) ON CONFLICT DO UPDATE SET value = excluded.value",
+        [file_id],
+    )?;
     raise(conn, floor)?;
     stamp::forgive_below(conn, floor.run_id_limit)?;
     // Before the states change, while the running ones can still be told from the queued ones.
@@ -324,7 +327,7 @@ pub(super) fn raise_sequence(conn: &Connection, table: &str, at_least: i64) -> R
 fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
     for (key, at_least) in [("generation", floor.generation), ("run_id_limit", floor.run_id_limit)] {
         conn.execute(
-            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?2)",
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?2)",
             (key, at_least),
         )?;
     }

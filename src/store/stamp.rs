@@ -92,7 +92,7 @@ pub fn has_forgotten(conn: &Connection, claimed: &[RunId]) -> Result<bool> {
 /// From now on it means nothing that a run below this one is unknown: it was pruned, or it came after a copy that was brought back.
 pub(super) fn forgive_below(conn: &Connection, run: i64) -> Result<()> {
     conn.prepare_cached(
-        "INSERT INTO meta VALUES ('runs_forgiven_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+        "INSERT INTO meta (key, value) VALUES ('runs_forgiven_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
     )?
     .execute([run])?;
     Ok(())

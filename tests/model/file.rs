@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-/// The function that only tenure's own connections have.
-const CAPABILITY: &str = "tenure_owns_this_column__to_cancel_insert_into_cancel";
+/// The function that says 1 on tenure's own connections alone.
+const CAPABILITY: &str = "sqlite_compileoption_used";
 
 /// A fresh file with the schema and the rows that every file has.
 pub fn fresh() -> Connection {
@@ -19,6 +19,15 @@ pub fn fresh() -> Connection {
 
 /// Makes the connection one of tenure's own.
 pub fn register(conn: &Connection) {
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS | FunctionFlags::SQLITE_DETERMINISTIC;
-    conn.create_scalar_function(CAPABILITY, 0, flags, |_| Ok(1)).unwrap();
+    says(conn, true);
+}
+
+/// Makes it that of a plain client: SQLite's own function says so of every option that it does not know.
+pub fn make_plain(conn: &Connection) {
+    says(conn, false);
+}
+
+fn says(conn: &Connection, owner: bool) {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+    conn.create_scalar_function(CAPABILITY, 1, flags, move |_| Ok(owner)).unwrap();
 }

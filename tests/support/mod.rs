@@ -182,9 +182,8 @@ impl Nest {
     pub fn owner(&self) -> rusqlite::Connection {
         use rusqlite::functions::FunctionFlags;
         let conn = self.sql();
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS | FunctionFlags::SQLITE_DETERMINISTIC;
-        conn.create_scalar_function("tenure_owns_this_column__to_cancel_insert_into_cancel", 0, flags, |_| Ok(1))
-            .expect("a function");
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+        conn.create_scalar_function("sqlite_compileoption_used", 1, flags, |_| Ok(1)).expect("a function");
         conn
     }
 
