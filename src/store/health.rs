@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicI64;
 
 use serde::{Deserialize, Serialize};
 
+use super::altered::Altered;
 use super::ballast::Ballast;
 use super::lock;
 use super::locks::{self, Holder};
@@ -28,7 +29,7 @@ pub struct Health {
     /// A flush failed: nothing is acknowledged any more. Only opening the store again helps.
     pub fatal: Option<String>,
     /// The schema was changed, in a way that cannot be repaired.
-    pub schema: Option<String>,
+    pub schema: Option<Altered>,
     /// Who keeps the log from being emptied, when it has grown beyond what is normal.
     pub readers: Vec<Holder>,
 }
@@ -78,7 +79,7 @@ struct Troubles {
     blocked: Option<Blocked>,
     disk_full_since_ms: Option<i64>,
     fatal: Option<String>,
-    schema: Option<String>,
+    schema: Option<Altered>,
 }
 
 impl Shared {
@@ -119,7 +120,7 @@ impl Shared {
     }
 
     /// `None`: it is as it should be.
-    pub(super) fn set_schema(&self, why: Option<String>) {
+    pub(super) fn set_schema(&self, why: Option<Altered>) {
         lock(&self.troubles).schema = why;
     }
 

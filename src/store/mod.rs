@@ -56,6 +56,7 @@
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
+mod altered;
 mod apart;
 mod backup;
 mod ballast;
@@ -146,6 +147,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
+pub use altered::Altered;
 pub use backup::sweep as sweep_copies;
 pub use changes::Changes;
 pub use declare::{Is, declare};
@@ -154,7 +156,7 @@ pub use kept::Kept;
 pub use open::{Opened, random_name};
 pub use path::make_beside;
 pub use restore::{Restored, adopt_older_copy, place_to_restore, restore};
-pub use schema::{create_schema, repair_schema, schema_differences};
+pub use schema::{altered_tables, create_schema, foreign_columns, repair_schema, schema_differences};
 
 /// What a process wants of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,6 +41,10 @@ fn rebuild(conn: &Connection, name: &str, is: &Objects, fresh: &Objects) -> Resu
     let given = sequence(conn, name)?;
     conn.execute_batch(&format!("ALTER TABLE {new} RENAME TO {old}; {}", fresh[name].sql))?;
     let wanted = columns(conn, &new)?;
+    let lost: Vec<String> = columns(conn, &old)?.into_iter().filter(|column| !wanted.contains(column)).collect();
+    if !lost.is_empty() {
+        log::warn!("the upgrade does not keep columns of {name} that this version does not have: {}", lost.join(", "));
+    }
     let common = columns(conn, &old)?.into_iter().filter(|column| wanted.contains(column)).map(|column| quoted(&column));
     let common = common.collect::<Vec<_>>().join(", ");
     conn.execute_batch(&format!("INSERT INTO {new} ({common}) SELECT {common} FROM {old}; DROP TABLE {old}"))?;

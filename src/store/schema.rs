@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
+use super::altered::{self, Altered, Table};
 use super::identity::{APPLICATION_ID, USER_VERSION};
 use crate::error::{Error, Result};
 
@@ -46,6 +47,12 @@ pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
     let (is, fresh) = (objects(conn)?, fresh()?);
     let mut told = Vec::new();
     for (name, object) in fresh {
+        if object.kind == "table" {
+            if let Table::Altered(altered) = altered::judge(conn, name, is.get(name), object)? {
+                told.push(altered.text);
+            }
+            continue;
+        }
         match is.get(name) {
             None => told.push(format!("the {} {name} is missing", object.kind)),
             Some(found) if !same(found, object) => told.push(format!("the {} {name} was altered", object.kind)),
@@ -61,21 +68,19 @@ pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
 /// Returns what was different. Run it in a transaction: then it is all or nothing.
 ///
 /// # Errors
-/// [`Error::File`] if a table itself was altered: that can not be repaired without a backup.
+/// [`Error::File`] if a table itself was altered: that needs the statement that it names, or a backup.
 pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
     let told = schema_differences(conn)?;
     if told.is_empty() {
         return Ok(told);
     }
     let (is, fresh) = (objects(conn)?, fresh()?);
-    for (name, object) in fresh.iter().filter(|(_, object)| object.kind == "table") {
-        if is.get(name).is_none_or(|found| !same(found, object)) {
-            return Err(Error::File(format!("the table {name} was altered; bring a backup back with tenure restore")));
-        }
+    if let Some(altered) = altered_tables(conn)?.first() {
+        return Err(Error::File(format!("{}; {}", altered.text, altered.remedy)));
     }
     for (name, object) in &is {
         let wrong = match fresh.get(name) {
-            Some(wanted) => !same(object, wanted),
+            Some(wanted) => wanted.kind != "table" && !same(object, wanted),
             None => is_dangerous(object, fresh),
         };
         if wrong {
@@ -89,6 +94,27 @@ pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
     // What the triggers did not keep while they were missing, or before there were any. (The reaper finds everything else.)
     conn.execute("INSERT INTO queue_head SELECT name FROM queue", [])?;
     Ok(told)
+}
+
+/// The tables that another program has altered in a way that no repair takes back, each with what does.
+pub fn altered_tables(conn: &Connection) -> Result<Vec<Altered>> {
+    let judged = judged(conn)?.into_iter().map(|(_, table)| table);
+    Ok(judged.filter_map(|table| if let Table::Altered(altered) = table { Some(altered) } else { None }).collect())
+}
+
+/// Columns of other programs that do no harm, as `table.column`.
+pub fn foreign_columns(conn: &Connection) -> Result<Vec<String>> {
+    let wider = judged(conn)?.into_iter().filter_map(|(name, table)| match table {
+        Table::Wider(columns) => Some(columns.into_iter().map(move |column| format!("{name}.{column}"))),
+        _ => None,
+    });
+    Ok(wider.flatten().collect())
+}
+
+fn judged(conn: &Connection) -> Result<Vec<(&'static str, Table)>> {
+    let is = objects(conn)?;
+    let tables = fresh()?.iter().filter(|(_, object)| object.kind == "table");
+    tables.map(|(name, wanted)| Ok((name.as_str(), altered::judge(conn, name, is.get(name), wanted)?))).collect()
 }
 
 fn is_dangerous(object: &Object, fresh: &Objects) -> bool {
@@ -132,7 +158,7 @@ pub(super) fn fresh() -> Result<&'static Objects> {
 }
 
 /// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is no difference.
-fn plain(sql: &str) -> String {
+pub(super) fn plain(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();
     let mut gap = false;
@@ -206,8 +232,8 @@ mod tests {
     #[test]
     fn an_altered_table_is_told_and_refused() {
         let conn = fresh_file();
-        conn.execute_batch("ALTER TABLE job ADD COLUMN extra TEXT").unwrap();
-        assert_eq!(schema_differences(&conn).unwrap(), ["the table job was altered"]);
+        conn.execute_batch("DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY) STRICT").unwrap();
+        assert!(schema_differences(&conn).unwrap().contains(&"the table counter was altered".to_owned()));
         assert!(repair_schema(&conn).unwrap_err().to_string().contains("tenure restore"));
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::altered::Altered;
 use super::health::Shared;
 use super::{reap, schema};
 use crate::error::Result;
@@ -62,7 +63,11 @@ impl SchemaWatch {
             Err(error) => {
                 conn.execute_batch("ROLLBACK TO guards; RELEASE guards")?;
                 self.refused = Some(Instant::now());
-                health.set_schema(Some(error.to_string()));
+                let altered = schema::altered_tables(conn).ok().and_then(|tables| tables.into_iter().next());
+                health.set_schema(Some(altered.unwrap_or_else(|| Altered {
+                    text: error.to_string(),
+                    remedy: "undo that change, or: tenure restore BACKUP".to_owned(),
+                })));
             }
         }
         Ok(())

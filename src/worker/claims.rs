@@ -68,6 +68,8 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
             }
             Err(error) if shared.notes_want(&error) => WAIT_MOST_MS,
             Err(error) => {
+                // What is wrong with the file may be why, and says more.
+                gate.look(shared);
                 let text = format!("claiming fails: {error}");
                 shared.report.set(Condition::notice(
                     "claim_error",
@@ -280,9 +282,9 @@ impl Gate {
             None => report.clear("file_replaced"),
         }
         match health.schema {
-            Some(what) => {
-                let text = format!("the schema of the file was changed: {what}");
-                report.set(Condition::holding("schema_changed", text, "undo that change, or: tenure restore BACKUP"));
+            Some(altered) => {
+                let text = format!("the schema of the file was changed: {}", altered.text);
+                report.set(Condition::holding("schema_changed", text, None).with_remedy(altered.remedy));
             }
             None => report.clear("schema_changed"),
         }

@@ -52,8 +52,9 @@ type Step = fn(&Arc<Shared>) -> Result<()>;
 /// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
 const STEPS: [Step; 11] = [
     |shared| shared.look_at_the_file(),
+    // Before anything that an altered table would make fail.
+    verify_schema,
     |shared| clock_steps::look(shared),
-    |shared| shared.store.verify_schema(),
     heal,
     adopt_open_runs,
     teardown::adopt,
@@ -69,7 +70,11 @@ const STEPS_OF_A_SERVING_WORKER: [Step; 2] = [prune, teardown::round];
 pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
     shared.look_at_spawner();
     shared.keep_home();
-    steps(shared, &STEPS)?;
+    if let Err(error) = steps(shared, &STEPS) {
+        // An altered table may be why, and what heals it is to be told.
+        let _the_first_error_is_told = verify_schema(shared);
+        return Err(error);
+    }
     if !shared.is_stopping() {
         steps(shared, &STEPS_OF_A_SERVING_WORKER)?;
     }
@@ -82,6 +87,15 @@ fn steps(shared: &Arc<Shared>, all: &[Step]) -> Result<()> {
     for step in all {
         step(shared)?;
         shared.report.step_of_reaper();
+    }
+    Ok(())
+}
+
+fn verify_schema(shared: &Arc<Shared>) -> Result<()> {
+    shared.store.verify_schema()?;
+    if shared.store.health().schema.is_some() {
+        // The claim loop tells of it, and may be waiting.
+        shared.look();
     }
     Ok(())
 }
