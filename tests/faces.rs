@@ -66,6 +66,8 @@ mod terminal;
 mod times;
 #[path = "faces/told.rs"]
 mod told;
+#[path = "faces/tools.rs"]
+mod tools;
 #[path = "faces/trees.rs"]
 mod trees;
 #[path = "faces/unexecutable.rs"]

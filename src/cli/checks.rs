@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::face::Face;
 use super::table::count;
-use super::{escape, run_checks, time, why, worker_calls, worker_words};
-use crate::error::Result;
+use super::{escape, problems, run_checks, time, why, worker_calls, worker_words};
+use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::place::Place;
 use crate::store::{self, Store, locks, read, schedule, unreadable};
@@ -28,15 +28,17 @@ pub struct Finding {
     pub ok: bool,
     pub text: String,
     pub remedy: Option<String>,
+    /// As long as this is so, `doctor --fix` is refused, or waits.
+    pub keeps_fix: bool,
 }
 
 impl Finding {
     pub fn fine(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, ok: true, text: text.into(), remedy: None }
+        Self { name, ok: true, text: text.into(), remedy: None, keeps_fix: false }
     }
 
     pub fn wrong(name: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
-        Self { name, ok: false, text: text.into(), remedy: remedy.into().map(str::to_owned) }
+        Self { name, ok: false, text: text.into(), remedy: remedy.into().map(str::to_owned), keeps_fix: false }
     }
 }
 
@@ -87,26 +89,47 @@ pub fn named(all: &[String]) -> String {
 
 fn integrity(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let mut complaints = Vec::new();
-    store.read(|conn| {
+    let looked = store.read(|conn| {
         let each = |row: &rusqlite::Row<'_>| {
             complaints.push(row.get::<_, String>(0)?);
             Ok(())
         };
         Ok(conn.pragma_query(None, "integrity_check", each)?)
-    })?;
+    });
+    match looked {
+        // Too damaged to be looked at.
+        Err(Error::File(what)) => complaints.push(what),
+        other => other?,
+    }
     complaints.retain(|line| line != "ok");
-    Ok(vec![match complaints.is_empty() {
-        true => Finding::fine("integrity", "every page and every index of the file is whole"),
-        false => Finding::wrong("integrity", named(&complaints), "rows: tenure doctor --fix; pages: tenure restore BACKUP"),
+    let is_of_a_row = |line: &String| line.starts_with("CHECK constraint failed") || line.starts_with("NULL value in");
+    Ok(vec![match (complaints.is_empty(), complaints.iter().all(is_of_a_row)) {
+        (true, _) => Finding::fine("integrity", "every page and every index of the file is whole"),
+        (false, true) => Finding::wrong("integrity", named(&complaints), "tenure doctor --fix repairs rows that break a rule"),
+        (false, false) => Finding {
+            keeps_fix: true,
+            ..Finding::wrong("integrity", named(&complaints), "stop the worker; tenure restore BACKUP")
+        },
     }])
 }
 
 fn schema(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let differences = store.read(store::schema_differences)?;
-    Ok(vec![match differences.is_empty() {
-        true => Finding::fine("schema", "tables, guards and indexes are as they were made"),
-        false => Finding::wrong("schema", named(&differences), "tenure doctor --fix makes guards and indexes again"),
-    }])
+    let (altered, differences) = store.read(|conn| Ok((store::altered_tables(conn)?, store::schema_differences(conn)?)))?;
+    if !altered.is_empty() {
+        let one = |altered: store::Altered| Finding {
+            remedy: Some(altered.remedy),
+            keeps_fix: true,
+            ..Finding::wrong("schema", altered.text, None)
+        };
+        return Ok(altered.into_iter().map(one).collect());
+    }
+    if !differences.is_empty() {
+        let remedy = "tenure doctor --fix makes guards and indexes again, and removes those that are not tenure's";
+        return Ok(vec![Finding::wrong("schema", named(&differences), remedy)]);
+    }
+    let foreign = store.read(store::foreign_columns)?;
+    let more = if foreign.is_empty() { String::new() } else { format!("; columns of other programs: {}", named(&foreign)) };
+    Ok(vec![Finding::fine("schema", format!("tables, guards and indexes are as they were made{more}"))])
 }
 
 /// Rows that a client wrote and that cannot be read whole, each with the verb that removes it.
@@ -210,7 +233,7 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
             if !told.is_empty() {
                 return Ok(told
                     .into_iter()
-                    .map(|one| Finding { name: "worker", ok: false, text: one.text, remedy: one.remedy })
+                    .map(|one| Finding { remedy: one.remedy, ..Finding::wrong("worker", one.text, None) })
                     .collect());
             }
             let since = time::between(worker.holder.since_ms, face.now_ms());
@@ -253,7 +276,15 @@ fn schedules(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(blocked) = store::read_blocked(store.place()) else {
-        return Ok(vec![Finding::fine("writer", "nobody has to wait for the write lock")]);
+        let worker = worker_calls::look(store.place())?.map(|worker| worker.pid);
+        return Ok(vec![match locks::lasting_writer(store.place(), worker) {
+            None => Finding::fine("writer", "nobody has to wait for the write lock"),
+            Some(holder) => Finding {
+                remedy: Some(problems::end_transaction(Some(&holder))),
+                keeps_fix: true,
+                ..Finding::wrong("writer", format!("{holder} holds the write lock: no other program can write"), None)
+            },
+        }]);
     };
     let since = time::between(blocked.since_ms, face.now_ms());
     let Some(holder) = locks::writer(store.place()) else {
@@ -263,7 +294,8 @@ fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         )]);
     };
     let text = format!("{holder} holds the write lock; a writer has waited for it for {since}");
-    Ok(vec![Finding::wrong("writer", text, "end that program's transaction, or the program")])
+    let remedy = Some(problems::end_transaction(Some(&holder)));
+    Ok(vec![Finding { remedy, keeps_fix: true, ..Finding::wrong("writer", text, None) }])
 }
 
 fn readers(_: &Face, store: &Store) -> Result<Vec<Finding>> {

@@ -85,9 +85,24 @@ fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
                     finding.remedy = Some("first say which file this is, see home".to_owned());
                 }
             }
+            advise_what_helps(&mut findings, worker_calls::look(store.place()).is_ok_and(|worker| worker.is_some()));
             (findings, None)
         }
         Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),
+    }
+}
+
+/// `--fix` is one round of a worker: where it would be refused or would wait, what must be done before is the advice.
+fn advise_what_helps(findings: &mut [Finding], has_worker: bool) {
+    let first = findings.iter().find(|finding| finding.keeps_fix).map(|finding| format!("first see {}", finding.name));
+    let by_worker = has_worker.then(|| {
+        "the worker repairs that within a minute; if it does not, stop the worker, then: tenure doctor --fix".to_owned()
+    });
+    let Some(instead) = first.or(by_worker) else { return };
+    for finding in findings {
+        if finding.remedy.as_ref().is_some_and(|remedy| remedy.contains("tenure doctor --fix")) {
+            finding.remedy = Some(instead.clone());
+        }
     }
 }
 

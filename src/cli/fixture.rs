@@ -167,6 +167,7 @@ pub fn picture() -> Picture {
         machine,
         health: Health::default(),
         blocked: None,
+        writer: None,
         now_ms: 61_000,
     }
 }

@@ -7,6 +7,7 @@ use super::status::{Picture, Workspaces};
 use super::table::count;
 use super::{resource_words as words, time, worker_words};
 use crate::job::{JobId, RunId};
+use crate::store::locks::Holder;
 use crate::units::size_text;
 
 /// Size of the log of changes that is worth a word, in bytes.
@@ -130,8 +131,11 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
         all.push(Problem::new(
             "writer_blocked",
             format!("the worker waits for the write lock, held by {by}, for {since}"),
-            "end that program's transaction",
+            &end_transaction(blocked.by.as_ref()),
         ));
+    } else if let Some(holder) = &picture.writer {
+        let text = format!("{holder} holds the write lock of the file: no other program can write, and no job can start");
+        all.push(Problem::new("write_lock_held", text, &end_transaction(Some(holder))));
     }
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
@@ -146,6 +150,14 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
         all.push(Problem::new("flush_failed", what.clone(), "look at the disk (dmesg), then restart the worker"));
     }
     all
+}
+
+/// How a held write lock becomes free.
+pub fn end_transaction(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!("end that program's transaction, or the program: kill {}", holder.pid),
+        None => "end that program's transaction".to_owned(),
+    }
 }
 
 fn of_the_disk(picture: &Picture) -> Option<Problem> {
@@ -177,6 +189,7 @@ mod tests {
         picture.health.replaced = Some("replaced".into());
         picture.health.fatal = Some("failed".into());
         picture.blocked = Some(crate::store::Blocked { since_ms: 1_000, by: None });
+        picture.writer = Some(Holder { pid: 4_711, program: Some("python3".into()) });
         let queue =
             QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
         picture.queues = vec![queue];
@@ -199,5 +212,8 @@ mod tests {
         assert_eq!(codes, expected);
         assert!(all.iter().all(|p| p.remedy.is_some()));
         assert!(all[1].text.contains("1m"), "{}", all[1].text);
+        picture.blocked = None;
+        let held = of(&picture, None).into_iter().find(|problem| problem.code == "write_lock_held").expect("told");
+        assert!(held.text.starts_with("pid 4711 (python3)") && held.remedy.unwrap().ends_with("kill 4711"), "{}", held.text);
     }
 }

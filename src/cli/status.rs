@@ -17,7 +17,7 @@ use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::schedule::{self, Summary};
 use crate::store::standing::Advice;
 use crate::store::workspace::{self, WorkspaceRow};
-use crate::store::{Health, Store, task_rows};
+use crate::store::{Health, Store, locks, task_rows};
 use crate::units::size_text;
 
 /// Most resources that the document lists; `resource ls` has all.
@@ -56,6 +56,8 @@ pub struct Picture {
     pub machine: Machine,
     pub health: Health,
     pub blocked: Option<crate::store::Blocked>,
+    /// Another program that stays inside a write transaction.
+    pub writer: Option<locks::Holder>,
     pub now_ms: i64,
 }
 
@@ -72,6 +74,8 @@ impl Picture {
         let (stuck, workspaces, schedules) = store.read(|conn| {
             Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
         })?;
+        let worker = worker_calls::sight(store.place())?;
+        let pid = worker.as_ref().map(|worker| worker.holder.pid);
         Ok(Self {
             counts,
             queues,
@@ -85,12 +89,13 @@ impl Picture {
             resources,
             live,
             oldest_ready_ms,
-            worker: worker_calls::sight(store.place())?,
+            worker,
             memory: worker_calls::memory_limiter(store.place())?,
             standing: worker_calls::standing(store)?,
             machine: worker_calls::machine(store.place()),
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),
+            writer: locks::lasting_writer(store.place(), pid),
             now_ms: face.now_ms(),
         })
     }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::place::Place;
 
@@ -20,6 +21,12 @@ const SHARED_BYTES: std::ops::RangeInclusive<u64> = 0x4000_0002..=0x4000_0201;
 /// The byte of the main file that its worker locks as long as it lives, far from those that SQLite uses and from every page. A lock of an open file
 /// description, which SQLite's own locks neither see nor free.
 pub const WORKER_BYTE: i64 = 1 << 62;
+/// Looks at the holder of the write lock before it counts as one that stays.
+const LOOKS: u32 = 6;
+/// Between two of them, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 50;
+/// Times that the table is read before a lock counts as not held.
+const MISSED_MAX: u32 = 3;
 /// A name in `/proc/PID/comm` is at most this long, in bytes.
 const COMM_BYTES_MAX: usize = 64;
 
@@ -58,7 +65,20 @@ impl std::fmt::Display for Holder {
 
 /// The process that is inside a write transaction, if it can be told. With threads of one process it is that process.
 pub fn writer(place: &Place) -> Option<Holder> {
-    holders(&place.shm(), WRITE_BYTE..=WRITE_BYTE, true).into_iter().next()
+    // A line of a table longer than a page is missed when another lock is freed meanwhile.
+    (0..MISSED_MAX).find_map(|_| holders(&place.shm(), WRITE_BYTE..=WRITE_BYTE, true).into_iter().next())
+}
+
+/// The process that is inside a write transaction and stays there: seen at each of a few looks. `but`: the worker, which writes as it should.
+pub fn lasting_writer(place: &Place, but: Option<u32>) -> Option<Holder> {
+    let first = writer(place).filter(|holder| but.is_none_or(|but| but != holder.pid.cast_unsigned()))?;
+    for _ in 1..LOOKS {
+        std::thread::sleep(Duration::from_millis(LOOK_AGAIN_MS));
+        if writer(place).is_none_or(|holder| holder.pid != first.pid) {
+            return None;
+        }
+    }
+    Some(first)
 }
 
 /// The processes that keep a snapshot, and with it the log.

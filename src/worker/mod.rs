@@ -65,6 +65,7 @@ pub mod sight;
 pub mod signals;
 mod slots;
 mod start;
+mod starting;
 mod stop;
 mod stops;
 mod supervise;
@@ -78,5 +79,6 @@ mod workspace;
 
 pub use options::{Floors, Kind, OnTerm, Options, Until};
 pub use start::{Ended, Summary, Worker};
+pub use starting::Start;
 pub use stop::{Direct, ask_directly};
 pub use surroundings::is_stopping_now;

@@ -5,7 +5,6 @@
 //! shims (or waited for); what was committed is flushed; the lock is let go last.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,9 +13,9 @@ use crossbeam_channel::{Receiver, bounded, select};
 
 use super::claims;
 use super::lease;
-use super::lock::{Holder, WorkerLock};
+use super::lock::WorkerLock;
 use super::notify;
-use super::options::{Kind, OnTerm, Options};
+use super::options::{OnTerm, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
 use super::reaper;
@@ -25,6 +24,7 @@ use super::shared::Shared;
 use super::shutdown;
 use super::signals::Order;
 use super::slots;
+use super::starting::take_lock;
 use super::stops;
 use super::surroundings::Surroundings;
 use super::tidy;
@@ -43,8 +43,6 @@ use crate::store::belief::{self, Belief};
 use crate::store::standing::{self, Standing};
 use crate::store::{self, Store, home, ids, stamp, task};
 
-/// How long a `work` waits for a `run` to give the lock up, in milliseconds.
-const YIELD_MS: u64 = 10_000;
 /// How long the end of the threads is waited for, in milliseconds; then the process ends, which is as good as a crash.
 const JOIN_MS: u64 = 5_000;
 /// How long the monitors may take to let go of the file, in milliseconds.
@@ -92,6 +90,16 @@ impl Worker {
     /// # Errors
     /// `Refused` when there is a worker already; otherwise what kept the file or the threads from being used.
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
+        Self::start_with(client, store_options, options, |_| ())
+    }
+
+    /// `opened` gets the store before anything is written to it.
+    pub(super) fn start_with(
+        client: &Store,
+        store_options: store::Options,
+        options: Options,
+        opened: impl FnOnce(&Store),
+    ) -> Result<Self> {
         fitness::check()?;
         let surroundings = Surroundings::look();
         let starting = notify::Starting::begin(client.place());
@@ -105,6 +113,7 @@ impl Worker {
         let lock = Arc::new(take_lock(client, &options, &instance, now_ms)?);
         let report = Reporter::start(&place, &instance, &options);
         let store = Store::open(place.db(), store::Options { role: store::Role::Worker, ..store_options })?;
+        opened(&store);
         let belief = make_trustworthy(&store)?;
         let boot_id = machine::boot_id();
         let (nudge, nudges) = bounded(1);
@@ -181,7 +190,7 @@ impl Worker {
     }
 
     /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where they would not survive it.
-    fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
+    pub fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
         match self.shared.options.on_term {
             Some(OnTerm::End) => shutdown::end_runs(&self.shared, orders, None, true),
             Some(OnTerm::Detach) => {}
@@ -312,36 +321,6 @@ fn let_go(shared: Arc<Shared>) {
         // There is no event for a count.
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> Result<WorkerLock> {
-    let place = client.place();
-    let until = Instant::now() + Duration::from_millis(YIELD_MS);
-    loop {
-        let holder = match WorkerLock::take(place, options.kind, options.slots, instance, now_ms)? {
-            Ok(lock) => return Ok(lock),
-            Err(holder) => holder,
-        };
-        // A worker that was killed while it started a process leaves its lock to that process for an instant.
-        let is_dying = holder.is_here() && !Path::new(&format!("/proc/{}", holder.pid)).exists();
-        let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
-        if !(is_dying || yields) || Instant::now() > until {
-            return Err(refused(&holder));
-        }
-        if yields {
-            wake::ask_to_yield(place);
-        }
-        // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn refused(holder: &Holder) -> Error {
-    Error::Refused(format!(
-        "this file has a worker already ({}, tenure {}); stop it first, or name another file with --db",
-        holder.named(),
-        holder.kind
-    ))
 }
 
 /// Is this the file that this directory knows, and are its sequences above everything that is on the disk?

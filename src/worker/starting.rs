@@ -1,0 +1,102 @@
+//! A worker that is told to end while it starts: it may be waiting for another program's write lock, and no loop of it listens yet.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded, select};
+
+use super::lock::{Holder, WorkerLock};
+use super::options::{Kind, Options};
+use super::signals::Order;
+use super::start::Worker;
+use super::wake;
+use crate::error::{Error, Result};
+use crate::store::{self, Store};
+
+/// How long a `work` waits for a `run` to give the lock up, in milliseconds.
+const YIELD_MS: u64 = 10_000;
+
+/// What became of a start.
+pub enum Start {
+    Serves(Box<Worker>),
+    /// It was told to end before it served. The order is still to be carried out where there is a worker.
+    Told(Option<Box<Worker>>),
+}
+
+impl Worker {
+    /// As [`Worker::start`], and heeds `orders` meanwhile: after one, no write waits for another program's lock any more.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn start_heeding(
+        client: &Store,
+        store_options: store::Options,
+        options: Options,
+        orders: &Receiver<Order>,
+    ) -> Result<Start> {
+        let (done, is_done) = bounded::<()>(1);
+        let (open, opened) = bounded::<Store>(1);
+        let orders = orders.clone();
+        let heeds = thread::Builder::new()
+            .name("starting".into())
+            .spawn(move || heed(&orders, &opened, &is_done))
+            .map_err(|e| Error::io("starting the thread that heeds signals", e))?;
+        let started = Self::start_with(client, store_options, options, move |store| drop(open.send(store.clone())));
+        drop(done);
+        let is_told = heeds.join().unwrap_or(false);
+        match started {
+            Ok(worker) if is_told => Ok(Start::Told(Some(Box::new(worker)))),
+            Ok(worker) => Ok(Start::Serves(Box::new(worker))),
+            Err(Error::Busy(_)) if is_told => Ok(Start::Told(None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an order came.
+fn heed(orders: &Receiver<Order>, opened: &Receiver<Store>, is_done: &Receiver<()>) -> bool {
+    select! {
+        recv(orders) -> order => {
+            // Before the store is open nothing waits for long.
+            if order.is_ok()
+                && let Ok(store) = opened.recv()
+            {
+                store.stop_waiting();
+            }
+            order.is_ok()
+        }
+        recv(is_done) -> _ => false,
+    }
+}
+
+/// Becomes the holder of the worker lock; a `tenure run` is asked to give it up.
+pub(super) fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> Result<WorkerLock> {
+    let place = client.place();
+    let until = Instant::now() + Duration::from_millis(YIELD_MS);
+    loop {
+        let holder = match WorkerLock::take(place, options.kind, options.slots, instance, now_ms)? {
+            Ok(lock) => return Ok(lock),
+            Err(holder) => holder,
+        };
+        // A worker that was killed while it started a process leaves its lock to that process for an instant.
+        let is_dying = holder.is_here() && !Path::new(&format!("/proc/{}", holder.pid)).exists();
+        let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
+        if !(is_dying || yields) || Instant::now() > until {
+            return Err(refused(&holder));
+        }
+        if yields {
+            wake::ask_to_yield(place);
+        }
+        // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn refused(holder: &Holder) -> Error {
+    Error::Refused(format!(
+        "this file has a worker already ({}, tenure {}); stop it first, or name another file with --db",
+        holder.named(),
+        holder.kind
+    ))
+}
