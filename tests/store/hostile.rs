@@ -30,7 +30,8 @@ fn victim(home: &Home) -> Store {
             conn.execute_batch(
                 "UPDATE run SET finished_at = 7, outcome = 'done', reason = 'exit', exit_code = 0 WHERE id = 13;
                  UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 7 WHERE id = 3;
-                 INSERT INTO dependency (job_id, on_job) VALUES (4, 2);",
+                 INSERT INTO dependency (job_id, on_job) VALUES (4, 2);
+                 INSERT INTO lease (name, nonce, command, boot_id, since) VALUES ('gpu', lower(hex(zeroblob(16))), '[]', 'b', 1);",
             )?;
             Ok(())
         })
@@ -125,6 +126,8 @@ fn each_attack_is_refused_with_advice_and_changes_nothing() {
     for checks_off in [false, true] {
         let home = Home::new();
         let watcher = victim(&home);
+        // A statement that meets no row refuses nothing.
+        watcher.write(|conn| Ok(conn.execute_batch("INSERT INTO cancel (job_id) VALUES (4)")?)).unwrap();
         let before = ask(&watcher, OWNED);
         let jobs = count(&watcher);
         for client in clients(&home) {
