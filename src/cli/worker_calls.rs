@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::unbounded;
 
 use super::face::{self, Face};
 use super::lease::Seen;
@@ -19,10 +19,10 @@ use crate::run::shutdown::EndRuns;
 use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
 use crate::store::standing::{self, Advice};
-use crate::store::{Restored, Role, Store, locks, read, resource};
+use crate::store::{Restored, Role, Store, read, resource};
 use crate::worker::lock::WorkerLock;
 use crate::worker::{
-    self, Direct, Ended, Floors, Kind, OnTerm, Options, Start, Until, Worker, gates, lease as leases, signals, wake as wakes,
+    self, Direct, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes,
 };
 
 pub use crate::worker::gates::Machine;
@@ -165,9 +165,8 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let _listening = signals::listen(drains, std::io::stdin().is_terminal(), orders)?;
     let client = face.before_worker()?;
     let (place, slots) = (client.place().clone(), options.slots);
-    let worker = match Worker::start_heeding(&client, face.options(Role::Worker), options, &ordered)? {
-        Start::Serves(worker) => *worker,
-        Start::Told(worker) => return told_while_starting(&place, worker, &ordered),
+    let Some(worker) = Worker::start_heeding(&client, face.options(Role::Worker), options, &ordered)? else {
+        return Ok(exit::OK);
     };
     drop(client);
     let db = place.db().display();
@@ -191,18 +190,6 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
         Ended::Idle => tell_who_waits(&store),
         Ended::Asked | Ended::Yielded => Ok(exit::OK),
     }
-}
-
-/// Ends a worker that was told to before it served.
-fn told_while_starting(place: &Place, worker: Option<Box<Worker>>, ordered: &Receiver<signals::Order>) -> Result<u8> {
-    if let Some(worker) = worker {
-        worker.end_runs_if_asked(ordered);
-        worker.stop(Ended::Asked)?;
-    }
-    if let Some(holder) = locks::writer(place) {
-        face::say(&format!("told to end while {holder} held the write lock of {}; nothing was started", place.db().display()));
-    }
-    Ok(exit::OK)
 }
 
 /// Whether the service manager that has started us is shutting down.

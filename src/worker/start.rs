@@ -190,7 +190,7 @@ impl Worker {
     }
 
     /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where they would not survive it.
-    pub fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
+    pub(super) fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
         match self.shared.options.on_term {
             Some(OnTerm::End) => shutdown::end_runs(&self.shared, orders, None, true),
             Some(OnTerm::Detach) => {}

@@ -9,23 +9,17 @@ use crossbeam_channel::{Receiver, bounded, select};
 use super::lock::{Holder, WorkerLock};
 use super::options::{Kind, Options};
 use super::signals::Order;
-use super::start::Worker;
+use super::start::{Ended, Worker};
 use super::wake;
 use crate::error::{Error, Result};
-use crate::store::{self, Store};
+use crate::store::{self, Store, locks};
 
 /// How long a `work` waits for a `run` to give the lock up, in milliseconds.
 const YIELD_MS: u64 = 10_000;
 
-/// What became of a start.
-pub enum Start {
-    Serves(Box<Worker>),
-    /// It was told to end before it served. The order is still to be carried out where there is a worker.
-    Told(Option<Box<Worker>>),
-}
-
 impl Worker {
-    /// As [`Worker::start`], and heeds `orders` meanwhile: after one, no write waits for another program's lock any more.
+    /// As [`Worker::start`], and heeds `orders` meanwhile: after one, no write waits for another program's lock any more, and the worker ends
+    /// before it serves (`None`).
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -34,23 +28,31 @@ impl Worker {
         store_options: store::Options,
         options: Options,
         orders: &Receiver<Order>,
-    ) -> Result<Start> {
+    ) -> Result<Option<Self>> {
         let (done, is_done) = bounded::<()>(1);
         let (open, opened) = bounded::<Store>(1);
-        let orders = orders.clone();
+        let heard = orders.clone();
         let heeds = thread::Builder::new()
             .name("starting".into())
-            .spawn(move || heed(&orders, &opened, &is_done))
+            .spawn(move || heed(&heard, &opened, &is_done))
             .map_err(|e| Error::io("starting the thread that heeds signals", e))?;
         let started = Self::start_with(client, store_options, options, move |store| drop(open.send(store.clone())));
         drop(done);
         let is_told = heeds.join().unwrap_or(false);
         match started {
-            Ok(worker) if is_told => Ok(Start::Told(Some(Box::new(worker)))),
-            Ok(worker) => Ok(Start::Serves(Box::new(worker))),
-            Err(Error::Busy(_)) if is_told => Ok(Start::Told(None)),
-            Err(error) => Err(error),
+            Ok(worker) if !is_told => return Ok(Some(worker)),
+            Ok(worker) => {
+                worker.end_runs_if_asked(orders);
+                worker.stop(Ended::Asked)?;
+            }
+            Err(Error::Busy(_)) if is_told => {}
+            Err(error) => return Err(error),
         }
+        if let Some(holder) = locks::writer(client.place()) {
+            let db = client.place().db().display();
+            log::warn!("told to end while {holder} held the write lock of {db}; nothing was started");
+        }
+        Ok(None)
     }
 }
 
