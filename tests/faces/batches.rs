@@ -47,7 +47,7 @@ fn a_file_with_a_mistake_adds_nothing_and_its_line_is_named() {
     nest.sh(&[], "true");
     let good = "{\"command\": [\"true\"], \"ref\": \"a\"}";
     let bad: &[(&str, &str)] = &[
-        ("{\"command\": [\"true\"]", "EOF"),
+        ("{\"command\": [\"true\"]", "write the }"),
         ("nonsense", "JSON object"),
         ("[\"true\"]", "JSON object"),
         ("{\"command\": \"true\"}", "shell"),

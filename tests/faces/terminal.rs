@@ -98,7 +98,7 @@ fn names_commands_errors_and_results_are_shown_and_never_obeyed() {
     nest.ok(&["cancel", "--why", &evil, "6"]);
     nest.say(&["work", "--until-idle"]);
     // A client gives a new job no error and no progress; its owner does.
-    let sql = "INSERT INTO job (command, policy, label) VALUES (json_array(?1), json_object(?1, 1), ?1)";
+    let sql = "INSERT INTO job (command, policy, label) VALUES (json_array(?1), json_object('user', ?1), ?1)";
     nest.sql().execute(sql, [&evil]).unwrap();
     let sql = "UPDATE job SET progress = ?1, error = ?1 WHERE id = (SELECT max(id) FROM job)";
     assert_eq!(nest.owner().execute(sql, [&evil]).unwrap(), 1);
