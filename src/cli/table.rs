@@ -12,6 +12,8 @@ use crate::store::rows::Job;
 /// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within these.
 const CELL_CHARS_MIN: usize = 20;
 const CELL_CHARS_MAX: usize = 80;
+/// A terminal with fewer columns has no room for all of a list of jobs.
+const NARROW_COLUMNS: usize = 100;
 
 /// A table from its heads and rows. Columns named in `right` are aligned to the right.
 ///
@@ -137,7 +139,7 @@ pub fn took(job: &Job, now_ms: i64) -> String {
     job.started_at.map(|start| time::between(start, job.finished_at.unwrap_or(now_ms))).unwrap_or_default()
 }
 
-/// Jobs, one a line. The columns of priority and progress are there when a job has any.
+/// Jobs, one a line; on a narrow terminal without the column `since`. The columns of priority and progress are there when a job has any.
 pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let progress = |job: &Job| {
@@ -146,16 +148,24 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
     };
     let have_priority = jobs.iter().any(|job| job.priority != 0);
     let have_progress = jobs.iter().any(|job| !progress(job).is_empty());
+    // So that the command, which is the last column, is seen on a terminal.
+    let is_narrow = columns.is_some_and(|columns| columns < NARROW_COLUMNS);
+    let name = |text: &str| columns.map_or_else(|| text.to_owned(), |columns| cut(&line(text), columns / 6));
     let heads = ["id", "state", "prio", "queue", "label", "since", "took", "progress", "command"];
-    let is_shown = |head: &&str| (*head != "prio" || have_priority) && (*head != "progress" || have_progress);
+    let is_shown = |head: &&str| match *head {
+        "prio" => have_priority,
+        "progress" => have_progress,
+        "since" => !is_narrow,
+        _ => true,
+    };
     let row = |job: &Job| {
         let since = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
         let cells = [
             job.id.to_string(),
             state_in_list(job, now),
             if job.priority == 0 { String::new() } else { job.priority.to_string() },
-            job.queue.clone(),
-            job.label.clone().unwrap_or_default(),
+            name(&job.queue),
+            name(job.label.as_deref().unwrap_or_default()),
             time::local(since, now),
             took(job, now_ms),
             progress(job),
@@ -227,6 +237,17 @@ mod tests {
         assert_eq!(state(&job), "failed (timeout)");
         assert_eq!(took(&job, 9_000), "2s");
         assert!(jobs(&[job], &here(9_000), true, None).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+    }
+
+    #[test]
+    fn the_command_is_seen_on_a_narrow_terminal() {
+        let mut job = fixture::job(7, State::Running);
+        (job.label, job.queue) = (Some("l".repeat(200)), "q".repeat(200));
+        for columns in [80, 100, 140] {
+            let text = jobs(&[job.clone()], &here(9_000), false, Some(columns));
+            assert!(text.contains("echo hi") && text.lines().all(|line| line.chars().count() <= columns), "{text}");
+            assert_eq!(text.contains("SINCE"), columns >= NARROW_COLUMNS, "{text}");
+        }
     }
 
     #[test]
