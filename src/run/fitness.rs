@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 
 use rustix::process::getpid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, said};
 
 use super::process::open_pidfd;
 use super::signal;
@@ -66,7 +66,7 @@ pub fn check() -> Result<()> {
 }
 
 fn refused(call: &str, why: &str, error: &io::Error) -> Fitness {
-    Fitness::Unfit { text: format!("the system refuses {call} ({error}), {why}"), remedy: ALLOW }
+    Fitness::Unfit { text: format!("the system refuses {call} ({}), {why}", said(error)), remedy: ALLOW }
 }
 
 fn proc_is_ours() -> Fitness {
@@ -78,7 +78,7 @@ fn proc_is_ours() -> Fitness {
             remedy: "mount the namespace's own: mount -t proc proc /proc (unshare has --mount-proc)",
         },
         Err(error) => Fitness::Unfit {
-            text: format!("/proc cannot be read ({error}), and without it no process can be found"),
+            text: format!("/proc cannot be read ({}), and without it no process can be found", said(&error)),
             remedy: "mount it: mount -t proc proc /proc",
         },
     }
@@ -110,7 +110,10 @@ fn descriptors_close() -> Fitness {
     match close_range_above(u32::MAX) {
         Ok(()) => Fitness::Fine,
         Err(error) => match fs::read_dir("/proc/self/fd") {
-            Ok(_) => Fitness::Restricted(format!("the system refuses close_range ({error}); descriptors are closed one by one")),
+            Ok(_) => Fitness::Restricted(format!(
+                "the system refuses close_range ({}); descriptors are closed one by one",
+                said(&error)
+            )),
             Err(_) => refused("close_range", "and /proc/self/fd cannot be read", &error),
         },
     }

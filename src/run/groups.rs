@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::error::said;
 use crate::job::{Nonce, RunId};
 
 /// Inode of the first cgroup namespace of a machine (`PROC_CGROUP_INIT_INO`).
@@ -168,12 +169,13 @@ fn parent_of_runs(own: &Own, is_in_namespace: bool) -> Result<PathBuf, String> {
     }
     match hand_memory_on(parent) {
         Ok(()) => may_write(parent).map(|()| parent.to_owned()),
-        Err(error) => Err(format!("the memory controller cannot be enabled below the cgroup {shown}: {error}")),
+        Err(error) => Err(format!("the memory controller cannot be enabled below the cgroup {shown}: {}", said(&error))),
     }
 }
 
 fn may_write(dir: &Path) -> Result<(), String> {
-    access(dir, Access::WRITE_OK).map_err(|error| format!("the cgroup {} may not be written: {error}", dir.display()))
+    access(dir, Access::WRITE_OK)
+        .map_err(|error| format!("the cgroup {} may not be written: {}", dir.display(), said(&error.into())))
 }
 
 /// Whether the groups below have the memory controller.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
+use serde_json::Value;
 
 use super::environment::{self, Circumstances};
 use super::shared::Shared;
@@ -171,7 +172,13 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
 
 /// The variables that were asked for. The command line refuses the same; a row may come from anybody.
 fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
-    let asked: BTreeMap<String, String> = serde_json::from_str(env).map_err(|e| format!("env: {e}"))?;
+    let asked: BTreeMap<String, Value> = serde_json::from_str(env)
+        .map_err(|_| r#"env: it is not a JSON object; write it as json_object('NAME', 'value')"#.to_owned())?;
+    let one = |(name, value): (String, Value)| match value {
+        Value::String(text) => Ok((name, text)),
+        other => Err(format!("env: the value of {name:?} is {other}, not a string; write it in quotes")),
+    };
+    let asked: BTreeMap<String, String> = asked.into_iter().map(one).collect::<Result<_, _>>()?;
     if let Some(name) = asked.keys().find(|name| !environment::may_be_asked(name, of_task)) {
         return Err(format!("env: {name:?} is no name that a job can be given"));
     }

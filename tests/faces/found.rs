@@ -71,18 +71,40 @@ fn seen(nest: &Nest, options: &[&str]) -> BTreeMap<String, String> {
     environment(&nest.log(id))
 }
 
+/// What a person's shell has, and no job gets.
+const NOT_FOUND: &[(&str, &str)] = &[
+    ("LEAK", "1"),
+    ("LC_LEAK", "1"),
+    ("TENURE_SLOT", "9"),
+    ("LOGNAME", "x"),
+    ("EDITOR", "x"),
+    ("DISPLAY", ":0"),
+    ("SSH_AUTH_SOCK", "/x"),
+    ("VIRTUAL_ENV", "/x"),
+    ("PYTHONPATH", "/x"),
+    ("http_proxy", "x"),
+];
+
 #[test]
 fn a_job_finds_the_variables_of_the_page_and_no_other() {
     let nest = Nest::new();
     // A worker that has all, and more.
     let path = std::env::var("PATH").unwrap();
-    let mut given: BTreeMap<String, String> =
-        of_the_worker().into_iter().chain(always()).map(|name| (name.clone(), format!("worker's {name}"))).collect();
+    // Also what the page does not name: a row that is missing there is seen here.
+    let categories = "ADDRESS ALL COLLATE CTYPE IDENTIFICATION MEASUREMENT MESSAGES MONETARY NAME NUMERIC PAPER TELEPHONE TIME";
+    let locale = categories.split(' ').map(|name| format!("LC_{name}")).chain(["LANGUAGE", "LANG"].map(str::to_owned));
+    let others = ["TMPDIR", "TZ", "TERM", "SHELL", "USER", "PATH", "HOME", "PYTHONUNBUFFERED"].map(str::to_owned);
+    let mut given: BTreeMap<String, String> = locale
+        .chain(others)
+        .chain(of_the_worker())
+        .chain(always())
+        .map(|name| (name.clone(), format!("worker's {name}")))
+        .collect();
     given.retain(|name, _| !name.starts_with("TENURE_"));
     // Of these the value must be one that works.
     given.extend([("PATH".to_owned(), path), ("TZ".to_owned(), "UTC".to_owned()), ("HOME".to_owned(), "/".to_owned())]);
     let env: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let worker = work(&nest, ":", &[&env[..], &[("LEAK", "1"), ("LC_LEAK", "1"), ("TENURE_SLOT", "9")]].concat());
+    let worker = work(&nest, ":", &[&env[..], NOT_FOUND].concat());
     let env = seen(&nest, &[]);
     assert_eq!(names(&env), &of_the_worker() | &always());
     for (name, value) in &given {

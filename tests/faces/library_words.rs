@@ -193,3 +193,20 @@ fn a_file_that_cannot_be_used_is_answered_in_our_words() {
         check(&nest, args, *code, words);
     }
 }
+
+#[test]
+fn a_row_of_a_client_that_cannot_be_read_is_told_in_our_words() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let cases = [
+        ("[\"true\"]", r#"{"A": 1}"#, "the value of \"A\" is 1, not a string; write it in quotes"),
+        ("[\"true\"]", r#"{"A": null}"#, "the value of \"A\" is null"),
+        (r#"[{"hex": "zz"}]"#, "{}", "\"zz\" is not an even number of hexadecimal digits"),
+    ];
+    let insert = "INSERT INTO job (command, env) VALUES (?1, ?2) RETURNING id";
+    let ids = cases.map(|(command, env, _)| nest.sql().query_row(insert, (command, env), |row| row.get::<_, i64>(0)).unwrap());
+    nest.work_until_idle(&[]);
+    for (id, (_, _, words)) in ids.iter().zip(cases) {
+        check(&nest, &["why", &id.to_string()], 0, &[words]);
+    }
+}

@@ -163,7 +163,7 @@ fn await_ready(control: &OwnedFd) -> Result<(), String> {
     match poll(&mut wait, Some(&timeout)) {
         Ok(0) => return Err(format!("it said nothing for {READY_MS_MAX} ms")),
         Ok(_) => {}
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(crate::error::said(&error.into())),
     }
     let mut buffer = [0; WORD_BYTES_MAX];
     match recv(control, &mut buffer, RecvFlags::DONTWAIT) {
@@ -175,6 +175,6 @@ fn await_ready(control: &OwnedFd) -> Result<(), String> {
                 None => "it is another program".to_owned(),
             }),
         },
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(crate::error::said(&error.into())),
     }
 }

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send, sockopt};
 use rustix::process::{Rlimit, getpid, setsid};
 
+use crate::error::said;
 use crate::job::Exit;
 use crate::run::descendants;
 use crate::run::journal::Journal;
@@ -59,7 +60,7 @@ impl Unfit {
             // Whoever has started us does not listen.
             Self::NotStartedByTenure => return 2,
             Self::NotAlone => (3, "it has more than one thread".to_owned()),
-            Self::System(step, error) => (4, format!("{step}: {error}")),
+            Self::System(step, error) => (4, format!("{step}: {}", said(error))),
         };
         for fd in [CONTROL_FD, 0] {
             // SAFETY: the descriptor is open or not; it is only written to, and this process ends.
