@@ -1,6 +1,7 @@
 //! Run files and their records, whatever stands in them.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use proptest::prelude::*;
@@ -301,4 +302,29 @@ fn a_sweep_beside_a_worker_that_is_ending_never_fails() {
     ends.unwrap();
     runfile::sweep_temporaries(&bench.place).unwrap();
     assert_eq!(fs::read_dir(bench.place.runs()).unwrap().count(), 0, "nothing unfinished is left");
+}
+
+#[test]
+fn a_file_is_used_again_only_when_nobody_holds_its_lock() {
+    let bench = Bench::without_spawner();
+    let launch = |id| crate::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
+    let file = RunFile::create(&bench.place, &header(&launch(1))).unwrap();
+    // The copy of the shim, which ends a moment after its run is settled.
+    let of_the_shim = file.as_fd().try_clone_to_owned().unwrap();
+    drop(file);
+    let retired = runfile::retire(&bench.place, RunId(1)).unwrap();
+    let before = fs::read(&retired).unwrap();
+    assert!(RunFile::create_from(&bench.place, &header(&launch(2)), &retired).unwrap().is_none());
+    assert_eq!(fs::read(&retired).unwrap(), before);
+    assert_eq!(look(&bench.place, RunId(2)).unwrap(), Look::Missing);
+    drop(of_the_shim);
+    // What its run had recorded is not the next one's.
+    fs::write(&retired, [before, Record::Prepare { at_ms: 1 }.to_line()].concat()).unwrap();
+    let again = RunFile::create_from(&bench.place, &header(&launch(2)), &retired).unwrap();
+    assert_eq!(again.map(|file| file.run()), Some(RunId(2)));
+    assert!(!retired.exists());
+    match look(&bench.place, RunId(2)).unwrap() {
+        Look::Found { header, records, .. } => assert_eq!((header.run, records.progress()), (RunId(2), Progress::Nothing)),
+        other => panic!("{other:?}"),
+    }
 }
