@@ -94,6 +94,26 @@ fn start_ticks(pid: u32) -> u64 {
     stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
+/// Processes that have a file where a shim has its run file: any file, the run file of another run, and that under the name of a shim.
+fn others_with_a_file_at_3(bench: &Bench) -> Vec<std::process::Child> {
+    std::fs::copy("/bin/sleep", bench.path("tenure-shim")).unwrap();
+    let launch = bench.command(&["true"]);
+    drop(RunFile::create(&bench.place, &header(&launch)).unwrap());
+    let file = bench.place.run_file(launch.run);
+    let scripts = [
+        "exec 3</dev/null; exec sleep 600".to_owned(),
+        format!("exec 3<'{}'; exec sleep 600", file.display()),
+        format!("exec 3<'{}'; exec ./tenure-shim 600", file.display()),
+    ];
+    let start = |script: String| {
+        let started = std::process::Command::new("sh").args(["-c", &script]).current_dir(bench.path("")).spawn().unwrap();
+        let has_it = || std::fs::read_link(format!("/proc/{}/fd/3", started.id())).is_ok();
+        until("its file", || has_it().then_some(()));
+        started
+    };
+    scripts.into_iter().map(start).collect()
+}
+
 #[test]
 fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
     let bench = Bench::without_spawner();
@@ -104,6 +124,18 @@ fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
         assert_eq!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
         assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::NotOurs);
         assert!(stop::shim_pidfd(&bench.place, run, nonce).unwrap().is_none());
+    }
+    let others = others_with_a_file_at_3(&bench);
+    for other in &others {
+        let (_locked, nonce, run) = forged(&bench, i32::try_from(other.id()).unwrap(), start_ticks(other.id()));
+        assert_eq!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
+        assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::NotOurs);
+        assert!(stop::shim_pidfd(&bench.place, run, nonce).unwrap().is_none());
+    }
+    for mut other in others {
+        assert!(other.try_wait().unwrap().is_none(), "it lives");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
     let (locked, nonce, run) = forged(&bench, pid, start_ticks(bystander.id()));
     drop(locked);
