@@ -122,3 +122,34 @@ impl Journal {
         self.untold.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn an_end_that_the_disk_refuses_is_written_when_it_takes_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        File::create(&path).unwrap();
+        let refuses = File::open(&path).unwrap();
+        let number = refuses.as_raw_fd();
+        let status = File::open("/dev/null").unwrap();
+        let mut journal = Journal::new(refuses.into(), status.into()).unwrap();
+        let record = Record::Prepare { at_ms: 7 };
+        assert!(journal.write(&record).is_err());
+        let takes = std::thread::spawn(move || {
+            thread::sleep(Duration::from_millis(WRITE_RETRY_MS / 2));
+            let file = File::options().write(true).open(&path).unwrap();
+            // SAFETY: the number stays the journal's; what it stands for changes between two of its writes.
+            assert!(unsafe { libc::dup2(file.as_raw_fd(), number) } >= 0);
+            path
+        });
+        journal.insist(&record).unwrap();
+        let path = takes.join().unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), record.to_line());
+    }
+}
