@@ -65,3 +65,21 @@ pub(super) fn look(shared: &Shared) -> Result<()> {
     *last_ms = ahead_ms;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_forward_makes_history_older_than_it_is() {
+        const NOW_MS: i64 = 1_700_000_000_000;
+        let before = boot_ms();
+        let steps = ClockSteps::new(NOW_MS);
+        for step_ms in [3_000, 3 * 3_600_000, 400 * 86_400_000] {
+            let seen = steps.never_early(NOW_MS + step_ms);
+            let passed_ms = boot_ms() - before;
+            assert!((NOW_MS..=NOW_MS + passed_ms).contains(&seen), "a step of {step_ms} ms gave {seen}");
+            assert_eq!(steps.never_early(NOW_MS - step_ms), NOW_MS - step_ms);
+        }
+    }
+}
