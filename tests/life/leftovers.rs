@@ -150,3 +150,20 @@ fn a_file_that_is_no_run_file_is_removed_where_its_run_has_ended_and_harms_nobod
     left.iter().for_each(|one| until_no_run_file(&nest, one.run));
     assert!(nest.beside().join("runs/notes.txt").exists());
 }
+
+#[test]
+fn what_a_running_job_has_said_stays_while_others_results_are_swept() {
+    let nest = Nest::new();
+    let _worker = nest.work(&["--tick", "20ms"]);
+    let job = nest.sh(&[], "echo mine >$TENURE_RESULT; until [ -e go ]; do sleep 0.02; done");
+    nest.until_pid(job);
+    let results = nest.beside().join("results");
+    let own = results.join(nest.show(job)["run_id"].to_string());
+    until("its result", || std::fs::read_to_string(&own).is_ok_and(|text| text == "mine\n").then_some(()));
+    let of_nobody = results.join("4503599627370000");
+    std::fs::write(&of_nobody, "left").unwrap();
+    until("a sweep", || (!of_nobody.exists()).then_some(()));
+    assert!(own.exists());
+    std::fs::write(nest.file("go"), "").unwrap();
+    assert_eq!(nest.until_ended(job)["result"], "mine\n");
+}
