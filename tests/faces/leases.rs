@@ -135,3 +135,32 @@ fn names_and_reasons_never_command_a_terminal() {
     let json: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!((&json["leases"][0]["name"], &json["leases"][0]["why"]), (&name.into(), &why.into()), "a script gets it as it is");
 }
+
+#[test]
+fn a_lease_names_what_holds_it_when_its_wrapper_is_dead() {
+    let nest = Nest::new();
+    let mut wrapper = nest.tenure(&["lease", "run", "gpu", "-c", "sleep 600 & echo $! >pid.new; mv pid.new pid; wait"]);
+    let mut wrapper = wrapper.spawn().unwrap();
+    let read = || std::fs::read_to_string(nest.file("pid")).ok()?.trim().parse::<i32>().ok();
+    let left = crate::support::until("the command", read);
+    wrapper.kill().unwrap();
+    wrapper.wait().unwrap();
+    let sleeper = format!("{left} sleep");
+    for args in [["lease", "run", "gpu", "--", "true"].as_slice(), &["lease", "release", "gpu"]] {
+        let said = nest.say(args);
+        assert_eq!(said.code, 6, "{said:?}");
+        let ended = format!("tenure lease run (pid {}) has ended, and what it started lives on", wrapper.id());
+        assert!(said.err.contains(&ended) && said.err.contains(&sleeper), "{args:?}: {said:?}");
+    }
+    let list = nest.ok(&["lease", "ls"]);
+    assert!(list.contains("held") && list.contains(&sleeper), "{list}");
+    assert!(list.contains(&format!("(pid {} has ended)", wrapper.id())), "{list}");
+    // Whoever waits is told who has it, and gets in when that is gone.
+    let err = std::fs::File::create(nest.file("err")).unwrap();
+    let mut waits = nest.tenure(&["lease", "run", "gpu", "--wait", "1h", "--", "true"]).stderr(err).spawn().unwrap();
+    let told = || std::fs::read_to_string(nest.file("err")).ok().filter(|text| text.contains("waiting for the lease \"gpu\""));
+    assert!(crate::support::until("it to be told", told).contains(&sleeper));
+    nest.processes().into_iter().filter(|pid| *pid != waits.id() as i32).for_each(|pid| crate::support::kill(pid, 9));
+    assert!(waits.wait().unwrap().success());
+    assert_eq!(std::fs::read_to_string(nest.file("err")).unwrap().lines().count(), 1, "once");
+}

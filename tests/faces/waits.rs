@@ -361,3 +361,29 @@ fn each_change_of_what_is_waited_for_is_said() {
     assert!(child.wait().unwrap().success());
     assert_eq!(said(nest).lines().count(), 4, "{}", said(nest));
 }
+
+#[test]
+fn until_idle_beside_a_worker_waits_for_that_one() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(&[], "until test -e go; do sleep 0.02; done");
+    nest.sh(&["--after", &id.to_string()], "true");
+    nest.sh(&["--hold"], "true");
+    let mut idle = nest.tenure(&["work", "--until-idle"]);
+    let err = std::fs::File::create(nest.file("err")).unwrap();
+    let mut idle = idle.stderr(err).spawn().unwrap();
+    until("it to say so", || said(&nest).contains("waiting until it has nothing to do").then_some(()));
+    assert!(idle.try_wait().unwrap().is_none());
+    std::fs::write(nest.file("go"), "").unwrap();
+    assert!(idle.wait().unwrap().success(), "{}", said(&nest));
+    assert_eq!((nest.state(1), nest.state(2), nest.state(3)), ("done".into(), "done".into(), "queued".into()));
+    assert!(
+        said(&nest).contains(&format!("pid {} runs what is queued", worker.pid())) && said(&nest).contains("1 job waits"),
+        "{}",
+        said(&nest)
+    );
+    // One that is to serve another queue is refused as before.
+    drop(worker);
+    let _worker = nest.work(&["--queue", "a"]);
+    assert_eq!(nest.say(&["work", "--until-idle", "--queue", "b"]).code, 6);
+}
