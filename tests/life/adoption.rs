@@ -135,3 +135,22 @@ fn the_crash_test_of_doctor_passes_here_and_leaves_nothing() {
     }
     assert_eq!(std::fs::read_dir(&tmp).unwrap().count(), 0, "nothing of it is left");
 }
+
+#[test]
+fn a_shim_that_has_fallen_to_the_worker_outlives_the_end_of_another() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--slots", "2", "--tick", "100ms"]);
+    let [lost, lives_on] = [0; 2].map(|_| nest.sh(&[], PATIENT));
+    let shims = [lost, lives_on].map(|job| {
+        nest.until_pid(job);
+        nest.shim(nest.show(job)["run_id"].as_i64().unwrap())
+    });
+    kill(nest.parent_of(shims[0]), 9);
+    until("the shims to fall to the worker", || shims.iter().all(|shim| nest.parent_of(*shim) == worker.pid()).then_some(()));
+    kill(shims[0], 9);
+    assert_eq!(nest.until_ended(lost)["reason"], "lost");
+    assert!(lives(shims[1]));
+    std::fs::write(nest.file("go"), "").unwrap();
+    let job = nest.until_ended(lives_on);
+    assert_eq!((&job["exit_code"], job["runs"].as_array().unwrap().len()), (&7.into(), 1), "{job}");
+}
