@@ -114,7 +114,8 @@ pub fn words(error: &io::Error) -> String {
         (Kind::StorageFull | Kind::QuotaExceeded, _) => "free some space",
         (Kind::ReadOnlyFilesystem, _) => "make its file system writable, or use another place",
         (Kind::OutOfMemory, _) => "free some memory",
-        (_, Some(libc::EMFILE | libc::ENFILE)) => "raise the limit of open files: ulimit -n",
+        (_, Some(libc::EMFILE)) => return format!("{}; {}", said(error), open_files_limit()),
+        (_, Some(libc::ENFILE)) => "the machine has no more open files; end some programs",
         (_, Some(libc::EIO)) => "look at the disk: dmesg",
         _ => return said(error),
     };
@@ -123,6 +124,11 @@ pub fn words(error: &io::Error) -> String {
 
 /// Where `what` has a remedy of its own, no other is added.
 fn words_after(what: &str, error: &io::Error) -> String {
+    // A thread or a process: what else is not to be had now is no matter of limits.
+    let is_start = what.starts_with("starting ") || what.starts_with("becoming ");
+    if is_start && error.raw_os_error() == Some(libc::EAGAIN) {
+        return format!("{}; {}", said(error), processes_limit());
+    }
     if what.contains('(') || what.contains(';') { said(error) } else { words(error) }
 }
 
@@ -146,6 +152,26 @@ fn words_of_sqlite(error: &rusqlite::Error) -> String {
     }
 }
 
+/// Open files with which each command gets by.
+const OPEN_FILES_ENOUGH: u64 = 32;
+
+fn processes_limit() -> String {
+    match rustix::process::getrlimit(rustix::process::Resource::Nproc).current {
+        Some(most) => format!("this user may have {most} processes and threads (ulimit -u); end some or raise the limit"),
+        None => "the system gives no more processes or threads; end some".to_owned(),
+    }
+}
+
+fn open_files_limit() -> String {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    format!("this process may have {most} open files (ulimit -n); raise the limit, for instance to 1024")
+}
+
+/// SQLite does not say why it could not open a file. A limit so low that it stops commands is a likelier reason than a permission.
+fn is_short_of_files() -> bool {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.is_some_and(|most| most < OPEN_FILES_ENOUGH)
+}
+
 /// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no room, it calls it an I/O error.
 pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
@@ -165,6 +191,9 @@ impl From<rusqlite::Error> for Error {
                 Self::File(format!("the file is damaged ({text}); tenure doctor says more, tenure restore brings a backup back"))
             }
             Code::NotADatabase => Self::File(format!("this is not a tenure file ({text}); name another with --db")),
+            Code::CannotOpen if is_short_of_files() => {
+                Self::File(format!("the file cannot be opened ({text}); {}", open_files_limit()))
+            }
             Code::CannotOpen => Self::File(format!("the file can not be opened ({text}); look at its path and permissions")),
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
                 "the file may not be written ({text}); look at the permissions of the file and of its directory"

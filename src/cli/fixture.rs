@@ -90,7 +90,7 @@ pub fn run(id: i64, job: i64) -> Run {
 
 /// A worker with so many slots.
 pub fn worker(slots: usize) -> Holder {
-    Holder { pid: 99, instance: "i".into(), slots, ..Holder::unknown() }
+    Holder { pid: 99, instance: "i".into(), kind: "work".into(), slots, ..Holder::unknown() }
 }
 
 /// As it is seen from outside: it serves all queues and looked a moment ago.

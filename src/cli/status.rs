@@ -218,6 +218,7 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Fac
     let mut text = format!("file    {}\n", escape::line(&store.place().db().to_string_lossy()));
     text += &match &picture.worker {
         None => "worker  none\n".to_owned(),
+        Some(worker) if worker.holder.pid == 0 => "worker  is starting, and has not said yet who it is\n".to_owned(),
         Some(worker) => format!(
             "worker  {} ({}) since {}, {} of {} slots busy{}\n",
             escape::line(&worker.holder.named()),

@@ -66,6 +66,13 @@ pub fn check() -> Result<()> {
 }
 
 fn refused(call: &str, why: &str, error: &io::Error) -> Fitness {
+    if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) {
+        let text = format!("no file is left to try {call} with, {why}: too many are open");
+        return Fitness::Unfit {
+            text,
+            remedy: "raise the limit of open files of this process (ulimit -n), for instance to 1024",
+        };
+    }
     Fitness::Unfit { text: format!("the system refuses {call} ({}), {why}", said(error)), remedy: ALLOW }
 }
 

@@ -48,6 +48,7 @@
 //! nested    who runs inside a job           declare   a person says what the file is
 //! unreadable rows that no program can read  text      values of other clients, as text
 //! apart     a savepoint for each of many    rebuild   an older file gets the tables of today
+//! readers   the worker's connections to read
 //! schema_watch was the schema changed         kept      the file that a restore has replaced
 //! ```
 //!
@@ -94,6 +95,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod prune;
 pub mod read;
+mod readers;
 pub mod reap;
 mod rebuild;
 pub mod resource;
@@ -140,7 +142,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use crate::clock::Clock;
@@ -402,5 +403,3 @@ fn snapshot<T>(conn: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> R
     transaction.finish()?;
     Ok(value)
 }
-
-type Pool = r2d2::Pool<SqliteConnectionManager>;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, statx};
 
 use super::{home, network, permission};
-use crate::error::{Error, Result, said, words};
+use crate::error::{Error, Result, words};
 use crate::owner;
 use crate::place::Place;
 
@@ -125,9 +125,7 @@ fn stat(path: &Path) -> Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(meta)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(Error::File(format!("{}: {}; look at the permissions of its directories", path.display(), said(&error))))
-        }
+        Err(error) => Err(Error::File(format!("{}: {}", path.display(), words(&error)))),
     }
 }
 
@@ -201,11 +199,7 @@ fn make_file(path: &Path) -> Result<()> {
             sync_directory(path.parent().unwrap_or(Path::new("/")))
         }
         Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(error) => Err(Error::File(format!(
-            "{} cannot be made: {}; look at the permissions of its directory",
-            path.display(),
-            said(&error.into())
-        ))),
+        Err(error) => Err(Error::File(format!("{} cannot be made: {}", path.display(), words(&error.into())))),
     }
 }
 

@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::{FlockOperation, flock};
 
 use super::seldom::Seldom;
-use crate::error::{Error, Result, said};
+use crate::error::{Error, Result, words};
 use crate::owner;
 use crate::place::Place;
 
@@ -62,13 +62,13 @@ impl Turnstile {
     pub(super) fn open(place: &Place) -> Result<Self> {
         let open = |path: std::path::PathBuf| {
             let is_new = !path.exists();
-            let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(|error| {
-                Error::File(format!(
-                    "{} cannot be opened: {}; look at the permissions of its directory",
-                    path.display(),
-                    said(&error)
-                ))
-            })?;
+            let file = OpenOptions::new()
+                .read(true)
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(|error| Error::File(format!("{} cannot be opened: {}", path.display(), words(&error))))?;
             if is_new {
                 owner::give_file(&file, place.dir())
                     .map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))?;

@@ -10,28 +10,22 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use super::checkpoint::{Checkpointer, Nudge};
-use super::connection::{self, Access};
 use super::desk::{Answer, Brought, Desk};
 use super::flush::Flusher;
 use super::health::Shared;
+use super::readers::{Reader, Readers};
 use super::schema_watch::SchemaWatch;
 use super::seldom::Seldom;
 use super::turnstile::Turnstile;
 use super::write::{self, Request, Typed, Undone};
-use super::{Durability, Pool, Ticket, lock};
+use super::{Durability, Ticket, lock};
 use crate::error::{Error, Result};
 
 /// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as blocked.
 const TRY_MS: u64 = 1_000;
-/// Connections that read at the same time.
-const READERS_MAX: u32 = 4;
-/// How long a caller waits for one of them, in milliseconds.
-const READER_WAIT_MS: u64 = 5_000;
-
 /// The threads of a worker's store.
 pub(super) struct Worker {
     // Dropped in this order, by `drop` below.
@@ -40,7 +34,7 @@ pub(super) struct Worker {
     writer: Arc<Mutex<Option<Writer>>>,
     flusher: Option<Arc<Flusher>>,
     checkpointer: Option<Checkpointer>,
-    readers: Option<Pool>,
+    readers: Option<Readers>,
     closing: Arc<AtomicBool>,
     health: Arc<Shared>,
 }
@@ -53,7 +47,7 @@ impl Worker {
         let checkpointer = Checkpointer::start(&health, durability)?;
         let nudge = checkpointer.nudge();
         nudge.listen(&conn)?;
-        let readers = readers(&health, durability);
+        let readers = Readers::new(&health.place, durability);
         let closing = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             conn,
@@ -114,9 +108,8 @@ impl Worker {
         self.flusher.as_deref().expect("the flusher is there until the worker is dropped")
     }
 
-    pub(super) fn reader(&self) -> Result<r2d2::PooledConnection<SqliteConnectionManager>> {
-        let pool = self.readers.as_ref().expect("the pool is there until the worker is dropped");
-        pool.get().map_err(|error| Error::Busy(format!("no connection was free to read with for {READER_WAIT_MS} ms ({error})")))
+    pub(super) fn reader(&self) -> Result<Reader> {
+        self.readers.as_ref().expect("the pool is there until the worker is dropped").get()
     }
 }
 
@@ -144,20 +137,6 @@ fn see_to(desk: &Desk<Box<dyn Request>>, writer: &Mutex<Option<Writer>>, group: 
     if let Some(writer) = lock(writer).as_mut() {
         writer.write(group);
     }
-}
-
-fn readers(health: &Shared, durability: Durability) -> Pool {
-    let manager = SqliteConnectionManager::file(health.place.db())
-        .with_flags(connection::flags(Access::Read))
-        .with_init(move |conn| connection::prepare(conn, Access::Read, durability));
-    r2d2::Pool::builder()
-        .max_size(READERS_MAX)
-        .min_idle(Some(0))
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .test_on_check_out(false)
-        .connection_timeout(Duration::from_millis(READER_WAIT_MS))
-        .build_unchecked(manager)
 }
 
 impl Drop for Worker {

@@ -87,7 +87,7 @@ impl Holder {
             pid: 0,
             instance: "unknown".into(),
             since_ms: 0,
-            kind: "work".into(),
+            kind: "unknown".into(),
             slots: 0,
             version: String::new(),
             pid_ns: 0,
@@ -342,6 +342,20 @@ mod tests {
         drop(first);
         assert_eq!(Holder::look(&place).unwrap(), None);
         assert!(WorkerLock::take(&place, Kind::Run, 1, "b", 8).unwrap().is_ok());
+    }
+
+    #[test]
+    fn who_has_not_said_who_it_is_yet_is_not_guessed() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(&dir);
+        let _lock = WorkerLock::take(&place, Kind::Work, 3, "a", 7).unwrap().unwrap();
+        // Between the lock and the text; and halfway through the text.
+        for text in ["", "{\"pid\": 47"] {
+            fs::write(place.worker_lock(), text).unwrap();
+            let holder = Holder::look(&place).unwrap().unwrap();
+            assert_eq!((holder.kind.as_str(), holder.pid), ("unknown", 0), "{text:?}");
+            assert!(holder.named().contains("has not said"), "{text:?}");
+        }
     }
 
     #[test]

@@ -157,3 +157,47 @@ fn a_worker_that_is_gone_takes_no_deadline_with_it() {
     let job = nest.show(id);
     assert_eq!(of_runs(&job, "reason"), ["timeout", "exit"], "{job}");
 }
+
+#[test]
+fn a_limit_that_stops_a_command_is_named_with_its_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let nest = Nest::new();
+    // A user of its own, whose processes nobody else counts; where this is not root, the user of the test.
+    let program = nest.file("tenure");
+    std::fs::copy(env!("CARGO_BIN_EXE_tenure"), &program).unwrap();
+    for path in [nest.path(), &program] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let home = nest.file("home");
+    std::fs::create_dir(&home).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        std::os::unix::fs::chown(&home, Some(64_243), Some(64_243)).unwrap();
+    }
+    let shell = |line: &str| {
+        let user: &[&str] =
+            if is_root { &["setpriv", "--reuid", "64243", "--regid", "64243", "--clear-groups"] } else { &["env"] };
+        let mut command = std::process::Command::new(user[0]);
+        command.args(&user[1..]).args(["/bin/sh", "-c", line]).env("HOME", &home).env("TENURE_DB", home.join("q.db"));
+        command.env("TENURE", &program).current_dir(&home).stdin(std::process::Stdio::null());
+        crate::support::said(command.output().unwrap())
+    };
+    let mut stopped = 0;
+    let (files, processes) = ([4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20], [1, 2, 4, 5, 6, 8, 10, 12]);
+    for (option, values) in [("n", &files[..]), ("u", &processes)] {
+        for n in values {
+            for words in ["add -- true", "ls", "work --until-idle"] {
+                let said = shell(&format!("ulimit -{option} {n}; exec \"$TENURE\" {words}"));
+                let what = format!("ulimit -{option} {n}; tenure {words}: {said:?}");
+                assert!(said.code >= 0 && !said.err.contains("panicked") && !said.err.contains("internal error"), "{what}");
+                assert!(!said.err.contains("permissions"), "{what}");
+                if said.code != 0 && !said.err.contains("there is no file") && !said.err.contains("there is no queue") {
+                    stopped += 1;
+                    assert!(said.err.contains("ulimit -"), "{what}");
+                }
+            }
+        }
+    }
+    println!("{stopped} commands were stopped by their limit");
+    assert!(stopped >= 15, "{stopped}");
+}
