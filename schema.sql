@@ -252,7 +252,7 @@ CREATE TABLE dependency (
 -- Jobs that have ended, and of which not all who wait for them have been told yet. An end that concerns many is told in steps, so that others
 -- can write in between; the worker goes on where a crash has ended it.
 CREATE TABLE untold (
-  job_id INTEGER PRIMARY KEY
+  job_id INTEGER PRIMARY KEY NOT NULL
 ) STRICT;
 CREATE INDEX dependency_on    ON dependency (on_job, state);
 CREATE INDEX dependency_state ON dependency (job_id, state);
@@ -982,15 +982,15 @@ CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency BEGIN
 END;
 
 CREATE TRIGGER untold_insert_guard BEFORE INSERT ON untold BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that job is noted already') WHERE EXISTS (SELECT 1 FROM untold WHERE job_id = NEW.job_id);
 END;
 CREATE TRIGGER untold_update_guard BEFORE UPDATE ON untold BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: what is told in steps does not change');
 END;
 CREATE TRIGGER untold_delete_guard BEFORE DELETE ON untold BEGIN
-  SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
 -- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken. Each change

@@ -66,7 +66,9 @@ fn nearest(name: &str) -> Option<&'static str> {
         if name.strip_prefix(&whole).is_some_and(|rest| matches!(rest, "_ms" | "_bytes")) {
             return 0;
         }
-        edits(&name, &whole).min(edits(&last, &end) + 1)
+        let of_end = edits(&last, &end);
+        // Of a short name nothing is left after two edits.
+        if of_end * 2 <= end.len() { edits(&name, &whole).min(of_end + 1) } else { edits(&name, &whole) }
     };
     let best = KEYS.iter().min_by_key(|key| far(key)).copied()?;
     let most = EDITS_MAX.min(name.chars().count() / 2);

@@ -130,7 +130,7 @@ pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, o
 
 /// Notes that somebody still waits to be told of that end, if there is one.
 fn note_untold(conn: &Connection, parent: JobId) -> Result<()> {
-    let sql = "INSERT INTO untold SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
+    let sql = "INSERT INTO untold (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
                                               AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet')";
     conn.prepare_cached(sql)?.execute([parent.0])?;
     Ok(())
