@@ -1,37 +1,51 @@
-//! The connections that a worker reads with: a few, opened when they are needed. No thread belongs to them, so that nothing of it fails where the
-//! system gives no more threads.
+//! The connections that a worker reads with: a pool of a few, each opened when it is first needed.
 
-use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
-use rusqlite::Connection;
+use r2d2::PooledConnection;
+use r2d2_sqlite::SqliteConnectionManager;
 
+use super::Durability;
 use super::connection::{self, Access};
-use super::{Durability, lock};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
 /// Connections that read at the same time.
-const READERS_MAX: usize = 4;
+const READERS_MAX: u32 = 4;
 /// How long a caller waits for one of them, in milliseconds.
 const READER_WAIT_MS: u64 = 5_000;
+/// Threads that the pool keeps for itself.
+const POOL_THREADS: usize = 3;
 
-pub(super) struct Readers {
-    place: Place,
-    durability: Durability,
-    state: Arc<(Mutex<State>, Condvar)>,
-}
+pub(super) struct Readers(r2d2::Pool<SqliteConnectionManager>);
 
-#[derive(Default)]
-struct State {
-    idle: Vec<Connection>,
-    in_use: usize,
-}
+/// A connection that goes back when it is dropped.
+pub(super) type Reader = PooledConnection<SqliteConnectionManager>;
 
 impl Readers {
-    pub(super) fn new(place: &Place, durability: Durability) -> Self {
-        Self { place: place.clone(), durability, state: Arc::default() }
+    /// # Errors
+    /// The system gives no more threads.
+    pub(super) fn new(place: &Place, durability: Durability) -> Result<Self> {
+        // The pool panics where it gets no thread, so that is asked before, and the little that may change in between is caught.
+        try_threads(POOL_THREADS).map_err(threads_refused)?;
+        let manager = SqliteConnectionManager::file(place.db())
+            .with_flags(connection::flags(Access::Read))
+            .with_init(move |conn| connection::prepare(conn, Access::Read, durability));
+        let build = || {
+            r2d2::Pool::builder()
+                .max_size(READERS_MAX)
+                .min_idle(Some(0))
+                .max_lifetime(None)
+                .idle_timeout(None)
+                .test_on_check_out(false)
+                .connection_timeout(Duration::from_millis(READER_WAIT_MS))
+                .build_unchecked(manager)
+        };
+        let pool = catch_unwind(AssertUnwindSafe(build));
+        pool.map(Self).map_err(|_| threads_refused(std::io::Error::from_raw_os_error(libc::EAGAIN)))
     }
 
     /// One that nobody else uses meanwhile.
@@ -39,48 +53,33 @@ impl Readers {
     /// # Errors
     /// None was free in time, or a new one could not be opened.
     pub(super) fn get(&self) -> Result<Reader> {
-        let (state, freed) = &*self.state;
-        let until = Instant::now() + Duration::from_millis(READER_WAIT_MS);
-        let mut free = lock(state);
-        while free.idle.is_empty() && free.in_use >= READERS_MAX {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::Busy(format!("no connection was free to read with for {READER_WAIT_MS} ms; try again")));
+        let told = |error| Error::Busy(format!("no connection was free to read with for {READER_WAIT_MS} ms ({error})"));
+        self.0.get().map_err(told)
+    }
+}
+
+fn threads_refused(error: std::io::Error) -> Error {
+    Error::io("starting the threads of the readers", error)
+}
+
+/// Whether the system gives so many threads at once.
+fn try_threads(count: usize) -> std::io::Result<()> {
+    let mut begun = Vec::new();
+    let mut failed = Ok(());
+    for _ in 0..count {
+        let (go, waits) = channel::<()>();
+        // It ends when `go` is dropped.
+        match thread::Builder::new().name("probe".into()).spawn(move || _ = waits.recv()) {
+            Ok(thread) => begun.push((go, thread)),
+            Err(error) => {
+                failed = Err(error);
+                break;
             }
-            free = freed.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        free.in_use += 1;
-        let idle = free.idle.pop();
-        drop(free);
-        let mut reader = Reader { conn: idle, state: self.state.clone() };
-        if reader.conn.is_none() {
-            reader.conn = Some(connection::connect(&self.place, Access::Read, self.durability)?);
-        }
-        Ok(reader)
     }
-}
-
-/// A connection that goes back when it is dropped.
-pub(super) struct Reader {
-    conn: Option<Connection>,
-    state: Arc<(Mutex<State>, Condvar)>,
-}
-
-impl Deref for Reader {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        self.conn.as_ref().expect("it is there until it is dropped")
+    for (go, thread) in begun {
+        drop(go);
+        let _it_only_waits = thread.join();
     }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let (state, freed) = &*self.state;
-        let mut free = lock(state);
-        free.in_use -= 1;
-        // One that a panic has left inside a transaction is closed.
-        free.idle.extend(self.conn.take().filter(Connection::is_autocommit));
-        freed.notify_one();
-    }
+    failed
 }

@@ -47,7 +47,7 @@ impl Worker {
         let checkpointer = Checkpointer::start(&health, durability)?;
         let nudge = checkpointer.nudge();
         nudge.listen(&conn)?;
-        let readers = Readers::new(&health.place, durability);
+        let readers = Readers::new(&health.place, durability)?;
         let closing = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             conn,
