@@ -223,7 +223,7 @@ fn why_says_everything_that_stands_in_the_way() {
     control::queue_pause(&conn, "q", true).unwrap();
     control::queue_set(&conn, "q", Some(Some(0)), None).unwrap();
     conn.execute("INSERT INTO cancel (job_id, why) VALUES (?1, 'w')", [id.0]).unwrap();
-    let facts = why::why(&conn, id, 6_000).unwrap();
+    let facts = why::why(&conn, id, 4_000).unwrap();
     let dependency = read::dependencies(&conn, id).unwrap().remove(0);
     assert_eq!(dependency.parent_state, Some(State::Running));
     let queue = || "q".to_owned();
@@ -233,7 +233,7 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::Cancelled { why: Some("w".into()) },
             Obstacle::UserHold,
             Obstacle::Dependency { on: dependency, back: None },
-            Obstacle::Time { available_at: 5_000, due: true },
+            Obstacle::Time { available_at: 5_000, due: false },
             Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
             Obstacle::QueuePaused { queue: queue() },
             Obstacle::QueueFull { queue: queue(), slots: 0, running: 0 },
@@ -241,6 +241,8 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::Expires { at: 9_000 },
         ]
     );
+    let later = why::why(&conn, id, 6_000).unwrap().obstacles;
+    assert_eq!(later, [&facts.obstacles[..3], &facts.obstacles[4..]].concat(), "its time has come, and the rest holds it");
     let free = add(&conn, |_| ());
     assert_eq!(why::why(&conn, free, 6_000).unwrap().obstacles, []);
     assert_eq!(why::why(&conn, ahead, 6_000).unwrap().last, None);
