@@ -14,6 +14,7 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use super::record::Record;
+use super::spawner::{GO, NOT};
 
 /// How often a record that the disk refuses is tried again.
 const WRITE_TRIES_MAX: u32 = 100;
@@ -82,14 +83,27 @@ impl Journal {
         self.tell();
     }
 
-    /// Waits until the worker says that the run may begin. `false`: the worker is gone, and has not said it.
+    /// Waits until the worker says that the run may begin. `false`: it has taken the run back, or is gone and has not said it.
     pub fn hears_go(&self) -> bool {
         loop {
             let _ = poll(&mut [PollFd::new(&self.status, PollFlags::IN)], None);
-            match rustix::io::read(&self.status, &mut [0; 1]) {
-                Ok(n) => return n > 0,
+            let mut word = [0; 1];
+            match rustix::io::read(&self.status, &mut word) {
+                Ok(n) => return n > 0 && word[0] == GO,
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(_) => return false,
+            }
+        }
+    }
+
+    /// Whether the worker has taken the run back, without waiting for a word.
+    pub fn is_withdrawn(&self) -> bool {
+        let mut word = [0; 1];
+        loop {
+            match rustix::io::read(&self.status, &mut word) {
+                Ok(1) if word[0] == NOT => return true,
+                Ok(1) | Err(Errno::INTR) => {}
+                Ok(_) | Err(_) => return false,
             }
         }
     }

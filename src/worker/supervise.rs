@@ -13,6 +13,7 @@ use super::roster::Bell;
 use super::shared::Shared;
 use super::wish::{Wish, has_ended};
 use crate::error::{Error, Result};
+use crate::job::verdict::Progress;
 use crate::job::{Cause, Exit, Nonce, RunEnd, RunId};
 use crate::run::Launch;
 use crate::run::machine::boottime_ms;
@@ -89,6 +90,7 @@ impl<'a> Watched<'a> {
     pub fn follow(&self, mut pipe: StatusPipe) -> Result<Watch> {
         let mut records = Records::default();
         let mut supervisor = Supervisor::of_launched();
+        let mut is_withdrawn = false;
         loop {
             let mut fds = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(&*self.bell, PollFlags::IN)];
             wait_for(&mut fds, supervisor.next_act())?;
@@ -110,6 +112,12 @@ impl<'a> Watched<'a> {
                     Status::NothingYet => break,
                     Status::Closed => return Ok(Watch::Over(supervisor.seen_in(records))),
                 }
+            }
+            // The spawner may stand still with the run in its socket. What was cancelled must not begin when it goes on.
+            if !is_withdrawn && self.bell.cause() == Some(Cause::Cancel) && records.progress() == Progress::Nothing {
+                is_withdrawn = true;
+                pipe.go().withdraw();
+                log::debug!("run {} was cancelled before it began, and is withdrawn", self.run);
             }
             supervisor.act(self, &records);
         }

@@ -215,3 +215,36 @@ fn what_stops_a_job_is_why_it_ends_in_every_step_of_it() {
     }
     until("whole trees to be gone", || nest.of_runs().is_empty().then_some(()));
 }
+
+#[test]
+fn what_is_cancelled_while_the_spawner_is_stopped_never_starts() {
+    const CONT: i32 = 18;
+    const KILL: i32 = 9;
+    for then in [CONT, KILL] {
+        let nest = Nest::new();
+        let debug = [("RUST_LOG", std::ffi::OsStr::new("debug"))];
+        let worker = nest.work_with(&["--tick", "100ms", "--slots", "4"], &debug);
+        nest.until_state(nest.sh(&[], "true"), "done");
+        let spawner = crate::left::spawner_of(&nest, worker.pid());
+        kill(spawner, 19);
+        let jobs = [("0", "cli"), ("0", "sql"), ("2", "cli"), ("2", "sql")].map(|(retries, way)| {
+            let job = nest.sh(&["--retries", retries, "--backoff", "0s..0s"], "echo $TENURE_JOB >>ledger");
+            nest.until_state(job, "running");
+            (job, way)
+        });
+        for (job, way) in jobs {
+            match way {
+                "cli" => drop(nest.ok(&["cancel", &job.to_string()])),
+                _ => drop(nest.sql().execute("INSERT INTO cancel (job_id) VALUES (?1)", [job]).unwrap()),
+            }
+        }
+        let withdrawn = |said: &str| said.matches("is withdrawn").count();
+        until("the worker to hear of it", || (withdrawn(&worker.said()) == jobs.len()).then_some(()));
+        kill(spawner, then);
+        for (job, way) in jobs {
+            assert_eq!(nest.until_ended(job)["state"], "cancelled", "signal {then}, {way}: {}", nest.show(job));
+        }
+        assert!(!nest.file("ledger").exists(), "signal {then}: {:?}", std::fs::read_to_string(nest.file("ledger")));
+        nest.until_state(nest.sh(&[], "true"), "done");
+    }
+}

@@ -138,7 +138,7 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
     let me = getpid().as_raw_nonzero().get();
     let shim_start_ticks = Stat::of(me).map_or(0, |stat| stat.start_ticks);
     // The log is there and empty; whoever forgets the run removes it.
-    if launch.waits_for_go && !journal.hears_go() {
+    if launch.waits_for_go && !journal.hears_go() || journal.is_withdrawn() {
         prepared.memory.remove();
         return TREE_IS_EMPTY;
     }

@@ -32,6 +32,7 @@ use super::launch::Launch;
 use super::orphans::{self, OwnChild};
 use super::runfile::RunFile;
 
+pub(super) use status::{GO, NOT};
 pub use status::{Go, Status, StatusPipe};
 
 /// The first argument of a process that is to be the spawner.

@@ -23,14 +23,29 @@ pub enum Status {
     Closed,
 }
 
-/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]).
+/// The run may begin.
+pub(in crate::run) const GO: u8 = b'g';
+/// The run is not wanted any more.
+pub(in crate::run) const NOT: u8 = b'n';
+
+/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]), or keeps one from beginning.
 #[derive(Debug, Clone)]
 pub struct Go(Arc<OwnedFd>);
 
 impl Go {
     /// Says it. Where nobody hears it the run has ended already, and its pipe says so.
     pub fn say(&self) {
-        let _ = rustix::net::send(&self.0, b"g", SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        self.send(GO);
+    }
+
+    /// Takes the run back, also after [`Go::say`]: a shim that has made no process of the job yet makes none, and ends as one whose run
+    /// never began. One that has made it does not hear this.
+    pub fn withdraw(&self) {
+        self.send(NOT);
+    }
+
+    fn send(&self, word: u8) {
+        let _unheard = rustix::net::send(&self.0, &[word], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 }
 
