@@ -4,22 +4,41 @@
 //! descriptor, or, where it has none, by one that follows no link and finds an object of root's with one name. After a crash in between it
 //! belongs to root, and a worker says so when it starts.
 
-use std::fs::File;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, openat, stat};
 
-/// Gives a file that was just made to the owner of another one.
+/// Opens a file for reading and appending, and makes it (0600, the owner of `like`) where it is not there. No link is followed: a user may
+/// have put one into a directory of hers for root to go astray by.
+///
+/// # Errors
+/// The system refuses it, or there is a link.
+pub fn open_or_make(path: &Path, like: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => give_file(&file, like).map(|()| file),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file that was just made to the owner of another one. A file that is not root's, or that has a second name, was not made here and
+/// is given to nobody.
 ///
 /// # Errors
 /// The system refuses it.
 pub fn give_file(file: &File, like: &Path) -> io::Result<()> {
-    match heir(like)? {
-        Some((user, group)) => Ok(fchown(file, Some(user), Some(group))?),
-        None => Ok(()),
+    let Some((user, group)) = heir(like)? else { return Ok(()) };
+    let meta = fstat(file)?;
+    if meta.st_uid == 0 && meta.st_nlink == 1 && FileType::from_raw_mode(meta.st_mode).is_file() {
+        fchown(file, Some(user), Some(group))?;
     }
+    Ok(())
 }
 
 /// The same of a directory, or of an empty file, that has no descriptor. One that is opened here drops no lock when it is closed.

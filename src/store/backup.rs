@@ -105,7 +105,9 @@ impl Copy {
     pub(super) fn give_to_owner_of(&self, like: &Path) -> Result<()> {
         // Nobody has the copy open now.
         let path = self.path();
-        let given = File::open(path).and_then(|file| crate::owner::give_file(&file, like));
+        let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(no_link).open(path);
+        let given = opened.and_then(|file| crate::owner::give_file(&file, like));
         given.map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))
     }
 

@@ -47,7 +47,8 @@ pub fn write(place: &Place, stamp: &Stamp) -> Result<()> {
     let new = path.with_extension("new");
     let text = serde_json::to_vec(stamp).map_err(|error| Error::Internal(error.to_string()))?;
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let _of_one_that_was_killed = fs::remove_file(&new);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         owner::give_file(&file, place.dir())?;
         file.write_all(&text)?;
         file.sync_data()?;

@@ -7,8 +7,7 @@
 //! This is for fairness only; what keeps writers apart is SQLite's lock. So a holder that is stopped is passed by after a second, and
 //! programs other than tenure never come here.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
@@ -61,19 +60,8 @@ impl Drop for Turn {
 impl Turnstile {
     pub(super) fn open(place: &Place) -> Result<Self> {
         let open = |path: std::path::PathBuf| {
-            let is_new = !path.exists();
-            let file = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|error| Error::File(format!("{} cannot be opened: {}", path.display(), words(&error))))?;
-            if is_new {
-                owner::give_file(&file, place.dir())
-                    .map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))?;
-            }
-            Ok::<_, Error>(file)
+            owner::open_or_make(&path, place.dir())
+                .map_err(|error| Error::File(format!("{} cannot be opened: {}", path.display(), words(&error))))
         };
         let locks = Arc::new(Locks { gate: open(place.gate())?, turn: open(place.turn())? });
         Ok(Self { locks, waiter: None, told: Seldom::default() })

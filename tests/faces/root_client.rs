@@ -108,3 +108,37 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
     }
     assert!(!as_root(&nest, &me, &["doctor"], "").out.contains("WRONG permissions"));
 }
+
+#[test]
+fn root_is_not_led_astray_by_what_the_user_has_planted() {
+    if !crate::said::is_root("root as a client of another user's service") {
+        return;
+    }
+    for name in ["gate", "turn", "stamp.new", "home.new"] {
+        for link in ["dangling", "symbolic", "hard"] {
+            let nest = Nest::new();
+            let me = Somebody::new(&nest);
+            me.ok(&["run", "--", "true"]);
+            me.ok(&["backup", "saved.db"]);
+            let secret = nest.file("of-root");
+            if link != "dangling" {
+                std::fs::write(&secret, "root's").unwrap();
+            }
+            let planted = me.home().join("q.db.d").join(name);
+            let _not_there = std::fs::remove_file(&planted);
+            match link {
+                "hard" => std::fs::hard_link(&secret, &planted).unwrap(),
+                _ => std::os::unix::fs::symlink(&secret, &planted).unwrap(),
+            }
+            as_root(&nest, &me, &["add", "--", "true"], "");
+            as_root(&nest, &me, &["restore", "saved.db"], "");
+            match std::fs::metadata(&secret) {
+                Ok(meta) => {
+                    assert_eq!((meta.uid(), link != "dangling"), (0, true), "{name}, {link}");
+                    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "root's", "{name}, {link}");
+                }
+                Err(_) => assert_eq!(link, "dangling", "{name}"),
+            }
+        }
+    }
+}
