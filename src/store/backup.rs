@@ -28,6 +28,8 @@ const TEMPORARY_AFTER: &str = ".tmp";
 const TRIES_MAX: u32 = 100;
 /// Time between two tries to get at a file that is being written, in milliseconds.
 const RETRY_MS: u64 = 10;
+/// How SQLite is asked to copy the whole file in one step.
+const ALL_PAGES: i32 = -1;
 
 pub(super) fn backup(place: &Place, to: &Path, overwrite: bool) -> Result<()> {
     let to = target(place, to, overwrite)?;
@@ -200,12 +202,26 @@ fn is_temporary(path: &Path) -> bool {
 
 /// Copies all pages in one step, which is one snapshot of the source and one transaction of the target.
 pub(super) fn copy_into(source: &Connection, target: &mut Connection) -> Result<()> {
-    let began = Instant::now();
+    step(&Backup::new(source, target)?, ALL_PAGES)
+}
+
+/// The same if `may` says yes when nobody else can write to the target any more. Whether it was copied. The source is not empty.
+pub(super) fn copy_if(source: &Connection, target: &mut Connection, may: impl FnOnce() -> Result<bool>) -> Result<bool> {
     let backup = Backup::new(source, target)?;
+    // A step takes the write lock of the target first, and this one does no more.
+    step(&backup, 0)?;
+    if !may()? {
+        return Ok(false);
+    }
+    step(&backup, ALL_PAGES)?;
+    Ok(true)
+}
+
+fn step(backup: &Backup<'_, '_>, pages: i32) -> Result<()> {
+    let began = Instant::now();
     loop {
-        match backup.step(-1)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => {}
+        match backup.step(pages)? {
+            StepResult::Done | StepResult::More => return Ok(()),
             _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(RETRY_MS)),
             _ => return Err(Error::Busy("another program keeps the file locked; end its transaction and try again".into())),
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::backup::{Copy, copy_into};
+use super::backup::{Copy, copy_if};
 use super::connection::{Access, connect, prepare};
 use super::identity::{Identity, identify};
 use super::kept::Kept;
@@ -73,7 +73,7 @@ pub fn restore(
         restored.moved_to = Some(move_aside(&place, now_ms)?);
         copy.become_file(place.db(), false)?;
     }
-    home::settle_in(&place, &restored.file_id)?;
+    home::settle_in(&place, &restored.file_id).map_err(|error| name_the_kept(restored.kept.as_ref(), error))?;
     Ok(restored)
 }
 
@@ -89,15 +89,17 @@ fn floor(place: &Place, present: &Present, raise_above_run: i64, raise_above_job
 
 /// Writes the copy over the present file, which is kept beside it.
 ///
-/// A client may add a job meanwhile: the file is kept anew until nothing was written since, and from the second time on our own clients wait for their
-/// turn.
+/// A client may add a job meanwhile: the file is kept anew until nothing was written since, which is asked when nobody else can write any more. From
+/// the second time on our own clients wait for their turn.
 fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Option<Kept>> {
     let mut target = connect(place, Access::Write, Durability::Full)?;
     set_wal_mode(&target)?;
+    // The one that copies cannot be asked in the middle of it.
+    let witness = connect(place, Access::Read, Durability::Full)?;
     let mut queue = Turnstile::open(place)?;
     let mut turn = None;
     for _ in 0..KEEP_TRIES_MAX {
-        let before = data_version(&target)?;
+        let before = data_version(&witness)?;
         let present = Present::look(place)?;
         let conn = copy.open()?;
         prepare(&conn, Access::Write, Durability::Full)?;
@@ -106,15 +108,20 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
         drop(conn);
         let kept = if present.has_content { Some(Kept::make(&target, place, copy, now_ms)?) } else { None };
         turn = turn.or_else(|| Some(queue.take()));
-        if data_version(&target)? != before {
-            kept.map_or(Ok(()), Kept::discard)?;
-            continue;
+        match copy_if(&copy.open()?, &mut target, || Ok(data_version(&witness)? == before)) {
+            Ok(true) => {}
+            Ok(false) => {
+                kept.map_or(Ok(()), Kept::discard)?;
+                continue;
+            }
+            // A log whose sync failed may hold the new content all the same: then the kept file is the only one that has the old.
+            Err(error @ Error::Io { .. }) => return Err(name_the_kept(kept.as_ref(), error)),
+            Err(error) => {
+                kept.map_or(Ok(()), Kept::discard)?;
+                return Err(name_the_writer(place, error));
+            }
         }
-        let replaced = copy_into(&copy.open()?, &mut target).and_then(|()| flush::flush_journal(&target));
-        if let Err(error) = replaced {
-            kept.map_or(Ok(()), Kept::discard)?;
-            return Err(name_the_writer(place, error));
-        }
+        flush::flush_journal(&target).map_err(|error| name_the_kept(kept.as_ref(), error))?;
         return Ok(kept);
     }
     Err(Error::Busy(format!(
@@ -136,6 +143,21 @@ pub fn place_to_restore(path: &Path) -> Result<Place> {
     let place = find_or_make(path, Missing::Restore)?;
     make_beside(&place)?;
     Ok(place)
+}
+
+/// The file may have the new content, or have it after a power cut: the error says where the old one is.
+fn name_the_kept(kept: Option<&Kept>, error: Error) -> Error {
+    let Some(kept) = kept else { return error };
+    let path = kept.path.display();
+    let way_on = format!(
+        "the content from before the restore is kept as {path}; restore the backup again, or go back: tenure restore {path}"
+    );
+    match error {
+        Error::Io { what, source } => {
+            Error::Io { what, source: std::io::Error::new(source.kind(), format!("{source}; {way_on}")) }
+        }
+        error => Error::File(format!("{error}; {way_on}")),
+    }
 }
 
 fn name_the_writer(place: &Place, error: Error) -> Error {

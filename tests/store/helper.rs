@@ -46,6 +46,7 @@ fn a_program_for_other_tests() {
         "try" => try_to_open(&file, &argument),
         "flush" => flush_fails(&file),
         "full" => full_disk(&file),
+        "restore" => restore_and_say(&file, Path::new(&argument)),
         workload => power_loss_workload(workload, &file, &argument),
     }
     std::process::exit(0);
@@ -104,6 +105,14 @@ fn try_to_open(file: &Path, role: &str) {
     });
     match answer {
         Ok(number) => say(&format!("WELL {number}")),
+        Err(error) => say(&format!("ERROR {error}")),
+    }
+}
+
+/// Brings a backup back, and says how that went.
+fn restore_and_say(file: &Path, copy: &Path) {
+    match tenure::store::restore(file, copy, 0, 0, &[], 1_000) {
+        Ok(_) => say("WELL"),
         Err(error) => say(&format!("ERROR {error}")),
     }
 }

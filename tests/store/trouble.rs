@@ -53,6 +53,50 @@ fn a_flush_that_fails_ends_all_acknowledgements() {
     assert!(trace.contains("(INJECTED)"), "{trace}");
 }
 
+/// Most syncs of one kind that a restore makes.
+const SYNCS_MAX: u32 = 40;
+
+#[test]
+fn a_restore_whose_sync_fails_leaves_the_old_content_somewhere() {
+    if !crate::recording::has_strace() {
+        return;
+    }
+    for call in ["fsync", "fdatasync"] {
+        let ended = (1..SYNCS_MAX).find(|n| !fails_to_sync(call, *n));
+        println!("{call}: {} syncs made to fail", ended.expect("a restore that makes so many syncs") - 1);
+    }
+}
+
+/// Restores with the sync of this number made to fail. Whether there was one of that number.
+fn fails_to_sync(call: &str, n: u32) -> bool {
+    let home = Home::new();
+    let path = |name: &str| home.dir.path().join(name);
+    {
+        let client = home.open(Role::Client);
+        client.backup(&path("copy"), false).unwrap();
+        add(&client, "old");
+    }
+    let copy = path("copy");
+    let inner = helper::command("restore", &home.db(), copy.to_str().unwrap());
+    let mut wrapper = Command::new("strace");
+    helper::with_program(&mut wrapper, "restore", &home.db(), copy.to_str().unwrap());
+    wrapper.args(["-f", "-q", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO:when={n}"), "-o"]);
+    wrapper.arg(path("strace")).arg(inner.get_program()).args(inner.get_args());
+    let output = wrapper.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let has_old = |file: &Path| {
+        let conn = rusqlite::Connection::open(file).unwrap();
+        crate::harness::text(&conn, "SELECT label FROM job") == "old"
+    };
+    let kept = path("t.db.replaced-1000");
+    let is_kept = kept.exists();
+    assert!(is_kept && has_old(&kept) || has_old(&home.db()), "{call} {n}: the old content is gone: {said}");
+    if !has_old(&home.db()) && !said.contains("WELL") {
+        assert!(said.contains(kept.to_str().unwrap()), "{call} {n}: the kept file is not named: {said}");
+    }
+    fs::read_to_string(path("strace")).unwrap().contains("(INJECTED)")
+}
+
 fn replaced(change: impl Fn(&Store)) {
     for role in [Role::Worker, Role::Client] {
         let home = Home::new();
