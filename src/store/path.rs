@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, statx};
 
 use super::{home, network, permission};
-use crate::error::{Error, Result, words};
+use crate::error::{Error, Result, said, words};
 use crate::owner;
 use crate::place::Place;
 
@@ -25,7 +25,7 @@ pub(super) fn find(path: &Path) -> Result<Place> {
     let path = follow(path)?;
     let place = Place::new(in_real_directory(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => missing(),
-        _ => Error::io(format!("looking for {}", path.display()), error),
+        _ => looking(&path, error),
     })?);
     match stat(place.db())? {
         Some(meta) => check(&place, &meta)?,
@@ -48,7 +48,7 @@ pub(super) fn find_or_make(path: &Path, missing: Missing) -> Result<Place> {
     let path = follow(path)?;
     let parent = path.parent().ok_or_else(|| not_a_file(&path))?;
     make_directories(parent)?;
-    let real = in_real_directory(&path).map_err(|error| Error::io(format!("looking for {}", path.display()), error))?;
+    let real = in_real_directory(&path).map_err(|error| looking(&path, error))?;
     let place = Place::new(real);
     network::refuse(parent)?;
     permission::check_not_planted(&place)?;
@@ -87,7 +87,7 @@ fn follow(path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
         return Err(Error::Usage("the name of the file is empty".into()));
     }
-    let looking = |error| Error::io(format!("looking for {}", path.display()), error);
+    let looking = |error| looking(path, error);
     let mut now = std::path::absolute(path).map_err(looking)?;
     for _ in 0..LINKS_MAX {
         let parent = match (now.parent(), now.file_name()) {
@@ -108,6 +108,18 @@ fn follow(path: &Path) -> Result<PathBuf> {
         }
     }
     Err(Error::File(format!("{}: its symbolic links go round in a circle", path.display())))
+}
+
+/// A file that may not even be looked at cannot be used.
+fn looking(path: &Path, error: std::io::Error) -> Error {
+    let what = format!("looking for {}", path.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied => Error::File(format!(
+            "{what}: {}; its directories must let this user in, or name another file with --db",
+            said(&error)
+        )),
+        _ => Error::io(what, error),
+    }
 }
 
 fn in_real_directory(path: &Path) -> std::io::Result<PathBuf> {

@@ -215,6 +215,11 @@ fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_whe
     }
     let closed = me.home().join("closed");
     std::fs::create_dir(&closed).unwrap();
+    mode(&closed, 0o000);
+    for verb in [&["ls"][..], &["add", "--", "true"], &["work", "--until-idle"]] {
+        let beyond = closed.join("below/q.db");
+        refused("a directory that lets nobody in", &me.say(&[&["--db", beyond.to_str().unwrap()], verb].concat()));
+    }
     mode(&closed, 0o500);
     std::os::unix::fs::chown(&closed, Some(65_534), None).unwrap_or(());
     let made = me.say(&["--db", closed.join("q.db").to_str().unwrap(), "add", "--", "true"]);
