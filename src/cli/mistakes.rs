@@ -106,6 +106,9 @@ fn find<'a>(root: &'a Command, path: &[String]) -> &'a Command {
     path.iter().fold(root, |at, word| at.find_subcommand(word).unwrap_or(at))
 }
 
+/// Verbs that change nothing: what is advised for a letter that many verbs have is one of these.
+const LOOKS: &[&str] = &["ls", "status", "show", "logs", "why", "wait"];
+
 fn unknown_verb(root: &Command, path: &[String], typed: &str) -> String {
     let names: Vec<&str> = find(root, path).get_subcommands().map(Command::get_name).collect();
     let shown = values::shorten(typed);
@@ -138,9 +141,14 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
     if let Some(here) = foreign::option(path.last().map_or("", String::as_str), typed, &there) {
         _ = write!(text, "; that is {here} here");
     } else if path.is_empty()
-        && let Some(of) = root.get_subcommands().find(|verb| options(root, verb).iter().any(|one| one == typed))
+        && let Some(of) = root
+            .get_subcommands()
+            .filter(|verb| typed.starts_with("--") || LOOKS.contains(&verb.get_name()))
+            .find(|verb| options(root, verb).iter().any(|one| one == typed))
     {
         _ = write!(text, "; an option stands after its verb: tenure {} {typed}", of.get_name());
+    } else if path.is_empty() && root.get_subcommands().any(|verb| options(root, verb).iter().any(|one| one == typed)) {
+        text += "; an option stands after its verb";
     } else if let Some(meant) = nearest::nearest(typed, there.iter().map(String::as_str).filter(|one| one.starts_with("--"))) {
         _ = write!(text, "; did you mean {meant}?");
     } else if there.iter().any(|one| one == "--") {
@@ -153,13 +161,19 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
 fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
     let (verb, shown) = (path.join(" "), values::shorten(typed));
     let command = find(root, path);
+    if verb == "schedule add" {
+        return format!(
+            "the line for the calendar is one argument, and {shown:?} is one too many; write it in quotes, as in: \
+             tenure schedule add NAME '30 2 * * *' -- COMMAND"
+        );
+    }
     if command.get_arguments().any(clap::Arg::is_last_set) {
         let before: String = command
             .get_positionals()
             .filter(|one| !one.is_last_set() && one.is_required_set())
             .map(|one| format!(" {}", one.get_id().as_str().to_uppercase()))
             .collect();
-        return format!("the command stands after --, as in: tenure {verb}{before} -- {}", quote_text(&shown));
+        return format!("the command stands after --, as in: tenure {verb}{before} -- {} ...", quote_text(&shown));
     }
     format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
 }

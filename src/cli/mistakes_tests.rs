@@ -128,6 +128,8 @@ fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
 fn each_mistake_has_value_reason_and_remedy_on_one_line() {
     for (line, words) in [
         ("add make all", ["the command stands after --", "tenure add -- make"]),
+        ("schedule add n 30 2 * * * -- x", ["in quotes", "tenure schedule add NAME '30 2 * * *'"]),
+        ("-v", ["has no option \"-v\"", "stands after its verb ("]),
         ("run make", ["the command stands after --", "tenure run -- make"]),
         ("lease run gpu make", ["the command stands after --", "tenure lease run NAME -- make"]),
         ("queue pause a b", ["has no place for \"b\"", "tenure queue pause --help"]),

@@ -141,12 +141,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// `help VERB` is `VERB --help`, also of verbs with verbs.
+fn without_help_verb(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = arguments.into_iter().collect();
+    if all.get(1).is_some_and(|verb| verb == "help") {
+        all.remove(1);
+        all.push("--help".into());
+    }
+    all
+}
+
 /// Parses. A negative number is the value of what it stands behind, and refused there with a reason.
 ///
 /// # Errors
 /// What clap says.
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let matches = with_negative_numbers(Cli::command()).try_get_matches_from(arguments)?;
+    let matches = with_negative_numbers(Cli::command()).try_get_matches_from(without_help_verb(arguments))?;
     Cli::from_arg_matches(&matches)
 }
 
