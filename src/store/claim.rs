@@ -205,7 +205,7 @@ fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
     let mut out = Aftermath::default();
     if ended::open_cancel(conn, job)?.is_some() {
-        ended::end_queued(conn, job, Reason::Cancelled, "cancelled before it started", now_ms, &mut out)?;
+        ended::end_queued(conn, job, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
     } else if walk::is_of_a_stopped_task(conn, job)? {
         ended::end_queued(conn, job, Reason::Cancelled, "its task was stopped", now_ms, &mut out)?;
     } else if super::tend::is_expired(conn, job, now_ms)? {

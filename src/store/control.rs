@@ -41,7 +41,7 @@ pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> R
         (State::Queued, _) => {
             ask(conn, id, why, now_ms)?;
             let mut out = Aftermath::default();
-            ended::end_queued(conn, id, Reason::Cancelled, "cancelled before it started", now_ms, &mut out)?;
+            ended::end_queued(conn, id, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
             Ok(Cancelled::Ended { touched: STEP_MAX - out.left().min(STEP_MAX), freed: out.freed })
         }
         (State::Running, Some(run)) => {

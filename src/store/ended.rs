@@ -250,7 +250,7 @@ fn end_one(
 ) -> Result<bool> {
     let cancel = open_cancel(conn, job)?;
     let (state, reason, error) = match &cancel {
-        Some(why) => (State::Cancelled, Reason::Cancelled, cancelled_text(why.as_deref(), "before it started")),
+        Some(why) => (State::Cancelled, Reason::Cancelled, cancelled_text(why.as_deref(), "while it waited")),
         None => (state, reason, error.to_owned()),
     };
     let mut end = conn.prepare_cached(include_str!("ended_queued.sql"))?;

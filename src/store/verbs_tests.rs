@@ -179,7 +179,7 @@ fn a_job_that_was_cancelled_by_plain_sql_or_has_expired_never_starts() {
     conn.execute("INSERT INTO cancel (job_id, why) VALUES (1, 'no')", []).unwrap();
     assert_eq!(job(&conn, cancelled).shown_state(), State::Cancelled);
     assert_eq!(claim_one(&conn, 1).job.id, fine);
-    assert_eq!(job(&conn, cancelled).error.unwrap(), "cancelled before it started: no");
+    assert_eq!(job(&conn, cancelled).error.unwrap(), "cancelled while it waited: no");
     assert_eq!(job(&conn, expired).reason, Some(Reason::Expired));
     assert_eq!(control::retry(&conn, expired, false, 5).unwrap(), [expired]);
     assert_eq!(claim_one(&conn, 2).job.id, expired, "a retry takes the time away that has passed");
