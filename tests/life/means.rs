@@ -164,7 +164,7 @@ fn slots_that_cannot_be_served_are_refused_with_the_number_that_can() {
     nest.ok(&["cancel", &first.to_string()]);
     let work = |files: u64, slots: &str| {
         let mut shell = Command::new("/bin/sh");
-        let line = format!("ulimit -n {files}; exec {} work --until-idle --slots {slots}", env!("CARGO_BIN_EXE_tenure"));
+        let line = format!("ulimit -n {files}; exec {} work --quiet --until-idle --slots {slots}", env!("CARGO_BIN_EXE_tenure"));
         shell.args(["-c", &line]).env("TENURE_DB", nest.db()).env("HOME", nest.path()).current_dir(nest.path());
         crate::support::said(shell.stdin(Stdio::null()).output().unwrap())
     };
