@@ -78,6 +78,8 @@ mod unprivileged;
 mod unreadable;
 #[path = "support/untested.rs"]
 mod untested;
+#[path = "faces/until_idle.rs"]
+mod until_idle;
 #[path = "faces/verbs.rs"]
 mod verbs;
 #[path = "faces/waits.rs"]

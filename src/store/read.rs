@@ -275,6 +275,13 @@ pub fn counts(conn: &Connection) -> Result<Counts> {
     Ok(counts)
 }
 
+/// How many jobs of these queues run.
+pub fn running_in(conn: &Connection, queues: &[String]) -> Result<i64> {
+    let mut running = conn.prepare_cached("SELECT coalesce(sum(n), 0) FROM tally WHERE queue = ?1 AND state = 'running'")?;
+    let distinct: std::collections::BTreeSet<_> = queues.iter().collect();
+    distinct.into_iter().try_fold(0, |sum, queue| Ok(sum + running.query_row([queue], |row| row.get::<_, i64>(0))?))
+}
+
 /// What the worker and its reaper have done over the life of the file, by name.
 pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
     let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;

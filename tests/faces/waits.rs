@@ -171,7 +171,9 @@ const CASES: &[Case] = &[
         line: "test -e again && exit 0; : > again; TENURE resource add vm --teardown 'test -e go'; exit 1",
         clear: |around, _| {
             around.go();
-            obey(around, &["resource", "release", "1"]);
+            // Unless the worker has tried again by itself since it may.
+            let released = around.nest.say(&["resource", "release", "1"]);
+            assert!(released.code == 0 || released.err.contains("is gone already"), "{released:?}");
         },
         ..PLAIN
     },
@@ -295,6 +297,12 @@ fn said(nest: &Nest) -> String {
     std::fs::read_to_string(nest.file("err")).unwrap_or_default()
 }
 
+/// Whether the second line says what the first one says. What else stands in the way (`and 1 more`) may change for a moment.
+fn is_again(case: &Case, one: &str, next: &str) -> bool {
+    let ending = |line: &str| line.rsplit(" (").next().map(str::to_owned);
+    [one, next].iter().all(|line| line.contains(case.words[0])) && ending(one) == ending(next)
+}
+
 /// The command says it, ends when it is cleared, and has said it once.
 fn walk(case: &Case, verb: &str) {
     let mut around = (case.before)();
@@ -323,7 +331,10 @@ fn walk(case: &Case, verb: &str) {
     let ended = child.wait().unwrap();
     let all = said(&around.nest);
     assert_eq!(ended.code(), Some(case.code), "{about}: {all}");
-    assert_eq!(all.lines().filter(|line| line.contains(case.words[0])).count(), 1, "{about}: it is said once: {all}");
+    assert!(
+        all.lines().zip(all.lines().skip(1)).all(|(one, next)| !is_again(case, one, next)),
+        "{about}: it is said once: {all}"
+    );
     assert!(all.lines().all(|line| line.starts_with("tenure: job ")), "{about}: {all}");
 }
 
@@ -360,30 +371,4 @@ fn each_change_of_what_is_waited_for_is_said() {
     nest.ok(&["release", &id]);
     assert!(child.wait().unwrap().success());
     assert_eq!(said(nest).lines().count(), 4, "{}", said(nest));
-}
-
-#[test]
-fn until_idle_beside_a_worker_waits_for_that_one() {
-    let nest = Nest::new();
-    let worker = nest.work(&[]);
-    let id = nest.sh(&[], "until test -e go; do sleep 0.02; done");
-    nest.sh(&["--after", &id.to_string()], "true");
-    nest.sh(&["--hold"], "true");
-    let mut idle = nest.tenure(&["work", "--until-idle"]);
-    let err = std::fs::File::create(nest.file("err")).unwrap();
-    let mut idle = idle.stderr(err).spawn().unwrap();
-    until("it to say so", || said(&nest).contains("waiting until it has nothing to do").then_some(()));
-    assert!(idle.try_wait().unwrap().is_none());
-    std::fs::write(nest.file("go"), "").unwrap();
-    assert!(idle.wait().unwrap().success(), "{}", said(&nest));
-    assert_eq!((nest.state(1), nest.state(2), nest.state(3)), ("done".into(), "done".into(), "queued".into()));
-    assert!(
-        said(&nest).contains(&format!("pid {} runs what is queued", worker.pid())) && said(&nest).contains("1 job waits"),
-        "{}",
-        said(&nest)
-    );
-    // One that is to serve another queue is refused as before.
-    drop(worker);
-    let _worker = nest.work(&["--queue", "a"]);
-    assert_eq!(nest.say(&["work", "--until-idle", "--queue", "b"]).code, 6);
 }
