@@ -45,8 +45,13 @@ pub enum Error {
     #[error("{}", words_of_sqlite(.0))]
     Sqlite(rusqlite::Error),
     /// The operating system said no.
-    #[error("{what}: {}", words_after(what, source))]
-    Io { what: String, source: io::Error },
+    #[error("{what}: {}", words_after(what, *remedy, source))]
+    Io {
+        what: String,
+        /// What to do, where more is known than follows from what the system said.
+        remedy: Option<&'static str>,
+        source: io::Error,
+    },
     /// tenure itself is wrong. Please report it.
     #[error("internal error: {0}")]
     Internal(String),
@@ -55,7 +60,12 @@ pub enum Error {
 impl Error {
     /// An error of the operating system, with what was being done.
     pub fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io { what: what.into(), source: source.into() }
+        Self::Io { what: what.into(), remedy: None, source: source.into() }
+    }
+
+    /// The same, with a remedy of its own.
+    pub fn io_with(what: impl Into<String>, remedy: &'static str, source: impl Into<io::Error>) -> Self {
+        Self::Io { what: what.into(), remedy: Some(remedy), source: source.into() }
     }
 
     /// The exit code of a command that ends with this error.
@@ -122,14 +132,14 @@ pub fn words(error: &io::Error) -> String {
     format!("{}; {remedy}", said(error))
 }
 
-/// Where `what` has a remedy of its own, no other is added.
-fn words_after(what: &str, error: &io::Error) -> String {
+/// Where there is a remedy of its own, no other is added.
+fn words_after(what: &str, remedy: Option<&str>, error: &io::Error) -> String {
     // A thread or a process: what else is not to be had now is no matter of limits.
     let is_start = what.starts_with("starting ") || what.starts_with("becoming ");
     if is_start && error.raw_os_error() == Some(libc::EAGAIN) {
         return format!("{}; {}", said(error), processes_limit());
     }
-    if what.contains('(') || what.contains(';') { said(error) } else { words(error) }
+    remedy.map_or_else(|| words(error), |remedy| format!("{}; {remedy}", said(error)))
 }
 
 /// What SQLite or its library said, that nothing else is known of.
@@ -201,8 +211,9 @@ impl From<rusqlite::Error> for Error {
             _ if is_for_want_of_room(&error) => {
                 Self::DiskFull(format!("the disk is full ({text}); free some space and try again"))
             }
-            Code::SystemIoFailure => Self::io(
-                "reading or writing the file (look at the disk: df, dmesg)",
+            Code::SystemIoFailure => Self::io_with(
+                "reading or writing the file",
+                "look at the disk: df, dmesg",
                 io::Error::other(format!("{text}, SQLite code {}", code.extended_code)),
             ),
             Code::DatabaseBusy | Code::DatabaseLocked => {
@@ -223,8 +234,13 @@ mod tests {
     fn what_a_library_says_comes_with_what_to_do() {
         let io = Error::io("opening x", io::Error::from_raw_os_error(libc::ENOENT)).to_string();
         assert_eq!(io, "opening x: No such file or directory; look at the path");
-        let own = Error::io("opening x (name another)", io::Error::from_raw_os_error(libc::EACCES)).to_string();
-        assert_eq!(own, "opening x (name another): Permission denied");
+        let own = Error::io_with("opening x", "name another", io::Error::from_raw_os_error(libc::EACCES)).to_string();
+        assert_eq!(own, "opening x: Permission denied; name another");
+        // Whatever a path holds.
+        for path in ["a (1)", "a;b", "a)", "a: b"] {
+            let io = Error::io(format!("opening {path}"), io::Error::from_raw_os_error(libc::ENOENT)).to_string();
+            assert_eq!(io, format!("opening {path}: No such file or directory; look at the path"));
+        }
         for errno in 1..134 {
             let text = words(&io::Error::from_raw_os_error(errno));
             assert!(!text.contains("os error") && !text.is_empty(), "{text}");

@@ -85,7 +85,8 @@ pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -
 pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
     Ok(Surroundings {
         now: face.now(),
-        cwd: std::env::current_dir().map_err(|e| Error::io("looking for the working directory (name one with --cwd)", e))?,
+        cwd: std::env::current_dir()
+            .map_err(|e| Error::io_with("looking for the working directory", "name one with --cwd", e))?,
         env: std::env::vars_os().collect(),
         last: if options.names_last() { store.read(read::last_job)? } else { None },
         draw: || machine::nonce().to_string(),

@@ -138,7 +138,8 @@ fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
 }
 
 fn cwd(asked: Option<&Path>) -> Result<String> {
-    let here = || std::env::current_dir().map_err(|e| Error::io("looking for the working directory (name one with --cwd)", e));
+    let here =
+        || std::env::current_dir().map_err(|e| Error::io_with("looking for the working directory", "name one with --cwd", e));
     let path = match asked {
         Some(path) if path.is_absolute() => path.to_owned(),
         Some(path) => here()?.join(path),

@@ -153,9 +153,11 @@ fn name_the_kept(kept: Option<&Kept>, error: Error) -> Error {
         "the content from before the restore is kept as {path}; restore the backup again, or go back: tenure restore {path}"
     );
     match error {
-        Error::Io { what, source } => {
-            Error::Io { what, source: std::io::Error::new(source.kind(), format!("{source}; {way_on}")) }
-        }
+        Error::Io { what, remedy, source } => Error::Io {
+            what,
+            remedy,
+            source: std::io::Error::new(source.kind(), format!("{}; {way_on}", crate::error::said(&source))),
+        },
         error => Error::File(format!("{error}; {way_on}")),
     }
 }
