@@ -1,4 +1,4 @@
-//! Why a command can not be executed, in words for people: the kernel has one number for a dozen faults.
+//! Why a command cannot be executed, in words for people: the kernel has one number for a dozen faults.
 //!
 //! Asked after `execve` has failed, or before a job is added. Looks at names, modes and the first bytes of a file, and executes
 //! nothing. Each answer is the reason and what to do about it.
@@ -82,7 +82,7 @@ pub fn fault_of(path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> bool) -> Option<
     if fs::metadata(&path).is_err() { missing(&path, may) } else { fault_for(&path, cwd, may) }
 }
 
-/// Why a directory can not be entered.
+/// Why a directory cannot be entered.
 pub fn explain_directory(dir: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let shown = shown(dir);
     match fs::metadata(dir) {
@@ -102,7 +102,7 @@ pub fn explain_directory(dir: &Path, may: &dyn Fn(&Path) -> bool) -> Option<Stri
     }
 }
 
-/// Why a file that is to be the standard input can not be opened.
+/// Why a file that is to be the standard input cannot be opened.
 pub fn explain_input(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Err(_) => missing(path, &we_may),
@@ -195,8 +195,9 @@ fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> 
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = line.iter().position(|byte| !is_blank(byte)).unwrap_or(line.len());
     let name = line[start..].split(|byte| is_blank(byte) || *byte == 0).next().unwrap_or_default();
-    if line.ends_with(b"\r") {
-        let text = String::from_utf8_lossy(&line[start..]);
+    // One in the argument is the interpreter's to read: the kernel executes it.
+    if name.ends_with(b"\r") {
+        let text = String::from_utf8_lossy(name);
         return Some(format!(
             "its first line names the interpreter {:?}, with a carriage return: its lines end with CR LF; sed -i 's/\\r$//' {}",
             shorten(&text),
@@ -223,7 +224,7 @@ fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> 
     }
 }
 
-/// What the kernel can not read.
+/// What the kernel cannot read.
 fn fault_of_format(head: &[u8], path: &Path) -> Option<String> {
     if head.is_empty() {
         return Some("it is empty; write it, or correct the path".into());

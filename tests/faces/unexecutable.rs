@@ -43,10 +43,10 @@ const CASES: &[Case] = &[
         Some(TYPED),
     ),
     case(
-        "crlf-env",
+        "crlf-in-the-argument",
         r"printf '#!/usr/bin/nope sh\r\n' > x; chmod +x x",
         &["./x"],
-        &["/usr/bin/nope sh\\r", "carriage return"],
+        &["\"/usr/bin/nope\", which does not exist"],
         127,
         None,
     ),

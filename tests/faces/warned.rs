@@ -13,7 +13,7 @@ fn nest() -> Nest {
     let make = "mkdir venv sys gone.d
         for dir in venv sys; do printf '#!/bin/sh\\necho from-%s\\n' $dir > $dir/tool; chmod +x $dir/tool; done
         cp venv/tool venv/mine; cp sys/tool sys/theirs
-        printf '#!/bin/sh\\r\\n' > crlf; chmod +x crlf; cp crlf sys/badly; : > plain
+        printf '#!/bin/sh\\r\\n' > crlf; chmod +x crlf; cp crlf sys/badly; printf '#!/bin/sh -e\\r\\n' > argument; chmod +x argument; : > plain
         ln -s sys alias; ln -s ../sys/tool venv/linked; ln -s tool sys/linked
         mkdir -p py/bin; : > py/pyvenv.cfg; ln -s ../../sys/tool py/bin/python; ln -s tool sys/python";
     let made = Command::new("sh").args(["-euc", make]).current_dir(nest.path()).status().unwrap();
@@ -115,6 +115,8 @@ fn what_is_found_as_it_was_meant_is_not_warned_of() {
         &["theirs"],
         &["./venv/tool"],
         &["linked"],
+        // The interpreter reads the carriage return, and the kernel executes it.
+        &["./argument"],
         &["find", ".", "*", ";"],
         &["env", "A=1", "true"],
     ];
