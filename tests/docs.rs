@@ -115,6 +115,11 @@ fn run_in(nest: &Nest, page: &Path, script: &str) -> Option<String> {
     (!left.is_empty()).then(|| format!("{}: left processes behind: {left:?}", page.display()))
 }
 
+/// Whether the clients that a page uses are there.
+fn can_run(script: &str) -> bool {
+    !script.contains("sqlite3 ") || clients::can("sqlite3", &["--version"])
+}
+
 #[test]
 fn what_the_pages_show_happens() {
     let mut failed = Vec::new();
@@ -124,10 +129,7 @@ fn what_the_pages_show_happens() {
         if NOT_RUN.contains(&name.as_str()) {
             continue;
         }
-        if let Some(script) = script(&page) {
-            if script.contains("sqlite3 ") && !clients::can("sqlite3", &["--version"]) {
-                continue;
-            }
+        if let Some(script) = script(&page).filter(|script| can_run(script)) {
             failed.extend(run(&page, &script));
         }
     }
@@ -142,7 +144,7 @@ fn what_the_pages_show_happens_beside_a_worker_too() {
         if NOT_RUN.contains(&name.as_str()) {
             continue;
         }
-        if let Some(script) = script(&page) {
+        if let Some(script) = script(&page).filter(|script| can_run(script)) {
             failed.extend(run_beside_a_worker(&page, &script));
         }
     }

@@ -99,7 +99,7 @@ fn of_fact(job: &Job, fact: &Fact, around: &Around) -> Obstacle {
     match fact {
         Fact::Cancelled { why } => {
             let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-            Obstacle::new("cancelled", format!("somebody cancelled it{why}; it never starts"), format!("tenure cancel {id}"))
+            Obstacle::new("cancelled", format!("it was cancelled{why}; it never starts"), format!("tenure cancel {id}"))
         }
         Fact::UserHold => Obstacle::new("user", "a person holds it", format!("tenure release {id}")),
         Fact::TaskHold { task } => {
@@ -230,7 +230,7 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
-        let text = format!("somebody cancelled it; its processes get {grace} between TERM and KILL");
+        let text = format!("it was cancelled; its processes get {grace} between TERM and KILL");
         all.push(Obstacle::new("cancelling", text, None));
     }
     if let Some(why) = &facts.stuck {

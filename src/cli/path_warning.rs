@@ -15,7 +15,7 @@ use crate::job::{Argv, NewJob, Policy, Template, shell_line};
 use crate::place::Place;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 
-/// What a worker usually has, where it can not be asked.
+/// What a worker usually has, where it cannot be asked.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Most warnings that are told one by one.
 const TOLD_MAX: usize = 10;

@@ -58,7 +58,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             }
             // It went back with another one that it waits for.
             Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
-            // One that can not go back does not keep the others from it.
+            // One that cannot go back does not keep the others from it.
             Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
                 report.refuse(&error);
                 Ok(())

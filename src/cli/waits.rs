@@ -54,7 +54,7 @@ impl Waits {
     /// Looks at this job from now on, and says what is new.
     ///
     /// # Errors
-    /// When the file can not be read.
+    /// When the file cannot be read.
     pub fn look_at(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
         if self.job != job {
             (self.job, self.said) = (job, Vec::new());
@@ -65,7 +65,7 @@ impl Waits {
     /// Looks, now and then, and says what is new.
     ///
     /// # Errors
-    /// When the file can not be read.
+    /// When the file cannot be read.
     pub fn look(&mut self, face: &Face, store: &Store) -> Result<()> {
         if self.looked.elapsed() < Duration::from_millis(QUIET_MS) {
             return Ok(());
