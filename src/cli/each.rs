@@ -126,6 +126,21 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The same where it takes time to learn why: it is asked only if it is told.
+    ///
+    /// # Errors
+    /// When it cannot be learned.
+    pub fn refuse_with(&mut self, why: impl FnOnce() -> Result<Error>) -> Result<()> {
+        self.refused += 1;
+        if self.is_each_told || self.refused <= REFUSALS_MAX {
+            match why() {
+                Ok(error) | Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => face::complain(&error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// What is said once, after all: where each job is told, it stands in its line.
     pub fn note(&mut self, note: String) {
         if !self.is_each_told && !note.is_empty() {

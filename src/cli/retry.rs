@@ -49,8 +49,10 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         &store,
         &ids,
         verb,
-        |done| done.back.len(),
+        |done| done.back.len().max(1),
         |id, result| match result {
+            Ok(done) if done.back.is_empty() && back.contains(&id) => Ok(()),
+            Ok(done) if done.back.is_empty() => report.refuse_with(|| store.read(move |conn| retry::why_not(conn, id))),
             Ok(done) => {
                 let queued = go_on(&store, done, now_ms)?;
                 back.extend(queued.iter().copied());

@@ -18,6 +18,9 @@ use crate::job::{JobId, Reason, State, TaskState};
 /// [`Error::NoSuch`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
 pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
     let mut done = retry_step(conn, id, with_dependants, now_ms)?;
+    if done.back.is_empty() {
+        return Err(why_not(conn, id)?);
+    }
     while !done.parents.is_empty() {
         let next = go_on(conn, std::mem::take(&mut done.parents), now_ms)?;
         done.back.extend(next.back);
@@ -29,32 +32,47 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
 /// What one transaction has put back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Back {
-    /// Parents first.
+    /// Parents first. Nothing: the job itself could not go back.
     pub back: Vec<JobId>,
     /// Jobs whose dependants are still to be put back: for [`go_on`].
     pub parents: VecDeque<JobId>,
 }
 
-/// As [`retry`], but puts back no more jobs than one transaction should touch.
+/// As [`retry`], but puts back no more jobs than one transaction should touch; and none where something keeps this one from it. Of what that is,
+/// [`why_not`] tells afterwards: it may have to look at many jobs, while nobody else could write.
 ///
 /// # Errors
-/// As [`retry`].
+/// As [`retry`], where the state does not allow it.
 pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Back> {
     let job = existing(conn, id)?;
     check_state(&job)?;
-    match way_back(conn, &job)? {
-        WayBack::Refused(why) => return Err(Error::Refused(why)),
-        WayBack::With { parent, state, command } => {
-            return Err(Error::Refused(format!("job {id} waits for job {parent}, which is {state}; use {command}")));
-        }
-        WayBack::Retry => put_back(conn, id, now_ms)?,
+    if is_kept_back(conn, &job)? {
+        return Ok(Back::default());
     }
+    put_back(conn, id, now_ms)?;
     if !with_dependants {
         return Ok(Back { back: vec![id], parents: VecDeque::new() });
     }
     let mut done = go_on(conn, VecDeque::from([id]), now_ms)?;
     done.back.insert(0, id);
     Ok(done)
+}
+
+/// Why [`retry_step`] has not put this job back.
+///
+/// # Errors
+/// [`Error::NoSuch`], and what SQLite says.
+pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
+    let job = existing(conn, id)?;
+    if let Err(why) = check_state(&job) {
+        return Ok(why);
+    }
+    let why = match way_back(conn, &job)? {
+        WayBack::Refused(why) => why,
+        WayBack::With { parent, state, command } => format!("job {id} waits for job {parent}, which is {state}; use {command}"),
+        WayBack::Retry => format!("what kept job {id} from going back is gone now; use tenure retry {id}"),
+    };
+    Ok(Error::Refused(why))
 }
 
 /// Puts back the next of those that failed because of these jobs.
@@ -67,7 +85,7 @@ pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Re
                 return Ok(Back { back, parents });
             }
             // One that another parent keeps broken stays as it is; it is met again when that parent has been put back.
-            if refusal(conn, &existing(conn, child)?)?.is_none() {
+            if !is_kept_back(conn, &existing(conn, child)?)? {
                 put_back(conn, child, now_ms)?;
                 back.push(child);
                 parents.push_back(child);
@@ -133,13 +151,14 @@ enum Refusal {
     Waits { on: Vec<Job> },
 }
 
+/// Whether there is a [`refusal`], without a look at each job that it waits for.
+fn is_kept_back(conn: &Connection, job: &Job) -> Result<bool> {
+    Ok(own_refusal(conn, job)?.is_some() || is_broken(conn, job.id)?)
+}
+
 fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
     let id = job.id;
-    if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?) {
-        return Ok(Some(Refusal::Final(why)));
-    }
-    if !secret_tokens(job).is_empty() {
-        let why = format!("job {id} was given a secret or an input that was removed when it ended; add it anew with tenure add");
+    if let Some(why) = own_refusal(conn, job)? {
         return Ok(Some(Refusal::Final(why)));
     }
     let mut on = Vec::new();
@@ -155,6 +174,16 @@ fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
         return Ok(Some(Refusal::Final(format!("job {id} waits for job {parent}, {why}; add it anew with tenure add"))));
     }
     Ok((!on.is_empty()).then_some(Refusal::Waits { on }))
+}
+
+/// Why it is not put back, whatever becomes of the jobs that it waits for.
+fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?) {
+        return Ok(Some(why));
+    }
+    let id = job.id;
+    let why = || format!("job {id} was given a secret or an input that was removed when it ended; add it anew with tenure add");
+    Ok((!secret_tokens(job).is_empty()).then(why))
 }
 
 fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
@@ -220,6 +249,11 @@ fn broken_parents(conn: &Connection, id: JobId) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(include_str!("retry_broken.sql"))?;
     let rows = broken.query_map([id.0], |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether there is one of them.
+fn is_broken(conn: &Connection, id: JobId) -> Result<bool> {
+    Ok(conn.prepare_cached(include_str!("retry_broken.sql"))?.exists([id.0])?)
 }
 
 fn failed_because_of(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
