@@ -806,9 +806,9 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
   INSERT INTO tally (state, hold, queue, n) VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-  INSERT INTO queue_head SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
+  INSERT INTO queue_head (queue) SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
   INSERT INTO event (job_id, kind) VALUES (NEW.id, 'added');
-  INSERT INTO lane_head SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
+  INSERT INTO lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
 -- The counts follow whatever changes state, queue or hold. A trigger may run inside another one and before it, so a count may be
@@ -818,22 +818,22 @@ AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, untorn, avail
 WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
   INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
   INSERT INTO tally (state, hold, queue, n) VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-  INSERT INTO queue_head SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
-  INSERT INTO queue_head SELECT NEW.queue
+  INSERT INTO queue_head (queue) SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
+  INSERT INTO queue_head (queue) SELECT NEW.queue
    WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
       OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
 END;
 CREATE TRIGGER job_moves_in_its_queue AFTER UPDATE OF priority ON job
 WHEN OLD.priority IS NOT NEW.priority AND NEW.state = 'queued' AND NEW.hold IS NULL BEGIN
-  INSERT INTO queue_head VALUES (NEW.queue);
+  INSERT INTO queue_head (queue) VALUES (NEW.queue);
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
   INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO queue_head SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
+  INSERT INTO queue_head (queue) SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
 END;
 
--- `INSERT INTO queue_head VALUES (queue)` makes true what the row of a queue says of its head and of its slots; it is a procedure, not
+-- `INSERT INTO queue_head (queue) VALUES (queue)` makes true what the row of a queue says of its head and of its slots; it is a procedure, not
 -- a table. A queue that has gone because it was empty comes back with the next job that is queued in it.
 CREATE VIEW queue_head (queue) AS SELECT NULL WHERE 0;
 CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON queue_head BEGIN
@@ -849,10 +849,10 @@ CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON queue_head BEGIN
                          AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)));
 END;
 CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
-  INSERT INTO queue_head VALUES (NEW.name);
+  INSERT INTO queue_head (queue) VALUES (NEW.name);
 END;
 CREATE TRIGGER queue_is_limited AFTER UPDATE OF slots ON queue WHEN OLD.slots IS NOT NEW.slots BEGIN
-  INSERT INTO queue_head VALUES (NEW.name);
+  INSERT INTO queue_head (queue) VALUES (NEW.name);
 END;
 -- A job that goes back to its queue finds it, also where it had gone.
 CREATE TRIGGER job_finds_its_queue AFTER UPDATE OF state, queue ON job
@@ -879,7 +879,7 @@ WHEN NEW.lane IS NOT NULL AND (OLD.state = 'running') <> (NEW.state = 'running')
 END;
 
 -- In a lane with room the best member of each queue that waits for nothing else has the lane's pass and so stands ready; in
--- a full lane nobody has. (Of each queue, so that a paused or a full one strands nobody.) `INSERT INTO lane_head VALUES (lane,
+-- a full lane nobody has. (Of each queue, so that a paused or a full one strands nobody.) `INSERT INTO lane_head (lane, queue) VALUES (lane,
 -- queue)` makes that true for one queue of one lane; it is a procedure, not a table. The two triggers below call it for
 -- whatever may have changed the answer, so a job that is held, moved, cancelled or passed by never strands its lane.
 CREATE VIEW lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
@@ -902,14 +902,14 @@ AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broke
 WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
  AND (OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.lane IS NOT NEW.lane OR OLD.priority IS NOT NEW.priority
       OR OLD.hold IS NOT NEW.hold OR OLD.lane_pass IS NOT NEW.lane_pass) BEGIN
-  INSERT INTO lane_head SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
-  INSERT INTO lane_head SELECT NEW.lane, NEW.queue
+  INSERT INTO lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
+  INSERT INTO lane_head (lane, queue) SELECT NEW.lane, NEW.queue
    WHERE NEW.lane IS NOT NULL AND (OLD.lane IS NOT NEW.lane OR OLD.queue IS NOT NEW.queue);
 END;
 
 CREATE TRIGGER lane_opens_or_fills AFTER UPDATE OF running, max_running ON lane
 WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
-  INSERT INTO lane_head SELECT NEW.key, queue FROM (
+  INSERT INTO lane_head (lane, queue) SELECT NEW.key, queue FROM (
     -- The queues that have members waiting, one index lookup for each, however many members there are.
     WITH RECURSIVE waiting (queue) AS (
       SELECT min(queue) FROM job WHERE lane = NEW.key AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'

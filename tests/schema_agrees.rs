@@ -6,6 +6,8 @@ mod file;
 mod page;
 #[path = "schema/parts.rs"]
 mod parts;
+#[path = "schema/plain.rs"]
+mod plain;
 #[path = "schema/policies.rs"]
 mod policies;
 #[path = "schema/raises.rs"]

@@ -1,7 +1,8 @@
 //! What another program has made of a table: columns of its own that do no harm, or a change that must be taken back, and how.
 //!
-//! A column that was added (`ALTER TABLE job ADD COLUMN note`) with a plain type, a default or NULL changes nothing that tenure's statements do:
-//! each names its columns. A CHECK or an expression could make them fail.
+//! A column that was added (`ALTER TABLE job ADD COLUMN note`) with a plain type, and a literal default or NULL, changes nothing that tenure's
+//! statements do: each names its columns. A CHECK, an expression, or a default that the column itself refuses could make them fail. REFERENCES does
+//! not: our connections check no foreign keys.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -42,8 +43,12 @@ pub(super) fn judge(conn: &Connection, name: &str, found: Option<&Object>, wante
     if let Some(definitions) =
         added_at_the_end(&is, &was).filter(|definitions| definitions.len() == added.len() && gone.is_empty())
     {
-        let harmful: Vec<&String> =
-            added.iter().zip(&definitions).filter(|(_, definition)| !is_harmless(definition)).map(|(column, _)| column).collect();
+        let mut harmful: Vec<&String> = Vec::new();
+        for (column, definition) in added.iter().zip(&definitions) {
+            if !is_harmless(definition) || !takes_its_default(conn, name, column)? {
+                harmful.push(column);
+            }
+        }
         if harmful.is_empty() {
             return Ok(Table::Wider(added));
         }
@@ -142,9 +147,33 @@ fn unquoted(text: &str) -> impl Iterator<Item = Part> + '_ {
 }
 
 fn is_harmless(definition: &str) -> bool {
+    // A comment could hide what follows a word.
+    !definition.contains('/') && !has_a_rule(definition) && !has_an_expression(definition)
+}
+
+fn has_an_expression(definition: &str) -> bool {
+    let upper = definition.to_uppercase();
+    upper.match_indices("DEFAULT").any(|(at, word)| upper[at + word.len()..].trim_start().starts_with('('))
+}
+
+/// Tries whether a row that does not name the column can be inserted. An empty table takes each definition, also one whose every later insert fails.
+fn takes_its_default(conn: &Connection, table: &str, column: &str) -> Result<bool> {
+    let mut info = conn.prepare_cached("SELECT type, \"notnull\", dflt_value FROM pragma_table_xinfo(?1) WHERE name = ?2")?;
+    let definition = info.query_row([table, column], |row| {
+        let (kind, not_null, default): (String, bool, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let default = default.map_or_else(String::new, |value| format!(" DEFAULT {value}"));
+        Ok(format!("added {kind}{}{default}", if not_null { " NOT NULL" } else { "" }))
+    })?;
+    let trial = Connection::open_in_memory()?;
+    let tried =
+        trial.execute_batch(&format!("CREATE TABLE trial (ours INT, {definition}) STRICT; INSERT INTO trial (ours) VALUES (1)"));
+    Ok(tried.is_ok())
+}
+
+fn has_a_rule(definition: &str) -> bool {
     const RULES: &[&str] = &["CHECK", "AS", "GENERATED", "UNIQUE", "PRIMARY", "CONSTRAINT"];
     let mut words = definition.split(|c: char| !c.is_alphanumeric() && c != '_').skip(1).map(str::to_uppercase);
-    words.all(|word| !RULES.contains(&word.as_str()))
+    words.any(|word| RULES.contains(&word.as_str()))
 }
 
 /// Indexes that are not ours and name a column.

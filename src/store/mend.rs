@@ -118,7 +118,7 @@ fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
 pub(super) fn recount(conn: &Connection) -> Result<()> {
     conn.execute("DELETE FROM tally", [])?;
     conn.execute(include_str!("mend_recount.sql"), [])?;
-    conn.execute("INSERT INTO queue_head SELECT name FROM queue", [])?;
+    conn.execute("INSERT INTO queue_head (queue) SELECT name FROM queue", [])?;
     Ok(())
 }
 
@@ -126,7 +126,9 @@ pub(super) fn recount(conn: &Connection) -> Result<()> {
 fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
     let mut passed_on = 0;
     for (lane, queue) in stranded {
-        let passed = apart(conn, || Ok(conn.prepare_cached("INSERT INTO lane_head VALUES (?1, ?2)")?.execute((lane, queue))?))?;
+        let passed = apart(conn, || {
+            Ok(conn.prepare_cached("INSERT INTO lane_head (lane, queue) VALUES (?1, ?2)")?.execute((lane, queue))?)
+        })?;
         match passed {
             Ok(_) => passed_on += 1,
             Err(why) => log::error!("lane {:?} cannot go on in queue {:?}: {why}", lane.shown(), queue.shown()),
@@ -137,7 +139,7 @@ fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
 
 fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
     for queue in queues {
-        conn.prepare_cached("INSERT INTO queue_head VALUES (?1)")?.execute([queue])?;
+        conn.prepare_cached("INSERT INTO queue_head (queue) VALUES (?1)")?.execute([queue])?;
     }
     Ok(queues.len())
 }

@@ -50,6 +50,7 @@
 //! apart     a savepoint for each of many    rebuild   an older file gets the tables of today
 //! readers   the worker's connections to read
 //! schema_watch was the schema changed         kept      the file that a restore has replaced
+//! altered   what others made of a table
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right

@@ -62,3 +62,26 @@ fn a_round_goes_on_after_a_job_that_refuses_its_end() {
     conn.execute_batch("DROP TRIGGER bad").unwrap();
     assert_eq!(tend(&conn, 9, 100).unwrap().ended, [JobId(2), JobId(4)]);
 }
+
+#[test]
+fn a_job_ends_with_more_dependants_than_a_step_and_a_wider_file() {
+    for table in ["job", "dependency", "untold", "event"] {
+        let conn = fixture::fresh();
+        let waiting = i64::try_from(ended::STEP_MAX).unwrap() + 1;
+        conn.execute_batch(&format!(
+            r#"ALTER TABLE {table} ADD COLUMN tool_note TEXT;
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= {waiting})
+               INSERT INTO job (command) SELECT '["a"]' FROM n;
+               INSERT INTO dependency (job_id, on_job) SELECT id, 1 FROM job WHERE id > 1"#
+        ))
+        .unwrap();
+        fail_first(&conn).unwrap();
+        let untold = || conn.query_row("SELECT count(*) FROM untold", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(untold(), 1, "{table}: the rest is noted");
+        for _ in 0..4 {
+            tend(&conn, 6, 2_000).unwrap();
+        }
+        let failed: i64 = conn.query_row("SELECT count(*) FROM job WHERE state = 'failed'", [], |row| row.get(0)).unwrap();
+        assert_eq!((failed, untold()), (waiting + 1, 0), "{table}");
+    }
+}
