@@ -108,6 +108,15 @@ pub(super) fn log_was_removed(place: &Place) -> Option<Holder> {
     holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false).into_iter().next()
 }
 
+/// The process that has the file open with an index of the log that is not there any more, where nobody else has made a new one since.
+pub(super) fn index_was_removed(place: &Place) -> Option<Holder> {
+    if place.shm().exists() || !place.wal().exists() {
+        return None;
+    }
+    let me = i32::try_from(std::process::id()).unwrap_or(0);
+    openers(place).into_iter().find(|opener| opener.pid != me)
+}
+
 /// Whether a worker of this very file lives, under whatever name and in whatever pid namespace, as far as the kernel tells without the file being
 /// opened. Some file systems (btrfs, overlayfs) show another device than `stat` does: there it is false.
 pub fn has_worker(place: &Place) -> bool {

@@ -67,11 +67,13 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
     if options.role == Role::Worker {
         permission::check_beside(place)?;
     }
-    if let Some(user) = whoever_has_the_removed_log(place) {
-        return Err(Error::File(format!(
-            "{} was removed, and {user} still has it open: what is written now would be lost; end that process and try again",
-            place.wal().display()
-        )));
+    for (path, who) in [(place.wal(), locks::log_was_removed as Removed), (place.shm(), locks::index_was_removed)] {
+        if let Some(user) = who_has_what_was_removed(place, who) {
+            return Err(Error::File(format!(
+                "{} was removed, and {user} still has it open: what is written now would be lost; end that process and try again",
+                path.display()
+            )));
+        }
     }
     let conn = connect(place, access, options.durability)?;
     let opened = make_ready(&conn, place, &options)?;
@@ -98,11 +100,15 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
     Ok(Store(Arc::new(Inner { engine, place: place.clone(), options, opened, health })))
 }
 
-/// The last one to close the file removes the log a moment before it lets go of the index; who is still there after that has lost it.
-fn whoever_has_the_removed_log(place: &Place) -> Option<locks::Holder> {
+/// Who has open what is not there any more.
+type Removed = fn(&Place) -> Option<locks::Holder>;
+
+/// The last one to close the file removes log and index a moment before it lets go of them, and the first one makes the log before the index: who
+/// is still there after that has lost it.
+fn who_has_what_was_removed(place: &Place, ask: Removed) -> Option<locks::Holder> {
     let began = Instant::now();
     loop {
-        let user = locks::log_was_removed(place)?;
+        let user = ask(place)?;
         if began.elapsed() > Duration::from_millis(LOG_REMOVED_MS) {
             return Some(user);
         }

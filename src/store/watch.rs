@@ -23,19 +23,20 @@ impl FileId {
     }
 }
 
-/// The file and its log, as they were when they were opened.
+/// The file, its log and the log's index, as they were when they were opened.
 #[derive(Debug)]
 pub(super) struct Watch {
     place: Place,
     db: Option<FileId>,
     wal: Option<FileId>,
+    shm: Option<FileId>,
 }
 
 impl Watch {
     /// Notes what the names lead to now. A connection must be open that has read already: from then on nobody else can be the last one
     /// to close, so that the log keeps its inode.
     pub(super) fn begin(place: &Place) -> Self {
-        Self { place: place.clone(), db: FileId::at(place.db()), wal: FileId::at(&place.wal()) }
+        Self { place: place.clone(), db: FileId::at(place.db()), wal: FileId::at(&place.wal()), shm: FileId::at(&place.shm()) }
     }
 
     pub(super) fn db(&self) -> Option<FileId> {
@@ -48,7 +49,8 @@ impl Watch {
 
     /// What has been replaced or removed, in words.
     pub(super) fn replaced(&self) -> Option<String> {
-        changed(self.place.db(), self.db?).or_else(|| changed(&self.place.wal(), self.wal?))
+        let three = [(self.place.db().to_owned(), self.db), (self.place.wal(), self.wal), (self.place.shm(), self.shm)];
+        three.iter().find_map(|(path, was)| changed(path, (*was)?))
     }
 }
 

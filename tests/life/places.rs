@@ -297,6 +297,10 @@ const ROWS: &[(&str, Do)] = &[
         scene.kill_unless(alive);
         std::fs::remove_file(scene.file("q.db-wal")).unwrap();
     }),
+    ("the index of the log removed", |scene, alive| {
+        scene.kill_unless(alive);
+        std::fs::remove_file(scene.file("q.db-shm")).unwrap();
+    }),
     ("a hard link made", |scene, alive| {
         scene.kill_unless(alive);
         std::fs::hard_link(scene.nest.db(), scene.file("twin.db")).unwrap();
