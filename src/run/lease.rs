@@ -216,7 +216,8 @@ pub fn held(place: &Place) -> Result<Vec<String>> {
 }
 
 /// Removes the lock files that nobody has locked and that `needed` does not name; says how many. It is asked once for all, with the locks in
-/// hand: whoever takes a lease locks its file before there is a row.
+/// hand: a process that takes a lease locks its file before there is a row. The locks are shared ones, so that nobody who asks meanwhile takes
+/// the sweep for an owner; a process that wants such a file for itself is refused and makes another.
 ///
 /// # Errors
 /// The directory can not be read, or `needed` fails.
@@ -224,7 +225,7 @@ pub fn sweep(place: &Place, needed: impl FnOnce() -> Result<Vec<Nonce>>) -> Resu
     let mut free = Vec::new();
     for nonce in list(place)? {
         let Ok(file) = open(&place.lease_file(nonce)) else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
             free.push((nonce, file));
         }
     }
@@ -300,6 +301,21 @@ mod tests {
         let [one, other] = [(); 2].map(|()| let_go(&place, LockFile::make(&place).unwrap()));
         assert_eq!(sweep(&place, || Ok(vec![one])).unwrap(), 1);
         assert!(place.lease_file(one).exists() && !place.lease_file(other).exists());
+    }
+
+    #[test]
+    fn a_sweep_is_not_taken_for_an_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("q.db"));
+        let lock = LockFile::make(&place).unwrap();
+        let nonce = lock.nonce();
+        drop(lock);
+        std::fs::write(place.lease_file(nonce), "").unwrap();
+        let swept = sweep(&place, || {
+            assert_eq!(life(&place, nonce)?, Life::Gone, "its owner is dead, and only the sweep looks at it");
+            Ok(vec![nonce])
+        });
+        assert_eq!(swept.unwrap(), 0);
     }
 
     #[test]
