@@ -10,8 +10,21 @@ use serde_json::Value;
 
 use super::argv::Argv;
 use super::reason::Reason;
-use super::workspace::{self, Workspace};
+use super::workspace::Workspace;
 use super::{limits, policy_rules};
+
+/// What a broken rule is called where options break it: the rule, the value (where only that one is meant), and the words.
+const OPTIONS_SAY: &[(&str, &str, &str)] = &[
+    (" timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; leave it out for none"),
+    (" idle_timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; leave it out for none"),
+    (" log_limit_bytes must be", "", "log-limit is 64K at least"),
+    (policy_rules::WARN_ALONE, "", "warn needs a timeout to come before"),
+    (
+        policy_rules::WORKSPACE_AND_USER,
+        "",
+        "user and workspace: a workspace belongs to the worker's user, and no other may enter it; leave one out",
+    ),
+];
 
 /// The policy of a job. Each field that is `None` takes the default of [`limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -105,9 +118,7 @@ impl Policy {
             return Ok(Self::default());
         }
         let policy = policy_rules::read(text)?;
-        let policy: Self = serde_json::from_value(Value::Object(policy)).map_err(|e| format!("policy: {e}"))?;
-        policy.check_ranges()?;
-        Ok(policy)
+        serde_json::from_value(Value::Object(policy)).map_err(|e| format!("policy: {e}"))
     }
 
     /// The JSON that stands in the file.
@@ -115,53 +126,14 @@ impl Policy {
         serde_json::to_string(self).expect("a policy is always JSON")
     }
 
-    /// Refuses numbers that nothing could keep.
+    /// Applies the rules of the JSON to what options have said.
     ///
     /// # Errors
-    /// What is out of range, and the range.
+    /// The rule, in the words of the options where they let it be broken.
     pub fn check_ranges(&self) -> Result<(), String> {
-        let durations = [
-            ("timeout", self.timeout_ms),
-            ("grace", self.grace_ms),
-            ("idle-timeout", self.idle_timeout_ms),
-            ("backoff", self.backoff_ms.map(|b| b.0)),
-            ("backoff", self.backoff_ms.map(|b| b.1)),
-            ("warn", self.warn.map(|w| w.before_ms)),
-        ];
-        if let Some((name, _)) = durations.iter().find(|(_, ms)| ms.is_some_and(|ms| ms > limits::DURATION_MS_MAX)) {
-            return Err(format!("{name} is longer than 100 years"));
-        }
-        if self.timeout_ms == Some(0) || self.idle_timeout_ms == Some(0) {
-            return Err("a timeout of 0 would end the job before it starts; leave it out for none".into());
-        }
-        if self.backoff_ms.is_some_and(|(first, most)| first > most) {
-            return Err("backoff: the first wait is longer than the longest; write it as 10s..1h".into());
-        }
-        if self.warn.is_some() && self.timeout_ms.is_none() {
-            return Err("warn needs a timeout to come before".into());
-        }
-        if self.warn.is_some_and(|w| !(1..=64).contains(&w.signal)) {
-            return Err("warn: there is no such signal".into());
-        }
-        if self.nice.is_some_and(|n| !(-20..=19).contains(&n)) {
-            return Err("nice goes from -20 to 19".into());
-        }
-        if self.log_limit_bytes.is_some_and(|n| n < limits::LOG_LIMIT_BYTES_MIN) {
-            return Err("log-limit is 64K at least".into());
-        }
-        if let Some(workspace) = &self.workspace {
-            workspace::check_key(&workspace.key)?;
-        }
-        if self.workspace.is_some() && self.user.is_some() {
-            return Err(
-                "user and workspace: a workspace belongs to the worker's user, and no other may enter it; leave one out".into()
-            );
-        }
-        if self.memory_bytes == Some(0) {
-            return Err("memory of 0 bytes starts nothing; leave it out for no limit".into());
-        }
-        // What is left stands in the rules of the JSON, which the file has as well.
-        policy_rules::read(&self.to_json()).map(drop)
+        let Err(broken) = policy_rules::read(&self.to_json()) else { return Ok(()) };
+        let of_options = OPTIONS_SAY.iter().find(|(rule, value, _)| broken.contains(rule) && broken.ends_with(value));
+        Err(of_options.map_or(broken.clone(), |(_, _, words)| (*words).to_owned()))
     }
 
     pub fn grace_ms(&self) -> u64 {
@@ -189,6 +161,25 @@ mod tests {
         assert!(Policy::from_json(r#"{"timeout_ms": 0}"#).is_err());
         assert!(Policy::from_json(r#"{"nice": 20}"#).is_err());
         assert!(Policy::from_json(r#"{"backoff_ms": [2, 1]}"#).is_err());
+    }
+
+    #[test]
+    fn a_rule_that_options_break_is_told_in_their_words() {
+        let none = Policy::default();
+        let workspace = Some(Workspace { key: "k".into(), prepare: None });
+        let broken = [
+            (Policy { timeout_ms: Some(0), ..none.clone() }, "a timeout of 0 would"),
+            (Policy { idle_timeout_ms: Some(0), ..none.clone() }, "a timeout of 0 would"),
+            (Policy { log_limit_bytes: Some(1), ..none.clone() }, "log-limit is 64K"),
+            (Policy { warn: Some(Warn { signal: 10, before_ms: 1 }), ..none.clone() }, "warn needs a timeout"),
+            (Policy { workspace, user: Some("nobody".into()), ..none.clone() }, "user and workspace: "),
+            (Policy { timeout_ms: Some(u64::MAX), ..none.clone() }, "policy: timeout_ms must be"),
+            (Policy { nice: Some(20), ..none }, "policy: nice must be"),
+        ];
+        for (policy, words) in broken {
+            let error = policy.check_ranges().unwrap_err();
+            assert!(error.starts_with(words), "{error}");
+        }
     }
 
     #[test]
