@@ -2,6 +2,8 @@
 
 use toml::Table;
 
+use crate::job::nearest::edits;
+
 /// Each key, as it is written in one line of the file: `floor.memory = "1G"`, or `memory = "1G"` below `[floor]`.
 pub const KEYS: &[&str] = &[
     "db",
@@ -73,21 +75,6 @@ fn nearest(name: &str) -> Option<&'static str> {
     let best = KEYS.iter().min_by_key(|key| far(key)).copied()?;
     let most = EDITS_MAX.min(name.chars().count() / 2);
     (far(&best) <= most).then_some(best)
-}
-
-/// How many letters must be added, removed or changed.
-fn edits(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().take(crate::units::SHOWN_CHARS_MAX).enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.iter().enumerate() {
-            let changed = before + usize::from(a != *b);
-            before = row[j + 1];
-            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -18,15 +18,16 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         let lower = name.to_lowercase();
         let common = chars.min(lower.chars().count());
         let begins = common >= PREFIX_CHARS_MIN && (lower.starts_with(&word) || word.starts_with(&lower));
-        let steps = steps(&word, &lower);
-        (begins || steps <= (chars / 3).clamp(1, 3)).then_some((steps, *name))
+        let edits = edits(&word, &lower);
+        (begins || edits <= (chars / 3).clamp(1, 3)).then_some((edits, *name))
     };
     names.into_iter().take(NAMES_MAX).filter(|name| *name != typed).filter_map(|name| near(&name)).min().map(|(_, name)| name)
 }
 
 /// How many characters must be added, removed, changed or exchanged with their neighbour.
-fn steps(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().take(2 * WORD_CHARS_MAX).collect());
+pub fn edits(a: &str, b: &str) -> usize {
+    let beginning = |text: &str| text.chars().take(2 * WORD_CHARS_MAX).collect::<Vec<_>>();
+    let (a, b) = (beginning(a), beginning(b));
     let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in 0..=a.len() {
         for j in 0..=b.len() {
