@@ -1,7 +1,7 @@
 //! What file and directory say of each other; whether they belong together is judged by it ([`super::standing`]).
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use super::path::{replace_file, sync_directory};
 use crate::error::{Error, Result};
-use crate::owner;
 use crate::place::Place;
 
 /// Ids of earlier lives of the file that a directory remembers: one for each restore.
@@ -163,19 +163,9 @@ pub fn note(conn: &Connection, noted: &str) -> Result<()> {
 }
 
 fn write(place: &Place, home: &Home) -> Result<()> {
-    let path = place.home();
-    let new = path.with_extension("new");
     let text = serde_json::to_vec(home).map_err(|error| Error::Internal(error.to_string()))?;
-    let put = || {
-        let _of_one_that_was_killed = fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        owner::give_file(&file, place.dir())?;
-        file.write_all(&text)?;
-        file.sync_data()?;
-        fs::rename(&new, &path)
-    };
-    put().map_err(|error| Error::io(format!("writing {}", path.display()), error))?;
-    super::path::sync_directory(place.dir())
+    replace_file(&place.home(), place.dir(), &text)?;
+    sync_directory(place.dir())
 }
 
 /// What says, at a path where no file is, that one was there and belongs to what is left: the first of its log and its directory.

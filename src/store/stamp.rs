@@ -3,16 +3,15 @@
 //! If the file is behind its stamp, somebody has put an older copy in its place. Then its ids would be used again, and its running rows speak of
 //! runs that have long ended: [`super::adopt_older_copy`].
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::ErrorKind;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
+use super::path::replace_file;
 use crate::error::{Error, Result};
 use crate::job::RunId;
-use crate::owner;
 use crate::place::Place;
 
 /// Ids above this are no honest ids: a client has poisoned the sequence.
@@ -43,18 +42,8 @@ pub fn read(place: &Place) -> Result<Option<Stamp>> {
 
 /// Writes the stamp. Call it after a flush that covers what it says: a stamp must never be ahead of the disk.
 pub fn write(place: &Place, stamp: &Stamp) -> Result<()> {
-    let path = place.stamp();
-    let new = path.with_extension("new");
     let text = serde_json::to_vec(stamp).map_err(|error| Error::Internal(error.to_string()))?;
-    let write = || {
-        let _of_one_that_was_killed = fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        owner::give_file(&file, place.dir())?;
-        file.write_all(&text)?;
-        file.sync_data()?;
-        fs::rename(&new, &path)
-    };
-    write().map_err(|error| Error::io(format!("writing {}", path.display()), error))
+    replace_file(&place.stamp(), place.dir(), &text)
 }
 
 /// How far the file is now.
