@@ -46,6 +46,8 @@ mod remedies;
 mod retries;
 #[path = "faces/root_client.rs"]
 mod root_client;
+#[path = "faces/run_over.rs"]
+mod run_over;
 #[path = "faces/said.rs"]
 mod said;
 #[path = "faces/schedules.rs"]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::each::{BATCH_JOBS, Report, Wordy, each_with};
 use super::face::{Face, versioned};
 use super::pick::Many;
-use super::{secrets, values, worker_calls};
+use super::{run_over, secrets, values, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::store::Store;
@@ -72,6 +72,10 @@ fn tell(report: &mut Report<'_>, store: &Store, id: JobId, cancelled: Cancelled)
         }
         Cancelled::Asked { run } => {
             worker_calls::wake(store.place());
+            if let Some(over) = run_over::of(store, id)? {
+                let text = format!("there is nothing of job {id} left to stop: no worker is running, and {over} (tenure work)");
+                return report.tell("over already", || text, || versioned(json!({"id": id, "cancelled": "asked"})).to_string());
+            }
             let asked = worker_calls::ask_directly(store, id)?;
             report.note(asked.clone());
             ("asked", "being stopped", format!("job {id} is being stopped (run {run}){asked}"))

@@ -153,6 +153,7 @@ pub fn picture() -> Picture {
         queues: vec![],
         lanes: vec![],
         stuck: Vec::new(),
+        over: 0,
         leases: vec![],
         workspaces: crate::cli::status::Workspaces::default(),
         schedules: crate::store::schedule::Summary::default(),

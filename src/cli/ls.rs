@@ -2,7 +2,7 @@
 
 use super::face::{self, Face};
 use super::pick::Many;
-use super::{json, table};
+use super::{json, run_over, table};
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::store::read::{self, Filter};
@@ -42,6 +42,9 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::say(&args.which.no_match(&store, states)?.to_string());
     } else {
         face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
+        if let Some(over) = run_over::among(&face.reader()?, &jobs)? {
+            face::say(&format!("{over}: tenure work"));
+        }
     }
     if more && args.limit.is_none() {
         face::say(&format!("these are the running jobs and the newest others, {limit} in all; -n lists more"));

@@ -63,6 +63,7 @@ mod restore;
 mod retry;
 mod run;
 mod run_checks;
+mod run_over;
 mod schedule;
 mod schedule_shown;
 mod secrets;

@@ -13,7 +13,7 @@ use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::control::WayBack;
 use crate::store::rows::{Dependency, Job, Run};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
-use crate::units::duration_text;
+use crate::units::{duration_text, size_text};
 
 /// One thing to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Around {
     /// In the local time zone.
     pub now: jiff::Zoned,
     pub worker: Option<Sight>,
+    /// What is said of the job's run, where it is over and there is no worker that records it ([`super::run_over`]).
+    pub over: Option<String>,
     /// Jobs that run now, over all queues.
     pub running: i64,
     /// Why the machine would hold jobs back, by the floors of the configuration; where no worker says it of itself.
@@ -225,6 +227,10 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let took = time::between(job.started_at.unwrap_or(job.created_at), around.now.timestamp().as_millisecond());
     let run = job.run_id.map(|run| format!("run {run}")).unwrap_or_default();
     let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    if let Some(over) = &around.over {
+        let text = format!("no worker is running, and {over}");
+        return vec![Obstacle::new("run_over", text, "tenure work".to_owned())];
+    }
     let mut all =
         vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
@@ -268,9 +274,18 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     };
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
+    all.extend(memory_limit(job));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
     all
+}
+
+/// A program that is refused memory ends as it likes, mostly with a code that does not say why.
+fn memory_limit(job: &Job) -> Option<Obstacle> {
+    let may_be_why = job.state == State::Failed && matches!(job.reason, Some(Reason::Exit | Reason::Signal));
+    let bytes = job.policy().ok()?.memory_bytes.filter(|_| may_be_why)?;
+    let text = format!("its memory was limited to {} (--memory), which may be why it failed", size_text(bytes));
+    Some(Obstacle::new("memory_limit", text, None))
 }
 
 /// What a run has left behind, and how it would not.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::obstacles::Obstacle;
 use super::status::{Picture, Workspaces};
 use super::table::count;
-use super::{resource_words as words, time, worker_words};
+use super::{resource_words as words, run_over, time, worker_words};
 use crate::job::{JobId, RunId};
 use crate::store::locks::Holder;
 use crate::units::size_text;
@@ -46,7 +46,10 @@ pub fn of(picture: &Picture, gate: Option<Obstacle>) -> Vec<Problem> {
     let mut all = Vec::new();
     match &picture.standing {
         Some(advice) if advice.is_refused => {}
-        _ => all.extend(no_worker(picture)),
+        _ => {
+            all.extend(no_worker(picture));
+            all.extend((picture.over > 0).then(|| Problem::new("run_over", run_over::words(picture.over), "tenure work")));
+        }
     }
     all.extend(picture.standing.as_ref().map(|advice| Problem::new(advice.code, advice.text.clone(), &advice.remedy)));
     all.extend(of_resources(picture));
@@ -94,9 +97,10 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
     if picture.worker.is_some() {
         return None;
     }
-    let (ready, running) = (picture.ready(), picture.counts.running);
+    let (ready, running) = (picture.ready(), picture.counts.running - picture.over);
     let (are_ready, run) = (count(ready, "job", "is ready", "are ready"), count(running, "job", "runs", "run"));
     let text = match (ready, running) {
+        (0, 0) if picture.over > 0 => return None,
         (0, 0) => {
             let waiting = picture.schedules.count - picture.schedules.paused;
             let wait = count(waiting, "schedule", "waits", "wait");

@@ -4,7 +4,7 @@ use super::escape::line;
 use super::face::{self, Face};
 use super::pick::{self, Named};
 use super::values::signal_name;
-use super::{json, table, task_shown, time};
+use super::{json, run_over, table, task_shown, time};
 use crate::error::{Result, exit};
 use crate::job::Policy;
 use crate::job::policy::Stdin;
@@ -37,7 +37,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         } else {
             let gap = if at > 0 { "\n" } else { "" };
             let step = task.map(|(task, stage)| task_shown::step_of(&task, &stage));
-            let around = Around { step, events: &events, place: store.place(), now: &now, columns: face.columns };
+            let over = run_over::of(&store, job.id)?;
+            let around = Around { step, over, events: &events, place: store.place(), now: &now, columns: face.columns };
             face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
         }
     }
@@ -48,6 +49,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 struct Around<'a> {
     /// Which step of a task it is, in words.
     step: Option<String>,
+    /// What is said of its run, where it is over and no worker records it.
+    over: Option<String>,
     events: &'a [Event],
     place: &'a Place,
     now: &'a jiff::Zoned,
@@ -60,6 +63,7 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
     let mut all = vec![
         ("id", Some(job.id.to_string())),
         ("state", Some(table::state(job))),
+        ("note", around.over.clone().map(|over| format!("no worker is running, and {over}"))),
         ("error", job.error.clone()),
         ("command", Some(table::command(job))),
         ("cwd", Some(job.cwd.clone())),
@@ -203,7 +207,8 @@ mod tests {
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
         let place = Place::new("/q\x1b.db".into());
-        let around = Around { step: Some("\x1b".into()), events: &[], place: &place, now: &time::here(5_000), columns: None };
+        let around =
+            Around { step: Some("\x1b".into()), over: None, events: &[], place: &place, now: &time::here(5_000), columns: None };
         let text = for_people(&job, &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));

@@ -7,7 +7,7 @@ use super::lease::{self, Seen};
 use super::problems::{self, Problem};
 use super::table::count;
 use super::worker_calls::{self, Machine, Sight};
-use super::{escape, json, lane, queue, time, worker_words};
+use super::{escape, json, lane, queue, run_over, time, worker_words};
 use crate::error::{Result, exit};
 use crate::job::{JobId, RunId, TaskState};
 use crate::place::Place;
@@ -49,6 +49,8 @@ pub struct Picture {
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Sight>,
+    /// Running jobs that are over, where there is no worker to record it.
+    pub over: i64,
     /// What keeps limits of memory, and why.
     pub memory: Option<(String, String)>,
     /// What is to be told of the place of the file.
@@ -75,6 +77,7 @@ impl Picture {
             Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
         })?;
         let worker = worker_calls::sight(store.place())?;
+        let over = if worker.is_none() && counts.running > 0 { run_over::how_many(store)? } else { 0 };
         let pid = worker.as_ref().map(|worker| worker.holder.pid);
         Ok(Self {
             counts,
@@ -90,6 +93,7 @@ impl Picture {
             live,
             oldest_ready_ms,
             worker,
+            over,
             memory: worker_calls::memory_limiter(store.place())?,
             standing: worker_calls::standing(store)?,
             machine: worker_calls::machine(store.place()),

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::escape::line;
 use super::face::{self, Face};
-use super::obstacles::{self, Obstacle};
+use super::obstacles::{self, Around, Obstacle};
+use super::run_over;
 use super::why::around;
 use crate::error::{Error, Result};
 use crate::job::JobId;
@@ -80,7 +81,7 @@ impl Waits {
         if facts.job.shown_state().is_terminal() {
             return Ok(());
         }
-        let around = around(face, store)?;
+        let around = Around { over: run_over::of(store, id)?, ..around(face, store)? };
         let mut all = obstacles::of(&facts, &around);
         all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
         all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));

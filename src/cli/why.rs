@@ -7,7 +7,7 @@ use super::face::{self, Face};
 use super::obstacles::{self, Around, Obstacle};
 use super::pick::{self, Named};
 use super::worker_calls::Sight;
-use super::{table, task_shown, worker_calls};
+use super::{run_over, table, task_shown, worker_calls};
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::place::Place;
@@ -23,11 +23,12 @@ pub struct Args {
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
-    let around = around(face, &store)?;
+    let mut around = around(face, &store)?;
     let standing = worker_calls::standing(&store)?;
     for job in pick::jobs(&store, &args.which.ids)? {
         let now_ms = face.now_ms();
         let (facts, task) = store.read(|conn| Ok((why::why(conn, job.id, now_ms)?, task_rows::of_job(conn, job.id)?)))?;
+        around.over = run_over::of(&store, job.id)?;
         let step = task.as_ref().map(|(task, stage)| task_shown::step_of(task, stage));
         let mut all = obstacles::of(&facts, &around);
         if let Some(advice) = standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
@@ -55,7 +56,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 pub fn around(face: &Face, store: &Store) -> Result<Around> {
     let running = store.read(read::counts)?.running;
     let worker = worker_calls::sight(store.place())?;
-    Ok(Around { now: face.now(), gate: gate(face, store.place(), worker.as_ref()), worker, running })
+    Ok(Around { now: face.now(), gate: gate(face, store.place(), worker.as_ref()), worker, over: None, running })
 }
 
 /// The floor of our configuration that is not met, where no worker says what its own are.

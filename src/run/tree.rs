@@ -91,7 +91,7 @@ pub fn empty(place: &Place, run: RunId, nonce: Nonce) -> Result<Emptied> {
 }
 
 /// Whether processes of a run whose lock is free may live where they cannot be seen: see the table above. For the worker of the file.
-fn is_out_of_sight(header: &Header) -> bool {
+pub fn is_out_of_sight(header: &Header) -> bool {
     header.pid_ns != machine::pid_namespace()
         && header.boot_id == machine::boot_id()
         && !header.pid_ns_ends

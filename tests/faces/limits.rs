@@ -82,6 +82,8 @@ fn a_job_gets_no_more_memory_than_it_may_have() {
     let by = shown.lines().find(|line| line.starts_with("memory ")).expect("its limit").to_owned();
     assert!(by.contains("64.0M") && (by.contains("rlimit") || by.contains("cgroup")), "and by whom it was kept: {by}");
     assert!(nest.ok(&["history", "last"]).contains("memory_limit"));
+    let why = nest.ok(&["why", "last"]);
+    assert!(ran.job["reason"] == "memory" || why.contains("limited to 64.0M"), "{why}");
     let rss = ran.job["runs"][0]["max_rss_bytes"].as_i64().unwrap();
     assert!(rss < 80 << 20, "{rss}");
     let free = run_sh(

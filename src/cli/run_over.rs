@@ -1,0 +1,109 @@
+//! Runs that the file calls running and that are over: their worker is gone, and no other has recorded their end yet. The lock of a run is
+//! asked, as always; a row cannot know.
+
+use super::table::count;
+use super::worker_calls;
+use crate::error::Result;
+use crate::job::verdict::Progress;
+use crate::job::{Exit, JobId, RunId, State};
+use crate::place::Place;
+use crate::run::record::Records;
+use crate::run::runfile::{self, Look};
+use crate::run::tree;
+use crate::store::rows::Job;
+use crate::store::{Store, reap};
+
+/// What is said of the run of this job, where it is over and there is no worker that is about to record that.
+///
+/// # Errors
+/// When the file, the worker's lock or the run file cannot be looked at.
+pub fn of(store: &Store, job: JobId) -> Result<Option<String>> {
+    if worker_calls::look(store.place())?.is_some() { Ok(None) } else { look(store, job) }
+}
+
+/// One line about the running jobs among these, where any of them is over.
+///
+/// # Errors
+/// As [`of`].
+pub fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) -> Result<Option<String>> {
+    if worker_calls::look(store.place())?.is_some() {
+        return Ok(None);
+    }
+    let mut over = 0;
+    for job in jobs.into_iter().filter(|job| job.state == State::Running) {
+        over += i64::from(look(store, job.id)?.is_some());
+    }
+    Ok((over > 0).then(|| words(over)))
+}
+
+/// How many runs of jobs are over and wait for a worker to record that. For a file without a worker.
+///
+/// # Errors
+/// As [`of`].
+pub fn how_many(store: &Store) -> Result<i64> {
+    let mut over = 0;
+    for open in store.read(reap::open_runs)? {
+        over += i64::from(look(store, open.job.id)?.is_some());
+    }
+    Ok(over)
+}
+
+/// How many jobs are over.
+pub fn words(over: i64) -> String {
+    format!("{} ended, and no worker has recorded that yet", count(over, "running job", "has", "have"))
+}
+
+fn look(store: &Store, job: JobId) -> Result<Option<String>> {
+    let Some(((run, _), errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(None) };
+    // A check or the making of a workspace goes on without the run's own lock.
+    if let Some((errand, _)) = errand
+        && is_alive(store.place(), errand)?
+    {
+        return Ok(None);
+    }
+    Ok(match runfile::look(store.place(), run)? {
+        Look::Found { locked: true, .. } | Look::Unreadable(_) => None,
+        Look::Found { header, .. } if tree::is_out_of_sight(&header) => None,
+        Look::Found { records, .. } => Some(of_records(run, &records)),
+        Look::Missing => Some(format!("run {run} has ended, and nothing is recorded of it; the worker records it as lost")),
+    })
+}
+
+fn is_alive(place: &Place, run: RunId) -> Result<bool> {
+    Ok(matches!(runfile::look(place, run)?, Look::Found { locked: true, .. }))
+}
+
+/// Pure: what the records say of a run whose lock is free.
+fn of_records(run: RunId, records: &Records) -> String {
+    let exit = records.exited.as_ref().map(|exited| match exited.exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => format!("signal {signal}"),
+    });
+    match (records.progress(), exit) {
+        (Progress::Nothing, _) => format!("run {run} never began; the worker queues the job again"),
+        (Progress::Failed, _) => format!("run {run} could not be executed; the worker records that"),
+        (_, Some(exit)) => format!("run {run} has ended ({exit}); the worker records that"),
+        (_, None) => format!("run {run} has ended, and its end was not recorded; the worker records it as lost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::record::{Exited, Record};
+
+    #[test]
+    fn what_is_recorded_is_said_and_nothing_else() {
+        let exited = |exit| Record::Exited(Exited { exit, cause: None, at_ms: 5, boot_ms: None });
+        for (records, word) in [
+            (vec![], "never began"),
+            (vec![Record::Prepare { at_ms: 1 }], "as lost"),
+            (vec![Record::Prepare { at_ms: 1 }, exited(Exit::Code(3))], "exit code 3"),
+            (vec![Record::Prepare { at_ms: 1 }, exited(Exit::Signal(9))], "signal 9"),
+        ] {
+            let mut all = Records::default();
+            records.iter().cloned().for_each(|record| all.add(record));
+            assert!(of_records(RunId(7), &all).contains(word), "{records:?}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A run that has ended while no worker lives is not called running by any command that is asked.
+
+use std::process::Stdio;
+
+use crate::support::{Nest, kill, said, until};
+
+/// How a run ends while no worker lives: what ends it, and what is said of it.
+const ENDS: &[(&str, &str)] =
+    &[("by itself", "exit code 3"), ("by a signal", "signal 9"), ("with its shim", "its end was not recorded")];
+
+/// A job whose run is over, in a file without a worker.
+fn over(nest: &Nest, how: &str) -> i64 {
+    let worker = nest.work(&[]);
+    let job = nest.sh(&[], "until [ -e go ]; do sleep 0.02; done; exit 3");
+    let pid = nest.until_pid(job);
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    let shim = nest.shim(run);
+    let spawner = nest.parent_of(shim);
+    worker.kill();
+    match how {
+        "by itself" => std::fs::write(nest.file("go"), "").unwrap(),
+        "by a signal" => kill(pid, 9),
+        _ => {
+            // The job lives on for as long as its lock does, which it does not have: the spawner ends it.
+            kill(shim, 9);
+        }
+    }
+    until("the processes to be gone", || (nest.of_runs().is_empty() && !crate::support::lives(spawner)).then_some(()));
+    let _there_or_not = std::fs::remove_file(nest.file("go"));
+    job
+}
+
+#[test]
+fn each_command_says_that_a_run_is_over_without_a_worker() {
+    for (how, words) in ENDS {
+        let nest = Nest::new();
+        let job = over(&nest, how);
+        let id = job.to_string();
+        let why = nest.ok(&["why", &id]);
+        assert!(why.contains(words) && why.contains("no worker is running"), "{how}: {why}");
+        assert!(!why.contains("it is running") && !why.contains("it goes on"), "{how}: {why}");
+        assert_eq!(crate::obstacles::codes(&nest, job), ["run_over"], "{how}");
+        assert!(nest.ok(&["show", &id]).contains(words), "{how}");
+        let listed = nest.say(&["ls"]);
+        assert!(listed.err.contains("1 running job has ended, and no worker has recorded that yet"), "{how}: {listed:?}");
+        let status = nest.ok(&["status"]);
+        assert!(status.contains("1 running job has ended") && !status.contains("runs without a worker"), "{how}: {status}");
+        for verb in [["wait", &id, "--timeout", "2s"].as_slice(), &["logs", "-f", &id]] {
+            let mut waiting = nest.tenure(verb).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let line = std::io::BufRead::lines(std::io::BufReader::new(waiting.stderr.take().unwrap())).next().unwrap().unwrap();
+            assert!(line.contains(words) && line.contains("tenure work"), "{how}, {verb:?}: {line}");
+            waiting.kill().unwrap();
+            waiting.wait().unwrap();
+        }
+        let cancelled = said(nest.tenure(&["cancel", &id]).output().unwrap());
+        assert!(cancelled.err.contains("left to stop") && cancelled.err.contains(words), "{how}: {cancelled:?}");
+        nest.work_until_idle(&[]);
+        let ended = nest.show(job);
+        assert!(["done", "failed", "cancelled"].contains(&ended["state"].as_str().unwrap()), "{how}: {ended}");
+    }
+}
+
+#[test]
+fn runs_that_are_ended_without_a_worker_are_over() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let job = nest.sh(&[], "sleep 600");
+    nest.until_pid(job);
+    worker.kill();
+    let ended = nest.say(&["work", "--end-runs"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(crate::obstacles::codes(&nest, job), ["run_over"]);
+}
+
+#[test]
+fn a_run_that_goes_on_without_a_worker_is_running() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let job = nest.sh(&[], "sleep 600");
+    nest.until_pid(job);
+    worker.kill();
+    assert_eq!(crate::obstacles::codes(&nest, job), ["running", "no_worker"]);
+    assert!(!nest.say(&["ls"]).err.contains("ended"));
+    nest.ok(&["cancel", &job.to_string()]);
+    until("its end", || (crate::obstacles::codes(&nest, job) == ["run_over"]).then_some(()));
+}
