@@ -22,6 +22,8 @@ use crate::place::Place;
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
 /// How long a log that is gone must stay so, while a process has it open, in milliseconds.
 const LOG_REMOVED_MS: u64 = 1_000;
+/// How long root may take to give a log that it has made to the owner of the file, in milliseconds.
+const GIVEN_MS: u64 = 2_000;
 /// Complaints of a check that are shown.
 const COMPLAINTS_MAX: usize = 10;
 /// Time between two tries to switch a new file to its mode, in milliseconds.
@@ -46,7 +48,26 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Store> {
     if options.role == Role::Worker && !options.allow_shared {
         permission::check_private(&place)?;
     }
-    open_at(&place, options).map_err(|error| name_the_file(&place, error))
+    let opened = match open_at(&place, options.clone()) {
+        Err(Error::File(_)) if was_of_root(&place) => open_at(&place, options),
+        opened => opened,
+    };
+    opened.map_err(|error| name_the_file(&place, error))
+}
+
+/// SQLite makes the log and its index as root's where root is the first to open the file of another user, and gives them to that user a moment
+/// later. In between that user's own commands cannot open the file. Waits for that moment; `false` where the file cannot be opened for
+/// something else.
+fn was_of_root(place: &Place) -> bool {
+    if rustix::process::geteuid().is_root() || !permission::is_writable(place.db()) {
+        return false;
+    }
+    let began = Instant::now();
+    let is_closed = || [place.wal(), place.shm()].iter().any(|path| path.exists() && !permission::is_writable(path));
+    while is_closed() && began.elapsed() < Duration::from_millis(GIVEN_MS) {
+        thread::sleep(Duration::from_millis(MODE_RETRY_MS));
+    }
+    !is_closed()
 }
 
 /// SQLite's own messages do not say which file they are about.

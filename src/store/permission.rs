@@ -50,6 +50,11 @@ pub(super) fn check_writable(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Whether this process may write there.
+pub(super) fn is_writable(path: &Path) -> bool {
+    accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
 /// Whether a worker may make its files beside the file.
 ///
 /// # Errors

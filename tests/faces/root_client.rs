@@ -142,3 +142,27 @@ fn root_is_not_led_astray_by_what_the_user_has_planted() {
         }
     }
 }
+
+#[test]
+fn a_log_that_root_is_about_to_give_away_is_waited_for() {
+    if !crate::said::is_root("root as a client of another user's service") {
+        return;
+    }
+    let nest = Nest::new();
+    let me = Somebody::new(&nest);
+    me.ok(&["run", "--", "true"]);
+    for verb in [["work", "--until-idle"].as_slice(), &["add", "--", "true"], &["ls", "-a"]] {
+        let made: Vec<PathBuf> = ["wal", "shm"].map(|end| me.home().join(format!("q.db-{end}"))).to_vec();
+        for path in &made {
+            assert!(!path.exists(), "the last command was the last to have the file open");
+            std::fs::write(path, "").unwrap();
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        let child = me.tenure(verb).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // By now it has most likely looked: the time between the two steps of another process is what the test is about.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        made.iter().for_each(|path| std::os::unix::fs::chown(path, Some(OTHER), Some(OTHER)).unwrap());
+        let told = said(child.wait_with_output().unwrap());
+        assert_eq!(told.code, 0, "{verb:?}: {told:?}");
+    }
+}
