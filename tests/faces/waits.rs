@@ -20,6 +20,13 @@ impl Around {
         Self { nest, worker, kept: None }
     }
 
+    /// One job runs until the file `go` is there.
+    fn busy(slots: &str, options: &[&str]) -> Self {
+        let around = Self::with(slots, &[]);
+        busy(&around.nest, options);
+        around
+    }
+
     fn keep(mut self, kept: impl Any) -> Self {
         self.kept = Some(Box::new(kept));
         self
@@ -77,11 +84,7 @@ const CASES: &[Case] = &[
     Case {
         about: "all slots are full",
         words: &["all 1 slots of the worker", "--slots 2"],
-        before: || {
-            let around = Around::with("1", &[]);
-            busy(&around.nest, &[]);
-            around
-        },
+        before: || Around::busy("1", &[]),
         clear: go,
         ..PLAIN
     },
@@ -104,11 +107,7 @@ const CASES: &[Case] = &[
         about: "its lane is full",
         words: &["its lane \"l\" is full", "by job 1", "tenure lane set l --limit 2"],
         options: &["--lane", "l"],
-        before: || {
-            let around = Around::with("2", &[]);
-            busy(&around.nest, &["--lane", "l"]);
-            around
-        },
+        before: || Around::busy("2", &["--lane", "l"]),
         clear: go,
         ..PLAIN
     },
@@ -116,11 +115,7 @@ const CASES: &[Case] = &[
         about: "it waits for another job",
         words: &["it waits for job 1 to be done", "tenure wait 1"],
         options: &["--after", "1"],
-        before: || {
-            let around = Around::with("2", &[]);
-            busy(&around.nest, &[]);
-            around
-        },
+        before: || Around::busy("2", &[]),
         clear: go,
         ..PLAIN
     },

@@ -9,9 +9,20 @@ use crate::support::{Nest, Worker, kill, lives, until};
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
                         while [ ! -e go ]; do sleep 0.02; done; exit 0";
 
-/// How a run comes to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+/// Makes the enum, and the list of all its names.
+macro_rules! ways {
+    ($($way:ident,)+) => {
+        /// How a run comes to its end.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Way {
+            $($way,)+
+        }
+
+        const WAYS: &[Way] = &[$(Way::$way),+];
+    };
+}
+
+ways! {
     Cancel,
     SqlCancel,
     TaskStop,
@@ -30,24 +41,6 @@ enum Way {
 }
 
 use Way::*;
-
-const WAYS: [Way; 15] = [
-    Cancel,
-    SqlCancel,
-    TaskStop,
-    Timeout,
-    IdleTimeout,
-    MaxRuntime,
-    MaxRuntimeSetLater,
-    EndsByItself,
-    ShimKilled,
-    SpawnerKilled,
-    ShimStoppedThenCancel,
-    ShimStoppedPastTimeout,
-    ShimStoppedPastIdleTimeout,
-    ShimStoppedPastMaxRuntime,
-    ShimStoppedAndEndsByItself,
-];
 
 impl Way {
     fn options(self) -> &'static [&'static str] {

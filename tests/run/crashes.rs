@@ -10,7 +10,7 @@ use tenure::place::Place;
 use tenure::run::runfile::{Look, RunFile, look};
 use tenure::run::{Spawner, Status, StatusPipe, stop, tree};
 
-use crate::harness::{Bench, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
+use crate::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
 
 /// Says to the role below where to work.
 const PLACE: &str = "TENURE_TEST_PLACE";
@@ -68,6 +68,20 @@ fn start_starter(bench: &Bench) -> Starter {
         });
     }
     Starter { process, spawner, runs }
+}
+
+fn kill_spawner(bench: &Bench) {
+    kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
+    until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
+}
+
+/// Kills spawner and shim of a run. Nothing that it left ends by this.
+fn kill_spawner_and_shim(bench: &Bench, mut running: Running<'_>, shim: i32) {
+    kill_spawner(bench);
+    kill(shim, Signal::KILL);
+    while running.next().is_some() {}
+    reap(shim);
+    reap(running.started_pid());
 }
 
 fn let_them_end(bench: &Bench, starter: &Starter) {
@@ -130,8 +144,7 @@ fn the_spawner_alone_may_die() {
     let bench = Bench::new();
     let mut running = bench.start(&bench.shell("sleep 600"));
     let shim = running.started().shim_pid;
-    kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
-    until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
+    kill_spawner(&bench);
     stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
     while running.next().is_some() {}
     assert_eq!(running.records.exited.unwrap().cause, Some(Cause::Cancel));
@@ -142,8 +155,7 @@ fn the_spawner_alone_may_die() {
 #[test]
 fn to_a_dead_spawner_nothing_can_be_given() {
     let bench = Bench::new();
-    kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
-    until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
+    kill_spawner(&bench);
     let launch = bench.shell("exit 0");
     let error = bench.spawner().launch(&launch, bench.create(&launch)).unwrap_err().to_string();
     assert!(error.contains("the spawner is dead; nothing was started"), "{error}");
@@ -174,12 +186,7 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     let mut running = bench.start(&launch);
     let shim = running.started().shim_pid;
     let escaped = bench.pids("pids", 1)[0];
-    kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
-    until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
-    kill(shim, Signal::KILL);
-    while running.next().is_some() {}
-    reap(shim);
-    reap(running.started_pid());
+    kill_spawner_and_shim(&bench, running, shim);
     assert!(is_alive(escaped) && !bench.look(launch.run).1, "its lock is free, and it lives");
     assert!(tree::is_log_locked(&bench.place, launch.run).unwrap(), "what it could write to is locked");
     let mut other = launch.nonce;
@@ -212,12 +219,7 @@ fn what_removed_its_marks_is_found_by_those_that_are_left() {
         let mut running = bench.start(&launch);
         let shim = running.started().shim_pid;
         let escaped = bench.pids("pids", 1)[0];
-        kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
-        until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
-        kill(shim, Signal::KILL);
-        while running.next().is_some() {}
-        reap(shim);
-        reap(running.started_pid());
+        kill_spawner_and_shim(&bench, running, shim);
         // What is asked for the log comes when nothing is found by its marks any more.
         until(&format!("{removes}: it to be found"), || {
             let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
