@@ -120,7 +120,7 @@ CREATE TABLE job (
   task_id       INTEGER,                              -- the pipeline task it belongs to
   task_hold     INTEGER NOT NULL DEFAULT 0,           -- held by its task
   unmet         INTEGER NOT NULL DEFAULT 0,           -- dependencies that are not met yet
-  broken        INTEGER NOT NULL DEFAULT 0,           -- dependencies that can not be met any more
+  broken        INTEGER NOT NULL DEFAULT 0,           -- dependencies that cannot be met any more
   untorn        INTEGER NOT NULL DEFAULT 0,           -- resources of its earlier runs that are not torn down yet
   due_seen      INTEGER NOT NULL DEFAULT 0,           -- the latest instant that the planner has seen pass for this job
   lane_pass     INTEGER NOT NULL DEFAULT 0,           -- its lane lets it stand at the head of its queue
@@ -313,7 +313,7 @@ CREATE TABLE counter (
 -- tree of a command in the foreground (`run_id` NULL): that one is asked of the kernel, by the lock on `FILE.d/leases/NONCE`, which every
 -- process of the tree has inherited, and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
 -- `job_id`, `command` and `why` are for showing; `boot_id` says in which boot of the machine the owner lived. `workspace/KEY` is the lease
--- of whoever makes that workspace.
+-- of the process that makes that workspace.
 CREATE TABLE lease (
   name    TEXT PRIMARY KEY,
   nonce   TEXT    NOT NULL,
@@ -424,7 +424,7 @@ CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL
 CREATE INDEX job_untorn    ON job (id)                 WHERE state = 'queued' AND untorn > 0;
 
 -- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
--- must be gone before the next attempt makes it anew. (Found by the owner: with the words of `resource_live` all that anybody waits for would be read.)
+-- must be gone before the next attempt makes it anew. (Found by the owner: with the words of `resource_live` all resources that a job waits for would be read.)
 CREATE VIEW resource_in_the_way (job_id, resource_id) AS
   SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
    WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
@@ -435,9 +435,9 @@ CREATE VIEW resource_in_the_way (job_id, resource_id) AS
 -- Schedules: jobs that are made when a cron line is due
 
 -- A schedule: a cron line, read in a time zone, and the job that each of its slots becomes (`template`, JSON as in job::template).
--- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line can not be
+-- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line cannot be
 -- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
--- from `paused_at` until before `resumed_at` is skipped; two triggers keep both, so anybody may set `paused`.
+-- from `paused_at` until before `resumed_at` is skipped; two triggers keep both, so any client may set `paused`.
 CREATE TABLE schedule (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name          TEXT    NOT NULL UNIQUE,
@@ -517,7 +517,7 @@ CREATE TABLE task (
   error       TEXT,
   created_at  INTEGER NOT NULL,
   finished_at INTEGER,
-  stop_at     INTEGER,                                -- somebody asked it to stop: nothing of it starts any more
+  stop_at     INTEGER,                                -- a client asked it to stop: nothing of it starts any more
   stop_why    TEXT,
   held        INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT task_state_is_known    CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
@@ -575,7 +575,7 @@ CREATE VIEW dependency_truth (job_id, on_job, truth) AS
   SELECT d.job_id, d.on_job,
          CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
               WHEN d.need = 'any'                                    THEN 'met'
-              WHEN p.state = 'cancelled' AND p.reason = 'dependency' THEN 'broken'    -- it was not needed, which is no failure
+              WHEN p.state = 'cancelled' AND p.reason = 'dependency' THEN 'broken'    -- it was not needed, which is not a failure
               WHEN (d.need = 'done') = (p.state = 'done')            THEN 'met'
               ELSE 'broken' END
     FROM dependency d JOIN job p ON p.id = d.on_job;
@@ -628,7 +628,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: each element of command must be a string, and the first must not be empty')
     WHERE json_valid(NEW.command) AND (json_extract(NEW.command, '$[0]') IS ''
        OR EXISTS (SELECT 1 FROM json_each(NEW.command) WHERE type NOT IN ('text', 'object')));
-  SELECT RAISE(ABORT, 'tenure: a command can not contain a NUL byte')
+  SELECT RAISE(ABORT, 'tenure: a command cannot contain a NUL byte')
     WHERE instr(replace(NEW.command, '\\', ''), '\u0000') > 0;    -- `\\u0000` is a backslash and four digits
   SELECT RAISE(ABORT, 'tenure: env and policy must be JSON objects')
     WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
@@ -771,7 +771,7 @@ WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('fail
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
 END;
 
--- The columns that everybody may set, while the job waits.
+-- The columns that every client may set, while the job waits.
 CREATE TRIGGER job_client_guard
 BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: only a queued job can be changed, and this one is running; to end it INSERT INTO cancel (job_id)') WHERE OLD.state = 'running' AND NEW.state = 'running';
@@ -879,7 +879,7 @@ WHEN NEW.lane IS NOT NULL AND (OLD.state = 'running') <> (NEW.state = 'running')
 END;
 
 -- In a lane with room the best member of each queue that waits for nothing else has the lane's pass and so stands ready; in
--- a full lane nobody has. (Of each queue, so that a paused or a full one strands nobody.) `INSERT INTO lane_head (lane, queue) VALUES (lane,
+-- a full lane no member has it. (Of each queue, so that a paused or a full one strands no member.) `INSERT INTO lane_head (lane, queue) VALUES (lane,
 -- queue)` makes that true for one queue of one lane; it is a procedure, not a table. The two triggers below call it for
 -- whatever may have changed the answer, so a job that is held, moved, cancelled or passed by never strands its lane.
 CREATE VIEW lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
@@ -994,7 +994,7 @@ CREATE TRIGGER untold_delete_guard BEFORE DELETE ON untold BEGIN
 END;
 
 -- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken. Each change
--- counts one up or down, so that a job may wait for thousands; whether there is any is looked up, so that a count that somebody has set
+-- counts one up or down, so that a job may wait for thousands; whether there is any is looked up, so that a count that a client has set
 -- otherwise neither starts a job early nor keeps it for ever.
 CREATE TRIGGER dependency_enters AFTER INSERT ON dependency BEGIN
   UPDATE job SET unmet = max(unmet, 0) + 1 WHERE id = NEW.job_id;
@@ -1116,7 +1116,7 @@ END;
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of leases
 
--- A lease that is held is not taken: it is freed first, by whoever saw that its owner is gone. That also closes REPLACE.
+-- A lease that is held is not taken: it is freed first, by the process that saw that its owner is gone. That also closes REPLACE.
 CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure lease run to acquire a lease') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that lease is held') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
@@ -1143,7 +1143,7 @@ END;
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of workspaces
 
--- Whoever could write these rows could have any directory below `work/` removed, or a job started in one that is not ready.
+-- A client that could write these rows could have any directory below `work/` removed, or a job started in one that is not ready.
 CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure workspace ensure to make a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that workspace is there already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
@@ -1310,7 +1310,7 @@ CREATE TRIGGER job_goes_back AFTER UPDATE OF state ON job WHEN NEW.state = 'queu
    WHERE id = NEW.id AND untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
 END;
 
--- An errand is over, also when nobody has judged it (it was lost with a restore): its resource is free for the next one.
+-- An errand is over, also when no worker has judged it (it was lost with a restore): its resource is free for the next one.
 CREATE TRIGGER run_ends_its_errand AFTER UPDATE OF finished_at ON run
 WHEN NEW.resource_id IS NOT NULL AND OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
   UPDATE resource SET errand = NULL, again = 0 WHERE id = NEW.resource_id AND errand = NEW.id;
@@ -1360,7 +1360,7 @@ CREATE TRIGGER schedule_delete_guard BEFORE DELETE ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 
--- A pause begins and ends when somebody says so, at the time of that client unless it gives another. Where the planner has not seen the end
+-- A pause begins and ends when a client says so, at the time of that client unless it gives another. Where the planner has not seen the end
 -- of the pause before, both are one.
 CREATE TRIGGER schedule_pauses AFTER UPDATE OF paused ON schedule
 WHEN OLD.paused = 0 AND NEW.paused = 1 AND NEW.paused_at IS OLD.paused_at BEGIN

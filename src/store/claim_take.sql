@@ -1,5 +1,5 @@
 -- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open queue, with room in its lane, and of which no
--- run is open (somebody may have put a running row back to queued by hand, and its process lives), with a run that is higher than
+-- run is open (a client may have put a running row back to queued by hand, and its process lives), with a run that is higher than
 -- every one before it, as a fencing token must be. What the last run left in
 -- the row goes; it is in the history.
 UPDATE job

@@ -1,4 +1,4 @@
--- `done` without exit 0 is a claim that nobody can vouch for.
+-- `done` without exit 0 is a claim that no record supports.
 UPDATE job
    SET state  = iif(state = 'done' AND NOT (reason IS 'exit' AND exit_code IS 0), 'failed', state),
        reason = CASE WHEN state = 'done' AND reason IS 'exit' AND exit_code IS 0 THEN 'exit'

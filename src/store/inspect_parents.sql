@@ -1,4 +1,4 @@
--- Jobs that others wait for, after number ?1, ?2 at most: one step of the index for each. Then: it has ended, and nobody is about to tell them.
+-- Jobs that others wait for, after number ?1, ?2 at most: one step of the index for each. Then: it has ended, and no worker is about to tell them.
 WITH RECURSIVE parent (id, step) AS (
   SELECT (SELECT min(on_job) FROM dependency WHERE state = 'unmet' AND on_job > ?1), 1
   UNION ALL

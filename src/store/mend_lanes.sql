@@ -1,4 +1,4 @@
--- A lane counts who runs in it. Compared are the lanes that say somebody does, and the lanes that somebody runs in.
+-- A lane counts its running jobs. Compared are the lanes whose count is not zero, and the lanes of running jobs.
 UPDATE lane
    SET running = (SELECT count(*) FROM job WHERE job.state = 'running' AND job.state <> 'done' AND job.lane = lane.key)
  WHERE key IN (SELECT key FROM lane WHERE running <> 0

@@ -1,5 +1,5 @@
 -- Jobs that ended before ?1, oldest first, after (?2, ?3), ?4 at most. Then: it may go. Not one that a live job waits for, not one
--- with a run that is still open or whose end was written down later (while no worker lived nobody could see it), not one that has left
+-- with a run that is still open or whose end was written down later (while no worker lived no process could see it), not one that has left
 -- something to tear down, and not a step of a task that has not ended as long ago: a task goes whole.
 SELECT finished_at, id,
            NOT EXISTS (SELECT 1 FROM dependency d JOIN job child ON child.id = d.job_id

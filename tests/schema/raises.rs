@@ -88,7 +88,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("job_insert_guard", "a live job has this unique_key", &["INSERT INTO job (command, unique_key) VALUES (A, 'k1')", "REPLACE INTO job (command, unique_key) VALUES (A, 'k2')"]),
     ("job_insert_guard", "command must be a JSON array", &["J ('echo')", "J ('{}')", "J ('[]')"]),
     ("job_insert_guard", "each element of command", &[r#"J ('[""]')"#, "J ('[1]')", r#"J ('["a", null]')"#]),
-    ("job_insert_guard", "a command can not contain a NUL", &[r#"J ('["a\u0000"]')"#]),
+    ("job_insert_guard", "a command cannot contain a NUL", &[r#"J ('["a\u0000"]')"#]),
     ("job_insert_guard", "env and policy must be", &["INSERT INTO job (command, env) VALUES (A, '[]')", "INSERT INTO job (command, env) VALUES (A, 'x')", "INSERT INTO job (command, policy) VALUES (A, '1')", "INSERT INTO job (command, policy) VALUES (A, 'x')"]),
     ("job_insert_guard", "policy: timeout_ms must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"timeout_ms": 0}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"timeout_ms": "soon"}')"#]),
     ("job_insert_guard", "policy: grace_ms must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"grace_ms": -1}')"#]),
