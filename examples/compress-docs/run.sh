@@ -14,7 +14,7 @@ files=${2:-2500}
 seed=${SEED:-$RANDOM}
 RANDOM=$seed
 [ -x "$tenure" ] || { echo "build it first: cargo build --release" >&2; exit 2; }
-[ -d "$source" ] || { echo "$source is no directory; name one" >&2; exit 2; }
+[ -d "$source" ] || { echo "$source is not a directory; name one" >&2; exit 2; }
 
 nest=$(mktemp -d)
 export TENURE_DB=$nest/queue.db

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Publishes one version. A registry that can not be asked twice: a second publication of a version would show in the ledger.
+# Publishes one version. A registry that cannot be asked twice: a second publication of a version would show in the ledger.
 set -eu
 cd "$NEST/stage/$TENURE_PARAM_version"
 mkdir "$NEST/registry/busy" # two at once would collide here
