@@ -386,13 +386,13 @@ pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
     }
     lock.release();
     let db = place.db().display();
+    let many = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     Ok(vec![match restored {
         None => format!("{db} is at home here; a worker goes on with it"),
         Some(restored) => {
-            format!(
-                "{db} is a file of its own; {} jobs are held, {} runs of the original are closed as lost here",
-                restored.held, restored.lost
-            )
+            let held = count(many(restored.held), "job", "is held", "are held");
+            let lost = count(many(restored.lost), "run of the original", "is closed as lost here", "are closed as lost here");
+            format!("{db} is a file of its own; {held}, {lost}")
         }
     }])
 }

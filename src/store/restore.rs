@@ -28,7 +28,7 @@ use crate::place::Place;
 pub struct Restored {
     /// The new name of the file.
     pub file_id: String,
-    /// Jobs that are held now.
+    /// Jobs that are held now, whoever held them.
     pub held: usize,
     /// Runs that were under way in the copy and are closed as lost.
     pub lost: usize,
@@ -294,7 +294,7 @@ pub(super) fn treat(
     lease::keep_living(conn, living)?;
     // A task whose job has just ended goes on; the job of its next stage is held like the others.
     super::walk::go_on(conn, &super::inspect::stuck_tasks(conn)?, now_ms, &mut super::ended::Aftermath::default())?;
-    let held = conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
+    conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(
         "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
           WHERE EXISTS (SELECT 1 FROM dependency_truth t
@@ -302,7 +302,16 @@ pub(super) fn treat(
         [],
     )?;
     schedule::start_from_now(conn, now_ms)?;
+    let held = count_held(conn)?;
     Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None, kept: None })
+}
+
+/// Jobs that wait for a release: those that ran, those that waited, and those that a person had held before. One with an open cancel ends by it.
+fn count_held(conn: &Connection) -> Result<usize> {
+    let held = "SELECT count(*) FROM job WHERE state = 'queued' AND user_hold = 1
+                   AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)";
+    let held: i64 = conn.query_row(held, [], |row| row.get(0))?;
+    Ok(usize::try_from(held).unwrap_or(usize::MAX))
 }
 
 /// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was asked for. Returns the number of jobs.

@@ -141,6 +141,7 @@ fn a_restore_holds_what_had_not_ended_ends_what_still_runs_and_gives_no_id_again
     let highest = logged(&nest).into_iter().max().unwrap();
     let told = nest.say(&["restore", &copy]);
     assert!(told.code == 0 && told.err.contains("3 jobs are not in the backup (3 done)"), "{told:?}");
+    assert!(told.err.contains("restored; 2 jobs are held, 1 unfinished run is closed as lost"), "{told:?}");
     // What it advises is typed.
     let kept = told.err.split("tenure restore ").nth(1).unwrap().trim().lines().next().unwrap();
     assert_eq!(nest.json(&["--db", kept, "ls", "-a", "--json"])["jobs"].as_array().unwrap().len(), 5);

@@ -134,6 +134,36 @@ fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
 }
 
 #[test]
+fn a_restore_counts_each_job_that_it_holds_and_no_other() {
+    let cancel = "INSERT INTO cancel (job_id) VALUES (1)";
+    let cases: [(&str, bool, &str, usize); 8] = [
+        ("queued", false, "", 1),
+        ("running", true, "", 1),
+        ("held before", false, "UPDATE job SET user_hold = 1", 1),
+        ("delayed", false, "UPDATE job SET available_at = 9000000000000", 1),
+        ("in a paused queue", false, "UPDATE queue SET paused = 1", 1),
+        ("queued, to be cancelled", false, cancel, 0),
+        ("running, to be cancelled", true, cancel, 0),
+        ("ended", true, "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 7", 0),
+    ];
+    for (what, runs, sql, held) in cases {
+        let home = Home::new();
+        let client = home.open(Role::Client);
+        add(&client, what);
+        if runs {
+            start(&client, 1, 10);
+        }
+        client.write(move |conn| Ok(conn.execute_batch(sql)?)).unwrap();
+        let copy = home.dir.path().join("copy");
+        client.backup(&copy, false).unwrap();
+        drop(client);
+        assert_eq!(restore(&home.db(), &copy, 0, 0, &[], 1_000).unwrap().held, held, "{what}");
+        let waits = "SELECT count(*) FROM jobs WHERE state = 'queued' AND hold = 'user'";
+        assert_eq!(ask(&home.open(Role::Client), waits), held.to_string(), "{what}: as a person sees it");
+    }
+}
+
+#[test]
 fn ids_that_people_have_in_their_hands_are_not_given_again_by_a_copy() {
     let home = Home::new();
     let made = |store: &tenure::store::Store, name: &'static str| {
