@@ -62,7 +62,7 @@ pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
 
 fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold));
-    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(&facts.job, fact, around)).collect();
+    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(facts, fact, around)).collect();
     match &around.worker {
         None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
         Some(worker) => {
@@ -95,8 +95,8 @@ fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
 }
 
-fn of_fact(job: &Job, fact: &Fact, around: &Around) -> Obstacle {
-    let (id, has_ended) = (job.id, job.state.is_terminal());
+fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Obstacle {
+    let id = facts.job.id;
     let now_ms = around.now.timestamp().as_millisecond();
     match fact {
         Fact::Cancelled { why } => {
@@ -108,7 +108,7 @@ fn of_fact(job: &Job, fact: &Fact, around: &Around) -> Obstacle {
             let name = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
             Obstacle::new("task", format!("{name} is held, and so is it"), task.map(|task| format!("tenure task release {task}")))
         }
-        Fact::Dependency { on, back } => dependency(id, on, back.as_ref(), has_ended),
+        Fact::Dependency { on, back } => dependency(facts, on, back.as_ref()),
         Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
         Fact::Time { available_at, due: true } => {
             let since = time::between(*available_at, now_ms);
@@ -158,8 +158,8 @@ fn expires(id: JobId, at: i64, around: &Around) -> Obstacle {
     Obstacle::new("expired", text, format!("tenure set {id} expires=none"))
 }
 
-fn dependency(id: JobId, on: &Dependency, back: Option<&WayBack>, has_ended: bool) -> Obstacle {
-    let parent = on.on;
+fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Obstacle {
+    let (id, parent, has_ended) = (facts.job.id, on.on, facts.job.state.is_terminal());
     let need = match on.need {
         Need::Done => "to be done",
         Need::Any => "to end",
@@ -170,6 +170,12 @@ fn dependency(id: JobId, on: &Dependency, back: Option<&WayBack>, has_ended: boo
         (Some(state), Some(reason)) if state == State::Failed => format!("is {state} ({reason})"),
         (Some(state), _) => format!("is {state}"),
     };
+    if has_ended
+        && let Some(State::Queued | State::Running | State::Done) = on.parent_state
+        && on.need == Need::Done
+    {
+        return left_over(facts, parent, &state);
+    }
     if on.state == "broken" {
         // A queued one can at least be ended now; one that has ended cannot.
         let cancel = (!has_ended).then(|| format!("tenure cancel {id}"));
@@ -194,6 +200,20 @@ fn dependency(id: JobId, on: &Dependency, back: Option<&WayBack>, has_ended: boo
         format!("it waits for job {parent} {need}; that job {state}"),
         format!("tenure {remedy} {parent}"),
     )
+}
+
+/// A job that ended for want of another, which was put back into the queue without it.
+fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Obstacle {
+    let id = facts.job.id;
+    let text = format!(
+        "it ended because job {parent} had not come to be done; that job was put back into the queue since, without this one, and {state}"
+    );
+    let remedy = match &facts.back {
+        Some(WayBack::Retry) => Some(format!("tenure retry {id} --with-dependants")),
+        Some(WayBack::With { command, .. }) => Some(command.clone()),
+        Some(WayBack::Refused(_)) | None => None,
+    };
+    Obstacle::new("dependency_broken", text, remedy)
 }
 
 fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacle {
@@ -233,7 +253,7 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     }
     let mut all =
         vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
-    all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
         let text = format!("it was cancelled; its processes get {grace} between TERM and KILL");
@@ -273,7 +293,7 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         Some(WayBack::Refused(_)) | None => None,
     };
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
-    all.extend(facts.obstacles.iter().map(|fact| of_fact(job, fact, around)));
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     all.extend(memory_limit(job));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));

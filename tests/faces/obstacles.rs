@@ -92,6 +92,41 @@ fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it()
 }
 
 #[test]
+fn a_job_left_over_by_a_retry_says_so_and_goes_back_with_those_below() {
+    for state in ["queued", "running", "done"] {
+        let nest = Nest::new();
+        let parent = nest.sh(&[], "test -e mended || exit 1; test ! -e slow || exec sleep 600");
+        let child = nest.sh(&["--after", &parent.to_string()], "true");
+        let below = nest.sh(&["--after", &child.to_string()], "true");
+        nest.work_until_idle(&[]);
+        // As if `retry --with-dependants` had been killed after the first job.
+        nest.ok(&["retry", &parent.to_string()]);
+        std::fs::write(nest.file("mended"), "").unwrap();
+        let _worker = match state {
+            "running" => {
+                std::fs::write(nest.file("slow"), "").unwrap();
+                let worker = nest.work(&[]);
+                nest.until_pid(parent);
+                Some(worker)
+            }
+            "done" => {
+                nest.work_until_idle(&[]);
+                None
+            }
+            _ => None,
+        };
+        let told = obstacle(&nest, child, "dependency_broken").expect("why it ended");
+        let text = told["text"].as_str().unwrap();
+        assert!(text.contains("without this one") && text.ends_with(&format!(" is {state}")), "{told}");
+        assert!(!text.contains("not needed"), "{told}");
+        assert_eq!(obey(&nest, told["remedy"].as_str().expect("a remedy")).code, 0, "{told}");
+        for id in [child, below] {
+            assert_eq!(nest.state(id), "queued", "{state}");
+        }
+    }
+}
+
+#[test]
 fn a_full_lane_a_full_queue_and_busy_slots_say_who_is_in_the_way() {
     let nest = Nest::new();
     let _worker = nest.work(&["--slots", "3"]);

@@ -109,6 +109,14 @@ const CASES: &[(&str, Begin)] = &[
             id
         })
     }),
+    ("was left over when the job that it waited for was put back", || left_over("1", "exit 1")),
+    ("was left over, and the job that it waited for is done since", || {
+        let case = left_over("1", "test -e mended");
+        std::fs::write(case.nest.file("mended"), "").unwrap();
+        case.nest.work_until_idle(&[]);
+        case
+    }),
+    ("was left over by one job, and lacks another one too", || left_over("1 2", "exit 1")),
     ("lacks a job that has been pruned", || {
         let case = ended(|nest| {
             nest.sh(&[], "exit 1");
@@ -192,6 +200,19 @@ const CASES: &[(&str, Begin)] = &[
         Case { nest, id, _worker: Some(worker) }
     }),
 ];
+
+/// A `retry --with-dependants` of job 1 that was killed before it came to this one, which waits for these.
+fn left_over(after: &str, line: &str) -> Case {
+    let case = ended(|nest| {
+        nest.sh(&[], line);
+        nest.sh(&[], "exit 1");
+        let id = nest.sh(&["--after", &after.replace(' ', ",")], "true");
+        nest.sh(&["--after", &id.to_string()], "true");
+        id
+    });
+    case.nest.ok(&["retry", "1"]);
+    case
+}
 
 fn obstacles(case: &Case) -> Vec<(String, String)> {
     let why = case.nest.json(&["why", &case.id.to_string(), "--json"]);
