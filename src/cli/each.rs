@@ -1,5 +1,7 @@
-//! The same to many jobs: a transaction for each [`BATCH_JOBS`] of them, in which each has a savepoint of its own, so that one that is
-//! refused keeps no other from it; and one flush for each transaction, before anything is said of it.
+//! The same to many jobs: a transaction for each [`BATCH_JOBS`] of them, or for as many as [`BATCH_MS`] are enough for, in which each has a
+//! savepoint of its own, so that one that is refused keeps no other from it; and one flush for each transaction, before anything is said of it.
+
+use std::time::Instant;
 
 use rusqlite::Connection;
 
@@ -10,6 +12,8 @@ use crate::store::Store;
 
 /// Jobs that one transaction touches: others can write between two of them.
 pub const BATCH_JOBS: usize = 1_000;
+/// After so long a transaction takes no further job, in milliseconds: what others write waits no longer for it.
+const BATCH_MS: u128 = 100;
 /// Up to so many jobs are told of one by one; of more, one line tells all.
 const LINES_MAX: usize = 10;
 /// Most refusals that are told one by one where there are many jobs.
@@ -51,9 +55,10 @@ pub fn each_with<T: Send + 'static>(
     while !ids.is_empty() {
         let (batch, verb) = (ids[..ids.len().min(BATCH_JOBS)].to_vec(), verb.clone());
         let done = store.write(move |conn| {
-            let (mut done, mut n) = (Vec::new(), 0);
+            let (began, mut done, mut n) = (Instant::now(), Vec::new(), 0);
             for id in &batch {
-                if n >= BATCH_JOBS {
+                let is_full = n >= BATCH_JOBS || began.elapsed().as_millis() >= BATCH_MS;
+                if is_full && !done.is_empty() {
                     break;
                 }
                 let result = apart(conn, *id, &verb)?;
