@@ -50,6 +50,9 @@ pub(super) fn prepare(conn: &Connection, access: Access, durability: Durability)
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Otherwise a statement in whose plan a parameter has a say, such as that of a LIMIT, is compiled anew, with all triggers of its tables, each time
+    // that it is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // SQLITE_LIMIT_LENGTH stays as it is: another client may have written a value of any size, and its row must not make a statement fail.
     conn.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20)?;
     conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;
@@ -73,3 +76,7 @@ pub(super) fn prepare(conn: &Connection, access: Access, durability: Durability)
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;
