@@ -207,7 +207,7 @@ impl Around<'_> {
 /// The text of the configuration file; `None` where there is none and none was named.
 ///
 /// # Errors
-/// When it can not be read, or is missing although it was named.
+/// When it cannot be read, or is missing although it was named.
 pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
     let Some((path, named)) = around.config_path() else {
         return Ok(None);
@@ -215,11 +215,11 @@ pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
     let what = || format!("reading {}", path.display());
     match std::fs::metadata(&path) {
         Ok(meta) if meta.len() > FILE_BYTES_MAX => {
-            return Err(Error::Usage(format!("{} is no configuration: it has {} bytes", path.display(), meta.len())));
+            return Err(Error::Usage(format!("{} is not a configuration: it has {} bytes", path.display(), meta.len())));
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !named => return Ok(None),
         Err(e) if named => {
-            return Err(Error::Usage(format!("TENURE_CONFIG names {}, which can not be read: {e}", path.display())));
+            return Err(Error::Usage(format!("TENURE_CONFIG names {}, which cannot be read: {e}", path.display())));
         }
         Err(e) => return Err(Error::io(what(), e)),
         Ok(_) => {}
@@ -343,7 +343,7 @@ impl Layers<'_> {
 
     fn slots(&self, flag: Option<usize>, file: Option<usize>) -> Result<Setting<Option<usize>>> {
         let given =
-            self.of("slots", flag.map(|n| ("--slots", n)), file, |t| t.parse().map_err(|_| format!("{t:?} is no number")))?;
+            self.of("slots", flag.map(|n| ("--slots", n)), file, |t| t.parse().map_err(|_| format!("{t:?} is not a number")))?;
         match given.0.as_ref() {
             Some(s) if s.value == 0 || s.value > SLOTS_MAX => {
                 Err(Error::Usage(format!("slots go from 1 to {SLOTS_MAX}; {} says {}", s.source, s.value)))
@@ -394,7 +394,10 @@ fn parse_keep(text: &str) -> Result<Option<u64>, String> {
 }
 
 fn parse_load(text: &str) -> Result<f64, String> {
-    text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0).ok_or_else(|| format!("{text:?} is no load such as 8.0"))
+    text.parse::<f64>()
+        .ok()
+        .filter(|n| n.is_finite() && *n > 0.0)
+        .ok_or_else(|| format!("{text:?} is not a load average such as 8.0"))
 }
 
 fn parse_bool(text: &str) -> Result<bool, String> {

@@ -11,13 +11,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What can go wrong. Each variant has its own exit code, see [`Error::exit_code`].
 #[derive(Debug, Error)]
 pub enum Error {
-    /// What was asked can not be meant: an option out of range, a file that does not parse.
+    /// Invalid arguments: an option out of range, a file that does not parse.
     #[error("{0}")]
     Usage(String),
     /// There is no such job, run, queue, ...
     #[error("{0}")]
     NoSuch(String),
-    /// The file can not be used: missing, corrupt, foreign, newer than this program, not permitted.
+    /// The file cannot be used: missing, corrupt, foreign, newer than this program, not permitted.
     #[error("{0}")]
     File(String),
     /// A worker was asked for, and there is none.
@@ -32,7 +32,7 @@ pub enum Error {
     /// The content of the file was replaced under a worker, or another worker has taken its place.
     #[error("the file is not what this worker knows: {why}")]
     Replaced { why: String, superseded: bool },
-    /// Somebody else holds the file's write lock for longer than we wait.
+    /// Another process holds the file's write lock for longer than we wait.
     #[error("{0}")]
     Busy(String),
     /// Processes of a run are still there and may not be ended, or do not end.
@@ -134,7 +134,7 @@ pub fn words(error: &io::Error) -> String {
 
 /// Where there is a remedy of its own, no other is added.
 fn words_after(what: &str, remedy: Option<&str>, error: &io::Error) -> String {
-    // A thread or a process: what else is not to be had now is no matter of limits.
+    // A thread or a process: any other shortage has nothing to do with limits.
     let is_start = what.starts_with("starting ") || what.starts_with("becoming ");
     if is_start && error.raw_os_error() == Some(libc::EAGAIN) {
         return format!("{}; {}", said(error), processes_limit());
@@ -204,7 +204,7 @@ impl From<rusqlite::Error> for Error {
             Code::CannotOpen if is_short_of_files() => {
                 Self::File(format!("the file cannot be opened ({text}); {}", open_files_limit()))
             }
-            Code::CannotOpen => Self::File(format!("the file can not be opened ({text}); look at its path and permissions")),
+            Code::CannotOpen => Self::File(format!("the file cannot be opened ({text}); look at its path and permissions")),
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
                 "the file may not be written ({text}); look at the permissions of the file and of its directory"
             )),

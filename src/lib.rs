@@ -63,16 +63,16 @@
 //!
 //! # Crash rules
 //!
-//! 1. Each change of state is one statement that names the state and the run that it expects. No row changed: somebody else was first, and nothing follows.
+//! 1. Each change of state is one statement that names the state and the run that it expects. No row changed: another process was first, and nothing follows.
 //! 2. Liveness is asked of the kernel: a run lives as long as the lock on its run file is held. A pid is for showing. Time declares nothing dead.
 //! 3. The run file is there and locked before its claim, and its claim is committed before a process exists.
-//! 4. What a run recorded is used, not repeated. What nobody saw is `lost`.
+//! 4. What a run recorded is used, not repeated. An end that no process saw is `lost`.
 //! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits for a flush that began after the commit.
 //! 6. No transaction is held while anything outside is waited for.
 //! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock ([`run::lease`]), or the owner is a run ([`store::lease`]).
 //! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction; only what is known to be gone is `released`.
 //! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole ([`run::workspace`]), and stays while a run is in it ([`store::workspace`]).
-//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage and that very job: whoever is late changes nothing.
+//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage and that very job: a late caller changes nothing.
 //!
 //! A program that embeds the worker calls [`run::spawner::main_if_spawner`] as the first statement of its `main`; see `examples/embed.rs`.
 

@@ -1,6 +1,6 @@
 //! Whose a file is that root makes beside another user's: root, as a client of a service with a user of its own, gives it to that user.
 //!
-//! Only what this process has made a moment ago is given away, and only while nobody can have put something else in its place: by its
+//! Only what this process has made a moment ago is given away, and only while no process can have put something else in its place: by its
 //! descriptor, or, where it has none, by one that follows no link and finds an object of root's with one name. After a crash in between it
 //! belongs to root, and a worker says so when it starts.
 
@@ -28,7 +28,7 @@ pub fn open_or_make(path: &Path, like: &Path) -> io::Result<File> {
 }
 
 /// Gives a file that was just made to the owner of another one. A file that is not root's, or that has a second name, was not made here and
-/// is given to nobody.
+/// is not given away.
 ///
 /// # Errors
 /// The system refuses it.
@@ -57,7 +57,7 @@ pub fn give_path(path: &Path, like: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Who is to have what root makes: the owner of `like`, where that is another user. In a directory in which everybody may make files, nobody.
+/// Who is to have what root makes: the owner of `like`, where that is another user. `None` in a directory in which every user may make files.
 fn heir(like: &Path) -> io::Result<Option<(Uid, Gid)>> {
     const STICKY: u32 = 0o1000;
     if !rustix::process::geteuid().is_root() {

@@ -6,7 +6,7 @@ use jiff::SpanRelativeTo;
 
 use crate::job::limits::DURATION_MS_MAX;
 
-/// Longest text that is looked at, in bytes: what is longer is no duration and no size.
+/// Longest text that is looked at, in bytes: a longer text is neither a duration nor a size.
 const TEXT_BYTES_MAX: usize = 200;
 /// Characters of a wrong value that a message shows.
 pub const SHOWN_CHARS_MAX: usize = 40;
@@ -15,7 +15,7 @@ const NANOS_IN_A_MS: i128 = 1_000_000;
 /// Milliseconds of a duration such as `90s`, `10m`, `1h 30m` or `2d` (a day is 24 hours).
 ///
 /// # Errors
-/// What is wrong with it, with an example. A number without a unit is refused: nobody can tell what was meant.
+/// What is wrong with it, with an example. A number without a unit is refused: it does not say what was meant.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     let example = "write it as 90s, 10m or '1h 30m'";
     let trimmed = text.trim();
@@ -29,7 +29,7 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     if trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') && trimmed.parse::<f64>().is_ok() {
         return Err(format!("{shown:?} has no unit; write {shown}s for seconds, or use m, h, d"));
     }
-    // The library reads `1:30:00` as hours; beside `1:30`, which is a time of day, nobody can tell what was meant.
+    // The library reads `1:30:00` as hours; beside `1:30`, which is a time of day, it does not say what was meant.
     if trimmed.contains(':') {
         return Err(format!("{shown:?} is not a duration; {example}"));
     }
@@ -70,7 +70,7 @@ fn two(big: u64, big_unit: &str, small: u64, small_unit: &str) -> String {
 /// What is wrong with it, with an example.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let trimmed = text.trim();
-    let wrong = || format!("{:?} is no size; write it as 64K, 2G or a number of bytes", shorten(trimmed));
+    let wrong = || format!("{:?} is not a size; write it as 64K, 2G or a number of bytes", shorten(trimmed));
     if trimmed.is_empty() || trimmed.len() > TEXT_BYTES_MAX {
         return Err(wrong());
     }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_an_example() {
+    fn an_invalid_duration_is_refused_with_an_example() {
         for text in ["", " ", "x", "10", "-5s", "5s ago", "1y", "2mo", "10m..", "999999999999999h", "\u{202e}5s", "5s\0", "1e9s"]
         {
             let error = parse_duration(text).unwrap_err();

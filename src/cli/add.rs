@@ -47,7 +47,7 @@ pub struct Args {
 fn parse_chunk(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if (1..=ADD_BATCH_MAX).contains(&n) => Ok(n),
-        _ => Err(format!("{:?} is no number from 1 to {ADD_BATCH_MAX}", values::shorten(text))),
+        _ => Err(format!("{:?} is not a number from 1 to {ADD_BATCH_MAX}", values::shorten(text))),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each round does four things: reads what is new, sees to it that there is a worker, obeys signals, and says once what the job
 //! waits for. When a `tenure work` asks for the lock, it is given up, and the following goes on. Where another `tenure run` is the worker, that
-//! one is asked to serve this job too, again and again for as long as somebody follows it.
+//! one is asked to serve this job too, again and again for as long as a client follows it.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ const LOOK_MS: u64 = 1_000;
 /// Between two looks whether everything is torn down, in milliseconds.
 const TEARDOWN_LOOK_MS: u64 = 20;
 
-/// The number of the signal that a program gets which writes to nobody.
+/// The number of the signal that a program gets which writes to a closed pipe.
 const SIGPIPE: u8 = 13;
 
 /// How the following of a job came to its end.
@@ -41,7 +41,7 @@ pub enum Attended {
 /// Follows a job to its end; with no worker, is one for that job alone.
 ///
 /// # Errors
-/// When the file can not be used, or nobody reads the output.
+/// When the file cannot be used, or the reader of the output has gone.
 pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
     let signals = listen()?;
     let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id, By::Run) };
@@ -50,7 +50,7 @@ pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<A
         match attendant.round(&mut follower, &signals) {
             Ok(None) => follower.rest(),
             Ok(Some(attended)) => break Ok(attended),
-            Err(error) if face::is_broken_pipe(&error) => break Ok(attendant.nobody_reads()),
+            Err(error) if face::is_broken_pipe(&error) => break Ok(attendant.reader_gone()),
             Err(error) => break Err(error),
         }
     };
@@ -90,7 +90,7 @@ impl Attendant<'_> {
         }
     }
 
-    /// Becomes the worker where there is none; gives the lock up where somebody asked for it.
+    /// Becomes the worker where there is none; gives the lock up where another process asked for it.
     fn see_to_a_worker(&mut self) -> Result<()> {
         if let Some(worker) = &self.worker {
             let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(()) };
@@ -162,9 +162,9 @@ impl Attendant<'_> {
         Ok(None)
     }
 
-    /// Whoever read the output has gone. As with any other program in a pipe that is the end, but only of the following.
-    fn nobody_reads(&self) -> Attended {
-        face::say(&format!("nobody reads the output any more; job {0} is left to itself (tenure cancel {0} ends it)", self.id));
+    /// The reader of the output has gone. As with any other program in a pipe that is the end, but only of the following.
+    fn reader_gone(&self) -> Attended {
+        face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
         Attended::Left(exit::SIGNAL_BASE + SIGPIPE)
     }
 }

@@ -17,10 +17,10 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether somebody else has written since the last look. The first look says yes.
+    /// Whether another process has written since the last look. The first look says yes.
     ///
     /// # Errors
-    /// When the file can not be read.
+    /// When the file cannot be read.
     pub fn look(&mut self, store: &Store) -> Result<bool> {
         let counter = match self.counter.take() {
             Some(counter) => counter,

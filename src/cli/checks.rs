@@ -1,4 +1,4 @@
-//! The checks of `doctor`, each with a name. A check that can not be made says so; it does not keep the others from being made.
+//! The checks of `doctor`, each with a name. A check that cannot be made says so; it does not keep the others from being made.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -197,7 +197,7 @@ fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 }
 
 /// Who may write there besides the user of the file, and the command that ends it. A directory like /tmp, where everybody may make files and
-/// nobody may remove another's, is as safe as the file in it.
+/// a user may not remove another's files, is as safe as the file in it.
 fn too_open(path: &Path, mode: u32, owner: u32, user: u32) -> Option<(String, String)> {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
@@ -278,7 +278,7 @@ fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(blocked) = store::read_blocked(store.place()) else {
         let worker = worker_calls::look(store.place())?.map(|worker| worker.pid);
         return Ok(vec![match locks::lasting_writer(store.place(), worker) {
-            None => Finding::fine("writer", "nobody has to wait for the write lock"),
+            None => Finding::fine("writer", "no process has to wait for the write lock"),
             Some(holder) => Finding {
                 remedy: Some(problems::end_transaction(Some(&holder))),
                 keeps_fix: true,

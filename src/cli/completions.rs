@@ -1,4 +1,4 @@
-//! `tenure completions` and `tenure man`: made from the definition of the command line, so that they can not be out of date.
+//! `tenure completions` and `tenure man`: made from the definition of the command line, so that they cannot be out of date.
 
 use clap::Command;
 use clap_complete::Shell;
@@ -17,9 +17,9 @@ of one job end with the job's own code, with 128+N when signal N killed it, with
 .nf
 0  all is well
 1  it failed
-2  what was asked can not be meant
+2  invalid arguments
 3  there is no such job
-4  the file can not be used: missing, corrupt, foreign, newer, not permitted
+4  the file cannot be used: missing, corrupt, foreign, newer, not permitted
 5  a worker was asked for, and there is none
 6  refused: the state does not allow it
 .fi

@@ -73,7 +73,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     })
 }
 
-/// All that can be found; and why the file can not be used at all, if so.
+/// All that can be found; and why the file cannot be used at all, if so.
 fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
     match face.reader() {
         Ok(store) => {

@@ -108,7 +108,7 @@ impl<'a> Report<'a> {
     /// Tells of one job: `text` or `document` where each is told, and `word` to be counted.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When the reader has gone.
     pub fn tell(&mut self, word: &'static str, text: impl FnOnce() -> String, document: impl FnOnce() -> String) -> Result<()> {
         match self.counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, n)) => *n += 1,

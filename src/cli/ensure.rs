@@ -1,7 +1,7 @@
 //! `tenure workspace ensure`: makes a workspace in the foreground, with or without a worker, and prints where it is.
 //!
 //! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in the middle, the lease stays with whatever
-//! the recipe has started, and what is there of the directory is nobody's when that is gone.
+//! the recipe has started, and what is there of the directory belongs to no run when that is gone.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::store::Store;
 use crate::store::lease::{Lease, WORKSPACE_PREFIX};
 use crate::store::workspace::{self, Made};
 
-/// As good as for ever: whoever makes it now is waited for.
+/// As good as for ever: the process that makes it now is waited for.
 const WAIT: Duration = Duration::from_secs(31_536_000);
 
 /// Prints the path of a workspace, which is made first where it is not there.
@@ -31,7 +31,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
         return tell(store.place(), &dir);
     }
     let holding = lease(&store, &wanted)?;
-    // Somebody may have made it while we waited.
+    // Another process may have made it while we waited.
     if let Some(dir) = present(face, &store, &wanted)? {
         worker_calls::free_lease(&store, holding)?;
         return tell(store.place(), &dir);
@@ -78,7 +78,7 @@ fn lease(store: &Store, wanted: &Workspace) -> Result<Holding> {
     if let Answer::Yours(holding) = worker_calls::take_lease(store, &ask, None)? {
         return Ok(holding);
     }
-    face::say(&format!("workspace {:?} is being made by somebody else; waiting for it", wanted.key));
+    face::say(&format!("workspace {:?} is being prepared by another process; waiting for it", wanted.key));
     match worker_calls::take_lease(store, &ask, Some(Instant::now() + WAIT))? {
         Answer::Yours(holding) => Ok(holding),
         Answer::Held(held) => Err(late(&held)),
@@ -123,7 +123,7 @@ fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &s
     }
 }
 
-/// The directory comes into its place, and then into the file: a crash in between leaves one that is nobody's.
+/// The directory comes into its place, and then into the file: a crash in between leaves one that belongs to no run.
 fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &str) -> Result<u8> {
     let store = face.client()?;
     let settled = Work::open(store.place()).and_then(|work| {

@@ -28,7 +28,7 @@ impl Face {
     /// Reads the settings.
     ///
     /// # Errors
-    /// When they can not be meant.
+    /// When they are invalid.
     pub fn new(global: &Global, verb: &Verb) -> Result<Self> {
         let mut flags =
             Flags { db: global.db.clone(), color: global.color, allow_shared: global.allow_shared, ..Flags::default() };
@@ -48,7 +48,7 @@ impl Face {
     /// The file, for looking. It must exist.
     ///
     /// # Errors
-    /// When it can not be used.
+    /// When it cannot be used.
     pub fn reader(&self) -> Result<Store> {
         self.open(Role::Reader)
     }
@@ -56,7 +56,7 @@ impl Face {
     /// The file, for writing; made on first use.
     ///
     /// # Errors
-    /// When it can not be used.
+    /// When it cannot be used.
     pub fn client(&self) -> Result<Store> {
         self.open(Role::Client)
     }
@@ -72,7 +72,7 @@ impl Face {
     /// The file, for changing what must be there already.
     ///
     /// # Errors
-    /// When it is not there, or can not be used.
+    /// When it is not there, or cannot be used.
     pub fn editor(&self) -> Result<Store> {
         drop(self.reader()?);
         self.client()
@@ -105,7 +105,7 @@ impl Face {
     /// Prints a value on a line of its own.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When the reader has gone.
     pub fn print_line(&self, value: &Value) -> Result<()> {
         print(&format!("{value}\n"))
     }
@@ -113,7 +113,7 @@ impl Face {
     /// Prints one document, with its `schema`, on a line of its own.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When the reader has gone.
     pub fn document(&self, value: Value) -> Result<()> {
         print(&format!("{}\n", versioned(value)))
     }
@@ -146,7 +146,7 @@ pub fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -
 /// Writes data to stdout.
 ///
 /// # Errors
-/// When nobody reads it; see [`is_broken_pipe`].
+/// When the reader has gone; see [`is_broken_pipe`].
 pub fn print(text: &str) -> Result<()> {
     write_bytes(escape::json(text).as_bytes())
 }
@@ -154,7 +154,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes bytes to stdout as they are.
 ///
 /// # Errors
-/// When nobody reads them.
+/// When the reader has gone.
 pub fn write_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Error::io("writing to stdout", e))
@@ -162,17 +162,17 @@ pub fn write_bytes(bytes: &[u8]) -> Result<()> {
 
 /// Tells a person something, on stderr.
 pub fn say(message: &str) {
-    // Where even stderr is gone there is nobody left to tell.
-    let _nobody_listens = writeln!(io::stderr(), "tenure: {}", escape::lines(message));
+    // Where even stderr is gone there is no way left to tell.
+    let _stderr_may_be_gone = writeln!(io::stderr(), "tenure: {}", escape::lines(message));
 }
 
 /// Tells a person what went wrong.
 pub fn complain(message: &str) {
     let text = format!("tenure: error: {}\n", escape::lines(message));
-    let _nobody_listens = io::stderr().write_all(logging::error_text(text).as_bytes());
+    let _stderr_may_be_gone = io::stderr().write_all(logging::error_text(text).as_bytes());
 }
 
-/// Whoever read our output has gone: no error, just the end.
+/// The reader of our output has gone: not an error, just the end.
 pub fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_for_terminals_unless_somebody_says_otherwise() {
+    fn colour_is_for_terminals_unless_a_setting_differs() {
         assert!(coloured(Colour::Auto, None, true));
         assert!(!coloured(Colour::Auto, None, false));
         assert!(!coloured(Colour::Auto, Some("1".into()), true));

@@ -47,7 +47,7 @@ impl Follower {
     /// Follows until the job has ended, and returns it; says what it waits for.
     ///
     /// # Errors
-    /// When the file or a log can not be read, or nobody reads the output.
+    /// When the file or a log cannot be read, or the reader of the output has gone.
     pub fn until_ended(mut self, face: &Face) -> Result<Job> {
         let mut waits = Waits::of(self.job, By::Watcher);
         loop {
@@ -113,7 +113,7 @@ impl Follower {
     /// Writes what was held back of the output.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When the reader has gone.
     pub fn finish(self) -> Result<()> {
         self.output.finish()
     }

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queued_job_that_somebody_cancelled_is_cancelled() {
+    fn a_queued_job_with_a_cancel_is_cancelled() {
         let mut row = fixture::job(7, State::Queued);
         (row.hold, row.cancel_open) = (Some(Hold::Time), true);
         let value = job(&row);

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run a command while nobody else has this lease; ends with its code
+    /// Run a command under this lease; ends with its code
     Run(RunArgs),
     /// Who has which lease, since when and why
     Ls,
@@ -30,7 +30,7 @@ pub enum Verb {
     Release {
         #[arg(value_parser = values::parse_name)]
         name: String,
-        /// Although its owner lives; whoever waits gets in beside it
+        /// Release it although its owner lives; a waiting command gets in beside it
         #[arg(long)]
         force: bool,
     },
@@ -43,7 +43,7 @@ pub struct RunArgs {
     /// Wait this long for it to be free (exit code 124 after that); without it a lease that is held is refused
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub wait: Option<u64>,
-    /// What it is for; shown to whoever finds it held
+    /// What it is for; shown to a person who finds it held
     #[arg(long, value_name = "TEXT", value_parser = values::parse_label)]
     pub why: Option<String>,
     #[command(flatten)]
@@ -174,7 +174,10 @@ fn free(face: &Face, args: &RunArgs, holding: Holding) {
         Ok(true) => {}
         Ok(false) => face::say(&format!("the lease {:?} had been taken away by force meanwhile", args.name)),
         Err(error) => {
-            face::say(&format!("{error}; the lease {:?} is still written down, and free to whoever wants it next", args.name));
+            face::say(&format!(
+                "{error}; the lease {:?} is still recorded, and free to the next command that wants it",
+                args.name
+            ));
         }
     }
 }
@@ -197,13 +200,13 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     let Some(held) = store.read(move |conn| lease::named(conn, &wanted))? else {
         let names: Vec<String> = store.read(lease::list)?.into_iter().map(|one| one.name).collect();
         let meant = nearest::question(name, names.iter().map(String::as_str));
-        return Err(Error::NoSuch(format!("nobody has a lease {name:?}; tenure lease ls shows who has which{meant}")));
+        return Err(Error::NoSuch(format!("no command has a lease {name:?}; tenure lease ls shows who has which{meant}")));
     };
     let seen = worker_calls::look_at_lease(&store, held);
     if seen.is_alive && !by_force {
         let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(
-            "the lease {name:?} is held by {owner}; end that, or take the lease away with --force: the owner goes on, and somebody else may \
+            "the lease {name:?} is held by {owner}; end that, or take the lease away with --force: the owner goes on, and another command may \
              get in beside it"
         )));
     }
@@ -229,7 +232,7 @@ fn owner(seen: &Seen, now_ms: i64) -> String {
     let mut text = match (held.run, held.pid) {
         (Some(run), _) => format!("run {run}"),
         (None, Some(pid)) => format!("pid {pid}"),
-        (None, None) => "somebody".to_owned(),
+        (None, None) => "an unknown process".to_owned(),
     };
     if let Some(job) = held.job {
         text += &format!(" of job {job}");
@@ -290,7 +293,7 @@ mod tests {
     use crate::cli::fixture;
 
     #[test]
-    fn whoever_is_refused_is_told_who_since_when_and_why() {
+    fn a_refusal_names_the_holder_since_when_and_why() {
         let seen = fixture::lease();
         assert_eq!(owner(&seen, 61_000), "pid 4711 of job 7 (make -j8) for 1m, because: the nightly build");
         let left = Seen { survivors: vec!["4712 sleep".into()], ..seen.clone() };

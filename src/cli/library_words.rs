@@ -1,6 +1,6 @@
 //! What libraries say of wrong input, in words that name the value and what to write instead.
 //!
-//! Pure. Their messages are for programmers: they name Rust's types, and grammar that nobody typed.
+//! Pure. Their messages are for programmers: they name Rust's types, and grammar that the user did not type.
 
 use std::borrow::Cow;
 

@@ -269,7 +269,7 @@ impl Line {
             }
         }
         match self.stdin.as_deref() {
-            Some("-") => return Err("stdin: a line can not take it from the terminal; name a file".into()),
+            Some("-") => return Err("stdin: a line cannot take it from the terminal; name a file".into()),
             Some(file) => o.stdin = Some(file.into()),
             None => {}
         }
@@ -307,7 +307,7 @@ fn endings(value: &Value) -> Result<Endings, String> {
     let one = |item: &Value| match item {
         Value::Number(number) => values::retry_on(&number.to_string()),
         Value::String(word) => values::retry_on(word),
-        other => Err(format!("{other} is no exit code and no reason")),
+        other => Err(format!("{other} is not an exit code or an end reason")),
     };
     match value {
         Value::String(list) => values::parse_retry_on(list).map(Endings),
@@ -318,9 +318,9 @@ fn endings(value: &Value) -> Result<Endings, String> {
 
 fn size(value: &Value) -> Result<u64, String> {
     match value {
-        Value::Number(number) => number.as_u64().ok_or_else(|| format!("{number} is no number of bytes")),
+        Value::Number(number) => number.as_u64().ok_or_else(|| format!("{number} is not a number of bytes")),
         Value::String(text) => units::parse_size(text),
-        other => Err(format!("{other} is no size; write it as \"2G\" or a number of bytes")),
+        other => Err(format!("{other} is not a size; write it as \"2G\" or a number of bytes")),
     }
 }
 
@@ -334,16 +334,16 @@ fn strings(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::String(one) => Ok(vec![one.clone()]),
         Value::Array(items) => {
-            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| format!("{item} is no string"))).collect()
+            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| format!("{item} is not a string"))).collect()
         }
-        other => Err(format!("{other} is no list of strings")),
+        other => Err(format!("{other} is not a list of strings")),
     }
 }
 
 fn name_of(value: &Value) -> Result<String, String> {
     match value {
         Value::String(name) => values::parse_label(name).map_err(|e| format!("ref: {e}")),
-        other => Err(format!("ref: {other} is no name; write it as a string, such as \"a\"")),
+        other => Err(format!("ref: {other} is not a name; write it as a string, such as \"a\"")),
     }
 }
 
@@ -355,10 +355,10 @@ fn ids(value: &Value, need: Need, refs: &mut Vec<(String, Need)>) -> Result<Vec<
         match item {
             Value::Number(number) => match number.as_i64() {
                 Some(id) if id > 0 => parts.push(Part::One(JobId(id))),
-                _ => return Err(format!("{number} is no job")),
+                _ => return Err(format!("{number} is not a job")),
             },
             Value::String(name) => refs.push((name.clone(), need)),
-            other => return Err(format!("{other} is no job and no ref; write [3] or [\"a\"]")),
+            other => return Err(format!("{other} is not a job or a ref; write [3] or [\"a\"]")),
         }
     }
     Ok(vec![Selector(parts)])

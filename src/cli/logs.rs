@@ -87,7 +87,7 @@ fn tell(store: &Store, job: &Job, run: Option<&Run>) -> bool {
         return true;
     }
     let path = store.place().log_file(run.id);
-    // Whoever has no right to look is told so when it is read.
+    // A user without the right to look is told so when it is read.
     if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         let (path, id) = (path.display(), job.id);
         face::complain(&format!(

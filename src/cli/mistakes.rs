@@ -20,7 +20,7 @@ use crate::job::nearest;
 pub fn print(error: &clap::Error) -> u8 {
     if let Some(text) = own_words(error) {
         let text = format!("tenure: error: {}\n", escape::lines(&text));
-        let _nobody_listens = io::stderr().write_all(logging::error_text(text).as_bytes());
+        let _stderr_may_be_gone = io::stderr().write_all(logging::error_text(text).as_bytes());
         return exit::USAGE;
     }
     let for_people = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
@@ -38,7 +38,7 @@ pub fn print(error: &clap::Error) -> u8 {
             _ => exit::OK,
         };
     }
-    let _nobody_listens = io::stderr().write_all(&safe);
+    let _stderr_may_be_gone = io::stderr().write_all(&safe);
     exit::USAGE
 }
 

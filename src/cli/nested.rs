@@ -12,7 +12,7 @@ use crate::store::nested::{self, Followed, Never};
 use crate::store::rows::Job;
 
 /// Names the job inside which this command runs as the parent of the new one. Where a live job has the key of the new one, that one is
-/// followed, and must be able to start; one that runs already stands in nobody's way.
+/// followed, and must be able to start; one that runs already holds no other job.
 ///
 /// # Errors
 /// `Refused` where what is followed could never start; nothing was added then.

@@ -90,7 +90,7 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     all
 }
 
-/// A lane with room is in nobody's way but of those who wait for nothing else.
+/// A lane with room holds only the jobs that wait for nothing else.
 fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
 }

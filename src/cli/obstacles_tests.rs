@@ -101,7 +101,7 @@ fn a_worker_without_a_free_slot_and_a_run_for_itself_alone_are_told() {
 }
 
 #[test]
-fn a_running_job_says_so_and_that_nobody_watches_it() {
+fn a_running_job_says_so_and_that_no_worker_watches_it() {
     let mut job = fixture::job(7, State::Running);
     (job.pid, job.cancel_open) = (Some(4711), true);
     let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None };

@@ -207,14 +207,14 @@ impl JobOptions {
     /// The jobs that are to be added: one, or one for each index of an array.
     ///
     /// # Errors
-    /// What can not be meant, with the option's name and the remedy.
+    /// An invalid value, with the option's name and the remedy.
     pub fn new_jobs(&self, command: Argv, around: &Surroundings) -> Result<Vec<NewJob>, String> {
         let job = self.new_job(command, around)?;
         let Some(array) = self.array else {
             return Ok(vec![job]);
         };
         if self.unique.is_some() {
-            return Err("--unique and --array: jobs of an array can not share one key; leave one out".into());
+            return Err("--unique and --array: jobs of an array cannot share one key; leave one out".into());
         }
         let (lane, lane_limit) = match (array.limit, &self.lane) {
             (None, lane) => (lane.clone(), None),

@@ -150,7 +150,7 @@ fn what_is_not_utf8_is_run_as_it_was_typed() {
 }
 
 #[test]
-fn what_can_not_be_meant_is_refused_with_the_name_of_the_option() {
+fn an_invalid_value_is_refused_with_the_name_of_the_option() {
     let cases: &[(&[&str], &str)] = &[
         (&["--at", "soon"], "--at"),
         (&["--at", "03:00", "-d", "1s"], "--delay"),

@@ -24,7 +24,7 @@ impl Output {
     /// Writes a piece of a log. Holes are told on stderr, since they are no output.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When the reader has gone.
     pub fn piece(&mut self, piece: Piece<'_>) -> io::Result<()> {
         match piece {
             Piece::Bytes(bytes) => self.bytes(bytes),
@@ -51,7 +51,7 @@ impl Output {
     /// Writes what was held back.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When the reader has gone.
     pub fn finish(mut self) -> Result<()> {
         let Some(mut shown) = self.shown.take() else { return Ok(()) };
         self.safe.clear();

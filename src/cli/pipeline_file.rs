@@ -52,7 +52,7 @@ fn readable(text: &str, error: &toml::de::Error) -> String {
 fn objects(value: toml::Value) -> Result<Map<String, Value>, String> {
     match json(value)? {
         Value::Object(map) => Ok(map),
-        _ => Err("it is no table".into()),
+        _ => Err("it is not a table".into()),
     }
 }
 
@@ -62,9 +62,9 @@ fn json(value: toml::Value) -> Result<Value, String> {
         toml::Value::Integer(number) => number.into(),
         toml::Value::Boolean(flag) => flag.into(),
         toml::Value::Datetime(time) => Value::String(time.to_string()),
-        toml::Value::Float(number) => serde_json::Number::from_f64(number)
-            .map(Value::Number)
-            .ok_or_else(|| format!("{number} is no number that can be meant"))?,
+        toml::Value::Float(number) => {
+            serde_json::Number::from_f64(number).map(Value::Number).ok_or_else(|| format!("{number} is not a valid number"))?
+        }
         toml::Value::Array(items) => items.into_iter().map(json).collect::<Result<_, _>>()?,
         toml::Value::Table(table) => {
             Value::Object(table.into_iter().map(|(key, value)| Ok((key, json(value)?))).collect::<Result<_, String>>()?)
@@ -73,23 +73,23 @@ fn json(value: toml::Value) -> Result<Value, String> {
 }
 
 fn pipeline(value: Value, around: &Surroundings) -> Result<Pipeline, String> {
-    let Value::Object(mut table) = value else { return Err("it is no table; write [pipeline.NAME]".into()) };
+    let Value::Object(mut table) = value else { return Err("it is not a table; write [pipeline.NAME]".into()) };
     let start = take_text(&mut table, "start")?;
     let max_rounds = match table.remove("max_rounds") {
         None => None,
         Some(value) => {
             let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
-            Some(number.ok_or_else(|| format!("max_rounds: {} is no number of rounds", shown(&value)))?)
+            Some(number.ok_or_else(|| format!("max_rounds: {} is not a number of rounds", shown(&value)))?)
         }
     };
     let params = match table.remove("params") {
         None => BTreeSet::new(),
         Some(Value::Array(names)) => {
             let name =
-                |name: &Value| name.as_str().map(str::to_owned).ok_or_else(|| format!("params: {} is no name", shown(name)));
+                |name: &Value| name.as_str().map(str::to_owned).ok_or_else(|| format!("params: {} is not a name", shown(name)));
             names.iter().map(name).collect::<Result<_, _>>()?
         }
-        Some(other) => return Err(format!("params: {} is no list of names; write params = [\"version\"]", shown(&other))),
+        Some(other) => return Err(format!("params: {} is not a list of names; write params = [\"version\"]", shown(&other))),
     };
     let stages = take_table(&mut table, "stage")?.unwrap_or_default();
     if let Some(unknown) = table.keys().next() {
@@ -106,7 +106,7 @@ fn pipeline(value: Value, around: &Surroundings) -> Result<Pipeline, String> {
 }
 
 fn stage(value: Value, around: &Surroundings) -> Result<Stage, String> {
-    let Value::Object(mut table) = value else { return Err("it is no table; write [pipeline.NAME.stage.NAME]".into()) };
+    let Value::Object(mut table) = value else { return Err("it is not a table; write [pipeline.NAME.stage.NAME]".into()) };
     let on_success = take_text(&mut table, "on_success")?;
     let on_failure = take_text(&mut table, "on_failure")?;
     let critical = match table.remove("critical") {
@@ -124,7 +124,7 @@ fn take_text(table: &mut Map<String, Value>, key: &str) -> Result<Option<String>
     match table.remove(key) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(format!("{key}: {} is no name of a stage", shown(&other))),
+        Some(other) => Err(format!("{key}: {} is not a name of a stage", shown(&other))),
     }
 }
 
@@ -132,7 +132,9 @@ fn take_table(table: &mut Map<String, Value>, key: &str) -> Result<Option<Map<St
     match table.remove(key) {
         None => Ok(None),
         Some(Value::Object(inner)) => Ok(Some(inner)),
-        Some(other) => Err(format!("{key}: {} is no table; write [pipeline.NAME] and [pipeline.NAME.stage.NAME]", shown(&other))),
+        Some(other) => {
+            Err(format!("{key}: {} is not a table; write [pipeline.NAME] and [pipeline.NAME.stage.NAME]", shown(&other)))
+        }
     }
 }
 

@@ -127,7 +127,7 @@ fn a_ring_without_max_rounds_has_the_default() {
 }
 
 #[test]
-fn a_deep_or_long_file_is_no_danger() {
+fn a_deep_or_long_file_does_no_harm() {
     let deep = format!("[pipeline.p.stage.a]\ncommand = {}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(read(&deep).is_err());
     let many: String = (0..300).map(|n| format!("[pipeline.p{n}]\n")).collect();

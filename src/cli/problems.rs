@@ -84,7 +84,7 @@ pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Problem {
     Problem { code: "stuck", text: format!("run {run}{whose}: {what}"), remedy }
 }
 
-/// Those that nobody is in are removed by the worker; what is above the limit for long is in use.
+/// The worker removes those that no run is in; what is above the limit for long is in use.
 fn too_large(workspaces: &Workspaces) -> Option<Problem> {
     let most = workspaces.max_bytes.filter(|most| workspaces.bytes > *most)?;
     let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
@@ -108,8 +108,8 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
                 .then(|| Problem::new("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
         }
         (_, 0) => format!("{are_ready}, and there is no worker"),
-        (0, _) => format!("{run} without a worker, and the end is not written down until there is one"),
-        _ => format!("there is no worker: {are_ready}, and {run} whose end is not written down until there is one"),
+        (0, _) => format!("{run} without a worker, and the end is not recorded until there is one"),
+        _ => format!("there is no worker: {are_ready}, and {run} whose end is not recorded until there is one"),
     };
     Some(Problem::new("no_worker", text, "tenure work"))
 }

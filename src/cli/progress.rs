@@ -18,7 +18,9 @@ pub struct Args {
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
-    number.filter(|n| (0.0..=100.0).contains(n)).ok_or_else(|| format!("{:?} is no number from 0 to 100", values::shorten(text)))
+    number
+        .filter(|n| (0.0..=100.0).contains(n))
+        .ok_or_else(|| format!("{:?} is not a number from 0 to 100", values::shorten(text)))
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {

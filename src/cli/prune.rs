@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::store::prune::{self, Walk};
 use crate::units;
 
-/// Jobs that one transaction removes, so that nobody waits long for the write lock.
+/// Jobs that one transaction removes, so that no process waits long for the write lock.
 const BATCH_JOBS: usize = 500;
 
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// A log that can not be removed now belongs to no job any more; the worker's sweep finds it.
+/// A log that cannot be removed now belongs to no job any more; the worker's sweep finds it.
 fn unlink(store: &Store, run: RunId) {
     let path = store.place().log_file(run);
     match std::fs::remove_file(&path) {

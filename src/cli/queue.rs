@@ -52,7 +52,7 @@ fn parse_slots(text: &str) -> Result<Limit<i64>, String> {
     match text.parse::<i64>() {
         _ if text == "none" => Ok(Limit(None)),
         Ok(n) if (0..=SLOTS_MAX).contains(&n) => Ok(Limit(Some(n))),
-        _ => Err(format!("{:?} is no number of slots; write 4, or none", values::shorten(text))),
+        _ => Err(format!("{:?} is not a number of slots; write 4, or none", values::shorten(text))),
     }
 }
 

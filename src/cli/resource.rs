@@ -76,7 +76,7 @@ pub struct AddArgs {
 }
 
 fn parse_ids(text: &str) -> Result<Selector, String> {
-    text.parse().map_err(|error: String| error.replace("is no job", "is no resource"))
+    text.parse().map_err(|error: String| error.replace("is not a job", "is not a resource"))
 }
 
 fn parse_timeout(text: &str) -> Result<u64, String> {
@@ -119,7 +119,7 @@ fn add(face: &Face, args: AddArgs) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The run that this is called in, unless somebody is named.
+/// The run that this is called in, unless an owner is named.
 fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
     if let Some(job) = args.job {
         return Ok(Owner::Job(JobId(job)));
@@ -348,7 +348,7 @@ mod tests {
         for text in ["", "x", "0", "-1", "9-3", "99999999999999999999", "\x1b"] {
             assert!(!parse_ids(text).unwrap_err().contains('\x1b'), "{text:?}");
         }
-        assert!(parse_ids("x").unwrap_err().contains("is no resource"));
+        assert!(parse_ids("x").unwrap_err().contains("is not a resource"));
         assert!(parse_timeout("0s").is_err() && parse_timeout("5m").is_ok());
     }
 }

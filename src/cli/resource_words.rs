@@ -13,7 +13,7 @@ pub fn owner(resource: &Resource) -> String {
         (Some(run), None, _) => format!("run {run}"),
         (None, Some(job), _) => format!("job {job}"),
         (None, None, Some(task)) => format!("task {task}"),
-        (None, None, None) => "nobody".to_owned(),
+        (None, None, None) => "no owner".to_owned(),
     }
 }
 

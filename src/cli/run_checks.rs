@@ -30,7 +30,7 @@ pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// Running rows whose lock is free: nobody owns them until a worker looks.
+/// Running rows whose lock is free: no process owns them until a worker looks.
 pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let open = store.read(reap::open_runs)?;
     let has_worker = worker_calls::look(store.place())?.is_some();
@@ -85,7 +85,7 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             found.push(Finding::wrong("files", format!("{what}: {}", named(all)), FIX));
         }
     };
-    tell(&unreadable, "run files that can not be read");
+    tell(&unreadable, "run files that cannot be read");
     tell(&alive, "runs that are settled, and something of them is left");
     tell(&stray, "runs that this file has never heard of (was an older copy put back?)");
     if !has_worker {
@@ -130,20 +130,20 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }])
 }
 
-/// Leases whose owner is gone: whoever wants one next takes it back.
+/// Leases whose owner is gone: the next process that wants one takes it back.
 pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let all = worker_calls::leases(store)?;
     let dead: Vec<String> = all.iter().filter(|seen| !seen.is_alive).map(|seen| format!("{:?}", seen.lease.name)).collect();
     Ok(vec![match dead.is_empty() {
         true => Finding::fine("leases", format!("{} are held, and the owner of each lives", all.len())),
         false => {
-            let text = format!("nothing of the owner lives, and whoever wants it next takes it back: {}", named(&dead));
+            let text = format!("nothing of the owner lives, and the next command that wants it takes it back: {}", named(&dead));
             Finding::wrong("leases", text, "a worker takes them back as well: tenure work, or once: tenure doctor --fix")
         }
     }])
 }
 
-/// What is in `work/`, and which of it is nobody's.
+/// What is in `work/`, and which of it belongs to no run.
 pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(work) = Work::look(store.place())? else {
         return Ok(vec![Finding::fine("workspaces", "there are none")]);
@@ -157,7 +157,7 @@ pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
         true => Finding::fine("workspaces", format!("{} in {}, which take {takes}", rows.len(), work.path_of("").display())),
         false => Finding::wrong(
             "workspaces",
-            format!("directories in work/ that are nobody's: {}", named(&orphans)),
+            format!("directories in work/ that belong to no workspace: {}", named(&orphans)),
             "a worker removes them: tenure work",
         ),
     }])

@@ -31,7 +31,7 @@ impl Kept {
     /// Writes what the jobs need and names it in their policies.
     ///
     /// # Errors
-    /// When a variable is not set or a file can not be written.
+    /// When a variable is not set or a file cannot be written.
     pub fn write(&mut self, place: &Place, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
         let mut tokens = BTreeMap::new();
         for name in names {
@@ -47,7 +47,7 @@ impl Kept {
     /// Copies this process's standard input, once for all the jobs.
     ///
     /// # Errors
-    /// When it can not be read, is too long, or a file can not be written.
+    /// When it cannot be read, is too long, or a file cannot be written.
     pub fn write_stdin(&mut self, place: &Place, jobs: &mut [NewJob], options: &JobOptions) -> Result<()> {
         if options.stdin.as_deref().is_none_or(|file| file != "-") {
             return Ok(());
@@ -82,7 +82,7 @@ impl Kept {
     /// Their names must survive a power cut before a job that names them does.
     ///
     /// # Errors
-    /// When the directory can not be synced.
+    /// When the directory cannot be synced.
     pub fn sync(&self, place: &Place) -> Result<()> {
         if self.files.is_empty() {
             return Ok(());

@@ -63,7 +63,7 @@ fn id(digits: &str, whole: &str) -> Result<JobId, String> {
         Some(number) if number > 0 => Ok(JobId(number)),
         _ => {
             let shown: String = whole.chars().take(40).collect();
-            Err(format!("{shown:?} is no job; write 7, 3-9, 1,4,8 or last"))
+            Err(format!("{shown:?} is not a job; write 7, 3-9, 1,4,8 or last"))
         }
     }
 }

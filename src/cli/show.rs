@@ -123,7 +123,7 @@ pub fn environment(env: &str) -> String {
 fn policy(job: &Job, memory_by: Option<&str>) -> Vec<(&'static str, Option<String>)> {
     let policy = match job.policy() {
         Ok(policy) => policy,
-        Err(error) => return vec![("policy", Some(format!("can not be read: {error}")))],
+        Err(error) => return vec![("policy", Some(format!("cannot be read: {error}")))],
     };
     let Policy { timeout_ms, idle_timeout_ms, grace_ms, memory_bytes, .. } = policy;
     let stdin = policy.stdin.as_ref().map(|stdin| match stdin {

@@ -120,7 +120,7 @@ fn character(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     }
 }
 
-/// `^[` for control characters, as `cat -v` shows them; `\xff` for what is no character.
+/// `^[` for control characters, as `cat -v` shows them; `\xff` for what is not a character.
 fn visible_byte(byte: u8, out: &mut Vec<u8>) {
     match byte {
         0x00..0x20 | 0x7f => out.extend_from_slice(&[b'^', byte ^ 0x40]),

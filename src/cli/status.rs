@@ -41,7 +41,7 @@ pub struct Picture {
     /// Tasks, by state.
     pub tasks: Vec<(TaskState, i64)>,
     pub counters: Vec<Counter>,
-    /// Runs that are over and can not be settled, and why.
+    /// Runs that are over and cannot be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
     pub resources: resource::Counts,
     /// Those that are not torn down, the newest so many.

@@ -101,13 +101,13 @@ fn parse_task(text: &str) -> Result<Which, String> {
     match text.parse() {
         _ if text == "last" => Ok(Which::Last),
         Ok(id) if id > 0 => Ok(Which::One(id)),
-        _ => Err(format!("{:?} is no number of a task; write 7, or last", values::shorten(text))),
+        _ => Err(format!("{:?} is not a number of a task; write 7, or last", values::shorten(text))),
     }
 }
 
 fn parse_state(text: &str) -> Result<TaskState, String> {
     TaskState::parse(text)
-        .ok_or_else(|| format!("{:?} is no state of a task: running, done, failed, cancelled", values::shorten(text)))
+        .ok_or_else(|| format!("{:?} is not a state of a task: running, done, failed, cancelled", values::shorten(text)))
 }
 
 fn parse_param(text: OsString) -> Result<(String, String), String> {
@@ -115,7 +115,7 @@ fn parse_param(text: OsString) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').ok_or_else(|| format!("{:?} has no value; write it as version=1.2", values::shorten(&text)))?;
     if !is_param_name(name) {
-        return Err(format!("{:?} is no name of a parameter; it has letters, digits and _", values::shorten(name)));
+        return Err(format!("{:?} is not a name of a parameter; it has letters, digits and _", values::shorten(name)));
     }
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -1,7 +1,7 @@
 //! Whether something waits in the standard input of a command whose job does not get it.
 //!
-//! It is not passed by itself: whoever calls `tenure run` in a loop that reads a list would lose the rest of the list, and a pipe that
-//! nobody closes would hold the job up for ever.
+//! It is not passed by itself: a script that calls `tenure run` in a loop that reads a list would lose the rest of the list, and a pipe that
+//! no process closes would hold the job up for ever.
 
 use std::io::stdin;
 
@@ -36,7 +36,7 @@ impl Input {
     }
 }
 
-/// Bytes that can be read now; `None`: none, or nobody knows.
+/// Bytes that can be read now; `None`: none, or not known.
 fn waiting() -> Option<u64> {
     let input = stdin();
     let stat = fstat(&input).ok()?;

@@ -115,7 +115,7 @@ pub fn retry_on(item: &str) -> Result<RetryOn, String> {
         Ok(code) if (1..=255).contains(&code) => Ok(RetryOn::Code(code)),
         _ => {
             let words = Reason::ALL.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ");
-            Err(format!("{:?} is no exit code (1 to 255) and no reason ({words}); write it as 1,2,timeout", shorten(item)))
+            Err(format!("{:?} is not an exit code (1 to 255) or an end reason ({words}); write it as 1,2,timeout", shorten(item)))
         }
     }
 }
@@ -270,7 +270,7 @@ pub struct Array {
 /// # Errors
 /// With an example.
 pub fn parse_array(text: &str) -> Result<Array, String> {
-    let wrong = || format!("{:?} is no range of indexes; write it as 0-99, or 0-99%8 for at most 8 at once", shorten(text));
+    let wrong = || format!("{:?} is not a range of indexes; write it as 0-99, or 0-99%8 for at most 8 at once", shorten(text));
     let number = |digits: &str| {
         let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<i64>().ok()).flatten();
         number.ok_or_else(wrong)

@@ -148,7 +148,7 @@ impl Waiting {
                 (Some((told, last)), Some((_, at))) if told.len() < EVENTS_MAX => {
                     (told.into_iter().filter(|id| left.contains(id)).collect::<BTreeSet<_>>(), (last, at))
                 }
-                // At first, from time to time, and when so much has happened that reading all is no more work.
+                // At first, from time to time, and when so much has happened that reading all is not more work.
                 _ => (left.clone(), (read::last_event(conn)?, Instant::now())),
             };
             let jobs: Result<Vec<Job>> = ids.into_iter().map(|id: JobId| existing(conn, id)).collect();

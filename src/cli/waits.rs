@@ -74,7 +74,7 @@ impl Waits {
         self.looked = Instant::now();
         let (id, now_ms) = (self.job, face.now_ms());
         let facts = match store.read(|conn| why::why(conn, id, now_ms)) {
-            // It was pruned: whoever follows it says so.
+            // It was pruned: the follower says so.
             Err(Error::NoSuch(_)) => return Ok(()),
             facts => facts?,
         };

@@ -52,7 +52,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 /// What is seen beside the file.
 ///
 /// # Errors
-/// When the file or the lock file can not be looked at.
+/// When the file or the lock file cannot be looked at.
 pub fn around(face: &Face, store: &Store) -> Result<Around> {
     let running = store.read(read::counts)?.running;
     let worker = worker_calls::sight(store.place())?;

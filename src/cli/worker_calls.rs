@@ -39,7 +39,7 @@ const END_LOOK_MS: u64 = 20;
 /// The worker of this file, or `None`. Asks the kernel; makes nothing.
 ///
 /// # Errors
-/// When the lock file can not be looked at.
+/// When the lock file cannot be looked at.
 pub fn look(place: &Place) -> Result<Option<Holder>> {
     Holder::look(place)
 }
@@ -84,7 +84,7 @@ pub fn wake(place: &Place) {
 /// stopped and a worker records its end.
 ///
 /// # Errors
-/// When the file can not be read.
+/// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
     let asked = worker::ask_directly(store, job)?;
     let sight = Sight::look(store.place())?;
@@ -102,7 +102,7 @@ pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
         Direct::Asked if !works => "; it was asked to stop".to_owned(),
         Direct::Cannot(why) if works => format!("; this command cannot signal it ({why}), so the worker is asked to"),
         Direct::Cannot(why) => format!("; this command cannot signal it ({why})"),
-        Direct::Asked | Direct::Nobody => String::new(),
+        Direct::Asked | Direct::NoShim => String::new(),
     };
     Ok(sent + &records_later)
 }
@@ -146,7 +146,7 @@ fn on_term(settings: &Settings) -> Option<OnTerm> {
 /// Is the worker until it ends.
 ///
 /// # Errors
-/// When there is one already, or the file can not be used.
+/// When there is one already, or the file cannot be used.
 pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
     let until = match (args.until_idle, args.until_empty) {
         (true, _) => Until::Idle,
@@ -222,7 +222,7 @@ pub fn end_runs(face: &Face) -> Result<()> {
     Ok(())
 }
 
-/// What could not be torn down yet, where somebody might take it for gone.
+/// What could not be torn down yet, where a person might take it for gone.
 fn tell_what_is_left(store: &Store) -> Result<()> {
     let resources = store.read(resource::counts)?;
     if resources.releasing > 0 {
@@ -246,7 +246,7 @@ fn tell_who_waits(store: &Store) -> Result<u8> {
 /// A worker for one job alone, where there is none; `None` where there is. One that is a `tenure run` is asked to serve this job too.
 ///
 /// # Errors
-/// When the file can not be used.
+/// When the file cannot be used.
 pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worker>> {
     if let Some(holder) = look(client.place())? {
         if holder.kind == Kind::Run.as_str() {
@@ -258,7 +258,7 @@ pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worke
     let options = Options { kind: Kind::Run, slots: 1, scope, until: Until::Stopped, ..options(face)? };
     match Worker::start(client, face.options(Role::Worker), options) {
         Ok(worker) => Ok(Some(worker)),
-        // Somebody else was quicker, and does it.
+        // Another process was quicker, and does it.
         Err(Error::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -267,7 +267,7 @@ pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worke
 /// Is a worker for one round: what a start repairs, settles and sweeps is done then. Claims nothing.
 ///
 /// # Errors
-/// When there is a worker, or the file can not be used.
+/// When there is a worker, or the file cannot be used.
 pub fn one_round(face: &Face) -> Result<Vec<String>> {
     let client = face.before_worker()?;
     let scope = Scope { queues: Vec::new(), only: Some(NO_JOB) };
@@ -283,7 +283,7 @@ pub fn one_round(face: &Face) -> Result<Vec<String>> {
 /// Takes a lease for a command in the foreground, waiting for it until `until`.
 ///
 /// # Errors
-/// When the file or the lock file can not be used.
+/// When the file or the lock file cannot be used.
 pub fn take_lease(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
     leases::take(store, wanted, until)
 }
@@ -291,7 +291,7 @@ pub fn take_lease(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Res
 /// Lets go of it. False: it was taken away meanwhile.
 ///
 /// # Errors
-/// When the file can not be written.
+/// When the file cannot be written.
 pub fn free_lease(store: &Store, holding: Holding) -> Result<bool> {
     holding.free(store)
 }
@@ -299,12 +299,12 @@ pub fn free_lease(store: &Store, holding: Holding) -> Result<bool> {
 /// Every lease, and whether its owner lives.
 ///
 /// # Errors
-/// When the file can not be read.
+/// When the file cannot be read.
 pub fn leases(store: &Store) -> Result<Vec<Seen>> {
     Ok(store.read(lease::list)?.into_iter().map(|held| look_at_lease(store, held)).collect())
 }
 
-/// Whether the owner of a lease lives. One that can not be looked at counts as alive.
+/// Whether the owner of a lease lives. One that cannot be looked at counts as alive.
 pub fn look_at_lease(store: &Store, lease: Lease) -> Seen {
     let is_alive = leases::is_alive(store.place(), &lease).unwrap_or_else(|error| {
         log::warn!("the lease {:?}: {error}", lease.name);
@@ -314,10 +314,10 @@ pub fn look_at_lease(store: &Store, lease: Lease) -> Seen {
     Seen { lease, is_alive, survivors }
 }
 
-/// Takes a lease away: by force from an owner that lives, or as whoever comes next would from one that is gone. `None`: somebody was first.
+/// Takes a lease away: by force from an owner that lives, or as the next process would from one that is gone. `None`: another process was first.
 ///
 /// # Errors
-/// When the file can not be written.
+/// When the file cannot be written.
 pub fn force_lease(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<String>>> {
     if seen.is_alive {
         return leases::force(store, &seen.lease, by);
@@ -334,7 +334,7 @@ pub fn closed(settings: &Settings, machine: &Machine) -> Option<(&'static str, S
 /// Brings a backup back, under the worker lock.
 ///
 /// # Errors
-/// When there is a worker, or the copy can not be used; nothing is changed then.
+/// When there is a worker, or the copy cannot be used; nothing is changed then.
 pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     let place = crate::store::place_to_restore(&face.settings.db.value)?;
     let instance = format!("restore by pid {}", std::process::id());
@@ -372,7 +372,7 @@ pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
             if let runfile::Look::Found { locked: true, .. } = runfile::look(&place, *run)? {
                 let dir = place.dir().display();
                 return Err(Error::Refused(format!(
-                    "run {run} lives in {dir}, so this is no copy; if it was moved: tenure doctor --is moved"
+                    "run {run} lives in {dir}, so this is not a copy; if it was moved: tenure doctor --is moved"
                 )));
             }
         }

@@ -25,7 +25,7 @@ fn name(sight: &Sight) -> String {
     format!("the worker ({})", sight.holder.named())
 }
 
-/// What is the matter with the worker, whoever asks.
+/// What is the matter with the worker, for every caller.
 pub fn of_worker(sight: &Sight) -> Vec<Obstacle> {
     let mut all = Vec::new();
     all.extend(cannot_act(sight));

@@ -33,7 +33,7 @@ fn queues() -> Vec<QueueRow> {
 }
 
 #[test]
-fn a_worker_in_order_stands_in_nobodys_way() {
+fn a_worker_in_order_holds_nothing() {
     assert_eq!(of_queued(&sight(4), &job(), 3, 10_000), []);
     assert_eq!(of_running(&sight(4), 10_000), []);
     assert_eq!(of_file(&sight(4), 2, &queues()), []);

@@ -102,7 +102,7 @@ fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String
     table::table(&["workspace", "size", "jobs", "last used", "prepare", "path"], &[1, 2], &rows, columns)
 }
 
-/// The row first: from then on nobody enters. What a crash leaves of the directory is nobody's, and swept by the worker.
+/// The row first: from then on no run enters. What a crash leaves of the directory belongs to no run, and the worker sweeps it.
 fn rm(face: &Face, key: &str) -> Result<u8> {
     let store = face.editor()?;
     let name = key.to_owned();

@@ -82,7 +82,7 @@ impl Argv {
     /// From the JSON that stands in the file.
     ///
     /// # Errors
-    /// As [`Argv::new`], and [`ArgvError::Json`] for what is no array of strings.
+    /// As [`Argv::new`], and [`ArgvError::Json`] for what is not an array of strings.
     pub fn from_json(text: &str) -> Result<Self, ArgvError> {
         let json: Value = serde_json::from_str(text).map_err(|_| ArgvError::Json("it is not JSON".to_owned()))?;
         let Value::Array(raw) = json else { return Err(ArgvError::Json("it is not an array".to_owned())) };

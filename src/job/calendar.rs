@@ -8,7 +8,7 @@
 //! | the clock skips the reading | once, at the first instant after the gap | not at all |
 //! | the clock shows the reading twice | once, the first time | both times |
 //!
-//! Whoever fixes an hour wants so many runs a day; whoever writes `*` wants so many runs in real time. Several readings that fall
+//! A line with a fixed hour means so many runs a day; a line with `*` means so many runs in real time. Several readings that fall
 //! into one gap are one slot, as they have one instant.
 //!
 //! Time is seen as stretches between two changes of the zone's offset, in each of which a reading is an instant plus a constant.

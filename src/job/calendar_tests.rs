@@ -37,7 +37,7 @@ fn in_a_gap_a_fixed_hour_is_due_once_at_the_first_instant_after_it() {
     assert_eq!(berlin("30 2 * * *"), ["2026-03-29T03:00:00+02:00"]);
     assert_eq!(berlin("0 2 * * *"), ["2026-03-29T03:00:00+02:00"]);
     assert_eq!(berlin("0,20,40 2 * * *"), ["2026-03-29T03:00:00+02:00"], "one instant is one slot");
-    assert_eq!(berlin("0 2,3 * * *"), ["2026-03-29T03:00:00+02:00"], "the hour after it is no second one");
+    assert_eq!(berlin("0 2,3 * * *"), ["2026-03-29T03:00:00+02:00"], "the hour after it is not a second one");
     assert_eq!(berlin("59 1 * * *"), ["2026-03-29T01:59:00+01:00"]);
     assert_eq!(berlin("0 3 * * *"), ["2026-03-29T03:00:00+02:00"]);
     assert_eq!(berlin("30 2 29 3 *"), ["2026-03-29T03:00:00+02:00"]);
@@ -190,7 +190,7 @@ fn a_line_that_names_no_day_is_never_due_and_that_is_found_out_soon() {
 }
 
 #[test]
-fn what_is_no_line_is_refused_with_an_example() {
+fn an_invalid_line_is_refused_with_an_example() {
     let huge = "*/1,".repeat(100_000);
     for bad in [
         "",

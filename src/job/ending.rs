@@ -34,19 +34,19 @@ pub enum RunEnd {
         /// In words, with what was tried.
         error: String,
     },
-    /// Nobody saw its end.
+    /// No process saw its end.
     Lost,
     /// It ended with 0, and its check said no (or could not be asked).
     CheckFailed { error: String },
     /// It never started: it was put back while its workspace was being made, or while it waited for that.
     Unprepared,
-    /// It never started, and somebody wants it to end.
+    /// It never started, and a stop request wants it to end.
     Withdrawn,
     /// It never started: its workspace could not be made.
     PrepareFailed { error: String },
     /// It never started: the time that its queue gives it was over before.
     TooLate { error: String },
-    /// Its row can not be run: a policy or a command that does not parse, a secret that is gone.
+    /// Its row cannot be run: a policy or a command that does not parse, a secret that is gone.
     Unrunnable { error: String },
 }
 
@@ -60,7 +60,7 @@ pub struct Facts<'a> {
     /// Times in a row that it was put back without having started.
     pub unstarts: u32,
     pub policy: &'a Policy,
-    /// Somebody asked to cancel it, and that is not done yet.
+    /// A client asked to cancel it, and that is not done yet.
     pub cancel_open: bool,
 }
 
@@ -137,7 +137,7 @@ fn judge(end: &RunEnd) -> Judged {
         RunEnd::NoMeans { error, .. } => Judged::new(Outcome::Unstarted, Reason::Spawn, error),
         RunEnd::NotExecuted { errno: WANT_OF_ITS_USER, error } => Judged::new(Outcome::Unstarted, Reason::Spawn, error),
         RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => Judged::new(Outcome::Failed, Reason::Spawn, error),
-        RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "nobody saw how it ended"),
+        RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "no process saw how it ended"),
         RunEnd::Withdrawn => Judged::new(Outcome::Cancelled, Reason::Cancelled, "cancelled before it started"),
         RunEnd::PrepareFailed { error } => Judged::new(Outcome::Deferred, Reason::Workspace, error),
         RunEnd::TooLate { error } => Judged::new(Outcome::Failed, Reason::Timeout, error),
@@ -195,8 +195,8 @@ fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Ne
     match judged.outcome {
         Outcome::Done => Next::Done,
         Outcome::Cancelled => Next::Cancelled,
-        // Every way back to the queue asks first whether somebody wants the job to end.
-        // What was lost while somebody wanted it to end has ended, and is proven gone: that is what was wanted.
+        // Every way back to the queue asks first whether a stop request wants the job to end.
+        // What was lost while a stop request wanted it to end has ended, and is proven gone: that is what was wanted.
         Outcome::Unstarted | Outcome::Deferred | Outcome::Lost if facts.cancel_open => Next::Cancelled,
         Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
         Outcome::Deferred if is_deferrable(facts, judged) => Next::Again {
@@ -237,7 +237,7 @@ fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64)
     if unstarts >= limits::UNSTARTS_MAX {
         return Next::Failed(Reason::Spawn);
     }
-    // A worker that died is no reason to wait.
+    // A worker that died is not a reason to wait.
     Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, unstarts }
 }
 

@@ -173,13 +173,13 @@ impl Pipeline {
         let reachable = self.reachable();
         if let Some(lost) = self.stages.keys().find(|name| !reachable.contains(name.as_str())) {
             return Err(format!(
-                "stage {:?} can not be reached from {:?}; lead to it with on_success or on_failure, or remove it",
+                "stage {:?} cannot be reached from {:?}; lead to it with on_success or on_failure, or remove it",
                 shown(lost),
                 shown(&self.start)
             ));
         }
         if let Some(wrong) = self.params.iter().find(|name| !is_param_name(name)) {
-            return Err(format!("params: {:?} is no name of a parameter; use letters, digits and _", shown(wrong)));
+            return Err(format!("params: {:?} is not a name of a parameter; use letters, digits and _", shown(wrong)));
         }
         let params = self.required().len();
         if params > PARAMS_MAX {
@@ -240,7 +240,7 @@ impl Pipeline {
     }
 
     /// Whether a task may be started with these parameters: none is missing, none is unknown, and each stage is a command that
-    /// can be executed. So a task never meets a stage whose job can not be made.
+    /// can be executed. So a task never meets a stage whose job cannot be made.
     ///
     /// # Errors
     /// What is wrong, with the names.

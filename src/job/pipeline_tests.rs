@@ -37,7 +37,7 @@ fn what_is_wrong_with_a_pipeline_is_told_when_it_is_applied() {
         (pipeline("b", &[("a", end())]), "start = \"b\""),
         (pipeline("a", &[("a", stage(&["x"], Some("b"), None))]), "on_success = \"b\""),
         (pipeline("a", &[("a", stage(&["x"], None, Some("b")))]), "on_failure = \"b\""),
-        (pipeline("a", &[("a", end()), ("b", stage(&["x"], Some("a"), None))]), "\"b\" can not be reached"),
+        (pipeline("a", &[("a", end()), ("b", stage(&["x"], Some("a"), None))]), "\"b\" cannot be reached"),
         (pipeline("a", &[("a", stage(&["x", "{"], None, None))]), "brace"),
         (pipeline("a b", &[("a b", end())]), "letters"),
         (pipeline("\u{1b}", &[("\u{1b}", end())]), "letters"),

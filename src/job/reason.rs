@@ -47,13 +47,13 @@ words! {
         Output = "output",
         /// The kernel ended it for its use of memory, and said so.
         Memory = "memory",
-        /// Somebody cancelled it.
+        /// A client cancelled it.
         Cancelled = "cancelled",
-        /// It was stopped from outside tenure: a shutdown of the machine, somebody's kill of its shim.
+        /// It was stopped from outside tenure: a shutdown of the machine, a kill of its shim.
         Shutdown = "shutdown",
         /// It could not be started.
         Spawn = "spawn",
-        /// Nobody saw its end.
+        /// No process saw its end.
         Lost = "lost",
         /// It ended with 0, but its check did not agree.
         Check = "check",
@@ -104,7 +104,7 @@ words! {
         Shutdown = "shutdown",
         /// Past the queue's `max_runtime`.
         Backstop = "backstop",
-        /// A newer run needs the place: the worker ends what nobody owns.
+        /// A newer run needs the place: the worker ends a run that has no owner.
         Sweep = "sweep",
     }
 }

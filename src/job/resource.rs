@@ -1,6 +1,6 @@
 //! How something outside that a job made is torn down, and when that counts as done.
 //!
-//! A command that says "removed" is no proof, and a probe that fails is none either: gone is only what a probe calls gone with
+//! A command that says "removed" does not prove it, nor does a probe that fails: gone is only what a probe calls gone with
 //! exit 1, or what a teardown has ended with 0 and no probe calls there. Unknown is torn down.
 
 use super::limits::{TEARDOWN_BACKOFF_FIRST_MS, TEARDOWN_BACKOFF_MOST_MS};
@@ -11,7 +11,7 @@ words! {
     ResourceState {
         /// Its owner lives.
         Held = "held",
-        /// Its owner has ended, or somebody asked for it: it is torn down until it is gone.
+        /// Its owner has ended, or a person asked for it: it is torn down until it is gone.
         Releasing = "releasing",
         Released = "released",
     }
@@ -38,7 +38,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The step that a try begins with. `torn`: its teardown has said that it is gone, and then nobody asked.
+    /// The step that a try begins with. `torn`: its teardown has said that it is gone, and no probe has asked since.
     pub fn first(torn: bool, has_probe: bool) -> Self {
         match (has_probe, torn) {
             (false, _) => Self::Teardown,
@@ -74,7 +74,7 @@ impl Ended<'_> {
         }
     }
 
-    /// Nobody knows what it would have said.
+    /// What it would have said is not known.
     fn is_unknown(&self) -> bool {
         matches!(self.outcome, Outcome::Lost | Outcome::Unstarted | Outcome::Cancelled | Outcome::Deferred)
     }

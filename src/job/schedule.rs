@@ -2,7 +2,7 @@
 //!
 //! Each slot is decided once: the schedule remembers until when it has decided, and the file remembers which slots were fired. So
 //! it does not matter whether a slot passed while the worker looked, while it was dead, while the machine slept, or because
-//! somebody set the clock forward: what is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`] says what to do
+//! the clock was set forward: what is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`] says what to do
 //! about it. Where the clock was set back, what was skipped in the future that now comes again is open again; what was fired is not.
 //!
 //! The work is bounded by the number of slots that are fired and by [`COUNTED_MAX`], not by how many have passed.

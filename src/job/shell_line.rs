@@ -3,7 +3,7 @@
 //!
 //! Pure, and no more than a guess: asked only when the program was not found.
 
-/// Words that a shell obeys itself. Where a program of that name exists, it was found, and nobody asks here.
+/// Words that a shell obeys itself. Where a program of that name exists, it was found, and this list is not read.
 const BUILTINS: &[&str] = &[
     ".", ":", "alias", "bg", "break", "cd", "command", "continue", "declare", "dirs", "disown", "eval", "exec", "exit", "export",
     "fg", "for", "function", "getopts", "hash", "if", "jobs", "let", "local", "popd", "pushd", "read", "readonly", "return",

@@ -36,7 +36,7 @@ impl Need {
     }
 }
 
-/// Whether a job has ended without having been needed: the one that it was to follow did not fail. That is no failure.
+/// Whether a job has ended without having been needed: the one that it was to follow did not fail. That is not a failure.
 pub fn was_needless(state: Option<State>, reason: Option<Reason>) -> bool {
     (state, reason) == (Some(State::Cancelled), Some(Reason::Dependency))
 }

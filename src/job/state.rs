@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_person_moves_an_ended_job_and_nobody_moves_a_done_one() {
+    fn only_a_person_moves_an_ended_job_and_a_done_one_stays() {
         for state in State::ALL.into_iter().filter(|s| s.is_terminal()) {
             for happens in Move::ALL {
                 let after = state.step(happens);

@@ -2,7 +2,7 @@
 //!
 //! It holds everything that [`NewJob`] holds but what is tied to one moment (a delay is kept as a duration) or to one use (other
 //! jobs to wait for, secrets, a kept standard input). It stands in the file as one JSON object, so that the worker can make the
-//! job without whoever described it.
+//! job without the client that described it.
 //!
 //! `{name}` in the arguments of its command stands for a parameter; `{{` and `}}` are braces. Nothing is put into a line for a shell: what a
 //! value contains must not become part of a program. Such a line finds the values in its environment, as `TENURE_PARAM_name`.
@@ -78,7 +78,7 @@ impl Template {
     /// What belongs to one job alone, with the remedy.
     pub fn of(job: NewJob, delay_ms: Option<u64>, expires_in_ms: Option<u64>) -> Result<Self, String> {
         if !job.after.is_empty() {
-            return Err("after: jobs that are made later can not wait for a job that is there now; leave it out".into());
+            return Err("after: jobs that are made later cannot wait for a job that is there now; leave it out".into());
         }
         if job.array_index.is_some() {
             return Err("array: add the array from a job of its own (tenure add --array ...)".into());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_told_and_what_has_no_places_is_taken_as_it_is() {
+    fn an_invalid_place_is_told_and_other_text_stays() {
         for bad in ["{", "}", "{a b}", "{}", "{1}", "x{y"] {
             assert!(template(&["x", bad]).places().is_err(), "{bad}");
             let plain = Template { has_places: false, ..template(&["x", bad]) };

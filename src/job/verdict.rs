@@ -1,7 +1,7 @@
 //! Recovery: what to do with a run that no monitor of this worker is watching.
 //!
 //! Two tables, each a pure function of what was observed. They are read from the top. Nothing here looks at a clock: how long
-//! ago something happened is no evidence of anything.
+//! ago something happened proves nothing.
 
 /// What is known of a run whose job says that it is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Verdict {
     Adopt,
     /// It never started: back to the queue, no attempt used.
     PutBack,
-    /// Nobody saw its end. First empty its tree, where there may be one.
+    /// No process saw its end. First empty its tree, where there may be one.
     Lose { empty_tree: bool },
     /// Its end is recorded: go on from the record. First empty its tree, where there may be one.
     GoOn { empty_tree: bool },

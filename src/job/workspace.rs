@@ -36,7 +36,7 @@ impl Workspace {
     }
 }
 
-/// Refuses a key that can not be one.
+/// Refuses a key that cannot be one.
 ///
 /// # Errors
 /// Why, and what to do.

@@ -1,7 +1,7 @@
 //! Our own descendants: finding them, and ending them all.
 //!
 //! Used by processes that are subreapers (shim, spawner): whatever a child leaves behind becomes a child. A direct child can be
-//! signalled by its number, as nobody but us can wait for it; whatever is deeper is signalled through a pidfd that was opened
+//! signalled by its number, as no other process can wait for it; whatever is deeper is signalled through a pidfd that was opened
 //! first and checked after.
 
 use std::collections::HashSet;

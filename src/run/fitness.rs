@@ -4,7 +4,7 @@
 //! | what may be missing | what happens |
 //! | --- | --- |
 //! | `/proc`, or it is that of another pid namespace | refused: processes could not be found, or others would be ended |
-//! | `pidfd_open`, `pidfd_send_signal` | refused: a number is no proof of a process, so nothing could be stopped |
+//! | `pidfd_open`, `pidfd_send_signal` | refused: a number does not prove a process, so nothing could be stopped |
 //! | `prctl` | refused: nothing could be made the reaper of a run's tree, or die with its shim |
 //! | `fork`, in the spawner | refused there ([`super::spawner`]) |
 //! | `close_range` | descriptors are closed one by one, by the list in `/proc/self/fd` |

@@ -70,7 +70,7 @@ pub fn run_inside(dir: &Path, argv: &Argv, env: &[(String, String)], inherited: 
 fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     let told = |e: io::Error| Error::io("preparing to start the command", e);
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|e| told(e.into()))?;
-    // Whoever started us may have chosen not to hear of children; we must.
+    // The parent may have chosen not to hear of children; this process must.
     signal::hear_of_children();
     let before = signal::block(&[&PASSED_ON[..], &[libc::SIGCHLD]].concat()).map_err(told)?;
     let fd = inherited.as_raw_fd();
@@ -135,7 +135,7 @@ fn wait_for(child: i32) -> Exit {
     loop {
         match wait::peek() {
             Children::Ended(ended) if ended.pid == child => return ended.exit,
-            // Left to us by something of the tree, or by whoever has become us. An error would be ECHILD, which the next look sees.
+            // Left to us by something of the tree, or by the program that this process was before its exec. An error would be ECHILD, which the next look sees.
             Children::Ended(ended) => drop(wait::reap(ended.pid)),
             Children::Alive | Children::None => pass_on(child),
         }

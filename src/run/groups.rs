@@ -2,7 +2,7 @@
 //!
 //! A worker looks once, at its start. The kernel refuses a controller below a group that has processes, so the groups of runs
 //! stand beside the worker's own group, in a parent that was delegated: by systemd, which marks it (`user.delegate`; a user
-//! manager does not), or as the root of a container's cgroup namespace. Nobody enables the memory controller there but the worker.
+//! manager does not), or as the root of a container's cgroup namespace. Only the worker enables the memory controller there.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -142,7 +142,7 @@ fn kills_of_version_one(mounts: &str, groups: &str) -> Option<PathBuf> {
     Some(Path::new(point).join(below(path, mounted)?).join("memory.oom_control")).filter(|file| file.exists())
 }
 
-/// Where groups of runs may be made; or why not. Never in a place that somebody else manages.
+/// Where groups of runs may be made; or why not. Never in a place that another program manages.
 fn parent_of_runs(own: &Own, is_in_namespace: bool) -> Result<PathBuf, String> {
     let dir = own.dir();
     // Only a group without processes hands controllers on: ours does so only as the root of a machine without a manager.

@@ -1,7 +1,7 @@
 //! Who may write a file: the processes that have it open for writing.
 //!
 //! A process that cleared its environment and left its session carries no cookie any more; but as long as its output goes to the
-//! log of its run, it has that log open, and nobody else opens a log for writing.
+//! log of its run, it has that log open, and no other process opens a log for writing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Writes records: into the run file at once, then down the status pipe, which is a socket: the one word that comes the other way is "go". Used by whoever holds the run's lock: the shim, or the
+//! Writes records: into the run file at once, then down the status pipe, which is a socket: the one word that comes the other way is "go". Used by the process that holds the run's lock: the shim, or the
 //! spawner where no shim could be made.
 //!
 //! The file is the truth. The pipe is told later, of all that is new together: each word in it wakes the worker, and a run that is
@@ -34,7 +34,7 @@ impl Journal {
     /// Goes on behind what the file contains.
     ///
     /// # Errors
-    /// The run file can not be asked for its length.
+    /// The run file cannot be asked for its length.
     pub fn new(file: OwnedFd, status: OwnedFd) -> io::Result<Self> {
         let end = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
         Ok(Self { file, status, end, untold: Vec::new() })
@@ -59,7 +59,7 @@ impl Journal {
         written
     }
 
-    /// As [`Journal::write`], but tries for some seconds: for what nobody can find out again.
+    /// As [`Journal::write`], but tries for some seconds: for facts that no process can find out again.
     ///
     /// # Errors
     /// The file did not take it in all that time.

@@ -1,4 +1,4 @@
-//! What is to be run: everything that a shim needs to know, so that it depends on nobody while the job runs.
+//! What is to be run: everything that a shim needs to know, so that it depends on no other process while the job runs.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub struct Launch {
     pub warn: Option<(i32, u64)>,
     /// Longest time without output.
     pub idle_timeout_ms: Option<u64>,
-    /// Above this the middle of the log is dropped; 0 is no limit.
+    /// Above this the middle of the log is dropped; 0 means no limit.
     pub log_limit_bytes: u64,
     pub memory_bytes: Option<u64>,
     /// The cgroup that is made for the limit; `None`: `RLIMIT_DATA` keeps it.

@@ -30,7 +30,7 @@ use super::{holders, machine, marks, signal};
 
 /// Longest text that is read of a lock file, in bytes.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
-/// How often a lock file is made anew because somebody swept it before it was locked.
+/// How often a lock file is made anew because a reaper swept it before it was locked.
 const TRIES_MAX: u32 = 100;
 /// Scans of all processes that must find nothing, in a row: one can pass by a process that is just being started.
 const SCANS: u32 = 2;
@@ -60,7 +60,7 @@ impl LockFile {
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).custom_flags(flags).open(&path);
             let file = file.map_err(told)?;
             owner::give_file(&file, place.dir()).map_err(told)?;
-            // The reaper removes a file here that nobody has locked: that one is lost, and another is made.
+            // The reaper removes a file here that no process has locked: that one is lost, and another is made.
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if file.metadata().map_err(told)?.nlink() > 0 => return Ok(Self { nonce, path, file }),
                 Ok(()) | Err(Errno::WOULDBLOCK) => {}
@@ -84,12 +84,12 @@ impl LockFile {
         self.file.write_all(text.as_bytes()).map_err(told)
     }
 
-    /// The entry of the environment by which whoever closed the descriptor is found.
+    /// The entry of the environment by which a process that closed the descriptor is found.
     pub fn mark(&self) -> (String, String) {
         (mark_of(self.nonce), "1".to_owned())
     }
 
-    /// Removes the file; the lock stays as long as somebody has the descriptor.
+    /// Removes the file; the lock stays as long as a process has the descriptor.
     pub fn remove(&self) {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
@@ -119,7 +119,7 @@ pub enum Life {
     Gone,
 }
 
-/// Whether anything of an owner's tree lives. A lock file that is gone is held by nobody who could be asked.
+/// Whether anything of an owner's tree lives. A lock file that is gone has no holder that could be asked.
 ///
 /// # Errors
 /// The system refuses to let us look.
@@ -144,7 +144,7 @@ pub fn life(place: &Place, nonce: Nonce) -> Result<Life> {
 /// `pid name` of whatever holds the lock or was started under it, as far as it may be looked at.
 ///
 /// # Errors
-/// `/proc` can not be read.
+/// `/proc` cannot be read.
 pub fn owners(place: &Place, nonce: Nonce) -> Result<Vec<String>> {
     let mut pids = holders::writers_of(&place.lease_file(nonce));
     pids.extend(marked(nonce)?);
@@ -177,7 +177,7 @@ impl Waiter {
             if let Ok(file) = open(&lock) {
                 while let Err(Errno::INTR) = flock(&file, FlockOperation::LockShared) {}
             }
-            let _nobody_waits_any_more = send.send(());
+            let _caller_may_be_gone = send.send(());
         };
         thread::Builder::new().name("waiter".into()).spawn(wait).map_err(|e| Error::io("starting a thread", e))?;
         Ok(Self { free })
@@ -201,7 +201,7 @@ pub fn wait_for_an_end(pids: &[i32], at_most: Duration) {
 /// The lock files whose lock is held, each with what it says.
 ///
 /// # Errors
-/// The directory can not be read. A missing one has none.
+/// The directory cannot be read. A missing one has none.
 pub fn held(place: &Place) -> Result<Vec<String>> {
     let mut held = Vec::new();
     for nonce in list(place)? {
@@ -215,12 +215,12 @@ pub fn held(place: &Place) -> Result<Vec<String>> {
     Ok(held)
 }
 
-/// Removes the lock files that nobody has locked and that `needed` does not name; says how many. It is asked once for all, with the locks in
-/// hand: a process that takes a lease locks its file before there is a row. The locks are shared ones, so that nobody who asks meanwhile takes
+/// Removes the lock files that no process has locked and that `needed` does not name; says how many. It is asked once for all, with the locks in
+/// hand: a process that takes a lease locks its file before there is a row. The locks are shared ones, so that no process that asks meanwhile takes
 /// the sweep for an owner; a process that wants such a file for itself is refused and makes another.
 ///
 /// # Errors
-/// The directory can not be read, or `needed` fails.
+/// The directory cannot be read, or `needed` fails.
 pub fn sweep(place: &Place, needed: impl FnOnce() -> Result<Vec<Nonce>>) -> Result<usize> {
     let mut free = Vec::new();
     for nonce in list(place)? {
@@ -241,7 +241,7 @@ pub fn sweep(place: &Place, needed: impl FnOnce() -> Result<Vec<Nonce>>) -> Resu
     Ok(free.len())
 }
 
-/// Takes the lock file of a lease away that was given up by force, so that nobody takes its holder for the owner.
+/// Takes the lock file of a lease away that was given up by force, so that no process takes its holder for the owner.
 pub fn forget(place: &Place, nonce: Nonce) {
     let _gone_already = fs::remove_file(place.lease_file(nonce));
 }
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_locked_is_swept_unless_a_row_names_it() {
+    fn an_unlocked_file_is_swept_unless_a_row_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
         assert_eq!(sweep(&place, || Ok(vec![])).unwrap(), 0, "no directory, no files");
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_started_under_it_is_found_without_the_lock() {
+    fn a_process_started_under_it_is_found_without_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
         let lock = LockFile::make(&place).unwrap();

@@ -60,7 +60,7 @@ pub enum NamespaceEnd {
 }
 
 impl NamespaceEnd {
-    /// Looked at once: what was left to process 1 later is no child that it waits for.
+    /// Looked at once: a process that is left to process 1 later is not a child that it waits for.
     pub fn of_ours() -> Self {
         static END: OnceLock<NamespaceEnd> = OnceLock::new();
         *END.get_or_init(|| {

@@ -11,7 +11,7 @@
 //! | the limit of the run | yes |
 //! | an environment that may be read, without the cookie, and no limit of the run | no: it has removed both |
 //! | an environment that may not be read, and an ancestor with a mark | yes: what a process of a run starts, or adopts, is the run's |
-//! | the same, and a leader of its session or group with a mark | yes: nobody enters a session from outside |
+//! | the same, and a leader of its session or group with a mark | yes: no process enters a session from outside |
 //! | the same, no mark anywhere, limits that may be read, and the run has set its limit | no |
 //! | the same, and its session is not of this pid namespace (number 0) | no: a shim makes its session in its own namespace |
 //! | the same, and it or the leader of its session or group was started before the run | no |
@@ -21,7 +21,7 @@
 //! What is not known is neither killed nor taken for gone: the run stays, and the process is named as a problem. That is rare: the
 //! run could not set its limit (`RLIMIT_RTTIME` was limited already), or `/proc` is mounted with `hidepid`.
 //!
-//! A process is dead when the kernel says so of all its threads ([`Stat::is_dead`]); the dead belong to nobody.
+//! A process is dead when the kernel says so of all its threads ([`Stat::is_dead`]); the dead belong to no run.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -87,7 +87,7 @@ impl Marks {
             Entry::NotThere => Belongs::No,
             Entry::Unreadable => self.by_what_everybody_sees(pid),
         };
-        // The dead keep their limits until somebody waits for them.
+        // The dead keep their limits until their parent waits for them.
         if seen != Belongs::No && Stat::of(pid).is_none_or(|stat| stat.is_dead()) { Belongs::No } else { seen }
     }
 

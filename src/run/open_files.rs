@@ -9,7 +9,7 @@ pub(super) const GIVEN: &str = "TENURE_OPEN_FILES";
 
 static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
 
-/// Raises this process's limit to the highest that it may have, and says what that is; `None` is no limit. Once in a process.
+/// Raises this process's limit to the highest that it may have, and says what that is; `None` means no limit. Once in a process.
 pub fn raise() -> Option<u64> {
     let now = getrlimit(Resource::Nofile);
     BEFORE.get_or_init(|| now.current);

@@ -1,7 +1,7 @@
 //! Children of the worker's process that it did not start: what loses its parent below a worker falls to the worker.
 //!
 //! While a spawner lives, nothing falls further than to it. But a spawner may be killed, and hours later one of the shims that it
-//! has left behind: whatever that shim's job had started has nobody above it but the worker. And as the first process of a pid
+//! has left behind: whatever that shim's job had started has only the worker above it. And as the first process of a pid
 //! namespace a worker is the parent of every orphan there.
 //!
 //! | child of this process | reaped here | ended here |
@@ -46,7 +46,7 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child that was started here, and that nobody else waits for.
+/// A child that was started here, and that no other thread waits for.
 #[derive(Debug)]
 pub struct OwnChild(Arc<Mutex<Child>>);
 
@@ -156,7 +156,7 @@ fn reap_for_ever() {
         };
         let own = own();
         match own.iter().find(|child| lock(child).id().cast_signed() == pid) {
-            // The status is kept for whoever asks.
+            // The status is kept for the thread that asks.
             Some(child) => drop(lock(child).try_wait()),
             None => drop(wait::reap(pid)),
         }

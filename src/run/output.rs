@@ -34,7 +34,7 @@ pub(super) fn open_log(path: &Path) -> io::Result<Option<File>> {
 /// Reads what is in a log now: all of it, or its last lines. Returns where it ended, for [`Follow::from`]. A log that does not exist is empty.
 ///
 /// # Errors
-/// The log can not be read, or `sink` failed.
+/// The log cannot be read, or `sink` failed.
 pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
     let Some(file) = open_log(path)? else { return Ok(0) };
     let end = file.metadata()?.len();
@@ -62,7 +62,7 @@ impl Follow {
     /// Reads what has come since; returns how far it went on. Does not wait.
     ///
     /// # Errors
-    /// The log can not be read, or `sink` failed.
+    /// The log cannot be read, or `sink` failed.
     pub fn read(&mut self, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
         if self.file.is_none() {
             self.file = open_log(&self.path)?;

@@ -1,4 +1,4 @@
-//! What `/proc` says about a process. A pid is never proof of anything; whoever signals opens a pidfd first and reads this after.
+//! What `/proc` says about a process. A pid is never proof of anything; a caller that signals opens a pidfd first and reads this after.
 
 use std::fs;
 use std::io::{self, Read};

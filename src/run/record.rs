@@ -58,7 +58,7 @@ pub struct Started {
     /// Start of the shim in ticks since the boot; with its pid, what a signal is checked against.
     pub shim_start_ticks: u64,
     pub at_ms: i64,
-    /// What whoever takes the run over needs to keep its limits; `None` in a file of an earlier version.
+    /// What a worker that adopts the run needs to keep its limits; `None` in a file of an earlier version.
     pub kept: Option<Kept>,
 }
 
@@ -185,7 +185,7 @@ pub enum Parsed {
 /// Reads a run file. Any bytes may be given; what is longer than [`RUN_FILE_BYTES_MAX`] is cut.
 ///
 /// # Errors
-/// Says what is wrong with the header. Damage after it is no error: the records end there.
+/// Says what is wrong with the header. Damage after it is not an error: the records end there.
 pub fn parse(bytes: &[u8]) -> Result<(Header, Records), String> {
     let bytes = &bytes[..bytes.len().min(RUN_FILE_BYTES_MAX)];
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').map_while(|line| line.strip_suffix(b"\n"));

@@ -36,7 +36,7 @@ impl RunFile {
     /// [`sweep_temporaries`] removes.
     ///
     /// # Errors
-    /// The system refuses it, or there is a run file with this id: ids are never reused, so that one belongs to somebody.
+    /// The system refuses it, or there is a run file with this id: ids are never reused, so that one belongs to another run.
     pub fn create(place: &Place, header: &Header) -> Result<Self> {
         make_directories(place, header.run)?;
         let temporary = temporary(place, header.run);
@@ -45,14 +45,14 @@ impl RunFile {
     }
 
     /// As [`RunFile::create`], out of a file that was [`retire`]d: some file systems are slow in making what was removed a moment ago.
-    /// `None` where somebody still holds its lock; it stays as it is.
+    /// `None` where a process still holds its lock; it stays as it is.
     ///
     /// # Errors
     /// The system refuses it; the retired file is gone then.
     pub fn create_from(place: &Place, header: &Header, retired: &Path) -> Result<Option<Self>> {
         let told = |error: io::Error| Error::io(format!("using {} again", retired.display()), error);
         let file = open_to_write(retired).map_err(told)?;
-        // Exclusive, on a description of its own: whoever had the file before has let go of it.
+        // Exclusive, on a description of its own: the process that had the file before has let go of it.
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -63,7 +63,7 @@ impl RunFile {
     }
 
     /// The header over whatever is there, and nothing behind it, before the file gets its name. In this order, as a file that is cut to nothing and
-    /// written again is put onto the disk at once by ext4 when it is closed, which nobody needs of a run file.
+    /// written again is put onto the disk at once by ext4 when it is closed, which is not needed of a run file.
     fn finish(place: &Place, header: &Header, file: OwnedFd, temporary: &Path) -> Result<Self> {
         let (path, line) = (place.run_file(header.run), header.to_line());
         let finished = write_all(&file, &line)
@@ -71,7 +71,7 @@ impl RunFile {
             .and_then(|()| Ok(flock(&file, FlockOperation::NonBlockingLockExclusive)?))
             .and_then(|()| rename_to_new(temporary, &path));
         if let Err(error) = finished {
-            // What can not be removed now is removed by the next sweep.
+            // What cannot be removed now is removed by the next sweep.
             let _ = fs::remove_file(temporary);
             return Err(Error::io(format!("making {}", path.display()), error));
         }
@@ -99,7 +99,7 @@ pub enum Look {
     Found {
         header: Header,
         records: Records,
-        /// Somebody holds the run's lock: its shim is alive, or about to be, or what it left has not been swept yet.
+        /// A process holds the run's lock: its shim is alive, or about to be, or what it left has not been swept yet.
         locked: bool,
     },
 }
@@ -129,7 +129,7 @@ pub(super) fn look_with_identity(place: &Place, run: RunId) -> Result<(Look, (u6
     if !meta.is_file() {
         return Ok((Look::Unreadable("it is not a regular file".to_owned()), identity));
     }
-    // The lock first, the records after: if the lock is free nobody can add a record any more, so what is read then is all.
+    // The lock first, the records after: if the lock is free no process can add a record any more, so what is read then is all.
     let locked = is_locked(&file).map_err(told)?;
     let mut bytes = Vec::new();
     file.take(RUN_FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(told)?;
@@ -141,7 +141,7 @@ pub(super) fn look_with_identity(place: &Place, run: RunId) -> Result<(Look, (u6
     Ok((look, identity))
 }
 
-/// Whether somebody else holds a lock on this file. Asks with a shared lock of its own, which is gone when `file` is closed.
+/// Whether another process holds a lock on this file. Asks with a shared lock of its own, which is gone when `file` is closed.
 pub(super) fn is_locked(file: impl AsFd) -> io::Result<bool> {
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => {
@@ -156,7 +156,7 @@ pub(super) fn is_locked(file: impl AsFd) -> io::Result<bool> {
 /// The runs that have a run file, in order.
 ///
 /// # Errors
-/// The directory can not be read. A missing one has no runs.
+/// The directory cannot be read. A missing one has no runs.
 pub fn list(place: &Place) -> Result<Vec<RunId>> {
     let mut runs: Vec<_> = names(&place.runs())?.iter().filter_map(|name| id_of(name)).collect();
     runs.sort_unstable();
@@ -179,7 +179,7 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Takes a run file that nobody needs any more out of the way, to be used again by [`RunFile::create_from`]. After a crash it is a temporary
+/// Takes a run file that is not needed any more out of the way, to be used again by [`RunFile::create_from`]. After a crash it is a temporary
 /// file that [`sweep_temporaries`] removes.
 ///
 /// # Errors
@@ -235,7 +235,7 @@ pub fn sweep_temporaries(place: &Place) -> Result<usize> {
 /// The highest run that has a log.
 ///
 /// # Errors
-/// A directory can not be read. A missing one has no logs.
+/// A directory cannot be read. A missing one has no logs.
 pub fn highest_log(place: &Place) -> Result<Option<RunId>> {
     let mut directories: Vec<_> = names(&place.logs())?.iter().filter_map(|name| id_of(name)).collect();
     directories.sort_unstable();

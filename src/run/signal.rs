@@ -25,7 +25,7 @@ pub fn stop_signal() -> i32 {
     libc::SIGRTMIN() + 5
 }
 
-/// Whether a signal is ignored, as `nohup` and a shell's `&` arrange it for whoever they start.
+/// Whether a signal is ignored, as `nohup` and a shell's `&` arrange it for the programs they start.
 pub fn is_ignored(signal: i32) -> bool {
     let mut now = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: nothing is changed; `now` has room for the answer.
@@ -34,12 +34,12 @@ pub fn is_ignored(signal: i32) -> bool {
     asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Those of these signals that are not ignored: whoever started us and had one ignored does not want it to end us.
+/// Those of these signals that are not ignored: a parent that had one ignored does not want it to end this process.
 pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
     signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
 }
 
-/// Blocks every signal that can be blocked. From then on they wait until somebody asks for them.
+/// Blocks every signal that can be blocked. From then on they wait until the process asks for them.
 pub fn block_all() -> io::Result<()> {
     let all = u64::MAX;
     // SAFETY: the kernel reads eight bytes from `all` and writes nothing back.
@@ -58,7 +58,7 @@ impl Blocked {
     }
 }
 
-/// Blocks these signals, and says what was blocked before. From then on they wait until somebody asks for them.
+/// Blocks these signals, and says what was blocked before. From then on they wait until the process asks for them.
 pub fn block(signals: &[i32]) -> io::Result<Blocked> {
     let set = set_of(signals);
     let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
@@ -68,7 +68,7 @@ pub fn block(signals: &[i32]) -> io::Result<Blocked> {
     Ok(Blocked(unsafe { before.assume_init() }))
 }
 
-/// Gives CHLD its default action: where it is ignored, children can not be waited for.
+/// Gives CHLD its default action: where it is ignored, children cannot be waited for.
 pub fn hear_of_children() {
     // SAFETY: no handler of ours is replaced; there is none.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
@@ -156,7 +156,7 @@ pub fn child_fd() -> io::Result<OwnedFd> {
     // SAFETY: `set` lives until the call returns.
     let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     check(fd.into())?;
-    // SAFETY: a new descriptor that nobody else knows.
+    // SAFETY: a new descriptor that no other code knows.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -1,4 +1,4 @@
-//! Asks a shim to stop its run, or ends the shim itself. Works for every run, whoever started it.
+//! Asks a shim to stop its run, or ends the shim itself. Works for every run, no matter which worker started it.
 //!
 //! A pid in a file proves nothing, so: first a pidfd is opened, then it is checked that this process started when the record says and holds this very
 //! run file at its fixed descriptor, and only then the signal goes through the pidfd. If the pid had been given to another
@@ -69,7 +69,7 @@ impl fmt::Display for OutOfReach {
 /// was stopped (SIGSTOP) is continued, since a stopped process hears nothing.
 ///
 /// # Errors
-/// The run file can not be read, or the system refuses the signal.
+/// The run file cannot be read, or the system refuses the signal.
 pub fn ask(place: &Place, run: RunId, nonce: Nonce, cause: Cause) -> Result<Asked> {
     let value = nonce.signal_bits() << 8 | u64::from(cause.code());
     match find(place, run, nonce)? {
@@ -133,7 +133,7 @@ pub fn shim_pid(place: &Place, run: RunId, nonce: Nonce) -> Result<std::result::
 /// there is none to wait for; look at the run file.
 ///
 /// # Errors
-/// The run file can not be read.
+/// The run file cannot be read.
 pub fn shim_pidfd(place: &Place, run: RunId, nonce: Nonce) -> Result<Option<OwnedFd>> {
     match find(place, run, nonce)? {
         Found::Shim(pidfd) => Ok(Some(pidfd)),

@@ -142,7 +142,7 @@ fn name_of(pid: i32) -> String {
 /// a log.
 ///
 /// # Errors
-/// The log can not be opened or asked.
+/// The log cannot be opened or asked.
 pub fn is_log_locked(place: &Place, run: RunId) -> Result<bool> {
     let path = place.log_file(run);
     match super::output::open_log(&path)

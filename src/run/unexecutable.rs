@@ -137,7 +137,7 @@ fn missing_ancestor(path: &Path) -> Option<&Path> {
     path.ancestors().take_while(|part| is_missing(part)).last()
 }
 
-/// A part of the path that is no directory, or that the job's user may not pass through.
+/// A part of the path that is not a directory, or that the job's user may not pass through.
 fn obstacle_above(path: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty()).collect();
     above.reverse();
@@ -243,7 +243,7 @@ fn fault_of_format(head: &[u8], path: &Path) -> Option<String> {
     if let Some((_, system)) = other.iter().find(|(magic, _)| head.starts_with(magic)) {
         return (!elf::kernel_knows_more()).then(|| format!("it is a program for {system}; give one for Linux"));
     }
-    // Whatever else begins with text is a script whose interpreter nobody named.
+    // Whatever else begins with text is a script that does not name its interpreter.
     let is_text = !head.iter().take(FIRST_LINE_BYTES).any(|byte| *byte == 0);
     let remedy = if is_text {
         format!("write #!/bin/sh on its first line, or name its interpreter: -- sh {}", word(path))

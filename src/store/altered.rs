@@ -113,7 +113,7 @@ fn added_at_the_end(is: &str, was: &str) -> Option<Vec<String>> {
             Part::Bare(_) => {}
         }
         definitions.last_mut()?.push(match part {
-            // What a name or a text says is no rule.
+            // What a name or a text says is not a rule.
             Part::Quoted => '\'',
             Part::Bare(c) => c,
         });

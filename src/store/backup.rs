@@ -24,7 +24,7 @@ use crate::place::Place;
 /// The name of a directory in which a copy is made, around a random number.
 const TEMPORARY_BEFORE: &str = ".tenure-";
 const TEMPORARY_AFTER: &str = ".tmp";
-/// How often one is made anew because somebody swept it before it was locked.
+/// How often one is made anew because another process swept it before it was locked.
 const TRIES_MAX: u32 = 100;
 /// Time between two tries to get at a file that is being written, in milliseconds.
 const RETRY_MS: u64 = 10;
@@ -90,7 +90,7 @@ impl Copy {
             .map_err(|error| Error::io(format!("making a file in {}", dir.display()), error))?;
         let copy = Self { place: Place::new(path), directory, _locked: locked };
         let mut conn = copy.open()?;
-        // Nobody else knows this file, and it is synced whole before it gets its name.
+        // No other process knows this file, and it is synced whole before it gets its name.
         conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY")?;
         copy_into(source, &mut conn)?;
         conn.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
@@ -105,7 +105,7 @@ impl Copy {
 
     /// Gives the copy to the owner of the file that it is of, where root makes it.
     pub(super) fn give_to_owner_of(&self, like: &Path) -> Result<()> {
-        // Nobody has the copy open now.
+        // No process has the copy open now.
         let path = self.path();
         let no_link = OFlags::NOFOLLOW.bits().cast_signed();
         let opened = OpenOptions::new().read(true).custom_flags(no_link).open(path);
@@ -117,7 +117,7 @@ impl Copy {
         Ok(Connection::open_with_flags(self.place.db(), flags(Access::Write))?)
     }
 
-    /// Nobody has it open now, so that it may be opened for this.
+    /// No process has it open now, so that it may be opened for this.
     fn sync(&self) -> Result<()> {
         let path = self.place.db();
         File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::io(format!("syncing {}", path.display()), error))
@@ -180,7 +180,7 @@ fn lock_directory(path: &Path) -> Option<File> {
     directory.try_lock().is_ok().then_some(directory)
 }
 
-/// Removes the copies in a directory whose makers were killed: nobody has them locked. What is another user's stays.
+/// Removes the copies in a directory whose makers were killed: no process has them locked. What is another user's stays.
 pub fn sweep(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     let me = rustix::process::geteuid().as_raw();
@@ -205,7 +205,7 @@ pub(super) fn copy_into(source: &Connection, target: &mut Connection) -> Result<
     step(&Backup::new(source, target)?, ALL_PAGES)
 }
 
-/// The same if `may` says yes when nobody else can write to the target any more. Whether it was copied. The source is not empty.
+/// The same if `may` says yes when no other process can write to the target any more. Whether it was copied. The source is not empty.
 pub(super) fn copy_if(source: &Connection, target: &mut Connection, may: impl FnOnce() -> Result<bool>) -> Result<bool> {
     let backup = Backup::new(source, target)?;
     // A step takes the write lock of the target first, and this one does no more.

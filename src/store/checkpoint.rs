@@ -26,7 +26,7 @@ const COPY_AT_BYTES: u32 = 2 << 20;
 const RESTART_AT_BYTES: u32 = 12 << 20;
 /// Time without a commit after which the log is emptied, in milliseconds.
 const QUIET_MS: u64 = 5_000;
-/// Longest time between two tries to empty it while somebody reads, in milliseconds.
+/// Longest time between two tries to empty it while a reader has a snapshot, in milliseconds.
 const QUIET_MS_MAX: u64 = 300_000;
 /// How long writers are held up for one restart of the log, in milliseconds.
 const HOLD_UP_MS: u64 = 200;
@@ -140,7 +140,7 @@ struct Round {
     turnstile: Turnstile,
     state: Arc<State>,
     health: Arc<Shared>,
-    /// When the writers were held up and the log could not start again, because somebody reads.
+    /// When the writers were held up and the log could not start again, because a reader has a snapshot.
     in_vain: Option<Instant>,
     told: Seldom,
     quiet_ms: u64,
@@ -150,7 +150,7 @@ struct Round {
 
 /// What a checkpoint has done.
 struct Done {
-    /// Somebody was in the way.
+    /// A reader or a writer was in the way.
     busy: bool,
     log_pages: u32,
 }

@@ -7,7 +7,7 @@
 //!
 //! What those rows say is used to find a job; whether it may start is asked once more by the statement that claims it.
 //!
-//! A head that may not start after all (somebody cancelled it, it has expired, its lane is full in spite of its pass) is put
+//! A head that may not start after all (a client cancelled it, it has expired, its lane is full in spite of its pass) is put
 //! out of the way and the next one is looked at: it never blocks its queue.
 //!
 //! Deliberately absent: starting anything. A run's file is created and locked before, its process is started after the commit.

@@ -45,7 +45,7 @@ pub(super) fn flags(access: Access) -> OpenFlags {
 pub(super) fn prepare(conn: &Connection, access: Access, durability: Durability) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    // The file may have been written by anybody: nothing in it is trusted to call functions, and nobody edits sqlite_schema by hand.
+    // Any program may have written the file: nothing in it is trusted to call functions, and no client edits sqlite_schema by hand.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;

@@ -61,7 +61,7 @@ pub(super) fn ask(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) 
     Ok(())
 }
 
-/// The running jobs that somebody wants cancelled, with the run each of them has.
+/// The running jobs that a client wants cancelled, with the run each of them has.
 pub fn open_cancels(conn: &Connection) -> Result<Vec<(JobId, Option<RunId>)>> {
     let mut open = conn.prepare_cached(include_str!("control_open_cancels.sql"))?;
     let rows = open.query_map([], |row| Ok((rows::id(row, 0)?, row.get::<_, Option<i64>>(1)?.map(RunId))))?;
@@ -108,14 +108,14 @@ pub struct Changed {
 /// Changes a queued job. One that has used all the attempts that it may have now ends.
 ///
 /// # Errors
-/// [`Error::Refused`] when it is not queued any more, [`Error::Usage`] for what can not be meant.
+/// [`Error::Refused`] when it is not queued any more, [`Error::Usage`] for invalid arguments.
 pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result<Changed> {
     let job = queued(conn, id, "changed")?;
     if let Some(queue) = &change.queue {
         make_queue(conn, queue)?;
     }
     if change.available_at.is_some_and(|at| at < 0) || change.expires_at.flatten().is_some_and(|at| at < 0) {
-        return Err(Error::Usage("a time before 1970 can not be meant".into()));
+        return Err(Error::Usage("a time before 1970 is not allowed".into()));
     }
     if change.max_attempts.is_some_and(|n| !(1..=super::enqueue::ATTEMPTS_MAX).contains(&n)) {
         return Err(Error::Usage(format!("retries go up to {}", super::enqueue::ATTEMPTS_MAX - 1)));
@@ -266,7 +266,7 @@ fn queue_key(conn: &Connection, name: &str) -> Result<Key> {
     Ok(Key::of(name))
 }
 
-/// The name in the file that is shown as this text: the text itself, or one with bytes that are not UTF-8, which nobody can type.
+/// The name in the file that is shown as this text: the text itself, or one with bytes that are not UTF-8, which a person cannot type.
 fn shown_as(conn: &Connection, names: &str, text: &str) -> Result<Option<Key>> {
     let mut all = conn.prepare(names)?;
     if !text.contains(char::REPLACEMENT_CHARACTER) {

@@ -1,7 +1,7 @@
 //! The desk: where requests to write wait, and who sees to them.
 //!
-//! Who comes when nobody writes does it on the own thread: no other has to be woken, and to wake one and to be woken by it costs more than a
-//! small transaction. What comes meanwhile waits, and is handed to the writer thread as one group, so nobody writes for others for
+//! If no write is in progress, the caller writes on its own thread: no other has to be woken, and to wake one and to be woken by it costs more than a
+//! small transaction. What comes meanwhile waits, and is handed to the writer thread as one group, so no caller writes for others for
 //! longer than one transaction.
 
 use std::collections::VecDeque;
@@ -30,8 +30,8 @@ struct State<R> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Writing {
-    Nobody,
-    Somebody,
+    NoThread,
+    AThread,
     /// It is the writer thread's turn.
     Handed,
 }
@@ -40,15 +40,15 @@ enum Writing {
 pub(super) enum Brought<R> {
     /// See to this group, and then drop what [`Desk::hands_on`] gives.
     Write(Vec<R>),
-    /// Somebody else does.
+    /// Another thread does.
     Left,
-    /// Nobody does any more.
+    /// No thread does any more.
     Closed,
 }
 
 impl<R> Desk<R> {
     pub(super) fn new() -> Self {
-        let state = State { waiting: VecDeque::new(), writing: Writing::Nobody, closed: false };
+        let state = State { waiting: VecDeque::new(), writing: Writing::NoThread, closed: false };
         Self { state: Mutex::new(state), handed: Condvar::new(), room: Condvar::new() }
     }
 
@@ -61,12 +61,12 @@ impl<R> Desk<R> {
         if state.closed {
             return Brought::Closed;
         }
-        if state.writing != Writing::Nobody {
+        if state.writing != Writing::NoThread {
             state.waiting.push_back(request);
             return Brought::Left;
         }
         if may_write {
-            state.writing = Writing::Somebody;
+            state.writing = Writing::AThread;
             return Brought::Write(vec![request]);
         }
         state.waiting.push_back(request);
@@ -82,7 +82,7 @@ impl<R> Desk<R> {
 
     fn hand_on(&self) {
         let mut state = lock(&self.state);
-        let (next, tell) = if state.waiting.is_empty() { (Writing::Nobody, state.closed) } else { (Writing::Handed, true) };
+        let (next, tell) = if state.waiting.is_empty() { (Writing::NoThread, state.closed) } else { (Writing::Handed, true) };
         state.writing = next;
         if tell {
             self.handed.notify_one();
@@ -94,12 +94,12 @@ impl<R> Desk<R> {
         let mut state = lock(&self.state);
         loop {
             if state.writing == Writing::Handed {
-                state.writing = Writing::Somebody;
+                state.writing = Writing::AThread;
                 let n = state.waiting.len().min(GROUP_MAX);
                 self.room.notify_all();
                 return Some(state.waiting.drain(..n).collect());
             }
-            if state.closed && state.writing == Writing::Nobody {
+            if state.closed && state.writing == Writing::NoThread {
                 return None;
             }
             state = self.handed.wait(state).unwrap_or_else(PoisonError::into_inner);

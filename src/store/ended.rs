@@ -1,4 +1,4 @@
-//! What follows the end of a job: its cancel is closed, whoever waits for it goes on or ends as well, and its task moves on.
+//! What follows the end of a job: its cancel is closed, each job that waits for it goes on or ends as well, and its task moves on.
 //!
 //! Called only by the winner of the statement that ended the job, in the same transaction. Its key is free and its lane goes
 //! on by themselves: an index and the triggers of the schema see to that. Endings run down through dependants by a list, not
@@ -17,7 +17,7 @@ use crate::job::{JobId, Need, Policy, Reason, State};
 /// Most jobs that one transaction tells of the end of another, or ends because of it: others can write before it goes on.
 pub const STEP_MAX: usize = 1_000;
 
-/// What ended, and what nobody needs any more.
+/// What ended, and what is not needed any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aftermath {
     /// Queued jobs that were ended, in the order in which that happened.
@@ -62,7 +62,7 @@ impl Aftermath {
     }
 }
 
-/// Ends a queued job, and with it whatever cannot start without it. A job that somebody cancelled ends as cancelled, whatever
+/// Ends a queued job, and with it whatever cannot start without it. A job that a client cancelled ends as cancelled, whatever
 /// else is wrong with it: that is what the view has been showing. False: it is not queued any more.
 pub(super) fn end_queued(
     conn: &Connection,
@@ -104,7 +104,7 @@ fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermat
 }
 
 /// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A job whose row refuses that stays as it is and
-/// keeps nobody else from going on; the worker tries it again. False: there was such a job.
+/// keeps no other job from going on; the worker tries it again. False: there was such a job.
 ///
 /// Where that concerns more than this transaction may touch, the rest is noted in `untold`, or stays queued as broken, and the next rounds of
 /// [`super::tend`] go on with it.
@@ -128,7 +128,7 @@ pub(super) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, o
     Ok(all)
 }
 
-/// Notes that somebody still waits to be told of that end, if there is one.
+/// Notes that a job still waits to be told of that end, if there is one.
 fn note_untold(conn: &Connection, parent: JobId) -> Result<()> {
     let sql = "INSERT INTO untold (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
                                               AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet')";
@@ -211,13 +211,13 @@ pub(super) fn close_cancel(conn: &Connection, job: JobId, now_ms: i64) -> Result
     Ok(())
 }
 
-/// The words of the open cancel of a job; `None`: nobody wants it cancelled.
+/// The words of the open cancel of a job; `None`: no client wants it cancelled.
 pub(super) fn open_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
     let mut open = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 AND closed_at IS NULL")?;
     Ok(open.query_row([job.0], |row| maybe(row, 0)).optional()?)
 }
 
-/// The error text of a job that somebody cancelled.
+/// The error text of a job that a client cancelled.
 pub(super) fn cancelled_text(why: Option<&str>, when: &str) -> String {
     match why {
         Some(why) => format!("cancelled {when}: {why}"),

@@ -30,7 +30,7 @@ pub struct Added {
 /// Adds jobs, all or none, in this order. They are the file's when the transaction is on the disk.
 ///
 /// # Errors
-/// [`Error::Usage`] for what can not be meant, [`Error::NoSuch`] for a dependency on a job that does not exist.
+/// [`Error::Usage`] for invalid arguments, [`Error::NoSuch`] for a dependency on a job that does not exist.
 pub fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
     if jobs.len() > ADD_BATCH_MAX {
         return Err(Error::Usage(format!("{} jobs in one batch, {ADD_BATCH_MAX} at most; use --chunk", jobs.len())));
@@ -78,9 +78,9 @@ fn check(job: &NewJob) -> Result<()> {
     } else if !(1..=ATTEMPTS_MAX).contains(&job.max_attempts) {
         format!("retries go up to {}", ATTEMPTS_MAX - 1)
     } else if job.available_at < 0 || job.expires_at.is_some_and(|at| at < 0) {
-        "a time before 1970 can not be meant".to_owned()
+        "a time before 1970 is not allowed".to_owned()
     } else if let Some(name) = job.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        format!("{name:?} is no name of an environment variable")
+        format!("{name:?} is not a name of an environment variable")
     } else if let Some((name, _)) = job.env.iter().find(|(_, value)| value.contains('\0')) {
         format!("the value of {name} contains a NUL byte, which no program can be given")
     } else if let Err(error) = job.policy.check_ranges() {
@@ -112,7 +112,7 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
     let env = if job.env.is_empty() {
         "{}".to_owned()
     } else {
-        serde_json::to_string(&job.env).map_err(|error| Error::Internal(format!("env is no JSON: {error}")))?
+        serde_json::to_string(&job.env).map_err(|error| Error::Internal(format!("env is not JSON: {error}")))?
     };
     let (command, policy) = (job.command.to_json(), job.policy.to_json());
     for (what, text, most) in [

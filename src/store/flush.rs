@@ -53,7 +53,7 @@ struct Book {
     flushed: u64,
     /// A flush was asked for what others have committed.
     foreign: bool,
-    /// Calls to make once their commit is flushed, oldest first: those that somebody waits for, and the others.
+    /// Calls to make once their commit is flushed, oldest first: those that a caller waits for, and the others.
     at_once: VecDeque<(u64, Then)>,
     then: VecDeque<(u64, Then)>,
     closing: bool,
@@ -169,7 +169,7 @@ impl Ledger {
         }
     }
 
-    /// Wakes those who wait for commits up to `target`, and makes the calls that somebody waits for. The others are made when there is nothing to
+    /// Wakes those who wait for commits up to `target`, and makes the calls that a caller waits for. The others are made when there is nothing to
     /// flush, as a flush is waited for.
     fn serve(&self, target: u64) {
         let mut book = lock(&self.book);
@@ -237,7 +237,7 @@ impl OpenLog {
         if Some(FileId::of(&meta)) != health.watch.wal() {
             return Err(Error::File(format!("{} was replaced just now; try again", path.display())));
         }
-        // Its name must survive as well, and whoever made it may not have seen to that.
+        // Its name must survive as well, and the process that made it may not have seen to that.
         sync_directory(path.parent().unwrap_or(Path::new("/")))?;
         Ok(Self(file))
     }

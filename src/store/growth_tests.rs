@@ -293,7 +293,7 @@ fn upkeep(conn: &Connection) {
 }
 
 #[test]
-fn queues_and_lanes_go_when_nobody_needs_them_and_come_back() {
+fn unused_queues_and_lanes_go_and_come_back() {
     let conn = fixture::fresh();
     conn.execute_batch(
         "INSERT INTO queue (name) VALUES ('empty'); INSERT INTO queue (name, paused) VALUES ('paused', 1);
@@ -306,7 +306,7 @@ fn queues_and_lanes_go_when_nobody_needs_them_and_come_back() {
     .unwrap();
     upkeep(&conn);
     let kept = ["ended", "limited", "live", "paused", "timed", "busy", "over", "wide", "count of ended", "count of live"];
-    assert_eq!(names(&conn), kept, "a job names it, or somebody has set something");
+    assert_eq!(names(&conn), kept, "a job names it, or it has a setting");
     prune::prune(&conn, 9, 10).unwrap();
     assert_eq!(
         names(&conn),

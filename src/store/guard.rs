@@ -3,7 +3,7 @@
 //! The triggers of `schema.sql` ask `sqlite_compileoption_used('TENURE')` before they let a client touch a column of the owner. Every SQLite has a
 //! function of that name, which says 0; our connections put one of their own in its place, which says 1. So a trigger can refuse with
 //! `RAISE(ABORT, ...)`: the message is the remedy for the column at hand, and the error is a constraint (`SQLITE_CONSTRAINT_TRIGGER`), not
-//! the class that clients use for "database is locked". It guards against accidents; whoever may write the file can do the same, and
+//! the class that clients use for "database is locked". It guards against accidents; a user who may write the file can do the same, and
 //! could as well kill the worker.
 
 use rusqlite::Connection;

@@ -1,7 +1,7 @@
 //! Rows that the guards should have made impossible: written by a client that dropped the guards, or by an old program.
 //!
 //! They are found at start and at every tick, through indexes that are empty in a healthy file, so that looking costs nothing.
-//! Each kind has a healer with a switch. A healer makes the row whole in the least hopeful way: what nobody can vouch for is
+//! Each kind has a healer with a switch. A healer makes the row whole in the least hopeful way: what no record supports is
 //! held by `user` until a person looks, never started and never called done. It writes an event that says why, and counts.
 //! A second look finds nothing.
 //!
@@ -116,7 +116,7 @@ pub fn heal(conn: &Connection, healers: Healers, now_ms: i64) -> Result<Vec<Heal
         }
     }
     if !healed.is_empty() {
-        // Whoever wrote such a row did not keep the counts either.
+        // The client that wrote such a row did not keep the counts either.
         super::mend::recount(conn)?;
     }
     Ok(healed)
@@ -207,7 +207,7 @@ fn heal_running(conn: &Connection, sick: &Sick, ended: Option<RunEnded>, now_ms:
     Ok(Some(simply(sick, what, &format!("its run had ended already, so the job ended as {state} ({reason})"))))
 }
 
-/// An ended row that is not whole: it keeps what it says where that can be true, and is `lost` where it can not.
+/// An ended row that is not whole: it keeps what it says where that can be true, and is `lost` where it cannot.
 fn make_ended_whole(conn: &Connection, sick: &Sick, now_ms: i64) -> Result<Healed> {
     let runs = lose_open_runs(conn, sick.id, now_ms)?;
     conn.execute(include_str!("heal_ended.sql"), (sick.id.0, now_ms))?;
@@ -220,7 +220,7 @@ fn make_ended_whole(conn: &Connection, sick: &Sick, now_ms: i64) -> Result<Heale
 
 fn heal_unreadable(conn: &Connection, sick: &Sick) -> Result<Healed> {
     conn.execute("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued'", [sick.id.0])?;
-    let text = "its command, env or policy is no JSON, so it can not be run; cancel it and add it anew";
+    let text = "its command, env or policy is not JSON, so it cannot be run; cancel it and add it anew";
     Ok(Healed { held: true, ..simply(sick, Impossible::Unreadable, text) })
 }
 
@@ -228,15 +228,15 @@ fn to_quarantine(conn: &Connection, sick: &Sick, what: Impossible, why: &str, no
     let was_wanted = ended::open_cancel(conn, sick.id)?.is_none() && !walk::is_of_a_stopped_task(conn, sick.id)?;
     let runs = take_back(conn, sick.id, now_ms)?;
     let text = if was_wanted {
-        format!("{why}; it is held until somebody has looked: tenure release {} or tenure cancel {}", sick.id, sick.id)
+        format!("{why}; it is held until a person has looked: tenure release {} or tenure cancel {}", sick.id, sick.id)
     } else {
-        format!("{why}; somebody wanted it cancelled, so it is")
+        format!("{why}; a client had cancelled it, so it is cancelled")
     };
     Ok(Healed { held: was_wanted, runs, ..simply(sick, what, &text) })
 }
 
-/// Takes a job away from whoever owns it: back to the queue, clean and held by `user`, its open runs closed as lost. A job
-/// that somebody wants cancelled is cancelled instead.
+/// Takes a job away from its owner: back to the queue, clean and held by `user`, its open runs closed as lost. A job
+/// that a client wants cancelled is cancelled instead.
 pub(super) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
     let runs = lose_open_runs(conn, job, now_ms)?;
     if ended::open_cancel(conn, job)?.is_some() || walk::is_of_a_stopped_task(conn, job)? {
@@ -260,7 +260,7 @@ fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64
     Ok(Healed { what: Impossible::RunWithoutJob, job, held, runs: vec![(run, nonce)], text })
 }
 
-/// Holds a queued job of which a run is open: its process may live, and nobody starts a second one.
+/// Holds a queued job of which a run is open: its process may live, and no worker starts a second one.
 pub(super) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(conn.prepare_cached(include_str!("heal_hold.sql"))?.execute([job.0])? > 0)
 }

@@ -102,7 +102,7 @@ fn a_clean_looking_step_back_to_queued_is_found_by_its_open_run() {
     assert_eq!(
         (job(&conn, id).hold, found[0].held),
         (Some(Hold::User), true),
-        "its process may live: nobody starts a second one"
+        "its process may live: no worker starts a second one"
     );
 }
 
@@ -143,7 +143,7 @@ fn a_running_row_whose_run_has_ended_ends_as_its_run_did() {
 }
 
 #[test]
-fn a_quarantined_job_that_somebody_cancelled_is_cancelled() {
+fn a_quarantined_job_with_a_cancel_is_cancelled() {
     let conn = fixture::fresh();
     let id = add(&conn);
     claim_one(&conn, 1);
@@ -194,7 +194,7 @@ fn a_state_that_there_is_none_of_is_held() {
 }
 
 #[test]
-fn what_can_not_be_read_is_held_and_counts_are_not_negative() {
+fn what_cannot_be_read_is_held_and_counts_are_not_negative() {
     for column in ["command", "env", "policy"] {
         let conn = fixture::fresh();
         let id = add(&conn);

@@ -18,7 +18,7 @@ use crate::place::Place;
 /// What is wrong, if anything. Take no jobs on while [`Health::may_claim`] is false.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Size of the write-ahead log. Far above 12 MB, somebody keeps a snapshot open: [`Health::readers`].
+    /// Size of the write-ahead log. Far above 12 MB, a reader keeps a snapshot open: [`Health::readers`].
     pub wal_bytes: u64,
     /// The writer waits for another program's write lock.
     pub blocked: Option<Blocked>,

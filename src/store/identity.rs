@@ -1,4 +1,4 @@
-//! What kind of file this is: new, ours, older, newer, or somebody else's.
+//! What kind of file this is: new, ours, older, newer, or another program's.
 
 use rusqlite::Connection;
 
@@ -22,7 +22,7 @@ pub(super) enum Identity {
 /// Reads the header through SQLite, never by opening the file ourselves.
 ///
 /// # Errors
-/// [`Error::File`] where the file is somebody else's, or newer than this program.
+/// [`Error::File`] where the file is another program's, or newer than this program.
 pub(super) fn identify(conn: &Connection) -> Result<Identity> {
     let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_somebody_set_back_repeats_no_id() {
+    fn a_limit_that_was_set_back_repeats_no_id() {
         let conn = fixture::fresh();
         conn.execute_batch(
             "INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at)

@@ -1,6 +1,6 @@
 //! Looks for contradictions between what is kept and what is true, and changes nothing. [`super::mend`] mends what is found.
 //!
-//! Looking needs no write lock, so nobody waits for it. One look goes over a limited number of lanes, queues, jobs, resources and
+//! Looking needs no write lock, so no writer waits for it. One look goes over a limited number of lanes, queues, jobs, resources and
 //! tasks, and the next one goes on where it has ended: so it costs the same however many there are.
 
 use rusqlite::{Connection, params};
@@ -66,7 +66,7 @@ pub struct Found {
     pub untorn: Vec<JobId>,
     /// Resources that are being torn down, and the job that must wait for it does not.
     pub unwaited: Vec<i64>,
-    /// Tasks that nobody will move on.
+    /// Tasks that no worker will move on.
     pub tasks: Vec<i64>,
     /// The counts contradict the truth.
     pub counts: bool,
@@ -177,7 +177,7 @@ pub(super) fn are_counts_wrong(conn: &Connection) -> Result<bool> {
     Ok(found.counts || ask(conn, include_str!("inspect_running.sql"))?)
 }
 
-/// Every running task that nobody will move on.
+/// Every running task that no worker will move on.
 pub(super) fn stuck_tasks(conn: &Connection) -> Result<Vec<i64>> {
     numbers(conn, include_str!("inspect_tasks.sql"), &mut 0, i64::MAX)
 }

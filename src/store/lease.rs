@@ -43,7 +43,7 @@ impl Lease {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             name: text(row, 0)?,
-            // A row that only a program without guards can have written: a nonce that nobody carries, so its owner is gone.
+            // A row that only a program without guards can have written: a nonce that no process carries, so its owner is gone.
             nonce: text(row, 1)?.parse().unwrap_or(Nonce([0; 16])),
             run: row.get::<_, Option<i64>>(2)?.map(RunId),
             job: row.get::<_, Option<i64>>(3)?.map(JobId),
@@ -60,7 +60,7 @@ impl Lease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     Yours,
-    /// Somebody has it.
+    /// Another owner has it.
     Held(Box<Lease>),
 }
 
@@ -124,7 +124,7 @@ pub fn free_of_run(conn: &Connection, run: RunId) -> Result<usize> {
     Ok(conn.prepare_cached("DELETE FROM lease WHERE run_id = ?1")?.execute([run.0])?)
 }
 
-/// Takes a lease back whose owner the kernel says is gone. False: somebody else was first.
+/// Takes a lease back whose owner the kernel says is gone. False: another process was first.
 pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     let mut reclaim = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2 AND run_id IS NULL")?;
     let reclaimed = reclaim.execute((&dead.name, dead.nonce.to_string()))? > 0;
@@ -136,7 +136,7 @@ pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     Ok(reclaimed)
 }
 
-/// Leases of runs that have ended, or that there are not: the trigger frees them, so there are none unless somebody worked around it.
+/// Leases of runs that have ended, or that there are not: the trigger frees them, so there are none unless a client worked around it.
 pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
     let mut reclaim = conn.prepare_cached(include_str!("lease_of_ended_runs.sql"))?;
     let reclaimed = reclaim.execute([])?;
@@ -164,7 +164,7 @@ pub fn force(conn: &Connection, held: &Lease, by: &str, now_ms: i64) -> Result<b
     Ok(true)
 }
 
-/// Every lease that somebody has, by name.
+/// Every lease that has an owner, by name.
 pub fn list(conn: &Connection) -> Result<Vec<Lease>> {
     let mut all = conn.prepare_cached(concat!(
         "SELECT name, nonce, run_id, job_id, pid, command, why, boot_id, since",
@@ -210,7 +210,7 @@ mod nonce_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Nonce, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|()| de::Error::custom("this is no nonce"))
+        text.parse().map_err(|()| de::Error::custom("this is not a nonce"))
     }
 }
 

@@ -51,7 +51,7 @@ fn one_has_it_and_the_other_is_told_who() {
 }
 
 #[test]
-fn whoever_comes_late_frees_nothing_of_the_next_owner() {
+fn a_late_owner_frees_nothing_of_the_next_one() {
     let conn = fixture::fresh();
     take(&conn, &lease("gpu", 1)).unwrap();
     assert!(reclaim(&conn, &lease("gpu", 1), 5).unwrap());
@@ -111,7 +111,7 @@ fn a_run_may_let_go_of_its_leases_before_its_end() {
 }
 
 #[test]
-fn a_copy_that_comes_back_keeps_the_living_and_nobody_else() {
+fn a_restored_copy_keeps_the_living_owners_only() {
     let conn = fixture::fresh();
     take(&conn, &lease("gpu", 1)).unwrap();
     take(&conn, &lease("old", 2)).unwrap();

@@ -105,7 +105,7 @@ pub(super) fn opened_elsewhere(place: &Place) -> Option<Holder> {
     openers(place).into_iter().find(is_elsewhere)
 }
 
-/// The process that has the log open that is not there any more, where nobody else has made a new one since.
+/// The process that has the log open that is not there any more, where no other process has made a new one since.
 pub(super) fn log_was_removed(place: &Place) -> Option<Holder> {
     if place.wal().exists() {
         return None;
@@ -113,7 +113,7 @@ pub(super) fn log_was_removed(place: &Place) -> Option<Holder> {
     holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false).into_iter().next()
 }
 
-/// The process that has the file open with an index of the log that is not there any more, where nobody else has made a new one since.
+/// The process that has the file open with an index of the log that is not there any more, where no other process has made a new one since.
 pub(super) fn index_was_removed(place: &Place) -> Option<Holder> {
     if place.shm().exists() || !place.wal().exists() {
         return None;
@@ -213,7 +213,7 @@ struct Line {
 }
 
 impl Line {
-    /// `None` for what is no held record lock: a waiter (`->`), a flock, a lease.
+    /// `None` for a line that is not a held record lock: a waiter (`->`), a flock, a lease.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().skip(1);
         let of_description = match words.next()? {

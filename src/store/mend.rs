@@ -1,6 +1,6 @@
 //! Mends contradictions between what is kept and what is true: counts, heads, lanes, dependencies, sequences.
 //!
-//! The triggers keep all of these, so there is nothing to mend unless somebody worked around them. [`super::inspect`] looks for them
+//! The triggers keep all of these, so there is nothing to mend unless a client worked around them. [`super::inspect`] looks for them
 //! at every tick, without the write lock; only what it has found is mended here, each by a statement that asks for the truth
 //! once more. A full recount is made only when the counts contradict the truth.
 

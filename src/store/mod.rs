@@ -15,7 +15,7 @@
 //! may not.
 //!
 //! Rules of this room:
-//! * Nobody opens the main file or `-shm` but SQLite: closing such a descriptor would drop SQLite's locks in this process, and another
+//! * Only SQLite opens the main file or `-shm`: closing such a descriptor would drop SQLite's locks in this process, and another
 //!   program could then delete the log under us. (The worker's lock is on a descriptor of the main file that is never closed.) Size, owner and identity are asked with `stat`.
 //! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
 //! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
@@ -54,7 +54,7 @@
 //! ```
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
-//! whoever writes.
+//! whichever client writes.
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
@@ -240,7 +240,7 @@ impl Store {
     /// Opens the file at `path` in a role; a client or worker makes it first if it is not there.
     ///
     /// # Errors
-    /// [`Error::File`] with the remedy where the file can not be used: a reader finds none, it is foreign, damaged, newer than this program,
+    /// [`Error::File`] with the remedy where the file cannot be used: a reader finds none, it is foreign, damaged, newer than this program,
     /// not permitted, on a network file system, or has a second hard link. Two processes may make the same file at once: both get the same one.
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         open::open(path, options)
@@ -334,7 +334,7 @@ impl Store {
         }
     }
 
-    /// As [`Store::after_flush`], for what somebody waits for: before all other calls, and at once where that commit is on the disk already.
+    /// As [`Store::after_flush`], for what a caller waits for: before all other calls, and at once where that commit is on the disk already.
     ///
     /// # Errors
     /// Nothing will ever be flushed again; the call is not made.
@@ -353,7 +353,7 @@ impl Store {
         }
     }
 
-    /// Makes durable whatever this store has read so far, whoever wrote it: for one who is about to state an outcome to a person.
+    /// Makes durable whatever this store has read so far, whichever client wrote it: for a caller that is about to state an outcome to a person.
     pub fn flush_now(&self) -> Result<()> {
         match &self.0.engine {
             Engine::Reader(_) => flush::flush_from_outside(&self.0.place),

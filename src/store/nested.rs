@@ -36,7 +36,7 @@ pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> 
     let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_of_job && job.state == State::Running).collect();
     while let Some(parent) = chain.last().and_then(parent_of).filter(|_| !chain.is_empty() && chain.len() < DEPTH_MAX) {
         let child = chain.last().map(|job| job.id);
-        // A parent is older than its child, so a row that somebody has bent makes no circle.
+        // A parent is older than its child, so a row that a client has bent makes no circle.
         let next = read::job(conn, parent)?.filter(|job| job.state == State::Running && Some(job.id) < child);
         let Some(next) = next else { break };
         chain.push(next);

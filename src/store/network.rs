@@ -29,7 +29,7 @@ const FUSE_LOCAL: [&str; 6] = ["fuseblk", "virtiofs", "fuse.fuse-overlayfs", "fu
 /// # Errors
 /// [`Error::File`] that names the kind, if `path` is on a network file system.
 pub(super) fn refuse(path: &Path) -> Result<()> {
-    // Where it can not be asked, opening the file will say why.
+    // Where it cannot be asked, opening the file will say why.
     let Ok(found) = rustix::fs::statfs(path) else { return Ok(()) };
     #[allow(clippy::cast_possible_truncation)] // the type has 32 bits, in a field whose width differs between machines
     let kind = match found.f_type as u32 {

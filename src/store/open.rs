@@ -207,7 +207,7 @@ pub(super) fn set_wal_mode(conn: &Connection) -> Result<()> {
             _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(MODE_RETRY_MS)),
             _ => {
                 return Err(Error::File(
-                    "the file can not be switched to WAL mode, because another program has it open in another mode; close that program".into(),
+                    "the file cannot be switched to WAL mode, because another program has it open in another mode; close that program".into(),
                 ));
             }
         }

@@ -72,7 +72,7 @@ pub(super) fn check_beside(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// In a directory where everybody may make files, somebody may have been there first: a link of theirs would lead what is written to where they want
+/// In a directory where every user may make files, another user may have been there first: a link of theirs would lead what is written to where they want
 /// it, and what is in a directory of theirs can be replaced by them. Asked before anything is made or written.
 ///
 /// # Errors

@@ -34,11 +34,11 @@ impl PipelineRow {
     /// The description.
     ///
     /// # Errors
-    /// Where it is none: an older program wrote it, or somebody with the guards dropped.
+    /// Where it is none: an older program wrote it, or a client that dropped the guards.
     pub fn read(&self) -> Result<Pipeline> {
         Pipeline::from_json(&self.spec).map_err(|e| {
             Error::Refused(format!(
-                "pipeline {} revision {} can not be used ({e}); apply it anew: tenure pipeline apply",
+                "pipeline {} revision {} cannot be used ({e}); apply it anew: tenure pipeline apply",
                 self.name, self.revision
             ))
         })

@@ -4,7 +4,7 @@
 //! the instant until which the schedule has decided. So a crash leaves a slot either undecided or decided with its job, and a
 //! second planner finds that the schedule has decided already.
 //!
-//! A slot whose job can not be made is skipped, and the schedule says why; the others go on.
+//! A slot whose job cannot be made is skipped, and the schedule says why; the others go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
     Ok(planned)
 }
 
-/// A row that somebody has bent stops its own schedule, and no other.
+/// A row that a client has bent stops its own schedule, and no other.
 fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut Planned) -> Result<()> {
     let before = planned.clone();
     conn.execute_batch("SAVEPOINT one_schedule")?;
@@ -76,7 +76,7 @@ fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut
     conn.execute_batch("ROLLBACK TO one_schedule; RELEASE one_schedule")?;
     *planned = before;
     if let Err(worse) = unreadable(conn, schedule, &error.to_string()) {
-        log::error!("schedule {:?}: {error}; and that can not be written down: {worse}", schedule.name);
+        log::error!("schedule {:?}: {error}; and that cannot be recorded: {worse}", schedule.name);
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ fn fired(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<BTreeSet
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes down until when the schedule has decided. False: somebody else was first, or it is paused now.
+/// Writes down until when the schedule has decided. False: another process was first, or it is paused now.
 fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decision: &Decision) -> Result<bool> {
     let until = decision.decided_until.max(schedule.pruned_until).max(0);
     let next = if until == decision.decided_until { decision.next } else { calendar.next(until) };
@@ -237,7 +237,7 @@ fn say(conn: &Connection, schedule: i64, error: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Its line or its zone can not be read: it is not due any more, until somebody looks again.
+/// Its line or its zone cannot be read: it is not due any more, until a person changes it.
 fn unreadable(conn: &Connection, schedule: &Schedule, error: &str) -> Result<()> {
     conn.prepare_cached("UPDATE schedule SET last_error = ?2, next_at = NULL WHERE id = ?1")?.execute((schedule.id, error))?;
     Ok(())

@@ -58,7 +58,7 @@ fn the_guards_hold_against_our_own_mistakes_too() {
 }
 
 #[test]
-fn a_schedule_that_can_not_be_read_says_so_and_the_others_go_on() {
+fn a_schedule_that_cannot_be_read_says_so_and_the_others_go_on() {
     let conn = fixture::fresh();
     for name in ["a-template", "b-cron", "c-zone", "d-policy", "z-good"] {
         add(&conn, &new(name, "0 * * * *", CatchUp::Latest), START).unwrap();

@@ -155,7 +155,7 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
     Ok(prune_from(conn, ended_before_ms, Walk::default(), limit)?.0)
 }
 
-/// Removes the queues and lanes of these that no job names any more and that nobody has set anything for. The next job that names one
+/// Removes the queues and lanes of these that no job names any more and that have no setting. The next job that names one
 /// makes it anew.
 pub fn remove_empty<'a>(
     conn: &Connection,

@@ -103,7 +103,7 @@ fn states(filter: &Filter) -> Vec<State> {
         states.dedup();
         return states;
     }
-    // Whoever names a job means it, whatever its state.
+    // A caller that names a job means it, whatever its state.
     if filter.all || !filter.ids.is_empty() { State::ALL.to_vec() } else { vec![State::Queued, State::Running] }
 }
 

@@ -48,7 +48,7 @@ impl Readers {
         pool.map(Self).map_err(|_| threads_refused(std::io::Error::from_raw_os_error(libc::EAGAIN)))
     }
 
-    /// One that nobody else uses meanwhile.
+    /// One that no other thread uses meanwhile.
     ///
     /// # Errors
     /// None was free in time, or a new one could not be opened.

@@ -93,7 +93,7 @@ pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms:
     Ok(())
 }
 
-/// The open errands that belong to no run of a job: nobody but the reaper finds them again.
+/// The open errands that belong to no run of a job: only the reaper finds them again.
 pub fn open_errands(conn: &Connection) -> Result<Vec<Run>> {
     let mut open = conn.prepare_cached(concat!(
         "SELECT ",

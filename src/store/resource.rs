@@ -125,7 +125,7 @@ impl Resource {
 /// Writes a resource down. Where its owner has one of this name that is not torn down, that one gets the new teardown and probe.
 ///
 /// # Errors
-/// [`Error::Usage`] for a name that can not be meant, [`Error::NoSuch`] for a job or a task that does not exist.
+/// [`Error::Usage`] for an invalid name, [`Error::NoSuch`] for a job or a task that does not exist.
 pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
     let (run, job, task) = of_owner(new.owner);
     check_name(&new.name)?;

@@ -1,6 +1,6 @@
 //! A copy comes back: what must be done to it before anything in it may be acted on.
 //!
-//! A copy knows nothing of what has happened since it was made. Its running rows speak of runs whose end nobody recorded there, its queued rows
+//! A copy knows nothing of what has happened since it was made. Its running rows speak of runs whose end is not recorded there, its queued rows
 //! may have been done long ago, and its ids have been used. So nothing in it starts by itself: each job that was not at its end is held, with an
 //! event that says why, runs are closed as lost, schedules go on from now, ids go on above the highest that was ever seen, and the file gets a new name.
 
@@ -89,7 +89,7 @@ fn floor(place: &Place, present: &Present, raise_above_run: i64, raise_above_job
 
 /// Writes the copy over the present file, which is kept beside it.
 ///
-/// A client may add a job meanwhile: the file is kept anew until nothing was written since, which is asked when nobody else can write any more. From
+/// A client may add a job meanwhile: the file is kept anew until nothing was written since, which is asked when no other process can write any more. From
 /// the second time on our own clients wait for their turn.
 fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Option<Kept>> {
     let mut target = connect(place, Access::Write, Durability::Full)?;
@@ -191,7 +191,7 @@ pub fn adopt_older_copy(
 
 /// The file that is to be replaced.
 struct Present {
-    /// False if it is so damaged that SQLite can not write into it.
+    /// False if it is so damaged that SQLite cannot write into it.
     usable: bool,
     /// There is something in it to be kept.
     has_content: bool,
@@ -200,11 +200,11 @@ struct Present {
     given: Vec<(&'static str, i64)>,
 }
 
-/// How often the present file is kept anew because somebody has written to it meanwhile.
+/// How often the present file is kept anew because a client has written to it meanwhile.
 const KEEP_TRIES_MAX: u32 = 5;
 /// Tables whose ids are in people's hands, beside jobs and tasks.
 const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
-/// No honest file has given more ids than this; a sequence beyond it was written by somebody who can not have meant it.
+/// No honest file has given more ids than this; a client that wrote a sequence beyond it made a mistake.
 const GIVEN_MAX: i64 = 1 << 52;
 
 impl Present {
@@ -368,7 +368,7 @@ fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
     ["job", "task"].into_iter().try_for_each(|table| raise_sequence(conn, table, floor.max_job_id))
 }
 
-/// Moves a damaged file and its log out of the way. It may be needed by somebody who can repair it, so it is not removed.
+/// Moves a damaged file and its log out of the way. A person may be able to repair it, so it is not removed.
 fn move_aside(place: &Place, now_ms: i64) -> Result<PathBuf> {
     let users = locks::openers(place);
     if let Some(user) = users.first() {

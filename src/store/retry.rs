@@ -39,7 +39,7 @@ pub struct Back {
 }
 
 /// As [`retry`], but puts back no more jobs than one transaction should touch; and none where something keeps this one from it. Of what that is,
-/// [`why_not`] tells afterwards: it may have to look at many jobs, while nobody else could write.
+/// [`why_not`] tells afterwards: it may have to look at many jobs, while no other client could write.
 ///
 /// # Errors
 /// As [`retry`], where the state does not allow it.

@@ -31,7 +31,7 @@ macro_rules! run_columns {
 }
 pub(super) use {job_columns, run_columns};
 
-/// A row of `job`, and whether somebody wants it cancelled. Times are milliseconds UTC.
+/// A row of `job`, and whether a client wants it cancelled. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     pub id: JobId,
@@ -78,7 +78,7 @@ pub struct Job {
     pub broken: u32,
     pub due_seen: i64,
     pub lane_pass: bool,
-    /// Somebody asked to cancel it, and that is not done yet.
+    /// A client asked to cancel it, and that is not done yet.
     pub cancel_open: bool,
     /// Why the job cannot be run: a client wrote bytes that are not UTF-8. What is shown of it is not what was written.
     pub unreadable: Option<String>,
@@ -138,7 +138,7 @@ impl Job {
     /// The command.
     ///
     /// # Errors
-    /// Where a client wrote something that is no command: it is never run.
+    /// Where a client wrote something that is not a command: it is never run.
     pub fn argv(&self) -> Result<Argv, ArgvError> {
         Argv::from_json(&self.command)
     }
@@ -146,17 +146,17 @@ impl Job {
     /// What was asked for beyond the command.
     ///
     /// # Errors
-    /// Where a client wrote something that is no policy: the job is never run.
+    /// Where a client wrote something that is not a policy: the job is never run.
     pub fn policy(&self) -> Result<Policy, String> {
         Policy::from_json(&self.policy)
     }
 
-    /// It has ended without having been needed, which is no failure.
+    /// It has ended without having been needed, which is not a failure.
     pub fn was_needless(&self) -> bool {
         was_needless(Some(self.state), self.reason)
     }
 
-    /// The state as people see it: a queued job that somebody cancelled is cancelled, it never starts.
+    /// The state as people see it: a queued job that a client cancelled is cancelled, it never starts.
     pub fn shown_state(&self) -> State {
         if self.state == State::Queued && self.cancel_open { State::Cancelled } else { self.state }
     }

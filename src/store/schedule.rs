@@ -34,7 +34,7 @@ pub struct Schedule {
     pub name: String,
     pub cron: String,
     pub zone: String,
-    /// One of [`CatchUp`], in a file that nobody has bent.
+    /// One of [`CatchUp`], in a file that no client has bent.
     pub catch_up: String,
     pub catch_up_max: i64,
     pub paused: bool,
@@ -73,7 +73,7 @@ impl Schedule {
     /// When it is due.
     ///
     /// # Errors
-    /// What of the row can not be read.
+    /// What of the row cannot be read.
     pub fn calendar(&self) -> Result<Calendar, String> {
         Calendar::new(&self.cron, crate::clock::zone(&self.zone)?)
     }
@@ -135,7 +135,7 @@ pub struct Summary {
 /// Adds a schedule; its first slot is the first one after now. Returns its id.
 ///
 /// # Errors
-/// [`Error::Usage`] for what can not be meant, [`Error::Refused`] where the name is taken.
+/// [`Error::Usage`] for invalid arguments, [`Error::Refused`] where the name is taken.
 pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
     check_name(&new.name).map_err(Error::Usage)?;
     if !(1..=CATCH_UP_MAX).contains(&new.catch_up_max) {

@@ -157,7 +157,7 @@ pub(super) fn fresh() -> Result<&'static Objects> {
     Ok(FRESH.get_or_init(|| found))
 }
 
-/// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is no difference.
+/// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is not a difference.
 pub(super) fn plain(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();

@@ -1,5 +1,5 @@
 //! Are the guards those of `schema.sql`, still? The worker's writer asks at the beginning of each transaction, by the number that SQLite changes with each
-//! change of the schema; and nobody else can change the schema before that transaction ends. So nothing is claimed or settled under other
+//! change of the schema; and no other program can change the schema before that transaction ends. So nothing is claimed or settled under other
 //! guards than ours.
 //!
 //! What is missing, altered or added is repaired in that very transaction. Where it cannot be (a table itself was altered), nothing is claimed until it is

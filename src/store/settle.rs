@@ -1,7 +1,7 @@
 //! running -> its end, or back to queued.
 //!
-//! One guarded statement is the gate: it names the job, the state and the run. Whoever changes a row with it is the winner and
-//! does what follows (the run's row, the cancel, the dependants) in the same transaction; whoever does not is late and does
+//! One guarded statement is the gate: it names the job, the state and the run. The process that changes a row with it is the winner and
+//! does what follows (the run's row, the cancel, the dependants) in the same transaction; a process that does not is late and does
 //! nothing at all. So it does not matter how many monitors, reapers or old workers bring the same news.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -70,7 +70,7 @@ pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bo
     Ok(noted > 0)
 }
 
-/// Settles a run: decides what its end means for its job, and writes it, unless somebody was first.
+/// Settles a run: decides what its end means for its job, and writes it, unless another process was first.
 pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     let Some(known) = facts(conn, s.job, s.run)? else { return Ok(Settled::Late) };
     // A policy that does not parse was never run by: the end of such a run is judged by the defaults.
@@ -192,7 +192,7 @@ fn end(
     ])? > 0)
 }
 
-/// When the job ended: as recorded, also where nobody was there to write it down; where nothing is recorded, now.
+/// When the job ended: as recorded, also where no worker was there to record it; where nothing is recorded, now.
 fn ended_at(s: &Settle, now_ms: i64) -> i64 {
     let recorded = match s.end {
         RunEnd::Ended { .. } | RunEnd::CheckFailed { .. } => s.record.checked_at.or(s.record.exited_at),

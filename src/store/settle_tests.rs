@@ -191,7 +191,7 @@ fn a_stop_by_cancel_ends_as_cancelled_and_history_can_go() {
     assert_eq!(prune::prune(&conn, 3_000, 10).unwrap().jobs, 0);
     let pruned = prune::prune(&conn, 3_001, 10).unwrap();
     assert_eq!((pruned.jobs, pruned.runs), (1, vec![RunId(1)]));
-    // A log that was left over is no sign of an older copy, and one of a later run is.
+    // A log that was left over is not a sign of an older copy, and one of a later run is.
     let has_forgotten = |run| crate::store::stamp::has_forgotten(&conn, &[RunId(run)]).unwrap();
     assert!(!has_forgotten(1) && has_forgotten(2));
     assert_eq!(read::job(&conn, id).unwrap(), None);
@@ -319,5 +319,5 @@ fn a_retry_by_a_person_leaves_nothing_of_the_earlier_life() {
     conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
     control::retry(&conn, id, false, 9_000).unwrap();
     assert_eq!(row(&conn, id), new);
-    assert!(claim_one(&conn, 20).is_some(), "also where somebody had left a cancel open");
+    assert!(claim_one(&conn, 20).is_some(), "also where a client had left a cancel open");
 }

@@ -1,6 +1,6 @@
 //! The stamp: how far the file has been, as the directory beside it remembers.
 //!
-//! If the file is behind its stamp, somebody has put an older copy in its place. Then its ids would be used again, and its running rows speak of
+//! If the file is behind its stamp, an older copy was put in its place. Then its ids would be used again, and its running rows speak of
 //! runs that have long ended: [`super::adopt_older_copy`].
 
 use std::fs;
@@ -28,12 +28,12 @@ pub struct Stamp {
     pub max_job_id: i64,
 }
 
-/// The stamp in the directory; `None` if there is none or it can not be understood.
+/// The stamp in the directory; `None` if there is none or it cannot be understood.
 pub fn read(place: &Place) -> Result<Option<Stamp>> {
     let path = place.stamp();
     match fs::read(&path) {
         Ok(text) => Ok(serde_json::from_slice(&text)
-            .inspect_err(|error| log::warn!("{} can not be understood and is ignored: {error}", path.display()))
+            .inspect_err(|error| log::warn!("{} cannot be understood and is ignored: {error}", path.display()))
             .ok()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(format!("reading {}", path.display()), error)),

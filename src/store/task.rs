@@ -29,7 +29,7 @@ pub struct Started {
 /// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was asked to stop has the key no more.
 ///
 /// # Errors
-/// [`Error::NoSuch`] for an unknown pipeline, [`Error::Usage`] for parameters that are missing, unknown or can not be given.
+/// [`Error::NoSuch`] for an unknown pipeline, [`Error::Usage`] for parameters that are missing, unknown or cannot be given.
 pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, now_ms: i64) -> Result<Started> {
     let row = pipeline::existing(conn, name)?;
     let pipeline = row.read()?;
@@ -48,7 +48,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     .execute((row.id, name, key, pipeline.start(), json, now_ms))?;
     let id = conn.last_insert_rowid();
     walk::enter(conn, id, pipeline.start(), &pipeline, params, false, now_ms)?
-        .map_err(|e| Error::Usage(format!("stage {} can not be entered: {e}", pipeline.start())))?;
+        .map_err(|e| Error::Usage(format!("stage {} cannot be entered: {e}", pipeline.start())))?;
     Ok(Started { id, existing: false })
 }
 
@@ -126,7 +126,7 @@ fn waits_for_another(conn: &Connection, id: i64, freed: Vec<String>) -> Result<S
     }
 }
 
-/// A pipeline that can not be read is none that somebody called critical.
+/// A pipeline that cannot be read is not one that has critical stages.
 fn is_critical(task: &TaskRow) -> bool {
     Pipeline::from_json(&task.spec).is_ok_and(|pipeline| pipeline.stage(&task.stage).is_some_and(|stage| stage.critical))
 }
@@ -136,7 +136,7 @@ fn is_running(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(state.query_row([job.0], |row| rows::state(row, 0)).optional()? == Some(State::Running))
 }
 
-/// The runs of critical stages that are under way: nobody but a person who names the job ends them.
+/// The runs of critical stages that are under way: only a person who names the job ends them.
 pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
     let mut under_way = conn.prepare_cached(
         "SELECT j.run_id, t.stage, p.spec FROM task t JOIN job j ON j.id = t.job_id JOIN pipeline p ON p.id = t.pipeline_id
@@ -195,7 +195,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
         Cancelled::AlreadyEnded => (None, Vec::new()),
     };
     walk::enter(conn, id, to, &pipeline, &params, task.held, now_ms)?
-        .map_err(|e| Error::Refused(format!("stage {to} can not be entered: {e}")))?;
+        .map_err(|e| Error::Refused(format!("stage {to} cannot be entered: {e}")))?;
     let job = existing(conn, id)?.job.ok_or_else(|| Error::Internal(format!("task {id} has no job")))?;
     Ok(Advanced { job, stopping, freed })
 }
@@ -217,7 +217,7 @@ fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &
             format!("stage {expect} is critical and its job {job} runs; wait for its end: tenure wait {job}")
         }
         Some(_) if rounds.get(to).copied().unwrap_or(0) >= pipeline.max_rounds() => {
-            pipeline.too_often(to, &format!("task {id} can not go there"))
+            pipeline.too_often(to, &format!("task {id} cannot go there"))
         }
         Some(job) => return Ok(job),
     };
@@ -252,7 +252,7 @@ pub(super) fn register_teardown(
     cwd: &str,
     env: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is no JSON: {e}")))?;
+    let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is not JSON: {e}")))?;
     conn.prepare_cached(
         "INSERT INTO resource (name, task_id, teardown, cwd, env) SELECT ?2, ?1, ?3, ?4, ?5
           WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2)",

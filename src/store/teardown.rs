@@ -1,7 +1,7 @@
 //! What the worker does about resources whose owner has ended: which are due, which errand is under way for one, and what its end means.
 //!
 //! `resource.errand` is the gate: it is taken in the transaction that opens the run of an errand, and given back in the one that
-//! closes that run, whoever closes it; so there are never two at once for one resource, and one answer counts once. What an end
+//! closes that run, whichever process closes it; so there are never two at once for one resource, and one answer counts once. What an end
 //! means is decided by [`crate::job::resource::after`].
 
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ fn latest(now_ms: i64) -> i64 {
     now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
 }
 
-/// Gives a resource to a run. False: it is gone, it has another errand, it is not due, or somebody was quicker with this step.
+/// Gives a resource to a run. False: it is gone, it has another errand, it is not due, or another thread was quicker with this step.
 pub(super) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
     let torn = step == Step::Confirm;
     let mut take = conn.prepare_cached(include_str!("teardown_take.sql"))?;
@@ -146,7 +146,7 @@ pub struct Mended {
     pub jobs: usize,
 }
 
-/// Contradictions between resources, their owners and the jobs that wait. The triggers leave none; somebody may have worked
+/// Contradictions between resources, their owners and the jobs that wait. The triggers leave none; a client may have worked
 /// around those.
 pub(super) fn mend(conn: &Connection, found: &Found) -> Result<Mended> {
     let mut mended = Mended::default();

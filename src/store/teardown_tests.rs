@@ -90,7 +90,7 @@ fn one_errand_at_a_time_and_each_in_its_turn() {
     let made = add(&conn, Owner::Job(job), "vm", true);
     assert!(!begin(&conn, made.id, Step::Probe, 1), "its owner lives");
     control::cancel(&conn, job, None, 2_000).unwrap();
-    assert!(!begin(&conn, made.id, Step::Confirm, 2), "nobody has said that it is gone");
+    assert!(!begin(&conn, made.id, Step::Confirm, 2), "no step has said that it is gone");
     assert!(begin(&conn, made.id, Step::Probe, 3));
     assert!(!begin(&conn, made.id, Step::Probe, 4) && !begin(&conn, made.id, Step::Teardown, 5));
     assert_eq!(due(&conn, i64::MAX, 100).unwrap(), []);
@@ -143,7 +143,7 @@ fn what_is_given_up_or_made_again_while_an_errand_is_under_way_is_not_closed_by_
 }
 
 #[test]
-fn whoever_closes_the_run_of_an_errand_frees_its_resource() {
+fn closing_the_run_of_an_errand_frees_its_resource() {
     let conn = fixture::fresh();
     let job = job(&conn);
     control::cancel(&conn, job, None, 2_000).unwrap();

@@ -27,7 +27,7 @@ pub struct Tended {
     pub more: bool,
 }
 
-/// Releases what is due, and ends queued jobs that can never start: somebody cancelled them, a job that they wait for ended
+/// Releases what is due, and ends queued jobs that can never start: a client cancelled them, a job that they wait for ended
 /// the wrong way, they have expired. At most `limit` of each.
 pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -1,7 +1,7 @@
 //! The queue of our processes for the write lock.
 //!
 //! SQLite's own waiting is polling, and unfair: one process may commit thousands of times while another does not get through once. A single
-//! lock file is unfair too, since whoever lets go of it takes it again before the others are awake. Two make a queue: lock the gate, lock
+//! lock file is unfair too, since the process that lets go of it takes it again before the others are awake. Two make a queue: lock the gate, lock
 //! the turn, unlock the gate, write, unlock the turn. Only one waits at the turn, and who has just written must pass the gate again.
 //!
 //! This is for fairness only; what keeps writers apart is SQLite's lock. So a holder that is stopped is passed by after a second, and
@@ -120,7 +120,7 @@ enum Ask {
 }
 
 /// A thread that does the blocking calls, since `flock` knows no timeout. It may be stuck in one for as long as another process is stopped;
-/// nobody waits for it then, and it ends with our process.
+/// no caller waits for it then, and it ends with our process.
 struct Waiter {
     ask: Sender<Ask>,
     granted: Receiver<()>,
@@ -245,7 +245,7 @@ mod tests {
         while waiter.is_still_waiting() {
             thread::yield_now();
         }
-        assert!(a.take().is_held(), "the waiter gave back what nobody wanted any more");
+        assert!(a.take().is_held(), "the waiter gave back a lock that no caller wanted any more");
         assert!(b.take().is_held());
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn upgrade(conn: &Connection, place: &Place, version: i32) -> Result<
     flush::flush_journal(conn)
 }
 
-/// Upgrades a file that nobody else knows, such as the copy that a restore works on.
+/// Upgrades a file that no other process knows, such as the copy that a restore works on.
 pub(super) fn upgrade_copy(conn: &Connection, version: i32) -> Result<()> {
     steps(conn, version, USER_VERSION, STEPS)
 }

@@ -72,7 +72,7 @@ fn what_was_asked_for_is_what_is_stored() {
 }
 
 #[test]
-fn what_can_not_be_meant_is_refused_in_words() {
+fn invalid_arguments_are_refused_in_words() {
     let conn = fixture::fresh();
     type Wrong = Box<dyn FnOnce(&mut NewJob)>;
     let wrong: Vec<Wrong> = vec![
@@ -147,8 +147,8 @@ fn a_refusal_says_what_to_do() {
     assert!(refusal(control::retry(&conn, queued, false, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::release(&conn, queued, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::set(&conn, queued, &Change::default(), 5)).contains("running"));
-    for nobody in [control::hold(&conn, JobId(9)), control::retry(&conn, JobId(9), false, 5).map(|_| ())] {
-        assert!(matches!(nobody, Err(Error::NoSuch(_))));
+    for missing in [control::hold(&conn, JobId(9)), control::retry(&conn, JobId(9), false, 5).map(|_| ())] {
+        assert!(matches!(missing, Err(Error::NoSuch(_))));
     }
     assert_eq!(control::cancel(&conn, done, None, 5).unwrap(), Cancelled::AlreadyEnded);
 }

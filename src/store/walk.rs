@@ -1,6 +1,6 @@
 //! A task goes from stage to stage.
 //!
-//! The end of a job moves its task on, in the same transaction, whoever brings the end: a settle, an ending of a queued job (cancelled, expired,
+//! The end of a job moves its task on, in the same transaction, however the end comes: a settle, an ending of a queued job (cancelled, expired,
 //! a dependency), a healer. So there is no instant at which a job has ended and its task does not know. The gate is one statement that
 //! names the task, its state, the stage and the very job that ended: a second settle, a reaper or a late `advance` changes no row,
 //! and nothing follows.
@@ -66,7 +66,7 @@ pub(super) fn job_ended(conn: &Connection, task: i64, job: JobId, now_ms: i64) -
 }
 
 fn understood(facts: &Facts) -> std::result::Result<(Pipeline, Params), String> {
-    let params = serde_json::from_str(&facts.params).map_err(|e| format!("the parameters of the task can not be read: {e}"))?;
+    let params = serde_json::from_str(&facts.params).map_err(|e| format!("the parameters of the task cannot be read: {e}"))?;
     Ok((Pipeline::from_json(&facts.spec)?, params))
 }
 
@@ -100,7 +100,7 @@ pub(super) fn rounds(conn: &Connection, task: i64) -> Result<BTreeMap<String, u3
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The gate into another stage. False: somebody else was first, or the task was asked to stop.
+/// The gate into another stage. False: another process was first, or the task was asked to stop.
 pub(super) fn pass_gate(conn: &Connection, at: At<'_>, to: &str) -> Result<bool> {
     let mut pass = conn.prepare_cached(
         "UPDATE task SET stage = ?4, job_id = NULL
@@ -119,7 +119,7 @@ pub(super) fn close_step(conn: &Connection, at: At<'_>, outcome: &str, now_ms: i
 }
 
 /// Makes the job of the stage that a task has just gone to, and what belongs to it. A job of the task that has not ended yet
-/// (its tree is being stopped) is waited for: two stages of one task never run at once. The inner error: it can not be made.
+/// (its tree is being stopped) is waited for: two stages of one task never run at once. The inner error: it cannot be made.
 pub(super) fn enter(
     conn: &Connection,
     task: i64,
@@ -196,9 +196,9 @@ fn finish(
     Ok(())
 }
 
-/// A task that has passed its gate into a stage whose job can not be made.
+/// A task that has passed its gate into a stage whose job cannot be made.
 fn fail(conn: &Connection, task: i64, stage: &str, error: &str, now_ms: i64) -> Result<()> {
-    let text = format!("stage {stage} can not be entered: {error}");
+    let text = format!("stage {stage} cannot be entered: {error}");
     log::error!("task {task}: {text}");
     conn.prepare_cached(
         "UPDATE task SET state = 'failed', error = ?3, finished_at = ?4
@@ -224,7 +224,7 @@ pub(super) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> Result<bool
     }
 }
 
-/// Moves on what nobody moved: a file that was written by hand, an old program. Says how many tasks that were.
+/// Moves on the tasks that no process moved: a file that was written by hand, an old program. Says how many tasks that were.
 pub(super) fn go_on(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut moved = 0;
     for task in tasks.iter().copied() {
@@ -238,7 +238,7 @@ pub(super) fn go_on(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aft
                 out.ended.append(&mut after.ended);
                 out.freed.append(&mut after.freed);
             }
-            Err(why) => log::error!("task {task} can not be moved on: {why}"),
+            Err(why) => log::error!("task {task} cannot be moved on: {why}"),
         }
     }
     Ok(moved)

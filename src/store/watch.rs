@@ -1,6 +1,6 @@
 //! Is the file that we have open still the one that its name leads to?
 //!
-//! A file that was replaced or removed under a living process goes on working, silently, in a place that nobody else sees. `stat` tells.
+//! A file that was replaced or removed under a living process goes on working, silently, in a place that no other process sees. `stat` tells.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -33,7 +33,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Notes what the names lead to now. A connection must be open that has read already: from then on nobody else can be the last one
+    /// Notes what the names lead to now. A connection must be open that has read already: from then on no other process can be the last one
     /// to close, so that the log keeps its inode.
     pub(super) fn begin(place: &Place) -> Self {
         Self { place: place.clone(), db: FileId::at(place.db()), wal: FileId::at(&place.wal()), shm: FileId::at(&place.shm()) }
@@ -59,7 +59,7 @@ fn changed(path: &Path, was: FileId) -> Option<String> {
         Ok(meta) if FileId::of(&meta) == was => None,
         Ok(_) => Some(format!("{} was replaced while it was open", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("{} was removed while it was open", path.display())),
-        // Not to be allowed to look is no proof of anything.
+        // Not to be allowed to look proves nothing.
         Err(_) => None,
     }
 }

@@ -24,7 +24,7 @@ pub const AHEAD_COUNTED_MAX: i64 = 10_000;
 /// One thing that stands in the way of a queued job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// Somebody wants it cancelled; the worker ends it.
+    /// A client wants it cancelled; the worker ends it.
     Cancelled {
         why: Option<String>,
     },

@@ -1,10 +1,10 @@
 //! Workspaces: which directory is a key's present one, who is in it, and which may go.
 //!
-//! A row of `workspace` is a cache hint: whoever enters looks whether the directory is there, and [`forget`]s it where it is not. A row of
+//! A row of `workspace` is a cache hint: a process that enters looks whether the directory is there, and [`forget`]s it where it is not. A row of
 //! `workspace_use` is a fact: as long as it is there, its directory stays. Both are asked and changed in one transaction, so that
 //! entering and removing never miss each other.
 //!
-//! Every name in `work/` that is neither a row's nor somebody's present work is an orphan. Names are never used twice and the work is
+//! Every name in `work/` that neither a row nor an open run names is an orphan. Names are never used twice and the work is
 //! written down before its directory is made, so what is an orphan once stays one: list the directory first, then ask [`in_hand`].
 //!
 //! Deliberately absent: directories.
@@ -106,13 +106,13 @@ pub fn present(conn: &Connection, workspace: &Workspace, boot_id: &str) -> Resul
     Ok(present.query_row((&workspace.key, workspace.recipe(), boot_id), |row| row.get(0)).optional()?)
 }
 
-/// Notes that somebody has looked at a workspace to use it.
+/// Notes that a caller has looked at a workspace to use it.
 pub fn touch(conn: &Connection, key: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached("UPDATE workspace SET last_used_at = max(last_used_at, ?2) WHERE key = ?1")?.execute((key, now_ms))?;
     Ok(())
 }
 
-/// Makes a directory the present one of its key. The one before it goes when nobody is in it any more.
+/// Makes a directory the present one of its key. The one before it goes when no run is in it any more.
 pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM workspace WHERE key = ?1")?.execute([&made.workspace.key])?;
     let bytes = made.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -145,12 +145,12 @@ pub fn made_for(
     Ok(true)
 }
 
-/// Nobody makes it, as far as the file knows.
+/// No process makes it, as far as the file knows.
 pub(super) fn is_free_to_make(conn: &Connection, key: &str) -> Result<bool> {
     Ok(lease::named(conn, &lease_of(key))?.is_none())
 }
 
-/// Whoever begins to make it has its lease as long as its run is open.
+/// The run that begins to make it has its lease as long as it is open.
 pub(super) fn begin_making(conn: &Connection, key: &str, job: Option<JobId>, maker: RunId, now_ms: i64) -> Result<()> {
     lease::take_for_run(conn, &lease_of(key), maker, None, now_ms)?;
     job.map_or(Ok(()), |job| tell(conn, "preparing", job, maker, key, now_ms))
@@ -195,7 +195,7 @@ pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result
     Ok(())
 }
 
-/// One that nobody is in and that was used since it was measured, or never measured.
+/// One that no run is in and that was used since it was measured, or never measured.
 pub fn to_measure(conn: &Connection) -> Result<Option<String>> {
     let mut one = conn.prepare_cached(include_str!("workspace_to_measure.sql"))?;
     Ok(one.query_row([], |row| row.get(0)).optional()?)
@@ -207,7 +207,7 @@ pub fn total_bytes(conn: &Connection) -> Result<u64> {
     Ok(u64::try_from(total.query_row([], |row| row.get::<_, i64>(0))?).unwrap_or(0))
 }
 
-/// Takes the rows of the least recently used ones that nobody is in, until the others take no more than `most_bytes`. Returns what was taken:
+/// Takes the rows of the least recently used ones that no run is in, until the others take no more than `most_bytes`. Returns what was taken:
 /// their directories are orphans now.
 pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
     let mut all = conn.prepare_cached(concat!(workspace_columns!(), " ORDER BY last_used_at, key"))?;
@@ -229,7 +229,7 @@ pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
 /// Takes the row of a workspace away, on a person's word. Its directory is an orphan then.
 ///
 /// # Errors
-/// [`Error::NoSuch`]; [`Error::Refused`] while somebody is in it or makes it.
+/// [`Error::NoSuch`]; [`Error::Refused`] while a run is in it or a process makes it.
 pub fn remove(conn: &Connection, key: &str) -> Result<String> {
     let Some(row) = named(conn, key)? else {
         return Err(match being_made(conn, key)? {
@@ -270,7 +270,7 @@ pub fn being_made(conn: &Connection, key: &str) -> Result<Option<String>> {
         (Some(run), Some(job), _) => format!("run {run} of job {job}"),
         (Some(run), None, _) => format!("run {run}"),
         (None, _, Some(pid)) => format!("pid {pid}"),
-        (None, _, None) => "somebody".to_owned(),
+        (None, _, None) => "an unknown process".to_owned(),
     }))
 }
 
@@ -286,7 +286,7 @@ pub fn named(conn: &Connection, key: &str) -> Result<Option<WorkspaceRow>> {
     Ok(one.query_row([key], WorkspaceRow::from_row).optional()?)
 }
 
-/// Uses of runs that are not open: a trigger takes them away with the run's end, so there are none unless somebody worked around it.
+/// Uses of runs that are not open: a trigger takes them away with the run's end, so there are none unless a client worked around it.
 pub fn clear_uses(conn: &Connection) -> Result<usize> {
     let mut clear = conn.prepare_cached(
         "DELETE FROM workspace_use WHERE NOT EXISTS (SELECT 1 FROM run WHERE id = workspace_use.run_id AND finished_at IS NULL)",
@@ -294,7 +294,7 @@ pub fn clear_uses(conn: &Connection) -> Result<usize> {
     Ok(clear.execute([])?)
 }
 
-/// What in `work/` belongs to somebody.
+/// What in `work/` belongs to a row or a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InHand {
     dirs: Vec<String>,
@@ -302,7 +302,7 @@ pub struct InHand {
 }
 
 impl InHand {
-    /// Nobody knows a directory of this name, and nobody ever will.
+    /// No row and no run names a directory of this name, and none ever will.
     pub fn is_orphan(&self, name: &str) -> bool {
         !self.dirs.iter().any(|dir| dir == name) && !is_made_by(name, &self.makers)
     }

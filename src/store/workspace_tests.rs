@@ -62,7 +62,7 @@ fn after_a_power_cut_only_what_was_on_the_disk_is_used() {
 }
 
 #[test]
-fn a_directory_that_somebody_is_in_stays_when_its_key_has_another() {
+fn a_directory_in_use_stays_when_its_key_has_another() {
     let conn = fixture::fresh();
     let (one, other) = (workspace("k", "a"), workspace("k", "b"));
     make(&conn, &one, "k-1", 10, 3_000);
@@ -77,7 +77,7 @@ fn a_directory_that_somebody_is_in_stays_when_its_key_has_another() {
 }
 
 #[test]
-fn what_somebody_is_making_is_no_orphan() {
+fn a_directory_that_is_being_made_is_not_an_orphan() {
     let conn = fixture::fresh();
     let (maker, run) = (Nonce([1; 16]), running(&conn, 1));
     let names = [crate::job::workspace::new_name(maker), crate::job::workspace::directory_name("k", maker)];
@@ -96,7 +96,7 @@ fn what_somebody_is_making_is_no_orphan() {
 }
 
 #[test]
-fn the_least_recently_used_ones_that_nobody_is_in_go_first() {
+fn the_least_recently_used_idle_ones_go_first() {
     let conn = fixture::fresh();
     for (n, key) in ["a", "b", "c", "d"].into_iter().enumerate() {
         make(&conn, &workspace(key, "x"), &format!("{key}-1"), 100, 1_000 + n as i64);
@@ -112,7 +112,7 @@ fn the_least_recently_used_ones_that_nobody_is_in_go_first() {
 }
 
 #[test]
-fn a_person_removes_one_that_is_there_and_that_nobody_is_in() {
+fn a_person_removes_an_idle_workspace() {
     let conn = fixture::fresh();
     let one = workspace("k", "x");
     assert!(matches!(remove(&conn, "k"), Err(Error::NoSuch(_))));

@@ -1,6 +1,6 @@
 //! The worker's writer: the one connection of this process that writes.
 //!
-//! Whoever comes when nobody writes does it himself; what comes meanwhile is done by the writer thread, all that is waiting in one transaction
+//! If no write is in progress, the caller writes itself; what comes meanwhile is done by the writer thread, all that is waiting in one transaction
 //! up to a limit (see `desk`). Each is answered when it is committed. While another program keeps the
 //! write lock the writer keeps the requests and tries again, and says since when and because of whom. On a full disk it gives the ballast back and
 //! tries once more.
@@ -82,7 +82,7 @@ impl Worker {
         })
     }
 
-    /// `here`: on this thread, if nobody writes.
+    /// `here`: on this thread, if no write is in progress.
     pub(super) fn commit<T: Send + 'static>(
         &self,
         f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
@@ -245,7 +245,7 @@ impl Writer {
         }
     }
 
-    /// One request spoiled it: the others go again without it. Otherwise nobody is to blame, and all are told.
+    /// One request spoiled it: the others go again without it. Otherwise no single request is to blame, and all are told.
     fn sort_out(&mut self, group: &mut Vec<Box<dyn Request>>, undone: &Undone) {
         if write::is_failed_flush(&undone.error) {
             self.health.set_fatal(&format!("a flush failed: {}", undone.error));

@@ -1,7 +1,7 @@
 //! Asking a job's check, after its exit 0, whether it really succeeded.
 //!
 //! A check is an errand ([`super::errand`]) of the job's run, while the job stays `running`. 0 passes, 75 is asked again later,
-//! anything else fails the job. A check that nobody saw the end of is asked again; the job is not run again.
+//! anything else fails the job. A check that no process saw end is asked again; the job is not run again.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ enum Answer {
     AskLater,
     No(String),
     Cancelled,
-    /// Nobody saw it.
+    /// No process saw it.
     Lost,
 }
 

@@ -176,7 +176,7 @@ fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
         claim_in(shared, &shared.options.scope, free, &mut claimed)?;
         return Ok(claimed);
     }
-    // A `run` has a slot for each job that somebody follows in a terminal of its own, and none for others.
+    // A `run` has a slot for each job that a client follows in a terminal of its own, and none for others.
     claim_in(shared, &shared.options.scope, || 1, &mut claimed)?;
     for job in shared.served() {
         claim_in(shared, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;
@@ -240,7 +240,7 @@ fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
         return Ok(());
     }
     if teardown::is_busy(shared)? {
-        // Whoever has ended one nudges.
+        // A thread that has ended one nudges.
         return Ok(());
     }
     let now_ms = shared.now_ms();

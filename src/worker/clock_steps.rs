@@ -40,7 +40,7 @@ fn ahead_ms(now_ms: i64) -> i64 {
 
 /// Lets the claim loop look where the clock was set since the last look. Never waits and never writes.
 pub(super) fn hint(shared: &Shared) {
-    // Held: somebody looks already.
+    // Held: another thread looks already.
     let was_set = shared
         .clock_steps
         .last_ms
@@ -53,7 +53,7 @@ pub(super) fn hint(shared: &Shared) {
 
 /// Looks whether the clock was set since the last look, and moves the waits that are durations.
 pub(super) fn look(shared: &Shared) -> Result<()> {
-    // Held to the end: whoever looks second finds the waits moved.
+    // Held to the end: the thread that looks second finds the waits moved.
     let mut last_ms = shared.clock_steps.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
     let ahead_ms = ahead_ms(shared.now_ms());
     let by_ms = ahead_ms.saturating_sub(*last_ms);

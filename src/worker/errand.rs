@@ -10,8 +10,8 @@
 //! conclude   its tree is empty for certain; its row says what it came to, once, and whatever follows is in that transaction
 //! ```
 //!
-//! After the death of a worker whoever needs the errand asks for its latest run. An open one is gone on with ([`Errand::go_on`]): its
-//! shim is waited for, or its records are used; one of which nobody saw the end has its tree emptied and comes to `lost`, and is for
+//! After the death of a worker the thread that needs the errand asks for its latest run. An open one is gone on with ([`Errand::go_on`]): its
+//! shim is waited for, or its records are used; one that no process saw end has its tree emptied and comes to `lost`, and is for
 //! the caller to run again. A closed one has its answer in its row, which is used and not asked for again.
 //!
 //! How to use it, by the example of the making of a workspace (kind `prepare`), on the monitor's thread of a job's run, which has
@@ -33,7 +33,7 @@
 //! ```
 //!
 //! The errand of a job shares the bell of the job's run: a cancel of the job ends it. One that belongs to no job
-//! ([`Errand::of_nobody`]) has a bell that no person's cancel rings.
+//! ([`Errand::without_owner`]) has a bell that no person's cancel rings.
 //!
 //! Deliberately absent: what an end means for whom (the caller's), and when to try again.
 
@@ -88,7 +88,7 @@ pub(super) struct CameTo {
 pub(super) type Judged = (Outcome, Option<Reason>, Option<String>);
 
 impl<'a> Errand<'a> {
-    /// An errand for the job's run under watch: whoever stops that run stops the errand.
+    /// An errand for the job's run under watch: a stop request for that run stops the errand.
     pub fn of_job(watched: &Watched<'a>, opening: Opening) -> Self {
         Self { shared: watched.shared, opening, bell: Arc::clone(&watched.bell), grace_ms: watched.grace_ms }
     }
@@ -97,20 +97,20 @@ impl<'a> Errand<'a> {
     ///
     /// # Errors
     /// The system gives no descriptor.
-    pub fn of_nobody(shared: &'a Arc<Shared>, opening: Opening) -> Result<Self> {
+    pub fn without_owner(shared: &'a Arc<Shared>, opening: Opening) -> Result<Self> {
         Ok(Self { shared, opening, bell: Arc::new(Bell::deaf()?), grace_ms: GRACE_MS_DEFAULT })
     }
 
     /// Runs it: `make` is given the run's id and nonce and says what is to be launched; `judge` says what its end means.
     ///
     /// # Errors
-    /// The file or the system refused something. The run, if it was begun, is open, and whoever looks next goes on with it.
+    /// The file or the system refused something. The run, if it was begun, is open, and the thread that looks next goes on with it.
     pub fn once(&self, make: impl Fn(RunId, Nonce) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
         loop {
             let came = self.try_once(&make, &judge)?;
             let Came::Over(over) = &came else { return Ok(came) };
             let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
-            // That it lacked something of ours tells nothing about it: it is tried again until it has it, or nobody wants it any more.
+            // That it lacked something of ours tells nothing about it: it is tried again until it has it, or it is not needed any more.
             self.shared.lacks(*errno, error);
             if !self.shared.waits_for_means(|| self.bell.cause().is_some()) {
                 return Ok(came);
@@ -182,7 +182,7 @@ impl<'a> Errand<'a> {
             Watch::Over(records) => conclude(watching, records, judge),
         });
         if concluded.is_err() {
-            // It keeps its row, its run file and its lock: whoever looks next goes on from there.
+            // It keeps its row, its run file and its lock: the thread that looks next goes on from there.
             self.shared.roster.disown(watching.run);
         }
         concluded
@@ -262,7 +262,7 @@ pub(super) fn plainly(end: &RunEnd) -> Judged {
         RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
             (Outcome::Unstarted, None, Some("was not started".into()))
         }
-        RunEnd::Lost => (Outcome::Lost, Some(Reason::Lost), Some("nobody saw how it ended".into())),
+        RunEnd::Lost => (Outcome::Lost, Some(Reason::Lost), Some("no process saw how it ended".into())),
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_exit_0_that_nobody_stopped_is_success() {
+    fn only_an_unstopped_exit_0_is_success() {
         let ended = |exit, cause| RunEnd::Ended { exit, cause, out_of_memory: false };
         assert_eq!(plainly(&ended(Exit::Code(0), None)).0, Outcome::Done);
         for (end, outcome) in [

@@ -1,6 +1,6 @@
-//! Who makes which workspace in this worker: one leads, whoever wants the same one waits for how it lands.
+//! Who makes which workspace in this worker: one leads, each other thread that wants the same one waits for its end.
 //!
-//! For the threads of one worker only, so that many jobs of a key make it once and, where that fails, fail once. That nobody else makes it
+//! For the threads of one worker only, so that many jobs of a key make it once and, where that fails, fail once. That no other process makes it
 //! at the same time is kept by the lease of the workspace, in the file.
 
 use std::collections::HashMap;
@@ -68,7 +68,7 @@ pub(super) struct Lead<'a> {
 }
 
 impl Flights {
-    /// Joins whoever makes the workspace of this key, or leads.
+    /// Joins the thread that makes the workspace of this key, or leads.
     pub fn join(&self, key: &str, bell: &Arc<Bell>) -> Part<'_> {
         let mut by_key = lock(&self.by_key);
         if let Some(flight) = by_key.get(key) {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn one_leads_and_the_others_hear_how_it_landed() {
         let (flights, bell) = (Flights::default(), Arc::new(Bell::new().unwrap()));
-        let Part::Leads(lead) = flights.join("k", &bell) else { panic!("nobody led") };
+        let Part::Leads(lead) = flights.join("k", &bell) else { panic!("no thread led") };
         let Part::Waits(flight) = flights.join("k", &bell) else { panic!("two led") };
         let Part::Leads(other) = flights.join("l", &bell) else { panic!("another key is another flight") };
         assert_eq!(flight.landed(), None);

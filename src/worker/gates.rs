@@ -17,7 +17,7 @@ pub struct Machine {
     pub memory_available_bytes: u64,
     /// Load average of one minute.
     pub load: f64,
-    /// Room on the disk of a path, for whoever may write there without being root.
+    /// Room on the disk of a path, for a user who may write there without being root.
     pub disk_free_bytes: Option<u64>,
     pub disk_total_bytes: Option<u64>,
 }

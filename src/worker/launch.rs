@@ -35,7 +35,7 @@ pub(super) struct Start<'a> {
     pub max_runtime_ms: Option<u64>,
 }
 
-/// Everything that the shim needs, or why the job can not be run, in words for its owner.
+/// Everything that the shim needs, or why the job cannot be run, in words for its owner.
 pub(super) fn of_job(shared: &Shared, start: &Start<'_>) -> Result<Launch, String> {
     let argv = start.job.argv().map_err(|e| e.to_string())?;
     let policy = start.policy;
@@ -98,7 +98,7 @@ pub(super) fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result
 /// Whether a command can be found, as far as that can be told before its directory is there: what the shim would say.
 ///
 /// # Errors
-/// It can not be executed.
+/// It cannot be executed.
 pub(super) fn is_findable(launch: &Launch) -> Result<(), RunEnd> {
     let name = &launch.argv[0];
     let path = launch.env.iter().rev().find(|(key, _)| key == b"PATH").map_or(PATH_DEFAULT.as_bytes(), |(_, v)| v);
@@ -180,7 +180,7 @@ fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, Strin
     };
     let asked: BTreeMap<String, String> = asked.into_iter().map(one).collect::<Result<_, _>>()?;
     if let Some(name) = asked.keys().find(|name| !environment::may_be_asked(name, of_task)) {
-        return Err(format!("env: {name:?} is no name that a job can be given"));
+        return Err(format!("env: {name:?} is not a name that a job can be given"));
     }
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.contains('\0')) {
         return Err(format!("env: the value of {name:?} contains a NUL byte"));

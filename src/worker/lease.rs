@@ -4,8 +4,8 @@
 //! lock file, locked ─▶ row ─▶ the command starts, with the lock inherited ─▶ its tree is empty ─▶ row gone ─▶ lock file gone
 //! ```
 //!
-//! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and whose mark nobody carries is
-//! reclaimed, by whoever wants the lease next and by the reaper; as long as anything of the tree lives, nobody gets in. An owner that
+//! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and whose mark no process carries is
+//! reclaimed, by the next process that wants the lease and by the reaper; as long as anything of the tree lives, no other gets in. An owner that
 //! is a run is not asked for here: its leases go with its row.
 //!
 //! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
@@ -25,7 +25,7 @@ use crate::run::machine;
 use crate::store::Store;
 use crate::store::lease::{self, Lease, Taken};
 
-/// Whoever waits for a lock is woken by the kernel; so often, in milliseconds, it is looked at the row as well, which an operator or the end of
+/// A process that waits for a lock is woken by the kernel; so often, in milliseconds, it looks at the row as well, which an operator or the end of
 /// a run may have taken away.
 const LOOK_MS: u64 = 500;
 /// Between two looks at an owner whose lock is free although it is not gone (a run that is just being settled), in milliseconds, at first; then
@@ -54,7 +54,7 @@ pub struct Holding {
 #[derive(Debug)]
 pub enum Answer {
     Yours(Holding),
-    /// Somebody has it, and it was not waited for any longer.
+    /// Another owner has it, and it was not waited for any longer.
     Held(Box<Lease>),
 }
 
@@ -62,7 +62,7 @@ pub enum Answer {
 /// that is dead does not count.
 ///
 /// # Errors
-/// The file or the lock file can not be used.
+/// The file or the lock file cannot be used.
 pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
     let mut wait = Wait::default();
     let mut lock = None;
@@ -92,13 +92,13 @@ pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<An
         };
         match try_to_take(store, wanted, own, dead)? {
             Ok(holding) => return Ok(Answer::Yours(holding)),
-            // Somebody was quicker.
+            // Another process was quicker.
             Err(unused) => lock = Some(unused),
         }
     }
 }
 
-/// Takes it now, or gives the lock file back where somebody else has the lease.
+/// Takes it now, or gives the lock file back where another owner has the lease.
 fn try_to_take(
     store: &Store,
     wanted: &Wanted,
@@ -133,7 +133,7 @@ fn try_to_take(
 
 /// The row, then the lock file's own word for it, then the row once more: a copy of the file that came back in between has taken the leases
 /// over from the lock files that said something, and has lost the others. And a row that was written into such a copy is worth nothing where
-/// a lock file speaks for another, who was in before. False: somebody else has the lease.
+/// a lock file speaks for another, who was in before. False: another owner has the lease.
 fn write_down(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
     let text = serde_json::to_string(row).map_err(|e| Error::Internal(e.to_string()))?;
     if !commit(store, row, dead)? {
@@ -160,7 +160,7 @@ fn unwritten(place: &Place, name: &str, own: Option<Nonce>) -> Result<Option<Lea
     Ok(living(place)?.into_iter().find(|held| held.name == name && Some(held.nonce) != own))
 }
 
-/// One transaction: the dead holder out, we in. It is not flushed: after a power cut nobody lives.
+/// One transaction: the dead holder out, we in. It is not flushed: after a power cut no owner lives.
 fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
     let row = row.clone();
     let (taken, _) = store.commit(move |conn| {
@@ -175,7 +175,7 @@ fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
 /// Takes a lease for a run that has not ended, also from an owner in the foreground that is gone. It is not waited for: `Some` says who has it.
 ///
 /// # Errors
-/// The run has ended, or the file can not be used.
+/// The run has ended, or the file cannot be used.
 pub fn take_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) -> Result<Option<Box<Lease>>> {
     let mut dead: Option<Lease> = None;
     if let Some(held) = unwritten(store.place(), name, None)? {
@@ -216,10 +216,10 @@ impl Holding {
     /// Lets go of it; everything that inherited it is gone. False: it was taken away meanwhile.
     ///
     /// # Errors
-    /// The file can not be written: whoever wants the lease next sees that its owner is gone.
+    /// The file cannot be written: the next process that wants the lease sees that its owner is gone.
     pub fn free(self, store: &Store) -> Result<bool> {
         let (name, nonce) = (self.name, self.lock.nonce());
-        let (freed, _after_a_power_cut_nobody_lives) = store.commit(move |conn| lease::free(conn, &name, nonce))?;
+        let (freed, _needs_no_flush) = store.commit(move |conn| lease::free(conn, &name, nonce))?;
         self.lock.remove();
         Ok(freed)
     }
@@ -302,10 +302,10 @@ fn lock_of(place: &Place, held: &Lease) -> PathBuf {
     }
 }
 
-/// Takes back the leases of owners that are gone, and removes lock files that nobody needs. Says which were taken back.
+/// Takes back the leases of owners that are gone, and removes lock files that are not needed. Says which were taken back.
 ///
 /// # Errors
-/// The file or the directory can not be used.
+/// The file or the directory cannot be used.
 pub fn reclaim(store: &Store) -> Result<Vec<Lease>> {
     let now_ms = store.clock().now_ms();
     let all = store.read(lease::list)?;
@@ -316,7 +316,7 @@ pub fn reclaim(store: &Store) -> Result<Vec<Lease>> {
     Ok(reclaimed)
 }
 
-/// What can not be looked at is not taken away.
+/// What cannot be looked at is not taken away.
 fn counts_as_alive(place: &Place, held: &Lease) -> bool {
     is_alive(place, held).unwrap_or_else(|error| {
         log::warn!("the lease {:?}: {error}", held.name);
@@ -352,7 +352,7 @@ pub(super) fn reap(shared: &Arc<Shared>) -> Result<()> {
 /// Takes a lease away from its owner, which goes on. `None`: that holding is over already. Otherwise what of its owner still lives.
 ///
 /// # Errors
-/// The file can not be written.
+/// The file cannot be written.
 pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>>> {
     let (place, nonce) = (store.place(), held.nonce);
     let living = if held.run.is_none() && of_this_boot(held) { lockfile::owners(place, nonce)? } else { Vec::new() };
@@ -367,7 +367,7 @@ pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>
 /// Once a copy of the file has come back: writes down what was taken meanwhile.
 ///
 /// # Errors
-/// The directory or the file can not be used.
+/// The directory or the file cannot be used.
 pub fn add_living(store: &Store) -> Result<()> {
     let living = living(store.place())?;
     if !living.is_empty() {
@@ -379,7 +379,7 @@ pub fn add_living(store: &Store) -> Result<()> {
 /// The leases whose lock file is held now, from what stands there: for a copy of the file that comes back.
 ///
 /// # Errors
-/// The directory can not be read.
+/// The directory cannot be read.
 pub fn living(place: &Place) -> Result<Vec<Lease>> {
     let read = |text: String| match serde_json::from_str::<Lease>(&text) {
         Ok(lease) => Some(lease),

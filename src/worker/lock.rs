@@ -182,7 +182,7 @@ impl WorkerLock {
     /// has kept others out meanwhile. True where it was gone and is there again.
     ///
     /// # Errors
-    /// When it cannot be made, or somebody holds it for an instant; to be tried again.
+    /// When it cannot be made, or another process holds it for an instant; to be tried again.
     pub fn keep(&self) -> Result<bool> {
         let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // Where the file itself is somewhere else there is nothing to be made here.
@@ -220,7 +220,7 @@ fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
         if !record_lock::try_lock(&file, record_lock::Kind::Exclusive, Bytes::ALL).map_err(told)? {
             return Ok(Err(Holder::read(&mut file)));
         }
-        // Whoever held it before may have been told meanwhile that its file is gone: the one that the name leads to counts.
+        // The process that held it before may have been told meanwhile that its file is gone: the one that the name leads to counts.
         if is_at(&file, place)? {
             return Ok(Ok(file));
         }
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_keeps_no_worker_from_starting() {
+    fn a_look_keeps_no_worker_from_starting() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
         drop(WorkerLock::take(&place, Kind::Work, 1, "a", 7).unwrap().unwrap());

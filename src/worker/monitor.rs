@@ -277,7 +277,7 @@ pub(super) fn chance() -> f64 {
     f64::from(u32::from_le_bytes(crate::run::machine::nonce().0[..4].try_into().unwrap_or_default())) / f64::from(u32::MAX)
 }
 
-/// Stops every run that somebody wants to end; the bells pass it on.
+/// Stops every run that has a stop request; the bells pass it on.
 pub(super) fn ring_cancels(shared: &Shared) -> Result<()> {
     for (_, run) in shared.store.read(control::open_cancels)? {
         if let Some(run) = run {

@@ -1,4 +1,4 @@
-//! The thread pool that monitors and errands run on: grows when nobody is free, and keeps its threads for the next run.
+//! The thread pool that monitors and errands run on: grows when no thread is free, and keeps its threads for the next run.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

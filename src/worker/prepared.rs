@@ -3,7 +3,7 @@
 //! A run file must be there, locked, before any row names its run; so a claim takes one from this stock. It is filled while
 //! runs are being waited for, which keeps the making of files out of the time between two jobs of a slot.
 //!
-//! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one with the higher id, and whoever keeps
+//! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one with the higher id, and a program that keeps
 //! the highest `TENURE_RUN` that it has seen can refuse an older one. What was taken, not used and overtaken meanwhile is therefore
 //! dropped, and its file gets another id.
 
@@ -66,7 +66,7 @@ pub(super) struct Stock {
     shelf: Mutex<VecDeque<Ready>>,
     /// The highest id that has begun.
     begun: AtomicI64,
-    /// Files of settled runs, to be used again; `None` once the worker ends, when nobody will use them.
+    /// Files of settled runs, to be used again; `None` once the worker ends, when no run will use them.
     retired: Mutex<Option<Vec<PathBuf>>>,
 }
 
@@ -133,7 +133,7 @@ impl Stock {
         roster.disown(run);
     }
 
-    /// Fills the shelf. What can not be made now is made, or fails, when it is needed.
+    /// Fills the shelf. What cannot be made now is made, or fails, when it is needed.
     pub fn fill(&self, store: &Store, roster: &Roster) {
         while self.shelf.lock().unwrap_or_else(PoisonError::into_inner).len() < SHELF_MAX {
             match self.make(store, roster) {

@@ -121,7 +121,7 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
     }
     let ((healed, mended), ticket) = shared.store.commit(move |conn| {
         let healed = heal::heal(conn, healers, now_ms)?;
-        // A row that was healed may have made contradictions that nobody has seen.
+        // A row that was healed may have made contradictions that no look has seen.
         let found = if healed.is_empty() { found.clone() } else { inspect::look(conn, &mut from.clone(), LOOKED_AT_MAX)? };
         Ok((healed, mend::mend_found(conn, &found, now_ms)?))
     })?;
@@ -148,7 +148,7 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-/// Queues and lanes that nobody needs go.
+/// Queues and lanes that are not needed go.
 fn remove_empty(shared: &Arc<Shared>, found: inspect::Found) -> Result<()> {
     if !found.empty_queues.is_empty() || !found.empty_lanes.is_empty() {
         let _ticket =
@@ -194,7 +194,7 @@ fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
         Look::Missing => return Ok(()),
         Look::Unreadable(_) if row == Row::Open => return Ok(()),
         Look::Unreadable(why) => {
-            log::warn!("run {run}: its run file is unreadable ({why}) and nobody needs it; removing it");
+            log::warn!("run {run}: its run file is unreadable ({why}) and it is not needed; removing it");
             return runfile::unlink(shared.place(), run);
         }
         Look::Found { header, records, locked } => (locked, records.progress(), header.nonce),

@@ -26,7 +26,7 @@ use crate::store::reap::{self, OpenRun};
 use crate::store::rows::{Job, Run};
 use crate::store::settle::RunRecord;
 
-/// Between two looks at a lock whose holder can not be waited for, in milliseconds: first, and longest.
+/// Between two looks at a lock whose holder cannot be waited for, in milliseconds: first, and longest.
 const LOOK_FIRST_MS: u64 = 2;
 const LOOK_MOST_MS: u64 = 1_000;
 /// Looks whether the lock of an ended run is free before that is left to the next tick, and the time between two of them in milliseconds. As long is
@@ -176,7 +176,7 @@ fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {
     }
 }
 
-/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the job does: nobody wants its answer.
+/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the job does: its answer is not needed.
 fn end_errand(shared: &Shared, errand: &Run) -> Result<()> {
     end_tree(shared, errand.id, errand.nonce)?;
     let closed = Closed {
@@ -191,7 +191,7 @@ fn end_errand(shared: &Shared, errand: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nobody holds the run's lock any more, passing wishes on.
+/// Waits until no process holds the run's lock any more, passing wishes on.
 pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
     let shared = watched.shared;
     let mut supervisor = Supervisor::of_adopted();
@@ -248,7 +248,7 @@ pub(super) fn empty(watched: &Watched<'_>) -> Result<()> {
     empty_tree(watched.shared, watched.run, watched.nonce)
 }
 
-/// Ends a run that nobody needs: its shim first, so that nothing of its tree is started any more, then what is left.
+/// Ends a run that is not needed: its shim first, so that nothing of its tree is started any more, then what is left.
 ///
 /// # Errors
 /// As [`empty`]; or its lock is still held, by a shim that is only about to start or a spawner that sweeps: to be tried again.

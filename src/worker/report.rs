@@ -2,7 +2,7 @@
 //!
 //! It never decides who the worker is: the lock does, and a report counts only while the process that wrote it holds the lock. It
 //! is written in place, into blocks that were reserved, so that a full disk does not silence it; at each change, and at most once a
-//! second while only the times of the rounds change. It is never flushed: after a power cut nobody needs it.
+//! second while only the times of the rounds change. It is never flushed: after a power cut it is not needed.
 //!
 //! Any thread may say what is the matter: [`Reporter::set`] and [`Reporter::clear`].
 
@@ -64,7 +64,7 @@ pub struct Report {
     pub queues_cut: bool,
     /// The one job that it serves, where it serves no other.
     pub only: Option<i64>,
-    /// Jobs that it serves beside that one, because somebody follows them.
+    /// Jobs that it serves beside that one, because a client follows them.
     #[serde(default)]
     pub serves: Vec<i64>,
     pub slots: usize,
@@ -150,7 +150,7 @@ struct Inner {
 }
 
 impl Reporter {
-    /// A worker that has just taken the lock. Never fails: a report that cannot be written is one that nobody reads.
+    /// A worker that has just taken the lock. Never fails: a report that cannot be written is one that no client reads.
     pub(super) fn start(place: &Place, instance: &str, options: &Options) -> Self {
         let mut left = QUEUES_BYTES_MAX;
         let mut fits = |name: &&String| {
@@ -224,7 +224,7 @@ impl Reporter {
         }
     }
 
-    /// It is no more the matter.
+    /// It is not the matter any more.
     pub fn clear(&self, code: &str) {
         let mut inner = self.lock();
         if let Some(was) = inner.conditions.remove(code) {
@@ -317,7 +317,7 @@ impl Reporter {
         }
     }
 
-    /// The worker has ended in order: nobody is to read this any more.
+    /// The worker has ended in order: no client is to read this any more.
     pub(super) fn remove(&self) {
         let _a_stale_one_counts_for_nothing = std::fs::remove_file(&self.path);
     }

@@ -21,7 +21,7 @@ pub struct Bell {
     cause: AtomicU8,
     /// Since when the run counts as running, in milliseconds since the boot: its process was started, or, before that, the monitor began.
     began_ms: AtomicU64,
-    /// It only wakes: nobody stops what it is for.
+    /// It only wakes: no stop request ends what it is for.
     deaf: bool,
 }
 
@@ -31,7 +31,7 @@ impl Bell {
         Ok(Self { fd, cause: AtomicU8::new(0), began_ms: AtomicU64::new(boottime_ms()), deaf: false })
     }
 
-    /// A bell for what nobody stops: it wakes, and has never a cause.
+    /// A bell for work that no stop request ends: it wakes, and never has a cause.
     pub fn deaf() -> Result<Self> {
         Ok(Self { deaf: true, ..Self::new()? })
     }

@@ -19,7 +19,7 @@ use crate::store::{Ticket, teardown};
 pub(super) enum Its {
     /// Its run file.
     File,
-    /// The file of that name is another's: the reaper sees to whoever it stands for.
+    /// The file of that name is another's: the reaper sees to the run that it stands for.
     Nothing,
 }
 

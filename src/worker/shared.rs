@@ -282,10 +282,10 @@ impl Shared {
     }
 
     /// Does what must not be given up (a settle) until it is done: a full disk and a foreign program that holds the write lock
-    /// are waited for. Ends early only when the worker lets go of its runs, or when the store can not be trusted any more.
+    /// are waited for. Ends early only when the worker lets go of its runs, or when the store cannot be trusted any more.
     ///
     /// # Errors
-    /// The last error, when it ends early or waiting can not help.
+    /// The last error, when it ends early or waiting cannot help.
     pub fn persist<T>(&self, what: &str, mut act: impl FnMut() -> Result<T>) -> Result<T> {
         let mut wait_ms = AGAIN_FIRST_MS;
         let mut told = String::new();

@@ -62,5 +62,5 @@ pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Opti
 }
 
 fn say(message: &str) {
-    let _nobody_listens = writeln!(std::io::stderr(), "tenure: {message}");
+    let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
 }

@@ -12,7 +12,7 @@ use crate::store::{self, Blocked};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     Runs,
-    /// By a signal (STOP, TSTP), until somebody continues it.
+    /// By a signal (STOP, TSTP), until a process continues it.
     Stopped,
     /// By a debugger.
     Traced,

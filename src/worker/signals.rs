@@ -30,7 +30,7 @@ const HEARD: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIG
 /// Sends an order for each signal, from a thread of its own, until the handle is closed.
 ///
 /// # Errors
-/// When the handlers can not be installed.
+/// When the handlers cannot be installed.
 pub fn listen(drain: bool, at_terminal: bool, orders: Sender<Order>) -> Result<Handle> {
     let mut signals = Signals::new(signal::not_ignored(&HEARD)).map_err(|e| Error::io("installing signal handlers", e))?;
     let handle = signals.handle();

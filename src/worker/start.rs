@@ -62,7 +62,7 @@ pub enum Ended {
     Idle,
     /// A `work` wanted the lock.
     Yielded,
-    /// The store can not be trusted any more: a flush failed, or the file was replaced.
+    /// The store cannot be trusted any more: a flush failed, or the file was replaced.
     Fatal(String),
 }
 
@@ -290,7 +290,7 @@ impl Worker {
 
 /// Tells the person at the terminal, if there still is one.
 fn say(message: &str) {
-    let _nobody_listens = writeln!(std::io::stderr(), "tenure: {message}");
+    let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
 }
 
 fn thread(name: &str, shared: &Arc<Shared>, body: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<JoinHandle<()>> {
@@ -326,7 +326,7 @@ fn let_go(shared: Arc<Shared>) {
 /// Is this the file that this directory knows, and are its sequences above everything that is on the disk?
 fn make_trustworthy(store: &Store) -> Result<Belief> {
     let place = store.place();
-    // Under the worker lock and before any run file is made: what has a temporary name now is nobody's.
+    // Under the worker lock and before any run file is made: what has a temporary name now belongs to no process.
     runfile::sweep_temporaries(place)?;
     for name in ["home.new", "stamp.new"] {
         let _most_are_not_killed_over_it = std::fs::remove_file(place.dir().join(name));

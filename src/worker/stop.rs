@@ -11,7 +11,7 @@ pub enum Direct {
     /// A shim was asked: of the job, or of a command around it.
     Asked,
     /// There is no shim to ask: the run has just ended, or has not begun. The worker sees to it.
-    Nobody,
+    NoShim,
     /// There is one, and this process cannot signal it.
     Cannot(OutOfReach),
 }
@@ -22,12 +22,12 @@ pub enum Direct {
 /// # Errors
 /// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<Direct> {
-    let Some((run, errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::Nobody) };
-    let mut came = Direct::Nobody;
+    let Some((run, errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::NoShim) };
+    let mut came = Direct::NoShim;
     for (run, nonce) in [Some(run), errand].into_iter().flatten() {
         match stop::ask(store.place(), run, nonce, Cause::Cancel)? {
             Asked::Sent => came = Direct::Asked,
-            Asked::OutOfReach(hindrance) if came == Direct::Nobody => came = Direct::Cannot(hindrance),
+            Asked::OutOfReach(hindrance) if came == Direct::NoShim => came = Direct::Cannot(hindrance),
             _ => {}
         }
     }

@@ -111,7 +111,7 @@ fn is_stopping(manager: Manager) -> bool {
     let reading = std::thread::Builder::new().name("systemctl".into()).spawn(move || {
         let mut text = String::new();
         let _no_answer_is_an_empty_one = answer.read_to_string(&mut text);
-        let _nobody_waits_any_more = told.send(text);
+        let _caller_may_be_gone = told.send(text);
     });
     let text = reading.ok().and_then(|_| tells.recv_timeout(Duration::from_millis(MANAGER_MS)).ok());
     let _ended_already = child.end();

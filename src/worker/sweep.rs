@@ -1,6 +1,6 @@
 //! Files of jobs that have ended: secrets and kept standard inputs, results, logs of runs that were pruned, copies that were not finished.
 //!
-//! The winner of a settle, or whoever else made them, removes them; what a crash left behind is found here. A file that somebody is only about to name in a
+//! The winner of a settle, or another maker of them, removes them; what a crash left behind is found here. A file that a process is only about to name in a
 //! new job is locked by them and left alone.
 
 use std::fs::File;
@@ -40,7 +40,7 @@ pub(super) fn secrets(shared: &Arc<Shared>) -> Result<()> {
     let mut unlocked = Vec::new();
     for entry in entries.flatten() {
         let Ok(token) = entry.file_name().into_string() else { continue };
-        // Locked before the look at the rows: whoever makes a secret holds it until its job is in the file.
+        // Locked before the look at the rows: the client that makes a secret holds it until its job is in the file.
         let free = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if free {
             unlocked.push(token);
@@ -76,7 +76,7 @@ pub(super) fn results(shared: &Arc<Shared>) -> Result<()> {
         let rows = shared.store.read(move |conn| reap::run_rows(conn, &ids))?;
         let is_settled = |run: RunId| rows.iter().all(|(id, row)| *id != run || *row != Row::Open);
         for (run, path) in chunk {
-            // Its monitor, or whoever goes on with its run file, reads it before.
+            // Its monitor, or the worker that adopts its run file, reads it before.
             if !shared.roster.owns(*run) && !place.run_file(*run).exists() && is_settled(*run) {
                 if !flushed {
                     shared.store.flush_now()?;

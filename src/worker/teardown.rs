@@ -4,7 +4,7 @@
 //! and when the wait of one that failed is over. For each resource the steps follow one another on a thread of the pool, each an errand
 //! ([`super::errand`]) of its own: ask the probe, run the teardown, ask again. What the end of a step means is written in the
 //! transaction that closes it, so a worker that dies between any two of them leaves a row that says where to go on. One that fails
-//! waits by itself; it keeps nobody else waiting, and those that have failed before never take the last place.
+//! waits by itself; it keeps no other waiting, and those that have failed before never take the last place.
 //!
 //! A worker that lets go leaves the step that is under way to its shim, and the next one goes on with it. No cancel reaches it.
 
@@ -92,7 +92,7 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
 /// Whether something is under way, or could be now: a worker that ends when there is nothing to do does not end yet.
 ///
 /// # Errors
-/// The file can not be read.
+/// The file cannot be read.
 pub(super) fn is_busy(shared: &Shared) -> Result<bool> {
     let now_ms = shared.now_ms();
     Ok(!shared.line.is_still() || shared.store.read(move |conn| teardown::is_due(conn, now_ms))?)
@@ -104,7 +104,7 @@ pub(super) fn adopt(shared: &Arc<Shared>) -> Result<()> {
         if shared.roster.owns(run.id) {
             continue;
         }
-        log::info!("{} {}: nobody watches it; taking it over", run.kind, run.id);
+        log::info!("{} {}: no worker watches it; taking it over", run.kind, run.id);
         let id = run.id;
         shared.roster.own(id);
         // What could not be taken over is met again at the next tick.
@@ -128,7 +128,7 @@ fn adopt_one(shared: &Arc<Shared>, run: Run) -> Result<()> {
 /// An errand of which only the end is to be seen.
 fn go_on_alone(shared: &Arc<Shared>, run: &Run) {
     let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone() };
-    let seen = Errand::of_nobody(shared, opening).and_then(|errand| errand.go_on(run, errand::plainly));
+    let seen = Errand::without_owner(shared, opening).and_then(|errand| errand.go_on(run, errand::plainly));
     if let Err(error) = seen {
         log::error!("{} {}: {error}", run.kind, run.id);
         shared.roster.disown(run.id);
@@ -174,7 +174,7 @@ fn tear_down(shared: &Arc<Shared>, id: ResourceId, mut open: Option<Run>) -> Res
             return Ok(());
         };
         let begun = step.unwrap_or_else(|| Step::first(resource.torn, resource.probe.is_some()));
-        let errand = Errand::of_nobody(shared, Opening::of_resource(id, begun))?;
+        let errand = Errand::without_owner(shared, Opening::of_resource(id, begun))?;
         let came = match open.take() {
             Some(run) => errand.go_on(&run, errand::plainly)?,
             None => errand.once(|run, nonce| launch::of_resource(shared, &resource, begun, run, nonce), errand::plainly)?,
@@ -205,7 +205,7 @@ fn tell(shared: &Shared, resource: &Resource, error: &str) -> Result<()> {
 }
 
 fn not_made(shared: &Shared, id: ResourceId, why: String) -> Result<()> {
-    log::warn!("resource {id} can not be torn down: {why}");
+    log::warn!("resource {id} cannot be torn down: {why}");
     let now_ms = shared.now_ms();
     shared.store.commit(move |conn| teardown::not_made(conn, id, &why, now_ms))?;
     shared.look();

@@ -1,8 +1,8 @@
 //! Keeping `work/` and `logs/` in order: a thread of its own, as measuring and removing trees takes as long as it takes.
 //!
-//! The same round at start and at every tick: what is nobody's goes, what is new is written to the disk and known to be, what was used is
+//! The same round at start and at every tick: what belongs to no run goes, what is new is written to the disk and known to be, what was used is
 //! measured, and the least recently used ones go that are above the operator's limit. A crash between any two steps leaves a directory
-//! that is nobody's, which the next round removes.
+//! that belongs to no run, which the next round removes.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn goes_on(shared: &Shared) -> bool {
     !shared.is_stopping() && !shared.is_leaving()
 }
 
-/// Removes what is nobody's. The directory is listed first: whatever somebody makes or enters afterwards was not in the list.
+/// Removes what belongs to no run. The directory is listed first: whatever a run makes or enters afterwards was not in the list.
 fn sweep(shared: &Shared, work: &Work) -> Result<()> {
     let names = work.names()?;
     if names.is_empty() {
@@ -87,7 +87,7 @@ fn sync(shared: &Shared, work: &Work) -> Result<()> {
 fn measure(shared: &Shared, work: &Work) -> Result<()> {
     for _ in 0..MEASURED_MAX {
         let Some(dir) = shared.store.read(workspace::to_measure)? else { break };
-        // One that is gone takes nothing; whoever wants it next has it made anew.
+        // One that is gone takes nothing; the next run that wants it has it made anew.
         let bytes = work.size(&dir, &|| goes_on(shared))?.unwrap_or(0);
         if !goes_on(shared) {
             break;
@@ -98,7 +98,7 @@ fn measure(shared: &Shared, work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// True where something is nobody's now.
+/// True where something belongs to no run now.
 fn evict(shared: &Shared) -> Result<bool> {
     let Some(most) = shared.options.workspaces_bytes_max else { return Ok(false) };
     if shared.store.read(workspace::total_bytes)? <= most {

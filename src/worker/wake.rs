@@ -62,7 +62,7 @@ fn post_bytes(place: &Place, datagram: &[u8]) {
     if socket.set_nonblocking(true).is_err() {
         return;
     }
-    let _nobody_listens = send_to(&socket, &place.wake_socket(), datagram);
+    let _worker_may_be_gone = send_to(&socket, &place.wake_socket(), datagram);
 }
 
 /// A socket's address holds 107 bytes of path; a longer one is reached through its directory.
@@ -109,7 +109,7 @@ impl Listener {
     /// Made under the worker lock: what an earlier worker left is replaced.
     ///
     /// # Errors
-    /// When socket or watch can not be made.
+    /// When socket or watch cannot be made.
     pub fn bind(place: &Place) -> Result<Self> {
         let path = place.wake_socket();
         let what = || format!("listening on {}", path.display());
@@ -204,7 +204,7 @@ fn look_once(shared: &Shared, changes: &mut Changed) {
     }
 }
 
-/// What the change counter said last. Where it can not be read, everything may have changed.
+/// What the change counter said last. Where it cannot be read, everything may have changed.
 struct Changed {
     changes: Option<Changes>,
     last: Option<i64>,

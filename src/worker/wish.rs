@@ -90,7 +90,7 @@ impl Wish {
             Ok(Shim::Stopped(shim)) => trouble::has_heard(shim),
             _ => false,
         };
-        // A shim that has heard has told the job to end. Otherwise, where the job's own process has ended, nobody has seen how.
+        // A shim that has heard has told the job to end. Otherwise, where the job's own process has ended, no process has seen how.
         let was_running = has_heard || !has_ended(records);
         log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", watched.run);
         match stop::kill_shim(place, watched.run, watched.nonce) {

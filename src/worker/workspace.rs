@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! warm    a use is written down, then one look whether the directory is there
-//! miss    lead, or wait for whoever leads ─▶ .new-NONCE ─▶ prepare (an errand of the job's run, with the lease of the workspace)
+//! miss    lead, or wait for the leader ─▶ .new-NONCE ─▶ prepare (an errand of the job's run, with the lease of the workspace)
 //!           ─▶ its tree is empty ─▶ renamed into its place ─▶ row ─▶ errand closed, lease free ─▶ warm
 //! ```
 //!
-//! The nonce is that of the job's own run, which is open all the while: by it the directory is known to be somebody's, before it is
+//! The nonce is that of the job's own run, which is open all the while: by it the directory is known to belong to a run, before it is
 //! there. Meanwhile the run has its file and its lock, and no record. Killed at any instant: without a use the job has certainly not
 //! started, and goes back to the queue with nothing held against it; the errand goes on under its shim, is adopted, and what comes of
-//! it is used; a directory without a row is nobody's when the run is closed, and is swept.
+//! it is used; a directory without a row belongs to no run when the run is closed, and is swept.
 //!
 //! Deliberately absent: names and directories (`run::workspace`), which may go (`store::workspace`, `tidy`).
 
@@ -35,9 +35,9 @@ use crate::store::rows::{Job, Run};
 use crate::store::settle;
 use crate::store::workspace::{self, Made};
 
-/// How often it is made for one run: it may vanish as soon as it is there, and nobody may see how a recipe ended.
+/// How often it is made for one run: it may vanish as soon as it is there, and no process may see how a recipe ended.
 const MAKES_MAX: u32 = 3;
-/// Between two looks whether somebody outside this worker has made it, in milliseconds.
+/// Between two looks whether a process outside this worker has made it, in milliseconds.
 const LOOK_MS: u64 = 200;
 
 /// How far a job came.
@@ -53,9 +53,9 @@ pub(super) enum Entered {
 /// What came of making it.
 enum Making {
     Made,
-    /// Somebody outside this worker makes it.
+    /// A process outside this worker makes it.
     Elsewhere,
-    /// Nobody saw how the recipe ended, or it was not started.
+    /// No process saw how the recipe ended, or it was not started.
     Again(String),
     Failed(String),
     Stopped,
@@ -132,7 +132,7 @@ fn failed(error: String) -> RunEnd {
     RunEnd::PrepareFailed { error }
 }
 
-/// Somebody wants the run to end.
+/// A stop request wants the run to end.
 fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
     match watched.bell.cause()? {
         Cause::Cancel => Some(RunEnd::Withdrawn),
@@ -144,7 +144,7 @@ fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
     }
 }
 
-/// The directory, if it is there and was made by the same recipe. The use is written down first, so that nobody removes it meanwhile.
+/// The directory, if it is there and was made by the same recipe. The use is written down first, so that no process removes it meanwhile.
 fn warm(watched: &Watched<'_>, job: &Job, wanted: &Workspace) -> Result<Option<PathBuf>> {
     let shared = watched.shared;
     let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.id, watched.run, shared.boot_id.clone(), shared.now_ms());
@@ -181,7 +181,7 @@ fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<Lan
     }
 }
 
-/// Waits for the time to look whether somebody outside has made it; who is dead is not waited for. False: the run does not own its job any more.
+/// Polls for a workspace that another process is preparing, after reclaiming the lease of a dead holder. False: the run does not own its job any more.
 fn look_later(watched: &Watched<'_>, job: &Job) -> Result<bool> {
     let (store, id, run) = (&watched.shared.store, job.id, watched.run);
     if !store.read(move |conn| settle::owns(conn, id, run))? {
@@ -310,7 +310,7 @@ impl<'a, 'w> Maker<'a, 'w> {
     }
 
     /// What the end of the recipe means. Its tree is gone: a directory that was filled comes into its place now, and into the file, before the
-    /// errand is closed and somebody else could begin. Done again after a crash, it comes to the same.
+    /// errand is closed and another process could begin. Done again after a crash, it comes to the same.
     fn judge(&self, end: &RunEnd) -> Judged {
         if !matches!(end, RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }) {
             return plainly(end);
@@ -322,7 +322,7 @@ impl<'a, 'w> Maker<'a, 'w> {
         }
     }
 
-    /// `prepared`: by an errand, which is open still. False: the run does not own its job, or somebody else makes it.
+    /// `prepared`: by an errand, which is open still. False: the run does not own its job, or another process makes it.
     fn settle(&self, prepared: bool) -> Result<bool> {
         let shared = self.watched.shared;
         let place = shared.place();
@@ -356,7 +356,7 @@ pub(super) fn of_unstarted(watched: &Watched<'_>, job: &Job, policy: &Policy, la
     let maker = Maker::of(watched, job, wanted);
     let making = match (&maker, prepare.outcome) {
         (Ok(maker), None) => {
-            // Whoever wants the same one waits for this.
+            // Each thread that wants the same one waits for this.
             let _lead = watched.shared.flights.join(&wanted.key, &watched.bell);
             maker.go_on(prepare)?
         }
@@ -383,7 +383,7 @@ fn has_not_entered(watched: &Watched<'_>) -> bool {
     matches!(watched.shared.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
 }
 
-/// A job that could not be executed because its workspace had vanished since it had entered: that is no fault of its own.
+/// A job that could not be executed because its workspace had vanished since it had entered: that is not its own fault.
 pub(super) fn unless_it_was_gone(watched: &Watched<'_>, policy: &Policy, end: RunEnd) -> RunEnd {
     let (RunEnd::NotExecuted { errno, .. }, Some(wanted)) = (&end, &policy.workspace) else { return end };
     let is_gone = || of_run(watched).is_ok_and(|path| !path.is_dir());

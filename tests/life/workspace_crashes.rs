@@ -50,7 +50,7 @@ fn unstarts(nest: &Nest, job: i64) -> i64 {
 }
 
 fn whole(nest: &Nest) {
-    until("what is nobody's to go", || (names(nest).len() == 1).then_some(()));
+    until("an orphaned directory to go", || (names(nest).len() == 1).then_some(()));
     let dir = nest.beside().join("work").join(&names(nest)[0]);
     assert!(dir.join("half").exists() && dir.join("whole").exists());
 }
@@ -137,7 +137,7 @@ fn a_recipe_that_always_kills_its_shim_is_not_now_after_three_times() {
     nest.work_until_idle(&TICK);
     let ended = nest.until_ended(id);
     assert_eq!((&ended["state"], &ended["reason"]), (&"failed".into(), &"workspace".into()), "{ended}");
-    assert!(ended["error"].as_str().unwrap().contains("nobody saw how it ended"), "{ended}");
+    assert!(ended["error"].as_str().unwrap().contains("no process saw how it ended"), "{ended}");
     assert_eq!((prepares(&nest), names(&nest)), (3, vec![]));
 }
 
@@ -175,7 +175,7 @@ fn workers_are_killed_at_random_while_workspaces_come_and_go() {
     assert_eq!(count("SELECT count(*) FROM lease"), 0);
     assert!(lines(&nest, "ran").len() >= 40);
     let _worker = nest.work(&TICK);
-    until("what is nobody's to go", || names(&nest).iter().all(|name| !name.starts_with('.')).then_some(()));
+    until("an orphaned directory to go", || names(&nest).iter().all(|name| !name.starts_with('.')).then_some(()));
 }
 
 /// A prepare that a dead worker had begun for a job of this run, with these records.
@@ -295,7 +295,7 @@ fn two_in_the_foreground_and_a_worker_at_once_prepare_once() {
 }
 
 #[test]
-fn a_foreground_maker_that_is_killed_leaves_its_lease_to_its_tree_and_its_directory_to_nobody() {
+fn a_killed_foreground_maker_leaves_its_lease_to_its_tree() {
     let nest = Nest::new();
     let mut maker = ensure(&nest, HALF);
     until("the prepare", || (prepares(&nest) == 1).then_some(()));
@@ -375,6 +375,6 @@ fn a_copy_that_comes_back_finds_its_workspaces_or_makes_them_anew() {
     let _worker = nest.work(&TICK);
     assert_eq!(nest.until_ended(again)["state"], "done");
     assert_eq!(prepares(&nest), 2);
-    // What the copy does not know is nobody's.
+    // What the copy does not know has no owner.
     whole(&nest);
 }

@@ -1,4 +1,4 @@
-//! Workspaces: jobs of a key share a directory that is made once, is a cache, and goes only when nobody is in it.
+//! Workspaces: jobs of a key share a directory that is made once, is a cache, and goes only when no run is in it.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ fn twenty_jobs_of_a_key_prepare_once() {
 }
 
 #[test]
-fn another_recipe_is_another_workspace_and_the_old_one_stays_while_somebody_is_in_it() {
+fn a_new_recipe_is_a_new_workspace_and_the_old_stays_in_use() {
     let nest = Nest::new();
     let _worker = nest.work(&["--tick", "20ms", "--slots", "2"]);
     let first = job(&nest, "repo", &counting("echo one >made"), "until test -e \"$HOME/go\"; do sleep 0.01; done; cat made");
@@ -112,7 +112,7 @@ fn another_recipe_is_another_workspace_and_the_old_one_stays_while_somebody_is_i
     assert_eq!(nest.log(second), "two");
     assert_ne!(path_of(&nest, "repo"), old);
     crate::left::after_a_tick(&nest);
-    assert!(old.join("made").exists(), "somebody is in it");
+    assert!(old.join("made").exists(), "a run is in it");
     std::fs::write(nest.file("go"), "").unwrap();
     nest.until_ended(first);
     assert_eq!(nest.log(first), "one");
@@ -292,7 +292,7 @@ fn what_is_wrong_with_a_job_is_found_before_its_workspace_is_made() {
 }
 
 #[test]
-fn a_workspace_that_somebody_is_in_is_not_removed_and_one_that_nobody_is_in_is() {
+fn only_a_workspace_that_no_run_is_in_is_removed() {
     let nest = Nest::new();
     let worker = nest.work(&["--tick", "20ms"]);
     let id = job(&nest, "repo", "mkdir a; echo x >a/x; chmod 500 a", "until test -e \"$HOME/go\"; do sleep 0.01; done");
@@ -322,7 +322,7 @@ fn a_workspace_that_somebody_is_in_is_not_removed_and_one_that_nobody_is_in_is()
 }
 
 #[test]
-fn above_the_limit_the_least_recently_used_ones_go_and_none_that_somebody_is_in() {
+fn above_the_limit_the_least_recently_used_idle_ones_go() {
     let nest = Nest::new();
     std::fs::write(nest.file("config.toml"), "[workspace]\nmax_size = \"1M\"\n").unwrap();
     let fill = "dd if=/dev/zero of=x bs=1024 count=400 2>/dev/null";
@@ -354,7 +354,7 @@ fn above_the_limit_the_least_recently_used_ones_go_and_none_that_somebody_is_in(
 }
 
 #[test]
-fn what_is_nobodys_is_swept_and_told_by_doctor() {
+fn an_orphaned_directory_is_swept_and_told_by_doctor() {
     let nest = Nest::new();
     let id = job(&nest, "repo", "mkdir -p a/b; chmod 0 a", "true");
     nest.work_until_idle(&[]);
@@ -365,9 +365,9 @@ fn what_is_nobodys_is_swept_and_told_by_doctor() {
     }
     std::fs::set_permissions(orphan.join("a/b"), std::fs::Permissions::from_mode(0o500)).unwrap();
     let doctor = nest.say(&["doctor"]);
-    assert!(doctor.out.contains("nobody's") && doctor.out.contains("left-0badf00d"), "{doctor:?}");
+    assert!(doctor.out.contains("belong to no workspace") && doctor.out.contains("left-0badf00d"), "{doctor:?}");
     let _worker = nest.work(&["--tick", "20ms"]);
-    until("what is nobody's to go", || (names(&work_dir(&nest)).len() == 1).then_some(()));
+    until("an orphaned directory to go", || (names(&work_dir(&nest)).len() == 1).then_some(()));
     assert!(nest.say(&["doctor"]).out.contains("1 in "));
     assert!(path_of(&nest, "repo").exists());
 }
@@ -409,7 +409,7 @@ fn whatever_a_key_is_called_it_is_one_workspace_in_its_place() {
 }
 
 #[test]
-fn a_cancel_reaches_a_prepare_and_whoever_waits_for_it() {
+fn a_cancel_reaches_a_prepare_and_the_jobs_that_wait_for_it() {
     let nest = Nest::new();
     let _worker = nest.work(&["--tick", "20ms", "--slots", "3"]);
     let recipe = counting("until test -e \"$HOME/go\"; do sleep 0.01; done");

@@ -1,4 +1,4 @@
-//! Whoever tears down may die at any moment: the next worker goes on, never two at once, and the row is closed once.
+//! The worker that tears down may die at any moment: the next worker goes on, never two at once, and the row is closed once.
 
 use crate::support::{Nest, kill, lives, until};
 use crate::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
@@ -34,7 +34,7 @@ fn a_worker_killed_during_a_teardown_leaves_it_to_its_shim_and_the_next_one_take
 }
 
 #[test]
-fn a_teardown_that_ended_while_nobody_lived_is_taken_and_not_repeated() {
+fn a_teardown_that_ended_without_a_worker_is_not_repeated() {
     let nest = Nest::new();
     let id = begun(&nest);
     let worker = nest.work(&TICK);
@@ -64,7 +64,7 @@ fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
         kill(shim, 9);
         let _worker = worker.unwrap_or_else(|| nest.work(&TICK));
         let failed = until("the loss to be noted", || Some(resource(&nest, id)).filter(|one| one["attempts"] == 1));
-        assert!(failed["last_error"].as_str().unwrap().contains("nobody saw"), "{failed}");
+        assert!(failed["last_error"].as_str().unwrap().contains("no process saw"), "{failed}");
         assert!(!lives(pid));
         // What it had made is as it was left; a second one that finds it says so.
         std::fs::remove_file(nest.file("marker")).unwrap();
@@ -136,7 +136,7 @@ fn killed_at_random_moments_everything_is_torn_down_in_the_end_and_nothing_twice
     for _ in 0..40 {
         let worker = nest.work(&TICK);
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // The moment is what the test is about; it is no wait for anything.
+        // The moment is what the test is about; it is not a wait for an event.
         std::thread::sleep(std::time::Duration::from_millis(random >> 33 & 63));
         worker.kill();
         hurry(&nest);

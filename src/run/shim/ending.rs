@@ -87,7 +87,7 @@ impl Watched<'_> {
             self.hear(until_ms);
         };
         let cause = self.stop.map(|stop| stop.cause);
-        // Where the file does not take it in all that time, the run is lost: nobody will have seen its end but the worker, by the pipe.
+        // Where the file does not take it in all that time, the run is lost: only the worker will have seen its end, by the pipe.
         let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms(), boot_ms: Some(boottime_ms()) }));
         self.linger();
         // With nothing else there, nothing else can come: nearly every run.
@@ -119,7 +119,7 @@ impl Watched<'_> {
         }
     }
 
-    /// A shutdown signals the shim and its job at once, in any order. Nobody can tell which of a bare signal and the end of the
+    /// A shutdown signals the shim and its job at once, in any order. No process can tell which of a bare signal and the end of the
     /// job was first, so a signal that is there when the end is seen counts. Where the end itself looks like that of a shutdown,
     /// the shim waits for a signal that is still on its way.
     fn heed_shutdown(&mut self, exit: Exit) {
@@ -264,7 +264,7 @@ impl Watched<'_> {
 
     /// Ends all of the job's group at one instant. Never after the job was reaped: till then the number of the group is ours.
     fn kill_group(&mut self) {
-        // Also stopped at one instant: whoever forks without end is counted, and outrun, only when he stands still.
+        // Also stopped at one instant: a process that forks without end is counted, and outrun, only when it stands still.
         let _ = signal::send_group(self.job, libc::SIGSTOP);
         let members = self.living().filter(|(_, stat)| stat.group == self.job).map(|(pid, _)| pid).collect::<Vec<_>>();
         if signal::send_group(self.job, libc::SIGKILL).is_ok() {
@@ -277,7 +277,7 @@ impl Watched<'_> {
     fn empty_tree(&mut self) {
         let mut wait_ms = KILL_MS_MIN;
         while !reap_everything() {
-            // Whoever watches knows from here on that the job's own process has ended, and what is still there.
+            // The monitor knows from here on that the job's own process has ended, and what is still there.
             if wait_ms > KILL_MS_MIN {
                 self.journal.tell();
             }

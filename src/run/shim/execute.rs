@@ -97,7 +97,7 @@ pub fn execute(prepared: &Prepared) -> Result<Begun, Refusal> {
     if pid < 0 {
         return Err(Refusal::ours("clone", &io::Error::last_os_error()));
     }
-    // SAFETY: the child has executed or ended; volatile because the compiler can not know that it wrote.
+    // SAFETY: the child has executed or ended; volatile because the compiler cannot know that it wrote.
     let failure = unsafe { shared.failure.get().read_volatile() };
     if failure.step == Step::None {
         // The same for this cell.
@@ -143,7 +143,7 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
     };
     let error = io::Error::from_raw_os_error(failure.errno);
     let why = why(failure, prepared);
-    // What the job's own limit of memory or its own user's limit of processes keeps it from is no want of ours.
+    // What the job's own limit of memory or its own user's limit of processes keeps it from is not a shortage of the worker's.
     let its_own = (failure.errno == libc::ENOMEM && prepared.memory.data_limit_bytes().is_some())
         || (failure.errno == libc::EAGAIN && prepared.identity.is_some());
     let refusal = if its_own { Refusal::new(what, &error) } else { Refusal::shared(what, &error) };
@@ -176,7 +176,7 @@ struct Stack {
 impl Stack {
     fn new() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-        // SAFETY: a new private mapping; nobody else knows of it.
+        // SAFETY: a new private mapping; no other code knows of it.
         let base = unsafe { libc::mmap(ptr::null_mut(), STACK_BYTES, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -200,12 +200,12 @@ impl Drop for Stack {
     }
 }
 
-/// The child. Returns only if it failed; what it returns is its exit status, which nobody looks at.
+/// The child. Returns only if it failed; what it returns is its exit status, which is not read.
 extern "C" fn child(argument: *mut c_void) -> c_int {
     // SAFETY: `execute` gives a pointer to a `Shared` that outlives us.
     let shared = unsafe { &*argument.cast::<Shared<'_>>() };
     let (step, errno, candidate) = become_job(shared);
-    // SAFETY: the parent stands still, so nobody else looks at the cell.
+    // SAFETY: the parent stands still, so no other thread looks at the cell.
     unsafe { shared.failure.get().write_volatile(Failure { step, errno, candidate }) };
     127
 }
@@ -342,7 +342,7 @@ fn empty_mask(_: &Shared<'_>) -> Result<(), c_int> {
     check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null_mut::<u64>(), 8) })
 }
 
-/// As `execvp` does, but a file without a known format is not given to a shell: nobody asked for one. Comes back with what the
+/// As `execvp` does, but a file without a known format is not given to a shell: the job did not ask for one. Comes back with what the
 /// last refusal says, or that something was found and may not be executed.
 fn execute_first(shared: &Shared<'_>) -> (c_int, usize) {
     let mut refused = (libc::ENOENT, 0);

@@ -29,7 +29,7 @@ impl Identity {
     /// Looks a user up by name.
     ///
     /// # Errors
-    /// There is no such user, or the database can not be asked.
+    /// There is no such user, or the database cannot be asked.
     pub fn of(name: &str) -> Result<Self, Refusal> {
         let refused = |errno| Refusal::shared(format!("user {name}"), &io::Error::from_raw_os_error(errno));
         let c_name = CString::new(name).map_err(|_| refused(libc::EINVAL))?;
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_is_found_and_nobody_else() {
+    fn root_is_found_and_an_unknown_user_is_not() {
         let root = Identity::of("root").unwrap();
         assert_eq!((root.user, root.group), (0, 0));
         assert!(root.groups.contains(&0));

@@ -28,12 +28,12 @@ pub struct LogFile {
     looked_ms: u64,
     last_output_ms: u64,
     look_every_ms: u64,
-    /// The file system can not punch.
+    /// The file system cannot punch.
     gave_up: bool,
 }
 
 impl LogFile {
-    /// A log that is empty now. `limit_bytes` of 0 is no limit.
+    /// A log that is empty now. `limit_bytes` of 0 means no limit.
     pub fn new(file: OwnedFd, limit_bytes: u64) -> Self {
         let now = boottime_ms();
         let look_every_ms = LOOK_MS_MIN;

@@ -141,7 +141,7 @@ mod tests {
         let file = root.path().join("memory.events");
         fs::write(&file, "oom_kill 3\n").unwrap();
         let memory = Memory { limit: Limit::None, outer: Some(Outer { before: kills_in(&file), file: file.clone() }) };
-        assert!(!memory.has_killed(Exit::Signal(9)), "somebody else's kill");
+        assert!(!memory.has_killed(Exit::Signal(9)), "another process's kill");
         fs::write(&file, "oom_kill 4\n").unwrap();
         for (exit, is_memory) in [
             (Exit::Signal(9), true),

@@ -137,7 +137,7 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
     };
     let me = getpid().as_raw_nonzero().get();
     let shim_start_ticks = Stat::of(me).map_or(0, |stat| stat.start_ticks);
-    // The log is there and empty; whoever forgets the run removes it.
+    // The log is there and empty; the process that forgets the run removes it.
     if launch.waits_for_go && !journal.hears_go() || journal.is_withdrawn() {
         prepared.memory.remove();
         return TREE_IS_EMPTY;
@@ -155,7 +155,7 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
             return refuse(&mut journal, refusal);
         }
     };
-    // Where the file does not take it, the run goes on; it can not be asked to stop, but keeps its deadlines.
+    // Where the file does not take it, the run goes on; it cannot be asked to stop, but keeps its deadlines.
     let limits = watch::Limits::of(&launch);
     let (at_ms, kept) = (now_ms(), Some(limits.kept_from(boottime_ms())));
     let started = Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms, kept });

@@ -120,7 +120,7 @@ fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let refused = |error: io::Error| {
         Refusal::shared(format!("opening stdin {}", path.display()), &error).because(unexecutable::explain_input(path))
     };
-    // Opening a pipe would wait for somebody to write to it, with every signal blocked.
+    // Opening a pipe would wait for a process to write to it, with every signal blocked.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
     let kind = file.metadata().map_err(refused)?.file_type();
@@ -144,7 +144,11 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
             Ok(()) => return Ok(log),
         }
     }
-    Err(Refusal { errno: libc::EAGAIN, text: format!("locking the log {}: somebody else holds it", path.display()), ours: true })
+    Err(Refusal {
+        errno: libc::EAGAIN,
+        text: format!("locking the log {}: another process holds it", path.display()),
+        ours: true,
+    })
 }
 
 /// A job of our own user makes the file itself, if it has something to say. For another one it is made here, and the two directories that

@@ -27,7 +27,7 @@ impl Limits {
         }
     }
 
-    /// What is recorded of them for whoever takes the run over.
+    /// What is recorded of them for a worker that adopts the run.
     pub fn kept_from(&self, boot_ms: u64) -> Kept {
         Kept {
             boot_ms,
@@ -47,7 +47,7 @@ impl Limits {
             .min_by_key(|(at, _)| *at)
     }
 
-    /// What is to be done with a run that nobody has stopped yet.
+    /// What is to be done with a run that no stop request has reached yet.
     pub fn due(&self, now_ms: u64, started_ms: u64, last_output_ms: u64, warned: bool) -> Due {
         let deadline = self.deadline(started_ms);
         let silence = self.idle_timeout_ms.map(|ms| (last_output_ms.saturating_add(ms), Cause::Silence));

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-/// `/dev/null` over 0 to 2, so that no shim keeps somebody's terminal or pipe open.
+/// `/dev/null` over 0 to 2, so that no shim keeps a client's terminal or pipe open.
 pub fn silence_standard_fds() -> io::Result<()> {
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for fd in 0..3 {
-        // SAFETY: no memory is involved; nobody in this process owns these three.
+        // SAFETY: no memory is involved; no code in this process owns these three.
         if unsafe { libc::dup2(null.as_raw_fd(), fd) } < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -22,7 +22,7 @@ pub fn at_fd(fd: &impl AsFd, number: i32) -> io::Result<OwnedFd> {
     if unsafe { libc::dup3(fd.as_fd().as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: just made, and known to nobody else.
+    // SAFETY: just made, and known to no other code.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
@@ -37,7 +37,7 @@ pub fn close_from(first: u32) -> io::Result<()> {
 
 /// The system call alone.
 pub fn close_range_above(first: u32) -> io::Result<()> {
-    // SAFETY: called only where nobody will use or close the descriptors that are closed here.
+    // SAFETY: called only where no code will use or close the descriptors that are closed here.
     if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -49,9 +49,9 @@ fn close_one_by_one(first: i32) -> io::Result<()> {
     for entry in fs::read_dir("/proc/self/fd")? {
         open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
     }
-    // The directory itself was closed with the end of the loop: its number is nobody's.
+    // The directory itself was closed with the end of the loop: no code uses its number.
     for fd in open.into_iter().filter(|fd| *fd >= first) {
-        // SAFETY: as above: nobody will use or close these descriptors.
+        // SAFETY: as above: no code will use or close these descriptors.
         unsafe { libc::close(fd) };
     }
     Ok(())
@@ -73,7 +73,7 @@ mod tests {
             close().unwrap();
             assert!(is_open(FIRST - 1) && ![FIRST, FIRST + 1, FIRST + 90].into_iter().any(is_open));
         }
-        // SAFETY: made above, and known to nobody else.
+        // SAFETY: made above, and known to no other code.
         drop(unsafe { OwnedFd::from_raw_fd(FIRST - 1) });
     }
 }

@@ -125,7 +125,7 @@ impl Spawner {
     /// Whether the spawner takes no more launches. Its shims may live on.
     ///
     /// A process that is being killed closes its descriptors before its parent can wait for it. The status pipes of its runs end
-    /// then, and whoever sees that starts something next: so the socket is asked as well.
+    /// then, and the worker that sees that starts something next: so the socket is asked as well.
     pub fn is_dead(&self) -> bool {
         if self.process.has_ended() {
             return true;

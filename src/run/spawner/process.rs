@@ -57,7 +57,7 @@ impl Unfit {
     /// Tells the worker, and gives the exit status.
     fn tell(&self) -> i32 {
         let (code, text) = match self {
-            // Whoever has started us does not listen.
+            // The parent does not listen.
             Self::NotStartedByTenure => return 2,
             Self::NotAlone => (3, "it has more than one thread".to_owned()),
             Self::System(step, error) => (4, format!("{step}: {}", said(error))),
@@ -66,7 +66,7 @@ impl Unfit {
             // SAFETY: the descriptor is open or not; it is only written to, and this process ends.
             let control = unsafe { BorrowedFd::borrow_raw(fd) };
             if sockopt::socket_type(control).ok() == Some(rustix::net::SocketType::SEQPACKET) {
-                let _nobody_listens = send(control, &[UNFIT, text.as_bytes()].concat(), SendFlags::NOSIGNAL);
+                let _parent_may_be_gone = send(control, &[UNFIT, text.as_bytes()].concat(), SendFlags::NOSIGNAL);
                 break;
             }
         }
@@ -99,7 +99,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// The lock first: whoever sees the end of the pipe finds it free.
+    /// The lock first: the monitor that sees the end of the pipe finds it free.
     fn release(self) {
         drop(self.lock);
         drop(self.status);
@@ -161,7 +161,7 @@ impl Nursery {
         if children.as_raw_fd() != CHILDREN_FD {
             return Err(Unfit::at("closing what it has inherited")(io::Error::from_raw_os_error(libc::EBADF)));
         }
-        // Refused only to the leader of a group, which then has a session of its own or is somebody's test.
+        // Refused only to the leader of a group, which then has a session of its own or was started by a test.
         let _ = setsid();
         become_reaper(SPAWNER_NAME).map_err(Unfit::at("becoming the reaper of its tree (prctl)"))?;
         unmark().map_err(Unfit::at("setting a limit (prlimit64)"))?;
@@ -276,7 +276,7 @@ fn record_failed_fork(arrived: Arrived, error: &io::Error) {
 
 /// Closes everything that is not ours, and moves the control socket from where it was handed over, stdin.
 fn adopt_control() -> Result<OwnedFd, Unfit> {
-    // SAFETY: descriptor 0 is open or not; nobody else in this process owns it.
+    // SAFETY: descriptor 0 is open or not; no other code in this process owns it.
     let stdin = unsafe { BorrowedFd::borrow_raw(0) };
     if sockopt::socket_type(stdin).ok() != Some(rustix::net::SocketType::SEQPACKET) {
         return Err(Unfit::NotStartedByTenure);

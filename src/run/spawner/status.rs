@@ -33,7 +33,7 @@ pub(in crate::run) const NOT: u8 = b'n';
 pub struct Go(Arc<OwnedFd>);
 
 impl Go {
-    /// Says it. Where nobody hears it the run has ended already, and its pipe says so.
+    /// Says it. Where no shim hears it the run has ended already, and its pipe says so.
     pub fn say(&self) {
         self.send(GO);
     }

@@ -38,7 +38,7 @@ impl Spec {
     /// The bytes.
     ///
     /// # Errors
-    /// The memfd can not be read, or is too long.
+    /// The memfd cannot be read, or is too long.
     pub fn into_bytes(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Inline(bytes) => Ok(bytes),
@@ -63,13 +63,13 @@ pub struct Arrived {
 /// First byte of what the spawner says when it could not take a launch; the number of the error follows.
 const MARK_COMPLAINT: u8 = b'E';
 
-/// Tells the worker that a launch could not be taken. Where nobody hears it, it counts as never started, which is true.
+/// Tells the worker that a launch could not be taken. Where no worker hears it, it counts as never started, which is true.
 pub fn complain(control: BorrowedFd<'_>, errno: Errno) {
     let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
     let _ = send(control, &[MARK_COMPLAINT, a, b, c, d], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-/// What the spawner has complained of and nobody has taken yet, one at a time.
+/// What the spawner has complained of and the worker has not taken yet, one at a time.
 pub fn take_complaint(control: BorrowedFd<'_>) -> Option<Errno> {
     let mut buffer = [0; 5];
     match recv(control, &mut buffer, RecvFlags::DONTWAIT) {
@@ -96,7 +96,7 @@ pub enum Received {
 /// Sends a launch.
 ///
 /// # Errors
-/// It was not sent. `BrokenPipe`: there is nobody to receive it.
+/// It was not sent. `BrokenPipe`: there is no receiver.
 pub fn send_launch(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, status: BorrowedFd<'_>) -> io::Result<()> {
     if spec.len() <= INLINE_BYTES_MAX {
         return send_packet(control, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status]);

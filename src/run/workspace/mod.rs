@@ -80,7 +80,7 @@ impl Work {
             Ok(fd) => Ok(Some(Self { fd, path })),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::LOOP | Errno::NOTDIR) => Err(Error::Refused(format!(
-                "{} is no directory, and a link is not followed there: move it away (to have workspaces on another disk, mount that there)",
+                "{} is not a directory, and a link is not followed there: move it away (to have workspaces on another disk, mount that there)",
                 path.display()
             ))),
             Err(error) => Err(Error::io(format!("opening {}", path.display()), error)),
@@ -123,17 +123,18 @@ impl Work {
     /// Gives a directory that is whole its name.
     ///
     /// # Errors
-    /// It is no directory any more, or something of that name is there.
+    /// It is not a directory any more, or something of that name is there.
     pub fn settle(&self, new: &str, name: &str) -> Result<()> {
         plain(new)?;
         plain(name)?;
         if self.kind(new)? != Some(FileType::Directory) {
-            let error =
-                std::io::Error::other("it is no directory any more; the recipe must fill the directory that it is started in");
+            let error = std::io::Error::other(
+                "it is not a directory any more; the prepare command must fill the directory that it is started in",
+            );
             return Err(Error::io(self.path_of(new).display().to_string(), error));
         }
         let renamed = match fs::renameat_with(&self.fd, new, &self.fd, name, RenameFlags::NOREPLACE) {
-            // A file system without that flag: a name that nobody else draws.
+            // A file system without that flag: a name that no other process draws.
             Err(Errno::INVAL | Errno::NOSYS) if self.kind(name)?.is_none() => fs::renameat(&self.fd, new, &self.fd, name),
             done => done,
         };
@@ -157,11 +158,11 @@ impl Work {
         size::of(&self.fd, name, goes_on).map_err(|error| Error::io(format!("measuring {}", self.path_of(name).display()), error))
     }
 
-    /// Removes whatever has this name, with all that is in it. What can not be removed stays under a name of trash, to be tried again.
+    /// Removes whatever has this name, with all that is in it. What cannot be removed stays under a name of trash, to be tried again.
     /// False: the walk was ended.
     ///
     /// # Errors
-    /// Something in it can not be removed (a mount, another user's file), with its name.
+    /// Something in it cannot be removed (a mount, another user's file), with its name.
     pub fn remove(&self, name: &str, goes_on: GoesOn<'_>) -> Result<bool> {
         plain(name)?;
         let trash = match name.starts_with(TRASH_PREFIX) {
@@ -189,11 +190,11 @@ impl Work {
     }
 }
 
-/// Only names of one part that lead nowhere else, whoever asks.
+/// Only names of one part that lead nowhere else, no matter who asks.
 fn plain(name: &str) -> Result<()> {
     let bytes = OsStr::new(name).as_bytes();
     if bytes.is_empty() || name == "." || name == ".." || bytes.iter().any(|b| *b == b'/' || *b == 0) {
-        return Err(Error::Internal(format!("{name:?} is no name of a workspace's directory")));
+        return Err(Error::Internal(format!("{name:?} is not the name of a workspace's directory")));
     }
     Ok(())
 }

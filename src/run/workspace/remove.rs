@@ -1,10 +1,10 @@
 //! Removing a tree of whatever shape without following a link, without leaving it, and without recursion.
 //!
-//! Each directory in the trash is emptied of all that is no directory; its directories are moved up into the trash itself; then it is
-//! removed. So two descriptors suffice however deep the tree is; what is mounted somewhere in it can not be moved and is not
+//! Each directory in the trash is emptied of all that is not a directory; its directories are moved up into the trash itself; then it is
+//! removed. So two descriptors suffice however deep the tree is; what is mounted somewhere in it cannot be moved and is not
 //! entered; and whatever a crash leaves is still in the trash, for the next one to go on with.
 //!
-//! Two may remove the same tree at once (a person, and the worker who finds it to be nobody's): what is gone already is what was wanted.
+//! Two may remove the same tree at once (a person, and the worker that finds that it belongs to no run): what is gone already is what was wanted.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,7 @@ use super::{DIRECTORY, GoesOn};
 /// Names that are read from a directory at a time.
 const BATCH: usize = 1_024;
 
-/// How often a directory is looked through again that somebody else has put something into meanwhile.
+/// How often a directory is looked through again that another process has put something into meanwhile.
 const ROUNDS_MAX: usize = 100;
 
 /// What could not be removed, and why.
@@ -31,7 +31,7 @@ pub(super) fn all(work: &OwnedFd, name: &str, goes_on: GoesOn<'_>) -> Result<boo
     for _ in 0..ROUNDS_MAX {
         match once(work, &trash_name, goes_on) {
             Err((_, Errno::NOENT)) => return Ok(true),
-            // Somebody else, who removes the same, moves directories up into it.
+            // Another process that removes the same tree moves directories up into it.
             Err((_, Errno::NOTEMPTY)) if goes_on() => {}
             done => return done,
         }
@@ -116,7 +116,7 @@ fn empty_into(trash: &OwnedFd, name: &CStr, moved: &mut u64, goes_on: GoesOn<'_>
     Ok(goes_on())
 }
 
-/// Unlinks what is no directory; true where it is one.
+/// Unlinks a name that is not a directory; true where it is one.
 fn unlink_unless_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
     match fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(false),

@@ -22,7 +22,7 @@ struct Walk<'a> {
     bytes: u64,
 }
 
-/// What `name` takes, links and all; `None` where it is no directory, or the walk was ended.
+/// What `name` takes, links and all; `None` where it is not a directory, or the walk was ended.
 pub(super) fn of(work: impl AsFd, name: &str, goes_on: GoesOn<'_>) -> Result<Option<u64>, Errno> {
     let root = match fs::openat(&work, name, DIRECTORY, Mode::empty()) {
         Ok(root) => root,

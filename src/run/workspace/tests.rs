@@ -79,12 +79,12 @@ fn nothing_is_put_in_the_place_of_what_is_there() {
     work.make("k-1").unwrap();
     assert!(work.settle(".new-2", "k-1").is_err());
     assert!(work.settle(".new-2", ".new-1").is_err());
-    assert!(work.settle(".new-1", "k-2").is_err(), "a link is no directory that was filled");
+    assert!(work.settle(".new-1", "k-2").is_err(), "a link is not a directory that was filled");
     assert!(is_untouched(&dir.path().join("outside")));
 }
 
 #[test]
-fn a_link_in_the_place_of_a_workspace_is_no_workspace_and_is_removed_as_a_link() {
+fn a_link_in_the_place_of_a_workspace_is_removed_as_a_link() {
     let (dir, place) = place();
     let outside = outside(&dir);
     let work = Work::open(&place).unwrap();
