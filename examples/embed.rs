@@ -24,7 +24,7 @@ fn main() -> Result<()> {
 
     let options = worker::Options { slots: 2, until: Until::Idle, ..worker::Options::work() };
     let worker = Worker::start(&store, Options::new(Role::Worker), options)?;
-    let (_nobody_orders, orders) = crossbeam_channel::bounded(1);
+    let (_no_orders, orders) = crossbeam_channel::bounded(1);
     let summary = worker.wait(&orders)?;
     println!("the worker ended: {:?}", summary.ended);
 

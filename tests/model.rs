@@ -81,7 +81,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
                 tenure::store::mend::mend(&conn, 2_000_000).unwrap();
                 tenure::store::tend::tend(&conn, 0, 1_000).unwrap();
             }
-            // A row that is whole in itself and was only moved is not found, so counts may be off. But nobody waits in vain.
+            // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits in vain.
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 model::truths::check_but(
                     &conn,

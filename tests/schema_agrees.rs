@@ -63,7 +63,7 @@ fn the_file_allows_exactly_the_moves_that_the_state_machine_allows() {
         for after in State::ALL {
             let legal = Move::ALL.into_iter().any(|happens| before.step(happens) == Some(after));
             let allowed = move_to(&with_job_in(before), after);
-            // A queued or running row may be written again as it is; that is no move.
+            // A queued or running row may be written again as it is; that is not a move.
             let is_rewrite = before == after && !before.is_terminal();
             assert_eq!(allowed.is_ok(), legal || is_rewrite, "{before} -> {after}: {allowed:?}");
         }

@@ -46,7 +46,7 @@ impl Nest {
 }
 
 #[test]
-fn what_is_no_file_of_ours_is_refused_and_left_as_it_is() {
+fn a_foreign_file_is_refused_and_left_as_it_is() {
     let nest = Nest::new();
     let png = nest.file("picture.png");
     std::fs::write(&png, [b"\x89PNG\r\n\x1a\n".as_slice(), &[7; 9000]].concat()).unwrap();
@@ -118,7 +118,7 @@ fn a_truncated_or_damaged_file_is_told_and_a_backup_brings_it_back() {
         }
         let mut restored = nest.say(&["restore", "copy.db"]);
         if restored.code == 4 && restored.err.contains("move it away") {
-            std::fs::rename(nest.db(), nest.file("away.db")).unwrap(); // what can not be told from a file of somebody else's
+            std::fs::rename(nest.db(), nest.file("away.db")).unwrap(); // a file that cannot be told from another program's
             restored = nest.say(&["restore", "copy.db"]);
         }
         assert_eq!(restored.code, 0, "{what}: {restored:?}");
@@ -179,7 +179,7 @@ fn mode(path: &Path, bits: u32) {
 #[test]
 fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_where_that_is_possible() {
     let nest = Nest::new();
-    let me = crate::unprivileged::Somebody::new(&nest);
+    let me = crate::unprivileged::PlainUser::new(&nest);
     me.ok(&["run", "--", "true"]);
     let refused = |what: &str, said: &Said| {
         assert_eq!(said.code, 4, "{what}: {said:?}");
@@ -218,7 +218,7 @@ fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_whe
     mode(&closed, 0o000);
     for verb in [&["ls"][..], &["add", "--", "true"], &["work", "--until-idle"]] {
         let beyond = closed.join("below/q.db");
-        refused("a directory that lets nobody in", &me.say(&[&["--db", beyond.to_str().unwrap()], verb].concat()));
+        refused("a directory that lets no user in", &me.say(&[&["--db", beyond.to_str().unwrap()], verb].concat()));
     }
     mode(&closed, 0o500);
     std::os::unix::fs::chown(&closed, Some(65_534), None).unwrap_or(());

@@ -188,7 +188,7 @@ fn settings_in_the_environment_may_be_nonsense_too() {
 }
 
 #[test]
-fn nobody_who_reads_or_listens_is_no_trouble() {
+fn closed_outputs_do_not_change_the_exit_code() {
     let nest = Nest::new();
     for _ in 0..50 {
         nest.sh(&["--hold", "-l", &"x".repeat(900)], "true");
@@ -209,7 +209,7 @@ fn nobody_who_reads_or_listens_is_no_trouble() {
     assert_eq!(full.out, "1\n", "{full:?}");
     assert!(full.err.contains("stdout"), "{full:?}");
     let ran = shell("tenure run -c 'echo x; exit 3' >/dev/full; echo $?");
-    assert_eq!(ran.out, "125\n", "its output is lost, and that is no code of the job: {ran:?}");
+    assert_eq!(ran.out, "125\n", "its output is lost, and that is not the code of the job: {ran:?}");
     let input = shell("tenure add --from - <&-; echo $?");
     assert_clear("closed stdin", &input);
 }

@@ -85,7 +85,7 @@ fn a_file_with_a_mistake_adds_nothing_and_its_line_is_named() {
     let said = nest.say(&["add", "--from", "lines"]);
     assert!(said.code == 2 && said.err.contains("UTF-8"), "{said:?}");
     assert_eq!(nest.say(&["add", "--from", "/no/such/file"]).code, 2);
-    assert_eq!(nest.say(&["add", "--from", "."]).code, 2, "a directory is no file of jobs");
+    assert_eq!(nest.say(&["add", "--from", "."]).code, 2, "a directory is not a file of jobs");
     assert_eq!(from(&nest, &["--chunk", "1"], &format!("{good}\n{{}}\n")).code, 2);
     assert_eq!(count(&nest), 2, "with --chunk what came before stays");
     let secrets = std::fs::read_dir(nest.beside().join("secrets")).unwrap().count();

@@ -29,7 +29,7 @@ fn run_ends_as_its_job_ended_and_show_says_the_same() {
 }
 
 #[test]
-fn what_can_not_be_executed_is_126_or_127_and_the_reason_is_shown() {
+fn what_cannot_be_executed_is_126_or_127_and_the_reason_is_shown() {
     let nest = Nest::new();
     std::fs::write(nest.file("plain"), "no program\n").unwrap();
     std::fs::create_dir(nest.file("dir")).unwrap();
@@ -98,7 +98,7 @@ fn wait_for_several_is_0_when_all_are_done_and_otherwise_1() {
 }
 
 #[test]
-fn a_wait_that_runs_out_is_124_and_names_who_is_left_and_says_once_that_there_is_no_worker() {
+fn a_wait_that_runs_out_is_124_and_names_the_jobs_left() {
     let nest = Nest::new();
     let (one, two) = (nest.sh(&[], "true").to_string(), nest.sh(&["--hold"], "true").to_string());
     let said = nest.say(&["wait", "--timeout", "1500ms", &one, &two]);
@@ -135,7 +135,7 @@ fn two_runs_at_once_and_a_worker_that_comes_later_all_end_with_their_own_code() 
 }
 
 #[test]
-fn tenures_own_failure_is_no_code_of_a_job() {
+fn tenures_own_failure_is_not_the_code_of_a_job() {
     let nest = Nest::new();
     assert_eq!(nest.say(&["run"]).code, 2, "a command is missing");
     assert!(!nest.db().exists(), "and nothing was made");

@@ -61,7 +61,7 @@ fn one_that_is_held_is_refused_with_who_since_when_and_why() {
 }
 
 #[test]
-fn what_can_not_be_meant_is_a_mistake_of_usage_and_an_unknown_name_is_3() {
+fn invalid_arguments_end_with_2_and_an_unknown_name_with_3() {
     let nest = Nest::new();
     let name = "n".repeat(201);
     let why = "y".repeat(1_001);
@@ -97,7 +97,7 @@ fn what_can_not_be_meant_is_a_mistake_of_usage_and_an_unknown_name_is_3() {
 }
 
 #[test]
-fn a_file_that_can_not_be_used_runs_nothing() {
+fn a_file_that_cannot_be_used_runs_nothing() {
     let nest = Nest::new();
     std::fs::write(nest.db(), "this is not a database, whatever else it may be, and it is long enough to be looked at").unwrap();
     let said = lease(&nest, &["-c", "touch ran"]);
@@ -106,7 +106,7 @@ fn a_file_that_can_not_be_used_runs_nothing() {
 }
 
 #[test]
-fn a_directory_that_can_not_be_written_runs_nothing_and_says_so() {
+fn a_directory_that_cannot_be_written_runs_nothing_and_says_so() {
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
     std::fs::write(nest.beside().join("leases"), "in the way").unwrap();
@@ -155,7 +155,7 @@ fn a_lease_names_what_holds_it_when_its_wrapper_is_dead() {
     let list = nest.ok(&["lease", "ls"]);
     assert!(list.contains("held") && list.contains(&sleeper), "{list}");
     assert!(list.contains(&format!("(pid {} has ended)", wrapper.id())), "{list}");
-    // Whoever waits is told who has it, and gets in when that is gone.
+    // A command that waits is told who has it, and gets in when that is gone.
     let err = std::fs::File::create(nest.file("err")).unwrap();
     let mut waits = nest.tenure(&["lease", "run", "gpu", "--wait", "1h", "--", "true"]).stderr(err).spawn().unwrap();
     let told = || std::fs::read_to_string(nest.file("err")).ok().filter(|text| text.contains("waiting for the lease \"gpu\""));

@@ -164,7 +164,7 @@ fn a_worker_that_is_gone_takes_no_deadline_with_it() {
 fn a_limit_that_stops_a_command_is_named_with_its_remedy() {
     use std::os::unix::fs::PermissionsExt;
     let nest = Nest::new();
-    // A user of its own, whose processes nobody else counts; where this is not root, the user of the test.
+    // A user of its own, whose processes no other test counts; where this is not root, the user of the test.
     let program = nest.file("tenure");
     std::fs::copy(env!("CARGO_BIN_EXE_tenure"), &program).unwrap();
     for path in [nest.path(), &program] {

@@ -1,4 +1,4 @@
-//! A job that handles a failure is not needed where nothing has failed. That is no failure, and nobody counts it as one.
+//! A job that handles a failure is not needed where nothing has failed. That is not a failure, and no command counts it as one.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ const GRAPHS: &[Graph] = &[
         code: 0,
     },
     Graph {
-        about: "not to be needed is no failure to be handled",
+        about: "not to be needed is not a failure to be handled",
         jobs: &[('y', ""), ('y', "--after-failed 1"), ('y', "--after-failed 2")],
         ends: &["done/exit", NEEDLESS, NEEDLESS],
         code: 0,

@@ -216,7 +216,7 @@ fn runs_beside_each_other_all_start_and_outlive_each_other() {
 }
 
 #[test]
-fn a_run_is_a_worker_for_jobs_that_somebody_follows_and_for_no_others() {
+fn a_run_serves_only_the_jobs_that_a_client_follows() {
     let nest = Nest::new();
     let first = run(&nest, &["-c", ": > begun; while ! test -e go; do sleep 0.02; done"]);
     until("its job to begin", || nest.file("begun").exists().then_some(()));
@@ -242,7 +242,7 @@ impl Lines {
             while from.read(&mut byte).is_ok_and(|n| n > 0) {
                 line.push(byte[0]);
                 if byte[0] == b'\n' {
-                    let _nobody_reads = sender.send(String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned());
+                    let _reader_may_be_gone = sender.send(String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned());
                 }
             }
         });

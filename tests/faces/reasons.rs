@@ -91,7 +91,7 @@ fn behind_others(nest: &Nest) -> i64 {
     nest.sh(&[], "true")
 }
 
-/// These need somebody who runs what stands in the way; the others are told without a worker too.
+/// These need a worker that runs what holds them; the others are told without a worker too.
 const WITH_A_WORKER: [&str; 3] = ["dependency", "lane", "queue_full"];
 
 #[test]

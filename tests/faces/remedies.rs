@@ -59,7 +59,7 @@ const CASES: &[(&str, Begin)] = &[
             id
         })
     }),
-    ("expired, and nobody has looked", || {
+    ("expired, and no worker has looked", || {
         case(|nest| {
             let id = nest.sh(&["--expires", "1h"], "true");
             nest.sql().execute("UPDATE job SET expires_at = 1", []).unwrap();
@@ -146,7 +146,7 @@ const CASES: &[(&str, Begin)] = &[
             nest.sh(&["--after-failed", "1"], "true")
         })
     }),
-    ("is not needed, and nobody has looked", || {
+    ("is not needed, and no worker has looked", || {
         case(|nest| {
             nest.sh(&[], "true");
             nest.work_until_idle(&[]);

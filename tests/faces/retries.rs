@@ -112,7 +112,7 @@ fn a_check_that_says_not_now_is_asked_again_and_the_job_is_not_run_again() {
 }
 
 #[test]
-fn a_check_that_can_not_be_asked_or_hangs_fails_its_job_and_says_so() {
+fn a_check_that_cannot_be_asked_or_hangs_fails_its_job_and_says_so() {
     let nest = Nest::new();
     std::fs::write(nest.file("lines"), "{\"command\": [\"true\"], \"check\": [\"/no/such/check\"]}\n").unwrap();
     nest.ok(&["add", "--from", "lines"]);

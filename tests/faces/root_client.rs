@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::support::{Nest, Said, said, until};
-use crate::unprivileged::Somebody;
+use crate::unprivileged::PlainUser;
 
 const OTHER: u32 = 65_534;
 
-fn as_root(nest: &Nest, me: &Somebody, args: &[&str], input: &str) -> Said {
+fn as_root(nest: &Nest, me: &PlainUser, args: &[&str], input: &str) -> Said {
     use std::io::Write;
     let mut command = nest.tenure(args);
     command.env("TENURE_DB", me.db()).env("TOKEN", "s3cret").current_dir(me.home());
@@ -22,7 +22,7 @@ fn as_root(nest: &Nest, me: &Somebody, args: &[&str], input: &str) -> Said {
 fn of_root(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
-        // What a worker at work has just removed is nobody's.
+        // What a worker at work has just removed has no owner.
         let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
         if meta.is_dir() {
             of_root(&path, found);
@@ -39,7 +39,7 @@ fn what_root_makes_belongs_to_the_user_of_the_file() {
         return;
     }
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     // The first client makes the file.
     let added = as_root(&nest, &me, &["add", "--label", "first", "--", "id", "-u"], "");
     assert_eq!(added.code, 0, "{added:?}");
@@ -93,7 +93,7 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
         return;
     }
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     me.ok(&["run", "--", "true"]);
     let healthy = as_root(&nest, &me, &["doctor"], "");
     assert!(healthy.out.contains("runuser -u \"$(id -un 65534)\" -- tenure work"), "{healthy:?}");
@@ -117,7 +117,7 @@ fn root_is_not_led_astray_by_what_the_user_has_planted() {
     for name in ["gate", "turn", "stamp.new", "home.new"] {
         for link in ["dangling", "symbolic", "hard"] {
             let nest = Nest::new();
-            let me = Somebody::new(&nest);
+            let me = PlainUser::new(&nest);
             me.ok(&["run", "--", "true"]);
             me.ok(&["backup", "saved.db"]);
             let secret = nest.file("of-root");
@@ -149,7 +149,7 @@ fn a_log_that_root_is_about_to_give_away_is_waited_for() {
         return;
     }
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     me.ok(&["run", "--", "true"]);
     for verb in [["work", "--until-idle"].as_slice(), &["add", "--", "true"], &["ls", "-a"]] {
         let made: Vec<PathBuf> = ["wal", "shm"].map(|end| me.home().join(format!("q.db-{end}"))).to_vec();

@@ -62,7 +62,7 @@ fn the_calendar_shows_the_zone_and_utc_and_what_the_clock_changes() {
 }
 
 #[test]
-fn what_can_not_be_meant_ends_with_2_and_the_remedy_and_leaves_no_file() {
+fn invalid_arguments_end_with_2_and_leave_no_file() {
     let nest = Nest::new();
     let huge = "x".repeat(100_000);
     for (args, remedy) in [

@@ -49,7 +49,7 @@ fn flag_wins_over_environment_over_file_over_default() {
 }
 
 #[test]
-fn a_setting_that_can_not_be_meant_is_refused_with_its_place() {
+fn an_invalid_setting_is_refused_with_its_place() {
     let nest = Nest::new();
     for (text, word) in [
         ("slot = 3", "did you mean slots?"),
@@ -177,7 +177,7 @@ fn the_file_and_all_that_belongs_to_it_are_for_its_user_alone_under_any_umask() 
 #[test]
 fn the_default_place_is_below_the_state_directory_of_the_user() {
     let nest = Nest::new();
-    let unprivileged = crate::unprivileged::Somebody::new(&nest);
+    let unprivileged = crate::unprivileged::PlainUser::new(&nest);
     let mut add = unprivileged.tenure(&["add", "--", "true"]);
     let added = said(add.env_remove("TENURE_DB").env("XDG_STATE_HOME", unprivileged.home().join("state")).output().unwrap());
     assert_eq!(added.code, 0, "{added:?}");

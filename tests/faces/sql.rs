@@ -29,7 +29,7 @@ fn a_row_becomes_a_job_at_once_in_the_root_directory() {
     let begun = std::time::Instant::now();
     let id = sh(&conn, "pwd; echo $TENURE_JOB");
     assert_eq!(end(&nest.until_ended(id)), "done/exit");
-    assert!(begun.elapsed().as_secs() < 10, "nobody had to wait for a slow look: {:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 10, "no client had to wait for a slow look: {:?}", begun.elapsed());
     assert_eq!(nest.log(id), format!("/\n{id}"));
     let view: (String, String) =
         conn.query_row("SELECT state, reason FROM jobs WHERE id = ?1", [id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
@@ -122,7 +122,7 @@ fn what_is_written_wrongly_ends_as_spawn_and_the_error_names_the_key() {
         assert_eq!(job["runs"].as_array().unwrap().len(), 1, "it is not tried three times: {job}");
         assert!(nest.ok(&["why", &id.to_string()]).contains(word));
     }
-    assert_eq!(nest.state(good), "done", "nobody else is harmed");
+    assert_eq!(nest.state(good), "done", "no other job is harmed");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn the_environment_is_what_the_contract_says_and_nothing_of_the_caller_leaks() {
 }
 
 #[test]
-fn a_name_that_tenure_gives_can_not_be_taken() {
+fn a_name_that_tenure_gives_cannot_be_taken() {
     let nest = Nest::new();
     for option in
         [["-e", "TENURE_RUN=1"], ["--pass-env", "TENURE_DB"], ["--secret", "TENURE_DB"], ["-e", "=x"], ["-e", "NOVALUE"]]

@@ -296,7 +296,7 @@ fn after_a_restore_a_task_waits_for_a_person_and_then_goes_on() {
 }
 
 #[test]
-fn a_plain_client_reads_tasks_and_can_not_write_them() {
+fn a_plain_client_reads_tasks_and_cannot_write_them() {
     let nest = with(SHIP);
     start(&nest, &["ship", "--key", "k", "-p", "version=1"]);
     let conn = nest.sql();

@@ -68,7 +68,7 @@ fn a_starting_worker_obeys_a_signal_while_a_client_writes() {
         assert!(!conn.is_autocommit(), "the lock is still held");
         let text = std::fs::read_to_string(nest.file("starting.log")).unwrap();
         assert!(status.code() == Some(0) && text.contains(&me()), "signal {signal}: {status}: {text}");
-        assert!(problem(&nest.status(), "writer_blocked").is_none(), "nobody waits any more");
+        assert!(problem(&nest.status(), "writer_blocked").is_none(), "no process waits any more");
         conn.execute_batch("ROLLBACK").unwrap();
     }
     let id = nest.sh(&[], "true");

@@ -57,7 +57,7 @@ fn a_cancel_with_no_worker_ends_the_tree_as_well_and_the_next_worker_writes_it_d
     assert!(begun.elapsed().as_millis() as i64 <= GRACE_S * 1_000 + 1_000, "{:?}", begun.elapsed());
     until("its shim to go", || nest.of_runs().is_empty().then_some(()));
     let waiting = nest.show(id);
-    assert_eq!(waiting["state"], "running", "nobody has written it down: {waiting}");
+    assert_eq!(waiting["state"], "running", "no worker has recorded it: {waiting}");
     nest.work_until_idle(&[]);
     let job = nest.show(id);
     assert_eq!(end(&job), "cancelled/cancelled", "{job}");

@@ -1,18 +1,18 @@
-//! The same as somebody who is not root.
+//! The same commands as a user who is not root.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::{Nest, kill, niceness, said, until};
 
-/// Who runs commands without privileges: `nobody` where this test is root's, otherwise who runs it.
-pub struct Somebody {
+/// A user who runs commands without privileges: `nobody` where this test is root's, otherwise the user of the test.
+pub struct PlainUser {
     home: PathBuf,
     binary: PathBuf,
     drop: bool,
 }
 
-impl Somebody {
+impl PlainUser {
     /// A home below the nest, with the program in it, so that it can be reached.
     pub fn new(nest: &Nest) -> Self {
         let drop = rustix::process::geteuid().is_root();
@@ -75,7 +75,7 @@ pub fn open(path: &Path, mode: &str) {
 #[test]
 fn without_privileges_jobs_run_and_end_as_they_should() {
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     let ran = me.say(&["run", "-c", "id -u; exit 3"]);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert_ne!(ran.out.trim(), "0");
@@ -93,7 +93,7 @@ fn without_privileges_jobs_run_and_end_as_they_should() {
 #[test]
 fn without_privileges_no_other_user_and_no_higher_priority() {
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     let root = me.say(&["run", "--user", "root", "--", "id", "-u"]);
     assert_eq!((root.code, root.out.as_str()), (126, ""), "{root:?}");
     assert!(root.err.contains("root"), "{root:?}");
@@ -107,7 +107,7 @@ fn without_privileges_no_other_user_and_no_higher_priority() {
 #[test]
 fn without_privileges_a_worker_is_killed_and_the_next_one_takes_over() {
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     let mut first = me.tenure(&["work"]).stderr(Stdio::null()).spawn().unwrap();
     until("the file", || me.db().exists().then_some(()));
     let id = until("a job", || {
@@ -135,12 +135,12 @@ fn without_privileges_a_worker_is_killed_and_the_next_one_takes_over() {
 }
 
 #[test]
-fn somebody_elses_file_is_refused_and_not_touched() {
+fn another_users_file_is_refused_and_not_touched() {
     if !crate::said::is_root("files of others") {
         return;
     }
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     nest.sh(&[], "true");
     let at = nest.db().to_string_lossy().into_owned();
     for args in [&["ls"][..], &["add", "--", "true"], &["work", "--until-idle"], &["cancel", "1"], &["backup", "copy.db"]] {
@@ -157,7 +157,7 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
         return;
     }
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     let id = me.ok(&["add", "--", "sleep", "600"]);
     let mut first = me.tenure(&["work"]).stderr(Stdio::null()).spawn().unwrap();
     until("it to run", || me.show(&id)["pid"].as_i64());
@@ -172,7 +172,7 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
     let spawner = nest.parent_of(shim);
     [spawner, shim, first.id() as i32].into_iter().for_each(|pid| kill(pid, 9));
     first.wait().unwrap();
-    // Once nobody but root's process is left, its lock is what stands in the way.
+    // Once only root's process is left, its lock is what stands in the way.
     until("the job to die with its shim", || (!crate::support::lives(pid as i32)).then_some(()));
     taken.lock().unwrap();
     drop(taken);
@@ -194,14 +194,14 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
     second.wait().unwrap();
 }
 
-/// What sudo, su or a setuid program starts: a process of root below a job of somebody else. `setpriv` as a setuid program makes one.
+/// What sudo, su or a setuid program starts: a process of root below a job of another user. `setpriv` as a setuid program makes one.
 #[test]
 fn processes_of_another_user_that_outlive_a_command_are_told() {
     if !crate::said::is_root("setuid programs") {
         return;
     }
     let nest = Nest::new();
-    let me = Somebody::new(&nest);
+    let me = PlainUser::new(&nest);
     let as_root = me.home().join("as-root");
     let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).exists());
     let Some(setpriv) = setpriv else {

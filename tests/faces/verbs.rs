@@ -56,7 +56,7 @@ fn lists_are_filtered_by_state_queue_and_label_and_show_live_jobs_newest_last() 
     let cancelled = nest.say(&["cancel", "--queue", "b"]);
     assert_eq!(cancelled.code, 0, "{cancelled:?}");
     assert_eq!((nest.state(3), nest.state(4)), ("queued".into(), "cancelled".into()));
-    assert_eq!(nest.say(&["cancel"]).code, 2, "cancel of nothing is no cancel of everything");
+    assert_eq!(nest.say(&["cancel"]).code, 2, "cancel of nothing is not cancel of everything");
     assert_eq!(nest.say(&["cancel", "1"]).code, 6, "one that has ended");
     nest.ok(&["retry", "--failed", "--label", "x"]);
     assert_eq!((nest.state(1), nest.state(2), nest.state(4)), ("done".into(), "queued".into(), "cancelled".into()));

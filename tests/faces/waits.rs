@@ -1,4 +1,4 @@
-//! Whoever waits for a job hears on stderr what it waits for, once for each change: from `run`, `wait` and `logs -f`.
+//! A client that waits for a job hears on stderr what it waits for, once for each change: from `run`, `wait` and `logs -f`.
 
 use std::any::Any;
 use std::process::{Child, Stdio};

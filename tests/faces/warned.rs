@@ -144,7 +144,7 @@ fn what_is_found_as_it_was_meant_is_not_warned_of() {
     let cwd = say(&nest, &[], &["add", "--hold", "--cwd", "not-there", "--", "true"]);
     assert!(cwd.err.contains("warning: the job's directory") && cwd.err.contains("mkdir -p"), "{cwd:?}");
     drop(worker);
-    // Without a worker nobody knows what the next one finds: what only this PATH has is told, another file is not.
+    // Without a worker it is not known what the next one finds: what only this PATH has is told, another file is not.
     let err = ask(&nest, "add", &["venv"], &["mine"]);
     assert!(err.contains("the worker's PATH may not have \"mine\""), "{err}");
     assert!(warnings(&ask(&nest, "add", &["venv"], &["true"])).is_empty());

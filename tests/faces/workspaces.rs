@@ -1,9 +1,9 @@
-//! Workspaces at the command line: what can not be meant is said, with the remedy and the right code, and nothing is made.
+//! Workspaces at the command line: invalid arguments are refused with the remedy and the right code, and nothing is made.
 
 use crate::support::Nest;
 
 #[test]
-fn what_can_not_be_meant_is_a_mistake_of_usage_and_adds_nothing() {
+fn invalid_arguments_end_with_2_and_add_nothing() {
     let nest = Nest::new();
     let long = "x".repeat(201);
     let cases: &[(&[&str], &str)] = &[

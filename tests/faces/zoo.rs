@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::said::is_root;
 use crate::support::zoo::{self, lives, pid_in};
 use crate::support::{Nest, kill, until};
-use crate::unprivileged::{Somebody, open};
+use crate::unprivileged::{PlainUser, open};
 
 const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 
@@ -22,7 +22,7 @@ enum Event {
 
 const EVENTS: [Event; 5] = [Event::JobEnds, Event::Cancel, Event::ShimKilled, Event::SpawnerThenShim, Event::AllKilled];
 
-/// A worker of nobody's that is killed when the test is over.
+/// A worker of the user `nobody` that is killed when the test is over.
 struct Work(Child);
 
 impl Drop for Work {
@@ -34,14 +34,14 @@ impl Drop for Work {
 
 struct Scene {
     nest: Nest,
-    me: Somebody,
+    me: PlainUser,
     program: std::path::PathBuf,
 }
 
 impl Scene {
     fn open(limited: bool) -> (Self, Work) {
         let nest = Nest::new();
-        let me = Somebody::new(&nest);
+        let me = PlainUser::new(&nest);
         let program = zoo::build(nest.path());
         open(&program, "4755");
         let scene = Self { nest, me, program };
@@ -169,7 +169,7 @@ fn what_its_own_user_may_not_look_at_ends_with_its_run() {
             let _work = scene.let_happen(event, work, &id, false);
             let job = scene.until_ended(&id);
             assert!(!lives(animal), "{kind} {event:?}: it lives, and its job has ended: {job}");
-            assert!(lives(before.1) && lives(after.1), "{kind} {event:?}: who is no part of it lives");
+            assert!(lives(before.1) && lives(after.1), "{kind} {event:?}: a process outside of it lives");
         }
     }
 }
@@ -274,6 +274,6 @@ fn what_carries_no_mark_at_all_falls_to_the_worker_and_ends() {
         let _work = scene.let_happen(Event::SpawnerThenShim, work, &id, true);
         assert_eq!(scene.until_ended(&id)["reason"], "lost", "{kind}");
         assert!(!lives(animal), "{kind}: it lives, and its job has ended");
-        assert!(lives(bystander.1), "{kind}: who is no part of it lives");
+        assert!(lives(bystander.1), "{kind}: a process outside of it lives");
     }
 }

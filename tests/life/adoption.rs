@@ -39,7 +39,7 @@ fn a_job_that_ends_while_no_worker_is_there_is_settled_from_its_record_and_not_r
     until("its shim to say so", || {
         nest.record(run, "DRAINED", "killed").or_else(|| nest.run_file(run).contains("DRAINED").then(String::new))
     });
-    assert_eq!(nest.state(id), "running", "nobody has settled it");
+    assert_eq!(nest.state(id), "running", "no worker has settled it");
     let _second = nest.work(&[]);
     let job = nest.until_ended(id);
     assert_eq!(job["state"], "done", "{job}");
@@ -59,7 +59,7 @@ fn a_killed_shim_is_a_lost_run_and_an_empty_tree() {
     kill(nest.shim(run), 9);
     let job = nest.until_ended(id);
     assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some("failed"), Some("lost")), "{job}");
-    assert!(job["exit_code"].is_null(), "what nobody saw is no exit code: {job}");
+    assert!(job["exit_code"].is_null(), "an end that no process saw has no exit code: {job}");
     assert!(nest.of_runs().is_empty() && !lives(inner), "nothing of the tree is left");
 }
 
@@ -83,7 +83,7 @@ fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
     kill(spawner, 9);
     kill(shim, 9);
     until("the job's own process to go with its shim", || (!lives(shim)).then_some(()));
-    assert!(lives(survivor), "its descendant lives on, with nobody to look after it");
+    assert!(lives(survivor), "its descendant lives on, with no process to look after it");
     let _second = nest.work(&[]);
     let job = nest.until_ended(id);
     assert_eq!(job["state"], "done", "{job}");

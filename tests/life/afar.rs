@@ -47,7 +47,7 @@ impl Drop for Below {
 
 const TEN_DAYS_ON: [&str; 6] = ["-T", "--boottime", "864000", "--monotonic", "864000", "-f"];
 
-/// Jobs that are to be ended by a cancel, by one in plain SQL, by a timeout of their own, and by nobody.
+/// Jobs that are to be ended by a cancel, by one in plain SQL, by a timeout of their own, and by no request.
 fn begin(nest: &Nest) -> [i64; 4] {
     let short: [&str; 4] = ["--grace", "1s", "--timeout", "8s"];
     let long: [&str; 4] = ["--grace", "1s", "--timeout", "1h"];

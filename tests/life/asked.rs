@@ -134,7 +134,7 @@ fn a_job_that_is_cancelled_while_no_worker_lives_ends_after_the_tree_of_its_chec
     until_killed(member);
     assert!(lines(&nest, "asked").is_empty(), "and it is not asked again");
     until_no_run_file(&nest, check.run);
-    assert_eq!(nest.counter("impossible_total"), 0, "nobody had to heal that");
+    assert_eq!(nest.counter("impossible_total"), 0, "the reaper had nothing to repair");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_job_whose_run_file_was_taken_away_ends_after_the_tree_of_its_check() {
     assert_eq!(outcomes(&nest, job), ["job lost", "check lost"], "its row was closed with it");
     until_killed(member);
     until_no_run_file(&nest, check.run);
-    assert_eq!(nest.counter("impossible_total"), 0, "nobody had to heal that");
+    assert_eq!(nest.counter("impossible_total"), 0, "the reaper had nothing to repair");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_check_that_could_not_be_asked_fails_its_job() {
 }
 
 #[test]
-fn the_run_file_of_a_check_that_is_gone_means_that_nobody_knows_the_answer() {
+fn without_its_run_file_a_checks_answer_is_unknown() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 0");
     let check = asked(&nest, job, &left, &whole(1));

@@ -30,7 +30,7 @@ fn a_client_that_is_idle_in_a_transaction_is_named_and_deadlines_hold_meanwhile(
     nest.until_ended(job);
     assert_eq!(row(&nest, job), "failed timeout - 1");
     assert_eq!((outcomes(&nest, job), lines(&nest, "ledger").len()), (vec!["job failed".to_owned()], 1));
-    until("nobody to be named any more", || {
+    until("no process to be named any more", || {
         let status = nest.status();
         status["problems"].as_array()?.iter().all(|p| p["code"] != "writer_blocked").then_some(())
     });
@@ -39,7 +39,7 @@ fn a_client_that_is_idle_in_a_transaction_is_named_and_deadlines_hold_meanwhile(
 }
 
 #[test]
-fn a_worker_that_can_not_write_ends_on_a_signal_and_the_next_one_goes_on() {
+fn a_worker_that_cannot_write_ends_on_a_signal_and_the_next_one_goes_on() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&[], "echo ran >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 4");

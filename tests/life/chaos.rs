@@ -89,7 +89,7 @@ impl Chaos {
     }
 
     fn hit(&mut self, victim: Option<i32>, signal: i32, name: &'static str) -> &'static str {
-        victim.map_or("nobody there", |pid| {
+        victim.map_or("no worker", |pid| {
             kill(pid, signal);
             name
         })

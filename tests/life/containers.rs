@@ -112,7 +112,7 @@ fn a_run_in_a_container_that_lives_is_not_taken_for_gone_beside_it() {
     let (_first, id, run, left) = abandoned(&nest);
     let _second = Container::start(&nest, "exec $TENURE work --tick 100ms");
     until_stuck(&nest, id, run);
-    // A person who has seen to it says so; nobody else can know.
+    // A person who has seen to it says so; no program can know.
     left.iter().for_each(|pid| kill(*pid, 9));
     assert_eq!(nest.say(&["doctor", "--gone", "4711"]).code, 3);
     nest.ok(&["doctor", "--gone", &run.to_string()]);
@@ -138,7 +138,7 @@ fn a_run_of_a_container_whose_first_process_was_its_worker_is_gone_with_it() {
 }
 
 #[test]
-fn who_sees_all_processes_of_the_machine_needs_nobodys_word() {
+fn a_worker_that_sees_all_processes_needs_no_word() {
     if !is_root("pid namespaces") {
         return;
     }

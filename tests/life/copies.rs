@@ -87,7 +87,7 @@ fn an_older_copy_that_was_put_in_place_by_hand_is_held_and_told_and_nothing_of_i
 }
 
 #[test]
-fn a_copy_that_is_not_older_is_no_reason_to_hold_anything() {
+fn a_copy_that_is_not_older_holds_nothing() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
     let job = nest.sh(&[], "true");
@@ -221,7 +221,7 @@ fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it()
     }
 }
 
-/// A power cut took the newest claim out of the file and left its log, and the machine came up with a clock that is behind: that is no older copy.
+/// A power cut took the newest claim out of the file and left its log, and the machine came up with a clock that is behind: that is not an older copy.
 #[test]
 fn a_log_of_an_earlier_boot_tells_nothing_whatever_the_clock_says() {
     for is_of_this_boot in [false, true] {

@@ -182,7 +182,7 @@ fn a_run_that_is_its_own_worker_gives_way_to_a_worker_and_still_follows_to_the_e
         nest.tenure(&["run", "--", "/bin/sh", "-c", line]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let kind = until("the run to be its own worker", || {
         let status: serde_json::Value = serde_json::from_str(&nest.say(&["status", "--json"]).out).ok()?;
-        // Between its lock and its word for itself nobody knows who it is.
+        // Between its lock and its word for itself no process knows which one it is.
         let has_said = status["worker"]["slots"].as_u64().is_some_and(|slots| slots > 0);
         status["worker"]["kind"].as_str().filter(|_| has_said).map(str::to_owned)
     });

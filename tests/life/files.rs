@@ -159,7 +159,7 @@ fn a_copy_that_is_being_made_is_not_swept() {
     assert!(!directory.exists());
 }
 
-/// Somebody else has been there first, in a directory like /tmp.
+/// Another user has been there first, in a directory like /tmp.
 #[test]
 fn what_another_user_has_planted_is_refused_before_anything_is_made() {
     const OTHER: u32 = 65_534;

@@ -1,4 +1,4 @@
-//! What would survive a power cut waits for a flush that began after the commit, whoever the caller is.
+//! What would survive a power cut waits for a flush that began after the commit, for every caller.
 //!
 //! A worker and each command that answers a person are recorded with strace. In the worker's recording, the settle of a job is the commit whose
 //! pages carry the job's result; whatever is removed because of that settle must be removed after a flush that began when this commit was written.
@@ -159,7 +159,7 @@ fn every_command_answers_after_the_flush_of_its_commit() {
     nest.add(&["--", "true"]);
     nest.work_until_idle(&[]);
     let wal = format!("{}-wal", nest.db().display());
-    // Somebody has the file open, so that no command checkpoints and removes the log as it leaves.
+    // Another process has the file open, so that no command checkpoints and removes the log as it leaves.
     let _keeps_the_log = nest.sql();
     let _opened: i64 = _keeps_the_log.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).expect("it can be read");
     for args in WRITERS {

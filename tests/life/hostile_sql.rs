@@ -306,7 +306,7 @@ impl Siege {
     fn others_go_on(&mut self, after: &str) {
         let begun = Instant::now();
         let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
-        // A sequence that somebody has set to its end refuses each insert until the next tick.
+        // A sequence that a client has set to its end refuses each insert until the next tick.
         let id = self.accepted(sql, after).expect("an id");
         let mut state = String::new();
         while state != "done" {

@@ -1,4 +1,4 @@
-//! Rows that the guards make impossible, written by somebody who dropped the guards: found, healed, counted, never acted on.
+//! Rows that the guards make impossible, written by a client that dropped the guards: found, healed, counted, never acted on.
 
 use std::process::{Child, Command, Stdio};
 
@@ -77,7 +77,7 @@ fn impossible_rows_are_healed_at_the_start_and_at_each_tick_and_counted_once() {
     assert_healed(&nest, &at_start, 1);
     let healthy = nest.sh(&[], "true");
     nest.until_ended(healthy);
-    assert_eq!(row(&nest, healthy), "done exit 0 1", "at one slot, nobody waits for what is not there");
+    assert_eq!(row(&nest, healthy), "done exit 0 1", "at one slot, no job waits for what is not there");
     // The same once more, under the living worker.
     without_guards(&nest, |conn| {
         for (job, (act, ..)) in at_start.iter().zip(SICK) {
@@ -166,7 +166,7 @@ fn reborn(nest: &Nest, pid: i32) -> Option<Child> {
 }
 
 #[test]
-fn whoever_has_the_pid_by_now_is_neither_touched_nor_waited_for() {
+fn a_reused_pid_is_neither_touched_nor_waited_for() {
     let nest = Nest::new();
     nest.ok(&["queue", "set", "default", "--slots", "1"]);
     let ended = nest.sh(&[], "true");

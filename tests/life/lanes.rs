@@ -1,4 +1,4 @@
-//! A lane under kills: whoever enters finds nobody inside, not even a child of a job that was killed, cancelled or lost.
+//! A lane under kills: a job that enters finds no process inside, not even a child of a job that was killed, cancelled or lost.
 
 use std::process::Stdio;
 
@@ -60,7 +60,7 @@ fn kill_a_shim(nest: &Nest, dice: &mut Dice) {
 }
 
 #[test]
-fn whoever_enters_a_lane_finds_nobody_inside_whatever_is_killed() {
+fn a_lane_is_empty_when_a_job_enters_whatever_is_killed() {
     let mut dice = Dice::new(seed());
     let nest = Nest::new();
     members(&nest);
@@ -78,7 +78,7 @@ fn whoever_enters_a_lane_finds_nobody_inside_whatever_is_killed() {
     }
     nest.work_until_idle(&["--slots", "4"]);
     let overlaps = std::fs::read_to_string(nest.file("overlaps")).unwrap_or_default();
-    assert_eq!(overlaps, "", "nobody was inside when another entered");
+    assert_eq!(overlaps, "", "no job was inside when another entered");
     let counts = &nest.status()["counts"];
     assert_eq!(counts["done"].as_u64(), Some(JOBS as u64), "{counts}");
     let lanes = nest.json(&["lane", "ls", "--json"]);

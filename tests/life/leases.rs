@@ -40,7 +40,7 @@ fn kill_wrapper(mut wrapper: Child) {
 /// Waits until a `lease run --wait` waits: for a lock, or for the end of a process that has closed it.
 fn until_it_waits(waiter: &Child) {
     let of = |what: &str| std::fs::read_dir(format!("/proc/{}/{what}", waiter.id())).into_iter().flatten().flatten();
-    until("somebody to wait for the lease", || {
+    until("a command to wait for the lease", || {
         let has_thread = of("task").any(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|n| n == "waiter\n"));
         let has_pidfd = of("fd").any(|fd| std::fs::read_link(fd.path()).is_ok_and(|l| l.to_string_lossy().contains("pidfd")));
         (has_thread || has_pidfd).then_some(())
@@ -90,7 +90,7 @@ fn marked(nest: &Nest) -> Vec<i32> {
 }
 
 #[test]
-fn a_lease_is_held_until_the_whole_tree_is_gone_and_then_free_for_whoever_waits() {
+fn a_lease_is_held_until_the_whole_tree_is_gone() {
     let nest = Nest::new();
     for (reclaimed, (how, line)) in TREES.iter().enumerate() {
         let longest = orphaned(&nest, line);
@@ -106,7 +106,7 @@ fn a_lease_is_held_until_the_whole_tree_is_gone_and_then_free_for_whoever_waits(
         let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");
         until_it_waits(&waiter);
         kill(longest, 9);
-        let ended = until("whoever waits to get in and out", || waiter.try_wait().unwrap());
+        let ended = until("the waiting command to get in and out", || waiter.try_wait().unwrap());
         assert_eq!(ended.code(), Some(9), "{how}");
         assert_eq!(leases(&nest), [Value::Null; 0], "{how}");
         assert_eq!(nest.counter("leases_reclaimed_total"), reclaimed as i64 + 1, "{how}");
@@ -114,7 +114,7 @@ fn a_lease_is_held_until_the_whole_tree_is_gone_and_then_free_for_whoever_waits(
 }
 
 #[test]
-fn the_reaper_takes_back_what_nobody_asks_for_and_not_before_the_tree_is_gone() {
+fn the_reaper_reclaims_a_lease_once_the_tree_is_gone() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     for (reclaimed, (how, line)) in TREES.iter().enumerate() {
@@ -129,7 +129,7 @@ fn the_reaper_takes_back_what_nobody_asks_for_and_not_before_the_tree_is_gone() 
     until("the lock files to go", || std::fs::read_dir(nest.beside().join("leases")).unwrap().next().is_none().then_some(()));
 }
 
-/// Whoever comes in makes a file that must not be there. It goes with the last of the tree, which has left its session.
+/// A command that comes in makes a file that must not be there. It goes with the last of the tree, which has left its session.
 const INSIDE: &str = "set -C; : 2>/dev/null > inside || echo overlap >> overlaps; echo in >> entered; \
                       setsid bash -c 'sleep 0.01; rm -f inside' & sleep 0.02; wait";
 
@@ -199,7 +199,7 @@ fn a_row_whose_pid_is_another_process_now_holds_nothing() {
     };
     let conn = owner(&nest);
     write(&conn, "gpu", &machine::nonce().to_string(), &machine::boot_id());
-    // Of another boot: nothing of it lives, whoever has locked a file of that name.
+    // Of another boot: nothing of it lives, even if a process has locked a file of that name.
     let nonce = machine::nonce().to_string();
     std::fs::create_dir_all(nest.beside().join("leases")).unwrap();
     let locked = std::fs::File::create(nest.beside().join("leases").join(&nonce)).unwrap();
@@ -217,7 +217,7 @@ fn a_row_whose_pid_is_another_process_now_holds_nothing() {
 }
 
 #[test]
-fn what_is_taken_by_force_is_told_to_all_and_ends_nobody() {
+fn a_forced_release_is_told_to_all_and_ends_no_process() {
     let nest = Nest::new();
     let mut holder = start(&nest, &["--why", "mine"], "echo $$ > longest; exec sleep 600");
     let inside = pid_in(&nest, "longest");
@@ -227,7 +227,7 @@ fn what_is_taken_by_force_is_told_to_all_and_ends_nobody() {
     until_it_waits(&waiter);
     let forced = nest.say(&["lease", "release", "gpu", "--force"]);
     assert!(forced.code == 0 && forced.err.contains(&format!("{inside} sleep")), "{forced:?}");
-    assert_eq!(waiter.wait().unwrap().code(), Some(9), "whoever waits for the owner's lock sees that the row is gone");
+    assert_eq!(waiter.wait().unwrap().code(), Some(9), "a command that waits for the owner's lock sees that the row is gone");
     assert!(lives(inside), "the owner goes on");
     let note = nest.status()["reaper"]["acts"]["leases_forced_total"]["note"].as_str().unwrap().to_owned();
     assert!(note.contains(&format!("pid {}", holder.id())) && note.contains("by "), "{note}");
@@ -357,7 +357,7 @@ fn a_copy_that_comes_back_has_the_leases_of_now() {
 }
 
 #[test]
-fn a_fence_lets_through_who_owns_the_job_and_nobody_else() {
+fn a_fence_lets_only_the_owner_of_the_job_through() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     let job =

@@ -16,7 +16,7 @@ use crate::support::{Nest, until};
 
 pub const NOW_MS: i64 = 1_700_000_000_000;
 
-/// A claimed run that nobody watches.
+/// A claimed run that no worker watches.
 pub struct Left {
     pub run: i64,
     pub nonce: Nonce,
@@ -47,7 +47,7 @@ pub fn run_file(nest: &Nest, boot_id: &str) -> Left {
     Left { run: run.0, nonce, held, log: store.place().log_file(run) }
 }
 
-/// Claims a job as a worker does, and dies: the run file has its header and what is given here, and nobody holds its lock.
+/// Claims a job as a worker does, and dies: the run file has its header and what is given here, and no process holds its lock.
 pub fn claimed(nest: &Nest, job: i64, records: &[Record]) -> Left {
     let mut left = claimed_in(nest, job, &machine::boot_id());
     left.held = None;
@@ -99,7 +99,7 @@ pub fn prepare() -> Record {
     Record::Prepare { at_ms: NOW_MS }
 }
 
-/// Its pids are those of this test: whoever trusts them does harm that is noticed.
+/// Its pids are those of this test: a worker that trusts them does harm that is noticed.
 pub fn started() -> Record {
     let me = std::process::id() as i32;
     Record::Started(Started { pid: me, shim_pid: me, shim_start_ticks: 1, at_ms: NOW_MS + 1, kept: None })
@@ -134,7 +134,7 @@ pub fn whole(code: i32) -> Vec<Record> {
     vec![prepare(), started(), exited(code), drained()]
 }
 
-/// Waits until the reaper has begun and ended a round after this call: it removes a run file that nobody knows, twice.
+/// Waits until the reaper has begun and ended a round after this call: it removes a run file that no row names, twice.
 pub fn after_a_tick(nest: &Nest) {
     // A worker that starts removes unfinished run files, also those that are made here.
     until("the worker to have started", || {

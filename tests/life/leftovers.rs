@@ -27,7 +27,7 @@ fn log_of(nest: &Nest, run: i64) -> std::path::PathBuf {
     store(nest).place().log_file(RunId(run))
 }
 
-/// A job that hides from whoever looks for cookies, its worker killed: its run, its own process, and the hidden one.
+/// A job that hides from a look for cookies, its worker killed: its run, its own process, and the hidden one.
 fn hidden(nest: &Nest) -> (i64, i64, i32, i32) {
     let first = nest.work(&TICK);
     let job = nest.sh(&["--grace", "1s"], HIDES);
@@ -50,7 +50,7 @@ fn a_settled_run_whose_lock_is_free_leaves_no_file() {
     let _worker = nest.work(&TICK);
     until_no_run_file(&nest, left.run);
     assert_eq!(nest.show(job), before, "an ended job does not change");
-    assert!(lives(bystander.id() as i32), "a free lock says that nobody is there to be ended");
+    assert!(lives(bystander.id() as i32), "a free lock says that no process is there to be ended");
     kill(bystander.id() as i32, 9);
     until_killed(bystander);
 }
@@ -113,7 +113,7 @@ fn an_unknown_living_run_is_ended_whole_even_where_it_hides() {
 }
 
 #[test]
-fn a_launch_that_is_on_its_way_and_that_nobody_wants_any_more_does_not_live() {
+fn a_launch_on_its_way_that_is_not_wanted_does_not_live() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
@@ -135,7 +135,7 @@ fn a_launch_that_is_on_its_way_and_that_nobody_wants_any_more_does_not_live() {
 }
 
 #[test]
-fn a_file_that_is_no_run_file_is_removed_where_its_run_has_ended_and_harms_nobody_else() {
+fn a_broken_run_file_goes_with_its_run_and_harms_no_other() {
     let nest = Nest::new();
     let jobs = [nest.sh(&[], "true"), nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "echo again >>ledger")];
     let left: [Left; 2] = jobs.map(|job| claimed(&nest, job, &whole(0)));
@@ -146,7 +146,7 @@ fn a_file_that_is_no_run_file_is_removed_where_its_run_has_ended_and_harms_nobod
     std::fs::write(nest.beside().join("runs/notes.txt"), "not ours").unwrap();
     let _worker = nest.work(&TICK);
     nest.until_ended(jobs[1]);
-    assert_eq!(row(&nest, jobs[1]), "done exit 0 2", "nobody can say how its first run ended");
+    assert_eq!(row(&nest, jobs[1]), "done exit 0 2", "no record says how its first run ended");
     left.iter().for_each(|one| until_no_run_file(&nest, one.run));
     assert!(nest.beside().join("runs/notes.txt").exists());
 }
@@ -160,9 +160,9 @@ fn what_a_running_job_has_said_stays_while_others_results_are_swept() {
     let results = nest.beside().join("results");
     let own = results.join(nest.show(job)["run_id"].to_string());
     until("its result", || std::fs::read_to_string(&own).is_ok_and(|text| text == "mine\n").then_some(()));
-    let of_nobody = results.join("4503599627370000");
-    std::fs::write(&of_nobody, "left").unwrap();
-    until("a sweep", || (!of_nobody.exists()).then_some(()));
+    let without_a_job = results.join("4503599627370000");
+    std::fs::write(&without_a_job, "left").unwrap();
+    until("a sweep", || (!without_a_job.exists()).then_some(()));
     assert!(own.exists());
     std::fs::write(nest.file("go"), "").unwrap();
     assert_eq!(nest.until_ended(job)["result"], "mine\n");

@@ -292,7 +292,7 @@ const ROWS: &[(&str, Do)] = &[
     ("the log removed", |scene, alive| {
         checkpoint(scene);
         if !alive {
-            let _nobody_opens_it = backup_and_go_on(scene);
+            let _unopened = backup_and_go_on(scene);
         }
         scene.kill_unless(alive);
         std::fs::remove_file(scene.file("q.db-wal")).unwrap();

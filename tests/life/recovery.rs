@@ -1,4 +1,4 @@
-//! A running row that nobody watches: each row of the first table, through the real worker.
+//! A running row that no worker watches: each row of the first table, through the real worker.
 
 use std::process::Stdio;
 
@@ -65,7 +65,7 @@ fn a_held_lock_is_a_living_run_whatever_is_recorded_and_for_as_long_as_it_is_hel
     let _worker = nest.work(&TICK);
     until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
     after_a_tick(&nest);
-    assert_eq!(row(&nest, job), "running - - 1", "DRAINED is not the end as long as somebody holds the lock");
+    assert_eq!(row(&nest, job), "running - - 1", "DRAINED is not the end as long as a process holds the lock");
     left.held = None;
     nest.until_ended(job);
     assert_eq!(row(&nest, job), "failed exit 4 1");
@@ -81,7 +81,7 @@ fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once()
     let frozen = Frozen::new(spawner);
     let job = nest.sh(&["--retries", "3"], "echo once >>ledger");
     nest.until_state(job, "running");
-    // The message is sent when the worker has no copy of the lock any more, which nobody can see but by its death.
+    // The message is sent when the worker has no copy of the lock any more, which only its death can show.
     after_a_tick(&nest);
     first.kill();
     let _second = nest.work(&TICK);
@@ -136,7 +136,7 @@ fn a_run_file_that_was_removed_under_a_living_worker_changes_neither_the_end_nor
 }
 
 #[test]
-fn a_run_file_with_a_foreign_nonce_vouches_for_nobody_and_both_trees_are_ended() {
+fn with_a_foreign_nonce_in_the_run_file_both_trees_end() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], NO_SECOND_COPY);

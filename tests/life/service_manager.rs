@@ -103,7 +103,7 @@ fn the_end_of_the_runs_gets_its_time() {
     manager.until_told("STATUS=ending 1 run");
     manager.until_told("EXTEND_TIMEOUT_USEC=");
     assert!(worker.wait().expect("it ends").success());
-    assert!(!manager.has_told("WATCHDOG=1"), "nobody has asked for it");
+    assert!(!manager.has_told("WATCHDOG=1"), "the service manager has not asked for it");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What other queues got wrong about who owns what. Each of these has been somebody's incident.
+//! What other queues got wrong about who owns what. Each of these was a real incident.
 
 use std::process::Stdio;
 
@@ -16,7 +16,7 @@ use crate::support::{Nest, kill, lives, until};
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 const CLEAN: &str = "queued - - - - -";
 
-/// A job that was claimed, whose pid was noted as that of somebody else, and whose worker has died. Its queue is closed.
+/// A job that was claimed, whose pid was noted as that of another process, and whose worker has died. Its queue is closed.
 fn stale(nest: &Nest, options: &[&str], records: &[Record], pid: i32) -> i64 {
     let job = nest.sh(options, "echo again >>ledger");
     let left = claimed(nest, job, records);
@@ -135,7 +135,7 @@ fn everything(nest: &Nest) -> Vec<String> {
 }
 
 #[test]
-fn a_run_is_settled_once_and_whoever_comes_later_changes_nothing_at_all() {
+fn a_run_is_settled_once_and_a_late_caller_changes_nothing() {
     let nest = Nest::new();
     let job = nest.sh(&["--retries", "3"], "true");
     nest.sh(&["--after", &job.to_string()], "true");

@@ -140,7 +140,7 @@ impl Drop for Continued {
     }
 }
 
-/// Stops a worker at an instant at which it does not write: nobody could write down a cancel otherwise.
+/// Stops a worker at an instant at which it does not write: no client could record a cancel otherwise.
 fn stopped(nest: &Nest, worker: &Worker) -> Continued {
     until("an instant without a write", || {
         let stopped = Continued(worker.pid());
@@ -211,7 +211,7 @@ fn what_stops_a_job_is_why_it_ends_in_every_step_of_it() {
             assert_eq!(end, expected, "{step}: {ended}");
         }
         let cancels: i64 = nest.sql().query_row("SELECT count(*) FROM cancel", [], |row| row.get(0)).unwrap();
-        assert_eq!(cancels, 5, "and nobody cancelled the others");
+        assert_eq!(cancels, 5, "and no client cancelled the others");
     }
     until("whole trees to be gone", || nest.of_runs().is_empty().then_some(()));
 }

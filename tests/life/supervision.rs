@@ -1,4 +1,4 @@
-//! A run is supervised in the same way whoever launched it: every way to end one, for a run that its worker launched, for one that was
+//! A run is supervised in the same way no matter how it was launched: every way to end one, for a run that its worker launched, for one that was
 //! adopted, and for one that was adopted twice.
 
 use serde_json::{Value, json};
@@ -248,7 +248,7 @@ fn a_job_that_stops_its_own_shim_does_not_outlive_its_timeout() {
 }
 
 #[test]
-fn a_stopped_shim_that_goes_on_is_no_trouble_any_more() {
+fn a_stopped_shim_that_goes_on_is_not_reported_any_more() {
     let nest = Nest::new();
     let _worker = work(&nest, 1);
     let job = nest.sh(&[], "exec sleep 600");

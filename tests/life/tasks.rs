@@ -244,7 +244,7 @@ fn a_stop_with_no_worker_asks_the_shim_itself_and_the_next_worker_ends_the_task(
     let said = nest.say(&["task", "stop", "1"]);
     assert!(said.code == 0 && said.err.contains("it was asked to stop; there is no worker"), "{said:?}");
     until("its process to be gone", || (!lives(pid)).then_some(()));
-    assert_eq!(task(&nest, id)["state"], "running", "nobody has written it down yet");
+    assert_eq!(task(&nest, id)["state"], "running", "no worker has recorded it yet");
     nest.work_until_idle(&[]);
     assert_eq!((&task(&nest, id)["state"], nest.state(1).as_str()), (&json!("cancelled"), "cancelled"));
     assert!(!nest.file("after").exists());

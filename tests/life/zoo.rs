@@ -142,7 +142,7 @@ fn every_kind_of_process_ends_after_worker_spawner_and_shim() {
     shims.iter().for_each(|shim| kill(*shim, 9));
     until("the shims to go", || shims.iter().all(|shim| !lives(*shim)).then_some(()));
     for cage in &zoo.cages {
-        assert!(lives(cage.animal), "{}: nobody has ended it yet", cage.kind);
+        assert!(lives(cage.animal), "{}: no process has ended it yet", cage.kind);
     }
     zoo.worker = Some(zoo.nest.work(&["--slots", "24", "--tick", "200ms"]));
     zoo.is_empty_when("failed", "exit", Some(8));

@@ -1,4 +1,4 @@
-//! An end that concerns many jobs touches few of them in each transaction, and is whole in the end, whoever goes on with it and whatever comes between.
+//! An end that concerns many jobs touches few of them in each transaction, and is whole in the end, whichever process goes on with it and whatever comes between.
 
 use rusqlite::Connection;
 use tenure::job::{Exit, JobId, RunEnd, RunId};

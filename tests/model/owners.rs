@@ -59,7 +59,7 @@ struct Owners {
     dirs: usize,
     /// Slots that became jobs, of all schedules that there ever were.
     fired: BTreeSet<(i64, i64)>,
-    /// The highest instant that the clock has shown, for slots that can not have come yet.
+    /// The highest instant that the clock has shown, for slots that cannot have come yet.
     latest: i64,
 }
 
@@ -182,8 +182,8 @@ impl Owners {
         };
         let of_run = held.run.is_some();
         if by_force {
-            assert!(lease::force(&self.conn, &held, "somebody", self.now).unwrap());
-            assert!(!lease::force(&self.conn, &held, "somebody", self.now).unwrap(), "once");
+            assert!(lease::force(&self.conn, &held, "a person", self.now).unwrap());
+            assert!(!lease::force(&self.conn, &held, "a person", self.now).unwrap(), "once");
         } else {
             assert_eq!(lease::reclaim(&self.conn, &held, self.now).unwrap(), !of_run, "a run's goes with the run alone");
             assert_eq!(lease::reclaim_of_ended_runs(&self.conn, self.now).unwrap(), 0);
@@ -233,7 +233,7 @@ impl Owners {
             let most = u64::from(a) * 2;
             let evicted = workspace::evict(&self.conn, most).unwrap();
             for one in &evicted {
-                assert!(!is_used(&one.dir), "one that somebody is in stays");
+                assert!(!is_used(&one.dir), "one that a run is in stays");
             }
             evicted.iter().for_each(|one| drop(self.present.remove(&one.key)));
             let left = self.present.values().map(|(_, _, bytes)| bytes).sum::<u64>();

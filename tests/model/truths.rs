@@ -60,7 +60,7 @@ const NEVER: [(&str, &str); 27] = [
         "SELECT key FROM lane WHERE running <> (SELECT count(*) FROM job WHERE state = 'running' AND lane = key)",
     ),
     (
-        "nobody stands ready in a full lane",
+        "no job is ready in a full lane",
         "SELECT id FROM job j JOIN lane l ON l.key = j.lane WHERE j.state = 'queued' AND j.hold IS NULL AND l.running >= l.max_running",
     ),
     (
@@ -75,7 +75,7 @@ const NEVER: [(&str, &str); 27] = [
         "SELECT unique_key FROM job WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0 GROUP BY 1 HAVING count(*) > 1",
     ),
     (
-        "nobody waits for what has ended",
+        "no job waits for what has ended",
         "SELECT d.job_id FROM dependency d JOIN job p ON p.id = d.on_job WHERE d.state = 'unmet' AND p.state NOT IN ('queued', 'running')
             AND NOT EXISTS (SELECT 1 FROM untold WHERE job_id = p.id)",
     ),
@@ -90,7 +90,7 @@ const NEVER: [(&str, &str); 27] = [
           (SELECT coalesce(sum(state = 'unmet'), 0), coalesce(sum(state = 'broken'), 0) FROM dependency WHERE job_id = j.id)",
     ),
     (
-        "nobody waits for jobs without waiting for one",
+        "no job waits for jobs without waiting for one",
         "SELECT id FROM job j WHERE hold = 'dependency' AND NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = j.id AND state <> 'met')",
     ),
     ("a run id is below the limit", "SELECT id FROM run WHERE id >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'run_id_limit')"),

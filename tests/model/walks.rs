@@ -386,7 +386,7 @@ impl Walks {
         assert_eq!(self.conn.query_row(twice, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "a stage was done twice");
         let strange =
             "SELECT count(*) FROM job WHERE NOT EXISTS (SELECT 1 FROM task_step WHERE job_id = job.id AND task_id = job.task_id)";
-        assert_eq!(self.conn.query_row(strange, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "a job that is no step");
+        assert_eq!(self.conn.query_row(strange, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "a job that is not a step");
     }
 
     fn task(&self, id: i64) -> TaskRow {

@@ -84,7 +84,7 @@ fn a_run_that_is_lost_with_its_shim_or_with_everything_has_what_it_made_torn_dow
         if with_worker {
             worker.take().unwrap().kill();
         }
-        assert_eq!(listed(&nest, false)[0]["state"], "held", "as long as nobody knows that the run has ended");
+        assert_eq!(listed(&nest, false)[0]["state"], "held", "as long as no worker knows that the run has ended");
         if with_shim {
             kill(shim, 9);
         }

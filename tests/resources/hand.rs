@@ -113,7 +113,7 @@ fn release_tears_down_now_although_the_owner_lives_and_refuses_what_is_gone() {
 }
 
 #[test]
-fn what_can_not_be_meant_is_refused_and_leaves_nothing_behind() {
+fn invalid_arguments_are_refused_and_leave_nothing_behind() {
     let nest = Nest::new();
     let job = nest.sh(&["--hold"], "true").to_string();
     let long = "ü".repeat(201);

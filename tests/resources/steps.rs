@@ -114,7 +114,7 @@ fn a_teardown_that_hangs_is_stopped_with_its_whole_tree_and_tried_again() {
 }
 
 #[test]
-fn a_command_that_can_not_be_run_is_a_failure_that_is_told_and_not_forgotten() {
+fn a_command_that_cannot_be_run_is_a_failure_that_is_told_and_not_forgotten() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     for (at, bad) in ["[{\"hex\": \"zz\"}]", "[{}]", "[\"/no/such/program\"]"].iter().enumerate() {

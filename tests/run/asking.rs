@@ -159,13 +159,13 @@ fn a_shim_that_hangs_before_it_has_recorded_anything_can_be_ended() {
     until("the shim", || (stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap() == Asked::Sent).then_some(()));
     assert!(shim.wait().unwrap().code().is_none(), "killed");
     // A process that it has just forked looks like it until it executes its own program.
-    until("nobody to be found", || {
+    until("no process to be found", || {
         (stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap() == Asked::NoShimYet).then_some(())
     });
 }
 
 #[test]
-fn without_a_shim_there_is_nobody_to_ask() {
+fn without_a_shim_there_is_no_process_to_ask() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);
     let nonce = machine::nonce();

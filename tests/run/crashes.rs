@@ -1,4 +1,4 @@
-//! Whoever dies: jobs run on, or nothing of them is left.
+//! Whichever process dies: jobs run on, or nothing of them is left.
 
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, thread};
@@ -245,7 +245,7 @@ fn the_spawner_is_deaf_to_what_ends_others() {
 }
 
 #[test]
-fn a_program_that_is_no_spawner_is_told_from_one() {
+fn another_program_is_not_taken_for_the_spawner() {
     let error = Spawner::start_program("/bin/true".as_ref()).unwrap_err().to_string();
     assert!(error.contains("did not get ready"), "{error}");
     assert!(Spawner::start_program("/no/such/program".as_ref()).is_err());

@@ -163,7 +163,7 @@ fn files_of_the_next_version_can_be_read() {
     assert_eq!(records.exited, Some(Exited { exit: Exit::Code(3), cause: None, at_ms: 4, boot_ms: None }));
     assert_eq!(records.drained, None, "a record without its values is damaged");
     let unknown_cause = [sealed(std::str::from_utf8(header).unwrap()), sealed("EXITED code=0 cause=boredom at=4")].concat();
-    assert_eq!(parse(&unknown_cause).unwrap().1.exited, None, "an end for a reason that we do not know is no success");
+    assert_eq!(parse(&unknown_cause).unwrap().1.exited, None, "an end for a reason that we do not know is not a success");
     for (wrong, why) in [("tenure-run 2 file=f", "format"), ("other 1", "not a run file"), ("tenure-run 1 run=5", "lacks")] {
         assert!(parse(&sealed(wrong)).unwrap_err().contains(why), "{wrong}");
     }
@@ -241,7 +241,7 @@ fn a_run_file_is_there_whole_and_locked_or_not_at_all() {
 }
 
 #[test]
-fn what_is_no_run_file_of_this_run_is_unreadable() {
+fn a_file_that_is_not_this_runs_run_file_is_unreadable() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);
     drop(RunFile::create(&bench.place, &header(&launch)).unwrap());
@@ -305,7 +305,7 @@ fn a_sweep_beside_a_worker_that_is_ending_never_fails() {
 }
 
 #[test]
-fn a_file_is_used_again_only_when_nobody_holds_its_lock() {
+fn a_file_is_used_again_only_when_its_lock_is_free() {
     let bench = Bench::without_spawner();
     let launch = |id| crate::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
     let file = RunFile::create(&bench.place, &header(&launch(1))).unwrap();

@@ -34,7 +34,7 @@ fn a_run_whose_worker_goes_before_it_said_go_was_never_started() {
 }
 
 #[test]
-fn a_word_that_nobody_hears_does_no_harm() {
+fn a_word_without_a_listener_does_no_harm() {
     let bench = Bench::new();
     let launch = tenure::run::Launch { waits_for_go: true, ..bench.shell("echo here") };
     let running = bench.start(&launch);

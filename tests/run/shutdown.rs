@@ -8,7 +8,7 @@ use tenure::run::stop::{self, Asked};
 
 use crate::harness::{Bench, is_alive, kill, until};
 
-/// Kills whoever of these is still there, with this pause in between.
+/// Kills each of these processes that is still there, with this pause in between.
 fn kill_all(pids: &[i32], signal: Signal, pause: Duration) {
     for pid in pids {
         let _may_have_ended = rustix::process::kill_process(rustix::process::Pid::from_raw(*pid).unwrap(), signal);
@@ -73,7 +73,7 @@ fn a_killed_job_whose_shim_is_told_to_end_was_shut_down() {
 #[test]
 fn a_job_that_ends_by_itself_while_its_shim_is_told_counts_as_shut_down() {
     let bench = Bench::new();
-    // Whichever was first: nobody can tell, so the result is not reported as known.
+    // Which of them was first cannot be told, so the result is not reported as known.
     for (script, exit) in [("exit 0", 0), ("exit 3", 3), ("exit 143", 143)] {
         let mut running = bench.start(&bench.shell(&format!("trap '{script}' TERM; while :; do sleep 0.01; done")));
         let started = running.started();

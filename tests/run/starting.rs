@@ -1,4 +1,4 @@
-//! How a job starts, what it sees, and what is said when it can not.
+//! How a job starts, what it sees, and what is said when it cannot.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,7 +36,7 @@ fn failure(bench: &Bench, argv: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn what_can_not_be_executed_says_why() {
+fn what_cannot_be_executed_says_why() {
     let bench = Bench::new();
     let text = |name: &str| bench.path(name).display().to_string();
     fs::write(bench.path("plain"), "no program\n").unwrap();
@@ -64,7 +64,7 @@ fn what_is_missing_around_the_command_says_so_too() {
     let fails = |change: &dyn Fn(&mut tenure::run::Launch)| {
         let mut launch = bench.shell("exit 0");
         change(&mut launch);
-        bench.run(&launch).failed.expect("it can not start").text
+        bench.run(&launch).failed.expect("it cannot start").text
     };
     assert_eq!(
         fails(&|l| l.cwd = b"/gone".to_vec()),
@@ -78,7 +78,7 @@ fn what_is_missing_around_the_command_says_so_too() {
     );
     rustix::fs::mkfifoat(rustix::fs::CWD, bench.path("pipe"), rustix::fs::Mode::RUSR).unwrap();
     let pipe = fails(&|l| l.stdin = Some(bench.path("pipe")));
-    assert!(pipe.contains("it is neither a file nor a device"), "a pipe that nobody writes to hangs nothing: {pipe}");
+    assert!(pipe.contains("it is neither a file nor a device"), "a pipe without a writer hangs nothing: {pipe}");
     assert_eq!(fails(&|l| l.log = "/gone/x.log".into()), "opening the log /gone/x.log: No such file or directory");
     assert_eq!(fails(&|l| l.user = Some("no-such-user".into())), "user no-such-user: there is no such user");
     assert_eq!(fails(&|l| l.argv = vec![b"a\0b".to_vec()]), "an argument contains a NUL byte");
@@ -90,9 +90,9 @@ fn a_log_that_exists_is_never_written_to() {
     let bench = Bench::new();
     let launch = bench.shell("echo more");
     fs::create_dir_all(launch.log.parent().unwrap()).unwrap();
-    fs::write(&launch.log, "somebody's\n").unwrap();
+    fs::write(&launch.log, "another's\n").unwrap();
     assert!(bench.run(&launch).failed.unwrap().text.ends_with("File exists"));
-    assert_eq!(fs::read_to_string(&launch.log).unwrap(), "somebody's\n");
+    assert_eq!(fs::read_to_string(&launch.log).unwrap(), "another's\n");
 }
 
 #[test]

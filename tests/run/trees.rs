@@ -39,7 +39,7 @@ fn a_cancelled_tree_leaves_nothing() {
     assert!(took >= Duration::from_millis(290) && took < Duration::from_millis(1_300), "{took:?}");
 }
 
-/// The job's own process has gone over to the group of its child: a KILL for its own group reaches nobody.
+/// The job's own process has gone over to the group of its child: a KILL for its own group reaches no process.
 #[test]
 fn the_grace_ends_for_a_job_outside_its_group() {
     let bench = Bench::new();
@@ -86,7 +86,7 @@ fn what_a_killed_shim_leaves_is_swept_before_the_lock_is_free() {
     assert_all_gone(&pids);
     let run = running.run;
     while running.next().is_some() {}
-    assert_eq!(bench.look(run).0.progress(), Progress::Begun, "nobody saw its end");
+    assert_eq!(bench.look(run).0.progress(), Progress::Begun, "no process saw its end");
     let (pid, neighbour_run) = (neighbour.started_pid(), neighbour.run);
     assert!(is_alive(pid) && bench.look(neighbour_run).1, "the neighbour is not touched");
     stop::ask(&bench.place, neighbour_run, neighbour.nonce, Cause::Cancel).unwrap();
@@ -118,7 +118,7 @@ fn a_tree_that_doubles_comes_to_an_end() {
 #[test]
 fn a_fork_bomb_at_its_limit_is_defused() {
     let bench = Bench::new();
-    // The kernel does not limit root. Where the limit can not be set there is no bomb: `ulimit -u` is not in every sh.
+    // The kernel does not limit root. Where the limit cannot be set there is no bomb: `ulimit -u` is not in every sh.
     let script = "ulimit -u 150 && [ \"$(ulimit -u)\" = 150 ] || exit 99; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 600";
     let mut launch = bench.command(&["/bin/bash", "-c", script]);
     launch.user = rustix::process::geteuid().is_root().then(|| "nobody".to_owned());

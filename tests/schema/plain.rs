@@ -7,7 +7,7 @@ use std::path::Path;
 fn called(sql: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in sql.lines() {
-        // What is between quotes is no call; nor is a comment.
+        // What is between quotes is not a call; nor is a comment.
         let code: String = line.split('\'').step_by(2).collect::<Vec<_>>().join("''");
         let code = code.split("--").next().unwrap_or_default();
         for (at, _) in code.match_indices('(') {
@@ -44,7 +44,7 @@ fn the_file_calls_only_functions_of_every_sqlite() {
     assert!(called.contains("sqlite_compileoption_used"), "{called:?}");
     let others: Vec<&String> = called.iter().filter(|name| !OF_EVERY_SQLITE.contains(&name.as_str())).collect();
     assert!(others.is_empty(), "{others:?}");
-    assert!(!crate::SCHEMA.contains("tenure_owns"), "that function is no more");
+    assert!(!crate::SCHEMA.contains("tenure_owns"), "that function is gone");
 }
 
 fn sources(dir: &Path, all: &mut Vec<(String, String)>) {

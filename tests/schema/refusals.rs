@@ -118,7 +118,7 @@ fn refused(conn: &Connection, sql: &str) -> rusqlite::Error {
 }
 
 #[test]
-fn each_refusal_names_its_remedy_and_is_no_lock() {
+fn each_refusal_names_its_remedy_and_is_not_a_lock() {
     let refusals = refusals();
     let is_of = |(guard, words): &(&str, &str), refusal: &(String, String)| refusal.0 == *guard && refusal.1.starts_with(words);
     for refusal in &refusals {

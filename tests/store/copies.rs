@@ -105,7 +105,7 @@ fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
         ask(&client, "SELECT value FROM meta WHERE key = 'file_id'")
     };
     stamp::write(&tenure::place::Place::new(home.db()), &Stamp { generation: 4, run_id_limit: 100, max_job_id: 7 }).unwrap();
-    // Somebody has the file open all the while.
+    // Another process has the file open all the while.
     let reader = home.open(Role::Reader);
     assert_eq!(count(&reader), 7);
     let restored = restore(&home.db(), &copy, 120, 3, &[], 1_000).unwrap();
@@ -179,7 +179,7 @@ fn ids_that_people_have_in_their_hands_are_not_given_again_by_a_copy() {
         assert_eq!((made(&client, "b"), made(&client, "c")), (2, 3));
     }
     restore(&home.db(), &copy, 0, 0, &[], 1_000).unwrap();
-    assert_eq!(made(&home.open(Role::Client), "d"), 4, "2 and 3 are somebody else's, though this copy has never seen them");
+    assert_eq!(made(&home.open(Role::Client), "d"), 4, "2 and 3 are another copy's, though this copy has never seen them");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_bad_source_changes_nothing() {
     let home = Home::new();
     add(&home.open(Role::Client), "a");
     let path = |name: &str| home.dir.path().join(name);
-    fs::write(path("text"), "no database, but long enough to be taken for one if nobody looks; ".repeat(20)).unwrap();
+    fs::write(path("text"), "not a database, but long enough to be taken for one at a glance; ".repeat(20)).unwrap();
     fs::write(path("empty"), "").unwrap();
     Connection::open(path("foreign")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
     let client = home.open(Role::Client);

@@ -131,7 +131,7 @@ fn a_stopped_process_in_the_queue_is_passed_by() {
     let mut other = Other::start("share", &home.db(), "");
     other.hear("READY");
     let client = home.open(Role::Client);
-    // Whoever has the turn and does not move: here a lock held by this test.
+    // A process that has the turn and does not move: here a lock held by this test.
     let turn = std::fs::File::open(client.place().turn()).unwrap();
     rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
     other.tell();

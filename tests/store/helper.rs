@@ -133,7 +133,7 @@ fn flush_fails(file: &Path) {
     say(&format!("FATAL {}", store.health().fatal.is_some() && !store.health().may_claim()));
 }
 
-/// A worker on a small disk that somebody else fills.
+/// A worker on a small disk that another process fills.
 fn full_disk(file: &Path) {
     let store = Store::open(file, Options::new(Role::Worker)).unwrap();
     let ballast = store.place().ballast();

@@ -1,4 +1,4 @@
-//! The write-ahead log stays short under load, is emptied when all is quiet, and whoever keeps it long is named.
+//! The write-ahead log stays short under load, is emptied when all is quiet, and the process that keeps it long is named.
 
 use std::fs;
 use std::thread;
@@ -44,7 +44,7 @@ fn under_constant_writing_the_log_stays_short_and_is_emptied_afterwards() {
 }
 
 #[test]
-fn a_reader_that_keeps_the_log_long_is_named_and_holds_nobody_up() {
+fn a_reader_that_keeps_the_log_long_is_named_and_holds_none() {
     let home = Home::new();
     let worker = home.open(Role::Worker);
     let reader = home.foreign();

@@ -1,4 +1,4 @@
-//! A file that can not be kept safe is refused, with the remedy; and what is refused is left as it was.
+//! A file that cannot be kept safe is refused, with the remedy; and what is refused is left as it was.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -54,7 +54,7 @@ fn a_second_hard_link_is_refused() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused() {
+fn a_file_that_is_not_regular_is_refused() {
     let home = Home::new();
     let path = |name: &str| home.dir.path().join(name);
     fs::create_dir(path("dir.db")).unwrap();
@@ -179,7 +179,7 @@ fn a_file_or_directory_that_may_only_be_read_is_read_and_not_written() {
     let client = home.open(Role::Client);
     add(&client, "a");
     let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    // The directory and a copy of the test program are within reach of nobody.
+    // The directory and a copy of the test program are within reach of the user nobody.
     chmod(home.dir.path(), 0o755);
     let program = home.dir.path().join("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
@@ -190,7 +190,7 @@ fn a_file_or_directory_that_may_only_be_read_is_read_and_not_written() {
     for name in ["t.db-wal", "t.db-shm"] {
         chmod(&home.dir.path().join(name), 0o644);
     }
-    assert_eq!(as_nobody(&home.db(), "reader"), "WELL 1", "while somebody else has it open, a reader can read");
+    assert_eq!(as_nobody(&home.db(), "reader"), "WELL 1", "while another process has it open, a reader can read");
     for role in ["client", "worker"] {
         let text = as_nobody(&home.db(), role);
         assert!(text.starts_with("ERROR") && text.contains("t.db"), "{role}: {text}");

@@ -102,7 +102,7 @@ fn race<const N: usize>(acts: [Act; N], judge: impl Fn(&Store, i64, JobId, [Did;
         judge(&client, id, job, did);
     }
     let stray = "SELECT count(*) FROM job WHERE NOT EXISTS (SELECT 1 FROM task_step WHERE job_id = job.id)";
-    assert_eq!(ask(&client, stray), "0", "a job that is no step of its task");
+    assert_eq!(ask(&client, stray), "0", "a job that is not a step of its task");
     let doubled =
         "SELECT count(*) FROM (SELECT task_id FROM task_step WHERE stage <> 'a' GROUP BY task_id, stage HAVING count(*) > 1)";
     assert_eq!(ask(&client, doubled), "0", "a stage was entered twice");
@@ -121,7 +121,7 @@ fn of_two_settles_and_an_advance_that_meet_one_moves_the_task() {
     ];
     race(acts, |store, id, job, did| {
         let settles = did[..2].iter().filter(|did| **did == Did::Won).count();
-        assert_eq!(settles, 1, "one settle ends the job, whoever moves the task: {did:?}");
+        assert_eq!(settles, 1, "one settle ends the job, whichever process moves the task: {did:?}");
         let outcome = ask(store, &format!("SELECT outcome FROM task_step WHERE job_id = {job}"));
         assert_eq!(outcome, if did[2] == Did::Won { "advanced" } else { "done" }, "{did:?}");
         assert_eq!(stages(store, id), "ab", "exactly one next job: {did:?}");

@@ -308,7 +308,7 @@ fn heed_the_keyboard() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         for signal in [libc::SIGINT, libc::SIGQUIT] {
-            // SAFETY: the default action is no function, and nothing in a test handles these.
+            // SAFETY: the default action is not a function, and nothing in a test handles these.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     });

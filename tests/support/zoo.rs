@@ -1,4 +1,4 @@
-//! Processes of odd kinds, from a small C program that is compiled when a test needs it (whoever builds Rust has a C compiler).
+//! Processes of odd kinds, from a small C program that is compiled when a test needs it (a machine that builds Rust has a C compiler).
 
 #![allow(dead_code)] // each test binary uses its own part
 
