@@ -11,7 +11,7 @@
 //!   records, which an operator can read with `cat`.
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records its end, empties the tree.
-//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is known.
+//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is known; `chase`: what forks faster than it is found.
 //! * [`orphans`]: the worker as the last reaper of its tree. [`fitness`]: whether the system lets a worker keep its promises.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
 //! * [`signal`]: the signals of our own processes. [`open_files`]: how many descriptors there may be.
@@ -51,6 +51,7 @@ pub mod trouble;
 pub mod unexecutable;
 pub mod workspace;
 
+mod chase;
 mod descendants;
 mod elf;
 mod holders;

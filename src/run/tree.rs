@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::job::{Nonce, RunId};
 use crate::place::Place;
 
+use super::chase::chase;
 use super::marks::{Belongs, Marks};
 use super::process::{Stat, all_pids, open_pidfd};
 #[allow(unused_imports, reason = "named in the documentation")]
@@ -86,6 +87,10 @@ pub fn empty(place: &Place, run: RunId, nonce: Nonce) -> Result<Emptied> {
     if emptied.log_locked && emptied.killed.is_empty() && emptied.left.is_empty() {
         end_writers(&place.log_file(run), &mut emptied);
     }
+    if emptied.log_locked || !emptied.killed.is_empty() {
+        let log = std::fs::metadata(place.log_file(run)).ok();
+        chase(|pid| end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
+    }
     emptied.out_of_sight = header.is_some_and(|header| !records.over && is_out_of_sight(&header));
     Ok(emptied)
 }
@@ -124,6 +129,16 @@ fn end_if_it_belongs(pid: i32, marks: &Marks, emptied: &mut Emptied) {
     if marks.of(pid) == Belongs::Yes {
         end(pid, &pidfd, emptied);
     }
+}
+
+/// Ends a process that has just been started, if it belongs to the run or may write its log; says whether it did.
+fn end_the_new_one(pid: i32, marks: &Marks, log: Option<&std::fs::Metadata>, emptied: &mut Emptied) -> bool {
+    let before = emptied.killed.len();
+    let Ok(pidfd) = open_pidfd(pid) else { return false };
+    if marks.of(pid) == Belongs::Yes || log.is_some_and(|log| holders::writes(pid, log.dev(), log.ino())) {
+        end(pid, &pidfd, emptied);
+    }
+    emptied.killed.len() > before
 }
 
 fn end(pid: i32, pidfd: &impl AsFd, emptied: &mut Emptied) {

@@ -269,7 +269,9 @@ fn what_is_there(emptied: &Emptied, fallen: &[String]) -> String {
     let of_the_run = [&emptied.left[..], &emptied.killed, fallen].concat();
     match () {
         () if !of_the_run.is_empty() => of_the_run.join(", "),
-        () if emptied.log_locked => "in another pid namespace or of another user, with its log open".to_owned(),
+        () if emptied.log_locked => {
+            "in another pid namespace, of another user, or started faster than they are found; with its log open".to_owned()
+        }
         () if emptied.shim_is_dying => "its shim, which is being killed".to_owned(),
         () => format!("perhaps, as nothing that may be read of them says so or otherwise: {}", emptied.not_known.join(", ")),
     }

@@ -1,6 +1,7 @@
 //! Whichever process dies: jobs run on, or nothing of them is left.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, thread};
 
 use rustix::process::Signal;
@@ -200,6 +201,54 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
         (round.killed.is_empty() && !round.log_locked && !is_alive(escaped)).then_some(())
     });
     reap(escaped);
+}
+
+/// Each link starts the next one and ends, so that all that a walk through `/proc` has found is dead when it is looked at.
+#[test]
+fn a_chain_that_forks_without_a_pause_ends_without_its_shim() {
+    adopt_orphans();
+    for marks in ["", "env -i"] {
+        let bench = Bench::new();
+        let chain = r#"echo "sh link &" >link; for i in 1 2 3; do MARKS setsid sh -c 'trap "" TERM; echo $$ >>pids; sh link' & done; sleep 600"#;
+        let launch = bench.shell(&chain.replace("MARKS", marks));
+        let mut running = bench.start(&launch);
+        let shim = running.started().shim_pid;
+        let groups = bench.pids("pids", 3);
+        kill_spawner_and_shim(&bench, running, shim);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _over_in_any_case = Over(&is_over);
+            groups.iter().for_each(|group| drop(scope.spawn(|| reap_group(*group, &is_over))));
+            let (mut killed, mut in_a_row) = (0, 0);
+            until("two rounds in a row to find nothing", || {
+                let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
+                killed += round.killed.len();
+                in_a_row = if round.is_empty() { in_a_row + 1 } else { 0 };
+                (in_a_row == 2).then_some(())
+            });
+            assert!(killed >= 3, "{killed}");
+        });
+    }
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits for each process of a group that falls to us, until none is left or the test is over.
+fn reap_group(group: i32, is_over: &AtomicBool) {
+    let group = rustix::process::Pid::from_raw(group).unwrap();
+    while let Ok(reaped) = rustix::process::waitpgid(group, rustix::process::WaitOptions::NOHANG) {
+        match reaped {
+            Some(_) => {}
+            None if is_over.load(Ordering::Relaxed) => return,
+            None => std::thread::sleep(std::time::Duration::from_millis(1)), // The next link has not ended yet.
+        }
+    }
 }
 
 /// What of a run outlives its spawner and shim is found by what it still carries: the cookie, the limit, or the log that it writes.
