@@ -104,12 +104,6 @@ impl Argv {
     pub fn arguments(&self) -> &[Vec<u8>] {
         &self.0
     }
-
-    /// For people: arguments joined by spaces, bytes that are not UTF-8 replaced. Not quoted for a shell, not escaped for a
-    /// terminal.
-    pub fn to_text(&self) -> String {
-        self.0.iter().map(|a| String::from_utf8_lossy(a)).collect::<Vec<_>>().join(" ")
-    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -95,7 +95,7 @@ fn tell(conn: &Connection, lease: &Lease, kind: &str, detail: &str, now_ms: i64)
     Ok(())
 }
 
-/// Takes a lease for a run that has not ended. It is free when the run's row ends, and by [`free_of_run`]. A second time by the same run is the
+/// Takes a lease for a run that has not ended. It is free when the run's row ends. A second time by the same run is the
 /// same lease. A holder in the foreground may be dead: the caller asks the kernel, [`reclaim`]s and comes again.
 ///
 /// # Errors
@@ -117,11 +117,6 @@ pub fn take_for_run(conn: &Connection, name: &str, run: RunId, why: Option<&str>
 pub fn free(conn: &Connection, name: &str, nonce: Nonce) -> Result<bool> {
     let mut free = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2")?;
     Ok(free.execute((name, nonce.to_string()))? > 0)
-}
-
-/// Frees what a run has, before its end. Says how many.
-pub fn free_of_run(conn: &Connection, run: RunId) -> Result<usize> {
-    Ok(conn.prepare_cached("DELETE FROM lease WHERE run_id = ?1")?.execute([run.0])?)
 }
 
 /// Takes a lease back whose owner the kernel says is gone. False: another process was first.

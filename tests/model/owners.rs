@@ -88,8 +88,7 @@ impl Owners {
             7 => self.take_in_front(a),
             8 => self.let_go(a),
             9 => self.reclaim_or_force(a, b & 1 == 1),
-            10 => self.free_of_run(a),
-            11 => self.make(a, b, c),
+            10 | 11 => self.make(a, b, c),
             12 | 13 => self.enter(a, b, c),
             14 => self.evict_or_remove(a, b),
             15 => self.schedule(a, b, c),
@@ -191,13 +190,6 @@ impl Owners {
         if by_force || !of_run {
             self.leases.remove(&name);
         }
-    }
-
-    fn free_of_run(&mut self, a: u8) {
-        let Some(run) = self.some_run(a) else { return };
-        let before = self.leases.len();
-        self.leases.retain(|_, owner| *owner != Owner::Run(run));
-        assert_eq!(lease::free_of_run(&self.conn, RunId(run)).unwrap(), before - self.leases.len());
     }
 
     // ---- workspaces
