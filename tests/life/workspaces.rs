@@ -251,7 +251,7 @@ fn a_link_that_is_planted_in_the_way_is_not_followed() {
     let evil = counting("cd ..; d=$(echo .new-*); rm -r \"$d\"; ln -s \"$HOME/outside\" \"$d\"");
     let third = nest.sh(&["--workspace", "evil", "--prepare", &evil, "--max-deferrals", "0"], "touch here");
     nest.work_until_idle(&[]);
-    assert!(nest.show(third)["error"].as_str().unwrap().contains("no directory any more"), "{}", nest.show(third));
+    assert!(nest.show(third)["error"].as_str().unwrap().contains("not a directory any more"), "{}", nest.show(third));
     // In the place of `work` itself.
     std::fs::rename(work_dir(&nest), nest.file("elsewhere")).unwrap();
     symlink(nest.file("elsewhere"), work_dir(&nest)).unwrap();
