@@ -99,8 +99,8 @@ fn each_start_and_each_end_is_one_line() {
     // What could not be executed, and what an earlier worker has begun.
     let id = nest.add(&["--", "/nonexistent"]);
     nest.until_state(id, "failed");
-    let end = lines_of(&worker.said(), id).pop().unwrap();
-    assert!(end.contains("ended: failed, reason spawn (") && end.contains("No such file"), "{end}");
+    let is_end = |line: &String| line.contains("ended: failed, reason spawn (") && line.contains("No such file");
+    until("the line of its end", || lines_of(&worker.said(), id).iter().any(is_end).then_some(()));
     let id = nest.sh(&[], "until test -e go; do sleep 0.02; done");
     nest.until_pid(id);
     worker.kill();

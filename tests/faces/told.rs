@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::support::stopped::Stopped;
 use crate::support::{Nest, Worker, kill, lives, said, until};
 
 /// The codes that `why` and `status` tell now.
@@ -101,8 +102,9 @@ fn a_worker_or_a_spawner_that_is_stopped_is_told() {
     nest.until_state(nest.sh(&[], "true"), "done");
     let spawner = spawner_of(&worker);
     for (pid, code) in [(worker.pid(), "worker_stopped"), (spawner, "spawner_stopped")] {
-        kill(pid, 19);
+        let stopped = (code == "worker_stopped").then(|| Stopped::between_writes(&nest, pid));
         if code == "spawner_stopped" {
+            kill(pid, 19);
             until("the worker to see it", || {
                 let status = nest.status();
                 let conditions = status["worker"]["conditions"].as_array().unwrap();
@@ -113,6 +115,7 @@ fn a_worker_or_a_spawner_that_is_stopped_is_told() {
         told(&nest, id, code, "stopped by a signal", &format!("kill -CONT {pid}"));
         // What is given to a stopped spawner is called running, and has not started.
         assert!(nest.show(id)["pid"].is_null());
+        drop(stopped);
         kill(pid, 18);
         cleared(&nest, id, code);
     }
@@ -126,9 +129,9 @@ fn a_running_job_tells_that_its_worker_is_stopped() {
     let id = nest.sh(&[], "exec sleep 600");
     nest.until_pid(id);
     assert_eq!(codes(&nest, id)[0], ["running"]);
-    kill(worker.pid(), 19);
+    let stopped = Stopped::between_writes(&nest, worker.pid());
     assert_eq!(codes(&nest, id)[0], ["running", "worker_stopped"]);
-    kill(worker.pid(), 18);
+    drop(stopped);
     assert_eq!(codes(&nest, id)[0], ["running"]);
 }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::process::{Child, Stdio};
 
+use crate::support::stopped::Stopped;
 use crate::support::{Nest, Worker, kill, until};
 
 /// What stands around a job that is waited for.
@@ -195,11 +196,12 @@ const CASES: &[Case] = &[
         about: "the worker is stopped",
         words: &["is stopped by a signal"],
         before: || {
-            let around = Around::with("2", &[]);
-            kill(around.worker.as_ref().unwrap().pid(), 19);
+            let mut around = Around::with("2", &[]);
+            let worker = around.worker.as_ref().unwrap().pid();
+            around.kept = Some(Box::new(Stopped::between_writes(&around.nest, worker)));
             around
         },
-        clear: |around, _| kill(around.worker.as_ref().unwrap().pid(), 18),
+        clear: |around, _| drop(around.kept.take()),
         ..PLAIN
     },
     Case {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{Nest, Worker, kill, lives, until};
+use crate::support::stopped::Stopped;
+use crate::support::{Nest, kill, lives, until};
 
 /// Notes TERM and ends by it.
 const OBEDIENT: &str = "trap 'echo term >>term.$TENURE_JOB; exit 9' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
@@ -131,32 +132,12 @@ fn a_worker_whose_claim_loop_fails_serves_every_stop_request() {
     assert!(worker.said().contains("claiming fails"), "{}", worker.said());
 }
 
-/// Continues a worker when the test is over, however it ends.
-struct Continued(i32);
-
-impl Drop for Continued {
-    fn drop(&mut self) {
-        kill(self.0, 18);
-    }
-}
-
-/// Stops a worker at an instant at which it does not write: no client could record a cancel otherwise.
-fn stopped(nest: &Nest, worker: &Worker) -> Continued {
-    until("an instant without a write", || {
-        let stopped = Continued(worker.pid());
-        kill(worker.pid(), 19);
-        let conn = nest.sql();
-        conn.busy_timeout(std::time::Duration::from_millis(50)).unwrap();
-        conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok().then_some(stopped)
-    })
-}
-
 #[test]
 fn commands_stop_jobs_of_a_worker_that_stands_still() {
     let nest = Nest::new();
     let worker = nest.work(&["--slots", "9", "--tick", "200ms"]);
     let runs = begin(&nest);
-    let goes_on = stopped(&nest, &worker);
+    let goes_on = Stopped::between_writes(&nest, worker.pid());
     for run in &runs {
         let said = ask(&nest, run);
         if matches!(run.way, Cancel | TaskStop) {

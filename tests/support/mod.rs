@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod stopped;
 pub mod zoo;
 
 use std::os::unix::ffi::OsStrExt;
