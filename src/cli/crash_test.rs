@@ -169,6 +169,7 @@ impl Bench {
             if Instant::now() > until {
                 return Err(broken(format!("waited {PATIENCE_MS} ms in vain for {what}")));
             }
+            // What is looked for happens in other processes, which send no event.
             std::thread::sleep(Duration::from_millis(LOOK_MS));
         }
     }

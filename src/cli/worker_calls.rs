@@ -214,6 +214,7 @@ pub fn end_runs(face: &Face) -> Result<()> {
             let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
             return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
         }
+        // The runs are not children of this process; each round looks at their locks and passes the signals on.
         std::thread::sleep(Duration::from_millis(END_LOOK_MS));
     }
     if ending.asked() > 0 {

@@ -71,6 +71,7 @@ impl Journal {
                 Err(_) if tries < WRITE_TRIES_MAX => tries += 1,
                 result => break result,
             }
+            // A file system tells no event when it takes writes again.
             thread::sleep(Duration::from_millis(WRITE_RETRY_MS));
         };
         self.untold.extend(line);
@@ -156,6 +157,7 @@ mod tests {
         let record = Record::Prepare { at_ms: 7 };
         assert!(journal.write(&record).is_err());
         let takes = std::thread::spawn(move || {
+            // So that the first try is most likely refused; the record must be written in each case.
             thread::sleep(Duration::from_millis(WRITE_RETRY_MS / 2));
             let file = File::options().write(true).open(&path).unwrap();
             // SAFETY: the number stays the journal's; what it stands for changes between two of its writes.

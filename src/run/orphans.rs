@@ -151,6 +151,7 @@ fn reap_for_ever() {
     let _as_it_was = signal::block_all();
     loop {
         let Some(pid) = wait::next_dead() else {
+            // The kernel has no wait for a first child.
             thread::sleep(Duration::from_millis(NO_CHILD_MS));
             continue;
         };

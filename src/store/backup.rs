@@ -222,6 +222,7 @@ fn step(backup: &Backup<'_, '_>, pages: i32) -> Result<()> {
     loop {
         match backup.step(pages)? {
             StepResult::Done | StepResult::More => return Ok(()),
+            // SQLite tells no event when a lock is freed.
             _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(RETRY_MS)),
             _ => return Err(Error::Busy("another program keeps the file locked; end its transaction and try again".into())),
         }

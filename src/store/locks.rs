@@ -78,6 +78,7 @@ pub fn writer(place: &Place) -> Option<Holder> {
 pub fn lasting_writer(place: &Place, but: Option<u32>) -> Option<Holder> {
     let first = writer(place).filter(|holder| but.is_none_or(|but| but != holder.pid.cast_unsigned()))?;
     for _ in 1..LOOKS {
+        // The time between the looks is the measure: a short transaction is over by then.
         std::thread::sleep(Duration::from_millis(LOOK_AGAIN_MS));
         if writer(place).is_none_or(|holder| holder.pid != first.pid) {
             return None;

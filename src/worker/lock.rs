@@ -247,6 +247,7 @@ fn flock(file: &File) -> Result<bool> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(true),
+            // A blocking request for the lock has no deadline.
             Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(e)) => return Err(Error::io("locking the lock file of the worker", e)),
@@ -386,6 +387,7 @@ mod tests {
         let looking = File::open(place.worker_lock()).unwrap();
         looking.try_lock_shared().unwrap();
         let lets_go = thread::spawn(move || {
+            // So that the lock is most likely met while it is held; it must be taken in each case.
             thread::sleep(Duration::from_millis(50));
             drop(looking);
         });

@@ -56,6 +56,7 @@ pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Opti
         match orders.recv_timeout(Duration::from_millis(LOOK_MS)) {
             Ok(_) => ending.hasten(),
             Err(RecvTimeoutError::Timeout) => {}
+            // No order can come any more, so the channel does not pace the looks.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(LOOK_MS)),
         }
     }

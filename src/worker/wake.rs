@@ -173,6 +173,7 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &mut Listener) {
             Heard::File => {
                 climb(shared, listener, &mut changes);
                 let full = shared.roster.busy() >= shared.options.slots;
+                // A pause after an event, not a wait for one: what comes meanwhile is one event.
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {

@@ -233,7 +233,7 @@ fn a_cancelled_step_ends_its_task_as_cancelled_and_an_expired_one_as_failed() {
                   [pipeline.p.stage.b]\ncommand = [\"true\"]\n",
     );
     let id = start(&nest, &["p"]);
-    std::thread::sleep(std::time::Duration::from_millis(5)); // the time that it has
+    std::thread::sleep(std::time::Duration::from_millis(5)); // it expires after 1 ms; nothing tells of it without a worker
     nest.work_until_idle(&[]);
     let shown = task(&nest, id);
     assert_eq!(

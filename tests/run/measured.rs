@@ -29,6 +29,7 @@ fn memory_of_idle_runs() {
     let bench = Bench::new();
     let mut runs: Vec<Running<'_>> = (0..IDLE).map(|_| bench.start(&bench.command(&["sleep", "600"]))).collect();
     let shims: Vec<i32> = runs.iter_mut().map(|run| run.started().shim_pid).collect();
+    // A measurement of rest: the pages of a start are given back only after some time, and no event tells.
     std::thread::sleep(Duration::from_secs(5));
     let mean = |key| shims.iter().map(|pid| rollup_kb(*pid, key)).sum::<u64>() / IDLE as u64;
     println!("{IDLE} idle shims: PSS {} kB, private dirty {} kB each", mean("Pss:"), mean("Private_Dirty:"));
@@ -36,6 +37,7 @@ fn memory_of_idle_runs() {
     println!("spawner: PSS {} kB, RSS {} kB", rollup_kb(spawner, "Pss:"), rollup_kb(spawner, "Rss:"));
     let cpu = || shims.iter().map(|pid| cpu_ticks(*pid)).sum::<u64>();
     let before = cpu();
+    // The time over which is measured.
     std::thread::sleep(Duration::from_secs(10));
     println!("CPU of all shims in 10 s: {} ms", (cpu() - before) * 10);
     let asked = Instant::now();

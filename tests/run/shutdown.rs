@@ -13,6 +13,7 @@ fn kill_all(pids: &[i32], signal: Signal, pause: Duration) {
     for pid in pids {
         let _may_have_ended = rustix::process::kill_process(rustix::process::Pid::from_raw(*pid).unwrap(), signal);
         if !pause.is_zero() {
+            // The time between two signals is what the test varies; it is not a wait for an event.
             std::thread::sleep(pause);
         }
     }

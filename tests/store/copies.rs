@@ -390,6 +390,7 @@ fn a_job_committed_while_a_restore_waits_is_in_one_of_two_files() {
         while !kept.exists() && !restoring.is_finished() {
             thread::yield_now();
         }
+        // The moment of the commit is what the test varies; it is not a wait for an event.
         thread::sleep(std::time::Duration::from_millis(later));
         plain.execute_batch("COMMIT").unwrap();
         let restored = restoring.join().unwrap().unwrap();

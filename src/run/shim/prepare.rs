@@ -139,6 +139,7 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
     let log = create_for(path, identity, "opening the log", OFlags::APPEND)?;
     for _ in 1..LOG_LOCK_TRIES_MAX {
         match flock(&log, FlockOperation::NonBlockingLockExclusive) {
+            // A blocking request for the lock has no deadline.
             Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(1)),
             Err(error) => return Err(Refusal::ours(format!("locking the log {}", path.display()), &error.into())),
             Ok(()) => return Ok(log),

@@ -126,6 +126,7 @@ fn send_packet(control: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd
         let left = deadline.saturating_duration_since(Instant::now());
         match error {
             Errno::AGAIN if !left.is_zero() => wait_for_room(control, left)?,
+            // The kernel tells no event when it has room for these again.
             Errno::TOOMANYREFS | Errno::NOBUFS if !left.is_zero() => thread::sleep(Duration::from_millis(SEND_RETRY_MS)),
             _ => return Err(error.into()),
         }
