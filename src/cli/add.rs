@@ -31,13 +31,13 @@ const CHUNK_BYTES_MAX: usize = 256 << 20;
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,
-    /// Many jobs: a file with a JSON object a line, or - for the standard input; the other options are their defaults
+    /// Add a job for each line of FILE (- for standard input), a JSON object; the other options are defaults
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
     pub from: Option<OsString>,
-    /// With --from: a transaction for each N lines, instead of one for all
+    /// With --from: commit after each N lines, instead of once for all
     #[arg(long, value_name = "N", value_parser = parse_chunk)]
     pub chunk: Option<usize>,
-    /// Refuse (exit code 5) when there is no worker
+    /// Fail with exit code 5 if no worker is running
     #[arg(long)]
     pub need_worker: bool,
     #[command(flatten)]

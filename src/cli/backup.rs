@@ -7,10 +7,10 @@ use crate::error::{Result, exit};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the copy goes; must not be there
+    /// The path of the copy, which must not exist
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Replace a file that is there
+    /// Replace an existing file
     #[arg(long)]
     pub overwrite: bool,
 }

@@ -17,7 +17,7 @@ use crate::store::{look, tend};
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// Why, for its history
+    /// Record why, for its history
     #[arg(long, value_name = "TEXT", value_parser = values::parse_label)]
     pub why: Option<String>,
     #[command(flatten)]

@@ -247,7 +247,7 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         }
         None if ready > 0 || counts.running > 0 => {
             let (ready, running) = (count(ready, "job", "is ready", "are ready"), count(counts.running, "job", "runs", "run"));
-            let text = format!("there is none; {ready}, and {running} whose end would have to be written down");
+            let text = format!("there is none; {ready}, and {running}; each end is recorded when a worker starts");
             Finding::wrong("worker", text, "tenure work")
         }
         None => match waiting_schedules(store)? {

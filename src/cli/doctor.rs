@@ -21,7 +21,7 @@ pub struct Args {
     /// Say what this file is, where that cannot be told from a copy; no worker may be running
     #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["fix", "crash_test"])]
     pub is: Option<Is>,
-    /// Kill a worker and a shim on this machine, on a file of their own, and see that the promises hold
+    /// Kill a worker and a shim on a file of their own, and check that the promises hold
     #[arg(long, conflicts_with = "fix")]
     pub crash_test: bool,
     /// Declare that nothing of RUN is left, where that cannot be seen from here (another container)

@@ -13,14 +13,14 @@ use crate::store::{control, read};
 pub enum Verb {
     /// List lanes
     Ls,
-    /// Set how many jobs of a lane run at once; an unknown key is made
+    /// Set how many jobs of a lane run at once, and create it if it does not exist
     Set {
         #[arg(value_parser = values::parse_name)]
         key: String,
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=limits::LANE_LIMIT_MAX))]
         limit: i64,
     },
-    /// Forget a lane and its limit; no live job may be in it
+    /// Remove a lane and its limit; it must have no live job
     Rm {
         #[arg(value_parser = values::parse_name)]
         key: String,

@@ -22,15 +22,15 @@ const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run a command under this lease; ends with its code
+    /// Run a command under this lease and exit with its code
     Run(RunArgs),
-    /// Who has which lease, since when and why
+    /// List leases with their holders
     Ls,
-    /// Take a lease away from its owner, which goes on
+    /// Release a lease whose owner is gone; with --force, any lease
     Release {
         #[arg(value_parser = values::parse_name)]
         name: String,
-        /// Release it although its owner lives; a waiting command gets in beside it
+        /// Release it although its owner lives; the next command then runs beside it
         #[arg(long)]
         force: bool,
     },
@@ -40,10 +40,10 @@ pub enum Verb {
 pub struct RunArgs {
     #[arg(value_parser = parse_name)]
     pub name: String,
-    /// Wait this long for it to be free (exit code 124 after that); without it a lease that is held is refused
+    /// Wait up to DURATION for the lease, then exit with 124 (default: fail at once if it is held)
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub wait: Option<u64>,
-    /// What it is for; shown to a person who finds it held
+    /// Record what it is for; `tenure lease ls` shows it
     #[arg(long, value_name = "TEXT", value_parser = values::parse_label)]
     pub why: Option<String>,
     #[command(flatten)]
@@ -172,7 +172,7 @@ fn tell(face: &Face, args: &RunArgs, argv: &Argv, holding: Holding, ended: Ended
 fn free(face: &Face, args: &RunArgs, holding: Holding) {
     match face.editor().and_then(|store| worker_calls::free_lease(&store, holding)) {
         Ok(true) => {}
-        Ok(false) => face::say(&format!("the lease {:?} had been taken away by force meanwhile", args.name)),
+        Ok(false) => face::say(&format!("the lease {:?} was released by force meanwhile", args.name)),
         Err(error) => {
             face::say(&format!(
                 "{error}; the lease {:?} is still recorded, and free to the next command that wants it",
@@ -206,7 +206,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     if seen.is_alive && !by_force {
         let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(
-            "the lease {name:?} is held by {owner}; end that, or take the lease away with --force: the owner goes on, and another command may \
+            "the lease {name:?} is held by {owner}; end that, or release the lease with --force: the owner goes on, and another command may \
              get in beside it"
         )));
     }
@@ -214,9 +214,9 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
         return Err(Error::Refused(format!("the lease {name:?} has changed hands meanwhile; look again: tenure lease ls")));
     };
     if !living.is_empty() {
-        face::say(&format!("taken away; of its owner still run: {}", living.join(", ")));
+        face::say(&format!("lease released by force; processes of its owner still run: {}", living.join(", ")));
     } else if seen.lease.run.is_some() {
-        face::say(&format!("taken away from {}", owner(&seen, face.now_ms())));
+        face::say(&format!("lease released by force; its owner was {}", owner(&seen, face.now_ms())));
     }
     Ok(exit::OK)
 }

@@ -15,16 +15,16 @@ use crate::store::{Store, read};
 pub struct Args {
     #[command(flatten)]
     pub which: Named,
-    /// Go on until the job has ended
+    /// Follow the output until the job has ended
     #[arg(short = 'f', long)]
     pub follow: bool,
-    /// Only the last N lines
+    /// Print only the last N lines
     #[arg(short = 'n', long, value_name = "N")]
     pub lines: Option<usize>,
-    /// The output of this run (default: the latest of the job); `tenure show` lists them
+    /// Print the output of this run (default: the latest one); `tenure show` lists the runs
     #[arg(long, value_name = "RUN", conflicts_with = "follow")]
     pub run: Option<i64>,
-    /// Let control sequences through to a terminal
+    /// Pass control sequences to the terminal
     #[arg(long)]
     pub raw: bool,
 }

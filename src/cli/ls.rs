@@ -16,10 +16,10 @@ const LIVE: [State; 2] = [State::Queued, State::Running];
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// The running and the newest others, N in all (default: 1000)
+    /// List at most N jobs, the running ones and the newest (default: 1000)
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Ended jobs too
+    /// List ended jobs too
     #[arg(short = 'a', long)]
     pub all: bool,
 }

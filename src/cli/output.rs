@@ -21,7 +21,7 @@ impl Output {
         Self { shown: filtered.then(Shown::default), safe: Vec::new() }
     }
 
-    /// Writes a piece of a log. Holes are told on stderr, since they are no output.
+    /// Writes a piece of a log. Holes are told on stderr, since they are not output.
     ///
     /// # Errors
     /// When the reader has gone.

@@ -29,13 +29,13 @@ pub struct Many {
     /// Jobs: 7, 3-9, 1,4,8 or last
     #[arg(value_name = "ID")]
     pub ids: Vec<Selector>,
-    /// Jobs of this queue
+    /// Select jobs of this queue
     #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
     pub queue: Option<String>,
-    /// Jobs in this state; may be given several times
+    /// Select jobs in this state; may be given several times
     #[arg(long, value_name = "STATE")]
     pub state: Vec<State>,
-    /// Jobs with this label
+    /// Select jobs with this label
     #[arg(short = 'l', long, value_name = "LABEL", value_parser = values::parse_label)]
     pub label: Option<String>,
 }

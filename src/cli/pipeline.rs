@@ -23,7 +23,7 @@ use crate::units::size_text;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Take the pipelines of a TOML file; tasks that run stay on what they were started with
+    /// Store the pipelines of a TOML file; running tasks keep their revision
     Apply {
         /// The file, or - for the standard input
         #[arg(value_name = "FILE|-")]
@@ -31,7 +31,7 @@ pub enum Verb {
     },
     /// List pipelines
     Ls,
-    /// One pipeline with its stages
+    /// Show a pipeline with its stages
     Show {
         #[arg(value_name = "NAME")]
         name: String,

@@ -89,7 +89,7 @@ fn too_large(workspaces: &Workspaces) -> Option<Problem> {
     let most = workspaces.max_bytes.filter(|most| workspaces.bytes > *most)?;
     let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
     let text =
-        format!("workspaces take {takes}, and the most is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
+        format!("workspaces take {takes}, and the limit is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
     Some(Problem::new("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
 }
 
@@ -108,8 +108,8 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
                 .then(|| Problem::new("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
         }
         (_, 0) => format!("{are_ready}, and there is no worker"),
-        (0, _) => format!("{run} without a worker, and the end is not recorded until there is one"),
-        _ => format!("there is no worker: {are_ready}, and {run} whose end is not recorded until there is one"),
+        (0, _) => format!("{run} without a worker; the end is recorded when a worker starts"),
+        _ => format!("there is no worker: {are_ready}, and {run}; the end is recorded when a worker starts"),
     };
     Some(Problem::new("no_worker", text, "tenure work"))
 }

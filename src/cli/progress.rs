@@ -11,7 +11,7 @@ pub struct Args {
     /// 0 to 100
     #[arg(value_name = "PERCENT", value_parser = parse_percent)]
     pub percent: f64,
-    /// What it is doing
+    /// The present step, for people
     #[arg(value_name = "TEXT", value_parser = values::parse_label)]
     pub text: Option<String>,
 }

@@ -14,7 +14,7 @@ const BATCH_JOBS: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Jobs that ended longer ago than this, such as 30d
+    /// Remove jobs that ended longer ago than this, such as 30d
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub older_than: u64,
 }

@@ -16,28 +16,28 @@ const SLOTS_MAX: i64 = 1_000_000;
 pub enum Verb {
     /// List queues
     Ls,
-    /// Set a queue's limits; an unknown name is made
+    /// Set the limits of a queue, and create it if it does not exist
     Set {
         #[arg(value_parser = values::parse_name)]
         queue: String,
-        /// Jobs of this queue that run at once; `none` for no limit of its own
+        /// Run up to N of its jobs at once; none: no limit of its own
         #[arg(long, value_name = "N|none", value_parser = parse_slots)]
         slots: Option<Limit<i64>>,
-        /// Longest time that any of its jobs may run; `none` for no limit
+        /// Stop each of its jobs after DURATION; none: no limit
         #[arg(long, value_name = "DURATION|none", value_parser = parse_runtime)]
         max_runtime: Option<Limit<u64>>,
     },
-    /// Let no job of this queue start
+    /// Keep the jobs of a queue from starting
     Pause {
         #[arg(value_parser = values::parse_name)]
         queue: String,
     },
-    /// Forget a queue and its limits; no live job may be in it
+    /// Remove a queue and its limits; it must have no live job
     Rm {
         #[arg(value_parser = values::parse_name)]
         queue: String,
     },
-    /// Let its jobs start again
+    /// Let the jobs of a queue start again
     Resume {
         #[arg(value_parser = values::parse_name)]
         queue: String,

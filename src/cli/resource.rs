@@ -19,58 +19,58 @@ use crate::units;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Write down something that must be torn down when its owner ends; prints its id
+    /// Record a resource that is torn down when its owner ends, and print its id
     Add(Box<AddArgs>),
-    /// List what is not torn down yet
+    /// List resources that are not torn down yet
     Ls {
-        /// Also what is gone
+        /// List resources that are gone too
         #[arg(short = 'a', long)]
         all: bool,
     },
-    /// One resource, with its teardowns and their logs
+    /// Show a resource with its teardowns and their logs
     Show {
         #[arg(value_name = "ID", required = true, value_parser = parse_ids)]
         ids: Vec<Selector>,
     },
-    /// Tear down now
+    /// Tear resources down now
     Release {
         #[arg(value_name = "ID", required = true, value_parser = parse_ids)]
         ids: Vec<Selector>,
-        /// Run no teardown: it was removed by hand
+        /// Run no teardown; a person has removed it
         #[arg(long)]
         force: bool,
     },
-    /// Try everything that is to be torn down again now
+    /// Try every pending teardown again now
     Sweep,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct AddArgs {
-    /// A name for people; one owner has one resource of a name
+    /// The name of the resource, unique for its owner
     #[arg(value_name = "NAME", value_parser = values::parse_name)]
     pub name: String,
-    /// The shell command that removes it; exit 0: it is gone
+    /// Remove it with this shell command; exit 0: it is gone
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub teardown: Argv,
-    /// A shell command that looks for it: exit 0: it is there, 1: it is gone, anything else: not known
+    /// Look for it with this shell command; exit 0: it exists, 1: it is gone, else: not known
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub probe: Option<Argv>,
-    /// Its owner is this job: it is torn down when that has ended for good (default, inside a job: the present run)
+    /// Tear it down when this job has ended for good (default, inside a job: when the present run ends)
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..), conflicts_with = "task")]
     pub job: Option<i64>,
-    /// Its owner is this task
+    /// Tear it down when this task has ended
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub task: Option<i64>,
-    /// Where teardown and probe are run (default: here; where that is gone by then: /)
+    /// Run teardown and probe in this directory (default: the current one; / if it is gone by then)
     #[arg(short = 'w', long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
-    /// A variable for teardown and probe, beside those of the owner's job; may be given several times
+    /// Set a variable for teardown and probe, beside those of the owner's job; may be given several times
     #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
     pub env: Vec<(String, String)>,
-    /// Give them the value that this variable has here; may be given several times
+    /// Pass this variable of the present environment; may be given several times
     #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
     pub pass_env: Vec<String>,
-    /// Stop a teardown after this long, and try again (default: 10m)
+    /// Stop a teardown after DURATION, and try again (default: 10m)
     #[arg(short = 't', long, value_name = "DURATION", value_parser = parse_timeout)]
     pub timeout: Option<u64>,
 }

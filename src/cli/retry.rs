@@ -20,10 +20,10 @@ const OTHERS_NAMED_MAX: usize = 20;
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// Every job that failed
+    /// Select every job that failed
     #[arg(long, conflicts_with_all = ["ids", "state"])]
     pub failed: bool,
-    /// Those too that ended because of it
+    /// Retry the jobs too that ended because of it
     #[arg(long)]
     pub with_dependants: bool,
     #[command(flatten)]

@@ -14,10 +14,10 @@ use crate::store::{Store, read};
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,
-    /// Refuse (exit code 5) when there is no worker, instead of being one
+    /// Fail with exit code 5 if no worker is running, instead of running the job here
     #[arg(long)]
     pub need_worker: bool,
-    /// Let control sequences through to a terminal
+    /// Pass control sequences to the terminal
     #[arg(long)]
     pub raw: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ const SHOWN_DEFAULT: u64 = 10;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Add a schedule: a job for each slot of a cron line
+    /// Add a schedule, which adds a job for each slot of a cron line
     Add(Box<Add>),
     /// List schedules, with their next and their latest slots
     Ls,
@@ -28,38 +28,38 @@ pub enum Verb {
         #[arg(required = true, value_name = "NAME", value_parser = values::parse_name)]
         names: Vec<String>,
     },
-    /// Make no job until it is resumed; what passes meanwhile is skipped
+    /// Pause a schedule; slots that pass meanwhile are skipped
     Pause {
         #[arg(value_name = "NAME", value_parser = values::parse_name)]
         name: String,
     },
-    /// Let it make jobs again, from now on
+    /// Resume a schedule from now on
     Resume {
         #[arg(value_name = "NAME", value_parser = values::parse_name)]
         name: String,
     },
-    /// The slots to come
+    /// Print the next slots
     Next(Which),
-    /// The latest slots, and what became of them
+    /// Print the latest slots and what became of them
     History(Which),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// What it is called: letters, digits, _ . -
+    /// Its name: letters, digits, _ . -
     #[arg(value_name = "NAME", value_parser = parse_name)]
     pub name: String,
     /// Minute, hour, day of the month, month, weekday, as in '30 3 * * 1-5'; or @hourly, @daily, @weekly, @monthly, @yearly
     #[arg(value_name = "CRON")]
     pub cron: String,
-    /// Time zone in which the line is read, such as Europe/Berlin (default: the one here)
+    /// Read the line in this time zone, such as Europe/Berlin (default: the local one)
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
-    /// What to do about slots that passed while there was no worker
+    /// Set what happens to slots that passed without a worker
     #[arg(long, value_name = "none|latest|all", default_value = "latest", hide_default_value = true,
           value_parser = PossibleValuesParser::new(CatchUp::ALL.map(CatchUp::as_str)))]
     pub catch_up: String,
-    /// With --catch-up all: most of them, the newest (default: 100)
+    /// With --catch-up all: at most the newest N (default: 100)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=CATCH_UP_MAX))]
     pub catch_up_max: Option<i64>,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub struct Add {
 pub struct Which {
     #[arg(value_name = "NAME", value_parser = values::parse_name)]
     pub name: String,
-    /// How many
+    /// Print N slots
     #[arg(short = 'n', value_name = "N", default_value_t = SHOWN_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=SLOTS_MAX as u64))]
     pub n: u64,
 }

@@ -25,7 +25,7 @@ const RESOURCES_MAX: usize = 1_000;
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Refuse (exit code 5) when there is no worker
+    /// Fail with exit code 5 if no worker is running
     #[arg(long)]
     pub need_worker: bool,
 }

@@ -23,36 +23,36 @@ const SHOWN_DEFAULT: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Start a walk through a pipeline; prints the task's id
+    /// Start a task and print its id
     Start {
         #[arg(value_name = "PIPELINE")]
         pipeline: String,
-        /// If a running task of this pipeline has this key, give that one instead of a new one
+        /// Return the existing task if one of this pipeline with this key is running
         #[arg(long, value_name = "KEY", value_parser = values::parse_label)]
         key: Option<String>,
-        /// A parameter; may be given several times
+        /// Set a parameter; may be given several times
         #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(parse_param))]
         params: Vec<(String, String)>,
     },
     /// List tasks, newest last
     Ls {
-        /// Ended tasks too
+        /// List ended tasks too
         #[arg(short = 'a', long)]
         all: bool,
-        /// Tasks in this state; may be given several times
+        /// Select tasks in this state; may be given several times
         #[arg(long, value_name = "STATE", value_parser = parse_state)]
         state: Vec<TaskState>,
-        /// Tasks of this pipeline
+        /// Select tasks of this pipeline
         #[arg(long, value_name = "PIPELINE")]
         pipeline: Option<String>,
-        /// Tasks with this key
+        /// Select tasks with this key
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
-        /// The newest N (default: 1000)
+        /// List the newest N (default: 1000)
         #[arg(short = 'n', long, value_name = "N")]
         limit: Option<usize>,
     },
-    /// One task with the stages that it has entered
+    /// Show a task with the stages that it has entered
     Show {
         #[arg(value_name = "TASK", required = true, value_parser = parse_task)]
         tasks: Vec<Which>,
@@ -61,7 +61,7 @@ pub enum Verb {
     Stop {
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
-        /// Why, for its history
+        /// Record why, for its history
         #[arg(long, value_name = "TEXT", value_parser = values::parse_label)]
         why: Option<String>,
         /// Wait until it has ended
@@ -72,7 +72,7 @@ pub enum Verb {
     Advance {
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
-        /// The stage that it is in; if it is not any more, nothing happens (exit code 6)
+        /// Do nothing and exit with 6 if the task is not in this stage
         #[arg(long, value_name = "STAGE")]
         expect: String,
         #[arg(long, value_name = "STAGE")]
@@ -83,7 +83,7 @@ pub enum Verb {
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
     },
-    /// Let a held task go on
+    /// Let a held task continue
     Release {
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,

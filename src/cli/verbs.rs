@@ -30,43 +30,43 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The database file (default: TENURE_DB, or the one of the configuration)
+    /// Use this database file (default: TENURE_DB, or the one of the configuration)
     #[arg(long, global = true, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Be the worker of a file that other users may write (they may then run commands as you)
+    /// Run the worker on a file that other users may write (they can then run commands as you)
     #[arg(long, global = true)]
     pub allow_shared: bool,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to colour (auto: on a terminal, unless NO_COLOR is set)
+    /// Set when to colour (auto: on a terminal, unless NO_COLOR is set)
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<Colour>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Queue a job; prints its id
+    /// Queue a job and print its id
     Add(Box<add::Args>),
-    /// Queue a job, show its output, and end with its code
+    /// Queue a job, show its output and exit with its code
     Run(Box<run::Args>),
-    /// Be the worker: run what is queued
+    /// Run the worker
     Work(work::Args),
-    /// How things stand (also with no verb)
+    /// Show an overview (the default command)
     Status(status::Args),
-    /// List jobs: running first, newest last
+    /// List jobs, running ones first and the newest last
     Ls(ls::Args),
-    /// One job with all its runs
+    /// Show a job with all its runs
     Show(show::Args),
-    /// The output of a job
+    /// Print the output of a job
     Logs(logs::Args),
     /// Wait until jobs have ended
     Wait(wait::Args),
-    /// Why a job waits, or why it ended
+    /// Explain why a job waits or why it ended
     Why(why::Args),
-    /// What happened to a job
+    /// Print the history of a job
     History(history::Args),
-    /// End jobs: queued ones at once, running ones with their whole tree
+    /// Cancel jobs, running ones with their whole process tree
     Cancel(cancel::Args),
     /// Put ended jobs back into the queue
     Retry(retry::Args),
@@ -76,47 +76,47 @@ pub enum Verb {
     Hold(hold::Args),
     /// Let held jobs start
     Release(hold::Args),
-    /// Queues
+    /// List, limit, pause and remove queues
     #[command(subcommand)]
     Queue(queue::Verb),
-    /// Lanes, the serial gates
+    /// List, limit and remove lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
-    /// Leases: a name that one command has at a time, with everything it starts
+    /// Run commands under named locks that a process tree holds
     #[command(subcommand)]
     Lease(lease::Verb),
-    /// Workspaces, directories that jobs share
+    /// Manage workspaces, the directories that jobs share
     #[command(subcommand)]
     Workspace(workspace::Verb),
-    /// What jobs have made outside, and must be torn down
+    /// Manage external resources that are torn down when their owner ends
     #[command(subcommand)]
     Resource(resource::Verb),
-    /// Schedules: jobs that are made when a cron line is due
+    /// Manage schedules, which add a job when a cron line is due
     #[command(subcommand)]
     Schedule(schedule::Verb),
-    /// Pipelines: stages that work goes through
+    /// Manage pipelines, the stages that a task goes through
     #[command(subcommand)]
     Pipeline(pipeline::Verb),
-    /// Tasks: walks through a pipeline
+    /// Manage tasks, the walks through a pipeline
     #[command(subcommand)]
     Task(task::Verb),
-    /// Find and explain what is wrong
+    /// Find problems and print their remedies
     Doctor(doctor::Args),
-    /// Copy the file while it is in use
+    /// Copy the database file while it is in use
     Backup(backup::Args),
-    /// Bring a backup back
+    /// Replace the database file with a backup
     Restore(restore::Args),
     /// Remove ended jobs with their logs
     Prune(prune::Args),
-    /// Inside a job: report how far it is
+    /// Report the progress of a job, from inside it
     Progress(progress::Args),
-    /// Inside a job: run a command only while this run owns the job
+    /// Run a command, from inside a job, only while this run owns the job
     Fence(fence::Args),
-    /// The settings, and where each came from
+    /// Show the settings and where each comes from
     Config(settings::Args),
-    /// Completions for a shell
+    /// Print completions for a shell
     Completions(completions::Args),
-    /// The manual page
+    /// Print the manual page
     Man,
 }
 

@@ -21,16 +21,16 @@ use crate::units;
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// Of --queue, --state and --label: only jobs that were added within this time (default: every live job, and the newest 10000 that have ended)
+    /// With --queue, --state and --label: only jobs added within DURATION (default: every live job, and the newest 10000 ended ones)
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub since: Option<u64>,
-    /// Until one of them has ended
+    /// Wait until one of them has ended
     #[arg(long)]
     pub any: bool,
-    /// Give up after this long (exit code 124)
+    /// Give up after DURATION and exit with 124
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub timeout: Option<u64>,
-    /// Refuse (exit code 5) when there is no worker
+    /// Fail with exit code 5 if no worker is running
     #[arg(long)]
     pub need_worker: bool,
 }

@@ -16,16 +16,16 @@ use crate::units::size_text;
 pub enum Verb {
     /// List workspaces
     Ls,
-    /// Remove a workspace that no job is in; the next job of its key has it made anew
+    /// Remove a workspace that no job is in; the next job of its key prepares it again
     Rm {
         #[arg(value_parser = values::parse_workspace)]
         key: String,
     },
-    /// Print the path of a workspace, and make it first where it is not there
+    /// Prepare a workspace if it does not exist, and print its path
     Ensure {
         #[arg(value_parser = values::parse_workspace)]
         key: String,
-        /// A shell command that fills it, in a new and empty directory
+        /// Fill it with this shell command, run in its new and empty directory
         #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
         prepare: Option<Argv>,
     },

@@ -28,7 +28,7 @@ use crate::place::Place;
 pub struct Restored {
     /// The new name of the file.
     pub file_id: String,
-    /// Jobs that are held now, whoever held them.
+    /// Jobs that are held now, by a person or by the restore.
     pub held: usize,
     /// Runs that were under way in the copy and are closed as lost.
     pub lost: usize,

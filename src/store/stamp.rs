@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::job::RunId;
 use crate::place::Place;
 
-/// Ids above this are no honest ids: a client has poisoned the sequence.
+/// Ids above this were not given by tenure: a client has changed the sequence.
 const HONEST_ID_MAX: i64 = 1 << 52;
 
 /// How far the file has been.

@@ -98,7 +98,7 @@ pub struct LastEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhyFacts {
     pub job: Job,
-    /// Of a queued job: everything that stands in its way, most lasting first. Empty: the next free slot is its own. Of a job
+    /// Of a queued job: everything that holds it, most lasting first. Empty: it starts in the next free slot. Of a job
     /// that failed for want of another: which.
     pub obstacles: Vec<Obstacle>,
     /// Of a job that has run or has ended.
