@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::process::all_pids;
+use super::process::{all_pids, threads};
 
 /// `O_WRONLY` and `O_RDWR` in the octal flags of `/proc/PID/fdinfo/N`.
 const WRITES: u32 = 0o3;
@@ -20,17 +20,26 @@ pub(super) fn writers_of(path: &Path) -> Vec<i32> {
     pids.into_iter().filter(|pid| *pid != me && writes(*pid, meta.dev(), meta.ino())).collect()
 }
 
-/// Whether a process has the file with this identity open for writing.
+/// Whether a process has the file with this identity open for writing. A main thread that has ended shows no descriptors; the others do.
 pub(super) fn writes(pid: i32, dev: u64, ino: u64) -> bool {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    entries.flatten().any(|entry| {
-        let same = fs::metadata(entry.path()).is_ok_and(|meta| meta.dev() == dev && meta.ino() == ino);
-        same && is_for_writing(pid, &entry.file_name().to_string_lossy())
+    thread_writes(&format!("/proc/{pid}"), dev, ino).unwrap_or_else(|| {
+        let others = threads(pid).into_iter().filter(|thread| *thread != pid);
+        others.filter_map(|thread| thread_writes(&format!("/proc/{pid}/task/{thread}"), dev, ino)).any(|writes| writes)
     })
 }
 
-fn is_for_writing(pid: i32, fd: &str) -> bool {
-    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
+/// `None`: it has no descriptors, or they may not be looked at.
+fn thread_writes(proc: &str, dev: u64, ino: u64) -> Option<bool> {
+    let mut entries = fs::read_dir(format!("{proc}/fd")).ok()?.flatten().peekable();
+    entries.peek()?;
+    Some(entries.any(|entry| {
+        let same = fs::metadata(entry.path()).is_ok_and(|meta| meta.dev() == dev && meta.ino() == ino);
+        same && is_for_writing(proc, &entry.file_name().to_string_lossy())
+    }))
+}
+
+fn is_for_writing(proc: &str, fd: &str) -> bool {
+    let info = fs::read_to_string(format!("{proc}/fdinfo/{fd}")).unwrap_or_default();
     let flags = info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     flags.is_some_and(|flags| flags & WRITES != 0)
 }

@@ -158,10 +158,11 @@ fn entry_of(pid: i32, entry: &[u8]) -> Entry {
     }
 }
 
-/// `None`: it is empty.
+/// `None`: it is empty, or, as newer kernels say it, there is none.
 fn entry_in(path: &str, entry: &[u8]) -> Option<Entry> {
     let unless_gone = |error: io::Error| match error.raw_os_error() {
         Some(libc::EACCES | libc::EPERM) => Some(Entry::Unreadable),
+        Some(libc::ESRCH) => None,
         _ => Some(Entry::NotThere),
     };
     let file = match File::open(path) {
@@ -246,6 +247,74 @@ fn users(pid: i32) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs as a thread of another user, who may read no environment of ours but every limit.
+    fn as_another_user<T: Send>(look: impl FnOnce() -> T + Send) -> T {
+        const NOBODY: libc::uid_t = 65_534;
+        std::thread::scope(|scope| {
+            let looks = scope.spawn(|| {
+                // SAFETY: the bare call changes the user of this thread alone, and the thread ends here.
+                assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) }, 0);
+                look()
+            });
+            looks.join().unwrap()
+        })
+    }
+
+    /// A shell that waits for a child, which has no limit and says its number: with `limit`, and in a group of its own.
+    fn family(limit: u64, line: &str) -> (std::process::Child, i32) {
+        use std::io::BufRead;
+        use std::os::unix::process::CommandExt;
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", line]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).process_group(0);
+        let limit = libc::rlimit { rlim_cur: limit, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: one system call between fork and exec.
+        unsafe {
+            shell.pre_exec(move || match libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            })
+        };
+        let mut shell = shell.spawn().unwrap();
+        let mut said = String::new();
+        io::BufReader::new(shell.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        (shell, said.trim().parse().unwrap())
+    }
+
+    #[test]
+    fn what_may_not_be_read_belongs_where_its_relatives_do() {
+        if !rustix::process::geteuid().is_root() {
+            println!("NOT TESTED: environments that may not be read (it needs root)");
+            return;
+        }
+        let (ours, other) = (Nonce([7; 16]), Nonce([8; 16]));
+        // The last of each family removes its limit, says its number, and stays.
+        let last = "prlimit --rttime=unlimited:unlimited sh -c 'echo $$; exec sleep 600'";
+        for (relative, line, expected) in [
+            ("its parent", format!("{last} & wait"), Belongs::Yes),
+            ("its parent, in another session", format!("setsid {last} & wait"), Belongs::Yes),
+            (
+                "its parent's parent",
+                format!("prlimit --rttime=unlimited:unlimited sh -c 'setsid {} & wait' & wait", last.replace('\'', "'\\''")),
+                Belongs::Yes,
+            ),
+            ("the leader of its group", format!("({last} &); exec sleep 600"), Belongs::Yes),
+            ("none", format!("(setsid {last} &); exec sleep 600"), Belongs::No),
+        ] {
+            for limit in [ours, other] {
+                let (mut shell, pid) = family(limit_of(limit), &line);
+                let seen = as_another_user(|| Marks::new(ours, true, None).of(pid));
+                let unsure = as_another_user(|| Marks::new(ours, false, None).of(pid));
+                rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
+                    .unwrap();
+                shell.kill().unwrap();
+                shell.wait().unwrap();
+                let expected = if limit == ours { expected } else { Belongs::No };
+                assert_eq!(seen, expected, "{relative}, of the run: {}", limit == ours);
+                assert_eq!(unsure, expected, "{relative}, of the run: {}", limit == ours);
+            }
+        }
+    }
 
     #[test]
     fn only_a_whole_entry_counts() {

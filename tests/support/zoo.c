@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +45,11 @@ int main(int count, char **words) {
         return 4;
     }
     setsid();
-    let_go_of_output();
+    if (!strstr(kind, "keeps_output")) let_go_of_output();
+    if (strstr(kind, "unlimited")) {
+        struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+        if (setrlimit(RLIMIT_RTTIME, &none)) _exit(10);
+    }
     if (KIND("other_namespace")) {
         if (unshare(CLONE_NEWPID)) _exit(5);
         if (fork()) _exit(0);

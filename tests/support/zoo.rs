@@ -8,10 +8,15 @@ use std::process::Command;
 use crate::support::until;
 
 /// What root can make of a process.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 14] = [
     "plain",
+    "unlimited",
     "zombie_leader",
     "zombie_leader_cleared",
+    // The cookie in the environment of its other thread is all that is left of it.
+    "zombie_leader_unlimited",
+    // The log, open in its other thread, is all that is left of it.
+    "zombie_leader_cleared_unlimited_keeps_output",
     "cleared",
     "non_dumpable",
     "other_user",
