@@ -25,3 +25,5 @@ mod shutdown;
 mod starting;
 #[path = "run/trees.rs"]
 mod trees;
+#[path = "support/untested.rs"]
+mod untested;

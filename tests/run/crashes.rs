@@ -1,5 +1,7 @@
 //! Whichever process dies: jobs run on, or nothing of them is left.
 
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, thread};
@@ -9,9 +11,11 @@ use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, Nonce, RunId};
 use tenure::place::Place;
 use tenure::run::runfile::{Look, RunFile, look};
-use tenure::run::{Spawner, Status, StatusPipe, stop, tree};
+use tenure::run::tree::Emptied;
+use tenure::run::{Header, Launch, Record, Spawner, Started, Status, StatusPipe, machine, stop, tree};
 
 use crate::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
+use crate::untested;
 
 /// Says to the role below where to work.
 const PLACE: &str = "TENURE_TEST_PLACE";
@@ -279,6 +283,112 @@ fn what_removed_its_marks_is_found_by_those_that_are_left() {
             tree::empty(&bench.place, launch.run, launch.nonce).unwrap().is_empty().then_some(())
         });
     }
+}
+
+/// A process in a pid namespace of its own.
+struct Elsewhere {
+    unshare: Child,
+    namespace: u64,
+}
+
+impl Elsewhere {
+    fn new() -> Self {
+        adopt_orphans();
+        let unshare =
+            Command::new("unshare").args(["-pf", "--kill-child", "sleep", "600"]).stdout(Stdio::null()).spawn().unwrap();
+        let own = machine::pid_namespace();
+        let path = format!("/proc/{}/ns/pid_for_children", unshare.id());
+        let namespace = until("the namespace", || {
+            let number = fs::metadata(&path).ok()?.ino();
+            let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", unshare.id())).ok()?;
+            (number != own && !children.trim().is_empty()).then_some(number)
+        });
+        Self { unshare, namespace }
+    }
+
+    fn first(&self) -> i32 {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.unshare.id())).unwrap();
+        children.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let first = self.first();
+        self.unshare.kill().unwrap();
+        self.unshare.wait().unwrap();
+        // It ends with its parent, and falls to us. Until it is reaped it is seen in its namespace.
+        reap(first);
+    }
+}
+
+/// A run whose lock is free, with this header, and these records.
+fn left(bench: &Bench, changed: impl FnOnce(&mut Header), records: &[Record]) -> Launch {
+    let launch = bench.shell("true");
+    let mut header = header(&launch);
+    changed(&mut header);
+    drop(RunFile::create(&bench.place, &header).unwrap());
+    let mut file = fs::OpenOptions::new().append(true).open(bench.place.run_file(launch.run)).unwrap();
+    records.iter().for_each(|record| file.write_all(&record.to_line()).unwrap());
+    launch
+}
+
+#[test]
+fn a_run_of_another_pid_namespace_is_gone_only_with_that() {
+    if !rustix::process::geteuid().is_root() {
+        return untested::not_tested("a run of another pid namespace", "root");
+    }
+    let bench = Bench::without_spawner();
+    let elsewhere = Elsewhere::new();
+    let namespace = elsewhere.namespace;
+    let rounds = |changed: &dyn Fn(&mut Header), records: &[Record]| {
+        let run = left(&bench, changed, records);
+        tree::empty(&bench.place, run.run, run.nonce).unwrap()
+    };
+    let out_of_sight = Emptied { out_of_sight: true, ..Emptied::default() };
+    assert_eq!(rounds(&|_| {}, &[]), Emptied::default(), "ours");
+    assert_eq!(rounds(&|header| header.pid_ns = namespace, &[]), out_of_sight, "one that lives");
+    assert_eq!(rounds(&|header| header.pid_ns = namespace, &[Record::Over { at_ms: 1 }]), Emptied::default(), "a person says so");
+    let of_earlier_boot = |header: &mut Header| (header.pid_ns, header.boot_id) = (namespace, "an earlier boot".into());
+    assert_eq!(rounds(&of_earlier_boot, &[]), Emptied::default(), "of an earlier boot");
+    let ended_with_worker = |header: &mut Header| (header.pid_ns, header.pid_ns_ends) = (namespace, true);
+    assert_eq!(rounds(&ended_with_worker, &[]), Emptied::default(), "it ended with its worker");
+    drop(elsewhere);
+    let is_seen_whole = fs::read_link("/proc/self/ns/pid").unwrap().to_str() == Some("pid:[4026531836]");
+    let expected = if is_seen_whole { Emptied::default() } else { out_of_sight };
+    assert_eq!(rounds(&|header| header.pid_ns = namespace, &[]), expected, "one that is gone");
+}
+
+/// A process that is killed when the test is over.
+struct Sleeper(Child);
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped_already = self.0.wait();
+    }
+}
+
+/// A shim that ends frees its lock before its children fall to anybody.
+#[test]
+fn a_shim_that_is_dying_is_not_dead() {
+    let bench = Bench::without_spawner();
+    let mut shim = Sleeper(Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap());
+    let pid = i32::try_from(shim.0.id()).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+    let started = |shim_start_ticks| Record::Started(Started { pid, shim_pid: pid, shim_start_ticks, at_ms: 1, kept: None });
+    let run = left(&bench, |_| {}, &[started(ticks)]);
+    let other = left(&bench, |_| {}, &[started(ticks - 1)]);
+    let round = |run: &Launch| tree::empty(&bench.place, run.run, run.nonce).unwrap();
+    assert_eq!(round(&run), Emptied { shim_is_dying: true, ..Emptied::default() });
+    assert!(!round(&run).is_empty());
+    assert_eq!(round(&other), Emptied::default(), "its number is another process's by now");
+    kill(pid, Signal::KILL);
+    until("it to be dead", || (!is_alive(pid)).then_some(()));
+    assert_eq!(round(&run), Emptied::default(), "dead, though nobody has waited for it");
+    shim.0.wait().unwrap();
+    assert_eq!(round(&run), Emptied::default());
 }
 
 #[test]
