@@ -235,6 +235,27 @@ fn a_result_is_kept_and_one_that_is_too_long_is_cut_or_told() {
 }
 
 #[test]
+fn a_result_that_is_not_a_file_is_not_read() {
+    use std::os::unix::fs::OpenOptionsExt;
+    let nest = Nest::new();
+    let _worker = nest.work(&["--slots", "3"]);
+    let pipe = nest.sh(&[], "mkfifo $TENURE_RESULT; until [ -e go ]; do sleep 0.02; done; echo said >$TENURE_RESULT");
+    let directory = nest.sh(&[], "mkdir $TENURE_RESULT; echo said >$TENURE_RESULT/said");
+    let link = nest.sh(&[], "echo said >said; ln -s $PWD/said $TENURE_RESULT");
+    nest.until_pid(pipe);
+    let path = nest.beside().join("results").join(nest.show(pipe)["run_id"].to_string());
+    until("the pipe", || path.exists().then_some(()));
+    // What the job writes stays in the pipe as long as a reader has it open.
+    let reader = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+    std::fs::write(nest.file("go"), "").unwrap();
+    for job in [pipe, directory, link] {
+        let ended = nest.until_ended(job);
+        assert_eq!((&ended["state"], &ended["result"]), (&"done".into(), &serde_json::Value::Null), "{ended}");
+    }
+    drop(reader);
+}
+
+#[test]
 fn a_job_reports_its_progress_and_one_that_owns_nothing_may_not() {
     let nest = Nest::new();
     let _worker = nest.work(&[]);

@@ -227,6 +227,31 @@ fn what_may_not_be_ended_is_told_wherever_it_fell() {
     }
 }
 
+/// The spawner keeps the lock of a run as long as something that its killed shim has left lives, also when its worker is gone.
+#[test]
+fn a_spawner_stays_for_what_it_may_not_end() {
+    if !is_root("setuid programs") {
+        return;
+    }
+    let (scene, work) = Scene::open(false);
+    let (id, animal) = scene.job("setuid");
+    let shim = scene.shim(&id);
+    let spawner = scene.nest.parent_of(shim);
+    drop(work);
+    kill(shim, 9);
+    until("the shim to be reaped", || (!Path::new(&format!("/proc/{shim}")).exists()).then_some(()));
+    let _work = scene.work(false);
+    until("the run to be adopted, as its lock is held", || {
+        let status: serde_json::Value = serde_json::from_str(&scene.me.say(&["status", "--json"]).out).ok()?;
+        (status["reaper"]["acts"]["adopted_total"]["n"] == 1).then_some(())
+    });
+    assert!(lives(spawner) && lives(animal));
+    assert_eq!(scene.me.show(&id)["state"], "running");
+    kill(animal, 9);
+    assert_eq!(scene.until_ended(&id)["reason"], "lost");
+    until("the spawner to have nothing left to do", || (!lives(spawner)).then_some(()));
+}
+
 #[test]
 fn a_job_of_another_user_writes_its_result_whether_it_can_reach_it_or_not() {
     if !is_root("jobs of other users") {

@@ -154,3 +154,32 @@ fn a_shim_that_has_fallen_to_the_worker_outlives_the_end_of_another() {
     let job = nest.until_ended(lives_on);
     assert_eq!((&job["exit_code"], job["runs"].as_array().unwrap().len()), (&7.into(), 1), "{job}");
 }
+
+/// Each settle may claim the next job for its slot, in one transaction: more adopted runs than slots leave it nothing to claim.
+#[test]
+fn no_slot_claims_on_while_more_runs_were_adopted_than_slots() {
+    let nest = Nest::new();
+    let first = nest.work(&["--slots", "3"]);
+    let adopted = [0, 1, 2].map(|n| nest.sh(&[], &format!("while [ ! -e go{n} ]; do sleep 0.02; done")));
+    for job in adopted {
+        nest.until_pid(job);
+    }
+    let run_ids = || nest.sql().query_row("SELECT max(id) FROM run", [], |row| row.get::<_, i64>(0)).unwrap();
+    let last_of_first = run_ids();
+    first.kill();
+    let _second = nest.work(&["--slots", "1"]);
+    until("the runs to be adopted", || (nest.counter("adopted_total") == 3).then_some(()));
+    let waiting = [0; 2].map(|_| nest.sh(&[], "while [ ! -e go ]; do sleep 0.02; done"));
+    for (n, job) in adopted.into_iter().enumerate().take(2) {
+        std::fs::write(nest.file(&format!("go{n}")), "").unwrap();
+        nest.until_ended(job);
+        // What a settle claims is claimed when the end of its job can be seen.
+        assert_eq!(run_ids(), last_of_first, "{} runs for one slot, and a job was claimed beside them", 2 - n);
+    }
+    std::fs::write(nest.file("go2"), "").unwrap();
+    nest.until_ended(adopted[2]);
+    nest.until_state(waiting[0], "running");
+    assert_eq!(nest.state(waiting[1]), "queued", "one slot, one run");
+    std::fs::write(nest.file("go"), "").unwrap();
+    waiting.iter().for_each(|job| assert_eq!(nest.until_ended(*job)["state"], "done"));
+}

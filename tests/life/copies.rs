@@ -245,3 +245,35 @@ fn a_log_of_an_earlier_boot_tells_nothing_whatever_the_clock_says() {
         assert_eq!(nest.show(held)["hold"] == "user", is_of_this_boot, "{}", nest.show(held));
     }
 }
+
+/// What the worker knew when it started is older than the backup: only what it has seen since tells that the content went back.
+#[test]
+fn a_worker_notices_that_what_it_has_seen_went_back() {
+    for has_claimed in [true, false] {
+        let nest = Nest::new();
+        nest.ok(&["queue", "pause", "later"]);
+        let job = nest.sh(&["--queue", "later"], "echo $TENURE_JOB >>ledger");
+        let mut worker = nest.work(&TICK);
+        nest.until_ended(nest.sh(&[], "true"));
+        after_a_tick(&nest);
+        nest.ok(&["backup", nest.file("copy").to_str().unwrap()]);
+        // A claim, or the settle that follows it, is the last that the worker sees.
+        let line = if has_claimed { "while [ ! -e go ]; do sleep 0.02; done" } else { "true" };
+        let last = nest.sh(&["--grace", "1s"], line);
+        if has_claimed {
+            nest.until_pid(last);
+        } else {
+            nest.until_ended(last);
+        }
+        let restore = |conn: &mut rusqlite::Connection| conn.restore(rusqlite::MAIN_DB, nest.file("copy"), None::<fn(_)>);
+        until("the backup to be restored", || restore(&mut nest.sql()).ok());
+        until("the worker to notice", || worker.has_ended().then_some(()));
+        assert!(worker.said().contains("was replaced"), "{}", worker.said());
+        nest.ok(&["queue", "resume", "later"]);
+        let _next = nest.work(&TICK);
+        after_a_tick(&nest);
+        assert_eq!(nest.show(job)["hold"], "user", "claimed: {has_claimed}");
+        assert_eq!(ledger(&nest), [""; 0]);
+        until("what ran to be ended", || nest.of_runs().is_empty().then_some(()));
+    }
+}

@@ -6,8 +6,9 @@
 
 use std::process::{Command, Stdio};
 
+use crate::left::{after_a_tick, claimed, settle, until_no_run_file, whole};
 use crate::strace::{Call, bytes, calls, has_strace, unescape};
-use crate::support::{Nest, said, until};
+use crate::support::{Nest, kill, said, until};
 
 const JOBS: usize = 8;
 
@@ -116,6 +117,42 @@ fn a_worker_removes_files_after_the_flush_of_the_settle() {
         }
     }
     assert_eq!(seen, 3 * JOBS);
+}
+
+/// Whoever has settled a run may have died before the flush: the run file is what tells of its end until then.
+#[test]
+fn the_reaper_removes_a_run_file_after_a_flush() {
+    if !has_strace() {
+        return;
+    }
+    for records in [whole(0), vec![]] {
+        let nest = Nest::new();
+        let job = nest.sh(&[], "true");
+        let left = claimed(&nest, job, &records);
+        let (run, file) = (left.run, nest.beside().join("runs").join(left.run.to_string()));
+        let aside = nest.file("aside");
+        std::fs::rename(&file, &aside).expect("a run file");
+        settle(&nest, job, run);
+        let filter = "trace=fdatasync,fsync,unlink,unlinkat";
+        let mut strace = recorded(&nest, &["work", "--tick", "20ms"], "worker.strace", filter)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("strace");
+        after_a_tick(&nest);
+        // From here on nobody commits anything, so that nothing else flushes.
+        let before = std::fs::read_to_string(nest.file("worker.strace")).expect("a recording").lines().count();
+        std::fs::rename(&aside, &file).expect("a run file");
+        until_no_run_file(&nest, run);
+        kill(nest.status()["worker"]["pid"].as_i64().expect("a worker") as i32, 15);
+        strace.wait().expect("strace ends");
+        let log = std::fs::read_to_string(nest.file("worker.strace")).expect("a recording");
+        let calls = calls(&log);
+        let removed = calls.iter().find(|call| call.name.starts_with("unlink") && named(call) == file.to_string_lossy());
+        let removed = removed.expect("the file was removed").entered;
+        let syncs = syncs(&calls, &format!("{}-wal", nest.db().display()));
+        assert!(is_covered(&syncs, before.saturating_sub(1), removed), "{records:?}: it was removed before a flush");
+    }
 }
 
 /// Every command that changes the file and says so: its arguments, after `add` has made jobs 1 (held), 2 (failed) and 3 (done).

@@ -391,8 +391,8 @@ fn a_fence_lets_only_the_owner_of_the_job_through() {
 fn a_run_is_not_over_before_what_its_fence_let_through_is_gone() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
-    // It redirects its output, leaves its session and clears its environment: nothing but the fence's descriptor tells whose it is.
-    let hides = "echo $$ > fenced; exec env -i setsid sleep 600 </dev/null >/dev/null 2>&1";
+    // It redirects its output, leaves its session, and removes cookie and limit: nothing but the fence's descriptor tells whose it is.
+    let hides = "echo $$ > fenced; exec env -i prlimit --rttime=unlimited:unlimited setsid sleep 600 </dev/null >/dev/null 2>&1";
     let line = format!(
         "if [ -e fenced ]; then grep -q sleep /proc/$(cat fenced)/cmdline 2>/dev/null && echo overlap >> overlaps; exit 0; fi; \
          {TENURE} fence -- bash -c '{hides}' & wait"

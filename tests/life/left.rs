@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rusqlite::Connection;
-use tenure::job::{Exit, JobId, Nonce, RunId};
+use tenure::job::{Exit, JobId, Nonce, RunEnd, RunId};
 use tenure::run::{Drained, Exited, Header, NotExecuted, Record, RunFile, Started, Usage, machine};
 use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{Options, Role, Store, guard, ids, read};
 
 use crate::support::{Nest, until};
@@ -63,6 +64,13 @@ pub fn claimed_in(nest: &Nest, job: i64, boot_id: &str) -> Left {
     let claims = store(nest).write(move |conn| claim::claim(conn, &scope, &prepared, "a dead worker", &boot_id, NOW_MS)).unwrap();
     assert_eq!(claims.len(), 1, "job {job} could be claimed");
     left
+}
+
+/// Writes down that the run of a job is lost.
+pub fn settle(nest: &Nest, job: i64, run: i64) {
+    let settle = Settle { job: JobId(job), run: RunId(run), end: RunEnd::Lost, record: RunRecord::default(), chance: 0.0 };
+    let settled = store(nest).write(move |conn| settle::settle(conn, &settle, NOW_MS)).unwrap();
+    assert!(matches!(settled, Settled::Won { .. }));
 }
 
 impl Left {

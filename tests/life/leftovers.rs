@@ -2,26 +2,19 @@
 
 use std::process::Stdio;
 
-use tenure::job::{JobId, RunEnd, RunId};
+use tenure::job::RunId;
 use tenure::run::machine;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
 
 use crate::frozen::Frozen;
 use crate::left::{
-    Left, after_a_tick, append, claimed, lines, owner, prepare, row, run_file, sleeper, spawner_of, started, store, until_killed,
-    until_no_run_file, whole,
+    Left, after_a_tick, append, claimed, lines, owner, prepare, row, run_file, settle, sleeper, spawner_of, started, store,
+    until_killed, until_no_run_file, whole,
 };
 use crate::support::{Nest, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 /// A command without a cookie, and something that has left its session, also without one.
 const HIDES: &str = "env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; exec env -i sleep 600";
-
-fn settle(nest: &Nest, job: i64, run: i64) {
-    let settle = Settle { job: JobId(job), run: RunId(run), end: RunEnd::Lost, record: RunRecord::default(), chance: 0.0 };
-    let settled = store(nest).write(move |conn| settle::settle(conn, &settle, crate::left::NOW_MS)).unwrap();
-    assert!(matches!(settled, Settled::Won { .. }));
-}
 
 fn log_of(nest: &Nest, run: i64) -> std::path::PathBuf {
     store(nest).place().log_file(RunId(run))
@@ -166,4 +159,26 @@ fn what_a_running_job_has_said_stays_while_others_results_are_swept() {
     assert!(own.exists());
     std::fs::write(nest.file("go"), "").unwrap();
     assert_eq!(nest.until_ended(job)["result"], "mine\n");
+}
+
+#[test]
+fn the_sweep_of_logs_leaves_those_of_runs_that_were_not_pruned() {
+    let nest = Nest::new();
+    // The second is kept for the job that waits for it.
+    let jobs = [0; 3].map(|_| nest.sh(&[], "echo said"));
+    nest.work_until_idle(&[]);
+    let waits = nest.sh(&["--hold", "--after", &jobs[1].to_string()], "true");
+    let logs = jobs.map(|job| log_of(&nest, nest.show(job)["run_id"].as_i64().unwrap()));
+    nest.ok(&["prune", "--older-than", "0s"]);
+    assert_eq!(nest.state(waits), "queued");
+    let later = log_of(&nest, 4_000);
+    for log in [&logs[0], &logs[2], &later] {
+        std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+        std::fs::write(log, "left\n").unwrap();
+    }
+    let _worker = nest.work(&TICK);
+    until("the logs of pruned runs to go", || (!logs[0].exists() && !logs[2].exists()).then_some(()));
+    after_a_tick(&nest);
+    assert_eq!(std::fs::read_to_string(&logs[1]).unwrap(), "said\n", "its run is in the file");
+    assert!(later.exists(), "its run has not been given yet, as far as this file knows");
 }

@@ -157,6 +157,31 @@ fn a_limit_of_descriptors_holds_back_is_told_and_clears_by_itself() {
 }
 
 #[test]
+fn a_want_is_over_when_its_trial_has_started() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--slots", "2", "--tick", "1s"]);
+    nest.until_state(nest.sh(&[], "true"), "done");
+    let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let set = |soft| {
+        let limit = Rlimit { current: soft, maximum: hard };
+        prlimit(Pid::from_raw(worker.pid()), Resource::Nofile, limit).expect("the limit of our own process");
+    };
+    set(Some(10));
+    let jobs: Vec<i64> = (0..2).map(|_| nest.sh(&[], "until [ -e go ]; do sleep 0.02; done")).collect();
+    until("the want to be told", || {
+        let status = nest.status();
+        status["problems"].as_array().unwrap().iter().any(|one| one["code"] == "no_descriptors").then_some(())
+    });
+    set(hard);
+    // One of them is the trial, which goes on.
+    jobs.iter().for_each(|job| assert!(nest.until_pid(*job) > 0));
+    let is_over = || nest.status()["worker"]["conditions"].as_array().is_some_and(Vec::is_empty).then_some(());
+    until("the want to be over", is_over);
+    std::fs::write(nest.file("go"), "").unwrap();
+    jobs.iter().for_each(|job| assert_eq!(nest.until_ended(*job)["state"], "done"));
+}
+
+#[test]
 fn slots_that_cannot_be_served_are_refused_with_the_number_that_can() {
     let nest = Nest::new();
     // It makes the file.

@@ -95,6 +95,27 @@ fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once()
 }
 
 #[test]
+fn a_launch_that_is_cancelled_on_its_way_is_asked_until_it_hears() {
+    let nest = Nest::new();
+    let first = nest.work(&TICK);
+    let spawner = spawner_of(&nest, first.pid());
+    let frozen = Frozen::new(spawner);
+    let job = nest.sh(&["--grace", "1s"], "exec sleep 600");
+    nest.until_state(job, "running");
+    after_a_tick(&nest);
+    first.kill();
+    nest.sql().execute("INSERT INTO cancel (job_id) VALUES (?1)", [job]).unwrap();
+    let _second = nest.work(&TICK);
+    until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
+    after_a_tick(&nest);
+    assert_eq!(row(&nest, job), "running - - 1", "there is no shim that could be asked");
+    drop(frozen);
+    let ended = nest.until_ended(job);
+    assert_eq!(ended["state"], "cancelled", "{ended}");
+    until("its tree to be gone", || nest.of_runs().is_empty().then_some(()));
+}
+
+#[test]
 fn a_run_file_that_was_removed_while_no_worker_lived_starts_no_second_copy_and_the_run_is_lost() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
@@ -273,4 +294,34 @@ fn a_whole_record_is_settled_as_it_stands() {
     let claimed_at: i64 =
         nest.sql().query_row("SELECT exited_at FROM run WHERE job_id = ?1", [jobs[0]], |row| row.get(0)).unwrap();
     assert_eq!(claimed_at, crate::left::NOW_MS + 2, "the times are those of the record");
+}
+
+/// The same number and nonce in the run file of another queue, as where the directory of one was copied over that of the other.
+#[test]
+fn a_run_file_of_another_queue_ends_no_run() {
+    for is_held in [false, true] {
+        let nest = Nest::new();
+        let job = nest.sh(&[], "echo again >>ledger");
+        let left = claimed(&nest, job, &[prepare(), started()]);
+        let member = left.member(&nest);
+        let path = nest.beside().join("runs").join(left.run.to_string());
+        std::fs::remove_file(&path).unwrap();
+        let header = Header {
+            file_id: "ffffffff-0000-1111-2222-333333333333".into(),
+            run: RunId(left.run),
+            nonce: left.nonce,
+            boot_id: machine::boot_id(),
+            pid_ns: machine::pid_namespace(),
+            pid_ns_ends: false,
+        };
+        let held = RunFile::create(crate::left::store(&nest).place(), &header).unwrap();
+        crate::left::append(&nest, left.run, &whole(0));
+        let held = is_held.then_some(held);
+        let _worker = nest.work(&TICK);
+        nest.until_ended(job);
+        assert_eq!(row(&nest, job), "failed lost - 1", "held: {is_held}: what is recorded there is another run's");
+        assert_eq!(nest.counter("adopted_total"), 0, "held: {is_held}");
+        until_killed(member);
+        drop(held);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use crate::supervision::keep_stopped;
 use crate::support::{Nest, lives, seed, until};
 
 /// How the worker of a container is started. All need root, or a kernel that lets everybody make namespaces.
@@ -264,6 +265,21 @@ fn runs_can_be_ended_without_a_worker() {
     assert_eq!(nest.of_runs(), Vec::<i32>::new());
     nest.work_until_idle(&[]);
     assert_eq!([saves, deaf, stands].map(|id| reason(&nest, id)), ["shutdown"; 3], "a shim that stands still is continued");
+}
+
+#[test]
+fn a_shim_that_does_not_answer_is_killed_at_the_end_of_the_runs() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(&[], "setsid sleep 600 & echo on; sleep 600");
+    until_said(&nest, id, "on");
+    let shim = nest.shim(nest.show(id)["run_id"].as_i64().expect("a run"));
+    worker.kill();
+    let stopper = keep_stopped(shim);
+    let said = nest.say(&["work", "--end-runs", "--stop-timeout", "100ms"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    stopper.join().expect("it ends with the shim");
+    until("its tree to be swept", || nest.of_runs().is_empty().then_some(()));
 }
 
 #[test]

@@ -133,6 +133,21 @@ fn a_worker_whose_claim_loop_fails_serves_every_stop_request() {
 }
 
 #[test]
+fn limits_of_queues_are_kept_while_cancels_cannot_be_read() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--slots", "2", "--tick", "1h"]);
+    let job = nest.sh(&["--queue", "later"], OBEDIENT);
+    let pid = nest.until_pid(job);
+    until("it to begin", || nest.log(job).contains("begin").then_some(()));
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    nest.owner().execute_batch("ALTER TABLE cancel RENAME TO hidden").unwrap();
+    until("cancels not to be read", || worker.said().contains("looking for stop requests").then_some(()));
+    nest.owner().execute("UPDATE queue SET max_runtime_ms = 1000 WHERE name = 'later'", []).unwrap();
+    until("its end", || (!lives(pid)).then_some(()));
+    until("its record", || nest.record(run, "EXITED", "cause").filter(|cause| cause == "backstop"));
+}
+
+#[test]
 fn commands_stop_jobs_of_a_worker_that_stands_still() {
     let nest = Nest::new();
     let worker = nest.work(&["--slots", "9", "--tick", "200ms"]);

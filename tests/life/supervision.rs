@@ -2,6 +2,7 @@
 //! adopted, and for one that was adopted twice.
 
 use serde_json::{Value, json};
+use tenure::run::{Kept, Record, Started};
 
 use crate::support::{Nest, Worker, kill, lives, until};
 
@@ -191,7 +192,7 @@ fn a_run_that_was_adopted_twice_ends_as_a_launched_one_does() {
 }
 
 /// Stops a shim again as soon as it goes on, until it is gone.
-fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
+pub fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while lives(shim) {
             kill(shim, 19);
@@ -261,4 +262,52 @@ fn a_stopped_shim_that_goes_on_is_not_reported_any_more() {
     assert_eq!(nest.status()["problems"], json!([]));
     nest.ok(&["cancel", &job.to_string()]);
     assert_eq!(nest.until_ended(job)["state"], "cancelled");
+}
+
+/// By its record the run began with the machine: it has run for longer than the limit, and this worker for less.
+#[test]
+fn an_adopted_run_began_when_its_record_says() {
+    let nest = Nest::new();
+    let first = work(&nest, 1);
+    let job = nest.sh(&["--queue", "later", "--grace", "100ms"], "exec sleep 600");
+    nest.until_pid(job);
+    let run = nest.show(job)["run_id"].as_i64().unwrap();
+    let shim = nest.shim(run);
+    first.kill();
+    let number = |key: &str| nest.record(run, "STARTED", key).unwrap().parse::<i64>().unwrap();
+    let started = Started {
+        pid: number("pid") as i32,
+        shim_pid: shim,
+        shim_start_ticks: number("shim_ticks") as u64,
+        at_ms: number("at"),
+        // As long as the one that it replaces.
+        kept: Some(Kept { boot_ms: 1, grace_ms: 100 * 10_u64.pow(number("boot").ilog10()), ..Kept::default() }),
+    };
+    let path = nest.beside().join("runs").join(run.to_string());
+    let records = std::fs::read_to_string(&path).unwrap();
+    let line = records.lines().find(|line| line.starts_with("STARTED")).unwrap();
+    let began = String::from_utf8(Record::Started(started).to_line()).unwrap();
+    assert_eq!(began.trim_end().len(), line.len(), "the shim writes on where it was");
+    std::fs::write(&path, records.replace(line, began.trim_end())).unwrap();
+    let _second = work(&nest, 1);
+    until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
+    assert_eq!(nest.state(job), "running");
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let uptime_s: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    nest.ok(&["queue", "set", "later", "--max-runtime", &format!("{}ms", (uptime_s * 500.0) as u64)]);
+    let ended = nest.until_ended(job);
+    assert_eq!((ended["state"].as_str(), ended["reason"].as_str()), (Some("failed"), Some("timeout")), "{ended}");
+}
+
+/// The worker keeps the idle timeout for a stopped shim, and what the job writes counts as it does for the shim.
+#[test]
+fn a_job_that_writes_is_not_idle_while_its_shim_is_stopped() {
+    let nest = Nest::new();
+    let _worker = work(&nest, 1);
+    let job = nest.sh(&["--idle-timeout", "4s"], "n=0; while [ $n -lt 80 ]; do echo $n; n=$((n + 1)); sleep 0.1; done");
+    nest.until_pid(job);
+    kill(nest.shim(nest.show(job)["run_id"].as_i64().unwrap()), 19);
+    let ended = nest.until_ended(job);
+    assert_eq!((ended["state"].as_str(), ended["reason"].as_str()), (Some("done"), Some("exit")), "{ended}");
+    assert!(nest.log(job).ends_with("79"));
 }
