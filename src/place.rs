@@ -148,3 +148,10 @@ impl Place {
         self.dir.join("work")
     }
 }
+
+/// A path in a command that a person is to type.
+pub fn typed(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(&b);
+    if text.bytes().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -48,6 +48,8 @@ mod leftovers;
 mod means;
 #[path = "life/memory.rs"]
 mod memory;
+#[path = "life/mounts.rs"]
+mod mounts;
 #[path = "life/once.rs"]
 mod once;
 #[path = "life/places.rs"]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::job::verdict::{self, Leftover, Progress, Row};
 use crate::job::{ResourceState, RunId};
 use crate::run::fitness::{self, Fitness};
+use crate::run::removal;
 use crate::run::runfile::{self, Look};
 use crate::run::workspace::Work;
 use crate::store::resource::{self, RESOURCES_MAX};
@@ -155,12 +156,20 @@ pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let takes = size_text(rows.iter().filter_map(|row| row.bytes).sum());
     Ok(vec![match orphans.is_empty() {
         true => Finding::fine("workspaces", format!("{} in {}, which take {takes}", rows.len(), work.path_of("").display())),
-        false => Finding::wrong(
-            "workspaces",
-            format!("directories in work/ that belong to no workspace: {}", named(&orphans)),
-            "a worker removes them: tenure work",
-        ),
+        false => Finding {
+            remedy: Some(removes_them(&work, &orphans)),
+            ..Finding::wrong("workspaces", format!("directories in work/ that belong to no workspace: {}", named(&orphans)), None)
+        },
     }])
+}
+
+/// What removes them: a worker, once nothing is mounted in them.
+fn removes_them(work: &Work, orphans: &[String]) -> String {
+    let mounts: Vec<_> = orphans.iter().flat_map(|name| removal::mounts_in(&work.path_of(name))).collect();
+    match mounts.is_empty() {
+        true => "a worker removes them: tenure work".to_owned(),
+        false => format!("{}; then a worker removes them: tenure work", removal::unmount(&mounts)),
+    }
 }
 
 /// What must be torn down and is still there.

@@ -19,7 +19,7 @@
 //! * [`unexecutable`]: why a command cannot be executed, in words for people.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
 //! * [`record_lock`]: locks that can be asked for without being taken.
-//! * [`workspace`]: the directories of `work/`. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made. [`machine`]: what identifies this boot, this pid namespace, a new run.
+//! * [`workspace`]: the directories of `work/`. [`removal`]: removes a tree, and nothing that is mounted in it. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made. [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order in which things happen at a start is what makes it safe: the run file exists and is locked before a process does,
 //! each copy of the lock's descriptor is accounted for, and PREPARE is written before the job's process can exist. So a free
@@ -42,6 +42,7 @@ pub mod orphans;
 pub mod output;
 pub mod record;
 pub mod record_lock;
+pub mod removal;
 pub mod runfile;
 pub mod shutdown;
 pub mod spawner;

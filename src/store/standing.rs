@@ -20,7 +20,7 @@ use super::identity::{Identity, identify};
 use super::watch::FileId;
 use super::{locks, read};
 use crate::error::{Error, Result};
-use crate::place::Place;
+use crate::place::{Place, typed};
 
 /// File systems (`f_type`) that may give a file another inode each time they are mounted: FAT, exFAT, FUSE.
 const INODES_CHANGE: [u32; 3] = [0x4d44, 0x2011_bab0, 0x6573_5546];
@@ -107,7 +107,7 @@ impl Standing {
                 let text = format!("{db} is a copy of {of}: a worker on both would run its jobs twice");
                 let remedy = format!(
                     "use the other (--db {}), or make this a file of its own, with every job held: tenure doctor --is copy",
-                    escape_path(Path::new(of))
+                    typed(Path::new(of))
                 );
                 advice("file_copy", text, &remedy, true)
             }
@@ -268,14 +268,7 @@ fn inodes_stay(path: &Path) -> bool {
 
 /// The command that a person is to type.
 fn rename(from: &str, to: &str) -> String {
-    format!("mv {} {}", escape_path(Path::new(from)), escape_path(Path::new(to)))
-}
-
-/// A path in a command that a person is to type.
-fn escape_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(&b);
-    if text.bytes().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    format!("mv {} {}", typed(Path::new(from)), typed(Path::new(to)))
 }
 
 #[cfg(test)]

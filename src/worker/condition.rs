@@ -37,6 +37,8 @@ pub const CODES: &[&str] = &[
     "schema_changed",
     "file_replaced",
     "spawner_stopped",
+    "workspace_left",
+    "result_left",
 ];
 
 impl Condition {

@@ -7,11 +7,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::condition::Condition;
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::job::RunId;
 use crate::job::verdict::Row;
 use crate::place::{LOGS_PER_DIRECTORY, Place};
+use crate::run::removal;
 use crate::store::{self, prune, read, reap};
 
 /// Results that are asked for at once.
@@ -70,7 +72,7 @@ pub(super) fn results(shared: &Arc<Shared>) -> Result<()> {
         Some((RunId(name[..digits].parse().ok()?), path))
     };
     let found: Vec<(RunId, PathBuf)> = entries.flatten().filter_map(|entry| of_run(entry.path())).collect();
-    let mut flushed = false;
+    let (mut flushed, mut left) = (false, None);
     for chunk in found.chunks(RESULTS_AT_ONCE) {
         let ids: Vec<RunId> = chunk.iter().map(|(run, _)| *run).collect();
         let rows = shared.store.read(move |conn| reap::run_rows(conn, &ids))?;
@@ -82,22 +84,31 @@ pub(super) fn results(shared: &Arc<Shared>) -> Result<()> {
                     shared.store.flush_now()?;
                     flushed = true;
                 }
-                remove(path);
+                // A job may have put anything there.
+                match removal::remove(path, &|| !shared.is_leaving()) {
+                    Ok(_) => {}
+                    Err(error) => left = Some(error),
+                }
             }
         }
     }
+    tell_of_what_is_left(shared, "result_left", left);
     Ok(())
 }
 
-/// A job may have put anything there.
-fn remove(path: &Path) {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(_) => return,
-    };
-    if let Err(error) = removed {
-        log::warn!("removing {}: {error} (the reaper tries again)", path.display());
+/// Something in a directory of ours cannot be removed; it is tried again as long as it is there.
+pub(super) fn tell_of_what_is_left(shared: &Shared, code: &'static str, left: Option<Error>) {
+    match left {
+        Some(error) => shared.report.set(Condition::notice(code, format!("{error} (it is tried again)"), None)),
+        None => shared.report.clear(code),
+    }
+}
+
+fn remove_log(path: &Path) {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => log::warn!("removing {}: {error} (it is tried again)", path.display()),
     }
 }
 
@@ -137,7 +148,7 @@ impl Logs {
         if !pruned.is_empty() {
             shared.store.flush_now()?;
         }
-        pruned.into_iter().for_each(|run| remove(&place.log_file(*run)));
+        pruned.into_iter().for_each(|run| remove_log(&place.log_file(*run)));
         if last.0 < pruned_below {
             let _it_is_not_empty = std::fs::remove_dir(&directory);
         }

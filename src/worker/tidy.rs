@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::shared::Shared;
-use super::sweep::Logs;
+use super::sweep::{Logs, tell_of_what_is_left};
 use crate::error::Result;
 use crate::run::workspace::Work;
 use crate::store::{reap, workspace};
@@ -48,24 +48,27 @@ fn goes_on(shared: &Shared) -> bool {
 fn sweep(shared: &Shared, work: &Work) -> Result<()> {
     let names = work.names()?;
     if names.is_empty() {
+        tell_of_what_is_left(shared, "workspace_left", None);
         return Ok(());
     }
     let in_hand = shared.store.read(workspace::in_hand)?;
     // What they stood in for must not come back by a power cut after they are gone.
     let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
     if orphans.is_empty() {
+        tell_of_what_is_left(shared, "workspace_left", None);
         return Ok(());
     }
     shared.store.flush_now()?;
-    let mut swept = 0;
+    let (mut swept, mut left) = (0, None);
     for name in &orphans {
         match work.remove(name, &|| goes_on(shared)) {
             Ok(true) => swept += 1,
             Ok(false) => break,
             // The others are removed all the same, and this is tried again.
-            Err(error) => log::warn!("{error}"),
+            Err(error) => left = Some(error),
         }
     }
+    tell_of_what_is_left(shared, "workspace_left", left);
     if swept > 0 {
         let now_ms = shared.now_ms();
         shared.store.commit(move |conn| reap::count(conn, "workspaces_swept_total", swept, None, now_ms))?;

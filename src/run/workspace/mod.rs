@@ -8,11 +8,10 @@
 //!
 //! Everything here is done relative to an open descriptor of `work/`, which was opened without following a link, and with names of one
 //! part that tenure drew itself. No symbolic link is followed: what is planted in the way of a name is refused, or removed as the link that it
-//! is. So nothing outside `work/` is ever made, filled or removed.
+//! is. What is mounted somewhere in it is not entered. So nothing outside `work/` is ever made, filled or removed.
 //!
 //! Deliberately absent: rows, and when to do any of this.
 
-mod remove;
 mod size;
 
 use std::ffi::OsStr;
@@ -20,18 +19,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, RenameFlags};
 use rustix::io::Errno;
 
 use super::machine;
+use super::removal::{self, DIRECTORY, GoesOn};
 use crate::error::{Error, Result};
 use crate::job::workspace::{TRASH_PREFIX, is_ours};
 use crate::place::Place;
-
-/// Says whether a long walk is to go on.
-pub type GoesOn<'a> = &'a dyn Fn() -> bool;
-
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Whether the directory of a workspace is there, and is one: the price of a warm hit. (A link in the place of `work/` itself is seen too.)
 ///
@@ -176,9 +171,7 @@ impl Work {
                 Err(error) => return Err(Error::io(format!("removing {}", self.path_of(name).display()), error)),
             }
         }
-        remove::all(&self.fd, &trash, goes_on).map_err(|(what, error)| {
-            Error::io(format!("removing {} from {}", what.display(), self.path_of(&trash).display()), error)
-        })
+        removal::all(&self.fd, &trash, goes_on).map_err(|refused| removal::describe(&self.path_of(&trash), refused))
     }
 
     fn kind(&self, name: &str) -> Result<Option<FileType>> {

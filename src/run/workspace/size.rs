@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 
-use super::{DIRECTORY, GoesOn};
+use crate::run::removal::{DIRECTORY, GoesOn};
 
 /// Directories below directories that are counted; each keeps a descriptor open.
 const DEPTH_MAX: usize = 128;

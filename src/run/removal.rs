@@ -1,8 +1,10 @@
 //! Removing a tree of whatever shape without following a link, without leaving it, and without recursion.
 //!
 //! Each directory in the trash is emptied of all that is not a directory; its directories are moved up into the trash itself; then it is
-//! removed. So two descriptors suffice however deep the tree is; what is mounted somewhere in it cannot be moved and is not
-//! entered; and whatever a crash leaves is still in the trash, for the next one to go on with.
+//! removed. So two descriptors suffice however deep the tree is, and whatever a crash leaves is still in the trash, for the next one to go on with.
+//!
+//! What is mounted somewhere in the tree (a job may have bound a directory of the machine there) is not the tree's: it is not entered, and the rest
+//! is removed up to it. The kernel tells it by the number of the mount, which the device does not show.
 //!
 //! Two may remove the same tree at once (a person, and the worker that finds that it belongs to no run): what is gone already is what was wanted.
 
@@ -11,10 +13,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
-use super::{DIRECTORY, GoesOn};
+use crate::error::{Error, Result as Told};
+use crate::place::typed;
+
+/// Says whether a long walk is to go on.
+pub type GoesOn<'a> = &'a dyn Fn() -> bool;
+
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Names that are read from a directory at a time.
 const BATCH: usize = 1_024;
@@ -24,6 +32,60 @@ const ROUNDS_MAX: usize = 100;
 
 /// What could not be removed, and why.
 type Refused = (PathBuf, Errno);
+
+/// Removes whatever is at `path`, with all that is in it. False: it was told to end before it was done.
+///
+/// # Errors
+/// Something in it cannot be removed (a mount, another user's file), with its name and what helps.
+pub fn remove(path: &Path, goes_on: GoesOn<'_>) -> Told<bool> {
+    let told = |error: Errno| Error::io(format!("removing {}", path.display()), error);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+        return Err(told(Errno::INVAL));
+    };
+    let parent = fs::openat(CWD, parent, DIRECTORY, Mode::empty()).map_err(told)?;
+    all(&parent, name, goes_on).map_err(|refused| describe(path, refused))
+}
+
+/// What to tell of a tree at `path` in which something could not be removed.
+pub(super) fn describe(path: &Path, (what, error): Refused) -> Error {
+    let mounts = mounts_in(path);
+    if mounts.is_empty() {
+        return Error::io(format!("removing {} from {}", what.display(), path.display()), error);
+    }
+    let text = format!("what is mounted in it is not removed; {}", unmount(&mounts));
+    Error::io(format!("removing {}", path.display()), std::io::Error::other(text))
+}
+
+/// The command that a person is to type before what was there can go.
+pub fn unmount(mounts: &[PathBuf]) -> String {
+    let paths: Vec<String> = mounts.iter().map(|path| typed(path)).collect();
+    format!("umount {}", paths.join(" "))
+}
+
+/// Where something is mounted at or below a path, the deepest first.
+pub fn mounts_in(path: &Path) -> Vec<PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let Ok(path) = path.canonicalize() else { return Vec::new() };
+    let mut found: Vec<PathBuf> = mount_points(&table).filter(|point| point.starts_with(&path)).collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found
+}
+
+/// The fifth word of each line; a space, a tab, a newline and a backslash stand there as three octal digits.
+fn mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
+    let points = table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    points.map(|word| {
+        let (mut path, mut rest) = (Vec::new(), word);
+        while let Some((first, after)) = rest.split_first() {
+            let octal = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+            match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+                Some(byte) => (path.push(byte), rest = &after[3..]).1,
+                None => (path.push(*first), rest = after).1,
+            }
+        }
+        PathBuf::from(OsStr::from_bytes(&path))
+    })
+}
 
 /// Removes `name`, which is in `work`. False: it was told to end before it was done.
 pub(super) fn all(work: &OwnedFd, name: &str, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
@@ -145,12 +207,21 @@ fn move_up(dir: &OwnedFd, name: &CStr, trash: &OwnedFd, moved: &mut u64) -> Resu
 /// Opens a directory that is to be emptied, whatever its permissions are.
 fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let found = fs::openat(parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    if mount_of(found.as_fd())? != mount_of(parent)? {
+        return Err(Errno::BUSY);
+    }
     let mode = Mode::from_raw_mode(fs::fstat(&found)?.st_mode);
     if !mode.contains(Mode::RWXU) {
         // By the descriptor: a change by name would follow a link that has come in its place. Where it may not be changed, the next steps say so.
         let _told_below = fs::chmodat(CWD, format!("/proc/self/fd/{}", found.as_raw_fd()), mode | Mode::RWXU, AtFlags::empty());
     }
     fs::openat(&found, c".", DIRECTORY, Mode::empty())
+}
+
+/// The number of the mount that a descriptor is in: that of what is mounted on it, where something is.
+fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let stat = fs::statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID)?;
+    if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::OPNOTSUPP) } else { Ok(stat.stx_mnt_id) }
 }
 
 /// The first of the names in a directory.
