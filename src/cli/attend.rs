@@ -13,13 +13,14 @@ use signal_hook::iterator::Signals;
 use super::face::{self, Face};
 use super::follow::{Follower, Seen};
 use super::output::Output;
+use super::resource_words as words;
 use super::waits::{By, Waits};
-use super::{resource_words as words, worker_calls};
+use super::worker_calls::{self, ForOne};
 use crate::error::{Error, Result, exit};
 use crate::job::JobId;
 use crate::run::signal;
 use crate::store::rows::Job;
-use crate::store::{Store, control, resource, why};
+use crate::store::{Store, control, locks, resource, why};
 use crate::worker::{Ended, Worker};
 
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
@@ -79,7 +80,9 @@ struct Attendant<'a> {
 
 impl Attendant<'_> {
     fn round(&mut self, follower: &mut Follower, signals: &Receiver<i32>) -> Result<Option<Attended>> {
-        self.see_to_a_worker()?;
+        if let Some(attended) = self.see_to_a_worker(signals)? {
+            return Ok(Some(attended));
+        }
         if let Seen::Ended(job) = follower.round()? {
             return Ok(Some(Attended::Ended(job)));
         }
@@ -91,23 +94,43 @@ impl Attendant<'_> {
     }
 
     /// Becomes the worker where there is none; gives the lock up where another process asked for it.
-    fn see_to_a_worker(&mut self) -> Result<()> {
+    fn see_to_a_worker(&mut self, signals: &Receiver<i32>) -> Result<Option<Attended>> {
         if let Some(worker) = &self.worker {
-            let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(()) };
+            let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(None) };
             self.looked = Some(Instant::now());
             let fatal = matches!(&ended, Ended::Fatal(_)).then(|| ended.clone());
             self.lay_down(ended)?;
             return match fatal {
                 Some(Ended::Fatal(why)) => Err(Error::File(why)),
-                _ => Ok(()),
+                _ => Ok(None),
             };
         }
         if self.looked.is_some_and(|at| at.elapsed() < Duration::from_millis(LOOK_MS)) {
-            return Ok(());
+            return Ok(None);
         }
         self.looked = Some(Instant::now());
-        self.worker = worker_calls::start_for(self.face, self.store, self.id)?;
-        Ok(())
+        match worker_calls::start_for(self.face, self.store, self.id, signals)? {
+            ForOne::Serves(worker) => self.worker = Some(*worker),
+            ForOne::NotNeeded => {}
+            // A cancel would wait for that lock as well.
+            ForOne::Told { signal, is_blocked: true } => return Ok(Some(self.leave_blocked(signal))),
+            ForOne::Told { signal, is_blocked: false } => {
+                self.looked = None;
+                return self.obey(signal);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the following while another program holds the write lock: the job stays as it is.
+    fn leave_blocked(&self, signal: i32) -> Attended {
+        let id = self.id;
+        let holder = locks::writer(self.store.place()).map_or("another program".to_owned(), |holder| holder.to_string());
+        face::say(&format!(
+            "{holder} holds the write lock, so job {id} was not started and is not cancelled; \
+             it is left to itself (tenure cancel {id} ends it)"
+        ));
+        Attended::Left(code_of(signal))
     }
 
     /// Where there is no other worker, what the job has left outside is torn down before this one goes. A signal ends the wait, not the
@@ -143,7 +166,7 @@ impl Attendant<'_> {
     /// A first INT cancels the job, a second leaves it to its shim; TERM and HUP leave it at once.
     fn obey(&mut self, signal: i32) -> Result<Option<Attended>> {
         let id = self.id;
-        let code = exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0));
+        let code = code_of(signal);
         if signal == SIGINT {
             self.interrupts += 1;
         }
@@ -167,6 +190,10 @@ impl Attendant<'_> {
         face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
         Attended::Left(exit::SIGNAL_BASE + SIGPIPE)
     }
+}
+
+fn code_of(signal: i32) -> u8 {
+    exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0))
 }
 
 /// Signals, as they come.

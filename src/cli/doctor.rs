@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::checks::{self, Finding};
+use super::copies;
 use super::crash_test;
 use super::face::{self, Face};
 use super::{escape, worker_calls};
@@ -48,7 +49,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     }
     let mut repaired = Vec::new();
     if let Some(is) = args.is {
-        repaired = worker_calls::declare(face, is == Is::Copy)?;
+        repaired = copies::declare(face, is == Is::Copy)?;
     }
     if args.fix {
         repaired = worker_calls::one_round(face)?;

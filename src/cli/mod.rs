@@ -20,6 +20,7 @@ mod changes;
 mod checks;
 mod code;
 mod completions;
+mod copies;
 mod crash_test;
 mod doctor;
 mod each;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::copies;
 use super::escape::quote_text;
 use super::face::{self, Face};
 use super::table::count;
-use super::worker_calls;
 use crate::error::{self, Error, Result, exit};
 use crate::store::Restored;
 
@@ -22,7 +22,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if let Err(error) = std::fs::metadata(&args.file) {
         return Err(Error::File(format!("there is no backup {}: {}", args.file.display(), error::words(&error))));
     }
-    let restored = worker_calls::restore(face, &args.file)?;
+    let restored = copies::restore(face, &args.file)?;
     if face.json {
         let moved = restored.moved_to.as_ref().map(|path| path.to_string_lossy().into_owned());
         let kept = restored.kept.as_ref().map(|kept| kept.path.to_string_lossy().into_owned());

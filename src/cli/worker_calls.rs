@@ -1,10 +1,9 @@
 //! Everything that the faces need of the worker's room, in one place.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, unbounded};
 
 use super::face::{self, Face};
 use super::lease::Seen;
@@ -12,17 +11,15 @@ use super::table::count;
 use super::{idle, settings, status, work};
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
-use crate::job::{JobId, RunId};
+use crate::job::JobId;
 use crate::place::Place;
-use crate::run::runfile;
 use crate::run::shutdown::EndRuns;
 use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
 use crate::store::standing::{self, Advice};
-use crate::store::{Restored, Role, Store, read, resource};
-use crate::worker::lock::WorkerLock;
+use crate::store::{Role, Store, read, resource};
 use crate::worker::{
-    self, Direct, Ended, Floors, Kind, OnTerm, Options, Until, Worker, gates, lease as leases, signals, wake as wakes,
+    self, Direct, Ended, Floors, Kind, OnTerm, Options, Started, Until, Worker, gates, lease as leases, signals, wake as wakes,
 };
 
 pub use crate::worker::gates::Machine;
@@ -244,23 +241,40 @@ fn tell_who_waits(store: &Store) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// A worker for one job alone, where there is none; `None` where there is. One that is a `tenure run` is asked to serve this job too.
+/// What came of the try to be the worker for one job alone.
+pub enum ForOne {
+    Serves(Box<Worker>),
+    /// There is a worker, or another process was quicker.
+    NotNeeded,
+    /// This signal came before it served. `is_blocked`: it waited for another program's write lock.
+    Told {
+        signal: i32,
+        is_blocked: bool,
+    },
+}
+
+/// A worker for one job alone, where there is none. One that is a `tenure run` is asked to serve this job too.
 ///
 /// # Errors
 /// When the file cannot be used.
-pub fn start_for(face: &Face, client: &Store, job: JobId) -> Result<Option<Worker>> {
+pub fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -> Result<ForOne> {
     if let Some(holder) = look(client.place())? {
         if holder.kind == Kind::Run.as_str() {
             wakes::ask_to_serve(client.place(), job);
         }
-        return Ok(None);
+        return Ok(ForOne::NotNeeded);
     }
     let scope = Scope { queues: Vec::new(), only: Some(job) };
     let options = Options { kind: Kind::Run, slots: 1, scope, until: Until::Stopped, ..options(face)? };
-    match Worker::start(client, face.options(Role::Worker), options) {
-        Ok(worker) => Ok(Some(worker)),
+    match Worker::start_unless_told(client, face.options(Role::Worker), options, signals) {
+        Ok(Started::Serves(worker)) => Ok(ForOne::Serves(worker)),
+        Ok(Started::Told { order: signal, worker }) => {
+            let is_blocked = worker.is_none();
+            worker.map(|worker| worker.stop(Ended::Asked)).transpose()?;
+            Ok(ForOne::Told { signal, is_blocked })
+        }
         // Another process was quicker, and does it.
-        Err(Error::Refused(_)) => Ok(None),
+        Err(Error::Refused(_)) => Ok(ForOne::NotNeeded),
         Err(error) => Err(error),
     }
 }
@@ -332,72 +346,6 @@ pub fn closed(settings: &Settings, machine: &Machine) -> Option<(&'static str, S
     gates::closed(&floors(settings), machine)
 }
 
-/// Brings a backup back, under the worker lock.
-///
-/// # Errors
-/// When there is a worker, or the copy cannot be used; nothing is changed then.
-pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
-    let place = crate::store::place_to_restore(&face.settings.db.value)?;
-    let instance = format!("restore by pid {}", std::process::id());
-    let lock = match WorkerLock::take(&place, Kind::Work, 0, &instance, face.now_ms())? {
-        Ok(lock) => lock,
-        Err(holder) => {
-            return Err(Error::Refused(format!("a worker (pid {}) has the file; stop it first", holder.pid)));
-        }
-    };
-    let above_run = highest_run(&place)?.map_or(0, |run| run.0);
-    let living = leases::living(&place)?;
-    let restored = crate::store::restore(place.db(), source, above_run, 0, &living, face.now_ms());
-    if restored.is_ok() {
-        leases::add_living(&face.client()?)?;
-    }
-    lock.release();
-    restored
-}
-
-/// Makes a file that passes for a copy at home where it is, under the worker lock. Says what was done.
-///
-/// # Errors
-/// When there is a worker, when the file is at home already, or when the one that it was is still there.
-pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
-    let place = face.reader()?.place().clone();
-    crate::store::make_beside(&place)?;
-    let instance = format!("doctor by pid {}", std::process::id());
-    let Ok(lock) = WorkerLock::take(&place, Kind::Work, 0, &instance, face.now_ms())? else {
-        return Err(Error::Refused("a worker has the file; stop it first".into()));
-    };
-    let runs = runfile::list(&place)?;
-    let above_run = highest_run(&place)?.map_or(0, |run| run.0);
-    if is_copy {
-        for run in &runs {
-            if let runfile::Look::Found { locked: true, .. } = runfile::look(&place, *run)? {
-                let dir = place.dir().display();
-                return Err(Error::Refused(format!(
-                    "run {run} lives in {dir}, so this is not a copy; if it was moved: tenure doctor --is moved"
-                )));
-            }
-        }
-    }
-    let is = if is_copy { crate::store::Is::Copy } else { crate::store::Is::Moved };
-    let living = leases::living(&place)?;
-    let restored = crate::store::declare(&place, is, above_run, &living, face.now_ms())?;
-    if restored.is_some() {
-        // They speak of the original's runs, which are not this file's to end.
-        runs.iter().try_for_each(|run| runfile::unlink(&place, *run))?;
-    }
-    lock.release();
-    let db = place.db().display();
-    let many = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    Ok(vec![match restored {
-        None => format!("{db} is at home here; a worker goes on with it"),
-        Some(restored) => {
-            let held = count(many(restored.held), "job", "is held", "are held");
-            let lost = count(many(restored.lost), "run of the original", "is closed as lost here", "are closed as lost here");
-            format!("{db} is a file of its own; {held}, {lost}")
-        }
-    }])
-}
-
 /// Whether this file, its path and its directory belong together, where something is to be told of it.
 ///
 /// # Errors
@@ -405,8 +353,4 @@ pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
 pub fn standing(store: &Store) -> Result<Option<Advice>> {
     let place = store.place().clone();
     Ok(store.read(|conn| standing::judge(&place, conn))?.advice(&place))
-}
-
-fn highest_run(place: &Place) -> Result<Option<RunId>> {
-    Ok(runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?))
 }

@@ -79,5 +79,6 @@ mod workspace;
 
 pub use options::{Floors, Kind, OnTerm, Options, Until};
 pub use start::{Ended, Summary, Worker};
+pub use starting::Started;
 pub use stop::{Direct, ask_directly};
 pub use surroundings::is_stopping_now;

@@ -29,6 +29,31 @@ impl Worker {
         options: Options,
         orders: &Receiver<Order>,
     ) -> Result<Option<Self>> {
+        match Self::start_unless_told(client, store_options, options, orders)? {
+            Started::Serves(worker) => return Ok(Some(*worker)),
+            Started::Told { worker: Some(worker), .. } => {
+                worker.end_runs_if_asked(orders);
+                worker.stop(Ended::Asked)?;
+            }
+            Started::Told { worker: None, .. } => {}
+        }
+        if let Some(holder) = locks::writer(client.place()) {
+            let db = client.place().db().display();
+            log::warn!("told to end while {holder} held the write lock of {db}; nothing was started");
+        }
+        Ok(None)
+    }
+
+    /// As [`Worker::start`], and says what came from `orders` meanwhile; after that, no write of the worker waits for another program's lock.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn start_unless_told<T: Send + 'static>(
+        client: &Store,
+        store_options: store::Options,
+        options: Options,
+        orders: &Receiver<T>,
+    ) -> Result<Started<T>> {
         let (done, is_done) = bounded::<()>(1);
         let (open, opened) = bounded::<Store>(1);
         let heard = orders.clone();
@@ -38,26 +63,27 @@ impl Worker {
             .map_err(|e| Error::io("starting the thread that heeds signals", e))?;
         let started = Self::start_with(client, store_options, options, move |store| drop(open.send(store.clone())));
         drop(done);
-        let is_told = heeds.join().unwrap_or(false);
-        match started {
-            Ok(worker) if !is_told => return Ok(Some(worker)),
-            Ok(worker) => {
-                worker.end_runs_if_asked(orders);
-                worker.stop(Ended::Asked)?;
-            }
-            Err(Error::Busy(_)) if is_told => {}
-            Err(error) => return Err(error),
+        match (started, heeds.join().unwrap_or(None)) {
+            (started, None) => started.map(|worker| Started::Serves(Box::new(worker))),
+            (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)) }),
+            (Err(Error::Busy(_)), Some(order)) => Ok(Started::Told { order, worker: None }),
+            (Err(error), Some(_)) => Err(error),
         }
-        if let Some(holder) = locks::writer(client.place()) {
-            let db = client.place().db().display();
-            log::warn!("told to end while {holder} held the write lock of {db}; nothing was started");
-        }
-        Ok(None)
     }
 }
 
-/// Whether an order came.
-fn heed(orders: &Receiver<Order>, opened: &Receiver<Store>, is_done: &Receiver<()>) -> bool {
+/// What became of a worker that heeds orders while it starts.
+pub enum Started<T> {
+    Serves(Box<Worker>),
+    /// An order came. The worker, if it came so far, is only to be stopped.
+    Told {
+        order: T,
+        worker: Option<Box<Worker>>,
+    },
+}
+
+/// The order that came, if any.
+fn heed<T>(orders: &Receiver<T>, opened: &Receiver<Store>, is_done: &Receiver<()>) -> Option<T> {
     select! {
         recv(orders) -> order => {
             // Before the store is open nothing waits for long.
@@ -66,9 +92,9 @@ fn heed(orders: &Receiver<Order>, opened: &Receiver<Store>, is_done: &Receiver<(
             {
                 store.stop_waiting();
             }
-            order.is_ok()
+            order.ok()
         }
-        recv(is_done) -> _ => false,
+        recv(is_done) -> _ => None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Another program sits in a transaction: it is named, and what runs is looked after all the same.
 
+use std::io::Read as _;
+use std::process::Stdio;
+
 use crate::left::{lines, outcomes, row};
-use crate::support::{Nest, lives, until};
+use crate::support::{Nest, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 
@@ -55,4 +58,31 @@ fn a_worker_that_cannot_write_ends_on_a_signal_and_the_next_one_goes_on() {
     let _second = nest.work(&TICK);
     nest.until_ended(job);
     assert_eq!((row(&nest, job).as_str(), lines(&nest, "ledger").len()), ("failed exit 4 1", 1));
+}
+
+#[test]
+fn a_run_that_cannot_write_as_a_worker_ends_on_each_signal() {
+    for signal in [2, 15] {
+        let nest = Nest::new();
+        let first = nest.work(&["--queue", "other"]);
+        let mut run = nest.tenure(&["run", "--", "/bin/sh", "-c", "echo ran >>ledger"]);
+        let mut run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        until("its job", || (nest.status()["counts"]["queued"] == 1).then_some(()));
+        let blocker = nest.sql();
+        blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+        first.stop();
+        let is_worker = || (nest.status()["worker"]["pid"] == run.id()).then_some(());
+        until("the run to be the worker", is_worker);
+        kill(run.id().cast_signed(), signal);
+        let code = until("its end, while nothing can be written", || run.try_wait().unwrap()).code();
+        let mut said = String::new();
+        run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(code, Some(128 + signal), "{said}");
+        assert!(said.contains("holds the write lock") && said.contains("tenure cancel 1"), "{said}");
+        assert!(nest.status()["worker"].is_null() && nest.of_runs().is_empty(), "nothing is left behind");
+        blocker.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(nest.state(1), "queued");
+        nest.work_until_idle(&[]);
+        assert_eq!(lines(&nest, "ledger").len(), 1);
+    }
 }
