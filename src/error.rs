@@ -4,7 +4,10 @@
 
 use std::io;
 
+use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
+
+use crate::units;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -123,7 +126,8 @@ pub fn words(error: &io::Error) -> String {
         (Kind::IsADirectory, _) => "name a file in it",
         (Kind::StorageFull | Kind::QuotaExceeded, _) => "free some space",
         (Kind::ReadOnlyFilesystem, _) => "make its file system writable, or use another place",
-        (Kind::OutOfMemory, _) => "free some memory",
+        (Kind::OutOfMemory, _) => return format!("{}; {}", said(error), memory_remedy()),
+        (Kind::FileTooLarge, _) => return format!("{}; {}", said(error), file_size_remedy()),
         (_, Some(libc::EMFILE)) => return format!("{}; {}", said(error), open_files_limit()),
         (_, Some(libc::ENFILE)) => "the machine has no more open files; end some programs",
         (_, Some(libc::EIO)) => "look at the disk: dmesg",
@@ -137,7 +141,9 @@ fn words_after(what: &str, remedy: Option<&str>, error: &io::Error) -> String {
     // A thread or a process: any other shortage has nothing to do with limits.
     let is_start = what.starts_with("starting ") || what.starts_with("becoming ");
     if is_start && error.raw_os_error() == Some(libc::EAGAIN) {
-        return format!("{}; {}", said(error), processes_limit());
+        // A thread that finds no room for its stack says the same.
+        let why = memory_limit().map_or_else(processes_limit, |limit| format!("{limit}, or {}", processes_limit()));
+        return format!("{}; {why}", said(error));
     }
     remedy.map_or_else(|| words(error), |remedy| format!("{}; {remedy}", said(error)))
 }
@@ -166,26 +172,49 @@ fn words_of_sqlite(error: &rusqlite::Error) -> String {
 const OPEN_FILES_ENOUGH: u64 = 32;
 
 fn processes_limit() -> String {
-    match rustix::process::getrlimit(rustix::process::Resource::Nproc).current {
+    match getrlimit(Resource::Nproc).current {
         Some(most) => format!("this user may have {most} processes and threads (ulimit -u); end some or raise the limit"),
         None => "the system gives no more processes or threads; end some".to_owned(),
     }
 }
 
 fn open_files_limit() -> String {
-    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     format!("this process may have {most} open files (ulimit -n); raise the limit, for instance to 1024")
+}
+
+/// The limit on the size of a file, where there is one.
+fn file_size_limit() -> Option<String> {
+    let most = getrlimit(Resource::Fsize).current?;
+    Some(format!("this process may write files of at most {} (ulimit -f); raise the limit", units::size_text(most)))
+}
+
+fn file_size_remedy() -> String {
+    file_size_limit().unwrap_or_else(|| "the file system takes no larger files; use another".to_owned())
+}
+
+/// The limit on the memory of this process, where there is one: the lower of the two that keep it from getting more.
+fn memory_limit() -> Option<String> {
+    let limits = [(Resource::As, "-v"), (Resource::Data, "-d")];
+    let (most, option) = limits.into_iter().filter_map(|(what, option)| Some((getrlimit(what).current?, option))).min()?;
+    Some(format!("this process may have {} of memory (ulimit {option}); raise the limit", units::size_text(most)))
+}
+
+fn memory_remedy() -> String {
+    memory_limit().unwrap_or_else(|| "free some memory".to_owned())
 }
 
 /// SQLite does not say why it could not open a file. A limit so low that it stops commands is a likelier reason than a permission.
 fn is_short_of_files() -> bool {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.is_some_and(|most| most < OPEN_FILES_ENOUGH)
+    getrlimit(Resource::Nofile).current.is_some_and(|most| most < OPEN_FILES_ENOUGH)
 }
 
 /// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no room, it calls it an I/O error.
 pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
-    matches!(error, rusqlite::Error::SqliteFailure(code, _) if [SQLITE_FULL, SQLITE_IOERR_SHMSIZE].contains(&code.extended_code))
+    let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
+    // The same code where the index may not grow that far.
+    code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && file_size_limit().is_none())
 }
 
 impl From<rusqlite::Error> for Error {
@@ -211,11 +240,12 @@ impl From<rusqlite::Error> for Error {
             _ if is_for_want_of_room(&error) => {
                 Self::DiskFull(format!("the disk is full ({text}); free some space and try again"))
             }
-            Code::SystemIoFailure => Self::io_with(
-                "reading or writing the file",
-                "look at the disk: df, dmesg",
-                io::Error::other(format!("{text}, SQLite code {}", code.extended_code)),
-            ),
+            Code::SystemIoFailure => {
+                let limit = file_size_limit().map(|limit| format!("{limit}, or ")).unwrap_or_default();
+                let text = format!("{text}, SQLite code {}; {limit}look at the disk: df, dmesg", code.extended_code);
+                Self::io("reading or writing the file", io::Error::other(text))
+            }
+            Code::OutOfMemory => Self::io("reading or writing the file", io::Error::from_raw_os_error(libc::ENOMEM)),
             Code::DatabaseBusy | Code::DatabaseLocked => {
                 Self::Busy(format!("another program holds the file's write lock ({text}); tenure doctor names it"))
             }

@@ -7,6 +7,7 @@ use super::output::Output;
 use super::{add, code, nested, obstacles, table, unread, worker_calls};
 use crate::error::{Error, Result};
 use crate::job::{JobId, State};
+use crate::run::limits;
 use crate::store::rows::Job;
 use crate::store::{Store, read};
 
@@ -32,6 +33,9 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     let store = face.client()?;
     if args.need_worker {
         worker_calls::need(store.place())?;
+    } else if worker_calls::look(store.place())?.is_none() {
+        // It will be the worker: a job that nobody can run is not left behind.
+        limits::check_for_worker(store.place())?;
     }
     let id = add_one(face, &store, &args)?;
     let mut input = unread::Input::new(id, args.options.stdin.is_some());

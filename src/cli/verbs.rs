@@ -9,6 +9,7 @@ use super::face::Face;
 use super::*;
 use crate::config::Colour;
 use crate::error::{Error, Result, exit};
+use crate::run::limits;
 
 /// A crash-proof job queue for one Linux VM
 #[derive(Debug, Parser)]
@@ -122,6 +123,16 @@ pub enum Verb {
 
 /// Parses, dispatches, and tells the exit code. Prints errors; never panics on what was typed.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    // Before whatever needs more stack than this.
+    if let Err(error) = limits::check() {
+        face::complain(&error.to_string());
+        return error.exit_code();
+    }
+    parse_and_dispatch(arguments)
+}
+
+#[inline(never)]
+fn parse_and_dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => return mistakes::print(&error),

@@ -172,8 +172,8 @@ fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
         }
         (None, Exit::Code(0)) => (Outcome::Done, Reason::Exit, None),
         (None, Exit::Code(limits::NOT_NOW)) => (Outcome::Deferred, Reason::Exit, Some("exit status 75: not now".to_owned())),
-        (None, Exit::Code(code)) => (Outcome::Failed, Reason::Exit, Some(format!("exit status {code}"))),
-        (None, Exit::Signal(number)) => (Outcome::Failed, Reason::Signal, Some(format!("killed by signal {number}"))),
+        (None, Exit::Code(_)) => (Outcome::Failed, Reason::Exit, Some(exit.in_words())),
+        (None, Exit::Signal(_)) => (Outcome::Failed, Reason::Signal, Some(exit.in_words())),
     };
     Judged { outcome, reason: Some(reason), exit_code, signal, error }
 }

@@ -136,6 +136,36 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// What a shell adds to the number of the signal that ended its command.
+const SHELL_SIGNAL_BASE: i32 = 128;
+
+impl Exit {
+    /// How it ended, and where a limit of the process was the reason, which.
+    pub fn in_words(self) -> String {
+        match self {
+            Self::Code(code) => {
+                // Another program may mean something else by it.
+                let signal = code - SHELL_SIGNAL_BASE;
+                let limit = limit_told_by(signal).map(|limit| format!(", by which a shell tells of signal {signal}: {limit}"));
+                format!("exit status {code}{}", limit.unwrap_or_default())
+            }
+            Self::Signal(number) => {
+                let limit = limit_told_by(number).map(|limit| format!(": {limit}"));
+                format!("killed by signal {number}{}", limit.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// The limit of a process that a signal tells of, and what to do. XCPU and XFSZ have these numbers on all architectures that tenure is built for.
+fn limit_told_by(signal: i32) -> Option<&'static str> {
+    match signal {
+        24 => Some("it used more CPU time than it may (ulimit -t); raise that limit in the job, or for the worker"),
+        25 => Some("a file grew beyond the size that it may have (ulimit -f); raise that limit in the job, or for the worker"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@
 //! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is known; `chase`: what forks faster than it is found.
 //! * [`orphans`]: the worker as the last reaper of its tree. [`fitness`]: whether the system lets a worker keep its promises.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives. [`foreground`]: a command that has our terminal.
-//! * [`signal`]: the signals of our own processes. [`open_files`]: how many descriptors there may be.
+//! * [`signal`]: the signals of our own processes. [`open_files`]: how many descriptors there may be. [`limits`]: the other limits of a process.
 //! * [`trouble`]: what keeps a run from ending, in words for people.
 //! * [`unexecutable`]: why a command cannot be executed, in words for people.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever it does to its output.
@@ -36,6 +36,7 @@ pub mod foreground;
 pub mod groups;
 pub mod launch;
 pub mod lease;
+pub mod limits;
 pub mod machine;
 pub mod open_files;
 pub mod orphans;

@@ -68,6 +68,23 @@ pub fn block(signals: &[i32]) -> io::Result<Blocked> {
     Ok(Blocked(unsafe { before.assume_init() }))
 }
 
+extern "C" fn heard(_: libc::c_int) {}
+
+/// A file that would grow beyond the limit of this process (`ulimit -f`) is an error from now on, and does not kill. A handler, unlike an ignored
+/// signal, is not passed on by `execve`.
+pub fn outlive_file_size_limit() {
+    if is_ignored(libc::SIGXFSZ) {
+        return;
+    }
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all zero is a valid action; the handler does nothing, so it may run at any time.
+    unsafe {
+        (*action.as_mut_ptr()).sa_sigaction = heard as *const () as libc::sighandler_t;
+        (*action.as_mut_ptr()).sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGXFSZ, action.as_ptr(), ptr::null_mut());
+    }
+}
+
 /// Gives CHLD its default action: where it is ignored, children cannot be waited for.
 pub fn hear_of_children() {
     // SAFETY: no handler of ours is replaced; there is none.

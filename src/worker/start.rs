@@ -38,7 +38,7 @@ use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::runfile::{self, Look};
 use crate::run::spawner::Spawner;
-use crate::run::{machine, open_files};
+use crate::run::{limits, machine, open_files};
 use crate::store::belief::{self, Belief};
 use crate::store::standing::{self, Standing};
 use crate::store::{self, Store, home, ids, stamp, task};
@@ -101,6 +101,7 @@ impl Worker {
         opened: impl FnOnce(&Store),
     ) -> Result<Self> {
         fitness::check()?;
+        limits::check_for_worker(client.place())?;
         let surroundings = Surroundings::look();
         let starting = notify::Starting::begin(client.place());
         // The reaper must have been round before each sign of life.

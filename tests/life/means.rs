@@ -238,3 +238,86 @@ fn a_stopped_spawner_costs_no_cpu() {
         nest.until_ended(*id);
     }
 }
+
+/// A command of ours under a limit, as a person starts it from a shell.
+fn limited(nest: &Nest, limit: &str, command: &str) -> crate::support::Said {
+    let mut shell = Command::new("/bin/sh");
+    let line = format!("{limit}; exec {} {command}", env!("CARGO_BIN_EXE_tenure"));
+    shell.args(["-c", &line]).env("TENURE_DB", nest.db()).env("HOME", nest.path()).current_dir(nest.path());
+    crate::support::said(shell.stdin(Stdio::null()).output().unwrap())
+}
+
+#[test]
+fn a_limit_that_is_too_low_is_named_and_loses_no_job() {
+    let commands = ["add -- true", "work --quiet --until-idle", "run -- true", "ls", "logs 1", "status"];
+    let limits = [
+        "ulimit -f 0",
+        "ulimit -f 1",
+        "ulimit -f 100",
+        "ulimit -v 30000",
+        "ulimit -v 100000",
+        "ulimit -v 600000",
+        "ulimit -s 64",
+        "ulimit -s 512",
+        "ulimit -d 1000",
+    ];
+    for limit in limits {
+        let by = limit.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let nest = Nest::new();
+        // It begins to make the file, and the next command makes a whole one.
+        let said = limited(&nest, limit, "add -- true");
+        assert!(said.code == 0 || said.err.contains(&by), "{limit}: {said:?}");
+        let first = nest.sh(&[], "echo one; echo two >&2");
+        let before = nest.json(&["ls", "-a", "--json"])["jobs"].as_array().unwrap().len();
+        let mut added = 0;
+        for command in commands {
+            let what = format!("{limit}; tenure {command}");
+            let said = limited(&nest, limit, command);
+            assert!([0, 1, 4, 125].contains(&said.code), "no signal ends it: {what}: {said:?}");
+            if said.code != 0 {
+                assert!(said.err.contains(&by), "{what}: {said:?}");
+                assert!(!said.err.contains("panicked") && !said.err.contains("code 7"), "{what}: {said:?}");
+            }
+            assert!(!command.starts_with("work") || said.code != 0, "it cannot serve: {what}: {said:?}");
+            added += usize::from(command.starts_with("add") && said.code == 0);
+        }
+        let listed = nest.json(&["ls", "-a", "--json"]);
+        let jobs = listed["jobs"].as_array().unwrap();
+        assert_eq!(jobs.len(), before + added, "{limit}: {listed}");
+        for job in jobs {
+            assert_eq!((&job["state"], &job["hold"]), (&"queued".into(), &serde_json::Value::Null), "{limit}: {job}");
+        }
+        nest.work_until_idle(&[]);
+        assert_eq!(nest.state(first), "done", "{limit}");
+    }
+}
+
+#[test]
+fn a_job_that_a_limit_ends_says_which_limit() {
+    let spin = "while :; do :; done";
+    let write = "head -c 100000 /dev/zero >file";
+    let cases = [
+        (format!("ulimit -f 1; exec {write}"), "signal", "killed by signal 25: a file grew", "ulimit -f"),
+        (format!("ulimit -f 1; {write}"), "exit", "exit status 153, by which a shell tells of signal 25", "ulimit -f"),
+        (format!("ulimit -St 1; {spin}"), "signal", "killed by signal 24: it used more CPU time", "ulimit -t"),
+        (format!("ulimit -St 1; sh -c '{spin}'; exit $?"), "exit", "exit status 152, by which a shell tells", "ulimit -t"),
+    ];
+    let nest = Nest::new();
+    let _worker = nest.work(&["--slots", "2"]);
+    for (line, reason, words, option) in &cases {
+        let id = nest.sh(&[], line);
+        let job = nest.until_ended(id);
+        assert_eq!(job["reason"], *reason, "{line}: {job}");
+        let error = job["error"].as_str().unwrap();
+        assert!(error.contains(words) && error.contains(option), "{line}: {error}");
+        assert!(nest.ok(&["why", &id.to_string()]).contains(option), "{line}");
+        assert!(nest.ok(&["show", &id.to_string()]).contains(option), "{line}");
+    }
+    // What our own processes do about the signal is not passed on.
+    for line in ["grep SigIgn /proc/self/status", "grep SigCgt /proc/self/status"] {
+        let id = nest.sh(&[], &format!("exec {line}"));
+        nest.until_ended(id);
+        let mask = u64::from_str_radix(nest.log(id).split_whitespace().nth(1).unwrap(), 16).unwrap();
+        assert_eq!(mask & 1 << 24, 0, "{line}");
+    }
+}
