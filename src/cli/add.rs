@@ -95,7 +95,7 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
 
 /// Warns of what the worker will not find. The jobs of an array have one command.
 pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
-    let mut warnings = Warnings::new(store.place(), around, ShellBy::Option);
+    let mut warnings = Warnings::new(store, around, ShellBy::Option);
     jobs.iter().take(1).for_each(|job| warnings.look("", job));
     warnings.end();
 }
@@ -177,7 +177,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     let mut lines = Lines::new(reader, &args.options, around);
     let bar = progress_bar();
     let refs = Arc::new(Mutex::new(Refs::new()));
-    let mut warnings = Warnings::new(store.place(), around, ShellBy::Key);
+    let mut warnings = Warnings::new(store, around, ShellBy::Key);
     let mut done = 0;
     loop {
         let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Usage(after_chunks(&e, done)))?;

@@ -45,6 +45,7 @@ mod logs;
 mod ls;
 mod mistakes;
 mod nested;
+mod new_queues;
 mod obstacles;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in by these two
 pub mod options;

@@ -44,6 +44,8 @@ pub struct Around {
     pub worker: Option<Sight>,
     /// What is said of the job's run, where it is over and there is no worker that records it ([`super::run_over`]).
     pub over: Option<String>,
+    /// What is wrong with the script that the job is, where the kernel executes it all the same.
+    pub script: Option<String>,
     /// Jobs that run now, over all queues.
     pub running: i64,
     /// Why the machine would hold jobs back, by the floors of the configuration; where no worker says it of itself.
@@ -295,9 +297,20 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     all.extend(memory_limit(job));
+    all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
     all
+}
+
+fn failed_by_itself(job: &Job) -> bool {
+    job.state == State::Failed && job.reason == Some(Reason::Exit)
+}
+
+/// The remedy is what stands behind the last semicolon.
+fn script(fault: &str) -> Obstacle {
+    let (text, remedy) = fault.rsplit_once("; ").unwrap_or((fault, ""));
+    Obstacle::new("script", format!("of the script that it runs: {text}"), (!remedy.is_empty()).then(|| remedy.to_owned()))
 }
 
 /// A program that is refused memory ends as it likes, mostly with a code that does not say why.

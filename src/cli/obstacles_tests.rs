@@ -3,7 +3,7 @@ use crate::cli::fixture::{self, sight};
 use crate::job::RunId;
 
 fn around() -> Around {
-    Around { now: time::here(10_000), worker: Some(sight(4)), over: None, running: 0, gate: None }
+    Around { now: time::here(10_000), worker: Some(sight(4)), over: None, script: None, running: 0, gate: None }
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {

@@ -9,11 +9,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::new_queues::NewQueues;
 use super::options::Surroundings;
 use super::{escape, face, values, worker_calls};
 use crate::job::{Argv, NewJob, Policy, Template, shell_line};
 use crate::place::Place;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
+use crate::store::Store;
 
 /// What a worker usually has, where it cannot be asked.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -53,7 +55,9 @@ struct Theirs {
 
 /// Warnings about the jobs of one command; each is told once.
 pub struct Warnings<'a> {
+    store: &'a Store,
     place: &'a Place,
+    queues: NewQueues,
     around: &'a Surroundings,
     shell_by: ShellBy,
     theirs: Option<Theirs>,
@@ -61,8 +65,9 @@ pub struct Warnings<'a> {
 }
 
 impl<'a> Warnings<'a> {
-    pub fn new(place: &'a Place, around: &'a Surroundings, shell_by: ShellBy) -> Self {
-        Self { place, around, shell_by, theirs: None, told: BTreeSet::new() }
+    pub fn new(store: &'a Store, around: &'a Surroundings, shell_by: ShellBy) -> Self {
+        let (place, queues) = (store.place(), NewQueues::default());
+        Self { store, place, queues, around, shell_by, theirs: None, told: BTreeSet::new() }
     }
 
     /// Looks at a job. `of`: what it is called, such as `line 3: `.
@@ -72,6 +77,7 @@ impl<'a> Warnings<'a> {
 
     /// As [`Warnings::look`]; `is_later`: jobs that are not in it come before it.
     pub fn look_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
+        self.look_at_queue(of, &job.queue);
         let path = job.env.get("PATH").map(String::as_str);
         let (is_later, has_places) = (is_later || !job.after.is_empty(), false);
         self.look_at(of, &Looked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places });
@@ -79,6 +85,7 @@ impl<'a> Warnings<'a> {
 
     /// Looks at what jobs are made from later.
     pub fn look_at_template(&mut self, of: &str, job: &Template, is_later: bool) {
+        self.look_at_queue(of, &job.queue);
         let path = job.env.get("PATH").map(String::as_str);
         let has_places = job.has_places;
         self.look_at(of, &Looked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places });
@@ -88,6 +95,12 @@ impl<'a> Warnings<'a> {
     pub fn end(self) {
         if self.told.len() > TOLD_MAX {
             face::say(&format!("warning: {} more of this kind", self.told.len() - TOLD_MAX));
+        }
+    }
+
+    fn look_at_queue(&mut self, of: &str, queue: &str) {
+        if let Some(text) = self.queues.look(self.store, queue) {
+            self.tell(of, text);
         }
     }
 
@@ -146,7 +159,9 @@ impl<'a> Warnings<'a> {
         }
         if let Some(path) = job.path {
             return match find(name, OsStr::new(path), cwd) {
-                Some(_) => None,
+                Some(file) => {
+                    unexecutable::fault_of(&file, cwd, &may).map(|fault| format!("{} cannot be executed: {fault}", shown(&file)))
+                }
                 None => Some(self.not_found(argv, "in no directory of the PATH that the job is given")),
             };
         }

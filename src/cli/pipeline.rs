@@ -79,7 +79,7 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
 
 /// Warns of what the worker will not find. What a later stage runs, an earlier one may have made.
 fn warn(store: &Store, pipelines: &BTreeMap<String, Pipeline>, around: &Surroundings) {
-    let mut warnings = Warnings::new(store.place(), around, ShellBy::Key);
+    let mut warnings = Warnings::new(store, around, ShellBy::Key);
     for (name, pipeline) in pipelines {
         for (stage_name, stage) in pipeline.stages() {
             let of = format!("stage {stage_name} of pipeline {name}: ");

@@ -105,7 +105,7 @@ fn add(face: &Face, args: Add) -> Result<()> {
     let mut template = args.options.template(argv, &around).map_err(Error::Usage)?;
     template.label.get_or_insert_with(|| args.name.clone());
     let now_ms = face.now_ms();
-    let mut warnings = Warnings::new(store.place(), &around, ShellBy::Option);
+    let mut warnings = Warnings::new(&store, &around, ShellBy::Option);
     warnings.look_at_template("", &template, false);
     warnings.end();
     let catch_up = CatchUp::parse(&args.catch_up).unwrap_or_default();

@@ -8,11 +8,14 @@ use super::obstacles::{self, Around, Obstacle};
 use super::run_over;
 use super::why::around;
 use crate::error::{Error, Result};
-use crate::job::JobId;
+use crate::job::{JobId, RunId};
 use crate::store::{Store, why};
 
 /// How long it may wait before something is said, and the time between two looks, in milliseconds.
 const QUIET_MS: u64 = 1_000;
+
+/// How long a line that was said is not said again, in milliseconds.
+const AGAIN_MS: u64 = 60_000;
 
 /// Codes of what `why` tells that holds nothing up.
 const NOT_WAITED_FOR: &[&str] = &["running", "latest_run", "expires", "ended", "not_retried"];
@@ -35,7 +38,7 @@ pub struct Waits {
     by: By,
     job: JobId,
     looked: Instant,
-    said: Vec<Told>,
+    said: Said,
 }
 
 /// An obstacle, without what changes with time alone: a teardown that is tried again and again is one.
@@ -46,10 +49,41 @@ fn told(one: &Obstacle) -> Told {
     (one.code, remedy)
 }
 
+/// How often the job has been started, and its run: between two of these something has happened.
+type HasRun = (u32, Option<RunId>);
+
+/// The lines that were said. What changes to and fro is said once a minute at the most, as long as the job is not started.
+#[derive(Debug, Default)]
+struct Said {
+    last: Vec<Told>,
+    recent: Vec<(Vec<Told>, Instant)>,
+    has_run: HasRun,
+}
+
+impl Said {
+    /// Whether this is to be said now. Empty: the job waits for nothing, and no line is said of that.
+    fn is_news(&mut self, told: Vec<Told>, has_run: HasRun, now: Instant) -> bool {
+        if self.has_run != has_run {
+            *self = Self { has_run, ..Self::default() };
+        }
+        self.recent.retain(|(_, at)| now.saturating_duration_since(*at) < Duration::from_millis(AGAIN_MS));
+        if told.is_empty() {
+            self.last.clear();
+            return false;
+        }
+        if self.last == told || self.recent.iter().any(|(said, _)| *said == told) {
+            return false;
+        }
+        self.last.clone_from(&told);
+        self.recent.push((told, now));
+        true
+    }
+}
+
 impl Waits {
     /// Nothing has been said yet.
     pub fn of(job: JobId, by: By) -> Self {
-        Self { by, job, looked: Instant::now(), said: Vec::new() }
+        Self { by, job, looked: Instant::now(), said: Said::default() }
     }
 
     /// Looks at this job from now on, and says what is new.
@@ -58,7 +92,7 @@ impl Waits {
     /// When the file cannot be read.
     pub fn look_at(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
         if self.job != job {
-            (self.job, self.said) = (job, Vec::new());
+            (self.job, self.said) = (job, Said::default());
         }
         self.look(face, store)
     }
@@ -86,10 +120,12 @@ impl Waits {
         all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
         all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));
         let told: Vec<Told> = all.iter().map(told).collect();
-        if let Some(words) = words(id, &all).filter(|_| self.said != told) {
+        let has_run = (facts.job.attempts, facts.job.run_id);
+        if self.said.is_news(told, has_run, self.looked)
+            && let Some(words) = words(id, &all)
+        {
             face::say(&words);
         }
-        self.said = told;
         Ok(())
     }
 }
@@ -108,6 +144,31 @@ fn words(id: JobId, all: &[Obstacle]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_comes_and_goes_is_said_once_a_minute() {
+        const A: &str = "a";
+        const B: &str = "b";
+        const NOTHING: &str = "";
+        // After how many seconds what is looked at, how often the job had been started, and whether it is said.
+        type Look = (u64, &'static str, u32, bool);
+        let cases: &[(&str, &[Look])] = &[
+            ("the same", &[(0, A, 0, true), (1, A, 0, false), (100, A, 0, false)]),
+            ("to and fro", &[(0, A, 0, true), (1, B, 0, true), (2, A, 0, false), (3, B, 0, false), (59, A, 0, false)]),
+            ("after a minute", &[(0, A, 0, true), (1, B, 0, true), (60, A, 0, true), (62, B, 0, true)]),
+            ("what is said last stays", &[(0, A, 0, true), (1, B, 0, true), (62, B, 0, false)]),
+            ("started meanwhile", &[(0, A, 0, true), (1, B, 0, true), (2, A, 1, true), (3, B, 1, true), (4, A, 1, false)]),
+            ("nothing between", &[(0, A, 0, true), (1, NOTHING, 0, false), (2, A, 0, false), (61, A, 0, true)]),
+        ];
+        for (what, looks) in cases {
+            let (begin, mut said) = (Instant::now(), Said::default());
+            for (after, code, starts, is_said) in *looks {
+                let told = if code.is_empty() { Vec::new() } else { vec![(*code, None)] };
+                let is_news = said.is_news(told, (*starts, None), begin + Duration::from_secs(*after));
+                assert_eq!(is_news, *is_said, "{what}: {code:?} after {after} s");
+            }
+        }
+    }
 
     #[test]
     fn one_obstacle_is_said_with_its_remedy_and_many_with_the_verb() {

@@ -1,5 +1,7 @@
 //! `tenure why`: every reason a job waits, with numbers, and the command that would clear each; for an ended job why it ended.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::escape::line;
@@ -11,6 +13,7 @@ use super::{run_over, table, task_shown, worker_calls};
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::place::Place;
+use crate::run::unexecutable::{self, PATH_DEFAULT};
 use crate::store::rows::Job;
 use crate::store::why;
 use crate::store::{Store, read, task_rows};
@@ -29,6 +32,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         let now_ms = face.now_ms();
         let (facts, task) = store.read(|conn| Ok((why::why(conn, job.id, now_ms)?, task_rows::of_job(conn, job.id)?)))?;
         around.over = run_over::of(&store, job.id)?;
+        around.script = script(&facts.job);
         let step = task.as_ref().map(|(task, stage)| task_shown::step_of(task, stage));
         let mut all = obstacles::of(&facts, &around);
         if let Some(advice) = standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
@@ -56,7 +60,18 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 pub fn around(face: &Face, store: &Store) -> Result<Around> {
     let running = store.read(read::counts)?.running;
     let worker = worker_calls::sight(store.place())?;
-    Ok(Around { now: face.now(), gate: gate(face, store.place(), worker.as_ref()), worker, over: None, running })
+    Ok(Around { now: face.now(), gate: gate(face, store.place(), worker.as_ref()), worker, over: None, script: None, running })
+}
+
+/// What is wrong with the script of a job, as it stands there now. Without a `PATH` of its own it is looked for in ours.
+fn script(job: &Job) -> Option<String> {
+    let argv = job.argv().ok()?;
+    let env: serde_json::Value = serde_json::from_str(&job.env).unwrap_or_default();
+    let path =
+        env["PATH"].as_str().map_or_else(|| std::env::var("PATH").unwrap_or_else(|_| PATH_DEFAULT.to_owned()), str::to_owned);
+    let tried = unexecutable::candidates(&argv.arguments()[0], path.as_bytes());
+    let cwd = Path::new(&job.cwd);
+    tried.iter().find_map(|file| unexecutable::carriage_return(file, cwd))
 }
 
 /// The floor of our configuration that is not met, where no worker says what its own are.

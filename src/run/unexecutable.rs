@@ -195,7 +195,6 @@ fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> 
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = line.iter().position(|byte| !is_blank(byte)).unwrap_or(line.len());
     let name = line[start..].split(|byte| is_blank(byte) || *byte == 0).next().unwrap_or_default();
-    // One in the argument is the interpreter's to read: the kernel executes it.
     if name.ends_with(b"\r") {
         let text = String::from_utf8_lossy(name);
         return Some(format!(
@@ -219,8 +218,41 @@ fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> 
         Ok(_) => {
             let of_it = head_of(&interpreter)?;
             let fault = if of_it.starts_with(b"#!") { None } else { fault_of_format(&of_it, &interpreter) };
-            fault.map(|fault| format!("{named}, and of that: {fault}"))
+            fault.map(|fault| format!("{named}, and of that: {fault}")).or_else(|| fault_of_argument(line, path))
         }
+    }
+}
+
+/// Why an interpreter does not find what the first line of a script hands to it: the carriage return at its end. The kernel executes such a script.
+pub fn carriage_return(path: &Path, cwd: &Path) -> Option<String> {
+    let path = within(cwd, path);
+    let head = head_of(&path)?;
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    fault_of_argument(&line[..line.len().min(FIRST_LINE_BYTES)], &path)
+}
+
+/// The first line of a script, without its `#!`, that ends with a carriage return behind an argument.
+fn fault_of_argument(line: &[u8], path: &Path) -> Option<String> {
+    let text = String::from_utf8_lossy(line);
+    let (interpreter, argument) = text.trim_start_matches([' ', '\t']).split_once([' ', '\t'])?;
+    let argument = argument.trim_matches([' ', '\t']);
+    if !argument.ends_with('\r') || !keeps_carriage_return(interpreter, argument) {
+        return None;
+    }
+    Some(format!(
+        "its first line gives {interpreter} the argument {:?}, with a carriage return: its lines end with CR LF; sed -i 's/\\r$//' {}",
+        shorten(argument),
+        word(path)
+    ))
+}
+
+/// Whether an interpreter takes the carriage return for a part of its argument. Perl does not, nor does an `env` that splits.
+fn keeps_carriage_return(interpreter: &str, argument: &str) -> bool {
+    const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
+    let name = interpreter.rsplit('/').next().unwrap_or_default();
+    match name {
+        "env" => !["-S", "-vS", "--split-string"].iter().any(|splits| argument.starts_with(splits)),
+        _ => SHELLS.contains(&name) || name.starts_with("python") || name.ends_with("awk"),
     }
 }
 

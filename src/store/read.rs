@@ -227,6 +227,18 @@ pub fn dependencies(conn: &Connection, job: JobId) -> Result<Vec<Dependency>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether there is a queue of this name.
+pub fn has_queue(conn: &Connection, name: &str) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?.exists([name])?)
+}
+
+/// The names of queues, so many at the most.
+pub fn queue_names(conn: &Connection, most: usize) -> Result<Vec<String>> {
+    let mut names = conn.prepare_cached("SELECT name FROM queue ORDER BY name LIMIT ?1")?;
+    let rows = names.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Every queue, by name, with its counts.
 pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
     let mut queues = conn.prepare_cached(include_str!("read_queues.sql"))?;

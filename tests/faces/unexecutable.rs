@@ -140,6 +140,39 @@ fn each_fault_of_a_command_has_reason_and_remedy() {
 }
 
 #[test]
+fn a_carriage_return_in_an_argument_is_named_before_and_after() {
+    let faults = [
+        ("#!/usr/bin/env sh", 127),
+        ("#! /usr/bin/env  sh", 127),
+        ("#!/usr/bin/env no-such-program", 127),
+        ("#!/bin/sh -e", 2),
+        ("#!/bin/bash -e", 1),
+    ];
+    for (line, code) in faults {
+        let nest = nest(&format!(r"printf '{line}\r\necho hi\r\n' > x; chmod +x x; cp x bin/found"));
+        for argv in [&["./x"][..], &["found"]] {
+            let path = format!("{}:/usr/bin:/bin", nest.file("bin").display());
+            let added = run(&nest, &[&["add", "-e", &format!("PATH={path}"), "--"], argv].concat());
+            let id = added.out.trim().to_owned();
+            assert!(added.err.contains("carriage return") && added.err.contains("sed -i"), "{line}: {added:?}");
+            nest.work_until_idle(&[]);
+            let job = nest.show(id.parse().unwrap());
+            assert_eq!(job["exit_code"], code, "{line}: {job}");
+        }
+        let why = nest.ok(&["why", "1"]);
+        assert!(why.contains("carriage return"), "{line}: {why}");
+        let remedy = why.lines().find(|line| line.contains("sed -i")).unwrap().trim();
+        assert!(Command::new("sh").args(["-c", remedy]).current_dir(nest.path()).status().unwrap().success(), "{remedy}");
+        assert!(!nest.ok(&["why", "1"]).contains("carriage return"), "{line}");
+    }
+    for line in ["#!/usr/bin/env -S sh -e", "#!/usr/bin/env -vS sh", "#!/usr/bin/env --split-string=sh -e"] {
+        let nest = nest(&format!(r"printf '{line}\r\n' > x; chmod +x x"));
+        let said = run(&nest, &["run", "--", "./x"]);
+        assert!(said.code == 0 && !said.err.contains("carriage return"), "{line}: {said:?}");
+    }
+}
+
+#[test]
 fn each_fault_of_a_directory_has_reason_and_remedy() {
     let cases: &[(&str, &str, &str, bool)] = &[
         (":", "gone/inner", "NEST/gone does not exist", true),

@@ -13,7 +13,7 @@ fn nest() -> Nest {
     let make = "mkdir venv sys gone.d
         for dir in venv sys; do printf '#!/bin/sh\\necho from-%s\\n' $dir > $dir/tool; chmod +x $dir/tool; done
         cp venv/tool venv/mine; cp sys/tool sys/theirs
-        printf '#!/bin/sh\\r\\n' > crlf; chmod +x crlf; cp crlf sys/badly; printf '#!/bin/sh -e\\r\\n' > argument; chmod +x argument; : > plain
+        printf '#!/bin/sh\\r\\n' > crlf; chmod +x crlf; cp crlf sys/badly; printf '#!/usr/bin/env -S sh -e\\r\\n' > argument; chmod +x argument; : > plain
         ln -s sys alias; ln -s ../sys/tool venv/linked; ln -s tool sys/linked
         mkdir -p py/bin; : > py/pyvenv.cfg; ln -s ../../sys/tool py/bin/python; ln -s tool sys/python";
     let made = Command::new("sh").args(["-euc", make]).current_dir(nest.path()).status().unwrap();
@@ -115,7 +115,7 @@ fn what_is_found_as_it_was_meant_is_not_warned_of() {
         &["theirs"],
         &["./venv/tool"],
         &["linked"],
-        // The interpreter reads the carriage return, and the kernel executes it.
+        // This interpreter passes the carriage return over.
         &["./argument"],
         &["find", ".", "*", ";"],
         &["env", "A=1", "true"],
@@ -242,4 +242,44 @@ fn many_lines_are_warned_of_once_each_and_not_without_end() {
     assert_eq!(warnings(&said.err).len(), 11, "{}", said.err);
     assert!(said.err.contains("warning: 40 more of this kind"), "{}", said.err);
     assert!(Path::new(&nest.db()).exists());
+}
+
+#[test]
+fn a_new_queue_beside_a_similar_one_is_warned_of_once() {
+    let pipeline = "[pipeline.p]\nstart = \"s\"\n[pipeline.p.stage.s]\ncommand = [\"true\"]\nqueue = \"NAME\"\n";
+    type Ask = dyn Fn(&Nest, &str) -> Said;
+    let asks: &[(&str, &Ask)] = &[
+        ("add", &|nest, name| nest.say(&["add", "--hold", "-q", name, "--", "true"])),
+        ("schedule", &|nest, name| nest.say(&["schedule", "add", &format!("of-{name}"), "0 0 1 1 *", "-q", name, "--", "true"])),
+        ("from", &|nest, name| {
+            let line = format!("{{\"command\": [\"true\"], \"hold\": true, \"queue\": \"{name}\"}}\n");
+            std::fs::write(nest.file("jobs"), line.repeat(3)).unwrap();
+            nest.say(&["add", "--from", "jobs"])
+        }),
+        ("pipeline", &|nest, name| {
+            std::fs::write(nest.file("p.toml"), pipeline.replace("NAME", name)).unwrap();
+            nest.say(&["pipeline", "apply", "p.toml"])
+        }),
+    ];
+    for ((way, ask), name) in asks.iter().zip(["biuld", "bild", "builds", "Build"]) {
+        let nest = Nest::new();
+        nest.sh(&["--hold", "-q", "build"], "true");
+        nest.sh(&["--hold", "-q", "gpu1"], "true");
+        let said = ask(&nest, name);
+        let told = warnings(&said.err);
+        assert_eq!((said.code, told.len()), (0, 1), "{way}: {said:?}");
+        for words in [format!("{name:?} is new"), "\"build\"".into(), "tenure set ID queue=build".into()] {
+            assert!(told[0].contains(&words), "{way}: {words:?} is missing in {said:?}");
+        }
+        for fine in ["build", "gpu2", "default", "other"] {
+            let said = ask(&nest, fine);
+            let is_taken = *way == "schedule" && said.code == 6;
+            assert!((said.code == 0 || is_taken) && warnings(&said.err).is_empty(), "{way} {fine}: {said:?}");
+        }
+    }
+    // What is advised, typed.
+    let nest = Nest::new();
+    let id = nest.add(&["--hold", "-q", "biuld", "--", "true"]);
+    nest.ok(&["set", &id.to_string(), "queue=build"]);
+    assert_eq!(nest.show(id)["queue"], "build");
 }
