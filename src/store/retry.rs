@@ -113,14 +113,21 @@ pub enum WayBack {
 
 /// Most jobs that are looked at for the way back of one.
 const LOOKED_AT_MAX: usize = 10_000;
+/// Most numbers and ranges in one command that a person is to type.
+const RANGES_MAX: usize = 20;
 
 /// The way back of a failed or cancelled job.
 pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
+    way_back_within(conn, job, LOOKED_AT_MAX)
+}
+
+/// The same, with a look at `most` jobs.
+pub(super) fn way_back_within(conn: &Connection, job: &Job, most: usize) -> Result<WayBack> {
     let id = job.id;
     // Those that nothing keeps from going back; and whether each below them goes with them, because it failed for want of them.
     let (mut heads, mut comes_along) = (BTreeSet::new(), true);
     let (mut seen, mut to_see, mut parent) = (HashSet::from([id]), vec![job.clone()], None);
-    while let Some(one) = to_see.pop().filter(|_| seen.len() < LOOKED_AT_MAX) {
+    while let Some(one) = to_see.pop() {
         match refusal(conn, &one)? {
             None => {
                 heads.insert(one.id);
@@ -133,14 +140,29 @@ pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
             Some(Refusal::Waits { on }) => {
                 comes_along &= one.reason == Some(Reason::Dependency);
                 parent = parent.or(on.first().map(|on| (on.id, on.state)));
-                to_see.extend(on.into_iter().filter(|on| seen.insert(on.id)));
+                to_see.extend(on.into_iter().filter(|on| seen.len() < most && seen.insert(on.id)));
             }
         }
     }
     let Some((parent, state)) = parent else { return Ok(WayBack::Retry) };
-    let heads = heads.into_iter().chain((!comes_along).then_some(id)).map(|id| id.to_string());
-    let command = format!("tenure retry {} --with-dependants", heads.collect::<Vec<_>>().join(" "));
-    Ok(WayBack::With { parent, state, command })
+    heads.extend((!comes_along).then_some(id));
+    Ok(WayBack::With { parent, state, command: retry_of(&heads, id) })
+}
+
+/// The command that puts these back, for the sake of `job`: numbers that follow each other as a range. Where they are still too many for a line, the
+/// first of them, and the command that names the rest afterwards.
+fn retry_of(ids: &BTreeSet<JobId>, job: JobId) -> String {
+    let mut ranges: Vec<(i64, i64)> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == id.0 => *last = id.0,
+            _ => ranges.push((id.0, id.0)),
+        }
+    }
+    let word = |(first, last): &(i64, i64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let words: Vec<String> = ranges.iter().take(RANGES_MAX).map(word).collect();
+    let rest = if ranges.len() > RANGES_MAX { format!("; tenure why {job}") } else { String::new() };
+    format!("tenure retry {} --with-dependants{rest}", words.join(" "))
 }
 
 /// Why an ended job is not put back.

@@ -378,3 +378,18 @@ fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
     let wrong = try_add(&conn, |j| (j.lane, j.lane_limit) = (Some("l".into()), Some(0)));
     assert!(matches!(wrong, Err(Error::Usage(_))), "{wrong:?}");
 }
+
+#[test]
+fn the_way_back_names_a_job_however_many_are_in_the_way() {
+    let conn = fixture::fresh();
+    let parents: Vec<JobId> = (0..30).map(|_| add(&conn, |job| job.queue = "parents".into())).collect();
+    let child = add(&conn, |job| job.after = parents.iter().map(|id| (*id, Need::Done)).collect());
+    for id in &parents {
+        control::cancel(&conn, *id, None, 2_000).unwrap();
+    }
+    let job = read::job(&conn, child).unwrap().unwrap();
+    let super::retry::WayBack::With { command, .. } = super::retry::way_back_within(&conn, &job, 20).unwrap() else {
+        panic!("{job:?}")
+    };
+    assert_eq!(command, "tenure retry 1-19 --with-dependants");
+}

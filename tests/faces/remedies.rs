@@ -272,7 +272,9 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
             // The answer begins with `tenure: `, which is not an advice.
             for advice in answer.err.split("tenure ").skip(1) {
                 let words: Vec<&str> = advice.split(' ').take_while(|word| !word.is_empty()).collect();
-                let number = |word: &str| word.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<i64>().is_ok();
+                let number = |word: &str| {
+                    word.trim_end_matches(|c: char| !c.is_ascii_digit()).split('-').all(|id| id.parse::<i64>().is_ok())
+                };
                 let [verb, job, ..] = words.as_slice() else { continue };
                 if !number(job) || verb.starts_with("logs") || verb == &"wait" {
                     continue;
@@ -294,4 +296,34 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
     println!("{refused} refusals, {typed} advices typed");
     assert!(wrong.is_empty(), "advices that are refused: {wrong:#?}");
     assert!(typed >= 40, "only {typed} advices were typed, after {refused} refusals");
+}
+
+/// Numbers that follow each other are one word; where there are too many words for a line, the remedy says how it goes on.
+#[test]
+fn the_way_back_from_many_jobs_fits_a_line_and_works() {
+    for (ended, what, words_max) in [(1..=3_000, "all", 1), (1..=90, "every second", 20)] {
+        let nest = Nest::new();
+        let last = *ended.end();
+        let jobs: String = ended.clone().map(|_| "{\"command\":[\"true\"],\"hold\":true}\n").collect();
+        std::fs::write(nest.file("jobs"), jobs).unwrap();
+        nest.ok(&["add", "--from", "jobs"]);
+        let id = nest.sh(&["--after", &format!("1-{last}")], "true");
+        let cancelled: Vec<String> = match what {
+            "all" => vec![format!("1-{last}")],
+            _ => ended.step_by(2).map(|id| id.to_string()).collect(),
+        };
+        nest.ok(&[&["cancel"], cancelled.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat());
+        let case = Case { nest, id, _worker: None };
+        let mut typed = 0;
+        while case.nest.state(id) != "queued" {
+            let all = obstacles(&case);
+            let remedy =
+                &all.iter().find(|(_, remedy)| remedy.starts_with("tenure retry ")).unwrap_or_else(|| panic!("{all:?}")).1;
+            let words = remedy.split(" --").next().unwrap().split(' ').skip(2).count();
+            assert!((1..=words_max).contains(&words) && remedy.len() < 200, "{remedy}");
+            assert_eq!(type_it(&case, remedy), 0, "{remedy}");
+            typed += 1;
+            assert!(typed < 10, "{remedy}");
+        }
+    }
 }
