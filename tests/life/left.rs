@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rusqlite::Connection;
 use tenure::job::{Exit, JobId, Nonce, RunEnd, RunId};
+use tenure::place::Place;
 use tenure::run::{Drained, Exited, Header, NotExecuted, Record, RunFile, Started, Usage, machine};
 use tenure::store::claim::{self, Prepared, Scope};
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
@@ -39,12 +40,17 @@ pub fn owner(nest: &Nest) -> Connection {
 
 /// Makes a locked run file for a new run id. No row knows it.
 pub fn run_file(nest: &Nest, boot_id: &str) -> Left {
+    run_file_in(nest, &Place::new(nest.db()), boot_id)
+}
+
+/// The same, in the directory of another file.
+fn run_file_in(nest: &Nest, place: &Place, boot_id: &str) -> Left {
     let store = store(nest);
     let run = RunId(store.write(|conn| ids::reserve_runs(conn, 1)).unwrap().start);
     let file_id = store.read(|conn| read::meta(conn, "file_id")).unwrap().unwrap();
     let nonce = machine::nonce();
     let header = Header { file_id, run, nonce, boot_id: boot_id.into(), pid_ns: machine::pid_namespace(), pid_ns_ends: false };
-    let held = Some(RunFile::create(store.place(), &header).unwrap());
+    let held = Some(RunFile::create(place, &header).unwrap());
     Left { run: run.0, nonce, held, log: store.place().log_file(run) }
 }
 
@@ -149,9 +155,14 @@ pub fn after_a_tick(nest: &Nest) {
         let phase = &nest.status()["worker"]["phase"];
         phase.as_str().filter(|phase| *phase != "starting").map(drop)
     });
+    // Made elsewhere: here the reaper could meet it while it is still locked, and take it for a stray.
+    let elsewhere = Place::new(nest.file("bait.db"));
+    std::fs::create_dir_all(elsewhere.runs()).unwrap();
     for _ in 0..2 {
-        let mut bait = run_file(nest, &machine::boot_id());
+        let mut bait = run_file_in(nest, &elsewhere, &machine::boot_id());
         bait.held = None;
+        let run = RunId(bait.run);
+        std::fs::rename(elsewhere.run_file(run), Place::new(nest.db()).run_file(run)).unwrap();
         until_no_run_file(nest, bait.run);
     }
 }
