@@ -10,6 +10,7 @@ use crate::job::{JobId, State};
 use crate::run::limits;
 use crate::store::rows::Job;
 use crate::store::{Store, read};
+use crate::worker::can_run;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -36,6 +37,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     } else if worker_calls::look(store.place())?.is_none() {
         // It will be the worker: a job that nobody can run is not left behind.
         limits::check_for_worker(store.place())?;
+        can_run()?;
     }
     let id = add_one(face, &store, &args)?;
     let mut input = unread::Input::new(id, args.options.stdin.is_some());

@@ -78,6 +78,7 @@ mod wish;
 mod workspace;
 
 pub use options::{Floors, Kind, OnTerm, Options, Until};
+pub use slots::can_run;
 pub use start::{Ended, Summary, Worker};
 pub use starting::Started;
 pub use stop::{Direct, ask_directly};

@@ -258,8 +258,9 @@ const WATCHED: &[Case] = &[
             around.worker.take().unwrap().kill();
         },
         clear: |around, _| {
-            around.go();
+            // The worker first: without one it would be told that the run is over.
             around.worker = Some(around.nest.work(&[]));
+            around.go();
         },
         ..PLAIN
     },
