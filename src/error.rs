@@ -235,7 +235,8 @@ impl From<rusqlite::Error> for Error {
             }
             Code::CannotOpen => Self::File(format!("the file cannot be opened ({text}); look at its path and permissions")),
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
-                "the file may not be written ({text}); look at the permissions of the file and of its directory"
+                "the file may not be written ({text}); look at the permissions of the file and of its directory, and whether its file system has become \
+                 read-only (dmesg)"
             )),
             _ if is_for_want_of_room(&error) => {
                 Self::DiskFull(format!("the disk is full ({text}); free some space and try again"))

@@ -170,6 +170,9 @@ fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let me = rustix::process::geteuid().as_raw();
     let user = if me == 0 { std::fs::metadata(place.db()).map_or(me, |meta| meta.uid()) } else { me };
     let around = place.db().parent().unwrap_or(Path::new("/"));
+    if let Some(text) = store::read_only(place) {
+        return Ok(vec![Finding::wrong("permissions", text, "dmesg says which error it was; after fsck, mount it for writing")]);
+    }
     let (mut open, mut fixes) = (Vec::new(), Vec::new());
     for path in [place.db(), place.dir(), &place.wal(), &place.secrets(), &place.runs(), &place.logs(), around] {
         if let Ok(meta) = std::fs::metadata(path)

@@ -169,6 +169,7 @@ pub fn picture() -> Picture {
         health: Health::default(),
         blocked: None,
         writer: None,
+        read_only: None,
         now_ms: 61_000,
     }
 }

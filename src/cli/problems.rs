@@ -141,6 +141,9 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
         let text = format!("{holder} holds the write lock of the file: no other program can write, and no job can start");
         all.push(Problem::new("write_lock_held", text, &end_transaction(Some(holder))));
     }
+    if let Some(what) = &picture.read_only {
+        all.push(Problem::new("read_only", what.clone(), "dmesg says which error it was; after fsck, mount it for writing"));
+    }
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
         let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
@@ -190,6 +193,7 @@ mod tests {
         picture.worker = None;
         picture.machine.disk_free_bytes = Some(1);
         picture.health.wal_bytes = 1 << 30;
+        picture.read_only = Some("read-only".into());
         picture.health.replaced = Some("replaced".into());
         picture.health.fatal = Some("failed".into());
         picture.blocked = Some(crate::store::Blocked { since_ms: 1_000, by: None });
@@ -204,6 +208,7 @@ mod tests {
         let expected = [
             "no_worker",
             "writer_blocked",
+            "read_only",
             "wal_large",
             "file_replaced",
             "flush_failed",

@@ -60,6 +60,8 @@ pub struct Picture {
     pub blocked: Option<crate::store::Blocked>,
     /// Another program that stays inside a write transaction.
     pub writer: Option<locks::Holder>,
+    /// Why nothing can be written, where the file system has become read-only.
+    pub read_only: Option<String>,
     pub now_ms: i64,
 }
 
@@ -100,6 +102,7 @@ impl Picture {
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),
             writer: locks::lasting_writer(store.place(), pid),
+            read_only: crate::store::read_only(store.place()),
             now_ms: face.now_ms(),
         })
     }

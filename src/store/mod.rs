@@ -157,6 +157,7 @@ pub use health::{Blocked, Health, blocked_file, read_blocked};
 pub use kept::Kept;
 pub use open::{Opened, random_name};
 pub use path::make_beside;
+pub use permission::read_only;
 pub use restore::{Restored, adopt_older_copy, place_to_restore, restore};
 pub use schema::{altered_tables, create_schema, foreign_columns, repair_schema, schema_differences};
 

@@ -74,6 +74,10 @@ fn was_of_root(place: &Place) -> bool {
 fn name_the_file(place: &Place, error: Error) -> Error {
     let db = place.db().display().to_string();
     match error {
+        // Also to read it, SQLite makes its log and the index of that.
+        Error::File(text) if text.starts_with("the file cannot be opened") => {
+            Error::File(permission::read_only(place).unwrap_or_else(|| format!("{db}: {text}")))
+        }
         Error::File(text) if !text.contains(&db) => Error::File(format!("{db}: {text}")),
         other => other,
     }
@@ -151,7 +155,8 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         };
     }
     if conn.is_readonly("main")? {
-        return Err(Error::File("the file may not be written; look at the permissions of the file and of its directory".into()));
+        let closed = || "the file may not be written; look at the permissions of the file and of its directory".to_owned();
+        return Err(Error::File(permission::read_only(place).unwrap_or_else(closed)));
     }
     let identity = identify(conn)?;
     let found = if identity == Identity::New { standing::judge_empty(place)? } else { standing::judge(place, conn)? };

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -35,10 +35,7 @@ pub(super) fn check_writable(place: &Place) -> Result<()> {
         // What is not there is made; every other trouble is SQLite's to tell.
         let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
         if asked == Err(Errno::ROFS) {
-            return Err(Error::File(format!(
-                "{} is on a file system that is mounted read-only; mount it for writing, or use a copy elsewhere",
-                path.display()
-            )));
+            return Err(Error::File(read_only_text(path)));
         }
         if let Err(Errno::ACCESS | Errno::PERM) = asked {
             let path = path.display();
@@ -48,6 +45,21 @@ pub(super) fn check_writable(place: &Place) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn read_only_text(path: &Path) -> String {
+    format!(
+        "{} is on a file system that is read-only; where it was not mounted so, it has met an error (dmesg): mend and mount it for writing, or use a copy elsewhere",
+        path.display()
+    )
+}
+
+/// Why nothing can be written where this file is, if its file system says so. One that became read-only by an error may still be shown as writable by
+/// `mount` and by the permissions; it says so when a file is made, here one without a name.
+pub fn read_only(place: &Place) -> Option<String> {
+    let around = place.db().parent()?;
+    let made = openat(CWD, around, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+    (made.err() == Some(Errno::ROFS)).then(|| read_only_text(place.db()))
 }
 
 /// Whether this process may write there.
@@ -62,7 +74,10 @@ pub(super) fn is_writable(path: &Path) -> bool {
 pub(super) fn check_beside(place: &Place) -> Result<()> {
     for dir in [place.dir(), &place.runs(), &place.logs(), &place.results(), &place.secrets(), &place.leases(), &place.work()] {
         let asked = accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
-        if let Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) = asked {
+        if asked == Err(Errno::ROFS) {
+            return Err(Error::File(read_only_text(dir)));
+        }
+        if let Err(Errno::ACCESS | Errno::PERM) = asked {
             let dir = dir.display();
             return Err(Error::File(format!(
                 "no file can be made in {dir} (permission denied); look at its permissions (chmod u+rwx {dir}) and at its owner"

@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{Nest, Said};
+use crate::support::{Nest, Said, said};
 
 const READS: &[&[&str]] = &[&["ls"], &["status"], &["show", "1"], &["why", "1"], &["doctor"]];
 const WRITES: &[&[&str]] = &[&["add", "--", "true"], &["cancel", "1"], &["work", "--until-idle"], &["run", "--", "true"]];
@@ -284,5 +284,50 @@ struct Mounted(std::path::PathBuf);
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _gone_already = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Each command on a file system that is mounted read-only, and on one that became so, which a mount over it does as well.
+#[test]
+fn a_read_only_file_system_is_named_as_that_by_each_command() {
+    let can = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        return crate::untested::not_tested("a read-only file system", "mount namespaces: unshare of util-linux, and root");
+    }
+    let commands = [
+        "add -- true",
+        "run -- true",
+        "work --until-idle",
+        "cancel 1",
+        "set 1 priority=3",
+        "hold 1",
+        "retry 1",
+        "prune --older-than 1d",
+        "queue set q --slots 2",
+        "lease run x -- true",
+        "ls",
+        "show 1",
+        "why 1",
+        "wait 1",
+        "logs 1",
+        "history 1",
+        "status",
+        "doctor",
+        "backup ../backup",
+    ];
+    let nest = Nest::new();
+    std::fs::create_dir(nest.file("mnt")).unwrap();
+    let lines: Vec<String> =
+        commands.iter().map(|command| format!("echo \"== {command}\"; $T {command} 2>&1; echo \"code $?\"")).collect();
+    let script =
+        format!("set -e; mount -t tmpfs none mnt; cd mnt; $T add -- true; mount -o remount,ro .; set +e; {}", lines.join("; "));
+    let mut shell = Command::new("unshare");
+    shell.args(["-m", "sh", "-c", &script]).current_dir(nest.path()).stdin(Stdio::null());
+    shell.env("T", env!("CARGO_BIN_EXE_tenure")).env("TENURE_DB", nest.file("mnt/q.db")).env("HOME", nest.path());
+    let said = said(shell.output().unwrap());
+    let answers: Vec<&str> = said.out.split("== ").skip(1).collect();
+    assert_eq!(answers.len(), commands.len(), "{said:?}");
+    for answer in answers {
+        assert!(answer.contains("is on a file system that is read-only") && answer.trim_end().ends_with("code 4"), "{answer}");
     }
 }
