@@ -259,7 +259,7 @@ fn a_limit_that_is_too_low_is_named_and_loses_no_job() {
         "ulimit -v 600000",
         "ulimit -s 64",
         "ulimit -s 512",
-        "ulimit -d 1000",
+        "ulimit -d 6000",
         "ulimit -n 6",
         "ulimit -n 12",
         "ulimit -n 20",

@@ -71,7 +71,14 @@ impl Way {
 struct Running {
     way: Way,
     job: i64,
-    shim: i32,
+    /// `None`: a limit of its own had ended it before it was looked at.
+    shim: Option<i32>,
+}
+
+impl Running {
+    fn signal_shim(&self, signal: i32) {
+        self.shim.into_iter().for_each(|shim| kill(shim, signal));
+    }
 }
 
 /// Begins one job for each way; its shim is known, and it has begun.
@@ -93,10 +100,14 @@ fn begin(nest: &Nest, ways: &[Way]) -> Vec<Running> {
     });
     let jobs: Vec<i64> = jobs.collect();
     let running = ways.iter().zip(jobs).map(|(way, job)| {
-        nest.until_pid(job);
-        let run = nest.show(job)["run_id"].as_i64().unwrap();
         until("it to begin", || nest.log(job).contains("begin").then_some(()));
-        Running { way: *way, job, shim: nest.shim(run) }
+        let shim = until("its shim, or its end", || match &nest.show(job) {
+            running if running["state"] == "running" => {
+                Some(Some(nest.record(running["run_id"].as_i64()?, "STARTED", "shim")?.parse().ok()?))
+            }
+            _ => Some(None),
+        });
+        Running { way: *way, job, shim }
     });
     running.collect()
 }
@@ -113,14 +124,14 @@ fn act(nest: &Nest, run: &Running) {
         SqlCancel => sql_cancel(nest, run.job),
         TaskStop => drop(nest.ok(&["task", "stop", "1"])),
         MaxRuntimeSetLater => drop(nest.ok(&["queue", "set", "later", "--max-runtime", "1s"])),
-        ShimKilled => kill(run.shim, 9),
-        SpawnerKilled => kill(nest.parent_of(run.shim), 9),
+        ShimKilled => run.signal_shim(9),
+        SpawnerKilled => kill(nest.parent_of(run.shim.expect("it has no limit")), 9),
         ShimStoppedThenCancel => {
-            kill(run.shim, 19);
+            run.signal_shim(19);
             sql_cancel(nest, run.job);
         }
         ShimStoppedPastTimeout | ShimStoppedPastIdleTimeout | ShimStoppedPastMaxRuntime | ShimStoppedAndEndsByItself => {
-            kill(run.shim, 19);
+            run.signal_shim(19);
         }
         Timeout | IdleTimeout | MaxRuntime | EndsByItself => {}
     }
@@ -143,7 +154,7 @@ fn check(nest: &Nest, run: &Running, who: &str) {
         assert_eq!(job["signal"], 9, "{what}: KILL after the grace: {job}");
     }
     // The lock goes with the last descriptor, a moment before the process is reaped.
-    until("its shim to be gone", || (!lives(run.shim)).then_some(()));
+    until("its shim to be gone", || run.shim.is_none_or(|shim| !lives(shim)).then_some(()));
 }
 
 /// All ways but those that are met by `after` too late or too early. Adopted as often as `times` says.
