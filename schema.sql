@@ -1188,7 +1188,7 @@ END;
 ---------------------------------------------------------------------------------------------------------------------------
 -- Guards of `resource`, and what the end of an owner brings with it
 
--- A new resource is held and whole. Anybody may write one down; `tenure resource add` replaces the teardown of one that is there.
+-- A new resource is held and whole. Every client may write one down; `tenure resource add` replaces the teardown of one that is there.
 CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
@@ -1251,7 +1251,7 @@ BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, t
     WHERE NEW.attempts < 0 OR NEW.torn NOT IN (0, 1) OR NEW.again NOT IN (0, 1);
 END;
 
--- Anybody may set `releasing` (it is torn down now) and `next_at` (when it is tried next).
+-- Every client may set `releasing` (it is torn down now) and `next_at` (when it is tried next).
 CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: what is torn down does not change') WHERE OLD.state = 'released';

@@ -204,6 +204,9 @@ fn memory_remedy() -> String {
     memory_limit().unwrap_or_else(|| "free some memory".to_owned())
 }
 
+/// More than the index of the log ever takes, in bytes.
+const INDEX_BYTES_ENOUGH: u64 = 64 << 20;
+
 /// SQLite does not say why it could not open a file. A limit so low that it stops commands is a likelier reason than a permission.
 fn is_short_of_files() -> bool {
     getrlimit(Resource::Nofile).current.is_some_and(|most| most < OPEN_FILES_ENOUGH)
@@ -213,8 +216,9 @@ fn is_short_of_files() -> bool {
 pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
     let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
-    // The same code where the index may not grow that far.
-    code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && file_size_limit().is_none())
+    // The same code where the index may not grow that far: it is small, so only a low limit is the reason.
+    let may_grow = getrlimit(Resource::Fsize).current.is_none_or(|most| most >= INDEX_BYTES_ENOUGH);
+    code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && may_grow)
 }
 
 impl From<rusqlite::Error> for Error {

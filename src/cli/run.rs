@@ -35,7 +35,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     if args.need_worker {
         worker_calls::need(store.place())?;
     } else if worker_calls::look(store.place())?.is_none() {
-        // It will be the worker: a job that nobody can run is not left behind.
+        // It will be the worker: a job that it could not run is not left behind.
         limits::check_for_worker(store.place())?;
         can_run()?;
     }

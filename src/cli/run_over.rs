@@ -64,7 +64,14 @@ fn look(store: &Store, job: JobId) -> Result<Option<String>> {
     Ok(match runfile::look(store.place(), run)? {
         Look::Found { locked: true, .. } | Look::Unreadable(_) => None,
         Look::Found { header, .. } if tree::is_out_of_sight(&header) => None,
-        Look::Found { records, .. } => Some(of_records(run, &records)),
+        Look::Found { header, records, .. } => match tree::what_lives(store.place(), run, &header, &records)?.as_slice() {
+            [] => Some(of_records(run, &records)),
+            // What has escaped from a killed shim is still the job's.
+            _ => None,
+        },
+        // A worker that has come meanwhile has recorded its end, and then removed the file.
+        Look::Missing if worker_calls::look(store.place())?.is_some() => None,
+        Look::Missing if store.read(move |conn| reap::open_run_of(conn, job))?.is_none_or(|((open, _), _)| open != run) => None,
         Look::Missing => Some(format!("run {run} has ended, and nothing is recorded of it; the worker records it as lost")),
     })
 }

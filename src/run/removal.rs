@@ -42,7 +42,8 @@ pub fn remove(path: &Path, goes_on: GoesOn<'_>) -> Told<bool> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
         return Err(told(Errno::INVAL));
     };
-    let parent = fs::openat(CWD, parent, DIRECTORY, Mode::empty()).map_err(told)?;
+    // The parent is a directory of ours, which may be a link of its user; a job cannot plant one there.
+    let parent = fs::openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(told)?;
     all(&parent, name, goes_on).map_err(|refused| describe(path, refused))
 }
 
@@ -219,7 +220,7 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// The number of the mount that a descriptor is in: that of what is mounted on it, where something is.
-fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+pub(super) fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let stat = fs::statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID)?;
     if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::OPNOTSUPP) } else { Ok(stat.stx_mnt_id) }
 }

@@ -89,10 +89,29 @@ pub fn empty(place: &Place, run: RunId, nonce: Nonce) -> Result<Emptied> {
     }
     if emptied.log_locked || !emptied.killed.is_empty() {
         let log = std::fs::metadata(place.log_file(run)).ok();
-        chase(|pid| end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
+        chase(|pid| pid != me && end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
     }
     emptied.out_of_sight = header.is_some_and(|header| !records.over && is_out_of_sight(&header));
     Ok(emptied)
+}
+
+/// `pid name` of what lives of a run whose lock is free, as far as that can be seen; what nothing says yes or no of included. Ends nothing.
+///
+/// # Errors
+/// `/proc` or the log cannot be read.
+pub fn what_lives(place: &Place, run: RunId, header: &Header, records: &Records) -> Result<Vec<String>> {
+    let marks = Marks::new(header.nonce, records.marked, records.started.map(|started| started.shim_start_ticks));
+    let me = std::process::id().cast_signed();
+    let pids = all_pids().map_err(|e| Error::io("reading /proc", e))?;
+    let is_of_it = |pid: &i32| *pid != me && !matches!(marks.of(*pid), Belongs::No);
+    let mut found: Vec<String> = pids.into_iter().filter(is_of_it).map(name_of).collect();
+    if found.is_empty() && is_log_locked(place, run)? {
+        found.push("a process that cannot be seen from here and has its log open".to_owned());
+    }
+    if found.is_empty() && is_dying(Some(header), records) {
+        found.push("its shim, which is ending".to_owned());
+    }
+    Ok(found)
 }
 
 /// Whether processes of a run whose lock is free may live where they cannot be seen: see the table above. For the worker of the file.

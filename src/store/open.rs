@@ -20,6 +20,8 @@ use crate::place::Place;
 
 /// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about a second's work.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
+/// How the message begins where SQLite cannot open the file.
+const CANNOT_OPEN: &str = "the file cannot be opened";
 /// How long a log that is gone must stay so, while a process has it open, in milliseconds.
 const LOG_REMOVED_MS: u64 = 1_000;
 /// How long root may take to give a log that it has made to the owner of the file, in milliseconds.
@@ -49,15 +51,15 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Store> {
         permission::check_private(&place)?;
     }
     let opened = match open_at(&place, options.clone()) {
-        Err(Error::File(_)) if was_of_root(&place) => open_at(&place, options),
+        // It may have been given by the time of the look, so a second attempt is made also where nothing is closed.
+        Err(Error::File(text)) if text.starts_with(CANNOT_OPEN) && was_of_root(&place) => open_at(&place, options),
         opened => opened,
     };
     opened.map_err(|error| name_the_file(&place, error))
 }
 
 /// SQLite makes the log and its index as root's where root is the first to open the file of another user, and gives them to that user a moment
-/// later. In between that user's own commands cannot open the file. Waits for that moment; `false` where the file cannot be opened for
-/// something else.
+/// later. In between that user's own commands cannot open the file. Waits for that moment; `false` where it does not come.
 fn was_of_root(place: &Place) -> bool {
     if rustix::process::geteuid().is_root() || !permission::is_writable(place.db()) {
         return false;
@@ -75,7 +77,7 @@ fn name_the_file(place: &Place, error: Error) -> Error {
     let db = place.db().display().to_string();
     match error {
         // Also to read it, SQLite makes its log and the index of that.
-        Error::File(text) if text.starts_with("the file cannot be opened") => {
+        Error::File(text) if text.starts_with(CANNOT_OPEN) => {
             Error::File(permission::read_only(place).unwrap_or_else(|| format!("{db}: {text}")))
         }
         Error::File(text) if !text.contains(&db) => Error::File(format!("{db}: {text}")),

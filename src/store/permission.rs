@@ -119,7 +119,7 @@ pub(super) fn check_ours(path: &Path) -> Result<()> {
     match owners.into_iter().flatten().find(|owner| *owner != me && *owner != 0) {
         None => Ok(()),
         Some(owner) => Err(Error::File(format!(
-            "{} belongs to user {owner}, in a directory where everybody may make files; remove it, or name a file in a directory of your own with --db",
+            "{} belongs to user {owner}, in a directory where every user may make files; remove it, or name a file in a directory of your own with --db",
             path.display()
         ))),
     }

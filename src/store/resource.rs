@@ -1,6 +1,6 @@
 //! What work has made outside and what must be torn down: written down, looked at, and released by a person.
 //!
-//! The end of an owner makes its resources `releasing` by triggers of the schema, whoever ends it; so there is no path on which that is
+//! The end of an owner makes its resources `releasing` by triggers of the schema, however it ends; so there is no path on which that is
 //! forgotten. What the worker does about those is in [`super::teardown`].
 
 use std::collections::BTreeMap;

@@ -125,7 +125,7 @@ pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
 pub(super) fn way_back_within(conn: &Connection, job: &Job, most: usize) -> Result<WayBack> {
     let id = job.id;
     // Those that nothing keeps from going back; and whether each below them goes with them, because it failed for want of them.
-    let (mut heads, mut comes_along) = (BTreeSet::new(), true);
+    let (mut heads, mut comes_along, mut all) = (BTreeSet::new(), true, true);
     let (mut seen, mut to_see, mut parent) = (HashSet::from([id]), vec![job.clone()], None);
     while let Some(one) = to_see.pop() {
         match refusal(conn, &one)? {
@@ -140,18 +140,23 @@ pub(super) fn way_back_within(conn: &Connection, job: &Job, most: usize) -> Resu
             Some(Refusal::Waits { on }) => {
                 comes_along &= one.reason == Some(Reason::Dependency);
                 parent = parent.or(on.first().map(|on| (on.id, on.state)));
-                to_see.extend(on.into_iter().filter(|on| seen.len() < most && seen.insert(on.id)));
+                for on in on {
+                    all &= seen.len() < most || seen.contains(&on.id);
+                    if all && seen.insert(on.id) {
+                        to_see.push(on);
+                    }
+                }
             }
         }
     }
     let Some((parent, state)) = parent else { return Ok(WayBack::Retry) };
     heads.extend((!comes_along).then_some(id));
-    Ok(WayBack::With { parent, state, command: retry_of(&heads, id) })
+    Ok(WayBack::With { parent, state, command: retry_of(&heads, all, id) })
 }
 
-/// The command that puts these back, for the sake of `job`: numbers that follow each other as a range. Where they are still too many for a line, the
-/// first of them, and the command that names the rest afterwards.
-fn retry_of(ids: &BTreeSet<JobId>, job: JobId) -> String {
+/// The command that puts these back, for the sake of `job`: numbers that follow each other as a range. Where they are still too many for a line, or not
+/// `all` that have to go back, the command that names the rest afterwards stands behind it.
+fn retry_of(ids: &BTreeSet<JobId>, all: bool, job: JobId) -> String {
     let mut ranges: Vec<(i64, i64)> = Vec::new();
     for id in ids {
         match ranges.last_mut() {
@@ -161,7 +166,7 @@ fn retry_of(ids: &BTreeSet<JobId>, job: JobId) -> String {
     }
     let word = |(first, last): &(i64, i64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
     let words: Vec<String> = ranges.iter().take(RANGES_MAX).map(word).collect();
-    let rest = if ranges.len() > RANGES_MAX { format!("; tenure why {job}") } else { String::new() };
+    let rest = if !all || ranges.len() > RANGES_MAX { format!("; tenure why {job}") } else { String::new() };
     format!("tenure retry {} --with-dependants{rest}", words.join(" "))
 }
 

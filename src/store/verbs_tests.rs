@@ -391,5 +391,5 @@ fn the_way_back_names_a_job_however_many_are_in_the_way() {
     let super::retry::WayBack::With { command, .. } = super::retry::way_back_within(&conn, &job, 20).unwrap() else {
         panic!("{job:?}")
     };
-    assert_eq!(command, "tenure retry 1-19 --with-dependants");
+    assert_eq!(command, format!("tenure retry 1-19 --with-dependants; tenure why {child}"));
 }

@@ -66,7 +66,8 @@ impl Worker {
         match (started, heeds.join().unwrap_or(None)) {
             (started, None) => started.map(|worker| Started::Serves(Box::new(worker))),
             (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)) }),
-            (Err(Error::Busy(_)), Some(order)) => Ok(Started::Told { order, worker: None }),
+            // The order came first: that another process is the worker, or that none can be one here, is not asked any more.
+            (Err(Error::Busy(_) | Error::Refused(_)), Some(order)) => Ok(Started::Told { order, worker: None }),
             (Err(error), Some(_)) => Err(error),
         }
     }

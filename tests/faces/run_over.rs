@@ -84,3 +84,37 @@ fn a_run_that_goes_on_without_a_worker_is_running() {
     nest.ok(&["cancel", &job.to_string()]);
     until("its end", || (crate::obstacles::codes(&nest, job) == ["run_over"]).then_some(()));
 }
+
+/// The lock goes with the shim; what has escaped from a shim that was killed is still the job's.
+#[test]
+fn a_run_of_which_a_process_lives_is_not_said_to_be_over() {
+    for escapes in ["setsid sleep 600 & sleep 600", "setsid env -i sleep 600 & sleep 600"] {
+        let nest = Nest::new();
+        let worker = nest.work(&[]);
+        let job = nest.sh(&[], escapes);
+        let pid = nest.until_pid(job);
+        let shim = nest.shim(nest.show(job)["run_id"].as_i64().unwrap());
+        let spawner = nest.parent_of(shim);
+        let child = until("the child", || {
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?.split(' ').next()?.parse::<i32>().ok()
+        });
+        until("it to be a sleep", || {
+            std::fs::read_to_string(format!("/proc/{child}/comm")).ok().filter(|comm| comm == "sleep\n").map(drop)
+        });
+        worker.kill();
+        kill(spawner, 9);
+        kill(shim, 9);
+        until("them to be dead", || (!crate::support::lives(shim) && !crate::support::lives(spawner)).then_some(()));
+        let id = job.to_string();
+        for verb in [["why", &id], ["show", &id]] {
+            let told = nest.ok(&verb);
+            assert!(!told.contains("has ended"), "{escapes}, {verb:?}: {told}");
+        }
+        let cancelled = nest.say(&["cancel", &id]);
+        assert!(!cancelled.err.contains("left to stop"), "{escapes}: {cancelled:?}");
+        assert!(!nest.say(&["ls"]).err.contains("has ended"), "{escapes}");
+        let _next = nest.work(&[]);
+        nest.until_ended(job);
+        until("all to be gone", || (!crate::support::lives(child) && !crate::support::lives(pid)).then_some(()));
+    }
+}

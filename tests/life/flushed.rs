@@ -119,7 +119,7 @@ fn a_worker_removes_files_after_the_flush_of_the_settle() {
     assert_eq!(seen, 3 * JOBS);
 }
 
-/// Whoever has settled a run may have died before the flush: the run file is what tells of its end until then.
+/// The process that settled a run may have died before the flush: the run file is what tells of its end until then.
 #[test]
 fn the_reaper_removes_a_run_file_after_a_flush() {
     if !has_strace() {
@@ -140,7 +140,7 @@ fn the_reaper_removes_a_run_file_after_a_flush() {
             .spawn()
             .expect("strace");
         after_a_tick(&nest);
-        // From here on nobody commits anything, so that nothing else flushes.
+        // From here on no process commits anything, so that nothing else flushes.
         let before = std::fs::read_to_string(nest.file("worker.strace")).expect("a recording").lines().count();
         std::fs::rename(&aside, &file).expect("a run file");
         until_no_run_file(&nest, run);

@@ -71,6 +71,9 @@ impl Way {
         match self {
             Self::APersonRemovesIt => {
                 nest.until_ended(job("true", mount));
+                let bytes =
+                    until("it to be measured", || nest.json(&["workspace", "ls", "--json"])["workspaces"][0]["bytes"].as_i64());
+                assert!(bytes < 1 << 20, "what is mounted is not counted: {bytes}");
                 let told = worker.say(nest, &["workspace", "rm", "k"]);
                 assert!(told.code == 1 && told.err.contains("umount "), "{told:?}");
             }
@@ -133,7 +136,7 @@ fn walk(way: Way) {
         let Some(worker) = Apart::start(&nest) else { return };
         let precious = nest.file("precious");
         std::fs::create_dir_all(precious.join("deep/er")).unwrap();
-        std::fs::write(precious.join("gold"), "gold").unwrap();
+        std::fs::write(precious.join("gold"), vec![7; 2 << 20]).unwrap();
         std::fs::write(precious.join("deep/er/silver"), "silver").unwrap();
         let mount = format!("mkdir -p \"{below}\"; touch a b; mount --bind {} \"{below}\"", precious.display());
         way.take(&nest, &worker, &mount);

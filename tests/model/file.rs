@@ -10,6 +10,8 @@ const CAPABILITY: &str = "sqlite_compileoption_used";
 pub fn fresh() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     conn.pragma_update(None, "trusted_schema", false).unwrap();
+    // As each connection of tenure: a plan does not depend on what is bound.
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     conn.set_prepared_statement_cache_capacity(256);
     register(&conn);
     conn.execute_batch(include_str!("../../schema.sql")).unwrap();

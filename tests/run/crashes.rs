@@ -243,6 +243,35 @@ impl Drop for Over<'_> {
     }
 }
 
+/// Not a test: a process that carries the mark of a run, as what was started in a job does, and ends what is left of that run.
+#[test]
+#[ignore = "a role that another test starts"]
+fn the_marked_one() {
+    let (Ok(place), Ok(nonce)) = (env::var(PLACE), env::var("TENURE_COOKIE")) else { return };
+    let round = tree::empty(&Place::new(place.into()), RunId(1), nonce.parse().unwrap()).unwrap();
+    println!("ENDED {:?}", round.killed.len());
+}
+
+/// In a pid namespace of its own, in which its number is among the newest when the new ones are looked at.
+#[test]
+fn a_process_that_ends_what_is_left_of_its_own_run_spares_itself() {
+    let can = Command::new("unshare").args(["-p", "-f", "--mount-proc", "true"]).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        return crate::untested::not_tested("a process among the newest", "pid namespaces: unshare of util-linux, and root");
+    }
+    let bench = Bench::new();
+    fs::create_dir_all(bench.place.logs()).unwrap();
+    let mut role = Command::new("unshare");
+    // Something that is found, so that there is a chase.
+    role.args(["-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", r#"sleep 600 & "$@"; echo "CODE $?""#, "sh"]);
+    role.arg(env::current_exe().unwrap());
+    role.args(["crashes::the_marked_one", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]);
+    let said = role.env(PLACE, bench.place.db()).env("TENURE_COOKIE", Nonce([7; 16]).to_string()).output().unwrap();
+    let told = String::from_utf8_lossy(&said.stdout);
+    // The shell is marked as well, and is spared by the kernel as the first process.
+    assert!(told.contains("ENDED ") && told.contains("CODE 0"), "{said:?}");
+}
+
 /// Waits for each process of a group that falls to us, until none is left or the test is over.
 fn reap_group(group: i32, is_over: &AtomicBool) {
     let group = rustix::process::Pid::from_raw(group).unwrap();
@@ -386,7 +415,7 @@ fn a_shim_that_is_dying_is_not_dead() {
     assert_eq!(round(&other), Emptied::default(), "its number is another process's by now");
     kill(pid, Signal::KILL);
     until("it to be dead", || (!is_alive(pid)).then_some(()));
-    assert_eq!(round(&run), Emptied::default(), "dead, though nobody has waited for it");
+    assert_eq!(round(&run), Emptied::default(), "dead, though no parent has waited for it");
     shim.0.wait().unwrap();
     assert_eq!(round(&run), Emptied::default());
 }

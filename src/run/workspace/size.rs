@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 
-use crate::run::removal::{DIRECTORY, GoesOn};
+use crate::run::removal::{DIRECTORY, GoesOn, mount_of};
 
 /// Directories below directories that are counted; each keeps a descriptor open.
 const DEPTH_MAX: usize = 128;
@@ -17,6 +17,7 @@ const BLOCK_BYTES: u64 = 512;
 struct Walk<'a> {
     goes_on: GoesOn<'a>,
     device: u64,
+    mount: u64,
     /// Files with more than one name that were counted.
     linked: HashSet<u64>,
     bytes: u64,
@@ -30,7 +31,8 @@ pub(super) fn of(work: impl AsFd, name: &str, goes_on: GoesOn<'_>) -> Result<Opt
         Err(error) => return Err(error),
     };
     let stat = fs::fstat(&root)?;
-    let mut walk = Walk { goes_on, device: stat.st_dev, linked: HashSet::new(), bytes: blocks(&stat) };
+    let mount = mount_of(root.as_fd())?;
+    let mut walk = Walk { goes_on, device: stat.st_dev, mount, linked: HashSet::new(), bytes: blocks(&stat) };
     Ok(walk.below(root.as_fd(), DEPTH_MAX).then_some(walk.bytes))
 }
 
@@ -70,8 +72,9 @@ impl Walk<'_> {
             return true;
         }
         match fs::openat(dir, name, DIRECTORY, Mode::empty()) {
-            Ok(below) => self.below(below.as_fd(), depth - 1),
-            Err(_) => true,
+            // What is mounted there, perhaps from the same device, is not the workspace's.
+            Ok(below) if mount_of(below.as_fd()) == Ok(self.mount) => self.below(below.as_fd(), depth - 1),
+            Ok(_) | Err(_) => true,
         }
     }
 }
