@@ -95,6 +95,8 @@ impl Standing {
     /// What a person should know; `None`: nothing.
     pub fn advice(&self, place: &Place) -> Option<Advice> {
         let db = place.db().display();
+        // Typed as it stands it is about this file, whatever the configuration says.
+        let declare = |is: &str| format!("tenure --db {} doctor --is {is}", typed(place.db()));
         let advice = |code, text, remedy: &str, is_refused| Some(Advice { code, text, remedy: remedy.to_owned(), is_refused });
         match self {
             Self::Home | Self::Moved => None,
@@ -106,8 +108,9 @@ impl Standing {
             Self::Copy { of, is_there: true } => {
                 let text = format!("{db} is a copy of {of}: a worker on both would run its jobs twice");
                 let remedy = format!(
-                    "use the other (--db {}), or make this a file of its own, with every job held: tenure doctor --is copy",
-                    typed(Path::new(of))
+                    "use the other (--db {}), or make this a file of its own, with every job held: {}",
+                    typed(Path::new(of)),
+                    declare("copy")
                 );
                 advice("file_copy", text, &remedy, true)
             }
@@ -115,8 +118,12 @@ impl Standing {
                 let text = format!(
                     "{db} is a copy of {of}, or was moved from there without a sign: a worker on both would run its jobs twice"
                 );
-                let remedy = "if the other is gone: tenure doctor --is moved; if this is a copy, to make it a file of its own, with every job held: tenure doctor --is copy";
-                advice("file_copy", text, remedy, true)
+                let remedy = format!(
+                    "if the other is gone: {}; if this is a copy, to make it a file of its own, with every job held: {}",
+                    declare("moved"),
+                    declare("copy")
+                );
+                advice("file_copy", text, &remedy, true)
             }
         }
     }
