@@ -303,6 +303,11 @@ mod tests {
         ] {
             for limit in [ours, other] {
                 let (mut shell, pid) = family(limit_of(limit), &line);
+                // A subshell that has put it into the background is its parent until it has ended.
+                let parent_of = |pid: i32| Stat::of(pid).map(|stat| stat.parent);
+                while line.starts_with('(') && parent_of(pid).and_then(parent_of) == Some(shell.id().cast_signed()) {
+                    std::thread::yield_now();
+                }
                 let seen = as_another_user(|| Marks::new(ours, true, None).of(pid));
                 let unsure = as_another_user(|| Marks::new(ours, false, None).of(pid));
                 rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
