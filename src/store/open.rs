@@ -52,10 +52,15 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Store> {
     }
     let opened = match open_at(&place, options.clone()) {
         // It may have been given by the time of the look, so a second attempt is made also where nothing is closed.
-        Err(Error::File(text)) if text.starts_with(CANNOT_OPEN) && was_of_root(&place) => open_at(&place, options),
+        Err(Error::File(text)) if is_about_access(&text) && was_of_root(&place) => open_at(&place, options),
         opened => opened,
     };
     opened.map_err(|error| name_the_file(&place, error))
+}
+
+/// Whether that is said of a file or of its log that may not be opened, not of what stands in it.
+fn is_about_access(text: &str) -> bool {
+    text.starts_with(CANNOT_OPEN) || text.contains("may not be written")
 }
 
 /// SQLite makes the log and its index as root's where root is the first to open the file of another user, and gives them to that user a moment
