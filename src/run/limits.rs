@@ -13,6 +13,8 @@ use crate::units::size_text;
 const STACK_BYTES: u64 = 1 << 20;
 /// Least address space of a worker: its threads reserve most of that without using it.
 const WORKER_ADDRESS_BYTES: u64 = 1_280 << 20;
+/// Least memory of its own of a worker: the stacks of its threads and what it keeps of the file.
+const WORKER_DATA_BYTES: u64 = 64 << 20;
 /// How far the file, its log and the files beside it must be able to grow under a worker, in bytes.
 const WORKER_GROWTH_BYTES: u64 = 64 << 20;
 
@@ -32,6 +34,7 @@ pub fn check_for_worker(place: &Place) -> Result<()> {
     let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
     let size = WORKER_GROWTH_BYTES + bytes(place.db()).max(bytes(&place.wal()));
     at_least(getrlimit(Resource::Fsize).current, size, "the size of a file", "a worker needs", "ulimit -f, LimitFSIZE=")?;
+    at_least(getrlimit(Resource::Data).current, WORKER_DATA_BYTES, "memory", "a worker needs", "ulimit -d, LimitDATA=")?;
     at_least(getrlimit(Resource::As).current, WORKER_ADDRESS_BYTES, "memory", "a worker needs", "ulimit -v, LimitAS=")
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::run::open_files;
 
 /// Descriptors that a worker has open without any run, and what a moment needs.
-const DESCRIPTORS: u64 = 32;
+const DESCRIPTORS: u64 = 40;
 /// Descriptors that each run needs at the most.
 const DESCRIPTORS_PER_SLOT: u64 = 4;
 /// Descriptors of a `tenure run` that follows its job while it is the worker.
