@@ -268,8 +268,7 @@ pub fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32
     let options = Options { kind: Kind::Run, slots: 1, scope, until: Until::Stopped, ..options(face)? };
     match Worker::start_unless_told(client, face.options(Role::Worker), options, signals) {
         Ok(Started::Serves(worker)) => Ok(ForOne::Serves(worker)),
-        Ok(Started::Told { order: signal, worker }) => {
-            let is_blocked = worker.is_none();
+        Ok(Started::Told { order: signal, worker, is_blocked }) => {
             worker.map(|worker| worker.stop(Ended::Asked)).transpose()?;
             Ok(ForOne::Told { signal, is_blocked })
         }

@@ -65,9 +65,10 @@ impl Worker {
         drop(done);
         match (started, heeds.join().unwrap_or(None)) {
             (started, None) => started.map(|worker| Started::Serves(Box::new(worker))),
-            (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)) }),
-            // The order came first: that another process is the worker, or that none can be one here, is not asked any more.
-            (Err(Error::Busy(_) | Error::Refused(_)), Some(order)) => Ok(Started::Told { order, worker: None }),
+            (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)), is_blocked: false }),
+            (Err(Error::Busy(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: true }),
+            // The order was taken, so it is passed on; that another process is the worker meanwhile does not matter any more.
+            (Err(Error::Refused(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: false }),
             (Err(error), Some(_)) => Err(error),
         }
     }
@@ -80,6 +81,8 @@ pub enum Started<T> {
     Told {
         order: T,
         worker: Option<Box<Worker>>,
+        /// It waited for another program's write lock.
+        is_blocked: bool,
     },
 }
 

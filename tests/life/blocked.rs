@@ -3,6 +3,9 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
+use tenure::store::{self, Role};
+use tenure::worker::{Options, Started, Worker};
+
 use crate::left::{lines, outcomes, row};
 use crate::support::{Nest, kill, lives, until};
 
@@ -84,5 +87,25 @@ fn a_run_that_cannot_write_as_a_worker_ends_on_each_signal() {
         assert_eq!(nest.state(1), "queued");
         nest.work_until_idle(&[]);
         assert_eq!(lines(&nest, "ledger").len(), 1);
+    }
+}
+
+/// Between the look for a worker and the start of one, another process may have become it.
+#[test]
+fn a_signal_before_a_start_that_is_refused_is_not_lost() {
+    let nest = Nest::new();
+    let _other = nest.work(&TICK);
+    let client = crate::left::store(&nest);
+    let (told, orders) = crossbeam_channel::bounded(1);
+    // Taken or not, by chance; lost, never.
+    for _ in 0..20 {
+        told.send(15).unwrap();
+        match Worker::start_unless_told(&client, store::Options::new(Role::Worker), Options::work(), &orders) {
+            Ok(Started::Told { order, worker, is_blocked }) => {
+                assert_eq!((order, worker.is_none(), is_blocked), (15, true, false));
+            }
+            Ok(Started::Serves(_)) => panic!("there is a worker already"),
+            Err(refused) => assert_eq!(orders.try_recv(), Ok(15), "{refused}"),
+        }
     }
 }
