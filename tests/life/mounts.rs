@@ -71,8 +71,9 @@ impl Way {
         match self {
             Self::APersonRemovesIt => {
                 nest.until_ended(job("true", mount));
-                let bytes =
-                    until("it to be measured", || nest.json(&["workspace", "ls", "--json"])["workspaces"][0]["bytes"].as_i64());
+                let measured = "SELECT bytes FROM workspace WHERE measured_at >= last_used_at";
+                let look = || nest.sql().query_row(measured, [], |row| row.get::<_, i64>(0)).ok();
+                let bytes = until("it to be measured after its use", look);
                 assert!(bytes < 1 << 20, "what is mounted is not counted: {bytes}");
                 let told = worker.say(nest, &["workspace", "rm", "k"]);
                 assert!(told.code == 1 && told.err.contains("umount "), "{told:?}");
