@@ -182,3 +182,19 @@ fn the_sweep_of_logs_leaves_those_of_runs_that_were_not_pruned() {
     assert_eq!(std::fs::read_to_string(&logs[1]).unwrap(), "said\n", "its run is in the file");
     assert!(later.exists(), "its run has not been given yet, as far as this file knows");
 }
+
+#[test]
+fn a_result_goes_also_where_the_directory_of_results_is_a_link() {
+    let nest = Nest::new();
+    nest.sh(&["--hold"], "true");
+    let (results, elsewhere) = (nest.beside().join("results"), nest.file("elsewhere"));
+    std::fs::create_dir(&elsewhere).unwrap();
+    let _there_or_not = std::fs::remove_dir(&results);
+    std::os::unix::fs::symlink(&elsewhere, &results).unwrap();
+    let _worker = nest.work(&TICK);
+    // Not a file, so that its reader leaves it to the sweep.
+    let job = nest.sh(&[], "mkdir -p \"$TENURE_RESULT/a/b\"; echo made >>ledger");
+    nest.until_ended(job);
+    assert_eq!(lines(&nest, "ledger"), ["made"]);
+    until("it to be swept", || (std::fs::read_dir(&elsewhere).unwrap().count() == 0).then_some(()));
+}
