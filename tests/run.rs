@@ -9,6 +9,8 @@ mod asking;
 mod chaos;
 #[path = "run/crashes.rs"]
 mod crashes;
+#[path = "run/emptied.rs"]
+mod emptied;
 #[path = "run/files.rs"]
 mod files;
 #[path = "run/going.rs"]

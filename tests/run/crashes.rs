@@ -1,9 +1,6 @@
 //! Whichever process dies: jobs run on, or nothing of them is left.
 
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, thread};
 
 use rustix::process::Signal;
@@ -11,14 +8,12 @@ use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, Nonce, RunId};
 use tenure::place::Place;
 use tenure::run::runfile::{Look, RunFile, look};
-use tenure::run::tree::Emptied;
-use tenure::run::{Header, Launch, Record, Spawner, Started, Status, StatusPipe, machine, stop, tree};
+use tenure::run::{Spawner, Status, StatusPipe, stop};
 
 use crate::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
-use crate::untested;
 
 /// Says to the role below where to work.
-const PLACE: &str = "TENURE_TEST_PLACE";
+pub const PLACE: &str = "TENURE_TEST_PLACE";
 /// What the runs of the role do; they wait for a file named `go`.
 const SCRIPTS: [&str; 3] = [
     "until [ -e go ]; do sleep 0.02; done; echo late; exit 42",
@@ -81,7 +76,7 @@ fn kill_spawner(bench: &Bench) {
 }
 
 /// Kills spawner and shim of a run. Nothing that it left ends by this.
-fn kill_spawner_and_shim(bench: &Bench, mut running: Running<'_>, shim: i32) {
+pub fn kill_spawner_and_shim(bench: &Bench, mut running: Running<'_>, shim: i32) {
     kill_spawner(bench);
     kill(shim, Signal::KILL);
     while running.next().is_some() {}
@@ -181,243 +176,6 @@ fn what_a_spawner_had_not_read_was_never_started() {
     while running.next().is_some() {}
     let (records, locked) = bench.look(launch.run);
     assert_eq!((records.progress(), locked), (Progress::Nothing, false));
-}
-
-#[test]
-fn what_escaped_from_everybody_is_found_by_its_cookie() {
-    adopt_orphans();
-    let bench = Bench::new();
-    let launch = bench.shell("setsid sh -c 'echo $$ >>pids; exec sleep 600' & sleep 600");
-    let mut running = bench.start(&launch);
-    let shim = running.started().shim_pid;
-    let escaped = bench.pids("pids", 1)[0];
-    kill_spawner_and_shim(&bench, running, shim);
-    assert!(is_alive(escaped) && !bench.look(launch.run).1, "its lock is free, and it lives");
-    assert!(tree::is_log_locked(&bench.place, launch.run).unwrap(), "what it could write to is locked");
-    let mut other = launch.nonce;
-    other.0[15] ^= 1;
-    let another = RunId(launch.run.0 + 1_000);
-    assert_eq!(tree::empty(&bench.place, another, other).unwrap().killed, Vec::<String>::new());
-    let killed = tree::empty(&bench.place, launch.run, launch.nonce).unwrap().killed;
-    assert!(killed.contains(&format!("{escaped} sleep")), "{killed:?}");
-    until("it to be gone", || {
-        let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
-        (round.killed.is_empty() && !round.log_locked && !is_alive(escaped)).then_some(())
-    });
-    reap(escaped);
-}
-
-/// Each link starts the next one and ends, so that all that a walk through `/proc` has found is dead when it is looked at.
-#[test]
-fn a_chain_that_forks_without_a_pause_ends_without_its_shim() {
-    adopt_orphans();
-    for marks in ["", "env -i"] {
-        let bench = Bench::new();
-        let chain = r#"echo "sh link &" >link; for i in 1 2 3; do MARKS setsid sh -c 'trap "" TERM; echo $$ >>pids; sh link' & done; sleep 600"#;
-        let launch = bench.shell(&chain.replace("MARKS", marks));
-        let mut running = bench.start(&launch);
-        let shim = running.started().shim_pid;
-        let groups = bench.pids("pids", 3);
-        kill_spawner_and_shim(&bench, running, shim);
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let _over_in_any_case = Over(&is_over);
-            groups.iter().for_each(|group| drop(scope.spawn(|| reap_group(*group, &is_over))));
-            let (mut killed, mut in_a_row) = (0, 0);
-            until("two rounds in a row to find nothing", || {
-                let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
-                killed += round.killed.len();
-                in_a_row = if round.is_empty() { in_a_row + 1 } else { 0 };
-                (in_a_row == 2).then_some(())
-            });
-            assert!(killed >= 3, "{killed}");
-        });
-    }
-}
-
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Not a test: a process that carries the mark of a run, as what was started in a job does, and ends what is left of that run.
-#[test]
-#[ignore = "a role that another test starts"]
-fn the_marked_one() {
-    let (Ok(place), Ok(nonce)) = (env::var(PLACE), env::var("TENURE_COOKIE")) else { return };
-    let round = tree::empty(&Place::new(place.into()), RunId(1), nonce.parse().unwrap()).unwrap();
-    println!("ENDED {:?}", round.killed.len());
-}
-
-/// In a pid namespace of its own, in which its number is among the newest when the new ones are looked at.
-#[test]
-fn a_process_that_ends_what_is_left_of_its_own_run_spares_itself() {
-    let can = Command::new("unshare").args(["-p", "-f", "--mount-proc", "true"]).stderr(Stdio::null()).status();
-    if !can.is_ok_and(|status| status.success()) {
-        return crate::untested::not_tested("a process among the newest", "pid namespaces: unshare of util-linux, and root");
-    }
-    let bench = Bench::new();
-    fs::create_dir_all(bench.place.logs()).unwrap();
-    let mut role = Command::new("unshare");
-    // Something that is found, so that there is a chase.
-    role.args(["-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", r#"sleep 600 & "$@"; echo "CODE $?""#, "sh"]);
-    role.arg(env::current_exe().unwrap());
-    role.args(["crashes::the_marked_one", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]);
-    let said = role.env(PLACE, bench.place.db()).env("TENURE_COOKIE", Nonce([7; 16]).to_string()).output().unwrap();
-    let told = String::from_utf8_lossy(&said.stdout);
-    // The shell is marked as well, and is spared by the kernel as the first process.
-    assert!(told.contains("ENDED ") && told.contains("CODE 0"), "{said:?}");
-}
-
-/// Waits for each process of a group that falls to us, until none is left or the test is over.
-fn reap_group(group: i32, is_over: &AtomicBool) {
-    let group = rustix::process::Pid::from_raw(group).unwrap();
-    while let Ok(reaped) = rustix::process::waitpgid(group, rustix::process::WaitOptions::NOHANG) {
-        match reaped {
-            Some(_) => {}
-            None if is_over.load(Ordering::Relaxed) => return,
-            None => std::thread::sleep(std::time::Duration::from_millis(1)), // The next link has not ended yet.
-        }
-    }
-}
-
-/// What of a run outlives its spawner and shim is found by what it still carries: the cookie, the limit, or the log that it writes.
-#[test]
-fn what_removed_its_marks_is_found_by_those_that_are_left() {
-    adopt_orphans();
-    let unlimited = "prlimit --rttime=unlimited:unlimited";
-    for (removes, keeps_log) in [
-        ("setsid".to_owned(), false),
-        ("env -i setsid".to_owned(), false),
-        (format!("setsid {unlimited}"), false),
-        (format!("env -i setsid {unlimited}"), true),
-    ] {
-        let bench = Bench::new();
-        let output = if keeps_log { "" } else { ">/dev/null 2>&1" };
-        let launch = bench.shell(&format!("{removes} sh -c 'echo $$ >>pids; exec sleep 600' {output} & sleep 600"));
-        let mut running = bench.start(&launch);
-        let shim = running.started().shim_pid;
-        let escaped = bench.pids("pids", 1)[0];
-        kill_spawner_and_shim(&bench, running, shim);
-        // What is asked for the log comes when nothing is found by its marks any more.
-        until(&format!("{removes}: it to be found"), || {
-            let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
-            round.killed.iter().any(|name| name.starts_with(&format!("{escaped} "))).then_some(())
-        });
-        reap(escaped);
-        until(&format!("{removes}: all to be gone"), || {
-            tree::empty(&bench.place, launch.run, launch.nonce).unwrap().is_empty().then_some(())
-        });
-    }
-}
-
-/// A process in a pid namespace of its own.
-struct Elsewhere {
-    unshare: Child,
-    namespace: u64,
-}
-
-impl Elsewhere {
-    fn new() -> Self {
-        adopt_orphans();
-        let unshare =
-            Command::new("unshare").args(["-pf", "--kill-child", "sleep", "600"]).stdout(Stdio::null()).spawn().unwrap();
-        let own = machine::pid_namespace();
-        let path = format!("/proc/{}/ns/pid_for_children", unshare.id());
-        let namespace = until("the namespace", || {
-            let number = fs::metadata(&path).ok()?.ino();
-            let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", unshare.id())).ok()?;
-            (number != own && !children.trim().is_empty()).then_some(number)
-        });
-        Self { unshare, namespace }
-    }
-
-    fn first(&self) -> i32 {
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.unshare.id())).unwrap();
-        children.trim().parse().unwrap()
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        let first = self.first();
-        self.unshare.kill().unwrap();
-        self.unshare.wait().unwrap();
-        // It ends with its parent, and falls to us. Until it is reaped it is seen in its namespace.
-        reap(first);
-    }
-}
-
-/// A run whose lock is free, with this header, and these records.
-fn left(bench: &Bench, changed: impl FnOnce(&mut Header), records: &[Record]) -> Launch {
-    let launch = bench.shell("true");
-    let mut header = header(&launch);
-    changed(&mut header);
-    drop(RunFile::create(&bench.place, &header).unwrap());
-    let mut file = fs::OpenOptions::new().append(true).open(bench.place.run_file(launch.run)).unwrap();
-    records.iter().for_each(|record| file.write_all(&record.to_line()).unwrap());
-    launch
-}
-
-#[test]
-fn a_run_of_another_pid_namespace_is_gone_only_with_that() {
-    if !rustix::process::geteuid().is_root() {
-        return untested::not_tested("a run of another pid namespace", "root");
-    }
-    let bench = Bench::without_spawner();
-    let elsewhere = Elsewhere::new();
-    let namespace = elsewhere.namespace;
-    let rounds = |changed: &dyn Fn(&mut Header), records: &[Record]| {
-        let run = left(&bench, changed, records);
-        tree::empty(&bench.place, run.run, run.nonce).unwrap()
-    };
-    let out_of_sight = Emptied { out_of_sight: true, ..Emptied::default() };
-    assert_eq!(rounds(&|_| {}, &[]), Emptied::default(), "ours");
-    assert_eq!(rounds(&|header| header.pid_ns = namespace, &[]), out_of_sight, "one that lives");
-    assert_eq!(rounds(&|header| header.pid_ns = namespace, &[Record::Over { at_ms: 1 }]), Emptied::default(), "a person says so");
-    let of_earlier_boot = |header: &mut Header| (header.pid_ns, header.boot_id) = (namespace, "an earlier boot".into());
-    assert_eq!(rounds(&of_earlier_boot, &[]), Emptied::default(), "of an earlier boot");
-    let ended_with_worker = |header: &mut Header| (header.pid_ns, header.pid_ns_ends) = (namespace, true);
-    assert_eq!(rounds(&ended_with_worker, &[]), Emptied::default(), "it ended with its worker");
-    drop(elsewhere);
-    let is_seen_whole = fs::read_link("/proc/self/ns/pid").unwrap().to_str() == Some("pid:[4026531836]");
-    let expected = if is_seen_whole { Emptied::default() } else { out_of_sight };
-    assert_eq!(rounds(&|header| header.pid_ns = namespace, &[]), expected, "one that is gone");
-}
-
-/// A process that is killed when the test is over.
-struct Sleeper(Child);
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let _gone_already = self.0.kill();
-        let _reaped_already = self.0.wait();
-    }
-}
-
-/// A shim that ends frees its lock before its children fall to anybody.
-#[test]
-fn a_shim_that_is_dying_is_not_dead() {
-    let bench = Bench::without_spawner();
-    let mut shim = Sleeper(Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap());
-    let pid = i32::try_from(shim.0.id()).unwrap();
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
-    let started = |shim_start_ticks| Record::Started(Started { pid, shim_pid: pid, shim_start_ticks, at_ms: 1, kept: None });
-    let run = left(&bench, |_| {}, &[started(ticks)]);
-    let other = left(&bench, |_| {}, &[started(ticks - 1)]);
-    let round = |run: &Launch| tree::empty(&bench.place, run.run, run.nonce).unwrap();
-    assert_eq!(round(&run), Emptied { shim_is_dying: true, ..Emptied::default() });
-    assert!(!round(&run).is_empty());
-    assert_eq!(round(&other), Emptied::default(), "its number is another process's by now");
-    kill(pid, Signal::KILL);
-    until("it to be dead", || (!is_alive(pid)).then_some(()));
-    assert_eq!(round(&run), Emptied::default(), "dead, though no parent has waited for it");
-    shim.0.wait().unwrap();
-    assert_eq!(round(&run), Emptied::default());
 }
 
 #[test]
