@@ -1,5 +1,7 @@
 //! Whatever is done, in whatever order, a file stays what the plain model says. See `model/mod.rs`.
 
+#[path = "model/bent_tasks.rs"]
+mod bent_tasks;
 #[path = "model/many.rs"]
 mod many;
 #[path = "model/mod.rs"]

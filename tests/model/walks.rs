@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 use tenure::error::Error;
 use tenure::job::pipeline::{Params, Stage};
-use tenure::job::{
-    Argv, Exit, JobId, NewJob, Nonce, Outcome, Pipeline, Policy, Reason, RunEnd, RunId, State, TaskState, Template,
-};
+use tenure::job::{Argv, Exit, JobId, NewJob, Nonce, Outcome, Pipeline, Policy, RunEnd, RunId, State, TaskState, Template};
 use tenure::store::claim::{self, Prepared, Scope};
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::task_rows::{self, Step, TaskRow};
@@ -21,7 +19,7 @@ const MAX_ROUNDS: u32 = 3;
 const STAGES: [&str; 5] = ["fetch", "build", "test", "publish", "tell"];
 
 /// test goes back to fetch; build is tried twice; publish is critical and has a teardown.
-fn ship() -> Pipeline {
+pub fn ship() -> Pipeline {
     let stage = |name: &str, at: usize| {
         let job =
             NewJob { max_attempts: if name == "build" { 2 } else { 1 }, ..NewJob::new(Argv::from_strs(&["x", "{v}"]).unwrap()) };
@@ -411,13 +409,13 @@ pub fn play_bytes(bytes: &[u8]) {
     Walks::play(3, 400, Dice::Bytes(bytes.iter().copied().collect()));
 }
 
-fn nonce(run: i64) -> Nonce {
+pub fn nonce(run: i64) -> Nonce {
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&run.to_le_bytes());
     Nonce(nonce)
 }
 
-fn exit(code: i32) -> RunEnd {
+pub fn exit(code: i32) -> RunEnd {
     RunEnd::Ended { exit: Exit::Code(code), cause: None, out_of_memory: false }
 }
 
@@ -441,86 +439,4 @@ fn whatever_bytes_say_three_tasks_walk_to_their_end() {
         let bytes: Vec<u8> = (0..dice.below(900)).map(|_| dice.below(256) as u8).collect();
         play_bytes(&bytes);
     }
-}
-
-#[test]
-fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() {
-    for (break_it, why) in [
-        ("UPDATE pipeline SET spec = '{}'", "the description of the pipeline"),
-        ("UPDATE pipeline SET spec = 'x'", "the description of the pipeline"),
-        ("UPDATE task SET params = '[]'", "the parameters of the task"),
-        ("UPDATE task SET params = '{}'", "the parameter \"v\" is not given"),
-        ("DELETE FROM pipeline", "pipeline"),
-        ("UPDATE task SET stage = 'nowhere'; UPDATE task_step SET stage = 'nowhere'", "nowhere"),
-    ] {
-        let conn = file::fresh();
-        pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
-        task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
-        drop_guards(&conn);
-        conn.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {break_it}")).unwrap();
-        let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
-        let claim = claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().pop().unwrap();
-        let news = Settle { job: claim.job.id, run: claim.run, end: exit(0), record: RunRecord::default(), chance: 0.0 };
-        assert!(matches!(settle::settle(&conn, &news, 4).unwrap(), Settled::Won { .. }), "{break_it}");
-        let job = read::job(&conn, claim.job.id).unwrap().unwrap();
-        assert_eq!((job.state, job.reason), (State::Done, Some(Reason::Exit)), "the job keeps its own end: {break_it}");
-        mend::mend(&conn, 5).unwrap();
-        let task = task_rows::task(&conn, 1).unwrap().unwrap();
-        assert_eq!(task.state, TaskState::Failed, "{break_it}: {task:?}");
-        assert!(task.error.as_ref().is_some_and(|error| error.contains(why)), "{break_it}: {task:?}");
-    }
-}
-
-/// What an old program, or a client with the guards dropped, could have done.
-fn drop_guards(conn: &Connection) {
-    let triggers = "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%guard'";
-    let drops: Vec<String> =
-        conn.prepare(triggers).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    conn.execute_batch(&drops.concat()).unwrap();
-}
-
-/// A file with one task, and the run under which its first job runs.
-fn one_that_runs() -> Connection {
-    let conn = file::fresh();
-    pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
-    task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
-    let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
-    assert_eq!(claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().len(), 1);
-    conn
-}
-
-#[test]
-fn a_task_whose_job_was_ended_by_hand_is_moved_on_by_the_reaper() {
-    for (by_hand, stage, state) in [
-        (
-            "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 4, pid = NULL",
-            "build",
-            TaskState::Running,
-        ),
-        ("UPDATE job SET state = 'failed', reason = 'lost', finished_at = 4, pid = NULL", "fetch", TaskState::Failed),
-        ("DELETE FROM job", "fetch", TaskState::Failed),
-        ("UPDATE task SET job_id = NULL", "fetch", TaskState::Failed),
-    ] {
-        let conn = one_that_runs();
-        drop_guards(&conn);
-        conn.execute_batch(by_hand).unwrap();
-        assert_eq!(mend::mend(&conn, 5).unwrap().tasks, 1, "{by_hand}");
-        let task = task_rows::task(&conn, 1).unwrap().unwrap();
-        assert_eq!((task.stage.as_str(), task.state), (stage, state), "{by_hand}");
-        assert_eq!(mend::mend(&conn, 6).unwrap().tasks, 0, "a second look finds nothing: {by_hand}");
-    }
-}
-
-#[test]
-fn a_healer_does_not_queue_what_belongs_to_a_stopped_task() {
-    let conn = one_that_runs();
-    task::stop(&conn, 1, None, 4).unwrap();
-    conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();
-    drop_guards(&conn);
-    conn.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE job SET run_id = NULL").unwrap();
-    tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 6).unwrap();
-    mend::mend(&conn, 6).unwrap();
-    let job = read::job(&conn, JobId(1)).unwrap().unwrap();
-    assert_eq!(job.state, State::Cancelled);
-    assert_eq!(task_rows::task(&conn, 1).unwrap().unwrap().state, TaskState::Cancelled);
 }

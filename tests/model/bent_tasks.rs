@@ -1,0 +1,93 @@
+//! Tasks whose rows a client without guards has changed: they end or are moved on, and nothing else is touched.
+
+use rusqlite::Connection;
+use tenure::job::pipeline::Params;
+use tenure::job::{JobId, Reason, RunId, State, TaskState};
+use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::{mend, pipeline, read, task, task_rows};
+
+use crate::model::file;
+use crate::walks::{exit, nonce, ship};
+
+#[test]
+fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() {
+    for (break_it, why) in [
+        ("UPDATE pipeline SET spec = '{}'", "the description of the pipeline"),
+        ("UPDATE pipeline SET spec = 'x'", "the description of the pipeline"),
+        ("UPDATE task SET params = '[]'", "the parameters of the task"),
+        ("UPDATE task SET params = '{}'", "the parameter \"v\" is not given"),
+        ("DELETE FROM pipeline", "pipeline"),
+        ("UPDATE task SET stage = 'nowhere'; UPDATE task_step SET stage = 'nowhere'", "nowhere"),
+    ] {
+        let conn = file::fresh();
+        pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
+        task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
+        drop_guards(&conn);
+        conn.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {break_it}")).unwrap();
+        let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
+        let claim = claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().pop().unwrap();
+        let news = Settle { job: claim.job.id, run: claim.run, end: exit(0), record: RunRecord::default(), chance: 0.0 };
+        assert!(matches!(settle::settle(&conn, &news, 4).unwrap(), Settled::Won { .. }), "{break_it}");
+        let job = read::job(&conn, claim.job.id).unwrap().unwrap();
+        assert_eq!((job.state, job.reason), (State::Done, Some(Reason::Exit)), "the job keeps its own end: {break_it}");
+        mend::mend(&conn, 5).unwrap();
+        let task = task_rows::task(&conn, 1).unwrap().unwrap();
+        assert_eq!(task.state, TaskState::Failed, "{break_it}: {task:?}");
+        assert!(task.error.as_ref().is_some_and(|error| error.contains(why)), "{break_it}: {task:?}");
+    }
+}
+
+/// What an old program, or a client with the guards dropped, could have done.
+fn drop_guards(conn: &Connection) {
+    let triggers = "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%guard'";
+    let drops: Vec<String> =
+        conn.prepare(triggers).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    conn.execute_batch(&drops.concat()).unwrap();
+}
+
+/// A file with one task, and the run under which its first job runs.
+fn one_that_runs() -> Connection {
+    let conn = file::fresh();
+    pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
+    task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
+    let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
+    assert_eq!(claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().len(), 1);
+    conn
+}
+
+#[test]
+fn a_task_whose_job_was_ended_by_hand_is_moved_on_by_the_reaper() {
+    for (by_hand, stage, state) in [
+        (
+            "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 4, pid = NULL",
+            "build",
+            TaskState::Running,
+        ),
+        ("UPDATE job SET state = 'failed', reason = 'lost', finished_at = 4, pid = NULL", "fetch", TaskState::Failed),
+        ("DELETE FROM job", "fetch", TaskState::Failed),
+        ("UPDATE task SET job_id = NULL", "fetch", TaskState::Failed),
+    ] {
+        let conn = one_that_runs();
+        drop_guards(&conn);
+        conn.execute_batch(by_hand).unwrap();
+        assert_eq!(mend::mend(&conn, 5).unwrap().tasks, 1, "{by_hand}");
+        let task = task_rows::task(&conn, 1).unwrap().unwrap();
+        assert_eq!((task.stage.as_str(), task.state), (stage, state), "{by_hand}");
+        assert_eq!(mend::mend(&conn, 6).unwrap().tasks, 0, "a second look finds nothing: {by_hand}");
+    }
+}
+
+#[test]
+fn a_healer_does_not_queue_what_belongs_to_a_stopped_task() {
+    let conn = one_that_runs();
+    task::stop(&conn, 1, None, 4).unwrap();
+    conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();
+    drop_guards(&conn);
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE job SET run_id = NULL").unwrap();
+    tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 6).unwrap();
+    mend::mend(&conn, 6).unwrap();
+    let job = read::job(&conn, JobId(1)).unwrap().unwrap();
+    assert_eq!(job.state, State::Cancelled);
+    assert_eq!(task_rows::task(&conn, 1).unwrap().unwrap().state, TaskState::Cancelled);
+}
