@@ -138,7 +138,9 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
     let whole = if verb.is_empty() { "tenure".to_owned() } else { format!("tenure {verb}") };
     let mut text = format!("{whole} has no option {shown:?}");
     let there = options(root, find(root, path));
-    if let Some(here) = foreign::option(path.last().map_or("", String::as_str), typed, &there) {
+    if typed.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
+        text += "; a value that begins with - stands behind =, as in --delay=-5s";
+    } else if let Some(here) = foreign::option(path.last().map_or("", String::as_str), typed, &there) {
         _ = write!(text, "; that is {here} here");
     } else if path.is_empty()
         && let Some(of) = root

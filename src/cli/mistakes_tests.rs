@@ -66,6 +66,7 @@ fn a_mistyped_verb_or_option_leads_to_the_one_that_was_meant() {
         ("add --queu q -- x", "did you mean --queue?"),
         ("--jsn ls", "did you mean --json?"),
         ("schedule add n @daily --timezone UTC -- x", "tenure schedule add has no option \"--timezone\""),
+        ("add --timeout -5s -- x", "a value that begins with - stands behind ="),
         ("logs --tail 5 1", "that is -n N here"),
         ("work -j 4", "that is --slots N here"),
         ("add -g build -- x", "that is --queue QUEUE here"),
