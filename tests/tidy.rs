@@ -1,6 +1,7 @@
 //! The walls of the house: who may import whom, where unsafe code may stand, how long a file may be.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Longest source file, in lines. Longer ones have two purposes.
 const LINES_MAX: usize = 420;
@@ -141,4 +142,27 @@ fn the_clock_is_asked_for_now_in_one_place() {
             assert!(!text.contains(call), "{} reads the wall clock by itself", path.display());
         }
     }
+}
+
+/// The packages that are built with these features, each line a name and a version.
+fn packages(features: &[&str]) -> Vec<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
+        .args(features)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be run");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8_lossy(&tree.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_library_alone_needs_no_package_of_the_command_line() {
+    let of_cli = ["clap", "clap_complete", "clap_mangen", "comfy_table", "env_logger", "indicatif", "toml"];
+    let (whole, library) = (packages(&[]), packages(&["--no-default-features"]));
+    for name in of_cli {
+        assert!(whole.iter().any(|package| package == name), "{name} is not among {whole:?}");
+        assert!(!library.iter().any(|package| package == name), "{name} is among {library:?}");
+    }
+    assert!(library.iter().any(|package| package == "rusqlite"), "the packages are told as this test reads them: {library:?}");
 }
