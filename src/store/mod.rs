@@ -21,122 +21,39 @@
 //! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
 //! * No transaction and no open statement is held while anything else is waited for.
 //!
-//! The verbs are plain functions of a connection, their arguments and the present instant, one file each, their SQL beside them. They run
-//! inside a transaction that this engine opens and ends, so what a verb does is done whole or not at all:
+//! # Subjects
 //!
-//! ```text
-//! enqueue   a job enters                    ids       run ids, in blocks
-//! claim     queued -> running               read      what is there, for people
-//! tend      what time and others bring      why       what stands in the way of a job
-//! check     between exit 0 and the end      look      cheap questions of the worker's loops
-//! errand    the commands around jobs       resource  what must be torn down, for people
-//! teardown  what is torn down, for the worker
-//! settle    running -> its end, or again    prune     history goes
-//! control   what a person asks for          retry     an ended job goes back, by a person
-//! reap      what the reaper looks at        ended     what follows the end of a job: key, dependants
-//! heal      rows that should not exist      inspect   counts, heads and lanes that contradict the truth
-//! mend      makes them true again
-//! rows      rows as values                  restore   a copy comes back
-//! lease     a name that one owner has
-//! home      what file and directory say of each other
-//! standing  do they belong together
-//! belief    is this still the content that the worker knows
-//! workspace whose directory is which
-//! plan      slots that are due, become jobs  schedule  schedules as people ask for them
-//! pipeline  stages, revision by revision    task      a walk through them: start, stop, advance, hold
-//! walk      the end of a job moves its task task_rows tasks as values
-//! nested    who runs inside a job           declare   a person says what the file is
-//! unreadable rows that no program can read  text      values of other clients, as text
-//! apart     a savepoint for each of many    rebuild   an older file gets the tables of today
-//! readers   the worker's connections to read
-//! schema_watch was the schema changed         kept      the file that a restore has replaced
-//! altered   what others made of a table
-//! ```
+//! | folder | holds |
+//! | --- | --- |
+//! | [`engine`] | open a connection, group writes, flush, checkpoint, health |
+//! | [`mod@file`] | which file this is: its directory, its copies, backup and restore |
+//! | [`schema`] | creates, upgrades, verifies and repairs the tables of `schema.sql` |
+//! | [`job`] | the life of a job: enqueue, claim, settle, what a person asks for, what a person reads |
+//! | [`upkeep`] | due jobs, repair of impossible rows, retention |
+//! | [`lease`], [`workspace`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
+//!
+//! The verbs are plain functions of a connection, their arguments and the present instant, their SQL beside them. They run inside a
+//! transaction that the engine opens and ends, so what a verb does is done whole or not at all.
 //!
 //! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
 //! whichever client writes.
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
-mod altered;
-mod apart;
-mod backup;
-mod ballast;
-pub mod belief;
-mod changes;
-pub mod check;
-mod checkpoint;
-pub mod claim;
-mod connection;
-pub mod control;
-mod declare;
-mod desk;
-mod ended;
-pub mod enqueue;
-pub mod errand;
-mod flush;
-pub mod guard;
-pub mod heal;
-mod health;
-pub mod home;
-mod identity;
-pub mod ids;
-pub mod inspect;
-mod kept;
+pub mod engine;
+pub mod file;
+pub mod job;
 pub mod lease;
-pub mod locks;
-pub mod look;
-pub mod mend;
-pub mod nested;
-mod network;
-mod open;
-mod path;
-mod permission;
 pub mod pipeline;
-pub mod plan;
-pub mod prune;
-pub mod read;
-mod readers;
-pub mod reap;
-mod rebuild;
 pub mod resource;
-pub mod restore;
-pub mod retry;
-pub mod rows;
 pub mod schedule;
 pub mod schema;
-mod schema_watch;
-mod seldom;
-pub mod settle;
-mod sick;
-pub mod stamp;
-pub mod standing;
-pub mod task;
-pub mod task_rows;
-pub mod teardown;
-pub mod tend;
-mod text;
-mod turnstile;
-pub mod unreadable;
-pub mod upgrade;
-mod walk;
-mod watch;
-pub mod why;
+pub mod upkeep;
 pub mod workspace;
-mod write;
-mod writer;
 
-#[cfg(test)]
-mod claim_order_tests;
 #[cfg(test)]
 #[path = "../../tests/model/file.rs"]
 pub(crate) mod fixture;
-#[cfg(test)]
-mod flat_tests;
-#[cfg(test)]
-mod growth_tests;
-#[cfg(test)]
-mod verbs_tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -149,16 +66,28 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
-pub use altered::Altered;
-pub use backup::sweep as sweep_copies;
-pub use changes::Changes;
-pub use declare::{Is, declare};
-pub use health::{Blocked, Health, blocked_file, read_blocked};
-pub use kept::Kept;
-pub use open::{Opened, random_name};
-pub use path::make_beside;
-pub use permission::read_only;
-pub use restore::{Restored, adopt_older_copy, place_to_restore, restore};
+use engine::{flush, health, open, schema_watch, write, writer};
+use file::backup;
+
+pub use engine::locks;
+pub use file::{belief, home, restore, stamp, standing};
+pub use job::{check, claim, control, enqueue, errand, ids, look, nested, read, retry, rows, settle, why};
+pub use pipeline::{task, task_rows};
+pub use resource::teardown;
+pub use schedule::plan;
+pub use schema::{guard, upgrade};
+pub use upkeep::{heal, inspect, mend, prune, reap, tend, unreadable};
+
+pub use engine::changes::Changes;
+pub use engine::health::{Blocked, Health, blocked_file, read_blocked};
+pub use engine::open::{Opened, random_name};
+pub use engine::path::make_beside;
+pub use engine::permission::read_only;
+pub use file::backup::sweep as sweep_copies;
+pub use file::declare::{Is, declare};
+pub use file::kept::Kept;
+pub use file::restore::{Restored, adopt_older_copy, place_to_restore, restore};
+pub use schema::altered::Altered;
 pub use schema::{altered_tables, create_schema, foreign_columns, repair_schema, schema_differences};
 
 /// What a process wants of the file.

@@ -1,0 +1,78 @@
+//! Space that is kept back on the disk, so that outcomes can still be written when it is full.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::place::Place;
+
+/// Space kept back, in bytes: some dozens of commits.
+const BALLAST_BYTES: u64 = 1 << 20;
+/// Free space above which the ballast is taken on again, in bytes. More than its size, or it would be given and taken in turns.
+const ROOM_BYTES: u64 = 4 * BALLAST_BYTES;
+#[derive(Debug)]
+pub(in crate::store) struct Ballast {
+    path: PathBuf,
+}
+
+impl Ballast {
+    pub(in crate::store) fn new(place: &Place) -> Self {
+        Self { path: place.ballast() }
+    }
+
+    /// Makes the file. False if there is no room for it: the disk counts as full.
+    pub(in crate::store) fn take_on(&self) -> bool {
+        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= BALLAST_BYTES) {
+            return true;
+        }
+        if free_bytes(&self.path).is_some_and(|free| free < ROOM_BYTES) {
+            return false;
+        }
+        if let Err(error) = self.make() {
+            log::warn!("{}: no space could be kept back for a full disk: {error}", self.path.display());
+            let _ = fs::remove_file(&self.path);
+        }
+        true
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+        match fallocate(&file, FallocateFlags::empty(), 0, BALLAST_BYTES) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::OPNOTSUPP) => file.write_all(&vec![0x55; BALLAST_BYTES as usize]),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives the space back. False if there was none to give.
+    pub(in crate::store) fn release(&self) -> bool {
+        fs::remove_file(&self.path).is_ok()
+    }
+}
+
+/// Free space for us on the file system of `path`, or of its directory.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(path.parent().unwrap_or(path))).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ballast_is_taken_on_given_back_once_and_taken_on_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let ballast = Ballast { path: dir.path().join("ballast") };
+        for _ in 0..2 {
+            assert!(ballast.take_on());
+            assert!(ballast.take_on(), "it is there already");
+            assert_eq!(fs::metadata(&ballast.path).unwrap().len(), BALLAST_BYTES);
+            assert!(ballast.release());
+            assert!(!ballast.release());
+        }
+    }
+}

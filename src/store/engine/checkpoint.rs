@@ -1,0 +1,241 @@
+//! The checkpointer: moves what is in the log into the file, so that the log stays small.
+//!
+//! A thread with a connection of its own, woken by the writer. Below the size at which other programs' SQLite would do it (1000 pages), so
+//! that a client with `synchronous=OFF` is never the one who does. Under constant writing the log never comes to an end by itself: when it has
+//! grown too long, the turn is held so that it can start again. When all is quiet it is emptied, and then the thread sleeps for good.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::store::Durability;
+use crate::store::engine::connection::{Access, connect};
+use crate::store::engine::health::Shared;
+use crate::store::engine::seldom::Seldom;
+use crate::store::engine::turnstile::Turnstile;
+
+/// Length of the log at which it is copied into the file, in bytes.
+const COPY_AT_BYTES: u32 = 2 << 20;
+/// Length of the log at which writers are held up so that it can start again, in bytes.
+const RESTART_AT_BYTES: u32 = 12 << 20;
+/// Time without a commit after which the log is emptied, in milliseconds.
+const QUIET_MS: u64 = 5_000;
+/// Longest time between two tries to empty it while a reader has a snapshot, in milliseconds.
+const QUIET_MS_MAX: u64 = 300_000;
+/// How long writers are held up for one restart of the log, in milliseconds.
+const HOLD_UP_MS: u64 = 200;
+/// Time after such a try that was in vain until the next, in milliseconds.
+const HOLD_UP_AGAIN_MS: u64 = 5_000;
+/// A page in the log, in bytes, with its header.
+const FRAME_BYTES: u32 = 4096 + 24;
+
+thread_local! {
+    /// Pages in the log after the latest commit of this thread.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+pub(in crate::store) struct Checkpointer {
+    wake: Sender<()>,
+    state: Arc<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Commits of the writer so far.
+    commits: AtomicU64,
+    /// Length of the log after the latest of them, in pages.
+    pages: AtomicU32,
+    closing: AtomicBool,
+    /// Length at which to wake the checkpointer next; 0 = at the next commit.
+    wake_at: AtomicU32,
+}
+
+/// The writer's side.
+pub(in crate::store) struct Nudge {
+    wake: Sender<()>,
+    state: Arc<State>,
+}
+
+impl Nudge {
+    /// Takes SQLite's automatic checkpoint off this connection, and listens to the length of the log instead.
+    pub(in crate::store) fn listen(&self, conn: &Connection) -> Result<()> {
+        conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        conn.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(pages.unsigned_abs());
+            Ok(())
+        }));
+        Ok(())
+    }
+
+    /// On the thread that committed.
+    pub(in crate::store) fn after_commit(&self) {
+        let pages = LOG_PAGES.get();
+        if pages < self.state.pages.swap(pages, Ordering::SeqCst) {
+            // It has started again from its beginning.
+            self.state.wake_at.fetch_min(COPY_AT_BYTES / FRAME_BYTES, Ordering::SeqCst);
+        }
+        self.state.commits.fetch_add(1, Ordering::SeqCst);
+        if pages >= self.state.wake_at.load(Ordering::SeqCst) {
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    /// The disk is full: what is in the log may be put where there is room already.
+    pub(in crate::store) fn make_room(&self) {
+        self.state.wake_at.store(0, Ordering::SeqCst);
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl Checkpointer {
+    pub(in crate::store) fn start(health: &Arc<Shared>, durability: Durability) -> Result<Self> {
+        let conn = connect(&health.place, Access::Write, durability)?;
+        conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        conn.busy_timeout(Duration::from_millis(HOLD_UP_MS))?;
+        let turnstile = Turnstile::open(&health.place)?;
+        let state = Arc::new(State::default());
+        let (wake, woken) = bounded(1);
+        let mut round = Round {
+            conn,
+            turnstile,
+            state: state.clone(),
+            health: health.clone(),
+            in_vain: None,
+            told: Seldom::default(),
+            quiet_ms: QUIET_MS,
+            seen: 0,
+        };
+        let thread = thread::Builder::new()
+            .name("tenure-ckpt".into())
+            .spawn(move || round.run(&woken))
+            .map_err(|error| Error::io("starting the checkpointer thread", error))?;
+        Ok(Self { wake, state, thread: Some(thread) })
+    }
+
+    pub(in crate::store) fn nudge(&self) -> Nudge {
+        Nudge { wake: self.wake.clone(), state: self.state.clone() }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.state.closing.store(true, Ordering::SeqCst);
+        // If there is a nudge in the channel already, that one will do.
+        let _ = self.wake.try_send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Round {
+    conn: Connection,
+    turnstile: Turnstile,
+    state: Arc<State>,
+    health: Arc<Shared>,
+    /// When the writers were held up and the log could not start again, because a reader has a snapshot.
+    in_vain: Option<Instant>,
+    told: Seldom,
+    quiet_ms: u64,
+    /// Commits at the latest look.
+    seen: u64,
+}
+
+/// What a checkpoint has done.
+struct Done {
+    /// A reader or a writer was in the way.
+    busy: bool,
+    log_pages: u32,
+}
+
+impl Round {
+    fn run(&mut self, woken: &Receiver<()>) {
+        let mut empty = false;
+        loop {
+            let next = if empty {
+                woken.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                woken.recv_timeout(Duration::from_millis(self.quiet_ms))
+            };
+            match next {
+                _ if self.state.closing.load(Ordering::SeqCst) => return,
+                Ok(()) => {
+                    empty = false;
+                    self.quiet_ms = QUIET_MS;
+                    self.keep_short();
+                }
+                Err(RecvTimeoutError::Timeout) => empty = self.when_quiet(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Copies when the log is long, and makes it start again when it is too long.
+    fn keep_short(&mut self) {
+        if self.log_bytes() >= COPY_AT_BYTES || self.health.look().disk_full_since_ms.is_some() {
+            self.checkpoint("PASSIVE");
+        }
+        // What was written meanwhile is copied while the writers wait, so it is little.
+        if self.log_bytes() >= RESTART_AT_BYTES
+            && self.in_vain.is_none_or(|at| at.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS))
+        {
+            let turn = self.turnstile.take();
+            let done = self.checkpoint("RESTART");
+            drop(turn);
+            self.in_vain = if done.is_some_and(|done| !done.busy) { None } else { Some(Instant::now()) };
+        }
+        self.wake_at_next();
+    }
+
+    /// After a copy the log is used again from its beginning or it goes on; either way another stretch is written before it is worth a look.
+    fn wake_at_next(&self) {
+        let (pages, step) = (self.state.pages.load(Ordering::SeqCst), COPY_AT_BYTES / FRAME_BYTES);
+        let next = if pages < step { step } else { pages + step };
+        self.state.wake_at.store(next, Ordering::SeqCst);
+    }
+
+    fn log_bytes(&self) -> u32 {
+        self.state.pages.load(Ordering::SeqCst).saturating_mul(FRAME_BYTES)
+    }
+
+    /// Empties the log if nothing was committed since the latest look. True if it is empty, and nothing needs a look until the next commit.
+    fn when_quiet(&mut self) -> bool {
+        let commits = self.state.commits.load(Ordering::SeqCst);
+        if std::mem::replace(&mut self.seen, commits) != commits {
+            return false;
+        }
+        // From here on the next commit wakes us, also one that comes while the log is being emptied.
+        self.state.wake_at.store(0, Ordering::SeqCst);
+        match self.checkpoint("TRUNCATE") {
+            Some(Done { busy: false, log_pages: 0 }) => true,
+            _ => {
+                self.quiet_ms = (self.quiet_ms * 2).min(QUIET_MS_MAX);
+                false
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, mode: &str) -> Option<Done> {
+        let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok(Done { busy: row.get(0)?, log_pages: u32::try_from(row.get::<_, i64>(1)?).unwrap_or(0) })
+        });
+        match done {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if crate::store::engine::write::is_failed_flush(&error) {
+                    self.health.set_fatal(&format!("a flush failed: {error}"));
+                } else if self.told.now() {
+                    log::warn!("the log could not be copied into the file: {error}");
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A connection as tenure wants it: its pragmas, limits and capability.
+
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::place::Place;
+use crate::store::Durability;
+use crate::store::schema::guard;
+
+/// How long a statement waits for another program's write lock, in milliseconds.
+pub(in crate::store) const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// Statements that a connection keeps prepared.
+const STATEMENTS_KEPT: usize = 256;
+/// Size of the log after which SQLite cuts it back when it starts again from its beginning, in bytes.
+const WAL_KEPT_BYTES: u64 = 16 << 20;
+/// Most memory for pages of a connection that writes, in KiB; it takes what it needs. A claim and a settle touch a dozen indexes.
+const CACHE_KIB: u64 = 65_536;
+
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Access {
+    Read,
+    Write,
+}
+
+/// Opens a connection. The file must exist: SQLite makes none, since it would make it readable by others.
+pub(in crate::store) fn connect(place: &Place, access: Access, durability: Durability) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(place.db(), flags(access))?;
+    prepare(&conn, access, durability)?;
+    Ok(conn)
+}
+
+/// Links are resolved already, so one that appears now is an attack or a mistake.
+pub(in crate::store) fn flags(access: Access) -> OpenFlags {
+    let mode = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
+}
+
+/// The settings of every connection. None of them writes to the file.
+pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: Durability) -> rusqlite::Result<()> {
+    conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Any program may have written the file: nothing in it is trusted to call functions, and no client edits sqlite_schema by hand.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Otherwise a statement in whose plan a parameter has a say, such as that of a LIMIT, is compiled anew, with all triggers of its tables, each time
+    // that it is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // SQLITE_LIMIT_LENGTH stays as it is: another client may have written a value of any size, and its row must not make a statement fail.
+    conn.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 50)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?; // VACUUM needs one
+    conn.execute_batch(
+        "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;
+         PRAGMA recursive_triggers = OFF; PRAGMA ignore_check_constraints = OFF;",
+    )?;
+    match access {
+        Access::Read => conn.execute_batch("PRAGMA query_only = ON"),
+        Access::Write => {
+            let synchronous = match durability {
+                Durability::Flush => "NORMAL",
+                Durability::Full => "FULL",
+            };
+            conn.execute_batch(&format!(
+                "PRAGMA synchronous = {synchronous}; PRAGMA journal_size_limit = {WAL_KEPT_BYTES}; PRAGMA cache_size = -{CACHE_KIB}"
+            ))?;
+            guard::register_plain(conn)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,285 @@
+//! Opening: from a path to a store that may be used, or a refusal that says what to do.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::store::engine::ballast::Ballast;
+use crate::store::engine::connection::{Access, BUSY_TIMEOUT_MS, connect};
+use crate::store::engine::health::Shared;
+use crate::store::engine::turnstile::Turnstile;
+use crate::store::engine::watch::{FileId, Watch};
+use crate::store::engine::writer::Worker;
+use crate::store::engine::{flush, locks, path, permission, write};
+use crate::store::file::identity::{Identity, identify};
+use crate::store::file::{home, standing};
+use crate::store::schema::upgrade;
+use crate::store::{Engine, Inner, Options, Role, Store, schema};
+
+/// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about a second's work.
+const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
+/// How the message begins where SQLite cannot open the file.
+const CANNOT_OPEN: &str = "the file cannot be opened";
+/// How long a log that is gone must stay so, while a process has it open, in milliseconds.
+const LOG_REMOVED_MS: u64 = 1_000;
+/// How long root may take to give a log that it has made to the owner of the file, in milliseconds.
+const GIVEN_MS: u64 = 2_000;
+/// Complaints of a check that are shown.
+const COMPLAINTS_MAX: usize = 10;
+/// Time between two tries to switch a new file to its mode, in milliseconds.
+const MODE_RETRY_MS: u64 = 10;
+
+/// What was found and done while the file was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// The file was new, and this process filled it.
+    pub created: bool,
+    /// The version of the schema before it was upgraded.
+    pub upgraded_from: Option<i32>,
+    /// What a person should know: guards that were repaired, rows that break a rule. For `doctor` and the log.
+    pub problems: Vec<String>,
+}
+
+pub(in crate::store) fn open(path: &Path, options: Options) -> Result<Store> {
+    let place = match options.role {
+        Role::Reader => path::find(path)?,
+        Role::Client | Role::Worker => path::find_or_make(path, path::Missing::Begin)?,
+    };
+    if options.role == Role::Worker && !options.allow_shared {
+        permission::check_private(&place)?;
+    }
+    let opened = match open_at(&place, options.clone()) {
+        // It may have been given by the time of the look, so a second attempt is made also where nothing is closed.
+        Err(Error::File(text)) if is_about_access(&text) && was_of_root(&place) => open_at(&place, options),
+        opened => opened,
+    };
+    opened.map_err(|error| name_the_file(&place, error))
+}
+
+/// Whether that is said of a file or of its log that may not be opened, not of what stands in it.
+fn is_about_access(text: &str) -> bool {
+    text.starts_with(CANNOT_OPEN) || text.contains("may not be written")
+}
+
+/// SQLite makes the log and its index as root's where root is the first to open the file of another user, and gives them to that user a moment
+/// later. In between that user's own commands cannot open the file. Waits for that moment; `false` where it does not come.
+fn was_of_root(place: &Place) -> bool {
+    if rustix::process::geteuid().is_root() || !permission::is_writable(place.db()) {
+        return false;
+    }
+    let began = Instant::now();
+    let is_closed = || [place.wal(), place.shm()].iter().any(|path| path.exists() && !permission::is_writable(path));
+    while is_closed() && began.elapsed() < Duration::from_millis(GIVEN_MS) {
+        thread::sleep(Duration::from_millis(MODE_RETRY_MS));
+    }
+    !is_closed()
+}
+
+/// SQLite's own messages do not say which file they are about.
+fn name_the_file(place: &Place, error: Error) -> Error {
+    let db = place.db().display().to_string();
+    match error {
+        // Also to read it, SQLite makes its log and the index of that.
+        Error::File(text) if text.starts_with(CANNOT_OPEN) => {
+            Error::File(permission::read_only(place).unwrap_or_else(|| format!("{db}: {text}")))
+        }
+        Error::File(text) if !text.contains(&db) => Error::File(format!("{db}: {text}")),
+        other => other,
+    }
+}
+
+fn open_at(place: &Place, options: Options) -> Result<Store> {
+    let before = FileId::at(place.db());
+    let access = if options.role == Role::Reader { Access::Read } else { Access::Write };
+    if access == Access::Write {
+        permission::check_writable(place)?;
+    }
+    if options.role == Role::Worker {
+        permission::check_beside(place)?;
+    }
+    for (path, who) in [(place.wal(), locks::log_was_removed as Removed), (place.shm(), locks::index_was_removed)] {
+        if let Some(user) = who_has_what_was_removed(place, who) {
+            return Err(Error::File(format!(
+                "{} was removed, and {user} still has it open: what is written now would be lost; end that process and try again",
+                path.display()
+            )));
+        }
+    }
+    let conn = connect(place, access, options.durability)?;
+    let opened = make_ready(&conn, place, &options)?;
+    let watch = Watch::begin(place);
+    if watch.db() != before {
+        return Err(Error::File(format!("{} was replaced just now; try again", place.db().display())));
+    }
+    let ballast = (options.role == Role::Worker).then(|| Ballast::new(place));
+    let health = Arc::new(Shared::new(place, &options.clock, watch, ballast));
+    let engine = match options.role {
+        Role::Reader => Engine::Reader(Mutex::new(conn)),
+        Role::Client => {
+            Engine::Client(Mutex::new(write::Inline::new(conn, Turnstile::open(place)?, options.durability, health.clone())))
+        }
+        Role::Worker => {
+            // What an earlier worker said when it was killed.
+            let _ = std::fs::remove_file(crate::store::blocked_file(place));
+            if !health.ballast.as_ref().is_none_or(Ballast::take_on) {
+                health.disk_is_full();
+            }
+            Engine::Worker(Worker::start(conn, Turnstile::open(place)?, options.durability, health.clone())?)
+        }
+    };
+    Ok(Store(Arc::new(Inner { engine, place: place.clone(), options, opened, health })))
+}
+
+/// Who has open what is not there any more.
+type Removed = fn(&Place) -> Option<locks::Holder>;
+
+/// The last one to close the file removes log and index a moment before it lets go of them, and the first one makes the log before the index: who
+/// is still there after that has lost it.
+fn who_has_what_was_removed(place: &Place, ask: Removed) -> Option<locks::Holder> {
+    let began = Instant::now();
+    loop {
+        let user = ask(place)?;
+        if began.elapsed() > Duration::from_millis(LOG_REMOVED_MS) {
+            return Some(user);
+        }
+        thread::sleep(Duration::from_millis(MODE_RETRY_MS));
+    }
+}
+
+/// Brings the file to where this role can use it: filled, in WAL mode, of this version, with its guards.
+fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Opened> {
+    let mut opened = Opened::default();
+    if options.role == Role::Reader {
+        return match identify(conn)? {
+            Identity::Ours => Ok(opened),
+            Identity::New => {
+                standing::judge_empty(place)?.check(place)?;
+                Err(Error::File("the file is empty; `tenure add` fills it".into()))
+            }
+            Identity::Older { version } => Err(upgrade::needed(version)),
+        };
+    }
+    if conn.is_readonly("main")? {
+        let closed = || "the file may not be written; look at the permissions of the file and of its directory".to_owned();
+        return Err(Error::File(permission::read_only(place).unwrap_or_else(closed)));
+    }
+    let identity = identify(conn)?;
+    let found = if identity == Identity::New { standing::judge_empty(place)? } else { standing::judge(place, conn)? };
+    found.check(place)?;
+    path::make_beside(place)?;
+    set_wal_mode(conn)?;
+    match identity {
+        Identity::New => {
+            opened.created = create(conn, place, options)?;
+            flush::flush_journal(conn)?;
+        }
+        Identity::Ours => {}
+        Identity::Older { version } if options.role == Role::Worker => {
+            upgrade::upgrade(conn, place, version)?;
+            home::note(conn, &home::noted(place)?)?;
+            opened.upgraded_from = Some(version);
+        }
+        Identity::Older { .. } if options.allow_older => return Ok(opened),
+        Identity::Older { version } => return Err(upgrade::needed(version)),
+    }
+    // The first read opens the log, which the flusher needs, and takes the lock that keeps others from deleting it.
+    conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+    if options.role == Role::Worker {
+        look_over(conn, place, &mut opened.problems)?;
+    }
+    Ok(opened)
+}
+
+/// Another process may be filling the file at the same time; who gets the write lock first does it. False if it was not us.
+fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
+    let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let new = identify(&transaction)? == Identity::New;
+    if new {
+        let file_id = random_name()?;
+        schema::create_schema(&transaction, options.clock.now_ms(), &file_id)?;
+        home::note(&transaction, &home::noted(place)?)?;
+        // Before the commit: a directory that names a file which came to nothing does no harm, and a file that its directory does not name would
+        // pass for a copy.
+        home::settle_in(place, &file_id)?;
+    }
+    transaction.commit()?;
+    Ok(new)
+}
+
+/// Switching needs the file for itself for a moment, and SQLite does not wait for that by itself.
+pub(in crate::store) fn set_wal_mode(conn: &Connection) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Err(error) if !write::is_busy(&error) => return Err(error.into()),
+            _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(MODE_RETRY_MS)),
+            _ => {
+                return Err(Error::File(
+                    "the file cannot be switched to WAL mode, because another program has it open in another mode; close that program".into(),
+                ));
+            }
+        }
+    }
+}
+
+/// A worker's look at the whole file before it acts on anything in it.
+fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
+    if std::fs::metadata(place.db()).is_ok_and(|meta| meta.len() <= QUICK_CHECK_BYTES_MAX) {
+        problems.extend(check_structure(conn, Thorough::No)?);
+    }
+    if !schema::schema_differences(conn)?.is_empty() {
+        let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let repaired = schema::repair_schema(&transaction)?;
+        transaction.commit()?;
+        for what in repaired {
+            log::warn!("repaired: {what}");
+            problems.push(format!("{what} (repaired)"));
+        }
+    }
+    Ok(())
+}
+
+/// How much a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Thorough {
+    /// The structure of the tables.
+    No,
+    /// Every entry of every index as well.
+    Yes,
+}
+
+/// Rows that break a CHECK are returned: they are found and healed one by one.
+///
+/// # Errors
+/// [`Error::File`] if the structure itself is damaged.
+pub(in crate::store) fn check_structure(conn: &Connection, thorough: Thorough) -> Result<Vec<String>> {
+    let pragma = match thorough {
+        Thorough::No => "PRAGMA quick_check",
+        Thorough::Yes => "PRAGMA integrity_check",
+    };
+    let mut check = conn.prepare(pragma)?;
+    let lines = check.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let (rows, damage): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .filter(|line| line != "ok")
+        .partition(|line| line.starts_with("CHECK constraint failed") || line.starts_with("NULL value in"));
+    if damage.is_empty() {
+        return Ok(rows);
+    }
+    let shown = damage.iter().take(COMPLAINTS_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    Err(Error::File(format!("the file is damaged ({shown}); tenure restore brings a backup back")))
+}
+
+/// 128 random bits in hexadecimal.
+pub fn random_name() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;
+    Ok(crate::job::Nonce(bytes).to_string())
+}

@@ -1,0 +1,162 @@
+//! Who may write the file: whether we may, and for a worker, whether others may, who could then run commands as its user.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+/// Write permission of group and others.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// # Errors
+/// [`Error::File`] if the file, what belongs to it, or a directory around it may be written by another user, or belongs to one.
+pub(in crate::store) fn check_private(place: &Place) -> Result<()> {
+    let around = place.db().parent().unwrap_or(Path::new("/"));
+    for path in [around, place.dir(), place.db(), &place.wal(), &place.shm(), &place.secrets(), &place.runs()] {
+        if let Ok(meta) = fs::metadata(path) {
+            check_one(path, meta.mode(), meta.uid())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether this process may write the file and its log. Asked before SQLite opens them: a log that it makes for a file that may only be read
+/// may only be read too, and would still be there when the file may be written again.
+///
+/// # Errors
+/// [`Error::File`], with the name of the one that may not be written.
+pub(in crate::store) fn check_writable(place: &Place) -> Result<()> {
+    for path in [place.db(), &place.wal(), &place.shm()] {
+        // What is not there is made; every other trouble is SQLite's to tell.
+        let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+        if asked == Err(Errno::ROFS) {
+            return Err(Error::File(read_only_text(path)));
+        }
+        if let Err(Errno::ACCESS | Errno::PERM) = asked {
+            let path = path.display();
+            return Err(Error::File(format!(
+                "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn read_only_text(path: &Path) -> String {
+    format!(
+        "{} is on a file system that is read-only; where it was not mounted so, it has met an error (dmesg): mend and mount it for writing, or use a copy elsewhere",
+        path.display()
+    )
+}
+
+/// Why nothing can be written where this file is, if its file system says so. One that became read-only by an error may still be shown as writable by
+/// `mount` and by the permissions; it says so when a file is made, here one without a name.
+pub fn read_only(place: &Place) -> Option<String> {
+    let around = place.db().parent()?;
+    let made = openat(CWD, around, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+    (made.err() == Some(Errno::ROFS)).then(|| read_only_text(place.db()))
+}
+
+/// Whether this process may write there.
+pub(in crate::store) fn is_writable(path: &Path) -> bool {
+    accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+/// Whether a worker may make its files beside the file.
+///
+/// # Errors
+/// [`Error::File`], with the name of the directory in which it may not.
+pub(in crate::store) fn check_beside(place: &Place) -> Result<()> {
+    for dir in [place.dir(), &place.runs(), &place.logs(), &place.results(), &place.secrets(), &place.leases(), &place.work()] {
+        let asked = accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        if asked == Err(Errno::ROFS) {
+            return Err(Error::File(read_only_text(dir)));
+        }
+        if let Err(Errno::ACCESS | Errno::PERM) = asked {
+            let dir = dir.display();
+            return Err(Error::File(format!(
+                "no file can be made in {dir} (permission denied); look at its permissions (chmod u+rwx {dir}) and at its owner"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// In a directory where every user may make files, another user may have been there first: a link of theirs would lead what is written to where they want
+/// it, and what is in a directory of theirs can be replaced by them. Asked before anything is made or written.
+///
+/// # Errors
+/// [`Error::File`], with the name of what belongs to another user.
+pub(in crate::store) fn check_not_planted(place: &Place) -> Result<()> {
+    let mut journal = place.db().as_os_str().to_owned();
+    journal.push("-journal");
+    let beside = [place.db().to_owned(), place.wal(), place.shm(), journal.into(), place.dir().to_owned()];
+    beside.iter().try_for_each(|path| check_ours(path))?;
+    let inside = [place.runs(), place.logs(), place.results(), place.secrets(), place.leases(), place.work()];
+    inside.iter().try_for_each(|path| check_ours(path))
+}
+
+/// As [`check_not_planted`], for one name.
+///
+/// # Errors
+/// [`Error::File`], where it belongs to another user and everybody may make files around it.
+pub(in crate::store) fn check_ours(path: &Path) -> Result<()> {
+    const EVERYBODY_WRITES: u32 = 0o002;
+    let me = rustix::process::geteuid().as_raw();
+    let around = path.parent().and_then(|parent| fs::metadata(parent).ok());
+    if around.is_none_or(|meta| meta.mode() & EVERYBODY_WRITES == 0) {
+        return Ok(());
+    }
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    // A link of our own may still lead to what is another's.
+    let target = if found.is_symlink() { fs::metadata(path).ok() } else { None };
+    let owners = [Some(found.uid()), target.map(|meta| meta.uid())];
+    match owners.into_iter().flatten().find(|owner| *owner != me && *owner != 0) {
+        None => Ok(()),
+        Some(owner) => Err(Error::File(format!(
+            "{} belongs to user {owner}, in a directory where every user may make files; remove it, or name a file in a directory of your own with --db",
+            path.display()
+        ))),
+    }
+}
+
+fn check_one(path: &Path, mode: u32, owner: u32) -> Result<()> {
+    let path_ = path.display();
+    if mode & OTHERS_WRITE != 0 {
+        return Err(Error::File(format!(
+            "{path_} may be written by other users (mode {:04o}), who could then run commands as you; \
+             chmod go-w {path_}, or allow it with --allow-shared",
+            mode & 0o7777
+        )));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if owner != me && owner != 0 {
+        return Err(Error::File(format!(
+            "{path_} belongs to user {owner}, who could then run commands as you (user {me}); \
+             run the worker as that user, or allow it with --allow-shared"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_may_write_or_own_is_refused_with_the_remedy() {
+        let me = rustix::process::geteuid().as_raw();
+        let path = Path::new("/x");
+        check_one(path, 0o100_600, me).unwrap();
+        check_one(path, 0o040_755, 0).unwrap();
+        for (mode, owner) in [(0o100_620, me), (0o100_602, me), (0o041_777, 0), (0o100_600, me + 1)] {
+            let text = check_one(path, mode, owner).unwrap_err().to_string();
+            assert!(text.contains("--allow-shared"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Are the guards those of `schema.sql`, still? The worker's writer asks at the beginning of each transaction, by the number that SQLite changes with each
+//! change of the schema; and no other program can change the schema before that transaction ends. So nothing is claimed or settled under other
+//! guards than ours.
+//!
+//! What is missing, altered or added is repaired in that very transaction. Where it cannot be (a table itself was altered), nothing is claimed until it is
+//! as it was; settles go on, as runs end whether the file is whole or not.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::store::engine::health::Shared;
+use crate::store::schema;
+use crate::store::schema::altered::Altered;
+use crate::store::upkeep::reap;
+
+/// Time between two tries to repair what could not be repaired.
+const RETRY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether the transaction that this thread writes in is under our guards.
+    static TRUSTED: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether a job may be claimed in this transaction.
+pub(in crate::store) fn may_claim() -> bool {
+    TRUSTED.get()
+}
+
+/// What the writer knows of the schema.
+#[derive(Default)]
+pub(in crate::store) struct SchemaWatch {
+    /// The number under which the guards were as they should be.
+    known: Option<i64>,
+    /// The same, seen in the transaction that is under way.
+    seen: Option<i64>,
+    /// Could not be repaired at that time.
+    refused: Option<Instant>,
+}
+
+impl SchemaWatch {
+    /// Looks, and repairs. In a write transaction, before anything else is done in it.
+    pub(in crate::store) fn look(&mut self, conn: &Connection, health: &Shared) -> rusqlite::Result<()> {
+        let version = version(conn)?;
+        self.seen = None;
+        TRUSTED.set(self.known == Some(version));
+        if TRUSTED.get() || self.refused.is_some_and(|at| at.elapsed() < RETRY) {
+            return Ok(());
+        }
+        conn.execute_batch("SAVEPOINT guards")?;
+        match repair(conn, health.clock.now_ms()) {
+            Ok(repaired) => {
+                conn.execute_batch("RELEASE guards")?;
+                self.seen = Some(self::version(conn)?);
+                self.refused = None;
+                TRUSTED.set(true);
+                repaired.iter().for_each(|what| log::warn!("{what}; it was repaired"));
+                health.set_schema(None);
+            }
+            Err(_) if conn.is_autocommit() => return Err(rusqlite::Error::InvalidQuery),
+            Err(error) => {
+                conn.execute_batch("ROLLBACK TO guards; RELEASE guards")?;
+                self.refused = Some(Instant::now());
+                let altered = schema::altered_tables(conn).ok().and_then(|tables| tables.into_iter().next());
+                health.set_schema(Some(altered.unwrap_or_else(|| Altered {
+                    text: error.to_string(),
+                    remedy: "undo that change, or: tenure restore BACKUP".to_owned(),
+                })));
+            }
+        }
+        Ok(())
+    }
+
+    /// The transaction is committed.
+    pub(in crate::store) fn committed(&mut self, health: &Shared) {
+        TRUSTED.set(true);
+        if let Some(seen) = self.seen.take() {
+            self.known = Some(seen);
+            health.schema_version.store(seen, Ordering::SeqCst);
+        }
+    }
+
+    /// The transaction was undone, and a repair with it.
+    pub(in crate::store) fn undone(&mut self) {
+        TRUSTED.set(true);
+        self.seen = None;
+    }
+}
+
+/// Whether the schema is another one than the writer has last found in order, so that it should look. Takes no lock.
+pub(in crate::store) fn is_unverified(conn: &Connection, health: &Shared) -> Result<bool> {
+    Ok(version(conn)? != health.schema_version.load(Ordering::SeqCst))
+}
+
+fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<String>> {
+    let repaired = schema::repair_schema(conn)?;
+    if !repaired.is_empty() {
+        let n = i64::try_from(repaired.len()).unwrap_or(i64::MAX);
+        reap::count(conn, "guards_repaired_total", n, Some(&repaired.join("; ")), now_ms)?;
+    }
+    Ok(repaired)
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))
+}

@@ -1,0 +1,88 @@
+//! Text that any client may have written.
+//!
+//! A TEXT value may hold bytes that are not UTF-8, and may be of any size: SQLite checks neither. Reading never fails for that. What is shown
+//! is cut and its wrong bytes are replaced; what names a row (a queue, a lane) is kept byte for byte; and what would be acted on (a command)
+//! is refused by [`whole`], so that no command runs that was not written so.
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Result, Row};
+
+/// Most of one value that is read, in bytes: the guards of the schema allow no more.
+pub(in crate::store) const READ_BYTES_MAX: usize = crate::job::limits::JSON_BYTES_MAX;
+
+/// Text for showing.
+pub(in crate::store) fn text(row: &Row<'_>, at: usize) -> Result<String> {
+    Ok(maybe(row, at)?.unwrap_or_default())
+}
+
+/// Text for showing, or NULL.
+pub(in crate::store) fn maybe(row: &Row<'_>, at: usize) -> Result<Option<String>> {
+    Ok(row.get::<_, Option<Shown>>(at)?.map(|shown| shown.0))
+}
+
+/// As [`text`], in a `query_row` that reads one column.
+pub(in crate::store) struct Shown(pub(in crate::store) String);
+
+impl FromSql for Shown {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_bytes()?;
+        Ok(Self(String::from_utf8_lossy(&bytes[..bytes.len().min(READ_BYTES_MAX)]).into_owned()))
+    }
+}
+
+/// Text that names something in the file: compared and bound as the bytes that it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    pub(in crate::store) fn of(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+
+    pub(in crate::store) fn is(&self, text: &str) -> bool {
+        self.0 == text.as_bytes()
+    }
+
+    pub(in crate::store) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How it is shown, and how a person types it.
+    pub(in crate::store) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+impl FromSql for Key {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_bytes().map(|bytes| Self(bytes.to_vec()))
+    }
+}
+
+impl ToSql for Key {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
+    }
+}
+
+/// Why a value cannot be acted on; `None`: it is whole.
+pub(in crate::store) fn fault(row: &Row<'_>, at: usize, name: &'static str) -> Result<Option<String>> {
+    let ValueRef::Text(bytes) = row.get_ref(at)? else { return Ok(None) };
+    Ok(if bytes.len() > READ_BYTES_MAX {
+        Some(format!("{name} has {} bytes, {READ_BYTES_MAX} at most", bytes.len()))
+    } else if std::str::from_utf8(bytes).is_err() {
+        Some(format!("{name} is not valid UTF-8"))
+    } else {
+        None
+    })
+}
+
+/// The first fault of these columns.
+pub(in crate::store) fn first_fault(row: &Row<'_>, columns: &[(usize, &'static str)]) -> Result<Option<String>> {
+    for (at, name) in columns {
+        if let Some(fault) = fault(row, *at, name)? {
+            return Ok(Some(fault));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,96 @@
+//! A person says what a file is that cannot be told from a copy: the file itself, moved here, or a copy that is to be a file of its own.
+//!
+//! A copy must not do what the original does. Its jobs are held and its runs are closed, as after a restore; its schedules are paused; and what jobs
+//! have made outside is the original's to tear down.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::store::engine::connection::{Access, connect};
+use crate::store::engine::flush;
+use crate::store::engine::open::{random_name, set_wal_mode};
+use crate::store::engine::path::{find, make_beside};
+use crate::store::file::home;
+use crate::store::file::identity::{Identity, identify};
+use crate::store::file::restore::{Restored, treat};
+use crate::store::file::stamp;
+use crate::store::file::stamp::Stamp;
+use crate::store::file::standing;
+use crate::store::file::standing::Standing;
+use crate::store::lease::Lease;
+use crate::store::schema::upgrade;
+use crate::store::{Durability, schedule};
+
+/// What a file is, by a person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Is {
+    /// It was moved here, and the one that it was is gone.
+    Moved,
+    /// The other goes on, or is not to be thought of.
+    Copy,
+}
+
+/// Makes the file at home where it is. The caller holds the worker lock and has no store open on the file; `living`: the leases whose lock file in the
+/// directory is held now. `None`: it was moved, and nothing in it was changed.
+///
+/// # Errors
+/// [`Error::Refused`] where the file is at home already, or the one that it was is still there; [`Error::File`] where it cannot be used.
+pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: i64) -> Result<Option<Restored>> {
+    let place = find(place.db())?;
+    let conn = connect(&place, Access::Write, Durability::Full)?;
+    let identity = identify(&conn)?;
+    let found = standing::judge(&place, &conn)?;
+    match (&found, is) {
+        (Standing::Copy { is_there: true, of }, Is::Moved) => {
+            return Err(Error::Refused(format!(
+                "{of} is still there, so this is a copy of it; if it is not in use any more, move it away first"
+            )));
+        }
+        (Standing::Copy { .. }, _) => {}
+        (Standing::Home | Standing::Moved | Standing::OlderCopy(_), _) => {
+            return Err(Error::Refused(format!("{} is at home here; tenure work serves it", place.db().display())));
+        }
+        (Standing::Apart { .. }, _) => found.check(&place)?,
+    }
+    make_beside(&place)?;
+    if let Identity::Older { version } = identity {
+        upgrade::upgrade(&conn, &place, version)?;
+    }
+    // A backup comes in another mode. The first read opens the log, which is flushed below.
+    set_wal_mode(&conn)?;
+    conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+    let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
+    let file_id = crate::store::job::read::meta(&transaction, "file_id")?.unwrap_or_default();
+    home::note(&transaction, &home::noted(&place)?)?;
+    let (file_id, restored) = match is {
+        Is::Moved => (file_id, None),
+        Is::Copy => {
+            let known = stamp::read(&place)?.unwrap_or_default();
+            let is = stamp::current(&transaction)?;
+            let floor = Stamp { run_id_limit: known.run_id_limit.max(is.run_id_limit).max(above_run + 1), ..known };
+            let file_id = random_name()?;
+            let restored = treat(&transaction, &floor, living, &file_id, "this file is a copy of another", now_ms)?;
+            leave_to_the_original(&transaction, now_ms)?;
+            (file_id, Some(restored))
+        }
+    };
+    transaction.commit()?;
+    flush::flush_journal(&conn)?;
+    home::settle_in(&place, &file_id)?;
+    Ok(restored)
+}
+
+fn leave_to_the_original(conn: &Connection, now_ms: i64) -> Result<()> {
+    let mut names = conn.prepare("SELECT name FROM schedule WHERE paused = 0")?;
+    let names = names.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    for name in names {
+        schedule::pause(conn, &name, true, now_ms)?;
+    }
+    conn.execute(
+        "UPDATE resource SET state = 'released', released_by = 'force', released_at = ?1, last_error = 'not torn down: this file is a copy'
+          WHERE state <> 'released'",
+        [now_ms],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! queued -> running.
+//!
+//! A claim takes the first row of one index: of the open queues with something ready, the one whose head comes first, by priority
+//! and then by id. A queue is open when it is not paused and has a free slot of its own. Triggers keep in the row of each queue
+//! which job is its head and whether it is full. So the cost depends neither on the number of queues, ready, paused or full, nor
+//! on the number of jobs that are ready, delayed, blocked or in a full lane, nor on how much history there is.
+//!
+//! What those rows say is used to find a job; whether it may start is asked once more by the statement that claims it.
+//!
+//! A head that may not start after all (a client cancelled it, it has expired, its lane is full in spite of its pass) is put
+//! out of the way and the next one is looked at: it never blocks its queue.
+//!
+//! Deliberately absent: starting anything. A run's file is created and locked before, its process is started after the commit.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::{Error, Result};
+use crate::job::{JobId, Nonce, Reason, RunId};
+use crate::store::engine::apart::apart;
+use crate::store::engine::schema_watch;
+use crate::store::engine::text::Key;
+use crate::store::job::ended;
+use crate::store::job::ended::Aftermath;
+use crate::store::job::read;
+use crate::store::job::rows::Job;
+use crate::store::pipeline::walk;
+use crate::store::upkeep::heal;
+
+pub use crate::store::upkeep::tend::{Tended, next_due_ms, tend};
+
+/// Most heads that one claim puts out of the way before it returns with what it has; the next claim goes on.
+pub const HEADS_CLEARED_MAX: usize = 256;
+
+/// A run that could start at once: its file is there, and locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    pub run: RunId,
+    pub nonce: Nonce,
+}
+
+/// What a claim may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Empty: all of them.
+    pub queues: Vec<String>,
+    /// This job and no other.
+    pub only: Option<JobId>,
+}
+
+/// A job that is now running, as far as the file knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub job: Job,
+    pub run: RunId,
+    pub nonce: Nonce,
+    /// Of the run before this one.
+    pub previous_reason: Option<Reason>,
+    /// The backstop of its queue, in milliseconds.
+    pub max_runtime_ms: Option<u64>,
+}
+
+/// A job that comes next, by its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    queue: Key,
+    job: JobId,
+    priority: i64,
+    max_runtime_ms: Option<u64>,
+}
+
+/// Who claims, and when.
+struct Claimer<'a> {
+    instance: &'a str,
+    boot_id: &'a str,
+    now_ms: i64,
+}
+
+/// Claims at most `prepared.len()` jobs, best first, and gives them these runs in this order.
+///
+/// A crash before the commit leaves run files that no row knows; a power cut after it leaves a job that is still queued.
+pub fn claim(
+    conn: &Connection,
+    scope: &Scope,
+    prepared: &[Prepared],
+    instance: &str,
+    boot_id: &str,
+    now_ms: i64,
+) -> Result<Vec<Claim>> {
+    if !schema_watch::may_claim() {
+        return Ok(Vec::new());
+    }
+    let claimer = Claimer { instance, boot_id, now_ms };
+    let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());
+    while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
+        let Some(head) = next_head(conn, scope, &stuck)? else { break };
+        let next = prepared[claims.len()];
+        // A row that refuses its claim is put aside, alone: neither this claim nor a settle in the same transaction fails with it.
+        let claim = apart(conn, || {
+            Ok(match take(conn, head.job, next, &claimer)? {
+                true => Some(taken(conn, head.job, next, head.max_runtime_ms)?),
+                false => {
+                    clear(conn, &head, now_ms)?;
+                    None
+                }
+            })
+        })?;
+        let claim = claim.unwrap_or_else(|why| {
+            heal::set_aside(conn, head.job, &why, now_ms);
+            None
+        });
+        if let Some(claim) = claim {
+            claims.push(claim);
+            continue;
+        }
+        cleared += 1;
+        // What could be neither taken nor put out of the way is left alone for this time.
+        if next_head(conn, scope, &stuck)?.is_some_and(|still| still.job == head.job) {
+            stuck.push(head.queue);
+        }
+    }
+    Ok(claims)
+}
+
+/// Claims one job in a transaction that does something else as well, which must not be undone because the claim fails. What a claim writes, it writes in
+/// savepoints of its own, so nothing is to be undone here.
+pub fn claim_beside(
+    conn: &Connection,
+    scope: &Scope,
+    prepared: Prepared,
+    instance: &str,
+    boot_id: &str,
+    now_ms: i64,
+) -> Result<Option<Claim>> {
+    match claim(conn, scope, &[prepared], instance, boot_id, now_ms) {
+        Ok(mut claims) => Ok(claims.pop()),
+        Err(error @ (Error::Sqlite(_) | Error::Refused(_) | Error::Internal(_))) if !conn.is_autocommit() => {
+            log::error!("claiming: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a claim would find something, as far as can be told without writing.
+pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
+    Ok(next_head(conn, scope, &[])?.is_some())
+}
+
+/// The job that comes first in the open queues of a scope, but for some of them: by priority, then by id.
+fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
+    let is_meant = |head: &Head| !without.contains(&head.queue);
+    if let Some(only) = scope.only {
+        let mut one = conn.prepare_cached(include_str!("claim_only.sql"))?;
+        let head = one.query_row([only.0], to_head).optional()?;
+        return Ok(head
+            .filter(is_meant)
+            .filter(|head| scope.queues.is_empty() || scope.queues.iter().any(|name| head.queue.is(name))));
+    }
+    if scope.queues.is_empty() {
+        let mut heads = conn.prepare_cached(include_str!("claim_heads.sql"))?;
+        for head in heads.query_map([], to_head)? {
+            let head = head?;
+            if is_meant(&head) {
+                return Ok(Some(head));
+            }
+        }
+        return Ok(None);
+    }
+    let mut of_queue = conn.prepare_cached(include_str!("claim_head.sql"))?;
+    let mut best: Option<Head> = None;
+    for queue in &scope.queues {
+        let head = of_queue.query_row([queue], to_head).optional()?.filter(is_meant);
+        best = best.into_iter().chain(head).min_by_key(|head| (std::cmp::Reverse(head.priority), head.job));
+    }
+    Ok(best)
+}
+
+fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
+    let max_runtime_ms = row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok());
+    Ok(Head { queue: row.get(0)?, job: JobId(row.get(1)?), priority: row.get(2)?, max_runtime_ms })
+}
+
+/// The claim itself. False: it is not ready any more, or it may not start.
+fn take(conn: &Connection, job: JobId, prepared: Prepared, by: &Claimer<'_>) -> Result<bool> {
+    let mut take = conn.prepare_cached(include_str!("claim_take.sql"))?;
+    if take.execute((job.0, prepared.run.0, by.now_ms))? == 0 {
+        return Ok(false);
+    }
+    conn.prepare_cached(include_str!("claim_run.sql"))?.execute((
+        prepared.run.0,
+        job.0,
+        prepared.nonce.to_string(),
+        by.instance,
+        by.boot_id,
+        by.now_ms,
+    ))?;
+    Ok(true)
+}
+
+fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Option<u64>) -> Result<Claim> {
+    let job = read::job(conn, job)?.ok_or_else(|| Error::Internal(format!("job {job} was claimed and is gone")))?;
+    let previous_reason = job.last_reason;
+    Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
+}
+
+/// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it has expired, holds it where
+/// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
+fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
+    let job = head.job;
+    let mut out = Aftermath::default();
+    if ended::open_cancel(conn, job)?.is_some() {
+        ended::end_queued(conn, job, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
+    } else if walk::is_of_a_stopped_task(conn, job)? {
+        ended::end_queued(conn, job, Reason::Cancelled, "its task was stopped", now_ms, &mut out)?;
+    } else if crate::store::upkeep::tend::is_expired(conn, job, now_ms)? {
+        ended::end_queued(conn, job, Reason::Expired, crate::store::upkeep::tend::EXPIRED, now_ms, &mut out)?;
+    } else if crate::store::upkeep::heal::hold_if_a_run_is_open(conn, job)? {
+        // The reaper closes that run and empties its tree.
+    } else {
+        conn.prepare_cached(
+            "INSERT INTO lane_head (lane, queue) SELECT lane, queue FROM job WHERE id = ?1 AND lane IS NOT NULL",
+        )?
+        .execute([job.0])?;
+    }
+    // Where its queue said something untrue of it, that is corrected.
+    conn.prepare_cached("INSERT INTO queue_head (queue) VALUES (?1)")?.execute([&head.queue])?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "claim_tests.rs"]
+mod tests;

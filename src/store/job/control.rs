@@ -1,0 +1,332 @@
+//! What a person asks for: cancel, hold, release, set, and the settings of queues and lanes.
+//!
+//! Each of them says in words why it was refused and what to do instead.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{Error, Result};
+use crate::job::limits::NAME_CHARS_MAX;
+use crate::job::{JobId, Policy, Reason, RunId, State, nearest};
+use crate::store::engine::text::Key;
+use crate::store::job::ended;
+use crate::store::job::ended::{Aftermath, STEP_MAX};
+use crate::store::job::read;
+use crate::store::job::retry;
+use crate::store::job::rows;
+use crate::store::job::rows::Job;
+
+pub use crate::store::job::retry::{WayBack, retry, secret_tokens};
+
+/// What became of a cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was queued, and has ended.
+    Ended {
+        /// Names of files in `secrets/` that no live job needs now.
+        freed: Vec<String>,
+        /// Jobs that were told of it or ended with it, itself included.
+        touched: usize,
+    },
+    /// It runs; the wish is written down, and this run is to be stopped.
+    Asked { run: RunId },
+    /// There was nothing to cancel.
+    AlreadyEnded,
+}
+
+/// Cancels a job: a queued one ends here and now; of a running one the wish is written down.
+///
+/// # Errors
+/// [`Error::NoSuch`].
+pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<Cancelled> {
+    let job = existing(conn, id)?;
+    match (job.state, job.run_id) {
+        (State::Queued, _) => {
+            ask(conn, id, why, now_ms)?;
+            let mut out = Aftermath::default();
+            ended::end_queued(conn, id, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
+            Ok(Cancelled::Ended { touched: STEP_MAX - out.left().min(STEP_MAX), freed: out.freed })
+        }
+        (State::Running, Some(run)) => {
+            ask(conn, id, why, now_ms)?;
+            Ok(Cancelled::Asked { run })
+        }
+        (State::Running, None) => Err(Error::Refused(format!(
+            "job {id} runs without a run, which should be impossible; a worker heals that: tenure work"
+        ))),
+        _ => Ok(Cancelled::AlreadyEnded),
+    }
+}
+
+/// Writes the wish down. A second one for the same job is the same wish.
+pub(in crate::store) fn ask(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<()> {
+    conn.prepare_cached(include_str!("control_ask.sql"))?.execute((id.0, why, now_ms))?;
+    Ok(())
+}
+
+/// The running jobs that a client wants cancelled, with the run each of them has.
+pub fn open_cancels(conn: &Connection) -> Result<Vec<(JobId, Option<RunId>)>> {
+    let mut open = conn.prepare_cached(include_str!("control_open_cancels.sql"))?;
+    let rows = open.query_map([], |row| Ok((rows::id(row, 0)?, row.get::<_, Option<i64>>(1)?.map(RunId))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keeps a queued job from starting until it is released.
+pub fn hold(conn: &Connection, id: JobId) -> Result<()> {
+    queued(conn, id, "held")?;
+    conn.prepare_cached("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued'")?.execute([id.0])?;
+    Ok(())
+}
+
+/// Takes a person's hold off a queued job. Whatever else it waits for, it goes on waiting for.
+pub fn release(conn: &Connection, id: JobId, _now_ms: i64) -> Result<()> {
+    queued(conn, id, "released")?;
+    conn.prepare_cached("UPDATE job SET user_hold = 0 WHERE id = ?1 AND state = 'queued'")?.execute([id.0])?;
+    Ok(())
+}
+
+/// What is to be changed of a queued job; `None` leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    pub priority: Option<i64>,
+    pub queue: Option<String>,
+    pub label: Option<Option<String>>,
+    /// Not before this instant, in milliseconds UTC; 0 = at once.
+    pub available_at: Option<i64>,
+    /// In milliseconds UTC.
+    pub expires_at: Option<Option<i64>>,
+    pub timeout_ms: Option<Option<u64>>,
+    pub max_attempts: Option<u32>,
+}
+
+/// What a change came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// It had waited for another attempt, and has none any more: it has ended as its latest run did.
+    pub ended: bool,
+    /// Names of files in `secrets/` that no live job needs now.
+    pub freed: Vec<String>,
+}
+
+/// Changes a queued job. One that has used all the attempts that it may have now ends.
+///
+/// # Errors
+/// [`Error::Refused`] when it is not queued any more, [`Error::Usage`] for invalid arguments.
+pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result<Changed> {
+    let job = queued(conn, id, "changed")?;
+    if let Some(queue) = &change.queue {
+        make_queue(conn, queue)?;
+    }
+    if change.available_at.is_some_and(|at| at < 0) || change.expires_at.flatten().is_some_and(|at| at < 0) {
+        return Err(Error::Usage("a time before 1970 is not allowed".into()));
+    }
+    if change.max_attempts.is_some_and(|n| !(1..=crate::store::job::enqueue::ATTEMPTS_MAX).contains(&n)) {
+        return Err(Error::Usage(format!("retries go up to {}", crate::store::job::enqueue::ATTEMPTS_MAX - 1)));
+    }
+    let policy = change.timeout_ms.map(|timeout_ms| with_timeout(&job, timeout_ms)).transpose()?;
+    conn.prepare_cached(include_str!("control_set.sql"))?.execute(params![
+        id.0,
+        change.priority,
+        change.queue,
+        change.label.is_some(),
+        change.label.as_ref().and_then(Option::as_deref),
+        change.available_at,
+        change.expires_at.is_some(),
+        change.expires_at.flatten(),
+        change.max_attempts,
+        policy,
+    ])?;
+    if job.attempts == 0 || change.max_attempts.is_none_or(|most| most > job.attempts) {
+        return Ok(Changed::default());
+    }
+    end_without_attempts(conn, &job, now_ms)
+}
+
+/// Ends a queued job as its latest run did.
+fn end_without_attempts(conn: &Connection, job: &Job, now_ms: i64) -> Result<Changed> {
+    conn.prepare_cached(include_str!("control_latest_end.sql"))?.execute([job.id.0])?;
+    let reason = job.last_reason.unwrap_or(Reason::Lost);
+    let error = job.error.clone().unwrap_or_else(|| "no attempt is left".to_owned());
+    let mut out = Aftermath::default();
+    let ended = ended::end_queued(conn, job.id, reason, &error, now_ms, &mut out)?;
+    Ok(Changed { ended, freed: out.freed })
+}
+
+fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
+    let mut policy = job.policy().map_err(Error::Refused)?;
+    policy.timeout_ms = timeout_ms;
+    policy.check_ranges().map_err(Error::Usage)?;
+    Ok(Policy::to_json(&policy))
+}
+
+/// Sets what a queue may do; an unknown one is made. The outer `None` leaves a setting as it is, the inner one takes it away.
+pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_runtime_ms: Option<Option<u64>>) -> Result<()> {
+    let name = &queue_key(conn, name)?;
+    if slots.flatten().is_some_and(|slots| slots < 0) {
+        return Err(Error::Usage("slots are not negative; to stop a queue, pause it".into()));
+    }
+    if max_runtime_ms.flatten() == Some(0) {
+        return Err(Error::Usage("a max-runtime of 0 would stop every job at once; to stop a queue, pause it".into()));
+    }
+    if let Some(slots) = slots {
+        conn.execute("UPDATE queue SET slots = ?2 WHERE name = ?1", (name, slots))?;
+    }
+    if let Some(max_runtime_ms) = max_runtime_ms {
+        let ms = max_runtime_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        conn.execute("UPDATE queue SET max_runtime_ms = ?2 WHERE name = ?1", (name, ms))?;
+    }
+    Ok(())
+}
+
+/// Stops or resumes the claims of a queue; an unknown one is made. What runs goes on.
+pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
+    let name = &queue_key(conn, name)?;
+    conn.execute("UPDATE queue SET paused = ?2 WHERE name = ?1", (name, paused))?;
+    Ok(())
+}
+
+/// Sets how many jobs of a lane may run at once; an unknown one is made. What runs goes on.
+pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
+    check_name(key, "a lane's key")?;
+    if max_running < 1 {
+        return Err(Error::Usage("a lane lets at least one job run; to stop its jobs, hold them".into()));
+    }
+    let key = match shown_as(conn, "SELECT key FROM lane", key)? {
+        Some(key) => key,
+        None => {
+            conn.execute("INSERT OR IGNORE INTO lane (key) VALUES (?1)", [key])?;
+            Key::of(key)
+        }
+    };
+    conn.execute("UPDATE lane SET max_running = ?2 WHERE key = ?1", (key, max_running))?;
+    Ok(())
+}
+
+/// Forgets a queue with its settings. The next job that names it makes it anew.
+///
+/// # Errors
+/// [`Error::NoSuch`]; [`Error::Refused`] while live jobs are in it.
+pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
+    let found = shown_as(conn, "SELECT name FROM queue", name)?;
+    let Some(key) = found else {
+        let meant = question(name, read::queues(conn)?.into_iter().map(|queue| queue.name));
+        return Err(Error::NoSuch(format!("there is no queue {name:?}; tenure queue ls lists them{meant}")));
+    };
+    refuse_if_in_use(
+        conn,
+        "SELECT count(*) FROM job WHERE queue = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
+        &key,
+        "queue",
+    )?;
+    conn.execute("DELETE FROM tally WHERE queue = ?1 AND n = 0", [&key])?;
+    conn.execute("DELETE FROM queue WHERE name = ?1", [&key])?;
+    Ok(())
+}
+
+/// The name that was most likely meant.
+fn question(word: &str, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    nearest::question(word, names.iter().map(String::as_str))
+}
+
+/// Forgets a lane with its limit. The next job that names it makes it anew.
+///
+/// # Errors
+/// As [`queue_remove`].
+pub fn lane_remove(conn: &Connection, key: &str) -> Result<()> {
+    let found = shown_as(conn, "SELECT key FROM lane", key)?;
+    let Some(key) = found else {
+        let meant = question(key, read::lanes(conn)?.into_iter().map(|lane| lane.key));
+        return Err(Error::NoSuch(format!("there is no lane {key:?}; tenure lane ls lists them{meant}")));
+    };
+    refuse_if_in_use(
+        conn,
+        "SELECT count(*) FROM job WHERE lane = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
+        &key,
+        "lane",
+    )?;
+    conn.execute("DELETE FROM lane WHERE key = ?1", [&key])?;
+    Ok(())
+}
+
+fn refuse_if_in_use(conn: &Connection, count: &str, key: &Key, what: &str) -> Result<()> {
+    match conn.query_row(count, [key], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        n => Err(Error::Refused(format!(
+            "{what} {:?} has {n} live {}; wait for them, or end them with tenure cancel",
+            key.shown(),
+            if n == 1 { "job" } else { "jobs" }
+        ))),
+    }
+}
+
+/// The queue of that name; an unknown one is made.
+fn queue_key(conn: &Connection, name: &str) -> Result<Key> {
+    if let Some(key) = shown_as(conn, "SELECT name FROM queue", name)? {
+        return Ok(key);
+    }
+    make_queue(conn, name)?;
+    Ok(Key::of(name))
+}
+
+/// The name in the file that is shown as this text: the text itself, or one with bytes that are not UTF-8, which a person cannot type.
+fn shown_as(conn: &Connection, names: &str, text: &str) -> Result<Option<Key>> {
+    let mut all = conn.prepare(names)?;
+    if !text.contains(char::REPLACEMENT_CHARACTER) {
+        let column = if names.contains("lane") { "key" } else { "name" };
+        let mut same = conn.prepare_cached(&format!("{names} WHERE {column} = ?1"))?;
+        return Ok(same.query_row([text], |row| row.get(0)).optional()?);
+    }
+    let all: Vec<Key> = all.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let exact = all.iter().find(|key| key.is(text)).cloned();
+    Ok(exact.or_else(|| all.into_iter().find(|key| key.shown() == text)))
+}
+
+/// Notes how far a run has come. False: the run no longer owns the job.
+pub fn progress(
+    conn: &Connection,
+    job: JobId,
+    run: RunId,
+    percent: Option<f64>,
+    text: Option<&str>,
+    now_ms: i64,
+) -> Result<bool> {
+    let json = serde_json::json!({ "percent": percent, "text": text, "at": now_ms }).to_string();
+    let mut note = conn.prepare_cached("UPDATE job SET progress = ?3 WHERE id = ?1 AND state = 'running' AND run_id = ?2")?;
+    Ok(note.execute((job.0, run.0, json))? > 0)
+}
+
+fn make_queue(conn: &Connection, name: &str) -> Result<()> {
+    check_name(name, "a queue's name")?;
+    conn.prepare_cached("INSERT OR IGNORE INTO queue (name) VALUES (?1)")?.execute([name])?;
+    Ok(())
+}
+
+fn check_name(name: &str, what: &str) -> Result<()> {
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.contains('\0') {
+        return Err(Error::Usage(format!("{what} has 1 to {NAME_CHARS_MAX} characters")));
+    }
+    Ok(())
+}
+
+pub(in crate::store) fn existing(conn: &Connection, id: JobId) -> Result<Job> {
+    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no job {id}")))
+}
+
+fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {
+    let job = existing(conn, id)?;
+    match job.state {
+        State::Queued => Ok(job),
+        State::Running => {
+            Err(Error::Refused(format!("job {id} is running, only a queued job can be {what}; tenure cancel {id} ends it")))
+        }
+        state => {
+            let remedy = match (state, retry::way_back(conn, &job)?) {
+                (State::Done, _) => "to run it once more, add it anew with tenure add".to_owned(),
+                (_, WayBack::Retry) => format!("tenure retry {id} puts it back"),
+                (_, WayBack::With { command, .. }) => format!("{command} puts it back"),
+                (_, WayBack::Refused(why)) => why,
+            };
+            Err(Error::Refused(format!("job {id} has ended ({state}), only a queued job can be {what}; {remedy}")))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Errands: commands around jobs (a check, the making of a workspace, a teardown, a probe), each a run of its own, with a kind.
+//!
+//! An errand of a job is opened only as long as the job's run (`parent`) owns the job, and one of a kind at a time; one of a resource as long as that
+//! is to be torn down and nothing else is under way for it ([`crate::store::resource::teardown`]). What it came to is written once, with whatever follows from that in the same transaction; so a crash before leaves an open run, which is watched or
+//! gone through again, and a crash after it an answer, which is used and not asked for again.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Result;
+use crate::job::resource::{After, Step};
+use crate::job::{Exit, JobId, Outcome, Reason, ResourceId, RunId, RunKind};
+use crate::store::job::claim::Prepared;
+use crate::store::job::settle::RunRecord;
+use crate::store::resource::teardown;
+use crate::store::workspace;
+
+/// What an errand is, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    pub kind: RunKind,
+    /// With the run of that job for which it is made. `None`: it belongs to no job.
+    pub of: Option<(JobId, RunId)>,
+    /// The resource that it probes or tears down, and the step that it is.
+    pub resource: Option<(ResourceId, Step)>,
+    /// The workspace that it makes.
+    pub workspace: Option<String>,
+}
+
+impl Opening {
+    /// An errand of a job's run.
+    pub fn of(kind: RunKind, job: JobId, parent: RunId) -> Self {
+        Self { kind, of: Some((job, parent)), resource: None, workspace: None }
+    }
+
+    /// A step in the end of a resource.
+    pub fn of_resource(id: ResourceId, step: Step) -> Self {
+        Self { kind: step.kind(), of: None, resource: Some((id, step)), workspace: None }
+    }
+}
+
+/// What an errand came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub exit: Option<Exit>,
+    /// For a person.
+    pub error: Option<String>,
+    pub record: RunRecord,
+}
+
+/// What the closing of an errand brought with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// This call closed it. If not, nothing was changed.
+    pub was_open: bool,
+    /// What it means for its resource.
+    pub after: Option<After>,
+    /// Runs that are forgotten now; unlink their logs after the flush.
+    pub forgotten: Vec<RunId>,
+}
+
+/// Opens the run of an errand. False: what it is for does not need it any more, or such an errand is under way; nothing is to be
+/// started then.
+pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str, boot_id: &str, now_ms: i64) -> Result<bool> {
+    if let Some(key) = &opening.workspace
+        && !workspace::is_free_to_make(conn, key)?
+    {
+        return Ok(false);
+    }
+    if let Some((resource, step)) = opening.resource
+        && !teardown::take(conn, resource, step, run.run, now_ms)?
+    {
+        return Ok(false);
+    }
+    let (job, parent) = opening.of.unzip();
+    let mut begin = conn.prepare_cached(include_str!("errand_begin.sql"))?;
+    let begun = begin.execute(params![
+        run.run.0,
+        job.map(|job| job.0),
+        opening.kind.as_str(),
+        parent.map(|parent| parent.0),
+        opening.resource.map(|(resource, _)| resource.0),
+        opening.workspace,
+        run.nonce.to_string(),
+        instance,
+        boot_id,
+        now_ms,
+    ])? > 0;
+    if let Some(key) = opening.workspace.as_ref().filter(|_| begun) {
+        workspace::begin_making(conn, key, job, run.run, now_ms)?;
+    }
+    Ok(begun)
+}
+
+/// Closes the run of an errand with what it came to, and does to its resource what that means.
+pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<Ended> {
+    let Some(resource) = resource_of_open(conn, run)? else { return Ok(Ended::default()) };
+    let after = match resource {
+        Some((id, kind)) => teardown::ended(conn, id, run, kind, closed, now_ms)?,
+        None => None,
+    };
+    if !close(conn, run, closed, now_ms)? {
+        return Ok(Ended::default());
+    }
+    let forgotten = resource.map_or(Ok(Vec::new()), |(id, _)| teardown::forget_old_runs(conn, id))?;
+    Ok(Ended { was_open: true, after, forgotten })
+}
+
+/// The resource of an open errand, if it has one; the outer `None`: it is not open.
+fn resource_of_open(conn: &Connection, run: RunId) -> Result<Option<Option<(ResourceId, RunKind)>>> {
+    let mut of =
+        conn.prepare_cached("SELECT resource_id, kind FROM run WHERE id = ?1 AND kind <> 'job' AND finished_at IS NULL")?;
+    let of = of.query_row([run.0], |row| {
+        let kind = crate::store::job::rows::word(row, 1, RunKind::parse)?;
+        Ok(row.get::<_, Option<i64>>(0)?.map(ResourceId).zip(kind))
+    });
+    Ok(of.optional()?)
+}
+
+fn close(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<bool> {
+    let (exit_code, signal) = match closed.exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    let record = &closed.record;
+    let mut end = conn.prepare_cached(include_str!("errand_end.sql"))?;
+    let ended = end.execute(params![
+        run.0,
+        now_ms,
+        closed.outcome.as_str(),
+        closed.reason.map(Reason::as_str),
+        exit_code,
+        signal,
+        closed.error,
+        record.pid,
+        record.started_at,
+        record.exited_at,
+        record.leftovers,
+        record.max_rss_bytes,
+        record.user_ms,
+        record.system_ms,
+    ])?;
+    Ok(ended > 0)
+}

@@ -1,0 +1,366 @@
+//! The cost of a claim does not depend on how much else is in the file. Counted are the steps of SQLite's machine, not time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+
+use crate::job::{Nonce, RunId};
+use crate::store::job::claim;
+use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::read;
+use crate::store::resource::teardown;
+use crate::store::upkeep::{mend, reap, tend};
+use crate::store::{fixture, schedule};
+
+/// A file with this many jobs of each kind that must not matter, and the same few that do.
+fn file_with(n: i64) -> Connection {
+    let conn = fixture::fresh();
+    let bulk = |count: i64, columns: &str, values: &str| {
+        conn.execute_batch(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+             INSERT INTO job (command, {columns}) SELECT '[\"x\"]', {values} FROM n"
+        ))
+        .unwrap();
+    };
+    conn.execute_batch("BEGIN").unwrap();
+    bulk(n, "queue, priority", "'old', 0");
+    conn.execute_batch(
+        "UPDATE job SET state = 'running', run_id = id, started_at = 1;
+         INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at, finished_at, outcome)
+           SELECT id, id, 1, '00000000000000000000000000000000', '', '', 1, 2, 'done' FROM job;
+         UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 2;",
+    )
+    .unwrap();
+    bulk(n, "queue, priority, available_at", "'a', 9, 99999999");
+    bulk(n, "queue, priority, user_hold", "'a', 9, 1");
+    bulk(n, "queue, priority", "'paused', 9");
+    bulk(n, "queue, priority, lane", "'a', 9, 'full'");
+    bulk(n, "queue, priority", "'a', 0");
+    conn.execute_batch(
+        "UPDATE queue SET paused = 1 WHERE name = 'paused';
+         INSERT INTO job (command, queue, lane) VALUES ('[\"x\"]', 'b', 'full');
+         UPDATE job SET state = 'running', run_id = 1000000001, started_at = 1 WHERE queue = 'b';
+         INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at)
+           SELECT run_id, id, 1, '00000000000000000000000000000000', '', '', 1 FROM job WHERE queue = 'b';
+         UPDATE meta SET value = '2000000000' WHERE key = 'run_id_limit';
+         COMMIT",
+    )
+    .unwrap();
+    conn
+}
+
+/// Steps that SQLite's machine makes while `f` runs.
+pub(in crate::store) fn steps(conn: &Connection, f: impl Fn(&Connection)) -> u64 {
+    // Once before, so that preparing statements is not counted.
+    conn.execute_batch("SAVEPOINT warm").unwrap();
+    f(conn);
+    conn.execute_batch("ROLLBACK TO warm").unwrap();
+    let counted = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&counted);
+    conn.progress_handler(1, Some(move || counter.fetch_add(1, Ordering::Relaxed) == u64::MAX)).unwrap();
+    f(conn);
+    conn.progress_handler(0, None::<fn() -> bool>).unwrap();
+    conn.execute_batch("ROLLBACK TO warm; RELEASE warm").unwrap();
+    counted.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_file() {
+    type Verb = (&'static str, fn(&Connection));
+    let verbs: [Verb; 9] = [
+        ("claim", |conn| {
+            let prepared: Vec<_> = (0..3).map(|n| Prepared { run: RunId(2_000_000_000 + n), nonce: Nonce([1; 16]) }).collect();
+            assert_eq!(claim::claim(conn, &Scope::default(), &prepared, "w", "b", 5).unwrap().len(), 3);
+        }),
+        ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
+        ("tend", |conn| assert_eq!(tend::tend(conn, 5, 100).unwrap(), tend::Tended::default())),
+        ("next_due", |conn| assert_eq!(tend::next_due_ms(conn).unwrap(), Some(99_999_999))),
+        ("heal", |conn| assert_eq!(reap::heal(conn, reap::Healers::default(), 5).unwrap(), [])),
+        ("mend", |conn| assert!(mend::mend(conn, 5).unwrap().is_nothing())),
+        ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 1)),
+        ("status", |conn| {
+            read::counts(conn).unwrap();
+            read::queues(conn).unwrap();
+            assert!(read::oldest_ready_ms(conn).unwrap().is_some());
+        }),
+        ("ls", |conn| {
+            let filter = read::Filter { limit: Some(10), ..read::Filter::default() };
+            assert_eq!(read::jobs(conn, &filter).unwrap().len(), 10);
+        }),
+    ];
+    let (small, large) = (file_with(30), file_with(3_000));
+    let mut wrong = Vec::new();
+    for (name, verb) in verbs {
+        let (few, many) = (steps(&small, verb), steps(&large, verb));
+        assert!(few > 10, "{name}: {few} steps; the counter counts nothing");
+        // A deeper tree is a few steps more, a scan would be a hundred times as many.
+        if many > few + few / 4 + 20 {
+            wrong.push(format!("{name}: {few} steps in a small file, {many} in a large one"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// A file with this many resources that are gone, each torn down by a run, and this many that have failed and wait.
+fn file_with_resources(n: i64) -> Connection {
+    let conn = file_with(n);
+    conn.execute_batch(&format!(
+        "BEGIN;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+         INSERT INTO resource (name, job_id, teardown) SELECT 'gone ' || i, 1, '[\"x\"]' FROM n;
+         INSERT INTO run (id, resource_id, kind, attempt, nonce, instance, boot_id, claimed_at, finished_at, outcome)
+           SELECT 1100000000 + id, id, 'teardown', 1, '00000000000000000000000000000000', '', '', 1, 2, 'done' FROM resource;
+         UPDATE resource SET state = 'released', released_at = 2, released_by = 'teardown';
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+         INSERT INTO resource (name, job_id, teardown) SELECT 'waits ' || i, 1, '[\"x\"]' FROM n;
+         UPDATE resource SET attempts = 1, next_at = 1000 WHERE state = 'releasing';
+         COMMIT"
+    ))
+    .unwrap();
+    conn
+}
+
+#[test]
+fn what_is_asked_about_resources_at_every_turn_costs_the_same_however_many_are_gone_or_wait() {
+    type Verb = (&'static str, fn(&Connection));
+    let verbs: [Verb; 4] = [
+        ("is_due", |conn| assert!(!teardown::is_due(conn, 5).unwrap())),
+        ("due", |conn| assert_eq!(teardown::due(conn, 1_000, 5).unwrap().len(), 5)),
+        ("next_due", |conn| assert_eq!(teardown::next_due_ms(conn, 5).unwrap(), Some(1_000))),
+        ("open_errands", |conn| assert_eq!(reap::open_errands(conn).unwrap(), [])),
+    ];
+    let (small, large) = (file_with_resources(30), file_with_resources(3_000));
+    for (name, verb) in verbs {
+        let (few, many) = (steps(&small, verb), steps(&large, verb));
+        assert!(few > 3 && many <= few + few / 4 + 20, "{name}: {few} steps in a small file, {many} in a large one");
+    }
+}
+
+#[test]
+fn no_statement_of_the_worker_scans_a_table() {
+    let conn = fixture::fresh();
+    let mut scans = Vec::new();
+    for (name, sql) in [
+        ("claim_heads", include_str!("claim_heads.sql")),
+        ("claim_only", include_str!("claim_only.sql")),
+        ("claim_head", include_str!("claim_head.sql")),
+        ("claim_take", include_str!("claim_take.sql")),
+        ("tend_due", include_str!("../upkeep/tend_due.sql")),
+        ("tend_cancelled", include_str!("../upkeep/tend_cancelled.sql")),
+        ("tend_broken", include_str!("../upkeep/tend_broken.sql")),
+        ("ended_broken_by", include_str!("ended_broken_by.sql")),
+        ("enqueue_live", include_str!("enqueue_live.sql")),
+        ("control_latest_end", include_str!("control_latest_end.sql")),
+        ("tend_expired", include_str!("../upkeep/tend_expired.sql")),
+        ("ended_resolve", include_str!("ended_resolve.sql")),
+        ("ended_broken", include_str!("ended_broken.sql")),
+        ("settle_facts", include_str!("settle_facts.sql")),
+        ("settle_end", include_str!("settle_end.sql")),
+        ("settle_again", include_str!("settle_again.sql")),
+        ("settle_run", include_str!("settle_run.sql")),
+        ("retry_dependants", include_str!("retry_dependants.sql")),
+        ("mend_lanes", include_str!("../upkeep/mend_lanes.sql")),
+        ("inspect_cancels", include_str!("../upkeep/inspect_cancels.sql")),
+        ("inspect_children", include_str!("../upkeep/inspect_children.sql")),
+        ("inspect_empty_lanes", include_str!("../upkeep/inspect_empty_lanes.sql")),
+        ("inspect_errands", include_str!("../upkeep/inspect_errands.sql")),
+        ("inspect_held", include_str!("../upkeep/inspect_held.sql")),
+        ("inspect_lanes", include_str!("../upkeep/inspect_lanes.sql")),
+        ("inspect_parents", include_str!("../upkeep/inspect_parents.sql")),
+        ("inspect_queues", include_str!("../upkeep/inspect_queues.sql")),
+        ("inspect_ready", include_str!("../upkeep/inspect_ready.sql")),
+        ("inspect_releasing", include_str!("../upkeep/inspect_releasing.sql")),
+        ("inspect_running", include_str!("../upkeep/inspect_running.sql")),
+        ("inspect_stranded", include_str!("../upkeep/inspect_stranded.sql")),
+        ("inspect_tally", include_str!("../upkeep/inspect_tally.sql")),
+        ("inspect_tasks", include_str!("../upkeep/inspect_tasks.sql")),
+        ("inspect_untorn", include_str!("../upkeep/inspect_untorn.sql")),
+        ("inspect_workspaces", include_str!("../upkeep/inspect_workspaces.sql")),
+        ("mend_queue", include_str!("../upkeep/mend_queue.sql")),
+        ("mend_waiting", include_str!("../upkeep/mend_waiting.sql")),
+        ("teardown_mend_orphan", include_str!("../resource/teardown_mend_orphan.sql")),
+        ("teardown_mend_errand", include_str!("../resource/teardown_mend_errand.sql")),
+        ("teardown_mend_job", include_str!("../resource/teardown_mend_job.sql")),
+        ("teardown_job_of", include_str!("../resource/teardown_job_of.sql")),
+        ("prune_jobs", include_str!("../upkeep/prune_jobs.sql")),
+        ("prune_queue", include_str!("../upkeep/prune_queue.sql")),
+        ("prune_tally", include_str!("../upkeep/prune_tally.sql")),
+        ("tend_clock", include_str!("../upkeep/tend_clock.sql")),
+        ("prune_lane", include_str!("../upkeep/prune_lane.sql")),
+        ("why_ahead", include_str!("why_ahead.sql")),
+        ("errand_begin", include_str!("errand_begin.sql")),
+        ("errand_end", include_str!("errand_end.sql")),
+        ("teardown_due", include_str!("../resource/teardown_due.sql")),
+        ("teardown_take", include_str!("../resource/teardown_take.sql")),
+        ("teardown_gone", include_str!("../resource/teardown_gone.sql")),
+        ("teardown_failed", include_str!("../resource/teardown_failed.sql")),
+        ("teardown_forget", include_str!("../resource/teardown_forget.sql")),
+        ("resource_replace", include_str!("../resource/resource_replace.sql")),
+        ("prune_resources", include_str!("../upkeep/prune_resources.sql")),
+        ("prune_gone", include_str!("../upkeep/prune_gone.sql")),
+        ("plan_due", include_str!("../schedule/plan_due.sql")),
+        ("plan_decided", include_str!("../schedule/plan_decided.sql")),
+        ("plan_fired", include_str!("../schedule/plan_fired.sql")),
+        ("plan_fired_after_all", include_str!("../schedule/plan_fired_after_all.sql")),
+        ("plan_skipped", include_str!("../schedule/plan_skipped.sql")),
+        ("plan_skipped_more", include_str!("../schedule/plan_skipped_more.sql")),
+        ("schedule_with_old_slots", schedule::WITH_OLD_SLOTS),
+        ("schedule_prune", schedule::REMOVE_OLD_SLOTS),
+        ("walk_facts", include_str!("../pipeline/walk_facts.sql")),
+        ("walk_step", include_str!("../pipeline/walk_step.sql")),
+        ("walk_stuck", include_str!("../pipeline/walk_stuck.sql")),
+        ("prune_tasks", include_str!("../upkeep/prune_tasks.sql")),
+        ("lease_event", include_str!("../lease/lease_event.sql")),
+        ("lease_take", include_str!("../lease/lease_take.sql")),
+        ("lease_take_for_run", include_str!("../lease/lease_take_for_run.sql")),
+        ("lease_of_ended_runs", include_str!("../lease/lease_of_ended_runs.sql")),
+        ("workspace_enter", include_str!("../workspace/workspace_enter.sql")),
+        ("workspace_made", include_str!("../workspace/workspace_made.sql")),
+        ("workspace_makers", include_str!("../workspace/workspace_makers.sql")),
+        ("workspace_may_be_made", include_str!("../workspace/workspace_may_be_made.sql")),
+        ("workspace_to_measure", include_str!("../workspace/workspace_to_measure.sql")),
+        ("ended_queued", include_str!("ended_queued.sql")),
+    ] {
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = plan.raw_bind_and_explain();
+        for step in steps {
+            // Read from end to end may be: an index that holds nothing but what is looked for (what is open or under way),
+            // a list made by the statement itself, one row; and by the retention, which runs seldom, the names of schedules.
+            let small = [
+                // Of this one the claim reads the first row.
+                "USING INDEX queue_next",
+                "USING COVERING INDEX cancel_open",
+                "USING INDEX cancel_open",
+                "USING COVERING INDEX lane_busy",
+                "USING INDEX lane_busy",
+                "USING INDEX run_open",
+                "USING INDEX task_live",
+                "sqlite_autoindex_schedule_1",
+                "SCAN parent",
+                "SCAN ready",
+                "SCAN counted",
+                "SCAN running",
+                "SCAN r",
+                "SCAN w",
+                "SCAN (subquery",
+                "CONSTANT ROW",
+                "USING INDEX task_live",
+                "USING INDEX run_open",
+            ]
+            .iter()
+            .any(|known| step.contains(known))
+                || step.contains("USING INDEX job_doomed")
+                || step.contains("USING INDEX job_untorn");
+            if step.contains("SCAN") && !small {
+                scans.push(format!("{name}: {step}"));
+            }
+        }
+    }
+    assert!(scans.is_empty(), "{scans:#?}");
+}
+
+trait Explain {
+    fn raw_bind_and_explain(&mut self) -> Vec<String>;
+}
+
+impl Explain for rusqlite::Statement<'_> {
+    fn raw_bind_and_explain(&mut self) -> Vec<String> {
+        (1..=self.parameter_count()).for_each(|at| self.raw_bind_parameter(at, 1).unwrap());
+        let mut rows = self.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get::<_, String>(3).unwrap());
+        }
+        steps
+    }
+}
+
+/// The statements of a trigger; a word stands in place of each column of the row.
+fn statements_of(conn: &Connection, trigger: &str) -> Vec<String> {
+    let sql: String = conn.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [trigger], |row| row.get(0)).unwrap();
+    let body = sql.split_once("BEGIN").unwrap().1.trim_end().trim_end_matches("END");
+    let columns = ["id", "job_id", "run_id", "finished_at", "state"];
+    let bound = columns.iter().fold(body.to_owned(), |body, column| body.replace(&format!("NEW.{column}"), "?1"));
+    bound.split(';').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_end_of_an_owner_finds_what_it_has_to_free_without_a_scan() {
+    let conn = fixture::fresh();
+    for trigger in [
+        "run_frees_its_leases",
+        "run_leaves_its_workspace",
+        "run_ends_what_it_holds",
+        "job_ends_what_it_holds",
+        "task_ends_what_it_holds",
+    ] {
+        for sql in statements_of(&conn, trigger) {
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            for step in plan.raw_bind_and_explain() {
+                // Everything that anybody holds is as good as a scan.
+                let is_a_scan = step.contains("SCAN") && step != "SCAN w";
+                assert!(!is_a_scan && !step.contains("resource_live"), "{trigger}: {step}");
+            }
+        }
+    }
+}
+
+/// Steps of the end of a job that holds nothing, was in no workspace and has no lease.
+fn steps_of_a_settle(conn: &Connection) -> u64 {
+    let run: i64 = conn.query_row("SELECT id FROM run WHERE finished_at IS NULL", [], |row| row.get(0)).unwrap();
+    steps(conn, |conn| {
+        conn.prepare_cached("UPDATE run SET finished_at = 9, outcome = 'failed' WHERE id = ?1").unwrap().execute([run]).unwrap();
+        conn.prepare_cached(
+            "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 9 WHERE run_id = ?1 AND state = 'running'",
+        )
+        .unwrap()
+        .execute([run])
+        .unwrap();
+    })
+}
+
+#[test]
+fn a_job_that_has_left_nothing_pays_nearly_nothing_for_what_others_leave() {
+    let conn = file_with(30);
+    let with = steps_of_a_settle(&conn);
+    for trigger in ["run_frees_its_leases", "run_leaves_its_workspace", "run_ends_what_it_holds", "job_ends_what_it_holds"] {
+        conn.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    let without = steps_of_a_settle(&conn);
+    assert!(with - without <= 110, "{with} steps with the triggers, {without} without them");
+}
+
+/// Steps of the end of a run that holds this many resources and whose job has gone back to the queue.
+fn steps_of_an_end_with_resources(n: i64) -> u64 {
+    let conn = file_with(3);
+    conn.execute_batch(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+         INSERT INTO resource (name, run_id, teardown) SELECT 'r' || i, 1000000001, '[\"x\"]' FROM n;
+         UPDATE job SET state = 'queued', run_id = NULL, started_at = NULL, user_hold = 1 WHERE run_id = 1000000001"
+    ))
+    .unwrap();
+    steps(&conn, |conn| {
+        conn.execute_batch("UPDATE run SET finished_at = 9, outcome = 'failed' WHERE id = 1000000001").unwrap();
+        let untorn: i64 = conn.query_row("SELECT untorn FROM job WHERE queue = 'b'", [], |row| row.get(0)).unwrap();
+        assert_eq!(untorn, n);
+    })
+}
+
+#[test]
+fn the_end_of_a_run_with_many_resources_costs_as_much_for_each_as_with_few() {
+    let (few, many) = (steps_of_an_end_with_resources(50), steps_of_an_end_with_resources(500));
+    assert!(many <= few * 11, "{few} steps for 50 resources, {many} for 500");
+}
+
+#[test]
+fn a_job_goes_back_to_the_queue_as_fast_however_many_resources_others_wait_for() {
+    let put_back = |conn: &Connection| {
+        let sql = "UPDATE job SET state = 'queued', run_id = NULL, started_at = NULL WHERE queue = 'b'";
+        conn.prepare_cached(sql).unwrap().execute([]).unwrap();
+    };
+    let (few, many) = (steps(&file_with_resources(30), put_back), steps(&file_with_resources(300), put_back));
+    // Among these are the jobs of a table without an index on the queue.
+    let (few_jobs, many_jobs) = (steps(&file_with(30), put_back), steps(&file_with(300), put_back));
+    assert!(many - many_jobs <= few - few_jobs + 20, "{few} steps where 30 wait, {many} where 300 do");
+}

@@ -1,0 +1,120 @@
+//! A job that is followed by `tenure run` inside another job: which jobs wait for it, and whether it could ever start beside them.
+//!
+//! Those jobs hold what they have until it has ended. What else holds it may go away; that never does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::Result;
+use crate::job::template::PARENT;
+use crate::job::{JobId, NewJob, RunId, State};
+use crate::store::job::rows;
+use crate::store::job::rows::Job;
+use crate::store::job::{enqueue, read};
+use crate::store::upkeep::reap;
+
+/// Most jobs that are followed upwards.
+const DEPTH_MAX: usize = 1_000;
+
+/// Why a job could never start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Never {
+    /// Its key is that of a job which waits for it.
+    Key { key: String, of: JobId },
+    /// It waits for a job which waits for it.
+    Dependency { on: JobId },
+    /// Jobs which wait for it fill its lane.
+    Lane { key: String, limit: i64, by: Vec<JobId> },
+    /// Jobs which wait for it fill its queue.
+    Queue { name: String, slots: i64, by: Vec<JobId> },
+}
+
+/// The running jobs that wait for what `run` follows, innermost first: `job` is the first one, and `run` is its own run or that of a command
+/// around it (its check, the making of its workspace). Empty: there is no such run in this file, or it is over.
+pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> {
+    let is_of_job = reap::open_run_of(conn, job)?
+        .is_some_and(|(own, around)| own.0 == run || around.is_some_and(|(around, _)| around == run));
+    let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_of_job && job.state == State::Running).collect();
+    while let Some(parent) = chain.last().and_then(parent_of).filter(|_| !chain.is_empty() && chain.len() < DEPTH_MAX) {
+        let child = chain.last().map(|job| job.id);
+        // A parent is older than its child, so a row that a client has bent makes no circle.
+        let next = read::job(conn, parent)?.filter(|job| job.state == State::Running && Some(job.id) < child);
+        let Some(next) = next else { break };
+        chain.push(next);
+    }
+    Ok(chain)
+}
+
+fn parent_of(job: &Job) -> Option<JobId> {
+    let env: BTreeMap<String, String> = serde_json::from_str(&job.env).ok()?;
+    env.get(PARENT)?.parse().ok().map(JobId)
+}
+
+/// What is followed where a new job is asked for.
+pub enum Followed {
+    /// The new one.
+    New,
+    /// The live one that has its key. Nothing is added.
+    Live(Box<Job>),
+}
+
+/// What following a new job comes to.
+pub fn followed(conn: &Connection, new: &NewJob) -> Result<Followed> {
+    let Some(key) = new.unique_key.as_ref().filter(|_| !new.replace) else { return Ok(Followed::New) };
+    let Some((live, _)) = enqueue::live_with_key(conn, key)? else { return Ok(Followed::New) };
+    Ok(read::job(conn, live)?.map_or(Followed::New, |job| Followed::Live(Box::new(job))))
+}
+
+/// Why what is followed could never start as long as `ancestors` wait for it.
+pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[Job]) -> Result<Option<Never>> {
+    if ancestors.is_empty() {
+        return Ok(None);
+    }
+    if let Some(key) = &new.unique_key
+        && let Some((of, _)) = enqueue::live_with_key(conn, key)?
+        && ancestors.iter().any(|job| job.id == of)
+    {
+        return Ok(Some(Never::Key { key: key.clone(), of }));
+    }
+    let (lane, queue, ahead) = match followed {
+        Followed::New => (&new.lane, &new.queue, new.after.iter().map(|(on, _)| *on).collect()),
+        Followed::Live(job) if job.state == State::Running => return Ok(None),
+        Followed::Live(job) => (&job.lane, &job.queue, vec![job.id]),
+    };
+    if let Some(on) = waits_for(conn, ahead, ancestors)? {
+        return Ok(Some(Never::Dependency { on }));
+    }
+    if let Some(key) = lane {
+        let by: Vec<JobId> = ancestors.iter().filter(|job| job.lane.as_ref() == Some(key)).map(|job| job.id).collect();
+        let mut limit = conn.prepare_cached("SELECT max_running FROM lane WHERE key = ?1")?;
+        let limit: i64 = limit.query_row([key], |row| row.get(0)).optional()?.unwrap_or(1);
+        if !by.is_empty() && i64::try_from(by.len()).is_ok_and(|n| n >= limit) {
+            return Ok(Some(Never::Lane { key: key.clone(), limit, by }));
+        }
+    }
+    let by: Vec<JobId> = ancestors.iter().filter(|job| job.queue == *queue).map(|job| job.id).collect();
+    let mut slots = conn.prepare_cached("SELECT slots FROM queue WHERE name = ?1")?;
+    let slots: Option<i64> = slots.query_row([queue], |row| row.get(0)).optional()?.flatten();
+    Ok(slots.filter(|slots| !by.is_empty() && i64::try_from(by.len()).is_ok_and(|n| n >= *slots)).map(|slots| Never::Queue {
+        name: queue.clone(),
+        slots,
+        by,
+    }))
+}
+
+/// The ancestor among the jobs `ahead` and those that they wait for, be it by way of others.
+fn waits_for(conn: &Connection, mut ahead: Vec<JobId>, ancestors: &[Job]) -> Result<Option<JobId>> {
+    let waited_for: BTreeSet<JobId> = ancestors.iter().map(|job| job.id).collect();
+    let mut next = conn.prepare_cached("SELECT on_job FROM dependency WHERE job_id = ?1 AND state = 'unmet'")?;
+    let mut seen = BTreeSet::new();
+    while let Some(on) = ahead.pop() {
+        if waited_for.contains(&on) {
+            return Ok(Some(on));
+        }
+        if seen.insert(on) {
+            ahead.extend(next.query_map([on.0], |row| rows::id(row, 0))?.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+    }
+    Ok(None)
+}

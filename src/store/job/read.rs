@@ -1,0 +1,330 @@
+//! What is there. Nothing here changes anything.
+//!
+//! Every list has a limit, and every question is answered from an index or from counts that are kept.
+
+use std::ops::RangeInclusive;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use crate::error::Result;
+use crate::job::policy::Stdin;
+use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, ResourceId, RunId, State};
+use crate::store::engine::text::{maybe, text};
+use crate::store::job::rows;
+use crate::store::job::rows::{Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
+
+/// Most jobs in one list, unless the filter says less.
+pub const JOBS_MAX: usize = 100_000;
+/// Most runs, and most events, that are read of one job: the newest.
+pub const HISTORY_MAX: usize = 10_000;
+
+/// Which jobs are meant. What is empty or `None` does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Empty: the live ones, or every one with `all`.
+    pub states: Vec<State>,
+    pub all: bool,
+    pub queue: Option<String>,
+    pub label: Option<String>,
+    pub ids: Vec<RangeInclusive<i64>>,
+    /// The newest so many.
+    pub limit: Option<usize>,
+}
+
+/// How many jobs there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub queued: i64,
+    pub running: i64,
+    pub done: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    /// Queued jobs by what holds them; those that nothing holds are ready.
+    pub held: Vec<(Hold, i64)>,
+}
+
+/// One job; `None`: there is none.
+pub fn job(conn: &Connection, id: JobId) -> Result<Option<Job>> {
+    let mut job = conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM job WHERE id = ?1"))?;
+    Ok(job.query_row([id.0], Job::from_row).optional()?)
+}
+
+/// The newest jobs that the filter means, newest last.
+pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
+    let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
+    let mut found = Vec::new();
+    // State by state, because each has its own stretch of the index, and the newest of each are enough.
+    for state in states(filter) {
+        found.extend(jobs_in(conn, filter, state, limit)?);
+    }
+    found.sort_unstable_by_key(|job: &Job| job.id);
+    found.drain(..found.len().saturating_sub(limit));
+    Ok(found)
+}
+
+/// Labels of jobs, each once, at most so many: from one to the next by the index, however many jobs have each.
+pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
+    let sql = "WITH RECURSIVE named (label) AS (
+                   SELECT min(label) FROM job WHERE label IS NOT NULL
+                   UNION ALL
+                   SELECT (SELECT min(label) FROM job WHERE label IS NOT NULL AND label > named.label) FROM named
+                   WHERE named.label IS NOT NULL)
+               SELECT label FROM named WHERE label IS NOT NULL LIMIT ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The jobs to list: those that are running first, however many there are of others, then the rest that the filter means; each newest
+/// last. Returns as well whether there are more.
+pub fn listing(conn: &Connection, filter: &Filter) -> Result<(Vec<Job>, bool)> {
+    let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
+    let (mut running, mut rest) = (Vec::new(), Vec::new());
+    // One more of each than is listed tells whether there are more.
+    for state in states(filter) {
+        let found = jobs_in(conn, filter, state, limit.saturating_add(1))?;
+        if state == State::Running { running.extend(found) } else { rest.extend(found) }
+    }
+    let more = running.len() + rest.len() > limit;
+    let newest = |jobs: &mut Vec<Job>, most: usize| {
+        jobs.sort_unstable_by_key(|job| job.id);
+        jobs.drain(..jobs.len().saturating_sub(most));
+    };
+    newest(&mut running, limit);
+    newest(&mut rest, limit - running.len());
+    running.append(&mut rest);
+    Ok((running, more))
+}
+
+fn states(filter: &Filter) -> Vec<State> {
+    if !filter.states.is_empty() {
+        let mut states = filter.states.clone();
+        states.sort_unstable();
+        states.dedup();
+        return states;
+    }
+    // A caller that names a job means it, whatever its state.
+    if filter.all || !filter.ids.is_empty() { State::ALL.to_vec() } else { vec![State::Queued, State::Running] }
+}
+
+fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Result<Vec<Job>> {
+    let mut sql = concat!("SELECT ", job_columns!(), " FROM job WHERE job.state = '").to_owned();
+    sql.push_str(state.as_str());
+    sql.push('\'');
+    if state != State::Done {
+        // The index on the state has this condition.
+        sql.push_str(" AND job.state <> 'done'");
+    }
+    let mut values = Vec::new();
+    for (column, wanted) in [("queue", &filter.queue), ("label", &filter.label)] {
+        if let Some(wanted) = wanted {
+            sql.push_str(&format!(" AND job.{column} = ?"));
+            values.push(Value::from(wanted.clone()));
+        }
+    }
+    if !filter.ids.is_empty() {
+        let ranges = vec!["job.id BETWEEN ? AND ?"; filter.ids.len()].join(" OR ");
+        sql.push_str(&format!(" AND ({ranges})"));
+        values.extend(filter.ids.iter().flat_map(|range| [Value::from(*range.start()), Value::from(*range.end())]));
+    }
+    sql.push_str(&format!(" ORDER BY job.id DESC LIMIT {limit}"));
+    let mut jobs = conn.prepare(&sql)?;
+    let rows = jobs.query_map(params_from_iter(values), Job::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The newest event; 0: there is none.
+pub fn last_event(conn: &Connection) -> Result<i64> {
+    Ok(conn.prepare_cached("SELECT coalesce(max(id), 0) FROM event")?.query_row([], |row| row.get(0))?)
+}
+
+/// The jobs that events after this one tell of, `limit` events at most, and the last event that was read.
+pub fn told_of(conn: &Connection, after: i64, limit: usize) -> Result<(Vec<JobId>, i64)> {
+    let mut told = conn.prepare_cached("SELECT id, job_id FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = told.query((after, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+    let (mut jobs, mut last) = (Vec::new(), after);
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        jobs.extend(row.get::<_, Option<i64>>(1)?.map(JobId));
+    }
+    Ok((jobs, last))
+}
+
+/// The job with the highest number.
+pub fn last_job(conn: &Connection) -> Result<Option<JobId>> {
+    Ok(conn.prepare_cached("SELECT max(id) FROM job")?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(JobId))
+}
+
+/// The runs of a job, newest last.
+pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
+    let mut runs =
+        conn.prepare_cached(concat!("SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2"))?;
+    let mut found: Vec<Run> = runs.query_map((job.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// Open runs that something keeps from ending, with the words of [`crate::store::upkeep::reap::note_trouble`].
+pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
+    let mut stuck =
+        conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
+    let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), text(row, 2)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The random name of a run; `None`: there is no such run.
+pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
+    let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
+    let nonce: Option<String> = nonce.query_row([run.0], |row| text(row, 0)).optional()?;
+    Ok(nonce.and_then(|text| text.parse().ok()))
+}
+
+/// The probes and teardowns of a resource, newest last.
+pub fn runs_of_resource(conn: &Connection, resource: ResourceId) -> Result<Vec<Run>> {
+    let mut runs = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE resource_id = ?1 ORDER BY claimed_at DESC, id DESC LIMIT ?2"
+    ))?;
+    let mut found: Vec<Run> =
+        runs.query_map((resource.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// What happened to a job, newest last.
+pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
+    let mut events = conn.prepare_cached(include_str!("read_events.sql"))?;
+    let rows = events.query_map((job.0, HISTORY_MAX as i64), |row| {
+        Ok(Event {
+            id: row.get(0)?,
+            at: row.get(1)?,
+            job: row.get::<_, Option<i64>>(2)?.map(JobId),
+            run: row.get::<_, Option<i64>>(3)?.map(RunId),
+            kind: text(row, 4)?,
+            reason: maybe(row, 5)?,
+            detail: maybe(row, 6)?,
+        })
+    })?;
+    let mut found: Vec<Event> = rows.collect::<rusqlite::Result<_>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// What a job waits for, or waited for.
+pub fn dependencies(conn: &Connection, job: JobId) -> Result<Vec<Dependency>> {
+    let mut found = conn.prepare_cached(include_str!("read_dependencies.sql"))?;
+    let rows = found.query_map([job.0], |row| {
+        let need = rows::word(row, 1, |text| [Need::Done, Need::Any, Need::Failed].into_iter().find(|n| n.as_str() == text))?;
+        Ok(Dependency {
+            on: rows::id(row, 0)?,
+            need: need.unwrap_or(Need::Done),
+            state: text(row, 2)?,
+            parent_state: rows::word(row, 3, |text| text.parse().ok())?,
+            parent_reason: rows::word(row, 4, Reason::parse)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether there is a queue of this name.
+pub fn has_queue(conn: &Connection, name: &str) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?.exists([name])?)
+}
+
+/// The names of queues, so many at the most.
+pub fn queue_names(conn: &Connection, most: usize) -> Result<Vec<String>> {
+    let mut names = conn.prepare_cached("SELECT name FROM queue ORDER BY name LIMIT ?1")?;
+    let rows = names.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every queue, by name, with its counts.
+pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
+    let mut queues = conn.prepare_cached(include_str!("read_queues.sql"))?;
+    let rows = queues.query_map([], |row| {
+        Ok(QueueRow {
+            name: text(row, 0)?,
+            slots: row.get(1)?,
+            paused: row.get(2)?,
+            max_runtime_ms: row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok()),
+            running: row.get(4)?,
+            ready: row.get(5)?,
+            waiting: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every lane, by key.
+pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
+    let mut lanes = conn.prepare_cached(include_str!("read_lanes.sql"))?;
+    let rows = lanes.query_map([], |row| {
+        Ok(LaneRow { key: text(row, 0)?, max_running: row.get(1)?, running: row.get(2)?, waiting: row.get(3)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many jobs there are, by state and by hold.
+pub fn counts(conn: &Connection) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let mut tally = conn.prepare_cached(include_str!("read_counts.sql"))?;
+    let mut rows = tally.query([])?;
+    while let Some(row) = rows.next()? {
+        let n: i64 = row.get(2)?;
+        match text(row, 0)?.as_str() {
+            "queued" => counts.queued += n,
+            "running" => counts.running += n,
+            "done" => counts.done += n,
+            "failed" => counts.failed += n,
+            "cancelled" => counts.cancelled += n,
+            _ => {}
+        }
+        if let Some(hold) = rows::word(row, 1, Hold::parse)? {
+            counts.held.push((hold, n));
+        }
+    }
+    Ok(counts)
+}
+
+/// How many jobs of these queues run.
+pub fn running_in(conn: &Connection, queues: &[String]) -> Result<i64> {
+    let mut running = conn.prepare_cached("SELECT coalesce(sum(n), 0) FROM tally WHERE queue = ?1 AND state = 'running'")?;
+    let distinct: std::collections::BTreeSet<_> = queues.iter().collect();
+    distinct.into_iter().try_fold(0, |sum, queue| Ok(sum + running.query_row([queue], |row| row.get::<_, i64>(0))?))
+}
+
+/// What the worker and its reaper have done over the life of the file, by name.
+pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
+    let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;
+    let rows = counters
+        .query_map([], |row| Ok(Counter { name: text(row, 0)?, n: row.get(1)?, last_at: row.get(2)?, note: maybe(row, 3)? }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A value that the file knows about itself.
+pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
+    let mut meta = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(meta.query_row([key], |row| text(row, 0)).optional()?)
+}
+
+/// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that a clock that was wrong
+/// when one was added does not hide the others. Looks at the first of each priority, of a limited number of priorities.
+pub fn oldest_ready_ms(conn: &Connection) -> Result<Option<i64>> {
+    Ok(conn.prepare_cached(include_str!("read_oldest.sql"))?.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// The files in `secrets/` that live jobs need; every other one may go. Looks at the jobs that have some, not at all of them.
+pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
+    let mut policies = conn.prepare_cached(include_str!("read_secrets.sql"))?;
+    let mut rows = policies.query([])?;
+    let mut tokens = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Ok(policy) = Policy::from_json(&text(row, 0)?) {
+            tokens.extend(policy.secrets.into_values());
+            tokens.extend(policy.stdin.and_then(|stdin| if let Stdin::Kept(token) = stdin { Some(token) } else { None }));
+        }
+    }
+    Ok(tokens)
+}

@@ -1,0 +1,292 @@
+//! A person puts an ended job back into the queue: the only way a terminal row changes.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::job::{JobId, Reason, State, TaskState};
+use crate::store::job::control::existing;
+use crate::store::job::ended::STEP_MAX;
+use crate::store::job::rows;
+use crate::store::job::rows::Job;
+use crate::store::job::{ended, enqueue, read};
+use crate::store::pipeline::task_rows;
+
+/// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the jobs below it that failed
+/// because of it and can go back. Returns what was put back, parents first.
+///
+/// # Errors
+/// [`Error::NoSuch`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
+pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
+    let mut done = retry_step(conn, id, with_dependants, now_ms)?;
+    if done.back.is_empty() {
+        return Err(why_not(conn, id)?);
+    }
+    while !done.parents.is_empty() {
+        let next = go_on(conn, std::mem::take(&mut done.parents), now_ms)?;
+        done.back.extend(next.back);
+        done.parents = next.parents;
+    }
+    Ok(done.back)
+}
+
+/// What one transaction has put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Back {
+    /// Parents first. Nothing: the job itself could not go back.
+    pub back: Vec<JobId>,
+    /// Jobs whose dependants are still to be put back: for [`go_on`].
+    pub parents: VecDeque<JobId>,
+}
+
+/// As [`retry`], but puts back no more jobs than one transaction should touch; and none where something keeps this one from it. Of what that is,
+/// [`why_not`] tells afterwards: it may have to look at many jobs, while no other client could write.
+///
+/// # Errors
+/// As [`retry`], where the state does not allow it.
+pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Back> {
+    let job = existing(conn, id)?;
+    check_state(&job)?;
+    if is_kept_back(conn, &job)? {
+        return Ok(Back::default());
+    }
+    put_back(conn, id, now_ms)?;
+    if !with_dependants {
+        return Ok(Back { back: vec![id], parents: VecDeque::new() });
+    }
+    let mut done = go_on(conn, VecDeque::from([id]), now_ms)?;
+    done.back.insert(0, id);
+    Ok(done)
+}
+
+/// Why [`retry_step`] has not put this job back.
+///
+/// # Errors
+/// [`Error::NoSuch`], and what SQLite says.
+pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
+    let job = existing(conn, id)?;
+    if let Err(why) = check_state(&job) {
+        return Ok(why);
+    }
+    let why = match way_back(conn, &job)? {
+        WayBack::Refused(why) => why,
+        WayBack::With { parent, state, command } => format!("job {id} waits for job {parent}, which is {state}; use {command}"),
+        WayBack::Retry => format!("what kept job {id} from going back is gone now; use tenure retry {id}"),
+    };
+    Ok(Error::Refused(why))
+}
+
+/// Puts back the next of those that failed because of these jobs.
+pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Result<Back> {
+    let mut back = Vec::new();
+    while let Some(parent) = parents.pop_front() {
+        for child in failed_because_of(conn, parent)? {
+            if back.len() >= STEP_MAX {
+                parents.push_front(parent);
+                return Ok(Back { back, parents });
+            }
+            // One that another parent keeps broken stays as it is; it is met again when that parent has been put back.
+            if !is_kept_back(conn, &existing(conn, child)?)? {
+                put_back(conn, child, now_ms)?;
+                back.push(child);
+                parents.push_back(child);
+            }
+        }
+    }
+    Ok(Back { back, parents })
+}
+
+/// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has some cannot be retried.
+pub fn secret_tokens(job: &Job) -> Vec<String> {
+    ended::tokens_of(&job.policy)
+}
+
+/// How a failed or cancelled job comes back into the queue: what each remedy and each refusal that names a retry is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayBack {
+    /// `tenure retry` takes it.
+    Retry,
+    /// Not without this job, which it waits for: `command` takes all that have to go back.
+    With { parent: JobId, state: State, command: String },
+    /// It cannot be put back. Why, and what to do instead.
+    Refused(String),
+}
+
+/// Most jobs that are looked at for the way back of one.
+const LOOKED_AT_MAX: usize = 10_000;
+/// Most numbers and ranges in one command that a person is to type.
+const RANGES_MAX: usize = 20;
+
+/// The way back of a failed or cancelled job.
+pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
+    way_back_within(conn, job, LOOKED_AT_MAX)
+}
+
+/// The same, with a look at `most` jobs.
+pub(in crate::store) fn way_back_within(conn: &Connection, job: &Job, most: usize) -> Result<WayBack> {
+    let id = job.id;
+    // Those that nothing keeps from going back; and whether each below them goes with them, because it failed for want of them.
+    let (mut heads, mut comes_along, mut all) = (BTreeSet::new(), true, true);
+    let (mut seen, mut to_see, mut parent) = (HashSet::from([id]), vec![job.clone()], None);
+    while let Some(one) = to_see.pop() {
+        match refusal(conn, &one)? {
+            None => {
+                heads.insert(one.id);
+            }
+            Some(Refusal::Final(why)) => {
+                let waits: Option<(JobId, State)> = parent;
+                let waits = waits.map(|(parent, state)| format!("job {id} waits for job {parent}, which is {state}; "));
+                return Ok(WayBack::Refused(waits.unwrap_or_default() + &why));
+            }
+            Some(Refusal::Waits { on }) => {
+                comes_along &= one.reason == Some(Reason::Dependency);
+                parent = parent.or(on.first().map(|on| (on.id, on.state)));
+                for on in on {
+                    all &= seen.len() < most || seen.contains(&on.id);
+                    if all && seen.insert(on.id) {
+                        to_see.push(on);
+                    }
+                }
+            }
+        }
+    }
+    let Some((parent, state)) = parent else { return Ok(WayBack::Retry) };
+    heads.extend((!comes_along).then_some(id));
+    Ok(WayBack::With { parent, state, command: retry_of(&heads, all, id) })
+}
+
+/// The command that puts these back, for the sake of `job`: numbers that follow each other as a range. Where they are still too many for a line, or not
+/// `all` that have to go back, the command that names the rest afterwards stands behind it.
+fn retry_of(ids: &BTreeSet<JobId>, all: bool, job: JobId) -> String {
+    let mut ranges: Vec<(i64, i64)> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == id.0 => *last = id.0,
+            _ => ranges.push((id.0, id.0)),
+        }
+    }
+    let word = |(first, last): &(i64, i64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let words: Vec<String> = ranges.iter().take(RANGES_MAX).map(word).collect();
+    let rest = if !all || ranges.len() > RANGES_MAX { format!("; tenure why {job}") } else { String::new() };
+    format!("tenure retry {} --with-dependants{rest}", words.join(" "))
+}
+
+/// Why an ended job is not put back.
+enum Refusal {
+    /// Nothing can be done about it; why, and what to do instead.
+    Final(String),
+    /// It waits in vain for these, which may be put back.
+    Waits { on: Vec<Job> },
+}
+
+/// Whether there is a [`refusal`], without a look at each job that it waits for.
+fn is_kept_back(conn: &Connection, job: &Job) -> Result<bool> {
+    Ok(own_refusal(conn, job)?.is_some() || is_broken(conn, job.id)?)
+}
+
+fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
+    let id = job.id;
+    if let Some(why) = own_refusal(conn, job)? {
+        return Ok(Some(Refusal::Final(why)));
+    }
+    let mut on = Vec::new();
+    for parent in broken_parents(conn, id)? {
+        let why = match read::job(conn, parent)? {
+            Some(parent) if parent.state == State::Done => "which is done, and so it is not needed",
+            Some(parent) => {
+                on.push(parent);
+                continue;
+            }
+            None => "which has been pruned",
+        };
+        return Ok(Some(Refusal::Final(format!("job {id} waits for job {parent}, {why}; add it anew with tenure add"))));
+    }
+    Ok((!on.is_empty()).then_some(Refusal::Waits { on }))
+}
+
+/// Why it is not put back, whatever becomes of the jobs that it waits for.
+fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?) {
+        return Ok(Some(why));
+    }
+    let id = job.id;
+    let why = || format!("job {id} was given a secret or an input that was removed when it ended; add it anew with tenure add");
+    Ok((!secret_tokens(job).is_empty()).then(why))
+}
+
+fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
+    take_truth(conn, id)?;
+    // What an older client left open would cancel it again at once.
+    ended::close_cancel(conn, id, now_ms)?;
+    // Both may have been forgotten while no live job was in them.
+    conn.prepare_cached("INSERT OR IGNORE INTO queue (name) SELECT queue FROM job WHERE id = ?1")?.execute([id.0])?;
+    conn.prepare_cached("INSERT OR IGNORE INTO lane (key) SELECT lane FROM job WHERE id = ?1 AND lane IS NOT NULL")?
+        .execute([id.0])?;
+    conn.prepare_cached(include_str!("retry.sql"))?.execute([id.0])?;
+    // Those that were added after it had ended, and would be ended at the next look, wait again.
+    conn.prepare_cached(include_str!("retry_children.sql"))?.execute([id.0])?;
+    Ok(())
+}
+
+fn check_state(job: &Job) -> Result<()> {
+    let id = job.id;
+    let wrong = match job.state {
+        State::Failed | State::Cancelled => return Ok(()),
+        State::Queued if job.cancel_open => format!("job {id} is being cancelled; try again when it has ended"),
+        State::Queued => format!("job {id} is queued already; tenure why {id} says what it waits for"),
+        State::Running => format!("job {id} is running; tenure cancel {id} ends it first"),
+        State::Done => format!("job {id} is done; to run it once more, add it anew with tenure add"),
+    };
+    Err(Error::Refused(wrong))
+}
+
+/// A task walks on from the end of its job, so that job is never put back.
+fn task_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    let Some(task) = job.task_id else { return Ok(None) };
+    let id = job.id;
+    let text = match task_rows::task(conn, task)? {
+        Some(task) if task.state == TaskState::Running => format!(
+            "job {id} is a step of task {}, which has gone on from it; to do that stage once more: tenure task advance {} --expect {} --to STAGE",
+            task.id, task.id, task.stage
+        ),
+        Some(task) => format!(
+            "job {id} is a step of task {}, which has ended; walk the pipeline anew: tenure task start {}",
+            task.id, task.pipeline
+        ),
+        None => format!("job {id} is a step of task {task}, which is gone; walk the pipeline anew: tenure task start"),
+    };
+    Ok(Some(text))
+}
+
+fn key_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    let Some(key) = &job.unique_key else { return Ok(None) };
+    let other = enqueue::live_with_key(conn, key)?.map(|(other, _)| other);
+    Ok(other.map(|other| {
+        format!("job {other} is live and has the same unique key; wait for it (tenure wait {other}) or end it first (tenure cancel {other})")
+    }))
+}
+
+/// What it waited for and did not get may be there now, or may have been put back.
+fn take_truth(conn: &Connection, id: JobId) -> Result<()> {
+    conn.prepare_cached(include_str!("retry_truth.sql"))?.execute([id.0])?;
+    Ok(())
+}
+
+/// The jobs that it waits for in vain, given how things stand now.
+fn broken_parents(conn: &Connection, id: JobId) -> Result<Vec<JobId>> {
+    let mut broken = conn.prepare_cached(include_str!("retry_broken.sql"))?;
+    let rows = broken.query_map([id.0], |row| rows::id(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether there is one of them.
+fn is_broken(conn: &Connection, id: JobId) -> Result<bool> {
+    Ok(conn.prepare_cached(include_str!("retry_broken.sql"))?.exists([id.0])?)
+}
+
+fn failed_because_of(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
+    let mut children = conn.prepare_cached(include_str!("retry_dependants.sql"))?;
+    let rows = children.query_map((parent.0, Reason::Dependency.as_str()), |row| rows::id(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,328 @@
+//! Rows of the file as values.
+//!
+//! Reading is lenient where a wrong value can do no harm (a count below zero, a word that the closed lists do not have), so
+//! that one bad row does not hide all the others; the reaper heals such rows. It is strict about the state.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Result, Row};
+
+use crate::job::spec::was_needless;
+use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKind, State};
+use crate::store::engine::text;
+use crate::store::engine::text::{maybe, text};
+
+/// The columns that [`Job::from_row`] reads, in its order.
+macro_rules! job_columns {
+    () => {
+        "job.id, job.command, job.state, job.hold, job.reason, job.queue, job.lane, job.priority, job.label, job.cwd, \
+         job.available_at, job.run_id, job.pid, job.started_at, job.finished_at, job.attempts, job.max_attempts, \
+         job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.unstarts, \
+         job.last_reason, job.exit_code, job.signal, job.error, job.progress, job.result, job.user_hold, job.task_id, \
+         job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, \
+         EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL)"
+    };
+}
+/// The columns that [`Run::from_row`] reads, in its order.
+macro_rules! run_columns {
+    () => {
+        "run.id, run.job_id, run.kind, run.parent, run.attempt, run.nonce, run.instance, run.boot_id, run.claimed_at, run.pid, \
+         run.started_at, run.exited_at, run.finished_at, run.outcome, run.reason, run.exit_code, run.signal, run.error, \
+         run.leftovers, run.max_rss_bytes, run.user_ms, run.system_ms, run.adopted, run.resource_id, run.workspace"
+    };
+}
+pub(in crate::store) use {job_columns, run_columns};
+
+/// A row of `job`, and whether a client wants it cancelled. Times are milliseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub id: JobId,
+    /// JSON, see [`Job::argv`].
+    pub command: String,
+    pub state: State,
+    /// What keeps it from starting; `None` of a queued job = ready.
+    pub hold: Option<Hold>,
+    pub reason: Option<Reason>,
+    pub queue: String,
+    pub lane: Option<String>,
+    pub priority: i64,
+    pub label: Option<String>,
+    pub cwd: String,
+    pub available_at: i64,
+    pub run_id: Option<RunId>,
+    pub pid: Option<i32>,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+    pub unique_key: Option<String>,
+    pub array_index: Option<i64>,
+    /// JSON object of strings.
+    pub env: String,
+    /// JSON, see [`Job::policy`].
+    pub policy: String,
+    pub deferrals: u32,
+    pub unstarts: u32,
+    /// Of the latest run that ended.
+    pub last_reason: Option<Reason>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub error: Option<String>,
+    /// JSON object: percent, text, at.
+    pub progress: Option<String>,
+    pub result: Option<String>,
+    pub user_hold: bool,
+    pub task_id: Option<i64>,
+    pub task_hold: bool,
+    pub unmet: u32,
+    pub broken: u32,
+    pub due_seen: i64,
+    pub lane_pass: bool,
+    /// A client asked to cancel it, and that is not done yet.
+    pub cancel_open: bool,
+    /// Why the job cannot be run: a client wrote bytes that are not UTF-8. What is shown of it is not what was written.
+    pub unreadable: Option<String>,
+}
+
+/// The columns of [`Job`] that any client writes, with their places in `job_columns!()`.
+const JOB_TEXTS: [(usize, &str); 8] =
+    [(1, "command"), (5, "queue"), (6, "lane"), (8, "label"), (9, "cwd"), (19, "unique_key"), (21, "env"), (22, "policy")];
+
+impl Job {
+    /// Reads the columns of `job_columns!()`.
+    pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: id(row, 0)?,
+            command: text(row, 1)?,
+            state: row.get::<_, Word<State>>(2)?.0,
+            hold: word(row, 3, Hold::parse)?,
+            reason: word(row, 4, Reason::parse)?,
+            queue: text(row, 5)?,
+            lane: maybe(row, 6)?,
+            priority: row.get(7)?,
+            label: maybe(row, 8)?,
+            cwd: text(row, 9)?,
+            available_at: row.get(10)?,
+            run_id: row.get::<_, Option<i64>>(11)?.map(RunId),
+            pid: small(row, 12)?,
+            started_at: row.get(13)?,
+            finished_at: row.get(14)?,
+            attempts: count(row, 15)?,
+            max_attempts: count(row, 16)?,
+            created_at: row.get(17)?,
+            expires_at: row.get(18)?,
+            unique_key: maybe(row, 19)?,
+            array_index: row.get(20)?,
+            env: text(row, 21)?,
+            policy: text(row, 22)?,
+            deferrals: count(row, 23)?,
+            unstarts: count(row, 24)?,
+            last_reason: word(row, 25, Reason::parse)?,
+            exit_code: small(row, 26)?,
+            signal: small(row, 27)?,
+            error: maybe(row, 28)?,
+            progress: maybe(row, 29)?,
+            result: maybe(row, 30)?,
+            user_hold: row.get::<_, i64>(31)? != 0,
+            task_id: row.get(32)?,
+            task_hold: row.get::<_, i64>(33)? != 0,
+            unmet: count(row, 34)?,
+            broken: count(row, 35)?,
+            due_seen: row.get(36)?,
+            lane_pass: row.get::<_, i64>(37)? != 0,
+            cancel_open: row.get(38)?,
+            unreadable: text::first_fault(row, &JOB_TEXTS)?,
+        })
+    }
+
+    /// The command.
+    ///
+    /// # Errors
+    /// Where a client wrote something that is not a command: it is never run.
+    pub fn argv(&self) -> Result<Argv, ArgvError> {
+        Argv::from_json(&self.command)
+    }
+
+    /// What was asked for beyond the command.
+    ///
+    /// # Errors
+    /// Where a client wrote something that is not a policy: the job is never run.
+    pub fn policy(&self) -> Result<Policy, String> {
+        Policy::from_json(&self.policy)
+    }
+
+    /// It has ended without having been needed, which is not a failure.
+    pub fn was_needless(&self) -> bool {
+        was_needless(Some(self.state), self.reason)
+    }
+
+    /// The state as people see it: a queued job that a client cancelled is cancelled, it never starts.
+    pub fn shown_state(&self) -> State {
+        if self.state == State::Queued && self.cancel_open { State::Cancelled } else { self.state }
+    }
+}
+
+/// A row of `run`. Times are milliseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub id: RunId,
+    /// `None` for a command that belongs to no job.
+    pub job: Option<JobId>,
+    pub kind: RunKind,
+    /// The job's own run, for a command around it.
+    pub parent: Option<RunId>,
+    pub attempt: u32,
+    pub nonce: Nonce,
+    /// The worker that claimed it or took it over last.
+    pub instance: String,
+    pub boot_id: String,
+    pub claimed_at: i64,
+    pub pid: Option<i32>,
+    pub started_at: Option<i64>,
+    pub exited_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    pub outcome: Option<Outcome>,
+    pub reason: Option<Reason>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub error: Option<String>,
+    /// Processes that outlived the job's own and were ended with it.
+    pub leftovers: Option<String>,
+    pub max_rss_bytes: Option<i64>,
+    pub user_ms: Option<i64>,
+    pub system_ms: Option<i64>,
+    pub adopted: u32,
+    /// What it tears down or probes.
+    pub resource: Option<ResourceId>,
+    /// What it makes.
+    pub workspace: Option<String>,
+}
+
+impl Run {
+    /// Reads the columns of `run_columns!()`.
+    pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
+        Self::from_row_at(row, 0)
+    }
+
+    pub(in crate::store) fn from_row_at(row: &Row<'_>, at: usize) -> Result<Self> {
+        Ok(Self {
+            id: RunId(row.get(at)?),
+            job: row.get::<_, Option<i64>>(at + 1)?.map(JobId),
+            kind: word(row, at + 2, RunKind::parse)?.unwrap_or(RunKind::Hook),
+            parent: row.get::<_, Option<i64>>(at + 3)?.map(RunId),
+            attempt: count(row, at + 4)?,
+            // A nonce that does not parse matches nothing: whatever it names is foreign.
+            nonce: text(row, at + 5)?.parse().unwrap_or(Nonce([0; 16])),
+            instance: text(row, at + 6)?,
+            boot_id: text(row, at + 7)?,
+            claimed_at: row.get(at + 8)?,
+            pid: small(row, at + 9)?,
+            started_at: row.get(at + 10)?,
+            exited_at: row.get(at + 11)?,
+            finished_at: row.get(at + 12)?,
+            outcome: word(row, at + 13, Outcome::parse)?,
+            reason: word(row, at + 14, Reason::parse)?,
+            exit_code: small(row, at + 15)?,
+            signal: small(row, at + 16)?,
+            error: maybe(row, at + 17)?,
+            leftovers: maybe(row, at + 18)?,
+            max_rss_bytes: row.get(at + 19)?,
+            user_ms: row.get(at + 20)?,
+            system_ms: row.get(at + 21)?,
+            adopted: count(row, at + 22)?,
+            resource: row.get::<_, Option<i64>>(at + 23)?.map(ResourceId),
+            workspace: maybe(row, at + 24)?,
+        })
+    }
+}
+
+/// A row of `event`: something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub id: i64,
+    pub at: i64,
+    pub job: Option<JobId>,
+    pub run: Option<RunId>,
+    pub kind: String,
+    pub reason: Option<String>,
+    pub detail: Option<String>,
+}
+
+/// A queue, and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueRow {
+    pub name: String,
+    /// `None`: no limit of its own.
+    pub slots: Option<i64>,
+    pub paused: bool,
+    pub max_runtime_ms: Option<u64>,
+    pub running: i64,
+    pub ready: i64,
+    /// Queued and held by something.
+    pub waiting: i64,
+}
+
+/// A lane, and who is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneRow {
+    pub key: String,
+    pub max_running: i64,
+    pub running: i64,
+    /// Queued members that wait for nothing but the lane, up to 10,000.
+    pub waiting: i64,
+}
+
+/// How often something happened in the life of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    pub name: String,
+    pub n: i64,
+    pub last_at: Option<i64>,
+    pub note: Option<String>,
+}
+
+/// A job that another one waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    pub on: JobId,
+    pub need: Need,
+    /// `unmet`, `met` or `broken`.
+    pub state: String,
+    /// `None`: it has been pruned.
+    pub parent_state: Option<State>,
+    pub parent_reason: Option<Reason>,
+}
+
+/// A state, strictly.
+struct Word<T>(T);
+
+impl FromSql for Word<State> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = String::from_utf8_lossy(value.as_bytes()?);
+        text.parse().map(Word).map_err(|error: String| FromSqlError::Other(format!("{error}; a worker heals such a row").into()))
+    }
+}
+
+pub(in crate::store) fn state(row: &Row<'_>, at: usize) -> Result<State> {
+    row.get::<_, Word<State>>(at).map(|word| word.0)
+}
+
+pub(in crate::store) fn id(row: &Row<'_>, at: usize) -> Result<JobId> {
+    row.get(at).map(JobId)
+}
+
+/// A word out of a closed list; `None` for NULL and for a word that is not in it.
+pub(in crate::store) fn word<T>(row: &Row<'_>, at: usize, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+    Ok(row.get_ref(at)?.as_bytes_or_null()?.and_then(|word| std::str::from_utf8(word).ok()).and_then(parse))
+}
+
+/// A number that is never negative.
+pub(in crate::store) fn count(row: &Row<'_>, at: usize) -> Result<u32> {
+    row.get::<_, i64>(at).map(|n| n.clamp(0, i64::from(u32::MAX)) as u32)
+}
+
+/// A pid, an exit code or a signal; `None` for what can be none.
+pub(in crate::store) fn small(row: &Row<'_>, at: usize) -> Result<Option<i32>> {
+    Ok(row.get::<_, Option<i64>>(at)?.and_then(|n| i32::try_from(n).ok()))
+}

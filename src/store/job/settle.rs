@@ -1,0 +1,255 @@
+//! running -> its end, or back to queued.
+//!
+//! One guarded statement is the gate: it names the job, the state and the run. The process that changes a row with it is the winner and
+//! does what follows (the run's row, the cancel, the dependants) in the same transaction; a process that does not is late and does
+//! nothing at all. So it does not matter how many monitors, reapers or old workers bring the same news.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Result;
+use crate::job::ending::decide;
+use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
+use crate::job::{Decision, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
+use crate::store::job::ended;
+use crate::store::job::ended::Aftermath;
+use crate::store::job::rows;
+use crate::store::pipeline::walk;
+
+/// What was recorded of a run. Times are milliseconds UTC.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunRecord {
+    pub pid: Option<i32>,
+    pub started_at: Option<i64>,
+    pub exited_at: Option<i64>,
+    /// When the check had answered that came after the exit: the end of the job. `None`: the exit is.
+    pub checked_at: Option<i64>,
+    pub max_rss_bytes: Option<i64>,
+    pub user_ms: Option<i64>,
+    pub system_ms: Option<i64>,
+    /// Processes that outlived the job's own.
+    pub leftovers: Option<String>,
+    /// Who kept its limit of memory, where it had one: `cgroup` or `rlimit`.
+    pub memory_by: Option<&'static str>,
+    /// What it wrote to `TENURE_RESULT`; at most 64 KiB of it are kept.
+    pub result: Option<String>,
+}
+
+/// The news that a run has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settle {
+    pub job: JobId,
+    pub run: RunId,
+    pub end: RunEnd,
+    pub record: RunRecord,
+    /// In 0..1, for the jitter of the next attempt.
+    pub chance: f64,
+}
+
+/// Who was first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// This call settled the run.
+    Won {
+        decision: Decision,
+        /// Names of files in `secrets/` that no live job needs now; unlink them after the flush.
+        freed: Vec<String>,
+    },
+    /// The run does not own the job any more. Nothing was changed.
+    Late,
+}
+
+/// Whether this run still owns its job: what `tenure fence` asks.
+pub fn owns(conn: &Connection, job: JobId, run: RunId) -> Result<bool> {
+    let mut owns =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2)")?;
+    Ok(owns.query_row((job.0, run.0), |row| row.get(0))?)
+}
+
+/// Notes that the run's process has started. For a check's run, the run's row alone. False: the run no longer owns its job.
+pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bool> {
+    let noted = conn.prepare_cached(include_str!("settle_started.sql"))?.execute((run.0, pid, at_ms))?;
+    conn.prepare_cached(include_str!("settle_started_job.sql"))?.execute((run.0, pid, at_ms))?;
+    Ok(noted > 0)
+}
+
+/// Settles a run: decides what its end means for its job, and writes it, unless another process was first.
+pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
+    let Some(known) = facts(conn, s.job, s.run)? else { return Ok(Settled::Late) };
+    // A policy that does not parse was never run by: the end of such a run is judged by the defaults.
+    let policy = Policy::from_json(&known.policy).unwrap_or_default();
+    let facts = Facts {
+        attempts: known.attempts,
+        max_attempts: known.max_attempts,
+        deferrals: known.deferrals,
+        unstarts: known.unstarts,
+        policy: &policy,
+        cancel_open: known.cancel_open,
+    };
+    let decision = decide(&facts, &s.end, now_ms, s.chance);
+    let moved = match decision.next {
+        Next::Again { .. } => put_back(conn, s, &decision)?,
+        Next::Done => end(conn, s, &known, &decision, State::Done, Reason::Exit, now_ms)?,
+        Next::Failed(reason) => end(conn, s, &known, &decision, State::Failed, reason, now_ms)?,
+        Next::Cancelled => end(conn, s, &known, &decision, State::Cancelled, Reason::Cancelled, now_ms)?,
+    };
+    if !moved {
+        return Ok(Settled::Late);
+    }
+    close_run(conn, s, &decision, now_ms)?;
+    let mut out = Aftermath::default();
+    if !matches!(decision.next, Next::Again { .. }) {
+        out.freed.extend(ended::tokens_of(&known.policy));
+        if known.cancel_open {
+            ended::close_cancel(conn, s.job, now_ms)?;
+        }
+        ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
+        if let Some(task) = known.task {
+            walk::job_ended(conn, task, s.job, now_ms)?;
+        }
+    }
+    Ok(Settled::Won { decision, freed: out.freed })
+}
+
+/// What a run wrote to `TENURE_RESULT`, as text of at most [`RESULT_BYTES_MAX`] bytes: what is not UTF-8 is replaced, and the
+/// cut is between characters.
+pub fn kept_result(bytes: &[u8]) -> String {
+    let bytes = &bytes[..bytes.len().min(RESULT_BYTES_MAX)];
+    // A cut in the middle of a character would make a replacement out of a character that was whole.
+    let whole = match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    };
+    kept(&String::from_utf8_lossy(whole)).to_owned()
+}
+
+pub(in crate::store) fn kept(text: &str) -> &str {
+    &text[..text.floor_char_boundary(RESULT_BYTES_MAX)]
+}
+
+struct Known {
+    attempts: u32,
+    max_attempts: u32,
+    deferrals: u32,
+    unstarts: u32,
+    policy: String,
+    cancel_open: bool,
+    task: Option<i64>,
+}
+
+/// What is known of a job that this run owns.
+fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
+    let mut facts = conn.prepare_cached(include_str!("settle_facts.sql"))?;
+    let known = facts.query_row((job.0, run.0), |row| {
+        Ok(Known {
+            attempts: rows::count(row, 0)?,
+            max_attempts: rows::count(row, 1)?,
+            deferrals: rows::count(row, 2)?,
+            unstarts: rows::count(row, 3)?,
+            policy: crate::store::engine::text::text(row, 4)?,
+            cancel_open: row.get(5)?,
+            task: row.get(6)?,
+        })
+    });
+    Ok(known.optional()?)
+}
+
+fn put_back(conn: &Connection, s: &Settle, decision: &Decision) -> Result<bool> {
+    let Next::Again { available_at, attempts, deferrals, unstarts } = decision.next else { return Ok(false) };
+    let mut again = conn.prepare_cached(include_str!("settle_again.sql"))?;
+    let reason = decision.reason.map(Reason::as_str);
+    Ok(again.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, unstarts, reason, decision.error,])? > 0)
+}
+
+fn end(
+    conn: &Connection,
+    s: &Settle,
+    known: &Known,
+    decision: &Decision,
+    state: State,
+    reason: Reason,
+    now_ms: i64,
+) -> Result<bool> {
+    let error = match state {
+        State::Cancelled => Some(cancelled_text(conn, s, known, decision)?),
+        _ if decision.outcome == Outcome::Unstarted => {
+            let last = decision.error.as_deref().map(|error| format!("; the last time: {error}")).unwrap_or_default();
+            Some(format!("was put back {UNSTARTS_MAX} times in a row without having started{last}"))
+        }
+        _ => decision.error.clone(),
+    };
+    let mut end = conn.prepare_cached(include_str!("settle_end.sql"))?;
+    Ok(end.execute(params![
+        s.job.0,
+        s.run.0,
+        state.as_str(),
+        reason.as_str(),
+        ended_at(s, now_ms),
+        decision.exit_code,
+        decision.signal,
+        error,
+        decision.reason.map(Reason::as_str),
+        s.record.result.as_deref().map(kept),
+        s.record.started_at,
+        decision.outcome == Outcome::Unstarted,
+    ])? > 0)
+}
+
+/// When the job ended: as recorded, also where no worker was there to record it; where nothing is recorded, now.
+fn ended_at(s: &Settle, now_ms: i64) -> i64 {
+    let recorded = match s.end {
+        RunEnd::Ended { .. } | RunEnd::CheckFailed { .. } => s.record.checked_at.or(s.record.exited_at),
+        _ => None,
+    };
+    recorded.map_or(now_ms, |at| at.clamp(0, now_ms.max(0)))
+}
+
+/// Words for a job that was cancelled while it ran or was about to, or that is not tried again because its task was asked to stop.
+fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decision) -> Result<String> {
+    let cancel = ended::open_cancel(conn, s.job)?;
+    if cancel.is_none() && decision.outcome != Outcome::Cancelled && known.task.is_some() {
+        let how = decision.error.as_deref().unwrap_or("it was put back");
+        return Ok(format!("{how}; it is not tried again, as its task was asked to stop"));
+    }
+    let started = !matches!(
+        s.end,
+        RunEnd::NeverStarted
+            | RunEnd::Unprepared
+            | RunEnd::Withdrawn
+            | RunEnd::PrepareFailed { .. }
+            | RunEnd::TooLate { .. }
+            | RunEnd::NoMeans { .. }
+    );
+    Ok(ended::cancelled_text(cancel.flatten().as_deref(), if started { "while it ran" } else { "before it started" }))
+}
+
+fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -> Result<()> {
+    let record = &s.record;
+    conn.prepare_cached(include_str!("settle_run.sql"))?.execute(params![
+        s.run.0,
+        now_ms,
+        decision.outcome.as_str(),
+        decision.reason.map(Reason::as_str),
+        decision.exit_code,
+        decision.signal,
+        decision.error,
+        record.pid,
+        record.started_at,
+        record.exited_at,
+        record.leftovers,
+        record.max_rss_bytes,
+        record.user_ms,
+        record.system_ms,
+    ])?;
+    // A job's history says what was ended with it: who started a daemon there looks for the reason here. And how its memory was
+    // limited: an rlimit only makes allocations fail, which no exit code tells.
+    let told = [("left_behind", record.leftovers.as_deref()), ("memory_limit", record.memory_by)];
+    for (kind, detail) in told.into_iter().filter_map(|(kind, detail)| Some((kind, detail?))) {
+        conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((s.job.0, s.run.0, kind, detail))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;

@@ -1,0 +1,253 @@
+//! What stands in the way of a job, and why it ended. Facts with numbers; the words and the remedies are the face's.
+//!
+//! All facts, not only the first: a job that is held and waits for another and whose queue is paused says all three.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::Result;
+use crate::job::retry::is_retried;
+use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
+use crate::store::engine::text::{Key, maybe};
+use crate::store::job::control::existing;
+use crate::store::job::retry;
+use crate::store::job::retry::WayBack;
+use crate::store::job::rows;
+use crate::store::job::rows::{Dependency, Job, Run};
+use crate::store::job::{ended, read};
+use crate::store::resource;
+use crate::store::resource::Resource;
+use crate::store::workspace;
+
+/// Most members of a lane that are named.
+pub const MEMBERS_NAMED_MAX: i64 = 10;
+/// Most resources that are named.
+pub const RESOURCES_NAMED_MAX: i64 = 10;
+/// Jobs ahead are counted up to here.
+pub const AHEAD_COUNTED_MAX: i64 = 10_000;
+
+/// One thing that stands in the way of a queued job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A client wants it cancelled; the worker ends it.
+    Cancelled {
+        why: Option<String>,
+    },
+    /// Held by a person.
+    UserHold,
+    /// Held by its task.
+    TaskHold {
+        task: Option<i64>,
+    },
+    /// A job that it waits for has not ended, or has ended the wrong way. `back`: how that one comes back, where it can have ended otherwise then.
+    Dependency {
+        on: Dependency,
+        back: Option<WayBack>,
+    },
+    /// What an earlier run of it made is not torn down yet.
+    Resource(Box<Resource>),
+    /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not looked yet.
+    Time {
+        available_at: i64,
+        due: bool,
+    },
+    /// Its lane is full, or another member of its queue is first.
+    Lane {
+        key: String,
+        max_running: i64,
+        running: i64,
+        members: Vec<JobId>,
+    },
+    QueuePaused {
+        queue: String,
+    },
+    /// Every slot of its queue is taken.
+    QueueFull {
+        queue: String,
+        slots: i64,
+        running: i64,
+    },
+    /// Ready jobs of its queue that come before it. `more`: at least so many.
+    Behind {
+        queue: String,
+        ahead: i64,
+        more: bool,
+        /// The highest priority among them.
+        highest: i64,
+    },
+    /// It ends as expired at this instant, in milliseconds UTC.
+    Expires {
+        at: i64,
+    },
+    /// Of a running job that has not started: it is not in its workspace yet. `by`: who makes that, in words.
+    Workspace {
+        key: String,
+        by: Option<String>,
+    },
+}
+
+/// How the latest run ended, and what the rules said about another attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastEnd {
+    pub run: Option<Run>,
+    /// The reason is of the kind that is tried again, under the job's policy.
+    pub kind_is_retried: bool,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub deferrals: u32,
+    pub max_deferrals: u32,
+    pub unstarts: u32,
+}
+
+/// Everything that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyFacts {
+    pub job: Job,
+    /// Of a queued job: everything that holds it, most lasting first. Empty: it starts in the next free slot. Of a job
+    /// that failed for want of another: which.
+    pub obstacles: Vec<Obstacle>,
+    /// Of a job that has run or has ended.
+    pub last: Option<LastEnd>,
+    /// Of a running job that is being cancelled, or of one that was: the latest wish and its words.
+    pub cancel: Option<Option<String>>,
+    /// Of a running job: what keeps its run, or a command around it, from ending.
+    pub stuck: Option<String>,
+    /// Of a failed or cancelled job: how it comes back into the queue.
+    pub back: Option<WayBack>,
+}
+
+/// Why a job is where it is.
+///
+/// # Errors
+/// [`crate::error::Error::NoSuch`].
+pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
+    let job = existing(conn, id)?;
+    let obstacles = match (job.state, job.reason) {
+        (State::Queued, _) => obstacles(conn, &job, now_ms)?,
+        (State::Running, _) => preparing(conn, &job)?.into_iter().collect(),
+        (State::Failed, Some(Reason::Dependency)) => dependencies(conn, id, |state| state == "broken")?,
+        _ => Vec::new(),
+    };
+    let last = last_end(conn, &job)?;
+    let cancel = latest_cancel(conn, id)?;
+    let stuck = read::stuck_runs(conn)?.into_iter().find(|(_, of, _)| *of == Some(id)).map(|(_, _, why)| why);
+    let back = match job.state {
+        State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
+        _ => None,
+    };
+    Ok(WhyFacts { job, obstacles, last, cancel, stuck, back })
+}
+
+/// What a running job waits for that has a workspace and is not in it.
+fn preparing(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
+    let (Some(run), Ok(policy)) = (job.run_id, job.policy()) else { return Ok(None) };
+    let Some(wanted) = policy.workspace else { return Ok(None) };
+    if workspace::entered(conn, run)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Obstacle::Workspace { by: workspace::being_made(conn, &wanted.key)?, key: wanted.key }))
+}
+
+fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>> {
+    let mut found = Vec::new();
+    if let Some(why) = ended::open_cancel(conn, job.id)? {
+        found.push(Obstacle::Cancelled { why });
+    }
+    if job.user_hold {
+        found.push(Obstacle::UserHold);
+    }
+    if job.task_hold {
+        found.push(Obstacle::TaskHold { task: job.task_id });
+    }
+    found.extend(dependencies(conn, job.id, |state| state != "met")?);
+    let untorn = resource::left_by(conn, job.id, RESOURCES_NAMED_MAX)?;
+    found.extend(untorn.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
+    // Of one that something else holds as well, the worker looks at the time when that is cleared.
+    if job.available_at > job.due_seen && (job.available_at > now_ms || job.hold == Some(Hold::Time)) {
+        found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
+    }
+    let (queue_key, lane_key): (Key, Option<Key>) = conn
+        .prepare_cached("SELECT queue, lane FROM job WHERE id = ?1")?
+        .query_row([job.id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if let Some(key) = lane_key.filter(|_| !job.lane_pass) {
+        found.extend(lane(conn, &key)?);
+    }
+    found.extend(queue(conn, job, &queue_key)?);
+    found.extend(behind(conn, job, &queue_key)?);
+    if let Some(at) = job.expires_at.filter(|_| job.attempts == 0 && job.deferrals == 0) {
+        found.push(Obstacle::Expires { at });
+    }
+    Ok(found)
+}
+
+fn dependencies(conn: &Connection, job: JobId, is_told: impl Fn(&str) -> bool) -> Result<Vec<Obstacle>> {
+    let all = read::dependencies(conn, job)?;
+    let told = all.into_iter().filter(|one| is_told(&one.state));
+    told.map(|on| Ok(Obstacle::Dependency { back: back_of_parent(conn, &on)?, on })).collect()
+}
+
+/// How a job comes back that another one needs done.
+fn back_of_parent(conn: &Connection, on: &Dependency) -> Result<Option<WayBack>> {
+    let is_broken = on.state == "broken" && on.need == Need::Done;
+    let parent = if is_broken { read::job(conn, on.on)? } else { None };
+    let parent = parent.filter(|job| matches!(job.state, State::Failed | State::Cancelled));
+    parent.map(|job| retry::way_back(conn, &job)).transpose()
+}
+
+fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {
+    let mut counts = conn.prepare_cached("SELECT max_running, running FROM lane WHERE key = ?1")?;
+    let Some((max_running, running)) = counts.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
+        // The repair round makes the row of a lane that has none.
+        return Ok(Some(Obstacle::Lane { key: key.shown(), max_running: 1, running: 0, members: Vec::new() }));
+    };
+    let mut members = conn.prepare_cached(include_str!("why_members.sql"))?;
+    let members = members.query_map((key, MEMBERS_NAMED_MAX), |row| rows::id(row, 0))?;
+    let members = members.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(Obstacle::Lane { key: key.shown(), max_running, running, members }))
+}
+
+fn queue(conn: &Connection, job: &Job, key: &Key) -> Result<Vec<Obstacle>> {
+    let mut settings = conn.prepare_cached(include_str!("why_queue.sql"))?;
+    let settings = settings.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let (paused, slots, running): (bool, Option<i64>, i64) = settings.unwrap_or_default();
+    let queue = || job.queue.clone();
+    let full = slots.filter(|slots| running >= *slots).map(|slots| Obstacle::QueueFull { queue: queue(), slots, running });
+    Ok(paused.then(|| Obstacle::QueuePaused { queue: queue() }).into_iter().chain(full).collect())
+}
+
+fn behind(conn: &Connection, job: &Job, key: &Key) -> Result<Option<Obstacle>> {
+    let mut ahead = conn.prepare_cached(include_str!("why_ahead.sql"))?;
+    let ahead: i64 = ahead.query_row((key, job.priority, job.id.0, AHEAD_COUNTED_MAX), |row| row.get(0))?;
+    if ahead == 0 {
+        return Ok(None);
+    }
+    let mut first =
+        conn.prepare_cached("SELECT max(priority) FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL")?;
+    let highest: Option<i64> = first.query_row([key], |row| row.get(0))?;
+    let (more, highest) = (ahead >= AHEAD_COUNTED_MAX, highest.unwrap_or(job.priority));
+    Ok(Some(Obstacle::Behind { queue: job.queue.clone(), ahead, more, highest }))
+}
+
+fn last_end(conn: &Connection, job: &Job) -> Result<Option<LastEnd>> {
+    let run = read::runs(conn, job.id)?.into_iter().rfind(|run| run.kind == RunKind::Job && run.finished_at.is_some());
+    if run.is_none() && !job.state.is_terminal() {
+        return Ok(None);
+    }
+    let policy = job.policy().unwrap_or_default();
+    let reason = run.as_ref().and_then(|run| run.reason).or(job.reason).unwrap_or(Reason::Lost);
+    let exit_code = run.as_ref().map_or(job.exit_code, |run| run.exit_code);
+    let tried = run.as_ref().is_none_or(|run| run.outcome != Some(Outcome::Done));
+    Ok(Some(LastEnd {
+        run,
+        kind_is_retried: tried && is_retried(&policy, reason, exit_code),
+        attempts: job.attempts,
+        max_attempts: job.max_attempts,
+        deferrals: job.deferrals,
+        max_deferrals: policy.max_deferrals(),
+        unstarts: job.unstarts,
+    }))
+}
+
+fn latest_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
+    let mut latest = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 ORDER BY id DESC LIMIT 1")?;
+    Ok(latest.query_row([job.0], |row| maybe(row, 0)).optional()?)
+}

@@ -1,0 +1,270 @@
+//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to stage is in `crate::store::pipeline::walk`.
+//!
+//! A stop is an intent first: from the moment it is written nothing of the task starts, goes back to the queue or enters a stage, whatever
+//! else happens. Then its job ends as it may: a queued one here and now, a running one by the ordinary wish to cancel; one in
+//! a critical stage is left alone until its honest end.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::{Error, Result};
+use crate::job::limits::LABEL_CHARS_MAX;
+use crate::job::pipeline::Params;
+use crate::job::{Argv, JobId, Pipeline, RunId, State, TaskState, nearest};
+use crate::store::engine::text::text;
+use crate::store::job::control;
+use crate::store::job::control::Cancelled;
+use crate::store::job::rows;
+use crate::store::pipeline;
+use crate::store::pipeline::task_rows;
+use crate::store::pipeline::task_rows::TaskRow;
+use crate::store::pipeline::walk;
+use crate::store::pipeline::walk::At;
+
+/// What a start came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    pub id: i64,
+    /// A running task of that pipeline has the key: this is that one, and none was started.
+    pub existing: bool,
+}
+
+/// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was asked to stop has the key no more.
+///
+/// # Errors
+/// [`Error::NoSuch`] for an unknown pipeline, [`Error::Usage`] for parameters that are missing, unknown or cannot be given.
+pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, now_ms: i64) -> Result<Started> {
+    let row = pipeline::existing(conn, name)?;
+    let pipeline = row.read()?;
+    pipeline.check_params(params).map_err(|e| Error::Usage(format!("pipeline {name}: {e}")))?;
+    if key.is_some_and(|key| key.is_empty() || key.chars().count() > LABEL_CHARS_MAX || key.contains('\0')) {
+        return Err(Error::Usage(format!("a key has 1 to {LABEL_CHARS_MAX} characters, none of them NUL")));
+    }
+    stop_those_that_end(conn, name, key, now_ms)?;
+    if let Some(id) = running_with_key(conn, name, key)? {
+        return Ok(Started { id, existing: true });
+    }
+    let json = serde_json::to_string(params).map_err(|e| Error::Internal(format!("params are no JSON: {e}")))?;
+    conn.prepare_cached(
+        "INSERT INTO task (pipeline_id, pipeline, key, stage, params, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((row.id, name, key, pipeline.start(), json, now_ms))?;
+    let id = conn.last_insert_rowid();
+    walk::enter(conn, id, pipeline.start(), &pipeline, params, false, now_ms)?
+        .map_err(|e| Error::Usage(format!("stage {} cannot be entered: {e}", pipeline.start())))?;
+    Ok(Started { id, existing: false })
+}
+
+/// A task whose job is being cancelled ends with it, so it is stopped from now on, and has its key no more.
+fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
+    let Some(key) = key else { return Ok(()) };
+    conn.prepare_cached(
+        "UPDATE task SET stop_at = ?3, stop_why = 'its job was cancelled'
+          WHERE pipeline = ?1 AND key = ?2 AND state = 'running' AND stop_at IS NULL
+            AND EXISTS (SELECT 1 FROM cancel WHERE job_id = task.job_id AND closed_at IS NULL)",
+    )?
+    .execute((pipeline, key, now_ms))?;
+    Ok(())
+}
+
+fn running_with_key(conn: &Connection, pipeline: &str, key: Option<&str>) -> Result<Option<i64>> {
+    let Some(key) = key else { return Ok(None) };
+    let mut running =
+        conn.prepare_cached("SELECT id FROM task WHERE pipeline = ?1 AND key = ?2 AND state = 'running' AND stop_at IS NULL")?;
+    Ok(running.query_row((pipeline, key), |row| row.get(0)).optional()?)
+}
+
+/// What a stop came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// Its job was queued, and has ended; so has the task.
+    Ended {
+        /// Names of files in `secrets/` that no live job needs now.
+        freed: Vec<String>,
+    },
+    /// Its job runs, and this run is to be stopped; the task ends with it.
+    Asked { job: JobId, run: RunId },
+    /// Its job is in a critical stage: the task ends when that has ended by itself.
+    Waits { job: JobId, stage: String },
+    /// There was nothing to stop.
+    AlreadyEnded(TaskState),
+}
+
+/// Stops a task: nothing of it starts any more, and it ends as cancelled.
+///
+/// # Errors
+/// [`Error::NoSuch`].
+pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Result<Stopped> {
+    let task = existing(conn, id)?;
+    if task.state != TaskState::Running {
+        return Ok(Stopped::AlreadyEnded(task.state));
+    }
+    conn.prepare_cached("UPDATE task SET stop_at = ?2, stop_why = ?3 WHERE id = ?1 AND state = 'running' AND stop_at IS NULL")?
+        .execute((id, now_ms, why))?;
+    let Some(job) = task.job else {
+        walk::go_on(conn, &[id], now_ms, &mut crate::store::job::ended::Aftermath::default())?;
+        return Ok(Stopped::Ended { freed: Vec::new() });
+    };
+    if is_running(conn, job)? && is_critical(&task) {
+        return Ok(Stopped::Waits { job, stage: task.stage });
+    }
+    let words = walk::stop_text(why).replacen("it was", &format!("task {id} was"), 1);
+    match control::cancel(conn, job, Some(&words), now_ms)? {
+        Cancelled::Ended { freed, .. } => waits_for_another(conn, id, freed),
+        Cancelled::Asked { run } => Ok(Stopped::Asked { job, run }),
+        Cancelled::AlreadyEnded => {
+            walk::job_ended(conn, id, job, now_ms)?;
+            waits_for_another(conn, id, Vec::new())
+        }
+    }
+}
+
+/// The queued job of a task that was advanced has ended, and the one before it is still being stopped: the task ends with that.
+fn waits_for_another(conn: &Connection, id: i64, freed: Vec<String>) -> Result<Stopped> {
+    let task = existing(conn, id)?;
+    let Some(job) = task.job.filter(|_| task.state == TaskState::Running) else { return Ok(Stopped::Ended { freed }) };
+    match control::existing(conn, job)?.run_id {
+        Some(run) => Ok(Stopped::Asked { job, run }),
+        None => Ok(Stopped::Ended { freed }),
+    }
+}
+
+/// A pipeline that cannot be read is not one that has critical stages.
+fn is_critical(task: &TaskRow) -> bool {
+    Pipeline::from_json(&task.spec).is_ok_and(|pipeline| pipeline.stage(&task.stage).is_some_and(|stage| stage.critical))
+}
+
+fn is_running(conn: &Connection, job: JobId) -> Result<bool> {
+    let mut state = conn.prepare_cached("SELECT state FROM job WHERE id = ?1")?;
+    Ok(state.query_row([job.0], |row| rows::state(row, 0)).optional()? == Some(State::Running))
+}
+
+/// The runs of critical stages that are under way: only a person who names the job ends them.
+pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
+    let mut under_way = conn.prepare_cached(
+        "SELECT j.run_id, t.stage, p.spec FROM task t JOIN job j ON j.id = t.job_id JOIN pipeline p ON p.id = t.pipeline_id
+          WHERE t.state = 'running' AND j.state = 'running' AND j.run_id IS NOT NULL",
+    )?;
+    let rows = under_way.query_map([], |row| Ok((RunId(row.get(0)?), text(row, 1)?, text(row, 2)?)))?;
+    let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+    let critical = |stage: &str, spec: &str| Pipeline::from_json(spec).is_ok_and(|p| p.stage(stage).is_some_and(|s| s.critical));
+    Ok(rows.into_iter().filter(|(_, stage, spec)| critical(stage, spec)).map(|(run, _, _)| run).collect())
+}
+
+/// What an advance came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advanced {
+    /// The job of the stage that the task is in now.
+    pub job: JobId,
+    /// The job that it left, where that runs: it is to be stopped, and the new one waits for its end.
+    pub stopping: Option<(JobId, RunId)>,
+    /// Names of files in `secrets/` that no live job needs now.
+    pub freed: Vec<String>,
+}
+
+/// Moves a task by hand, if it still is in the stage that the caller believes it to be in.
+///
+/// # Errors
+/// [`Error::NoSuch`] for the task or a stage; [`Error::Refused`] where it has moved on, ended, was asked to stop, is in a critical stage
+/// that runs, or has entered the stage as often as it may. Nothing is changed then.
+pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) -> Result<Advanced> {
+    let task = existing(conn, id)?;
+    let pipeline = Pipeline::from_json(&task.spec).map_err(Error::Refused)?;
+    for stage in [expect, to] {
+        if pipeline.stage(stage).is_none() {
+            let stages: Vec<&str> = pipeline.stages().map(|(name, _)| name).collect();
+            let text = format!(
+                "pipeline {} has no stage {stage:?}; it has {}{}",
+                task.pipeline,
+                stages.join(", "),
+                nearest::question(stage, stages.iter().copied())
+            );
+            return Err(Error::NoSuch(text));
+        }
+    }
+    let job = may_advance(conn, &task, &pipeline, expect, to)?;
+    let at = At { task: id, stage: expect, job };
+    let params: Params =
+        serde_json::from_str(&task.params).map_err(|e| Error::Refused(format!("the parameters of task {id}: {e}")))?;
+    if !walk::pass_gate(conn, at, to)? {
+        return Err(Error::Refused(format!("task {id} has moved on; tenure task show {id} says where it is")));
+    }
+    walk::close_step(conn, at, "advanced", now_ms)?;
+    // Before the new job is made, so that it waits for this one only where it runs.
+    let words = format!("task {id} was advanced to stage {to}");
+    let (stopping, freed) = match control::cancel(conn, job, Some(&words), now_ms)? {
+        Cancelled::Ended { freed, .. } => (None, freed),
+        Cancelled::Asked { run } => (Some((job, run)), Vec::new()),
+        Cancelled::AlreadyEnded => (None, Vec::new()),
+    };
+    walk::enter(conn, id, to, &pipeline, &params, task.held, now_ms)?
+        .map_err(|e| Error::Refused(format!("stage {to} cannot be entered: {e}")))?;
+    let job = existing(conn, id)?.job.ok_or_else(|| Error::Internal(format!("task {id} has no job")))?;
+    Ok(Advanced { job, stopping, freed })
+}
+
+/// The job that the task is in, where it may be advanced out of it.
+fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &str, to: &str) -> Result<JobId> {
+    let id = task.id;
+    let rounds = walk::rounds(conn, id)?;
+    let wrong = match task.job {
+        _ if task.state != TaskState::Running => {
+            format!("task {id} has ended ({}); tenure task start walks the pipeline anew", task.state)
+        }
+        _ if task.stop_at.is_some() => format!("task {id} was asked to stop and enters no stage any more"),
+        _ if task.stage != expect => {
+            format!("task {id} is in stage {}, not in {expect}; tenure task show {id} says more", task.stage)
+        }
+        None => format!("task {id} is in no job, which should be impossible; a worker heals that: tenure work"),
+        Some(job) if is_running(conn, job)? && is_critical(task) => {
+            format!("stage {expect} is critical and its job {job} runs; wait for its end: tenure wait {job}")
+        }
+        Some(_) if rounds.get(to).copied().unwrap_or(0) >= pipeline.max_rounds() => {
+            pipeline.too_often(to, &format!("task {id} cannot go there"))
+        }
+        Some(job) => return Ok(job),
+    };
+    Err(Error::Refused(wrong))
+}
+
+/// Keeps the jobs of a task from starting, those of later stages too, until it is released. What runs goes on.
+///
+/// # Errors
+/// [`Error::NoSuch`]; [`Error::Refused`] where it has ended.
+pub fn hold(conn: &Connection, id: i64, held: bool) -> Result<()> {
+    let task = existing(conn, id)?;
+    if task.state != TaskState::Running {
+        return Err(Error::Refused(format!("task {id} has ended ({}), so there is nothing to hold or release", task.state)));
+    }
+    conn.prepare_cached("UPDATE task SET held = ?2 WHERE id = ?1 AND state = 'running' AND held <> ?2")?.execute((id, held))?;
+    // The running one too: it may go back to the queue for another attempt.
+    conn.prepare_cached(
+        "UPDATE job SET task_hold = ?2 WHERE task_id = ?1 AND state IN ('queued', 'running') AND task_hold <> ?2",
+    )?
+    .execute((id, held))?;
+    Ok(())
+}
+
+/// Writes down what is to be torn down at the end of a task, once for each of its stages. It stands in the file before the stage's job can
+/// start, so whatever becomes of that job, the teardown is run.
+pub(in crate::store) fn register_teardown(
+    conn: &Connection,
+    task: i64,
+    stage: &str,
+    teardown: &Argv,
+    cwd: &str,
+    env: &BTreeMap<String, String>,
+) -> Result<()> {
+    let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is not JSON: {e}")))?;
+    conn.prepare_cached(
+        "INSERT INTO resource (name, task_id, teardown, cwd, env) SELECT ?2, ?1, ?3, ?4, ?5
+          WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2)",
+    )?
+    .execute((task, stage, teardown.to_json(), cwd, env))?;
+    Ok(())
+}
+
+fn existing(conn: &Connection, id: i64) -> Result<TaskRow> {
+    task_rows::task(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no task {id}; tenure task ls -a lists them")))
+}

@@ -1,0 +1,175 @@
+//! What the worker does about resources whose owner has ended: which are due, which errand is under way for one, and what its end means.
+//!
+//! `resource.errand` is the gate: it is taken in the transaction that opens the run of an errand, and given back in the one that
+//! closes that run, whichever process closes it; so there are never two at once for one resource, and one answer counts once. What an end
+//! means is decided by [`crate::job::resource::after`].
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Result;
+use crate::job::limits::{RESOURCE_RUNS_KEPT, TEARDOWN_BACKOFF_MOST_MS};
+use crate::job::resource::{After, Ended, Step, after, backoff_ms};
+use crate::job::{ReleasedBy, ResourceId, RunId, RunKind};
+use crate::store::job::errand::Closed;
+use crate::store::upkeep::inspect::Found;
+use crate::store::upkeep::reap;
+
+/// A resource that is to be torn down now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    pub id: ResourceId,
+    /// It could not be torn down before.
+    pub has_failed: bool,
+}
+
+/// The resources that are due, those first that have never been tried. One that is due later than any wait can be was put off by a
+/// clock that was wrong, and is due.
+pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut due = conn.prepare_cached(include_str!("teardown_due.sql"))?;
+    let rows = due.query_map((now_ms, latest(now_ms), limit), |row| {
+        Ok(Due { id: ResourceId(row.get(0)?), has_failed: row.get::<_, i64>(1)? > 0 })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether one is due.
+pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
+    Ok(!due(conn, now_ms, 1)?.is_empty())
+}
+
+/// The next instant after this one at which one is due, in milliseconds UTC. (Those that are due already are taken up as soon as there
+/// is a place for them.)
+pub fn next_due_ms(conn: &Connection, now_ms: i64) -> Result<Option<i64>> {
+    let mut next =
+        conn.prepare_cached("SELECT min(next_at) FROM resource WHERE state = 'releasing' AND errand IS NULL AND next_at > ?1")?;
+    Ok(next.query_row([now_ms], |row| row.get(0))?)
+}
+
+fn latest(now_ms: i64) -> i64 {
+    now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
+}
+
+/// Gives a resource to a run. False: it is gone, it has another errand, it is not due, or another thread was quicker with this step.
+pub(in crate::store) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
+    let torn = step == Step::Confirm;
+    let mut take = conn.prepare_cached(include_str!("teardown_take.sql"))?;
+    Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
+}
+
+/// What the end of an errand means for its resource; written in the transaction that closes its run. `None`: the resource is not
+/// this run's any more, and nothing was changed.
+pub(in crate::store) fn ended(
+    conn: &Connection,
+    id: ResourceId,
+    run: RunId,
+    kind: RunKind,
+    closed: &Closed,
+    now_ms: i64,
+) -> Result<Option<After>> {
+    let mut facts = conn.prepare_cached(
+        "SELECT torn, probe IS NOT NULL, again, attempts FROM resource WHERE id = ?1 AND errand = ?2 AND state = 'releasing'",
+    )?;
+    let facts = facts
+        .query_row((id.0, run.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, crate::store::job::rows::count(row, 3)?)));
+    let Some((torn, has_probe, again, attempts)) = facts.optional()? else { return Ok(None) };
+    let step = match kind {
+        RunKind::Teardown => Step::Teardown,
+        _ if torn => Step::Confirm,
+        _ => Step::Probe,
+    };
+    let how = Ended { outcome: closed.outcome, reason: closed.reason, exit: closed.exit, error: closed.error.as_deref() };
+    let came_to = match after(step, has_probe, &how) {
+        // It was made again meanwhile: whatever was said of it, the whole is done once more.
+        _ if again => After::Next(Step::first(false, has_probe)),
+        came_to => came_to,
+    };
+    write(conn, id, run, attempts, &came_to, now_ms)?;
+    Ok(Some(came_to))
+}
+
+fn write(conn: &Connection, id: ResourceId, run: RunId, attempts: u32, came_to: &After, now_ms: i64) -> Result<()> {
+    match came_to {
+        After::Gone(by) => {
+            conn.prepare_cached(include_str!("teardown_gone.sql"))?.execute((id.0, run.0, now_ms, by.as_str()))?;
+            reap::count(conn, counter(*by), 1, Some(&format!("resource {id}")), now_ms)
+        }
+        After::Next(step) => {
+            let torn = *step == Step::Confirm;
+            conn.prepare_cached("UPDATE resource SET errand = NULL, torn = ?3, again = 0 WHERE id = ?1 AND errand = ?2")?
+                .execute((id.0, run.0, torn))?;
+            Ok(())
+        }
+        After::Failed(error) => {
+            let next_at = now_ms.saturating_add_unsigned(backoff_ms(attempts.saturating_add(1)));
+            conn.prepare_cached(include_str!("teardown_failed.sql"))?.execute(params![id.0, run.0, next_at, error])?;
+            reap::count(conn, "teardown_failed_total", 1, Some(&format!("resource {id}: {error}")), now_ms)
+        }
+    }
+}
+
+fn counter(by: ReleasedBy) -> &'static str {
+    match by {
+        ReleasedBy::Teardown => "torn_down_total",
+        ReleasedBy::Probe => "found_gone_total",
+        ReleasedBy::Force => "given_up_total",
+    }
+}
+
+/// Notes that a step could not even be begun: it has failed.
+pub fn not_made(conn: &Connection, id: ResourceId, error: &str, now_ms: i64) -> Result<bool> {
+    let mut attempts =
+        conn.prepare_cached("SELECT attempts FROM resource WHERE id = ?1 AND state = 'releasing' AND errand IS NULL")?;
+    let Some(attempts) = attempts.query_row([id.0], |row| crate::store::job::rows::count(row, 0)).optional()? else {
+        return Ok(false);
+    };
+    let next_at = now_ms.saturating_add_unsigned(backoff_ms(attempts.saturating_add(1)));
+    let mut failed = conn.prepare_cached(include_str!("teardown_failed.sql"))?;
+    Ok(failed.execute(params![id.0, rusqlite::types::Null, next_at, error])? > 0)
+}
+
+/// Forgets all but the newest runs of a resource. Their logs may go when that is on the disk.
+pub(in crate::store) fn forget_old_runs(conn: &Connection, id: ResourceId) -> Result<Vec<RunId>> {
+    let kept = i64::try_from(RESOURCE_RUNS_KEPT).unwrap_or(i64::MAX);
+    let mut old = conn.prepare_cached(include_str!("teardown_forget.sql"))?;
+    let rows = old.query_map((id.0, kept), |row| row.get(0).map(RunId))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What was mended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Resources that were held although their owner had ended.
+    pub orphans: usize,
+    /// Resources whose errand had ended without a word.
+    pub errands: usize,
+    /// Jobs that had not counted right what they wait for.
+    pub jobs: usize,
+}
+
+/// Contradictions between resources, their owners and the jobs that wait. The triggers leave none; a client may have worked
+/// around those.
+pub(in crate::store) fn mend(conn: &Connection, found: &Found) -> Result<Mended> {
+    let mut mended = Mended::default();
+    for resource in &found.orphans {
+        mended.orphans += conn.prepare_cached(include_str!("teardown_mend_orphan.sql"))?.execute([resource])?;
+    }
+    for resource in &found.errands {
+        mended.errands += conn.prepare_cached(include_str!("teardown_mend_errand.sql"))?.execute([resource])?;
+    }
+    let mut jobs: BTreeSet<i64> = found.untorn.iter().map(|job| job.0).collect();
+    for resource in &found.unwaited {
+        let mut owner = conn.prepare_cached(include_str!("teardown_job_of.sql"))?;
+        jobs.extend(owner.query_row([resource], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten());
+    }
+    for job in jobs {
+        mended.jobs += conn.prepare_cached(include_str!("teardown_mend_job.sql"))?.execute([job])?;
+    }
+    Ok(mended)
+}
+
+#[cfg(test)]
+#[path = "teardown_tests.rs"]
+mod tests;

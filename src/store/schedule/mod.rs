@@ -1,0 +1,313 @@
+//! Schedules as people ask for them: added, listed, paused, removed; and what became of their slots. What makes jobs of them is [`crate::store::schedule::plan`].
+
+pub mod plan;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::{Error, Result};
+use crate::job::limits::NAME_CHARS_MAX;
+use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp};
+use crate::job::{Calendar, JobId, Template, nearest};
+use crate::store::engine::text::{maybe, text};
+
+/// Most schedules in one list.
+pub const SCHEDULES_MAX: usize = 10_000;
+/// Most slots in one list: the newest.
+pub const SLOTS_MAX: usize = 10_000;
+
+/// A schedule to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSchedule {
+    pub name: String,
+    pub cron: String,
+    /// Name of the time zone in which the line is read.
+    pub zone: String,
+    pub catch_up: CatchUp,
+    /// Most missed slots that `all` fires.
+    pub catch_up_max: i64,
+    pub template: Template,
+}
+
+/// A row of `schedule`. Times are milliseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    pub id: i64,
+    pub name: String,
+    pub cron: String,
+    pub zone: String,
+    /// One of [`CatchUp`], in a file that no client has bent.
+    pub catch_up: String,
+    pub catch_up_max: i64,
+    pub paused: bool,
+    pub paused_at: Option<i64>,
+    pub resumed_at: Option<i64>,
+    /// JSON, see [`Template::from_json`].
+    pub template: String,
+    pub decided_until: i64,
+    pub next_at: Option<i64>,
+    pub pruned_until: i64,
+    pub created_at: i64,
+    pub last_error: Option<String>,
+}
+
+impl Schedule {
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            name: text(row, 1)?,
+            cron: text(row, 2)?,
+            zone: text(row, 3)?,
+            catch_up: text(row, 4)?,
+            catch_up_max: row.get(5)?,
+            paused: row.get(6)?,
+            paused_at: row.get(7)?,
+            resumed_at: row.get(8)?,
+            template: text(row, 9)?,
+            decided_until: row.get(10)?,
+            next_at: row.get(11)?,
+            pruned_until: row.get(12)?,
+            created_at: row.get(13)?,
+            last_error: maybe(row, 14)?,
+        })
+    }
+
+    /// When it is due.
+    ///
+    /// # Errors
+    /// What of the row cannot be read.
+    pub fn calendar(&self) -> Result<Calendar, String> {
+        Calendar::new(&self.cron, crate::clock::zone(&self.zone)?)
+    }
+
+    /// The next slot, unless it is paused.
+    pub fn shown_next(&self) -> Option<i64> {
+        self.next_at.filter(|_| !self.paused)
+    }
+}
+
+/// A row of `slot`. Times are milliseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    pub at: i64,
+    /// The last of the slots that it stands for; `at` itself for one that was fired.
+    pub last_at: i64,
+    /// How many it stands for; `None`: more than were counted.
+    pub n: Option<i64>,
+    pub fired: bool,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+    pub job: Option<JobId>,
+    pub decided_at: i64,
+}
+
+impl Slot {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            at: row.get(0)?,
+            last_at: row.get(1)?,
+            n: Some(row.get(2)?).filter(|n| *n <= COUNTED_MAX),
+            fired: text(row, 3)? == "fired",
+            reason: maybe(row, 4)?,
+            job: row.get::<_, Option<i64>>(5)?.map(JobId),
+            decided_at: row.get(6)?,
+        })
+    }
+}
+
+/// A schedule with the newest of its slots that were fired and that were skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub schedule: Schedule,
+    pub fired: Option<Slot>,
+    pub skipped: Option<Slot>,
+}
+
+/// How many schedules there are, and which slot is next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub count: i64,
+    pub paused: i64,
+    /// The next slot of those that are not paused: instant in milliseconds UTC, and name.
+    pub next: Option<(i64, String)>,
+    /// Names and errors of those whose last slot could not become a job.
+    pub errors: Vec<(String, String)>,
+}
+
+/// Adds a schedule; its first slot is the first one after now. Returns its id.
+///
+/// # Errors
+/// [`Error::Usage`] for invalid arguments, [`Error::Refused`] where the name is taken.
+pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
+    check_name(&new.name).map_err(Error::Usage)?;
+    if !(1..=CATCH_UP_MAX).contains(&new.catch_up_max) {
+        return Err(Error::Usage(format!("at most 1 to {CATCH_UP_MAX} missed slots are caught up")));
+    }
+    let zone = crate::clock::zone(&new.zone).map_err(Error::Usage)?;
+    let calendar = Calendar::new(&new.cron, zone).map_err(Error::Usage)?;
+    if find(conn, &new.name)?.is_some() {
+        return Err(Error::Refused(format!(
+            "there is a schedule {:?} already; tenure schedule rm {} removes it",
+            new.name, new.name
+        )));
+    }
+    let now_ms = now_ms.max(0);
+    conn.prepare_cached(include_str!("schedule_add.sql"))?.execute(params![
+        new.name,
+        new.cron.trim(),
+        new.zone,
+        new.catch_up.as_str(),
+        new.catch_up_max,
+        new.template.to_json(),
+        now_ms,
+        calendar.next(now_ms),
+    ])?;
+    Ok(conn.last_insert_rowid())
+}
+
+/// What a schedule may be called: it stands in commands, labels and URLs.
+///
+/// # Errors
+/// Why not, with an example.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let length = name.chars().count();
+    if length == 0 || length > NAME_CHARS_MAX {
+        return Err(format!(
+            "a schedule's name has 1 to {NAME_CHARS_MAX} characters, and this one {length}; choose one such as nightly-backup"
+        ));
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) || name.starts_with('-') {
+        return Err(
+            "a schedule's name is made of letters, digits and _ . - (not in front); choose one such as nightly-backup".into()
+        );
+    }
+    Ok(())
+}
+
+/// The schedule of that name; `None`: there is none.
+pub fn find(conn: &Connection, name: &str) -> Result<Option<Schedule>> {
+    let mut find = conn.prepare_cached(concat!(include_str!("schedule_columns.sql"), " WHERE name = ?1"))?;
+    Ok(find.query_row([name], Schedule::from_row).optional()?)
+}
+
+/// # Errors
+/// [`Error::NoSuch`].
+pub fn existing(conn: &Connection, name: &str) -> Result<Schedule> {
+    let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+    if let Some(found) = find(conn, name)? {
+        return Ok(found);
+    }
+    let names: Vec<String> = all(conn)?.into_iter().map(|one| one.name).collect();
+    let meant = nearest::question(name, names.iter().map(String::as_str));
+    Err(Error::NoSuch(format!("there is no schedule {shown:?}; tenure schedule ls shows what there is{meant}")))
+}
+
+/// Every schedule, by name.
+pub fn all(conn: &Connection) -> Result<Vec<Schedule>> {
+    let mut all = conn.prepare_cached(concat!(include_str!("schedule_columns.sql"), " ORDER BY name LIMIT ?1"))?;
+    let rows = all.query_map([SCHEDULES_MAX as i64], Schedule::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every schedule, by name, with what became of its latest slots.
+pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
+    let newest = |id: i64, state: &str| -> Result<Option<Slot>> {
+        let mut newest = conn.prepare_cached(include_str!("schedule_newest.sql"))?;
+        Ok(newest.query_row((id, state), Slot::from_row).optional()?)
+    };
+    let listed = |schedule: Schedule| {
+        Ok(Listed { fired: newest(schedule.id, "fired")?, skipped: newest(schedule.id, "skipped")?, schedule })
+    };
+    all(conn)?.into_iter().map(listed).collect()
+}
+
+/// The newest slots of a schedule, newest last.
+pub fn slots(conn: &Connection, schedule: i64, limit: usize) -> Result<Vec<Slot>> {
+    let limit = i64::try_from(limit.min(SLOTS_MAX)).unwrap_or(i64::MAX);
+    let mut slots = conn.prepare_cached(include_str!("schedule_slots.sql"))?;
+    let mut slots: Vec<Slot> = slots.query_map((schedule, limit), Slot::from_row)?.collect::<rusqlite::Result<_>>()?;
+    slots.reverse();
+    Ok(slots)
+}
+
+/// For `status`.
+pub fn summary(conn: &Connection) -> Result<Summary> {
+    let mut counts = conn.prepare_cached("SELECT count(*), count(*) FILTER (WHERE paused) FROM schedule")?;
+    let (count, paused) = counts.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut next = conn.prepare_cached(
+        "SELECT next_at, name FROM schedule WHERE paused = 0 AND next_at IS NOT NULL ORDER BY next_at, name LIMIT 1",
+    )?;
+    let next = next.query_row([], |row| Ok((row.get(0)?, text(row, 1)?))).optional()?;
+    let mut errors =
+        conn.prepare_cached("SELECT name, last_error FROM schedule WHERE last_error IS NOT NULL ORDER BY name LIMIT 100")?;
+    let errors = errors.query_map([], |row| Ok((text(row, 0)?, text(row, 1)?)))?.collect::<rusqlite::Result<_>>()?;
+    Ok(Summary { count, paused, next, errors })
+}
+
+/// Pauses or resumes a schedule. False: it was so already.
+///
+/// # Errors
+/// [`Error::NoSuch`].
+pub fn pause(conn: &Connection, name: &str, paused: bool, now_ms: i64) -> Result<bool> {
+    let schedule = existing(conn, name)?;
+    let sql = if paused { include_str!("schedule_pause.sql") } else { include_str!("schedule_resume.sql") };
+    Ok(conn.prepare_cached(sql)?.execute((schedule.id, now_ms))? > 0)
+}
+
+/// Removes a schedule with its slots. The jobs that it made stay.
+///
+/// # Errors
+/// [`Error::NoSuch`].
+pub fn remove(conn: &Connection, name: &str) -> Result<()> {
+    let schedule = existing(conn, name)?;
+    conn.prepare_cached("DELETE FROM slot WHERE schedule_id = ?1")?.execute([schedule.id])?;
+    conn.prepare_cached("DELETE FROM schedule WHERE id = ?1")?.execute([schedule.id])?;
+    Ok(())
+}
+
+/// Lets every schedule go on from now: what was to be done before belongs to another life of the file.
+pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
+    for schedule in all(conn)? {
+        let from = now_ms.max(schedule.pruned_until).max(0);
+        plan::set_next(conn, &schedule, from)?;
+    }
+    Ok(())
+}
+
+/// Finds the next slot of each schedule again: the rules of its time zone may have changed since, or its row been mended.
+/// Returns the number of those that changed.
+pub fn look_again(conn: &Connection) -> Result<usize> {
+    let mut changed = 0;
+    for schedule in all(conn)? {
+        let next = schedule.calendar().map(|calendar| calendar.next(schedule.decided_until));
+        if next != Ok(schedule.next_at) && !(next.is_err() && schedule.last_error.is_some() && schedule.next_at.is_none()) {
+            plan::set_next(conn, &schedule, schedule.decided_until)?;
+            changed += 1;
+        }
+    }
+    Ok(changed)
+}
+
+/// Schedules after ?2, ?3 at most. Then: it has a slot that [`prune`] would remove.
+pub(super) const WITH_OLD_SLOTS: &str = concat!(
+    "SELECT id, EXISTS (SELECT 1 FROM slot WHERE slot.schedule_id = schedule.id AND ",
+    include_str!("schedule_is_old.sql"),
+    ") FROM schedule WHERE id > ?2 ORDER BY id LIMIT ?3"
+);
+pub(super) const REMOVE_OLD_SLOTS: &str = concat!(
+    "DELETE FROM slot WHERE (schedule_id, at) IN (
+       SELECT slot.schedule_id, slot.at FROM schedule CROSS JOIN slot ON slot.schedule_id = schedule.id WHERE ",
+    include_str!("schedule_is_old.sql"),
+    " LIMIT ?2)"
+);
+
+/// Removes at most `limit` slots from before an instant, in milliseconds UTC; of each schedule the newest that was fired stays. Of what is removed it is
+/// remembered that it is decided. Returns the number of rows.
+pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    conn.prepare_cached(
+        "UPDATE schedule SET pruned_until = max(pruned_until, min(?1, decided_until))
+          WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = schedule.id AND at < ?1)",
+    )?
+    .execute([before_ms])?;
+    Ok(conn.prepare_cached(REMOVE_OLD_SLOTS)?.execute((before_ms, limit))?)
+}

@@ -1,0 +1,265 @@
+//! The planner: slots whose time has come become jobs, or rows that say why not.
+//!
+//! What is to be done is decided by [`crate::job::schedule::decide`]. Here it is done, in one transaction for each slot's row, its job, and
+//! the instant until which the schedule has decided. So a crash leaves a slot either undecided or decided with its job, and a
+//! second planner finds that the schedule has decided already.
+//!
+//! A slot whose job cannot be made is skipped, and the schedule says why; the others go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, params};
+
+use crate::error::{Error, Result};
+use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp, Decision, SET_BACK_MS, Skip, Skipped, Standing, decide};
+use crate::job::template::SCHEDULED_FOR;
+use crate::job::{Calendar, JobId, NewJob, Template};
+use crate::store::job::enqueue;
+use crate::store::schedule::Schedule;
+
+/// Most schedules that one round decides.
+pub const SCHEDULES_MAX: usize = 100;
+/// A round that has made so many jobs leaves the rest to the next one.
+const JOBS_MAX: usize = 500;
+/// Most slots that are known to be fired already while one schedule is decided: the newest.
+const FIRED_MAX: i64 = 10_000;
+
+/// What one round did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Jobs that were made.
+    pub jobs: Vec<JobId>,
+    /// Schedules that were decided.
+    pub schedules: usize,
+    /// Names of files in `secrets/` that no live job needs now.
+    pub freed: Vec<String>,
+    /// The limit was reached; call again.
+    pub more: bool,
+}
+
+/// Whether [`plan`] has something to do now.
+pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
+    let mut due = conn.prepare_cached(concat!("SELECT EXISTS (", include_str!("plan_due.sql"), ")"))?;
+    Ok(due.query_row(due_params(now_ms, 1), |row| row.get(0))?)
+}
+
+/// The earliest instant at which [`plan`] has something to do, as far as time decides that; in milliseconds UTC.
+pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
+    Ok(conn.prepare_cached("SELECT min(next_at) FROM schedule WHERE paused = 0")?.query_row([], |row| row.get(0))?)
+}
+
+/// Decides the slots of schedules whose next one has passed, or whose clock was set back; at most `limit` schedules.
+pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
+    let mut due =
+        conn.prepare_cached(concat!(include_str!("schedule_columns.sql"), " WHERE id IN (", include_str!("plan_due.sql"), ")"))?;
+    let due: Vec<Schedule> = due.query_map(due_params(now_ms, limit), Schedule::from_row)?.collect::<rusqlite::Result<_>>()?;
+    let mut planned = Planned { more: due.len() >= limit, ..Planned::default() };
+    for schedule in due {
+        if planned.jobs.len() >= JOBS_MAX {
+            planned.more = true;
+            break;
+        }
+        plan_apart(conn, &schedule, now_ms, &mut planned)?;
+    }
+    Ok(planned)
+}
+
+/// A row that a client has bent stops its own schedule, and no other.
+fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut Planned) -> Result<()> {
+    let before = planned.clone();
+    conn.execute_batch("SAVEPOINT one_schedule")?;
+    let error = match plan_one(conn, schedule, now_ms, planned) {
+        Err(error) if is_of_the_row(&error) => error,
+        Err(error) => return Err(error),
+        Ok(()) => return Ok(conn.execute_batch("RELEASE one_schedule")?),
+    };
+    conn.execute_batch("ROLLBACK TO one_schedule; RELEASE one_schedule")?;
+    *planned = before;
+    if let Err(worse) = unreadable(conn, schedule, &error.to_string()) {
+        log::error!("schedule {:?}: {error}; and that cannot be recorded: {worse}", schedule.name);
+    }
+    Ok(())
+}
+
+/// Not the disk's, and not another program's.
+fn is_of_the_row(error: &Error) -> bool {
+    matches!(error, Error::Usage(_) | Error::NoSuch(_) | Error::Refused(_) | Error::Sqlite(_))
+}
+
+fn due_params(now_ms: i64, limit: usize) -> (i64, i64, i64) {
+    (now_ms, now_ms.saturating_add(SET_BACK_MS), i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+fn plan_one(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut Planned) -> Result<()> {
+    let calendar = match schedule.calendar() {
+        Ok(calendar) => calendar,
+        Err(error) => return unreadable(conn, schedule, &error),
+    };
+    let standing = standing(schedule);
+    let decision = decide(&calendar, &standing, now_ms, &fired(conn, schedule, now_ms)?);
+    if !commit_to(conn, schedule, &calendar, &decision)? {
+        return Ok(());
+    }
+    planned.schedules += 1;
+    if decision.set_back {
+        open_again(conn, schedule, &calendar, decision.decided_until)?;
+    }
+    for skipped in &decision.skip {
+        skip(conn, schedule.id, skipped, None, now_ms)?;
+    }
+    let template = Template::from_json(&schedule.template).map_err(Error::Usage);
+    for at in decision.fire {
+        let made = template.as_ref().map_err(|e| Error::Usage(e.to_string())).and_then(|t| job(t, &calendar, at, now_ms));
+        fire(conn, schedule, &calendar, made, at, now_ms, planned)?;
+    }
+    Ok(())
+}
+
+fn standing(schedule: &Schedule) -> Standing {
+    let paused = schedule.paused_at.zip(schedule.resumed_at).filter(|(from, to)| from < to);
+    Standing {
+        decided_until: schedule.decided_until,
+        catch_up: CatchUp::parse(&schedule.catch_up).unwrap_or_default(),
+        catch_up_max: schedule.catch_up_max.clamp(1, CATCH_UP_MAX),
+        paused,
+    }
+}
+
+fn fired(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<BTreeSet<i64>> {
+    let mut fired = conn.prepare_cached(
+        "SELECT at FROM slot WHERE schedule_id = ?1 AND at > ?2 AND at <= ?3 AND state = 'fired' ORDER BY at DESC LIMIT ?4",
+    )?;
+    let rows = fired.query_map((schedule.id, schedule.decided_until, now_ms, FIRED_MAX), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Writes down until when the schedule has decided. False: another process was first, or it is paused now.
+fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decision: &Decision) -> Result<bool> {
+    let until = decision.decided_until.max(schedule.pruned_until).max(0);
+    let next = if until == decision.decided_until { decision.next } else { calendar.next(until) };
+    let mut decided = conn.prepare_cached(include_str!("plan_decided.sql"))?;
+    Ok(decided.execute((schedule.id, schedule.decided_until, until, next))? > 0)
+}
+
+/// The clock was set back: what was skipped after now is open again.
+fn open_again(conn: &Connection, schedule: &Schedule, calendar: &Calendar, now_ms: i64) -> Result<()> {
+    conn.prepare_cached("DELETE FROM slot WHERE schedule_id = ?1 AND state = 'skipped' AND at > ?2")?
+        .execute((schedule.id, now_ms))?;
+    let mut cut =
+        conn.prepare_cached("UPDATE slot SET last_at = ?2, n = ?3 WHERE schedule_id = ?1 AND at = ?4 AND state = 'skipped'")?;
+    let mut across =
+        conn.prepare_cached("SELECT at FROM slot WHERE schedule_id = ?1 AND state = 'skipped' AND at <= ?2 AND last_at > ?2")?;
+    let across: Vec<i64> = across.query_map((schedule.id, now_ms), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for at in across {
+        let slots = std::iter::successors(Some(at), |at| calendar.next(*at)).take_while(|at| *at <= now_ms);
+        let n = slots.take(COUNTED_MAX as usize + 1).count() as i64;
+        cut.execute((schedule.id, calendar.last(now_ms).unwrap_or(at).max(at), n.max(1), at))?;
+    }
+    conn.prepare_cached(
+        "UPDATE schedule SET paused_at = min(paused_at, ?2), resumed_at = min(resumed_at, ?2) WHERE id = ?1 AND (paused_at > ?2 OR resumed_at > ?2)",
+    )?
+    .execute((schedule.id, now_ms))?;
+    Ok(())
+}
+
+fn job(template: &Template, calendar: &Calendar, at: i64, now_ms: i64) -> Result<NewJob> {
+    let mut job = template.fill(&BTreeMap::new(), now_ms).map_err(Error::Usage)?;
+    job.env.insert(SCHEDULED_FOR.to_owned(), calendar.text(at));
+    Ok(job)
+}
+
+/// Makes the job of one slot, or says why there is none.
+fn fire(
+    conn: &Connection,
+    schedule: &Schedule,
+    calendar: &Calendar,
+    job: Result<NewJob>,
+    at: i64,
+    now_ms: i64,
+    planned: &mut Planned,
+) -> Result<()> {
+    conn.execute_batch("SAVEPOINT one_slot")?;
+    let added = job.and_then(|job| enqueue::add(conn, &[job], now_ms));
+    let error = match added.map(|mut added| added.pop()) {
+        Ok(Some(added)) if added.existing => {
+            conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?;
+            return skip(conn, schedule.id, &one(at, Skip::Unique), Some(added.id), now_ms);
+        }
+        Ok(Some(added)) if write_fired(conn, schedule.id, at, added.id, now_ms)? => {
+            let detail = format!("by schedule {}, slot {}", schedule.name, calendar.text(at));
+            conn.prepare_cached("INSERT INTO event (job_id, kind, at, detail) VALUES (?1, 'scheduled', ?2, ?3)")?
+                .execute((added.id.0, now_ms, detail))?;
+            if schedule.last_error.is_some() {
+                say(conn, schedule.id, None)?;
+            }
+            conn.execute_batch("RELEASE one_slot")?;
+            planned.jobs.push(added.id);
+            planned.freed.extend(added.freed);
+            return Ok(());
+        }
+        // Fired before: nothing follows.
+        Ok(_) => return Ok(conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?),
+        Err(error) if is_of_the_row(&error) => error,
+        Err(error) => return Err(error),
+    };
+    conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?;
+    say(conn, schedule.id, Some(&format!("slot {}: {error}", calendar.text(at))))?;
+    skip(conn, schedule.id, &one(at, Skip::Error), None, now_ms)
+}
+
+fn one(at: i64, why: Skip) -> Skipped {
+    Skipped { first: at, last: at, n: 1, why }
+}
+
+/// False: that slot was fired before.
+fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i64) -> Result<bool> {
+    let values = params![schedule, at, job.0, now_ms];
+    if conn.prepare_cached(include_str!("plan_fired_after_all.sql"))?.execute(values)? > 0 {
+        return Ok(true);
+    }
+    Ok(conn.prepare_cached(include_str!("plan_fired.sql"))?.execute(values)? > 0)
+}
+
+/// Writes down that slots were skipped; next to others that were skipped for the same reason, in their row.
+fn skip(conn: &Connection, schedule: i64, skipped: &Skipped, job: Option<JobId>, now_ms: i64) -> Result<()> {
+    let job = job.map(|job| job.0);
+    let most = COUNTED_MAX + 1;
+    let values = params![schedule, skipped.first, skipped.last, skipped.n, skipped.why.as_str(), job, now_ms, most];
+    if conn.prepare_cached(include_str!("plan_skipped_more.sql"))?.execute(values)? == 0 {
+        let values = params![schedule, skipped.first, skipped.last, skipped.n, skipped.why.as_str(), job, now_ms];
+        conn.prepare_cached(include_str!("plan_skipped.sql"))?.execute(values)?;
+    }
+    Ok(())
+}
+
+fn say(conn: &Connection, schedule: i64, error: Option<&str>) -> Result<()> {
+    conn.prepare_cached("UPDATE schedule SET last_error = ?2 WHERE id = ?1")?.execute((schedule, error))?;
+    Ok(())
+}
+
+/// Its line or its zone cannot be read: it is not due any more, until a person changes it.
+fn unreadable(conn: &Connection, schedule: &Schedule, error: &str) -> Result<()> {
+    conn.prepare_cached("UPDATE schedule SET last_error = ?2, next_at = NULL WHERE id = ?1")?.execute((schedule.id, error))?;
+    Ok(())
+}
+
+/// Lets a schedule go on from an instant, in milliseconds UTC.
+pub(in crate::store) fn set_next(conn: &Connection, schedule: &Schedule, from_ms: i64) -> Result<()> {
+    let calendar = match schedule.calendar() {
+        Ok(calendar) => calendar,
+        Err(error) => return unreadable(conn, schedule, &error),
+    };
+    let could_not_be_read = schedule.next_at.is_none();
+    conn.prepare_cached(
+        "UPDATE schedule SET decided_until = ?2, next_at = ?3, last_error = CASE WHEN ?4 THEN NULL ELSE last_error END WHERE id = ?1",
+    )?
+    .execute((schedule.id, from_ms, calendar.next(from_ms), could_not_be_read))?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "plan_guard_tests.rs"]
+mod guard_tests;
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

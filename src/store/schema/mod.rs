@@ -1,0 +1,249 @@
+//! The schema: made once, compared at each start of a worker, repaired where a guard is missing.
+
+pub(in crate::store) mod altered;
+pub mod guard;
+pub(in crate::store) mod rebuild;
+pub mod upgrade;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::store::file::identity::{APPLICATION_ID, USER_VERSION};
+use crate::store::schema::altered::{Altered, Table};
+
+/// The contract of the file.
+pub const SCHEMA: &str = include_str!("../../../schema.sql");
+
+/// Fills an empty file. Inside a transaction of the caller it is all or nothing.
+///
+/// `meta.run_id_limit` is the first run id that has not been reserved yet.
+pub fn create_schema(conn: &Connection, now_ms: i64, file_id: &str) -> Result<()> {
+    conn.execute_batch(SCHEMA)?;
+    let mut insert = conn.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
+    for (key, value) in [
+        ("file_id", file_id.to_owned()),
+        ("run_id_limit", "1".into()),
+        ("generation", "0".into()),
+        ("created_at", now_ms.to_string()),
+    ] {
+        insert.execute((key, value))?;
+    }
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", USER_VERSION)?;
+    Ok(())
+}
+
+/// A table, index, trigger or view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) kind: String,
+    pub(super) table: String,
+    pub(super) sql: String,
+}
+
+pub(super) type Objects = BTreeMap<String, Object>;
+
+/// What is different from a fresh file, in words; empty if nothing is. What a person has added for his own use is left alone, unless it
+/// could change what a statement does: a trigger or a unique index on one of our tables.
+pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
+    let (is, fresh) = (objects(conn)?, fresh()?);
+    let mut told = Vec::new();
+    for (name, object) in fresh {
+        if object.kind == "table" {
+            if let Table::Altered(altered) = altered::judge(conn, name, is.get(name), object)? {
+                told.push(altered.text);
+            }
+            continue;
+        }
+        match is.get(name) {
+            None => told.push(format!("the {} {name} is missing", object.kind)),
+            Some(found) if !same(found, object) => told.push(format!("the {} {name} was altered", object.kind)),
+            Some(_) => {}
+        }
+    }
+    let added = is.iter().filter(|(name, object)| !fresh.contains_key(*name) && is_dangerous(object, fresh));
+    told.extend(added.map(|(name, object)| format!("the {} {name} on {} is not tenure's", object.kind, object.table)));
+    Ok(told)
+}
+
+/// Makes triggers, views and indexes again as they are in a fresh file, and removes foreign triggers and unique indexes from our tables.
+/// Returns what was different. Run it in a transaction: then it is all or nothing.
+///
+/// # Errors
+/// [`Error::File`] if a table itself was altered: that needs the statement that it names, or a backup.
+pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
+    let told = schema_differences(conn)?;
+    if told.is_empty() {
+        return Ok(told);
+    }
+    let (is, fresh) = (objects(conn)?, fresh()?);
+    if let Some(altered) = altered_tables(conn)?.first() {
+        return Err(Error::File(format!("{}; {}", altered.text, altered.remedy)));
+    }
+    for (name, object) in &is {
+        let wrong = match fresh.get(name) {
+            Some(wanted) => wanted.kind != "table" && !same(object, wanted),
+            None => is_dangerous(object, fresh),
+        };
+        if wrong {
+            conn.execute_batch(&format!("DROP {} {}", object.kind, quoted(name)))?;
+        }
+    }
+    let is = objects(conn)?;
+    for (_, object) in fresh.iter().filter(|(name, _)| !is.contains_key(*name)) {
+        conn.execute_batch(&object.sql)?;
+    }
+    // What the triggers did not keep while they were missing, or before there were any. (The reaper finds everything else.)
+    conn.execute("INSERT INTO queue_head (queue) SELECT name FROM queue", [])?;
+    Ok(told)
+}
+
+/// The tables that another program has altered in a way that no repair takes back, each with what does.
+pub fn altered_tables(conn: &Connection) -> Result<Vec<Altered>> {
+    let judged = judged(conn)?.into_iter().map(|(_, table)| table);
+    Ok(judged.filter_map(|table| if let Table::Altered(altered) = table { Some(altered) } else { None }).collect())
+}
+
+/// Columns of other programs that do no harm, as `table.column`.
+pub fn foreign_columns(conn: &Connection) -> Result<Vec<String>> {
+    let wider = judged(conn)?.into_iter().filter_map(|(name, table)| match table {
+        Table::Wider(columns) => Some(columns.into_iter().map(move |column| format!("{name}.{column}"))),
+        _ => None,
+    });
+    Ok(wider.flatten().collect())
+}
+
+fn judged(conn: &Connection) -> Result<Vec<(&'static str, Table)>> {
+    let is = objects(conn)?;
+    let tables = fresh()?.iter().filter(|(_, object)| object.kind == "table");
+    tables.map(|(name, wanted)| Ok((name.as_str(), altered::judge(conn, name, is.get(name), wanted)?))).collect()
+}
+
+fn is_dangerous(object: &Object, fresh: &Objects) -> bool {
+    let ours = fresh.contains_key(&object.table);
+    let unique = object.sql.trim_start().get(..13).is_some_and(|head| head.eq_ignore_ascii_case("CREATE UNIQUE"));
+    ours && (object.kind == "trigger" || (object.kind == "index" && unique))
+}
+
+pub(super) fn same(one: &Object, other: &Object) -> bool {
+    one.kind == other.kind && one.table == other.table && plain(&one.sql) == plain(&other.sql)
+}
+
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+pub(super) fn objects(conn: &Connection) -> Result<Objects> {
+    let mut select = conn.prepare(
+        "SELECT name, type, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL",
+    )?;
+    let rows =
+        select.query_map([], |row| Ok((row.get(0)?, Object { kind: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The names of our tables.
+pub(super) fn tables() -> Result<impl Iterator<Item = &'static str>> {
+    Ok(fresh()?.iter().filter(|(_, object)| object.kind == "table").map(|(name, _)| name.as_str()))
+}
+
+/// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form of its own.
+pub(super) fn fresh() -> Result<&'static Objects> {
+    static FRESH: OnceLock<Objects> = OnceLock::new();
+    if let Some(known) = FRESH.get() {
+        return Ok(known);
+    }
+    let conn = Connection::open_in_memory()?;
+    conn.execute_batch(SCHEMA)?;
+    let found = objects(&conn)?;
+    Ok(FRESH.get_or_init(|| found))
+}
+
+/// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is not a difference.
+pub(super) fn plain(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut rest = sql.chars().peekable();
+    let mut gap = false;
+    while let Some(c) = rest.next() {
+        match c {
+            '-' if rest.peek() == Some(&'-') => {
+                let _ = rest.by_ref().find(|c| *c == '\n');
+                gap = true;
+            }
+            c if c.is_whitespace() => gap = true,
+            c => {
+                let joins = |c: char| matches!(c, '(' | ')' | ',');
+                if std::mem::take(&mut gap) && !joins(c) && !out.ends_with(joins) && !out.is_empty() {
+                    out.push(' ');
+                }
+                out.push(c);
+                if matches!(c, '\'' | '"' | '`') {
+                    // A doubled quote inside ends one literal and begins the next, which comes to the same text.
+                    for inner in rest.by_ref() {
+                        out.push(inner);
+                        if inner == c {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh_file() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        guard::register(&conn).unwrap();
+        create_schema(&conn, 1, "f").unwrap();
+        conn
+    }
+
+    #[test]
+    fn a_fresh_file_has_no_differences_and_its_header_says_whose_it_is() {
+        let conn = fresh_file();
+        assert_eq!(schema_differences(&conn).unwrap(), [""; 0]);
+        let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap();
+        assert_eq!(id.to_be_bytes(), *b"TENU");
+    }
+
+    #[test]
+    fn a_missing_an_altered_and_a_foreign_guard_are_told_and_repaired() {
+        let conn = fresh_file();
+        conn.execute_batch(
+            "DROP TRIGGER job_owner_guard; DROP VIEW jobs; CREATE VIEW jobs AS SELECT 1 AS id; DROP INDEX job_ready;
+             CREATE TRIGGER spy AFTER INSERT ON job BEGIN DELETE FROM counter; END; CREATE UNIQUE INDEX one ON job (label);
+             CREATE TABLE mine (a); CREATE INDEX mine_too ON job (cwd); CREATE VIEW also_mine AS SELECT 2;",
+        )
+        .unwrap();
+        let told = schema_differences(&conn).unwrap();
+        assert_eq!(told.len(), 5, "{told:?}");
+        assert_eq!(repair_schema(&conn).unwrap(), told);
+        assert_eq!(schema_differences(&conn).unwrap(), [""; 0]);
+        let mine: i64 = conn
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name IN ('mine', 'mine_too', 'also_mine')", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(mine, 3, "what a person added is left alone");
+    }
+
+    #[test]
+    fn an_altered_table_is_told_and_refused() {
+        let conn = fresh_file();
+        conn.execute_batch("DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY) STRICT").unwrap();
+        assert!(schema_differences(&conn).unwrap().contains(&"the table counter was altered".to_owned()));
+        assert!(repair_schema(&conn).unwrap_err().to_string().contains("tenure restore"));
+    }
+
+    #[test]
+    fn comments_and_spaces_are_no_difference_and_text_in_quotes_is() {
+        assert_eq!(plain("SELECT 'a''b -- c',\n  1 -- why\n FROM t"), "SELECT 'a''b -- c',1 FROM t");
+        assert_ne!(plain("SELECT 'a b'"), plain("SELECT 'a  b'"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Makes the tables of an older file equal to `schema.sql`.
+//!
+//! Each table whose text differs is renamed, made anew from the text of `schema.sql`, filled with the columns that both have, and dropped.
+//! Triggers, views and indexes are left to [`crate::store::schema::repair_schema`]. A new column needs a default value, or an upgrade step that
+//! fills it.
+//!
+//! CHECK constraints are not applied while rows are copied: a row that breaks a new rule would otherwise make the upgrade impossible. Such
+//! a row stays as it is and is found by the repair rounds of the worker.
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::store::file::restore::raise_sequence;
+use crate::store::schema;
+use crate::store::schema::{Objects, fresh, objects, quoted};
+
+/// Brings all tables to the form that `schema.sql` gives them. Run it in a transaction.
+pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {
+    let (is, fresh) = (objects(conn)?, fresh()?);
+    let differs = |name: &String| is.get(name).is_none_or(|found| !schema::same(found, &fresh[name]));
+    let tables: Vec<&String> = fresh.keys().filter(|name| fresh[*name].kind == "table" && differs(name)).collect();
+    if tables.is_empty() {
+        return Ok(());
+    }
+    // Triggers and views name tables that are missing for a moment.
+    let on_ours = |name: &String| fresh.contains_key(&is[name].table);
+    for name in is.keys().filter(|name| is[*name].kind == "trigger" && on_ours(name)) {
+        conn.execute_batch(&format!("DROP TRIGGER {}", quoted(name)))?;
+    }
+    for name in is.keys().filter(|name| is[*name].kind == "view" && on_ours(name)) {
+        conn.execute_batch(&format!("DROP VIEW {}", quoted(name)))?;
+    }
+    let _settings = Settings::begin(conn)?;
+    tables.into_iter().try_for_each(|name| match is.get(name) {
+        Some(_) => rebuild(conn, name, &is, fresh),
+        None => Ok(conn.execute_batch(&fresh[name].sql)?),
+    })
+}
+
+fn rebuild(conn: &Connection, name: &str, is: &Objects, fresh: &Objects) -> Result<()> {
+    let (new, old) = (quoted(name), quoted(&format!("tenure_before_upgrade_{name}")));
+    let given = sequence(conn, name)?;
+    conn.execute_batch(&format!("ALTER TABLE {new} RENAME TO {old}; {}", fresh[name].sql))?;
+    let wanted = columns(conn, &new)?;
+    let lost: Vec<String> = columns(conn, &old)?.into_iter().filter(|column| !wanted.contains(column)).collect();
+    if !lost.is_empty() {
+        log::warn!("the upgrade does not keep columns of {name} that this version does not have: {}", lost.join(", "));
+    }
+    let common = columns(conn, &old)?.into_iter().filter(|column| wanted.contains(column)).map(|column| quoted(&column));
+    let common = common.collect::<Vec<_>>().join(", ");
+    conn.execute_batch(&format!("INSERT INTO {new} ({common}) SELECT {common} FROM {old}; DROP TABLE {old}"))?;
+    if let Some(given) = given {
+        raise_sequence(conn, name, given)?;
+    }
+    // An index that a person has added is kept, unless it is about a column that is gone.
+    for (index, object) in
+        is.iter().filter(|(index, object)| object.kind == "index" && object.table == name && !fresh.contains_key(*index))
+    {
+        if let Err(error) = conn.execute_batch(&object.sql) {
+            log::warn!("the index {index} on {name} is not tenure's and cannot be kept: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// The highest id that the table has given, if the file counts that.
+fn sequence(conn: &Connection, table: &str) -> Result<Option<i64>> {
+    Ok(conn.query_row("SELECT max(seq) FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0))?)
+}
+
+/// The columns that hold a value; generated ones are not among them.
+fn columns(conn: &Connection, quoted: &str) -> Result<Vec<String>> {
+    let mut info = conn.prepare(&format!("PRAGMA table_info({quoted})"))?;
+    let names = info.query_map([], |row| row.get(1))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What a connection needs for the copy: rows of any content go over, and views of other programs are left alone.
+struct Settings<'a>(&'a Connection);
+
+impl<'a> Settings<'a> {
+    fn begin(conn: &'a Connection) -> Result<Self> {
+        let settings = Self(conn);
+        conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA legacy_alter_table = ON")?;
+        Ok(settings)
+    }
+}
+
+impl Drop for Settings<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.execute_batch("PRAGMA ignore_check_constraints = OFF; PRAGMA legacy_alter_table = OFF") {
+            log::error!("the connection keeps the settings of the upgrade: {error}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! From an older schema to this one.
+//!
+//! One step per version, each a function that may do anything inside one transaction; a backup is made first. A step that only changes tables
+//! is `rebuild_tables`. Afterwards triggers, views and indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are
+//! an error: then nothing is changed. Only the holder of the worker lock upgrades; all others ask for it.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::store::engine::flush;
+use crate::store::file::backup;
+use crate::store::file::identity::USER_VERSION;
+use crate::store::schema;
+use crate::store::schema::rebuild::rebuild_tables;
+
+/// Brings the tables from the version before to the one that it is listed for.
+pub(in crate::store) type Step = fn(&Connection) -> Result<()>;
+
+/// The steps, each with the version that it leads to, in order. Triggers, views and indexes need no step.
+const STEPS: &[(i32, Step)] = &[(2, rebuild_tables)];
+
+/// What all but the worker say about an older file.
+pub(in crate::store) fn needed(version: i32) -> Error {
+    Error::File(format!(
+        "the file was made by an older tenure (schema {version}, this program needs {USER_VERSION}); start `tenure work`, which upgrades it \
+         (or restart the worker, if one is running)"
+    ))
+}
+
+/// Upgrades a file in use, after a backup beside it.
+pub(in crate::store) fn upgrade(conn: &Connection, place: &Place, version: i32) -> Result<()> {
+    let saved = saved_as(place, version);
+    backup::backup(place, &saved, true)?;
+    log::info!("upgrading from schema {version} to {USER_VERSION}; the file as it was is in {}", saved.display());
+    steps(conn, version, USER_VERSION, STEPS)?;
+    flush::flush_journal(conn)
+}
+
+/// Upgrades a file that no other process knows, such as the copy that a restore works on.
+pub(in crate::store) fn upgrade_copy(conn: &Connection, version: i32) -> Result<()> {
+    steps(conn, version, USER_VERSION, STEPS)
+}
+
+fn saved_as(place: &Place, version: i32) -> PathBuf {
+    let mut path = place.db().as_os_str().to_owned();
+    path.push(format!(".before-upgrade-from-{version}"));
+    path.into()
+}
+
+/// All steps after `from` up to `to`, in one transaction.
+fn steps(conn: &Connection, from: i32, to: i32, steps: &[(i32, Step)]) -> Result<()> {
+    let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+    let version: i32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version != from {
+        return Err(Error::Busy("another process has upgraded the file just now; try again".into()));
+    }
+    for wanted in from + 1..=to {
+        let Some((_, step)) = steps.iter().find(|(version, _)| *version == wanted) else {
+            return Err(Error::File(format!("schema {from} is too old for this program; upgrade with an earlier tenure first")));
+        };
+        step(&transaction)?;
+    }
+    schema::repair_schema(&transaction)?;
+    transaction.pragma_update(None, "user_version", to)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::guard;
+    use crate::store::{Options, Role, Store, create_schema};
+
+    fn fail(_: &Connection) -> Result<()> {
+        Err(Error::Internal("a step that fails".into()))
+    }
+
+    fn nothing(_: &Connection) -> Result<()> {
+        Ok(())
+    }
+
+    fn older() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        guard::register(&conn).unwrap();
+        create_schema(&conn, 1, "f").unwrap();
+        conn.execute_batch(
+            "INSERT INTO job (command, label) VALUES ('[\"a\"]', 'one'), ('[\"b\"]', 'two');
+             DROP TRIGGER job_delete_guard; DELETE FROM job WHERE id = 2;
+             DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY, gone TEXT) STRICT, WITHOUT ROWID; INSERT INTO counter VALUES ('lost_total', 'x');
+             DROP TABLE lease;
+             ALTER TABLE job ADD COLUMN extra TEXT; UPDATE job SET extra = 'x';
+             DROP VIEW jobs; DROP TRIGGER job_enters;
+             CREATE INDEX mine ON job (label); CREATE INDEX mine_too ON job (extra); CREATE VIEW runs_old AS SELECT extra FROM job;
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+        conn
+    }
+
+    fn version(conn: &Connection) -> i32 {
+        conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn an_upgraded_file_equals_a_fresh_one() {
+        let conn = older();
+        steps(&conn, 1, 3, &[(2, rebuild_tables), (3, nothing)]).unwrap();
+        assert_eq!(version(&conn), 3);
+        assert_eq!(schema::schema_differences(&conn).unwrap(), [""; 0]);
+        let one = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(one("SELECT group_concat(id || label || command) FROM job"), "1one[\"a\"]");
+        assert_eq!(one("SELECT name || n FROM counter"), "lost_total0");
+        assert_eq!(
+            one("SELECT group_concat(name) FROM sqlite_schema WHERE name IN ('mine', 'mine_too', 'runs_old')"),
+            "runs_old,mine"
+        );
+        assert_eq!(one("SELECT count(*) || '' FROM sqlite_schema WHERE name LIKE 'tenure_before%'"), "0");
+        conn.execute("INSERT INTO job (command) VALUES ('[\"c\"]')", []).unwrap();
+        assert_eq!(conn.last_insert_rowid(), 3, "no id is given twice");
+    }
+
+    #[test]
+    fn a_step_that_fails_is_missing_or_leaves_a_wrong_table_changes_nothing() {
+        let cases: [&[(i32, Step)]; 3] =
+            [&[(2, rebuild_tables), (3, fail)], &[(2, rebuild_tables)], &[(2, nothing), (3, nothing)]];
+        for list in cases {
+            let conn = older();
+            let before = schema::schema_differences(&conn).unwrap();
+            steps(&conn, 1, 3, list).unwrap_err();
+            assert!(conn.is_autocommit());
+            assert_eq!((version(&conn), schema::schema_differences(&conn).unwrap()), (1, before));
+        }
+    }
+
+    #[test]
+    fn a_second_upgrade_finds_that_it_is_too_late() {
+        let conn = older();
+        steps(&conn, 1, 2, &[(2, rebuild_tables)]).unwrap();
+        assert!(matches!(steps(&conn, 1, 2, &[(2, rebuild_tables)]), Err(Error::Busy(_))));
+    }
+
+    #[test]
+    fn the_file_as_it_was_is_kept_and_all_but_the_worker_are_told_who_upgrades() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        let store = Store::open(&path, Options::new(Role::Client)).unwrap();
+        let place = store.place().clone();
+        drop(store);
+        let conn = Connection::open(&path).unwrap();
+        // There is no way from version 0: it shows that the backup comes first and that a failed upgrade leaves the file alone.
+        conn.execute_batch("PRAGMA user_version = 0").unwrap();
+        assert!(upgrade(&conn, &place, 0).unwrap_err().to_string().contains("too old"));
+        let saved = Connection::open(saved_as(&place, 0)).unwrap();
+        assert_eq!((version(&saved), version(&conn)), (0, 0));
+        assert!(needed(0).to_string().contains("tenure work"));
+    }
+}

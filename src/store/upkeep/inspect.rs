@@ -1,0 +1,214 @@
+//! Looks for contradictions between what is kept and what is true, and changes nothing. [`crate::store::upkeep::mend`] mends what is found.
+//!
+//! Looking needs no write lock, so no writer waits for it. One look goes over a limited number of lanes, queues, jobs, resources and
+//! tasks, and the next one goes on where it has ended: so it costs the same however many there are.
+
+use rusqlite::{Connection, params};
+
+use crate::error::Result;
+use crate::job::JobId;
+use crate::store::engine::text::Key;
+use crate::store::job::rows;
+
+/// Most rows of one kind that one look goes over.
+pub const LOOKED_AT_MAX: i64 = 1_000;
+
+/// Where the next look goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// A lane with members waiting, and one of their queues.
+    waiting: (Key, Key),
+    lane: Key,
+    queue: Key,
+    /// A queue with something ready.
+    ready: Key,
+    /// A queue that something is counted in.
+    counted: Key,
+    parent: i64,
+    child: i64,
+    held: i64,
+    errand: i64,
+    releasing: i64,
+    untorn: i64,
+    task: i64,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Sequences that have been set out of reach.
+    pub sequences: bool,
+    /// Queues with jobs that have no row of their own.
+    pub missing_queues: Vec<Key>,
+    /// Queues that do not know their head, or whether they are full.
+    pub wrong_heads: Vec<Key>,
+    /// Queues without a job and without a setting.
+    pub empty_queues: Vec<Key>,
+    /// Lanes without a job and without a setting, and lanes of arrays that are gone.
+    pub empty_lanes: Vec<Key>,
+    /// Open cancels of jobs that have ended, or are gone.
+    pub cancels: bool,
+    /// Lanes whose number of running jobs is wrong.
+    pub lanes: bool,
+    /// Lanes with room, waiting members and none ready, each with a queue of those members.
+    pub stranded: Vec<(Key, Key)>,
+    /// Runs that have ended and still stand in their workspaces.
+    pub workspaces: bool,
+    /// Jobs that have ended while others still wait for them to.
+    pub lagging: Vec<JobId>,
+    /// Jobs that wait for others where there is nothing to wait for, or the other way round.
+    pub waiting: Vec<JobId>,
+    /// Resources that are held although their owner has ended.
+    pub orphans: Vec<i64>,
+    /// Resources whose errand has ended without a word.
+    pub errands: Vec<i64>,
+    /// Jobs that wait for a teardown where there is none.
+    pub untorn: Vec<JobId>,
+    /// Resources that are being torn down, and the job that must wait for it does not.
+    pub unwaited: Vec<i64>,
+    /// Tasks that no worker will move on.
+    pub tasks: Vec<i64>,
+    /// The counts contradict the truth.
+    pub counts: bool,
+}
+
+impl Found {
+    /// Nothing is wrong. (What is empty is not wrong.)
+    pub fn is_nothing(&self) -> bool {
+        let not_wrong =
+            Self { empty_queues: self.empty_queues.clone(), empty_lanes: self.empty_lanes.clone(), ..Self::default() };
+        *self == not_wrong
+    }
+}
+
+/// Looks from where the last look has ended, over at most `limit` rows of each kind.
+pub fn look(conn: &Connection, walk: &mut Walk, limit: i64) -> Result<Found> {
+    let mut found = Found { sequences: crate::store::upkeep::mend::are_sequences_poisoned(conn)?, ..Found::default() };
+    found.cancels = ask(conn, include_str!("inspect_cancels.sql"))?;
+    found.lanes = ask(conn, include_str!("inspect_lanes.sql"))?;
+    found.workspaces = ask(conn, include_str!("inspect_workspaces.sql"))?;
+    found.counts = ask(conn, include_str!("inspect_running.sql"))?;
+    waiting_lanes(conn, walk, limit, &mut found)?;
+    ready_queues(conn, walk, limit, &mut found)?;
+    queues(conn, walk, limit, &mut found)?;
+    counted_queues(conn, walk, limit, &mut found)?;
+    walk.lane = names(conn, include_str!("inspect_empty_lanes.sql"), &walk.lane, limit, &mut found.empty_lanes)?;
+    let jobs = |list: Vec<i64>| list.into_iter().map(JobId);
+    let ids = |sql: &str, from: &mut i64| numbers(conn, sql, from, limit);
+    found.lagging.extend(jobs(ids(include_str!("inspect_parents.sql"), &mut walk.parent)?));
+    found.waiting.extend(jobs(ids(include_str!("inspect_children.sql"), &mut walk.child)?));
+    found.orphans = ids(include_str!("inspect_held.sql"), &mut walk.held)?;
+    found.errands = ids(include_str!("inspect_errands.sql"), &mut walk.errand)?;
+    found.unwaited = ids(include_str!("inspect_releasing.sql"), &mut walk.releasing)?;
+    found.untorn.extend(jobs(ids(include_str!("inspect_untorn.sql"), &mut walk.untorn)?));
+    found.tasks = ids(include_str!("inspect_tasks.sql"), &mut walk.task)?;
+    Ok(found)
+}
+
+fn ask(conn: &Connection, sql: &str) -> Result<bool> {
+    Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+fn waiting_lanes(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+    let mut lanes = conn.prepare_cached(include_str!("inspect_stranded.sql"))?;
+    let mut rows = lanes.query(params![walk.waiting.0, walk.waiting.1, limit])?;
+    let (mut looked_at, mut last) = (0, Default::default());
+    while let Some(row) = rows.next()? {
+        last = (row.get(0)?, row.get(1)?);
+        looked_at += 1;
+        if row.get(2)? {
+            found.stranded.push(last.clone());
+        }
+    }
+    walk.waiting = if looked_at < limit { Default::default() } else { last };
+    Ok(())
+}
+
+fn ready_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+    let mut ready = conn.prepare_cached(include_str!("inspect_ready.sql"))?;
+    let mut rows = ready.query(params![walk.ready, limit])?;
+    let (mut looked_at, mut last) = (0, Key::of(""));
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        looked_at += 1;
+        if row.get(1)? {
+            found.missing_queues.push(last.clone());
+        }
+        found.counts |= row.get::<_, bool>(2)?;
+    }
+    walk.ready = if looked_at < limit { Key::of("") } else { last };
+    Ok(())
+}
+
+fn queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+    let mut queues = conn.prepare_cached(include_str!("inspect_queues.sql"))?;
+    let mut rows = queues.query(params![walk.queue, limit])?;
+    let (mut looked_at, mut last) = (0, Key::of(""));
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        looked_at += 1;
+        if row.get(1)? {
+            found.wrong_heads.push(last.clone());
+        }
+        if row.get(2)? {
+            found.empty_queues.push(last.clone());
+        }
+        found.counts |= row.get::<_, bool>(3)?;
+    }
+    walk.queue = if looked_at < limit { Key::of("") } else { last };
+    Ok(())
+}
+
+/// Counts of live jobs in queues that have no row of their own.
+fn counted_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+    let mut strays = Vec::new();
+    walk.counted = names(conn, include_str!("inspect_tally.sql"), &walk.counted, limit, &mut strays)?;
+    found.counts |= !strays.is_empty();
+    found.missing_queues.extend(strays);
+    Ok(())
+}
+
+/// Whether the counts of the first queues contradict the truth.
+pub(in crate::store) fn are_counts_wrong(conn: &Connection) -> Result<bool> {
+    let (mut walk, mut found) = (Walk::default(), Found::default());
+    ready_queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
+    queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
+    counted_queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
+    Ok(found.counts || ask(conn, include_str!("inspect_running.sql"))?)
+}
+
+/// Every running task that no worker will move on.
+pub(in crate::store) fn stuck_tasks(conn: &Connection) -> Result<Vec<i64>> {
+    numbers(conn, include_str!("inspect_tasks.sql"), &mut 0, i64::MAX)
+}
+
+/// Rows of a name and whether it is meant. Returns where to go on.
+fn names(conn: &Connection, sql: &str, from: &Key, limit: i64, meant: &mut Vec<Key>) -> Result<Key> {
+    let mut names = conn.prepare_cached(sql)?;
+    let mut rows = names.query(params![from, limit])?;
+    let (mut looked_at, mut last) = (0, Key::of(""));
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        looked_at += 1;
+        if row.get(1)? {
+            meant.push(last.clone());
+        }
+    }
+    Ok(if looked_at < limit { Key::of("") } else { last })
+}
+
+/// Rows of an id and whether it is meant.
+fn numbers(conn: &Connection, sql: &str, from: &mut i64, limit: i64) -> Result<Vec<i64>> {
+    let mut ids = conn.prepare_cached(sql)?;
+    let mut rows = ids.query((*from, limit))?;
+    let (mut looked_at, mut last, mut meant) = (0, 0, Vec::new());
+    while let Some(row) = rows.next()? {
+        last = rows::id(row, 0)?.0;
+        looked_at += 1;
+        if row.get(1)? {
+            meant.push(last);
+        }
+    }
+    *from = if looked_at < limit { 0 } else { last };
+    Ok(meant)
+}

@@ -1,0 +1,216 @@
+//! Mends contradictions between what is kept and what is true: counts, heads, lanes, dependencies, sequences.
+//!
+//! The triggers keep all of these, so there is nothing to mend unless a client worked around them. [`crate::store::upkeep::inspect`] looks for them
+//! at every tick, without the write lock; only what it has found is mended here, each by a statement that asks for the truth
+//! once more. A full recount is made only when the counts contradict the truth.
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::job::JobId;
+use crate::store::engine::apart::apart;
+use crate::store::engine::text::Key;
+use crate::store::job::ended;
+use crate::store::job::ended::Aftermath;
+use crate::store::job::ids::ID_MAX;
+use crate::store::pipeline::walk;
+use crate::store::resource::teardown;
+use crate::store::upkeep::inspect;
+use crate::store::upkeep::inspect::{Found, LOOKED_AT_MAX, Walk};
+use crate::store::workspace;
+
+/// What one round did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// The counts were taken anew.
+    pub recounted: bool,
+    /// Queues that had no row of their own, so that nothing of them was claimed.
+    pub queues: usize,
+    /// Queues that did not know their head, or whether they are full.
+    pub heads: usize,
+    /// Cancels of jobs that have ended, or are gone.
+    pub cancels: usize,
+    /// Lanes whose number of running jobs was wrong.
+    pub lanes_recounted: usize,
+    /// Members of lanes with room that are ready now.
+    pub lanes_passed_on: usize,
+    /// Dependencies on jobs that had ended.
+    pub dependencies: usize,
+    /// Jobs that had not counted right what they wait for.
+    pub waiting: usize,
+    /// Queued jobs that ended because of that.
+    pub ended: Vec<JobId>,
+    /// Names of files in `secrets/` that no live job needs now.
+    pub freed: Vec<String>,
+    /// Runs that had ended and still stood in their workspaces.
+    pub workspaces_left: usize,
+    /// Resources, their errands and the jobs that wait for them.
+    pub resources: crate::store::resource::teardown::Mended,
+    /// Tasks whose job had ended or was gone.
+    pub tasks: usize,
+    /// Sequences that had been set out of reach.
+    pub sequences: usize,
+}
+
+impl Mended {
+    /// Nothing was wrong.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Looks for contradictions from the beginning, and mends what is found.
+pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
+    let found = inspect::look(conn, &mut Walk::default(), LOOKED_AT_MAX)?;
+    mend_found(conn, &found, now_ms)
+}
+
+/// Mends what was found.
+pub fn mend_found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Mended> {
+    // First, because everything below may have to write an event.
+    let mut mended = Mended::default();
+    if found.sequences {
+        mended.sequences = mend_sequences(conn)?;
+    }
+    // The counts come before the rest: a count that cannot be changed makes each move of its queue fail.
+    if found.counts {
+        mended.recounted = step(conn, "the counts", || recount(conn).map(|()| true))?;
+    }
+    mended.queues = step(conn, "queues", || make_queues(conn, &found.missing_queues))?;
+    if found.cancels {
+        mended.cancels = step(conn, "cancels", || Ok(conn.execute(include_str!("mend_cancels.sql"), [now_ms])?))?;
+    }
+    if found.lanes {
+        mended.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(include_str!("mend_lanes.sql"), [])?))?;
+    }
+    mended.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
+    if found.workspaces {
+        mended.workspaces_left = step(conn, "uses of workspaces", || workspace::clear_uses(conn))?;
+    }
+    mended.resources = step(conn, "resources", || teardown::mend(conn, found))?;
+    step(conn, "dependencies", || mend_dependencies(conn, found, now_ms, &mut mended))?;
+    // The steps before may have moved jobs whose counts were not kept.
+    if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {
+        mended.recounted |= step(conn, "the counts", || recount(conn).map(|()| true))?;
+    }
+    // Last, because all of the above may have put it right.
+    mended.heads = step(conn, "heads of queues", || choose_heads(conn, &found.wrong_heads))?;
+    Ok(mended)
+}
+
+/// One step. A row that refuses it is told, and does not keep the other steps from being done.
+fn step<T: Default>(conn: &Connection, what: &str, mend: impl FnOnce() -> Result<T>) -> Result<T> {
+    Ok(apart(conn, mend)?.unwrap_or_else(|why| {
+        log::error!("repairing {what}: {why}");
+        T::default()
+    }))
+}
+
+/// Queues that jobs name. What was counted in a queue that no job names has been put right before.
+fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
+    let mut made = 0;
+    for queue in missing {
+        match apart(conn, || Ok(conn.prepare_cached(include_str!("mend_queue.sql"))?.execute([queue])?))? {
+            Ok(n) => made += n,
+            Err(why) => log::error!("queue {:?} cannot be made: {why}", queue.shown()),
+        }
+    }
+    Ok(made)
+}
+
+/// Takes the counts anew, from every job.
+pub(in crate::store) fn recount(conn: &Connection) -> Result<()> {
+    conn.execute("DELETE FROM tally", [])?;
+    conn.execute(include_str!("mend_recount.sql"), [])?;
+    conn.execute("INSERT INTO queue_head (queue) SELECT name FROM queue", [])?;
+    Ok(())
+}
+
+/// Lanes with room, waiting members and none ready: the triggers are asked once more. Lanes without a row get one.
+fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
+    let mut passed_on = 0;
+    for (lane, queue) in stranded {
+        let passed = apart(conn, || {
+            Ok(conn.prepare_cached("INSERT INTO lane_head (lane, queue) VALUES (?1, ?2)")?.execute((lane, queue))?)
+        })?;
+        match passed {
+            Ok(_) => passed_on += 1,
+            Err(why) => log::error!("lane {:?} cannot go on in queue {:?}: {why}", lane.shown(), queue.shown()),
+        }
+    }
+    Ok(passed_on)
+}
+
+fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
+    for queue in queues {
+        conn.prepare_cached("INSERT INTO queue_head (queue) VALUES (?1)")?.execute([queue])?;
+    }
+    Ok(queues.len())
+}
+
+/// Dependencies that lag behind their parents, and jobs that lag behind their dependencies.
+fn mend_dependencies(conn: &Connection, found: &Found, now_ms: i64, mended: &mut Mended) -> Result<()> {
+    let mut out = Aftermath::default();
+    for parent in &found.lagging {
+        mended.dependencies += usize::from(tell_dependants(conn, *parent, now_ms, &mut out)?);
+    }
+    for job in &found.waiting {
+        mended.waiting += conn.prepare_cached(include_str!("mend_waiting.sql"))?.execute([job.0])?;
+    }
+    mended.tasks = walk::go_on(conn, &found.tasks, now_ms, &mut out)?;
+    mended.ended = out.ended;
+    mended.freed = out.freed;
+    Ok(())
+}
+
+/// False: one of those who wait is sick itself; the next round tries again.
+fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    let mut ended = out.part();
+    match apart(conn, || ended::resolve_dependants(conn, parent, now_ms, &mut ended))? {
+        Ok(all) => {
+            out.add(ended);
+            Ok(all)
+        }
+        Err(why) => {
+            log::error!("those who wait for job {parent} cannot be told that it has ended: {why}");
+            Ok(false)
+        }
+    }
+}
+
+/// A sequence at its end makes every insert fail as if the disk were full.
+pub(in crate::store) fn mend_sequences(conn: &Connection) -> Result<usize> {
+    // Written with the guards dropped: the largest id of all leaves none for what is written from now on.
+    let mut mended = conn.prepare_cached("DELETE FROM event WHERE id > ?1")?.execute([ID_MAX])?;
+    for (table, highest) in SEQUENCES {
+        if is_poisoned(conn, table)? {
+            let highest: i64 = conn.query_row(highest, [], |row| row.get(0))?;
+            mended += conn.execute("UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", (table, highest))?;
+        }
+    }
+    Ok(mended)
+}
+
+/// Whether one of them is at its end, or an event has taken an id beyond it.
+pub(in crate::store) fn are_sequences_poisoned(conn: &Connection) -> Result<bool> {
+    let beyond =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id > ?1)")?.query_row([ID_MAX], |row| row.get(0))?;
+    if beyond {
+        return Ok(true);
+    }
+    SEQUENCES.iter().try_fold(false, |any, (table, _)| Ok(any || is_poisoned(conn, table)?))
+}
+
+const SEQUENCES: [(&str, &str); 6] = [
+    ("job", "SELECT coalesce(max(id), 0) FROM job"),
+    ("event", "SELECT coalesce(max(id), 0) FROM event"),
+    ("cancel", "SELECT coalesce(max(id), 0) FROM cancel"),
+    ("resource", "SELECT coalesce(max(id), 0) FROM resource"),
+    ("pipeline", "SELECT coalesce(max(id), 0) FROM pipeline"),
+    ("task", "SELECT coalesce(max(id), 0) FROM task"),
+];
+
+fn is_poisoned(conn: &Connection, table: &str) -> Result<bool> {
+    let mut poisoned = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq > ?2)")?;
+    Ok(poisoned.query_row((table, ID_MAX), |row| row.get(0))?)
+}

@@ -1,0 +1,231 @@
+//! History goes: ended jobs with everything that belongs to them, but for the logs, which the caller unlinks after the flush.
+//!
+//! A job that a live one still waits for stays. A job that failed because of a pruned one remembers that, so that it is not
+//! retried as if nothing had been. Counters stay.
+
+use std::collections::{BTreeSet, HashSet};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::Result;
+use crate::job::{JobId, RunId};
+use crate::store::engine::text::Key;
+use crate::store::file::stamp;
+use crate::store::schedule;
+
+const OLD_REVISIONS_EXIST: &str = concat!("SELECT EXISTS (", include_str!("prune_revisions.sql"), ")");
+const REMOVE_REVISIONS: &str = concat!("DELETE FROM pipeline WHERE id IN (", include_str!("prune_revisions.sql"), ")");
+
+/// What is gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub jobs: usize,
+    /// Resources of tasks and of jobs that are still there.
+    pub resources: usize,
+    /// Slots of schedules.
+    pub slots: usize,
+    pub tasks: usize,
+    /// Every run of those jobs: their logs may go.
+    pub runs: Vec<RunId>,
+}
+
+/// Where a walk over what ended long ago goes on: the end and the id of the last one that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walk {
+    job: (i64, i64),
+    task: (i64, i64),
+    schedule: i64,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { job: (i64::MIN, 0), task: (i64::MIN, 0), schedule: 0 }
+    }
+}
+
+/// What may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    jobs: Vec<JobId>,
+    resources: Vec<i64>,
+    tasks: Vec<i64>,
+    /// There are slots of schedules.
+    slots: bool,
+    /// There are revisions of pipelines that no task and no later start needs.
+    revisions: bool,
+    /// Where to go on; `None`: that was the end.
+    pub next: Option<Walk>,
+}
+
+impl Found {
+    pub fn is_nothing(&self) -> bool {
+        self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty() && !self.slots && !self.revisions
+    }
+}
+
+/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from where another look has ended, at
+/// resources that are gone, and at whether slots of schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look costs the same.
+pub fn find(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<Found> {
+    let mut next = walk;
+    let (jobs, jobs_end) = old(conn, include_str!("prune_jobs.sql"), ended_before_ms, &mut next.job, limit)?;
+    let (tasks, tasks_end) = old(conn, include_str!("prune_tasks.sql"), ended_before_ms, &mut next.task, limit)?;
+    // Those of tasks, and of jobs that are still there.
+    let mut gone = conn.prepare_cached(include_str!("prune_gone.sql"))?;
+    let gone: Vec<i64> = gone.query_map((ended_before_ms, to_i64(limit)), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let (slots, schedules_end) = old_slots(conn, ended_before_ms, &mut next.schedule, limit)?;
+    let is_end = jobs_end && tasks_end && schedules_end && gone.len() < limit;
+    Ok(Found {
+        jobs: jobs.into_iter().map(JobId).collect(),
+        resources: gone,
+        tasks,
+        slots,
+        revisions: conn.prepare_cached(OLD_REVISIONS_EXIST)?.query_row([ended_before_ms], |row| row.get(0))?,
+        next: (!is_end).then_some(next),
+    })
+}
+
+/// The ids that may go, and whether these were the last.
+fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limit: usize) -> Result<(Vec<i64>, bool)> {
+    let mut old = conn.prepare_cached(sql)?;
+    let mut rows = old.query((before_ms, from.0, from.1, to_i64(limit)))?;
+    let (mut looked_at, mut meant) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        *from = (row.get(0)?, row.get(1)?);
+        looked_at += 1;
+        if row.get(2)? {
+            meant.push(from.1);
+        }
+    }
+    Ok((meant, looked_at < limit))
+}
+
+/// Whether schedules have slots that may go, and whether these were the last schedules.
+fn old_slots(conn: &Connection, before_ms: i64, from: &mut i64, limit: usize) -> Result<(bool, bool)> {
+    let mut schedules = conn.prepare_cached(schedule::WITH_OLD_SLOTS)?;
+    let mut rows = schedules.query((before_ms, *from, to_i64(limit)))?;
+    let (mut looked_at, mut any) = (0, false);
+    while let Some(row) = rows.next()? {
+        *from = row.get(0)?;
+        looked_at += 1;
+        any |= row.get::<_, bool>(1)?;
+    }
+    Ok((any, looked_at < limit))
+}
+
+fn to_i64(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Removes what a look with the same arguments finds, and as many slots of schedules from before that instant. Returns as well where to
+/// go on; `None`: that was the end.
+pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<(Pruned, Option<Walk>)> {
+    let found = find(conn, ended_before_ms, walk, limit)?;
+    let slots = schedule::prune(conn, ended_before_ms, limit)?;
+    let mut pruned = Pruned { jobs: found.jobs.len(), slots, resources: found.resources.len(), ..Pruned::default() };
+    let (mut queues, mut lanes) = (BTreeSet::new(), BTreeSet::new());
+    for job in found.jobs {
+        remove(conn, job, &mut pruned.runs, &mut queues, &mut lanes)?;
+    }
+    remove_empty(conn, queues.iter(), lanes.iter())?;
+    found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
+    // A task goes when the last of its jobs has gone.
+    let (tasks, _) = old(conn, include_str!("prune_tasks.sql"), ended_before_ms, &mut { walk.task }, limit)?;
+    pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
+    // Their logs go after the flush, or never where a crash comes first.
+    if let Some(highest) = pruned.runs.iter().max() {
+        stamp::forgive_below(conn, highest.0 + 1)?;
+        conn.execute(
+            "INSERT INTO meta (key, value) VALUES ('runs_pruned_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+            [highest.0 + 1],
+        )?;
+    }
+    let next = found.next.or_else(|| (slots == limit).then_some(walk));
+    Ok((pruned, next))
+}
+
+/// The runs between these two that are known, and the id below which one that is not known was pruned.
+pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64>, i64)> {
+    let pruned_below = crate::store::job::read::meta(conn, "runs_pruned_below")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut known = conn.prepare_cached("SELECT id FROM run WHERE id BETWEEN ?1 AND ?2")?;
+    let known = known.query_map([first.0, last.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok((known, pruned_below))
+}
+
+/// As [`prune_from`], from the oldest on.
+pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
+    Ok(prune_from(conn, ended_before_ms, Walk::default(), limit)?.0)
+}
+
+/// Removes the queues and lanes of these that no job names any more and that have no setting. The next job that names one
+/// makes it anew.
+pub fn remove_empty<'a>(
+    conn: &Connection,
+    queues: impl Iterator<Item = &'a Key>,
+    lanes: impl Iterator<Item = &'a Key>,
+) -> Result<usize> {
+    let mut removed = 0;
+    for queue in queues {
+        if conn.prepare_cached(include_str!("prune_queue.sql"))?.execute([queue])? > 0 {
+            removed += 1;
+        }
+        // Also where `queue rm` has taken the row away before.
+        conn.prepare_cached(include_str!("prune_tally.sql"))?.execute([queue])?;
+    }
+    for lane in lanes {
+        removed += conn.prepare_cached(include_str!("prune_lane.sql"))?.execute([lane])?;
+    }
+    Ok(removed)
+}
+
+/// Tasks of which no job is left, with their steps, and revisions that no task and no later start needs.
+fn remove_tasks(conn: &Connection, old: &[i64], ended_before_ms: i64) -> Result<usize> {
+    for task in old {
+        conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;
+        conn.prepare_cached("DELETE FROM task WHERE id = ?1")?.execute([task])?;
+    }
+    conn.prepare_cached(REMOVE_REVISIONS)?.execute([ended_before_ms])?;
+    Ok(old.len())
+}
+
+fn remove(
+    conn: &Connection,
+    job: JobId,
+    runs: &mut Vec<RunId>,
+    queues: &mut BTreeSet<Key>,
+    lanes: &mut BTreeSet<Key>,
+) -> Result<()> {
+    let mut resources = conn.prepare_cached(include_str!("prune_resources.sql"))?;
+    let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
+    remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;
+    for sql in [
+        "DELETE FROM dependency WHERE job_id = ?1",
+        "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
+        "DELETE FROM cancel WHERE job_id = ?1",
+        "DELETE FROM event WHERE job_id = ?1",
+    ] {
+        conn.prepare_cached(sql)?.execute([job.0])?;
+    }
+    let mut gone = conn.prepare_cached("DELETE FROM job WHERE id = ?1 RETURNING queue, lane")?;
+    let named = gone.query_row([job.0], |row| Ok((row.get(0)?, row.get::<_, Option<Key>>(1)?))).optional()?;
+    if let Some((queue, lane)) = named {
+        queues.insert(queue);
+        lanes.extend(lane);
+    }
+    Ok(())
+}
+
+/// A resource that is gone, with the runs that tore it down.
+fn remove_resource(conn: &Connection, resource: i64, runs: &mut Vec<RunId>) -> Result<()> {
+    remove_runs(conn, "DELETE FROM run WHERE resource_id = ?1 AND finished_at IS NOT NULL RETURNING id", resource, runs)?;
+    conn.prepare_cached("DELETE FROM resource WHERE id = ?1 AND state = 'released'")?.execute([resource])?;
+    Ok(())
+}
+
+fn remove_runs(conn: &Connection, sql: &str, of: i64, runs: &mut Vec<RunId>) -> Result<()> {
+    let mut gone = conn.prepare_cached(sql)?;
+    for run in gone.query_map([of], |row| row.get(0).map(RunId))? {
+        runs.push(run?);
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What the reaper looks at: the runs that are not settled, and what the file knows of a run file.
+//!
+//! The reaper's judgement is not here ([`crate::job::verdict`]), nor is the outside (locks, run files, processes).
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::Result;
+use crate::job::verdict::Row;
+use crate::job::{JobId, Nonce, RunId};
+use crate::store::job::rows::{Job, Run, job_columns, run_columns};
+
+pub use crate::store::upkeep::heal::{Healed, Healers, heal};
+pub use crate::store::upkeep::mend::{Mended, mend};
+
+/// A job that is running, as far as the file knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRun {
+    pub job: Job,
+    /// The run that owns it.
+    pub run: Run,
+    pub open_cancel: bool,
+    /// The latest command around it (the making of its workspace, its check), if there was one; open while `finished_at` is `None`.
+    pub errand: Option<Run>,
+}
+
+/// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: [`heal`] sees to it.
+pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
+    let mut open = conn.prepare_cached(concat!(
+        "SELECT ",
+        job_columns!(),
+        ", ",
+        run_columns!(),
+        " FROM job CROSS JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job' AND run.finished_at IS NULL",
+        " WHERE job.state = 'running' AND job.state <> 'done' ORDER BY job.id"
+    ))?;
+    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 39)?)))?;
+    let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
+    rows.into_iter()
+        .map(|(job, run)| Ok(OpenRun { open_cancel: job.cancel_open, errand: latest_errand(conn, job.id, run.id)?, job, run }))
+        .collect()
+}
+
+/// A run, and the name by which its shim knows that it is meant.
+pub type Named = (RunId, Nonce);
+
+/// The open run of a job, and the open command around it, if there is one. `None`: the job does not run.
+pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(Named, Option<Named>)>> {
+    let mut run = conn.prepare_cached(
+        "SELECT run.id, run.nonce FROM job JOIN run ON run.id = job.run_id WHERE job.id = ?1 AND job.state = 'running'",
+    )?;
+    let mut errand = conn.prepare_cached(
+        "SELECT id, nonce FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job' AND finished_at IS NULL LIMIT 1",
+    )?;
+    let named = |row: &rusqlite::Row<'_>| Ok((RunId(row.get(0)?), row.get::<_, String>(1)?));
+    let read = |(run, nonce): (RunId, String)| nonce.parse().ok().map(|nonce| (run, nonce));
+    let Some(run) = run.query_row([job.0], named).optional()?.and_then(read) else { return Ok(None) };
+    let errand = errand.query_row((job.0, run.0.0), named).optional()?.and_then(read);
+    Ok(Some((run, errand)))
+}
+
+/// What the file knows of each of these runs.
+pub fn run_rows(conn: &Connection, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
+    let mut row = conn.prepare_cached("SELECT finished_at IS NULL FROM run WHERE id = ?1")?;
+    ids.iter()
+        .map(|id| {
+            Ok(match row.query_row([id.0], |row| row.get::<_, bool>(0)).optional()? {
+                None => (*id, Row::Unknown),
+                Some(true) => (*id, Row::Open),
+                Some(false) => (*id, Row::Settled),
+            })
+        })
+        .collect()
+}
+
+/// Notes that a later worker has taken a run over. False: it is settled.
+pub fn adopted(conn: &Connection, run: RunId, instance: &str) -> Result<bool> {
+    let mut adopt =
+        conn.prepare_cached("UPDATE run SET adopted = adopted + 1, instance = ?2 WHERE id = ?1 AND finished_at IS NULL")?;
+    Ok(adopt.execute((run.0, instance))? > 0)
+}
+
+/// Notes what keeps an open run from ending, or that nothing does any more: on the first line what it is, on the second what a person can
+/// do. Shown by `status`, `why` and `doctor`; the settle puts its own words in the place of these. Writes only what is new.
+pub fn note_trouble(conn: &Connection, run: RunId, what: Option<&str>) -> Result<()> {
+    conn.prepare_cached("UPDATE run SET error = ?2 WHERE id = ?1 AND finished_at IS NULL AND error IS NOT ?2")?
+        .execute((run.0, what))?;
+    Ok(())
+}
+
+/// Counts something that was done, over the whole life of the file.
+pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms: i64) -> Result<()> {
+    conn.prepare_cached(include_str!("reap_count.sql"))?.execute((name, by, now_ms, note))?;
+    Ok(())
+}
+
+/// The open errands that belong to no run of a job: only the reaper finds them again.
+pub fn open_errands(conn: &Connection) -> Result<Vec<Run>> {
+    let mut open = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL ORDER BY id"
+    ))?;
+    let rows = open.query_map([], Run::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn latest_errand(conn: &Connection, job: JobId, parent: RunId) -> Result<Option<Run>> {
+    let mut errand = conn.prepare_cached(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job'",
+        // Ids are given from a stock and not in order. A check comes after everything else, and its asks are counted.
+        " ORDER BY finished_at IS NULL DESC, kind = 'check' DESC, attempt DESC LIMIT 1"
+    ))?;
+    Ok(errand.query_row((job.0, parent.0), Run::from_row).optional()?)
+}
