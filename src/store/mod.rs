@@ -40,6 +40,9 @@
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
 
+#[macro_use]
+mod sql;
+
 pub mod engine;
 pub mod file;
 pub mod job;

@@ -118,7 +118,8 @@ macro_rules! sql_of {
 mod tests {
     use super::*;
 
-    const FILE: &str = "-- What this file is.\n\n-- name: take\n-- Why.\nSELECT 1;\n\n-- name: take_all\nSELECT 2\n -- name: no\n;\n";
+    const FILE: &str =
+        "-- What this file is.\n\n-- name: take\n-- Why.\nSELECT 1;\n\n-- name: take_all\nSELECT 2\n -- name: no\n;\n";
 
     #[test]
     fn a_statement_ends_before_the_next_name() {

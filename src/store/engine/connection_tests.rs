@@ -1,16 +1,23 @@
 use std::fs;
+use std::path::Path;
 
 use rusqlite::StatementStatus;
 
 use crate::store::{Options, Role, Store};
 
-/// The statements that stand in files of their own.
-fn statements() -> Vec<(String, String)> {
-    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store")).unwrap().map(|entry| entry.unwrap().path());
-    let mut all: Vec<_> = files
-        .filter(|path| path.extension().is_some_and(|end| end == "sql"))
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
-        .collect();
+/// Returns the statements of all files below a directory, each with its file and its name.
+fn statements(directory: &Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(statements(&path));
+        } else if path.extension().is_some_and(|end| end == "sql") {
+            let text = fs::read_to_string(&path).unwrap();
+            let named = text.split("-- name: ").skip(1).map(|part| part.split_once('\n').unwrap());
+            all.extend(named.map(|(name, sql)| (format!("{}: {name}", path.display()), sql.to_owned())));
+        }
+    }
     all.sort_unstable();
     all
 }
@@ -22,7 +29,7 @@ fn no_statement_is_compiled_anew_for_other_values() {
     let anew = store
         .write(|conn| {
             let (mut tried, mut anew) = (0, Vec::new());
-            for (name, sql) in statements() {
+            for (name, sql) in statements(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store"))) {
                 let Ok(mut statement) = conn.prepare(&sql) else { continue };
                 for value in 1..=4 {
                     for parameter in 1..=statement.parameter_count() {

@@ -33,7 +33,7 @@ pub enum Doubt {
 
 /// How far the file is now.
 pub fn read(conn: &Connection) -> Result<Belief> {
-    let mut is = conn.prepare_cached(include_str!("belief.sql"))?;
+    let mut is = conn.prepare_cached(sql!("belief.sql", "facts"))?;
     Ok(is.query_row([], |row| {
         Ok(Belief {
             file_id: row.get::<_, Option<String>>(0)?.unwrap_or_default(),

@@ -13,7 +13,7 @@ use crate::store::job::settle::{RunRecord, kept};
 /// Notes that the job's own process has ended with `exit_code` and that its check is to be asked. The job goes on running,
 /// without a process of its own. False: the run no longer owns the job.
 pub fn exited(conn: &Connection, job: JobId, run: RunId, record: &RunRecord, exit_code: i32) -> Result<bool> {
-    let mut note = conn.prepare_cached(include_str!("settle_exited.sql"))?;
+    let mut note = conn.prepare_cached(sql!("settle.sql", "exited"))?;
     let noted = note.execute(params![
         run.0,
         job.0,

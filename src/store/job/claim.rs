@@ -150,14 +150,14 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
 fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
     let is_meant = |head: &Head| !without.contains(&head.queue);
     if let Some(only) = scope.only {
-        let mut one = conn.prepare_cached(include_str!("claim_only.sql"))?;
+        let mut one = conn.prepare_cached(sql!("claim.sql", "only"))?;
         let head = one.query_row([only.0], to_head).optional()?;
         return Ok(head
             .filter(is_meant)
             .filter(|head| scope.queues.is_empty() || scope.queues.iter().any(|name| head.queue.is(name))));
     }
     if scope.queues.is_empty() {
-        let mut heads = conn.prepare_cached(include_str!("claim_heads.sql"))?;
+        let mut heads = conn.prepare_cached(sql!("claim.sql", "heads"))?;
         for head in heads.query_map([], to_head)? {
             let head = head?;
             if is_meant(&head) {
@@ -166,7 +166,7 @@ fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option
         }
         return Ok(None);
     }
-    let mut of_queue = conn.prepare_cached(include_str!("claim_head.sql"))?;
+    let mut of_queue = conn.prepare_cached(sql!("claim.sql", "head"))?;
     let mut best: Option<Head> = None;
     for queue in &scope.queues {
         let head = of_queue.query_row([queue], to_head).optional()?.filter(is_meant);
@@ -182,11 +182,11 @@ fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
 
 /// The claim itself. False: it is not ready any more, or it may not start.
 fn take(conn: &Connection, job: JobId, prepared: Prepared, by: &Claimer<'_>) -> Result<bool> {
-    let mut take = conn.prepare_cached(include_str!("claim_take.sql"))?;
+    let mut take = conn.prepare_cached(sql!("claim.sql", "take"))?;
     if take.execute((job.0, prepared.run.0, by.now_ms))? == 0 {
         return Ok(false);
     }
-    conn.prepare_cached(include_str!("claim_run.sql"))?.execute((
+    conn.prepare_cached(sql!("claim.sql", "run"))?.execute((
         prepared.run.0,
         job.0,
         prepared.nonce.to_string(),

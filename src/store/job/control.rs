@@ -59,13 +59,13 @@ pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> R
 
 /// Writes the wish down. A second one for the same job is the same wish.
 pub(in crate::store) fn ask(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<()> {
-    conn.prepare_cached(include_str!("control_ask.sql"))?.execute((id.0, why, now_ms))?;
+    conn.prepare_cached(sql!("control.sql", "ask"))?.execute((id.0, why, now_ms))?;
     Ok(())
 }
 
 /// The running jobs that a client wants cancelled, with the run each of them has.
 pub fn open_cancels(conn: &Connection) -> Result<Vec<(JobId, Option<RunId>)>> {
-    let mut open = conn.prepare_cached(include_str!("control_open_cancels.sql"))?;
+    let mut open = conn.prepare_cached(sql!("control.sql", "open_cancels"))?;
     let rows = open.query_map([], |row| Ok((rows::id(row, 0)?, row.get::<_, Option<i64>>(1)?.map(RunId))))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -123,7 +123,7 @@ pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result
         return Err(Error::Usage(format!("retries go up to {}", crate::store::job::enqueue::ATTEMPTS_MAX - 1)));
     }
     let policy = change.timeout_ms.map(|timeout_ms| with_timeout(&job, timeout_ms)).transpose()?;
-    conn.prepare_cached(include_str!("control_set.sql"))?.execute(params![
+    conn.prepare_cached(sql!("control.sql", "set"))?.execute(params![
         id.0,
         change.priority,
         change.queue,
@@ -143,7 +143,7 @@ pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result
 
 /// Ends a queued job as its latest run did.
 fn end_without_attempts(conn: &Connection, job: &Job, now_ms: i64) -> Result<Changed> {
-    conn.prepare_cached(include_str!("control_latest_end.sql"))?.execute([job.id.0])?;
+    conn.prepare_cached(sql!("control.sql", "latest_end"))?.execute([job.id.0])?;
     let reason = job.last_reason.unwrap_or(Reason::Lost);
     let error = job.error.clone().unwrap_or_else(|| "no attempt is left".to_owned());
     let mut out = Aftermath::default();

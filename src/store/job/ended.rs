@@ -93,7 +93,7 @@ pub(in crate::store) fn end_broken(conn: &Connection, job: JobId, now_ms: i64, o
 
 /// As failed where it lacks what it needs, as cancelled where it is not needed.
 fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
-    let mut broken = conn.prepare_cached(include_str!("ended_broken_by.sql"))?;
+    let mut broken = conn.prepare_cached(sql!("ended.sql", "broken_by"))?;
     let by = broken.query_row([job.0], |row| {
         let need = rows::word(row, 1, |text| Need::ALL.into_iter().find(|need| need.as_str() == text))?.unwrap_or(Need::Done);
         let parent = rows::word(row, 2, |text| text.parse().ok())?;
@@ -158,8 +158,7 @@ pub(in crate::store) fn tell_untold(conn: &Connection, now_ms: i64, out: &mut Af
 /// Gives dependencies on a job that has ended their truth, so many at most. `None`: one of those who wait refuses it, and nothing was changed.
 fn tell_some(conn: &Connection, parent: JobId, most: usize) -> Result<Option<usize>> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let told =
-        apart(conn, || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, None::<i64>, most))?))?;
+    let told = apart(conn, || Ok(conn.prepare_cached(sql!("ended.sql", "resolve"))?.execute((parent.0, None::<i64>, most))?))?;
     Ok(told.ok())
 }
 
@@ -172,7 +171,7 @@ fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> R
         if told >= most {
             break;
         }
-        let tell = || Ok(conn.prepare_cached(include_str!("ended_resolve.sql"))?.execute((parent.0, Some(child), 1))?);
+        let tell = || Ok(conn.prepare_cached(sql!("ended.sql", "resolve"))?.execute((parent.0, Some(child), 1))?);
         match apart(conn, tell)? {
             Ok(n) => told += n,
             Err(why) => {
@@ -254,7 +253,7 @@ fn end_one(
         Some(why) => (State::Cancelled, Reason::Cancelled, cancelled_text(why.as_deref(), "while it waited")),
         None => (state, reason, error.to_owned()),
     };
-    let mut end = conn.prepare_cached(include_str!("ended_queued.sql"))?;
+    let mut end = conn.prepare_cached(sql!("ended.sql", "queued"))?;
     let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| Ok((text(row, 0)?, row.get(1)?)));
     let Some((policy, task)): Option<(String, Option<i64>)> = won.optional()? else { return Ok(false) };
     if cancel.is_some() {
@@ -271,7 +270,7 @@ fn end_one(
 
 /// Who cannot start any more because of how `parent` ended.
 fn broken_by(conn: &Connection, parent: JobId, most: usize) -> Result<Vec<JobId>> {
-    let mut broken = conn.prepare_cached(include_str!("ended_broken.sql"))?;
+    let mut broken = conn.prepare_cached(sql!("ended.sql", "broken"))?;
     let rows = broken.query_map((parent.0, i64::try_from(most).unwrap_or(i64::MAX)), |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

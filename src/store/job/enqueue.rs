@@ -94,7 +94,7 @@ fn check(job: &NewJob) -> Result<()> {
 
 /// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the next job that asks for it.
 pub(in crate::store) fn live_with_key(conn: &Connection, key: &str) -> Result<Option<(JobId, State)>> {
-    let mut live = conn.prepare_cached(include_str!("enqueue_live.sql"))?;
+    let mut live = conn.prepare_cached(sql!("enqueue.sql", "live"))?;
     Ok(live.query_row([key], |row| Ok((rows::id(row, 0)?, rows::state(row, 1)?))).optional()?)
 }
 
@@ -126,7 +126,7 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
             return Err(Error::Usage(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
         }
     }
-    conn.prepare_cached(include_str!("enqueue.sql"))?.execute(rusqlite::params![
+    conn.prepare_cached(sql!("enqueue.sql", "insert"))?.execute(rusqlite::params![
         command,
         job.queue,
         job.lane,

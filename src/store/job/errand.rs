@@ -74,7 +74,7 @@ pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str
         return Ok(false);
     }
     let (job, parent) = opening.of.unzip();
-    let mut begin = conn.prepare_cached(include_str!("errand_begin.sql"))?;
+    let mut begin = conn.prepare_cached(sql!("errand.sql", "begin"))?;
     let begun = begin.execute(params![
         run.run.0,
         job.map(|job| job.0),
@@ -125,7 +125,7 @@ fn close(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<
         None => (None, None),
     };
     let record = &closed.record;
-    let mut end = conn.prepare_cached(include_str!("errand_end.sql"))?;
+    let mut end = conn.prepare_cached(sql!("errand.sql", "end"))?;
     let ended = end.execute(params![
         run.0,
         now_ms,

@@ -195,7 +195,7 @@ pub fn runs_of_resource(conn: &Connection, resource: ResourceId) -> Result<Vec<R
 
 /// What happened to a job, newest last.
 pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
-    let mut events = conn.prepare_cached(include_str!("read_events.sql"))?;
+    let mut events = conn.prepare_cached(sql!("read.sql", "events"))?;
     let rows = events.query_map((job.0, HISTORY_MAX as i64), |row| {
         Ok(Event {
             id: row.get(0)?,
@@ -214,7 +214,7 @@ pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
 
 /// What a job waits for, or waited for.
 pub fn dependencies(conn: &Connection, job: JobId) -> Result<Vec<Dependency>> {
-    let mut found = conn.prepare_cached(include_str!("read_dependencies.sql"))?;
+    let mut found = conn.prepare_cached(sql!("read.sql", "dependencies"))?;
     let rows = found.query_map([job.0], |row| {
         let need = rows::word(row, 1, |text| [Need::Done, Need::Any, Need::Failed].into_iter().find(|n| n.as_str() == text))?;
         Ok(Dependency {
@@ -242,7 +242,7 @@ pub fn queue_names(conn: &Connection, most: usize) -> Result<Vec<String>> {
 
 /// Every queue, by name, with its counts.
 pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
-    let mut queues = conn.prepare_cached(include_str!("read_queues.sql"))?;
+    let mut queues = conn.prepare_cached(sql!("read.sql", "queues"))?;
     let rows = queues.query_map([], |row| {
         Ok(QueueRow {
             name: text(row, 0)?,
@@ -259,7 +259,7 @@ pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
 
 /// Every lane, by key.
 pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
-    let mut lanes = conn.prepare_cached(include_str!("read_lanes.sql"))?;
+    let mut lanes = conn.prepare_cached(sql!("read.sql", "lanes"))?;
     let rows = lanes.query_map([], |row| {
         Ok(LaneRow { key: text(row, 0)?, max_running: row.get(1)?, running: row.get(2)?, waiting: row.get(3)? })
     })?;
@@ -269,7 +269,7 @@ pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
 /// How many jobs there are, by state and by hold.
 pub fn counts(conn: &Connection) -> Result<Counts> {
     let mut counts = Counts::default();
-    let mut tally = conn.prepare_cached(include_str!("read_counts.sql"))?;
+    let mut tally = conn.prepare_cached(sql!("read.sql", "counts"))?;
     let mut rows = tally.query([])?;
     while let Some(row) = rows.next()? {
         let n: i64 = row.get(2)?;
@@ -312,12 +312,12 @@ pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
 /// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that a clock that was wrong
 /// when one was added does not hide the others. Looks at the first of each priority, of a limited number of priorities.
 pub fn oldest_ready_ms(conn: &Connection) -> Result<Option<i64>> {
-    Ok(conn.prepare_cached(include_str!("read_oldest.sql"))?.query_row([], |row| row.get(0)).optional()?)
+    Ok(conn.prepare_cached(sql!("read.sql", "oldest"))?.query_row([], |row| row.get(0)).optional()?)
 }
 
 /// The files in `secrets/` that live jobs need; every other one may go. Looks at the jobs that have some, not at all of them.
 pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
-    let mut policies = conn.prepare_cached(include_str!("read_secrets.sql"))?;
+    let mut policies = conn.prepare_cached(sql!("read.sql", "secrets"))?;
     let mut rows = policies.query([])?;
     let mut tokens = Vec::new();
     while let Some(row) = rows.next()? {

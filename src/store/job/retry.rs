@@ -223,9 +223,9 @@ fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
     conn.prepare_cached("INSERT OR IGNORE INTO queue (name) SELECT queue FROM job WHERE id = ?1")?.execute([id.0])?;
     conn.prepare_cached("INSERT OR IGNORE INTO lane (key) SELECT lane FROM job WHERE id = ?1 AND lane IS NOT NULL")?
         .execute([id.0])?;
-    conn.prepare_cached(include_str!("retry.sql"))?.execute([id.0])?;
+    conn.prepare_cached(sql!("retry.sql", "requeue"))?.execute([id.0])?;
     // Those that were added after it had ended, and would be ended at the next look, wait again.
-    conn.prepare_cached(include_str!("retry_children.sql"))?.execute([id.0])?;
+    conn.prepare_cached(sql!("retry.sql", "children"))?.execute([id.0])?;
     Ok(())
 }
 
@@ -269,24 +269,24 @@ fn key_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
 
 /// What it waited for and did not get may be there now, or may have been put back.
 fn take_truth(conn: &Connection, id: JobId) -> Result<()> {
-    conn.prepare_cached(include_str!("retry_truth.sql"))?.execute([id.0])?;
+    conn.prepare_cached(sql!("retry.sql", "truth"))?.execute([id.0])?;
     Ok(())
 }
 
 /// The jobs that it waits for in vain, given how things stand now.
 fn broken_parents(conn: &Connection, id: JobId) -> Result<Vec<JobId>> {
-    let mut broken = conn.prepare_cached(include_str!("retry_broken.sql"))?;
+    let mut broken = conn.prepare_cached(sql!("retry.sql", "broken"))?;
     let rows = broken.query_map([id.0], |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Whether there is one of them.
 fn is_broken(conn: &Connection, id: JobId) -> Result<bool> {
-    Ok(conn.prepare_cached(include_str!("retry_broken.sql"))?.exists([id.0])?)
+    Ok(conn.prepare_cached(sql!("retry.sql", "broken"))?.exists([id.0])?)
 }
 
 fn failed_because_of(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
-    let mut children = conn.prepare_cached(include_str!("retry_dependants.sql"))?;
+    let mut children = conn.prepare_cached(sql!("retry.sql", "dependants"))?;
     let rows = children.query_map((parent.0, Reason::Dependency.as_str()), |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

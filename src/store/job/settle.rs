@@ -67,8 +67,8 @@ pub fn owns(conn: &Connection, job: JobId, run: RunId) -> Result<bool> {
 
 /// Notes that the run's process has started. For a check's run, the run's row alone. False: the run no longer owns its job.
 pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bool> {
-    let noted = conn.prepare_cached(include_str!("settle_started.sql"))?.execute((run.0, pid, at_ms))?;
-    conn.prepare_cached(include_str!("settle_started_job.sql"))?.execute((run.0, pid, at_ms))?;
+    let noted = conn.prepare_cached(sql!("settle.sql", "started"))?.execute((run.0, pid, at_ms))?;
+    conn.prepare_cached(sql!("settle.sql", "started_job"))?.execute((run.0, pid, at_ms))?;
     Ok(noted > 0)
 }
 
@@ -138,7 +138,7 @@ struct Known {
 
 /// What is known of a job that this run owns.
 fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
-    let mut facts = conn.prepare_cached(include_str!("settle_facts.sql"))?;
+    let mut facts = conn.prepare_cached(sql!("settle.sql", "facts"))?;
     let known = facts.query_row((job.0, run.0), |row| {
         Ok(Known {
             attempts: rows::count(row, 0)?,
@@ -155,7 +155,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
 
 fn put_back(conn: &Connection, s: &Settle, decision: &Decision) -> Result<bool> {
     let Next::Again { available_at, attempts, deferrals, unstarts } = decision.next else { return Ok(false) };
-    let mut again = conn.prepare_cached(include_str!("settle_again.sql"))?;
+    let mut again = conn.prepare_cached(sql!("settle.sql", "again"))?;
     let reason = decision.reason.map(Reason::as_str);
     Ok(again.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, unstarts, reason, decision.error,])? > 0)
 }
@@ -177,7 +177,7 @@ fn end(
         }
         _ => decision.error.clone(),
     };
-    let mut end = conn.prepare_cached(include_str!("settle_end.sql"))?;
+    let mut end = conn.prepare_cached(sql!("settle.sql", "end"))?;
     Ok(end.execute(params![
         s.job.0,
         s.run.0,
@@ -224,7 +224,7 @@ fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decis
 
 fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -> Result<()> {
     let record = &s.record;
-    conn.prepare_cached(include_str!("settle_run.sql"))?.execute(params![
+    conn.prepare_cached(sql!("settle.sql", "run"))?.execute(params![
         s.run.0,
         now_ms,
         decision.outcome.as_str(),

@@ -199,14 +199,14 @@ fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {
         // The repair round makes the row of a lane that has none.
         return Ok(Some(Obstacle::Lane { key: key.shown(), max_running: 1, running: 0, members: Vec::new() }));
     };
-    let mut members = conn.prepare_cached(include_str!("why_members.sql"))?;
+    let mut members = conn.prepare_cached(sql!("why.sql", "members"))?;
     let members = members.query_map((key, MEMBERS_NAMED_MAX), |row| rows::id(row, 0))?;
     let members = members.collect::<rusqlite::Result<_>>()?;
     Ok(Some(Obstacle::Lane { key: key.shown(), max_running, running, members }))
 }
 
 fn queue(conn: &Connection, job: &Job, key: &Key) -> Result<Vec<Obstacle>> {
-    let mut settings = conn.prepare_cached(include_str!("why_queue.sql"))?;
+    let mut settings = conn.prepare_cached(sql!("why.sql", "queue"))?;
     let settings = settings.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     let (paused, slots, running): (bool, Option<i64>, i64) = settings.unwrap_or_default();
     let queue = || job.queue.clone();
@@ -215,7 +215,7 @@ fn queue(conn: &Connection, job: &Job, key: &Key) -> Result<Vec<Obstacle>> {
 }
 
 fn behind(conn: &Connection, job: &Job, key: &Key) -> Result<Option<Obstacle>> {
-    let mut ahead = conn.prepare_cached(include_str!("why_ahead.sql"))?;
+    let mut ahead = conn.prepare_cached(sql!("why.sql", "ahead"))?;
     let ahead: i64 = ahead.query_row((key, job.priority, job.id.0, AHEAD_COUNTED_MAX), |row| row.get(0))?;
     if ahead == 0 {
         return Ok(None);

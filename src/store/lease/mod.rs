@@ -70,7 +70,7 @@ pub enum Taken {
 ///
 /// Needs no flush: after a power cut its owner is dead. The same holds for [`free`] and [`reclaim`].
 pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
-    let taken = conn.prepare_cached(include_str!("lease_take.sql"))?.execute(params![
+    let taken = conn.prepare_cached(sql!("lease.sql", "take"))?.execute(params![
         lease.name,
         lease.nonce.to_string(),
         lease.job.map(|job| job.0),
@@ -92,7 +92,7 @@ pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
 /// The history of the job that an owner belongs to, if there is one.
 fn tell(conn: &Connection, lease: &Lease, kind: &str, detail: &str, now_ms: i64) -> Result<()> {
     let Some(job) = lease.job else { return Ok(()) };
-    conn.prepare_cached(include_str!("lease_event.sql"))?.execute((job.0, lease.run.map(|run| run.0), kind, detail, now_ms))?;
+    conn.prepare_cached(sql!("lease.sql", "event"))?.execute((job.0, lease.run.map(|run| run.0), kind, detail, now_ms))?;
     Ok(())
 }
 
@@ -102,7 +102,7 @@ fn tell(conn: &Connection, lease: &Lease, kind: &str, detail: &str, now_ms: i64)
 /// # Errors
 /// [`Error::Refused`]: the run has ended, or there is none.
 pub fn take_for_run(conn: &Connection, name: &str, run: RunId, why: Option<&str>, now_ms: i64) -> Result<Taken> {
-    let taken = conn.prepare_cached(include_str!("lease_take_for_run.sql"))?.execute((name, run.0, why, now_ms))? > 0;
+    let taken = conn.prepare_cached(sql!("lease.sql", "take_for_run"))?.execute((name, run.0, why, now_ms))? > 0;
     match named(conn, name)? {
         Some(held) if taken => {
             tell(conn, &held, "lease_taken", name, now_ms)?;
@@ -134,7 +134,7 @@ pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
 
 /// Leases of runs that have ended, or that there are not: the trigger frees them, so there are none unless a client worked around it.
 pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
-    let mut reclaim = conn.prepare_cached(include_str!("lease_of_ended_runs.sql"))?;
+    let mut reclaim = conn.prepare_cached(sql!("lease.sql", "of_ended_runs"))?;
     let reclaimed = reclaim.execute([])?;
     if reclaimed > 0 {
         let by = i64::try_from(reclaimed).unwrap_or(i64::MAX);

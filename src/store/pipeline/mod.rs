@@ -75,7 +75,7 @@ pub fn apply(conn: &Connection, name: &str, pipeline: &Pipeline, now_ms: i64) ->
 
 /// The newest revision of a pipeline.
 pub fn newest(conn: &Connection, name: &str) -> Result<Option<PipelineRow>> {
-    let mut newest = conn.prepare_cached(concat!(include_str!("pipeline_newest.sql"), " AND p.name = ?1"))?;
+    let mut newest = conn.prepare_cached(sql_of!(sql!("pipeline.sql", "newest"), " AND p.name = ?1"))?;
     Ok(newest.query_row([name], PipelineRow::from_row).optional()?)
 }
 
@@ -96,7 +96,7 @@ pub fn existing(conn: &Connection, name: &str) -> Result<PipelineRow> {
 
 /// The newest revision of each pipeline, by name.
 pub fn list(conn: &Connection) -> Result<Vec<PipelineRow>> {
-    let mut list = conn.prepare_cached(concat!(include_str!("pipeline_newest.sql"), " ORDER BY p.name"))?;
+    let mut list = conn.prepare_cached(sql_of!(sql!("pipeline.sql", "newest"), " ORDER BY p.name"))?;
     let rows = list.query_map([], PipelineRow::from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -81,7 +81,7 @@ pub struct TaskFilter {
 
 /// One task; `None`: there is none.
 pub fn task(conn: &Connection, id: i64) -> Result<Option<TaskRow>> {
-    let mut task = conn.prepare_cached(concat!(include_str!("task_rows.sql"), " WHERE t.id = ?1"))?;
+    let mut task = conn.prepare_cached(sql_of!(sql!("task_rows.sql", "columns"), " WHERE t.id = ?1"))?;
     Ok(task.query_row([id], TaskRow::from_row).optional()?)
 }
 
@@ -97,7 +97,7 @@ pub fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     let words = states.iter().map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", ");
     let sql = format!(
         "{} WHERE t.state IN ({words}) AND (?1 IS NULL OR t.pipeline = ?1) AND (?2 IS NULL OR t.key = ?2) ORDER BY t.id DESC LIMIT {limit}",
-        include_str!("task_rows.sql")
+        sql!("task_rows.sql", "columns")
     );
     let mut tasks = conn.prepare_cached(&sql)?;
     let rows = tasks.query_map((&filter.pipeline, &filter.key), TaskRow::from_row)?;

@@ -73,7 +73,7 @@ fn understood(facts: &Facts) -> std::result::Result<(Pipeline, Params), String> 
 }
 
 fn facts(conn: &Connection, task: i64, job: JobId) -> Result<Option<Facts>> {
-    let mut facts = conn.prepare_cached(include_str!("walk_facts.sql"))?;
+    let mut facts = conn.prepare_cached(sql!("walk.sql", "facts"))?;
     let found = facts.query_row((task, job.0), |row| {
         let stopped: bool = row.get(1)?;
         let why = maybe(row, 2)?;
@@ -151,7 +151,7 @@ pub(in crate::store) fn enter(
         if into.execute((task, stage, job.0))? == 0 {
             return Err(Error::Internal(format!("task {task} left stage {stage} while it was entered")));
         }
-        conn.prepare_cached(include_str!("walk_step.sql"))?.execute((task, stage, job.0, now_ms))?;
+        conn.prepare_cached(sql!("walk.sql", "step"))?.execute((task, stage, job.0, now_ms))?;
         match pipeline.stage(stage).and_then(|stage| stage.teardown.as_ref()) {
             Some(teardown) => task::register_teardown(conn, task, stage, teardown, &new.cwd, &new.env),
             None => Ok(()),
@@ -230,7 +230,7 @@ pub(in crate::store) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> R
 pub(in crate::store) fn go_on(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut moved = 0;
     for task in tasks.iter().copied() {
-        let mut stuck = conn.prepare_cached(include_str!("walk_stuck.sql"))?;
+        let mut stuck = conn.prepare_cached(sql!("walk.sql", "stuck"))?;
         let stuck = stuck.query_row([task], |row| Ok((row.get::<_, Option<i64>>(0)?.map(JobId), text(row, 1)?)));
         let Some((job, state)) = stuck.optional()? else { continue };
         let mut after = Aftermath::default();

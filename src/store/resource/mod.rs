@@ -135,7 +135,7 @@ pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
     let (teardown, probe) = (new.teardown.to_json(), new.probe.as_ref().map(Argv::to_json));
     let env = serde_json::json!(with_env_of_owner(conn, new)?).to_string();
     let timeout_ms = new.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-    let mut replace = conn.prepare_cached(include_str!("resource_replace.sql"))?;
+    let mut replace = conn.prepare_cached(sql!("resource.sql", "replace"))?;
     let there = replace
         .query_row(params![run, job, task, new.name, teardown, probe, new.cwd, env, timeout_ms], |row| row.get(0))
         .optional()?
@@ -143,7 +143,7 @@ pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
     let id = match there {
         Some(id) => id,
         None => {
-            let mut insert = conn.prepare_cached(include_str!("resource_add.sql"))?;
+            let mut insert = conn.prepare_cached(sql!("resource.sql", "add"))?;
             insert.execute(params![run, job, task, new.name, teardown, probe, new.cwd, env, timeout_ms])?;
             // Read back, as triggers write other tables after it.
             let mut id = conn.prepare_cached("SELECT max(id) FROM resource")?;
@@ -285,7 +285,7 @@ pub fn release(conn: &Connection, id: ResourceId) -> Result<Resource> {
 /// As [`release`].
 pub fn give_up(conn: &Connection, id: ResourceId, now_ms: i64) -> Result<Resource> {
     let before = existing(conn, id)?;
-    let given_up = conn.prepare_cached(include_str!("resource_give_up.sql"))?.execute((id.0, now_ms))?;
+    let given_up = conn.prepare_cached(sql!("resource.sql", "give_up"))?.execute((id.0, now_ms))?;
     if given_up == 0 { Err(gone(&before)) } else { Ok(before) }
 }
 

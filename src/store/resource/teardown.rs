@@ -28,7 +28,7 @@ pub struct Due {
 /// clock that was wrong, and is due.
 pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut due = conn.prepare_cached(include_str!("teardown_due.sql"))?;
+    let mut due = conn.prepare_cached(sql!("teardown.sql", "due"))?;
     let rows = due.query_map((now_ms, latest(now_ms), limit), |row| {
         Ok(Due { id: ResourceId(row.get(0)?), has_failed: row.get::<_, i64>(1)? > 0 })
     })?;
@@ -55,7 +55,7 @@ fn latest(now_ms: i64) -> i64 {
 /// Gives a resource to a run. False: it is gone, it has another errand, it is not due, or another thread was quicker with this step.
 pub(in crate::store) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
     let torn = step == Step::Confirm;
-    let mut take = conn.prepare_cached(include_str!("teardown_take.sql"))?;
+    let mut take = conn.prepare_cached(sql!("teardown.sql", "take"))?;
     Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
 }
 
@@ -93,7 +93,7 @@ pub(in crate::store) fn ended(
 fn write(conn: &Connection, id: ResourceId, run: RunId, attempts: u32, came_to: &After, now_ms: i64) -> Result<()> {
     match came_to {
         After::Gone(by) => {
-            conn.prepare_cached(include_str!("teardown_gone.sql"))?.execute((id.0, run.0, now_ms, by.as_str()))?;
+            conn.prepare_cached(sql!("teardown.sql", "gone"))?.execute((id.0, run.0, now_ms, by.as_str()))?;
             reap::count(conn, counter(*by), 1, Some(&format!("resource {id}")), now_ms)
         }
         After::Next(step) => {
@@ -104,7 +104,7 @@ fn write(conn: &Connection, id: ResourceId, run: RunId, attempts: u32, came_to: 
         }
         After::Failed(error) => {
             let next_at = now_ms.saturating_add_unsigned(backoff_ms(attempts.saturating_add(1)));
-            conn.prepare_cached(include_str!("teardown_failed.sql"))?.execute(params![id.0, run.0, next_at, error])?;
+            conn.prepare_cached(sql!("teardown.sql", "failed"))?.execute(params![id.0, run.0, next_at, error])?;
             reap::count(conn, "teardown_failed_total", 1, Some(&format!("resource {id}: {error}")), now_ms)
         }
     }
@@ -126,14 +126,14 @@ pub fn not_made(conn: &Connection, id: ResourceId, error: &str, now_ms: i64) -> 
         return Ok(false);
     };
     let next_at = now_ms.saturating_add_unsigned(backoff_ms(attempts.saturating_add(1)));
-    let mut failed = conn.prepare_cached(include_str!("teardown_failed.sql"))?;
+    let mut failed = conn.prepare_cached(sql!("teardown.sql", "failed"))?;
     Ok(failed.execute(params![id.0, rusqlite::types::Null, next_at, error])? > 0)
 }
 
 /// Forgets all but the newest runs of a resource. Their logs may go when that is on the disk.
 pub(in crate::store) fn forget_old_runs(conn: &Connection, id: ResourceId) -> Result<Vec<RunId>> {
     let kept = i64::try_from(RESOURCE_RUNS_KEPT).unwrap_or(i64::MAX);
-    let mut old = conn.prepare_cached(include_str!("teardown_forget.sql"))?;
+    let mut old = conn.prepare_cached(sql!("teardown.sql", "forget"))?;
     let rows = old.query_map((id.0, kept), |row| row.get(0).map(RunId))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -154,18 +154,18 @@ pub struct Mended {
 pub(in crate::store) fn mend(conn: &Connection, found: &Found) -> Result<Mended> {
     let mut mended = Mended::default();
     for resource in &found.orphans {
-        mended.orphans += conn.prepare_cached(include_str!("teardown_mend_orphan.sql"))?.execute([resource])?;
+        mended.orphans += conn.prepare_cached(sql!("teardown.sql", "mend_orphan"))?.execute([resource])?;
     }
     for resource in &found.errands {
-        mended.errands += conn.prepare_cached(include_str!("teardown_mend_errand.sql"))?.execute([resource])?;
+        mended.errands += conn.prepare_cached(sql!("teardown.sql", "mend_errand"))?.execute([resource])?;
     }
     let mut jobs: BTreeSet<i64> = found.untorn.iter().map(|job| job.0).collect();
     for resource in &found.unwaited {
-        let mut owner = conn.prepare_cached(include_str!("teardown_job_of.sql"))?;
+        let mut owner = conn.prepare_cached(sql!("teardown.sql", "job_of"))?;
         jobs.extend(owner.query_row([resource], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten());
     }
     for job in jobs {
-        mended.jobs += conn.prepare_cached(include_str!("teardown_mend_job.sql"))?.execute([job])?;
+        mended.jobs += conn.prepare_cached(sql!("teardown.sql", "mend_job"))?.execute([job])?;
     }
     Ok(mended)
 }

@@ -151,7 +151,7 @@ pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
         )));
     }
     let now_ms = now_ms.max(0);
-    conn.prepare_cached(include_str!("schedule_add.sql"))?.execute(params![
+    conn.prepare_cached(sql!("schedule.sql", "add"))?.execute(params![
         new.name,
         new.cron.trim(),
         new.zone,
@@ -185,7 +185,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
 
 /// The schedule of that name; `None`: there is none.
 pub fn find(conn: &Connection, name: &str) -> Result<Option<Schedule>> {
-    let mut find = conn.prepare_cached(concat!(include_str!("schedule_columns.sql"), " WHERE name = ?1"))?;
+    let mut find = conn.prepare_cached(sql_of!(sql!("schedule.sql", "columns"), " WHERE name = ?1"))?;
     Ok(find.query_row([name], Schedule::from_row).optional()?)
 }
 
@@ -203,7 +203,7 @@ pub fn existing(conn: &Connection, name: &str) -> Result<Schedule> {
 
 /// Every schedule, by name.
 pub fn all(conn: &Connection) -> Result<Vec<Schedule>> {
-    let mut all = conn.prepare_cached(concat!(include_str!("schedule_columns.sql"), " ORDER BY name LIMIT ?1"))?;
+    let mut all = conn.prepare_cached(sql_of!(sql!("schedule.sql", "columns"), " ORDER BY name LIMIT ?1"))?;
     let rows = all.query_map([SCHEDULES_MAX as i64], Schedule::from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -211,7 +211,7 @@ pub fn all(conn: &Connection) -> Result<Vec<Schedule>> {
 /// Every schedule, by name, with what became of its latest slots.
 pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
     let newest = |id: i64, state: &str| -> Result<Option<Slot>> {
-        let mut newest = conn.prepare_cached(include_str!("schedule_newest.sql"))?;
+        let mut newest = conn.prepare_cached(sql!("schedule.sql", "newest"))?;
         Ok(newest.query_row((id, state), Slot::from_row).optional()?)
     };
     let listed = |schedule: Schedule| {
@@ -223,7 +223,7 @@ pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
 /// The newest slots of a schedule, newest last.
 pub fn slots(conn: &Connection, schedule: i64, limit: usize) -> Result<Vec<Slot>> {
     let limit = i64::try_from(limit.min(SLOTS_MAX)).unwrap_or(i64::MAX);
-    let mut slots = conn.prepare_cached(include_str!("schedule_slots.sql"))?;
+    let mut slots = conn.prepare_cached(sql!("schedule.sql", "slots"))?;
     let mut slots: Vec<Slot> = slots.query_map((schedule, limit), Slot::from_row)?.collect::<rusqlite::Result<_>>()?;
     slots.reverse();
     Ok(slots)
@@ -249,7 +249,7 @@ pub fn summary(conn: &Connection) -> Result<Summary> {
 /// [`Error::NoSuch`].
 pub fn pause(conn: &Connection, name: &str, paused: bool, now_ms: i64) -> Result<bool> {
     let schedule = existing(conn, name)?;
-    let sql = if paused { include_str!("schedule_pause.sql") } else { include_str!("schedule_resume.sql") };
+    let sql = if paused { sql!("schedule.sql", "pause") } else { sql!("schedule.sql", "resume") };
     Ok(conn.prepare_cached(sql)?.execute((schedule.id, now_ms))? > 0)
 }
 
@@ -288,15 +288,15 @@ pub fn look_again(conn: &Connection) -> Result<usize> {
 }
 
 /// Schedules after ?2, ?3 at most. Then: it has a slot that [`prune`] would remove.
-pub(super) const WITH_OLD_SLOTS: &str = concat!(
+pub(super) const WITH_OLD_SLOTS: &str = sql_of!(
     "SELECT id, EXISTS (SELECT 1 FROM slot WHERE slot.schedule_id = schedule.id AND ",
-    include_str!("schedule_is_old.sql"),
+    sql!("schedule.sql", "is_old"),
     ") FROM schedule WHERE id > ?2 ORDER BY id LIMIT ?3"
 );
-pub(super) const REMOVE_OLD_SLOTS: &str = concat!(
+pub(super) const REMOVE_OLD_SLOTS: &str = sql_of!(
     "DELETE FROM slot WHERE (schedule_id, at) IN (
        SELECT slot.schedule_id, slot.at FROM schedule CROSS JOIN slot ON slot.schedule_id = schedule.id WHERE ",
-    include_str!("schedule_is_old.sql"),
+    sql!("schedule.sql", "is_old"),
     " LIMIT ?2)"
 );
 

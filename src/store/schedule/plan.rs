@@ -39,7 +39,7 @@ pub struct Planned {
 
 /// Whether [`plan`] has something to do now.
 pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
-    let mut due = conn.prepare_cached(concat!("SELECT EXISTS (", include_str!("plan_due.sql"), ")"))?;
+    let mut due = conn.prepare_cached(sql_of!("SELECT EXISTS (", sql!("plan.sql", "due"), ")"))?;
     Ok(due.query_row(due_params(now_ms, 1), |row| row.get(0))?)
 }
 
@@ -51,7 +51,7 @@ pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
 /// Decides the slots of schedules whose next one has passed, or whose clock was set back; at most `limit` schedules.
 pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
     let mut due =
-        conn.prepare_cached(concat!(include_str!("schedule_columns.sql"), " WHERE id IN (", include_str!("plan_due.sql"), ")"))?;
+        conn.prepare_cached(sql_of!(sql!("schedule.sql", "columns"), " WHERE id IN (", sql!("plan.sql", "due"), ")"))?;
     let due: Vec<Schedule> = due.query_map(due_params(now_ms, limit), Schedule::from_row)?.collect::<rusqlite::Result<_>>()?;
     let mut planned = Planned { more: due.len() >= limit, ..Planned::default() };
     for schedule in due {
@@ -137,7 +137,7 @@ fn fired(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<BTreeSet
 fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decision: &Decision) -> Result<bool> {
     let until = decision.decided_until.max(schedule.pruned_until).max(0);
     let next = if until == decision.decided_until { decision.next } else { calendar.next(until) };
-    let mut decided = conn.prepare_cached(include_str!("plan_decided.sql"))?;
+    let mut decided = conn.prepare_cached(sql!("plan.sql", "decided"))?;
     Ok(decided.execute((schedule.id, schedule.decided_until, until, next))? > 0)
 }
 
@@ -214,10 +214,10 @@ fn one(at: i64, why: Skip) -> Skipped {
 /// False: that slot was fired before.
 fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i64) -> Result<bool> {
     let values = params![schedule, at, job.0, now_ms];
-    if conn.prepare_cached(include_str!("plan_fired_after_all.sql"))?.execute(values)? > 0 {
+    if conn.prepare_cached(sql!("plan.sql", "fired_after_all"))?.execute(values)? > 0 {
         return Ok(true);
     }
-    Ok(conn.prepare_cached(include_str!("plan_fired.sql"))?.execute(values)? > 0)
+    Ok(conn.prepare_cached(sql!("plan.sql", "fired"))?.execute(values)? > 0)
 }
 
 /// Writes down that slots were skipped; next to others that were skipped for the same reason, in their row.
@@ -225,9 +225,9 @@ fn skip(conn: &Connection, schedule: i64, skipped: &Skipped, job: Option<JobId>,
     let job = job.map(|job| job.0);
     let most = COUNTED_MAX + 1;
     let values = params![schedule, skipped.first, skipped.last, skipped.n, skipped.why.as_str(), job, now_ms, most];
-    if conn.prepare_cached(include_str!("plan_skipped_more.sql"))?.execute(values)? == 0 {
+    if conn.prepare_cached(sql!("plan.sql", "skipped_more"))?.execute(values)? == 0 {
         let values = params![schedule, skipped.first, skipped.last, skipped.n, skipped.why.as_str(), job, now_ms];
-        conn.prepare_cached(include_str!("plan_skipped.sql"))?.execute(values)?;
+        conn.prepare_cached(sql!("plan.sql", "skipped"))?.execute(values)?;
     }
     Ok(())
 }

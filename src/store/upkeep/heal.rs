@@ -182,7 +182,7 @@ fn heal_job(conn: &Connection, sick: &Sick, healers: Healers, now_ms: i64) -> Re
             make_ended_whole(conn, sick, now_ms).map(Some)
         }
         Some(_) if healers.negative_counts && sick::has_negative_counts(conn, sick.id)? => {
-            conn.execute(include_str!("heal_counts.sql"), [sick.id.0])?;
+            conn.execute(sql!("heal.sql", "counts"), [sick.id.0])?;
             Ok(Some(simply(sick, Impossible::NegativeCounts, "a count below zero was set to zero")))
         }
         _ => Ok(None),
@@ -190,7 +190,7 @@ fn heal_job(conn: &Connection, sick: &Sick, healers: Healers, now_ms: i64) -> Re
 }
 
 fn clean_queued(conn: &Connection, sick: &Sick) -> Result<Healed> {
-    conn.execute(include_str!("heal_queued.sql"), (sick.id.0, false))?;
+    conn.execute(sql!("heal.sql", "queued"), (sick.id.0, false))?;
     Ok(simply(sick, Impossible::QueuedWithOwner, "a queued job owns nothing; no run of it is open, so the columns were cleared"))
 }
 
@@ -211,7 +211,7 @@ fn heal_running(conn: &Connection, sick: &Sick, ended: Option<RunEnded>, now_ms:
 /// An ended row that is not whole: it keeps what it says where that can be true, and is `lost` where it cannot.
 fn make_ended_whole(conn: &Connection, sick: &Sick, now_ms: i64) -> Result<Healed> {
     let runs = lose_open_runs(conn, sick.id, now_ms)?;
-    conn.execute(include_str!("heal_ended.sql"), (sick.id.0, now_ms))?;
+    conn.execute(sql!("heal.sql", "ended"), (sick.id.0, now_ms))?;
     ended::close_cancel(conn, sick.id, now_ms)?;
     Ok(Healed {
         runs,
@@ -243,14 +243,14 @@ pub(in crate::store) fn take_back(conn: &Connection, job: JobId, now_ms: i64) ->
     if ended::open_cancel(conn, job)?.is_some() || walk::is_of_a_stopped_task(conn, job)? {
         end_as(conn, job, None, State::Cancelled, Reason::Cancelled, now_ms)?;
     } else {
-        conn.prepare_cached(include_str!("heal_queued.sql"))?.execute((job.0, true))?;
+        conn.prepare_cached(sql!("heal.sql", "queued"))?.execute((job.0, true))?;
     }
     Ok(runs)
 }
 
 fn end_as(conn: &Connection, job: JobId, run: Option<RunId>, state: State, reason: Reason, now_ms: i64) -> Result<()> {
     let run = run.map(|run| run.0);
-    conn.execute(include_str!("heal_end.sql"), (job.0, state.as_str(), reason.as_str(), now_ms, run))?;
+    conn.execute(sql!("heal.sql", "end"), (job.0, state.as_str(), reason.as_str(), now_ms, run))?;
     ended::close_cancel(conn, job, now_ms)
 }
 
@@ -263,7 +263,7 @@ fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64
 
 /// Holds a queued job of which a run is open: its process may live, and no worker starts a second one.
 pub(in crate::store) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
-    Ok(conn.prepare_cached(include_str!("heal_hold.sql"))?.execute([job.0])? > 0)
+    Ok(conn.prepare_cached(sql!("heal.sql", "hold"))?.execute([job.0])? > 0)
 }
 
 /// Holds a queued job whose row refuses what the worker does with it, and says why. It never fails: others go on.
@@ -289,7 +289,7 @@ fn lose_open_runs(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(Run
 }
 
 fn lose(conn: &Connection, run: RunId, now_ms: i64) -> Result<()> {
-    conn.prepare_cached(include_str!("heal_lose.sql"))?.execute((run.0, now_ms))?;
+    conn.prepare_cached(sql!("heal.sql", "lose"))?.execute((run.0, now_ms))?;
     Ok(())
 }
 

@@ -84,24 +84,24 @@ impl Found {
 /// Looks from where the last look has ended, over at most `limit` rows of each kind.
 pub fn look(conn: &Connection, walk: &mut Walk, limit: i64) -> Result<Found> {
     let mut found = Found { sequences: crate::store::upkeep::mend::are_sequences_poisoned(conn)?, ..Found::default() };
-    found.cancels = ask(conn, include_str!("inspect_cancels.sql"))?;
-    found.lanes = ask(conn, include_str!("inspect_lanes.sql"))?;
-    found.workspaces = ask(conn, include_str!("inspect_workspaces.sql"))?;
-    found.counts = ask(conn, include_str!("inspect_running.sql"))?;
+    found.cancels = ask(conn, sql!("inspect.sql", "cancels"))?;
+    found.lanes = ask(conn, sql!("inspect.sql", "lanes"))?;
+    found.workspaces = ask(conn, sql!("inspect.sql", "workspaces"))?;
+    found.counts = ask(conn, sql!("inspect.sql", "running"))?;
     waiting_lanes(conn, walk, limit, &mut found)?;
     ready_queues(conn, walk, limit, &mut found)?;
     queues(conn, walk, limit, &mut found)?;
     counted_queues(conn, walk, limit, &mut found)?;
-    walk.lane = names(conn, include_str!("inspect_empty_lanes.sql"), &walk.lane, limit, &mut found.empty_lanes)?;
+    walk.lane = names(conn, sql!("inspect.sql", "empty_lanes"), &walk.lane, limit, &mut found.empty_lanes)?;
     let jobs = |list: Vec<i64>| list.into_iter().map(JobId);
     let ids = |sql: &str, from: &mut i64| numbers(conn, sql, from, limit);
-    found.lagging.extend(jobs(ids(include_str!("inspect_parents.sql"), &mut walk.parent)?));
-    found.waiting.extend(jobs(ids(include_str!("inspect_children.sql"), &mut walk.child)?));
-    found.orphans = ids(include_str!("inspect_held.sql"), &mut walk.held)?;
-    found.errands = ids(include_str!("inspect_errands.sql"), &mut walk.errand)?;
-    found.unwaited = ids(include_str!("inspect_releasing.sql"), &mut walk.releasing)?;
-    found.untorn.extend(jobs(ids(include_str!("inspect_untorn.sql"), &mut walk.untorn)?));
-    found.tasks = ids(include_str!("inspect_tasks.sql"), &mut walk.task)?;
+    found.lagging.extend(jobs(ids(sql!("inspect.sql", "parents"), &mut walk.parent)?));
+    found.waiting.extend(jobs(ids(sql!("inspect.sql", "children"), &mut walk.child)?));
+    found.orphans = ids(sql!("inspect.sql", "held"), &mut walk.held)?;
+    found.errands = ids(sql!("inspect.sql", "errands"), &mut walk.errand)?;
+    found.unwaited = ids(sql!("inspect.sql", "releasing"), &mut walk.releasing)?;
+    found.untorn.extend(jobs(ids(sql!("inspect.sql", "untorn"), &mut walk.untorn)?));
+    found.tasks = ids(sql!("inspect.sql", "tasks"), &mut walk.task)?;
     Ok(found)
 }
 
@@ -110,7 +110,7 @@ fn ask(conn: &Connection, sql: &str) -> Result<bool> {
 }
 
 fn waiting_lanes(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
-    let mut lanes = conn.prepare_cached(include_str!("inspect_stranded.sql"))?;
+    let mut lanes = conn.prepare_cached(sql!("inspect.sql", "stranded"))?;
     let mut rows = lanes.query(params![walk.waiting.0, walk.waiting.1, limit])?;
     let (mut looked_at, mut last) = (0, Default::default());
     while let Some(row) = rows.next()? {
@@ -125,7 +125,7 @@ fn waiting_lanes(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Fou
 }
 
 fn ready_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
-    let mut ready = conn.prepare_cached(include_str!("inspect_ready.sql"))?;
+    let mut ready = conn.prepare_cached(sql!("inspect.sql", "ready"))?;
     let mut rows = ready.query(params![walk.ready, limit])?;
     let (mut looked_at, mut last) = (0, Key::of(""));
     while let Some(row) = rows.next()? {
@@ -141,7 +141,7 @@ fn ready_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Foun
 }
 
 fn queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
-    let mut queues = conn.prepare_cached(include_str!("inspect_queues.sql"))?;
+    let mut queues = conn.prepare_cached(sql!("inspect.sql", "queues"))?;
     let mut rows = queues.query(params![walk.queue, limit])?;
     let (mut looked_at, mut last) = (0, Key::of(""));
     while let Some(row) = rows.next()? {
@@ -162,7 +162,7 @@ fn queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> 
 /// Counts of live jobs in queues that have no row of their own.
 fn counted_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
     let mut strays = Vec::new();
-    walk.counted = names(conn, include_str!("inspect_tally.sql"), &walk.counted, limit, &mut strays)?;
+    walk.counted = names(conn, sql!("inspect.sql", "tally"), &walk.counted, limit, &mut strays)?;
     found.counts |= !strays.is_empty();
     found.missing_queues.extend(strays);
     Ok(())
@@ -174,12 +174,12 @@ pub(in crate::store) fn are_counts_wrong(conn: &Connection) -> Result<bool> {
     ready_queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
     queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
     counted_queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
-    Ok(found.counts || ask(conn, include_str!("inspect_running.sql"))?)
+    Ok(found.counts || ask(conn, sql!("inspect.sql", "running"))?)
 }
 
 /// Every running task that no worker will move on.
 pub(in crate::store) fn stuck_tasks(conn: &Connection) -> Result<Vec<i64>> {
-    numbers(conn, include_str!("inspect_tasks.sql"), &mut 0, i64::MAX)
+    numbers(conn, sql!("inspect.sql", "tasks"), &mut 0, i64::MAX)
 }
 
 /// Rows of a name and whether it is meant. Returns where to go on.

@@ -78,10 +78,10 @@ pub fn mend_found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Mende
     }
     mended.queues = step(conn, "queues", || make_queues(conn, &found.missing_queues))?;
     if found.cancels {
-        mended.cancels = step(conn, "cancels", || Ok(conn.execute(include_str!("mend_cancels.sql"), [now_ms])?))?;
+        mended.cancels = step(conn, "cancels", || Ok(conn.execute(sql!("mend.sql", "cancels"), [now_ms])?))?;
     }
     if found.lanes {
-        mended.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(include_str!("mend_lanes.sql"), [])?))?;
+        mended.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(sql!("mend.sql", "lanes"), [])?))?;
     }
     mended.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
     if found.workspaces {
@@ -110,7 +110,7 @@ fn step<T: Default>(conn: &Connection, what: &str, mend: impl FnOnce() -> Result
 fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
     let mut made = 0;
     for queue in missing {
-        match apart(conn, || Ok(conn.prepare_cached(include_str!("mend_queue.sql"))?.execute([queue])?))? {
+        match apart(conn, || Ok(conn.prepare_cached(sql!("mend.sql", "queue"))?.execute([queue])?))? {
             Ok(n) => made += n,
             Err(why) => log::error!("queue {:?} cannot be made: {why}", queue.shown()),
         }
@@ -121,7 +121,7 @@ fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
 /// Takes the counts anew, from every job.
 pub(in crate::store) fn recount(conn: &Connection) -> Result<()> {
     conn.execute("DELETE FROM tally", [])?;
-    conn.execute(include_str!("mend_recount.sql"), [])?;
+    conn.execute(sql!("mend.sql", "recount"), [])?;
     conn.execute("INSERT INTO queue_head (queue) SELECT name FROM queue", [])?;
     Ok(())
 }
@@ -155,7 +155,7 @@ fn mend_dependencies(conn: &Connection, found: &Found, now_ms: i64, mended: &mut
         mended.dependencies += usize::from(tell_dependants(conn, *parent, now_ms, &mut out)?);
     }
     for job in &found.waiting {
-        mended.waiting += conn.prepare_cached(include_str!("mend_waiting.sql"))?.execute([job.0])?;
+        mended.waiting += conn.prepare_cached(sql!("mend.sql", "waiting"))?.execute([job.0])?;
     }
     mended.tasks = walk::go_on(conn, &found.tasks, now_ms, &mut out)?;
     mended.ended = out.ended;

@@ -13,8 +13,8 @@ use crate::store::engine::text::Key;
 use crate::store::file::stamp;
 use crate::store::schedule;
 
-const OLD_REVISIONS_EXIST: &str = concat!("SELECT EXISTS (", include_str!("prune_revisions.sql"), ")");
-const REMOVE_REVISIONS: &str = concat!("DELETE FROM pipeline WHERE id IN (", include_str!("prune_revisions.sql"), ")");
+const OLD_REVISIONS_EXIST: &str = sql_of!("SELECT EXISTS (", sql!("prune.sql", "revisions"), ")");
+const REMOVE_REVISIONS: &str = sql_of!("DELETE FROM pipeline WHERE id IN (", sql!("prune.sql", "revisions"), ")");
 
 /// What is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,10 +67,10 @@ impl Found {
 /// resources that are gone, and at whether slots of schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look costs the same.
 pub fn find(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<Found> {
     let mut next = walk;
-    let (jobs, jobs_end) = old(conn, include_str!("prune_jobs.sql"), ended_before_ms, &mut next.job, limit)?;
-    let (tasks, tasks_end) = old(conn, include_str!("prune_tasks.sql"), ended_before_ms, &mut next.task, limit)?;
+    let (jobs, jobs_end) = old(conn, sql!("prune.sql", "jobs"), ended_before_ms, &mut next.job, limit)?;
+    let (tasks, tasks_end) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut next.task, limit)?;
     // Those of tasks, and of jobs that are still there.
-    let mut gone = conn.prepare_cached(include_str!("prune_gone.sql"))?;
+    let mut gone = conn.prepare_cached(sql!("prune.sql", "gone"))?;
     let gone: Vec<i64> = gone.query_map((ended_before_ms, to_i64(limit)), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let (slots, schedules_end) = old_slots(conn, ended_before_ms, &mut next.schedule, limit)?;
     let is_end = jobs_end && tasks_end && schedules_end && gone.len() < limit;
@@ -129,7 +129,7 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: us
     remove_empty(conn, queues.iter(), lanes.iter())?;
     found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
     // A task goes when the last of its jobs has gone.
-    let (tasks, _) = old(conn, include_str!("prune_tasks.sql"), ended_before_ms, &mut { walk.task }, limit)?;
+    let (tasks, _) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut { walk.task }, limit)?;
     pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
@@ -165,14 +165,14 @@ pub fn remove_empty<'a>(
 ) -> Result<usize> {
     let mut removed = 0;
     for queue in queues {
-        if conn.prepare_cached(include_str!("prune_queue.sql"))?.execute([queue])? > 0 {
+        if conn.prepare_cached(sql!("prune.sql", "queue"))?.execute([queue])? > 0 {
             removed += 1;
         }
         // Also where `queue rm` has taken the row away before.
-        conn.prepare_cached(include_str!("prune_tally.sql"))?.execute([queue])?;
+        conn.prepare_cached(sql!("prune.sql", "tally"))?.execute([queue])?;
     }
     for lane in lanes {
-        removed += conn.prepare_cached(include_str!("prune_lane.sql"))?.execute([lane])?;
+        removed += conn.prepare_cached(sql!("prune.sql", "lane"))?.execute([lane])?;
     }
     Ok(removed)
 }
@@ -194,7 +194,7 @@ fn remove(
     queues: &mut BTreeSet<Key>,
     lanes: &mut BTreeSet<Key>,
 ) -> Result<()> {
-    let mut resources = conn.prepare_cached(include_str!("prune_resources.sql"))?;
+    let mut resources = conn.prepare_cached(sql!("prune.sql", "resources"))?;
     let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
     remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;

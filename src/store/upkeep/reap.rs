@@ -89,7 +89,7 @@ pub fn note_trouble(conn: &Connection, run: RunId, what: Option<&str>) -> Result
 
 /// Counts something that was done, over the whole life of the file.
 pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms: i64) -> Result<()> {
-    conn.prepare_cached(include_str!("reap_count.sql"))?.execute((name, by, now_ms, note))?;
+    conn.prepare_cached(sql!("reap.sql", "count"))?.execute((name, by, now_ms, note))?;
     Ok(())
 }
 

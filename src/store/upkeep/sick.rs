@@ -27,11 +27,11 @@ pub(in crate::store) struct RunEnded {
 }
 
 pub(in crate::store) fn impossible_jobs(conn: &Connection) -> Result<Vec<Sick>> {
-    sick(conn, include_str!("heal_jobs.sql"))
+    sick(conn, sql!("heal.sql", "jobs"))
 }
 
 pub(in crate::store) fn unreadable_jobs(conn: &Connection) -> Result<Vec<Sick>> {
-    sick(conn, include_str!("heal_unreadable.sql"))
+    sick(conn, sql!("heal.sql", "unreadable"))
 }
 
 fn sick(conn: &Connection, sql: &str) -> Result<Vec<Sick>> {
@@ -47,7 +47,7 @@ fn to_sick(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sick> {
 
 /// Running rows whose run is missing, belongs to another job, or has ended; with how it ended.
 pub(in crate::store) fn running_without_run(conn: &Connection) -> Result<Vec<(Sick, Option<RunEnded>)>> {
-    let mut found = conn.prepare_cached(include_str!("heal_running.sql"))?;
+    let mut found = conn.prepare_cached(sql!("heal.sql", "running"))?;
     let rows = found.query_map([HEALED_MAX], |row| {
         let ended = rows::word(row, 4, Outcome::parse)?;
         let reason = rows::word(row, 5, Reason::parse)?;
@@ -57,7 +57,7 @@ pub(in crate::store) fn running_without_run(conn: &Connection) -> Result<Vec<(Si
 }
 
 pub(in crate::store) fn runs_without_job(conn: &Connection) -> Result<Vec<(RunId, Nonce, JobId)>> {
-    let mut found = conn.prepare_cached(include_str!("heal_runs.sql"))?;
+    let mut found = conn.prepare_cached(sql!("heal.sql", "runs"))?;
     let rows = found.query_map([HEALED_MAX], |row| Ok((RunId(row.get(0)?), nonce(row, 1)?, rows::id(row, 2)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -33,12 +33,12 @@ pub struct Tended {
 pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut out = Aftermath::default();
-    let cancelled = end_all(conn, include_str!("tend_cancelled.sql"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
+    let cancelled = end_all(conn, sql!("tend.sql", "cancelled"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
     let broken = end_broken(conn, limit, now_ms, &mut out)?;
-    let expired = end_all(conn, include_str!("tend_expired.sql"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
+    let expired = end_all(conn, sql!("tend.sql", "expired"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
     // Last, because an ending may leave a job that waits for nothing but a time that has come.
     let told = ended::tell_untold(conn, now_ms, &mut out)?;
-    let released = conn.prepare_cached(include_str!("tend_due.sql"))?.execute((now_ms, limit))?;
+    let released = conn.prepare_cached(sql!("tend.sql", "due"))?.execute((now_ms, limit))?;
     let most = [released, cancelled, broken, expired].into_iter().max().unwrap_or(0);
     let more = i64::try_from(most).is_ok_and(|most| most >= limit) || told || out.left() == 0;
     Ok(Tended { released, ended: out.ended, freed: out.freed, more })
@@ -56,13 +56,13 @@ pub fn go_on(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
 /// The wall clock was set by so many milliseconds: what waits for another attempt, or for another teardown, waits as long as before. Says how many
 /// jobs that are.
 pub fn clock_was_set(conn: &Connection, by_ms: i64) -> Result<usize> {
-    conn.prepare_cached(include_str!("tend_clock_resources.sql"))?.execute([by_ms])?;
-    Ok(conn.prepare_cached(include_str!("tend_clock.sql"))?.execute([by_ms])?)
+    conn.prepare_cached(sql!("tend.sql", "clock_resources"))?.execute([by_ms])?;
+    Ok(conn.prepare_cached(sql!("tend.sql", "clock"))?.execute([by_ms])?)
 }
 
 /// The earliest instant at which [`tend`] has something to do, as far as time decides that; in milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
-    Ok(conn.prepare_cached(include_str!("tend_next.sql"))?.query_row([], |row| row.get(0))?)
+    Ok(conn.prepare_cached(sql!("tend.sql", "next"))?.query_row([], |row| row.get(0))?)
 }
 
 pub(in crate::store) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -> Result<bool> {
@@ -74,7 +74,7 @@ pub(in crate::store) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -
 
 /// Ends the jobs that wait in vain for another one. Says how many there were.
 fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -> Result<usize> {
-    let mut doomed = conn.prepare_cached(include_str!("tend_broken.sql"))?;
+    let mut doomed = conn.prepare_cached(sql!("tend.sql", "broken"))?;
     let doomed: Vec<JobId> = doomed.query_map([limit], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
     for job in &doomed {
         end_apart(conn, *job, "waits in vain for another one and cannot end", out, |after| {

@@ -77,7 +77,7 @@ pub fn enter(
         return Ok(Some(dir));
     }
     let recipe = workspace.recipe();
-    let mut enter = conn.prepare_cached(include_str!("workspace_enter.sql"))?;
+    let mut enter = conn.prepare_cached(sql!("workspace.sql", "enter"))?;
     let dir = enter.query_row((run.0, &workspace.key, recipe, job.0, boot_id), |row| row.get(0)).optional()?;
     if dir.is_some() {
         touch(conn, &workspace.key, now_ms)?;
@@ -117,7 +117,7 @@ pub fn touch(conn: &Connection, key: &str, now_ms: i64) -> Result<()> {
 pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM workspace WHERE key = ?1")?.execute([&made.workspace.key])?;
     let bytes = made.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    let mut insert = conn.prepare_cached(include_str!("workspace_made.sql"))?;
+    let mut insert = conn.prepare_cached(sql!("workspace.sql", "made"))?;
     insert.execute(params![made.workspace.key, made.dir, made.workspace.recipe(), bytes, now_ms, boot_id])?;
     Ok(())
 }
@@ -134,7 +134,7 @@ pub fn made_for(
     now_ms: i64,
 ) -> Result<bool> {
     let is_theirs: bool = conn
-        .prepare_cached(include_str!("workspace_may_be_made.sql"))?
+        .prepare_cached(sql!("workspace.sql", "may_be_made"))?
         .query_row((job.0, run.0, prepared, &one.workspace.key), |row| row.get(0))?;
     if !is_theirs {
         return Ok(false);
@@ -198,7 +198,7 @@ pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result
 
 /// One that no run is in and that was used since it was measured, or never measured.
 pub fn to_measure(conn: &Connection) -> Result<Option<String>> {
-    let mut one = conn.prepare_cached(include_str!("workspace_to_measure.sql"))?;
+    let mut one = conn.prepare_cached(sql!("workspace.sql", "to_measure"))?;
     Ok(one.query_row([], |row| row.get(0)).optional()?)
 }
 
@@ -314,7 +314,7 @@ pub fn in_hand(conn: &Connection) -> Result<InHand> {
     let text = |row: &Row<'_>| text(row, 0);
     let mut dirs = conn.prepare_cached("SELECT dir FROM workspace UNION SELECT dir FROM workspace_use")?;
     let dirs = dirs.query_map([], text)?.collect::<rusqlite::Result<_>>()?;
-    let mut makers = conn.prepare_cached(include_str!("workspace_makers.sql"))?;
+    let mut makers = conn.prepare_cached(sql!("workspace.sql", "makers"))?;
     let makers = makers.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(InHand { dirs, makers: makers.iter().filter_map(|nonce| nonce.parse().ok()).collect() })
 }

@@ -1,0 +1,36 @@
+-- name: head
+SELECT name, head_id, head_priority, max_runtime_ms FROM queue
+ WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0;
+
+-- name: heads
+-- The open queues that have something ready, by the order of their heads. The caller takes the first.
+SELECT name, head_id, head_priority, max_runtime_ms FROM queue
+ WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0
+ ORDER BY head_priority DESC, head_id;
+
+-- name: only
+SELECT q.name, j.id, j.priority, q.max_runtime_ms
+  FROM job j CROSS JOIN queue q ON q.name = j.queue
+ WHERE j.id = ?1 AND j.state = 'queued' AND j.hold IS NULL AND q.paused = 0 AND q.is_full = 0;
+
+-- name: run
+INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at)
+SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6 FROM job WHERE id = ?2;
+
+-- name: take
+-- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open queue, with room in its lane, and of which no
+-- run is open (a client may have put a running row back to queued by hand, and its process lives), with a run that is higher than
+-- every one before it, as a fencing token must be. What the last run left in
+-- the row goes; it is in the history.
+UPDATE job
+   SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
+       exit_code = NULL, signal = NULL, error = NULL, progress = NULL, result = NULL
+ WHERE id = ?1 AND state = 'queued' AND hold IS NULL
+   AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND finished_at IS NULL AND kind = 'job')
+   AND (task_id IS NULL OR EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL))
+   AND ?2 > coalesce((SELECT max(id) FROM run WHERE job_id = ?1), 0)
+   AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
+   AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))
+   AND EXISTS (SELECT 1 FROM queue q WHERE q.name = job.queue AND q.paused = 0
+                  AND (q.slots IS NULL OR q.slots > coalesce((SELECT n FROM tally WHERE queue = job.queue AND state = 'running' AND hold = ''), 0)));

@@ -1,5 +1,0 @@
-UPDATE job
-   SET priority = coalesce(?2, priority), queue = coalesce(?3, queue), label = iif(?4, ?5, label),
-       available_at = coalesce(?6, available_at), due_seen = iif(?6 IS NULL, due_seen, 0),
-       expires_at = iif(?7, ?8, expires_at), max_attempts = coalesce(?9, max_attempts), policy = coalesce(?10, policy)
- WHERE id = ?1 AND state = 'queued'

@@ -1,0 +1,27 @@
+-- name: broken
+SELECT d.job_id
+  FROM dependency d
+  JOIN job child ON child.id = d.job_id
+ WHERE d.on_job = ?1 AND d.state = 'broken' AND child.state = 'queued'
+ ORDER BY d.job_id LIMIT ?2;
+
+-- name: broken_by
+-- The first job that this one waits for in vain; one that makes it needless before one that fails it.
+SELECT d.on_job, d.need, p.state, p.reason
+  FROM dependency d LEFT JOIN job p ON p.id = d.on_job
+ WHERE d.job_id = ?1 AND d.state = 'broken'
+ ORDER BY d.need = 'failed' OR (p.state = 'cancelled' AND p.reason = 'dependency') DESC, d.on_job LIMIT 1;
+
+-- name: queued
+UPDATE job
+   SET state = ?2, reason = ?3, error = ?4, finished_at = ?5, lane_pass = 0
+ WHERE id = ?1 AND state = 'queued'
+RETURNING policy, task_id;
+
+-- name: resolve
+-- Dependencies on a job that has ended take their truth: that of the job ?2 alone, where it is given; otherwise ?3 at most. The triggers count it at
+-- the job that waits.
+UPDATE dependency
+   SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
+ WHERE on_job = ?1 AND state = 'unmet'
+   AND (job_id = ?2 OR ?2 IS NULL AND job_id IN (SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet' LIMIT ?3));

@@ -1,8 +1,0 @@
--- `attempt` counts how often it was begun for this run of the job; of a resource, how often that was tried.
-INSERT INTO run (id, job_id, kind, parent, resource_id, workspace, attempt, nonce, instance, boot_id, claimed_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6,
-       1 + coalesce((SELECT attempts FROM resource WHERE id = ?5),
-                    (SELECT count(*) FROM run WHERE job_id = ?2 AND kind = ?3 AND parent = ?4)), ?7, ?8, ?9, ?10
- WHERE ?4 IS NULL
-    OR (EXISTS (SELECT 1 FROM job WHERE id = ?2 AND state = 'running' AND run_id = ?4)
-        AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?2 AND kind = ?3 AND parent = ?4 AND finished_at IS NULL))

@@ -1,0 +1,40 @@
+-- name: counts
+SELECT state, hold, sum(n) FROM tally GROUP BY state, hold HAVING sum(n) <> 0;
+
+-- name: dependencies
+SELECT d.on_job, d.need, d.state, p.state, p.reason
+  FROM dependency d LEFT JOIN job p ON p.id = d.on_job
+ WHERE d.job_id = ?1 ORDER BY d.on_job;
+
+-- name: events
+SELECT id, at, job_id, run_id, kind, reason, detail FROM event WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2;
+
+-- name: lanes
+SELECT key, max_running, running,
+       (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = key AND state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane'
+                               LIMIT 10000))
+  FROM lane ORDER BY key;
+
+-- name: oldest
+-- In each queue the oldest of each priority stands first in its stretch of the index.
+WITH RECURSIVE level (queue, priority) AS (
+  SELECT t.queue, (SELECT max(priority) FROM job WHERE queue = t.queue AND state = 'queued' AND hold IS NULL)
+    FROM tally t WHERE t.state = 'queued' AND t.hold = '' AND t.n > 0
+  UNION ALL
+  SELECT l.queue, (SELECT max(priority) FROM job WHERE queue = l.queue AND state = 'queued' AND hold IS NULL AND priority < l.priority)
+    FROM level l WHERE l.priority IS NOT NULL
+  LIMIT 10000)
+SELECT created_at FROM job WHERE id = (
+  SELECT min((SELECT id FROM job WHERE queue = l.queue AND priority = l.priority AND state = 'queued' AND hold IS NULL ORDER BY id LIMIT 1))
+    FROM level l WHERE l.priority IS NOT NULL);
+
+-- name: queues
+SELECT q.name, q.slots, q.paused, q.max_runtime_ms,
+       coalesce((SELECT n FROM tally WHERE state = 'running' AND hold = '' AND queue = q.name), 0),
+       coalesce((SELECT n FROM tally WHERE state = 'queued' AND hold = '' AND queue = q.name), 0),
+       coalesce((SELECT sum(n) FROM tally WHERE state = 'queued' AND hold > '' AND queue = q.name), 0)
+  FROM queue q ORDER BY q.name;
+
+-- name: secrets
+SELECT policy FROM job
+ WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;

@@ -1,0 +1,48 @@
+-- name: again
+-- The gate, back to the queue. `due_seen` goes back too, or a clock that was set back would skip the wait.
+UPDATE job
+   SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, lane_pass = 0,
+       available_at = ?3, due_seen = 0, attempts = ?4, deferrals = ?5, unstarts = ?6,
+       last_reason = coalesce(?7, last_reason), exit_code = NULL, signal = NULL, error = ?8
+ WHERE id = ?1 AND state = 'running' AND run_id = ?2;
+
+-- name: end
+-- The gate, to the end. A run that never started has used no attempt.
+UPDATE job
+   SET state = ?3, reason = ?4, finished_at = ?5, pid = NULL, lane_pass = 0, exit_code = ?6, signal = ?7, error = ?8,
+       last_reason = coalesce(?9, last_reason), result = coalesce(?10, result), started_at = coalesce(?11, started_at),
+       attempts = max(0, attempts - ?12)
+ WHERE id = ?1 AND state = 'running' AND run_id = ?2;
+
+-- name: exited
+UPDATE run
+   SET pid = coalesce(?3, pid), started_at = coalesce(?4, started_at), exited_at = coalesce(?5, exited_at), exit_code = ?6,
+       leftovers = coalesce(?7, leftovers), max_rss_bytes = coalesce(?8, max_rss_bytes), user_ms = coalesce(?9, user_ms),
+       system_ms = coalesce(?10, system_ms)
+ WHERE id = ?1 AND job_id = ?2 AND finished_at IS NULL
+   AND EXISTS (SELECT 1 FROM job WHERE id = ?2 AND state = 'running' AND run_id = ?1);
+
+-- name: facts
+SELECT attempts, max_attempts, deferrals, unstarts, policy,
+       EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
+         -- A task that was asked to stop wants none of its jobs tried again, though it waits for the honest end of a critical one.
+         OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)),
+       task_id
+  FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2;
+
+-- name: run
+UPDATE run
+   SET finished_at = ?2, outcome = ?3, reason = ?4, exit_code = ?5, signal = ?6, error = ?7, pid = coalesce(?8, pid),
+       started_at = coalesce(?9, started_at), exited_at = coalesce(?10, exited_at), leftovers = coalesce(?11, leftovers),
+       max_rss_bytes = coalesce(?12, max_rss_bytes), user_ms = coalesce(?13, user_ms), system_ms = coalesce(?14, system_ms)
+ WHERE id = ?1 AND finished_at IS NULL;
+
+-- name: started
+-- Of a job's own run, or of the run of its check, as long as that is open and the job is owned by it.
+UPDATE run SET pid = ?2, started_at = ?3
+ WHERE id = ?1 AND finished_at IS NULL
+   AND EXISTS (SELECT 1 FROM job WHERE id = run.job_id AND state = 'running' AND run_id = coalesce(run.parent, run.id));
+
+-- name: started_job
+UPDATE job SET pid = ?2, started_at = ?3
+ WHERE id = (SELECT job_id FROM run WHERE id = ?1 AND exited_at IS NULL) AND state = 'running' AND run_id = ?1;

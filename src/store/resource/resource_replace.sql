@@ -1,8 +1,0 @@
--- Written down again by the same owner. What is under way for it speaks of the earlier one, and counts for nothing (`again`).
-UPDATE resource
-   SET teardown = ?5, probe = ?6, cwd = ?7, env = ?8, timeout_ms = ?9, torn = 0, again = (errand IS NOT NULL), next_at = 0
- WHERE state <> 'released'
-   AND id = coalesce((SELECT id FROM resource WHERE run_id = ?1 AND name = ?4 AND state <> 'released'),
-                     (SELECT id FROM resource WHERE job_id = ?2 AND name = ?4 AND state <> 'released'),
-                     (SELECT id FROM resource WHERE task_id = ?3 AND name = ?4 AND state <> 'released'))
-RETURNING id

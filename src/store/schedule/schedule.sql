@@ -1,0 +1,27 @@
+-- name: add
+INSERT INTO schedule (name, cron, zone, catch_up, catch_up_max, template, created_at, decided_until, next_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8);
+
+-- name: columns
+SELECT id, name, cron, zone, catch_up, catch_up_max, paused, paused_at, resumed_at, template, decided_until, next_at, pruned_until,
+       created_at, last_error FROM schedule
+
+-- name: is_old
+slot.at < ?1 AND slot.last_at < ?1
+   AND slot.at IS NOT (SELECT max(at) FROM slot newest WHERE newest.schedule_id = slot.schedule_id AND newest.state = 'fired')
+
+-- name: newest
+SELECT at, last_at, n, state, reason, job_id, decided_at FROM slot WHERE schedule_id = ?1 AND state = ?2 ORDER BY at DESC LIMIT 1
+
+-- name: pause
+-- A pause whose end the planner has not seen goes on: the two are one.
+UPDATE schedule
+   SET paused = 1, resumed_at = NULL,
+       paused_at = CASE WHEN resumed_at > decided_until THEN paused_at ELSE ?2 END
+ WHERE id = ?1 AND paused = 0;
+
+-- name: resume
+UPDATE schedule SET paused = 0, resumed_at = ?2 WHERE id = ?1 AND paused = 1;
+
+-- name: slots
+SELECT at, last_at, n, state, reason, job_id, decided_at FROM slot WHERE schedule_id = ?1 ORDER BY at DESC LIMIT ?2;
