@@ -22,10 +22,11 @@
 //! | [`job`] | PURE: what a job is and what may happen to it | SQL, clocks, threads, the operating system |
 //! | [`store`] | SQLITE ONLY: the file; one file per verb | processes, decisions about a job |
 //! | [`run`] | PROCESSES ONLY: spawner, shim, run file, locks, killing trees, output | SQL, policies |
-//! | [`worker`] | THE THREADS: the only room that knows both `store` and `run` | printing |
+//! | [`host`] | what any process may ask of the machine and of the worker: worker lock, waker, gates, leases, asking a shim to stop | threads that stay |
+//! | [`worker`] | THE THREADS: claims, runs and settles jobs | printing |
 //! | [`cli`] | FACE: one file per subcommand | deciding |
 //!
-//! `main -> cli -> worker -> {store, run} -> job`. [`clock`], [`config`], [`error`], `owner`, [`place`], [`random`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
+//! `main -> cli -> worker -> host -> {store, run} -> job`. [`clock`], [`config`], [`error`], `owner`, [`place`], [`random`] and [`units`] are leaves. `tests/tidy.rs` keeps it so.
 //!
 //! A job comes from a person or from a schedule: [`job::calendar`] (when is it due) → [`job::schedule`] (what becomes of the slot) → [`store::plan`] (slot and job in one
 //! transaction), asked in each round of the claim loop. From there on it is a job like any other.
@@ -82,6 +83,7 @@ pub mod clock;
 #[cfg(feature = "cli")]
 pub mod config;
 pub mod error;
+pub mod host;
 pub mod job;
 mod owner;
 pub mod place;

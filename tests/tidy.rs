@@ -11,8 +11,9 @@ const MAY: &[(&str, &[&str])] = &[
     ("job", &["job"]),
     ("store", &["store", "job", "clock", "error", "owner", "place", "random", "units"]),
     ("run", &["run", "job", "clock", "error", "owner", "place", "random", "units"]),
-    ("worker", &["worker", "store", "run", "job", "clock", "error", "place", "units"]),
-    ("cli", &["cli", "worker", "store", "run", "job", "clock", "error", "owner", "place", "random", "config", "units"]),
+    ("host", &["host", "store", "run", "job", "clock", "error", "place", "units"]),
+    ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "units"]),
+    ("cli", &["cli", "worker", "host", "store", "run", "job", "clock", "error", "owner", "place", "random", "config", "units"]),
 ];
 
 /// Leaves: they name leaves and the pure room only.

@@ -5,12 +5,12 @@ use std::path::Path;
 use super::face::Face;
 use super::table::count;
 use crate::error::{Error, Result};
+use crate::host::lease as leases;
+use crate::host::lock::{Kind, WorkerLock};
 use crate::job::RunId;
 use crate::place::Place;
 use crate::run::runfile;
 use crate::store::Restored;
-use crate::worker::lock::WorkerLock;
-use crate::worker::{Kind, lease as leases};
 
 /// Brings a backup back, under the worker lock.
 ///

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use super::checks::Finding;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::host::lock::Holder;
+use crate::host::waker;
 use crate::job::{Argv, JobId, NewJob, Policy, Reason, RunId, State};
 use crate::run::machine;
 use crate::run::runfile::{self, Look};
 use crate::store::rows::Job;
 use crate::store::{Options, Role, Store, control, enqueue, read};
-use crate::worker::{lock::Holder, wake};
 
 /// How long each event is waited for, in milliseconds. It comes within a second on a machine that is not in trouble.
 const PATIENCE_MS: u64 = 30_000;
@@ -86,7 +87,7 @@ fn cancel_a_tree(bench: &Bench) -> Result<String> {
     bench.until_running(id)?;
     let now_ms = Clock::System.now_ms();
     bench.store.write(move |conn| control::cancel(conn, id, Some("crash test"), now_ms))?;
-    wake::send(bench.store.place());
+    waker::send(bench.store.place());
     expect(&bench.until_ended(id)?, State::Cancelled, Reason::Cancelled)?;
     bench.expect_nothing_left()?;
     Ok("a tree that ignores TERM and leaves its session was cancelled: nothing of it is left".into())
@@ -144,7 +145,7 @@ impl Bench {
         let job = NewJob { cwd: self.dir.to_string_lossy().into_owned(), policy, ..NewJob::new(command) };
         let now_ms = Clock::System.now_ms();
         let added = self.store.write(move |conn| enqueue::add(conn, std::slice::from_ref(&job), now_ms))?;
-        wake::send(self.store.place());
+        waker::send(self.store.place());
         added.first().map(|added| added.id).ok_or_else(|| broken("a job was added and none came back".into()))
     }
 

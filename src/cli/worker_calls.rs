@@ -11,6 +11,10 @@ use super::table::count;
 use super::{idle, settings, status, work};
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
+use crate::host::gates::{self, Floors};
+use crate::host::lock::Kind;
+use crate::host::stop::{self, Direct};
+use crate::host::{lease as leases, surroundings, waker};
 use crate::job::JobId;
 use crate::place::Place;
 use crate::run::shutdown::EndRuns;
@@ -18,15 +22,13 @@ use crate::store::claim::Scope;
 use crate::store::lease::{self, Lease};
 use crate::store::standing::{self, Advice};
 use crate::store::{Role, Store, read, resource};
-use crate::worker::{
-    self, Direct, Ended, Floors, Kind, OnTerm, Options, Started, Until, Worker, gates, lease as leases, signals, wake as wakes,
-};
+use crate::worker::{Ended, OnTerm, Options, Started, Until, Worker, signals};
 
-pub use crate::worker::gates::Machine;
-pub use crate::worker::lease::{Answer, Holding, Wanted};
-pub use crate::worker::lock::Holder;
-pub use crate::worker::report::{Condition, Phase, Report};
-pub use crate::worker::sight::{Process, Sight};
+pub use crate::host::gates::Machine;
+pub use crate::host::lease::{Answer, Holding, Wanted};
+pub use crate::host::lock::Holder;
+pub use crate::host::report::{Condition, Phase, Report};
+pub use crate::host::sight::{Process, Sight};
 
 /// A job that there is not: a worker that may claim nothing else claims nothing.
 const NO_JOB: JobId = JobId(0);
@@ -74,7 +76,7 @@ pub fn machine(place: &Place) -> Machine {
 
 /// Tells the worker, if there is one, that something was written.
 pub fn wake(place: &Place) {
-    wakes::send(place);
+    waker::send(place);
 }
 
 /// Asks the shim of a running job to stop it, whatever the worker does, and says what a person must know: empty where the job is being
@@ -83,7 +85,7 @@ pub fn wake(place: &Place) {
 /// # Errors
 /// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
-    let asked = worker::ask_directly(store, job)?;
+    let asked = stop::ask_directly(store, job)?;
     let sight = Sight::look(store.place())?;
     let stopped = sight.as_ref().filter(|sight| matches!(sight.process, Process::Stopped | Process::Traced));
     let records_later = match (&sight, stopped) {
@@ -191,7 +193,7 @@ pub fn work(face: &Face, args: &work::Args) -> Result<u8> {
 
 /// Whether the service manager that has started us is shutting down.
 pub fn machine_is_stopping() -> bool {
-    worker::is_stopping_now()
+    surroundings::is_stopping_now()
 }
 
 /// Ends every run of the file in order, with or without a worker, and without opening the file.
@@ -260,7 +262,7 @@ pub enum ForOne {
 pub fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -> Result<ForOne> {
     if let Some(holder) = look(client.place())? {
         if holder.kind == Kind::Run.as_str() {
-            wakes::ask_to_serve(client.place(), job);
+            waker::ask_to_serve(client.place(), job);
         }
         return Ok(ForOne::NotNeeded);
     }

@@ -6,8 +6,8 @@ use super::obstacles::Obstacle;
 use super::table::count;
 use super::time;
 use super::worker_calls::{Condition, Phase, Process, Report, Sight};
+use crate::host::report::CODES;
 use crate::store::rows::{Job, QueueRow};
-use crate::worker::report::CODES;
 
 /// A claim loop that has not been round for this long, in milliseconds, hangs: it looks every 10 s at the least.
 const CLAIMS_HANG_MS: u64 = 30_000;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::cli::fixture::{self, sight};
+use crate::host::report::Condition as Of;
 use crate::job::State;
 use crate::store::Blocked;
-use crate::worker::report::Condition as Of;
 
 fn job() -> Job {
     Job { queue: "b".into(), ..fixture::job(7, State::Queued) }

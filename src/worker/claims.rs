@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::clock_steps;
-use super::gates::{self, Machine};
 use super::monitor::{self, Assignment};
 use super::options::{Kind, Until};
-use super::report::Condition;
 use super::shared::Shared;
 use super::shortage::Admits;
 use super::start::Ended;
 use super::teardown;
 use crate::error::Result;
+use crate::host::condition::Condition;
+use crate::host::gates::{self, Machine};
 use crate::run::machine;
 use crate::store::claim::Scope;
 use crate::store::{self, claim, look, plan, schedule, tend};

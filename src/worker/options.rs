@@ -1,28 +1,12 @@
 //! What a worker is asked to do.
 
+pub use crate::host::gates::Floors;
+pub use crate::host::lock::Kind;
 use crate::store::claim::Scope;
 use crate::store::heal::Healers;
 
 /// Below the ten seconds that container runtimes give by default, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
-
-/// Which command the worker is. A `run` gives way to a `work`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `tenure work`
-    Work,
-    /// `tenure run`: for its own job alone, until a `work` asks for the lock.
-    Run,
-}
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Work => "work",
-            Self::Run => "run",
-        }
-    }
-}
 
 /// When a worker ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +28,6 @@ pub enum OnTerm {
     Drain,
     /// They are ended: TERM, the grace, KILL.
     End,
-}
-
-/// What the machine must have left before a job is claimed. `None` asks for nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Floors {
-    /// Available memory, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Free room on the file's disk, in bytes.
-    pub disk_bytes: Option<u64>,
-    /// Highest load average of one minute.
-    pub load_max: Option<f64>,
 }
 
 /// A worker's settings.

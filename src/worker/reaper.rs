@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock_steps;
-use super::lease;
 use super::monitor::Assignment;
 use super::pool::Work;
 use super::recover;
-use super::report::Condition;
 use super::shared::Shared;
 use super::sweep;
 use super::teardown;
 use crate::error::Result;
+use crate::host::condition::Condition;
+use crate::host::lease;
 use crate::job::RunId;
 use crate::job::verdict::{self, Leftover, Row};
 use crate::run::runfile::{self, Look};
@@ -59,7 +59,7 @@ const STEPS: [Step; 11] = [
     adopt_open_runs,
     teardown::adopt,
     clear_run_files,
-    lease::reap,
+    reclaim_leases,
     sweep::secrets,
     sweep_groups,
     sweep::results,
@@ -96,6 +96,14 @@ fn verify_schema(shared: &Arc<Shared>) -> Result<()> {
     if shared.store.health().schema.is_some() {
         // The claim loop tells of it, and may be waiting.
         shared.look();
+    }
+    Ok(())
+}
+
+/// Leases of owners that are gone.
+fn reclaim_leases(shared: &Arc<Shared>) -> Result<()> {
+    for one in lease::reclaim(&shared.store)? {
+        log::info!("the lease {:?} is free: nothing of its owner (pid {:?}) lives", one.name, one.pid);
     }
     Ok(())
 }

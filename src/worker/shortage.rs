@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::report::Condition;
 use super::shared::Shared;
 use crate::error::Error;
+use crate::host::condition::Condition;
 use crate::job::RunId;
 use crate::units::size_text;
 
@@ -259,7 +259,7 @@ mod tests {
     fn each_errno_has_a_code_that_is_in_the_lists() {
         for errno in [5, 11, 12, 23, 24, 28, 30, 105, 109, 122] {
             let (code, text, remedy) = of_errno(errno);
-            assert!(is_want(errno) && CODES.contains(&code) && super::super::report::CODES.contains(&code), "{errno}");
+            assert!(is_want(errno) && CODES.contains(&code) && crate::host::condition::CODES.contains(&code), "{errno}");
             assert!(!text.is_empty() && !remedy.is_empty());
         }
         assert!(!is_want(2) && !is_want(13));

@@ -12,24 +12,26 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded, select};
 
 use super::claims;
-use super::lease;
-use super::lock::WorkerLock;
 use super::notify;
 use super::options::{OnTerm, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
 use super::reaper;
-use super::report::{Phase, Reporter};
+use super::reporter::Reporter;
 use super::shared::Shared;
 use super::shutdown;
 use super::signals::Order;
 use super::slots;
 use super::starting::take_lock;
 use super::stops;
-use super::surroundings::Surroundings;
 use super::tidy;
 use super::wake::{self, Listener};
 use crate::error::{Error, Result};
+use crate::host::lease;
+use crate::host::lock::WorkerLock;
+use crate::host::report::Phase;
+use crate::host::surroundings::Surroundings;
+use crate::host::waker;
 use crate::job::verdict::Progress;
 use crate::job::{Cause, RunId};
 use crate::place::Place;
@@ -270,7 +272,7 @@ impl Worker {
         let left_running = shared.roster.busy();
         shared.leave();
         // Its wake thread waits for a hint.
-        wake::send(shared.place());
+        waker::send(shared.place());
         // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
         shared.store.stop_waiting();
         join(threads);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, select};
 
-use super::lock::{Holder, WorkerLock};
 use super::options::{Kind, Options};
 use super::signals::Order;
 use super::start::{Ended, Worker};
-use super::wake;
 use crate::error::{Error, Result};
+use crate::host::lock::{Holder, WorkerLock};
+use crate::host::waker;
 use crate::store::{self, Store, locks};
 
 /// How long a `work` waits for a `run` to give the lock up, in milliseconds.
@@ -118,7 +118,7 @@ pub(super) fn take_lock(client: &Store, options: &Options, instance: &str, now_m
             return Err(refused(&holder));
         }
         if yields {
-            wake::ask_to_yield(place);
+            waker::ask_to_yield(place);
         }
         // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
         std::thread::sleep(Duration::from_millis(10));

@@ -7,9 +7,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::condition::Condition;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::host::condition::Condition;
 use crate::job::RunId;
 use crate::job::verdict::Row;
 use crate::place::{LOGS_PER_DIRECTORY, Place};

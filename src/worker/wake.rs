@@ -12,9 +12,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-use super::report::Condition;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::host::condition::Condition;
+use crate::host::waker::{DATAGRAM_BYTES_MAX, SERVE, Short, YIELD, short};
 use crate::job::JobId;
 use crate::place::Place;
 use crate::store::Changes;
@@ -27,76 +28,6 @@ const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 /// writes the file itself, does not spend its time on hints: with a free slot, and with none.
 const REST_MS: u64 = 4;
 const REST_FULL_MS: u64 = 25;
-
-const LOOK: u8 = b'w';
-const YIELD: u8 = b'y';
-/// Followed by the id of a job, in eight bytes.
-const SERVE: u8 = b's';
-/// Longest datagram, in bytes.
-const DATAGRAM_BYTES_MAX: usize = 9;
-
-/// Tells the worker of this file, if there is one, that something was written. Never fails: a hint that is lost costs time, not
-/// jobs.
-pub fn send(place: &Place) {
-    post(place, LOOK);
-}
-
-/// Asks a `run` that holds the worker lock to give it up.
-pub fn ask_to_yield(place: &Place) {
-    post(place, YIELD);
-}
-
-/// Asks a `run` that holds the worker lock to run this job beside its own. It does so for a few seconds; ask again.
-pub fn ask_to_serve(place: &Place, job: JobId) {
-    let mut datagram = [SERVE; DATAGRAM_BYTES_MAX];
-    datagram[1..].copy_from_slice(&job.0.to_le_bytes());
-    post_bytes(place, &datagram);
-}
-
-fn post(place: &Place, byte: u8) {
-    post_bytes(place, &[byte]);
-}
-
-fn post_bytes(place: &Place, datagram: &[u8]) {
-    let Ok(socket) = UnixDatagram::unbound() else { return };
-    if socket.set_nonblocking(true).is_err() {
-        return;
-    }
-    let _worker_may_be_gone = send_to(&socket, &place.wake_socket(), datagram);
-}
-
-/// A socket's address holds 107 bytes of path; a longer one is reached through its directory.
-fn send_to(socket: &UnixDatagram, path: &std::path::Path, datagram: &[u8]) -> std::io::Result<usize> {
-    match short(path)? {
-        Some(short) => socket.send_to(datagram, short.path()),
-        None => socket.send_to(datagram, path),
-    }
-}
-
-/// A short name for a path that is too long for a socket's address: through a descriptor of its directory.
-struct Short {
-    _directory: std::fs::File,
-    path: std::path::PathBuf,
-}
-
-impl Short {
-    fn path(&self) -> &std::path::Path {
-        &self.path
-    }
-}
-
-const SOCKET_PATH_BYTES_MAX: usize = 107;
-
-fn short(path: &std::path::Path) -> std::io::Result<Option<Short>> {
-    use std::os::fd::AsRawFd;
-    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
-        return Ok(None);
-    }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
-    let directory = std::fs::File::open(parent)?;
-    let path = std::path::PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
-    Ok(Some(Short { _directory: directory, path }))
-}
 
 /// The listening end.
 pub struct Listener {

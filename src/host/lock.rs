@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::options::Kind;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::machine;
@@ -32,6 +31,24 @@ const HOLDER_BYTES_MAX: u64 = 4096;
 const FLOCK_MS: u64 = 2_000;
 /// The lock on the main file.
 const OF_MAIN: Bytes = Bytes { first: locks::WORKER_BYTE, length: 1 };
+
+/// Which command the worker is. A `run` gives way to a `work`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `tenure work`
+    Work,
+    /// `tenure run`: for its own job alone, until a `work` asks for the lock.
+    Run,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Run => "run",
+        }
+    }
+}
 
 /// Who holds the worker lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

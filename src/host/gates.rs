@@ -7,8 +7,18 @@ use std::path::Path;
 
 use sysinfo::System;
 
-use super::options::Floors;
 use crate::units::size_text;
+
+/// What the machine must have left before a job is claimed. `None` asks for nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Floors {
+    /// Available memory, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Free room on the file's disk, in bytes.
+    pub disk_bytes: Option<u64>,
+    /// Highest load average of one minute.
+    pub load_max: Option<f64>,
+}
 
 /// What the machine has left.
 #[derive(Debug, Clone, Copy, PartialEq)]

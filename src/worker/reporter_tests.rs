@@ -1,3 +1,9 @@
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::host::condition::CODES;
+use crate::host::lock::{Holder, Kind, WorkerLock};
+use crate::host::sight::{Process, Sight};
+
 use super::*;
 
 fn nest() -> (tempfile::TempDir, Place, Holder) {
@@ -20,13 +26,13 @@ fn what_is_set_is_read_by_others_until_it_is_cleared() {
     reporter.set(Condition::holding("disk_full", "no room", "make room"));
     reporter.set(Condition::notice("no_inotify", "none left", None));
     assert_eq!(codes(&place, &holder), ["disk_full", "no_inotify"]);
-    assert!(reporter.holds_claims());
+    assert!(reporter.holds_claims_beside(&[]));
     let since = Report::read(&place, &holder).unwrap().conditions[0].since_ms;
     reporter.set(Condition::holding("disk_full", "still no room", "make room"));
     let now = &reporter.now().conditions[0];
     assert_eq!((now.since_ms, now.text.as_str()), (since, "still no room"));
     reporter.clear("disk_full");
-    assert!(!reporter.holds_claims());
+    assert!(!reporter.holds_claims_beside(&[]));
     assert_eq!(codes(&place, &holder), ["no_inotify"]);
     reporter.phase(Phase::Draining);
     assert_eq!(Report::read(&place, &holder).unwrap().phase, Phase::Draining);
@@ -78,7 +84,29 @@ fn a_report_has_a_longest_length_whatever_is_the_matter() {
         reporter.set(Condition::notice(code, "\u{1}".repeat(5_000), None));
     }
     let read = Report::read(&place, &holder).unwrap();
-    assert!(std::fs::metadata(place.worker_report()).unwrap().len() <= (BYTES_MAX + 64) as u64);
+    assert!(std::fs::metadata(place.worker_report()).unwrap().len() <= FILE_BYTES as u64);
     assert!(!read.queues.is_empty() && read.queues_cut);
     assert!(!read.conditions.is_empty() && read.conditions.len() < CODES.len());
+}
+
+#[test]
+fn a_worker_is_seen_with_its_report_and_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new(dir.path().join("q.db"));
+    std::fs::create_dir(place.dir()).unwrap();
+    // The lock is on the file as well, which must be there.
+    rustix::fs::mknodat(CWD, place.db(), FileType::RegularFile, Mode::from_raw_mode(0o600), 0).unwrap();
+    assert_eq!(Sight::look(&place).unwrap(), None);
+    let lock = WorkerLock::take(&place, Kind::Work, 3, "me", 7).unwrap().unwrap();
+    let bare = Sight::look(&place).unwrap().unwrap();
+    assert_eq!((bare.report, bare.process, bare.claims_ago_ms), (None, Process::Runs, None));
+    let reporter = Reporter::start(&place, "me", &Options::work());
+    reporter.round_of_reaper();
+    reporter.round_of_claims(2, &[]);
+    reporter.phase(Phase::Serving);
+    let seen = Sight::look(&place).unwrap().unwrap();
+    assert_eq!(seen.report.unwrap().busy, 2);
+    assert!(seen.claims_ago_ms.unwrap() < 60_000 && seen.reaper_ago_ms.unwrap() < 60_000);
+    lock.release();
+    assert_eq!(Sight::look(&place).unwrap(), None, "the report alone is nothing");
 }

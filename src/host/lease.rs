@@ -12,11 +12,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::job::{JobId, Nonce, RunId};
 use crate::place::Place;
@@ -339,14 +337,6 @@ fn write_off(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease>>
         store.flushed(ticket)?;
     }
     Ok(reclaimed)
-}
-
-/// The reaper's part.
-pub(super) fn reap(shared: &Arc<Shared>) -> Result<()> {
-    for one in reclaim(&shared.store)? {
-        log::info!("the lease {:?} is free: nothing of its owner (pid {:?}) lives", one.name, one.pid);
-    }
-    Ok(())
 }
 
 /// Takes a lease away from its owner, which goes on. `None`: that holding is over already. Otherwise what of its owner still lives.

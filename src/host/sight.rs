@@ -75,34 +75,3 @@ impl Process {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use rustix::fs::{CWD, FileType, Mode};
-
-    use super::*;
-    use crate::worker::options::{Kind, Options};
-    use crate::worker::report::Reporter;
-
-    #[test]
-    fn a_worker_is_seen_with_its_report_and_without() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().join("q.db"));
-        std::fs::create_dir(place.dir()).unwrap();
-        // The lock is on the file as well, which must be there.
-        rustix::fs::mknodat(CWD, place.db(), FileType::RegularFile, Mode::from_raw_mode(0o600), 0).unwrap();
-        assert_eq!(Sight::look(&place).unwrap(), None);
-        let lock = super::super::lock::WorkerLock::take(&place, Kind::Work, 3, "me", 7).unwrap().unwrap();
-        let bare = Sight::look(&place).unwrap().unwrap();
-        assert_eq!((bare.report, bare.process, bare.claims_ago_ms), (None, Process::Runs, None));
-        let reporter = Reporter::start(&place, "me", &Options::work());
-        reporter.round_of_reaper();
-        reporter.round_of_claims(2, &[]);
-        reporter.phase(crate::worker::report::Phase::Serving);
-        let seen = Sight::look(&place).unwrap().unwrap();
-        assert_eq!(seen.report.unwrap().busy, 2);
-        assert!(seen.claims_ago_ms.unwrap() < 60_000 && seen.reaper_ago_ms.unwrap() < 60_000);
-        lock.release();
-        assert_eq!(Sight::look(&place).unwrap(), None, "the report alone is nothing");
-    }
-}

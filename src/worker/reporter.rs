@@ -1,7 +1,6 @@
-//! What a worker says of itself, where other processes can read it: `worker.json` beside its lock.
+//! The writing end of what a worker says of itself ([`crate::host::report`]): `worker.json` beside its lock.
 //!
-//! It never decides who the worker is: the lock does, and a report counts only while the process that wrote it holds the lock. It
-//! is written in place, into blocks that were reserved, so that a full disk does not silence it; at each change, and at most once a
+//! It is written in place, into blocks that were reserved, so that a full disk does not silence it; at each change, and at most once a
 //! second while only the times of the rounds change. It is never flushed: after a power cut it is not needed.
 //!
 //! Any thread may say what is the matter: [`Reporter::set`] and [`Reporter::clear`].
@@ -14,18 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-pub use super::condition::{CODES, Condition};
-use super::lock::Holder;
 use super::options::Options;
+use crate::host::condition::{self, Condition};
+use crate::host::report::{FILE_BYTES, Phase, Report};
 use crate::place::Place;
 use crate::run::machine;
 
-/// First word of the file, and the version of its format.
-const HEADER: &str = "tenure-report 1";
-/// Longest report, in bytes; the last conditions are left out where all are too many.
-const BYTES_MAX: usize = 16 << 10;
 /// Most conditions that are reported.
 const CONDITIONS_MAX: usize = 16;
 /// Most followed jobs that are reported.
@@ -34,101 +27,6 @@ const SERVES_MAX: usize = 256;
 const QUEUES_BYTES_MAX: usize = 4 << 10;
 /// Time between two writes while only the times of the rounds change, in milliseconds.
 const ROUNDS_EVERY_MS: u64 = 1_000;
-/// Reads until the checksum is right: a report may be read while it is written.
-const READS_MAX: usize = 20;
-
-/// What a worker is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// It opens the file and repairs what the last worker left; nothing is claimed yet.
-    Starting,
-    Serving,
-    /// It claims nothing more and waits for its runs.
-    Draining,
-    /// It leaves its runs to their shims and ends.
-    Leaving,
-}
-
-/// All that a worker says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// The random name of the start, as in the lock.
-    pub instance: String,
-    pub boot_id: String,
-    /// Inode of its time namespace: its clock is ours only in the same one.
-    pub time_ns: u64,
-    /// Queues that it serves; none: all.
-    pub queues: Vec<String>,
-    /// The list of queues is longer than what is reported.
-    pub queues_cut: bool,
-    /// The one job that it serves, where it serves no other.
-    pub only: Option<i64>,
-    /// Jobs that it serves beside that one, because a client follows them.
-    #[serde(default)]
-    pub serves: Vec<i64>,
-    pub slots: usize,
-    /// At the last round of the claim loop.
-    pub busy: usize,
-    pub phase: Phase,
-    /// Open files that it may have.
-    pub open_files_max: u64,
-    /// The last round of the claim loop, in milliseconds of the monotonic clock; 0: none yet.
-    pub claims_at_ms: u64,
-    /// The last round of the reaper, likewise.
-    pub reaper_at_ms: u64,
-    /// Time between two rounds of the reaper, in milliseconds.
-    pub tick_ms: u64,
-    pub conditions: Vec<Condition>,
-    /// What keeps limits of memory (`cgroup`, `rlimit`), and why.
-    #[serde(default)]
-    pub memory: (String, String),
-}
-
-impl Report {
-    /// Why nothing is claimed.
-    pub fn held_back(&self) -> impl Iterator<Item = &Condition> {
-        self.conditions.iter().filter(|one| one.holds_claims)
-    }
-
-    /// What the worker that holds the lock says; `None` where it says nothing that can be read.
-    pub fn read(place: &Place, holder: &Holder) -> Option<Self> {
-        let file = File::open(place.worker_report()).ok()?;
-        let mut bytes = vec![0; BYTES_MAX + 64];
-        (0..READS_MAX)
-            .find_map(|_| {
-                let n = file.read_at(&mut bytes, 0).ok()?;
-                Self::parse(&bytes[..n])
-            })
-            .filter(|report| report.instance == holder.instance)
-    }
-
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let line = std::str::from_utf8(&bytes[..end]).ok()?.strip_prefix(HEADER)?;
-        let mut words = line.split_ascii_whitespace();
-        let (length, sum) = (words.next()?.parse::<usize>().ok()?, u32::from_str_radix(words.next()?, 16).ok()?);
-        let body = bytes.get(end + 1..)?.get(..length)?;
-        if crc32fast::hash(body) != sum {
-            return None;
-        }
-        serde_json::from_slice(body).ok()
-    }
-
-    /// Its bytes; the last conditions are left out where all are too many.
-    fn to_bytes(&self) -> Option<Vec<u8>> {
-        let mut report = self.clone();
-        loop {
-            let body = serde_json::to_vec(&report).ok()?;
-            if body.len() <= BYTES_MAX {
-                let mut bytes = format!("{HEADER} {} {:08x}\n", body.len(), crc32fast::hash(&body)).into_bytes();
-                bytes.extend(body);
-                return Some(bytes);
-            }
-            report.conditions.pop()?;
-        }
-    }
-}
 
 /// The writing end, for the threads of one worker.
 pub struct Reporter {
@@ -233,24 +131,14 @@ impl Reporter {
         }
     }
 
-    /// Whether a condition keeps the worker from claiming.
-    pub fn holds_claims(&self) -> bool {
-        self.holds_claims_beside(&[])
-    }
-
-    /// As [`Reporter::holds_claims`], without those that are seen to elsewhere.
+    /// Whether a condition keeps the worker from claiming, but for those that are seen to elsewhere.
     pub(super) fn holds_claims_beside(&self, codes: &[&str]) -> bool {
         self.lock().conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
     }
 
-    /// Whether this is the matter now.
-    pub fn has(&self, code: &str) -> bool {
-        self.lock().conditions.contains_key(code)
-    }
-
     /// How limits of memory are kept; told with the next write.
     pub(super) fn memory(&self, by: &str, why: &str) {
-        self.lock().report.memory = (by.to_owned(), super::condition::cut(why.to_owned()));
+        self.lock().report.memory = (by.to_owned(), condition::cut(why.to_owned()));
     }
 
     /// What the worker does from now on.
@@ -340,10 +228,10 @@ fn open(path: &std::path::Path) -> std::io::Result<File> {
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links).open(path)?;
     // So that a full disk does not silence it. Where it is refused each write takes its room as it can.
-    let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, (BYTES_MAX + 64) as u64);
+    let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_BYTES as u64);
     Ok(file)
 }
 
 #[cfg(test)]
-#[path = "report_tests.rs"]
+#[path = "reporter_tests.rs"]
 mod tests;
