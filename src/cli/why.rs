@@ -79,9 +79,9 @@ pub fn gate(face: &Face, place: &Place, worker: Option<&Sight>) -> Option<Obstac
     if worker.is_some_and(|worker| worker.report.is_some()) {
         return None;
     }
-    let (code, why) = worker_calls::closed(&face.settings, &worker_calls::machine(place))?;
+    let gate = worker_calls::closed(&face.settings, &worker_calls::machine(place))?;
     let remedy = "wait, or lower the floor in [floor] of the configuration: tenure config";
-    Some(Obstacle::new(code, format!("{why}: no job is claimed meanwhile"), remedy.to_owned()))
+    Some(Obstacle::new(gate.code(), format!("{gate}: no job is claimed meanwhile"), remedy.to_owned()))
 }
 
 fn for_people(job: &Job, step: Option<&str>, all: &[Obstacle]) -> String {

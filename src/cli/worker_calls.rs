@@ -11,7 +11,7 @@ use super::table::count;
 use super::{idle, settings, status, work};
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
-use crate::host::gates::{self, Floors};
+use crate::host::gates::{Floors, Gate};
 use crate::host::lock::Kind;
 use crate::host::stop::{self, Direct};
 use crate::host::{lease as leases, surroundings, waker};
@@ -342,9 +342,9 @@ pub fn force_lease(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<St
     Ok(Some(Vec::new()))
 }
 
-/// Why the machine holds jobs back, in words.
-pub fn closed(settings: &Settings, machine: &Machine) -> Option<(&'static str, String)> {
-    gates::closed(&floors(settings), machine)
+/// The floor of the configuration that the machine does not meet.
+pub fn closed(settings: &Settings, machine: &Machine) -> Option<Gate> {
+    Gate::closed(&floors(settings), machine)
 }
 
 /// Whether this file, its path and its directory belong together, where something is to be told of it.

@@ -3,6 +3,7 @@
 //! Used by the worker before it claims, and by `status`, `why` and `doctor` to tell. Floors are the operator's; without them
 //! nothing is held back.
 
+use std::fmt;
 use std::path::Path;
 
 use sysinfo::System;
@@ -52,31 +53,59 @@ impl Machine {
     }
 }
 
-/// The codes of what [`closed`] says.
-pub const CODES: &[&str] = &["memory_floor", "disk_floor", "load_floor"];
-/// What opens a gate again.
-pub const REMEDY: &str =
-    "wait, or lower the floor in [floor] of the worker's configuration (tenure config) and restart the worker";
+/// A floor of the operator's that the machine does not meet: no job is claimed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Gate {
+    Memory { available_bytes: u64, floor_bytes: u64 },
+    Disk { free_bytes: u64, floor_bytes: u64 },
+    Load { load: f64, limit: f64 },
+}
 
-/// Why no job may be claimed now, with the numbers, after its code; `None` where nothing holds back.
-pub fn closed(floors: &Floors, machine: &Machine) -> Option<(&'static str, String)> {
-    if let Some(floor) = floors.memory_bytes
-        && machine.memory_available_bytes < floor
-    {
-        let free = size_text(machine.memory_available_bytes);
-        return Some(("memory_floor", format!("{free} of memory are available, the floor is {}", size_text(floor))));
+impl Gate {
+    /// The codes of all gates.
+    pub const CODES: [&str; 3] = ["memory_floor", "disk_floor", "load_floor"];
+    /// What opens a gate of a worker again.
+    pub const REMEDY: &str =
+        "wait, or lower the floor in [floor] of the worker's configuration (tenure config) and restart the worker";
+
+    /// The first gate that is closed: why no job may be claimed now. `None` where nothing holds back.
+    pub fn closed(floors: &Floors, machine: &Machine) -> Option<Self> {
+        if let Some(floor_bytes) = floors.memory_bytes
+            && machine.memory_available_bytes < floor_bytes
+        {
+            return Some(Self::Memory { available_bytes: machine.memory_available_bytes, floor_bytes });
+        }
+        if let (Some(floor_bytes), Some(free_bytes)) = (floors.disk_bytes, machine.disk_free_bytes)
+            && free_bytes < floor_bytes
+        {
+            return Some(Self::Disk { free_bytes, floor_bytes });
+        }
+        floors.load_max.filter(|limit| machine.load > *limit).map(|limit| Self::Load { load: machine.load, limit })
     }
-    if let (Some(floor), Some(free)) = (floors.disk_bytes, machine.disk_free_bytes)
-        && free < floor
-    {
-        return Some(("disk_floor", format!("{} are free on the disk, the floor is {}", size_text(free), size_text(floor))));
+
+    /// A word for scripts.
+    pub fn code(self) -> &'static str {
+        let [memory, disk, load] = Self::CODES;
+        match self {
+            Self::Memory { .. } => memory,
+            Self::Disk { .. } => disk,
+            Self::Load { .. } => load,
+        }
     }
-    if let Some(most) = floors.load_max
-        && machine.load > most
-    {
-        return Some(("load_floor", format!("load average is {:.2}, the limit is {most:.2}", machine.load)));
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Memory { available_bytes, floor_bytes } => {
+                write!(f, "{} of memory are available, the floor is {}", size_text(available_bytes), size_text(floor_bytes))
+            }
+            Self::Disk { free_bytes, floor_bytes } => {
+                write!(f, "{} are free on the disk, the floor is {}", size_text(free_bytes), size_text(floor_bytes))
+            }
+            Self::Load { load, limit } => write!(f, "load average is {load:.2}, the limit is {limit:.2}"),
+        }
     }
-    None
 }
 
 #[cfg(test)]
@@ -92,16 +121,21 @@ mod tests {
             disk_free_bytes: Some(5),
             disk_total_bytes: Some(50),
         };
-        assert_eq!(closed(&Floors::default(), &machine), None);
-        for floors in [
-            Floors { memory_bytes: Some(11), ..Floors::default() },
-            Floors { disk_bytes: Some(6), ..Floors::default() },
-            Floors { load_max: Some(1.9), ..Floors::default() },
+        assert_eq!(Gate::closed(&Floors::default(), &machine), None);
+        for (floors, code, text) in [
+            (
+                Floors { memory_bytes: Some(11), ..Floors::default() },
+                "memory_floor",
+                "10B of memory are available, the floor is 11B",
+            ),
+            (Floors { disk_bytes: Some(6), ..Floors::default() }, "disk_floor", "5B are free on the disk, the floor is 6B"),
+            (Floors { load_max: Some(1.9), ..Floors::default() }, "load_floor", "load average is 2.00, the limit is 1.90"),
         ] {
-            assert!(closed(&floors, &machine).is_some(), "{floors:?}");
+            let gate = Gate::closed(&floors, &machine).unwrap();
+            assert_eq!((gate.code(), gate.to_string().as_str()), (code, text));
         }
         let met = Floors { memory_bytes: Some(10), disk_bytes: Some(5), load_max: Some(2.0) };
-        assert_eq!(closed(&met, &machine), None);
+        assert_eq!(Gate::closed(&met, &machine), None);
     }
 
     #[test]

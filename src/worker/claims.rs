@@ -18,7 +18,7 @@ use super::start::Ended;
 use super::teardown;
 use crate::error::Result;
 use crate::host::condition::Condition;
-use crate::host::gates::{self, Machine};
+use crate::host::gates::{Floors, Gate, Machine};
 use crate::run::machine;
 use crate::store::claim::Scope;
 use crate::store::{self, claim, look, plan, schedule, tend};
@@ -55,13 +55,13 @@ impl Shared {
 
 /// The thread.
 pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
-    let mut gate = Gate::default();
+    let mut obstacles = Obstacles::default();
     if shared.plans() {
         let _logged =
             shared.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
     }
     while !shared.is_stopping() {
-        let wait_ms = match round(shared, &mut gate) {
+        let wait_ms = match round(shared, &mut obstacles) {
             Ok(wait_ms) => {
                 shared.report.clear("claim_error");
                 wait_ms
@@ -69,7 +69,7 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
             Err(error) if shared.notes_want(&error) => WAIT_MOST_MS,
             Err(error) => {
                 // What is wrong with the file may be why, and says more.
-                gate.look(shared);
+                obstacles.look(shared);
                 let text = format!("claiming fails: {error}");
                 shared.report.set(Condition::notice(
                     "claim_error",
@@ -88,13 +88,13 @@ pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
 }
 
 /// One round; returns the longest time until the next, in milliseconds.
-fn round(shared: &Arc<Shared>, gate: &mut Gate) -> Result<u64> {
+fn round(shared: &Arc<Shared>, obstacles: &mut Obstacles) -> Result<u64> {
     shared.look_at_the_file()?;
     tend(shared)?;
     teardown::round(shared)?;
     // Whatever is wrong with schedules keeps no job from starting.
     let _logged = plan_schedules(shared).inspect_err(|error| log::error!("schedules: {error}"));
-    gate.look(shared);
+    obstacles.look(shared);
     shared.probe_means();
     let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
     let now_ms = shared.now_ms();
@@ -262,13 +262,13 @@ fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-/// The machine's state, looked at now and then, and what the store says of itself.
+/// Why nothing may be claimed: what the store says of itself, and the machine's state, looked at now and then.
 #[derive(Default)]
-struct Gate {
-    looked: Option<(Instant, Option<(&'static str, String)>)>,
+struct Obstacles {
+    looked: Option<(Instant, Option<Gate>)>,
 }
 
-impl Gate {
+impl Obstacles {
     fn look(&mut self, shared: &Shared) {
         let health = shared.store.health();
         if let Some(fatal) = health.fatal {
@@ -300,29 +300,27 @@ impl Gate {
         }
         watch_spawner(shared);
         let closed = self.of_machine(shared);
-        for code in gates::CODES {
-            match &closed {
-                Some((closed, why)) if closed == code => {
-                    report.set(Condition::holding(code, why.clone(), gates::REMEDY));
-                }
+        for code in Gate::CODES {
+            match closed {
+                Some(gate) if gate.code() == code => report.set(Condition::holding(code, gate.to_string(), Gate::REMEDY)),
                 _ => report.clear(code),
             }
         }
     }
 
-    fn of_machine(&mut self, shared: &Shared) -> Option<(&'static str, String)> {
+    fn of_machine(&mut self, shared: &Shared) -> Option<Gate> {
         let floors = &shared.options.floors;
-        if *floors == super::options::Floors::default() {
+        if *floors == Floors::default() {
             return None;
         }
-        if let Some((when, why)) = &self.looked
+        if let Some((when, closed)) = self.looked
             && when.elapsed() < MACHINE_GOOD_FOR
         {
-            return why.clone();
+            return closed;
         }
-        let why = gates::closed(floors, &Machine::look(shared.place().dir()));
-        self.looked = Some((Instant::now(), why.clone()));
-        why
+        let closed = Gate::closed(floors, &Machine::look(shared.place().dir()));
+        self.looked = Some((Instant::now(), closed));
+        closed
     }
 }
 
