@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::verbs::{Global, Verb};
+use super::command_line::{Global, Verb};
 use super::{escape, logging};
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};

@@ -10,7 +10,7 @@ use clap::{Command, CommandFactory};
 
 use super::escape::quote_text;
 use super::face::{coloured, is_broken_pipe, write_bytes};
-use super::verbs::Cli;
+use super::command_line::Cli;
 use super::{escape, foreign, library_words, logging, shown, values};
 use crate::config::Colour;
 use crate::error::exit;

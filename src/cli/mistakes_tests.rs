@@ -5,7 +5,7 @@ use super::*;
 /// What is said of this line; it must be refused.
 fn told(line: &str) -> String {
     let arguments = std::iter::once("tenure").chain(line.split_whitespace());
-    let error = crate::cli::verbs::parse(arguments.map(Into::into)).expect_err(line);
+    let error = crate::cli::command_line::parse(arguments.map(Into::into)).expect_err(line);
     own_words(&error).unwrap_or_else(|| without_wrong_tips(&error.render().to_string()))
 }
 
@@ -121,7 +121,7 @@ fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
     // Where it can be meant it is taken.
     for line in ["add -o -5 -- x", "add --priority -5 -- x", "add --nice -5 -- x"] {
         let arguments = std::iter::once("tenure").chain(line.split_whitespace());
-        assert!(crate::cli::verbs::parse(arguments.map(Into::into)).is_ok(), "{line}");
+        assert!(crate::cli::command_line::parse(arguments.map(Into::into)).is_ok(), "{line}");
     }
 }
 
@@ -157,7 +157,7 @@ fn what_was_typed_reaches_no_terminal_as_it_was() {
     for word in
         ["\x1b[2J", "--\x1b]0;x\x07", "a\u{202e}b", "-\u{9b}", &"x".repeat(100_000), &format!("--{}", "y".repeat(100_000))]
     {
-        let error = crate::cli::verbs::parse(["tenure".into(), word.into()]).expect_err("refused");
+        let error = crate::cli::command_line::parse(["tenure".into(), word.into()]).expect_err("refused");
         let text = escape::lines(&own_words(&error).expect("ours"));
         assert!(!text.contains(escape::is_unsafe) && text.len() < 1_000, "{text}");
     }

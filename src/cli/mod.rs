@@ -81,7 +81,7 @@ mod task_shown;
 mod time;
 mod unread;
 mod values;
-mod verbs;
+mod command_line;
 mod wait;
 mod waits;
 mod why;
@@ -91,4 +91,4 @@ mod worker_words;
 mod workspace;
 
 pub use logging::start as start_logging;
-pub use verbs::{Cli, main};
+pub use command_line::{Cli, main};
