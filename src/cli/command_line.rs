@@ -5,8 +5,13 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::face::Face;
-use super::*;
+use crate::cli::face::Face;
+use crate::cli::parse::mistakes;
+use crate::cli::verbs::{
+    add, backup, cancel, completions, fence, history, hold, lane, lease, logs, ls, pipeline, progress, prune, queue, resource,
+    restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
+};
+use crate::cli::{doctor, face, logging};
 use crate::config::Colour;
 use crate::error::{Error, Result, exit};
 use crate::run::limits;
@@ -228,11 +233,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::os::unix::ffi::OsStringExt;
 
     use proptest::prelude::*;
-
-    use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(["tenure"].iter().chain(arguments))
@@ -305,7 +309,7 @@ mod tests {
         ) {
             let arguments = [b"tenure".to_vec(), verb.as_bytes().to_vec()].into_iter().chain(rest).map(OsString::from_vec);
             if let Err(error) = Cli::try_parse_from(arguments) {
-                let (mut shown, mut safe) = (super::super::shown::Shown::default(), Vec::new());
+                let (mut shown, mut safe) = (crate::cli::view::shown::Shown::default(), Vec::new());
                 shown.push(error.render().ansi().to_string().as_bytes(), &mut safe);
                 shown.finish(&mut safe);
                 let text = String::from_utf8(safe).expect("only characters");

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::face::Face;
-use super::table::count;
+use crate::cli::face::Face;
+use crate::cli::view::table::count;
 use crate::error::{Error, Result};
 use crate::host::lease as leases;
 use crate::host::lock::{Kind, WorkerLock};

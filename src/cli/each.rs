@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::face::{self, Face};
+use crate::cli::face;
+use crate::cli::face::Face;
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::store::Store;

@@ -5,8 +5,9 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::command_line::{Global, Verb};
-use super::{escape, logging};
+use crate::cli::command_line::{Global, Verb};
+use crate::cli::logging;
+use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
 use crate::error::{Error, Result};
@@ -40,7 +41,7 @@ impl Face {
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
         // A switch that is misspelt is told by each verb, as any other key, and not only when a worker starts.
-        super::settings::healers(&settings.healers)?;
+        crate::cli::verbs::settings::healers(&settings.healers)?;
         let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
         Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }
@@ -99,7 +100,7 @@ impl Face {
 
     /// The present instant in the local time zone.
     pub fn now(&self) -> jiff::Zoned {
-        super::time::here(self.now_ms())
+        crate::cli::parse::time::here(self.now_ms())
     }
 
     /// Prints a value on a line of its own.

@@ -1,8 +1,8 @@
 //! Rows for the tests of this room.
 
-use super::lease::Seen;
-use super::status::Picture;
-use super::worker_calls::{Holder, Machine, Phase, Process, Report, Sight};
+use crate::cli::verbs::lease::Seen;
+use crate::cli::verbs::status::Picture;
+use crate::cli::worker_calls::{Holder, Machine, Phase, Process, Report, Sight};
 use crate::job::Hold;
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
 use crate::store::Health;
@@ -155,7 +155,7 @@ pub fn picture() -> Picture {
         stuck: Vec::new(),
         over: 0,
         leases: vec![],
-        workspaces: crate::cli::status::Workspaces::default(),
+        workspaces: crate::cli::verbs::status::Workspaces::default(),
         schedules: crate::store::schedule::Summary::default(),
         tasks: vec![],
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],

@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
 
-use super::{escape, time};
+use crate::cli::parse::time;
+use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::worker::lines;
 

@@ -1,5 +1,9 @@
 //! FACE. One file per subcommand; prints, never decides.
 //!
+//! `command_line` defines the verbs and sends each to its file in `verbs`, which gets a `face::Face`: the settings, the file, and a way to
+//! print. `parse` turns text into values, `view` turns values into text and JSON, `watch` waits for what a person waits for, `warn` is said
+//! when a job is added, and `doctor` looks for faults.
+//!
 //! ```text
 //! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
 //! ```
@@ -12,83 +16,24 @@
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
-mod add;
-mod attend;
-mod backup;
-mod cancel;
-mod changes;
-mod checks;
-mod code;
-mod completions;
+mod command_line;
 mod copies;
-mod crash_test;
 mod doctor;
 mod each;
-mod ensure;
-mod escape;
 mod face;
-mod fence;
 #[cfg(test)]
 mod fixture;
-mod follow;
-mod foreign;
-mod history;
-mod hold;
-mod idle;
-mod json;
-mod lane;
-mod lease;
-mod library_words;
-mod lines;
 mod logging;
-mod logs;
-mod ls;
-mod mistakes;
-mod nested;
-mod new_queues;
-mod obstacles;
-#[doc(hidden)] // not a part of the library; the fuzzer comes in by these two
-pub mod options;
-mod output;
-mod path_warning;
-mod pick;
-mod pipeline;
-#[doc(hidden)]
-pub mod pipeline_file;
-mod problems;
-mod progress;
-mod prune;
-mod queue;
-mod resource;
-mod resource_words;
-mod restore;
-mod retry;
-mod run;
-mod run_checks;
+#[doc(hidden)] // not a part of the library; the fuzzer comes in here
+pub mod parse;
 mod run_over;
-mod schedule;
-mod schedule_shown;
-mod secrets;
-mod select;
-mod set;
-mod settings;
-mod show;
-mod shown;
-mod status;
-mod table;
-mod task;
-mod task_shown;
-mod time;
-mod unread;
-mod values;
-mod command_line;
-mod wait;
-mod waits;
-mod why;
-mod work;
+mod verbs;
+mod view;
+mod warn;
+mod watch;
 mod worker_calls;
-mod worker_words;
-mod workspace;
 
-pub use logging::start as start_logging;
 pub use command_line::{Cli, main};
+pub use logging::start as start_logging;
+#[doc(hidden)]
+pub use parse::{options, pipeline_file};

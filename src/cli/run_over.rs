@@ -1,8 +1,8 @@
 //! Runs that the file calls running and that are over: their worker is gone, and no other has recorded their end yet. The lock of a run is
 //! asked, as always; a row cannot know.
 
-use super::table::count;
-use super::worker_calls;
+use crate::cli::view::table::count;
+use crate::cli::worker_calls;
 use crate::error::Result;
 use crate::job::verdict::Progress;
 use crate::job::{Exit, JobId, RunId, State};

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::face::{self, Face};
-use super::lease::Seen;
-use super::table::count;
-use super::{idle, settings, status, work};
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::verbs::lease::Seen;
+use crate::cli::verbs::{settings, status, work};
+use crate::cli::view::table::count;
+use crate::cli::watch::idle;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
 use crate::host::gates::{Floors, Gate};

@@ -1,0 +1,138 @@
+//! `tenure doctor`: finds and explains what is wrong with the file, its processes, locks, permissions and disk.
+//!
+//! Looking changes nothing. `--fix` is one round of a worker that claims nothing: the same code that repairs at each start of
+//! one, so that there is one way to repair. What needs a decision of a person is never done here.
+
+pub(in crate::cli) mod checks;
+pub(in crate::cli) mod crash_test;
+pub(in crate::cli) mod run_checks;
+
+use serde_json::{Value, json};
+
+use crate::cli::copies;
+use crate::cli::doctor::checks::Finding;
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::view::escape;
+use crate::cli::worker_calls;
+use crate::error::{Error, Result, exit};
+use crate::job::RunId;
+use crate::run::runfile;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Repair what can be repaired without harm; no worker may be running
+    #[arg(long)]
+    pub fix: bool,
+    /// Say what this file is, where that cannot be told from a copy; no worker may be running
+    #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["fix", "crash_test"])]
+    pub is: Option<Is>,
+    /// Kill a worker and a shim on a file of their own, and check that the promises hold
+    #[arg(long, conflicts_with = "fix")]
+    pub crash_test: bool,
+    /// Declare that nothing of RUN is left, where that cannot be seen from here (another container)
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["fix", "crash_test"])]
+    pub gone: Option<i64>,
+}
+
+/// What a person can say of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Is {
+    /// It was moved here, and the one that it was is gone: it goes on as it is
+    Moved,
+    /// A copy, to be a file of its own: every job that had not ended is held, schedules are paused
+    Copy,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    if let Some(run) = args.gone.map(RunId) {
+        let store = face.editor()?;
+        runfile::declare_over(store.place(), run)?;
+        worker_calls::wake(store.place());
+        face::say(&format!("run {run} counts as over: the worker settles it at its next tick"));
+        return Ok(exit::OK);
+    }
+    let mut repaired = Vec::new();
+    if let Some(is) = args.is {
+        repaired = copies::declare(face, is == Is::Copy)?;
+    }
+    if args.fix {
+        repaired = worker_calls::one_round(face)?;
+    }
+    let (mut findings, unusable) = look(face);
+    if args.crash_test {
+        findings.extend(crash_test::run(&std::env::temp_dir())?);
+    }
+    if face.json {
+        face.document(json!({
+            "checks": findings.iter().map(to_json).collect::<Vec<_>>(),
+            "problems": findings.iter().filter(|f| !f.ok).map(to_json).collect::<Vec<_>>(),
+            "repaired": repaired,
+        }))?;
+    } else {
+        face::print(&for_people(&findings, &repaired, face.colour))?;
+    }
+    Ok(match unusable {
+        Some(error) => error.exit_code(),
+        None if findings.iter().any(|f| !f.ok) => exit::FAILED,
+        None => exit::OK,
+    })
+}
+
+/// All that can be found; and why the file cannot be used at all, if so.
+fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
+    match face.reader() {
+        Ok(store) => {
+            let mut findings = vec![Finding::fine("file", format!("{} can be opened", store.place().db().display()))];
+            findings.extend(checks::all(face, &store));
+            // A worker must not be advised where it would do what the original does.
+            if worker_calls::standing(&store).is_ok_and(|advice| advice.is_some_and(|advice| advice.is_refused)) {
+                for finding in findings.iter_mut().filter(|finding| finding.name != "home" && finding.remedy.is_some()) {
+                    finding.remedy = Some("first say which file this is, see home".to_owned());
+                }
+            }
+            advise_what_helps(&mut findings, worker_calls::look(store.place()).is_ok_and(|worker| worker.is_some()));
+            (findings, None)
+        }
+        Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),
+    }
+}
+
+/// `--fix` is one round of a worker: where it would be refused or would wait, what must be done before is the advice.
+fn advise_what_helps(findings: &mut [Finding], has_worker: bool) {
+    let first = findings.iter().find(|finding| finding.keeps_fix).map(|finding| format!("first see {}", finding.name));
+    let by_worker = has_worker.then(|| {
+        "the worker repairs that within a minute; if it does not, stop the worker, then: tenure doctor --fix".to_owned()
+    });
+    let Some(instead) = first.or(by_worker) else { return };
+    for finding in findings {
+        if finding.remedy.as_ref().is_some_and(|remedy| remedy.contains("tenure doctor --fix")) {
+            finding.remedy = Some(instead.clone());
+        }
+    }
+}
+
+fn to_json(finding: &Finding) -> Value {
+    json!({"code": finding.name, "ok": finding.ok, "text": finding.text, "remedy": finding.remedy})
+}
+
+fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> String {
+    let mut text = String::new();
+    for what in repaired {
+        text += &format!("repaired  {}\n", escape::line(what));
+    }
+    for finding in findings {
+        let word = match (finding.ok, coloured) {
+            (true, false) => "ok     ".to_owned(),
+            (false, false) => "WRONG  ".to_owned(),
+            (true, true) => "\x1b[32mok\x1b[0m     ".to_owned(),
+            (false, true) => "\x1b[31mWRONG\x1b[0m  ".to_owned(),
+        };
+        text += &format!("{word}{:12} {}\n", finding.name, escape::line(&finding.text));
+        if let Some(remedy) = &finding.remedy {
+            text += &format!("{:20} -> {}\n", "", escape::line(remedy));
+        }
+    }
+    text
+}

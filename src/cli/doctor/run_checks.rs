@@ -1,0 +1,194 @@
+//! The checks of `doctor` that compare what the file says with what stands beside it.
+
+use crate::cli::doctor::checks::{Finding, named, shown};
+use crate::cli::face::Face;
+use crate::cli::view::problems;
+use crate::cli::view::problems::Problem;
+use crate::cli::view::resource_words as words;
+use crate::cli::worker_calls;
+use crate::error::{Error, Result};
+use crate::job::verdict::{self, Leftover, Progress, Row};
+use crate::job::{ResourceState, RunId};
+use crate::run::fitness::{self, Fitness};
+use crate::run::removal;
+use crate::run::runfile::{self, Look};
+use crate::run::workspace::Work;
+use crate::store::resource::{self, RESOURCES_MAX};
+use crate::store::{Store, read, reap, workspace};
+use crate::units::size_text;
+
+const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
+
+/// Whether a worker could keep its promises here: `/proc` and the system calls that it needs.
+pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
+    let found = fitness::look().into_iter().filter_map(|found| match found {
+        Fitness::Fine => None,
+        Fitness::Restricted(text) => Some(Finding::fine("system", text)),
+        Fitness::Unfit { text, remedy } => Some(Finding::wrong("system", text, remedy)),
+    });
+    let found: Vec<Finding> = found.collect();
+    if found.is_empty() {
+        return Ok(vec![Finding::fine("system", "/proc and the system calls that a worker needs are there")]);
+    }
+    Ok(found)
+}
+
+/// Running rows whose lock is free: no process owns them until a worker looks.
+pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let open = store.read(reap::open_runs)?;
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let mut orphans = Vec::new();
+    for one in &open {
+        let lives = matches!(runfile::look(store.place(), one.run.id)?, Look::Found { locked: true, .. });
+        if !lives {
+            orphans.push(format!("job {} (run {})", one.job.id, one.run.id));
+        }
+    }
+    let stuck: Vec<Problem> =
+        store.read(read::stuck_runs)?.iter().map(|(run, job, noted)| problems::stuck(*run, *job, noted)).collect();
+    if !stuck.is_empty() {
+        let told = |problem: Problem| Finding { remedy: problem.remedy, ..Finding::wrong("runs", problem.text, None) };
+        return Ok(stuck.into_iter().map(told).collect());
+    }
+    Ok(vec![match (orphans.is_empty(), has_worker) {
+        (true, _) => Finding::fine("runs", format!("{} jobs run, and the lock of each is held", open.len())),
+        // It may just be ending; the worker sees to it.
+        (false, true) => Finding::fine("runs", format!("the worker is settling {}", named(&orphans))),
+        (false, false) => Finding::wrong("runs", format!("called running, and the lock is free: {}", named(&orphans)), FIX),
+    }])
+}
+
+/// Run files that no row needs, and processes that have outlived their run.
+pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let ids = runfile::list(store.place())?;
+    let rows = rows_of(store, &ids)?;
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let (mut stale, mut alive, mut stray, mut unreadable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, row) in rows {
+        let (locked, progress) = match runfile::look(store.place(), id)? {
+            Look::Missing => continue,
+            Look::Unreadable(why) => {
+                unreadable.push(format!("{id} ({why})"));
+                continue;
+            }
+            Look::Found { locked, records, .. } => (locked, records.progress()),
+        };
+        match verdict::of_run_file(row, locked, progress) {
+            Leftover::Leave => {}
+            Leftover::Unlink => stale.push(id.to_string()),
+            Leftover::EmptyTreeThenUnlink => alive.push(id.to_string()),
+            // A worker keeps some that are prepared for its next jobs, and may have claimed one since the rows were read.
+            Leftover::Stray if has_worker && (progress == Progress::Nothing || is_known(store, id)?) => {}
+            Leftover::Stray => stray.push(id.to_string()),
+        }
+    }
+    let mut found = Vec::new();
+    let mut tell = |all: &[String], what: &str| {
+        if !all.is_empty() {
+            found.push(Finding::wrong("files", format!("{what}: {}", named(all)), FIX));
+        }
+    };
+    tell(&unreadable, "run files that cannot be read");
+    tell(&alive, "runs that are settled, and something of them is left");
+    tell(&stray, "runs that this file has never heard of (was an older copy put back?)");
+    if !has_worker {
+        tell(&stale, "run files that are not needed any more");
+    }
+    if found.is_empty() {
+        found.push(Finding::fine("files", format!("{} run files in {}, each with its row", ids.len(), shown(store.place()))));
+    }
+    Ok(found)
+}
+
+fn is_known(store: &Store, id: RunId) -> Result<bool> {
+    Ok(rows_of(store, &[id])?.iter().any(|(_, row)| *row != Row::Unknown))
+}
+
+fn rows_of(store: &Store, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
+    store.read(|conn| reap::run_rows(conn, ids))
+}
+
+/// Files of secrets that no live job needs.
+pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let live: std::collections::HashSet<String> = store.read(read::live_secrets)?.into_iter().collect();
+    let dir = store.place().secrets();
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![Finding::fine("secrets", "there are none")]),
+        Err(e) => return Err(Error::io(format!("reading {}", dir.display()), e)),
+    };
+    let (mut kept, mut spare) = (0, Vec::new());
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io(format!("reading {}", dir.display()), e))?;
+        match entry.file_name().into_string() {
+            Ok(token) if live.contains(&token) => kept += 1,
+            // One that is locked belongs to a job that is being added right now.
+            Ok(token) if std::fs::File::open(entry.path()).is_ok_and(|f| f.try_lock_shared().is_ok()) => spare.push(token),
+            _ => {}
+        }
+    }
+    Ok(vec![match spare.is_empty() {
+        true => Finding::fine("secrets", format!("{kept} are kept for live jobs, and no other")),
+        false => Finding::wrong("secrets", format!("{} that no live job needs", spare.len()), FIX),
+    }])
+}
+
+/// Leases whose owner is gone: the next process that wants one takes it back.
+pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let all = worker_calls::leases(store)?;
+    let dead: Vec<String> = all.iter().filter(|seen| !seen.is_alive).map(|seen| format!("{:?}", seen.lease.name)).collect();
+    Ok(vec![match dead.is_empty() {
+        true => Finding::fine("leases", format!("{} are held, and the owner of each lives", all.len())),
+        false => {
+            let text = format!("nothing of the owner lives, and the next command that wants it takes it back: {}", named(&dead));
+            Finding::wrong("leases", text, "a worker takes them back as well: tenure work, or once: tenure doctor --fix")
+        }
+    }])
+}
+
+/// What is in `work/`, and which of it belongs to no run.
+pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let Some(work) = Work::look(store.place())? else {
+        return Ok(vec![Finding::fine("workspaces", "there are none")]);
+    };
+    // In this order: what was an orphan when it was listed is one for good.
+    let names = work.names()?;
+    let (rows, in_hand) = store.read(|conn| Ok((workspace::list(conn)?, workspace::in_hand(conn)?)))?;
+    let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
+    let takes = size_text(rows.iter().filter_map(|row| row.bytes).sum());
+    Ok(vec![match orphans.is_empty() {
+        true => Finding::fine("workspaces", format!("{} in {}, which take {takes}", rows.len(), work.path_of("").display())),
+        false => Finding {
+            remedy: Some(removes_them(&work, &orphans)),
+            ..Finding::wrong("workspaces", format!("directories in work/ that belong to no workspace: {}", named(&orphans)), None)
+        },
+    }])
+}
+
+/// What removes them: a worker, once nothing is mounted in them.
+fn removes_them(work: &Work, orphans: &[String]) -> String {
+    let mounts: Vec<_> = orphans.iter().flat_map(|name| removal::mounts_in(&work.path_of(name))).collect();
+    match mounts.is_empty() {
+        true => "a worker removes them: tenure work".to_owned(),
+        false => format!("{}; then a worker removes them: tenure work", removal::unmount(&mounts)),
+    }
+}
+
+/// What must be torn down and is still there.
+pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
+    let releasing: Vec<_> = store.read(|conn| resource::live(conn, RESOURCES_MAX))?;
+    let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();
+    let releasing: Vec<_> = releasing.into_iter().filter(|one| one.state == ResourceState::Releasing).collect();
+    let has_worker = worker_calls::look(store.place())?.is_some();
+    let failing: Vec<_> = releasing.iter().filter(|one| one.attempts > 0).collect();
+    if let Some(worst) = failing.iter().max_by_key(|one| one.attempts) {
+        let more = if failing.len() > 1 { format!("; {} more failed as well", failing.len() - 1) } else { String::new() };
+        let text = format!("{}{more}", words::why(worst, face.now_ms()));
+        return Ok(vec![Finding { remedy: Some(words::remedy(worst)), ..Finding::wrong("resources", text, None) }]);
+    }
+    Ok(vec![match (releasing.len(), has_worker) {
+        (0, _) => Finding::fine("resources", format!("{held} are held, and nothing waits to be torn down")),
+        (n, true) => Finding::fine("resources", format!("{held} are held, and the worker tears {n} down")),
+        (n, false) => Finding::wrong("resources", format!("{n} wait to be torn down, and there is no worker"), "tenure work"),
+    }])
+}

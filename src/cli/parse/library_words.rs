@@ -1,0 +1,140 @@
+//! What libraries say of wrong input, in words that name the value and what to write instead.
+//!
+//! Pure. Their messages are for programmers: they name Rust's types, and grammar that the user did not type.
+
+use std::borrow::Cow;
+
+use crate::cli::parse::values;
+use crate::job::nearest;
+
+/// What is wrong with a line of JSON, with the key that it is about; without serde's position, which is that within one line. `own`: keys that
+/// may stand beside those that serde knows.
+pub fn json(error: &serde_json::Error, text: &str, own: &[&str]) -> String {
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        return unknown_key(rest, own);
+    }
+    if let Some(key) = message.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`')) {
+        return format!("the key {:?} stands there twice; leave one out", values::shorten(key));
+    }
+    let typed = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    if let Some((value, expected)) = typed.and_then(|typed| typed.split_once(", expected ")) {
+        let text_of = |word: &str| values::shorten(word.trim_matches('`')).to_string();
+        let value = match value.split_once(' ') {
+            Some(("integer" | "string" | "boolean", value)) => text_of(value),
+            Some(("floating", value)) => text_of(value.trim_start_matches("point ")),
+            _ if value == "sequence" => "a list".to_owned(),
+            _ if value == "map" => "an object".to_owned(),
+            _ => value.to_owned(),
+        };
+        let message = format!("{value} is not {}", expected_words(expected));
+        return match key_before(text, error.column()) {
+            Some(key) if error.is_data() => format!("{}: {message}", values::shorten(key)),
+            _ => message,
+        };
+    }
+    format!("{} (column {})", syntax(message), error.column())
+}
+
+/// ``comand`, expected one of `command`, ...`.
+fn unknown_key(rest: &str, own: &[&str]) -> String {
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let unknown = names.next().unwrap_or_default();
+    let near = nearest::question(unknown, names.chain(own.iter().copied()));
+    let known = if near.is_empty() { "; the keys are the long options of tenure add, with _ for -" } else { near.as_str() };
+    format!("the key {:?} is not known{known}", values::shorten(unknown))
+}
+
+fn expected_words(expected: &str) -> Cow<'_, str> {
+    match expected {
+        "u32" | "u64" | "usize" => "a whole number that is not negative, or it is too large".into(),
+        "i64" | "i32" => "a whole number, or it is too large".into(),
+        "a boolean" => "true or false".into(),
+        "a string" => "a string; put it in quotes".into(),
+        "a map" => "an object, such as {\"NAME\": \"value\"}".into(),
+        "a sequence" => "a list, such as [\"a\", \"b\"]".into(),
+        other => other.trim_start_matches("a valid ").into(),
+    }
+}
+
+/// What is not JSON.
+fn syntax(message: &str) -> Cow<'_, str> {
+    let words = match message {
+        "EOF while parsing an object" => "it ends before its object does; write the } that is missing",
+        "EOF while parsing a list" => "it ends before its list does; write the ] that is missing",
+        "EOF while parsing a string" => "it ends within a string; write the \" that is missing",
+        "EOF while parsing a value" => "it ends where a value should stand; write one",
+        "trailing comma" => "a comma stands before the end of a list or an object; remove it",
+        "trailing characters" => "something stands behind the object; write one object a line",
+        "key must be a string" => "a key stands in double quotes, as in {\"command\": [\"true\"]}",
+        "expected `,` or `}`" => "a , or a } is missing before this",
+        "expected `,` or `]`" => "a , or a ] is missing before this",
+        "expected `:`" => "a : is missing before this",
+        "expected value" => "there is no value here; strings stand in double quotes",
+        "expected ident" => "this word is not known; write true, false, null or a string in double quotes",
+        "number out of range" => "the number is too large; write a smaller one",
+        "invalid number" => "this is not a number; write digits, or a string in double quotes",
+        "invalid escape" => "a string has an escape that JSON does not know; write \\\\ for a backslash",
+        "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+            "an escape \\u is not whole; write the character itself"
+        }
+        "recursion limit exceeded" => "it is nested too deeply; write a flat object",
+        other if other.starts_with("control character") => "a control character stands in a string; write \\n or \\t for it",
+        other => return other.into(),
+    };
+    words.into()
+}
+
+/// The last key that stands before a column.
+fn key_before(text: &str, column: usize) -> Option<&str> {
+    let (before, _) = text.get(..column)?.rsplit_once(':')?;
+    before.trim_end().strip_suffix('"')?.rsplit('"').next()
+}
+
+/// A message about a wrong argument, with the library's words for numbers replaced.
+pub fn arguments(message: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("number too large to fit in target type", "this number is too large; write a smaller one"),
+        ("number too small to fit in target type", "this number is too small; write a larger one"),
+        ("invalid digit found in string", "this is not a whole number; write digits, such as 4"),
+        ("cannot parse integer from empty string", "a number is missing; write digits, such as 4"),
+    ];
+    let known = WORDS.iter().fold(message.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
+    known.lines().map(range).map(|line| line + "\n").collect()
+}
+
+/// `99 is not in -20..=19`.
+fn range(line: &str) -> String {
+    let Some((before, range)) = line.split_once(" is not in ") else { return line.to_owned() };
+    let ends = range.split_once("..").and_then(|(first, last)| {
+        let last = match last.strip_prefix('=') {
+            Some(last) => last.parse::<i128>().ok()?,
+            None => last.parse::<i128>().ok()?.checked_sub(1)?,
+        };
+        Some((first.parse::<i128>().ok()?, last))
+    });
+    match ends {
+        Some((first, last)) if last >= i128::from(i64::MAX) => format!("{before} is too small; write {first} or more"),
+        Some((first, last)) => format!("{before} is out of range; write a number from {first} to {last}"),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_told_by_their_ends() {
+        let cases = [
+            ("x: 99 is not in -20..=19", "x: 99 is out of range; write a number from -20 to 19"),
+            ("x: 5 is not in 0..3", "x: 5 is out of range; write a number from 0 to 2"),
+            ("x: 0 is not in 1..=9223372036854775807", "x: 0 is too small; write 1 or more"),
+            ("this is not in order", "this is not in order"),
+        ];
+        for (theirs, ours) in cases {
+            assert_eq!(arguments(theirs), format!("{ours}\n"));
+        }
+    }
+}

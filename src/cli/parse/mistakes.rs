@@ -1,0 +1,233 @@
+//! What is said of a command line that cannot be parsed: what was typed, why it is refused, and what to type instead.
+//!
+//! clap says the rest; of its hints those are left out that would turn an option into a command (`use '-- -5'`).
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory};
+
+use crate::cli::command_line::Cli;
+use crate::cli::face::{coloured, is_broken_pipe, write_bytes};
+use crate::cli::logging;
+use crate::cli::parse::{foreign, library_words, values};
+use crate::cli::view::escape::quote_text;
+use crate::cli::view::{escape, shown};
+use crate::config::Colour;
+use crate::error::exit;
+use crate::job::nearest;
+
+/// Prints what clap says (help, version, what is wrong with the arguments) and tells the exit code.
+pub fn print(error: &clap::Error) -> u8 {
+    if let Some(text) = own_words(error) {
+        let text = format!("tenure: error: {}\n", escape::lines(&text));
+        let _stderr_may_be_gone = io::stderr().write_all(logging::error_text(text).as_bytes());
+        return exit::USAGE;
+    }
+    let for_people = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
+    let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
+    // The message quotes what was typed, which may hold anything.
+    let text = text.replace('\r', "\\r").replace('\t', "\\t");
+    let text = if error.use_stderr() { without_wrong_tips(&library_words::arguments(&text)) } else { text };
+    let (mut shown, mut safe) = (shown::Shown::default(), Vec::new());
+    shown.push(text.as_bytes(), &mut safe);
+    shown.finish(&mut safe);
+    if !error.use_stderr() {
+        return match write_bytes(&safe) {
+            Err(error) if !is_broken_pipe(&error) => exit::FAILED,
+            _ => exit::OK,
+        };
+    }
+    let _stderr_may_be_gone = io::stderr().write_all(&safe);
+    exit::USAGE
+}
+
+/// An unknown verb or option in our words; `None`: clap's are as good.
+fn own_words(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let root = Cli::command();
+    let path = verb_of(&root, &error.render().to_string());
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => Some(unknown_verb(&root, &path, text(ContextKind::InvalidSubcommand)?)),
+        ErrorKind::UnknownArgument => {
+            let typed = text(ContextKind::InvalidArg)?;
+            Some(if typed.starts_with('-') { unknown_option(&root, &path, typed) } else { one_too_many(&root, &path, typed) })
+        }
+        ErrorKind::ValueValidation => {
+            let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+            let why = std::error::Error::source(error)?.to_string();
+            let name = argument.split(' ').next().unwrap_or(argument);
+            let label = match name.starts_with("[ID]") && value.starts_with(|c: char| c.is_alphabetic()) {
+                // Where no ID is needed, jobs are named by what they have in common as well.
+                true => format!("; jobs with that label: --label {}", quote_text(&values::shorten(value))),
+                false => String::new(),
+            };
+            let name = if name.starts_with(['<', '[']) { String::new() } else { format!("{name}: ") };
+            Some(format!("{name}{}{label}", plain(value, &why)))
+        }
+        ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_some_and(str::is_empty) => {
+            let argument = text(ContextKind::InvalidArg)?.replace(['<', '>'], "");
+            let name = argument.split(' ').next().unwrap_or_default();
+            Some(format!("{name} lacks its value; write {argument}"))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+            let missing: Vec<String> = missing.iter().map(|one| one.replace(['<', '>'], "").replace("...", "")).collect();
+            let is_missing = if missing.len() == 1 { "is missing" } else { "are missing" };
+            let usage = error.render().to_string();
+            let usage = usage.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("tenure --help").to_owned();
+            Some(format!("{} {is_missing}; write {usage}", missing.join(" and ")))
+        }
+        ErrorKind::InvalidUtf8 => {
+            let odd = std::env::args_os().find(|word| word.to_str().is_none());
+            let odd = odd.map(|word| values::shorten(&word.to_string_lossy())).unwrap_or_default();
+            Some(format!("{odd:?} is not UTF-8; only the command after -- may have other bytes"))
+        }
+        _ => None,
+    }
+}
+
+/// The verbs that were understood before the mistake, from the line of usage.
+fn verb_of(root: &Command, text: &str) -> Vec<String> {
+    let usage = text.lines().find_map(|line| line.trim_start().strip_prefix("Usage: tenure")).unwrap_or_default();
+    let (mut path, mut at) = (Vec::new(), root);
+    for word in usage.split_whitespace() {
+        let Some(next) = at.find_subcommand(word) else { break };
+        path.push(word.to_owned());
+        at = next;
+    }
+    path
+}
+
+fn find<'a>(root: &'a Command, path: &[String]) -> &'a Command {
+    path.iter().fold(root, |at, word| at.find_subcommand(word).unwrap_or(at))
+}
+
+/// Verbs that change nothing: what is advised for a letter that many verbs have is one of these.
+const LOOKS: &[&str] = &["ls", "status", "show", "logs", "why", "wait"];
+
+fn unknown_verb(root: &Command, path: &[String], typed: &str) -> String {
+    let names: Vec<&str> = find(root, path).get_subcommands().map(Command::get_name).collect();
+    let shown = values::shorten(typed);
+    if path.is_empty() {
+        if let Some(does) = foreign::verb(typed) {
+            let does: Vec<String> = does.iter().map(|(what, how)| format!("{what}: {how}")).collect();
+            return format!("there is no verb {shown:?}; {}", does.join("; "));
+        }
+        let is_id = typed.bytes().all(|b| b.is_ascii_digit() || b == b',');
+        let meant = match nearest::nearest(typed, names) {
+            Some(meant) => format!("did you mean: tenure {meant}?"),
+            None if is_id && !typed.is_empty() => format!("to see that job: tenure show {shown}, tenure logs {shown}"),
+            None => format!("to queue a command: tenure add -- {}", quote_text(&shown)),
+        };
+        return format!("there is no verb {shown:?}; {meant} (tenure --help lists the verbs)");
+    }
+    let verb = path.join(" ");
+    let meant = foreign::nested(typed, &names).or_else(|| nearest::nearest(typed, names.iter().copied()));
+    let meant = meant.map(|meant| format!("did you mean: tenure {verb} {meant}? ")).unwrap_or_default();
+    format!("tenure {verb} has no verb {shown:?}; {meant}it has {}", names.join(", "))
+}
+
+fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
+    let typed = typed.split('=').next().unwrap_or(typed);
+    let shown = values::shorten(typed);
+    let verb = path.join(" ");
+    let whole = if verb.is_empty() { "tenure".to_owned() } else { format!("tenure {verb}") };
+    let mut text = format!("{whole} has no option {shown:?}");
+    let there = options(root, find(root, path));
+    if typed.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
+        text += "; a value that begins with - stands behind =, as in --delay=-5s";
+    } else if let Some(here) = foreign::option(path.last().map_or("", String::as_str), typed, &there) {
+        _ = write!(text, "; that is {here} here");
+    } else if path.is_empty()
+        && let Some(of) = root
+            .get_subcommands()
+            .filter(|verb| typed.starts_with("--") || LOOKS.contains(&verb.get_name()))
+            .find(|verb| options(root, verb).iter().any(|one| one == typed))
+    {
+        _ = write!(text, "; an option stands after its verb: tenure {} {typed}", of.get_name());
+    } else if path.is_empty() && root.get_subcommands().any(|verb| options(root, verb).iter().any(|one| one == typed)) {
+        text += "; an option stands after its verb";
+    } else if let Some(meant) = nearest::nearest(typed, there.iter().map(String::as_str).filter(|one| one.starts_with("--"))) {
+        _ = write!(text, "; did you mean {meant}?");
+    } else if there.iter().any(|one| one == "--") {
+        text += "; options of the command stand after --, as in: tenure add -- ls -l";
+    }
+    text + &format!(" ({whole} --help lists them)")
+}
+
+/// A word where no more is taken: mostly a command without its dashes.
+fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
+    let (verb, shown) = (path.join(" "), values::shorten(typed));
+    let command = find(root, path);
+    if verb == "schedule add" {
+        return format!(
+            "the line for the calendar is one argument, and {shown:?} is one too many; write it in quotes, as in: \
+             tenure schedule add NAME '30 2 * * *' -- COMMAND"
+        );
+    }
+    if command.get_arguments().any(clap::Arg::is_last_set) {
+        let before: String = command
+            .get_positionals()
+            .filter(|one| !one.is_last_set() && one.is_required_set())
+            .map(|one| format!(" {}", one.get_id().as_str().to_uppercase()))
+            .collect();
+        return format!("the command stands after --, as in: tenure {verb}{before} -- {} ...", quote_text(&shown));
+    }
+    format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
+}
+
+/// What a library says of a value, in our words, with the value.
+fn plain(value: &str, why: &str) -> String {
+    let (shown, why) = (values::shorten(value), library_words::arguments(why));
+    let why = why.trim_end();
+    if why.contains(&shown) { why.to_owned() } else { format!("'{shown}': {why}") }
+}
+
+/// The options of a verb, short and long, those of every command included; `--` where a command follows.
+fn options(root: &Command, verb: &Command) -> Vec<String> {
+    let of_all = root.get_arguments().filter(|one| one.is_global_set());
+    let mut all = Vec::new();
+    for one in verb.get_arguments().chain(of_all) {
+        all.extend(one.get_long().map(|long| format!("--{long}")));
+        all.extend(one.get_short().map(|short| format!("-{short}")));
+        all.extend(one.is_last_set().then(|| "--".to_owned()));
+    }
+    all
+}
+
+/// A tip such as `to pass '-5' as a value, use '-- -5'` would queue a command, or name a job, that was not meant.
+fn without_wrong_tips(text: &str) -> String {
+    let mut out = String::new();
+    let mut was_dropped = false;
+    for line in text.lines() {
+        let is_wrong = line.contains("tip") && line.contains("as a value");
+        let is_gap = line.trim().is_empty() && was_dropped && out.ends_with("\n\n");
+        if !is_wrong && !is_gap {
+            out += &shorten(line);
+            out.push('\n');
+        }
+        was_dropped = is_wrong || is_gap;
+    }
+    out
+}
+
+/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its middle.
+fn shorten(line: &str) -> String {
+    const HEAD_BYTES_MAX: usize = 300;
+    const TAIL_BYTES_MAX: usize = 700;
+    if line.len() <= HEAD_BYTES_MAX + TAIL_BYTES_MAX {
+        return line.to_owned();
+    }
+    let (head, tail) = (line.floor_char_boundary(HEAD_BYTES_MAX), line.ceil_char_boundary(line.len() - TAIL_BYTES_MAX));
+    format!("{} … {}", &line[..head], &line[tail..])
+}
+
+#[cfg(test)]
+#[path = "mistakes_tests.rs"]
+mod tests;

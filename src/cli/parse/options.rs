@@ -1,0 +1,420 @@
+//! What may be asked for with a job, by the options of `add` and `run` and by the keys of a line of `add --from`; and how that
+//! becomes a [`NewJob`].
+//!
+//! Pure: the present instant, the working directory, the environment and the last job's id come in as [`Surroundings`].
+//! Deliberately absent: secrets and a kept standard input. They are files, so `crate::cli::parse::secrets` writes them before the job is
+//! added.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use jiff::Zoned;
+
+use crate::cli::parse::select::{Part, Selector};
+use crate::cli::parse::{time, values};
+use crate::cli::view::escape;
+use crate::job::limits;
+use crate::job::policy::{Policy, RetryOn, Stdin, Warn};
+use crate::job::{Argv, JobId, Need, NewJob, Template, Workspace, workspace};
+use crate::units;
+
+/// Most jobs that one job waits for.
+pub const AFTER_MAX: usize = 10_000;
+
+/// The options that `add` and `run` share.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+pub struct JobOptions {
+    /// Add it to this queue (default: `default`)
+    #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
+    pub queue: Option<String>,
+    /// Start jobs with a higher N first (default: 0)
+    #[arg(short = 'o', long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+    /// Show this name in lists; jobs can be selected by it
+    #[arg(short = 'l', long, value_name = "TEXT", value_parser = values::parse_label)]
+    pub label: Option<String>,
+    /// Start after DURATION at the earliest, such as 10m
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::parse_duration, conflicts_with = "at")]
+    pub delay: Option<u64>,
+    /// Start at TIME at the earliest, such as 03:00, '2026-12-01 03:00' or 2026-12-01T03:00[Europe/Berlin]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Fail as `expired` if it has not started by TIME, or within DURATION
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub expires: Option<String>,
+    /// Hold it until `tenure release`
+    #[arg(long)]
+    pub hold: bool,
+    /// Run it again up to N times if it fails (default: 0)
+    #[arg(short = 'r', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1_000_000))]
+    pub retries: Option<u32>,
+    /// Wait FIRST before the second attempt, then longer, up to MOST (default: 10s..1h)
+    #[arg(long, value_name = "FIRST..MOST", value_parser = values::parse_backoff)]
+    pub backoff: Option<(u64, u64)>,
+    /// Retry only after these exit codes and end reasons, such as 1,2,timeout
+    #[arg(long, value_name = "LIST", value_parser = |text: &str| values::parse_retry_on(text).map(Endings))]
+    pub retry_on: Option<Endings>,
+    /// Never retry after these exit codes and end reasons
+    #[arg(long, value_name = "LIST", value_parser = |text: &str| values::parse_retry_on(text).map(Endings))]
+    pub no_retry_on: Option<Endings>,
+    /// Requeue it up to N times when it exits with 75 ("not now") (default: 20)
+    #[arg(long, value_name = "N")]
+    pub max_deferrals: Option<u32>,
+    /// Stop it after DURATION
+    #[arg(short = 't', long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub timeout: Option<u64>,
+    /// Wait DURATION between TERM and KILL (default: 10s)
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub grace: Option<u64>,
+    /// Send this signal before the timeout, such as USR1@60s
+    #[arg(long, value_name = "SIG@DURATION", value_parser = values::parse_warn)]
+    pub warn: Option<Warn>,
+    /// Stop it after DURATION without output
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub idle_timeout: Option<u64>,
+    /// Wait until these jobs are done; fail if one ends otherwise
+    #[arg(short = 'a', long, value_name = "ID", num_args = 1..)]
+    pub after: Vec<Selector>,
+    /// Wait until these jobs have ended in any way
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub after_any: Vec<Selector>,
+    /// Wait until these jobs have ended otherwise than done
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub after_failed: Vec<Selector>,
+    /// Run at most one job of this lane at once (`tenure lane set` allows more)
+    #[arg(long, value_name = "KEY", value_parser = values::parse_name)]
+    pub lane: Option<String>,
+    /// Return the existing job if one with this key is queued or running
+    #[arg(long, value_name = "KEY", value_parser = values::parse_label, conflicts_with = "array")]
+    pub unique: Option<String>,
+    /// With --unique: cancel the existing job and add this one
+    #[arg(long, requires = "unique")]
+    pub replace: bool,
+    /// Run it in this directory (default: the current one)
+    #[arg(short = 'w', long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// Set a variable of its environment; may be given several times
+    #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
+    pub env: Vec<(String, String)>,
+    /// Pass this variable of the present environment; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
+    pub pass_env: Vec<String>,
+    /// As --pass-env, but keep the value in a private file until the job ends, and never show it
+    #[arg(long, value_name = "NAME")]
+    pub secret: Vec<String>,
+    /// Read standard input from FILE, opened at the start; -: from a copy of this standard input (default: empty)
+    #[arg(long, value_name = "FILE|-")]
+    pub stdin: Option<OsString>,
+    /// Run this shell command after exit 0; the job is done only if it exits with 0
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
+    pub check: Option<Argv>,
+    /// Run it in the directory that all jobs of KEY share; a relative --cwd is inside it
+    #[arg(long, value_name = "KEY", value_parser = values::parse_workspace)]
+    pub workspace: Option<String>,
+    /// Fill a missing workspace with this shell command, run in its new and empty directory
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, requires = "workspace")]
+    pub prepare: Option<Argv>,
+    /// Add a job for each index (TENURE_ARRAY_INDEX), such as 0-99, or 0-99%8 for at most 8 at once
+    #[arg(long, value_name = "RANGE", value_parser = values::parse_array)]
+    pub array: Option<values::Array>,
+    /// Limit its memory, such as 2G
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_memory)]
+    pub memory: Option<u64>,
+    /// Set its niceness, -20 to 19
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: Option<i32>,
+    /// Run as this user (worker of root only)
+    #[arg(long, value_name = "NAME", value_parser = values::parse_label)]
+    pub user: Option<String>,
+    /// Drop the middle of its log above SIZE (default: 64M)
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub log_limit: Option<u64>,
+}
+
+/// The endings of one `--retry-on`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endings(pub Vec<RetryOn>);
+
+/// The command itself: an argv, or a line for the shell.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
+pub struct Command {
+    /// Run LINE with /bin/sh -c, instead of a command
+    #[arg(short = 'c', long = "shell", value_name = "LINE")]
+    pub shell: Option<OsString>,
+    /// The command and its arguments, passed byte for byte
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+impl Command {
+    /// The argv that is meant.
+    ///
+    /// # Errors
+    /// When it is not exactly one of the two, or could never be executed.
+    pub fn argv(&self) -> Result<Argv, String> {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = |text: &OsString| text.as_bytes().to_vec();
+        let arguments = match (&self.shell, self.command.is_empty()) {
+            (Some(_), false) => return Err("give a command after -- or a line with -c, not both".into()),
+            (None, true) => return Err("a command is missing; write it after --, or a line for the shell with -c".into()),
+            (Some(line), true) if line.is_empty() => return Err("the line of -c is empty; give it something to do".into()),
+            (Some(line), true) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), bytes(line)],
+            (None, false) => self.command.iter().map(bytes).collect(),
+        };
+        Argv::new(arguments).map_err(|e| e.to_string())
+    }
+
+    /// Nothing was given at all.
+    pub fn is_empty(&self) -> bool {
+        self.shell.is_none() && self.command.is_empty()
+    }
+}
+
+/// What a job takes from where it was added.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The present instant, in the local time zone.
+    pub now: Zoned,
+    pub cwd: PathBuf,
+    pub env: BTreeMap<OsString, OsString>,
+    /// The job that was added last, where `last` was asked for.
+    pub last: Option<JobId>,
+    /// Draws a random name.
+    pub draw: fn() -> String,
+}
+
+impl Surroundings {
+    /// The value that a variable has here.
+    ///
+    /// # Errors
+    /// When it is not set or is not UTF-8.
+    pub fn variable(&self, name: &str) -> Result<String, String> {
+        let value = self.env.get(&OsString::from(name));
+        let value = value.ok_or_else(|| format!("the variable {name:?} is not set here; set it, or leave it out"))?;
+        let text = value.to_str().ok_or_else(|| format!("the value of {name:?} is not UTF-8; put it in a file instead"))?;
+        values::check_env(name, text)?;
+        Ok(text.to_owned())
+    }
+}
+
+impl JobOptions {
+    /// Whether `last` has to be looked up.
+    pub fn names_last(&self) -> bool {
+        [&self.after, &self.after_any, &self.after_failed].into_iter().flatten().any(|s| s.0.contains(&Part::Last))
+    }
+
+    /// The jobs that are to be added: one, or one for each index of an array.
+    ///
+    /// # Errors
+    /// An invalid value, with the option's name and the remedy.
+    pub fn new_jobs(&self, command: Argv, around: &Surroundings) -> Result<Vec<NewJob>, String> {
+        let job = self.new_job(command, around)?;
+        let Some(array) = self.array else {
+            return Ok(vec![job]);
+        };
+        if self.unique.is_some() {
+            return Err("--unique and --array: jobs of an array cannot share one key; leave one out".into());
+        }
+        let (lane, lane_limit) = match (array.limit, &self.lane) {
+            (None, lane) => (lane.clone(), None),
+            (Some(limit), None) => (Some(format!("array-{}", (around.draw)())), Some(limit)),
+            (Some(limit), Some(lane)) => {
+                return Err(format!(
+                    "--lane and --array with %{limit}: a limit of its own gives the array a lane of its own; leave the % out, and: \
+                     tenure lane set {} --limit {limit}",
+                    escape::quote_text(&values::shorten(lane))
+                ));
+            }
+        };
+        let of_index = |index| NewJob { array_index: Some(index), lane: lane.clone(), lane_limit, ..job.clone() };
+        Ok((array.first..=array.last).map(of_index).collect())
+    }
+
+    fn new_job(&self, command: Argv, around: &Surroundings) -> Result<NewJob, String> {
+        let env = self.environment(around)?;
+        fits(&command, &env)?;
+        if self.replace && self.unique.is_none() {
+            return Err("--replace needs --unique KEY: it replaces the live job that has the key".into());
+        }
+        Ok(NewJob {
+            queue: self.queue.clone().unwrap_or_else(|| "default".into()),
+            lane: self.lane.clone(),
+            priority: self.priority.unwrap_or(0),
+            label: self.label.clone(),
+            cwd: self.directory(&around.cwd)?,
+            available_at: self.available_at(&around.now)?,
+            expires_at: self.expires_at(&around.now)?,
+            max_attempts: self.retries.unwrap_or(0) + 1,
+            unique_key: self.unique.clone(),
+            replace: self.replace,
+            env,
+            policy: self.policy(&around.cwd)?,
+            user_hold: self.hold,
+            after: self.waits_for(around.last)?,
+            ..NewJob::new(command)
+        })
+    }
+
+    /// The description from which jobs like this are made later, by a schedule or as a stage of a pipeline.
+    ///
+    /// # Errors
+    /// As [`JobOptions::new_jobs`], and what is tied to one moment or to one job.
+    pub fn template(&self, command: Argv, around: &Surroundings) -> Result<Template, String> {
+        if self.at.is_some() {
+            return Err("--at is one instant, and this makes jobs again and again; use --delay".into());
+        }
+        if self.array.is_some() {
+            return Err("--array: let the command add the array (tenure add --array ...)".into());
+        }
+        if !self.secret.is_empty() || self.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
+            return Err("--secret and --stdin - are kept for one job and removed at its end; \
+                        let the command read a file that only its user can read"
+                .into());
+        }
+        let expires = self.expires.as_deref().map(units::parse_duration).transpose();
+        let expires_in_ms = expires.map_err(|_| "--expires: here it is a duration from the making of each job, such as 1h")?;
+        let job = Self { expires: None, delay: None, ..self.clone() }.new_job(command, around)?;
+        Template::of(job, self.delay, expires_in_ms)
+    }
+
+    fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
+        let mut env = BTreeMap::new();
+        // Here and not by the parser of the command line, which repeats what was typed.
+        self.secret
+            .iter()
+            .try_for_each(|name| values::parse_passed_name(name).map(drop))
+            .map_err(|e| format!("--secret: {e}"))?;
+        for name in &self.pass_env {
+            env.insert(name.clone(), around.variable(name).map_err(|e| format!("--pass-env: {e}"))?);
+        }
+        env.extend(self.env.iter().cloned());
+        match self.secret.iter().find(|name| env.contains_key(*name)) {
+            Some(name) => Err(format!("{name:?} is given both openly and as a secret; leave one out")),
+            None => Ok(env),
+        }
+    }
+
+    fn directory(&self, here: &Path) -> Result<String, String> {
+        if self.workspace.is_some() {
+            let inside = self.cwd.as_deref().map_or(Ok(String::new()), text_of).map_err(|e| format!("--cwd: {e}"))?;
+            if inside == "/" {
+                return Err("--cwd: \"/\" is absolute, and the job has a workspace; leave it out".into());
+            }
+            return workspace::inside(&inside).map(str::to_owned).map_err(|e| format!("--{e}"));
+        }
+        let path = self.cwd.as_deref().map_or_else(|| here.to_owned(), |cwd| here.join(cwd));
+        text_of(&path).map_err(|e| format!("--cwd: {e}"))
+    }
+
+    fn available_at(&self, now: &Zoned) -> Result<i64, String> {
+        match (self.delay, &self.at) {
+            (Some(_), Some(_)) => Err("--delay and --at: give one of them".into()),
+            (Some(0), None) | (None, None) => Ok(0),
+            (Some(delay), None) => Ok(now.timestamp().as_millisecond().saturating_add_unsigned(delay)),
+            (None, Some(at)) => time::parse_instant(at, now).map_err(|e| format!("--at: {e}")),
+        }
+    }
+
+    fn expires_at(&self, now: &Zoned) -> Result<Option<i64>, String> {
+        let Some(text) = &self.expires else {
+            return Ok(None);
+        };
+        let at = time::parse_deadline(text, now).map_err(|e| format!("--expires: {e}"))?;
+        if at <= now.timestamp().as_millisecond() {
+            return Err("--expires: that has passed already; give a time in the future".into());
+        }
+        Ok(Some(at))
+    }
+
+    fn policy(&self, here: &Path) -> Result<Policy, String> {
+        let stdin = match &self.stdin {
+            None => None,
+            Some(dash) if dash == "-" => None,
+            Some(file) => Some(Stdin::File(text_of(&here.join(file)).map_err(|e| format!("--stdin: {e}"))?)),
+        };
+        let policy = Policy {
+            timeout_ms: self.timeout,
+            grace_ms: self.grace,
+            warn: self.warn,
+            idle_timeout_ms: self.idle_timeout,
+            backoff_ms: self.backoff,
+            retry_on: self.retry_on.clone().map(|e| e.0),
+            no_retry_on: self.no_retry_on.clone().map(|e| e.0).unwrap_or_default(),
+            max_deferrals: self.max_deferrals,
+            memory_bytes: self.memory,
+            nice: self.nice,
+            user: self.user.clone(),
+            log_limit_bytes: self.log_limit,
+            stdin,
+            check: self.check.clone(),
+            workspace: self.wanted_workspace()?,
+            secrets: BTreeMap::new(),
+        };
+        policy.check_ranges()?;
+        Ok(policy)
+    }
+
+    fn wanted_workspace(&self) -> Result<Option<Workspace>, String> {
+        match (&self.workspace, &self.prepare) {
+            (None, Some(_)) => Err("--prepare goes with --workspace KEY, whose directory it fills".into()),
+            (None, None) => Ok(None),
+            (Some(key), prepare) => Ok(Some(Workspace { key: key.clone(), prepare: prepare.clone() })),
+        }
+    }
+
+    fn waits_for(&self, last: Option<JobId>) -> Result<Vec<(JobId, Need)>, String> {
+        let mut needs = BTreeMap::new();
+        for (selectors, need) in [(&self.after, Need::Done), (&self.after_any, Need::Any), (&self.after_failed, Need::Failed)] {
+            for part in selectors.iter().flat_map(|selector| &selector.0) {
+                for id in ids_of(*part, last)? {
+                    if needs.insert(id, need).is_some_and(|other| other != need) {
+                        return Err(format!("job {id} is named twice, with different needs; leave one out"));
+                    }
+                    if needs.len() > AFTER_MAX {
+                        return Err(format!("a job waits for {AFTER_MAX} others at most"));
+                    }
+                }
+            }
+        }
+        Ok(needs.into_iter().collect())
+    }
+}
+
+fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
+    match part {
+        Part::One(id) => Ok(vec![id]),
+        Part::Last => Ok(vec![last.ok_or("there is no last job yet; add one first")?]),
+        Part::Range(first, last) if last.0 - first.0 >= AFTER_MAX as i64 => {
+            Err(format!("a job waits for {AFTER_MAX} others at most, and {first}-{last} names more"))
+        }
+        Part::Range(first, last) => Ok((first.0..=last.0).map(JobId).collect()),
+    }
+}
+
+/// The kernel takes an argv and an environment together up to a limit; better to know now than at the start.
+fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
+    let argv: usize = command.arguments().iter().map(|a| a.len() + 1).sum();
+    let bytes = argv + env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
+    if bytes > limits::SPEC_BYTES_MAX {
+        return Err(format!(
+            "command and environment have {bytes} bytes, {} at most; put data in a file or use --stdin",
+            limits::SPEC_BYTES_MAX
+        ));
+    }
+    Ok(())
+}
+
+/// A path as it stands in the file.
+fn text_of(path: &Path) -> Result<String, String> {
+    match path.to_str() {
+        Some(text) if text.contains('\0') => Err("the path contains a NUL byte".into()),
+        Some(text) => Ok(text.to_owned()),
+        None => Err("the path is not UTF-8; rename it, or run the job elsewhere with --cwd".into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

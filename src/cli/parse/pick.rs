@@ -1,0 +1,181 @@
+//! From what a person named to the jobs that are there.
+
+use crate::cli::parse::select::{Part, Selector};
+use crate::cli::parse::values;
+use crate::cli::view::escape::quote_text;
+use crate::cli::view::table;
+use crate::error::{Error, Result};
+use crate::job::{JobId, State, nearest};
+use crate::store::Store;
+use crate::store::read::{self, Filter};
+use crate::store::rows::Job;
+
+/// Most jobs that one command changes; more are a matter for several commands, each with its own answer.
+pub const JOBS_MAX: usize = 100_000;
+
+/// Most ended jobs that a queue, a state or a label stands for: the newest.
+pub const ENDED_MAX: usize = 10_000;
+
+/// Jobs by number.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Named {
+    /// Jobs: 7, 3-9, 1,4,8 or last
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<Selector>,
+}
+
+/// Jobs by number, or by what they have in common.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Many {
+    /// Jobs: 7, 3-9, 1,4,8 or last
+    #[arg(value_name = "ID")]
+    pub ids: Vec<Selector>,
+    /// Select jobs of this queue
+    #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
+    pub queue: Option<String>,
+    /// Select jobs in this state; may be given several times
+    #[arg(long, value_name = "STATE")]
+    pub state: Vec<State>,
+    /// Select jobs with this label
+    #[arg(short = 'l', long, value_name = "LABEL", value_parser = values::parse_label)]
+    pub label: Option<String>,
+}
+
+impl Many {
+    /// Nothing was named.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && !self.is_filter()
+    }
+
+    /// Jobs are meant by what they have in common, not only by number.
+    pub fn is_filter(&self) -> bool {
+        self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
+    }
+
+    /// The jobs that are meant, by id. `states` are meant where none were named. Ended jobs are the newest [`ENDED_MAX`] of them.
+    ///
+    /// # Errors
+    /// When a job that was named is not there; when no job matches; when nothing was named.
+    pub fn jobs(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
+        let states = if self.state.is_empty() { states } else { &self.state };
+        let found = self.find(store, states)?;
+        if found.is_empty() { Err(self.no_match(store, states)?) } else { Ok(found) }
+    }
+
+    /// Says which jobs were looked for in vain: that there are others, or the name that was most likely meant.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn no_match(&self, store: &Store, states: &[State]) -> Result<Error> {
+        let mut which: Vec<String> = self.label.iter().map(|label| format!("--label {}", quote_text(label))).collect();
+        which.extend(self.queue.iter().map(|queue| format!("--queue {}", quote_text(queue))));
+        which.extend(self.state.iter().map(|state| format!("--state {state}")));
+        let all_states = State::ALL.iter().all(|state| states.contains(state));
+        let kind = match states {
+            _ if all_states || !self.state.is_empty() => String::new(),
+            states => states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(" or ") + " ",
+        };
+        let named = if self.ids.is_empty() { "" } else { " of those that were named" };
+        let which = which.join(" ");
+        let vain = format!("no {kind}job{named} matches {which}");
+        let others = if self.ids.is_empty() && !kind.is_empty() { self.in_other_states(store, states)? } else { 0 };
+        if others > 0 {
+            let others = table::count(others, "job", "in another state does", "in other states do");
+            return Ok(Error::NoSuch(format!("{vain}; {others}: tenure ls -a {which}")));
+        }
+        Ok(Error::NoSuch(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(store)?)))
+    }
+
+    /// How many jobs match but for their state; [`ENDED_MAX`] stands for more.
+    fn in_other_states(&self, store: &Store, states: &[State]) -> Result<i64> {
+        let states: Vec<State> = State::ALL.into_iter().filter(|state| !states.contains(state)).collect();
+        let (queue, label) = (self.queue.clone(), self.label.clone());
+        let filter = Filter { states, queue, label, limit: Some(ENDED_MAX), ..Filter::default() };
+        Ok(i64::try_from(store.read(|conn| read::jobs(conn, &filter))?.len()).unwrap_or(i64::MAX))
+    }
+
+    /// The queue or the label that was most likely meant.
+    fn question(&self, store: &Store) -> Result<String> {
+        let mut text = String::new();
+        if let Some(label) = &self.label {
+            let labels = store.read(|conn| read::labels(conn, nearest::NAMES_MAX))?;
+            text += &nearest::question(label, labels.iter().map(String::as_str).filter(|name| *name != label));
+        }
+        if let Some(queue) = &self.queue {
+            let queues = store.read(read::queues)?;
+            text += &nearest::question(queue, queues.iter().map(|one| one.name.as_str()).filter(|name| *name != queue));
+        }
+        Ok(text)
+    }
+
+    fn find(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
+        if self.is_empty() {
+            return Err(Error::Usage("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
+        }
+        if !self.is_filter() {
+            return jobs(store, &self.ids);
+        }
+        let filter = |are_ended: bool, limit| Filter {
+            states: states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect(),
+            queue: self.queue.clone(),
+            label: self.label.clone(),
+            limit: Some(limit),
+            ..Filter::default()
+        };
+        let mut found = Vec::new();
+        // In this order, so that one that ends meanwhile is not missed.
+        for filter in [filter(false, JOBS_MAX), filter(true, ENDED_MAX)] {
+            if !filter.states.is_empty() {
+                found.extend(store.read(|conn| read::jobs(conn, &filter))?);
+            }
+        }
+        found.sort_unstable_by_key(|job| job.id);
+        // It is there twice then.
+        found.dedup_by_key(|job| job.id);
+        if !self.ids.is_empty() {
+            let named: std::collections::HashSet<JobId> = jobs(store, &self.ids)?.into_iter().map(|job| job.id).collect();
+            found.retain(|job| named.contains(&job.id));
+        }
+        Ok(found)
+    }
+}
+
+/// The jobs that were named, by id, each once.
+///
+/// # Errors
+/// When one is not there; of a range, when none is there.
+pub fn jobs(store: &Store, selectors: &[Selector]) -> Result<Vec<Job>> {
+    let mut found = std::collections::BTreeMap::new();
+    for part in selectors.iter().flat_map(|selector| &selector.0) {
+        for job in store.read(|conn| of_part(conn, *part))? {
+            found.insert(job.id, job);
+        }
+        if found.len() > JOBS_MAX {
+            return Err(Error::Usage(format!("that names more than {JOBS_MAX} jobs; name fewer at a time")));
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
+    match part {
+        Part::One(id) => one(conn, id).map(|job| vec![job]),
+        Part::Last => {
+            let last = read::last_job(conn)?.ok_or_else(|| Error::NoSuch("there is no job yet; tenure add makes one".into()))?;
+            one(conn, last).map(|job| vec![job])
+        }
+        Part::Range(first, last) => {
+            let filter = Filter { ids: vec![first.0..=last.0], limit: Some(JOBS_MAX + 1), all: true, ..Filter::default() };
+            match read::jobs(conn, &filter)? {
+                none if none.is_empty() => {
+                    Err(Error::NoSuch(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
+                }
+                jobs => Ok(jobs),
+            }
+        }
+    }
+}
+
+fn one(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
+    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no job {id}; tenure ls -a lists them")))
+}

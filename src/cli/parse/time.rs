@@ -1,0 +1,187 @@
+//! Instants as people write and read them.
+//!
+//! Pure: "now" and the local time zone come in as one argument. Durations are in [`crate::units`].
+
+use jiff::civil::{Date, Time};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{Timestamp, ToSpan, Zoned};
+
+use crate::cli::parse::values::shorten;
+use crate::units;
+
+/// Longest text that is looked at, in bytes.
+const TEXT_BYTES_MAX: usize = 200;
+/// Length of `20261201`, in bytes.
+const BASIC_DATE_BYTES: usize = 8;
+
+/// What a time may look like, for messages.
+const EXAMPLE: &str =
+    "write it as '2026-12-01 03:00' (local), 2026-12-01T03:00[Europe/Berlin], 2026-12-01T03:00Z, 2026-12-01, 03:00 or +10m";
+
+/// Milliseconds UTC of an instant: `2026-12-01T03:00[Europe/Berlin]`, `2026-12-01T03:00Z`, `2026-12-01 03:00` (local),
+/// `2026-12-01` (local midnight), `03:00`, the next such local time, or `+10m` from now.
+///
+/// Where clocks are set forward, a local time that is skipped means the time as much later as the clocks are; where they are
+/// set back, a local time that comes twice means the first one that is still to come.
+///
+/// # Errors
+/// What is wrong with it, with examples.
+pub fn parse_instant(text: &str, now: &Zoned) -> Result<i64, String> {
+    let trimmed = text.trim();
+    let refused = |why: String| format!("{:?} is not a time{why}; {EXAMPLE}", shorten(trimmed));
+    if trimmed.is_empty() {
+        return Err(format!("a time is missing; {EXAMPLE}"));
+    }
+    if trimmed.len() > TEXT_BYTES_MAX || !trimmed.is_ascii() {
+        return Err(refused(String::new()));
+    }
+    if let Some(ahead) = trimmed.strip_prefix('+') {
+        return units::parse_duration(ahead).map(|ms| ms_from(now, ms));
+    }
+    if names_a_leap_second(trimmed) {
+        return Err(refused(" that clocks here show: there is no second 60".to_owned()));
+    }
+    let instant = match time_of_day(trimmed) {
+        Some(time) => next(time, now),
+        None => dated(trimmed, now),
+    };
+    let instant = instant.map_err(|why| refused(if why.is_empty() { why } else { format!(" ({why})") }))?;
+    let ms = instant.as_millisecond();
+    if ms < 0 { Err(refused(" from 1970 on".to_owned())) } else { Ok(ms) }
+}
+
+/// A text with a date. The library says which parts it has, so no part is passed over.
+fn dated(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    let pieces = Pieces::parse(text).map_err(|_| String::new())?;
+    let words = |error: jiff::Error| error.to_string();
+    if pieces.time_zone_annotation().is_some() {
+        return Ok(text.parse::<Zoned>().map_err(words)?.timestamp());
+    }
+    // An annotation that names no zone (a calendar) changes what the date means.
+    if text.contains('[') {
+        return Err("the brackets name no time zone".to_owned());
+    }
+    if pieces.offset().is_some() {
+        return text.parse::<Timestamp>().map_err(words);
+    }
+    let zone = now.time_zone().clone();
+    match pieces.time() {
+        Some(time) => zone.to_timestamp(pieces.date().to_datetime(time)).map_err(words),
+        None => Ok(pieces.date().to_zoned(zone).map_err(words)?.timestamp()),
+    }
+}
+
+/// `03:00` or `03:00:30` alone. The library's parser of times would also take a date before it, and drop that.
+fn time_of_day(text: &str) -> Option<Time> {
+    let is_alone = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.'));
+    // A bare `10` is too likely to be a slip.
+    (is_alone && text.contains(':')).then(|| text.parse().ok()).flatten()
+}
+
+/// Whether its seconds are 60, which the library takes for 59.
+fn names_a_leap_second(text: &str) -> bool {
+    let clock = text.split_once(['T', 't', ' ']).map_or(text, |(_, clock)| clock);
+    let clock = clock.split(|c: char| !c.is_ascii_digit() && c != ':').next().unwrap_or_default();
+    let digits: String = clock.chars().filter(char::is_ascii_digit).collect();
+    digits.len() == 6 && digits.ends_with("60")
+}
+
+/// The first such time of a day that is still to come: today's, where that comes twice its second, or tomorrow's.
+fn next(time: Time, now: &Zoned) -> Result<Timestamp, String> {
+    let zone = now.time_zone();
+    let on = |date: Date| -> Result<Vec<Timestamp>, String> {
+        let at = date.to_datetime(time);
+        let words = |error: jiff::Error| error.to_string();
+        let ambiguous = zone.to_ambiguous_timestamp(at);
+        match ambiguous.offset() {
+            AmbiguousOffset::Fold { .. } => {
+                Ok(vec![ambiguous.earlier().map_err(words)?, zone.to_ambiguous_timestamp(at).later().map_err(words)?])
+            }
+            _ => Ok(vec![ambiguous.compatible().map_err(words)?]),
+        }
+    };
+    let mut candidates = on(now.date())?;
+    candidates.extend(on(now.date().saturating_add(1.day()))?);
+    let next = candidates.into_iter().find(|at| *at > now.timestamp());
+    next.ok_or_else(|| "the calendar ends before it".to_owned())
+}
+
+fn ms_from(now: &Zoned, ms: u64) -> i64 {
+    now.timestamp().as_millisecond().saturating_add_unsigned(ms)
+}
+
+/// Milliseconds UTC of an instant, or of a duration from now.
+///
+/// # Errors
+/// What is wrong with it, with examples of both.
+pub fn parse_deadline(text: &str, now: &Zoned) -> Result<i64, String> {
+    let as_duration = match units::parse_duration(text) {
+        Ok(ms) => return Ok(ms_from(now, ms)),
+        Err(error) => error,
+    };
+    // No duration has any of these, and each time has one.
+    let begins_with_date = text.trim().as_bytes().get(..BASIC_DATE_BYTES).is_some_and(|d| d.iter().all(u8::is_ascii_digit));
+    if text.contains([':', '-', '+', '[']) || begins_with_date {
+        return parse_instant(text, now).map_err(|e| format!("{e}, or as a duration from now: 2h"));
+    }
+    Err(format!("{as_duration}, or as a time: {EXAMPLE}"))
+}
+
+/// For scripts: RFC 3339 in UTC with milliseconds.
+pub fn utc(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(instant) => instant.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        // A row written by hand may hold any number.
+        Err(_) => format!("@{ms}ms"),
+    }
+}
+
+/// For people: local time; the date only when it is another day than now's.
+pub fn local(ms: i64, now: &Zoned) -> String {
+    let Ok(instant) = Timestamp::from_millisecond(ms) else {
+        return format!("@{ms}ms");
+    };
+    let then = instant.to_zoned(now.time_zone().clone());
+    let format = if then.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    then.strftime(format).to_string()
+}
+
+/// As [`local`], with the year only when it is another one, and without seconds on another day: for a narrow column.
+pub fn short(ms: i64, now: &Zoned) -> String {
+    let Ok(instant) = Timestamp::from_millisecond(ms) else {
+        return format!("@{ms}ms");
+    };
+    let then = instant.to_zoned(now.time_zone().clone());
+    let format = match then.date() == now.date() {
+        true => "%H:%M:%S",
+        false if then.year() == now.year() => "%m-%d %H:%M",
+        false => "%Y-%m-%d",
+    };
+    then.strftime(format).to_string()
+}
+
+/// For people: the time in a zone that may be another than the reader's, with its offset then.
+pub fn in_zone(ms: i64, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(instant) => instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string(),
+        Err(_) => format!("@{ms}ms"),
+    }
+}
+
+/// The present instant in the local time zone, from milliseconds UTC.
+pub fn here(now_ms: i64) -> Zoned {
+    Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::system())
+}
+
+/// How long from one instant to another, for people; never negative.
+pub fn between(from_ms: i64, to_ms: i64) -> String {
+    units::duration_text(u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0))
+}
+
+#[cfg(test)]
+#[path = "time_property_tests.rs"]
+mod properties;
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;

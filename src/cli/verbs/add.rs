@@ -1,0 +1,344 @@
+//! `tenure add`: queue a job; prints its id alone. `add --from`: many jobs, all or nothing.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::ProgressBar;
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::cli::face;
+use crate::cli::face::{Face, versioned};
+use crate::cli::parse::lines::{Asked, Lines};
+use crate::cli::parse::options::{Command, JobOptions, Surroundings};
+use crate::cli::parse::secrets::Kept;
+use crate::cli::parse::{secrets, values};
+use crate::cli::warn::path_warning::{ShellBy, Warnings};
+use crate::cli::worker_calls;
+use crate::error::{self, Error, Result, exit};
+use crate::job::limits::ADD_BATCH_MAX;
+use crate::job::{JobId, Need, NewJob};
+use crate::run::machine;
+use crate::store::enqueue::{self, Added};
+use crate::store::{Store, read};
+use crate::units::size_text;
+
+/// Most bytes of lines in one transaction; an array counts each of its jobs.
+const CHUNK_BYTES_MAX: usize = 256 << 20;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub options: JobOptions,
+    /// Add a job for each line of FILE (- for standard input), a JSON object; the other options are defaults
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
+    pub from: Option<OsString>,
+    /// With --from: commit after each N lines, instead of once for all
+    #[arg(long, value_name = "N", value_parser = parse_chunk)]
+    pub chunk: Option<usize>,
+    /// Fail with exit code 5 if no worker is running
+    #[arg(long)]
+    pub need_worker: bool,
+    #[command(flatten)]
+    pub command: Command,
+}
+
+fn parse_chunk(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (1..=ADD_BATCH_MAX).contains(&n) => Ok(n),
+        _ => Err(format!("{:?} is not a number from 1 to {ADD_BATCH_MAX}", values::shorten(text))),
+    }
+}
+
+pub fn run(face: &Face, args: Args) -> Result<u8> {
+    if args.chunk.is_some() && args.from.is_none() {
+        return Err(Error::Usage("--chunk goes with --from FILE".into()));
+    }
+    if args.from.is_none() {
+        // Before the file is made: a mistyped command leaves nothing behind.
+        args.command.argv().map_err(Error::Usage)?;
+    }
+    let store = face.client()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    }
+    let around = surroundings(face, &store, &args.options)?;
+    match &args.from {
+        Some(file) => add_lines(face, &store, &args, file, &around)?,
+        None => {
+            let jobs = prepare(&args.options, &args.command, &around)?;
+            warn(&store, &jobs, &around);
+            let added = add_jobs(face, &store, jobs, &args.options, &around)?;
+            tell(face, &added)?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// The jobs that options and a command ask for.
+pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -> Result<Vec<NewJob>> {
+    options.new_jobs(command.argv().map_err(Error::Usage)?, around).map_err(Error::Usage)
+}
+
+/// What the jobs take from here.
+pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
+    Ok(Surroundings {
+        now: face.now(),
+        cwd: std::env::current_dir()
+            .map_err(|e| Error::io_with("looking for the working directory", "name one with --cwd", e))?,
+        env: std::env::vars_os().collect(),
+        last: if options.names_last() { store.read(read::last_job)? } else { None },
+        draw: || machine::nonce().to_string(),
+    })
+}
+
+/// Warns of what the worker will not find. The jobs of an array have one command.
+pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
+    let mut warnings = Warnings::new(store, around, ShellBy::Option);
+    jobs.iter().take(1).for_each(|job| warnings.look("", job));
+    warnings.end();
+}
+
+/// Adds jobs in one transaction and wakes the worker. When this returns, they are on the disk.
+pub fn add_jobs(
+    face: &Face,
+    store: &Store,
+    mut jobs: Vec<NewJob>,
+    options: &JobOptions,
+    around: &Surroundings,
+) -> Result<Vec<Added>> {
+    let mut kept = Kept::default();
+    kept.write(store.place(), &mut jobs, &options.secret, around)?;
+    kept.write_stdin(store.place(), &mut jobs, options)?;
+    kept.sync(store.place())?;
+    let now_ms = face.now_ms();
+    let added = store.write(move |conn| insert(conn, &jobs, now_ms))?;
+    kept.keep();
+    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
+    worker_calls::wake(store.place());
+    stop_replaced(store, &added)?;
+    Ok(added)
+}
+
+/// Asks what new jobs take the place of to stop, whatever the worker does.
+fn stop_replaced(store: &Store, added: &[Added]) -> Result<()> {
+    for replaced in added.iter().filter_map(|one| one.replaced) {
+        worker_calls::ask_directly(store, replaced)?;
+    }
+    Ok(())
+}
+
+/// An array may be longer than what the store takes at a time; it is one transaction all the same.
+fn insert(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
+    let mut added = Vec::with_capacity(jobs.len());
+    for batch in jobs.chunks(ADD_BATCH_MAX) {
+        added.extend(enqueue::add(conn, batch, now_ms)?);
+    }
+    Ok(added)
+}
+
+fn tell(face: &Face, added: &[Added]) -> Result<()> {
+    let mut text = String::new();
+    for one in added {
+        if one.existing {
+            face::say(&format!("job {} is live and has this --unique key; nothing was added", one.id));
+        }
+        if let Some(replaced) = one.replaced {
+            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled or being stopped", one.id));
+        }
+        let document = || versioned(json!({"id": one.id, "existing": one.existing, "replaced": one.replaced})).to_string();
+        text += &if face.json { document() } else { one.id.to_string() };
+        text.push('\n');
+    }
+    face::print(&text)
+}
+
+/// Ids of lines that have a `ref`, across chunks.
+type Refs = HashMap<String, Vec<JobId>>;
+
+/// The refs of earlier chunks, and those of this one.
+struct Known<'a> {
+    before: &'a Refs,
+    here: Refs,
+}
+
+impl Known<'_> {
+    fn get(&self, name: &str) -> Option<&Vec<JobId>> {
+        self.here.get(name).or_else(|| self.before.get(name))
+    }
+}
+
+fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &Surroundings) -> Result<()> {
+    if args.options.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
+        return Err(Error::Usage("--stdin - and --from: give each line a file with \"stdin\" instead".into()));
+    }
+    let reader = open(file)?;
+    let mut lines = Lines::new(reader, &args.options, around);
+    let bar = progress_bar();
+    let refs = Arc::new(Mutex::new(Refs::new()));
+    let mut warnings = Warnings::new(store, around, ShellBy::Key);
+    let mut done = 0;
+    loop {
+        let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Usage(after_chunks(&e, done)))?;
+        if asked.is_empty() {
+            break;
+        }
+        let count = asked.len();
+        for line in &asked {
+            line.jobs
+                .iter()
+                .take(1)
+                .for_each(|job| warnings.look_after(&format!("line {}: ", line.line), job, !line.after.is_empty()));
+        }
+        let added = add_chunk(face, store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
+        done += count;
+        bar.set_position(done as u64);
+        tell(face, &added)?;
+        if args.chunk.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    warnings.end();
+    if done == 0 {
+        face::say("there was no job in it");
+    }
+    Ok(())
+}
+
+/// What stands above it in the file is added, or nothing is.
+fn after_chunks(error: &str, done: usize) -> String {
+    if done == 0 {
+        format!("{error}; nothing was added")
+    } else {
+        format!("{error}; the {done} lines before this chunk are added")
+    }
+}
+
+fn open(file: &OsString) -> Result<Box<dyn BufRead>> {
+    if file == "-" {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let opened =
+        File::open(file).map_err(|e| Error::Usage(format!("--from {}: {}", file.to_string_lossy(), error::words(&e))))?;
+    Ok(Box::new(BufReader::with_capacity(1 << 16, opened)))
+}
+
+fn progress_bar() -> ProgressBar {
+    if std::io::stderr().is_terminal() && !std::io::stdout().is_terminal() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    }
+}
+
+/// Reads up to one transaction's worth of lines. In memory is one such chunk, however long the file is.
+fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Result<Vec<Asked>, String> {
+    let mut asked: Vec<Asked> = Vec::new();
+    let (mut jobs, mut bytes) = (0, 0);
+    while asked.len() < chunk.unwrap_or(usize::MAX) && (chunk.is_none() || bytes < CHUNK_BYTES_MAX) {
+        let Some(line) = lines.next_line()? else { break };
+        jobs += line.jobs.len();
+        bytes += lines.bytes().saturating_mul(line.jobs.len());
+        let too_much = if jobs > ADD_BATCH_MAX {
+            format!("{ADD_BATCH_MAX} jobs")
+        } else if bytes > CHUNK_BYTES_MAX && chunk.is_none() {
+            size_text(CHUNK_BYTES_MAX as u64)
+        } else {
+            asked.push(line);
+            continue;
+        };
+        return Err(format!(
+            "line {}: more than {too_much} in one transaction; add --chunk 1000 (then not all or nothing), or split the file",
+            line.line
+        ));
+    }
+    Ok(asked)
+}
+
+fn add_chunk(
+    face: &Face,
+    store: &Store,
+    mut asked: Vec<Asked>,
+    refs: &Arc<Mutex<Refs>>,
+    around: &Surroundings,
+) -> Result<Vec<Added>> {
+    let mut kept = Kept::default();
+    for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
+        kept.write(store.place(), &mut line.jobs, &line.secrets, around)
+            .map_err(|error| reworded(error, |text| format!("line {}: {text}", line.line)))?;
+    }
+    kept.sync(store.place())?;
+    let now_ms = face.now_ms();
+    let known = Arc::clone(refs);
+    // It may run more than once: what it learns is kept apart until it is on the disk.
+    let (added, learned) = store.write(move |conn| {
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refs = Known { before: &known, here: Refs::new() };
+        let added = insert_lines(conn, &asked, &mut refs, now_ms)?;
+        Ok((added, refs.here))
+    })?;
+    refs.lock().unwrap_or_else(PoisonError::into_inner).extend(learned);
+    kept.keep();
+    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
+    worker_calls::wake(store.place());
+    stop_replaced(store, &added)?;
+    Ok(added)
+}
+
+fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
+    let mut added = Vec::new();
+    for line in asked {
+        let of_line =
+            insert_line(conn, line, refs, now_ms).map_err(|e| reworded(e, |text| format!("line {}: {text}", line.line)))?;
+        if let Some(name) = &line.name {
+            refs.here.insert(name.clone(), of_line.iter().map(|one| one.id).collect());
+        }
+        added.extend(of_line);
+    }
+    Ok(added)
+}
+
+fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
+    let waits_for = ids_of(&line.after, refs).map_err(Error::Usage)?;
+    let jobs: Result<Vec<NewJob>, String> = line.jobs.iter().map(|job| waiting_for(job, &waits_for)).collect();
+    enqueue::add(conn, &jobs.map_err(Error::Usage)?, now_ms)
+}
+
+fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>, String> {
+    let mut ids = Vec::new();
+    for (name, need) in after {
+        let jobs = refs.get(name).ok_or_else(|| format!("no earlier line has the ref {name:?}"))?;
+        ids.extend(jobs.iter().map(|id| (*id, *need)));
+    }
+    Ok(ids)
+}
+
+fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
+    let mut job = job.clone();
+    if more.is_empty() {
+        return Ok(job);
+    }
+    let mut needs: HashMap<JobId, Need> = job.after.iter().copied().collect();
+    for (id, need) in more {
+        match needs.insert(*id, *need) {
+            Some(known) if known == *need => {}
+            Some(_) => return Err(format!("job {id} is named twice, with different needs; leave one out")),
+            None => job.after.push((*id, *need)),
+        }
+    }
+    Ok(job)
+}
+
+/// The same error about what a person asked for, in other words.
+fn reworded(error: Error, words: impl Fn(&str) -> String) -> Error {
+    match error {
+        Error::Refused(text) => Error::Refused(words(&text)),
+        Error::NoSuch(text) => Error::NoSuch(words(&text)),
+        Error::Usage(text) => Error::Usage(words(&text)),
+        other => other,
+    }
+}

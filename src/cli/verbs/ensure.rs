@@ -1,0 +1,161 @@
+//! `tenure workspace ensure`: makes a workspace in the foreground, with or without a worker, and prints where it is.
+//!
+//! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in the middle, the lease stays with whatever
+//! the recipe has started, and what is there of the directory belongs to no run when that is gone.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::view::code;
+use crate::cli::worker_calls;
+use crate::cli::worker_calls::{Answer, Holding, Wanted};
+use crate::error::{Error, Result, exit};
+use crate::job::workspace::{directory_name, new_name};
+use crate::job::{Argv, Exit, Workspace};
+use crate::place::Place;
+use crate::run::foreground::{self, Ended};
+use crate::run::machine;
+use crate::run::workspace::{Work, is_there};
+use crate::store::Store;
+use crate::store::lease::{Lease, WORKSPACE_PREFIX};
+use crate::store::workspace::{self, Made};
+
+/// As good as for ever: the process that makes it now is waited for.
+const WAIT: Duration = Duration::from_secs(31_536_000);
+
+/// Prints the path of a workspace, which is made first where it is not there.
+pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
+    foreground::stand_apart()?;
+    let wanted = Workspace { key: key.to_owned(), prepare };
+    let store = face.client()?;
+    if let Some(dir) = present(face, &store, &wanted)? {
+        return tell(store.place(), &dir);
+    }
+    let holding = lease(&store, &wanted)?;
+    // Another process may have made it while we waited.
+    if let Some(dir) = present(face, &store, &wanted)? {
+        worker_calls::free_lease(&store, holding)?;
+        return tell(store.place(), &dir);
+    }
+    let place = store.place().clone();
+    // The file is not kept open as long as the recipe runs.
+    drop(store);
+    let nonce = holding.nonce();
+    let (dir, new) = (directory_name(key, nonce), new_name(nonce));
+    match fill(&place, &wanted, &holding, &dir, &new) {
+        Ok(()) => settle(face, &wanted, holding, &dir, &new),
+        Err(Failed::Left) => {
+            let _reclaimed_when_they_are_gone = holding.leave();
+            Err(Error::Refused(format!(
+                "something that the recipe of workspace {key:?} has started does not end; it is not used"
+            )))
+        }
+        Err(Failed::With(error, code)) => {
+            face::complain(&format!("workspace {key:?} could not be made: {error}"));
+            remove(&place, &new);
+            worker_calls::free_lease(&face.client()?, holding)?;
+            Ok(code)
+        }
+    }
+}
+
+/// The directory of a workspace that is as it is wanted. One that is gone is forgotten.
+fn present(face: &Face, store: &Store, wanted: &Workspace) -> Result<Option<String>> {
+    let (one, boot_id) = (wanted.clone(), machine::boot_id());
+    let Some(dir) = store.read(move |conn| workspace::present(conn, &one, &boot_id))? else { return Ok(None) };
+    let (key, now_ms, there) = (wanted.key.clone(), face.now_ms(), is_there(store.place(), &dir)?);
+    let name = dir.clone();
+    store.write(move |conn| match there {
+        true => workspace::touch(conn, &key, now_ms),
+        false => workspace::forget(conn, &key, &name, None),
+    })?;
+    Ok(there.then_some(dir))
+}
+
+fn lease(store: &Store, wanted: &Workspace) -> Result<Holding> {
+    let command = wanted.recipe().unwrap_or_else(|| "[]".into());
+    let ask =
+        Wanted { name: format!("{WORKSPACE_PREFIX}{}", wanted.key), command, why: Some("workspace ensure".into()), job: None };
+    if let Answer::Yours(holding) = worker_calls::take_lease(store, &ask, None)? {
+        return Ok(holding);
+    }
+    face::say(&format!("workspace {:?} is being prepared by another process; waiting for it", wanted.key));
+    match worker_calls::take_lease(store, &ask, Some(Instant::now() + WAIT))? {
+        Answer::Yours(holding) => Ok(holding),
+        Answer::Held(held) => Err(late(&held)),
+    }
+}
+
+fn late(held: &Lease) -> Error {
+    Error::Refused(format!("the lease {:?} was not free for a year; tenure lease ls says who has it", held.name))
+}
+
+/// Why a directory was not filled.
+enum Failed {
+    /// Something of the recipe is still at work in it.
+    Left,
+    With(String, u8),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::With(error.to_string(), error.exit_code())
+    }
+}
+
+/// Makes the new directory and runs the recipe in it.
+fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &str) -> Result<(), Failed> {
+    let work = Work::open(place)?;
+    work.make(new)?;
+    let Some(recipe) = &wanted.prepare else { return Ok(()) };
+    let path = |name: &str| work.path_of(name).to_string_lossy().into_owned();
+    let db = place.db().to_string_lossy().into_owned();
+    let env = [holding.mark(), ("TENURE_WORKSPACE".into(), path(dir)), ("TENURE_DB".into(), db)];
+    match foreground::run_inside(&work.path_of(new), recipe, &env, holding.lock())? {
+        Ended::NotExecuted(error) => Err(Failed::With(format!("its recipe could not be executed: {error}"), exit::FAILED)),
+        Ended::Ended { emptied: false, .. } => Err(Failed::Left),
+        Ended::Ended { exit: Exit::Code(0), .. } => Ok(()),
+        Ended::Ended { exit: Exit::Code(code), .. } => {
+            Err(Failed::With(format!("its recipe ended with exit status {code}"), exit::FAILED))
+        }
+        Ended::Ended { exit: ended @ Exit::Signal(signal), .. } => {
+            Err(Failed::With(format!("its recipe was killed by signal {signal}"), code::of_exit(ended)))
+        }
+    }
+}
+
+/// The directory comes into its place, and then into the file: a crash in between leaves one that belongs to no run.
+fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &str) -> Result<u8> {
+    let store = face.client()?;
+    let settled = Work::open(store.place()).and_then(|work| {
+        work.settle(new, dir)?;
+        work.size(dir, &|| true)
+    });
+    let bytes = match settled {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            remove(store.place(), new);
+            worker_calls::free_lease(&store, holding)?;
+            return Err(error);
+        }
+    };
+    let made = Made { workspace: wanted.clone(), dir: dir.to_owned(), bytes };
+    let (boot_id, now_ms) = (machine::boot_id(), face.now_ms());
+    store.write(move |conn| workspace::made(conn, &made, &boot_id, now_ms))?;
+    worker_calls::free_lease(&store, holding)?;
+    tell(store.place(), dir)
+}
+
+fn remove(place: &Place, new: &str) {
+    let removed = Work::look(place).and_then(|work| work.map_or(Ok(true), |work| work.remove(new, &|| true)));
+    if let Err(error) = removed {
+        face::say(&format!("{error}; the worker tries again"));
+    }
+}
+
+fn tell(place: &Place, dir: &str) -> Result<u8> {
+    let path = place.work().join(dir);
+    face::print(&format!("{}\n", path.display()))?;
+    Ok(exit::OK)
+}

@@ -1,0 +1,46 @@
+//! `tenure history`: what happened to a job.
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::pick;
+use crate::cli::parse::pick::Named;
+use crate::cli::parse::time;
+use crate::cli::view::{json, table};
+use crate::error::{Result, exit};
+use crate::store::read;
+use crate::store::rows::Event;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Named,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    let now = face.now();
+    for job in pick::jobs(&store, &args.which.ids)? {
+        let events = store.read(|conn| read::events(conn, job.id))?;
+        if face.json {
+            face.document(json::list("events", events.iter().map(json::event)))?;
+        } else {
+            face::print(&for_people(&events, &now, face.columns))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn for_people(events: &[Event], now: &jiff::Zoned, columns: Option<usize>) -> String {
+    let row = |event: &Event| {
+        vec![
+            time::local(event.at, now),
+            event.job.map(|id| id.to_string()).unwrap_or_default(),
+            event.run.map(|id| id.to_string()).unwrap_or_default(),
+            event.kind.clone(),
+            event.reason.clone().unwrap_or_default(),
+            event.detail.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = events.iter().map(row).collect();
+    table::table(&["at", "job", "run", "what", "reason", "detail"], &[1, 2], &rows, columns)
+}

@@ -1,0 +1,79 @@
+//! `tenure ls`: jobs, those that are running first, newest last; live ones by default.
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::pick::Many;
+use crate::cli::run_over;
+use crate::cli::view::{json, table};
+use crate::error::{Result, exit};
+use crate::job::State;
+use crate::store::read::{self, Filter};
+use crate::store::rows::Job;
+
+/// Most jobs that are listed unless `-n` says otherwise.
+const SHOWN_DEFAULT: usize = 1_000;
+const LIVE: [State; 2] = [State::Queued, State::Running];
+
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Many,
+    /// List at most N jobs, the running ones and the newest (default: 1000)
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// List ended jobs too
+    #[arg(short = 'a', long)]
+    pub all: bool,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let limit = args.limit.unwrap_or(SHOWN_DEFAULT);
+    let (jobs, more) = find(face, args, limit)?;
+    if face.json {
+        face.document(json::list("jobs", jobs.iter().map(json::job)))?;
+    } else if jobs.is_empty() && args.which.is_empty() {
+        face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
+    } else if jobs.is_empty() {
+        // A list may be empty: that is an answer.
+        let store = face.reader()?;
+        let states: &[State] = match args.which.state.as_slice() {
+            [] if args.all => &State::ALL,
+            [] => &LIVE,
+            named => named,
+        };
+        face::say(&args.which.no_match(&store, states)?.to_string());
+    } else {
+        face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
+        if let Some(over) = run_over::among(&face.reader()?, &jobs)? {
+            face::say(&format!("{over}: tenure work"));
+        }
+    }
+    if more && args.limit.is_none() {
+        face::say(&format!("these are the running jobs and the newest others, {limit} in all; -n lists more"));
+    }
+    Ok(exit::OK)
+}
+
+/// The running jobs and the newest others that are meant, and whether there are more.
+fn find(face: &Face, args: &Args, limit: usize) -> Result<(Vec<Job>, bool)> {
+    let store = face.reader()?;
+    if args.which.ids.is_empty() {
+        let states = if args.all || !args.which.state.is_empty() { args.which.state.clone() } else { LIVE.to_vec() };
+        let filter = Filter {
+            states,
+            queue: args.which.queue.clone(),
+            label: args.which.label.clone(),
+            limit: Some(limit),
+            all: args.all,
+            ..Filter::default()
+        };
+        return store.read(|conn| read::listing(conn, &filter));
+    }
+    let mut jobs = args.which.jobs(&store, &State::ALL)?;
+    let more = jobs.len() > limit;
+    // The end of the list is kept.
+    jobs.sort_by_key(|job| (job.state == State::Running, job.id));
+    jobs.drain(..jobs.len().saturating_sub(limit));
+    jobs.sort_by_key(|job| (job.state != State::Running, job.id));
+    Ok((jobs, more))
+}

@@ -1,0 +1,55 @@
+//! `tenure prune`: remove ended jobs with their logs.
+
+use serde_json::json;
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::error::{Result, exit};
+use crate::job::RunId;
+use crate::store::Store;
+use crate::store::prune::{self, Walk};
+use crate::units;
+
+/// Jobs that one transaction removes, so that no process waits long for the write lock.
+const BATCH_JOBS: usize = 500;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Remove jobs that ended longer ago than this, such as 30d
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub older_than: u64,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.editor()?;
+    let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
+    let (mut jobs, mut runs, mut slots, mut tasks) = (0, 0, 0, 0);
+    let mut walk = Some(Walk::default());
+    while let Some(from) = walk {
+        let (pruned, next) = store.write(move |conn| prune::prune_from(conn, before_ms, from, BATCH_JOBS))?;
+        walk = next;
+        // The rows are gone for good; only now may the logs go.
+        pruned.runs.iter().for_each(|run| unlink(&store, *run));
+        jobs += pruned.jobs;
+        runs += pruned.runs.len();
+        slots += pruned.slots;
+        tasks += pruned.tasks;
+    }
+    if face.json {
+        face.document(json!({"jobs": jobs, "runs": runs, "slots": slots, "tasks": tasks}))?;
+    } else {
+        let also = |n: usize, what: &str| if n > 0 { format!(", and {n} {what}") } else { String::new() };
+        let more = also(tasks, "tasks") + &also(slots, "slots of schedules");
+        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs{more}"));
+    }
+    Ok(exit::OK)
+}
+
+/// A log that cannot be removed now belongs to no job any more; the worker's sweep finds it.
+fn unlink(store: &Store, run: RunId) {
+    let path = store.place().log_file(run);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => log::warn!("{}: {error}", path.display()),
+        _ => {}
+    }
+}

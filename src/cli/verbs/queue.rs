@@ -1,0 +1,137 @@
+//! `tenure queue`: named lines of jobs, each with its own slots.
+
+use clap::Subcommand;
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::values;
+use crate::cli::view::{json, table};
+use crate::cli::worker_calls;
+use crate::error::{Error, Result, exit};
+use crate::store::rows::QueueRow;
+use crate::store::{control, read};
+use crate::units;
+
+/// Most slots of one queue.
+const SLOTS_MAX: i64 = 1_000_000;
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List queues
+    Ls,
+    /// Set the limits of a queue, and create it if it does not exist
+    Set {
+        #[arg(value_parser = values::parse_name)]
+        queue: String,
+        /// Run up to N of its jobs at once; none: no limit of its own
+        #[arg(long, value_name = "N|none", value_parser = parse_slots)]
+        slots: Option<Limit<i64>>,
+        /// Stop each of its jobs after DURATION; none: no limit
+        #[arg(long, value_name = "DURATION|none", value_parser = parse_runtime)]
+        max_runtime: Option<Limit<u64>>,
+    },
+    /// Keep the jobs of a queue from starting
+    Pause {
+        #[arg(value_parser = values::parse_name)]
+        queue: String,
+    },
+    /// Remove a queue and its limits; it must have no live job
+    Rm {
+        #[arg(value_parser = values::parse_name)]
+        queue: String,
+    },
+    /// Let the jobs of a queue start again
+    Resume {
+        #[arg(value_parser = values::parse_name)]
+        queue: String,
+    },
+}
+
+/// A limit, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit<T>(pub Option<T>);
+
+fn parse_slots(text: &str) -> Result<Limit<i64>, String> {
+    match text.parse::<i64>() {
+        _ if text == "none" => Ok(Limit(None)),
+        Ok(n) if (0..=SLOTS_MAX).contains(&n) => Ok(Limit(Some(n))),
+        _ => Err(format!("{:?} is not a number of slots; write 4, or none", values::shorten(text))),
+    }
+}
+
+fn parse_runtime(text: &str) -> Result<Limit<u64>, String> {
+    match units::parse_duration(text) {
+        _ if text == "none" => Ok(Limit(None)),
+        Ok(0) => Err("a max-runtime of 0 would stop each job at once; write none for no limit".into()),
+        Ok(ms) => Ok(Limit(Some(ms))),
+        Err(error) => Err(format!("{error}, or none")),
+    }
+}
+
+pub fn run(face: &Face, verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Ls => return ls(face),
+        Verb::Set { slots: None, max_runtime: None, .. } => {
+            return Err(Error::Usage("say what to set: --slots N or --max-runtime DURATION".into()));
+        }
+        Verb::Set { queue, slots, max_runtime } => {
+            let (slots, runtime) = (slots.map(|l| l.0), max_runtime.map(|l| l.0));
+            change(face, move |conn| control::queue_set(conn, &queue, slots, runtime))?;
+        }
+        Verb::Pause { queue } => change(face, move |conn| control::queue_pause(conn, &queue, true))?,
+        Verb::Rm { queue } => change(face, move |conn| control::queue_remove(conn, &queue))?,
+        Verb::Resume { queue } => change(face, move |conn| control::queue_pause(conn, &queue, false))?,
+    }
+    Ok(exit::OK)
+}
+
+fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + Send + 'static) -> Result<()> {
+    let store = face.client()?;
+    store.write(verb)?;
+    worker_calls::wake(store.place());
+    Ok(())
+}
+
+fn ls(face: &Face) -> Result<u8> {
+    let queues = face.reader()?.read(read::queues)?;
+    if face.json {
+        face.document(json::list("queues", queues.iter().map(json::queue)))?;
+    } else {
+        face::print(&for_people(&queues, face.columns))?;
+    }
+    Ok(exit::OK)
+}
+
+/// Queues, one a line.
+pub fn for_people(queues: &[QueueRow], columns: Option<usize>) -> String {
+    let row = |queue: &QueueRow| {
+        vec![
+            queue.name.clone(),
+            queue.slots.map_or_else(|| "-".into(), |n| n.to_string()),
+            queue.running.to_string(),
+            queue.ready.to_string(),
+            queue.waiting.to_string(),
+            queue.max_runtime_ms.map_or_else(|| "-".into(), units::duration_text),
+            if queue.paused { "paused".into() } else { String::new() },
+        ]
+    };
+    let rows: Vec<_> = queues.iter().map(row).collect();
+    table::table(&["queue", "slots", "running", "ready", "held", "max runtime", ""], &[1, 2, 3, 4, 5], &rows, columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(parse_slots("4"), Ok(Limit(Some(4))));
+        assert_eq!(parse_slots("none"), Ok(Limit(None)));
+        assert_eq!(parse_runtime("1h"), Ok(Limit(Some(3_600_000))));
+        assert_eq!(parse_runtime("none"), Ok(Limit(None)));
+        for text in ["", "-1", "x", "1000001", "99999999999999999999"] {
+            assert!(parse_slots(text).is_err(), "{text:?}");
+        }
+        assert!(parse_runtime("0s").is_err() && parse_runtime("5").is_err());
+    }
+}

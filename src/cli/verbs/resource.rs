@@ -1,0 +1,361 @@
+//! `tenure resource`: what work has made outside, and whether it is torn down.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use serde_json::json;
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::select::{Part, Selector};
+use crate::cli::parse::{time, values};
+use crate::cli::verbs::show;
+use crate::cli::view::{json, resource_words as words, table};
+use crate::cli::worker_calls;
+use crate::error::{Error, Result, exit};
+use crate::job::{Argv, JobId, ResourceId, ResourceState, RunId};
+use crate::store::resource::{self, NewResource, Owner, RESOURCES_MAX, Resource, Written};
+use crate::store::rows::Run;
+use crate::store::{Store, read};
+use crate::units;
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Record a resource that is torn down when its owner ends, and print its id
+    Add(Box<AddArgs>),
+    /// List resources that are not torn down yet
+    Ls {
+        /// List resources that are gone too
+        #[arg(short = 'a', long)]
+        all: bool,
+    },
+    /// Show a resource with its teardowns and their logs
+    Show {
+        #[arg(value_name = "ID", required = true, value_parser = parse_ids)]
+        ids: Vec<Selector>,
+    },
+    /// Tear resources down now
+    Release {
+        #[arg(value_name = "ID", required = true, value_parser = parse_ids)]
+        ids: Vec<Selector>,
+        /// Run no teardown; a person has removed it
+        #[arg(long)]
+        force: bool,
+    },
+    /// Try every pending teardown again now
+    Sweep,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct AddArgs {
+    /// The name of the resource, unique for its owner
+    #[arg(value_name = "NAME", value_parser = values::parse_name)]
+    pub name: String,
+    /// Remove it with this shell command; exit 0: it is gone
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
+    pub teardown: Argv,
+    /// Look for it with this shell command; exit 0: it exists, 1: it is gone, else: not known
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
+    pub probe: Option<Argv>,
+    /// Tear it down when this job has ended for good (default, inside a job: when the present run ends)
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..), conflicts_with = "task")]
+    pub job: Option<i64>,
+    /// Tear it down when this task has ended
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+    pub task: Option<i64>,
+    /// Run teardown and probe in this directory (default: the current one; / if it is gone by then)
+    #[arg(short = 'w', long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// Set a variable for teardown and probe, beside those of the owner's job; may be given several times
+    #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
+    pub env: Vec<(String, String)>,
+    /// Pass this variable of the present environment; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
+    pub pass_env: Vec<String>,
+    /// Stop a teardown after DURATION, and try again (default: 10m)
+    #[arg(short = 't', long, value_name = "DURATION", value_parser = parse_timeout)]
+    pub timeout: Option<u64>,
+}
+
+fn parse_ids(text: &str) -> Result<Selector, String> {
+    text.parse().map_err(|error: String| error.replace("is not a job", "is not a resource"))
+}
+
+fn parse_timeout(text: &str) -> Result<u64, String> {
+    match units::parse_duration(text)? {
+        0 => Err("a timeout of 0 would stop each teardown at once; leave the option out".into()),
+        ms => Ok(ms),
+    }
+}
+
+pub fn run(face: &Face, verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Add(args) => add(face, *args),
+        Verb::Ls { all } => ls(face, all),
+        Verb::Show { ids } => show_all(face, &ids),
+        Verb::Release { ids, force } => release(face, &ids, force),
+        Verb::Sweep => sweep(face),
+    }
+}
+
+fn add(face: &Face, args: AddArgs) -> Result<u8> {
+    let store = face.editor()?;
+    let owner = owner(&args, &store)?;
+    let new = NewResource {
+        name: args.name,
+        owner,
+        teardown: args.teardown,
+        probe: args.probe,
+        cwd: cwd(args.cwd.as_deref())?,
+        env: args.env.into_iter().map(Ok).chain(args.pass_env.into_iter().map(passed)).collect::<Result<_>>()?,
+        timeout_ms: args.timeout,
+    };
+    let written = store.write(move |conn| resource::add(conn, &new))?;
+    worker_calls::wake(store.place());
+    if face.json {
+        face.document(json!({"id": written.id, "state": written.state, "replaced": written.replaced}))?;
+    } else {
+        face::print(&format!("{}\n", written.id))?;
+    }
+    tell_added(&written, &store)?;
+    Ok(exit::OK)
+}
+
+/// The run that this is called in, unless an owner is named.
+fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
+    if let Some(job) = args.job {
+        return Ok(Owner::Job(JobId(job)));
+    }
+    if let Some(task) = args.task {
+        return Ok(Owner::Task(task));
+    }
+    let outside = || {
+        Error::Usage("whose is it? Inside a job of this file it is the run's; here name its owner: --job ID or --task ID".into())
+    };
+    let run = std::env::var("TENURE_RUN").ok().and_then(|text| text.parse().ok()).ok_or_else(outside)?;
+    // The run of another file has the same number as one of this.
+    let is_of_this_file =
+        std::env::var_os("TENURE_DB").is_some_and(|db| std::fs::canonicalize(db).is_ok_and(|db| db == store.place().db()));
+    if is_of_this_file { Ok(Owner::Run(RunId(run))) } else { Err(outside()) }
+}
+
+fn cwd(asked: Option<&Path>) -> Result<String> {
+    let here =
+        || std::env::current_dir().map_err(|e| Error::io_with("looking for the working directory", "name one with --cwd", e));
+    let path = match asked {
+        Some(path) if path.is_absolute() => path.to_owned(),
+        Some(path) => here()?.join(path),
+        None => here()?,
+    };
+    match path.into_os_string().into_string() {
+        Ok(path) if path.contains('\0') => Err(Error::Usage("--cwd contains a NUL byte".into())),
+        Ok(path) => Ok(path),
+        Err(path) => {
+            Err(Error::Usage(format!("{:?} is not UTF-8; name a directory that is, with --cwd", path.to_string_lossy())))
+        }
+    }
+}
+
+fn passed(name: String) -> Result<(String, String)> {
+    let value = std::env::var_os(&name).ok_or_else(|| Error::Usage(format!("--pass-env {name}: it is not set here")))?;
+    let mut pair = OsString::from(format!("{name}="));
+    pair.push(value);
+    values::parse_env(pair).map_err(Error::Usage)
+}
+
+fn tell_added(written: &Written, store: &Store) -> Result<()> {
+    let id = written.id;
+    match (written.state, written.replaced) {
+        (ResourceState::Held, false) => Ok(()),
+        (ResourceState::Held, true) => {
+            face::say(&format!("its owner had it already: resource {id} has the new teardown"));
+            Ok(())
+        }
+        (_, true) => {
+            face::say(&format!("resource {id} is being torn down; that goes on with the new teardown"));
+            tell_no_worker(store)
+        }
+        (_, false) => {
+            face::say(&format!("its owner has ended already, so resource {id} is torn down at once"));
+            tell_no_worker(store)
+        }
+    }
+}
+
+fn tell_no_worker(store: &Store) -> Result<()> {
+    if worker_calls::look(store.place())?.is_none() {
+        face::say("there is no worker, so nothing is torn down yet (start one: tenure work)");
+    }
+    Ok(())
+}
+
+fn ls(face: &Face, all: bool) -> Result<u8> {
+    let store = face.reader()?;
+    let resources = store.read(|conn| if all { resource::all(conn) } else { resource::live(conn, RESOURCES_MAX) })?;
+    if face.json {
+        face.document(json::list("resources", resources.iter().map(|one| json::resource(one, store.place()))))?;
+    } else if resources.is_empty() {
+        face::say(match all {
+            true => "there are no resources; tenure resource add NAME --teardown COMMAND makes one",
+            false => "there are no resources that are not torn down; tenure resource ls -a lists all",
+        });
+    } else {
+        face::print(&for_people(&resources, face.now_ms(), face.columns))?;
+    }
+    Ok(exit::OK)
+}
+
+fn for_people(resources: &[Resource], now_ms: i64, columns: Option<usize>) -> String {
+    let row = |one: &Resource| {
+        vec![
+            one.id.to_string(),
+            one.name.clone(),
+            words::owner(one),
+            words::state(one, now_ms),
+            one.attempts.to_string(),
+            one.last_error.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = resources.iter().map(row).collect();
+    table::table(&["id", "name", "owner", "state", "failed", "last error"], &[0, 4], &rows, columns)
+}
+
+fn show_all(face: &Face, ids: &[Selector]) -> Result<u8> {
+    let store = face.reader()?;
+    for (at, id) in named(&store, ids)?.into_iter().enumerate() {
+        let (one, runs) = store.read(move |conn| Ok((resource::existing(conn, id)?, read::runs_of_resource(conn, id)?)))?;
+        if face.json {
+            face.document(json::resource_with_runs(&one, &runs, store.place()))?;
+        } else {
+            let gap = if at > 0 { "\n" } else { "" };
+            face::print(&format!("{gap}{}", one_for_people(&one, &runs, &store, face)))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn one_for_people(one: &Resource, runs: &[Run], store: &Store, face: &Face) -> String {
+    let now = &face.now();
+    let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
+    let mut text = table::pairs(&[
+        ("id", Some(one.id.to_string())),
+        ("name", Some(one.name.clone())),
+        ("owner", Some(words::owner(one))),
+        ("state", Some(words::state(one, now.timestamp().as_millisecond()))),
+        (
+            "failed",
+            (one.attempts > 0).then(|| if one.attempts == 1 { "once".to_owned() } else { format!("{} times", one.attempts) }),
+        ),
+        ("last error", one.last_error.clone()),
+        ("teardown", Some(words::command(&one.teardown))),
+        ("probe", one.probe.as_deref().map(words::command)),
+        ("cwd", Some(one.cwd.clone())),
+        ("environment", Some(show::environment(&one.env)).filter(|env| !env.is_empty())),
+        ("timeout", one.timeout_ms.map(units::duration_text)),
+        ("written down", at(Some(one.created_at))),
+        ("owner ended", at(one.releasing_since)),
+        ("gone", at(one.released_at)),
+    ]);
+    if !runs.is_empty() {
+        text += &format!("\n{}", show::runs_table(runs, now, face.columns));
+    }
+    if let Some(last) = runs.last() {
+        text += &format!(
+            "\nlog of run {}: {}\n",
+            last.id,
+            crate::cli::view::escape::line(&store.place().log_file(last.id).to_string_lossy())
+        );
+    }
+    text
+}
+
+fn release(face: &Face, ids: &[Selector], force: bool) -> Result<u8> {
+    let store = face.editor()?;
+    let (mut code, mut asked) = (exit::OK, false);
+    for id in named(&store, ids)? {
+        let now_ms = face.now_ms();
+        let done = store.write(move |conn| match force {
+            true => resource::give_up(conn, id, now_ms),
+            false => resource::release(conn, id),
+        });
+        match done {
+            Ok(before) if force => face::say(&given_up(&before)),
+            Ok(_) => {
+                asked = true;
+                face::say(&format!("resource {id} is to be torn down at once"));
+            }
+            Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
+                face::complain(&error.to_string());
+                code = error.exit_code();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    worker_calls::wake(store.place());
+    if asked {
+        tell_no_worker(&store)?;
+    }
+    Ok(code)
+}
+
+fn given_up(before: &Resource) -> String {
+    let id = before.id;
+    match before.errand {
+        Some(run) => format!("resource {id} counts as gone; run {run}, which is under way for it, goes on and changes nothing"),
+        None => format!("resource {id} counts as gone; no teardown is run"),
+    }
+}
+
+fn sweep(face: &Face) -> Result<u8> {
+    let store = face.editor()?;
+    let releasing = store.write(resource::sweep)?;
+    worker_calls::wake(store.place());
+    if face.json {
+        face.document(json!({"releasing": releasing}))?;
+    } else {
+        let n = i64::try_from(releasing).unwrap_or(i64::MAX);
+        face::say(&format!("{} now", table::count(n, "resource", "is to be torn down", "are to be torn down")));
+    }
+    if releasing > 0 {
+        tell_no_worker(&store)?;
+    }
+    Ok(exit::OK)
+}
+
+/// The resources that were named, each once.
+fn named(store: &Store, selectors: &[Selector]) -> Result<Vec<ResourceId>> {
+    let mut ids = std::collections::BTreeSet::new();
+    for part in selectors.iter().flat_map(|selector| &selector.0) {
+        match *part {
+            Part::One(JobId(id)) => {
+                ids.insert(ResourceId(id));
+            }
+            Part::Last => ids.extend(store.read(resource::all)?.last().map(|one| one.id)),
+            Part::Range(JobId(first), JobId(last)) => {
+                let all = store.read(resource::all)?;
+                ids.extend(all.iter().map(|one| one.id).filter(|id| (first..=last).contains(&id.0)));
+            }
+        }
+    }
+    match ids.is_empty() {
+        true => Err(Error::NoSuch("there is no such resource; tenure resource ls -a lists them".into())),
+        false => Ok(ids.into_iter().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_selectors_and_say_what_is_wrong_with_them() {
+        assert!(parse_ids("7").is_ok() && parse_ids("1,3-9").is_ok() && parse_ids("last").is_ok());
+        for text in ["", "x", "0", "-1", "9-3", "99999999999999999999", "\x1b"] {
+            assert!(!parse_ids(text).unwrap_err().contains('\x1b'), "{text:?}");
+        }
+        assert!(parse_ids("x").unwrap_err().contains("is not a resource"));
+        assert!(parse_timeout("0s").is_err() && parse_timeout("5m").is_ok());
+    }
+}

@@ -1,0 +1,86 @@
+//! `tenure run`: add a job, show its output as it comes, end with its code.
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::options::{Command, JobOptions};
+use crate::cli::verbs::add;
+use crate::cli::view::output::Output;
+use crate::cli::view::{code, obstacles, table};
+use crate::cli::warn::{nested, unread};
+use crate::cli::watch::attend::{Attended, attend};
+use crate::cli::worker_calls;
+use crate::error::{Error, Result};
+use crate::job::{JobId, State};
+use crate::run::limits;
+use crate::store::rows::Job;
+use crate::store::{Store, read};
+use crate::worker::can_run;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub options: JobOptions,
+    /// Fail with exit code 5 if no worker is running, instead of running the job here
+    #[arg(long)]
+    pub need_worker: bool,
+    /// Pass control sequences to the terminal
+    #[arg(long)]
+    pub raw: bool,
+    #[command(flatten)]
+    pub command: Command,
+}
+
+pub fn run(face: &Face, args: Args) -> Result<u8> {
+    if args.options.array.is_some() {
+        return Err(Error::Usage("run follows one job; use tenure add --array, then tenure wait".into()));
+    }
+    args.command.argv().map_err(Error::Usage)?;
+    let store = face.client()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    } else if worker_calls::look(store.place())?.is_none() {
+        // It will be the worker: a job that it could not run is not left behind.
+        limits::check_for_worker(store.place())?;
+        can_run()?;
+    }
+    let id = add_one(face, &store, &args)?;
+    let mut input = unread::Input::new(id, args.options.stdin.is_some());
+    input.look();
+    let attended = attend(face, &store, id, Output::new(args.raw))?;
+    input.look();
+    match attended {
+        Attended::Left(code) => Ok(code),
+        Attended::Ended(job) => {
+            tell(&store, &job)?;
+            Ok(code::of_job(&job))
+        }
+    }
+}
+
+fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
+    let around = add::surroundings(face, store, &args.options)?;
+    let mut jobs = add::prepare(&args.options, &args.command, &around)?;
+    nested::enter(store, &mut jobs)?;
+    // Without a worker it is one itself, with what is found here; and what is not found is told by the job's end.
+    if worker_calls::look(store.place())?.is_some() {
+        add::warn(store, &jobs, &around);
+    }
+    let added = add::add_jobs(face, store, jobs, &args.options, &around)?;
+    let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
+    if added.existing {
+        face::say(&format!("job {} is live and has this --unique key; following that one", added.id));
+    }
+    Ok(added.id)
+}
+
+/// Says why it is not done, where its exit code alone does not, and what was left behind and ended with it.
+fn tell(store: &Store, job: &Job) -> Result<()> {
+    let state = job.shown_state();
+    if state != State::Done && job.reason != Some(crate::job::Reason::Exit) {
+        let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+        face::say(&format!("job {} {}{error}", job.id, table::state(job)));
+    }
+    let runs = store.read(|conn| read::runs(conn, job.id))?;
+    obstacles::all_left_behind(&runs).iter().for_each(|line| face::say(line));
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! `tenure config`: the settings, and where each came from.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::view::{escape, table};
+use crate::config::keys::{KEYS, unknown};
+use crate::config::{Colour, Durability, OnTerm, Setting, Settings, Source};
+use crate::error::{Error, Result, exit};
+use crate::store::heal::Healers;
+use crate::units::{duration_text, parse_duration, parse_size, size_text};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print the value of this setting alone, such as db
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+}
+
+/// A setting: its key, what a script reads, what a person reads (as the file accepts it, where it is set), and where it came from.
+struct Row {
+    key: &'static str,
+    document: Value,
+    text: String,
+    source: Source,
+}
+
+impl Row {
+    fn new(key: &'static str, document: Value, text: Option<String>, unset: &str, source: &Source) -> Self {
+        let mut document = document;
+        document["source"] = json!(source.to_string());
+        Self { key, document, text: text.unwrap_or_else(|| unset.to_owned()), source: source.clone() }
+    }
+
+    fn text(key: &'static str, text: &str, source: &Source) -> Self {
+        Self::new(key, json!({"value": text}), Some(text.to_owned()), "", source)
+    }
+
+    fn duration(key: &'static str, ms: Option<u64>, unset: &str, source: &Source) -> Self {
+        // Exact, although a person reads two units better.
+        let exact =
+            |ms: u64| Some(duration_text(ms)).filter(|text| parse_duration(text) == Ok(ms)).unwrap_or_else(|| format!("{ms}ms"));
+        let text = ms.map(exact);
+        Self::new(key, json!({"value": text.as_deref().unwrap_or(unset), "value_ms": ms}), text, unset, source)
+    }
+
+    fn size(key: &'static str, bytes: Option<u64>, source: &Source) -> Self {
+        let exact =
+            |bytes: u64| Some(size_text(bytes)).filter(|text| parse_size(text) == Ok(bytes)).unwrap_or_else(|| bytes.to_string());
+        let text = bytes.map(exact);
+        Self::new(key, json!({"value": text, "value_bytes": bytes}), text, "none", source)
+    }
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let mut rows = rows(&face.settings)?;
+    if let Some(key) = &args.key {
+        rows.retain(|row| row.key == key);
+        let Some(row) = rows.first() else { return Err(Error::Usage(unknown(key))) };
+        if !face.json {
+            // Into a pipe the bytes of the path go as they are: a script opens the file with them.
+            if row.key == "db" && !std::io::stdout().is_terminal() {
+                face::write_bytes(&[face.settings.db.value.as_os_str().as_bytes(), b"\n"].concat())?;
+            } else {
+                face::print(&format!("{}\n", escape::line(&row.text)))?;
+            }
+            return Ok(exit::OK);
+        }
+    }
+    if face.json {
+        let settings = rows.into_iter().map(|row| (row.key.to_owned(), row.document));
+        face.document(json!({"settings": settings.collect::<serde_json::Map<_, _>>()}))?;
+    } else {
+        let shown: Vec<_> = rows.into_iter().map(|row| vec![row.key.into(), row.text, row.source.to_string()]).collect();
+        face::print(&table::table(&["setting", "value", "from"], &[], &shown, face.columns))?;
+    }
+    Ok(exit::OK)
+}
+
+/// Which healers work.
+///
+/// # Errors
+/// When a name is not that of a healer.
+pub fn healers(switches: &Setting<BTreeMap<String, bool>>) -> Result<Healers> {
+    let mut healers = Healers::default();
+    for (name, on) in &switches.value {
+        let Some(switch) = switch(&mut healers, name) else {
+            return Err(Error::Usage(format!("{}: {}", switches.source, unknown(&format!("healers.{name}")))));
+        };
+        *switch = *on;
+    }
+    Ok(healers)
+}
+
+fn switch<'a>(healers: &'a mut Healers, name: &str) -> Option<&'a mut bool> {
+    Some(match name {
+        "unknown_state" => &mut healers.unknown_state,
+        "queued_with_owner" => &mut healers.queued_with_owner,
+        "running_without_run" => &mut healers.running_without_run,
+        "ended_not_whole" => &mut healers.ended_not_whole,
+        "negative_counts" => &mut healers.negative_counts,
+        "unreadable" => &mut healers.unreadable,
+        "run_without_job" => &mut healers.run_without_job,
+        _ => return None,
+    })
+}
+
+fn rows(s: &Settings) -> Result<Vec<Row>> {
+    let durability = match s.durability.value {
+        Durability::Flush => "flush",
+        Durability::Full => "full",
+    };
+    let color = match s.color.value {
+        Colour::Auto => "auto",
+        Colour::Always => "always",
+        Colour::Never => "never",
+    };
+    let on_term = s.on_term.value.map(|on| match on {
+        OnTerm::Detach => "detach",
+        OnTerm::Drain => "drain",
+        OnTerm::End => "end",
+    });
+    let mut rows = vec![
+        Row::text("db", &s.db.value.to_string_lossy(), &s.db.source),
+        Row::new(
+            "slots",
+            json!({"value": s.slots.value}),
+            s.slots.value.map(|n| n.to_string()),
+            "one for each CPU",
+            &s.slots.source,
+        ),
+        Row::text("durability", durability, &s.durability.source),
+        Row::duration("keep", s.keep_ms.value, "forever", &s.keep_ms.source),
+        Row::size("log_limit", Some(s.log_limit_bytes.value), &s.log_limit_bytes.source),
+        Row::new("drain", json!({"value": s.drain.value}), Some(s.drain.value.to_string()), "", &s.drain.source),
+        Row::new(
+            "on_term",
+            json!({"value": on_term}),
+            on_term.map(str::to_owned),
+            "by what survives the worker",
+            &s.on_term.source,
+        ),
+        Row::duration("stop_timeout", Some(s.stop_timeout_ms.value), "", &s.stop_timeout_ms.source),
+        Row::new(
+            "allow_shared",
+            json!({"value": s.allow_shared.value}),
+            Some(s.allow_shared.value.to_string()),
+            "",
+            &s.allow_shared.source,
+        ),
+        Row::text("color", color, &s.color.source),
+        Row::size("floor.memory", s.floor_memory_bytes.value, &s.floor_memory_bytes.source),
+        Row::size("floor.disk", s.floor_disk_bytes.value, &s.floor_disk_bytes.source),
+        Row::new(
+            "floor.load",
+            json!({"value": s.floor_load.value}),
+            s.floor_load.value.map(|n| n.to_string()),
+            "none",
+            &s.floor_load.source,
+        ),
+        Row::size("workspace.max_size", s.workspace_max_size_bytes.value, &s.workspace_max_size_bytes.source),
+    ];
+    let mut healers = healers(&s.healers)?;
+    for key in KEYS {
+        if let Some(name) = key.strip_prefix("healers.")
+            && let Some(on) = switch(&mut healers, name)
+        {
+            let source = if s.healers.value.contains_key(name) { &s.healers.source } else { &Source::Default };
+            rows.push(Row::new(key, json!({"value": *on}), Some(on.to_string()), "", source));
+        }
+    }
+    Ok(rows)
+}

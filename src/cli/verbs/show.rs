@@ -1,0 +1,223 @@
+//! `tenure show`: one job with all its runs.
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::pick;
+use crate::cli::parse::pick::Named;
+use crate::cli::parse::time;
+use crate::cli::parse::values::signal_name;
+use crate::cli::run_over;
+use crate::cli::view::escape::line;
+use crate::cli::view::{json, table, task_shown};
+use crate::error::{Result, exit};
+use crate::job::Policy;
+use crate::job::policy::Stdin;
+use crate::place::Place;
+use crate::store::rows::{Event, Job, Run};
+use crate::store::{read, task_rows};
+use crate::units::{duration_text, size_text};
+
+/// An end that was written down this long after it, in milliseconds, is shown with both times.
+const RECORDED_LATE_MS: i64 = 10_000;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Named,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    let now = face.now();
+    for (at, job) in pick::jobs(&store, &args.which.ids)?.iter().enumerate() {
+        let (runs, events) = store.read(|conn| Ok((read::runs(conn, job.id)?, read::events(conn, job.id)?)))?;
+        let task = store.read(|conn| task_rows::of_job(conn, job.id))?;
+        if face.json {
+            let mut document = json::job_with_runs(job, &runs, store.place());
+            if let Some((_, stage)) = &task {
+                document["stage"] = stage.as_str().into();
+            }
+            face.print_line(&document)?;
+        } else {
+            let gap = if at > 0 { "\n" } else { "" };
+            let step = task.map(|(task, stage)| task_shown::step_of(&task, &stage));
+            let over = run_over::of(&store, job.id)?;
+            let around = Around { step, over, events: &events, place: store.place(), now: &now, columns: face.columns };
+            face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// What is shown with a job.
+struct Around<'a> {
+    /// Which step of a task it is, in words.
+    step: Option<String>,
+    /// What is said of its run, where it is over and no worker records it.
+    over: Option<String>,
+    events: &'a [Event],
+    place: &'a Place,
+    now: &'a jiff::Zoned,
+    columns: Option<usize>,
+}
+
+fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
+    let (events, place, now) = (around.events, around.place, around.now);
+    let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
+    let mut all = vec![
+        ("id", Some(job.id.to_string())),
+        ("state", Some(table::state(job))),
+        ("note", around.over.clone().map(|over| format!("no worker is running, and {over}"))),
+        ("error", job.error.clone()),
+        ("command", Some(table::command(job))),
+        ("cwd", Some(job.cwd.clone())),
+        ("label", job.label.clone()),
+        ("made", events.iter().find(|event| event.kind == "scheduled").and_then(|event| event.detail.clone())),
+        ("task", around.step.clone()),
+        ("queue", Some(job.queue.clone())),
+        ("lane", job.lane.clone()),
+        ("priority", (job.priority != 0).then(|| job.priority.to_string())),
+        ("unique", job.unique_key.clone()),
+        ("array index", job.array_index.map(|index| index.to_string())),
+        ("attempts", Some(format!("{} of {}", job.attempts, job.max_attempts))),
+        ("deferrals", (job.deferrals > 0).then(|| job.deferrals.to_string())),
+        ("added", at(Some(job.created_at))),
+        ("not before", at(Some(job.available_at).filter(|at| *at > job.created_at))),
+        ("expires", at(job.expires_at)),
+        ("started", at(job.started_at)),
+        ("ended", at(job.finished_at)),
+        ("recorded", at(recorded_late(job, runs))),
+        ("took", job.started_at.map(|_| table::took(job, now.timestamp().as_millisecond()))),
+        ("pid", job.pid.map(|pid| pid.to_string())),
+        ("progress", job.progress.as_deref().map(progress)),
+        ("result", job.result.clone()),
+        ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
+    ];
+    all.extend(policy(job, memory_by(events).as_deref()));
+    let mut text = table::pairs(&all);
+    if !runs.is_empty() {
+        text.push('\n');
+        text += &runs_table(runs, now, around.columns);
+    }
+    if let Some(last) = runs.last() {
+        text += &format!("\nlog of run {}: {}\n", last.id, line(&place.log_file(last.id).to_string_lossy()));
+    }
+    text
+}
+
+/// When the end of a job was written down, where that was long after it: no worker was there.
+fn recorded_late(job: &Job, runs: &[Run]) -> Option<i64> {
+    let run = runs.iter().find(|run| Some(run.id) == job.run_id)?;
+    run.finished_at.filter(|at| at.saturating_sub(job.finished_at.unwrap_or(*at)) > RECORDED_LATE_MS)
+}
+
+/// `40% phase`.
+pub fn progress(text: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let percent = value.get("percent").and_then(serde_json::Value::as_f64).map(|p| format!("{p:.0}%"));
+    let phase = value.get("text").and_then(|t| t.as_str()).map(str::to_owned);
+    percent.into_iter().chain(phase).collect::<Vec<_>>().join(" ")
+}
+
+pub fn environment(env: &str) -> String {
+    let map: std::collections::BTreeMap<String, String> = serde_json::from_str(env).unwrap_or_default();
+    map.iter().map(|(name, value)| crate::cli::view::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
+}
+
+fn policy(job: &Job, memory_by: Option<&str>) -> Vec<(&'static str, Option<String>)> {
+    let policy = match job.policy() {
+        Ok(policy) => policy,
+        Err(error) => return vec![("policy", Some(format!("cannot be read: {error}")))],
+    };
+    let Policy { timeout_ms, idle_timeout_ms, grace_ms, memory_bytes, .. } = policy;
+    let stdin = policy.stdin.as_ref().map(|stdin| match stdin {
+        Stdin::File(path) => path.clone(),
+        Stdin::Kept(_) => "a copy, kept until its end".to_owned(),
+    });
+    vec![
+        ("timeout", timeout_ms.map(duration_text)),
+        ("idle timeout", idle_timeout_ms.map(duration_text)),
+        ("grace", grace_ms.map(duration_text)),
+        ("warn", policy.warn.map(|w| format!("{} {} before the timeout", signal_name(w.signal), duration_text(w.before_ms)))),
+        ("backoff", policy.backoff_ms.map(|(first, most)| format!("{}..{}", duration_text(first), duration_text(most)))),
+        ("memory", memory_bytes.map(|bytes| size_text(bytes) + kept_by(memory_by))),
+        ("nice", policy.nice.map(|n| n.to_string())),
+        ("user", policy.user.clone()),
+        ("stdin", stdin),
+        ("check", policy.check.as_ref().map(crate::cli::view::escape::quote)),
+        ("workspace", policy.workspace.as_ref().map(|workspace| workspace.key.clone())),
+        (
+            "prepare",
+            policy.workspace.as_ref().and_then(|workspace| workspace.prepare.as_ref()).map(crate::cli::view::escape::quote),
+        ),
+        ("secrets", Some(policy.secrets.keys().cloned().collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())),
+    ]
+}
+
+/// Who kept the limit of memory in the latest run.
+fn memory_by(events: &[Event]) -> Option<String> {
+    events.iter().rfind(|event| event.kind == "memory_limit")?.detail.clone()
+}
+
+fn kept_by(memory_by: Option<&str>) -> &'static str {
+    match memory_by {
+        Some("cgroup") => ", of all its processes together (cgroup)",
+        Some("rlimit") => ", of each process by itself (rlimit): allocations above it fail",
+        _ => "",
+    }
+}
+
+pub fn runs_table(runs: &[Run], now: &jiff::Zoned, columns: Option<usize>) -> String {
+    let now_ms = now.timestamp().as_millisecond();
+    let row = |run: &Run| {
+        let end = run.exited_at.or(run.finished_at).unwrap_or(now_ms);
+        let how = match (run.exit_code, run.signal) {
+            (_, Some(signal)) => signal_name(signal),
+            (Some(code), None) => code.to_string(),
+            (None, None) => String::new(),
+        };
+        vec![
+            run.id.to_string(),
+            run.kind.to_string(),
+            run.attempt.to_string(),
+            run.outcome.map_or_else(|| "running".to_owned(), |outcome| outcome.to_string()),
+            run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+            how,
+            run.started_at.map(|at| time::local(at, now)).unwrap_or_default(),
+            run.started_at.map(|at| time::between(at, end)).unwrap_or_default(),
+            run.max_rss_bytes.and_then(|n| u64::try_from(n).ok()).map(size_text).unwrap_or_default(),
+            run.leftovers.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = runs.iter().map(row).collect();
+    table::table(
+        &["run", "kind", "attempt", "outcome", "reason", "exit", "started", "took", "memory", "left behind"],
+        &[0, 2, 7, 8],
+        &rows,
+        columns,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+    use crate::job::State;
+
+    #[test]
+    fn whatever_a_job_holds_is_shown_in_printable_lines() {
+        let mut job = fixture::job(7, State::Failed);
+        job.error = Some("\x1b]0;x\x07".into());
+        job.env = "{\"A\": \"b\\u001b[2J\"}".into();
+        job.policy = "{\"check\": [\"\\u001b\"], \"user\": \"\\u009b\"}".into();
+        job.progress = Some("{\"percent\": 40, \"text\": \"a\\u001b\"}".into());
+        let mut run = fixture::run(11, 7);
+        run.leftovers = Some("12 \x1b[2J".into());
+        let place = Place::new("/q\x1b.db".into());
+        let around =
+            Around { step: Some("\x1b".into()), over: None, events: &[], place: &place, now: &time::here(5_000), columns: None };
+        let text = for_people(&job, &[run], &around);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("40% a"));
+    }
+}

@@ -1,0 +1,335 @@
+//! `tenure status`, also with no verb: how things stand, and what is wrong. Counts are kept in the file, so this counts nothing.
+
+use serde_json::{Value, json};
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::time;
+use crate::cli::run_over;
+use crate::cli::verbs::lease;
+use crate::cli::verbs::lease::Seen;
+use crate::cli::verbs::{lane, queue};
+use crate::cli::view::problems;
+use crate::cli::view::problems::Problem;
+use crate::cli::view::table::count;
+use crate::cli::view::{escape, json, worker_words};
+use crate::cli::worker_calls;
+use crate::cli::worker_calls::{Machine, Sight};
+use crate::error::{Result, exit};
+use crate::job::{JobId, RunId, TaskState};
+use crate::place::Place;
+use crate::store::read::{self, Counts};
+use crate::store::resource::{self, Resource};
+use crate::store::rows::{Counter, LaneRow, QueueRow};
+use crate::store::schedule::{self, Summary};
+use crate::store::standing::Advice;
+use crate::store::workspace::{self, WorkspaceRow};
+use crate::store::{Health, Store, locks, task_rows};
+use crate::units::size_text;
+
+/// Most resources that the document lists; `resource ls` has all.
+const RESOURCES_MAX: usize = 1_000;
+
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Fail with exit code 5 if no worker is running
+    #[arg(long)]
+    pub need_worker: bool,
+}
+
+/// Everything that is told.
+pub struct Picture {
+    pub counts: Counts,
+    pub queues: Vec<QueueRow>,
+    pub lanes: Vec<LaneRow>,
+    pub leases: Vec<Seen>,
+    pub workspaces: Workspaces,
+    pub schedules: Summary,
+    /// Tasks, by state.
+    pub tasks: Vec<(TaskState, i64)>,
+    pub counters: Vec<Counter>,
+    /// Runs that are over and cannot be settled, and why.
+    pub stuck: Vec<(RunId, Option<JobId>, String)>,
+    pub resources: resource::Counts,
+    /// Those that are not torn down, the newest so many.
+    pub live: Vec<Resource>,
+    /// When the oldest ready job was added, in milliseconds UTC.
+    pub oldest_ready_ms: Option<i64>,
+    pub worker: Option<Sight>,
+    /// Running jobs that are over, where there is no worker to record it.
+    pub over: i64,
+    /// What keeps limits of memory, and why.
+    pub memory: Option<(String, String)>,
+    /// What is to be told of the place of the file.
+    pub standing: Option<Advice>,
+    pub machine: Machine,
+    pub health: Health,
+    pub blocked: Option<crate::store::Blocked>,
+    /// Another program that stays inside a write transaction.
+    pub writer: Option<locks::Holder>,
+    /// Why nothing can be written, where the file system has become read-only.
+    pub read_only: Option<String>,
+    pub now_ms: i64,
+}
+
+impl Picture {
+    /// Looks at the file, its worker and the machine.
+    pub fn take(face: &Face, store: &Store) -> Result<Self> {
+        let max_bytes = face.settings.workspace_max_size_bytes.value;
+        let (counts, queues, lanes, counters, oldest_ready_ms, (resources, live)) = store.read(|conn| {
+            let (queues, lanes) = (read::queues(conn)?, read::lanes(conn)?);
+            let (counters, oldest_ready_ms) = (read::counters(conn)?, read::oldest_ready_ms(conn)?);
+            let resources = (resource::counts(conn)?, resource::live(conn, RESOURCES_MAX)?);
+            Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resources))
+        })?;
+        let (stuck, workspaces, schedules) = store.read(|conn| {
+            Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
+        })?;
+        let worker = worker_calls::sight(store.place())?;
+        let over = if worker.is_none() && counts.running > 0 { run_over::how_many(store)? } else { 0 };
+        let pid = worker.as_ref().map(|worker| worker.holder.pid);
+        Ok(Self {
+            counts,
+            queues,
+            lanes,
+            leases: worker_calls::leases(store)?,
+            workspaces,
+            schedules,
+            tasks: store.read(task_rows::counts)?,
+            counters,
+            stuck,
+            resources,
+            live,
+            oldest_ready_ms,
+            worker,
+            over,
+            memory: worker_calls::memory_limiter(store.place())?,
+            standing: worker_calls::standing(store)?,
+            machine: worker_calls::machine(store.place()),
+            health: store.health(),
+            blocked: crate::store::read_blocked(store.place()),
+            writer: locks::lasting_writer(store.place(), pid),
+            read_only: crate::store::read_only(store.place()),
+            now_ms: face.now_ms(),
+        })
+    }
+
+    /// Queued jobs that nothing holds.
+    pub fn ready(&self) -> i64 {
+        self.counts.queued - self.counts.held.iter().map(|(_, n)| n).sum::<i64>()
+    }
+}
+
+/// All workspaces together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Workspaces {
+    pub count: usize,
+    pub in_use: usize,
+    pub bytes: u64,
+    /// What the operator allows them.
+    pub max_bytes: Option<u64>,
+}
+
+impl Workspaces {
+    fn of(rows: &[WorkspaceRow], max_bytes: Option<u64>) -> Self {
+        let in_use = rows.iter().filter(|row| row.users > 0).count();
+        Self { count: rows.len(), in_use, bytes: rows.iter().filter_map(|row| row.bytes).sum(), max_bytes }
+    }
+
+    fn for_people(&self) -> String {
+        let most = self.max_bytes.map(|most| format!(" of at most {}", size_text(most))).unwrap_or_default();
+        let all = count(i64::try_from(self.count).unwrap_or(i64::MAX), "workspace", "", "");
+        format!("spaces  {all}, {} in use, {}{most}\n", self.in_use, size_text(self.bytes))
+    }
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    }
+    let picture = Picture::take(face, &store)?;
+    let problems = problems::of(&picture, crate::cli::verbs::why::gate(face, store.place(), picture.worker.as_ref()));
+    if face.json {
+        face.document(document(&picture, &problems, store.place()))?;
+    } else {
+        face::print(&for_people(&picture, &problems, &store, face))?;
+    }
+    Ok(exit::OK)
+}
+
+fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
+    let counts = &picture.counts;
+    let held: serde_json::Map<String, Value> =
+        crate::job::Hold::ALL.iter().map(|hold| (hold.to_string(), held_by(counts, *hold).into())).collect();
+    json!({
+        "counts": {"queued": counts.queued, "running": counts.running, "done": counts.done, "failed": counts.failed,
+                   "cancelled": counts.cancelled, "ready": picture.ready(), "held": held,
+                   "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing}},
+        "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
+        "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
+        "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
+        "schedules": schedules(&picture.schedules),
+        "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
+        "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
+        "reaper": reaper(&picture.counters),
+        "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
+        "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
+                       "max_bytes": picture.workspaces.max_bytes},
+        "resources": picture.live.iter().map(|one| json::resource(one, place)).collect::<Vec<_>>(),
+        "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
+        "memory": picture.memory.as_ref().map(|(by, why)| json!({"by": by, "why": why})),
+        "wal_bytes": picture.health.wal_bytes,
+        "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn schedules(schedules: &Summary) -> Value {
+    let (at, name) = schedules.next.clone().unzip();
+    json!({"count": schedules.count, "paused": schedules.paused, "next_at": at.map(time::utc), "next": name})
+}
+
+fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
+    counts.held.iter().filter(|(hold, _)| *hold == by).map(|(_, n)| n).sum()
+}
+
+fn worker_json(worker: &Sight, running: i64) -> Value {
+    let (holder, report) = (&worker.holder, worker.report.as_ref());
+    json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
+           "slots": holder.slots, "busy": running, "host": holder.host, "here": holder.is_here(),
+           "stopped": matches!(worker.process, worker_calls::Process::Stopped),
+           "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
+           "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
+           "claims_ago_ms": worker.claims_ago_ms, "reaper_ago_ms": worker.reaper_ago_ms,
+           "conditions": report.map(|report| report.conditions.iter().map(condition).collect::<Vec<_>>())})
+}
+
+fn condition(one: &worker_calls::Condition) -> Value {
+    json!({"code": one.code, "text": one.text, "remedy": one.remedy, "holds_claims": one.holds_claims,
+           "since": time::utc(one.since_ms)})
+}
+
+/// The totals that are always there, and each tier and sweep that has acted.
+fn reaper(counters: &[Counter]) -> Value {
+    let mut reaper = serde_json::Map::new();
+    for name in ["impossible_total", "adopted_total", "lost_total"] {
+        reaper.insert(name.to_owned(), 0.into());
+    }
+    for counter in counters {
+        reaper.insert(counter.name.clone(), counter.n.into());
+    }
+    let acts = counters.iter().map(|counter| {
+        let act = json!({"n": counter.n, "last_at": counter.last_at.map(time::utc), "note": counter.note});
+        (counter.name.clone(), act)
+    });
+    reaper.insert("acts".to_owned(), Value::Object(acts.collect()));
+    Value::Object(reaper)
+}
+
+fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Face) -> String {
+    let (now, columns) = (&face.now(), face.columns);
+    let counts = &picture.counts;
+    let mut text = format!("file    {}\n", escape::line(&store.place().db().to_string_lossy()));
+    text += &match &picture.worker {
+        None => "worker  none\n".to_owned(),
+        Some(worker) if worker.holder.pid == 0 => "worker  is starting, and has not said yet who it is\n".to_owned(),
+        Some(worker) => format!(
+            "worker  {} ({}) since {}, {} of {} slots busy{}\n",
+            escape::line(&worker.holder.named()),
+            escape::line(&worker.holder.kind),
+            time::local(worker.holder.since_ms, now),
+            counts.running,
+            worker.holder.slots,
+            worker_words::state(worker)
+        ),
+    };
+    text += &format!("jobs    {} running, {} ready{}\n", counts.running, picture.ready(), held_text(counts));
+    text += &format!("        {} done, {} failed, {} cancelled\n", counts.done, counts.failed, counts.cancelled);
+    if picture.tasks.iter().any(|(_, n)| *n > 0) {
+        let counts: Vec<String> = picture.tasks.iter().map(|(state, n)| format!("{n} {state}")).collect();
+        text += &format!("tasks   {}\n", counts.join(", "));
+    }
+    if let Some(at) = picture.oldest_ready_ms {
+        text += &format!("oldest  ready job waits for {}\n", time::between(at, picture.now_ms));
+    }
+    if picture.resources.held + picture.resources.releasing > 0 {
+        text += &format!("outside {} held, {} being torn down\n", picture.resources.held, picture.resources.releasing);
+    }
+    if picture.schedules.count > 0 {
+        text += &format!("cron    {}\n", schedules_text(&picture.schedules, now));
+    }
+    if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
+        text += &format!(
+            "disk    {} of {} free; log of changes {}\n",
+            size_text(free),
+            size_text(total),
+            size_text(picture.health.wal_bytes)
+        );
+    }
+    if picture.workspaces.count > 0 {
+        text += &picture.workspaces.for_people();
+    }
+    if let Some((by, why)) = &picture.memory {
+        text += &format!("memory  --memory is kept by {by}: {}\n", escape::line(why));
+    }
+    text += &format!("reaper  {}\n", reaper_text(&picture.counters));
+    text += &section(&queue::for_people(&picture.queues, columns), picture.queues.is_empty());
+    text += &section(&lane::for_people(&picture.lanes, columns), picture.lanes.is_empty());
+    text += &section(&lease::for_people(&picture.leases, now, columns), picture.leases.is_empty());
+    for problem in problems {
+        text += &format!("\nproblem: {}\n", escape::line(&problem.text));
+        if let Some(remedy) = &problem.remedy {
+            text += &format!("    {}\n", escape::line(remedy));
+        }
+    }
+    text
+}
+
+fn schedules_text(schedules: &Summary, now: &jiff::Zoned) -> String {
+    let paused = if schedules.paused > 0 { format!(", {} paused", schedules.paused) } else { String::new() };
+    let next = schedules.next.as_ref().map_or_else(
+        || "no slot to come".to_owned(),
+        |(at, name)| format!("next slot {}, of {}", time::local(*at, now), escape::line(name)),
+    );
+    format!("{}{paused}; {next}", count(schedules.count, "schedule", "", ""))
+}
+
+pub fn held_text(counts: &Counts) -> String {
+    let held: Vec<String> = counts.held.iter().filter(|(_, n)| *n > 0).map(|(hold, n)| format!("{n} by {hold}")).collect();
+    if held.is_empty() { String::new() } else { format!(", held: {}", held.join(", ")) }
+}
+
+fn reaper_text(counters: &[Counter]) -> String {
+    let acts: Vec<String> = counters.iter().map(|c| format!("{} {}", escape::line(&c.name), c.n)).collect();
+    if acts.is_empty() { "had nothing to do yet".to_owned() } else { acts.join(", ") }
+}
+
+fn section(text: &str, is_empty: bool) -> String {
+    if is_empty { String::new() } else { format!("\n{text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture::picture;
+
+    #[test]
+    fn the_document_has_the_keys_of_the_contract() {
+        let document = document(&picture(), &[], &Place::new("/q.db".into()));
+        let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+        for key in
+            ["counts", "queues", "lanes", "schedules", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"]
+        {
+            assert!(keys.contains(&key), "{key}");
+        }
+        assert_eq!(
+            document["counts"]["held"],
+            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "lane": 2})
+        );
+        assert_eq!(document["counts"]["ready"], 3);
+        assert_eq!(document["worker"]["busy"], 1);
+        assert_eq!(document["reaper"]["adopted_total"], 3);
+        assert_eq!(document["reaper"]["lost_total"], 0);
+        assert_eq!(document["reaper"]["acts"]["adopted_total"]["last_at"], "1970-01-01T00:00:01.000Z");
+    }
+}

@@ -1,0 +1,227 @@
+//! `tenure wait`: until jobs have ended. Of one job, ends with its code.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::parse::pick::{ENDED_MAX, Many};
+use crate::cli::verbs::show;
+use crate::cli::view::{code, escape, json, table};
+use crate::cli::watch::changes::Changes;
+use crate::cli::watch::waits::{By, Waits};
+use crate::cli::worker_calls;
+use crate::error::{Error, Result, exit};
+use crate::job::{JobId, State};
+use crate::store::rows::Job;
+use crate::store::{Store, read};
+use crate::units;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub which: Many,
+    /// With --queue, --state and --label: only jobs added within DURATION (default: every live job, and the newest 10000 ended ones)
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub since: Option<u64>,
+    /// Wait until one of them has ended
+    #[arg(long)]
+    pub any: bool,
+    /// Give up after DURATION and exit with 124
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub timeout: Option<u64>,
+    /// Fail with exit code 5 if no worker is running
+    #[arg(long)]
+    pub need_worker: bool,
+}
+
+pub fn run(face: &Face, args: &Args) -> Result<u8> {
+    let store = face.reader()?;
+    if args.need_worker {
+        worker_calls::need(store.place())?;
+    }
+    let jobs = meant(face, args, &store)?;
+    let mut waiting = Waiting::new(&jobs, args.any);
+    let until = args.timeout.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let bar = progress_bar(jobs.len());
+    let mut changes = Changes::default();
+    let mut waits = Waits::of(JobId(0), By::Watcher);
+    loop {
+        if changes.look(&store)? {
+            changes.stir();
+            waiting.look(&store, &bar)?;
+        }
+        if waiting.is_over() {
+            break;
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            bar.finish_and_clear();
+            face::say(&format!("not all have ended within the timeout: {}", waiting.names_left()));
+            return Ok(exit::TIMEOUT);
+        }
+        if let Some(oldest) = waiting.left.first() {
+            bar.suspend(|| waits.look_at(*oldest, face, &store))?;
+        }
+        changes.rest(until);
+    }
+    bar.finish_and_clear();
+    // What is said from here on must still be true after a power cut.
+    store.flush_now()?;
+    waiting.tell(face, args.any)?;
+    Ok(waiting.code())
+}
+
+/// The jobs that are waited for, those that have ended before included.
+fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
+    if args.since.is_some() && !args.which.is_filter() {
+        return Err(Error::Usage("--since narrows --queue, --state and --label; give one of them, or leave it out".into()));
+    }
+    let mut jobs = args.which.jobs(store, &State::ALL)?;
+    if args.which.is_filter() && jobs.iter().filter(|job| job.state.is_terminal()).count() >= ENDED_MAX {
+        face::say(&format!("of the ended jobs the newest {ENDED_MAX} are looked at; --since narrows them"));
+    }
+    if let Some(since) = args.since {
+        let from_ms = face.now_ms().saturating_sub_unsigned(since);
+        jobs.retain(|job| job.created_at >= from_ms);
+    }
+    if jobs.is_empty() { Err(args.which.no_match(store, &State::ALL)?) } else { Ok(jobs) }
+}
+
+/// So few jobs are all read at each change.
+const FEW_JOBS: usize = 100;
+/// Time after which all are read once more, in milliseconds: one that was pruned in the meantime is told of by no event.
+const ALL_READ_MS: u64 = 10_000;
+/// Most events that are read at a time.
+const EVENTS_MAX: usize = 20_000;
+
+fn existing(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
+    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned while it was waited for")))
+}
+
+/// Jobs that are waited for.
+struct Waiting {
+    left: BTreeSet<JobId>,
+    ended: Vec<Job>,
+    any: bool,
+    several: bool,
+    /// Up to which event all was read, and when all jobs that are left were read last.
+    read: Option<(i64, Instant)>,
+}
+
+impl Waiting {
+    fn new(jobs: &[Job], any: bool) -> Self {
+        Self { left: jobs.iter().map(|job| job.id).collect(), ended: Vec::new(), any, several: jobs.len() != 1, read: None }
+    }
+
+    fn is_over(&self) -> bool {
+        self.left.is_empty() || (self.any && !self.ended.is_empty())
+    }
+
+    fn look(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
+        for job in self.changed(store)? {
+            let id = job.id;
+            if job.shown_state().is_terminal() {
+                self.left.remove(&id);
+                self.ended.push(job);
+            } else if !self.several {
+                let progress = job.progress.as_deref().map(show::progress).unwrap_or_default();
+                bar.set_message(escape::line(&format!("job {id} {} {progress}", table::state(&job))).into_owned());
+            }
+        }
+        bar.set_position(self.ended.len() as u64);
+        bar.tick();
+        Ok(())
+    }
+
+    /// Jobs that are left and may have changed since the last look. Of many, those that events tell of are read, and now and then all.
+    fn changed(&mut self, store: &Store) -> Result<Vec<Job>> {
+        let after = match self.read {
+            Some((event, at)) if self.left.len() > FEW_JOBS && at.elapsed() < Duration::from_millis(ALL_READ_MS) => {
+                Some((event, at))
+            }
+            _ => None,
+        };
+        let left = &self.left;
+        let (jobs, read) = store.read(|conn| {
+            let told = after.map(|(event, _)| read::told_of(conn, event, EVENTS_MAX)).transpose()?;
+            let (ids, read) = match (told, after) {
+                (Some((told, last)), Some((_, at))) if told.len() < EVENTS_MAX => {
+                    (told.into_iter().filter(|id| left.contains(id)).collect::<BTreeSet<_>>(), (last, at))
+                }
+                // At first, from time to time, and when so much has happened that reading all is not more work.
+                _ => (left.clone(), (read::last_event(conn)?, Instant::now())),
+            };
+            let jobs: Result<Vec<Job>> = ids.into_iter().map(|id: JobId| existing(conn, id)).collect();
+            Ok((jobs?, read))
+        })?;
+        self.read = Some(read);
+        Ok(jobs)
+    }
+
+    fn names_left(&self) -> String {
+        const NAMED_MAX: usize = 10;
+        let mut names: Vec<String> = self.left.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        if self.left.len() > NAMED_MAX {
+            names.push(format!("and {} more", self.left.len() - NAMED_MAX));
+        }
+        names.join(", ")
+    }
+
+    fn tell(&self, face: &Face, any: bool) -> Result<()> {
+        for job in &self.ended {
+            if face.json {
+                face::print(&format!("{}\n", json::job(job)))?;
+            } else if any {
+                face::print(&format!("{}\n", job.id))?;
+            } else if job.shown_state() != State::Done {
+                let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+                face::say(&format!("job {} {}{error}", job.id, table::state(job)));
+            }
+        }
+        Ok(())
+    }
+
+    fn code(&self) -> u8 {
+        match self.ended.as_slice() {
+            [one] if !self.several => code::of_job(one),
+            all if all.iter().all(|job| job.shown_state() == State::Done || job.was_needless()) => exit::OK,
+            _ => exit::FAILED,
+        }
+    }
+}
+
+fn progress_bar(jobs: usize) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    if jobs == 1 { ProgressBar::new_spinner() } else { ProgressBar::new(jobs as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture::job;
+    use crate::job::Reason;
+
+    fn ended(states: &[State], several: bool) -> u8 {
+        let of = |state: &State| {
+            let mut job = job(7, *state);
+            (job.reason, job.exit_code) = (Some(Reason::Exit), Some(if *state == State::Done { 0 } else { 3 }));
+            job
+        };
+        Waiting { left: BTreeSet::new(), ended: states.iter().map(of).collect(), any: false, several, read: None }.code()
+    }
+
+    #[test]
+    fn one_job_gives_its_code_and_several_whether_all_are_done() {
+        assert_eq!(ended(&[State::Done], false), 0);
+        assert_eq!(ended(&[State::Failed], false), 3);
+        assert_eq!(ended(&[State::Failed], true), 1);
+        assert_eq!(ended(&[State::Done, State::Done], true), 0);
+        assert_eq!(ended(&[State::Done, State::Failed], true), 1);
+        assert_eq!(ended(&[], true), 0);
+    }
+}

@@ -1,0 +1,199 @@
+//! What a script reads. The shapes are a contract: names and kinds of values here do not change.
+//!
+//! Times are RFC 3339 UTC with milliseconds, durations are `*_ms` integers. What a terminal would
+//! obey is escaped where it is printed ([`crate::cli::view::escape::json`]); nothing is cut and nothing is made pretty.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::face::versioned;
+use crate::cli::parse::time::utc;
+use crate::place::Place;
+use crate::store::resource::Resource;
+use crate::store::rows::{Event, Job, LaneRow, QueueRow, Run};
+
+/// A job, without its runs.
+pub fn job(job: &Job) -> Value {
+    let state = job.shown_state();
+    let mut value = versioned(json!({
+        "id": job.id,
+        "state": state,
+        "reason": if state == job.state { job.reason.map(crate::job::Reason::as_str) } else { Some("cancelled") },
+        "hold": if state == job.state { job.hold } else { None },
+        "queue": job.queue,
+        "lane": job.lane,
+        "label": job.label,
+        "command": parsed(&job.command),
+        "cwd": job.cwd,
+        "priority": job.priority,
+        "unique": job.unique_key,
+        "attempts": job.attempts,
+        "max_attempts": job.max_attempts,
+        "deferrals": job.deferrals,
+        "available_at": utc(job.available_at.max(job.created_at)),
+        "created_at": utc(job.created_at),
+        "run_id": job.run_id,
+        "pid": job.pid,
+        "started_at": job.started_at.map(utc),
+        "finished_at": job.finished_at.map(utc),
+        "exit_code": job.exit_code,
+        "signal": job.signal,
+        "error": job.error,
+        "progress": job.progress.as_deref().map(progress),
+        "result": job.result,
+    }));
+    if let Some(task) = job.task_id {
+        value["task"] = task.into();
+    }
+    value
+}
+
+/// A job with its runs.
+pub fn job_with_runs(one: &Job, runs: &[Run], place: &Place) -> Value {
+    let mut value = job(one);
+    value["runs"] = runs.iter().map(|r| run(r, place)).collect();
+    value
+}
+
+fn run(run: &Run, place: &Place) -> Value {
+    json!({
+        "id": run.id,
+        "kind": run.kind,
+        "attempt": run.attempt,
+        "pid": run.pid,
+        "started_at": run.started_at.map(utc),
+        "exited_at": run.exited_at.map(utc),
+        "finished_at": run.finished_at.map(utc),
+        "outcome": run.outcome,
+        "reason": run.reason,
+        "exit_code": run.exit_code,
+        "signal": run.signal,
+        "error": run.error,
+        "leftovers": run.leftovers,
+        "max_rss_bytes": run.max_rss_bytes,
+        "user_ms": run.user_ms,
+        "system_ms": run.system_ms,
+        "log": place.log_file(run.id).to_string_lossy(),
+    })
+}
+
+/// `percent`, `text` and `at`, the last as a time.
+fn progress(text: &str) -> Value {
+    let mut value = parsed(text);
+    if let Some(at) = value.get("at").and_then(Value::as_i64) {
+        value["at"] = utc(at).into();
+    }
+    value
+}
+
+/// JSON that stands in the file; what a client wrote that is none is given as the text that it is.
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+pub fn event(event: &Event) -> Value {
+    json!({
+        "id": event.id,
+        "at": utc(event.at),
+        "job": event.job,
+        "run": event.run,
+        "kind": event.kind,
+        "reason": event.reason,
+        "detail": event.detail,
+    })
+}
+
+pub fn queue(queue: &QueueRow) -> Value {
+    json!({
+        "name": queue.name,
+        "slots": queue.slots,
+        "paused": queue.paused,
+        "max_runtime_ms": queue.max_runtime_ms,
+        "running": queue.running,
+        "ready": queue.ready,
+        "waiting": queue.waiting,
+    })
+}
+
+pub fn lane(lane: &LaneRow) -> Value {
+    json!({"key": lane.key, "limit": lane.max_running, "running": lane.running, "waiting": lane.waiting})
+}
+
+/// Something outside, without its runs.
+pub fn resource(one: &Resource, place: &Place) -> Value {
+    let waits = one.state == crate::job::ResourceState::Releasing && one.errand.is_none() && one.next_at > 0;
+    json!({
+        "id": one.id,
+        "name": one.name,
+        "state": one.state,
+        "run": one.run,
+        "job": one.job,
+        "task": one.task,
+        "attempts": one.attempts,
+        "last_error": one.last_error,
+        "next_at": waits.then(|| utc(one.next_at)),
+        "errand": one.errand,
+        "teardown": parsed(&one.teardown),
+        "probe": one.probe.as_deref().map(parsed),
+        "cwd": one.cwd,
+        "timeout_ms": one.timeout_ms,
+        "created_at": utc(one.created_at),
+        "releasing_since": one.releasing_since.map(utc),
+        "released_at": one.released_at.map(utc),
+        "released_by": one.released_by,
+        "log": one.last_run.map(|run| place.log_file(run).to_string_lossy().into_owned()),
+    })
+}
+
+/// Something outside, with the runs that probed it and tore it down.
+pub fn resource_with_runs(one: &Resource, runs: &[Run], place: &Place) -> Value {
+    let mut value = resource(one, place);
+    value["runs"] = runs.iter().map(|r| run(r, place)).collect();
+    value
+}
+
+/// A document with one plural key.
+pub fn list(key: &str, values: impl IntoIterator<Item = Value>) -> Value {
+    let mut map = Map::new();
+    map.insert(key.to_owned(), values.into_iter().collect());
+    Value::Object(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+    use crate::job::{Hold, State};
+
+    #[test]
+    fn a_job_has_the_keys_of_the_contract_in_their_order() {
+        let value = job_with_runs(&fixture::job(7, State::Queued), &[fixture::run(11, 7)], &Place::new("/q.db".into()));
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = "schema id state reason hold queue lane label command cwd priority unique attempts max_attempts deferrals \
+                        available_at created_at run_id pid started_at finished_at exit_code signal error progress result runs";
+        assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(value["schema"], 1);
+        assert_eq!(value["command"], json!(["echo", "hi"]));
+        assert_eq!(value["available_at"], value["created_at"]);
+        assert_eq!(value["runs"][0]["log"], "/q.db.d/logs/000/11.log");
+        assert_eq!(value["runs"][0]["started_at"], "1970-01-01T00:00:01.000Z");
+    }
+
+    #[test]
+    fn a_queued_job_with_a_cancel_is_cancelled() {
+        let mut row = fixture::job(7, State::Queued);
+        (row.hold, row.cancel_open) = (Some(Hold::Time), true);
+        let value = job(&row);
+        assert_eq!((&value["state"], &value["hold"], &value["reason"]), (&json!("cancelled"), &Value::Null, &json!("cancelled")));
+    }
+
+    #[test]
+    fn what_a_client_wrote_wrongly_is_shown_as_it_is() {
+        let mut row = fixture::job(7, State::Queued);
+        row.command = "not json \x1b".into();
+        row.progress = Some(r#"{"percent":40,"text":"x","at":1000}"#.into());
+        let value = job(&row);
+        assert_eq!(value["command"], "not json \x1b");
+        assert_eq!(value["progress"]["at"], "1970-01-01T00:00:01.000Z");
+        assert!(!value.to_string().contains('\x1b'));
+    }
+}

@@ -1,0 +1,16 @@
+//! From values to what a person or a script reads. Nothing that a job wrote or was named reaches a terminal as a command to it (`escape`).
+//!
+//! Pure but for `output`, which writes.
+
+pub(in crate::cli) mod code;
+pub(in crate::cli) mod escape;
+pub(in crate::cli) mod json;
+pub(in crate::cli) mod obstacles;
+pub(in crate::cli) mod output;
+pub(in crate::cli) mod problems;
+pub(in crate::cli) mod resource_words;
+pub(in crate::cli) mod schedule_shown;
+pub(in crate::cli) mod shown;
+pub(in crate::cli) mod table;
+pub(in crate::cli) mod task_shown;
+pub(in crate::cli) mod worker_words;

@@ -1,0 +1,370 @@
+//! From facts to words: what stands in the way of a job, with numbers, and the command that clears each.
+//!
+//! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of worker and machine.
+
+use serde_json::{Value, json};
+
+use crate::cli::parse::time;
+use crate::cli::view::escape::quote_text;
+use crate::cli::view::table::count;
+use crate::cli::view::{resource_words, worker_words};
+use crate::cli::worker_calls::Sight;
+use crate::job::spec::was_needless;
+use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
+use crate::store::control::WayBack;
+use crate::store::rows::{Dependency, Job, Run};
+use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
+use crate::units::{duration_text, size_text};
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// A word for scripts.
+    pub code: &'static str,
+    /// For people, with numbers.
+    pub text: String,
+    /// The command that clears it; `None` where only time does.
+    pub remedy: Option<String>,
+}
+
+impl Obstacle {
+    pub fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
+        Self { code, text: text.into(), remedy: remedy.into() }
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
+    }
+}
+
+/// What was seen beside the file.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// In the local time zone.
+    pub now: jiff::Zoned,
+    pub worker: Option<Sight>,
+    /// What is said of the job's run, where it is over and there is no worker that records it ([`crate::cli::run_over`]).
+    pub over: Option<String>,
+    /// What is wrong with the script that the job is, where the kernel executes it all the same.
+    pub script: Option<String>,
+    /// Jobs that run now, over all queues.
+    pub running: i64,
+    /// Why the machine would hold jobs back, by the floors of the configuration; where no worker says it of itself.
+    pub gate: Option<Obstacle>,
+}
+
+/// Everything that stands in the way of a queued job; how things stand with one that runs; why one has ended.
+pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    match facts.job.shown_state() {
+        State::Queued => of_queued(facts, around),
+        State::Running => of_running(facts, around),
+        State::Cancelled if facts.job.state == State::Queued => of_queued(facts, around),
+        _ => of_ended(facts, around),
+    }
+}
+
+fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold));
+    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(facts, fact, around)).collect();
+    match &around.worker {
+        None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
+        Some(worker) => {
+            let now_ms = around.now.timestamp().as_millisecond();
+            all.extend(worker_words::of_queued(worker, &facts.job, around.running, now_ms));
+        }
+    }
+    all.extend(around.gate.clone());
+    // Where its time has come and more is told, that is what it waits for.
+    let is_due = facts.obstacles.iter().any(|fact| matches!(fact, Fact::Time { due: true, .. }));
+    if is_due && all.len() > 1 {
+        all.retain(|one| one.code != "time");
+    }
+    // A job waits for memory; for the operator the floor is what is the matter.
+    for one in &mut all {
+        one.code = match one.code {
+            "memory_floor" => "memory",
+            "disk_floor" => "disk",
+            "load_floor" => "load",
+            code => code,
+        };
+    }
+    all.extend(last_run(facts, around));
+    all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
+    all
+}
+
+/// A lane with room holds only the jobs that wait for nothing else.
+fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
+    matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
+}
+
+fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Obstacle {
+    let id = facts.job.id;
+    let now_ms = around.now.timestamp().as_millisecond();
+    match fact {
+        Fact::Cancelled { why } => {
+            let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+            Obstacle::new("cancelled", format!("it was cancelled{why}; it never starts"), format!("tenure cancel {id}"))
+        }
+        Fact::UserHold => Obstacle::new("user", "a person holds it", format!("tenure release {id}")),
+        Fact::TaskHold { task } => {
+            let name = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
+            Obstacle::new("task", format!("{name} is held, and so is it"), task.map(|task| format!("tenure task release {task}")))
+        }
+        Fact::Dependency { on, back } => dependency(facts, on, back.as_ref()),
+        Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
+        Fact::Time { available_at, due: true } => {
+            let since = time::between(*available_at, now_ms);
+            Obstacle::new("time", format!("its time came {since} ago; the worker looks for it next"), None)
+        }
+        Fact::Time { available_at, due: false } => {
+            let (at, left) = (time::local(*available_at, &around.now), time::between(now_ms, *available_at));
+            Obstacle::new("time", format!("it starts no sooner than {at}, in {left}"), format!("tenure set {id} delay=0s"))
+        }
+        Fact::Lane { key, max_running, running, members } => lane(key, *max_running, *running, members),
+        Fact::QueuePaused { queue } => {
+            let remedy = format!("tenure queue resume {}", quote_text(queue));
+            Obstacle::new("queue_paused", format!("its queue {queue:?} is paused"), remedy)
+        }
+        Fact::QueueFull { queue, slots, running } => {
+            let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), running.max(slots) + 1);
+            Obstacle::new(
+                "queue_full",
+                format!(
+                    "its queue {queue:?} has {}, and {}",
+                    count(*slots, "slot", "", ""),
+                    count(*running, "job of it", "runs", "run")
+                ),
+                remedy,
+            )
+        }
+        Fact::Behind { queue, ahead, more, highest } => {
+            let least = if *more { "at least " } else { "" };
+            let text = format!("{least}{} of queue {queue:?} before it", count(*ahead, "ready job", "comes", "come"));
+            Obstacle::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
+        }
+        Fact::Expires { at } => expires(id, *at, around),
+        Fact::Workspace { key, by } => {
+            let how = by.as_ref().map_or_else(|| "is not ready yet".to_owned(), |by| format!("is being made by {by}"));
+            Obstacle::new("workspace", format!("it has not started: its workspace {key:?} {how}"), format!("tenure logs {id}"))
+        }
+    }
+}
+
+fn expires(id: JobId, at: i64, around: &Around) -> Obstacle {
+    let (now_ms, shown) = (around.now.timestamp().as_millisecond(), time::local(at, &around.now));
+    if at > now_ms {
+        let left = time::between(now_ms, at);
+        return Obstacle::new("expires", format!("it ends as expired if it has not started by {shown}, in {left}"), None);
+    }
+    let text = format!("it expired at {shown}; the worker ends it");
+    Obstacle::new("expired", text, format!("tenure set {id} expires=none"))
+}
+
+fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Obstacle {
+    let (id, parent, has_ended) = (facts.job.id, on.on, facts.job.state.is_terminal());
+    let need = match on.need {
+        Need::Done => "to be done",
+        Need::Any => "to end",
+        Need::Failed => "to end otherwise than done",
+    };
+    let state = match (on.parent_state, on.parent_reason) {
+        (None, _) => "has been pruned".to_owned(),
+        (Some(state), Some(reason)) if state == State::Failed => format!("is {state} ({reason})"),
+        (Some(state), _) => format!("is {state}"),
+    };
+    if has_ended
+        && let Some(State::Queued | State::Running | State::Done) = on.parent_state
+        && on.need == Need::Done
+    {
+        return left_over(facts, parent, &state);
+    }
+    if on.state == "broken" {
+        // A queued one can at least be ended now; one that has ended cannot.
+        let cancel = (!has_ended).then(|| format!("tenure cancel {id}"));
+        let (then, remedy) = match (on.parent_state, back) {
+            (None, _) => ("so this one fails; add it anew without that".to_owned(), cancel),
+            _ if was_needless(on.parent_state, on.parent_reason) => ("so this one is not needed".to_owned(), cancel),
+            (_, Some(WayBack::Retry)) => {
+                ("so this one fails".to_owned(), Some(format!("tenure retry {parent} --with-dependants")))
+            }
+            // That one lacks another one, and says which.
+            (_, Some(WayBack::With { .. })) => ("so this one fails".to_owned(), Some(format!("tenure why {parent}"))),
+            (_, Some(WayBack::Refused(why))) => (format!("so this one fails, and that one cannot be put back: {why}"), cancel),
+            (_, None) => ("so this one is not needed".to_owned(), cancel),
+        };
+        let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
+        return Obstacle::new("dependency_broken", text, remedy);
+    }
+    // What runs ends by itself; what does not run yet has obstacles of its own.
+    let remedy = if on.parent_state == Some(State::Running) { "wait" } else { "why" };
+    Obstacle::new(
+        "dependency",
+        format!("it waits for job {parent} {need}; that job {state}"),
+        format!("tenure {remedy} {parent}"),
+    )
+}
+
+/// A job that ended for want of another, which was put back into the queue without it.
+fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Obstacle {
+    let id = facts.job.id;
+    let text = format!(
+        "it ended because job {parent} had not come to be done; that job was put back into the queue since, without this one, and {state}"
+    );
+    let remedy = match &facts.back {
+        Some(WayBack::Retry) => Some(format!("tenure retry {id} --with-dependants")),
+        Some(WayBack::With { command, .. }) => Some(command.clone()),
+        Some(WayBack::Refused(_)) | None => None,
+    };
+    Obstacle::new("dependency_broken", text, remedy)
+}
+
+fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacle {
+    let name = quote_text(key);
+    if running < max_running {
+        let text =
+            format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
+        // What puts it first in its queue is told beside this.
+        return Obstacle::new("lane", text, None);
+    }
+    let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
+    Obstacle::new("lane", text, format!("tenure lane set {name} --limit {}", running + 1))
+}
+
+/// What the latest run of a job that waits again came to.
+fn last_run(facts: &WhyFacts, around: &Around) -> Option<Obstacle> {
+    let run = facts.last.as_ref()?.run.as_ref()?;
+    let at = run.finished_at.map(|at| time::local(at, &around.now)).unwrap_or_default();
+    let error = run.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+    let outcome = run.outcome.map_or("ended", Outcome::as_str);
+    let text = format!(
+        "its latest run, {}, was {outcome} at {at}{error}; attempt {} of {} used",
+        run.id, facts.job.attempts, facts.job.max_attempts
+    );
+    Some(Obstacle::new("latest_run", text, format!("tenure logs {}", facts.job.id)))
+}
+
+fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    let job = &facts.job;
+    let took = time::between(job.started_at.unwrap_or(job.created_at), around.now.timestamp().as_millisecond());
+    let run = job.run_id.map(|run| format!("run {run}")).unwrap_or_default();
+    let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    if let Some(over) = &around.over {
+        let text = format!("no worker is running, and {over}");
+        return vec![Obstacle::new("run_over", text, "tenure work".to_owned())];
+    }
+    let mut all =
+        vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
+    if job.cancel_open {
+        let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
+        let text = format!("it was cancelled; its processes get {grace} between TERM and KILL");
+        all.push(Obstacle::new("cancelling", text, None));
+    }
+    if let Some(why) = &facts.stuck {
+        let (what, remedy) = trouble(why);
+        all.push(Obstacle::new("stuck", what, remedy));
+    }
+    if around.worker.is_none() {
+        let text = "no worker is running: it goes on, and its end is written down when one is";
+        all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));
+    }
+    let now_ms = around.now.timestamp().as_millisecond();
+    all.extend(around.worker.iter().flat_map(|worker| worker_words::of_running(worker, now_ms)));
+    all
+}
+
+/// What the worker has noted of a run: on the first line what keeps it from ending, on the second what to do.
+pub fn trouble(noted: &str) -> (String, Option<String>) {
+    match noted.split_once('\n') {
+        Some((what, remedy)) => (what.to_owned(), Some(remedy.to_owned())),
+        None => (noted.to_owned(), None),
+    }
+}
+
+fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+    let job = &facts.job;
+    let at = job.finished_at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
+    let reason = job.reason.map(|reason| format!(", reason {reason}")).unwrap_or_default();
+    let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
+    let wish = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
+    let wish = wish.map(|why| format!(" ({why})")).unwrap_or_default();
+    let remedy = match &facts.back {
+        Some(WayBack::Retry) => Some(format!("tenure retry {}", job.id)),
+        Some(WayBack::With { command, .. }) => Some(command.clone()),
+        Some(WayBack::Refused(_)) | None => None,
+    };
+    let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
+    all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
+    all.extend(memory_limit(job));
+    all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
+    all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
+    all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
+    all
+}
+
+fn failed_by_itself(job: &Job) -> bool {
+    job.state == State::Failed && job.reason == Some(Reason::Exit)
+}
+
+/// The remedy is what stands behind the last semicolon.
+fn script(fault: &str) -> Obstacle {
+    let (text, remedy) = fault.rsplit_once("; ").unwrap_or((fault, ""));
+    Obstacle::new("script", format!("of the script that it runs: {text}"), (!remedy.is_empty()).then(|| remedy.to_owned()))
+}
+
+/// A program that is refused memory ends as it likes, mostly with a code that does not say why.
+fn memory_limit(job: &Job) -> Option<Obstacle> {
+    let may_be_why = job.state == State::Failed && matches!(job.reason, Some(Reason::Exit | Reason::Signal));
+    let bytes = job.policy().ok()?.memory_bytes.filter(|_| may_be_why)?;
+    let text = format!("its memory was limited to {} (--memory), which may be why it failed", size_text(bytes));
+    Some(Obstacle::new("memory_limit", text, None))
+}
+
+/// What a run has left behind, and how it would not.
+fn left_behind(run: &Run) -> Option<Obstacle> {
+    let text = format!("run {} left processes behind, which were ended with it: {}", run.id, run.leftovers.as_ref()?);
+    let remedy = "wait for them in the job, or start them outside of jobs, as with systemd-run --user";
+    Some(Obstacle::new("left_behind", text, remedy.to_owned()))
+}
+
+/// The lines of [`left_behind`] for each run of a job.
+pub fn all_left_behind(runs: &[Run]) -> Vec<String> {
+    let lines = runs.iter().filter(|run| run.kind == RunKind::Job).filter_map(left_behind);
+    lines.map(|one| one.remedy.iter().fold(one.text.clone(), |text, remedy| format!("{text}; {remedy}"))).collect()
+}
+
+/// Why an ended job was or was not tried again.
+fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
+    let job = &facts.job;
+    let (used, most) = (last.attempts, last.max_attempts);
+    let text = match job.reason? {
+        _ if job.state == State::Done => return None,
+        Reason::Cancelled => "it was not tried again, because it was cancelled".to_owned(),
+        Reason::Dependency | Reason::Expired => "it never started, so there was nothing to try again".to_owned(),
+        Reason::Spawn if last.unstarts > 0 => format!("it was put back {} times without having started", last.unstarts),
+        reason if !last.kind_is_retried => {
+            let code = job.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
+            format!(
+                "it was not tried again: the reason {reason}{code} is not among those that are (--retry-on); {used} of {most} attempts used"
+            )
+        }
+        _ if used >= most => format!("it was not tried again: {used} of {most} attempts are used (--retries)"),
+        _ => format!("{used} of {most} attempts are used"),
+    };
+    let deferred = if last.deferrals > 0 {
+        format!("; it said \"not now\" {} of {} times", last.deferrals, last.max_deferrals)
+    } else {
+        String::new()
+    };
+    let anew = match &facts.back {
+        Some(WayBack::Refused(why)) => format!("; it cannot be put back: {why}"),
+        _ => String::new(),
+    };
+    Some(Obstacle::new("not_retried", text + &deferred + &anew, None))
+}
+
+#[cfg(test)]
+#[path = "obstacles_tests.rs"]
+mod tests;

@@ -1,0 +1,232 @@
+//! What is wrong, as far as a quick look tells. Pure; `doctor` looks deeper.
+
+use serde_json::{Value, json};
+
+use crate::cli::parse::time;
+use crate::cli::run_over;
+use crate::cli::verbs::status::{Picture, Workspaces};
+use crate::cli::view::obstacles::Obstacle;
+use crate::cli::view::table::count;
+use crate::cli::view::{resource_words as words, worker_words};
+use crate::job::{JobId, RunId};
+use crate::store::locks::Holder;
+use crate::units::size_text;
+
+/// Size of the log of changes that is worth a word, in bytes.
+const WAL_LARGE_BYTES: u64 = 64 << 20;
+/// Free room below which a word is due, in bytes.
+const DISK_LOW_BYTES: u64 = 512 << 20;
+
+/// Something that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A word for scripts.
+    pub code: &'static str,
+    pub text: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Problem {
+    pub fn new(code: &'static str, text: impl Into<String>, remedy: &str) -> Self {
+        Self { code, text: text.into(), remedy: Some(remedy.to_owned()) }
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
+    }
+}
+
+impl From<Obstacle> for Problem {
+    fn from(told: Obstacle) -> Self {
+        Self { code: told.code, text: told.text, remedy: told.remedy }
+    }
+}
+
+/// What is wrong in this picture.
+pub fn of(picture: &Picture, gate: Option<Obstacle>) -> Vec<Problem> {
+    let mut all = Vec::new();
+    match &picture.standing {
+        Some(advice) if advice.is_refused => {}
+        _ => {
+            all.extend(no_worker(picture));
+            all.extend((picture.over > 0).then(|| Problem::new("run_over", run_over::words(picture.over), "tenure work")));
+        }
+    }
+    all.extend(picture.standing.as_ref().map(|advice| Problem::new(advice.code, advice.text.clone(), &advice.remedy)));
+    all.extend(of_resources(picture));
+    all.extend(of_the_file(picture));
+    all.extend(of_the_disk(picture));
+    all.extend(gate.map(Problem::from));
+    let of_worker = picture.worker.iter().flat_map(|worker| worker_words::of_file(worker, picture.ready(), &picture.queues));
+    all.extend(of_worker.map(Problem::from));
+    all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
+    all.extend(too_large(&picture.workspaces));
+    for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
+        let waiting = queue.ready + queue.waiting;
+        let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
+        all.push(Problem::new(
+            "queue_paused",
+            format!("queue {:?} is paused, and {} in it", queue.name, count(waiting, "job", "waits", "wait")),
+            &remedy,
+        ));
+    }
+    for (name, error) in &picture.schedules.errors {
+        let remedy = format!(
+            "tenure schedule history {0}; tenure schedule rm {0}, and add it again",
+            crate::cli::view::escape::quote_text(name)
+        );
+        all.push(Problem::new("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
+    }
+    all
+}
+
+/// A run that something keeps from ending.
+pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Problem {
+    let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
+    let (what, remedy) = crate::cli::view::obstacles::trouble(noted);
+    Problem { code: "stuck", text: format!("run {run}{whose}: {what}"), remedy }
+}
+
+/// The worker removes those that no run is in; what is above the limit for long is in use.
+fn too_large(workspaces: &Workspaces) -> Option<Problem> {
+    let most = workspaces.max_bytes.filter(|most| workspaces.bytes > *most)?;
+    let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
+    let text =
+        format!("workspaces take {takes}, and the limit is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
+    Some(Problem::new("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
+}
+
+fn no_worker(picture: &Picture) -> Option<Problem> {
+    if picture.worker.is_some() {
+        return None;
+    }
+    let (ready, running) = (picture.ready(), picture.counts.running - picture.over);
+    let (are_ready, run) = (count(ready, "job", "is ready", "are ready"), count(running, "job", "runs", "run"));
+    let text = match (ready, running) {
+        (0, 0) if picture.over > 0 => return None,
+        (0, 0) => {
+            let waiting = picture.schedules.count - picture.schedules.paused;
+            let wait = count(waiting, "schedule", "waits", "wait");
+            return (waiting > 0)
+                .then(|| Problem::new("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
+        }
+        (_, 0) => format!("{are_ready}, and there is no worker"),
+        (0, _) => format!("{run} without a worker; the end is recorded when a worker starts"),
+        _ => format!("there is no worker: {are_ready}, and {run}; the end is recorded when a worker starts"),
+    };
+    Some(Problem::new("no_worker", text, "tenure work"))
+}
+
+/// What stays there although its owner has ended.
+fn of_resources(picture: &Picture) -> Vec<Problem> {
+    let failing = picture.resources.failing.iter();
+    let mut all: Vec<Problem> =
+        failing.map(|one| Problem::new("resource", words::why(one, picture.now_ms), &words::remedy(one))).collect();
+    if picture.worker.is_none() && picture.resources.releasing > 0 {
+        let waiting = count(picture.resources.releasing, "resource", "waits", "wait");
+        all.push(Problem::new("resources_wait", format!("{waiting} to be torn down, and there is no worker"), "tenure work"));
+    }
+    all
+}
+
+fn of_the_file(picture: &Picture) -> Vec<Problem> {
+    let mut all = Vec::new();
+    let health = &picture.health;
+    if let Some(blocked) = &picture.blocked {
+        let by = blocked.by.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string);
+        let since = time::between(blocked.since_ms, picture.now_ms);
+        all.push(Problem::new(
+            "writer_blocked",
+            format!("the worker waits for the write lock, held by {by}, for {since}"),
+            &end_transaction(blocked.by.as_ref()),
+        ));
+    } else if let Some(holder) = &picture.writer {
+        let text = format!("{holder} holds the write lock of the file: no other program can write, and no job can start");
+        all.push(Problem::new("write_lock_held", text, &end_transaction(Some(holder))));
+    }
+    if let Some(what) = &picture.read_only {
+        all.push(Problem::new("read_only", what.clone(), "dmesg says which error it was; after fsck, mount it for writing"));
+    }
+    if health.wal_bytes > WAL_LARGE_BYTES {
+        let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
+        let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
+        let text = format!("the log of changes has grown to {}{by}", size_text(health.wal_bytes));
+        all.push(Problem::new("wal_large", text, "end the programs that read the file for long"));
+    }
+    if let Some(what) = &health.replaced {
+        all.push(Problem::new("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
+    }
+    if let Some(what) = &health.fatal {
+        all.push(Problem::new("flush_failed", what.clone(), "look at the disk (dmesg), then restart the worker"));
+    }
+    all
+}
+
+/// How a held write lock becomes free.
+pub fn end_transaction(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!("end that program's transaction, or the program: kill {}", holder.pid),
+        None => "end that program's transaction".to_owned(),
+    }
+}
+
+fn of_the_disk(picture: &Picture) -> Option<Problem> {
+    let free = picture.machine.disk_free_bytes?;
+    let full = picture.health.disk_full_since_ms.is_some();
+    let text =
+        format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for want of room" } else { "" });
+    (full || free < DISK_LOW_BYTES)
+        .then(|| Problem::new("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixture;
+    use crate::store::rows::QueueRow;
+
+    #[test]
+    fn a_healthy_picture_has_no_problems() {
+        assert_eq!(of(&fixture::picture(), None), []);
+    }
+
+    #[test]
+    fn each_trouble_has_a_code_and_a_remedy() {
+        let mut picture = fixture::picture();
+        picture.worker = None;
+        picture.machine.disk_free_bytes = Some(1);
+        picture.health.wal_bytes = 1 << 30;
+        picture.read_only = Some("read-only".into());
+        picture.health.replaced = Some("replaced".into());
+        picture.health.fatal = Some("failed".into());
+        picture.blocked = Some(crate::store::Blocked { since_ms: 1_000, by: None });
+        picture.writer = Some(Holder { pid: 4_711, program: Some("python3".into()) });
+        let queue =
+            QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
+        picture.queues = vec![queue];
+        picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
+        picture.schedules.errors = vec![("nightly".into(), "no such zone".into())];
+        let all = of(&picture, Some(Obstacle::new("load_floor", "9", "wait".to_owned())));
+        let codes: Vec<_> = all.iter().map(|p| p.code).collect();
+        let expected = [
+            "no_worker",
+            "writer_blocked",
+            "read_only",
+            "wal_large",
+            "file_replaced",
+            "flush_failed",
+            "disk_low",
+            "load_floor",
+            "workspaces_large",
+            "queue_paused",
+            "schedule_failed",
+        ];
+        assert_eq!(codes, expected);
+        assert!(all.iter().all(|p| p.remedy.is_some()));
+        assert!(all[1].text.contains("1m"), "{}", all[1].text);
+        picture.blocked = None;
+        let held = of(&picture, None).into_iter().find(|problem| problem.code == "write_lock_held").expect("told");
+        assert!(held.text.starts_with("pid 4711 (python3)") && held.remedy.unwrap().ends_with("kill 4711"), "{}", held.text);
+    }
+}

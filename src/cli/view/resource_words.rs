@@ -1,0 +1,66 @@
+//! Resources in words: for lists, and for those who ask why something waits.
+
+use crate::cli::parse::time;
+use crate::cli::view::escape::quote;
+use crate::cli::view::obstacles::Obstacle;
+use crate::job::{Argv, ResourceState};
+use crate::store::resource::Resource;
+
+/// Whose it is.
+pub fn owner(resource: &Resource) -> String {
+    match (resource.run, resource.job, resource.task) {
+        (Some(run), Some(job), _) => format!("run {run} (job {job})"),
+        (Some(run), None, _) => format!("run {run}"),
+        (None, Some(job), _) => format!("job {job}"),
+        (None, None, Some(task)) => format!("task {task}"),
+        (None, None, None) => "no owner".to_owned(),
+    }
+}
+
+/// `held`, or how far its teardown is.
+pub fn state(resource: &Resource, now_ms: i64) -> String {
+    match (resource.state, resource.errand) {
+        (ResourceState::Releasing, Some(run)) => format!("releasing (run {run} is under way)"),
+        (ResourceState::Releasing, None) if resource.next_at > now_ms => {
+            format!("releasing (next try in {})", time::between(now_ms, resource.next_at))
+        }
+        (ResourceState::Released, _) => {
+            format!("released ({})", resource.released_by.map_or("", crate::job::ReleasedBy::as_str))
+        }
+        (state, _) => state.to_string(),
+    }
+}
+
+/// A command as a person would type it; what is none, as it stands.
+pub fn command(json: &str) -> String {
+    Argv::from_json(json).map_or_else(|_| json.to_owned(), |argv| quote(&argv))
+}
+
+/// Why it is still there, with numbers.
+pub fn why(resource: &Resource, now_ms: i64) -> String {
+    let failed = match (resource.attempts, &resource.last_error) {
+        (0, _) | (_, None) => String::new(),
+        (1, Some(error)) => format!("; it failed once: {error}"),
+        (n, Some(error)) => format!("; it failed {n} times, the last time: {error}"),
+    };
+    let next = match resource.errand {
+        Some(run) => format!("; run {run} is under way"),
+        None if resource.next_at > now_ms => format!("; next try in {}", time::between(now_ms, resource.next_at)),
+        None => "; a worker tries next".to_owned(),
+    };
+    format!("resource {} {:?} of {} is not torn down yet{failed}{next}", resource.id, resource.name, owner(resource))
+}
+
+/// The command that helps. What never failed needs nothing but a worker.
+pub fn remedy(resource: &Resource) -> String {
+    let id = resource.id;
+    if resource.attempts == 0 {
+        return format!("tenure resource release {id}");
+    }
+    format!("tenure resource release {id} --force    # when you have removed it by hand; without --force it is tried again now")
+}
+
+/// What stands in the way of the job that made it.
+pub fn obstacle(resource: &Resource, now_ms: i64) -> Obstacle {
+    Obstacle::new("resource", why(resource, now_ms), remedy(resource))
+}

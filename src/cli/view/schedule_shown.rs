@@ -1,0 +1,178 @@
+//! Schedules and their slots, for people and for scripts.
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::cli::parse::time;
+use crate::cli::view::{escape, table};
+use crate::job::calendar::in_zone;
+use crate::job::{Calendar, Template};
+use crate::store::schedule::{Listed, Slot};
+
+/// A schedule for scripts.
+pub fn schedule(listed: &Listed) -> Value {
+    let one = &listed.schedule;
+    let zone = crate::clock::zone(&one.zone).unwrap_or(TimeZone::UTC);
+    let template: Value = serde_json::from_str(&one.template).unwrap_or_default();
+    json!({
+        "id": one.id,
+        "name": one.name,
+        "cron": one.cron,
+        "zone": one.zone,
+        "catch_up": one.catch_up,
+        "catch_up_max": one.catch_up_max,
+        "paused": one.paused,
+        "paused_at": one.paused_at.filter(|_| one.paused).map(time::utc),
+        "next_at": one.shown_next().map(time::utc),
+        "last_at": listed.fired.as_ref().map(|slot| time::utc(slot.at)),
+        "last_job": listed.fired.as_ref().and_then(|slot| slot.job),
+        "skipped": listed.skipped.as_ref().map(|skipped| slot(skipped, &zone)),
+        "error": one.last_error,
+        "command": template.get("command"),
+        "queue": template.get("queue"),
+        "created_at": time::utc(one.created_at),
+    })
+}
+
+/// A slot that was decided, for scripts. `n` is null where there were more than are counted.
+pub fn slot(slot: &Slot, zone: &TimeZone) -> Value {
+    json!({
+        "at": in_zone(slot.at, zone),
+        "utc": time::utc(slot.at),
+        "until": in_zone(slot.last_at, zone),
+        "until_utc": time::utc(slot.last_at),
+        "n": slot.n,
+        "state": if slot.fired { "fired" } else { "skipped" },
+        "reason": slot.reason,
+        "job": slot.job,
+        "decided_at": time::utc(slot.decided_at),
+    })
+}
+
+/// A slot to come, for scripts.
+pub fn slot_to_come(calendar: &Calendar, at: i64) -> Value {
+    json!({"at": calendar.text(at), "utc": time::utc(at)})
+}
+
+/// Schedules, one a line. Slots stand in the schedule's own zone, with its offset then; columns that no schedule fills are left out.
+pub fn for_people(listed: &[Listed], columns: Option<usize>) -> String {
+    const HEADS: [&str; 9] = ["name", "cron", "zone", "next", "command", "last", "job", "last skipped", "error"];
+    /// So many of them are always there.
+    const ALWAYS: usize = 5;
+    let row = |listed: &Listed| {
+        let one = &listed.schedule;
+        let zone = crate::clock::zone(&one.zone).unwrap_or(TimeZone::UTC);
+        let next = match one.shown_next() {
+            _ if one.paused => "paused".to_owned(),
+            Some(at) => time::in_zone(at, &zone),
+            None if one.last_error.is_some() => "?".to_owned(),
+            None => "never".to_owned(),
+        };
+        let skipped = |slot: &Slot| format!("{} ({}), {}", how_many(slot), why(slot), time::in_zone(slot.last_at, &zone));
+        [
+            one.name.clone(),
+            one.cron.clone(),
+            one.zone.clone(),
+            next,
+            command(&one.template),
+            listed.fired.as_ref().map(|slot| time::in_zone(slot.at, &zone)).unwrap_or_default(),
+            listed.fired.as_ref().and_then(|slot| slot.job).map(|job| job.to_string()).unwrap_or_default(),
+            listed.skipped.as_ref().map(skipped).unwrap_or_default(),
+            one.last_error.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = listed.iter().map(row).collect();
+    let kept: Vec<usize> = (0..HEADS.len()).filter(|at| *at < ALWAYS || rows.iter().any(|row| !row[*at].is_empty())).collect();
+    let heads: Vec<&str> = kept.iter().map(|at| HEADS[*at]).collect();
+    let right: Vec<usize> = kept.iter().position(|at| HEADS[*at] == "job").into_iter().collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| kept.iter().map(|at| row[*at].clone()).collect()).collect();
+    table::table(&heads, &right, &rows, columns)
+}
+
+/// What a schedule runs; of a template that a client has bent, what is there.
+fn command(template: &str) -> String {
+    match Template::from_json(template) {
+        Ok(template) => escape::quote_whole(&template.command),
+        Err(_) => {
+            let value: Value = serde_json::from_str(template).unwrap_or_default();
+            value.get("command").map_or_else(|| "?".to_owned(), Value::to_string)
+        }
+    }
+}
+
+/// Slots to come, one a line.
+pub fn slots_to_come(slots: &[i64], calendar: &Calendar, now_ms: i64, columns: Option<usize>) -> String {
+    let rows: Vec<_> = slots.iter().map(|at| vec![calendar.text(*at), time::utc(*at), time::between(now_ms, *at)]).collect();
+    if rows.is_empty() { String::new() } else { table::table(&["at", "utc", "in"], &[2], &rows, columns) }
+}
+
+/// Slots that were decided, one a line.
+pub fn slots_for_people(slots: &[Slot], zone: &TimeZone, columns: Option<usize>) -> String {
+    let row = |slot: &Slot| {
+        let until = if slot.last_at == slot.at { String::new() } else { in_zone(slot.last_at, zone) };
+        let what = if slot.fired { "fired".to_owned() } else { format!("skipped ({})", why(slot)) };
+        vec![in_zone(slot.at, zone), until, how_many(slot), what, slot.job.map(|job| job.to_string()).unwrap_or_default()]
+    };
+    let rows: Vec<_> = slots.iter().map(row).collect();
+    table::table(&["at", "until", "slots", "what", "job"], &[2, 4], &rows, columns)
+}
+
+fn how_many(slot: &Slot) -> String {
+    slot.n.map_or_else(|| format!("more than {}", crate::job::schedule::COUNTED_MAX), |n| n.to_string())
+}
+
+fn why(slot: &Slot) -> &str {
+    slot.reason.as_deref().unwrap_or("?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schedule::Schedule;
+
+    fn listed() -> Listed {
+        let schedule = Schedule {
+            id: 1,
+            name: "a\x1b[2J".into(),
+            cron: "0 * * * *\n".into(),
+            zone: "Nowhere\u{9b}".into(),
+            catch_up: "latest".into(),
+            catch_up_max: 100,
+            paused: false,
+            paused_at: None,
+            resumed_at: None,
+            template: "no json".into(),
+            decided_until: 0,
+            next_at: Some(i64::MAX),
+            pruned_until: 0,
+            created_at: 0,
+            last_error: Some("\x1b]0;x\x07".into()),
+        };
+        let skipped =
+            Slot { at: 0, last_at: i64::MAX, n: None, fired: false, reason: Some("missed".into()), job: None, decided_at: 0 };
+        Listed { schedule, fired: None, skipped: Some(skipped) }
+    }
+
+    #[test]
+    fn a_schedule_of_a_hostile_hand_is_shown_in_printable_lines() {
+        let text = for_people(&[listed()], None);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n') && text.lines().count() == 2, "{text:?}");
+        assert!(text.contains("more than 1000 (missed)"), "{text}");
+        let value = schedule(&listed());
+        assert_eq!((&value["command"], &value["skipped"]["n"]), (&Value::Null, &Value::Null));
+        assert!(!slots_for_people(&[listed().skipped.unwrap()], &TimeZone::UTC, None).contains('\x1b'));
+    }
+
+    #[test]
+    fn a_schedule_says_what_comes_next() {
+        let next = |change: fn(&mut Schedule)| {
+            let mut one = listed();
+            (one.schedule.name, one.schedule.next_at, one.schedule.last_error) = ("s".into(), None, None);
+            change(&mut one.schedule);
+            for_people(&[one], None)
+        };
+        assert!(next(|_| ()).contains("never"));
+        assert!(next(|s| s.paused = true).contains("paused"));
+        assert!(next(|s| s.last_error = Some("no zone".into())).contains("no zone"));
+    }
+}

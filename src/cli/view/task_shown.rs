@@ -1,0 +1,184 @@
+//! How a task is shown: to a script, and to a person.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cli::parse::time;
+use crate::cli::view::table;
+use crate::job::{JobId, TaskState};
+use crate::store::task_rows::{Step, TaskRow};
+
+/// A task as a script reads it, without its `schema`.
+pub fn document(task: &TaskRow, steps: &[Step]) -> Value {
+    let jobs: Vec<JobId> = steps.iter().map(|step| step.job).collect();
+    let params: Value = serde_json::from_str(&task.params).unwrap_or_else(|_| task.params.as_str().into());
+    json!({
+        "id": task.id,
+        "pipeline": task.pipeline,
+        "key": task.key,
+        "state": task.state,
+        "stage": task.stage,
+        "rounds": rounds(steps),
+        "jobs": jobs,
+        "job": task.job,
+        "revision": task.revision,
+        "params": params,
+        "error": task.error,
+        "held": task.held,
+        "created_at": time::utc(task.created_at),
+        "finished_at": task.finished_at.map(time::utc),
+        "stop_at": task.stop_at.map(time::utc),
+        "stop_why": task.stop_why,
+        "steps": steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+fn step(step: &Step) -> Value {
+    json!({
+        "stage": step.stage,
+        "job": step.job,
+        "entered_at": time::utc(step.entered_at),
+        "ended_at": step.ended_at.map(time::utc),
+        "outcome": step.outcome,
+    })
+}
+
+fn rounds(steps: &[Step]) -> BTreeMap<&str, u32> {
+    let mut rounds = BTreeMap::new();
+    for step in steps {
+        *rounds.entry(step.stage.as_str()).or_insert(0) += 1;
+    }
+    rounds
+}
+
+/// Which step of a task a job is, in words.
+pub fn step_of(task: &TaskRow, stage: &str) -> String {
+    format!("stage {stage} of task {} (pipeline {}), which is {}", task.id, task.pipeline, state(task))
+}
+
+/// State, with what is special about it.
+pub fn state(task: &TaskRow) -> String {
+    match task.state {
+        TaskState::Running if task.stop_at.is_some() => "running (asked to stop)".into(),
+        TaskState::Running if task.held => "running (held)".into(),
+        state => state.to_string(),
+    }
+}
+
+/// Tasks, one a line.
+pub fn list(tasks: &[(Vec<Step>, TaskRow)], now: &jiff::Zoned, columns: Option<usize>) -> String {
+    let row = |(steps, task): &(Vec<Step>, TaskRow)| {
+        let end = task.finished_at.unwrap_or_else(|| now.timestamp().as_millisecond());
+        vec![
+            task.id.to_string(),
+            task.pipeline.clone(),
+            task.key.clone().unwrap_or_default(),
+            state(task),
+            task.stage.clone(),
+            task.job.map(|job| job.to_string()).unwrap_or_default(),
+            steps.len().to_string(),
+            time::local(task.created_at, now),
+            time::between(task.created_at, end),
+            task.error.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = tasks.iter().map(row).collect();
+    let heads = ["id", "pipeline", "key", "state", "stage", "job", "steps", "started", "took", "error"];
+    table::table(&heads, &[0, 5, 6, 8], &rows, columns)
+}
+
+/// A task with its history.
+pub fn for_people(task: &TaskRow, steps: &[Step], now: &jiff::Zoned, columns: Option<usize>) -> String {
+    let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
+    let params: BTreeMap<String, String> = serde_json::from_str(&task.params).unwrap_or_default();
+    let params: Vec<String> =
+        params.iter().map(|(name, value)| crate::cli::view::escape::quote_text(&format!("{name}={value}"))).collect();
+    let stop = at(task.stop_at).map(|at| match &task.stop_why {
+        Some(why) => format!("asked {at}: {why}"),
+        None => format!("asked {at}"),
+    });
+    let mut text = table::pairs(&[
+        ("task", Some(task.id.to_string())),
+        ("pipeline", Some(format!("{}, revision {}", task.pipeline, task.revision))),
+        ("key", task.key.clone()),
+        ("state", Some(state(task))),
+        ("error", task.error.clone()),
+        ("stage", Some(task.stage.clone())),
+        ("parameters", Some(params.join(" ")).filter(|params| !params.is_empty())),
+        ("started", at(Some(task.created_at))),
+        ("ended", at(task.finished_at)),
+        ("stop", stop),
+        ("held", task.held.then(|| format!("yes; tenure task release {}", task.id))),
+    ]);
+    let row = |step: &Step| {
+        let end = step.ended_at.unwrap_or_else(|| now.timestamp().as_millisecond());
+        vec![
+            step.seq.to_string(),
+            step.stage.clone(),
+            step.job.to_string(),
+            step.outcome.clone().unwrap_or_else(|| "under way".into()),
+            time::local(step.entered_at, now),
+            time::between(step.entered_at, end),
+        ]
+    };
+    let rows: Vec<_> = steps.iter().map(row).collect();
+    text += &format!("\n{}", table::table(&["step", "stage", "job", "outcome", "entered", "took"], &[0, 2, 5], &rows, columns));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task() -> TaskRow {
+        TaskRow {
+            id: 1,
+            pipeline: "ship".into(),
+            revision: 2,
+            key: Some("v1\x1b[2J".into()),
+            state: TaskState::Running,
+            stage: "test".into(),
+            job: Some(JobId(8)),
+            params: r#"{"version":"\u001b]0;x"}"#.into(),
+            error: Some("\u{9b}".into()),
+            created_at: 1_000,
+            finished_at: None,
+            stop_at: Some(2_000),
+            stop_why: Some("\x07".into()),
+            held: false,
+            spec: String::new(),
+        }
+    }
+
+    fn steps() -> Vec<Step> {
+        let step = |seq, stage: &str, job, outcome: Option<&str>| Step {
+            seq,
+            stage: stage.into(),
+            job: JobId(job),
+            entered_at: 1_000,
+            ended_at: outcome.map(|_| 1_500),
+            outcome: outcome.map(str::to_owned),
+        };
+        vec![step(1, "build", 7, Some("done")), step(2, "test", 8, None)]
+    }
+
+    #[test]
+    fn a_task_has_the_keys_of_the_contract_first() {
+        let value = document(&task(), &steps());
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys[..7], ["id", "pipeline", "key", "state", "stage", "rounds", "jobs"]);
+        assert_eq!((&value["state"], &value["jobs"]), (&json!("running"), &json!([7, 8])));
+        assert_eq!(value["rounds"], json!({"build": 1, "test": 1}));
+        assert_eq!(value["steps"][0]["ended_at"], "1970-01-01T00:00:01.500Z");
+    }
+
+    #[test]
+    fn whatever_a_task_holds_is_shown_in_printable_lines() {
+        let now = time::here(5_000);
+        for text in [for_people(&task(), &steps(), &now, None), list(&[(steps(), task())], &now, None)] {
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+            assert!(text.contains("asked to stop"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `tenure run` inside a job: which jobs wait for the new one, and a refusal where it could never start beside them.
+
+use std::path::Path;
+
+use crate::cli::view::escape::quote_text;
+use crate::cli::worker_calls;
+use crate::error::{Error, Result};
+use crate::job::template::PARENT;
+use crate::job::{JobId, NewJob, RunId, State};
+use crate::store::Store;
+use crate::store::nested::{self, Followed, Never};
+use crate::store::rows::Job;
+
+/// Names the job inside which this command runs as the parent of the new one. Where a live job has the key of the new one, that one is
+/// followed, and must be able to start; one that runs already holds no other job.
+///
+/// # Errors
+/// `Refused` where what is followed could never start; nothing was added then.
+pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
+    let ancestors = ancestors(store)?;
+    let Some(innermost) = ancestors.first() else { return Ok(()) };
+    let mut all_run = true;
+    for new in jobs {
+        let (followed, never) = store.read(|conn| {
+            let followed = nested::followed(conn, new)?;
+            let never = nested::never(conn, new, &followed, &ancestors)?;
+            Ok((followed, never))
+        })?;
+        if let Some(never) = never {
+            return Err(Error::Refused(text_of(&never)));
+        }
+        all_run &= matches!(followed, Followed::Live(job) if job.state == State::Running);
+        new.env.insert(PARENT.to_owned(), innermost.id.to_string());
+    }
+    if all_run {
+        return Ok(());
+    }
+    let worker = worker_calls::look(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
+    match worker.filter(|worker| ancestors.len() >= worker.slots) {
+        Some(worker) => Err(Error::Refused(format!(
+            "it would never start: {} of the worker (pid {}) until it ends; add it without waiting (tenure add), \
+             or stop the worker and start it with tenure work --slots {}",
+            hold(&ancestors.iter().map(|job| job.id).collect::<Vec<_>>(), "slots", worker.slots),
+            worker.pid,
+            ancestors.len() + 1
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The jobs that wait for this command, where it runs inside a job of this file.
+fn ancestors(store: &Store) -> Result<Vec<Job>> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<i64>().ok();
+    let (Some(job), Some(run), Some(db)) = (number("TENURE_JOB"), number("TENURE_RUN"), std::env::var_os("TENURE_DB")) else {
+        return Ok(Vec::new());
+    };
+    if std::fs::canonicalize(Path::new(&db)).ok().as_deref() != Some(store.place().db()) {
+        return Ok(Vec::new());
+    }
+    store.read(|conn| nested::ancestors(conn, JobId(job), RunId(run)))
+}
+
+fn text_of(never: &Never) -> String {
+    match never {
+        Never::Key { key, of } => format!(
+            "job {of} has the --unique key {key:?} and is the job that this command runs in, so both would wait for each other; use another key"
+        ),
+        Never::Dependency { on } => format!(
+            "it would wait for job {on}, which waits for this command to end; leave job {on} out, or add it without waiting: tenure add"
+        ),
+        Never::Lane { key, limit, by } => format!(
+            "it would never start: {} of lane {key:?} until it ends; use another lane, or tenure lane set {} --limit {}",
+            hold(by, "places", usize::try_from(*limit).unwrap_or(0)),
+            quote_text(key),
+            by.len() + 1
+        ),
+        Never::Queue { name, slots, by } => format!(
+            "it would never start: {} of queue {name:?} until it ends; use another queue, or tenure queue set {} --slots {}",
+            hold(by, "slots", usize::try_from(*slots).unwrap_or(0)),
+            quote_text(name),
+            by.len() + 1
+        ),
+    }
+}
+
+/// `job 5, which waits for it, holds the only slot`
+fn hold(by: &[JobId], what: &str, most: usize) -> String {
+    let names = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match by {
+        [one] => format!(
+            "job {one}, which waits for it, holds {} {}",
+            if most == 1 { "the only" } else { "all" },
+            what.trim_end_matches('s')
+        ),
+        _ => format!("jobs {names}, which wait for it, hold all {most} {what}"),
+    }
+}

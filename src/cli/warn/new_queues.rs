@@ -1,0 +1,66 @@
+//! Warns of a queue that is new and has nearly the name of another one: no worker that serves the other starts its jobs.
+
+use std::collections::BTreeSet;
+
+use crate::cli::view::escape::quote_text;
+use crate::error::Result;
+use crate::job::nearest::{NAMES_MAX, edits};
+use crate::store::{Store, read};
+
+/// Names with fewer characters are not compared: most of them are near each other.
+const NAME_CHARS_MIN: usize = 4;
+
+/// The queues that were looked at already.
+#[derive(Debug, Default)]
+pub struct NewQueues(BTreeSet<String>);
+
+impl NewQueues {
+    /// What to say of this queue, once. A file that cannot be read says so by itself when it is written.
+    pub fn look(&mut self, store: &Store, queue: &str) -> Option<String> {
+        if queue.chars().count() < NAME_CHARS_MIN || !self.0.insert(queue.to_owned()) {
+            return None;
+        }
+        let names = names_if_new(store, queue).unwrap_or_default();
+        let similar = similar(queue, names.iter().map(String::as_str))?;
+        Some(format!(
+            "the queue {queue:?} is new, and there is a queue {similar:?}; if that one is meant: tenure set ID queue={}",
+            quote_text(similar)
+        ))
+    }
+}
+
+/// The names of all queues, where this is none of them.
+fn names_if_new(store: &Store, queue: &str) -> Result<Vec<String>> {
+    store.read(|conn| if read::has_queue(conn, queue)? { Ok(Vec::new()) } else { read::queue_names(conn, NAMES_MAX) })
+}
+
+/// The name that differs in one place; numbered queues are meant to differ in their number.
+fn similar<'a>(queue: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let without_digits = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let letters = without_digits(queue);
+    names.into_iter().find(|name| edits(queue, name) == 1 && without_digits(name) != letters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_similar_that_differs_in_one_place_but_its_number() {
+        let names = ["default", "build", "gpu1", "nightly"];
+        for (typed, meant) in [
+            ("biuld", Some("build")),
+            ("buil", Some("build")),
+            ("builds", Some("build")),
+            ("Build", Some("build")),
+            ("defualt", Some("default")),
+            ("nighly", Some("nightly")),
+            ("bulid2", None),
+            ("gpu2", None),
+            ("gpu12", None),
+            ("test", None),
+        ] {
+            assert_eq!(similar(typed, names), meant, "{typed}");
+        }
+    }
+}

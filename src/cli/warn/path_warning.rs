@@ -1,0 +1,255 @@
+//! Warns of a command that will not be found, or that is another file for the worker than for the person who adds it.
+//!
+//! A job is started by the worker, which has a `PATH` of its own. Looks only; never fails, and never keeps a job from being added:
+//! what is missing now may be there when the job starts.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::cli::parse::options::Surroundings;
+use crate::cli::parse::values;
+use crate::cli::view::escape;
+use crate::cli::warn::new_queues::NewQueues;
+use crate::cli::{face, worker_calls};
+use crate::job::{Argv, NewJob, Policy, Template, shell_line};
+use crate::place::Place;
+use crate::run::unexecutable::{self, PATH_DEFAULT};
+use crate::store::Store;
+
+/// What a worker usually has, where it cannot be asked.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Most warnings that are told one by one.
+const TOLD_MAX: usize = 10;
+
+/// How a line for the shell is given instead of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellBy {
+    /// `-c LINE`.
+    Option,
+    /// The key `shell`, of a line of `add --from` or of a stage.
+    Key,
+}
+
+/// What is looked at of a job.
+struct Looked<'a> {
+    command: &'a Argv,
+    cwd: &'a str,
+    /// The `PATH` that it is given.
+    path: Option<&'a str>,
+    policy: &'a Policy,
+    /// Other jobs come first, and may make what is missing now.
+    is_later: bool,
+    /// The command has places for parameters.
+    has_places: bool,
+}
+
+/// The worker that will start the job.
+struct Theirs {
+    path: OsString,
+    /// It was asked; else this is what workers usually have.
+    is_known: bool,
+    /// It is of this user, so what we may not reach it may not reach either.
+    is_ours: bool,
+}
+
+/// Warnings about the jobs of one command; each is told once.
+pub struct Warnings<'a> {
+    store: &'a Store,
+    place: &'a Place,
+    queues: NewQueues,
+    around: &'a Surroundings,
+    shell_by: ShellBy,
+    theirs: Option<Theirs>,
+    told: BTreeSet<String>,
+}
+
+impl<'a> Warnings<'a> {
+    pub fn new(store: &'a Store, around: &'a Surroundings, shell_by: ShellBy) -> Self {
+        let (place, queues) = (store.place(), NewQueues::default());
+        Self { store, place, queues, around, shell_by, theirs: None, told: BTreeSet::new() }
+    }
+
+    /// Looks at a job. `of`: what it is called, such as `line 3: `.
+    pub fn look(&mut self, of: &str, job: &NewJob) {
+        self.look_after(of, job, false);
+    }
+
+    /// As [`Warnings::look`]; `is_later`: jobs that are not in it come before it.
+    pub fn look_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
+        self.look_at_queue(of, &job.queue);
+        let path = job.env.get("PATH").map(String::as_str);
+        let (is_later, has_places) = (is_later || !job.after.is_empty(), false);
+        self.look_at(of, &Looked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places });
+    }
+
+    /// Looks at what jobs are made from later.
+    pub fn look_at_template(&mut self, of: &str, job: &Template, is_later: bool) {
+        self.look_at_queue(of, &job.queue);
+        let path = job.env.get("PATH").map(String::as_str);
+        let has_places = job.has_places;
+        self.look_at(of, &Looked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places });
+    }
+
+    /// Tells how many were not told one by one.
+    pub fn end(self) {
+        if self.told.len() > TOLD_MAX {
+            face::say(&format!("warning: {} more of this kind", self.told.len() - TOLD_MAX));
+        }
+    }
+
+    fn look_at_queue(&mut self, of: &str, queue: &str) {
+        if let Some(text) = self.queues.look(self.store, queue) {
+            self.tell(of, text);
+        }
+    }
+
+    fn look_at(&mut self, of: &str, job: &Looked<'_>) {
+        let workspace = job.policy.workspace.as_ref();
+        if workspace.is_none() && !job.is_later {
+            let theirs = self.theirs(job);
+            let may = |path: &Path| !theirs || unexecutable::we_may(path);
+            if let Some(why) = unexecutable::explain_directory(Path::new(job.cwd), &may) {
+                return self.tell(of, format!("the job's directory {}: {why}", shown(Path::new(job.cwd))));
+            }
+        }
+        let prepare = workspace.and_then(|workspace| workspace.prepare.as_ref());
+        let all = [("", Some(job.command)), ("check: ", job.policy.check.as_ref()), ("prepare: ", prepare)];
+        for (what, argv) in all.into_iter().filter_map(|(what, argv)| Some((what, argv?))) {
+            if job.has_places && argv.arguments()[0].contains(&b'{') {
+                continue;
+            }
+            if let Some(text) = self.warning(job, argv) {
+                self.tell(of, format!("{what}{text}"));
+            }
+        }
+    }
+
+    fn tell(&mut self, of: &str, text: String) {
+        if self.told.insert(text.clone()) && self.told.len() <= TOLD_MAX {
+            face::say(&format!("warning: {of}{text}"));
+        }
+    }
+
+    /// Whether what we may not reach is out of the job's reach, too.
+    fn theirs(&mut self, job: &Looked<'_>) -> bool {
+        self.worker().is_ours && job.policy.user.is_none()
+    }
+
+    fn worker(&mut self) -> &Theirs {
+        let place = self.place;
+        self.theirs.get_or_insert_with(|| Theirs::look(place))
+    }
+
+    fn warning(&mut self, job: &Looked<'_>, argv: &Argv) -> Option<String> {
+        let name = OsStr::from_bytes(&argv.arguments()[0]);
+        let cwd = Path::new(job.cwd);
+        let is_ours = self.theirs(job);
+        let may = |path: &Path| !is_ours || unexecutable::we_may(path);
+        if name.as_bytes().contains(&b'/') {
+            if let Some(hint) = Some(name).filter(|name| !cwd.join(name).exists()).and_then(|_| self.hint(argv)) {
+                return Some(format!("{}: {hint}", quoted(name)));
+            }
+            // Relative to a directory that is not there yet, or to what another job makes.
+            if (job.policy.workspace.is_some() && !name.as_bytes().starts_with(b"/")) || job.is_later {
+                return None;
+            }
+            return unexecutable::fault_of(Path::new(name), cwd, &may)
+                .map(|fault| format!("{} cannot be executed: {fault}", quoted(name)));
+        }
+        if let Some(path) = job.path {
+            return match find(name, OsStr::new(path), cwd) {
+                Some(file) => {
+                    unexecutable::fault_of(&file, cwd, &may).map(|fault| format!("{} cannot be executed: {fault}", shown(&file)))
+                }
+                None => Some(self.not_found(argv, "in no directory of the PATH that the job is given")),
+            };
+        }
+        let here = self.around.env.get(OsStr::new("PATH")).and_then(|path| find(name, path, cwd));
+        let theirs = find(name, &self.worker().path.clone(), cwd);
+        match (here, theirs) {
+            (None, None) => Some(self.not_found(argv, "in no directory of PATH, neither here nor for the worker")),
+            (Some(here), None) => Some(self.not_there(name, &here)),
+            (Some(here), Some(theirs)) if self.worker().is_known && !is_same(&here, &theirs) => Some(format!(
+                "{} is {} here and {} for the worker; write the path that you mean, or give the job -e \"PATH=$PATH\"",
+                quoted(name),
+                shown(&here),
+                shown(&theirs)
+            )),
+            (_, Some(theirs)) => {
+                unexecutable::fault_of(&theirs, cwd, &may).map(|fault| format!("{} cannot be executed: {fault}", shown(&theirs)))
+            }
+        }
+    }
+
+    fn not_found(&self, argv: &Argv, place: &str) -> String {
+        let name = quoted(OsStr::from_bytes(&argv.arguments()[0]));
+        match self.hint(argv) {
+            Some(hint) => format!("there is no program {name}: {hint}"),
+            None => format!("there is no program {name}: it is {place}; install it, or write its whole path"),
+        }
+    }
+
+    fn not_there(&mut self, name: &OsStr, here: &Path) -> String {
+        let (name, path) = (quoted(name), shown(here));
+        let remedy = format!("write it as {path}, or give the job -e \"PATH=$PATH\"");
+        match self.worker().is_known {
+            true => format!("{name} is {path} here, and in no directory of the worker's PATH; {remedy}"),
+            false => format!("the worker's PATH may not have {name}, which is {path} here; {remedy}"),
+        }
+    }
+
+    fn hint(&self, argv: &Argv) -> Option<String> {
+        match self.shell_by {
+            ShellBy::Option => shell_line::hint(argv.arguments()),
+            ShellBy::Key => shell_line::hint_for_key(argv.arguments(), |line| serde_json::Value::from(line).to_string()),
+        }
+    }
+}
+
+impl Theirs {
+    fn look(place: &Place) -> Self {
+        let asked = worker_calls::look(place).ok().flatten().and_then(|holder| {
+            let proc = PathBuf::from(format!("/proc/{}", holder.pid));
+            let uid = std::fs::metadata(&proc).ok()?.uid();
+            Some((std::fs::read(proc.join("environ")).ok(), uid))
+        });
+        let is_ours = asked.as_ref().is_none_or(|(_, uid)| *uid == rustix::process::geteuid().as_raw());
+        match asked.and_then(|(environment, _)| environment) {
+            Some(environment) => {
+                let path = environment.split(|b| *b == 0).find_map(|variable| variable.strip_prefix(b"PATH="));
+                Self { path: OsString::from_vec(path.unwrap_or(PATH_DEFAULT.as_bytes()).to_vec()), is_known: true, is_ours }
+            }
+            None => Self { path: USUAL_PATH.into(), is_known: false, is_ours },
+        }
+    }
+}
+
+/// The file that is executed for a name. A relative directory of `PATH` is one of the job's.
+fn find(name: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+    let is_executable =
+        |file: &PathBuf| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let tried = unexecutable::candidates(name.as_bytes(), path.as_bytes());
+    tried.into_iter().map(|file| cwd.join(file)).find(is_executable)
+}
+
+/// One file, by whatever name. The Python of a virtual environment is a link to another one, and looks at its own path.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let dir = |file: &Path| file.parent().and_then(|dir| dir.canonicalize().ok());
+    if dir(a) == dir(b) {
+        return true;
+    }
+    let is_of_venv = |file: &Path| dir(file).is_some_and(|dir| dir.parent().is_some_and(|venv| venv.join("pyvenv.cfg").exists()));
+    let id = |file: &Path| std::fs::metadata(file).map(|meta| (meta.dev(), meta.ino())).ok();
+    id(a).is_some() && id(a) == id(b) && !is_of_venv(a) && !is_of_venv(b)
+}
+
+fn quoted(name: &OsStr) -> String {
+    format!("{:?}", values::shorten(&name.to_string_lossy()))
+}
+
+fn shown(path: &Path) -> String {
+    escape::quote_text(&path.to_string_lossy())
+}

@@ -1,0 +1,211 @@
+//! `tenure run`, after its job is in the file: follows it to its end, and is its worker where there is none.
+//!
+//! Each round does four things: reads what is new, sees to it that there is a worker, obeys signals, and says once what the job
+//! waits for. When a `tenure work` asks for the lock, it is given up, and the following goes on. Where another `tenure run` is the worker, that
+//! one is asked to serve this job too, again and again for as long as a client follows it.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, never, unbounded};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::view::output::Output;
+use crate::cli::view::resource_words as words;
+use crate::cli::watch::follow::{Follower, Seen};
+use crate::cli::watch::waits::{By, Waits};
+use crate::cli::worker_calls;
+use crate::cli::worker_calls::ForOne;
+use crate::error::{Error, Result, exit};
+use crate::job::JobId;
+use crate::run::signal;
+use crate::store::rows::Job;
+use crate::store::{Store, control, locks, resource, why};
+use crate::worker::{Ended, Worker};
+
+/// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
+const LOOK_MS: u64 = 1_000;
+
+/// Between two looks whether everything is torn down, in milliseconds.
+const TEARDOWN_LOOK_MS: u64 = 20;
+
+/// The number of the signal that a program gets which writes to a closed pipe.
+const SIGPIPE: u8 = 13;
+
+/// How the following of a job came to its end.
+pub enum Attended {
+    Ended(Box<Job>),
+    /// A person left it to itself; the exit code.
+    Left(u8),
+}
+
+/// Follows a job to its end; with no worker, is one for that job alone.
+///
+/// # Errors
+/// When the file cannot be used, or the reader of the output has gone.
+pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
+    let signals = listen()?;
+    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id, By::Run) };
+    let mut follower = Follower::new(store, id, output);
+    let came_to = loop {
+        match attendant.round(&mut follower, &signals) {
+            Ok(None) => follower.rest(),
+            Ok(Some(attended)) => break Ok(attended),
+            Err(error) if face::is_broken_pipe(&error) => break Ok(attendant.reader_gone()),
+            Err(error) => break Err(error),
+        }
+    };
+    if matches!(came_to, Ok(Attended::Ended(_))) {
+        attendant.tear_down(&signals)?;
+    }
+    attendant.end_served();
+    attendant.lay_down(Ended::Asked)?;
+    let attended = came_to?;
+    if matches!(attended, Attended::Ended(_)) {
+        store.flush_now()?;
+        follower.finish()?;
+    }
+    Ok(attended)
+}
+
+struct Attendant<'a> {
+    face: &'a Face,
+    store: &'a Store,
+    id: JobId,
+    worker: Option<Worker>,
+    looked: Option<Instant>,
+    interrupts: u32,
+    waits: Waits,
+}
+
+impl Attendant<'_> {
+    fn round(&mut self, follower: &mut Follower, signals: &Receiver<i32>) -> Result<Option<Attended>> {
+        if let Some(attended) = self.see_to_a_worker(signals)? {
+            return Ok(Some(attended));
+        }
+        if let Seen::Ended(job) = follower.round()? {
+            return Ok(Some(Attended::Ended(job)));
+        }
+        self.waits.look(self.face, self.store)?;
+        match signals.try_recv() {
+            Ok(signal) => self.obey(signal),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Becomes the worker where there is none; gives the lock up where another process asked for it.
+    fn see_to_a_worker(&mut self, signals: &Receiver<i32>) -> Result<Option<Attended>> {
+        if let Some(worker) = &self.worker {
+            let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(None) };
+            self.looked = Some(Instant::now());
+            let fatal = matches!(&ended, Ended::Fatal(_)).then(|| ended.clone());
+            self.lay_down(ended)?;
+            return match fatal {
+                Some(Ended::Fatal(why)) => Err(Error::File(why)),
+                _ => Ok(None),
+            };
+        }
+        if self.looked.is_some_and(|at| at.elapsed() < Duration::from_millis(LOOK_MS)) {
+            return Ok(None);
+        }
+        self.looked = Some(Instant::now());
+        match worker_calls::start_for(self.face, self.store, self.id, signals)? {
+            ForOne::Serves(worker) => self.worker = Some(*worker),
+            ForOne::NotNeeded => {}
+            // A cancel would wait for that lock as well.
+            ForOne::Told { signal, is_blocked: true } => return Ok(Some(self.leave_blocked(signal))),
+            ForOne::Told { signal, is_blocked: false } => {
+                self.looked = None;
+                return self.obey(signal);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the following while another program holds the write lock: the job stays as it is.
+    fn leave_blocked(&self, signal: i32) -> Attended {
+        let id = self.id;
+        let holder = locks::writer(self.store.place()).map_or("another program".to_owned(), |holder| holder.to_string());
+        face::say(&format!(
+            "{holder} holds the write lock, so job {id} was not started and is not cancelled; \
+             it is left to itself (tenure cancel {id} ends it)"
+        ));
+        Attended::Left(code_of(signal))
+    }
+
+    /// Where there is no other worker, what the job has left outside is torn down before this one goes. A signal ends the wait, not the
+    /// teardown; what has failed waits for the next worker.
+    fn tear_down(&mut self, signals: &Receiver<i32>) -> Result<()> {
+        let Some(worker) = &self.worker else { return Ok(()) };
+        loop {
+            let (id, now_ms) = (self.id, self.face.now_ms());
+            let left = self.store.read(|conn| resource::left_by(conn, id, why::RESOURCES_NAMED_MAX))?;
+            let goes_on = left.iter().any(|one| one.errand.is_some() || one.next_at <= now_ms);
+            let is_told = signals.recv_timeout(Duration::from_millis(if goes_on { TEARDOWN_LOOK_MS } else { 0 })).is_ok();
+            if !goes_on || is_told || worker.ended(Duration::ZERO).is_some() {
+                left.iter().for_each(|one| face::say(&format!("{} (start a worker: tenure work)", words::why(one, now_ms))));
+                return Ok(());
+            }
+        }
+    }
+
+    /// As process 1 of a container, or with its init, this one takes the jobs with it that it serves for others: they are ended in order.
+    fn end_served(&self) {
+        if let Some(worker) = &self.worker {
+            worker.end_runs_if_namespace_ends(&never());
+        }
+    }
+
+    fn lay_down(&mut self, ended: Ended) -> Result<()> {
+        match self.worker.take() {
+            Some(worker) => worker.stop(ended).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// A first INT cancels the job, a second leaves it to its shim; TERM and HUP leave it at once.
+    fn obey(&mut self, signal: i32) -> Result<Option<Attended>> {
+        let id = self.id;
+        let code = code_of(signal);
+        if signal == SIGINT {
+            self.interrupts += 1;
+        }
+        if signal != SIGINT || self.interrupts > 1 {
+            if self.worker.as_ref().is_some_and(|worker| worker.end_runs_if_nothing_survives(&never(), true)) {
+                return Ok(Some(Attended::Left(code)));
+            }
+            face::say(&format!("job {id} is left to itself; tenure logs -f {id} follows it"));
+            return Ok(Some(Attended::Left(code)));
+        }
+        face::say(&format!("cancelling job {id} (interrupt again to leave it to itself)"));
+        let now_ms = self.face.now_ms();
+        self.store.write(move |conn| control::cancel(conn, id, Some("interrupted"), now_ms))?;
+        worker_calls::wake(self.store.place());
+        worker_calls::ask_directly(self.store, id)?;
+        Ok(None)
+    }
+
+    /// The reader of the output has gone. As with any other program in a pipe that is the end, but only of the following.
+    fn reader_gone(&self) -> Attended {
+        face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
+        Attended::Left(exit::SIGNAL_BASE + SIGPIPE)
+    }
+}
+
+fn code_of(signal: i32) -> u8 {
+    exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0))
+}
+
+/// Signals, as they come.
+fn listen() -> Result<Receiver<i32>> {
+    let mut signals =
+        Signals::new(signal::not_ignored(&[SIGINT, SIGTERM, SIGHUP])).map_err(|e| Error::io("installing signal handlers", e))?;
+    let (sender, receiver) = unbounded();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || signals.forever().all(|signal| sender.send(signal).is_ok()))
+        .map_err(|e| Error::io("starting the signal thread", e))?;
+    Ok(receiver)
+}

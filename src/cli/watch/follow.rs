@@ -1,0 +1,120 @@
+//! Follows a job's output across its runs, until it has ended. Used by `run` and by `logs -f`.
+//!
+//! One round reads what is new and returns; nothing here decides when to look again but the ladder in [`Changes`]. The log is
+//! read once more after the job was seen to have ended, so that nothing is missed: whatever was written stood in the log
+//! before the end was written down.
+
+use crate::cli::face::Face;
+use crate::cli::view::output::{Output, trouble};
+use crate::cli::watch::changes::Changes;
+use crate::cli::watch::waits::{By, Waits};
+use crate::error::{Error, Result};
+use crate::job::{JobId, RunId, RunKind};
+use crate::run::output::Follow;
+use crate::store::rows::{Job, Run};
+use crate::store::{Store, read};
+
+/// Follows one job.
+pub struct Follower {
+    store: Store,
+    job: JobId,
+    output: Output,
+    log: Option<(RunId, Follow)>,
+    changes: Changes,
+}
+
+/// What one round has seen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// It goes on. `moved`: there was output, or the file has changed.
+    Live { moved: bool },
+    /// It has ended, and all of its output is written.
+    Ended(Box<Job>),
+}
+
+impl Follower {
+    /// Follows the output from the first byte of the first run that is not named in `skip`.
+    pub fn new(store: &Store, job: JobId, output: Output) -> Self {
+        Self { store: store.clone(), job, output, log: None, changes: Changes::default() }
+    }
+
+    /// Goes on from an offset of a run's log.
+    pub fn at(mut self, run: RunId, offset: u64) -> Self {
+        self.log = Some((run, Follow::from(&self.store.place().log_file(run), offset)));
+        self
+    }
+
+    /// Follows until the job has ended, and returns it; says what it waits for.
+    ///
+    /// # Errors
+    /// When the file or a log cannot be read, or the reader of the output has gone.
+    pub fn until_ended(mut self, face: &Face) -> Result<Job> {
+        let mut waits = Waits::of(self.job, By::Watcher);
+        loop {
+            match self.round()? {
+                Seen::Ended(job) => {
+                    self.store.flush_now()?;
+                    self.finish()?;
+                    return Ok(*job);
+                }
+                Seen::Live { .. } => waits.look(face, &self.store)?,
+            }
+            self.changes.rest(None);
+        }
+    }
+
+    /// Reads what is new. Does not wait.
+    ///
+    /// # Errors
+    /// As [`Follower::until_ended`].
+    pub fn round(&mut self) -> Result<Seen> {
+        let changed = self.changes.look(&self.store)?;
+        let mut ended = None;
+        let mut runs = Vec::new();
+        if changed {
+            let id = self.job;
+            let (job, all) = self.store.read(move |conn| Ok((read::job(conn, id)?, read::runs(conn, id)?)))?;
+            let job = job.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned")))?;
+            ended = job.shown_state().is_terminal().then_some(job);
+            runs = all;
+        }
+        let moved = self.read_logs(&runs)?;
+        if moved || changed {
+            self.changes.stir();
+        }
+        Ok(ended.map_or(Seen::Live { moved: moved || changed }, |job| Seen::Ended(Box::new(job))))
+    }
+
+    /// Reads on in the log that is open, and in those of the runs after it.
+    fn read_logs(&mut self, runs: &[Run]) -> Result<bool> {
+        let mut moved = self.read_on()?;
+        let mut next: Vec<RunId> = runs.iter().filter(|run| run.kind == RunKind::Job).map(|run| run.id).collect();
+        next.sort_unstable();
+        for run in next {
+            if self.log.as_ref().is_none_or(|(open, _)| run > *open) {
+                self.log = Some((run, Follow::from(&self.store.place().log_file(run), 0)));
+                moved |= self.read_on()?;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn read_on(&mut self) -> Result<bool> {
+        let Some((_, log)) = &mut self.log else { return Ok(false) };
+        let output = &mut self.output;
+        log.read(&mut |piece| output.piece(piece)).map(|bytes| bytes > 0).map_err(trouble)
+    }
+
+    /// Waits until there may be something new.
+    pub fn rest(&mut self) {
+        self.changes.rest(None);
+    }
+
+    /// Writes what was held back of the output.
+    ///
+    /// # Errors
+    /// When the reader has gone.
+    pub fn finish(self) -> Result<()> {
+        self.output.finish()
+    }
+}

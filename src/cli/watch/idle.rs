@@ -1,0 +1,76 @@
+//! `tenure work --until-idle` beside a worker that is there already: that one does the work, and this waits until it has nothing to do.
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::verbs::work;
+use crate::cli::watch::changes::Changes;
+use crate::cli::worker_calls;
+use crate::cli::worker_calls::{Phase, Sight};
+use crate::error::Result;
+use crate::store::claim::{self, Scope};
+use crate::store::{Store, look, plan, read, reap, teardown};
+
+/// Waits until nothing runs and nothing could be started. False: there is no such worker, or it serves no queue that is meant.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn wait(face: &Face, args: &work::Args) -> Result<bool> {
+    if !args.until_idle && !args.until_empty {
+        return Ok(false);
+    }
+    // A file that is not there, or is of another version, is the worker's to make or to refuse.
+    let Ok(store) = face.reader() else { return Ok(false) };
+    let mut changes = Changes::default();
+    let (mut said, mut said_that_it_ends) = (false, false);
+    loop {
+        let Some(worker) = worker_calls::sight(store.place())?.filter(|one| one.holder.kind == "work" && one.holder.is_here())
+        else {
+            return Ok(false);
+        };
+        if is_ending(&worker) {
+            // What is queued waits for the next worker, which is this one.
+            if !said_that_it_ends {
+                said_that_it_ends = true;
+                face::say(&format!("{} claims nothing more; waiting until it has ended", worker.holder.named()));
+            }
+            changes.rest(None);
+            continue;
+        }
+        let served = worker.report.as_ref().map(|report| report.queues.clone()).unwrap_or_default();
+        if !served.is_empty() && args.queue.iter().any(|queue| !served.contains(queue)) {
+            return Ok(false);
+        }
+        if !said {
+            said = true;
+            face::say(&format!("{} runs what is queued; waiting until it has nothing to do", worker.holder.named()));
+            worker_calls::wake(store.place());
+        }
+        if is_idle(face, &store, &worker, served, args)? {
+            return Ok(true);
+        }
+        if changes.look(&store)? {
+            changes.stir();
+        }
+        changes.rest(None);
+    }
+}
+
+fn is_ending(worker: &Sight) -> bool {
+    worker.report.as_ref().is_some_and(|report| matches!(report.phase, Phase::Draining | Phase::Leaving))
+}
+
+/// As a worker of these queues judges it that ends when it has nothing to do: it tends jobs and schedules of all queues.
+fn is_idle(face: &Face, store: &Store, worker: &Sight, served: Vec<String>, args: &work::Args) -> Result<bool> {
+    let now_ms = face.now_ms();
+    let claims = worker.report.as_ref().is_none_or(|report| report.held_back().next().is_none());
+    let queues = if args.queue.is_empty() { served } else { args.queue.clone() };
+    let scope = Scope { queues, only: None };
+    store.read(|conn| {
+        // Without a queue that is meant: all that runs, as the worker may watch over what an earlier one has left.
+        let running = if args.queue.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, &args.queue)? };
+        let goes_on = running > 0 || !reap::open_errands(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
+        let could_start =
+            claims && (claim::has_ready(conn, &scope)? || look::needs_tending(conn, now_ms)? || plan::is_due(conn, now_ms)?);
+        Ok(!(goes_on || could_start || args.until_empty && look::waits_for_time(conn)?))
+    })
+}

@@ -1,0 +1,186 @@
+//! Says what a job waits for where a person waits for it: when nothing has happened for a second, and once for each change.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::face;
+use crate::cli::face::Face;
+use crate::cli::run_over;
+use crate::cli::verbs::why::around;
+use crate::cli::view::escape::line;
+use crate::cli::view::obstacles;
+use crate::cli::view::obstacles::{Around, Obstacle};
+use crate::error::{Error, Result};
+use crate::job::{JobId, RunId};
+use crate::store::{Store, why};
+
+/// How long it may wait before something is said, and the time between two looks, in milliseconds.
+const QUIET_MS: u64 = 1_000;
+
+/// How long a line that was said is not said again, in milliseconds.
+const AGAIN_MS: u64 = 60_000;
+
+/// Codes of what `why` tells that holds nothing up.
+const NOT_WAITED_FOR: &[&str] = &["running", "latest_run", "expires", "ended", "not_retried"];
+/// What is said first where there is more, as it keeps everything else from being cleared; and what is said last, as it clears itself.
+const FIRST: &[&str] = &["writer_blocked", "worker_stopped", "worker_hangs"];
+const LAST: &[&str] = &["position"];
+
+/// Who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A client that looks on.
+    Watcher,
+    /// A `tenure run`: it is the worker where there is none, and asks another `tenure run` to serve its job.
+    Run,
+}
+
+/// What was said of one job.
+#[derive(Debug)]
+pub struct Waits {
+    by: By,
+    job: JobId,
+    looked: Instant,
+    said: Said,
+}
+
+/// An obstacle, without what changes with time alone: a teardown that is tried again and again is one.
+type Told = (&'static str, Option<String>);
+
+fn told(one: &Obstacle) -> Told {
+    let remedy = one.remedy.as_deref().map(|remedy| remedy.split(" --force").next().unwrap_or_default().to_owned());
+    (one.code, remedy)
+}
+
+/// How often the job has been started, and its run: between two of these something has happened.
+type HasRun = (u32, Option<RunId>);
+
+/// The lines that were said. What changes to and fro is said once a minute at the most, as long as the job is not started.
+#[derive(Debug, Default)]
+struct Said {
+    last: Vec<Told>,
+    recent: Vec<(Vec<Told>, Instant)>,
+    has_run: HasRun,
+}
+
+impl Said {
+    /// Whether this is to be said now. Empty: the job waits for nothing, and no line is said of that.
+    fn is_news(&mut self, told: Vec<Told>, has_run: HasRun, now: Instant) -> bool {
+        if self.has_run != has_run {
+            *self = Self { has_run, ..Self::default() };
+        }
+        self.recent.retain(|(_, at)| now.saturating_duration_since(*at) < Duration::from_millis(AGAIN_MS));
+        if told.is_empty() {
+            self.last.clear();
+            return false;
+        }
+        if self.last == told || self.recent.iter().any(|(said, _)| *said == told) {
+            return false;
+        }
+        self.last.clone_from(&told);
+        self.recent.push((told, now));
+        true
+    }
+}
+
+impl Waits {
+    /// Nothing has been said yet.
+    pub fn of(job: JobId, by: By) -> Self {
+        Self { by, job, looked: Instant::now(), said: Said::default() }
+    }
+
+    /// Looks at this job from now on, and says what is new.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn look_at(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
+        if self.job != job {
+            (self.job, self.said) = (job, Said::default());
+        }
+        self.look(face, store)
+    }
+
+    /// Looks, now and then, and says what is new.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn look(&mut self, face: &Face, store: &Store) -> Result<()> {
+        if self.looked.elapsed() < Duration::from_millis(QUIET_MS) {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let (id, now_ms) = (self.job, face.now_ms());
+        let facts = match store.read(|conn| why::why(conn, id, now_ms)) {
+            // It was pruned: the follower says so.
+            Err(Error::NoSuch(_)) => return Ok(()),
+            facts => facts?,
+        };
+        if facts.job.shown_state().is_terminal() {
+            return Ok(());
+        }
+        let around = Around { over: run_over::of(store, id)?, ..around(face, store)? };
+        let mut all = obstacles::of(&facts, &around);
+        all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
+        all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));
+        let told: Vec<Told> = all.iter().map(told).collect();
+        let has_run = (facts.job.attempts, facts.job.run_id);
+        if self.said.is_news(told, has_run, self.looked)
+            && let Some(words) = words(id, &all)
+        {
+            face::say(&words);
+        }
+        Ok(())
+    }
+}
+
+/// `None`: nothing keeps it from starting or from running.
+fn words(id: JobId, all: &[Obstacle]) -> Option<String> {
+    let first = all.first()?;
+    let all_of_it = match (all.len(), &first.remedy) {
+        (1, Some(remedy)) => line(remedy).into_owned(),
+        (1, None) => format!("tenure why {id}"),
+        (n, _) => format!("and {} more: tenure why {id}", n - 1),
+    };
+    Some(format!("job {id} waits: {} ({all_of_it})", line(&first.text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_comes_and_goes_is_said_once_a_minute() {
+        const A: &str = "a";
+        const B: &str = "b";
+        const NOTHING: &str = "";
+        // After how many seconds what is looked at, how often the job had been started, and whether it is said.
+        type Look = (u64, &'static str, u32, bool);
+        let cases: &[(&str, &[Look])] = &[
+            ("the same", &[(0, A, 0, true), (1, A, 0, false), (100, A, 0, false)]),
+            ("to and fro", &[(0, A, 0, true), (1, B, 0, true), (2, A, 0, false), (3, B, 0, false), (59, A, 0, false)]),
+            ("after a minute", &[(0, A, 0, true), (1, B, 0, true), (60, A, 0, true), (62, B, 0, true)]),
+            ("what is said last stays", &[(0, A, 0, true), (1, B, 0, true), (62, B, 0, false)]),
+            ("started meanwhile", &[(0, A, 0, true), (1, B, 0, true), (2, A, 1, true), (3, B, 1, true), (4, A, 1, false)]),
+            ("nothing between", &[(0, A, 0, true), (1, NOTHING, 0, false), (2, A, 0, false), (61, A, 0, true)]),
+        ];
+        for (what, looks) in cases {
+            let (begin, mut said) = (Instant::now(), Said::default());
+            for (after, code, starts, is_said) in *looks {
+                let told = if code.is_empty() { Vec::new() } else { vec![(*code, None)] };
+                let is_news = said.is_news(told, (*starts, None), begin + Duration::from_secs(*after));
+                assert_eq!(is_news, *is_said, "{what}: {code:?} after {after} s");
+            }
+        }
+    }
+
+    #[test]
+    fn one_obstacle_is_said_with_its_remedy_and_many_with_the_verb() {
+        let one = |text: &str, remedy: Option<&str>| Obstacle::new("code", text, remedy.map(str::to_owned));
+        let paused = one("its queue \"q\" is paused", Some("tenure queue resume q"));
+        assert_eq!(words(JobId(7), &[]), None);
+        let said = words(JobId(7), std::slice::from_ref(&paused)).unwrap();
+        assert_eq!(said, "job 7 waits: its queue \"q\" is paused (tenure queue resume q)");
+        assert_eq!(words(JobId(7), &[one("a\x1b", None)]).unwrap(), "job 7 waits: a\\x1b (tenure why 7)");
+        let said = words(JobId(7), &[paused.clone(), paused]).unwrap();
+        assert_eq!(said, "job 7 waits: its queue \"q\" is paused (and 1 more: tenure why 7)");
+    }
+}
