@@ -169,7 +169,7 @@ impl Around<'_> {
         match (self.env)(name) {
             None => Ok(None),
             Some(value) if value.is_empty() => Ok(None),
-            Some(value) => value.into_string().map(Some).map_err(|_| Error::Usage(format!("the variable {name} is not UTF-8"))),
+            Some(value) => value.into_string().map(Some).map_err(|_| Error::Invalid(format!("the variable {name} is not UTF-8"))),
         }
     }
 
@@ -200,7 +200,7 @@ impl Around<'_> {
         }
         let dir = self.home("XDG_STATE_HOME", ".local/state");
         dir.map(|dir| dir.join("tenure/tenure.db"))
-            .ok_or_else(|| Error::Usage("HOME is not set, so there is no default place for the file; name one with --db".into()))
+            .ok_or_else(|| Error::Invalid("HOME is not set, so there is no default place for the file; name one with --db".into()))
     }
 }
 
@@ -215,11 +215,11 @@ pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
     let what = || format!("reading {}", path.display());
     match std::fs::metadata(&path) {
         Ok(meta) if meta.len() > FILE_BYTES_MAX => {
-            return Err(Error::Usage(format!("{} is not a configuration: it has {} bytes", path.display(), meta.len())));
+            return Err(Error::Invalid(format!("{} is not a configuration: it has {} bytes", path.display(), meta.len())));
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !named => return Ok(None),
         Err(e) if named => {
-            return Err(Error::Usage(format!("TENURE_CONFIG names {}, which cannot be read: {e}", path.display())));
+            return Err(Error::Invalid(format!("TENURE_CONFIG names {}, which cannot be read: {e}", path.display())));
         }
         Err(e) => return Err(Error::io(what(), e)),
         Ok(_) => {}
@@ -237,9 +237,9 @@ impl Settings {
         let (path, file) = match file {
             None => (PathBuf::new(), File::default()),
             Some((path, text)) => {
-                let wrong = |e: toml::de::Error| Error::Usage(format!("{}: {e}", path.display()));
+                let wrong = |e: toml::de::Error| Error::Invalid(format!("{}: {e}", path.display()));
                 if let Some(name) = keys::first_unknown(&toml::from_str(&text).map_err(wrong)?) {
-                    return Err(Error::Usage(format!("{}: {}", path.display(), keys::unknown(&name))));
+                    return Err(Error::Invalid(format!("{}: {}", path.display(), keys::unknown(&name))));
                 }
                 let file = toml::from_str(&text).map_err(wrong)?;
                 (path, file)
@@ -310,7 +310,7 @@ impl Layers<'_> {
         }
         let name = format!("TENURE_{}", key.to_ascii_uppercase());
         if let Some(text) = self.around.text(&name)? {
-            let value = parse(&text).map_err(|e| Error::Usage(format!("{name}: {e}")))?;
+            let value = parse(&text).map_err(|e| Error::Invalid(format!("{name}: {e}")))?;
             return Ok(Given(Some(Setting { value, source: Source::Env(name) })));
         }
         Ok(self.plain(file))
@@ -318,7 +318,7 @@ impl Layers<'_> {
 
     /// A key of the file whose value is written as people write it.
     fn text<T>(&self, key: &str, value: Option<String>, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>> {
-        value.map(|text| parse(&text).map_err(|e| Error::Usage(format!("{}: {key}: {e}", self.path.display())))).transpose()
+        value.map(|text| parse(&text).map_err(|e| Error::Invalid(format!("{}: {key}: {e}", self.path.display())))).transpose()
     }
 
     fn size(&self, key: &str, file: Option<String>) -> Result<Setting<Option<u64>>> {
@@ -346,7 +346,7 @@ impl Layers<'_> {
             self.of("slots", flag.map(|n| ("--slots", n)), file, |t| t.parse().map_err(|_| format!("{t:?} is not a number")))?;
         match given.0.as_ref() {
             Some(s) if s.value == 0 || s.value > SLOTS_MAX => {
-                Err(Error::Usage(format!("slots go from 1 to {SLOTS_MAX}; {} says {}", s.source, s.value)))
+                Err(Error::Invalid(format!("slots go from 1 to {SLOTS_MAX}; {} says {}", s.source, s.value)))
             }
             _ => Ok(given.map(Some).or(None)),
         }

@@ -11,15 +11,18 @@ use crate::units;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong. Each variant has its own exit code, see [`Error::exit_code`].
+/// What can go wrong. Each variant has an exit code of the program `tenure`, see [`Error::exit_code`].
+///
+/// The text of each says what to do, and is for people. Match on the variant.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// Invalid arguments: an option out of range, a file that does not parse.
+    /// Invalid arguments: a value out of range, a text that does not parse.
     #[error("{0}")]
-    Usage(String),
+    Invalid(String),
     /// There is no such job, run, queue, ...
     #[error("{0}")]
-    NoSuch(String),
+    NotFound(String),
     /// The file cannot be used: missing, corrupt, foreign, newer than this program, not permitted.
     #[error("{0}")]
     File(String),
@@ -29,13 +32,16 @@ pub enum Error {
     /// The state does not allow it.
     #[error("{0}")]
     Refused(String),
+    /// Another process holds what only one can have: it is the worker of this file, or a run is still alive.
+    #[error("{0}")]
+    Held(String),
     /// The disk is full.
     #[error("{0}")]
     DiskFull(String),
     /// The content of the file was replaced under a worker, or another worker has taken its place.
     #[error("the file is not what this worker knows: {why}")]
     Replaced { why: String, superseded: bool },
-    /// Another process holds the file's write lock for longer than we wait.
+    /// Another program holds the write lock of the file for longer than a write waits for it.
     #[error("{0}")]
     Busy(String),
     /// Processes of a run are still there and may not be ended, or do not end.
@@ -44,10 +50,10 @@ pub enum Error {
     /// The system lacks or refuses something without which no worker can keep its promises.
     #[error("{0}")]
     Unfit(String),
-    /// SQLite said no, in a way that none of the above fits.
-    #[error("{}", words_of_sqlite(.0))]
-    Sqlite(rusqlite::Error),
-    /// The operating system said no.
+    /// SQLite refused a statement for a reason that none of the above names.
+    #[error("{}", words_of_sqlite(&.0.0))]
+    Sqlite(SqliteError),
+    /// The operating system refused a call.
     #[error("{what}: {}", words_after(what, *remedy, source))]
     Io {
         what: String,
@@ -59,6 +65,11 @@ pub enum Error {
     #[error("internal error: {0}")]
     Internal(String),
 }
+
+/// What SQLite answered. It can be shown and not matched on: the library that opens SQLite is not a part of this interface.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct SqliteError(rusqlite::Error);
 
 impl Error {
     /// An error of the operating system, with what was being done.
@@ -74,11 +85,11 @@ impl Error {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => exit::USAGE,
-            Self::NoSuch(_) => exit::NO_SUCH,
+            Self::Invalid(_) => exit::USAGE,
+            Self::NotFound(_) => exit::NO_SUCH,
             Self::File(_) | Self::Replaced { .. } => exit::FILE,
             Self::NoWorker(_) => exit::NO_WORKER,
-            Self::Refused(_) => exit::REFUSED,
+            Self::Refused(_) | Self::Held(_) => exit::REFUSED,
             Self::DiskFull(_)
             | Self::Busy(_)
             | Self::Stuck(_)
@@ -221,12 +232,13 @@ pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && may_grow)
 }
 
+#[doc(hidden)] // for the rooms of this crate
 impl From<rusqlite::Error> for Error {
     /// Sorts SQLite's answers into what a person can do about them.
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
         let rusqlite::Error::SqliteFailure(code, message) = &error else {
-            return Self::Sqlite(error);
+            return Self::Sqlite(SqliteError(error));
         };
         let text = message.clone().unwrap_or_else(|| code.to_string());
         match code.code {
@@ -256,7 +268,7 @@ impl From<rusqlite::Error> for Error {
             }
             // The guards of schema.sql speak for themselves.
             Code::ConstraintViolation if text.starts_with("tenure: ") => Self::Refused(text["tenure: ".len()..].to_owned()),
-            _ => Self::Sqlite(error),
+            _ => Self::Sqlite(SqliteError(error)),
         }
     }
 }
@@ -287,7 +299,7 @@ mod tests {
             rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG), None),
         ];
         for error in all {
-            let text = Error::Sqlite(error).to_string();
+            let text = Error::Sqlite(SqliteError(error)).to_string();
             assert!(text.contains("; ") && !text.contains("sqlite:"), "{text}");
         }
     }

@@ -81,7 +81,7 @@ fn apart<T>(conn: &Connection, id: JobId, verb: &impl Fn(&Connection, JobId) -> 
     match &result {
         Ok(_) => {}
         // What is wrong with this one job is its own affair. Whatever else it is, the whole batch is undone.
-        Err(Error::Refused(_) | Error::NoSuch(_) | Error::Usage(_)) => {
+        Err(Error::Refused(_) | Error::NotFound(_) | Error::Invalid(_)) => {
             conn.prepare_cached("ROLLBACK TO each")?.execute([])?;
         }
         Err(_) => return result.map(Ok),
@@ -140,7 +140,7 @@ impl<'a> Report<'a> {
         self.refused += 1;
         if self.is_each_told || self.refused <= REFUSALS_MAX {
             match why() {
-                Ok(error) | Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => face::complain(&error.to_string()),
+                Ok(error) | Err(error @ (Error::Refused(_) | Error::NotFound(_))) => face::complain(&error.to_string()),
                 Err(error) => return Err(error),
             }
         }

@@ -277,7 +277,7 @@ pub fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32
             Ok(ForOne::Told { signal, is_blocked })
         }
         // Another process was quicker, and does it.
-        Err(Error::Refused(_)) => Ok(ForOne::NotNeeded),
+        Err(Error::Held(_)) => Ok(ForOne::NotNeeded),
         Err(error) => Err(error),
     }
 }

@@ -209,7 +209,7 @@ impl WorkerLock {
         make_beside(&self.place)?;
         let mut file = match lock_file(&self.place)? {
             Ok(file) => file,
-            Err(holder) => return Err(Error::Busy(format!("pid {} holds {}", holder.pid, self.place.worker_lock().display()))),
+            Err(holder) => return Err(Error::Held(format!("pid {} holds {}", holder.pid, self.place.worker_lock().display()))),
         };
         let _one_that_looks_does_no_harm = file.try_lock();
         write_holder(&mut file, &self.holder)?;

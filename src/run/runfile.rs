@@ -197,14 +197,14 @@ pub fn retire(place: &Place, run: RunId) -> Result<PathBuf> {
 pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
     let path = place.run_file(run);
     let told = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Error::NoSuch(format!("run {run} has ended, or there is no such run")),
+        io::ErrorKind::NotFound => Error::NotFound(format!("run {run} has ended, or there is no such run")),
         _ => Error::io(format!("writing {}", path.display()), error),
     };
     let file = File::from(open_to_write(&path).map_err(told)?);
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
-            return Err(Error::Refused(format!("run {run} is alive: its lock is held; tenure cancel ends its job")));
+            return Err(Error::Held(format!("run {run} is alive: its lock is held; tenure cancel ends its job")));
         }
         Err(error) => return Err(told(error.into())),
     }

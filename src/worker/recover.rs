@@ -106,7 +106,7 @@ fn go_on(
     let verdict = of_claim(Claimed { same_boot, file: seen.file });
     log::info!("job {} run {}: {verdict:?} ({:?})", job.id, watched.run, seen.file);
     match verdict {
-        Verdict::Adopt => Err(Error::Busy(format!("run {} is held again; looking at the next tick", watched.run))),
+        Verdict::Adopt => Err(Error::Held(format!("run {} is held again; looking at the next tick", watched.run))),
         Verdict::PutBack => put_back(watched, job, policy, latest.as_ref(), Its::File, slot),
         // Not known by its run file, which records nothing, but by what it had not come to.
         Verdict::Lose { empty_tree }
@@ -262,7 +262,7 @@ pub(super) fn end_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> 
             _ => return Ok(()),
         }
     }
-    Err(Error::Busy(format!("run {run}: its lock is still held; trying again at the next tick")))
+    Err(Error::Held(format!("run {run}: its lock is still held; trying again at the next tick")))
 }
 
 fn what_is_there(emptied: &Emptied, fallen: &[String]) -> String {

@@ -292,7 +292,7 @@ impl Shared {
         let mut told = String::new();
         loop {
             match act() {
-                Err(error @ (Error::DiskFull(_) | Error::Busy(_) | Error::Io { .. }))
+                Err(error @ (Error::DiskFull(_) | Error::Busy(_) | Error::Held(_) | Error::Io { .. }))
                     if !self.is_leaving() && self.store.health().fatal.is_none() =>
                 {
                     // Once for each trouble, not for each try.

@@ -90,7 +90,7 @@ impl Worker {
     /// Becomes the worker of a file. `client` is an open store of it, and gives the place.
     ///
     /// # Errors
-    /// `Refused` when there is a worker already; otherwise what kept the file or the threads from being used.
+    /// `Held` when there is a worker already; otherwise what kept the file or the threads from being used.
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
         Self::start_with(client, store_options, options, |_| ())
     }

@@ -68,7 +68,7 @@ impl Worker {
             (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)), is_blocked: false }),
             (Err(Error::Busy(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: true }),
             // The order was taken, so it is passed on; that another process is the worker meanwhile does not matter any more.
-            (Err(Error::Refused(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: false }),
+            (Err(Error::Held(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: false }),
             (Err(error), Some(_)) => Err(error),
         }
     }
@@ -126,7 +126,7 @@ pub(super) fn take_lock(client: &Store, options: &Options, instance: &str, now_m
 }
 
 fn refused(holder: &Holder) -> Error {
-    Error::Refused(format!(
+    Error::Held(format!(
         "this file has a worker already ({}, tenure {}); stop it first, or name another file with --db",
         holder.named(),
         holder.kind

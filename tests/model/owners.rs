@@ -241,7 +241,7 @@ impl Owners {
                 self.present.remove(&key);
             }
             (Err(Error::Refused(_)), Some((dir, _, _))) => assert!(is_used(dir)),
-            (Err(Error::NoSuch(_)), None) => {}
+            (Err(Error::NotFound(_)), None) => {}
             (answer, present) => panic!("{answer:?} {present:?}"),
         }
     }

@@ -103,7 +103,7 @@ impl Play {
 
     pub(super) fn cancel(&mut self, a: u8, b: u8) {
         let Some(id) = self.some_job(a) else {
-            assert!(matches!(control::cancel(&self.conn, JobId(99), None, 1), Err(Error::NoSuch(_))));
+            assert!(matches!(control::cancel(&self.conn, JobId(99), None, 1), Err(Error::NotFound(_))));
             return;
         };
         self.log.push(format!("cancel {id}"));

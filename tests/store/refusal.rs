@@ -65,7 +65,7 @@ fn a_file_that_is_not_regular_is_refused() {
     }
     fs::write(path("file"), "").unwrap();
     assert!(Store::open(&path("file").join("t.db"), Options::new(Role::Client)).is_err());
-    assert!(matches!(Store::open(Path::new(""), Options::new(Role::Client)), Err(Error::Usage(_))));
+    assert!(matches!(Store::open(Path::new(""), Options::new(Role::Client)), Err(Error::Invalid(_))));
 }
 
 #[test]

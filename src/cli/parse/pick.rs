@@ -81,9 +81,9 @@ impl Many {
         let others = if self.ids.is_empty() && !kind.is_empty() { self.in_other_states(store, states)? } else { 0 };
         if others > 0 {
             let others = table::count(others, "job", "in another state does", "in other states do");
-            return Ok(Error::NoSuch(format!("{vain}; {others}: tenure ls -a {which}")));
+            return Ok(Error::NotFound(format!("{vain}; {others}: tenure ls -a {which}")));
         }
-        Ok(Error::NoSuch(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(store)?)))
+        Ok(Error::NotFound(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(store)?)))
     }
 
     /// How many jobs match but for their state; [`ENDED_MAX`] stands for more.
@@ -110,7 +110,7 @@ impl Many {
 
     fn find(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
         if self.is_empty() {
-            return Err(Error::Usage("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
+            return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
         }
         if !self.is_filter() {
             return jobs(store, &self.ids);
@@ -151,7 +151,7 @@ pub fn jobs(store: &Store, selectors: &[Selector]) -> Result<Vec<Job>> {
             found.insert(job.id, job);
         }
         if found.len() > JOBS_MAX {
-            return Err(Error::Usage(format!("that names more than {JOBS_MAX} jobs; name fewer at a time")));
+            return Err(Error::Invalid(format!("that names more than {JOBS_MAX} jobs; name fewer at a time")));
         }
     }
     Ok(found.into_values().collect())
@@ -161,14 +161,14 @@ fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
     match part {
         Part::One(id) => one(conn, id).map(|job| vec![job]),
         Part::Last => {
-            let last = read::last_job(conn)?.ok_or_else(|| Error::NoSuch("there is no job yet; tenure add makes one".into()))?;
+            let last = read::last_job(conn)?.ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))?;
             one(conn, last).map(|job| vec![job])
         }
         Part::Range(first, last) => {
             let filter = Filter { ids: vec![first.0..=last.0], limit: Some(JOBS_MAX + 1), all: true, ..Filter::default() };
             match read::jobs(conn, &filter)? {
                 none if none.is_empty() => {
-                    Err(Error::NoSuch(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
+                    Err(Error::NotFound(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
                 }
                 jobs => Ok(jobs),
             }
@@ -177,5 +177,5 @@ fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
 }
 
 fn one(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
-    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no job {id}; tenure ls -a lists them")))
+    read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))
 }

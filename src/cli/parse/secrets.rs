@@ -35,7 +35,7 @@ impl Kept {
     pub fn write(&mut self, place: &Place, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
         let mut tokens = BTreeMap::new();
         for name in names {
-            let value = around.variable(name).map_err(|e| Error::Usage(format!("--secret: {e}")))?;
+            let value = around.variable(name).map_err(|e| Error::Invalid(format!("--secret: {e}")))?;
             tokens.insert(name.clone(), self.keep_bytes(place, &mut value.as_bytes())?);
         }
         for job in jobs {
@@ -74,7 +74,7 @@ impl Kept {
         synced.map_err(|e| Error::io(what(), e))?;
         if bytes > STDIN_BYTES_MAX {
             let most = units::size_text(STDIN_BYTES_MAX);
-            return Err(Error::Usage(format!("the standard input is longer than {most}; put it in a file and use --stdin FILE")));
+            return Err(Error::Invalid(format!("the standard input is longer than {most}; put it in a file and use --stdin FILE")));
         }
         Ok(token)
     }

@@ -55,11 +55,11 @@ fn parse_chunk(text: &str) -> Result<usize, String> {
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
     if args.chunk.is_some() && args.from.is_none() {
-        return Err(Error::Usage("--chunk goes with --from FILE".into()));
+        return Err(Error::Invalid("--chunk goes with --from FILE".into()));
     }
     if args.from.is_none() {
         // Before the file is made: a mistyped command leaves nothing behind.
-        args.command.argv().map_err(Error::Usage)?;
+        args.command.argv().map_err(Error::Invalid)?;
     }
     let store = face.client()?;
     if args.need_worker {
@@ -80,7 +80,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
 
 /// The jobs that options and a command ask for.
 pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -> Result<Vec<NewJob>> {
-    options.new_jobs(command.argv().map_err(Error::Usage)?, around).map_err(Error::Usage)
+    options.new_jobs(command.argv().map_err(Error::Invalid)?, around).map_err(Error::Invalid)
 }
 
 /// What the jobs take from here.
@@ -173,7 +173,7 @@ impl Known<'_> {
 
 fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &Surroundings) -> Result<()> {
     if args.options.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
-        return Err(Error::Usage("--stdin - and --from: give each line a file with \"stdin\" instead".into()));
+        return Err(Error::Invalid("--stdin - and --from: give each line a file with \"stdin\" instead".into()));
     }
     let reader = open(file)?;
     let mut lines = Lines::new(reader, &args.options, around);
@@ -182,7 +182,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     let mut warnings = Warnings::new(store, around, ShellBy::Key);
     let mut done = 0;
     loop {
-        let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Usage(after_chunks(&e, done)))?;
+        let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Invalid(after_chunks(&e, done)))?;
         if asked.is_empty() {
             break;
         }
@@ -223,7 +223,7 @@ fn open(file: &OsString) -> Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
     let opened =
-        File::open(file).map_err(|e| Error::Usage(format!("--from {}: {}", file.to_string_lossy(), error::words(&e))))?;
+        File::open(file).map_err(|e| Error::Invalid(format!("--from {}: {}", file.to_string_lossy(), error::words(&e))))?;
     Ok(Box::new(BufReader::with_capacity(1 << 16, opened)))
 }
 
@@ -303,9 +303,9 @@ fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms
 }
 
 fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
-    let waits_for = ids_of(&line.after, refs).map_err(Error::Usage)?;
+    let waits_for = ids_of(&line.after, refs).map_err(Error::Invalid)?;
     let jobs: Result<Vec<NewJob>, String> = line.jobs.iter().map(|job| waiting_for(job, &waits_for)).collect();
-    enqueue::add(conn, &jobs.map_err(Error::Usage)?, now_ms)
+    enqueue::add(conn, &jobs.map_err(Error::Invalid)?, now_ms)
 }
 
 fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>, String> {
@@ -337,8 +337,8 @@ fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
 fn reworded(error: Error, words: impl Fn(&str) -> String) -> Error {
     match error {
         Error::Refused(text) => Error::Refused(words(&text)),
-        Error::NoSuch(text) => Error::NoSuch(words(&text)),
-        Error::Usage(text) => Error::Usage(words(&text)),
+        Error::NotFound(text) => Error::NotFound(words(&text)),
+        Error::Invalid(text) => Error::Invalid(words(&text)),
         other => other,
     }
 }

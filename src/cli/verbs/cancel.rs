@@ -41,7 +41,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     each_with(&store, &ids, verb, touched, |id, result| {
         let cancelled = match result {
             // It may have been pruned since it was picked.
-            Err(Error::NoSuch(_)) => Cancelled::AlreadyEnded,
+            Err(Error::NotFound(_)) => Cancelled::AlreadyEnded,
             other => other?,
         };
         tell(&mut report, &store, id, cancelled)

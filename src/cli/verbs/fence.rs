@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let argv = args.command.argv().map_err(Error::Usage)?;
+    let argv = args.command.argv().map_err(Error::Invalid)?;
     let (job, run) = (JobId(progress::inside("TENURE_JOB")?), RunId(progress::inside("TENURE_RUN")?));
     let store = face.reader()?;
     let nonce = store.read(move |conn| read::nonce_of(conn, run))?.ok_or_else(|| over(job, run))?;

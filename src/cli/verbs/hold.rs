@@ -41,7 +41,7 @@ fn run(face: &Face, args: &Args, (word, what): (&'static str, &str), verb: Verb)
             Ok(()) => {
                 report.tell(word, || format!("job {id} {what}"), || versioned(json!({"id": id, "changed": word})).to_string())
             }
-            Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
+            Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
                 report.refuse(&error);
                 Ok(())
             }

@@ -87,7 +87,7 @@ impl Seen {
 
 fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     foreground::stand_apart()?;
-    let argv = args.command.argv().map_err(Error::Usage)?;
+    let argv = args.command.argv().map_err(Error::Invalid)?;
     let store = face.client()?;
     let wanted =
         worker_calls::Wanted { name: args.name.clone(), command: argv.to_json(), why: args.why.clone(), job: job_around(&store) };
@@ -204,7 +204,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     let Some(held) = store.read(move |conn| lease::named(conn, &wanted))? else {
         let names: Vec<String> = store.read(lease::list)?.into_iter().map(|one| one.name).collect();
         let meant = nearest::question(name, names.iter().map(String::as_str));
-        return Err(Error::NoSuch(format!("no command has a lease {name:?}; tenure lease ls shows who has which{meant}")));
+        return Err(Error::NotFound(format!("no command has a lease {name:?}; tenure lease ls shows who has which{meant}")));
     };
     let seen = worker_calls::look_at_lease(&store, held);
     if seen.is_alive && !by_force {

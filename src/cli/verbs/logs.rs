@@ -35,7 +35,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     let jobs = pick::jobs(&store, &args.which.ids)?;
     if (args.follow || args.run.is_some()) && jobs.len() != 1 {
-        return Err(Error::Usage("-f and --run go with one job".into()));
+        return Err(Error::Invalid("-f and --run go with one job".into()));
     }
     let several = jobs.len() > 1;
     let mut all_there = true;
@@ -107,7 +107,7 @@ fn which_run<'a>(job: &Job, runs: &'a [Run], args: &Args) -> Result<Option<&'a R
         return Ok(latest.map(|run| told_by(run, runs)));
     };
     let found = runs.iter().find(|run| run.id == wanted);
-    let none = || Error::NoSuch(format!("job {} has no run {wanted}; tenure show {0} lists them", job.id));
+    let none = || Error::NotFound(format!("job {} has no run {wanted}; tenure show {0} lists them", job.id));
     found.map(Some).ok_or_else(none)
 }
 

@@ -52,7 +52,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 
 fn apply(face: &Face, file: &OsString) -> Result<()> {
     let shown = file.to_string_lossy().into_owned();
-    let text = read(file).map_err(|e| Error::Usage(format!("{shown}: {e}")))?;
+    let text = read(file).map_err(|e| Error::Invalid(format!("{shown}: {e}")))?;
     let around = Surroundings {
         now: face.now(),
         cwd: std::env::current_dir().map_err(|e| Error::io("looking for the working directory", e))?,
@@ -61,7 +61,7 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
         draw: || machine::nonce().to_string(),
     };
     let pipelines =
-        pipeline_file::parse(&text, &around).map_err(|e| Error::Usage(format!("{shown}: {e}; nothing was applied")))?;
+        pipeline_file::parse(&text, &around).map_err(|e| Error::Invalid(format!("{shown}: {e}; nothing was applied")))?;
     let store = face.client()?;
     let now_ms = face.now_ms();
     warn(&store, &pipelines, &around);

@@ -35,7 +35,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 
 /// A number out of the environment that tenure gives to a job.
 pub fn inside(name: &str) -> Result<i64> {
-    let missing = || Error::Usage(format!("{name} is not set: this works inside a job of tenure only"));
+    let missing = || Error::Invalid(format!("{name} is not set: this works inside a job of tenure only"));
     std::env::var(name).ok().and_then(|text| text.parse().ok()).ok_or_else(missing)
 }
 

@@ -72,7 +72,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Ls => return ls(face),
         Verb::Set { slots: None, max_runtime: None, .. } => {
-            return Err(Error::Usage("say what to set: --slots N or --max-runtime DURATION".into()));
+            return Err(Error::Invalid("say what to set: --slots N or --max-runtime DURATION".into()));
         }
         Verb::Set { queue, slots, max_runtime } => {
             let (slots, runtime) = (slots.map(|l| l.0), max_runtime.map(|l| l.0));

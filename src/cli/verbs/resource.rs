@@ -132,7 +132,7 @@ fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
         return Ok(Owner::Task(task));
     }
     let outside = || {
-        Error::Usage("whose is it? Inside a job of this file it is the run's; here name its owner: --job ID or --task ID".into())
+        Error::Invalid("whose is it? Inside a job of this file it is the run's; here name its owner: --job ID or --task ID".into())
     };
     let run = std::env::var("TENURE_RUN").ok().and_then(|text| text.parse().ok()).ok_or_else(outside)?;
     // The run of another file has the same number as one of this.
@@ -150,19 +150,19 @@ fn cwd(asked: Option<&Path>) -> Result<String> {
         None => here()?,
     };
     match path.into_os_string().into_string() {
-        Ok(path) if path.contains('\0') => Err(Error::Usage("--cwd contains a NUL byte".into())),
+        Ok(path) if path.contains('\0') => Err(Error::Invalid("--cwd contains a NUL byte".into())),
         Ok(path) => Ok(path),
         Err(path) => {
-            Err(Error::Usage(format!("{:?} is not UTF-8; name a directory that is, with --cwd", path.to_string_lossy())))
+            Err(Error::Invalid(format!("{:?} is not UTF-8; name a directory that is, with --cwd", path.to_string_lossy())))
         }
     }
 }
 
 fn passed(name: String) -> Result<(String, String)> {
-    let value = std::env::var_os(&name).ok_or_else(|| Error::Usage(format!("--pass-env {name}: it is not set here")))?;
+    let value = std::env::var_os(&name).ok_or_else(|| Error::Invalid(format!("--pass-env {name}: it is not set here")))?;
     let mut pair = OsString::from(format!("{name}="));
     pair.push(value);
-    values::parse_env(pair).map_err(Error::Usage)
+    values::parse_env(pair).map_err(Error::Invalid)
 }
 
 fn tell_added(written: &Written, store: &Store) -> Result<()> {
@@ -286,7 +286,7 @@ fn release(face: &Face, ids: &[Selector], force: bool) -> Result<u8> {
                 asked = true;
                 face::say(&format!("resource {id} is to be torn down at once"));
             }
-            Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
+            Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
                 face::complain(&error.to_string());
                 code = error.exit_code();
             }
@@ -340,7 +340,7 @@ fn named(store: &Store, selectors: &[Selector]) -> Result<Vec<ResourceId>> {
         }
     }
     match ids.is_empty() {
-        true => Err(Error::NoSuch("there is no such resource; tenure resource ls -a lists them".into())),
+        true => Err(Error::NotFound("there is no such resource; tenure resource ls -a lists them".into())),
         false => Ok(ids.into_iter().collect()),
     }
 }

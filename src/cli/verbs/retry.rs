@@ -37,7 +37,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         which.state = vec![State::Failed];
     }
     if which.is_empty() {
-        return Err(Error::Usage("name the jobs: 7, 3-9, 1,4,8 or last; or --failed".into()));
+        return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --failed".into()));
     }
     let jobs = which.jobs(&store, &[State::Failed, State::Cancelled])?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
@@ -61,7 +61,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             // It went back with another one that it waits for.
             Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
             // One that cannot go back does not keep the others from it.
-            Err(error @ (Error::Refused(_) | Error::NoSuch(_))) => {
+            Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
                 report.refuse(&error);
                 Ok(())
             }

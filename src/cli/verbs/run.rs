@@ -32,9 +32,9 @@ pub struct Args {
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
     if args.options.array.is_some() {
-        return Err(Error::Usage("run follows one job; use tenure add --array, then tenure wait".into()));
+        return Err(Error::Invalid("run follows one job; use tenure add --array, then tenure wait".into()));
     }
-    args.command.argv().map_err(Error::Usage)?;
+    args.command.argv().map_err(Error::Invalid)?;
     let store = face.client()?;
     if args.need_worker {
         worker_calls::need(store.place())?;

@@ -101,12 +101,12 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 
 fn add(face: &Face, args: Add) -> Result<()> {
     // Before the file is made: a mistyped line leaves nothing behind.
-    let zone = args.tz.clone().map_or_else(clock::zone_name_here, Ok).map_err(Error::Usage)?;
-    let calendar = Calendar::new(&args.cron, clock::zone(&zone).map_err(Error::Usage)?).map_err(Error::Usage)?;
-    let argv = args.command.argv().map_err(Error::Usage)?;
+    let zone = args.tz.clone().map_or_else(clock::zone_name_here, Ok).map_err(Error::Invalid)?;
+    let calendar = Calendar::new(&args.cron, clock::zone(&zone).map_err(Error::Invalid)?).map_err(Error::Invalid)?;
+    let argv = args.command.argv().map_err(Error::Invalid)?;
     let store = face.client()?;
     let around = add::surroundings(face, &store, &args.options)?;
-    let mut template = args.options.template(argv, &around).map_err(Error::Usage)?;
+    let mut template = args.options.template(argv, &around).map_err(Error::Invalid)?;
     template.label.get_or_insert_with(|| args.name.clone());
     let now_ms = face.now_ms();
     let mut warnings = Warnings::new(&store, &around, ShellBy::Option);

@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let change = parse_changes(&args.changes, &face.now()).map_err(Error::Usage)?;
+    let change = parse_changes(&args.changes, &face.now()).map_err(Error::Invalid)?;
     let store = face.editor()?;
     let ids: Vec<_> = pick::jobs(&store, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
     let now_ms = face.now_ms();

@@ -61,7 +61,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let mut rows = rows(&face.settings)?;
     if let Some(key) = &args.key {
         rows.retain(|row| row.key == key);
-        let Some(row) = rows.first() else { return Err(Error::Usage(unknown(key))) };
+        let Some(row) = rows.first() else { return Err(Error::Invalid(unknown(key))) };
         if !face.json {
             // Into a pipe the bytes of the path go as they are: a script opens the file with them.
             if row.key == "db" && !std::io::stdout().is_terminal() {
@@ -90,7 +90,7 @@ pub fn healers(switches: &Setting<BTreeMap<String, bool>>) -> Result<Healers> {
     let mut healers = Healers::default();
     for (name, on) in &switches.value {
         let Some(switch) = switch(&mut healers, name) else {
-            return Err(Error::Usage(format!("{}: {}", switches.source, unknown(&format!("healers.{name}")))));
+            return Err(Error::Invalid(format!("{}: {}", switches.source, unknown(&format!("healers.{name}")))));
         };
         *switch = *on;
     }

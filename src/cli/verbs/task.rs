@@ -143,7 +143,7 @@ fn start(face: &Face, pipeline: String, key: Option<String>, given: Vec<(String,
     let mut params = BTreeMap::new();
     for (name, value) in given {
         if params.insert(name.clone(), value).is_some() {
-            return Err(Error::Usage(format!("the parameter {name} is given twice; leave one out")));
+            return Err(Error::Invalid(format!("the parameter {name} is given twice; leave one out")));
         }
     }
     let store = face.editor()?;
@@ -207,7 +207,7 @@ fn find(store: &Store, which: Which) -> Result<TaskRow> {
             Which::One(id) => format!("there is no task {id}"),
             Which::Last => "there is no task yet".to_owned(),
         };
-        Error::NoSuch(format!("{which}; tenure task ls -a lists them"))
+        Error::NotFound(format!("{which}; tenure task ls -a lists them"))
     })
 }
 

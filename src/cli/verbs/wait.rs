@@ -77,7 +77,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 /// The jobs that are waited for, those that have ended before included.
 fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
     if args.since.is_some() && !args.which.is_filter() {
-        return Err(Error::Usage("--since narrows --queue, --state and --label; give one of them, or leave it out".into()));
+        return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or leave it out".into()));
     }
     let mut jobs = args.which.jobs(store, &State::ALL)?;
     if args.which.is_filter() && jobs.iter().filter(|job| job.state.is_terminal()).count() >= ENDED_MAX {
@@ -98,7 +98,7 @@ const ALL_READ_MS: u64 = 10_000;
 const EVENTS_MAX: usize = 20_000;
 
 fn existing(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
-    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned while it was waited for")))
+    read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("job {id} is gone: it was pruned while it was waited for")))
 }
 
 /// Jobs that are waited for.

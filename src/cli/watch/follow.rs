@@ -74,7 +74,7 @@ impl Follower {
         if changed {
             let id = self.job;
             let (job, all) = self.store.read(move |conn| Ok((read::job(conn, id)?, read::runs(conn, id)?)))?;
-            let job = job.ok_or_else(|| Error::NoSuch(format!("job {id} is gone: it was pruned")))?;
+            let job = job.ok_or_else(|| Error::NotFound(format!("job {id} is gone: it was pruned")))?;
             ended = job.shown_state().is_terminal().then_some(job);
             runs = all;
         }

@@ -111,7 +111,7 @@ impl Waits {
         let (id, now_ms) = (self.job, face.now_ms());
         let facts = match store.read(|conn| why::why(conn, id, now_ms)) {
             // It was pruned: the follower says so.
-            Err(Error::NoSuch(_)) => return Ok(()),
+            Err(Error::NotFound(_)) => return Ok(()),
             facts => facts?,
         };
         if facts.job.shown_state().is_terminal() {

@@ -13,7 +13,7 @@ pub(in crate::store) fn apart<T>(conn: &Connection, act: impl FnOnce() -> Result
             run(conn, "RELEASE apart")?;
             return Ok(Ok(value));
         }
-        Err(Error::Refused(why) | Error::Usage(why) | Error::NoSuch(why) | Error::Internal(why)) => why,
+        Err(Error::Refused(why) | Error::Invalid(why) | Error::NotFound(why) | Error::Internal(why)) => why,
         Err(Error::Sqlite(why)) => why.to_string(),
         Err(other) => return Err(other),
     };
@@ -56,10 +56,10 @@ mod tests {
         assert_eq!((came.unwrap(), rows), (Ok(()), vec![1, 2, 3]));
         let of_a_row: [fn() -> Error; 5] = [
             || Error::Refused("why".into()),
-            || Error::Usage("why".into()),
-            || Error::NoSuch("why".into()),
+            || Error::Invalid("why".into()),
+            || Error::NotFound("why".into()),
             || Error::Internal("why".into()),
-            || Error::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(19), Some("why".into()))),
+            || Error::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(19), Some("why".into()))),
         ];
         for error in of_a_row {
             let (came, rows) = after(|| Err(error()));

@@ -86,7 +86,7 @@ fn gone(place: &Place) -> Option<Error> {
 /// The path with a link in its last part followed, even if nothing is at the end of it yet.
 fn follow(path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
-        return Err(Error::Usage("the name of the file is empty".into()));
+        return Err(Error::Invalid("the name of the file is empty".into()));
     }
     let looking = |error| looking(path, error);
     let mut now = std::path::absolute(path).map_err(looking)?;

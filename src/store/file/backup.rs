@@ -43,7 +43,7 @@ pub(in crate::store) fn backup(place: &Place, to: &Path, overwrite: bool) -> Res
 fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
     let shown = to.display();
     let (Some(name), Ok(to)) = (to.file_name(), std::path::absolute(to)) else {
-        return Err(Error::Usage(format!("{shown} is not the name of a file")));
+        return Err(Error::Invalid(format!("{shown} is not the name of a file")));
     };
     let parent = to.parent().unwrap_or(Path::new("/"));
     let parent = parent.canonicalize().map_err(|error| Error::io(format!("looking for {}", parent.display()), error))?;
@@ -51,10 +51,10 @@ fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
     let Ok(meta) = std::fs::symlink_metadata(&to) else { return Ok(to) };
     let ours = [place.db().to_owned(), place.wal(), place.shm()];
     if ours.iter().any(|path| FileId::at(path) == Some(FileId::of(&meta))) {
-        return Err(Error::Usage(format!("{shown} is the file itself; name another")));
+        return Err(Error::Invalid(format!("{shown} is the file itself; name another")));
     }
     if !meta.is_file() {
-        return Err(Error::Usage(format!("{shown} is there and is not a regular file; name another")));
+        return Err(Error::Invalid(format!("{shown} is there and is not a regular file; name another")));
     }
     if !overwrite {
         return Err(Error::Refused(format!("{shown} is there already; name another file, or overwrite it with --overwrite")));

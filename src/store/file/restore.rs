@@ -63,7 +63,7 @@ pub fn restore(
     make_beside(&place)?;
     let source = find(source)?;
     if FileId::at(source.db()) == FileId::at(place.db()) {
-        return Err(Error::Usage(format!("{} is the file itself; name a backup", source.db().display())));
+        return Err(Error::Invalid(format!("{} is the file itself; name a backup", source.db().display())));
     }
     let present = Present::look(&place)?;
     let floor = floor(&place, &present, raise_above_run, raise_above_job)?;

@@ -36,7 +36,7 @@ pub enum Cancelled {
 /// Cancels a job: a queued one ends here and now; of a running one the wish is written down.
 ///
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<Cancelled> {
     let job = existing(conn, id)?;
     match (job.state, job.run_id) {
@@ -110,17 +110,17 @@ pub struct Changed {
 /// Changes a queued job. One that has used all the attempts that it may have now ends.
 ///
 /// # Errors
-/// [`Error::Refused`] when it is not queued any more, [`Error::Usage`] for invalid arguments.
+/// [`Error::Refused`] when it is not queued any more, [`Error::Invalid`] for invalid arguments.
 pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result<Changed> {
     let job = queued(conn, id, "changed")?;
     if let Some(queue) = &change.queue {
         make_queue(conn, queue)?;
     }
     if change.available_at.is_some_and(|at| at < 0) || change.expires_at.flatten().is_some_and(|at| at < 0) {
-        return Err(Error::Usage("a time before 1970 is not allowed".into()));
+        return Err(Error::Invalid("a time before 1970 is not allowed".into()));
     }
     if change.max_attempts.is_some_and(|n| !(1..=crate::store::job::enqueue::ATTEMPTS_MAX).contains(&n)) {
-        return Err(Error::Usage(format!("retries go up to {}", crate::store::job::enqueue::ATTEMPTS_MAX - 1)));
+        return Err(Error::Invalid(format!("retries go up to {}", crate::store::job::enqueue::ATTEMPTS_MAX - 1)));
     }
     let policy = change.timeout_ms.map(|timeout_ms| with_timeout(&job, timeout_ms)).transpose()?;
     conn.prepare_cached(sql!("control.sql", "set"))?.execute(params![
@@ -154,7 +154,7 @@ fn end_without_attempts(conn: &Connection, job: &Job, now_ms: i64) -> Result<Cha
 fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
     let mut policy = job.policy().map_err(Error::Refused)?;
     policy.timeout_ms = timeout_ms;
-    policy.check_ranges().map_err(Error::Usage)?;
+    policy.check_ranges().map_err(Error::Invalid)?;
     Ok(Policy::to_json(&policy))
 }
 
@@ -162,10 +162,10 @@ fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
 pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_runtime_ms: Option<Option<u64>>) -> Result<()> {
     let name = &queue_key(conn, name)?;
     if slots.flatten().is_some_and(|slots| slots < 0) {
-        return Err(Error::Usage("slots are not negative; to stop a queue, pause it".into()));
+        return Err(Error::Invalid("slots are not negative; to stop a queue, pause it".into()));
     }
     if max_runtime_ms.flatten() == Some(0) {
-        return Err(Error::Usage("a max-runtime of 0 would stop every job at once; to stop a queue, pause it".into()));
+        return Err(Error::Invalid("a max-runtime of 0 would stop every job at once; to stop a queue, pause it".into()));
     }
     if let Some(slots) = slots {
         conn.execute("UPDATE queue SET slots = ?2 WHERE name = ?1", (name, slots))?;
@@ -188,7 +188,7 @@ pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
 pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
     check_name(key, "a lane's key")?;
     if max_running < 1 {
-        return Err(Error::Usage("a lane lets at least one job run; to stop its jobs, hold them".into()));
+        return Err(Error::Invalid("a lane lets at least one job run; to stop its jobs, hold them".into()));
     }
     let key = match shown_as(conn, "SELECT key FROM lane", key)? {
         Some(key) => key,
@@ -204,12 +204,12 @@ pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
 /// Forgets a queue with its settings. The next job that names it makes it anew.
 ///
 /// # Errors
-/// [`Error::NoSuch`]; [`Error::Refused`] while live jobs are in it.
+/// [`Error::NotFound`]; [`Error::Refused`] while live jobs are in it.
 pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
     let found = shown_as(conn, "SELECT name FROM queue", name)?;
     let Some(key) = found else {
         let meant = question(name, read::queues(conn)?.into_iter().map(|queue| queue.name));
-        return Err(Error::NoSuch(format!("there is no queue {name:?}; tenure queue ls lists them{meant}")));
+        return Err(Error::NotFound(format!("there is no queue {name:?}; tenure queue ls lists them{meant}")));
     };
     refuse_if_in_use(
         conn,
@@ -236,7 +236,7 @@ pub fn lane_remove(conn: &Connection, key: &str) -> Result<()> {
     let found = shown_as(conn, "SELECT key FROM lane", key)?;
     let Some(key) = found else {
         let meant = question(key, read::lanes(conn)?.into_iter().map(|lane| lane.key));
-        return Err(Error::NoSuch(format!("there is no lane {key:?}; tenure lane ls lists them{meant}")));
+        return Err(Error::NotFound(format!("there is no lane {key:?}; tenure lane ls lists them{meant}")));
     };
     refuse_if_in_use(
         conn,
@@ -303,13 +303,13 @@ fn make_queue(conn: &Connection, name: &str) -> Result<()> {
 
 fn check_name(name: &str, what: &str) -> Result<()> {
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.contains('\0') {
-        return Err(Error::Usage(format!("{what} has 1 to {NAME_CHARS_MAX} characters")));
+        return Err(Error::Invalid(format!("{what} has 1 to {NAME_CHARS_MAX} characters")));
     }
     Ok(())
 }
 
 pub(in crate::store) fn existing(conn: &Connection, id: JobId) -> Result<Job> {
-    read::job(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no job {id}")))
+    read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
 }
 
 fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {

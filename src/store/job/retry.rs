@@ -17,7 +17,7 @@ use crate::store::pipeline::task_rows;
 /// because of it and can go back. Returns what was put back, parents first.
 ///
 /// # Errors
-/// [`Error::NoSuch`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
+/// [`Error::NotFound`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
 pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
     let mut done = retry_step(conn, id, with_dependants, now_ms)?;
     if done.back.is_empty() {
@@ -63,7 +63,7 @@ pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i
 /// Why [`retry_step`] has not put this job back.
 ///
 /// # Errors
-/// [`Error::NoSuch`], and what SQLite says.
+/// [`Error::NotFound`], and what SQLite says.
 pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
     let job = existing(conn, id)?;
     if let Err(why) = check_state(&job) {

@@ -94,11 +94,11 @@ fn invalid_arguments_are_refused_in_words() {
         Box::new(|j| drop(j.env.insert("A".into(), "\0".into()))),
     ];
     for change in wrong {
-        assert!(matches!(try_add(&conn, change), Err(Error::Usage(_))));
+        assert!(matches!(try_add(&conn, change), Err(Error::Invalid(_))));
     }
-    assert!(matches!(try_add(&conn, |j| j.after = vec![(JobId(9), Need::Done)]), Err(Error::NoSuch(_))));
+    assert!(matches!(try_add(&conn, |j| j.after = vec![(JobId(9), Need::Done)]), Err(Error::NotFound(_))));
     let many = vec![new(|_| ()); ADD_BATCH_MAX + 1];
-    assert!(matches!(enqueue::add(&conn, &many, 1), Err(Error::Usage(_))));
+    assert!(matches!(enqueue::add(&conn, &many, 1), Err(Error::Invalid(_))));
     // 200 characters are 200 characters, however many bytes they have.
     add(&conn, |j| j.queue = "ü".repeat(200));
 }
@@ -153,7 +153,7 @@ fn a_refusal_says_what_to_do() {
     assert!(refusal(control::release(&conn, queued, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::set(&conn, queued, &Change::default(), 5)).contains("running"));
     for missing in [control::hold(&conn, JobId(9)), control::retry(&conn, JobId(9), false, 5).map(|_| ())] {
-        assert!(matches!(missing, Err(Error::NoSuch(_))));
+        assert!(matches!(missing, Err(Error::NotFound(_))));
     }
     assert_eq!(control::cancel(&conn, done, None, 5).unwrap(), Cancelled::AlreadyEnded);
 }
@@ -172,7 +172,7 @@ fn a_set_changes_what_it_names_and_nothing_else() {
     assert_eq!(after.policy().unwrap().timeout_ms, Some(7));
     assert!(read::queues(&conn).unwrap().iter().any(|q| q.name == "new" && q.ready == 1));
     let wrong = Change { timeout_ms: Some(Some(0)), ..Change::default() };
-    assert!(matches!(control::set(&conn, id, &wrong, 5), Err(Error::Usage(_))));
+    assert!(matches!(control::set(&conn, id, &wrong, 5), Err(Error::Invalid(_))));
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn settings_of_queues_and_lanes_are_kept_and_checked() {
         control::queue_set(&conn, "q", None, Some(Some(0))),
         control::queue_pause(&conn, "", true),
     ] {
-        assert!(matches!(wrong, Err(Error::Usage(_))));
+        assert!(matches!(wrong, Err(Error::Invalid(_))));
     }
 }
 
@@ -381,7 +381,7 @@ fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
     prune::prune(&conn, 9_000, 10).unwrap();
     assert_eq!(limits(), [0i64; 0]);
     let wrong = try_add(&conn, |j| (j.lane, j.lane_limit) = (Some("l".into()), Some(0)));
-    assert!(matches!(wrong, Err(Error::Usage(_))), "{wrong:?}");
+    assert!(matches!(wrong, Err(Error::Invalid(_))), "{wrong:?}");
 }
 
 #[test]

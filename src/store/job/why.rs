@@ -118,7 +118,7 @@ pub struct WhyFacts {
 /// Why a job is where it is.
 ///
 /// # Errors
-/// [`crate::error::Error::NoSuch`].
+/// [`crate::error::Error::NotFound`].
 pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let job = existing(conn, id)?;
     let obstacles = match (job.state, job.reason) {

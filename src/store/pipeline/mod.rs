@@ -82,14 +82,14 @@ pub fn newest(conn: &Connection, name: &str) -> Result<Option<PipelineRow>> {
 /// The newest revision of a pipeline that there must be.
 ///
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn existing(conn: &Connection, name: &str) -> Result<PipelineRow> {
     if let Some(found) = newest(conn, name)? {
         return Ok(found);
     }
     let names: Vec<String> = list(conn)?.into_iter().map(|one| one.name).collect();
     let meant = nearest::question(name, names.iter().map(String::as_str));
-    Err(Error::NoSuch(format!(
+    Err(Error::NotFound(format!(
         "there is no pipeline {name:?}; tenure pipeline ls lists them, tenure pipeline apply FILE makes one{meant}"
     )))
 }

@@ -33,13 +33,13 @@ pub struct Started {
 /// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was asked to stop has the key no more.
 ///
 /// # Errors
-/// [`Error::NoSuch`] for an unknown pipeline, [`Error::Usage`] for parameters that are missing, unknown or cannot be given.
+/// [`Error::NotFound`] for an unknown pipeline, [`Error::Invalid`] for parameters that are missing, unknown or cannot be given.
 pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, now_ms: i64) -> Result<Started> {
     let row = pipeline::existing(conn, name)?;
     let pipeline = row.read()?;
-    pipeline.check_params(params).map_err(|e| Error::Usage(format!("pipeline {name}: {e}")))?;
+    pipeline.check_params(params).map_err(|e| Error::Invalid(format!("pipeline {name}: {e}")))?;
     if key.is_some_and(|key| key.is_empty() || key.chars().count() > LABEL_CHARS_MAX || key.contains('\0')) {
-        return Err(Error::Usage(format!("a key has 1 to {LABEL_CHARS_MAX} characters, none of them NUL")));
+        return Err(Error::Invalid(format!("a key has 1 to {LABEL_CHARS_MAX} characters, none of them NUL")));
     }
     stop_those_that_end(conn, name, key, now_ms)?;
     if let Some(id) = running_with_key(conn, name, key)? {
@@ -52,7 +52,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     .execute((row.id, name, key, pipeline.start(), json, now_ms))?;
     let id = conn.last_insert_rowid();
     walk::enter(conn, id, pipeline.start(), &pipeline, params, false, now_ms)?
-        .map_err(|e| Error::Usage(format!("stage {} cannot be entered: {e}", pipeline.start())))?;
+        .map_err(|e| Error::Invalid(format!("stage {} cannot be entered: {e}", pipeline.start())))?;
     Ok(Started { id, existing: false })
 }
 
@@ -94,7 +94,7 @@ pub enum Stopped {
 /// Stops a task: nothing of it starts any more, and it ends as cancelled.
 ///
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Result<Stopped> {
     let task = existing(conn, id)?;
     if task.state != TaskState::Running {
@@ -166,7 +166,7 @@ pub struct Advanced {
 /// Moves a task by hand, if it still is in the stage that the caller believes it to be in.
 ///
 /// # Errors
-/// [`Error::NoSuch`] for the task or a stage; [`Error::Refused`] where it has moved on, ended, was asked to stop, is in a critical stage
+/// [`Error::NotFound`] for the task or a stage; [`Error::Refused`] where it has moved on, ended, was asked to stop, is in a critical stage
 /// that runs, or has entered the stage as often as it may. Nothing is changed then.
 pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) -> Result<Advanced> {
     let task = existing(conn, id)?;
@@ -180,7 +180,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
                 stages.join(", "),
                 nearest::question(stage, stages.iter().copied())
             );
-            return Err(Error::NoSuch(text));
+            return Err(Error::NotFound(text));
         }
     }
     let job = may_advance(conn, &task, &pipeline, expect, to)?;
@@ -231,7 +231,7 @@ fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &
 /// Keeps the jobs of a task from starting, those of later stages too, until it is released. What runs goes on.
 ///
 /// # Errors
-/// [`Error::NoSuch`]; [`Error::Refused`] where it has ended.
+/// [`Error::NotFound`]; [`Error::Refused`] where it has ended.
 pub fn hold(conn: &Connection, id: i64, held: bool) -> Result<()> {
     let task = existing(conn, id)?;
     if task.state != TaskState::Running {
@@ -266,5 +266,5 @@ pub(in crate::store) fn register_teardown(
 }
 
 fn existing(conn: &Connection, id: i64) -> Result<TaskRow> {
-    task_rows::task(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no task {id}; tenure task ls -a lists them")))
+    task_rows::task(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no task {id}; tenure task ls -a lists them")))
 }

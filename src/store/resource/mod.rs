@@ -127,7 +127,7 @@ impl Resource {
 /// Writes a resource down. Where its owner has one of this name that is not torn down, that one gets the new teardown and probe.
 ///
 /// # Errors
-/// [`Error::Usage`] for an invalid name, [`Error::NoSuch`] for a job or a task that does not exist.
+/// [`Error::Invalid`] for an invalid name, [`Error::NotFound`] for a job or a task that does not exist.
 pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
     let (run, job, task) = of_owner(new.owner);
     check_name(&new.name)?;
@@ -164,7 +164,7 @@ fn of_owner(owner: Owner) -> (Option<i64>, Option<i64>, Option<i64>) {
 
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.contains('\0') {
-        return Err(Error::Usage(format!("the name of a resource has 1 to {NAME_CHARS_MAX} characters")));
+        return Err(Error::Invalid(format!("the name of a resource has 1 to {NAME_CHARS_MAX} characters")));
     }
     Ok(())
 }
@@ -178,7 +178,7 @@ fn check_owner(conn: &Connection, owner: Owner) -> Result<()> {
     };
     match conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))? {
         true => Ok(()),
-        false => Err(Error::NoSuch(
+        false => Err(Error::NotFound(
             format!("there is no {what} {id}, so it can own nothing; tenure {what} ls lists them")
                 .replace("tenure job ls", "tenure ls -a"),
         )),
@@ -208,9 +208,9 @@ pub fn one(conn: &Connection, id: ResourceId) -> Result<Option<Resource>> {
 /// One resource that must be there.
 ///
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn existing(conn: &Connection, id: ResourceId) -> Result<Resource> {
-    one(conn, id)?.ok_or_else(|| Error::NoSuch(format!("there is no resource {id}; tenure resource ls -a lists them")))
+    one(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no resource {id}; tenure resource ls -a lists them")))
 }
 
 /// All of them, by id; of very many the newest.
@@ -270,7 +270,7 @@ fn collect(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Resul
 /// Has a resource torn down now, whether or not its owner lives, and without the rest of its wait.
 ///
 /// # Errors
-/// [`Error::NoSuch`]; [`Error::Refused`] where it is gone already.
+/// [`Error::NotFound`]; [`Error::Refused`] where it is gone already.
 pub fn release(conn: &Connection, id: ResourceId) -> Result<Resource> {
     let released = conn
         .prepare_cached("UPDATE resource SET state = 'releasing', next_at = 0 WHERE id = ?1 AND state <> 'released'")?

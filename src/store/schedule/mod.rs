@@ -136,14 +136,14 @@ pub struct Summary {
 /// Adds a schedule; its first slot is the first one after now. Returns its id.
 ///
 /// # Errors
-/// [`Error::Usage`] for invalid arguments, [`Error::Refused`] where the name is taken.
+/// [`Error::Invalid`] for invalid arguments, [`Error::Refused`] where the name is taken.
 pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
-    check_name(&new.name).map_err(Error::Usage)?;
+    check_name(&new.name).map_err(Error::Invalid)?;
     if !(1..=CATCH_UP_MAX).contains(&new.catch_up_max) {
-        return Err(Error::Usage(format!("at most 1 to {CATCH_UP_MAX} missed slots are caught up")));
+        return Err(Error::Invalid(format!("at most 1 to {CATCH_UP_MAX} missed slots are caught up")));
     }
-    let zone = crate::clock::zone(&new.zone).map_err(Error::Usage)?;
-    let calendar = Calendar::new(&new.cron, zone).map_err(Error::Usage)?;
+    let zone = crate::clock::zone(&new.zone).map_err(Error::Invalid)?;
+    let calendar = Calendar::new(&new.cron, zone).map_err(Error::Invalid)?;
     if find(conn, &new.name)?.is_some() {
         return Err(Error::Refused(format!(
             "there is a schedule {:?} already; tenure schedule rm {} removes it",
@@ -190,7 +190,7 @@ pub fn find(conn: &Connection, name: &str) -> Result<Option<Schedule>> {
 }
 
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn existing(conn: &Connection, name: &str) -> Result<Schedule> {
     let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
     if let Some(found) = find(conn, name)? {
@@ -198,7 +198,7 @@ pub fn existing(conn: &Connection, name: &str) -> Result<Schedule> {
     }
     let names: Vec<String> = all(conn)?.into_iter().map(|one| one.name).collect();
     let meant = nearest::question(name, names.iter().map(String::as_str));
-    Err(Error::NoSuch(format!("there is no schedule {shown:?}; tenure schedule ls shows what there is{meant}")))
+    Err(Error::NotFound(format!("there is no schedule {shown:?}; tenure schedule ls shows what there is{meant}")))
 }
 
 /// Every schedule, by name.
@@ -246,7 +246,7 @@ pub fn summary(conn: &Connection) -> Result<Summary> {
 /// Pauses or resumes a schedule. False: it was so already.
 ///
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn pause(conn: &Connection, name: &str, paused: bool, now_ms: i64) -> Result<bool> {
     let schedule = existing(conn, name)?;
     let sql = if paused { sql!("schedule.sql", "pause") } else { sql!("schedule.sql", "resume") };
@@ -256,7 +256,7 @@ pub fn pause(conn: &Connection, name: &str, paused: bool, now_ms: i64) -> Result
 /// Removes a schedule with its slots. The jobs that it made stay.
 ///
 /// # Errors
-/// [`Error::NoSuch`].
+/// [`Error::NotFound`].
 pub fn remove(conn: &Connection, name: &str) -> Result<()> {
     let schedule = existing(conn, name)?;
     conn.prepare_cached("DELETE FROM slot WHERE schedule_id = ?1")?.execute([schedule.id])?;

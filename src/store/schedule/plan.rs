@@ -83,7 +83,7 @@ fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut
 
 /// Not the disk's, and not another program's.
 fn is_of_the_row(error: &Error) -> bool {
-    matches!(error, Error::Usage(_) | Error::NoSuch(_) | Error::Refused(_) | Error::Sqlite(_))
+    matches!(error, Error::Invalid(_) | Error::NotFound(_) | Error::Refused(_) | Error::Sqlite(_))
 }
 
 fn due_params(now_ms: i64, limit: usize) -> (i64, i64, i64) {
@@ -107,9 +107,9 @@ fn plan_one(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut P
     for skipped in &decision.skip {
         skip(conn, schedule.id, skipped, None, now_ms)?;
     }
-    let template = Template::from_json(&schedule.template).map_err(Error::Usage);
+    let template = Template::from_json(&schedule.template).map_err(Error::Invalid);
     for at in decision.fire {
-        let made = template.as_ref().map_err(|e| Error::Usage(e.to_string())).and_then(|t| job(t, &calendar, at, now_ms));
+        let made = template.as_ref().map_err(|e| Error::Invalid(e.to_string())).and_then(|t| job(t, &calendar, at, now_ms));
         fire(conn, schedule, &calendar, made, at, now_ms, planned)?;
     }
     Ok(())
@@ -163,7 +163,7 @@ fn open_again(conn: &Connection, schedule: &Schedule, calendar: &Calendar, now_m
 }
 
 fn job(template: &Template, calendar: &Calendar, at: i64, now_ms: i64) -> Result<NewJob> {
-    let mut job = template.fill(&BTreeMap::new(), now_ms).map_err(Error::Usage)?;
+    let mut job = template.fill(&BTreeMap::new(), now_ms).map_err(Error::Invalid)?;
     job.env.insert(SCHEDULED_FOR.to_owned(), calendar.text(at));
     Ok(job)
 }

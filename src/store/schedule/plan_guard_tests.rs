@@ -117,7 +117,7 @@ fn names_that_would_be_trouble_are_refused_with_the_remedy() {
     let conn = fixture::fresh();
     for bad in ["", "a b", "\x1b[2J", "-x", "ü", "a/b", &"x".repeat(201), &"x".repeat(1 << 20)] {
         match add(&conn, &new(bad, "0 * * * *", CatchUp::None), START) {
-            Err(Error::Usage(text)) => assert!(text.contains("nightly-backup") && text.len() < 300, "{text}"),
+            Err(Error::Invalid(text)) => assert!(text.contains("nightly-backup") && text.len() < 300, "{text}"),
             other => panic!("{other:?}"),
         }
     }

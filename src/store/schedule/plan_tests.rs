@@ -266,7 +266,7 @@ fn a_name_is_free_again_when_its_schedule_is_removed_and_its_jobs_stay() {
         matches!(add(&conn, &new("s", "0 * * * *", CatchUp::All), START + HOUR), Err(Error::Refused(text)) if text.contains("schedule rm s"))
     );
     remove(&conn, "s").unwrap();
-    assert!(matches!(remove(&conn, "s"), Err(Error::NoSuch(_))));
+    assert!(matches!(remove(&conn, "s"), Err(Error::NotFound(_))));
     assert_ne!(add(&conn, &new("s", "0 * * * *", CatchUp::All), START + HOUR + MINUTE).unwrap(), 1);
     look(&conn, START + HOUR + MINUTE);
     look(&conn, START + 2 * HOUR);

@@ -230,7 +230,7 @@ pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
 /// Takes the row of a workspace away, on a person's word. Its directory is an orphan then.
 ///
 /// # Errors
-/// [`Error::NoSuch`]; [`Error::Refused`] while a run is in it or a process makes it.
+/// [`Error::NotFound`]; [`Error::Refused`] while a run is in it or a process makes it.
 pub fn remove(conn: &Connection, key: &str) -> Result<String> {
     let Some(row) = named(conn, key)? else {
         return Err(match being_made(conn, key)? {
@@ -238,7 +238,7 @@ pub fn remove(conn: &Connection, key: &str) -> Result<String> {
             None => {
                 let keys: Vec<String> = list(conn)?.into_iter().map(|row| row.key).collect();
                 let meant = nearest::question(key, keys.iter().map(String::as_str));
-                Error::NoSuch(format!("there is no workspace {key:?}; tenure workspace ls names them{meant}"))
+                Error::NotFound(format!("there is no workspace {key:?}; tenure workspace ls names them{meant}"))
             }
         });
     };

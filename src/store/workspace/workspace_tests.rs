@@ -117,7 +117,7 @@ fn the_least_recently_used_idle_ones_go_first() {
 fn a_person_removes_an_idle_workspace() {
     let conn = fixture::fresh();
     let one = workspace("k", "x");
-    assert!(matches!(remove(&conn, "k"), Err(Error::NoSuch(_))));
+    assert!(matches!(remove(&conn, "k"), Err(Error::NotFound(_))));
     make(&conn, &one, "k-1", 10, 1_000);
     let user = running(&conn, 1);
     enter(&conn, &one, user.0, user.1, "b", 1_000).unwrap();
