@@ -199,8 +199,9 @@ impl Around<'_> {
             return Ok("/var/lib/tenure/tenure.db".into());
         }
         let dir = self.home("XDG_STATE_HOME", ".local/state");
-        dir.map(|dir| dir.join("tenure/tenure.db"))
-            .ok_or_else(|| Error::Invalid("HOME is not set, so there is no default place for the file; name one with --db".into()))
+        dir.map(|dir| dir.join("tenure/tenure.db")).ok_or_else(|| {
+            Error::Invalid("HOME is not set, so there is no default place for the file; name one with --db".into())
+        })
     }
 }
 

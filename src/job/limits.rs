@@ -34,10 +34,12 @@ pub const LOG_LIMIT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const LOG_LIMIT_BYTES_MIN: u64 = 64 << 10;
 /// Most that is kept of what a job writes to `TENURE_RESULT`, in bytes.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
-/// Most jobs that one transaction of `add --from` takes.
+/// Most jobs that are read from the lines of `add --from` for one transaction.
 pub const ADD_BATCH_MAX: usize = 10_000;
 /// Most jobs of one array.
 pub const ARRAY_LEN_MAX: usize = 100_000;
+/// Most jobs that are added in one transaction.
+pub const ADDED_AT_ONCE_MAX: usize = ARRAY_LEN_MAX;
 /// Most jobs of a lane that run at once, as far as that can be set.
 pub const LANE_LIMIT_MAX: i64 = 1_000_000;
 /// Longest queue name, lane key: characters.

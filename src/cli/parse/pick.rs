@@ -161,7 +161,8 @@ fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
     match part {
         Part::One(id) => one(conn, id).map(|job| vec![job]),
         Part::Last => {
-            let last = read::last_job(conn)?.ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))?;
+            let last =
+                read::last_job(conn)?.ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))?;
             one(conn, last).map(|job| vec![job])
         }
         Part::Range(first, last) => {

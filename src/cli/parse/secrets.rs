@@ -74,7 +74,9 @@ impl Kept {
         synced.map_err(|e| Error::io(what(), e))?;
         if bytes > STDIN_BYTES_MAX {
             let most = units::size_text(STDIN_BYTES_MAX);
-            return Err(Error::Invalid(format!("the standard input is longer than {most}; put it in a file and use --stdin FILE")));
+            return Err(Error::Invalid(format!(
+                "the standard input is longer than {most}; put it in a file and use --stdin FILE"
+            )));
         }
         Ok(token)
     }

@@ -115,7 +115,7 @@ pub fn add_jobs(
     kept.write_stdin(store.place(), &mut jobs, options)?;
     kept.sync(store.place())?;
     let now_ms = face.now_ms();
-    let added = store.write(move |conn| insert(conn, &jobs, now_ms))?;
+    let added = store.write(move |conn| enqueue::add(conn, &jobs, now_ms))?;
     kept.keep();
     added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
     worker_calls::wake(store.place());
@@ -129,15 +129,6 @@ fn stop_replaced(store: &Store, added: &[Added]) -> Result<()> {
         worker_calls::ask_directly(store, replaced)?;
     }
     Ok(())
-}
-
-/// An array may be longer than what the store takes at a time; it is one transaction all the same.
-fn insert(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
-    let mut added = Vec::with_capacity(jobs.len());
-    for batch in jobs.chunks(ADD_BATCH_MAX) {
-        added.extend(enqueue::add(conn, batch, now_ms)?);
-    }
-    Ok(added)
 }
 
 fn tell(face: &Face, added: &[Added]) -> Result<()> {

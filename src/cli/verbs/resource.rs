@@ -132,7 +132,9 @@ fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
         return Ok(Owner::Task(task));
     }
     let outside = || {
-        Error::Invalid("whose is it? Inside a job of this file it is the run's; here name its owner: --job ID or --task ID".into())
+        Error::Invalid(
+            "whose is it? Inside a job of this file it is the run's; here name its owner: --job ID or --task ID".into(),
+        )
     };
     let run = std::env::var("TENURE_RUN").ok().and_then(|text| text.parse().ok()).ok_or_else(outside)?;
     // The run of another file has the same number as one of this.

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
-use crate::job::limits::{ADD_BATCH_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
+use crate::job::limits::{ADDED_AT_ONCE_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
 use crate::job::{JobId, NewJob, Reason, State};
 use crate::store::engine::text::text;
 use crate::store::job::ended;
@@ -31,10 +31,13 @@ pub struct Added {
 /// Adds jobs, all or none, in this order. They are the file's when the transaction is on the disk.
 ///
 /// # Errors
-/// [`Error::Usage`] for invalid arguments, [`Error::NoSuch`] for a dependency on a job that does not exist.
+/// [`Error::Invalid`] for invalid arguments, [`Error::NotFound`] for a dependency on a job that does not exist.
 pub fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
-    if jobs.len() > ADD_BATCH_MAX {
-        return Err(Error::Usage(format!("{} jobs in one batch, {ADD_BATCH_MAX} at most; use --chunk", jobs.len())));
+    if jobs.len() > ADDED_AT_ONCE_MAX {
+        return Err(Error::Invalid(format!(
+            "{} jobs in one transaction, {ADDED_AT_ONCE_MAX} at most; add them in parts",
+            jobs.len()
+        )));
     }
     jobs.iter().map(|job| add_one(conn, job, now_ms)).collect()
 }
@@ -89,7 +92,7 @@ fn check(job: &NewJob) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::Usage(wrong))
+    Err(Error::Invalid(wrong))
 }
 
 /// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the next job that asks for it.
@@ -123,7 +126,7 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
         ("the working directory", &job.cwd, CWD_BYTES_MAX),
     ] {
         if text.len() > most {
-            return Err(Error::Usage(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
+            return Err(Error::Invalid(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
         }
     }
     conn.prepare_cached(sql!("enqueue.sql", "insert"))?.execute(rusqlite::params![
@@ -152,7 +155,7 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     let exists: bool =
         conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)")?.query_row([parent.0], |row| row.get(0))?;
     if !exists || parent >= job {
-        return Err(Error::NoSuch(format!("there is no job {parent} to wait for; tenure ls -a lists the jobs")));
+        return Err(Error::NotFound(format!("there is no job {parent} to wait for; tenure ls -a lists the jobs")));
     }
     // A job that is named twice with the same need is one wish; with two needs the guard says what is wrong.
     let mut same = conn.prepare_cached("SELECT need FROM dependency WHERE job_id = ?1 AND on_job = ?2")?;

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::job::limits::ADD_BATCH_MAX;
+use crate::job::limits::ADDED_AT_ONCE_MAX;
 use crate::job::{Argv, Exit, Hold, JobId, Need, NewJob, Nonce, Reason, RunEnd, RunId, State};
 use crate::store::fixture;
 use crate::store::job::claim;
@@ -97,7 +97,7 @@ fn invalid_arguments_are_refused_in_words() {
         assert!(matches!(try_add(&conn, change), Err(Error::Invalid(_))));
     }
     assert!(matches!(try_add(&conn, |j| j.after = vec![(JobId(9), Need::Done)]), Err(Error::NotFound(_))));
-    let many = vec![new(|_| ()); ADD_BATCH_MAX + 1];
+    let many = vec![new(|_| ()); ADDED_AT_ONCE_MAX + 1];
     assert!(matches!(enqueue::add(&conn, &many, 1), Err(Error::Invalid(_))));
     // 200 characters are 200 characters, however many bytes they have.
     add(&conn, |j| j.queue = "ü".repeat(200));
