@@ -190,7 +190,10 @@ impl Claims {
 
     fn per_claim_us(&self) -> f64 {
         use tenure::job::{Nonce, RunId};
-        use tenure::store::claim::{Prepared, Scope, claim};
+        use tenure::store::{
+            claim::{Scope, claim},
+            ids::Prepared,
+        };
         const N: i64 = 100;
         let first = self.next_run.get();
         self.next_run.set(first + N);

@@ -90,5 +90,6 @@ pub mod place;
 pub mod random;
 pub mod run;
 pub mod store;
+mod sync;
 pub mod units;
 pub mod worker;

@@ -118,7 +118,8 @@ impl Pool {
 mod tests {
     use super::*;
     use crate::job::{Argv, NewJob, Nonce, RunId};
-    use crate::store::claim::{self, Prepared, Scope};
+    use crate::store::claim::{self, Scope};
+    use crate::store::ids::Prepared;
     use crate::store::{enqueue, fixture, reap};
 
     #[test]

@@ -20,7 +20,7 @@ use crate::place::Place;
 use crate::run::machine;
 use crate::run::runfile;
 use crate::run::{Header, RunFile};
-use crate::store::claim::Prepared;
+use crate::store::ids::Prepared;
 use crate::store::{Store, ids};
 
 /// Run ids that are reserved by one flushed write, at the most. What is not used when the worker ends is a gap, nothing else.

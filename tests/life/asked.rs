@@ -3,8 +3,8 @@
 use tenure::job::{Exit, JobId, Outcome, Reason, RunId, RunKind};
 use tenure::run::{Record, machine};
 use tenure::store::check;
-use tenure::store::claim::Prepared;
 use tenure::store::errand::{self, Closed, Opening};
+use tenure::store::ids::Prepared;
 use tenure::store::settle::RunRecord;
 
 use crate::left::{

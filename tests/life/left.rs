@@ -10,7 +10,8 @@ use rusqlite::Connection;
 use tenure::job::{Exit, JobId, Nonce, RunEnd, RunId};
 use tenure::place::Place;
 use tenure::run::{Drained, Exited, Header, NotExecuted, Record, RunFile, Started, Usage, machine};
-use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::claim::{self, Scope};
+use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{Options, Role, Store, guard, ids, read};
 

@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 use tenure::job::pipeline::Params;
 use tenure::job::{JobId, Reason, RunId, State, TaskState};
-use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::claim::{self, Scope};
+use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{mend, pipeline, read, task, task_rows};
 

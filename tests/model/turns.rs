@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use tenure::job::verdict::{self, Claimed, Progress, RunFile, Verdict};
 use tenure::job::{RunEnd, RunId, State};
-use tenure::store::reap::{self, Healers};
-use tenure::store::{claim, ids, mend, prune};
+use tenure::store::heal::{self, Healers};
+use tenure::store::{ids, mend, prune, reap, tend};
 
 use super::play::{LIMIT, Play, Step};
 use super::settling::end;
@@ -94,7 +94,7 @@ impl Play {
         self.log.push("heal and mend".into());
         let orphans: BTreeSet<i64> =
             self.world.runs.iter().filter(|(id, run)| run.open && !self.owns(**id)).map(|(id, _)| *id).collect();
-        let healed = reap::heal(&self.conn, Healers::default(), self.world.now).unwrap();
+        let healed = heal::heal(&self.conn, Healers::default(), self.world.now).unwrap();
         let closed: BTreeSet<i64> = healed.iter().flat_map(|h| h.runs.iter().map(|(run, _)| run.0)).collect();
         assert_eq!(closed, orphans, "{healed:?}");
         for healed in healed {
@@ -105,7 +105,7 @@ impl Play {
             self.world.runs.get_mut(&run).unwrap().open = false;
         }
         let before = truths::everything(&self.conn);
-        assert_eq!(reap::heal(&self.conn, Healers::default(), self.world.now).unwrap(), []);
+        assert_eq!(heal::heal(&self.conn, Healers::default(), self.world.now).unwrap(), []);
         let mended = mend::mend(&self.conn, self.world.now).unwrap();
         assert!(mended.is_nothing(), "{mended:?}");
         assert_eq!(truths::everything(&self.conn), before);
@@ -113,10 +113,10 @@ impl Play {
 
     pub(super) fn tend(&mut self) {
         self.log.push("tend".into());
-        let tended = claim::tend(&self.conn, self.world.now, LIMIT).unwrap();
+        let tended = tend::tend(&self.conn, self.world.now, LIMIT).unwrap();
         assert!(!tended.more);
         self.world.tend();
-        let next = claim::next_due_ms(&self.conn).unwrap();
+        let next = tend::next_due_ms(&self.conn).unwrap();
         assert!(next.is_none_or(|at| at > self.world.now), "what is due has been done");
     }
 

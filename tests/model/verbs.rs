@@ -6,7 +6,7 @@ use tenure::error::Error;
 use tenure::job::{Argv, JobId, Need, NewJob, Policy, Reason, RunId, State};
 use tenure::store::claim::{self, Scope};
 use tenure::store::control::{self, Cancelled, Change};
-use tenure::store::enqueue;
+use tenure::store::{enqueue, retry};
 
 use super::play::{Play, nonce};
 use super::world::{Dep, Job};
@@ -130,7 +130,7 @@ impl Play {
         let before = self.world.clone();
         let expected = self.world.retry(id, with_dependants);
         self.conn.execute_batch("SAVEPOINT retry").unwrap();
-        match control::retry(&self.conn, JobId(id), with_dependants, self.world.now) {
+        match retry::retry(&self.conn, JobId(id), with_dependants, self.world.now) {
             Ok(back) => {
                 assert_eq!(Some(back.iter().map(|id| id.0).collect()), expected);
                 self.moved.extend(back.iter().map(|id| id.0));

@@ -7,10 +7,11 @@ use rusqlite::Connection;
 use tenure::error::Error;
 use tenure::job::pipeline::{Params, Stage};
 use tenure::job::{Argv, Exit, JobId, NewJob, Nonce, Outcome, Pipeline, Policy, RunEnd, RunId, State, TaskState, Template};
-use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::claim::{self, Scope};
+use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::task_rows::{self, Step, TaskRow};
-use tenure::store::{control, mend, pipeline, read, retry, task};
+use tenure::store::{control, mend, pipeline, read, retry, task, tend};
 
 use crate::model::file;
 
@@ -141,7 +142,7 @@ impl Walks {
     }
 
     fn claim(&mut self, n: i64) -> &'static str {
-        claim::tend(&self.conn, self.now, 500).unwrap();
+        tend::tend(&self.conn, self.now, 500).unwrap();
         let first = self.next_run;
         let prepared: Vec<_> = (first..first + n).map(|run| Prepared { run: RunId(run), nonce: nonce(run) }).collect();
         self.next_run += n;

@@ -7,7 +7,8 @@ use std::thread;
 use tenure::error::Error;
 use tenure::job::pipeline::{Params, Stage};
 use tenure::job::{Argv, Exit, JobId, NewJob, Nonce, Pipeline, RunEnd, RunId, State, TaskState, Template};
-use tenure::store::claim::{self, Prepared, Scope};
+use tenure::store::claim::{self, Scope};
+use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{Role, Store, pipeline, task, task_rows};
 

@@ -11,7 +11,7 @@ use crate::cli::view::{resource_words, worker_words};
 use crate::cli::worker_calls::Sight;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
-use crate::store::control::WayBack;
+use crate::store::retry::WayBack;
 use crate::store::rows::{Dependency, Job, Run};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::{duration_text, size_text};

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::store::engine::connection::{Access, connect};
-use crate::store::{Durability, Store};
+use crate::store::engine::options::Durability;
+use crate::store::engine::store::Store;
 
 /// A connection of its own, since the counter is one of a connection: it changes when anybody else commits.
 pub struct Changes(Connection);

@@ -14,9 +14,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::store::Durability;
 use crate::store::engine::connection::{Access, connect};
 use crate::store::engine::health::Shared;
+use crate::store::engine::options::Durability;
 use crate::store::engine::seldom::Seldom;
 use crate::store::engine::turnstile::Turnstile;
 

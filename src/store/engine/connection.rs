@@ -6,8 +6,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::error::Result;
 use crate::place::Place;
-use crate::store::Durability;
+use crate::store::engine::options::Durability;
 use crate::store::schema::guard;
 
 /// How long a statement waits for another program's write lock, in milliseconds.
@@ -76,6 +77,14 @@ pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: D
             guard::register_plain(conn)
         }
     }
+}
+
+/// Runs `f` in a read transaction, which is ended even if it panics.
+pub(in crate::store) fn snapshot<T>(conn: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let transaction = conn.unchecked_transaction()?;
+    let value = f(&transaction)?;
+    transaction.finish()?;
+    Ok(value)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::store::lock;
+use crate::sync::lock;
 
 /// Requests that wait. Who comes when so many wait already, waits until there is room.
 const WAITING_MAX: usize = 1_024;

@@ -19,9 +19,10 @@ use rusqlite::{Connection, ffi};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::store::engine::health::Shared;
-use crate::store::engine::path::sync_directory;
+use crate::store::engine::options::{Durability, Ticket};
+use crate::store::engine::small_file::sync_directory;
 use crate::store::engine::watch::FileId;
-use crate::store::{Durability, Ticket, lock};
+use crate::sync::lock;
 
 /// Calls that are put off for as long as there is always something to flush. With more of them they have their turn.
 const PUT_OFF_MAX: usize = 256;

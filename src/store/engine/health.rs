@@ -13,8 +13,8 @@ use crate::store::engine::ballast::Ballast;
 use crate::store::engine::locks;
 use crate::store::engine::locks::Holder;
 use crate::store::engine::watch::Watch;
-use crate::store::lock;
 use crate::store::schema::altered::Altered;
+use crate::sync::lock;
 
 /// What is wrong, if anything. Take no jobs on while [`Health::may_claim`] is false.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Opening: from a path to a store that may be used, or a refusal that says what to do.
 
+use crate::store::engine::structure::{Thorough, check_structure, set_wal_mode};
+use crate::store::file::identity::random_name;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,16 +12,18 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::store::engine::ballast::Ballast;
-use crate::store::engine::connection::{Access, BUSY_TIMEOUT_MS, connect};
+use crate::store::engine::connection::{Access, connect};
 use crate::store::engine::health::Shared;
+use crate::store::engine::options::{Opened, Options, Role};
+use crate::store::engine::store::{Engine, Inner, Store};
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::watch::{FileId, Watch};
 use crate::store::engine::writer::Worker;
 use crate::store::engine::{flush, locks, path, permission, write};
 use crate::store::file::identity::{Identity, identify};
 use crate::store::file::{home, standing};
+use crate::store::schema;
 use crate::store::schema::upgrade;
-use crate::store::{Engine, Inner, Options, Role, Store, schema};
 
 /// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about a second's work.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
@@ -29,23 +33,21 @@ const CANNOT_OPEN: &str = "the file cannot be opened";
 const LOG_REMOVED_MS: u64 = 1_000;
 /// How long root may take to give a log that it has made to the owner of the file, in milliseconds.
 const GIVEN_MS: u64 = 2_000;
-/// Complaints of a check that are shown.
-const COMPLAINTS_MAX: usize = 10;
 /// Time between two tries to switch a new file to its mode, in milliseconds.
 const MODE_RETRY_MS: u64 = 10;
 
-/// What was found and done while the file was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Opened {
-    /// The file was new, and this process filled it.
-    pub created: bool,
-    /// The version of the schema before it was upgraded.
-    pub upgraded_from: Option<i32>,
-    /// What a person should know: guards that were repaired, rows that break a rule. For `doctor` and the log.
-    pub problems: Vec<String>,
+impl Store {
+    /// Opens the file at `path` in a role; a client or worker makes it first if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the remedy where the file cannot be used: a reader finds none, it is foreign, damaged, newer than this program,
+    /// not permitted, on a network file system, or has a second hard link. Two processes may make the same file at once: both get the same one.
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        open(path, options)
+    }
 }
 
-pub(in crate::store) fn open(path: &Path, options: Options) -> Result<Store> {
+fn open(path: &Path, options: Options) -> Result<Store> {
     let place = match options.role {
         Role::Reader => path::find(path)?,
         Role::Client | Role::Worker => path::find_or_make(path, path::Missing::Begin)?,
@@ -211,24 +213,6 @@ fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
     Ok(new)
 }
 
-/// Switching needs the file for itself for a moment, and SQLite does not wait for that by itself.
-pub(in crate::store) fn set_wal_mode(conn: &Connection) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
-        match mode {
-            Ok(mode) if mode == "wal" => return Ok(()),
-            Err(error) if !write::is_busy(&error) => return Err(error.into()),
-            _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(MODE_RETRY_MS)),
-            _ => {
-                return Err(Error::File(
-                    "the file cannot be switched to WAL mode, because another program has it open in another mode; close that program".into(),
-                ));
-            }
-        }
-    }
-}
-
 /// A worker's look at the whole file before it acts on anything in it.
 fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
     if std::fs::metadata(place.db()).is_ok_and(|meta| meta.len() <= QUICK_CHECK_BYTES_MAX) {
@@ -244,42 +228,4 @@ fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Re
         }
     }
     Ok(())
-}
-
-/// How much a check looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Thorough {
-    /// The structure of the tables.
-    No,
-    /// Every entry of every index as well.
-    Yes,
-}
-
-/// Rows that break a CHECK are returned: they are found and healed one by one.
-///
-/// # Errors
-/// [`Error::File`] if the structure itself is damaged.
-pub(in crate::store) fn check_structure(conn: &Connection, thorough: Thorough) -> Result<Vec<String>> {
-    let pragma = match thorough {
-        Thorough::No => "PRAGMA quick_check",
-        Thorough::Yes => "PRAGMA integrity_check",
-    };
-    let mut check = conn.prepare(pragma)?;
-    let lines = check.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let (rows, damage): (Vec<_>, Vec<_>) = lines
-        .into_iter()
-        .filter(|line| line != "ok")
-        .partition(|line| line.starts_with("CHECK constraint failed") || line.starts_with("NULL value in"));
-    if damage.is_empty() {
-        return Ok(rows);
-    }
-    let shown = damage.iter().take(COMPLAINTS_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
-    Err(Error::File(format!("the file is damaged ({shown}); tenure restore brings a backup back")))
-}
-
-/// 128 random bits in hexadecimal.
-pub fn random_name() -> Result<String> {
-    let mut bytes = [0_u8; 16];
-    crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;
-    Ok(crate::job::Nonce(bytes).to_string())
 }

@@ -2,9 +2,10 @@
 //!
 //! Nothing here opens the file: another thread of this process may have it open, and closing a second descriptor would drop its locks.
 
-use std::fs::{self, DirBuilder, Metadata, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use crate::store::engine::small_file::sync_directory;
+use std::fs::{self, DirBuilder, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags, statx};
@@ -236,24 +237,4 @@ pub fn make_beside(place: &Place) -> Result<()> {
         sync_directory(place.db().parent().unwrap_or(Path::new("/")))?;
     }
     Ok(())
-}
-
-/// Writes a small file of the directory anew: its name holds the old bytes or all the new ones, whatever dies when. A write that must
-/// survive a power cut is followed by [`sync_directory`].
-pub(in crate::store) fn replace_file(path: &Path, dir: &Path, bytes: &[u8]) -> Result<()> {
-    let new = path.with_extension("new");
-    let put = || {
-        let _of_one_that_was_killed = fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        owner::give_file(&file, dir)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&new, path)
-    };
-    put().map_err(|error| Error::io(format!("writing {}", path.display()), error))
-}
-
-/// Puts the names in a directory on the disk.
-pub(in crate::store) fn sync_directory(dir: &Path) -> Result<()> {
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io(format!("syncing {}", dir.display()), error))
 }

@@ -10,9 +10,9 @@ use r2d2_sqlite::SqliteConnectionManager;
 
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::store::Durability;
 use crate::store::engine::connection;
 use crate::store::engine::connection::Access;
+use crate::store::engine::options::Durability;
 
 /// Connections that read at the same time.
 const READERS_MAX: u32 = 4;

@@ -7,10 +7,11 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::error::{Error, Result};
 use crate::place::Place;
+use crate::store::engine::connection::snapshot;
 use crate::store::engine::health::Shared;
+use crate::store::engine::options::{Durability, Ticket};
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::{flush, locks};
-use crate::store::{Durability, Ticket, snapshot};
 
 /// Something that wants to be done inside a write transaction. It may be tried more than once, until it is answered.
 pub(in crate::store) trait Request: Send {

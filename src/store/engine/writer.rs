@@ -17,13 +17,14 @@ use crate::store::engine::checkpoint::{Checkpointer, Nudge};
 use crate::store::engine::desk::{Answer, Brought, Desk};
 use crate::store::engine::flush::Flusher;
 use crate::store::engine::health::Shared;
+use crate::store::engine::options::{Durability, Ticket};
 use crate::store::engine::readers::{Reader, Readers};
 use crate::store::engine::schema_watch::SchemaWatch;
 use crate::store::engine::seldom::Seldom;
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::write;
 use crate::store::engine::write::{Request, Typed, Undone};
-use crate::store::{Durability, Ticket, lock};
+use crate::sync::lock;
 
 /// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as blocked.
 const TRY_MS: u64 = 1_000;

@@ -15,12 +15,14 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags, renameat_with};
 
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::store::Durability;
 use crate::store::engine::connection::{Access, BUSY_TIMEOUT_MS, connect, flags};
 use crate::store::engine::locks;
-use crate::store::engine::open::{Thorough, check_structure, random_name};
-use crate::store::engine::path::sync_directory;
+use crate::store::engine::options::Durability;
+use crate::store::engine::small_file::sync_directory;
+use crate::store::engine::store::Store;
+use crate::store::engine::structure::{Thorough, check_structure};
 use crate::store::engine::watch::FileId;
+use crate::store::file::identity::random_name;
 
 /// The name of a directory in which a copy is made, around a random number.
 const TEMPORARY_BEFORE: &str = ".tenure-";
@@ -231,5 +233,15 @@ fn step(backup: &Backup<'_, '_>, pages: i32) -> Result<()> {
             _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(RETRY_MS)),
             _ => return Err(Error::Busy("another program keeps the file locked; end its transaction and try again".into())),
         }
+    }
+}
+
+impl Store {
+    /// Copies the file, as it is now, into a single plain file. Jobs go on meanwhile.
+    ///
+    /// # Errors
+    /// `to` exists and `overwrite` is not given. Under a crash either no file of that name is there, or a complete one.
+    pub fn backup(&self, to: &Path, overwrite: bool) -> Result<()> {
+        backup(&self.0.place, to, overwrite)
     }
 }

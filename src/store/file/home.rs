@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::store::engine::path::{replace_file, sync_directory};
+use crate::store::engine::small_file::{replace_file, sync_directory};
 
 /// Ids of earlier lives of the file that a directory remembers: one for each restore.
 const IDS_MAX: usize = 100;

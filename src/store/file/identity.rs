@@ -41,3 +41,10 @@ pub(in crate::store) fn identify(conn: &Connection) -> Result<Identity> {
         _ => Err(Error::File("this is an SQLite file of another program; name another with --db".into())),
     }
 }
+
+/// 128 random bits in hexadecimal.
+pub fn random_name() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;
+    Ok(crate::job::Nonce(bytes).to_string())
+}

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::store::engine::path::sync_directory;
+use crate::store::engine::small_file::sync_directory;
 use crate::store::file::backup::Copy;
 
 /// A file that was replaced.

@@ -4,21 +4,24 @@
 //! may have been done long ago, and its ids have been used. So nothing in it starts by itself: each job that was not at its end is held, with an
 //! event that says why, runs are closed as lost, schedules go on from now, ids go on above the highest that was ever seen, and the file gets a new name.
 
+use crate::store::file::stamp::raise_sequence;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::store::Durability;
 use crate::store::engine::connection::{Access, connect, prepare};
-use crate::store::engine::open::{Thorough, check_structure, random_name, set_wal_mode};
-use crate::store::engine::path::{Missing, find, find_or_make, make_beside, sync_directory};
+use crate::store::engine::options::Durability;
+use crate::store::engine::path::{Missing, find, find_or_make, make_beside};
+use crate::store::engine::small_file::sync_directory;
+use crate::store::engine::structure::{Thorough, check_structure, set_wal_mode};
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::watch::FileId;
 use crate::store::engine::{flush, locks};
 use crate::store::file::backup::{Copy, copy_if};
 use crate::store::file::home;
+use crate::store::file::identity::random_name;
 use crate::store::file::identity::{Identity, identify};
 use crate::store::file::kept::Kept;
 use crate::store::file::stamp;
@@ -302,7 +305,7 @@ pub(in crate::store) fn treat(
         conn,
         &crate::store::upkeep::inspect::stuck_tasks(conn)?,
         now_ms,
-        &mut crate::store::job::ended::Aftermath::default(),
+        &mut crate::store::pipeline::walk::aftermath(),
     )?;
     conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(
@@ -357,13 +360,6 @@ fn given(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
 /// What the present file has given, the copy does not give again.
 fn go_on_above(copy: &Connection, given: &[(&str, i64)]) -> Result<()> {
     given.iter().try_for_each(|(table, seq)| raise_sequence(copy, table, *seq))
-}
-
-pub(in crate::store) fn raise_sequence(conn: &Connection, table: &str, at_least: i64) -> Result<()> {
-    if conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2", (at_least, table))? == 0 {
-        conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?2, ?1)", (at_least, table))?;
-    }
-    Ok(())
 }
 
 /// No id is given twice.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::job::RunId;
 use crate::place::Place;
-use crate::store::engine::path::replace_file;
+use crate::store::engine::small_file::replace_file;
 
 /// Ids above this were not given by tenure: a client has changed the sequence.
 const HONEST_ID_MAX: i64 = 1 << 52;
@@ -97,6 +97,13 @@ fn last_job(conn: &Connection) -> Result<i64> {
 fn number(conn: &Connection, key: &str) -> Result<i64> {
     let value = conn.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
     Ok(value.unwrap_or(0))
+}
+
+pub(in crate::store) fn raise_sequence(conn: &Connection, table: &str, at_least: i64) -> Result<()> {
+    if conn.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2", (at_least, table))? == 0 {
+        conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?2, ?1)", (at_least, table))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

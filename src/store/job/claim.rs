@@ -12,6 +12,7 @@
 //!
 //! Deliberately absent: starting anything. A run's file is created and locked before, its process is started after the commit.
 
+use crate::store::job::ids::Prepared;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
@@ -20,23 +21,14 @@ use crate::store::engine::apart::apart;
 use crate::store::engine::schema_watch;
 use crate::store::engine::text::Key;
 use crate::store::job::ended;
-use crate::store::job::ended::Aftermath;
 use crate::store::job::read;
 use crate::store::job::rows::Job;
 use crate::store::pipeline::walk;
 use crate::store::upkeep::heal;
-
-pub use crate::store::upkeep::tend::{Tended, next_due_ms, tend};
+use crate::store::upkeep::reap::hold_if_a_run_is_open;
 
 /// Most heads that one claim puts out of the way before it returns with what it has; the next claim goes on.
 pub const HEADS_CLEARED_MAX: usize = 256;
-
-/// A run that could start at once: its file is there, and locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prepared {
-    pub run: RunId,
-    pub nonce: Nonce,
-}
 
 /// What a claim may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -207,14 +199,14 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
 /// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
-    let mut out = Aftermath::default();
+    let mut out = walk::aftermath();
     if ended::open_cancel(conn, job)?.is_some() {
         ended::end_queued(conn, job, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
     } else if walk::is_of_a_stopped_task(conn, job)? {
         ended::end_queued(conn, job, Reason::Cancelled, "its task was stopped", now_ms, &mut out)?;
     } else if crate::store::upkeep::tend::is_expired(conn, job, now_ms)? {
         ended::end_queued(conn, job, Reason::Expired, crate::store::upkeep::tend::EXPIRED, now_ms, &mut out)?;
-    } else if crate::store::upkeep::heal::hold_if_a_run_is_open(conn, job)? {
+    } else if hold_if_a_run_is_open(conn, job)? {
         // The reaper closes that run and empties its tree.
     } else {
         conn.prepare_cached(

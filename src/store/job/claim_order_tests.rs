@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::job::{JobId, Nonce, Reason, RunId};
 use crate::store::fixture;
 use crate::store::job::claim;
-use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::claim::Scope;
 use crate::store::job::ended;
-use crate::store::job::ended::Aftermath;
+use crate::store::job::ids::Prepared;
+use crate::store::pipeline::walk;
 use crate::store::upkeep::{inspect, mend, prune};
 
 const QUEUES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -43,7 +44,7 @@ fn expected(conn: &Connection, scope: &Scope) -> Option<JobId> {
         if ended::open_cancel(conn, head).unwrap().is_none() {
             break Some(head);
         }
-        ended::end_queued(conn, head, Reason::Cancelled, "cancelled", 5, &mut Aftermath::default()).unwrap();
+        ended::end_queued(conn, head, Reason::Cancelled, "cancelled", 5, &mut walk::aftermath()).unwrap();
     };
     conn.execute_batch("ROLLBACK TO expected; RELEASE expected").unwrap();
     next

@@ -8,66 +8,24 @@ use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::{JobId, Policy, Reason, RunId, State, nearest};
 use crate::store::engine::text::Key;
+use crate::store::job::cancel;
 use crate::store::job::ended;
-use crate::store::job::ended::{Aftermath, STEP_MAX};
+use crate::store::job::insert::ATTEMPTS_MAX;
 use crate::store::job::read;
+use crate::store::job::read::existing;
 use crate::store::job::retry;
-use crate::store::job::rows;
+use crate::store::job::retry::WayBack;
 use crate::store::job::rows::Job;
+use crate::store::pipeline::walk;
 
-pub use crate::store::job::retry::{WayBack, retry, secret_tokens};
+pub use crate::store::job::cancel::{Cancelled, open_cancels};
 
-/// What became of a cancel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cancelled {
-    /// It was queued, and has ended.
-    Ended {
-        /// Names of files in `secrets/` that no live job needs now.
-        freed: Vec<String>,
-        /// Jobs that were told of it or ended with it, itself included.
-        touched: usize,
-    },
-    /// It runs; the wish is written down, and this run is to be stopped.
-    Asked { run: RunId },
-    /// There was nothing to cancel.
-    AlreadyEnded,
-}
-
-/// Cancels a job: a queued one ends here and now; of a running one the wish is written down.
+/// Cancels a job: a queued one ends here and now; of a running one the request is recorded.
 ///
 /// # Errors
 /// [`Error::NotFound`].
 pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<Cancelled> {
-    let job = existing(conn, id)?;
-    match (job.state, job.run_id) {
-        (State::Queued, _) => {
-            ask(conn, id, why, now_ms)?;
-            let mut out = Aftermath::default();
-            ended::end_queued(conn, id, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
-            Ok(Cancelled::Ended { touched: STEP_MAX - out.left().min(STEP_MAX), freed: out.freed })
-        }
-        (State::Running, Some(run)) => {
-            ask(conn, id, why, now_ms)?;
-            Ok(Cancelled::Asked { run })
-        }
-        (State::Running, None) => Err(Error::Refused(format!(
-            "job {id} runs without a run, which should be impossible; a worker heals that: tenure work"
-        ))),
-        _ => Ok(Cancelled::AlreadyEnded),
-    }
-}
-
-/// Writes the wish down. A second one for the same job is the same wish.
-pub(in crate::store) fn ask(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<()> {
-    conn.prepare_cached(sql!("control.sql", "ask"))?.execute((id.0, why, now_ms))?;
-    Ok(())
-}
-
-/// The running jobs that a client wants cancelled, with the run each of them has.
-pub fn open_cancels(conn: &Connection) -> Result<Vec<(JobId, Option<RunId>)>> {
-    let mut open = conn.prepare_cached(sql!("control.sql", "open_cancels"))?;
-    let rows = open.query_map([], |row| Ok((rows::id(row, 0)?, row.get::<_, Option<i64>>(1)?.map(RunId))))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    cancel::cancel(conn, id, why, now_ms, walk::job_ended)
 }
 
 /// Keeps a queued job from starting until it is released.
@@ -119,8 +77,8 @@ pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result
     if change.available_at.is_some_and(|at| at < 0) || change.expires_at.flatten().is_some_and(|at| at < 0) {
         return Err(Error::Invalid("a time before 1970 is not allowed".into()));
     }
-    if change.max_attempts.is_some_and(|n| !(1..=crate::store::job::enqueue::ATTEMPTS_MAX).contains(&n)) {
-        return Err(Error::Invalid(format!("retries go up to {}", crate::store::job::enqueue::ATTEMPTS_MAX - 1)));
+    if change.max_attempts.is_some_and(|n| !(1..=ATTEMPTS_MAX).contains(&n)) {
+        return Err(Error::Invalid(format!("retries go up to {}", ATTEMPTS_MAX - 1)));
     }
     let policy = change.timeout_ms.map(|timeout_ms| with_timeout(&job, timeout_ms)).transpose()?;
     conn.prepare_cached(sql!("control.sql", "set"))?.execute(params![
@@ -146,7 +104,7 @@ fn end_without_attempts(conn: &Connection, job: &Job, now_ms: i64) -> Result<Cha
     conn.prepare_cached(sql!("control.sql", "latest_end"))?.execute([job.id.0])?;
     let reason = job.last_reason.unwrap_or(Reason::Lost);
     let error = job.error.clone().unwrap_or_else(|| "no attempt is left".to_owned());
-    let mut out = Aftermath::default();
+    let mut out = walk::aftermath();
     let ended = ended::end_queued(conn, job.id, reason, &error, now_ms, &mut out)?;
     Ok(Changed { ended, freed: out.freed })
 }
@@ -306,10 +264,6 @@ fn check_name(name: &str, what: &str) -> Result<()> {
         return Err(Error::Invalid(format!("{what} has 1 to {NAME_CHARS_MAX} characters")));
     }
     Ok(())
-}
-
-pub(in crate::store) fn existing(conn: &Connection, id: JobId) -> Result<Job> {
-    read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
 }
 
 fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {

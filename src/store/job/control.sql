@@ -1,18 +1,9 @@
--- name: ask
-INSERT INTO cancel (job_id, run_id, why, at) SELECT id, run_id, ?2, max(0, ?3) FROM job WHERE id = ?1;
-
 -- name: latest_end
 -- How the latest run ended that has used an attempt or has said "not now": that of a job which is not tried again.
 UPDATE job
    SET (exit_code, signal) = (SELECT exit_code, signal FROM run
                                WHERE job_id = ?1 AND kind = 'job' AND reason IS NOT NULL ORDER BY id DESC LIMIT 1)
  WHERE id = ?1 AND state = 'queued';
-
--- name: open_cancels
-SELECT job.id, job.run_id
-  FROM cancel CROSS JOIN job ON job.id = cancel.job_id
- WHERE cancel.closed_at IS NULL AND job.state = 'running'
- ORDER BY cancel.id;
 
 -- name: set
 UPDATE job

@@ -13,13 +13,16 @@ use crate::job::{JobId, Need, Policy, Reason, State};
 use crate::store::engine::apart::apart;
 use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows;
-use crate::store::pipeline::walk;
 
 /// Most jobs that one transaction tells of the end of another, or ends because of it: others can write before it goes on.
 pub const STEP_MAX: usize = 1_000;
 
+/// What follows the end of a task's job, in the same transaction: task, job, present instant. A parameter, because the next stage of the task
+/// may itself add and end jobs.
+pub(in crate::store) type TaskStep = fn(&Connection, i64, JobId, i64) -> Result<()>;
+
 /// What ended, and what is not needed any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Aftermath {
     /// Queued jobs that were ended, in the order in which that happened.
     pub ended: Vec<JobId>,
@@ -27,18 +30,18 @@ pub struct Aftermath {
     pub freed: Vec<String>,
     /// How many more this transaction may tell or end.
     left: usize,
-}
-
-impl Default for Aftermath {
-    fn default() -> Self {
-        Self::within(STEP_MAX)
-    }
+    task_step: TaskStep,
 }
 
 impl Aftermath {
+    /// For a transaction that may tell or end [`STEP_MAX`] jobs.
+    pub(in crate::store) fn new(task_step: TaskStep) -> Self {
+        Self::within(STEP_MAX, task_step)
+    }
+
     /// For a transaction that may tell or end so many.
-    pub(in crate::store) fn within(left: usize) -> Self {
-        Self { ended: Vec::new(), freed: Vec::new(), left }
+    pub(in crate::store) fn within(left: usize, task_step: TaskStep) -> Self {
+        Self { ended: Vec::new(), freed: Vec::new(), left, task_step }
     }
 
     /// How many more may be told or ended.
@@ -48,7 +51,7 @@ impl Aftermath {
 
     /// For one ending among others, that may be undone alone.
     pub(in crate::store) fn part(&self) -> Self {
-        Self::within(self.left)
+        Self::within(self.left, self.task_step)
     }
 
     fn took(&mut self, n: usize) {
@@ -263,7 +266,7 @@ fn end_one(
     out.ended.push(job);
     out.took(1);
     if let Some(task) = task {
-        walk::job_ended(conn, task, job, now_ms)?;
+        (out.task_step)(conn, task, job, now_ms)?;
     }
     Ok(true)
 }

@@ -1,173 +1,18 @@
 //! A job enters.
-//!
-//! A batch is taken whole or not at all. What it says is checked here in words, and once more by the guards of the schema,
-//! which do the same for every other client.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use crate::error::{Error, Result};
-use crate::job::limits::{ADDED_AT_ONCE_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
-use crate::job::{JobId, NewJob, Reason, State};
-use crate::store::engine::text::text;
-use crate::store::job::ended;
-use crate::store::job::ended::Aftermath;
-use crate::store::job::rows;
+use crate::error::Result;
+use crate::job::NewJob;
+use crate::store::job::insert;
+use crate::store::pipeline::walk;
 
-/// Most attempts that a job may have; the CHECK on `max_attempts` has the same number.
-pub const ATTEMPTS_MAX: u32 = 1_000_000;
-
-/// What became of one job of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
-    pub id: JobId,
-    /// A live job has that unique key: this is that one, and none was added.
-    pub existing: bool,
-    /// The live job with the same unique key that was cancelled in favour of this one. It may still run.
-    pub replaced: Option<JobId>,
-    /// Names of files in `secrets/` that no live job needs now.
-    pub freed: Vec<String>,
-}
+pub use crate::store::job::insert::{ATTEMPTS_MAX, Added};
 
 /// Adds jobs, all or none, in this order. They are the file's when the transaction is on the disk.
 ///
 /// # Errors
-/// [`Error::Invalid`] for invalid arguments, [`Error::NotFound`] for a dependency on a job that does not exist.
+/// [`crate::error::Error::Invalid`] for invalid arguments, [`crate::error::Error::NotFound`] for a dependency on a job that does not exist.
 pub fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
-    if jobs.len() > ADDED_AT_ONCE_MAX {
-        return Err(Error::Invalid(format!(
-            "{} jobs in one transaction, {ADDED_AT_ONCE_MAX} at most; add them in parts",
-            jobs.len()
-        )));
-    }
-    jobs.iter().map(|job| add_one(conn, job, now_ms)).collect()
-}
-
-fn add_one(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<Added> {
-    check(job)?;
-    let mut out = Aftermath::default();
-    let live = job.unique_key.as_deref().map(|key| live_with_key(conn, key)).transpose()?.flatten();
-    let replaced = match live {
-        Some((id, _)) if !job.replace => return Ok(Added { id, existing: true, replaced: None, freed: Vec::new() }),
-        Some((id, state)) => {
-            make_way(conn, id, state, now_ms, &mut out)?;
-            Some(id)
-        }
-        None => None,
-    };
-    if let (Some(lane), Some(limit)) = (&job.lane, job.lane_limit) {
-        // Before its first job, which would make it with a limit of one; for the others it is there.
-        conn.prepare_cached("INSERT INTO lane (key, max_running, of_array) VALUES (?1, ?2, 1)")?.execute((lane, limit))?;
-    }
-    let id = insert(conn, job, now_ms)?;
-    for (parent, need) in &job.after {
-        wait_for(conn, id, *parent, need.as_str())?;
-    }
-    end_if_hopeless(conn, id, now_ms, &mut out)?;
-    Ok(Added { id, existing: false, replaced, freed: out.freed })
-}
-
-/// Refuses what the file would refuse, in words that name the option.
-fn check(job: &NewJob) -> Result<()> {
-    let is_name = |text: &str| !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.contains('\0');
-    let wrong = if !is_name(&job.queue) {
-        format!("a queue's name has 1 to {NAME_CHARS_MAX} characters")
-    } else if job.lane.as_deref().is_some_and(|lane| !is_name(lane)) {
-        format!("a lane's key has 1 to {NAME_CHARS_MAX} characters")
-    } else if job.label.as_deref().is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX || label.contains('\0')) {
-        format!("a label has {LABEL_CHARS_MAX} characters at most")
-    } else if job.unique_key.as_deref().is_some_and(|k| k.is_empty() || k.chars().count() > LABEL_CHARS_MAX || k.contains('\0')) {
-        format!("a unique key has 1 to {LABEL_CHARS_MAX} characters")
-    } else if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
-        format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")
-    } else if !(1..=ATTEMPTS_MAX).contains(&job.max_attempts) {
-        format!("retries go up to {}", ATTEMPTS_MAX - 1)
-    } else if job.available_at < 0 || job.expires_at.is_some_and(|at| at < 0) {
-        "a time before 1970 is not allowed".to_owned()
-    } else if let Some(name) = job.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        format!("{name:?} is not a name of an environment variable")
-    } else if let Some((name, _)) = job.env.iter().find(|(_, value)| value.contains('\0')) {
-        format!("the value of {name} contains a NUL byte, which no program can be given")
-    } else if let Err(error) = job.policy.check_ranges() {
-        error
-    } else {
-        return Ok(());
-    };
-    Err(Error::Invalid(wrong))
-}
-
-/// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the next job that asks for it.
-pub(in crate::store) fn live_with_key(conn: &Connection, key: &str) -> Result<Option<(JobId, State)>> {
-    let mut live = conn.prepare_cached(sql!("enqueue.sql", "live"))?;
-    Ok(live.query_row([key], |row| Ok((rows::id(row, 0)?, rows::state(row, 1)?))).optional()?)
-}
-
-/// The newest wins: a queued job with its key ends, a running one is asked to end, and so gives up the key.
-fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut Aftermath) -> Result<()> {
-    const WHY: &str = "replaced by a newer job with the same unique key";
-    conn.prepare_cached("INSERT INTO event (job_id, kind, at) VALUES (?1, 'replaced', ?2)")?.execute((old.0, now_ms))?;
-    if state == State::Queued {
-        ended::end_queued(conn, old, Reason::Cancelled, WHY, now_ms, out)?;
-        return Ok(());
-    }
-    crate::store::job::control::ask(conn, old, Some(WHY), now_ms)
-}
-
-fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
-    let env = if job.env.is_empty() {
-        "{}".to_owned()
-    } else {
-        serde_json::to_string(&job.env).map_err(|error| Error::Internal(format!("env is not JSON: {error}")))?
-    };
-    let (command, policy) = (job.command.to_json(), job.policy.to_json());
-    for (what, text, most) in [
-        ("the command as JSON", &command, JSON_BYTES_MAX),
-        ("the environment as JSON", &env, JSON_BYTES_MAX),
-        ("the policy as JSON", &policy, JSON_BYTES_MAX),
-        ("the working directory", &job.cwd, CWD_BYTES_MAX),
-    ] {
-        if text.len() > most {
-            return Err(Error::Invalid(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
-        }
-    }
-    conn.prepare_cached(sql!("enqueue.sql", "insert"))?.execute(rusqlite::params![
-        command,
-        job.queue,
-        job.lane,
-        job.priority,
-        job.label,
-        job.cwd,
-        job.available_at,
-        job.max_attempts,
-        now_ms.max(0),
-        job.expires_at,
-        job.unique_key,
-        job.array_index,
-        env,
-        policy,
-        job.user_hold,
-        job.task,
-        job.task_hold,
-    ])?;
-    Ok(JobId(conn.last_insert_rowid()))
-}
-
-fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<()> {
-    let exists: bool =
-        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)")?.query_row([parent.0], |row| row.get(0))?;
-    if !exists || parent >= job {
-        return Err(Error::NotFound(format!("there is no job {parent} to wait for; tenure ls -a lists the jobs")));
-    }
-    // A job that is named twice with the same need is one wish; with two needs the guard says what is wrong.
-    let mut same = conn.prepare_cached("SELECT need FROM dependency WHERE job_id = ?1 AND on_job = ?2")?;
-    let before: Option<String> = same.query_row((job.0, parent.0), |row| text(row, 0)).optional()?;
-    if before.as_deref() != Some(need) {
-        conn.prepare_cached("INSERT INTO dependency (job_id, on_job, need) VALUES (?1, ?2, ?3)")?
-            .execute((job.0, parent.0, need))?;
-    }
-    Ok(())
-}
-
-/// A job whose parent has already ended the wrong way is added, and ends at once: so its history says what happened.
-fn end_if_hopeless(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
-    ended::end_broken(conn, job, now_ms, out).map(|_| ())
+    insert::add(conn, jobs, now_ms, walk::job_ended)
 }

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::job::resource::{After, Step};
-use crate::job::{Exit, JobId, Outcome, Reason, ResourceId, RunId, RunKind};
-use crate::store::job::claim::Prepared;
-use crate::store::job::settle::RunRecord;
+use crate::job::{Exit, JobId, Reason, ResourceId, RunId, RunKind};
+use crate::store::job::ids::Prepared;
+pub use crate::store::job::settle::Closed;
 use crate::store::resource::teardown;
 use crate::store::workspace;
 
@@ -36,17 +36,6 @@ impl Opening {
     pub fn of_resource(id: ResourceId, step: Step) -> Self {
         Self { kind: step.kind(), of: None, resource: Some((id, step)), workspace: None }
     }
-}
-
-/// What an errand came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    pub outcome: Outcome,
-    pub reason: Option<Reason>,
-    pub exit: Option<Exit>,
-    /// For a person.
-    pub error: Option<String>,
-    pub record: RunRecord,
 }
 
 /// What the closing of an errand brought with it.

@@ -7,10 +7,11 @@ use rusqlite::Connection;
 
 use crate::job::{Nonce, RunId};
 use crate::store::job::claim;
-use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::claim::Scope;
+use crate::store::job::ids::Prepared;
 use crate::store::job::read;
 use crate::store::resource::teardown;
-use crate::store::upkeep::{mend, reap, tend};
+use crate::store::upkeep::{heal, mend, reap, tend};
 use crate::store::{fixture, schedule};
 
 /// A file with this many jobs of each kind that must not matter, and the same few that do.
@@ -76,7 +77,7 @@ fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_f
         ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
         ("tend", |conn| assert_eq!(tend::tend(conn, 5, 100).unwrap(), tend::Tended::default())),
         ("next_due", |conn| assert_eq!(tend::next_due_ms(conn).unwrap(), Some(99_999_999))),
-        ("heal", |conn| assert_eq!(reap::heal(conn, reap::Healers::default(), 5).unwrap(), [])),
+        ("heal", |conn| assert_eq!(heal::heal(conn, heal::Healers::default(), 5).unwrap(), [])),
         ("mend", |conn| assert!(mend::mend(conn, 5).unwrap().is_nothing())),
         ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 1)),
         ("status", |conn| {
@@ -150,7 +151,7 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("tend_cancelled", sql!("../upkeep/tend.sql", "cancelled")),
         ("tend_broken", sql!("../upkeep/tend.sql", "broken")),
         ("ended_broken_by", sql!("ended.sql", "broken_by")),
-        ("enqueue_live", sql!("enqueue.sql", "live")),
+        ("enqueue_live", sql!("insert.sql", "live")),
         ("control_latest_end", sql!("control.sql", "latest_end")),
         ("tend_expired", sql!("../upkeep/tend.sql", "expired")),
         ("ended_resolve", sql!("ended.sql", "resolve")),

@@ -6,8 +6,10 @@ use rusqlite::Connection;
 use crate::job::{Argv, JobId, Need, NewJob, Nonce, RunId, State};
 use crate::store::fixture;
 use crate::store::job::claim;
-use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::claim::Scope;
 use crate::store::job::flat_tests::steps;
+use crate::store::job::ids::Prepared;
+use crate::store::job::retry;
 use crate::store::job::{control, enqueue, look, read};
 use crate::store::resource::teardown;
 use crate::store::schedule::plan;
@@ -376,6 +378,6 @@ fn a_retry_makes_its_queue_and_its_lane_anew() {
          DELETE FROM queue; DELETE FROM lane",
     )
     .unwrap();
-    control::retry(&conn, JobId(1), false, 5).unwrap();
+    retry::retry(&conn, JobId(1), false, 5).unwrap();
     assert_eq!(claim::claim(&conn, &Scope::default(), &prepared(), "w", "b", 5).unwrap().len(), 1);
 }

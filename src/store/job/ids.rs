@@ -8,6 +8,7 @@ use std::ops::Range;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+use crate::job::{Nonce, RunId};
 
 /// Greatest id that the file takes; the CHECK on `run.id` has the same number.
 pub const ID_MAX: i64 = 1 << 52;
@@ -60,6 +61,13 @@ fn set_meta(conn: &Connection, key: &str, value: i64) -> Result<()> {
     conn.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
         .execute((key, value.to_string()))?;
     Ok(())
+}
+
+/// A run that could start at once: its file is there, and locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    pub run: RunId,
+    pub nonce: Nonce,
 }
 
 #[cfg(test)]

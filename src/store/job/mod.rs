@@ -4,6 +4,7 @@
 //! person asks for; `read`, `why` and `look` answer questions. `errand` records the commands around a job, `ids` hands out run numbers,
 //! `rows` reads rows as values.
 
+pub(in crate::store) mod cancel;
 pub mod check;
 pub mod claim;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(in crate::store) mod flat_tests;
 #[cfg(test)]
 pub(in crate::store) mod growth_tests;
 pub mod ids;
+pub(in crate::store) mod insert;
 pub mod look;
 pub mod nested;
 pub mod read;

@@ -11,7 +11,7 @@ use crate::job::template::PARENT;
 use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::job::rows;
 use crate::store::job::rows::Job;
-use crate::store::job::{enqueue, read};
+use crate::store::job::{insert, read};
 use crate::store::upkeep::reap;
 
 /// Most jobs that are followed upwards.
@@ -62,7 +62,7 @@ pub enum Followed {
 /// What following a new job comes to.
 pub fn followed(conn: &Connection, new: &NewJob) -> Result<Followed> {
     let Some(key) = new.unique_key.as_ref().filter(|_| !new.replace) else { return Ok(Followed::New) };
-    let Some((live, _)) = enqueue::live_with_key(conn, key)? else { return Ok(Followed::New) };
+    let Some((live, _)) = insert::live_with_key(conn, key)? else { return Ok(Followed::New) };
     Ok(read::job(conn, live)?.map_or(Followed::New, |job| Followed::Live(Box::new(job))))
 }
 
@@ -72,7 +72,7 @@ pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[
         return Ok(None);
     }
     if let Some(key) = &new.unique_key
-        && let Some((of, _)) = enqueue::live_with_key(conn, key)?
+        && let Some((of, _)) = insert::live_with_key(conn, key)?
         && ancestors.iter().any(|job| job.id == of)
     {
         return Ok(Some(Never::Key { key: key.clone(), of }));

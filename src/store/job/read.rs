@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::policy::Stdin;
 use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, ResourceId, RunId, State};
 use crate::store::engine::text::{maybe, text};
@@ -327,4 +327,8 @@ pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
         }
     }
     Ok(tokens)
+}
+
+pub(in crate::store) fn existing(conn: &Connection, id: JobId) -> Result<Job> {
+    job(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
 }

@@ -6,11 +6,11 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::job::{JobId, Reason, State, TaskState};
-use crate::store::job::control::existing;
 use crate::store::job::ended::STEP_MAX;
+use crate::store::job::read::existing;
 use crate::store::job::rows;
 use crate::store::job::rows::Job;
-use crate::store::job::{ended, enqueue, read};
+use crate::store::job::{ended, insert, read};
 use crate::store::pipeline::task_rows;
 
 /// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the jobs below it that failed
@@ -261,7 +261,7 @@ fn task_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
 
 fn key_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
     let Some(key) = &job.unique_key else { return Ok(None) };
-    let other = enqueue::live_with_key(conn, key)?.map(|(other, _)| other);
+    let other = insert::live_with_key(conn, key)?.map(|(other, _)| other);
     Ok(other.map(|other| {
         format!("job {other} is live and has the same unique key; wait for it (tenure wait {other}) or end it first (tenure cancel {other})")
     }))

@@ -9,9 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::Result;
 use crate::job::ending::decide;
 use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
-use crate::job::{Decision, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
+use crate::job::{Decision, Exit, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 use crate::store::job::ended;
-use crate::store::job::ended::Aftermath;
 use crate::store::job::rows;
 use crate::store::pipeline::walk;
 
@@ -96,7 +95,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         return Ok(Settled::Late);
     }
     close_run(conn, s, &decision, now_ms)?;
-    let mut out = Aftermath::default();
+    let mut out = walk::aftermath();
     if !matches!(decision.next, Next::Again { .. }) {
         out.freed.extend(ended::tokens_of(&known.policy));
         if known.cancel_open {
@@ -248,6 +247,17 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
             .execute((s.job.0, s.run.0, kind, detail))?;
     }
     Ok(())
+}
+
+/// What an errand came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub exit: Option<Exit>,
+    /// For a person.
+    pub error: Option<String>,
+    pub record: RunRecord,
 }
 
 #[cfg(test)]

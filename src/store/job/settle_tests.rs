@@ -6,9 +6,11 @@ use crate::job::{Exit, Nonce};
 use crate::store::fixture;
 use crate::store::job::check::exited;
 use crate::store::job::claim;
-use crate::store::job::claim::{Claim, Prepared, Scope};
+use crate::store::job::claim::{Claim, Scope};
 use crate::store::job::errand;
 use crate::store::job::errand::{Closed, Opening};
+use crate::store::job::ids::Prepared;
+use crate::store::job::retry;
 use crate::store::job::{control, enqueue, read};
 use crate::store::upkeep::{prune, reap, tend};
 
@@ -100,8 +102,8 @@ fn dependants_go_on_or_end_with_what_they_wait_for() {
     assert_eq!((job(&conn, then).state, job(&conn, then).reason), (State::Failed, Some(Reason::Dependency)));
     assert_eq!(job(&conn, last).reason, Some(Reason::Dependency));
     assert_eq!(job(&conn, anyway).hold, None);
-    assert!(control::retry(&conn, then, false, 9).is_err());
-    assert_eq!(control::retry(&conn, first, true, 9).unwrap(), [first, then, last]);
+    assert!(retry::retry(&conn, then, false, 9).is_err());
+    assert_eq!(retry::retry(&conn, first, true, 9).unwrap(), [first, then, last]);
     assert_eq!(job(&conn, last).unmet, 1);
 }
 
@@ -113,7 +115,7 @@ fn a_retry_of_the_rules_waits_and_a_cancel_ends_it() {
     exit(&conn, &claim, 1);
     let waiting = job(&conn, id);
     assert_eq!((waiting.state, waiting.hold, waiting.available_at), (State::Queued, Some(crate::job::Hold::Time), 13_000));
-    assert_eq!(claim::next_due_ms(&conn).unwrap(), Some(13_000));
+    assert_eq!(tend::next_due_ms(&conn).unwrap(), Some(13_000));
     assert_eq!(tend::tend(&conn, 12_999, 10).unwrap().released, 0);
     assert_eq!(tend::tend(&conn, 13_000, 10).unwrap().released, 1);
     let claim = claim_one(&conn, 2).unwrap();
@@ -169,7 +171,7 @@ fn tokens_are_given_back_when_a_job_ends_and_not_before() {
     let second = claim_one(&conn, 2).unwrap();
     assert!(matches!(exit(&conn, &second, 1), Settled::Won { freed, .. } if freed == ["t1", "t2", "t3"]));
     assert_eq!(job(&conn, child).state, State::Failed);
-    assert!(matches!(control::retry(&conn, id, false, 9), Err(crate::error::Error::Refused(_))));
+    assert!(matches!(retry::retry(&conn, id, false, 9), Err(crate::error::Error::Refused(_))));
 }
 
 #[test]
@@ -321,7 +323,7 @@ fn a_retry_by_a_person_leaves_nothing_of_the_earlier_life() {
     conn.execute_batch("INSERT INTO cancel (job_id) VALUES (1); UPDATE job SET expires_at = 1, progress = '{}', unstarts = 3")
         .unwrap();
     conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
-    control::retry(&conn, id, false, 9_000).unwrap();
+    retry::retry(&conn, id, false, 9_000).unwrap();
     assert_eq!(row(&conn, id), new);
     assert!(claim_one(&conn, 20).is_some(), "also where a client had left a cancel open");
 }

@@ -7,14 +7,17 @@ use crate::job::limits::ADDED_AT_ONCE_MAX;
 use crate::job::{Argv, Exit, Hold, JobId, Need, NewJob, Nonce, Reason, RunEnd, RunId, State};
 use crate::store::fixture;
 use crate::store::job::claim;
-use crate::store::job::claim::{Claim, Prepared, Scope, Tended};
+use crate::store::job::claim::{Claim, Scope};
 use crate::store::job::control;
 use crate::store::job::control::{Cancelled, Change};
+use crate::store::job::ids::Prepared;
+use crate::store::job::retry;
 use crate::store::job::rows::Job;
 use crate::store::job::settle;
 use crate::store::job::settle::{RunRecord, Settle, Settled};
 use crate::store::job::why::Obstacle;
 use crate::store::job::{enqueue, read, why};
+use crate::store::upkeep::tend::Tended;
 use crate::store::upkeep::{prune, tend};
 
 fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
@@ -123,7 +126,7 @@ fn a_live_job_with_the_key_is_returned_or_replaced() {
     assert_eq!(job(&conn, second.id).state, State::Failed, "it ended by itself before the cancel reached it");
     exit(&conn, &claim_one(&conn, 2), 0);
     assert!(!try_add(&conn, keyed).unwrap()[0].existing, "the key is free when its job has ended");
-    assert!(refusal(control::retry(&conn, first, false, 5)).contains("unique key"));
+    assert!(refusal(retry::retry(&conn, first, false, 5)).contains("unique key"));
 }
 
 #[test]
@@ -143,16 +146,16 @@ fn a_refusal_says_what_to_do() {
     let conn = fixture::fresh();
     let (done, queued) = (add(&conn, |_| ()), add(&conn, |_| ()));
     exit(&conn, &claim_one(&conn, 1), 0);
-    assert!(refusal(control::retry(&conn, done, false, 5)).contains("tenure add"));
-    assert!(refusal(control::retry(&conn, queued, false, 5)).contains("tenure why 2"));
+    assert!(refusal(retry::retry(&conn, done, false, 5)).contains("tenure add"));
+    assert!(refusal(retry::retry(&conn, queued, false, 5)).contains("tenure why 2"));
     assert!(
         refusal(control::hold(&conn, done)).contains("(done), only a queued job can be held; to run it once more, add it anew")
     );
     claim_one(&conn, 2);
-    assert!(refusal(control::retry(&conn, queued, false, 5)).contains("tenure cancel 2"));
+    assert!(refusal(retry::retry(&conn, queued, false, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::release(&conn, queued, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::set(&conn, queued, &Change::default(), 5)).contains("running"));
-    for missing in [control::hold(&conn, JobId(9)), control::retry(&conn, JobId(9), false, 5).map(|_| ())] {
+    for missing in [control::hold(&conn, JobId(9)), retry::retry(&conn, JobId(9), false, 5).map(|_| ())] {
         assert!(matches!(missing, Err(Error::NotFound(_))));
     }
     assert_eq!(control::cancel(&conn, done, None, 5).unwrap(), Cancelled::AlreadyEnded);
@@ -186,7 +189,7 @@ fn a_job_that_was_cancelled_by_plain_sql_or_has_expired_never_starts() {
     assert_eq!(claim_one(&conn, 1).job.id, fine);
     assert_eq!(job(&conn, cancelled).error.unwrap(), "cancelled while it waited: no");
     assert_eq!(job(&conn, expired).reason, Some(Reason::Expired));
-    assert_eq!(control::retry(&conn, expired, false, 5).unwrap(), [expired]);
+    assert_eq!(retry::retry(&conn, expired, false, 5).unwrap(), [expired]);
     assert_eq!(claim_one(&conn, 2).job.id, expired, "a retry takes the time away that has passed");
 }
 
@@ -298,7 +301,7 @@ fn history_that_is_needed_stays() {
     let again = enqueue::add(&conn, &[new(|j| j.after = vec![(parent, Need::Done)])], 8_000).unwrap()[0].id;
     control::cancel(&conn, waiting, None, 5_000).unwrap();
     assert_eq!(prune::prune(&conn, 4_000, 10).unwrap().runs, [RunId(1)]);
-    assert!(refusal(control::retry(&conn, again, true, 5)).contains("pruned"));
+    assert!(refusal(retry::retry(&conn, again, true, 5)).contains("pruned"));
 }
 
 #[test]
@@ -355,7 +358,7 @@ fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
     let child = add(&conn, |_| ());
     conn.execute("INSERT INTO dependency (job_id, on_job) VALUES (?1, ?2)", (child.0, parent.0)).unwrap();
     assert_eq!(job(&conn, child).broken, 1);
-    assert_eq!(control::retry(&conn, parent, false, 5).unwrap(), [parent]);
+    assert_eq!(retry::retry(&conn, parent, false, 5).unwrap(), [parent]);
     assert_eq!((job(&conn, child).unmet, job(&conn, child).broken), (1, 0));
     assert_eq!(tend::tend(&conn, 5, 10).unwrap(), Tended::default());
     exit(&conn, &claim_one(&conn, 2), 0);

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::job::retry::is_retried;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::engine::text::{Key, maybe};
-use crate::store::job::control::existing;
+use crate::store::job::read::existing;
 use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows;

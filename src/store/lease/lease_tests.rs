@@ -4,7 +4,8 @@ use super::*;
 use crate::job::{Argv, Exit, NewJob, RunEnd};
 use crate::store::fixture;
 use crate::store::job::claim;
-use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::claim::Scope;
+use crate::store::job::ids::Prepared;
 use crate::store::job::settle::{RunRecord, Settle, settle};
 use crate::store::job::{enqueue, read};
 

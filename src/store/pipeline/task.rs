@@ -4,17 +4,16 @@
 //! else happens. Then its job ends as it may: a queued one here and now, a running one by the ordinary wish to cancel; one in
 //! a critical stage is left alone until its honest end.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 use crate::job::limits::LABEL_CHARS_MAX;
 use crate::job::pipeline::Params;
-use crate::job::{Argv, JobId, Pipeline, RunId, State, TaskState, nearest};
+use crate::job::{JobId, Pipeline, RunId, State, TaskState, nearest};
 use crate::store::engine::text::text;
 use crate::store::job::control;
 use crate::store::job::control::Cancelled;
+use crate::store::job::read;
 use crate::store::job::rows;
 use crate::store::pipeline;
 use crate::store::pipeline::task_rows;
@@ -103,7 +102,7 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
     conn.prepare_cached("UPDATE task SET stop_at = ?2, stop_why = ?3 WHERE id = ?1 AND state = 'running' AND stop_at IS NULL")?
         .execute((id, now_ms, why))?;
     let Some(job) = task.job else {
-        walk::go_on(conn, &[id], now_ms, &mut crate::store::job::ended::Aftermath::default())?;
+        walk::go_on(conn, &[id], now_ms, &mut crate::store::pipeline::walk::aftermath())?;
         return Ok(Stopped::Ended { freed: Vec::new() });
     };
     if is_running(conn, job)? && is_critical(&task) {
@@ -124,7 +123,7 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
 fn waits_for_another(conn: &Connection, id: i64, freed: Vec<String>) -> Result<Stopped> {
     let task = existing(conn, id)?;
     let Some(job) = task.job.filter(|_| task.state == TaskState::Running) else { return Ok(Stopped::Ended { freed }) };
-    match control::existing(conn, job)?.run_id {
+    match read::existing(conn, job)?.run_id {
         Some(run) => Ok(Stopped::Asked { job, run }),
         None => Ok(Stopped::Ended { freed }),
     }
@@ -243,25 +242,6 @@ pub fn hold(conn: &Connection, id: i64, held: bool) -> Result<()> {
         "UPDATE job SET task_hold = ?2 WHERE task_id = ?1 AND state IN ('queued', 'running') AND task_hold <> ?2",
     )?
     .execute((id, held))?;
-    Ok(())
-}
-
-/// Writes down what is to be torn down at the end of a task, once for each of its stages. It stands in the file before the stage's job can
-/// start, so whatever becomes of that job, the teardown is run.
-pub(in crate::store) fn register_teardown(
-    conn: &Connection,
-    task: i64,
-    stage: &str,
-    teardown: &Argv,
-    cwd: &str,
-    env: &BTreeMap<String, String>,
-) -> Result<()> {
-    let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is not JSON: {e}")))?;
-    conn.prepare_cached(
-        "INSERT INTO resource (name, task_id, teardown, cwd, env) SELECT ?2, ?1, ?3, ?4, ?5
-          WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2)",
-    )?
-    .execute((task, stage, teardown.to_json(), cwd, env))?;
     Ok(())
 }
 

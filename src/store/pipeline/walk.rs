@@ -18,13 +18,12 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 use crate::job::pipeline::{Follows, Params};
-use crate::job::{JobId, Need, Pipeline, Reason, State, TaskState};
+use crate::job::{Argv, JobId, Need, Pipeline, Reason, State, TaskState};
 use crate::store::engine::apart::apart;
 use crate::store::engine::text::{maybe, text};
 use crate::store::job::ended;
 use crate::store::job::ended::Aftermath;
-use crate::store::job::{control, enqueue, rows};
-use crate::store::pipeline::task;
+use crate::store::job::{cancel, insert, rows};
 
 /// A task whose current job has ended.
 struct Facts {
@@ -43,6 +42,11 @@ pub(in crate::store) struct At<'a> {
     pub task: i64,
     pub stage: &'a str,
     pub job: JobId,
+}
+
+/// For a transaction that ends jobs: their tasks move on in it.
+pub(in crate::store) fn aftermath() -> Aftermath {
+    Aftermath::new(job_ended)
 }
 
 /// Moves a task on whose job has ended. A job that is not the one that the task is in moves nothing.
@@ -143,7 +147,7 @@ pub(in crate::store) fn enter(
     }
     new.after = live_jobs(conn, task)?.into_iter().map(|job| (job, Need::Any)).collect();
     apart(conn, || {
-        let job = enqueue::add(conn, std::slice::from_ref(&new), now_ms)?.first().map(|added| added.id);
+        let job = insert::add(conn, std::slice::from_ref(&new), now_ms, job_ended)?.first().map(|added| added.id);
         let job = job.ok_or_else(|| Error::Internal("no job was added for a stage".into()))?;
         let mut into = conn.prepare_cached(
             "UPDATE task SET job_id = ?3 WHERE id = ?1 AND state = 'running' AND stage = ?2 AND job_id IS NULL",
@@ -153,7 +157,7 @@ pub(in crate::store) fn enter(
         }
         conn.prepare_cached(sql!("walk.sql", "step"))?.execute((task, stage, job.0, now_ms))?;
         match pipeline.stage(stage).and_then(|stage| stage.teardown.as_ref()) {
-            Some(teardown) => task::register_teardown(conn, task, stage, teardown, &new.cwd, &new.env),
+            Some(teardown) => register_teardown(conn, task, stage, teardown, &new.cwd, &new.env),
             None => Ok(()),
         }
     })
@@ -182,7 +186,7 @@ fn finish(
               WHERE id = ?1 AND state = 'running' AND job_id = ?2",
         )?;
         if wait.execute((at.task, at.job.0, last.0, now_ms, error))? > 0 {
-            control::cancel(conn, *last, Some("its task ends"), now_ms)?;
+            cancel::cancel(conn, *last, Some("its task ends"), now_ms, job_ended)?;
         }
         return Ok(());
     }
@@ -233,7 +237,7 @@ pub(in crate::store) fn go_on(conn: &Connection, tasks: &[i64], now_ms: i64, out
         let mut stuck = conn.prepare_cached(sql!("walk.sql", "stuck"))?;
         let stuck = stuck.query_row([task], |row| Ok((row.get::<_, Option<i64>>(0)?.map(JobId), text(row, 1)?)));
         let Some((job, state)) = stuck.optional()? else { continue };
-        let mut after = Aftermath::default();
+        let mut after = aftermath();
         match apart(conn, || go_on_one(conn, task, job, &state, now_ms, &mut after))? {
             Ok(()) => {
                 moved += 1;
@@ -264,5 +268,24 @@ fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result
           WHERE id = ?1 AND state = 'running' AND job_id IS ?2",
     )?
     .execute((task, job.map(|job| job.0), now_ms))?;
+    Ok(())
+}
+
+/// Writes down what is to be torn down at the end of a task, once for each of its stages. It stands in the file before the stage's job can
+/// start, so whatever becomes of that job, the teardown is run.
+pub(in crate::store) fn register_teardown(
+    conn: &Connection,
+    task: i64,
+    stage: &str,
+    teardown: &Argv,
+    cwd: &str,
+    env: &BTreeMap<String, String>,
+) -> Result<()> {
+    let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is not JSON: {e}")))?;
+    conn.prepare_cached(
+        "INSERT INTO resource (name, task_id, teardown, cwd, env) SELECT ?2, ?1, ?3, ?4, ?5
+          WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2)",
+    )?
+    .execute((task, stage, teardown.to_json(), cwd, env))?;
     Ok(())
 }

@@ -10,7 +10,7 @@
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::store::file::restore::raise_sequence;
+use crate::store::file::stamp::raise_sequence;
 use crate::store::schema;
 use crate::store::schema::{Objects, fresh, objects, quoted};
 

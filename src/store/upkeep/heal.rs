@@ -16,6 +16,7 @@ use crate::store::engine::apart::apart;
 use crate::store::job::ended;
 use crate::store::pipeline::walk;
 use crate::store::upkeep::reap::count;
+use crate::store::upkeep::reap::hold_if_a_run_is_open;
 use crate::store::upkeep::sick;
 use crate::store::upkeep::sick::{RunEnded, Sick};
 
@@ -259,11 +260,6 @@ fn heal_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i64
     lose(conn, run, now_ms)?;
     let text = format!("run {run} is open, and yet job {job} is not owned by it; the run was closed as lost");
     Ok(Healed { what: Impossible::RunWithoutJob, job, held, runs: vec![(run, nonce)], text })
-}
-
-/// Holds a queued job of which a run is open: its process may live, and no worker starts a second one.
-pub(in crate::store) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
-    Ok(conn.prepare_cached(sql!("heal.sql", "hold"))?.execute([job.0])? > 0)
 }
 
 /// Holds a queued job whose row refuses what the worker does with it, and says why. It never fails: others go on.

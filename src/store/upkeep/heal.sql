@@ -24,10 +24,6 @@ UPDATE job
        attempts = max(0, attempts), deferrals = max(0, deferrals), unstarts = max(0, unstarts), max_attempts = max(1, max_attempts)
  WHERE id = ?1;
 
--- name: hold
-UPDATE job SET user_hold = 1
- WHERE id = ?1 AND state = 'queued' AND EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND finished_at IS NULL AND kind = 'job');
-
 -- name: jobs
 SELECT id, state, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none')
   FROM impossible_job ORDER BY id LIMIT ?1;

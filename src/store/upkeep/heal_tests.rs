@@ -6,7 +6,8 @@ use super::*;
 use crate::job::{Argv, Hold, NewJob};
 use crate::store::fixture;
 use crate::store::job::claim;
-use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::claim::Scope;
+use crate::store::job::ids::Prepared;
 use crate::store::job::{control, enqueue, read, settle};
 use crate::store::upkeep::{mend, reap, tend};
 

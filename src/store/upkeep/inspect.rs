@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::store::engine::text::Key;
+use crate::store::job::ids::ID_MAX;
 use crate::store::job::rows;
 
 /// Most rows of one kind that one look goes over.
@@ -83,7 +84,7 @@ impl Found {
 
 /// Looks from where the last look has ended, over at most `limit` rows of each kind.
 pub fn look(conn: &Connection, walk: &mut Walk, limit: i64) -> Result<Found> {
-    let mut found = Found { sequences: crate::store::upkeep::mend::are_sequences_poisoned(conn)?, ..Found::default() };
+    let mut found = Found { sequences: are_sequences_poisoned(conn)?, ..Found::default() };
     found.cancels = ask(conn, sql!("inspect.sql", "cancels"))?;
     found.lanes = ask(conn, sql!("inspect.sql", "lanes"))?;
     found.workspaces = ask(conn, sql!("inspect.sql", "workspaces"))?;
@@ -211,4 +212,28 @@ fn numbers(conn: &Connection, sql: &str, from: &mut i64, limit: i64) -> Result<V
     }
     *from = if looked_at < limit { 0 } else { last };
     Ok(meant)
+}
+
+/// Whether one of them is at its end, or an event has taken an id beyond it.
+pub(in crate::store) fn are_sequences_poisoned(conn: &Connection) -> Result<bool> {
+    let beyond =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id > ?1)")?.query_row([ID_MAX], |row| row.get(0))?;
+    if beyond {
+        return Ok(true);
+    }
+    SEQUENCES.iter().try_fold(false, |any, (table, _)| Ok(any || is_poisoned(conn, table)?))
+}
+
+pub(in crate::store) const SEQUENCES: [(&str, &str); 6] = [
+    ("job", "SELECT coalesce(max(id), 0) FROM job"),
+    ("event", "SELECT coalesce(max(id), 0) FROM event"),
+    ("cancel", "SELECT coalesce(max(id), 0) FROM cancel"),
+    ("resource", "SELECT coalesce(max(id), 0) FROM resource"),
+    ("pipeline", "SELECT coalesce(max(id), 0) FROM pipeline"),
+    ("task", "SELECT coalesce(max(id), 0) FROM task"),
+];
+
+pub(in crate::store) fn is_poisoned(conn: &Connection, table: &str) -> Result<bool> {
+    let mut poisoned = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq > ?2)")?;
+    Ok(poisoned.query_row((table, ID_MAX), |row| row.get(0))?)
 }

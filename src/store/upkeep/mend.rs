@@ -16,7 +16,7 @@ use crate::store::job::ids::ID_MAX;
 use crate::store::pipeline::walk;
 use crate::store::resource::teardown;
 use crate::store::upkeep::inspect;
-use crate::store::upkeep::inspect::{Found, LOOKED_AT_MAX, Walk};
+use crate::store::upkeep::inspect::{Found, LOOKED_AT_MAX, SEQUENCES, Walk, is_poisoned};
 use crate::store::workspace;
 
 /// What one round did.
@@ -150,7 +150,7 @@ fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
 
 /// Dependencies that lag behind their parents, and jobs that lag behind their dependencies.
 fn mend_dependencies(conn: &Connection, found: &Found, now_ms: i64, mended: &mut Mended) -> Result<()> {
-    let mut out = Aftermath::default();
+    let mut out = walk::aftermath();
     for parent in &found.lagging {
         mended.dependencies += usize::from(tell_dependants(conn, *parent, now_ms, &mut out)?);
     }
@@ -189,28 +189,4 @@ pub(in crate::store) fn mend_sequences(conn: &Connection) -> Result<usize> {
         }
     }
     Ok(mended)
-}
-
-/// Whether one of them is at its end, or an event has taken an id beyond it.
-pub(in crate::store) fn are_sequences_poisoned(conn: &Connection) -> Result<bool> {
-    let beyond =
-        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id > ?1)")?.query_row([ID_MAX], |row| row.get(0))?;
-    if beyond {
-        return Ok(true);
-    }
-    SEQUENCES.iter().try_fold(false, |any, (table, _)| Ok(any || is_poisoned(conn, table)?))
-}
-
-const SEQUENCES: [(&str, &str); 6] = [
-    ("job", "SELECT coalesce(max(id), 0) FROM job"),
-    ("event", "SELECT coalesce(max(id), 0) FROM event"),
-    ("cancel", "SELECT coalesce(max(id), 0) FROM cancel"),
-    ("resource", "SELECT coalesce(max(id), 0) FROM resource"),
-    ("pipeline", "SELECT coalesce(max(id), 0) FROM pipeline"),
-    ("task", "SELECT coalesce(max(id), 0) FROM task"),
-];
-
-fn is_poisoned(conn: &Connection, table: &str) -> Result<bool> {
-    let mut poisoned = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1 AND seq > ?2)")?;
-    Ok(poisoned.query_row((table, ID_MAX), |row| row.get(0))?)
 }

@@ -9,9 +9,6 @@ use crate::job::verdict::Row;
 use crate::job::{JobId, Nonce, RunId};
 use crate::store::job::rows::{Job, Run, job_columns, run_columns};
 
-pub use crate::store::upkeep::heal::{Healed, Healers, heal};
-pub use crate::store::upkeep::mend::{Mended, mend};
-
 /// A job that is running, as far as the file knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRun {
@@ -23,7 +20,7 @@ pub struct OpenRun {
     pub errand: Option<Run>,
 }
 
-/// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: [`heal`] sees to it.
+/// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: repair sees to it.
 pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
     let mut open = conn.prepare_cached(concat!(
         "SELECT ",
@@ -113,4 +110,9 @@ fn latest_errand(conn: &Connection, job: JobId, parent: RunId) -> Result<Option<
         " ORDER BY finished_at IS NULL DESC, kind = 'check' DESC, attempt DESC LIMIT 1"
     ))?;
     Ok(errand.query_row((job.0, parent.0), Run::from_row).optional()?)
+}
+
+/// Holds a queued job of which a run is open: its process may live, and no worker starts a second one.
+pub(in crate::store) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
+    Ok(conn.prepare_cached(sql!("reap.sql", "hold"))?.execute([job.0])? > 0)
 }

@@ -11,6 +11,7 @@ use crate::store::engine::text::text;
 use crate::store::job::ended;
 use crate::store::job::ended::Aftermath;
 use crate::store::job::rows;
+use crate::store::pipeline::walk;
 
 /// The error text of a job that expired.
 pub(in crate::store) const EXPIRED: &str = "it had not started by the time it was to expire";
@@ -32,7 +33,7 @@ pub struct Tended {
 /// the wrong way, they have expired. At most `limit` of each.
 pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut out = Aftermath::default();
+    let mut out = walk::aftermath();
     let cancelled = end_all(conn, sql!("tend.sql", "cancelled"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
     let broken = end_broken(conn, limit, now_ms, &mut out)?;
     let expired = end_all(conn, sql!("tend.sql", "expired"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
@@ -47,7 +48,7 @@ pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
 /// Goes on with ends that concern more jobs than one transaction touches, for a client with no worker. At most `limit` jobs; there is `more` as long as
 /// something was done.
 pub fn go_on(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
-    let mut out = Aftermath::within(limit);
+    let mut out = Aftermath::within(limit, walk::job_ended);
     end_broken(conn, i64::try_from(limit).unwrap_or(i64::MAX), now_ms, &mut out)?;
     let told = ended::tell_untold(conn, now_ms, &mut out)?;
     Ok(Tended { released: 0, more: told || !out.ended.is_empty(), ended: out.ended, freed: out.freed })

@@ -21,7 +21,7 @@ fn states(conn: &Connection) -> String {
 }
 
 fn fail_first(conn: &Connection) -> Result<Aftermath> {
-    let mut out = Aftermath::default();
+    let mut out = walk::aftermath();
     ended::end_queued(conn, JobId(1), Reason::Spawn, "no", 5, &mut out)?;
     Ok(out)
 }

@@ -6,8 +6,9 @@ use super::*;
 use crate::job::{Argv, NewJob, RunEnd};
 use crate::store::fixture;
 use crate::store::job::claim;
-use crate::store::job::claim::{Prepared, Scope};
+use crate::store::job::claim::Scope;
 use crate::store::job::enqueue;
+use crate::store::job::ids::Prepared;
 use crate::store::job::settle::{RunRecord, Settle, settle};
 
 fn workspace(key: &str, recipe: &str) -> Workspace {

@@ -1,0 +1,177 @@
+//! An open file: where each read, write and flush goes for the role in which it was opened.
+
+use std::sync::{Arc, Mutex};
+
+use rusqlite::Connection;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::store::engine::connection::snapshot;
+use crate::store::engine::health::Health;
+use crate::store::engine::options::{Durability, Opened, Options, Role, Ticket};
+use crate::store::engine::{flush, health, schema_watch, write, writer};
+use crate::sync::lock;
+
+/// An open file. Clones share it; the last one to be dropped ends its threads.
+#[derive(Clone)]
+pub struct Store(pub(in crate::store) Arc<Inner>);
+
+pub(in crate::store) struct Inner {
+    // Declared first: threads and connections end before anything that they look at.
+    pub(in crate::store) engine: Engine,
+    pub(in crate::store) place: Place,
+    pub(in crate::store) options: Options,
+    pub(in crate::store) opened: Opened,
+    pub(in crate::store) health: Arc<health::Shared>,
+}
+
+pub(in crate::store) enum Engine {
+    Reader(Mutex<Connection>),
+    Client(Mutex<write::Inline>),
+    Worker(writer::Worker),
+}
+
+impl Store {
+    /// The paths that belong to this file; its links are resolved.
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.options.clock
+    }
+
+    pub fn role(&self) -> Role {
+        self.0.options.role
+    }
+
+    pub fn durability(&self) -> Durability {
+        self.0.options.durability
+    }
+
+    /// What was found and done while the file was opened.
+    pub fn opened(&self) -> &Opened {
+        &self.0.opened
+    }
+
+    /// Reads in one snapshot. Keep it short: an open snapshot keeps the log from being emptied. What it sees may not be on the disk yet,
+    /// see [`Store::flush_now`].
+    pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        match &self.0.engine {
+            Engine::Reader(conn) => snapshot(&lock(conn), f),
+            Engine::Client(inline) => lock(inline).read(f),
+            Engine::Worker(worker) => {
+                let conn = worker.reader()?;
+                snapshot(&conn, f)
+            }
+        }
+    }
+
+    /// Writes in one transaction and returns when it is on the disk. A closure that fails undoes what it did, and nothing else.
+    ///
+    /// The closure may run more than once, see the head of this room.
+    pub fn write<T: Send + 'static>(&self, f: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        let (value, ticket) = self.commit(f)?;
+        self.flushed(ticket)?;
+        Ok(value)
+    }
+
+    /// Writes in one transaction and returns when it is committed: others see it, but a power cut may still undo it.
+    pub fn commit<T: Send + 'static>(&self, f: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<(T, Ticket)> {
+        match &self.0.engine {
+            Engine::Reader(_) => Err(Error::Internal("a reader was asked to write".into())),
+            Engine::Client(inline) => lock(inline).commit(f),
+            Engine::Worker(worker) => worker.commit(f, true),
+        }
+    }
+
+    /// As [`Store::commit`], but in a worker never on this thread: for many threads that write once, whose stacks should stay small.
+    pub fn commit_elsewhere<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.commit(f, false),
+            _ => self.commit(f),
+        }
+    }
+
+    /// Waits until a flush that began after that commit has ended.
+    ///
+    /// # Errors
+    /// The flush failed, or the file was replaced: the commit may be lost in a power cut, and this store acknowledges nothing any more.
+    pub fn flushed(&self, ticket: Ticket) -> Result<()> {
+        match &self.0.engine {
+            Engine::Reader(_) => Err(Error::Internal("a reader has no tickets".into())),
+            Engine::Client(inline) => lock(inline).flushed(ticket),
+            Engine::Worker(worker) => worker.flusher().flushed(ticket),
+        }
+    }
+
+    /// Calls `then` when that commit is on the disk; never if the flush fails. In a worker on the flusher thread, so it must be short and
+    /// must not wait for this store; in a client at once, after a flush.
+    pub fn after_flush(&self, ticket: Ticket, then: impl FnOnce() + Send + 'static) {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().after_flush(ticket, Box::new(then)),
+            _ => match self.flushed(ticket) {
+                Ok(()) => then(),
+                Err(error) => log::error!("not flushed, so nothing is done after it: {error}"),
+            },
+        }
+    }
+
+    /// As [`Store::after_flush`], for what a caller waits for: before all other calls, and at once where that commit is on the disk already.
+    ///
+    /// # Errors
+    /// Nothing will ever be flushed again; the call is not made.
+    pub fn as_soon_as_flushed(&self, ticket: Ticket, then: impl FnOnce() + Send + 'static) -> Result<()> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().as_soon_as_flushed(ticket, Box::new(then)),
+            _ => self.flushed(ticket).map(|()| then()),
+        }
+    }
+
+    /// Whether that commit is on the disk.
+    pub fn is_flushed(&self, ticket: Ticket) -> bool {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.flusher().is_flushed(ticket),
+            _ => self.flushed(ticket).is_ok(),
+        }
+    }
+
+    /// Makes durable whatever this store has read so far, whichever client wrote it: for a caller that is about to state an outcome to a person.
+    pub fn flush_now(&self) -> Result<()> {
+        match &self.0.engine {
+            Engine::Reader(_) => flush::flush_from_outside(&self.0.place),
+            Engine::Client(inline) => lock(inline).flush_now(),
+            Engine::Worker(worker) => worker.flusher().flush_now(),
+        }
+    }
+
+    /// Lets the writer look at the schema where it is not the one that it has last found in order, or cannot be repaired so far: an idle worker
+    /// begins no other transaction. Writes nothing where nothing is wrong.
+    pub fn verify_schema(&self) -> Result<()> {
+        match self.read(|conn| schema_watch::is_unverified(conn, &self.0.health))? {
+            true => self.commit(|_| Ok(())).map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// How the file is doing. Cheap: a few calls of `stat`.
+    pub fn health(&self) -> Health {
+        self.0.health.look()
+    }
+
+    /// Nothing is written any more: what this store holds cannot be trusted. Only opening it again helps.
+    pub fn distrust(&self, why: &str) {
+        self.0.health.set_fatal(why);
+    }
+
+    /// From now on a write that would wait for another program's write lock fails with [`Error::Busy`] instead: for a worker that shuts down.
+    pub fn stop_waiting(&self) {
+        if let Engine::Worker(worker) = &self.0.engine {
+            worker.stop_waiting();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Cancels: a queued job ends at once, of a running one the request is recorded and its worker stops the run.
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::job::{JobId, Reason, RunId, State};
+use crate::store::job::ended::{self, Aftermath, STEP_MAX, TaskStep};
+use crate::store::job::read::existing;
+use crate::store::job::rows;
+
+/// What became of a cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was queued, and has ended.
+    Ended {
+        /// Names of files in `secrets/` that no live job needs now.
+        freed: Vec<String>,
+        /// Jobs that were told of it or ended with it, itself included.
+        touched: usize,
+    },
+    /// It runs; the wish is written down, and this run is to be stopped.
+    Asked { run: RunId },
+    /// There was nothing to cancel.
+    AlreadyEnded,
+}
+
+/// Cancels a job: a queued one ends here and now; of a running one the wish is written down.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub(in crate::store) fn cancel(
+    conn: &Connection,
+    id: JobId,
+    why: Option<&str>,
+    now_ms: i64,
+    task_step: TaskStep,
+) -> Result<Cancelled> {
+    let job = existing(conn, id)?;
+    match (job.state, job.run_id) {
+        (State::Queued, _) => {
+            ask(conn, id, why, now_ms)?;
+            let mut out = Aftermath::new(task_step);
+            ended::end_queued(conn, id, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
+            Ok(Cancelled::Ended { touched: STEP_MAX - out.left().min(STEP_MAX), freed: out.freed })
+        }
+        (State::Running, Some(run)) => {
+            ask(conn, id, why, now_ms)?;
+            Ok(Cancelled::Asked { run })
+        }
+        (State::Running, None) => Err(Error::Refused(format!(
+            "job {id} runs without a run, which should be impossible; a worker heals that: tenure work"
+        ))),
+        _ => Ok(Cancelled::AlreadyEnded),
+    }
+}
+
+/// Writes the wish down. A second one for the same job is the same wish.
+pub(in crate::store) fn ask(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<()> {
+    conn.prepare_cached(sql!("cancel.sql", "ask"))?.execute((id.0, why, now_ms))?;
+    Ok(())
+}
+
+/// The running jobs that a client wants cancelled, with the run each of them has.
+pub fn open_cancels(conn: &Connection) -> Result<Vec<(JobId, Option<RunId>)>> {
+    let mut open = conn.prepare_cached(sql!("cancel.sql", "open_cancels"))?;
+    let rows = open.query_map([], |row| Ok((rows::id(row, 0)?, row.get::<_, Option<i64>>(1)?.map(RunId))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
