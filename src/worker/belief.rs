@@ -6,12 +6,12 @@
 
 use rusqlite::Connection;
 
-use super::shared::Shared;
+use super::context::Context;
 use super::start::Ended;
 use crate::error::{Error, Result};
 use crate::store::{Ticket, belief, home};
 
-impl Shared {
+impl Context {
     /// Commits what acts on what the rows say.
     ///
     /// # Errors

@@ -42,11 +42,11 @@ pub(super) fn ask(
     latest: Option<Run>,
     slot: usize,
 ) -> Result<Option<(RunEnd, Option<i64>)>> {
-    let shared = watched.shared;
+    let ctx = watched.ctx;
     let (id, run, recorded) = (job.id, watched.run, record.clone());
-    shared.persist("recording an exit", || {
+    ctx.persist("recording an exit", || {
         let recorded = recorded.clone();
-        shared.store.commit(move |conn| check::exited(conn, id, run, &recorded, 0))
+        ctx.store.commit(move |conn| check::exited(conn, id, run, &recorded, 0))
     })?;
     let mut latest = latest.filter(|errand| errand.kind == RunKind::Check);
     for asked in 1..=limits::CHECK_ASKS_MAX {
@@ -89,10 +89,10 @@ fn stopped(cause: Cause) -> Option<RunEnd> {
 /// Waits for the time to ask again, or for a wish; false when the worker lets go.
 fn wait(watched: &Watched<'_>, ms: u64) -> Result<bool> {
     let until = Instant::now() + Duration::from_millis(ms);
-    while Instant::now() < until && watched.bell.cause().is_none() && !watched.shared.is_leaving() {
+    while Instant::now() < until && watched.bell.cause().is_none() && !watched.ctx.is_leaving() {
         wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?;
     }
-    Ok(!watched.shared.is_leaving())
+    Ok(!watched.ctx.is_leaving())
 }
 
 fn errand<'a>(watched: &Watched<'a>, job: &Job) -> Errand<'a> {
@@ -103,7 +103,7 @@ fn errand<'a>(watched: &Watched<'a>, job: &Job) -> Errand<'a> {
 fn once(watched: &Watched<'_>, job: &Job, policy: &Policy, command: &Argv, slot: usize) -> Result<Option<(Answer, Option<i64>)>> {
     let made = |run, nonce| {
         let start = Start { job, policy, run, nonce, slot, previous_reason: None, max_runtime_ms: None };
-        let mut launch = launch::of_check(watched.shared, &start, command, watched.run)?;
+        let mut launch = launch::of_check(watched.ctx, &start, command, watched.run)?;
         if policy.workspace.is_some() {
             launch::inside(&mut launch, &job.cwd, &workspace::of_run(watched)?)?;
         }

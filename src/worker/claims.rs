@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::clock_steps;
+use super::context::Context;
 use super::monitor::{self, Assignment};
 use super::options::{Kind, Until};
-use super::shared::Shared;
 use super::shortage::Admits;
 use super::start::Ended;
 use super::teardown;
@@ -40,7 +40,7 @@ const TEND_MAX: usize = 500;
 /// How long one look at the machine's state is good for.
 const MACHINE_GOOD_FOR: Duration = Duration::from_secs(1);
 
-impl Shared {
+impl Context {
     /// A `run` is a worker for its own job alone. A worker that is to end when there is nothing to do makes the jobs that are due, and
     /// waits for no slot to come: schedules never end.
     fn plans(&self) -> bool {
@@ -54,110 +54,104 @@ impl Shared {
 }
 
 /// The thread.
-pub(super) fn run(shared: &Arc<Shared>, nudges: &Receiver<Nudge>) {
+pub(super) fn run(ctx: &Arc<Context>, nudges: &Receiver<Nudge>) {
     let mut obstacles = Obstacles::default();
-    if shared.plans() {
+    if ctx.plans() {
         let _logged =
-            shared.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
+            ctx.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
     }
-    while !shared.is_stopping() {
-        let wait_ms = match round(shared, &mut obstacles) {
+    while !ctx.is_stopping() {
+        let wait_ms = match round(ctx, &mut obstacles) {
             Ok(wait_ms) => {
-                shared.report.clear("claim_error");
+                ctx.report.clear("claim_error");
                 wait_ms
             }
-            Err(error) if shared.notes_want(&error) => WAIT_MOST_MS,
+            Err(error) if ctx.notes_want(&error) => WAIT_MOST_MS,
             Err(error) => {
                 // What is wrong with the file may be why, and says more.
-                obstacles.look(shared);
+                obstacles.look(ctx);
                 let text = format!("claiming fails: {error}");
-                shared.report.set(Condition::notice(
-                    "claim_error",
-                    text,
-                    "tenure doctor says more; it is tried again each second",
-                ));
-                if let Some(fatal) = shared.store.health().fatal {
-                    shared.end(Ended::Fatal(fatal));
+                ctx.report.set(Condition::notice("claim_error", text, "tenure doctor says more; it is tried again each second"));
+                if let Some(fatal) = ctx.store.health().fatal {
+                    ctx.end(Ended::Fatal(fatal));
                 }
                 WAIT_MOST_MS
             }
         };
-        shared.report.round_of_claims(shared.roster.busy(), &shared.served());
+        ctx.report.round_of_claims(ctx.roster.busy(), &ctx.served());
         let _timeout_is_a_nudge_too = nudges.recv_timeout(Duration::from_millis(wait_ms));
     }
 }
 
 /// One round; returns the longest time until the next, in milliseconds.
-fn round(shared: &Arc<Shared>, obstacles: &mut Obstacles) -> Result<u64> {
-    shared.look_at_the_file()?;
-    tend(shared)?;
-    teardown::round(shared)?;
+fn round(ctx: &Arc<Context>, obstacles: &mut Obstacles) -> Result<u64> {
+    ctx.look_at_the_file()?;
+    tend(ctx)?;
+    teardown::round(ctx)?;
     // Whatever is wrong with schedules keeps no job from starting.
-    let _logged = plan_schedules(shared).inspect_err(|error| log::error!("schedules: {error}"));
-    obstacles.look(shared);
-    shared.probe_means();
-    let Claimed { jobs: claimed, more } = if shared.may_claim() { claim_for_free_slots(shared)? } else { Claimed::default() };
-    let now_ms = shared.now_ms();
-    let next_due = next_due_ms(shared, now_ms)?;
-    if claimed == 0 && !more && shared.roster.busy() == 0 {
-        end_if_idle(shared)?;
+    let _logged = plan_schedules(ctx).inspect_err(|error| log::error!("schedules: {error}"));
+    obstacles.look(ctx);
+    ctx.probe_means();
+    let Claimed { jobs: claimed, more } = if ctx.may_claim() { claim_for_free_slots(ctx)? } else { Claimed::default() };
+    let now_ms = ctx.now_ms();
+    let next_due = next_due_ms(ctx, now_ms)?;
+    if claimed == 0 && !more && ctx.roster.busy() == 0 {
+        end_if_idle(ctx)?;
     }
     Ok(match next_due {
         _ if more => WAIT_MORE_MS,
-        _ if !shared.may_claim() => WAIT_MOST_MS,
+        _ if !ctx.may_claim() => WAIT_MOST_MS,
         Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
         None => WAIT_IDLE_MS,
     })
 }
 
 /// Releases what is due and ends what can never start; writes only where there is something to write.
-fn tend(shared: &Arc<Shared>) -> Result<()> {
+fn tend(ctx: &Arc<Context>) -> Result<()> {
     // First: what is due by a clock that was just set may be a wait that is not over.
-    clock_steps::look(shared)?;
-    let now_ms = shared.now_ms();
-    if !shared.store.read(|conn| look::needs_tending(conn, now_ms))? {
+    clock_steps::look(ctx)?;
+    let now_ms = ctx.now_ms();
+    if !ctx.store.read(|conn| look::needs_tending(conn, now_ms))? {
         return Ok(());
     }
-    let (tended, ticket) = shared.store.commit(move |conn| tend::tend(conn, now_ms, TEND_MAX))?;
+    let (tended, ticket) = ctx.store.commit(move |conn| tend::tend(conn, now_ms, TEND_MAX))?;
     if !tended.freed.is_empty() {
-        let then = Arc::clone(shared);
-        shared
-            .store
+        let then = Arc::clone(ctx);
+        ctx.store
             .after_flush(ticket, move || tended.freed.iter().for_each(|token| super::sweep::remove_secret(then.place(), token)));
     }
     if tended.more {
-        shared.look();
+        ctx.look();
     }
     Ok(())
 }
 
 /// Makes jobs of the slots of schedules whose time has come.
-fn plan_schedules(shared: &Arc<Shared>) -> Result<()> {
-    let now_ms = shared.now_ms();
-    if !shared.plans() || !shared.store.read(|conn| plan::is_due(conn, now_ms))? {
+fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
+    let now_ms = ctx.now_ms();
+    if !ctx.plans() || !ctx.store.read(|conn| plan::is_due(conn, now_ms))? {
         return Ok(());
     }
-    let (planned, ticket) = shared.store.commit(move |conn| plan::plan(conn, now_ms, plan::SCHEDULES_MAX))?;
+    let (planned, ticket) = ctx.store.commit(move |conn| plan::plan(conn, now_ms, plan::SCHEDULES_MAX))?;
     if !planned.freed.is_empty() {
-        let then = Arc::clone(shared);
+        let then = Arc::clone(ctx);
         let removed = move || planned.freed.iter().for_each(|token| super::sweep::remove_secret(then.place(), token));
-        shared.store.after_flush(ticket, removed);
+        ctx.store.after_flush(ticket, removed);
     }
     if planned.more {
-        shared.look();
+        ctx.look();
     }
     // A job that takes the place of another one has asked for that one's end.
     if !planned.jobs.is_empty() {
-        shared.look_for_stops();
+        ctx.look_for_stops();
     }
     Ok(())
 }
 
 /// The earliest instant at which time alone brings something about, in milliseconds UTC.
-fn next_due_ms(shared: &Shared, now_ms: i64) -> Result<Option<i64>> {
-    let slot = if shared.plans() { shared.store.read(plan::next_due_ms)? } else { None };
-    let (due, teardown) =
-        shared.store.read(|conn| Ok((tend::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
+fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
+    let slot = if ctx.plans() { ctx.store.read(plan::next_due_ms)? } else { None };
+    let (due, teardown) = ctx.store.read(|conn| Ok((tend::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
     Ok([slot, due, teardown].into_iter().flatten().min())
 }
 
@@ -169,25 +163,25 @@ struct Claimed {
     more: bool,
 }
 
-fn claim_for_free_slots(shared: &Arc<Shared>) -> Result<Claimed> {
+fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claimed> {
     let mut claimed = Claimed::default();
-    if shared.options.kind == Kind::Work {
-        let free = || shared.options.slots.saturating_sub(shared.roster.busy());
-        claim_in(shared, &shared.options.scope, free, &mut claimed)?;
+    if ctx.options.kind == Kind::Work {
+        let free = || ctx.options.slots.saturating_sub(ctx.roster.busy());
+        claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
         return Ok(claimed);
     }
     // A `run` has a slot for each job that a client follows in a terminal of its own, and none for others.
-    claim_in(shared, &shared.options.scope, || 1, &mut claimed)?;
-    for job in shared.served() {
-        claim_in(shared, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;
+    claim_in(ctx, &ctx.options.scope, || 1, &mut claimed)?;
+    for job in ctx.served() {
+        claim_in(ctx, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;
     }
     Ok(claimed)
 }
 
 /// Claims what is ready in a scope, as long as slots are free.
-fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claimed) -> Result<()> {
+fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claimed) -> Result<()> {
     loop {
-        let free = match shared.admits() {
+        let free = match ctx.admits() {
             Admits::All => free(),
             Admits::One => free().min(1),
             Admits::None => 0,
@@ -195,39 +189,39 @@ fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claim
         if free == 0 {
             return Ok(());
         }
-        if !shared.store.read(|conn| claim::has_ready(conn, scope))? {
-            shared.has_nothing_to_try();
+        if !ctx.store.read(|conn| claim::has_ready(conn, scope))? {
+            ctx.has_nothing_to_try();
             return Ok(());
         }
-        shared.keep_home();
-        let mut ready = shared.stock.take_up_to(free.min(64), &shared.store, &shared.roster)?;
+        ctx.keep_home();
+        let mut ready = ctx.stock.take_up_to(free.min(64), &ctx.store, &ctx.roster)?;
         let prepared: Vec<_> = ready.iter().map(super::prepared::Ready::prepared).collect();
-        let (wanted, instance, boot_id) = (scope.clone(), shared.instance.clone(), shared.boot_id.clone());
-        let now_ms = shared.now_ms();
-        let done = shared.commit_believing(move |conn| claim::claim(conn, &wanted, &prepared, &instance, &boot_id, now_ms));
+        let (wanted, instance, boot_id) = (scope.clone(), ctx.instance.clone(), ctx.boot_id.clone());
+        let now_ms = ctx.now_ms();
+        let done = ctx.commit_believing(move |conn| claim::claim(conn, &wanted, &prepared, &instance, &boot_id, now_ms));
         let (claims, ticket) = match done {
             Ok(done) => done,
             Err(error) => {
-                shared.stock.put_back(ready);
+                ctx.stock.put_back(ready);
                 return Err(error);
             }
         };
         let unused = ready.split_off(claims.len());
-        shared.stock.put_back(unused);
+        ctx.stock.put_back(unused);
         if claims.is_empty() {
-            claimed.more |= shared.store.read(|conn| claim::has_ready(conn, scope))?;
+            claimed.more |= ctx.store.read(|conn| claim::has_ready(conn, scope))?;
             return Ok(());
         }
         claimed.jobs += claims.len();
         let mut refused = Ok(());
         for (claim, ready) in claims.into_iter().zip(ready) {
-            shared.stock.begun(claim.run);
-            shared.claimed_for_trial(claim.run);
-            let slot = shared.roster.take_slot();
+            ctx.stock.begun(claim.run);
+            ctx.claimed_for_trial(claim.run);
+            let slot = ctx.roster.take_slot();
             let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
             // Each is claimed already: one that gets no thread keeps no other from getting one.
-            if let Err((error, start)) = shared.pool.assign_start(shared, start) {
-                refused = refused.and(monitor::put_back(shared, start, &error));
+            if let Err((error, start)) = ctx.pool.assign_start(ctx, start) {
+                refused = refused.and(monitor::put_back(ctx, start, &error));
             }
         }
         refused?;
@@ -235,29 +229,29 @@ fn claim_in(shared: &Arc<Shared>, scope: &Scope, free: impl Fn() -> usize, claim
 }
 
 /// A worker that was asked to end when there is nothing left to do does so.
-fn end_if_idle(shared: &Arc<Shared>) -> Result<()> {
-    if shared.options.until == Until::Stopped {
+fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
+    if ctx.options.until == Until::Stopped {
         return Ok(());
     }
-    if teardown::is_busy(shared)? {
+    if teardown::is_busy(ctx)? {
         // A thread that has ended one nudges.
         return Ok(());
     }
-    let now_ms = shared.now_ms();
-    let could_go_on = shared.may_claim()
-        && (shared.store.read(|conn| claim::has_ready(conn, &shared.options.scope))?
-            || shared.store.read(|conn| look::needs_tending(conn, now_ms))?
-            || (shared.plans() && shared.store.read(|conn| plan::is_due(conn, now_ms))?));
+    let now_ms = ctx.now_ms();
+    let could_go_on = ctx.may_claim()
+        && (ctx.store.read(|conn| claim::has_ready(conn, &ctx.options.scope))?
+            || ctx.store.read(|conn| look::needs_tending(conn, now_ms))?
+            || (ctx.plans() && ctx.store.read(|conn| plan::is_due(conn, now_ms))?));
     if could_go_on {
-        shared.look();
+        ctx.look();
         return Ok(());
     }
-    if shared.options.until == Until::Empty && shared.store.read(look::waits_for_time)? {
+    if ctx.options.until == Until::Empty && ctx.store.read(look::waits_for_time)? {
         return Ok(());
     }
     // A job that was added meanwhile is seen here or by the next worker: it is in the file.
-    if shared.roster.busy() == 0 {
-        shared.end(Ended::Idle);
+    if ctx.roster.busy() == 0 {
+        ctx.end(Ended::Idle);
     }
     Ok(())
 }
@@ -269,12 +263,12 @@ struct Obstacles {
 }
 
 impl Obstacles {
-    fn look(&mut self, shared: &Shared) {
-        let health = shared.store.health();
+    fn look(&mut self, ctx: &Context) {
+        let health = ctx.store.health();
         if let Some(fatal) = health.fatal {
-            shared.end(Ended::Fatal(fatal));
+            ctx.end(Ended::Fatal(fatal));
         }
-        let report = &shared.report;
+        let report = &ctx.report;
         match health.replaced {
             Some(what) => {
                 report.set(Condition::holding("file_replaced", what, "stop the worker, and see which file is the right one"))
@@ -298,8 +292,8 @@ impl Obstacles {
             }
             None => report.clear("disk_full"),
         }
-        watch_spawner(shared);
-        let closed = self.of_machine(shared);
+        watch_spawner(ctx);
+        let closed = self.of_machine(ctx);
         for code in Gate::CODES {
             match closed {
                 Some(gate) if gate.code() == code => report.set(Condition::holding(code, gate.to_string(), Gate::REMEDY)),
@@ -308,8 +302,8 @@ impl Obstacles {
         }
     }
 
-    fn of_machine(&mut self, shared: &Shared) -> Option<Gate> {
-        let floors = &shared.options.floors;
+    fn of_machine(&mut self, ctx: &Context) -> Option<Gate> {
+        let floors = &ctx.options.floors;
         if *floors == Floors::default() {
             return None;
         }
@@ -318,7 +312,7 @@ impl Obstacles {
         {
             return closed;
         }
-        let closed = Gate::closed(floors, &Machine::look(shared.place().dir()));
+        let closed = Gate::closed(floors, &Machine::look(ctx.place().dir()));
         self.looked = Some((Instant::now(), closed));
         closed
     }
@@ -326,14 +320,14 @@ impl Obstacles {
 
 /// A spawner that was stopped starts nothing: what is claimed waits, and is called running. What it was sent begins when it is continued, and is
 /// put back when it is killed.
-fn watch_spawner(shared: &Shared) {
-    let pid = shared.spawner_pid();
+fn watch_spawner(ctx: &Context) {
+    let pid = ctx.spawner_pid();
     match machine::state_of(pid.cast_unsigned()) {
         // What a debugger stops for an instant ('t') goes on by itself.
         Some('T') => {
             let text = format!("the spawner (pid {pid}) is stopped by a signal: what is claimed starts when it is continued");
-            shared.report.set(Condition::notice("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));
+            ctx.report.set(Condition::notice("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));
         }
-        _ => shared.report.clear("spawner_stopped"),
+        _ => ctx.report.clear("spawner_stopped"),
     }
 }

@@ -6,8 +6,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::context::Context;
 use super::monitor::CLOCK_STEP_MS;
-use super::shared::Shared;
 use crate::error::Result;
 use crate::run::machine::boottime_ms;
 use crate::store::tend;
@@ -39,28 +39,28 @@ fn ahead_ms(now_ms: i64) -> i64 {
 }
 
 /// Lets the claim loop look where the clock was set since the last look. Never waits and never writes.
-pub(super) fn hint(shared: &Shared) {
+pub(super) fn hint(ctx: &Context) {
     // Held: another thread looks already.
-    let was_set = shared
+    let was_set = ctx
         .clock_steps
         .last_ms
         .try_lock()
-        .is_ok_and(|last_ms| ahead_ms(shared.now_ms()).saturating_sub(*last_ms).unsigned_abs() > CLOCK_STEP_MS);
+        .is_ok_and(|last_ms| ahead_ms(ctx.now_ms()).saturating_sub(*last_ms).unsigned_abs() > CLOCK_STEP_MS);
     if was_set {
-        shared.look();
+        ctx.look();
     }
 }
 
 /// Looks whether the clock was set since the last look, and moves the waits that are durations.
-pub(super) fn look(shared: &Shared) -> Result<()> {
+pub(super) fn look(ctx: &Context) -> Result<()> {
     // Held to the end: the thread that looks second finds the waits moved.
-    let mut last_ms = shared.clock_steps.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
-    let ahead_ms = ahead_ms(shared.now_ms());
+    let mut last_ms = ctx.clock_steps.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
+    let ahead_ms = ahead_ms(ctx.now_ms());
     let by_ms = ahead_ms.saturating_sub(*last_ms);
     if by_ms.unsigned_abs() > CLOCK_STEP_MS {
-        let (moved, _) = shared.store.commit(move |conn| tend::clock_was_set(conn, by_ms))?;
+        let (moved, _) = ctx.store.commit(move |conn| tend::clock_was_set(conn, by_ms))?;
         log::warn!("the clock was set by {} s; {moved} waits for another attempt were moved with it", by_ms / 1000);
-        shared.look();
+        ctx.look();
     }
     *last_ms = ahead_ms;
     Ok(())

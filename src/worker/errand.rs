@@ -39,10 +39,10 @@
 
 use std::sync::Arc;
 
+use super::context::Context;
 use super::monitor::{Watch, Watched, record_of};
 use super::recover;
 use super::roster::Bell;
-use super::shared::Shared;
 use crate::error::Result;
 use crate::job::ending::is_want_of_resources;
 use crate::job::limits::GRACE_MS_DEFAULT;
@@ -57,7 +57,7 @@ use crate::store::rows::Run;
 
 /// A command around jobs that is to be run, or gone on with.
 pub(super) struct Errand<'a> {
-    shared: &'a Arc<Shared>,
+    ctx: &'a Arc<Context>,
     opening: Opening,
     bell: Arc<Bell>,
     grace_ms: u64,
@@ -90,15 +90,15 @@ pub(super) type Judged = (Outcome, Option<Reason>, Option<String>);
 impl<'a> Errand<'a> {
     /// An errand for the job's run under watch: a stop request for that run stops the errand.
     pub fn of_job(watched: &Watched<'a>, opening: Opening) -> Self {
-        Self { shared: watched.shared, opening, bell: Arc::clone(&watched.bell), grace_ms: watched.grace_ms }
+        Self { ctx: watched.ctx, opening, bell: Arc::clone(&watched.bell), grace_ms: watched.grace_ms }
     }
 
     /// An errand that belongs to no job: no cancel reaches it, not that of a worker that is told to end its runs either.
     ///
     /// # Errors
     /// The system gives no descriptor.
-    pub fn without_owner(shared: &'a Arc<Shared>, opening: Opening) -> Result<Self> {
-        Ok(Self { shared, opening, bell: Arc::new(Bell::deaf()?), grace_ms: GRACE_MS_DEFAULT })
+    pub fn without_owner(ctx: &'a Arc<Context>, opening: Opening) -> Result<Self> {
+        Ok(Self { ctx, opening, bell: Arc::new(Bell::deaf()?), grace_ms: GRACE_MS_DEFAULT })
     }
 
     /// Runs it: `make` is given the run's id and nonce and says what is to be launched; `judge` says what its end means.
@@ -111,38 +111,38 @@ impl<'a> Errand<'a> {
             let Came::Over(over) = &came else { return Ok(came) };
             let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
             // That it lacked something of ours tells nothing about it: it is tried again until it has it, or it is not needed any more.
-            self.shared.lacks(*errno, error);
-            if !self.shared.waits_for_means(|| self.bell.cause().is_some()) {
+            self.ctx.lacks(*errno, error);
+            if !self.ctx.waits_for_means(|| self.bell.cause().is_some()) {
                 return Ok(came);
             }
         }
     }
 
     fn try_once(&self, make: impl Fn(RunId, Nonce) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
-        let shared = self.shared;
-        if shared.is_ending_runs() {
+        let ctx = self.ctx;
+        if ctx.is_ending_runs() {
             return Ok(Came::Left);
         }
-        let ready = shared.stock.take(&shared.store, &shared.roster)?;
+        let ready = ctx.stock.take(&ctx.store, &ctx.roster)?;
         let (run, prepared) = (ready.run(), ready.prepared());
         let launch = match make(run, ready.nonce) {
             Ok(launch) => launch,
             Err(why) => {
-                shared.stock.put_back([ready]);
+                ctx.stock.put_back([ready]);
                 return Ok(Came::NotMade(why));
             }
         };
-        let (opening, instance, boot_id) = (self.opening.clone(), shared.instance.clone(), shared.boot_id.clone());
-        let now_ms = shared.now_ms();
-        let begun = shared.store.commit(move |conn| errand::begin(conn, &opening, prepared, &instance, &boot_id, now_ms));
+        let (opening, instance, boot_id) = (self.opening.clone(), ctx.instance.clone(), ctx.boot_id.clone());
+        let now_ms = ctx.now_ms();
+        let begun = ctx.store.commit(move |conn| errand::begin(conn, &opening, prepared, &instance, &boot_id, now_ms));
         match begun {
-            Ok((true, _)) => shared.stock.begun(run),
+            Ok((true, _)) => ctx.stock.begun(run),
             Ok((false, _)) => {
-                shared.stock.put_back([ready]);
+                ctx.stock.put_back([ready]);
                 return Ok(Came::NotBegun);
             }
             Err(error) => {
-                shared.stock.put_back([ready]);
+                ctx.stock.put_back([ready]);
                 return Err(error);
             }
         }
@@ -166,8 +166,8 @@ impl<'a> Errand<'a> {
     }
 
     fn watch(&self, run: RunId, nonce: Nonce) -> Watched<'a> {
-        let watching = Watched::new(self.shared, run, nonce, Arc::clone(&self.bell), self.grace_ms);
-        self.shared.roster.watch(run, Arc::clone(&self.bell));
+        let watching = Watched::new(self.ctx, run, nonce, Arc::clone(&self.bell), self.grace_ms);
+        self.ctx.roster.watch(run, Arc::clone(&self.bell));
         watching
     }
 
@@ -183,7 +183,7 @@ impl<'a> Errand<'a> {
         });
         if concluded.is_err() {
             // It keeps its row, its run file and its lock: the thread that looks next goes on from there.
-            self.shared.roster.disown(watching.run);
+            self.ctx.roster.disown(watching.run);
         }
         concluded
     }
@@ -191,7 +191,7 @@ impl<'a> Errand<'a> {
 
 /// Makes sure that its tree is gone, closes its row, and puts its run file away.
 fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
-    let (shared, run) = (watching.shared, watching.run);
+    let (ctx, run) = (watching.ctx, watching.run);
     let records = match records.progress() {
         Progress::Drained | Progress::Failed => records,
         _ => match recover::empty_and_look(watching)? {
@@ -209,17 +209,17 @@ fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) ->
         reason,
         exit: records.exited.as_ref().map(|exited| exited.exit),
         error,
-        record: record_of(shared, run, &records),
+        record: record_of(ctx, run, &records),
     };
-    let (ended, ticket) = shared.persist("closing an errand", || {
-        let (closed, now_ms) = (closed.clone(), shared.now_ms());
-        shared.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))
+    let (ended, ticket) = ctx.persist("closing an errand", || {
+        let (closed, now_ms) = (closed.clone(), ctx.now_ms());
+        ctx.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))
     })?;
     // Where the run file is missing or is another's, the reaper sees to whatever is there.
     let is_its_own = recover::has_its_file(watching)?;
-    let then = Arc::clone(shared);
+    let then = Arc::clone(ctx);
     let forgotten = ended.forgotten;
-    shared.store.after_flush(ticket, move || {
+    ctx.store.after_flush(ticket, move || {
         for old in forgotten {
             let _gone_already = std::fs::remove_file(then.place().log_file(old));
         }

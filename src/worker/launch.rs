@@ -8,8 +8,8 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use serde_json::Value;
 
+use super::context::Context;
 use super::environment::{self, Circumstances};
-use super::shared::Shared;
 use crate::error::said;
 use crate::job::limits::{GRACE_MS_DEFAULT, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT};
 use crate::job::policy::Stdin;
@@ -36,13 +36,13 @@ pub(super) struct Start<'a> {
 }
 
 /// Everything that the shim needs, or why the job cannot be run, in words for its owner.
-pub(super) fn of_job(shared: &Shared, start: &Start<'_>) -> Result<Launch, String> {
+pub(super) fn of_job(ctx: &Context, start: &Start<'_>) -> Result<Launch, String> {
     let argv = start.job.argv().map_err(|e| e.to_string())?;
     let policy = start.policy;
-    let mut launch = skeleton(shared, start, &argv, policy.timeout_ms)?;
+    let mut launch = skeleton(ctx, start, &argv, policy.timeout_ms)?;
     launch.stdin = policy.stdin.as_ref().map(|stdin| match stdin {
         Stdin::File(path) => PathBuf::from(path),
-        Stdin::Kept(token) => shared.place().secret_file(token),
+        Stdin::Kept(token) => ctx.place().secret_file(token),
     });
     launch.warn = policy.warn.map(|warn| (warn.signal, warn.before_ms));
     launch.idle_timeout_ms = policy.idle_timeout_ms;
@@ -51,10 +51,10 @@ pub(super) fn of_job(shared: &Shared, start: &Start<'_>) -> Result<Launch, Strin
 }
 
 /// The check of a job: in the job's directory and environment, with its result at hand, and a timeout.
-pub(super) fn of_check(shared: &Shared, start: &Start<'_>, check: &Argv, parent: RunId) -> Result<Launch, String> {
+pub(super) fn of_check(ctx: &Context, start: &Start<'_>, check: &Argv, parent: RunId) -> Result<Launch, String> {
     let timeout_ms = start.policy.timeout_ms.unwrap_or(super::check::TIMEOUT_MS_DEFAULT);
-    let mut launch = skeleton(shared, start, check, Some(timeout_ms))?;
-    let result = shared.place().result_file(parent);
+    let mut launch = skeleton(ctx, start, check, Some(timeout_ms))?;
+    let result = ctx.place().result_file(parent);
     for (name, value) in &mut launch.env {
         if name == b"TENURE_RESULT" {
             *value = std::os::unix::ffi::OsStrExt::as_bytes(result.as_os_str()).to_vec();
@@ -66,13 +66,13 @@ pub(super) fn of_check(shared: &Shared, start: &Start<'_>, check: &Argv, parent:
 
 /// The making of a job's workspace: as the job would be run, but in the new directory, and with a timeout of its own.
 pub(super) fn of_prepare(
-    shared: &Shared,
+    ctx: &Context,
     start: &Start<'_>,
     recipe: &Argv,
     new: &Path,
     workspace: &Path,
 ) -> Result<Launch, String> {
-    let mut launch = skeleton(shared, start, recipe, Some(limits::PREPARE_TIMEOUT_MS))?;
+    let mut launch = skeleton(ctx, start, recipe, Some(limits::PREPARE_TIMEOUT_MS))?;
     launch.result = None;
     inside(&mut launch, "", workspace)?;
     launch.cwd = new.as_os_str().as_bytes().to_vec();
@@ -80,8 +80,8 @@ pub(super) fn of_prepare(
 }
 
 /// As [`of_job`], in its workspace. Made anew, as a deadline counts from now.
-pub(super) fn of_job_in(shared: &Shared, start: &Start<'_>, workspace: &Path) -> Result<Launch, String> {
-    let mut launch = of_job(shared, start)?;
+pub(super) fn of_job_in(ctx: &Context, start: &Start<'_>, workspace: &Path) -> Result<Launch, String> {
+    let mut launch = of_job(ctx, start)?;
     inside(&mut launch, &start.job.cwd, workspace)?;
     Ok(launch)
 }
@@ -131,7 +131,7 @@ pub(super) fn is_findable(launch: &Launch) -> Result<(), RunEnd> {
 }
 
 /// A step in the end of a resource: its teardown or its probe, in its directory, or, where that is gone, in `/`.
-pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run: RunId, nonce: Nonce) -> Result<Launch, String> {
+pub(super) fn of_resource(ctx: &Context, resource: &Resource, step: Step, run: RunId, nonce: Nonce) -> Result<Launch, String> {
     let command = match step {
         Step::Teardown => &resource.teardown,
         Step::Probe | Step::Confirm => resource.probe.as_ref().ok_or("it has no probe")?,
@@ -150,9 +150,9 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         run,
         nonce,
         argv: argv.arguments().to_vec(),
-        env: environment::of_resource(resource, &asked, shared.place().db(), run, inherited),
+        env: environment::of_resource(resource, &asked, ctx.place().db(), run, inherited),
         cwd: if is_there { resource.cwd.clone().into_bytes() } else { b"/".to_vec() },
-        log: shared.place().log_file(run),
+        log: ctx.place().log_file(run),
         result: None,
         stdin: None,
         timeout_ms: Some(if step == Step::Teardown { timeout_ms } else { timeout_ms.min(PROBE_TIMEOUT_MS) }),
@@ -160,10 +160,10 @@ pub(super) fn of_resource(shared: &Shared, resource: &Resource, step: Step, run:
         grace_ms: GRACE_MS_DEFAULT,
         warn: None,
         idle_timeout_ms: None,
-        log_limit_bytes: shared.options.log_limit_bytes,
+        log_limit_bytes: ctx.options.log_limit_bytes,
         memory_bytes: None,
         memory_group: None,
-        memory_kills: shared.limiter.kills.clone(),
+        memory_kills: ctx.limiter.kills.clone(),
         nice: None,
         user: None,
         waits_for_go: false,
@@ -193,7 +193,7 @@ fn inherited(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).or_else(|| super::home::of_own_user(name))
 }
 
-fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
+fn skeleton(ctx: &Context, start: &Start<'_>, argv: &Argv, timeout_ms: Option<u64>) -> Result<Launch, String> {
     let (job, policy) = (start.job, start.policy);
     if let Some(fault) = &job.unreadable {
         return Err(format!(
@@ -201,10 +201,10 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         ));
     }
     let asked = variables(&job.env, job.task_id.is_some())?;
-    let result = shared.place().result_file(start.run);
-    let deadline_ms = timeout_ms.map(|ms| shared.now_ms().saturating_add_unsigned(ms));
+    let result = ctx.place().result_file(start.run);
+    let deadline_ms = timeout_ms.map(|ms| ctx.now_ms().saturating_add_unsigned(ms));
     let around = Circumstances {
-        db: shared.place().db(),
+        db: ctx.place().db(),
         run: start.run,
         nonce: start.nonce,
         slot: start.slot,
@@ -219,9 +219,9 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         run: start.run,
         nonce: start.nonce,
         argv: argv.arguments().to_vec(),
-        env: environment::assemble(job, &asked, secrets(shared, policy)?, &around, inherited),
+        env: environment::assemble(job, &asked, secrets(ctx, policy)?, &around, inherited),
         cwd: job.cwd.clone().into_bytes(),
-        log: shared.place().log_file(start.run),
+        log: ctx.place().log_file(start.run),
         result: Some(result),
         stdin: None,
         timeout_ms,
@@ -229,27 +229,27 @@ fn skeleton(shared: &Shared, start: &Start<'_>, argv: &Argv, timeout_ms: Option<
         grace_ms: policy.grace_ms(),
         warn: None,
         idle_timeout_ms: None,
-        log_limit_bytes: policy.log_limit_bytes.unwrap_or(shared.options.log_limit_bytes),
+        log_limit_bytes: policy.log_limit_bytes.unwrap_or(ctx.options.log_limit_bytes),
         memory_bytes: policy.memory_bytes,
-        memory_group: policy.memory_bytes.and_then(|_| shared.limiter.group(start.run, start.nonce)),
-        memory_kills: shared.limiter.kills.clone(),
+        memory_group: policy.memory_bytes.and_then(|_| ctx.limiter.group(start.run, start.nonce)),
+        memory_kills: ctx.limiter.kills.clone(),
         nice: policy.nice,
         user: policy.user.clone(),
         waits_for_go: false,
     })
 }
 
-fn secrets(shared: &Shared, policy: &Policy) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    policy.secrets.iter().map(|(name, token)| Ok((name.clone(), secret(shared, name, token)?))).collect()
+fn secrets(ctx: &Context, policy: &Policy) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    policy.secrets.iter().map(|(name, token)| Ok((name.clone(), secret(ctx, name, token)?))).collect()
 }
 
-fn secret(shared: &Shared, name: &str, token: &str) -> Result<Vec<u8>, String> {
+fn secret(ctx: &Context, name: &str, token: &str) -> Result<Vec<u8>, String> {
     use std::io::Read;
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Err(format!("secret {name}: its token is none of ours"));
     }
     let mut value = Vec::new();
-    std::fs::File::open(shared.place().secret_file(token))
+    std::fs::File::open(ctx.place().secret_file(token))
         .and_then(|file| file.take(SECRET_BYTES_MAX).read_to_end(&mut value))
         .map_err(|e| format!("secret {name} is gone ({}); add the job again", said(&e)))?;
     Ok(value)

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! One worker per file, by a held lock (`lock`). All state that must survive is in the file and in the run files; what the
-//! threads share (`Shared`) is who watches which run, and which slots are taken. A crash of the worker at any instruction
+//! threads share (`Context`) is who watches which run, and which slots are taken. A crash of the worker at any instruction
 //! therefore loses nothing: the next one starts with the reaper's round, which is the same code as its ticks.
 //!
 //! The order of a start, and why a crash between any two steps is harmless:
@@ -38,6 +38,7 @@ mod belief;
 mod check;
 mod claims;
 mod clock_steps;
+mod context;
 mod environment;
 mod errand;
 mod flights;
@@ -54,7 +55,6 @@ mod recover;
 mod reporter;
 mod roster;
 mod settling;
-mod shared;
 mod shortage;
 mod shutdown;
 pub mod signals;

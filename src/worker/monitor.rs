@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use super::check;
+use super::context::Context;
 use super::launch::{self, Start};
 use super::lines;
 use super::prepared::Ready;
 use super::recover;
 use super::roster::Bell;
 pub(super) use super::settling::{Its, conclude};
-use super::shared::Shared;
 use super::shortage;
 pub(super) use super::supervise::{Watch, Watched, wait_for};
 use super::workspace::{self, Entered};
@@ -41,35 +41,35 @@ pub(super) enum Assignment {
 }
 
 /// Works until no further job was claimed for this slot.
-pub(super) fn drive(shared: &Arc<Shared>, first: Assignment) {
+pub(super) fn drive(ctx: &Arc<Context>, first: Assignment) {
     let mut next = Some(first);
     while let Some(assignment) = next.take() {
         let (run, slot) = assignment.identity();
-        match one(shared, assignment) {
+        match one(ctx, assignment) {
             Ok(following) => next = following,
             Err(error) => {
                 // The run keeps its row, its run file and its lock: the reaper goes on from there.
                 log::error!("run {run}: {error}");
-                note_stuck(shared, run, &error);
-                shared.roster.disown(run);
+                note_stuck(ctx, run, &error);
+                ctx.roster.disown(run);
             }
         }
         if next.is_none() {
-            shared.roster.free_slot(slot);
-            shared.look();
+            ctx.roster.free_slot(slot);
+            ctx.look();
         }
     }
 }
 
 /// What keeps a run from being settled stands in its row, for people who wonder why it does not end.
-fn note_stuck(shared: &Arc<Shared>, run: RunId, error: &Error) {
+fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
     let Error::Stuck(why) = error else { return };
-    if shared.is_leaving() {
+    if ctx.is_leaving() {
         return;
     }
     let why =
         format!("it cannot be settled: {why}\nend those processes as their user or as root; the worker looks again at each tick");
-    if let Err(error) = shared.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
+    if let Err(error) = ctx.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
         log::warn!("run {run}: noting what keeps it: {error}");
     }
 }
@@ -88,15 +88,15 @@ impl Assignment {
 ///
 /// # Errors
 /// The file does not take it; its run has a row and a run file, and the reaper goes on from there.
-pub(super) fn put_back(shared: &Arc<Shared>, start: Assignment, error: &Error) -> Result<()> {
+pub(super) fn put_back(ctx: &Arc<Context>, start: Assignment, error: &Error) -> Result<()> {
     let (run, slot) = start.identity();
     let Assignment::Start { claim, ready, .. } = start else { return Ok(()) };
     drop(ready);
-    let put_back = conclude(shared, &claim.job, run, no_means(error), RunRecord::default(), Its::File, slot);
+    let put_back = conclude(ctx, &claim.job, run, no_means(error), RunRecord::default(), Its::File, slot);
     if put_back.is_err() {
-        shared.roster.disown(run);
+        ctx.roster.disown(run);
     }
-    shared.roster.free_slot(slot);
+    ctx.roster.free_slot(slot);
     put_back.map(drop)
 }
 
@@ -106,18 +106,18 @@ fn no_means(error: &Error) -> RunEnd {
     RunEnd::NoMeans { errno, error: error.to_string() }
 }
 
-fn one(shared: &Arc<Shared>, assignment: Assignment) -> Result<Option<Assignment>> {
+fn one(ctx: &Arc<Context>, assignment: Assignment) -> Result<Option<Assignment>> {
     match assignment {
-        Assignment::Start { claim, ready, ticket, slot } => start(shared, *claim, ready, ticket, slot),
-        Assignment::Adopt { open, slot } => recover::watch(shared, *open, slot),
+        Assignment::Start { claim, ready, ticket, slot } => start(ctx, *claim, ready, ticket, slot),
+        Assignment::Adopt { open, slot } => recover::watch(ctx, *open, slot),
     }
 }
 
-fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot: usize) -> Result<Option<Assignment>> {
+fn start(ctx: &Arc<Context>, claim: Claim, ready: Ready, ticket: Ticket, slot: usize) -> Result<Option<Assignment>> {
     let (job, run, nonce) = (&claim.job, claim.run, claim.nonce);
     let policy = match Policy::from_json(&job.policy) {
         Ok(policy) => policy,
-        Err(error) => return conclude(shared, job, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
+        Err(error) => return conclude(ctx, job, run, RunEnd::Unrunnable { error }, RunRecord::default(), Its::File, slot),
     };
     let start = Start {
         job,
@@ -128,8 +128,8 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
         previous_reason: claim.previous_reason,
         max_runtime_ms: claim.max_runtime_ms,
     };
-    let unstarted = |end| conclude(shared, job, run, end, RunRecord::default(), Its::File, slot);
-    let mut launch = match launch::of_job(shared, &start) {
+    let unstarted = |end| conclude(ctx, job, run, end, RunRecord::default(), Its::File, slot);
+    let mut launch = match launch::of_job(ctx, &start) {
         Ok(launch) => launch,
         Err(error) => return unstarted(RunEnd::Unrunnable { error }),
     };
@@ -140,11 +140,11 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
             return unstarted(no_means(&error));
         }
     };
-    shared.roster.watch(run, Arc::clone(&bell));
-    let watched = Watched { of_job: true, ..Watched::new(shared, run, nonce, bell, policy.grace_ms()) };
+    ctx.roster.watch(run, Arc::clone(&bell));
+    let watched = Watched { of_job: true, ..Watched::new(ctx, run, nonce, bell, policy.grace_ms()) };
     if let Some(wanted) = &policy.workspace {
         match workspace::enter_checked(&watched, &start, wanted, &launch)? {
-            Entered::In(path) => match launch::of_job_in(shared, &start, &path) {
+            Entered::In(path) => match launch::of_job_in(ctx, &start, &path) {
                 Ok(inside) => launch = inside,
                 Err(error) => return unstarted(RunEnd::Unrunnable { error }),
             },
@@ -154,8 +154,8 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     }
     // At most once must hold over a power cut as well: the claim is on the disk before anything of the job exists. The shim is made and makes ready
     // meanwhile.
-    launch.waits_for_go = job.max_attempts == 1 && !shared.store.is_flushed(ticket);
-    let spawner = match shared.spawner() {
+    launch.waits_for_go = job.max_attempts == 1 && !ctx.store.is_flushed(ticket);
+    let spawner = match ctx.spawner() {
         Ok(spawner) => spawner,
         Err(error) => {
             drop(ready);
@@ -174,9 +174,9 @@ fn start(shared: &Arc<Shared>, claim: Claim, ready: Ready, ticket: Ticket, slot:
     lines::started(job, run);
     if launch.waits_for_go {
         let go = pipe.go();
-        shared.store.as_soon_as_flushed(ticket, move || go.say())?;
+        ctx.store.as_soon_as_flushed(ticket, move || go.say())?;
     }
-    shared.stock.fill(&shared.store, &shared.roster);
+    ctx.stock.fill(&ctx.store, &ctx.roster);
     match watched.follow(pipe)? {
         Watch::Left => Ok(None),
         Watch::Over(records) if records.progress() == Progress::Drained || records.failed.is_some() => {
@@ -204,18 +204,18 @@ pub(super) fn end_of_job(
     slot: usize,
 ) -> Result<Option<Assignment>> {
     let mut end = workspace::unless_it_was_gone(watched, policy, watched.end_of(records));
-    let mut record = record_of(watched.shared, watched.run, records);
+    let mut record = record_of(watched.ctx, watched.run, records);
     if let (RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }, Some(command)) = (&end, &policy.check) {
         match check::ask(watched, job, policy, command, &record, latest, slot)? {
             Some((verdict, at)) => (end, record.checked_at) = (verdict, at),
             None => return Ok(None),
         }
     }
-    conclude(watched.shared, job, watched.run, end, record, Its::File, slot)
+    conclude(watched.ctx, job, watched.run, end, record, Its::File, slot)
 }
 
 /// What the records say for the run's row.
-pub(super) fn record_of(shared: &Shared, run: RunId, records: &Records) -> RunRecord {
+pub(super) fn record_of(ctx: &Context, run: RunId, records: &Records) -> RunRecord {
     let usage = records.drained.as_ref().map(|drained| &drained.usage);
     RunRecord {
         pid: records.started.as_ref().map(|s| s.pid),
@@ -227,7 +227,7 @@ pub(super) fn record_of(shared: &Shared, run: RunId, records: &Records) -> RunRe
         system_ms: usage.and_then(|u| i64::try_from(u.system_ms).ok()),
         leftovers: records.drained.as_ref().map(|d| d.leftovers.clone()).filter(|text| !text.is_empty()),
         memory_by: records.drained.as_ref().and_then(|d| d.memory_by).map(MemoryBy::as_str),
-        result: result_of(shared, run),
+        result: result_of(ctx, run),
     }
 }
 
@@ -247,7 +247,7 @@ fn started_at(records: &Records) -> Option<i64> {
 }
 
 /// What the run wrote to `TENURE_RESULT`, as far as it is kept.
-fn result_of(shared: &Shared, run: RunId) -> Option<String> {
+fn result_of(ctx: &Context, run: RunId) -> Option<String> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
     // A character that is cut at the limit is left out and not replaced, so a little more than that is read.
@@ -255,13 +255,13 @@ fn result_of(shared: &Shared, run: RunId) -> Option<String> {
     let mut bytes = Vec::new();
     // A job may have put anything there: a link is not followed, and a pipe is not waited for.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
-    let path = shared.place().result_file(run);
+    let path = ctx.place().result_file(run);
     let file = loop {
         match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(|e| Error::io("opening a result", e))
         {
             Ok(file) => break file,
             // What the run has said is not lost for want of a descriptor of ours.
-            Err(error) if !shared.is_leaving() && shared.notes_want(&error) => shared.pause(RESULT_AGAIN_MS),
+            Err(error) if !ctx.is_leaving() && ctx.notes_want(&error) => ctx.pause(RESULT_AGAIN_MS),
             Err(_) => return None,
         }
     };
@@ -278,10 +278,10 @@ pub(super) fn chance() -> f64 {
 }
 
 /// Stops every run that has a stop request; the bells pass it on.
-pub(super) fn ring_cancels(shared: &Shared) -> Result<()> {
-    for (_, run) in shared.store.read(control::open_cancels)? {
+pub(super) fn ring_cancels(ctx: &Context) -> Result<()> {
+    for (_, run) in ctx.store.read(control::open_cancels)? {
         if let Some(run) = run {
-            shared.roster.ring(run, Cause::Cancel);
+            ctx.roster.ring(run, Cause::Cancel);
         }
     }
     Ok(())

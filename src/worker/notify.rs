@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use sd_notify::NotifyState;
 
-use super::shared::Shared;
+use super::context::Context;
 use crate::place::Place;
 use crate::store::{locks, read};
 
@@ -103,34 +103,34 @@ fn foreign_writer(place: &Place) -> Option<String> {
 }
 
 /// The thread: tells what changes, and gives signs of life while the loops go round.
-pub(super) fn run(shared: &Arc<Shared>) {
+pub(super) fn run(ctx: &Arc<Context>) {
     if !is_asked_for() {
         return;
     }
     let watchdog_ms = watchdog_ms();
     let wait_ms = watchdog_ms.map_or(LOOK_MS, |ms| (ms / 4).min(LOOK_MS));
     let (mut told, mut blocked) = (String::new(), None);
-    while !shared.is_leaving() {
+    while !ctx.is_leaving() {
         let before = blocked;
-        blocked = foreign_writer(shared.place());
+        blocked = foreign_writer(ctx.place());
         // Programs write now and then: only who still writes at the next look is waited for.
         let blocked_by = blocked.as_ref().filter(|_| before == blocked);
         if let Some(ms) = watchdog_ms {
             // An idle claim loop makes its round when it is asked to; the reaper's tick is short enough.
-            shared.look();
-            if goes_round(shared.report.rounds(), ms, shared.is_stopping(), blocked_by.is_some()) {
+            ctx.look();
+            if goes_round(ctx.report.rounds(), ms, ctx.is_stopping(), blocked_by.is_some()) {
                 send(&[NotifyState::Watchdog]);
             }
         }
-        let status = status(shared, blocked_by);
-        if shared.is_stopping() {
+        let status = status(ctx, blocked_by);
+        if ctx.is_stopping() {
             // Draining takes as long as the jobs do.
             send(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(EXTEND_USEC)]);
         } else if status != told {
             send(&[NotifyState::Status(&status)]);
             told = status;
         }
-        shared.pause(wait_ms);
+        ctx.pause(wait_ms);
     }
 }
 
@@ -141,18 +141,18 @@ fn goes_round((claims, reaper): (Duration, Duration), watchdog_ms: u64, is_stopp
     is_stopping || is_blocked || (claims <= half && reaper <= half)
 }
 
-fn status(shared: &Shared, blocked_by: Option<&String>) -> String {
-    let busy = shared.roster.busy();
-    if shared.is_stopping() {
-        return format!("draining: {busy} of {} slots busy", shared.options.slots);
+fn status(ctx: &Context, blocked_by: Option<&String>) -> String {
+    let busy = ctx.roster.busy();
+    if ctx.is_stopping() {
+        return format!("draining: {busy} of {} slots busy", ctx.options.slots);
     }
     if let Some(blocked_by) = blocked_by {
-        return format!("{busy} of {} slots busy; {blocked_by}", shared.options.slots);
+        return format!("{busy} of {} slots busy; {blocked_by}", ctx.options.slots);
     }
-    let ready = shared.store.read(read::counts).map(|counts| counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>());
+    let ready = ctx.store.read(read::counts).map(|counts| counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>());
     let ready = ready.map_or_else(|error| format!("; {error}"), |ready| format!(", {ready} ready"));
-    let held = shared.report.now().held_back().next().map(|one| format!("; nothing is claimed: {}", one.text));
-    format!("{busy} of {} slots busy{ready}{}", shared.options.slots, held.unwrap_or_default())
+    let held = ctx.report.now().held_back().next().map(|one| format!("; nothing is claimed: {}", one.text));
+    format!("{busy} of {} slots busy{ready}{}", ctx.options.slots, held.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::context::Context;
 use super::monitor::{self, Assignment};
 use super::roster::Roster;
-use super::shared::Shared;
 use crate::error::{Error, Result};
 
 /// Stack of a monitor's thread, in bytes. SQLite runs on it, which recurses no deeper than an expression does.
@@ -20,7 +20,7 @@ pub(super) enum Work {
 }
 
 /// Something to be done once, on a thread of its own.
-pub(super) type Task = Box<dyn FnOnce(&Arc<Shared>) + Send>;
+pub(super) type Task = Box<dyn FnOnce(&Arc<Context>) + Send>;
 
 /// Hands work to threads.
 pub(super) struct Pool {
@@ -41,8 +41,8 @@ impl Pool {
     ///
     /// # Errors
     /// When no thread waits and none can be started; the work is dropped, and the run is found again by the reaper.
-    pub fn assign(&self, shared: &Arc<Shared>, work: Work) -> Result<()> {
-        self.assign_or_drop(&shared.roster, work, || self.grow(shared))
+    pub fn assign(&self, ctx: &Arc<Context>, work: Work) -> Result<()> {
+        self.assign_or_drop(&ctx.roster, work, || self.grow(ctx))
     }
 
     /// What is dropped leaves the roster, after its run file: else the reaper would leave it alone for good.
@@ -60,15 +60,15 @@ impl Pool {
     }
 
     /// As [`Pool::assign`], for a job that was just claimed: gives it back where there is no thread for it.
-    pub fn assign_start(&self, shared: &Arc<Shared>, start: Assignment) -> std::result::Result<(), (Error, Assignment)> {
-        if let Err(error) = self.reserve(|| self.grow(shared)) {
+    pub fn assign_start(&self, ctx: &Arc<Context>, start: Assignment) -> std::result::Result<(), (Error, Assignment)> {
+        if let Err(error) = self.reserve(|| self.grow(ctx)) {
             return Err((error, start));
         }
         let run = start.identity();
         if self.send(Work::Run(start)).is_err() {
             // The worker lets go of its runs: the next one finds it.
-            shared.roster.disown(run.0);
-            shared.roster.free_slot(run.1);
+            ctx.roster.disown(run.0);
+            ctx.roster.free_slot(run.1);
         }
         Ok(())
     }
@@ -95,16 +95,16 @@ impl Pool {
         self.tx.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn grow(&self, shared: &Arc<Shared>) -> Result<()> {
-        let (shared, rx, free) = (Arc::clone(shared), self.rx.clone(), Arc::clone(&self.free));
+    fn grow(&self, ctx: &Arc<Context>) -> Result<()> {
+        let (ctx, rx, free) = (Arc::clone(ctx), self.rx.clone(), Arc::clone(&self.free));
         std::thread::Builder::new()
             .name("monitor".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
                 while let Ok(work) = rx.recv() {
                     match work {
-                        Work::Run(assignment) => monitor::drive(&shared, assignment),
-                        Work::Errand(errand) => errand(&shared),
+                        Work::Run(assignment) => monitor::drive(&ctx, assignment),
+                        Work::Errand(errand) => errand(&ctx),
                     }
                     free.fetch_add(1, Ordering::SeqCst);
                 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock_steps;
+use super::context::Context;
 use super::monitor::Assignment;
 use super::pool::Work;
 use super::recover;
-use super::shared::Shared;
 use super::sweep;
 use super::teardown;
 use crate::error::Result;
@@ -26,35 +26,35 @@ use crate::store::{heal, mend, prune, reap};
 const PRUNE_MAX: usize = 1_000;
 
 /// The thread: a round at every tick until the worker lets go of its runs, also while it drains.
-pub(super) fn run(shared: &Arc<Shared>) {
+pub(super) fn run(ctx: &Arc<Context>) {
     loop {
-        let is_ending = shared.wait_for_end(Duration::from_millis(shared.options.tick_ms)).is_some();
-        if is_ending || shared.is_leaving() {
+        let is_ending = ctx.wait_for_end(Duration::from_millis(ctx.options.tick_ms)).is_some();
+        if is_ending || ctx.is_leaving() {
             return;
         }
-        match round(shared) {
-            Ok(()) => shared.report.clear("recovery_error"),
+        match round(ctx) {
+            Ok(()) => ctx.report.clear("recovery_error"),
             Err(error) => {
                 let text = format!("recovery fails: {error}");
-                shared.report.set(Condition::notice(
+                ctx.report.set(Condition::notice(
                     "recovery_error",
                     text,
                     "tenure doctor says more; it is tried again at each tick",
                 ));
             }
         }
-        shared.report.round_of_reaper();
+        ctx.report.round_of_reaper();
     }
 }
 
-type Step = fn(&Arc<Shared>) -> Result<()>;
+type Step = fn(&Arc<Context>) -> Result<()>;
 
 /// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
 const STEPS: [Step; 11] = [
-    |shared| shared.look_at_the_file(),
+    |ctx| ctx.look_at_the_file(),
     // Before anything that an altered table would make fail.
     verify_schema,
-    |shared| clock_steps::look(shared),
+    |ctx| clock_steps::look(ctx),
     heal,
     adopt_open_runs,
     teardown::adopt,
@@ -67,67 +67,67 @@ const STEPS: [Step; 11] = [
 const STEPS_OF_A_SERVING_WORKER: [Step; 2] = [prune, teardown::round];
 
 /// One round. What fails for one run is told and does not keep the others.
-pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
-    shared.look_at_spawner();
-    shared.keep_home();
-    if let Err(error) = steps(shared, &STEPS) {
+pub(super) fn round(ctx: &Arc<Context>) -> Result<()> {
+    ctx.look_at_spawner();
+    ctx.keep_home();
+    if let Err(error) = steps(ctx, &STEPS) {
         // An altered table may be why, and what heals it is to be told.
-        let _the_first_error_is_told = verify_schema(shared);
+        let _the_first_error_is_told = verify_schema(ctx);
         return Err(error);
     }
-    if !shared.is_stopping() {
-        steps(shared, &STEPS_OF_A_SERVING_WORKER)?;
+    if !ctx.is_stopping() {
+        steps(ctx, &STEPS_OF_A_SERVING_WORKER)?;
     }
-    shared.look();
+    ctx.look();
     Ok(())
 }
 
 /// Each step is a sign of life: a round may take as long as there is much to do.
-fn steps(shared: &Arc<Shared>, all: &[Step]) -> Result<()> {
+fn steps(ctx: &Arc<Context>, all: &[Step]) -> Result<()> {
     for step in all {
-        step(shared)?;
-        shared.report.step_of_reaper();
+        step(ctx)?;
+        ctx.report.step_of_reaper();
     }
     Ok(())
 }
 
-fn verify_schema(shared: &Arc<Shared>) -> Result<()> {
-    shared.store.verify_schema()?;
-    if shared.store.health().schema.is_some() {
+fn verify_schema(ctx: &Arc<Context>) -> Result<()> {
+    ctx.store.verify_schema()?;
+    if ctx.store.health().schema.is_some() {
         // The claim loop tells of it, and may be waiting.
-        shared.look();
+        ctx.look();
     }
     Ok(())
 }
 
 /// Leases of owners that are gone.
-fn reclaim_leases(shared: &Arc<Shared>) -> Result<()> {
-    for one in lease::reclaim(&shared.store)? {
+fn reclaim_leases(ctx: &Arc<Context>) -> Result<()> {
+    for one in lease::reclaim(&ctx.store)? {
         log::info!("the lease {:?} is free: nothing of its owner (pid {:?}) lives", one.name, one.pid);
     }
     Ok(())
 }
 
-fn sweep_groups(shared: &Arc<Shared>) -> Result<()> {
-    shared.limiter.sweep(|run| shared.roster.owns(run) || is_locked(shared, run));
+fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
+    ctx.limiter.sweep(|run| ctx.roster.owns(run) || is_locked(ctx, run));
     Ok(())
 }
 
 /// Impossible rows and contradictions, made whole and counted.
-fn heal(shared: &Arc<Shared>) -> Result<()> {
-    let (healers, now_ms) = (shared.options.healers, shared.now_ms());
+fn heal(ctx: &Arc<Context>) -> Result<()> {
+    let (healers, now_ms) = (ctx.options.healers, ctx.now_ms());
     // Looking takes no lock; where nothing is wrong nothing is written.
-    let from = shared.walks().inspect.clone();
-    let (found, is_sick, next) = shared.store.read(|conn| {
+    let from = ctx.walks().inspect.clone();
+    let (found, is_sick, next) = ctx.store.read(|conn| {
         let mut walk = from.clone();
         let found = inspect::look(conn, &mut walk, LOOKED_AT_MAX)?;
         Ok((found, heal::is_needed(conn, healers)?, walk))
     })?;
-    shared.walks().inspect = next;
+    ctx.walks().inspect = next;
     if !is_sick && found.is_nothing() {
-        return remove_empty(shared, found);
+        return remove_empty(ctx, found);
     }
-    let ((healed, mended), ticket) = shared.store.commit(move |conn| {
+    let ((healed, mended), ticket) = ctx.store.commit(move |conn| {
         let healed = heal::heal(conn, healers, now_ms)?;
         // A row that was healed may have made contradictions that no look has seen.
         let found = if healed.is_empty() { found.clone() } else { inspect::look(conn, &mut from.clone(), LOOKED_AT_MAX)? };
@@ -136,74 +136,74 @@ fn heal(shared: &Arc<Shared>) -> Result<()> {
     if !mended.is_nothing() {
         log::warn!("mended: {mended:?}");
         if !mended.freed.is_empty() {
-            shared.store.flushed(ticket)?;
+            ctx.store.flushed(ticket)?;
         }
-        mended.freed.iter().for_each(|token| sweep::remove_secret(shared.place(), token));
+        mended.freed.iter().for_each(|token| sweep::remove_secret(ctx.place(), token));
     }
     if !healed.is_empty() {
-        shared.store.flushed(ticket)?;
+        ctx.store.flushed(ticket)?;
     }
     for one in &healed {
         log::warn!("healed job {}: {}", one.job, one.text);
         for (run, nonce) in &one.runs {
             // Its run file stays where this fails, and is met again below and at the next tick.
-            if let Err(error) = recover::end_tree(shared, *run, *nonce) {
+            if let Err(error) = recover::end_tree(ctx, *run, *nonce) {
                 log::warn!("{error}");
             }
-            shared.report.step_of_reaper();
+            ctx.report.step_of_reaper();
         }
     }
     Ok(())
 }
 
 /// Queues and lanes that are not needed go.
-fn remove_empty(shared: &Arc<Shared>, found: inspect::Found) -> Result<()> {
+fn remove_empty(ctx: &Arc<Context>, found: inspect::Found) -> Result<()> {
     if !found.empty_queues.is_empty() || !found.empty_lanes.is_empty() {
         let _ticket =
-            shared.store.commit(move |conn| prune::remove_empty(conn, found.empty_queues.iter(), found.empty_lanes.iter()))?;
+            ctx.store.commit(move |conn| prune::remove_empty(conn, found.empty_queues.iter(), found.empty_lanes.iter()))?;
     }
     Ok(())
 }
 
 /// Every running row without a monitor gets one, which finds out what became of its run.
-fn adopt_open_runs(shared: &Arc<Shared>) -> Result<()> {
-    for open in shared.store.read(reap::open_runs)? {
-        if shared.roster.owns(open.run.id) {
+fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
+    for open in ctx.store.read(reap::open_runs)? {
+        if ctx.roster.owns(open.run.id) {
             continue;
         }
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
-        shared.roster.own(open.run.id);
-        let slot = shared.roster.take_slot();
-        shared.pool.assign(shared, Work::Run(Assignment::Adopt { open: Box::new(open), slot }))?;
+        ctx.roster.own(open.run.id);
+        let slot = ctx.roster.take_slot();
+        ctx.pool.assign(ctx, Work::Run(Assignment::Adopt { open: Box::new(open), slot }))?;
     }
     Ok(())
 }
 
 /// Run files that no open run needs.
-fn clear_run_files(shared: &Arc<Shared>) -> Result<()> {
-    let left: Vec<RunId> = runfile::list(shared.place())?.into_iter().filter(|run| !shared.roster.owns(*run)).collect();
+fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
+    let left: Vec<RunId> = runfile::list(ctx.place())?.into_iter().filter(|run| !ctx.roster.owns(*run)).collect();
     for chunk in left.chunks(500) {
         let ids = chunk.to_vec();
         // A run that was settled between the two looks is settled here and cleared below; one that was claimed stands in the roster.
-        for (run, row) in shared.store.read(move |conn| reap::run_rows(conn, &ids))? {
-            if !shared.roster.owns(run)
-                && let Err(error) = clear(shared, run, row)
+        for (run, row) in ctx.store.read(move |conn| reap::run_rows(conn, &ids))? {
+            if !ctx.roster.owns(run)
+                && let Err(error) = clear(ctx, run, row)
             {
                 log::warn!("run {run}: {error}");
             }
-            shared.report.step_of_reaper();
+            ctx.report.step_of_reaper();
         }
     }
     Ok(())
 }
 
-fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
-    let (locked, progress, nonce) = match runfile::look(shared.place(), run)? {
+fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
+    let (locked, progress, nonce) = match runfile::look(ctx.place(), run)? {
         Look::Missing => return Ok(()),
         Look::Unreadable(_) if row == Row::Open => return Ok(()),
         Look::Unreadable(why) => {
             log::warn!("run {run}: its run file is unreadable ({why}) and it is not needed; removing it");
-            return runfile::unlink(shared.place(), run);
+            return runfile::unlink(ctx.place(), run);
         }
         Look::Found { header, records, locked } => (locked, records.progress(), header.nonce),
     };
@@ -211,44 +211,44 @@ fn clear(shared: &Arc<Shared>, run: RunId, row: Row) -> Result<()> {
         Leftover::Leave => Ok(()),
         Leftover::Unlink => {
             // The settle may be committed and not yet on the disk; the record must not go before it.
-            shared.store.flush_now()?;
-            runfile::unlink(shared.place(), run)
+            ctx.store.flush_now()?;
+            runfile::unlink(ctx.place(), run)
         }
         Leftover::EmptyTreeThenUnlink => {
-            recover::end_tree(shared, run, nonce)?;
-            shared.store.flush_now()?;
-            runfile::unlink(shared.place(), run)
+            recover::end_tree(ctx, run, nonce)?;
+            ctx.store.flush_now()?;
+            runfile::unlink(ctx.place(), run)
         }
         Leftover::Stray => {
-            recover::end_tree(shared, run, nonce)?;
-            let now_ms = shared.now_ms();
+            recover::end_tree(ctx, run, nonce)?;
+            let now_ms = ctx.now_ms();
             let note = format!("run {run}: the file does not know it; its processes were ended, its log was kept");
             log::warn!("{note}");
-            shared.store.write(move |conn| reap::count(conn, "stray_total", 1, Some(&note), now_ms))?;
-            runfile::unlink(shared.place(), run)
+            ctx.store.write(move |conn| reap::count(conn, "stray_total", 1, Some(&note), now_ms))?;
+            runfile::unlink(ctx.place(), run)
         }
     }
 }
 
 /// Whether a shim may be about to put its job into the group of this run.
-fn is_locked(shared: &Shared, run: RunId) -> bool {
-    !matches!(runfile::look(shared.place(), run), Ok(Look::Missing | Look::Found { locked: false, .. }))
+fn is_locked(ctx: &Context, run: RunId) -> bool {
+    !matches!(runfile::look(ctx.place(), run), Ok(Look::Missing | Look::Found { locked: false, .. }))
 }
 
 /// Retention: rows first, then the logs of their runs.
-fn prune(shared: &Arc<Shared>) -> Result<()> {
-    let Some(keep_ms) = shared.options.keep_ms else { return Ok(()) };
-    let before = shared.clock_steps.never_early(shared.now_ms()).saturating_sub_unsigned(keep_ms);
-    let from = shared.walks().prune;
+fn prune(ctx: &Arc<Context>) -> Result<()> {
+    let Some(keep_ms) = ctx.options.keep_ms else { return Ok(()) };
+    let before = ctx.clock_steps.never_early(ctx.now_ms()).saturating_sub_unsigned(keep_ms);
+    let from = ctx.walks().prune;
     // What must stay (a live job waits for it) is looked at without writing, and not all of it at each tick.
-    let found = shared.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
-    shared.walks().prune = found.next.unwrap_or_default();
+    let found = ctx.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
+    ctx.walks().prune = found.next.unwrap_or_default();
     if found.is_nothing() {
         return Ok(());
     }
-    let (pruned, _) = shared.store.write(move |conn| prune::prune_from(conn, before, from, PRUNE_MAX))?;
+    let (pruned, _) = ctx.store.write(move |conn| prune::prune_from(conn, before, from, PRUNE_MAX))?;
     for run in &pruned.runs {
-        let _a_run_may_have_no_log = std::fs::remove_file(shared.place().log_file(*run));
+        let _a_run_may_have_no_log = std::fs::remove_file(ctx.place().log_file(*run));
     }
     log::info!("pruned what ended long ago: {} jobs, {} slots of schedules", pruned.jobs, pruned.slots);
     Ok(())
@@ -261,7 +261,7 @@ pub(super) struct Walks {
     prune: prune::Walk,
 }
 
-impl Shared {
+impl Context {
     /// Waits this long, or until the worker ends.
     pub fn pause_unless_ending(&self, ms: u64) {
         let _why = self.wait_for_end(Duration::from_millis(ms));

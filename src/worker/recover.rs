@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::context::Context;
 use super::lines;
 use super::monitor::{Assignment, Its, Watch, Watched, conclude, end_of_job, wait_for};
 use super::roster::Bell;
-use super::shared::Shared;
 use super::supervise::Supervisor;
 use super::workspace;
 use crate::error::{Error, Result};
@@ -44,11 +44,11 @@ struct Seen {
 }
 
 fn look(watched: &Watched<'_>) -> Result<Seen> {
-    let shared = watched.shared;
-    Ok(match runfile::look(shared.place(), watched.run)? {
+    let ctx = watched.ctx;
+    Ok(match runfile::look(ctx.place(), watched.run)? {
         Look::Missing => Seen { file: RunFile::Missing, records: Records::default() },
         Look::Unreadable(_) => Seen { file: RunFile::Foreign, records: Records::default() },
-        Look::Found { header, .. } if header.nonce != watched.nonce || header.file_id != shared.file_id => {
+        Look::Found { header, .. } if header.nonce != watched.nonce || header.file_id != ctx.file_id => {
             Seen { file: RunFile::Foreign, records: Records::default() }
         }
         Look::Found { records, locked, .. } => Seen { file: RunFile::Own { locked, progress: records.progress() }, records },
@@ -56,10 +56,10 @@ fn look(watched: &Watched<'_>) -> Result<Seen> {
 }
 
 /// The monitor of an adopted run.
-pub(super) fn watch(shared: &Arc<Shared>, open: OpenRun, slot: usize) -> Result<Option<Assignment>> {
+pub(super) fn watch(ctx: &Arc<Context>, open: OpenRun, slot: usize) -> Result<Option<Assignment>> {
     let job = &open.job;
     let bell = Arc::new(Bell::new()?);
-    shared.roster.watch(open.run.id, Arc::clone(&bell));
+    ctx.roster.watch(open.run.id, Arc::clone(&bell));
     if open.open_cancel {
         bell.ring(crate::job::Cause::Cancel);
     }
@@ -70,8 +70,8 @@ pub(super) fn watch(shared: &Arc<Shared>, open: OpenRun, slot: usize) -> Result<
             Policy::default()
         }
     };
-    let watched = Watched { of_job: true, ..Watched::new(shared, open.run.id, open.run.nonce, bell, policy.grace_ms()) };
-    let same_boot = open.run.boot_id == shared.boot_id;
+    let watched = Watched { of_job: true, ..Watched::new(ctx, open.run.id, open.run.nonce, bell, policy.grace_ms()) };
+    let same_boot = open.run.boot_id == ctx.boot_id;
     go_on(&watched, job, &policy, open.errand, same_boot, slot)
 }
 
@@ -88,7 +88,7 @@ fn go_on(
     same_boot: bool,
     slot: usize,
 ) -> Result<Option<Assignment>> {
-    let shared = watched.shared;
+    let ctx = watched.ctx;
     let mut seen = look(watched)?;
     if of_claim(Claimed { same_boot, file: seen.file }) == Verdict::Adopt {
         count("adopted_total", watched, job);
@@ -123,16 +123,16 @@ fn go_on(
                 empty(watched)?;
             }
             if let Some(errand) = latest.filter(|errand| same_boot && errand.finished_at.is_none()) {
-                end_errand(shared, &errand)?;
+                end_errand(ctx, &errand)?;
             }
             // The worker itself may have ended it with its shim, and knows why.
             let end = watched.end_of(&Records { failed: None, exited: None, ..seen.records.clone() });
             if end == RunEnd::Lost {
                 count("lost_total", watched, job);
             }
-            let record = super::monitor::record_of(shared, watched.run, &seen.records);
+            let record = super::monitor::record_of(ctx, watched.run, &seen.records);
             let goes = if seen.file == RunFile::Foreign { Its::Nothing } else { Its::File };
-            conclude(shared, job, watched.run, end, record, goes, slot)
+            conclude(ctx, job, watched.run, end, record, goes, slot)
         }
         Verdict::GoOn { empty_tree } => {
             if empty_tree {
@@ -158,14 +158,14 @@ fn put_back(
 ) -> Result<Option<Assignment>> {
     let Some(end) = workspace::of_unstarted(watched, job, policy, latest)? else { return Ok(None) };
     count("put_back_total", watched, job);
-    conclude(watched.shared, job, watched.run, end, RunRecord::default(), goes, slot)
+    conclude(watched.ctx, job, watched.run, end, RunRecord::default(), goes, slot)
 }
 
 fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {
-    let shared = watched.shared;
+    let ctx = watched.ctx;
     let (note, now_ms, run, instance) =
-        (format!("job {} run {}", job.id, watched.run), shared.now_ms(), watched.run, shared.instance.clone());
-    let counted = shared.store.commit(move |conn| {
+        (format!("job {} run {}", job.id, watched.run), ctx.now_ms(), watched.run, ctx.instance.clone());
+    let counted = ctx.store.commit(move |conn| {
         if name == "adopted_total" {
             reap::adopted(conn, run, &instance)?;
         }
@@ -177,8 +177,8 @@ fn count(name: &'static str, watched: &Watched<'_>, job: &Job) {
 }
 
 /// What was begun for a run that is lost (its check) has a tree of its own, which ends before the job does: its answer is not needed.
-fn end_errand(shared: &Shared, errand: &Run) -> Result<()> {
-    end_tree(shared, errand.id, errand.nonce)?;
+fn end_errand(ctx: &Context, errand: &Run) -> Result<()> {
+    end_tree(ctx, errand.id, errand.nonce)?;
     let closed = Closed {
         outcome: Outcome::Lost,
         reason: Some(Reason::Lost),
@@ -186,14 +186,14 @@ fn end_errand(shared: &Shared, errand: &Run) -> Result<()> {
         error: Some("the run that it was begun for is lost".into()),
         record: RunRecord::default(),
     };
-    let (id, now_ms) = (errand.id, shared.now_ms());
-    shared.store.commit(move |conn| errand::end(conn, id, &closed, now_ms))?;
+    let (id, now_ms) = (errand.id, ctx.now_ms());
+    ctx.store.commit(move |conn| errand::end(conn, id, &closed, now_ms))?;
     Ok(())
 }
 
 /// Waits until no process holds the run's lock any more, passing wishes on.
 pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
-    let shared = watched.shared;
+    let ctx = watched.ctx;
     let mut supervisor = Supervisor::of_adopted();
     let mut wait_ms = LOOK_FIRST_MS;
     loop {
@@ -201,13 +201,13 @@ pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
         if !matches!(seen.file, RunFile::Own { locked: true, .. }) {
             return Ok(Watch::Over(supervisor.seen_in(seen.records)));
         }
-        if shared.is_leaving() {
+        if ctx.is_leaving() {
             return Ok(Watch::Left);
         }
         supervisor.act(watched, &seen.records);
         // The shim's pidfd says when to look; the lock says what is so. Where the shim is gone and its spawner is still
         // sweeping, there is nothing to wait for but time.
-        let shim = stop::shim_pidfd(shared.place(), watched.run, watched.nonce)?;
+        let shim = stop::shim_pidfd(ctx.place(), watched.run, watched.nonce)?;
         wait_ms = if shim.is_some() { LOOK_MOST_MS } else { (wait_ms * 2).min(LOOK_MOST_MS) };
         let mut until = Instant::now() + Duration::from_millis(wait_ms);
         if let Some(next) = supervisor.next_act() {
@@ -245,19 +245,19 @@ pub(super) fn has_its_file(watched: &Watched<'_>) -> Result<bool> {
 /// # Errors
 /// When something is left that may not be signalled or does not end: the run stays as it is, and is told as a problem.
 pub(super) fn empty(watched: &Watched<'_>) -> Result<()> {
-    empty_tree(watched.shared, watched.run, watched.nonce)
+    empty_tree(watched.ctx, watched.run, watched.nonce)
 }
 
 /// Ends a run that is not needed: its shim first, so that nothing of its tree is started any more, then what is left.
 ///
 /// # Errors
 /// As [`empty`]; or its lock is still held, by a shim that is only about to start or a spawner that sweeps: to be tried again.
-pub(super) fn end_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> {
-    stop::kill_shim(shared.place(), run, nonce)?;
-    empty_tree(shared, run, nonce)?;
+pub(super) fn end_tree(ctx: &Context, run: RunId, nonce: Nonce) -> Result<()> {
+    stop::kill_shim(ctx.place(), run, nonce)?;
+    empty_tree(ctx, run, nonce)?;
     for _ in 0..ROUNDS_MAX {
-        match runfile::look(shared.place(), run)? {
-            Look::Found { locked: true, .. } if !shared.is_leaving() => shared.pause(ROUND_MS),
+        match runfile::look(ctx.place(), run)? {
+            Look::Found { locked: true, .. } if !ctx.is_leaving() => ctx.pause(ROUND_MS),
             Look::Found { locked: true, .. } => break,
             _ => return Ok(()),
         }
@@ -285,14 +285,14 @@ fn out_of_sight(run: RunId) -> String {
 }
 
 /// As [`empty`], for a run without a row.
-pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()> {
+pub(super) fn empty_tree(ctx: &Context, run: RunId, nonce: Nonce) -> Result<()> {
     let (mut clean, mut pause_ms) = (0, ROUND_MS);
     let mut last = String::new();
     let until = Instant::now() + Duration::from_millis(EMPTYING_MS);
     while clean > 0 || Instant::now() < until {
-        let emptied = tree::empty(shared.place(), run, nonce)?;
+        let emptied = tree::empty(ctx.place(), run, nonce)?;
         // What lost its reaper together with this run has fallen to us. First the shim is dead, then it falls, then it is looked for.
-        let fallen = shared.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(nonce)).unwrap_or_default();
+        let fallen = ctx.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(nonce)).unwrap_or_default();
         if emptied.out_of_sight && emptied.killed.is_empty() && !emptied.log_locked {
             return Err(Error::Stuck(out_of_sight(run)));
         }
@@ -305,10 +305,10 @@ pub(super) fn empty_tree(shared: &Shared, run: RunId, nonce: Nonce) -> Result<()
         }
         clean = 0;
         last = what_is_there(&emptied, &fallen);
-        if shared.is_leaving() {
+        if ctx.is_leaving() {
             break;
         }
-        shared.pause(pause_ms);
+        ctx.pause(pause_ms);
         pause_ms = (pause_ms * 2).min(ROUND_MS_MOST);
     }
     Err(Error::Stuck(format!("processes of run {run} are still there ({last}); it stays running until they are gone")))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::context::Context;
 use super::lines;
 use super::monitor::{Assignment, chance};
 use super::prepared::Ready;
-use super::shared::Shared;
 use super::shortage::Admits;
 use crate::error::Result;
 use crate::job::{JobId, Next, RunEnd, RunId};
@@ -26,7 +26,7 @@ pub(super) enum Its {
 /// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
 /// for the flush, and is done by the winner alone.
 pub(super) fn conclude(
-    shared: &Arc<Shared>,
+    ctx: &Arc<Context>,
     job: &Job,
     run: RunId,
     end: RunEnd,
@@ -35,16 +35,16 @@ pub(super) fn conclude(
     slot: usize,
 ) -> Result<Option<Assignment>> {
     if let RunEnd::NoMeans { errno, error } = &end {
-        shared.lacks(*errno, error);
+        ctx.lacks(*errno, error);
     }
     let settle = Settle { job: job.id, run, end, record, chance: chance() };
-    let ready = next_ready(shared);
+    let ready = next_ready(ctx);
     let prepared = ready.as_ref().map(Ready::prepared);
-    let done = shared.persist("settling a run", || {
+    let done = ctx.persist("settling a run", || {
         let (settle, prepared) = (settle.clone(), prepared);
-        let (scope, instance, boot_id) = (shared.options.scope.clone(), shared.instance.clone(), shared.boot_id.clone());
-        let now_ms = shared.now_ms();
-        shared.commit_believing(move |conn| {
+        let (scope, instance, boot_id) = (ctx.options.scope.clone(), ctx.instance.clone(), ctx.boot_id.clone());
+        let now_ms = ctx.now_ms();
+        ctx.commit_believing(move |conn| {
             let settled = settle::settle(conn, &settle, now_ms)?;
             let leaves = teardown::is_due(conn, now_ms)?;
             let next = match prepared {
@@ -57,7 +57,7 @@ pub(super) fn conclude(
     let ((settled, leaves, next), ticket) = match done {
         Ok(done) => done,
         Err(error) => {
-            shared.stock.put_back(ready);
+            ctx.stock.put_back(ready);
             return Err(error);
         }
     };
@@ -66,44 +66,44 @@ pub(super) fn conclude(
         || leaves
         || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }))
     {
-        shared.look();
+        ctx.look();
     }
     if let Settled::Won { decision, .. } = &settled {
-        lines::ended(job, run, decision, &settle.record, shared.now_ms());
+        lines::ended(job, run, decision, &settle.record, ctx.now_ms());
     }
-    follow_up(shared, job.id, run, settled, goes, ticket);
+    follow_up(ctx, job.id, run, settled, goes, ticket);
     match (next, ready) {
         (Some(claim), Some(ready)) => {
-            shared.stock.begun(claim.run);
+            ctx.stock.begun(claim.run);
             Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot }))
         }
         (_, ready) => {
-            shared.stock.put_back(ready);
+            ctx.stock.put_back(ready);
             Ok(None)
         }
     }
 }
 
 /// A run file for the next job of this slot, where one may be claimed.
-fn next_ready(shared: &Arc<Shared>) -> Option<Ready> {
-    let may = shared.may_claim()
-        && shared.admits() == Admits::All
-        && shared.roster.busy() <= shared.options.slots
-        && shared.options.scope.only.is_none();
+fn next_ready(ctx: &Arc<Context>) -> Option<Ready> {
+    let may = ctx.may_claim()
+        && ctx.admits() == Admits::All
+        && ctx.roster.busy() <= ctx.options.slots
+        && ctx.options.scope.only.is_none();
     if !may {
         return None;
     }
-    shared.keep_home();
-    let made = shared.stock.take(&shared.store, &shared.roster);
+    ctx.keep_home();
+    let made = ctx.stock.take(&ctx.store, &ctx.roster);
     made.inspect_err(|error| {
-        if !shared.notes_want(error) {
+        if !ctx.notes_want(error) {
             log::warn!("making a run file: {error}");
         }
     })
     .ok()
 }
 
-fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goes: Its, ticket: Ticket) {
+fn follow_up(ctx: &Arc<Context>, job: JobId, run: RunId, settled: Settled, goes: Its, ticket: Ticket) {
     let freed = match settled {
         Settled::Won { freed, .. } => freed,
         Settled::Late => {
@@ -111,11 +111,11 @@ fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goe
             Vec::new()
         }
     };
-    let shared_then = Arc::clone(shared);
-    shared.store.after_flush(ticket, move || {
-        let place = shared_then.place();
+    let then = Arc::clone(ctx);
+    ctx.store.after_flush(ticket, move || {
+        let place = then.place();
         if goes == Its::File
-            && let Err(error) = shared_then.stock.retire(place, run)
+            && let Err(error) = then.stock.retire(place, run)
         {
             log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
         }
@@ -123,6 +123,6 @@ fn follow_up(shared: &Arc<Shared>, job: JobId, run: RunId, settled: Settled, goe
         for token in &freed {
             super::sweep::remove_secret(place, token);
         }
-        shared_then.roster.disown(run);
+        then.roster.disown(run);
     });
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::shared::Shared;
+use super::context::Context;
 use crate::error::Error;
 use crate::host::condition::Condition;
 use crate::job::RunId;
@@ -127,7 +127,7 @@ impl Shortage {
     }
 }
 
-impl Shared {
+impl Context {
     /// Something was lacking for a start.
     pub fn lacks(&self, errno: i32, what: &str) {
         let (code, lacking, remedy) = of_errno(errno);
@@ -147,7 +147,7 @@ impl Shared {
         self.report.set(Condition::holding(code, format!("{lacking}: {what}{inodes}"), remedy));
     }
 
-    /// As [`Shared::lacks`], where an error is of that kind.
+    /// As [`Context::lacks`], where an error is of that kind.
     pub fn notes_want(&self, error: &Error) -> bool {
         let want = want_of(error);
         want.inspect(|errno| self.lacks(*errno, &error.to_string())).is_some()

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::context::Context;
 use super::notify;
-use super::shared::Shared;
 use super::signals::Order;
 use crate::run::shutdown::EndRuns;
 use crate::units::duration_text;
@@ -23,20 +23,20 @@ const TELL_MS: u64 = 1_000;
 const SETTLE_MS: u64 = 2_000;
 
 /// Ends the runs of this worker and settles them. A further order ends their grace at once.
-pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Option<&str>, may_settle: bool) {
-    shared.end_runs();
-    let timeout_ms = shared.options.stop_timeout_ms;
-    let jobs = match shared.roster.busy() {
+pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>, may_settle: bool) {
+    ctx.end_runs();
+    let timeout_ms = ctx.options.stop_timeout_ms;
+    let jobs = match ctx.roster.busy() {
         1 => "1 job".to_owned(),
         n => format!("{n} jobs"),
     };
     let because = why.map(|why| format!(", because {why}")).unwrap_or_default();
     say(&format!("ending {jobs}{because}: TERM now, KILL after {} at the latest", duration_text(timeout_ms)));
-    let mut ending = EndRuns::new(shared.place(), Duration::from_millis(timeout_ms));
+    let mut ending = EndRuns::new(ctx.place(), Duration::from_millis(timeout_ms));
     let (mut last_alive, mut told) = (Instant::now(), None);
     loop {
         // A run file that was made ahead is locked by us, and would look like a run.
-        shared.stock.clear(&shared.store);
+        ctx.stock.clear(&ctx.store);
         let alive = ending.round().unwrap_or_else(|error| {
             log::error!("ending the runs: {error}");
             0
@@ -48,7 +48,7 @@ pub(super) fn end_runs(shared: &Arc<Shared>, orders: &Receiver<Order>, why: Opti
         if alive > 0 {
             last_alive = Instant::now();
         }
-        let is_settled = !may_settle || (shared.roster.busy() == 0 && shared.line.is_still());
+        let is_settled = !may_settle || (ctx.roster.busy() == 0 && ctx.line.is_still());
         let has_waited = last_alive.elapsed() > Duration::from_millis(SETTLE_MS);
         if (alive == 0 && (is_settled || has_waited)) || ending.is_over() {
             return;

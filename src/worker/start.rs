@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded, select};
 
 use super::claims;
+use super::context::Context;
 use super::notify;
 use super::options::{OnTerm, Options};
 use super::pool::Pool;
 use super::prepared::Stock;
 use super::reaper;
 use super::reporter::Reporter;
-use super::shared::Shared;
 use super::shutdown;
 use super::signals::Order;
 use super::slots;
@@ -80,7 +80,7 @@ pub struct Summary {
 
 /// A worker that runs.
 pub struct Worker {
-    shared: Arc<Shared>,
+    ctx: Arc<Context>,
     lock: Arc<WorkerLock>,
     threads: Vec<JoinHandle<()>>,
     surroundings: Surroundings,
@@ -126,7 +126,7 @@ impl Worker {
         report.memory(limiter.by(), &limiter.why);
         let spawner = Spawner::start()?;
         let mut listener = Listener::bind(&place)?;
-        let shared = Arc::new(Shared::new(
+        let ctx = Arc::new(Context::new(
             store,
             options,
             instance,
@@ -141,38 +141,38 @@ impl Worker {
             orphans,
             limiter,
         ));
-        reaper::round(&shared)?;
-        shared.report.round_of_reaper();
+        reaper::round(&ctx)?;
+        ctx.report.round_of_reaper();
         let threads = vec![
-            thread("claims", &shared, move |shared| claims::run(shared, &nudges))?,
-            thread("reaper", &shared, reaper::run)?,
-            thread("tidy", &shared, tidy::run)?,
-            thread("wake", &shared, move |shared| wake::listen(shared, &mut listener))?,
-            thread("stops", &shared, stops::run)?,
-            thread("notify", &shared, notify::run)?,
+            thread("claims", &ctx, move |ctx| claims::run(ctx, &nudges))?,
+            thread("reaper", &ctx, reaper::run)?,
+            thread("tidy", &ctx, tidy::run)?,
+            thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
+            thread("stops", &ctx, stops::run)?,
+            thread("notify", &ctx, notify::run)?,
         ];
-        shared.report.phase(Phase::Serving);
+        ctx.report.phase(Phase::Serving);
         drop(starting);
         notify::ready();
-        Ok(Self { shared, lock, threads, surroundings })
+        Ok(Self { ctx, lock, threads, surroundings })
     }
 
     pub fn store(&self) -> &Store {
-        &self.shared.store
+        &self.ctx.store
     }
 
     /// Waits until it ends by itself, or is asked to by `orders`.
     pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
         let mut orders_seen = 0;
         let ended = loop {
-            if self.shared.is_stopping() && self.shared.roster.busy() <= self.left_to_shims(orders_seen) {
+            if self.ctx.is_stopping() && self.ctx.roster.busy() <= self.left_to_shims(orders_seen) {
                 break Ended::Asked;
             }
-            if let Some(why) = self.shared.wait_for_end(Duration::ZERO) {
+            if let Some(why) = self.ctx.wait_for_end(Duration::ZERO) {
                 break why;
             }
             // An order, the end, or, while the runs are waited for, a look whether they have ended.
-            let at_most = if self.shared.is_stopping() { DRAIN_LOOK_MS } else { WAIT_MS };
+            let at_most = if self.ctx.is_stopping() { DRAIN_LOOK_MS } else { WAIT_MS };
             select! {
                 recv(orders) -> order => if let Ok(order) = order {
                     orders_seen += 1;
@@ -182,11 +182,11 @@ impl Worker {
                     }
                     self.drain(orders_seen);
                 },
-                recv(self.shared.end_bell) -> _ => {}
+                recv(self.ctx.end_bell) -> _ => {}
                 default(Duration::from_millis(at_most)) => {}
             }
         };
-        if matches!(ended, Ended::Fatal(_)) && self.shared.options.on_term != Some(OnTerm::Detach) {
+        if matches!(ended, Ended::Fatal(_)) && self.ctx.options.on_term != Some(OnTerm::Detach) {
             self.end_runs_if_nothing_survives(orders, false);
         }
         self.stop(ended)
@@ -194,8 +194,8 @@ impl Worker {
 
     /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where they would not survive it.
     pub(super) fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
-        match self.shared.options.on_term {
-            Some(OnTerm::End) => shutdown::end_runs(&self.shared, orders, None, true),
+        match self.ctx.options.on_term {
+            Some(OnTerm::End) => shutdown::end_runs(&self.ctx, orders, None, true),
             Some(OnTerm::Detach) => {}
             Some(OnTerm::Drain) | None => drop(self.end_runs_if_nothing_survives(orders, true)),
         }
@@ -203,33 +203,33 @@ impl Worker {
 
     /// Ends the runs in order where the pid namespace ends with the worker, which ends by itself: no service manager has a say in that.
     pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
-        if self.shared.roster.busy() > 0
+        if self.ctx.roster.busy() > 0
             && let Some(why) = self.surroundings.why_namespace_ends()
         {
-            shutdown::end_runs(&self.shared, orders, Some(why), true);
+            shutdown::end_runs(&self.ctx, orders, Some(why), true);
         }
     }
 
     /// Ends the runs in order where they would not survive the worker; false where there is nothing to end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
-        if self.shared.roster.busy() == 0 {
+        if self.ctx.roster.busy() == 0 {
             return false;
         }
         let why = self.surroundings.why_nothing_survives();
         if why.is_some() {
-            shutdown::end_runs(&self.shared, orders, why, may_settle);
+            shutdown::end_runs(&self.ctx, orders, why, may_settle);
         }
         why.is_some()
     }
 
     /// Lets the worker end by itself or by this function's caller: true when it has.
     pub fn ended(&self, within: Duration) -> Option<Ended> {
-        self.shared.wait_for_end(within)
+        self.ctx.wait_for_end(within)
     }
 
     fn drain(&self, times: usize) {
-        self.shared.stop_claiming();
-        let busy = self.shared.roster.busy();
+        self.ctx.stop_claiming();
+        let busy = self.ctx.roster.busy();
         let jobs = if busy == 1 { "1 job".to_owned() } else { format!("{busy} jobs") };
         if busy == 0 {
             say("no more jobs are claimed, and none runs");
@@ -243,7 +243,7 @@ impl Worker {
                 n => format!(", but for {n} in a critical stage, left to {}", if n == 1 { "its shim" } else { "their shims" }),
             };
             say(&format!("cancelling {jobs}{spared}"));
-            self.shared.roster.ring_all_but(&critical, Cause::Cancel);
+            self.ctx.roster.ring_all_but(&critical, Cause::Cancel);
         }
     }
 
@@ -253,7 +253,7 @@ impl Worker {
     }
 
     fn critical_runs(&self) -> Vec<RunId> {
-        let read = self.shared.store.read(task::critical_runs);
+        let read = self.ctx.store.read(task::critical_runs);
         read.unwrap_or_else(|error| {
             log::error!("looking for critical stages: {error}");
             Vec::new()
@@ -265,24 +265,24 @@ impl Worker {
     /// # Errors
     /// When what was committed could not be flushed.
     pub fn stop(self, ended: Ended) -> Result<Summary> {
-        let Self { shared, lock, threads, surroundings } = self;
+        let Self { ctx, lock, threads, surroundings } = self;
         notify::stopping("stopping");
-        shared.end(ended.clone());
-        shared.stop_claiming();
-        let left_running = shared.roster.busy();
-        shared.leave();
+        ctx.end(ended.clone());
+        ctx.stop_claiming();
+        let left_running = ctx.roster.busy();
+        ctx.leave();
         // Its wake thread waits for a hint.
-        waker::send(shared.place());
+        waker::send(ctx.place());
         // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
-        shared.store.stop_waiting();
+        ctx.store.stop_waiting();
         join(threads);
-        shared.stock.clear(&shared.store);
-        let _no_next_worker_is_misled = std::fs::remove_file(shared.place().wake_socket());
-        let closed = shared.store.flush_now();
-        shared.pool.close();
-        shared.report.remove();
+        ctx.stock.clear(&ctx.store);
+        let _no_next_worker_is_misled = std::fs::remove_file(ctx.place().wake_socket());
+        let closed = ctx.store.flush_now();
+        ctx.pool.close();
+        ctx.report.remove();
         lock.release();
-        let_go(shared);
+        let_go(ctx);
         if !matches!(ended, Ended::Fatal(_)) {
             closed?;
         }
@@ -296,11 +296,11 @@ fn say(message: &str) {
     let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
 }
 
-fn thread(name: &str, shared: &Arc<Shared>, body: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<JoinHandle<()>> {
-    let shared = Arc::clone(shared);
+fn thread(name: &str, ctx: &Arc<Context>, body: impl FnOnce(&Arc<Context>) + Send + 'static) -> Result<JoinHandle<()>> {
+    let ctx = Arc::clone(ctx);
     std::thread::Builder::new()
         .name(name.into())
-        .spawn(move || body(&shared))
+        .spawn(move || body(&ctx))
         .map_err(|e| Error::io(format!("starting the {name} thread"), e))
 }
 
@@ -318,9 +318,9 @@ fn join(threads: Vec<JoinHandle<()>>) {
 }
 
 /// The last to close the file empties its log into it, so that the file alone is whole. Monitors hold it for a moment longer.
-fn let_go(shared: Arc<Shared>) {
+fn let_go(ctx: Arc<Context>) {
     let until = Instant::now() + Duration::from_millis(CLOSE_MS);
-    while Arc::strong_count(&shared) > 1 && Instant::now() < until {
+    while Arc::strong_count(&ctx) > 1 && Instant::now() < until {
         // There is no event for a count.
         std::thread::sleep(Duration::from_millis(1));
     }

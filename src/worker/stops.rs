@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock_steps;
+use super::context::Context;
 use super::monitor::ring_cancels;
-use super::shared::Shared;
 use crate::error::Result;
 use crate::job::Cause;
 use crate::run::machine::boottime_ms;
@@ -19,10 +19,10 @@ use crate::store::look;
 const ROUND_MS: u64 = 1_000;
 
 /// The thread.
-pub(super) fn run(shared: &Arc<Shared>) {
+pub(super) fn run(ctx: &Arc<Context>) {
     let mut told: Option<String> = None;
-    while !shared.is_leaving() {
-        let failed = round(shared).err().map(|error| error.to_string());
+    while !ctx.is_leaving() {
+        let failed = round(ctx).err().map(|error| error.to_string());
         if failed != told {
             match &failed {
                 Some(error) => log::error!("looking for stop requests: {error}"),
@@ -30,23 +30,23 @@ pub(super) fn run(shared: &Arc<Shared>) {
             }
             told = failed;
         }
-        let _timeout_is_a_nudge_too = shared.stop_nudges.recv_timeout(Duration::from_millis(ROUND_MS));
+        let _timeout_is_a_nudge_too = ctx.stop_nudges.recv_timeout(Duration::from_millis(ROUND_MS));
     }
 }
 
 /// One round. One of them that fails does not keep the others from being done.
-fn round(shared: &Shared) -> Result<()> {
-    clock_steps::hint(shared);
-    ring_cancels(shared).and(stop_what_ran_too_long(shared))
+fn round(ctx: &Context) -> Result<()> {
+    clock_steps::hint(ctx);
+    ring_cancels(ctx).and(stop_what_ran_too_long(ctx))
 }
 
 /// The operator's limit, for queues whose `max_runtime` was set after the run had started. It counts on the clock of the boot: a step of
 /// the wall clock makes no run longer or shorter.
-fn stop_what_ran_too_long(shared: &Shared) -> Result<()> {
+fn stop_what_ran_too_long(ctx: &Context) -> Result<()> {
     let now_ms = boottime_ms();
-    for (run, max_runtime_ms) in shared.store.read(look::max_runtimes)? {
-        if shared.roster.began_ms(run).is_some_and(|began| now_ms >= began.saturating_add(max_runtime_ms)) {
-            shared.roster.ring(run, Cause::Backstop);
+    for (run, max_runtime_ms) in ctx.store.read(look::max_runtimes)? {
+        if ctx.roster.began_ms(run).is_some_and(|began| now_ms >= began.saturating_add(max_runtime_ms)) {
+            ctx.roster.ring(run, Cause::Backstop);
         }
     }
     Ok(())

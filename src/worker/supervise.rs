@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::context::Context;
 use super::roster::Bell;
-use super::shared::Shared;
 use super::wish::{Wish, has_ended};
 use crate::error::{Error, Result};
 use crate::job::verdict::Progress;
@@ -37,7 +37,7 @@ const WAIT_MS_MAX: u64 = 30_000;
 
 /// A run under watch.
 pub(super) struct Watched<'a> {
-    pub shared: &'a Arc<Shared>,
+    pub ctx: &'a Arc<Context>,
     pub run: RunId,
     pub nonce: Nonce,
     pub bell: Arc<Bell>,
@@ -58,8 +58,8 @@ pub(super) enum Watch {
 }
 
 impl<'a> Watched<'a> {
-    pub fn new(shared: &'a Arc<Shared>, run: RunId, nonce: Nonce, bell: Arc<Bell>, grace_ms: u64) -> Self {
-        Self { shared, run, nonce, bell, grace_ms, of_job: false, forced: Cell::new(None) }
+    pub fn new(ctx: &'a Arc<Context>, run: RunId, nonce: Nonce, bell: Arc<Bell>, grace_ms: u64) -> Self {
+        Self { ctx, run, nonce, bell, grace_ms, of_job: false, forced: Cell::new(None) }
     }
 
     /// What the records say about the end; what this worker has done to the run where they say nothing.
@@ -81,7 +81,7 @@ impl<'a> Watched<'a> {
 
     /// Launches a command around a job and watches it.
     pub fn launch(&self, launch: &Launch, file: RunFile) -> Result<Watch> {
-        let pipe = self.shared.spawner().and_then(|spawner| spawner.launch(launch, file))?;
+        let pipe = self.ctx.spawner().and_then(|spawner| spawner.launch(launch, file))?;
         self.follow(pipe)
     }
 
@@ -94,14 +94,14 @@ impl<'a> Watched<'a> {
         loop {
             let mut fds = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(&*self.bell, PollFlags::IN)];
             wait_for(&mut fds, supervisor.next_act())?;
-            if self.shared.is_leaving() {
+            if self.ctx.is_leaving() {
                 return Ok(Watch::Left);
             }
             loop {
                 match pipe.next()? {
                     Status::Record(record) => {
                         if matches!(record, Record::Started(_) | Record::Exited(_)) {
-                            self.shared.has_started(self.run);
+                            self.ctx.has_started(self.run);
                         }
                         let is_last = matches!(record, Record::Drained(_) | Record::Failed(_));
                         records.add(record);
@@ -222,7 +222,7 @@ impl Supervisor {
         if self.file_look.is_none_or(|at| now >= at) {
             self.file_look = Some(now + Duration::from_millis(TROUBLE_LOOK_MS));
             self.start_is_late = true;
-            if let Ok(Look::Found { records, .. }) = runfile::look(watched.shared.place(), watched.run) {
+            if let Ok(Look::Found { records, .. }) = runfile::look(watched.ctx.place(), watched.run) {
                 self.started_in_file = records.started;
             }
             self.next_look.get_or_insert(now);
@@ -238,7 +238,7 @@ impl Supervisor {
         }
         let (run, pid, at_ms) = (watched.run, started.pid, started.at_ms);
         // For showing only: a run whose pid could not be written is as much alive as any other.
-        if let Err(error) = watched.shared.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
+        if let Err(error) = watched.ctx.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
             log::warn!("run {run}: writing its pid: {error}");
         }
     }
@@ -268,7 +268,7 @@ impl Supervisor {
 
     /// Until when the run may be silent, in milliseconds since the boot. By the size of its log: the time of its last change is on the wall clock.
     fn silence(&mut self, watched: &Watched<'_>, idle_ms: u64, now_ms: u64) -> u64 {
-        let bytes = std::fs::metadata(watched.shared.place().log_file(watched.run)).map_or(0, |meta| meta.len());
+        let bytes = std::fs::metadata(watched.ctx.place().log_file(watched.run)).map_or(0, |meta| meta.len());
         let output = self.output.get_or_insert(Output { bytes, changed_ms: now_ms });
         if output.bytes != bytes {
             *output = Output { bytes, changed_ms: now_ms };
@@ -298,7 +298,7 @@ impl Supervisor {
 
     /// What keeps the run from ending, and on a second line what a person can do.
     fn trouble(&self, watched: &Watched<'_>, records: &Records, cause: Option<Cause>) -> Result<Option<String>> {
-        let place = watched.shared.place();
+        let place = watched.ctx.place();
         Ok(match trouble::shim(place, watched.run, watched.nonce)? {
             Shim::Stopped(pid) => {
                 // It alone can record a start, and reap what has ended.
@@ -340,7 +340,7 @@ impl Supervisor {
             None => {}
         }
         let (run, what) = (watched.run, trouble.clone());
-        match watched.shared.store.commit(move |conn| reap::note_trouble(conn, run, what.as_deref())) {
+        match watched.ctx.store.commit(move |conn| reap::note_trouble(conn, run, what.as_deref())) {
             Ok(_) => self.told = Some(trouble),
             Err(error) => log::warn!("run {run}: noting what keeps it: {error}"),
         }

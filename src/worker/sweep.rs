@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::shared::Shared;
+use super::context::Context;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::job::RunId;
@@ -33,8 +33,8 @@ pub(super) fn remove_secret(place: &Place, token: &str) {
 }
 
 /// Removes the secrets that no live job names.
-pub(super) fn secrets(shared: &Arc<Shared>) -> Result<()> {
-    let entries = match std::fs::read_dir(shared.place().secrets()) {
+pub(super) fn secrets(ctx: &Arc<Context>) -> Result<()> {
+    let entries = match std::fs::read_dir(ctx.place().secrets()) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(Error::io("reading the directory of secrets", e)),
@@ -51,20 +51,20 @@ pub(super) fn secrets(shared: &Arc<Shared>) -> Result<()> {
     if unlocked.is_empty() {
         return Ok(());
     }
-    let named = shared.store.read(read::live_secrets)?;
+    let named = ctx.store.read(read::live_secrets)?;
     unlocked.retain(|token| !named.contains(token));
     if unlocked.is_empty() {
         return Ok(());
     }
     // The end that freed them may be committed and not yet on the disk: after a power cut the job would start again without its secret.
-    shared.store.flush_now()?;
-    unlocked.iter().for_each(|token| remove_secret(shared.place(), token));
+    ctx.store.flush_now()?;
+    unlocked.iter().for_each(|token| remove_secret(ctx.place(), token));
     Ok(())
 }
 
 /// Removes what runs have written to `TENURE_RESULT`, and beside it, where they have been settled.
-pub(super) fn results(shared: &Arc<Shared>) -> Result<()> {
-    let place = shared.place();
+pub(super) fn results(ctx: &Arc<Context>) -> Result<()> {
+    let place = ctx.place();
     let Ok(entries) = std::fs::read_dir(place.results()) else { return Ok(()) };
     let of_run = |path: PathBuf| {
         let name = path.file_name()?.to_str()?.to_owned();
@@ -75,32 +75,32 @@ pub(super) fn results(shared: &Arc<Shared>) -> Result<()> {
     let (mut flushed, mut left) = (false, None);
     for chunk in found.chunks(RESULTS_AT_ONCE) {
         let ids: Vec<RunId> = chunk.iter().map(|(run, _)| *run).collect();
-        let rows = shared.store.read(move |conn| reap::run_rows(conn, &ids))?;
+        let rows = ctx.store.read(move |conn| reap::run_rows(conn, &ids))?;
         let is_settled = |run: RunId| rows.iter().all(|(id, row)| *id != run || *row != Row::Open);
         for (run, path) in chunk {
             // Its monitor, or the worker that adopts its run file, reads it before.
-            if !shared.roster.owns(*run) && !place.run_file(*run).exists() && is_settled(*run) {
+            if !ctx.roster.owns(*run) && !place.run_file(*run).exists() && is_settled(*run) {
                 if !flushed {
-                    shared.store.flush_now()?;
+                    ctx.store.flush_now()?;
                     flushed = true;
                 }
                 // A job may have put anything there.
-                match removal::remove(path, &|| !shared.is_leaving()) {
+                match removal::remove(path, &|| !ctx.is_leaving()) {
                     Ok(_) => {}
                     Err(error) => left = Some(error),
                 }
             }
         }
     }
-    tell_of_what_is_left(shared, "result_left", left);
+    tell_of_what_is_left(ctx, "result_left", left);
     Ok(())
 }
 
 /// Something in a directory of ours cannot be removed; it is tried again as long as it is there.
-pub(super) fn tell_of_what_is_left(shared: &Shared, code: &'static str, left: Option<Error>) {
+pub(super) fn tell_of_what_is_left(ctx: &Context, code: &'static str, left: Option<Error>) {
     match left {
-        Some(error) => shared.report.set(Condition::notice(code, format!("{error} (it is tried again)"), None)),
-        None => shared.report.clear(code),
+        Some(error) => ctx.report.set(Condition::notice(code, format!("{error} (it is tried again)"), None)),
+        None => ctx.report.clear(code),
     }
 }
 
@@ -121,19 +121,19 @@ pub(super) struct Logs {
 
 impl Logs {
     /// Looks at one directory.
-    pub(super) fn round(&mut self, shared: &Shared) -> Result<()> {
+    pub(super) fn round(&mut self, ctx: &Context) -> Result<()> {
         let Some(number) = self.left.pop() else {
             if self.rest > 0 {
                 self.rest -= 1;
                 return Ok(());
             }
             self.rest = ROUNDS_BETWEEN_WALKS;
-            store::sweep_copies(shared.place().db().parent().unwrap_or(Path::new("/")));
-            let Ok(entries) = std::fs::read_dir(shared.place().logs()) else { return Ok(()) };
+            store::sweep_copies(ctx.place().db().parent().unwrap_or(Path::new("/")));
+            let Ok(entries) = std::fs::read_dir(ctx.place().logs()) else { return Ok(()) };
             self.left = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
             return Ok(());
         };
-        let place = shared.place();
+        let place = ctx.place();
         let first = RunId(number * LOGS_PER_DIRECTORY);
         let last = RunId(first.0 + LOGS_PER_DIRECTORY - 1);
         let directory = place.log_dir(first);
@@ -142,11 +142,11 @@ impl Logs {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log")?.parse().ok().map(RunId))
             .collect();
-        let (known, pruned_below) = shared.store.read(move |conn| prune::kept(conn, first, last))?;
+        let (known, pruned_below) = ctx.store.read(move |conn| prune::kept(conn, first, last))?;
         let is_pruned = |run: &RunId| run.0 < pruned_below && !known.contains(&run.0) && !place.run_file(*run).exists();
         let pruned: Vec<&RunId> = logs.iter().filter(|run| is_pruned(run)).collect();
         if !pruned.is_empty() {
-            shared.store.flush_now()?;
+            ctx.store.flush_now()?;
         }
         pruned.into_iter().for_each(|run| remove_log(&place.log_file(*run)));
         if last.0 < pruned_below {

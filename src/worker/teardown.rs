@@ -11,10 +11,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::context::Context;
 use super::errand::{self, Came, Errand};
 use super::launch;
 use super::pool::Work;
-use super::shared::Shared;
 use crate::error::Result;
 use crate::job::limits::{TEARDOWNS_AT_ONCE_MAX, TEARDOWNS_FAILED_AT_ONCE_MAX, TEARDOWNS_PER_ROUND_MAX};
 use crate::job::resource::{After, Step};
@@ -79,12 +79,12 @@ impl Line {
 }
 
 /// One round: takes up what is due. Where nothing is, this is one question of an empty index.
-pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
-    let now_ms = shared.now_ms();
-    let due = shared.store.read(move |conn| teardown::due(conn, now_ms, TEARDOWNS_PER_ROUND_MAX))?;
-    shared.line.refill(due);
-    while let Some(due) = shared.line.next() {
-        give(shared, due.id, None)?;
+pub(super) fn round(ctx: &Arc<Context>) -> Result<()> {
+    let now_ms = ctx.now_ms();
+    let due = ctx.store.read(move |conn| teardown::due(conn, now_ms, TEARDOWNS_PER_ROUND_MAX))?;
+    ctx.line.refill(due);
+    while let Some(due) = ctx.line.next() {
+        give(ctx, due.id, None)?;
     }
     Ok(())
 }
@@ -93,98 +93,98 @@ pub(super) fn round(shared: &Arc<Shared>) -> Result<()> {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn is_busy(shared: &Shared) -> Result<bool> {
-    let now_ms = shared.now_ms();
-    Ok(!shared.line.is_still() || shared.store.read(move |conn| teardown::is_due(conn, now_ms))?)
+pub(super) fn is_busy(ctx: &Context) -> Result<bool> {
+    let now_ms = ctx.now_ms();
+    Ok(!ctx.line.is_still() || ctx.store.read(move |conn| teardown::is_due(conn, now_ms))?)
 }
 
 /// Every open errand without a parent and without a watcher is gone on with.
-pub(super) fn adopt(shared: &Arc<Shared>) -> Result<()> {
-    for run in shared.store.read(reap::open_errands)? {
-        if shared.roster.owns(run.id) {
+pub(super) fn adopt(ctx: &Arc<Context>) -> Result<()> {
+    for run in ctx.store.read(reap::open_errands)? {
+        if ctx.roster.owns(run.id) {
             continue;
         }
         log::info!("{} {}: no worker watches it; taking it over", run.kind, run.id);
         let id = run.id;
-        shared.roster.own(id);
+        ctx.roster.own(id);
         // What could not be taken over is met again at the next tick.
-        adopt_one(shared, run).inspect_err(|_| shared.roster.disown(id))?;
+        adopt_one(ctx, run).inspect_err(|_| ctx.roster.disown(id))?;
     }
     Ok(())
 }
 
-fn adopt_one(shared: &Arc<Shared>, run: Run) -> Result<()> {
-    let (id, instance) = (run.id, shared.instance.clone());
-    shared.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
+fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
+    let (id, instance) = (run.id, ctx.instance.clone());
+    ctx.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
     match run.resource {
         Some(resource) => {
-            shared.line.adopt(resource);
-            give(shared, resource, Some(run))
+            ctx.line.adopt(resource);
+            give(ctx, resource, Some(run))
         }
-        None => shared.pool.assign(shared, Work::Errand(Box::new(move |shared| go_on_alone(shared, &run)))),
+        None => ctx.pool.assign(ctx, Work::Errand(Box::new(move |ctx| go_on_alone(ctx, &run)))),
     }
 }
 
 /// An errand of which only the end is to be seen.
-fn go_on_alone(shared: &Arc<Shared>, run: &Run) {
+fn go_on_alone(ctx: &Arc<Context>, run: &Run) {
     let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone() };
-    let seen = Errand::without_owner(shared, opening).and_then(|errand| errand.go_on(run, errand::plainly));
+    let seen = Errand::without_owner(ctx, opening).and_then(|errand| errand.go_on(run, errand::plainly));
     if let Err(error) = seen {
         log::error!("{} {}: {error}", run.kind, run.id);
-        shared.roster.disown(run.id);
+        ctx.roster.disown(run.id);
     }
 }
 
-fn give(shared: &Arc<Shared>, id: ResourceId, open: Option<Run>) -> Result<()> {
+fn give(ctx: &Arc<Context>, id: ResourceId, open: Option<Run>) -> Result<()> {
     let run = open.as_ref().map(|run| run.id);
-    let given = shared.pool.assign(shared, Work::Errand(Box::new(move |shared| work_off(shared, id, open))));
+    let given = ctx.pool.assign(ctx, Work::Errand(Box::new(move |ctx| work_off(ctx, id, open))));
     if given.is_err() {
-        shared.line.done(id);
-        run.inspect(|run| shared.roster.disown(*run));
+        ctx.line.done(id);
+        run.inspect(|run| ctx.roster.disown(*run));
     }
     given
 }
 
 /// A thread: this one, and then whichever is next.
-fn work_off(shared: &Arc<Shared>, first: ResourceId, mut open: Option<Run>) {
+fn work_off(ctx: &Arc<Context>, first: ResourceId, mut open: Option<Run>) {
     let (mut next, mut is_well) = (Some(first), true);
     while let Some(id) = next {
         let run = open.as_ref().map(|run| run.id);
-        if let Err(error) = tear_down(shared, id, open.take()) {
+        if let Err(error) = tear_down(ctx, id, open.take()) {
             // Its row says how far it is: the next round goes on from there.
             log::error!("resource {id}: {error}");
-            run.inspect(|run| shared.roster.disown(*run));
+            run.inspect(|run| ctx.roster.disown(*run));
             is_well = false;
         }
-        shared.line.done(id);
-        next = if shared.is_stopping() || !is_well { None } else { shared.line.next().map(|due| due.id) };
+        ctx.line.done(id);
+        next = if ctx.is_stopping() || !is_well { None } else { ctx.line.next().map(|due| due.id) };
     }
     // Where the file or the system refused something (a full disk), the next tick is soon enough.
     if is_well {
-        shared.look();
+        ctx.look();
     }
 }
 
 /// One try: the steps, until the resource is gone or one of them has failed.
-fn tear_down(shared: &Arc<Shared>, id: ResourceId, mut open: Option<Run>) -> Result<()> {
+fn tear_down(ctx: &Arc<Context>, id: ResourceId, mut open: Option<Run>) -> Result<()> {
     let mut step = None;
     loop {
-        let found = shared.store.read(move |conn| resource::one(conn, id))?;
+        let found = ctx.store.read(move |conn| resource::one(conn, id))?;
         let Some(resource) = found.filter(|resource| resource.state == ResourceState::Releasing || open.is_some()) else {
             return Ok(());
         };
         let begun = step.unwrap_or_else(|| Step::first(resource.torn, resource.probe.is_some()));
-        let errand = Errand::without_owner(shared, Opening::of_resource(id, begun))?;
+        let errand = Errand::without_owner(ctx, Opening::of_resource(id, begun))?;
         let came = match open.take() {
             Some(run) => errand.go_on(&run, errand::plainly)?,
-            None => errand.once(|run, nonce| launch::of_resource(shared, &resource, begun, run, nonce), errand::plainly)?,
+            None => errand.once(|run, nonce| launch::of_resource(ctx, &resource, begun, run, nonce), errand::plainly)?,
         };
         match came {
             Came::Left | Came::NotBegun => return Ok(()),
-            Came::NotMade(why) => return not_made(shared, id, why),
+            Came::NotMade(why) => return not_made(ctx, id, why),
             Came::Over(came_to) => match came_to.after {
                 Some(After::Next(next)) => step = Some(next),
-                Some(After::Failed(error)) => return tell(shared, &resource, &error),
+                Some(After::Failed(error)) => return tell(ctx, &resource, &error),
                 Some(After::Gone(by)) => {
                     log::info!("resource {id} is gone ({by})");
                     return Ok(());
@@ -195,20 +195,20 @@ fn tear_down(shared: &Arc<Shared>, id: ResourceId, mut open: Option<Run>) -> Res
     }
 }
 
-fn tell(shared: &Shared, resource: &Resource, error: &str) -> Result<()> {
+fn tell(ctx: &Context, resource: &Resource, error: &str) -> Result<()> {
     let tried = resource.attempts.saturating_add(1);
     let times = if tried == 1 { "once".to_owned() } else { format!("{tried} times") };
     log::warn!("resource {} could not be torn down ({times}): {error}", resource.id);
     // Its wait may be the next thing that the claim loop has to wake for.
-    shared.look();
+    ctx.look();
     Ok(())
 }
 
-fn not_made(shared: &Shared, id: ResourceId, why: String) -> Result<()> {
+fn not_made(ctx: &Context, id: ResourceId, why: String) -> Result<()> {
     log::warn!("resource {id} cannot be torn down: {why}");
-    let now_ms = shared.now_ms();
-    shared.store.commit(move |conn| teardown::not_made(conn, id, &why, now_ms))?;
-    shared.look();
+    let now_ms = ctx.now_ms();
+    ctx.store.commit(move |conn| teardown::not_made(conn, id, &why, now_ms))?;
+    ctx.look();
     Ok(())
 }
 

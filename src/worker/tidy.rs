@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::shared::Shared;
+use super::context::Context;
 use super::sweep::{Logs, tell_of_what_is_left};
 use crate::error::Result;
 use crate::run::workspace::Work;
@@ -16,99 +16,99 @@ use crate::store::{reap, workspace};
 const MEASURED_MAX: usize = 100;
 
 /// The thread: a round at every tick until the worker stops.
-pub(super) fn run(shared: &Arc<Shared>) {
+pub(super) fn run(ctx: &Arc<Context>) {
     let mut logs = Logs::default();
-    while !shared.is_stopping() && !shared.is_leaving() {
-        if let Err(error) = round(shared) {
+    while !ctx.is_stopping() && !ctx.is_leaving() {
+        if let Err(error) = round(ctx) {
             log::warn!("workspaces: {error}");
         }
-        if let Err(error) = logs.round(shared) {
+        if let Err(error) = logs.round(ctx) {
             log::warn!("logs: {error}");
         }
-        shared.pause_unless_ending(shared.options.tick_ms);
+        ctx.pause_unless_ending(ctx.options.tick_ms);
     }
 }
 
-fn round(shared: &Shared) -> Result<()> {
-    let Some(work) = Work::look(shared.place())? else { return Ok(()) };
-    sweep(shared, &work)?;
-    sync(shared, &work)?;
-    measure(shared, &work)?;
-    if evict(shared)? {
-        sweep(shared, &work)?;
+fn round(ctx: &Context) -> Result<()> {
+    let Some(work) = Work::look(ctx.place())? else { return Ok(()) };
+    sweep(ctx, &work)?;
+    sync(ctx, &work)?;
+    measure(ctx, &work)?;
+    if evict(ctx)? {
+        sweep(ctx, &work)?;
     }
     Ok(())
 }
 
-fn goes_on(shared: &Shared) -> bool {
-    !shared.is_stopping() && !shared.is_leaving()
+fn goes_on(ctx: &Context) -> bool {
+    !ctx.is_stopping() && !ctx.is_leaving()
 }
 
 /// Removes what belongs to no run. The directory is listed first: whatever a run makes or enters afterwards was not in the list.
-fn sweep(shared: &Shared, work: &Work) -> Result<()> {
+fn sweep(ctx: &Context, work: &Work) -> Result<()> {
     let names = work.names()?;
     if names.is_empty() {
-        tell_of_what_is_left(shared, "workspace_left", None);
+        tell_of_what_is_left(ctx, "workspace_left", None);
         return Ok(());
     }
-    let in_hand = shared.store.read(workspace::in_hand)?;
+    let in_hand = ctx.store.read(workspace::in_hand)?;
     // What they stood in for must not come back by a power cut after they are gone.
     let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
     if orphans.is_empty() {
-        tell_of_what_is_left(shared, "workspace_left", None);
+        tell_of_what_is_left(ctx, "workspace_left", None);
         return Ok(());
     }
-    shared.store.flush_now()?;
+    ctx.store.flush_now()?;
     let (mut swept, mut left) = (0, None);
     for name in &orphans {
-        match work.remove(name, &|| goes_on(shared)) {
+        match work.remove(name, &|| goes_on(ctx)) {
             Ok(true) => swept += 1,
             Ok(false) => break,
             // The others are removed all the same, and this is tried again.
             Err(error) => left = Some(error),
         }
     }
-    tell_of_what_is_left(shared, "workspace_left", left);
+    tell_of_what_is_left(ctx, "workspace_left", left);
     if swept > 0 {
-        let now_ms = shared.now_ms();
-        shared.store.commit(move |conn| reap::count(conn, "workspaces_swept_total", swept, None, now_ms))?;
+        let now_ms = ctx.now_ms();
+        ctx.store.commit(move |conn| reap::count(conn, "workspaces_swept_total", swept, None, now_ms))?;
     }
     Ok(())
 }
 
 /// After this a power cut leaves them whole.
-fn sync(shared: &Shared, work: &Work) -> Result<()> {
-    let fresh = shared.store.read(workspace::unsynced)?;
+fn sync(ctx: &Context, work: &Work) -> Result<()> {
+    let fresh = ctx.store.read(workspace::unsynced)?;
     if fresh.is_empty() {
         return Ok(());
     }
     work.sync()?;
-    shared.store.commit(move |conn| workspace::synced(conn, &fresh))?;
+    ctx.store.commit(move |conn| workspace::synced(conn, &fresh))?;
     Ok(())
 }
 
-fn measure(shared: &Shared, work: &Work) -> Result<()> {
+fn measure(ctx: &Context, work: &Work) -> Result<()> {
     for _ in 0..MEASURED_MAX {
-        let Some(dir) = shared.store.read(workspace::to_measure)? else { break };
+        let Some(dir) = ctx.store.read(workspace::to_measure)? else { break };
         // One that is gone takes nothing; the next run that wants it has it made anew.
-        let bytes = work.size(&dir, &|| goes_on(shared))?.unwrap_or(0);
-        if !goes_on(shared) {
+        let bytes = work.size(&dir, &|| goes_on(ctx))?.unwrap_or(0);
+        if !goes_on(ctx) {
             break;
         }
-        let now_ms = shared.now_ms();
-        shared.store.commit(move |conn| workspace::measured(conn, &dir, bytes, now_ms))?;
+        let now_ms = ctx.now_ms();
+        ctx.store.commit(move |conn| workspace::measured(conn, &dir, bytes, now_ms))?;
     }
     Ok(())
 }
 
 /// True where something belongs to no run now.
-fn evict(shared: &Shared) -> Result<bool> {
-    let Some(most) = shared.options.workspaces_bytes_max else { return Ok(false) };
-    if shared.store.read(workspace::total_bytes)? <= most {
+fn evict(ctx: &Context) -> Result<bool> {
+    let Some(most) = ctx.options.workspaces_bytes_max else { return Ok(false) };
+    if ctx.store.read(workspace::total_bytes)? <= most {
         return Ok(false);
     }
-    let now_ms = shared.now_ms();
-    let (evicted, _) = shared.store.commit(move |conn| {
+    let now_ms = ctx.now_ms();
+    let (evicted, _) = ctx.store.commit(move |conn| {
         let evicted = workspace::evict(conn, most)?;
         if !evicted.is_empty() {
             let keys = evicted.iter().map(|row| row.key.as_str()).collect::<Vec<_>>().join(", ");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-use super::shared::Shared;
+use super::context::Context;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::host::waker::{DATAGRAM_BYTES_MAX, SERVE, Short, YIELD, short};
@@ -64,19 +64,19 @@ impl Listener {
     }
 
     /// Tries again to get what the system did not give, and says so meanwhile.
-    fn regain(&mut self, shared: &Shared) {
+    fn regain(&mut self, ctx: &Context) {
         if self.watch.is_none() {
             self.watch = new_watch();
             match &self.watch {
-                Some(_) => shared.report.clear("no_inotify"),
-                None => shared.report.set(Condition::notice(
+                Some(_) => ctx.report.clear("no_inotify"),
+                None => ctx.report.set(Condition::notice(
                     "no_inotify",
                     format!("there is no inotify instance left: what plain SQL writes is seen within {POLL_MS} ms"),
                     "end what uses them up, or raise fs.inotify.max_user_instances; it is tried again by itself",
                 )),
             }
         }
-        self.watch_wal(shared.place());
+        self.watch_wal(ctx.place());
     }
 }
 
@@ -91,25 +91,25 @@ enum Heard {
 }
 
 /// The wake thread: turns hints into nudges until the worker lets go of its runs.
-pub(super) fn listen(shared: &Arc<Shared>, listener: &mut Listener) {
-    listener.regain(shared);
-    let mut changes = Changed::new(shared);
-    while !shared.is_leaving() {
+pub(super) fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
+    listener.regain(ctx);
+    let mut changes = Changed::new(ctx);
+    while !ctx.is_leaving() {
         match hear(listener, POLL_MS) {
             Heard::Datagram(asked) => {
-                obey(shared, asked);
-                shared.hear_of_a_change();
+                obey(ctx, asked);
+                ctx.hear_of_a_change();
                 changes.seen();
             }
             Heard::File => {
-                climb(shared, listener, &mut changes);
-                let full = shared.roster.busy() >= shared.options.slots;
+                climb(ctx, listener, &mut changes);
+                let full = ctx.roster.busy() >= ctx.options.slots;
                 // A pause after an event, not a wait for one: what comes meanwhile is one event.
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {
-                listener.regain(shared);
-                look_once(shared, &mut changes);
+                listener.regain(ctx);
+                look_once(ctx, &mut changes);
             }
         }
     }
@@ -117,22 +117,22 @@ pub(super) fn listen(shared: &Arc<Shared>, listener: &mut Listener) {
 
 /// Looks again and again, each time after a longer wait, to the end: a change that is seen meanwhile may be another one (our own
 /// writer's, mostly), and the one that was announced makes no further event when it becomes visible.
-fn climb(shared: &Shared, listener: &Listener, changes: &mut Changed) {
+fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
         if let Some(asked) = hear_datagram(listener, wait_ms) {
-            obey(shared, asked);
-            shared.hear_of_a_change();
+            obey(ctx, asked);
+            ctx.hear_of_a_change();
         }
-        look_once(shared, changes);
-        if shared.is_leaving() {
+        look_once(ctx, changes);
+        if ctx.is_leaving() {
             return;
         }
     }
 }
 
-fn look_once(shared: &Shared, changes: &mut Changed) {
+fn look_once(ctx: &Context, changes: &mut Changed) {
     if changes.seen() {
-        shared.hear_of_a_change();
+        ctx.hear_of_a_change();
     }
 }
 
@@ -143,8 +143,8 @@ struct Changed {
 }
 
 impl Changed {
-    fn new(shared: &Shared) -> Self {
-        let changes = Changes::of(&shared.store).inspect_err(|e| log::warn!("watching the file for changes: {e}")).ok();
+    fn new(ctx: &Context) -> Self {
+        let changes = Changes::of(&ctx.store).inspect_err(|e| log::warn!("watching the file for changes: {e}")).ok();
         let mut new = Self { changes, last: None };
         new.seen();
         new
@@ -189,10 +189,10 @@ struct Asked {
     serve: Vec<JobId>,
 }
 
-fn obey(shared: &Shared, asked: Asked) {
-    asked.serve.into_iter().for_each(|job| shared.be_asked_to_serve(job));
+fn obey(ctx: &Context, asked: Asked) {
+    asked.serve.into_iter().for_each(|job| ctx.be_asked_to_serve(job));
     if asked.yields {
-        shared.be_asked_to_yield();
+        ctx.be_asked_to_yield();
     }
 }
 

@@ -58,7 +58,7 @@ impl Wish {
             self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
             return self.see_whether_it_heard(watched, cause, records, now);
         }
-        let asked = stop::ask(watched.shared.place(), watched.run, watched.nonce, cause);
+        let asked = stop::ask(watched.ctx.place(), watched.run, watched.nonce, cause);
         self.hindrance = None;
         match asked {
             Ok(Asked::Sent) => {
@@ -84,7 +84,7 @@ impl Wish {
     }
 
     fn see_whether_it_heard(&mut self, watched: &Watched<'_>, cause: Cause, records: &Records, now: Instant) {
-        let place = watched.shared.place();
+        let place = watched.ctx.place();
         let has_heard = match trouble::shim(place, watched.run, watched.nonce) {
             Ok(Shim::Well(shim)) if trouble::has_heard(shim) => return,
             Ok(Shim::Stopped(shim)) => trouble::has_heard(shim),
@@ -110,7 +110,7 @@ impl Wish {
         if self.without_shim.is_none() {
             log::warn!("run {}: its shim cannot be found by its run file; ending its processes by their marks", watched.run);
         }
-        match tree::empty(watched.shared.place(), watched.run, watched.nonce) {
+        match tree::empty(watched.ctx.place(), watched.run, watched.nonce) {
             Ok(_) if records.exited.is_none() => self.without_shim = Some(cause),
             Ok(_) => {}
             Err(error) => log::error!("run {}: ending its processes: {error}", watched.run),

@@ -74,14 +74,14 @@ pub(super) fn enter_checked(watched: &Watched<'_>, start: &Start<'_>, wanted: &W
 }
 
 fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result<Entered> {
-    let shared = watched.shared;
+    let ctx = watched.ctx;
     let mut again = format!("workspace {:?} was gone each time as soon as it had been made", wanted.key);
     let (mut makes, mut lead) = (0, None);
     loop {
         if let Some(end) = stopped(watched) {
             return Ok(Entered::Not(end));
         }
-        if shared.is_leaving() {
+        if ctx.is_leaving() {
             return Ok(Entered::Left);
         }
         match warm(watched, start.job, wanted) {
@@ -95,7 +95,7 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
             Err(error) => return Err(error),
         }
         let Some(leading) = lead.take() else {
-            match shared.flights.join(&wanted.key, &watched.bell) {
+            match ctx.flights.join(&wanted.key, &watched.bell) {
                 // Another flight may have landed since we looked: once more.
                 Part::Leads(leads) => lead = Some(leads),
                 Part::Waits(flight) => match wait_for_landing(watched, &flight)? {
@@ -122,7 +122,7 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
                 }
             }
             // The next look at the bell says why, also where a client has asked the shim before this worker did.
-            Making::Stopped => super::monitor::ring_cancels(shared)?,
+            Making::Stopped => super::monitor::ring_cancels(ctx)?,
             Making::Left => return Ok(Entered::Left),
         }
     }
@@ -146,23 +146,23 @@ fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
 
 /// The directory, if it is there and was made by the same recipe. The use is written down first, so that no process removes it meanwhile.
 fn warm(watched: &Watched<'_>, job: &Job, wanted: &Workspace) -> Result<Option<PathBuf>> {
-    let shared = watched.shared;
-    let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.id, watched.run, shared.boot_id.clone(), shared.now_ms());
-    let (dir, ticket) = shared.persist("entering a workspace", || {
+    let ctx = watched.ctx;
+    let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.id, watched.run, ctx.boot_id.clone(), ctx.now_ms());
+    let (dir, ticket) = ctx.persist("entering a workspace", || {
         let (one, boot_id) = (one.clone(), boot_id.clone());
-        shared.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))
+        ctx.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))
     })?;
     let Some(dir) = dir else { return Ok(None) };
-    if is_there(shared.place(), &dir)? {
+    if is_there(ctx.place(), &dir)? {
         if job.max_attempts == 1 {
             // Without it the run has never started; that must be true after a power cut as well.
-            shared.store.flushed(ticket)?;
+            ctx.store.flushed(ticket)?;
         }
-        return Ok(Some(shared.place().work().join(dir)));
+        return Ok(Some(ctx.place().work().join(dir)));
     }
     log::info!("workspace {:?}: {dir} is gone; it is made anew", wanted.key);
     let key = wanted.key.clone();
-    shared.store.commit(move |conn| workspace::forget(conn, &key, &dir, Some(run)))?;
+    ctx.store.commit(move |conn| workspace::forget(conn, &key, &dir, Some(run)))?;
     Ok(None)
 }
 
@@ -174,7 +174,7 @@ fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<Lan
         if let Some(landed) = flight.landed() {
             return Ok(Some(landed));
         }
-        if is_stopped || watched.shared.is_leaving() {
+        if is_stopped || watched.ctx.is_leaving() {
             return Ok(None);
         }
         wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], None)?;
@@ -183,7 +183,7 @@ fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<Lan
 
 /// Polls for a workspace that another process is preparing, after reclaiming the lease of a dead holder. False: the run does not own its job any more.
 fn look_later(watched: &Watched<'_>, job: &Job) -> Result<bool> {
-    let (store, id, run) = (&watched.shared.store, job.id, watched.run);
+    let (store, id, run) = (&watched.ctx.store, job.id, watched.run);
     if !store.read(move |conn| settle::owns(conn, id, run))? {
         return Ok(false);
     }
@@ -218,7 +218,7 @@ struct Maker<'a, 'w> {
 
 impl<'a, 'w> Maker<'a, 'w> {
     fn of(watched: &'a Watched<'w>, job: &'a Job, wanted: &'a Workspace) -> Result<Self> {
-        let work = Work::open(watched.shared.place())?;
+        let work = Work::open(watched.ctx.place())?;
         let (new, dir) = (new_name(watched.nonce), directory_name(&wanted.key, watched.nonce));
         Ok(Self { watched, job, wanted, work, new, dir })
     }
@@ -242,7 +242,7 @@ impl<'a, 'w> Maker<'a, 'w> {
     }
 
     fn remove_new(&self) {
-        let goes_on = || !self.watched.shared.is_leaving();
+        let goes_on = || !self.watched.ctx.is_leaving();
         if let Err(error) = self.work.remove(&self.new, &goes_on) {
             log::warn!("{error}; it is tried again");
         }
@@ -256,13 +256,7 @@ impl<'a, 'w> Maker<'a, 'w> {
             |run, nonce| {
                 self.make_new().map_err(|e| e.to_string())?;
                 let start = Start { run, nonce, ..*start };
-                launch::of_prepare(
-                    self.watched.shared,
-                    &start,
-                    recipe,
-                    &self.work.path_of(&self.new),
-                    &self.work.path_of(&self.dir),
-                )
+                launch::of_prepare(self.watched.ctx, &start, recipe, &self.work.path_of(&self.new), &self.work.path_of(&self.dir))
             },
             |end| self.judge(end),
         );
@@ -324,21 +318,21 @@ impl<'a, 'w> Maker<'a, 'w> {
 
     /// `prepared`: by an errand, which is open still. False: the run does not own its job, or another process makes it.
     fn settle(&self, prepared: bool) -> Result<bool> {
-        let shared = self.watched.shared;
-        let place = shared.place();
+        let ctx = self.watched.ctx;
+        let place = ctx.place();
         // After a crash it may be in its place already.
         if !is_there(place, &self.dir)? || is_there(place, &self.new)? {
             self.work.settle(&self.new, &self.dir)?;
         }
-        let bytes = self.work.size(&self.dir, &|| !shared.is_leaving())?;
+        let bytes = self.work.size(&self.dir, &|| !ctx.is_leaving())?;
         let made = Made { workspace: self.wanted.clone(), dir: self.dir.clone(), bytes };
         let (job, run) = (self.job.id, self.watched.run);
-        let (is_written, _) = shared.persist("writing a workspace down", || {
-            let (made, boot_id, now_ms) = (made.clone(), shared.boot_id.clone(), shared.now_ms());
-            shared.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
+        let (is_written, _) = ctx.persist("writing a workspace down", || {
+            let (made, boot_id, now_ms) = (made.clone(), ctx.boot_id.clone(), ctx.now_ms());
+            ctx.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
         })?;
         if !is_written {
-            self.work.remove(&self.dir, &|| !shared.is_leaving())?;
+            self.work.remove(&self.dir, &|| !ctx.is_leaving())?;
         }
         Ok(is_written)
     }
@@ -357,7 +351,7 @@ pub(super) fn of_unstarted(watched: &Watched<'_>, job: &Job, policy: &Policy, la
     let making = match (&maker, prepare.outcome) {
         (Ok(maker), None) => {
             // Each thread that wants the same one waits for this.
-            let _lead = watched.shared.flights.join(&wanted.key, &watched.bell);
+            let _lead = watched.ctx.flights.join(&wanted.key, &watched.bell);
             maker.go_on(prepare)?
         }
         (Ok(maker), Some(outcome)) => maker.of_outcome(outcome, prepare.error.as_deref().unwrap_or("it was not done")),
@@ -380,7 +374,7 @@ pub(super) fn is_known_unstarted(watched: &Watched<'_>, job: &Job, policy: &Poli
 
 fn has_not_entered(watched: &Watched<'_>) -> bool {
     let run = watched.run;
-    matches!(watched.shared.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
+    matches!(watched.ctx.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
 }
 
 /// A job that could not be executed because its workspace had vanished since it had entered: that is not its own fault.
@@ -399,6 +393,6 @@ pub(super) fn unless_it_was_gone(watched: &Watched<'_>, policy: &Policy, end: Ru
 /// In words for its owner.
 pub(super) fn of_run(watched: &Watched<'_>) -> Result<PathBuf, String> {
     let run = watched.run;
-    let dir = watched.shared.store.read(move |conn| workspace::entered(conn, run)).map_err(|e| e.to_string())?;
-    dir.map(|dir| watched.shared.place().work().join(dir)).ok_or_else(|| "its run is in no workspace".into())
+    let dir = watched.ctx.store.read(move |conn| workspace::entered(conn, run)).map_err(|e| e.to_string())?;
+    dir.map(|dir| watched.ctx.place().work().join(dir)).ok_or_else(|| "its run is in no workspace".into())
 }

@@ -38,7 +38,7 @@ const AGAIN_FIRST_MS: u64 = 50;
 const AGAIN_MOST_MS: u64 = 5_000;
 
 /// One worker, as its threads see it.
-pub(super) struct Shared {
+pub(super) struct Context {
     pub store: Store,
     pub options: Options,
     /// The random name of this start.
@@ -83,7 +83,7 @@ pub(super) struct Shared {
     walks: Mutex<Walks>,
 }
 
-impl Shared {
+impl Context {
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         store: Store,
