@@ -11,11 +11,11 @@ use log::{Level, LevelFilter};
 use crate::cli::parse::time;
 use crate::cli::view::escape;
 use crate::clock::Clock;
-use crate::worker::lines;
+use crate::worker::job_log;
 
 /// Times are the journal's under a service manager; RUST_LOG asks for more or less.
 pub fn start() {
-    let mut builder = Builder::from_env(Env::default().default_filter_or(format!("warn,{}=info", lines::TARGET)));
+    let mut builder = Builder::from_env(Env::default().default_filter_or(format!("warn,{}=info", job_log::TARGET)));
     builder.format(|out, record| {
         let text = escape::lines(record.args().to_string().trim_end());
         if is_journal() {

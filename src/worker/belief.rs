@@ -7,7 +7,7 @@
 use rusqlite::Connection;
 
 use super::context::Context;
-use super::start::Ended;
+use super::stop_flag::Ended;
 use crate::error::{Error, Result};
 use crate::store::{Ticket, belief, home};
 
@@ -74,7 +74,7 @@ impl Context {
             Ok(true) => {}
             Err(error) => return log::warn!("the lock file is gone, and cannot be made again now: {error}"),
         }
-        self.stock.forget(&self.roster);
+        self.run_files.forget(&self.roster);
         self.report.write_again();
         let place = self.place();
         log::error!(
@@ -82,7 +82,7 @@ impl Context {
              runs go on, and jobs with secrets fail. Keep cleaners of temporary files away from it",
             place.dir().display()
         );
-        let again = home::settle_in(place, &self.believed().file_id).and_then(|()| super::start::stamp(&self.store));
+        let again = home::settle_in(place, &self.believed().file_id).and_then(|()| super::high_water::note(&self.store));
         if let Err(error) = again {
             log::error!("{error}");
         }

@@ -52,7 +52,7 @@ pub(super) fn ask(
     for asked in 1..=limits::CHECK_ASKS_MAX {
         // An open check has a tree, which ends before the job does: the wish is passed on to it, and it is waited for.
         let is_open = latest.as_ref().is_some_and(|check| check.finished_at.is_none());
-        if let Some(cause) = watched.bell.cause().filter(|_| !is_open) {
+        if let Some(cause) = watched.waker.cause().filter(|_| !is_open) {
             return Ok(stopped(cause).map(|end| (end, None)));
         }
         let came = match latest.take() {
@@ -89,10 +89,10 @@ fn stopped(cause: Cause) -> Option<RunEnd> {
 /// Waits for the time to ask again, or for a wish; false when the worker lets go.
 fn wait(watched: &Watched<'_>, ms: u64) -> Result<bool> {
     let until = Instant::now() + Duration::from_millis(ms);
-    while Instant::now() < until && watched.bell.cause().is_none() && !watched.ctx.is_leaving() {
-        wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?;
+    while Instant::now() < until && watched.waker.cause().is_none() && !watched.ctx.is_detaching() {
+        wait_for(&mut [PollFd::new(&*watched.waker, PollFlags::IN)], Some(until))?;
     }
-    Ok(!watched.ctx.is_leaving())
+    Ok(!watched.ctx.is_detaching())
 }
 
 fn errand<'a>(watched: &Watched<'a>, job: &Job) -> Errand<'a> {

@@ -7,14 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-
-use super::clock_steps;
 use super::context::Context;
 use super::monitor::{self, Assignment};
 use super::options::{Kind, Until};
 use super::shortage::Admits;
-use super::start::Ended;
+use super::stop_flag::Ended;
 use super::teardown;
 use crate::error::Result;
 use crate::host::condition::Condition;
@@ -22,12 +19,6 @@ use crate::host::gates::{Floors, Gate, Machine};
 use crate::run::machine;
 use crate::store::claim::Scope;
 use crate::store::{self, claim, look, plan, schedule, tend};
-
-/// Asks the claim loop to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nudge {
-    Look,
-}
 
 /// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed within it.
 const WAIT_MOST_MS: u64 = 1_000;
@@ -46,15 +37,10 @@ impl Context {
     fn plans(&self) -> bool {
         self.options.kind == Kind::Work
     }
-
-    /// Asks the claim loop to look; it looks once for any number of nudges.
-    pub fn look(&self) {
-        let _one_is_waiting_already = self.nudge.try_send(Nudge::Look);
-    }
 }
 
 /// The thread.
-pub(super) fn run(ctx: &Arc<Context>, nudges: &Receiver<Nudge>) {
+pub(super) fn run(ctx: &Arc<Context>) {
     let mut obstacles = Obstacles::default();
     if ctx.plans() {
         let _logged =
@@ -78,8 +64,8 @@ pub(super) fn run(ctx: &Arc<Context>, nudges: &Receiver<Nudge>) {
                 WAIT_MOST_MS
             }
         };
-        ctx.report.round_of_claims(ctx.roster.busy(), &ctx.served());
-        let _timeout_is_a_nudge_too = nudges.recv_timeout(Duration::from_millis(wait_ms));
+        ctx.report.round_of_claims(ctx.slots.busy(), &ctx.served());
+        ctx.claims.wait(Duration::from_millis(wait_ms));
     }
 }
 
@@ -95,7 +81,7 @@ fn round(ctx: &Arc<Context>, obstacles: &mut Obstacles) -> Result<u64> {
     let Claimed { jobs: claimed, more } = if ctx.may_claim() { claim_for_free_slots(ctx)? } else { Claimed::default() };
     let now_ms = ctx.now_ms();
     let next_due = next_due_ms(ctx, now_ms)?;
-    if claimed == 0 && !more && ctx.roster.busy() == 0 {
+    if claimed == 0 && !more && ctx.slots.busy() == 0 {
         end_if_idle(ctx)?;
     }
     Ok(match next_due {
@@ -109,7 +95,9 @@ fn round(ctx: &Arc<Context>, obstacles: &mut Obstacles) -> Result<u64> {
 /// Releases what is due and ends what can never start; writes only where there is something to write.
 fn tend(ctx: &Arc<Context>) -> Result<()> {
     // First: what is due by a clock that was just set may be a wait that is not over.
-    clock_steps::look(ctx)?;
+    if ctx.clock_steps.look(&ctx.store)? {
+        ctx.wake_claims();
+    }
     let now_ms = ctx.now_ms();
     if !ctx.store.read(|conn| look::needs_tending(conn, now_ms))? {
         return Ok(());
@@ -121,7 +109,7 @@ fn tend(ctx: &Arc<Context>) -> Result<()> {
             .after_flush(ticket, move || tended.freed.iter().for_each(|token| super::sweep::remove_secret(then.place(), token)));
     }
     if tended.more {
-        ctx.look();
+        ctx.wake_claims();
     }
     Ok(())
 }
@@ -139,11 +127,11 @@ fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
         ctx.store.after_flush(ticket, removed);
     }
     if planned.more {
-        ctx.look();
+        ctx.wake_claims();
     }
     // A job that takes the place of another one has asked for that one's end.
     if !planned.jobs.is_empty() {
-        ctx.look_for_stops();
+        ctx.stops.wake();
     }
     Ok(())
 }
@@ -166,7 +154,7 @@ struct Claimed {
 fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claimed> {
     let mut claimed = Claimed::default();
     if ctx.options.kind == Kind::Work {
-        let free = || ctx.options.slots.saturating_sub(ctx.roster.busy());
+        let free = || ctx.options.slots.saturating_sub(ctx.slots.busy());
         claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
         return Ok(claimed);
     }
@@ -194,20 +182,20 @@ fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed
             return Ok(());
         }
         ctx.keep_home();
-        let mut ready = ctx.stock.take_up_to(free.min(64), &ctx.store, &ctx.roster)?;
-        let prepared: Vec<_> = ready.iter().map(super::prepared::Ready::prepared).collect();
+        let mut ready = ctx.run_files.take_up_to(free.min(64), &ctx.store, &ctx.roster)?;
+        let prepared: Vec<_> = ready.iter().map(super::run_files::Ready::prepared).collect();
         let (wanted, instance, boot_id) = (scope.clone(), ctx.instance.clone(), ctx.boot_id.clone());
         let now_ms = ctx.now_ms();
         let done = ctx.commit_believing(move |conn| claim::claim(conn, &wanted, &prepared, &instance, &boot_id, now_ms));
         let (claims, ticket) = match done {
             Ok(done) => done,
             Err(error) => {
-                ctx.stock.put_back(ready);
+                ctx.run_files.put_back(ready);
                 return Err(error);
             }
         };
         let unused = ready.split_off(claims.len());
-        ctx.stock.put_back(unused);
+        ctx.run_files.put_back(unused);
         if claims.is_empty() {
             claimed.more |= ctx.store.read(|conn| claim::has_ready(conn, scope))?;
             return Ok(());
@@ -215,13 +203,13 @@ fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed
         claimed.jobs += claims.len();
         let mut refused = Ok(());
         for (claim, ready) in claims.into_iter().zip(ready) {
-            ctx.stock.begun(claim.run);
-            ctx.claimed_for_trial(claim.run);
-            let slot = ctx.roster.take_slot();
-            let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot };
+            ctx.run_files.begun(claim.run);
+            ctx.shortage.under(claim.run);
+            let start = Assignment::Start { claim: Box::new(claim), ready, ticket, slot: ctx.slots.take() };
             // Each is claimed already: one that gets no thread keeps no other from getting one.
-            if let Err((error, start)) = ctx.pool.assign_start(ctx, start) {
-                refused = refused.and(monitor::put_back(ctx, start, &error));
+            match ctx.pool.reserve() {
+                Ok(seat) => monitor::give(ctx, seat, start),
+                Err(error) => refused = refused.and(monitor::put_back(ctx, start, &error)),
             }
         }
         refused?;
@@ -243,14 +231,14 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
             || ctx.store.read(|conn| look::needs_tending(conn, now_ms))?
             || (ctx.plans() && ctx.store.read(|conn| plan::is_due(conn, now_ms))?));
     if could_go_on {
-        ctx.look();
+        ctx.wake_claims();
         return Ok(());
     }
     if ctx.options.until == Until::Empty && ctx.store.read(look::waits_for_time)? {
         return Ok(());
     }
     // A job that was added meanwhile is seen here or by the next worker: it is in the file.
-    if ctx.roster.busy() == 0 {
+    if ctx.slots.busy() == 0 {
         ctx.end(Ended::Idle);
     }
     Ok(())

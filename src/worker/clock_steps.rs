@@ -1,16 +1,17 @@
 //! Steps of the wall clock, as this worker sees them: against the clock of the boot, which never jumps.
 //!
-//! What is an instant (`--at`, `--delay`, `--expires`, the slots of a schedule) goes by the wall clock, whatever it says. A wait that the worker
+//! What is an instant (`--at`, `--delay`, `--expires`, the occurrences of a schedule) goes by the wall clock, whatever it says. A wait that the worker
 //! itself gave (before the next attempt, the next teardown) is a duration, and is moved with the clock. How long history is kept is never
 //! shortened by a step.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::context::Context;
-use super::monitor::CLOCK_STEP_MS;
 use crate::error::Result;
 use crate::run::machine::boottime_ms;
-use crate::store::tend;
+use crate::store::{Store, tend};
+
+/// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is steered.
+pub(super) const CLOCK_STEP_MS: u64 = 2_000;
 
 /// By how much the wall clock is ahead of the clock of the boot, in milliseconds.
 pub(super) struct ClockSteps {
@@ -28,6 +29,26 @@ impl ClockSteps {
     pub fn never_early(&self, now_ms: i64) -> i64 {
         now_ms.min(boot_ms().saturating_add(self.first_ms))
     }
+
+    /// Whether the clock was set since the last look. Never waits and never writes; false while another thread looks.
+    pub fn was_set(&self, now_ms: i64) -> bool {
+        self.last_ms.try_lock().is_ok_and(|last_ms| ahead_ms(now_ms).saturating_sub(*last_ms).unsigned_abs() > CLOCK_STEP_MS)
+    }
+
+    /// Looks whether the clock was set since the last look, and moves the waits that are durations; true where it was.
+    pub fn look(&self, store: &Store) -> Result<bool> {
+        // Held to the end: the thread that looks second finds the waits moved.
+        let mut last_ms = self.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead_ms = ahead_ms(store.clock().now_ms());
+        let by_ms = ahead_ms.saturating_sub(*last_ms);
+        let was_set = by_ms.unsigned_abs() > CLOCK_STEP_MS;
+        if was_set {
+            let (moved, _) = store.commit(move |conn| tend::clock_was_set(conn, by_ms))?;
+            log::warn!("the clock was set by {} s; {moved} waits for another attempt were moved with it", by_ms / 1000);
+        }
+        *last_ms = ahead_ms;
+        Ok(was_set)
+    }
 }
 
 fn boot_ms() -> i64 {
@@ -36,34 +57,6 @@ fn boot_ms() -> i64 {
 
 fn ahead_ms(now_ms: i64) -> i64 {
     now_ms.saturating_sub(boot_ms())
-}
-
-/// Lets the claim loop look where the clock was set since the last look. Never waits and never writes.
-pub(super) fn hint(ctx: &Context) {
-    // Held: another thread looks already.
-    let was_set = ctx
-        .clock_steps
-        .last_ms
-        .try_lock()
-        .is_ok_and(|last_ms| ahead_ms(ctx.now_ms()).saturating_sub(*last_ms).unsigned_abs() > CLOCK_STEP_MS);
-    if was_set {
-        ctx.look();
-    }
-}
-
-/// Looks whether the clock was set since the last look, and moves the waits that are durations.
-pub(super) fn look(ctx: &Context) -> Result<()> {
-    // Held to the end: the thread that looks second finds the waits moved.
-    let mut last_ms = ctx.clock_steps.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
-    let ahead_ms = ahead_ms(ctx.now_ms());
-    let by_ms = ahead_ms.saturating_sub(*last_ms);
-    if by_ms.unsigned_abs() > CLOCK_STEP_MS {
-        let (moved, _) = ctx.store.commit(move |conn| tend::clock_was_set(conn, by_ms))?;
-        log::warn!("the clock was set by {} s; {moved} waits for another attempt were moved with it", by_ms / 1000);
-        ctx.look();
-    }
-    *last_ms = ahead_ms;
-    Ok(())
 }
 
 #[cfg(test)]

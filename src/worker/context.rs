@@ -1,24 +1,24 @@
 //! What the threads of a worker share.
+//!
+//! A leaf: it owns the state that loops and runs share, and knows no loop and no step.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::claims::Nudge;
 use super::clock_steps::ClockSteps;
-use super::flights::Flights;
+use super::loop_waker::LoopWaker;
 use super::options::{Kind, Options};
 use super::pool::Pool;
-use super::prepared::Stock;
-use super::reaper::Walks;
 use super::reporter::Reporter;
 use super::roster::Roster;
+use super::run_files::RunFilePool;
 use super::shortage::{self, Admits, Shortage};
-use super::start::Ended;
-use super::teardown::Line;
+use super::single_flight::SingleFlight;
+use super::slots::Slots;
+use super::stop_flag::{Ended, StopFlag};
+use super::teardown_queue::TeardownQueue;
 use crate::error::{Error, Result};
 use crate::host::lock::WorkerLock;
 use crate::host::report::Phase;
@@ -49,97 +49,75 @@ pub(super) struct Context {
     /// What the file was when it was looked at last.
     pub belief: Mutex<Belief>,
     pub lock: Arc<WorkerLock>,
+    pub slots: Slots,
     pub roster: Roster,
     pub clock_steps: ClockSteps,
-    pub flights: Flights,
-    pub stock: Stock,
+    pub single_flight: SingleFlight,
+    pub run_files: RunFilePool,
     pub pool: Pool,
-    /// What is being torn down.
-    pub line: Line,
-    pub nudge: Sender<Nudge>,
-    nudge_stops: Sender<Nudge>,
-    /// What the stop loop waits for.
-    pub stop_nudges: Receiver<Nudge>,
-    pub spawner: Mutex<Arc<Spawner>>,
-    /// `None` in a program that embeds the worker.
-    pub orphans: Option<Orphans>,
+    pub teardowns: TeardownQueue,
+    pub claims: LoopWaker,
+    pub stops: LoopWaker,
+    pub stop: StopFlag,
+    spawner: Mutex<Arc<Spawner>>,
     /// That the spawner is dead was told.
     spawner_is_missed: AtomicBool,
+    /// `None` in a program that embeds the worker.
+    pub orphans: Option<Orphans>,
     served: Mutex<BTreeMap<JobId, Instant>>,
-    ending: Mutex<Option<Ended>>,
-    /// Rings when the worker is to end.
-    pub end_bell: Receiver<()>,
-    ring_end: Sender<()>,
-    ended: Condvar,
-    stopping: AtomicBool,
-    leaving: AtomicBool,
     /// What this worker says of itself; also why no job may be claimed now.
     pub report: Reporter,
     /// How limits of memory are kept.
     pub limiter: Limiter,
     /// What is lacking for a start, if anything.
     pub shortage: Shortage,
-    ending_runs: AtomicBool,
-    walks: Mutex<Walks>,
+}
+
+/// What a context is made of.
+pub(super) struct Parts {
+    pub store: Store,
+    pub options: Options,
+    pub instance: String,
+    pub boot_id: String,
+    pub belief: Belief,
+    pub lock: Arc<WorkerLock>,
+    pub spawner: Spawner,
+    pub report: Reporter,
+    pub orphans: Option<Orphans>,
+    pub limiter: Limiter,
 }
 
 impl Context {
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        store: Store,
-        options: Options,
-        instance: String,
-        boot_id: String,
-        belief: Belief,
-        lock: Arc<WorkerLock>,
-        stock: Stock,
-        pool: Pool,
-        nudge: Sender<Nudge>,
-        spawner: Spawner,
-        report: Reporter,
-        orphans: Option<Orphans>,
-        limiter: Limiter,
-    ) -> Self {
-        let (ring_end, end_bell) = bounded(1);
-        let (nudge_stops, stop_nudges) = bounded(1);
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, options, instance, boot_id, belief, lock, spawner, report, orphans, limiter } = parts;
         let clock_steps = ClockSteps::new(store.clock().now_ms());
+        let file_id = belief.file_id.clone();
         Self {
+            run_files: RunFilePool::new(file_id.clone(), boot_id.clone()),
             store,
             options,
             instance,
             boot_id,
-            file_id: belief.file_id.clone(),
+            file_id,
             belief: Mutex::new(belief),
             lock,
+            slots: Slots::default(),
             roster: Roster::default(),
             clock_steps,
-            flights: Flights::default(),
-            stock,
-            pool,
-            line: Line::default(),
-            nudge,
-            nudge_stops,
-            stop_nudges,
+            single_flight: SingleFlight::default(),
+            pool: Pool::new(),
+            teardowns: TeardownQueue::default(),
+            claims: LoopWaker::new(),
+            stops: LoopWaker::new(),
+            stop: StopFlag::new(),
             spawner: Mutex::new(Arc::new(spawner)),
-            orphans,
             spawner_is_missed: AtomicBool::new(false),
+            orphans,
             served: Mutex::default(),
-            ending: Mutex::new(None),
-            end_bell,
-            ring_end,
-            ended: Condvar::new(),
-            stopping: AtomicBool::new(false),
-            leaving: AtomicBool::new(false),
             report,
             limiter,
             shortage: Shortage::default(),
-            ending_runs: AtomicBool::new(false),
-            walks: Mutex::default(),
         }
-    }
-
-    pub fn walks(&self) -> MutexGuard<'_, Walks> {
-        self.walks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn place(&self) -> &Place {
@@ -152,79 +130,77 @@ impl Context {
 
     /// Nothing more is claimed.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        self.stop.is_stopping()
     }
 
     pub fn stop_claiming(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stop.set_stopping();
         self.report.phase(Phase::Draining);
-        let _full = self.nudge.try_send(Nudge::Look);
+        self.wake_claims();
     }
 
     /// Nothing more is launched: the runs are being ended together with the worker.
     pub fn is_ending_runs(&self) -> bool {
-        self.ending_runs.load(Ordering::SeqCst)
+        self.stop.is_ending_runs()
     }
 
     pub fn end_runs(&self) {
-        self.ending_runs.store(true, Ordering::SeqCst);
+        self.stop.set_ending_runs();
         self.stop_claiming();
     }
 
-    /// Monitors let go of their runs without settling them.
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::SeqCst)
+    /// Monitors leave their runs to the shims, without settling them.
+    pub fn is_detaching(&self) -> bool {
+        self.stop.is_detaching()
     }
 
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::SeqCst);
+    pub fn detach(&self) {
+        self.stop.set_detaching();
         self.report.phase(Phase::Leaving);
-        self.look_for_stops();
-        self.roster.nudge_all();
-        self.ended.notify_all();
+        self.stops.wake();
+        self.roster.wake_all();
     }
 
-    /// Asks the stop loop to look; it looks once for any number of nudges.
-    pub fn look_for_stops(&self) {
-        let _one_is_waiting_already = self.nudge_stops.try_send(Nudge::Look);
-    }
-
-    /// The file has changed, as far as a hint can tell.
-    pub fn hear_of_a_change(&self) {
-        self.look();
-        self.look_for_stops();
-    }
-
-    /// Ends the worker; the first reason stands.
+    /// Ends the worker; the first reason counts.
     pub fn end(&self, why: Ended) {
-        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        if ending.is_none() {
-            log::debug!("the worker ends: {why:?}");
-            *ending = Some(why);
-        }
-        let _rings_already = self.ring_end.try_send(());
-        self.ended.notify_all();
+        self.stop.end(why);
     }
 
     /// Why the worker ends, once it does; waits at most this long.
     pub fn wait_for_end(&self, at_most: Duration) -> Option<Ended> {
-        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ending, _timeout) = self
-            .ended
-            .wait_timeout_while(ending, at_most, |e| e.is_none() && !self.is_leaving())
-            .unwrap_or_else(PoisonError::into_inner);
-        ending.clone()
+        self.stop.wait_for_end(at_most)
+    }
+
+    /// Waits this long, or until the worker detaches from its runs.
+    pub fn pause(&self, ms: u64) {
+        self.stop.pause(ms);
+    }
+
+    /// Waits this long, or until the worker ends.
+    pub fn pause_unless_ending(&self, ms: u64) {
+        let _why = self.wait_for_end(Duration::from_millis(ms));
+    }
+
+    /// Wakes the claim loop.
+    pub fn wake_claims(&self) {
+        self.claims.wake();
+    }
+
+    /// The file has changed, as far as a hint can tell.
+    pub fn file_may_have_changed(&self) {
+        self.claims.wake();
+        self.stops.wake();
     }
 
     /// A `work` wants the lock: a `run` gives way, a `work` does not.
-    pub fn be_asked_to_yield(&self) {
+    pub fn asked_to_yield(&self) {
         if self.options.kind == Kind::Run {
             self.end(Ended::Yielded);
         }
     }
 
     /// Another `run` follows this job, and this one is the worker.
-    pub fn be_asked_to_serve(&self, job: JobId) {
+    pub fn asked_to_serve(&self, job: JobId) {
         if self.options.kind == Kind::Run {
             self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(job, Instant::now());
         }
@@ -283,7 +259,7 @@ impl Context {
     }
 
     /// Does what must not be given up (a settle) until it is done: a full disk and a foreign program that holds the write lock
-    /// are waited for. Ends early only when the worker lets go of its runs, or when the store cannot be trusted any more.
+    /// are waited for. Ends early only when the worker detaches from its runs, or when the store cannot be trusted any more.
     ///
     /// # Errors
     /// The last error, when it ends early or waiting cannot help.
@@ -293,7 +269,7 @@ impl Context {
         loop {
             match act() {
                 Err(error @ (Error::DiskFull(_) | Error::Busy(_) | Error::Held(_) | Error::Io { .. }))
-                    if !self.is_leaving() && self.store.health().fatal.is_none() =>
+                    if !self.is_detaching() && self.store.health().fatal.is_none() =>
                 {
                     // Once for each trouble, not for each try.
                     if error.to_string() != told {
@@ -312,11 +288,5 @@ impl Context {
                 done => return done,
             }
         }
-    }
-
-    /// Waits this long, or until the worker lets go of its runs.
-    pub fn pause(&self, ms: u64) {
-        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        let _woken = self.ended.wait_timeout_while(ending, Duration::from_millis(ms), |_| !self.is_leaving());
     }
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! begin      the run file is there and locked, then a guarded row names the run: whose purpose is gone by then is not started
 //! launch     the spawner is given the lock; the shim enforces the timeout, also while no worker lives
-//! watch      until the shim has said all, the bell rings (a wish is passed on to the shim), or the worker lets go
+//! watch      until the shim has said all, the waker rings (a wish is passed on to the shim), or the worker lets go
 //! conclude   its tree is empty for certain; its row says what it came to, once, and whatever follows is in that transaction
 //! ```
 //!
@@ -32,8 +32,8 @@
 //! }
 //! ```
 //!
-//! The errand of a job shares the bell of the job's run: a cancel of the job ends it. One that belongs to no job
-//! ([`Errand::without_owner`]) has a bell that no person's cancel rings.
+//! The errand of a job shares the waker of the job's run: a cancel of the job ends it. One that belongs to no job
+//! ([`Errand::without_owner`]) has a waker that no person's cancel rings.
 //!
 //! Deliberately absent: what an end means for whom (the caller's), and when to try again.
 
@@ -42,7 +42,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::monitor::{Watch, Watched, record_of};
 use super::recover;
-use super::roster::Bell;
+use super::run_waker::RunWaker;
 use crate::error::Result;
 use crate::job::ending::is_want_of_resources;
 use crate::job::limits::GRACE_MS_DEFAULT;
@@ -59,7 +59,7 @@ use crate::store::rows::Run;
 pub(super) struct Errand<'a> {
     ctx: &'a Arc<Context>,
     opening: Opening,
-    bell: Arc<Bell>,
+    waker: Arc<RunWaker>,
     grace_ms: u64,
 }
 
@@ -90,7 +90,7 @@ pub(super) type Judged = (Outcome, Option<Reason>, Option<String>);
 impl<'a> Errand<'a> {
     /// An errand for the job's run under watch: a stop request for that run stops the errand.
     pub fn of_job(watched: &Watched<'a>, opening: Opening) -> Self {
-        Self { ctx: watched.ctx, opening, bell: Arc::clone(&watched.bell), grace_ms: watched.grace_ms }
+        Self { ctx: watched.ctx, opening, waker: Arc::clone(&watched.waker), grace_ms: watched.grace_ms }
     }
 
     /// An errand that belongs to no job: no cancel reaches it, not that of a worker that is told to end its runs either.
@@ -98,7 +98,7 @@ impl<'a> Errand<'a> {
     /// # Errors
     /// The system gives no descriptor.
     pub fn without_owner(ctx: &'a Arc<Context>, opening: Opening) -> Result<Self> {
-        Ok(Self { ctx, opening, bell: Arc::new(Bell::deaf()?), grace_ms: GRACE_MS_DEFAULT })
+        Ok(Self { ctx, opening, waker: Arc::new(RunWaker::without_stop_requests()?), grace_ms: GRACE_MS_DEFAULT })
     }
 
     /// Runs it: `make` is given the run's id and nonce and says what is to be launched; `judge` says what its end means.
@@ -112,7 +112,7 @@ impl<'a> Errand<'a> {
             let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
             // That it lacked something of ours tells nothing about it: it is tried again until it has it, or it is not needed any more.
             self.ctx.lacks(*errno, error);
-            if !self.ctx.waits_for_means(|| self.bell.cause().is_some()) {
+            if !self.ctx.waits_for_means(|| self.waker.cause().is_some()) {
                 return Ok(came);
             }
         }
@@ -123,12 +123,12 @@ impl<'a> Errand<'a> {
         if ctx.is_ending_runs() {
             return Ok(Came::Left);
         }
-        let ready = ctx.stock.take(&ctx.store, &ctx.roster)?;
+        let ready = ctx.run_files.take(&ctx.store, &ctx.roster)?;
         let (run, prepared) = (ready.run(), ready.prepared());
         let launch = match make(run, ready.nonce) {
             Ok(launch) => launch,
             Err(why) => {
-                ctx.stock.put_back([ready]);
+                ctx.run_files.put_back([ready]);
                 return Ok(Came::NotMade(why));
             }
         };
@@ -136,13 +136,13 @@ impl<'a> Errand<'a> {
         let now_ms = ctx.now_ms();
         let begun = ctx.store.commit(move |conn| errand::begin(conn, &opening, prepared, &instance, &boot_id, now_ms));
         match begun {
-            Ok((true, _)) => ctx.stock.begun(run),
+            Ok((true, _)) => ctx.run_files.begun(run),
             Ok((false, _)) => {
-                ctx.stock.put_back([ready]);
+                ctx.run_files.put_back([ready]);
                 return Ok(Came::NotBegun);
             }
             Err(error) => {
-                ctx.stock.put_back([ready]);
+                ctx.run_files.put_back([ready]);
                 return Err(error);
             }
         }
@@ -166,8 +166,8 @@ impl<'a> Errand<'a> {
     }
 
     fn watch(&self, run: RunId, nonce: Nonce) -> Watched<'a> {
-        let watching = Watched::new(self.ctx, run, nonce, Arc::clone(&self.bell), self.grace_ms);
-        self.ctx.roster.watch(run, Arc::clone(&self.bell));
+        let watching = Watched::new(self.ctx, run, nonce, Arc::clone(&self.waker), self.grace_ms);
+        self.ctx.roster.watch(run, Arc::clone(&self.waker));
         watching
     }
 

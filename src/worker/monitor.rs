@@ -1,18 +1,20 @@
 //! A monitor: one thread, one run, from its launch (or its adoption) to its settle.
 //!
-//! It waits for two things: its shim's records, and its bell. The shim judges how the run ended and enforces its deadlines; what the
+//! It waits for two things: its shim's records, and its waker. The shim judges how the run ended and enforces its deadlines; what the
 //! monitor does meanwhile is in [`super::supervise`]. When a run is settled, the same transaction claims
 //! the next job for the slot, so that a busy slot goes from one job to the next without another thread.
 
 use std::sync::Arc;
 
 use super::check;
+use super::clock_steps::CLOCK_STEP_MS;
 use super::context::Context;
+use super::job_log;
 use super::launch::{self, Start};
-use super::lines;
-use super::prepared::Ready;
+use super::pool::Seat;
 use super::recover;
-use super::roster::Bell;
+use super::run_files::Ready;
+use super::run_waker::RunWaker;
 pub(super) use super::settling::{Its, conclude};
 use super::shortage;
 pub(super) use super::supervise::{Watch, Watched, wait_for};
@@ -29,9 +31,6 @@ use crate::store::{Ticket, control};
 /// Between two tries to open a result for which there was no descriptor, in milliseconds.
 const RESULT_AGAIN_MS: u64 = 200;
 
-/// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is steered.
-pub(super) const CLOCK_STEP_MS: u64 = 2_000;
-
 /// What a monitor is given.
 pub(super) enum Assignment {
     /// A job that was just claimed.
@@ -40,8 +39,22 @@ pub(super) enum Assignment {
     Adopt { open: Box<OpenRun>, slot: usize },
 }
 
+/// Gives a run to a thread. Where the worker is ending it is left to the next one.
+pub(super) fn give(ctx: &Arc<Context>, seat: Seat<'_>, assignment: Assignment) {
+    let ((run, slot), then) = (assignment.identity(), Arc::clone(ctx));
+    if seat.run(move || drive(&then, assignment)).is_err() {
+        leave(ctx, run, slot);
+    }
+}
+
+/// What is dropped leaves the roster, after its run file: else recovery would leave it alone for good.
+fn leave(ctx: &Context, run: RunId, slot: usize) {
+    ctx.roster.disown(run);
+    ctx.slots.free(slot);
+}
+
 /// Works until no further job was claimed for this slot.
-pub(super) fn drive(ctx: &Arc<Context>, first: Assignment) {
+fn drive(ctx: &Arc<Context>, first: Assignment) {
     let mut next = Some(first);
     while let Some(assignment) = next.take() {
         let (run, slot) = assignment.identity();
@@ -55,8 +68,8 @@ pub(super) fn drive(ctx: &Arc<Context>, first: Assignment) {
             }
         }
         if next.is_none() {
-            ctx.roster.free_slot(slot);
-            ctx.look();
+            ctx.slots.free(slot);
+            ctx.wake_claims();
         }
     }
 }
@@ -64,7 +77,7 @@ pub(super) fn drive(ctx: &Arc<Context>, first: Assignment) {
 /// What keeps a run from being settled stands in its row, for people who wonder why it does not end.
 fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
     let Error::Stuck(why) = error else { return };
-    if ctx.is_leaving() {
+    if ctx.is_detaching() {
         return;
     }
     let why =
@@ -75,6 +88,13 @@ fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
 }
 
 impl Assignment {
+    /// No thread can be found for it.
+    pub fn leave_to_recovery(self, ctx: &Context) {
+        let (run, slot) = self.identity();
+        drop(self);
+        leave(ctx, run, slot);
+    }
+
     /// The run, and its slot.
     pub fn identity(&self) -> (RunId, usize) {
         match self {
@@ -96,7 +116,7 @@ pub(super) fn put_back(ctx: &Arc<Context>, start: Assignment, error: &Error) -> 
     if put_back.is_err() {
         ctx.roster.disown(run);
     }
-    ctx.roster.free_slot(slot);
+    ctx.slots.free(slot);
     put_back.map(drop)
 }
 
@@ -133,15 +153,15 @@ fn start(ctx: &Arc<Context>, claim: Claim, ready: Ready, ticket: Ticket, slot: u
         Ok(launch) => launch,
         Err(error) => return unstarted(RunEnd::Unrunnable { error }),
     };
-    let bell = match Bell::new() {
-        Ok(bell) => Arc::new(bell),
+    let waker = match RunWaker::new() {
+        Ok(waker) => Arc::new(waker),
         Err(error) => {
             drop(ready);
             return unstarted(no_means(&error));
         }
     };
-    ctx.roster.watch(run, Arc::clone(&bell));
-    let watched = Watched { of_job: true, ..Watched::new(ctx, run, nonce, bell, policy.grace_ms()) };
+    ctx.roster.watch(run, Arc::clone(&waker));
+    let watched = Watched { of_job: true, ..Watched::new(ctx, run, nonce, waker, policy.grace_ms()) };
     if let Some(wanted) = &policy.workspace {
         match workspace::enter_checked(&watched, &start, wanted, &launch)? {
             Entered::In(path) => match launch::of_job_in(ctx, &start, &path) {
@@ -171,12 +191,12 @@ fn start(ctx: &Arc<Context>, claim: Claim, ready: Ready, ticket: Ticket, slot: u
             return recover::after_the_shim(&watched, job, &policy, slot);
         }
     };
-    lines::started(job, run);
+    job_log::started(job, run);
     if launch.waits_for_go {
         let go = pipe.go();
         ctx.store.as_soon_as_flushed(ticket, move || go.say())?;
     }
-    ctx.stock.fill(&ctx.store, &ctx.roster);
+    ctx.run_files.fill(&ctx.store, &ctx.roster);
     match watched.follow(pipe)? {
         Watch::Left => Ok(None),
         Watch::Over(records) if records.progress() == Progress::Drained || records.failed.is_some() => {
@@ -261,7 +281,7 @@ fn result_of(ctx: &Context, run: RunId) -> Option<String> {
         {
             Ok(file) => break file,
             // What the run has said is not lost for want of a descriptor of ours.
-            Err(error) if !ctx.is_leaving() && ctx.notes_want(&error) => ctx.pause(RESULT_AGAIN_MS),
+            Err(error) if !ctx.is_detaching() && ctx.notes_want(&error) => ctx.pause(RESULT_AGAIN_MS),
             Err(_) => return None,
         }
     };
@@ -281,7 +301,7 @@ pub(super) fn chance() -> f64 {
 pub(super) fn ring_cancels(ctx: &Context) -> Result<()> {
     for (_, run) in ctx.store.read(control::open_cancels)? {
         if let Some(run) = run {
-            ctx.roster.ring(run, Cause::Cancel);
+            ctx.roster.request_stop(run, Cause::Cancel);
         }
     }
     Ok(())

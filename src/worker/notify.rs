@@ -110,14 +110,14 @@ pub(super) fn run(ctx: &Arc<Context>) {
     let watchdog_ms = watchdog_ms();
     let wait_ms = watchdog_ms.map_or(LOOK_MS, |ms| (ms / 4).min(LOOK_MS));
     let (mut told, mut blocked) = (String::new(), None);
-    while !ctx.is_leaving() {
+    while !ctx.is_detaching() {
         let before = blocked;
         blocked = foreign_writer(ctx.place());
         // Programs write now and then: only who still writes at the next look is waited for.
         let blocked_by = blocked.as_ref().filter(|_| before == blocked);
         if let Some(ms) = watchdog_ms {
             // An idle claim loop makes its round when it is asked to; the reaper's tick is short enough.
-            ctx.look();
+            ctx.wake_claims();
             if goes_round(ctx.report.rounds(), ms, ctx.is_stopping(), blocked_by.is_some()) {
                 send(&[NotifyState::Watchdog]);
             }
@@ -142,7 +142,7 @@ fn goes_round((claims, reaper): (Duration, Duration), watchdog_ms: u64, is_stopp
 }
 
 fn status(ctx: &Context, blocked_by: Option<&String>) -> String {
-    let busy = ctx.roster.busy();
+    let busy = ctx.slots.busy();
     if ctx.is_stopping() {
         return format!("draining: {busy} of {} slots busy", ctx.options.slots);
     }

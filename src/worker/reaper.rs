@@ -6,10 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock_steps;
 use super::context::Context;
-use super::monitor::Assignment;
-use super::pool::Work;
+use super::monitor::{self, Assignment};
 use super::recover;
 use super::sweep;
 use super::teardown;
@@ -26,13 +24,13 @@ use crate::store::{heal, mend, prune, reap};
 const PRUNE_MAX: usize = 1_000;
 
 /// The thread: a round at every tick until the worker lets go of its runs, also while it drains.
-pub(super) fn run(ctx: &Arc<Context>) {
+pub(super) fn run(ctx: &Arc<Context>, mut walks: Walks) {
     loop {
         let is_ending = ctx.wait_for_end(Duration::from_millis(ctx.options.tick_ms)).is_some();
-        if is_ending || ctx.is_leaving() {
+        if is_ending || ctx.is_detaching() {
             return;
         }
-        match round(ctx) {
+        match round(ctx, &mut walks) {
             Ok(()) => ctx.report.clear("recovery_error"),
             Err(error) => {
                 let text = format!("recovery fails: {error}");
@@ -47,45 +45,45 @@ pub(super) fn run(ctx: &Arc<Context>) {
     }
 }
 
-type Step = fn(&Arc<Context>) -> Result<()>;
+type Step = fn(&Arc<Context>, &mut Walks) -> Result<()>;
 
 /// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
 const STEPS: [Step; 11] = [
-    |ctx| ctx.look_at_the_file(),
+    |ctx, _| ctx.look_at_the_file(),
     // Before anything that an altered table would make fail.
-    verify_schema,
-    |ctx| clock_steps::look(ctx),
+    |ctx, _| verify_schema(ctx),
+    |ctx, _| look_at_the_clock(ctx),
     heal,
-    adopt_open_runs,
-    teardown::adopt,
-    clear_run_files,
-    reclaim_leases,
-    sweep::secrets,
-    sweep_groups,
-    sweep::results,
+    |ctx, _| adopt_open_runs(ctx),
+    |ctx, _| teardown::adopt(ctx),
+    |ctx, _| clear_run_files(ctx),
+    |ctx, _| reclaim_leases(ctx),
+    |ctx, _| sweep::secrets(ctx),
+    |ctx, _| sweep_groups(ctx),
+    |ctx, _| sweep::results(ctx),
 ];
-const STEPS_OF_A_SERVING_WORKER: [Step; 2] = [prune, teardown::round];
+const STEPS_OF_A_SERVING_WORKER: [Step; 2] = [prune, |ctx, _| teardown::round(ctx)];
 
 /// One round. What fails for one run is told and does not keep the others.
-pub(super) fn round(ctx: &Arc<Context>) -> Result<()> {
+pub(super) fn round(ctx: &Arc<Context>, walks: &mut Walks) -> Result<()> {
     ctx.look_at_spawner();
     ctx.keep_home();
-    if let Err(error) = steps(ctx, &STEPS) {
+    if let Err(error) = steps(ctx, walks, &STEPS) {
         // An altered table may be why, and what heals it is to be told.
         let _the_first_error_is_told = verify_schema(ctx);
         return Err(error);
     }
     if !ctx.is_stopping() {
-        steps(ctx, &STEPS_OF_A_SERVING_WORKER)?;
+        steps(ctx, walks, &STEPS_OF_A_SERVING_WORKER)?;
     }
-    ctx.look();
+    ctx.wake_claims();
     Ok(())
 }
 
 /// Each step is a sign of life: a round may take as long as there is much to do.
-fn steps(ctx: &Arc<Context>, all: &[Step]) -> Result<()> {
+fn steps(ctx: &Arc<Context>, walks: &mut Walks, all: &[Step]) -> Result<()> {
     for step in all {
-        step(ctx)?;
+        step(ctx, walks)?;
         ctx.report.step_of_reaper();
     }
     Ok(())
@@ -95,7 +93,7 @@ fn verify_schema(ctx: &Arc<Context>) -> Result<()> {
     ctx.store.verify_schema()?;
     if ctx.store.health().schema.is_some() {
         // The claim loop tells of it, and may be waiting.
-        ctx.look();
+        ctx.wake_claims();
     }
     Ok(())
 }
@@ -108,22 +106,29 @@ fn reclaim_leases(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
+fn look_at_the_clock(ctx: &Arc<Context>) -> Result<()> {
+    if ctx.clock_steps.look(&ctx.store)? {
+        ctx.wake_claims();
+    }
+    Ok(())
+}
+
 fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
     ctx.limiter.sweep(|run| ctx.roster.owns(run) || is_locked(ctx, run));
     Ok(())
 }
 
 /// Impossible rows and contradictions, made whole and counted.
-fn heal(ctx: &Arc<Context>) -> Result<()> {
+fn heal(ctx: &Arc<Context>, walks: &mut Walks) -> Result<()> {
     let (healers, now_ms) = (ctx.options.healers, ctx.now_ms());
     // Looking takes no lock; where nothing is wrong nothing is written.
-    let from = ctx.walks().inspect.clone();
+    let from = walks.inspect.clone();
     let (found, is_sick, next) = ctx.store.read(|conn| {
         let mut walk = from.clone();
         let found = inspect::look(conn, &mut walk, LOOKED_AT_MAX)?;
         Ok((found, heal::is_needed(conn, healers)?, walk))
     })?;
-    ctx.walks().inspect = next;
+    walks.inspect = next;
     if !is_sick && found.is_nothing() {
         return remove_empty(ctx, found);
     }
@@ -173,8 +178,14 @@ fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
         }
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
         ctx.roster.own(open.run.id);
-        let slot = ctx.roster.take_slot();
-        ctx.pool.assign(ctx, Work::Run(Assignment::Adopt { open: Box::new(open), slot }))?;
+        let adopted = Assignment::Adopt { open: Box::new(open), slot: ctx.slots.take() };
+        match ctx.pool.reserve() {
+            Ok(seat) => monitor::give(ctx, seat, adopted),
+            Err(error) => {
+                adopted.leave_to_recovery(ctx);
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }
@@ -236,13 +247,13 @@ fn is_locked(ctx: &Context, run: RunId) -> bool {
 }
 
 /// Retention: rows first, then the logs of their runs.
-fn prune(ctx: &Arc<Context>) -> Result<()> {
+fn prune(ctx: &Arc<Context>, walks: &mut Walks) -> Result<()> {
     let Some(keep_ms) = ctx.options.keep_ms else { return Ok(()) };
     let before = ctx.clock_steps.never_early(ctx.now_ms()).saturating_sub_unsigned(keep_ms);
-    let from = ctx.walks().prune;
+    let from = walks.prune;
     // What must stay (a live job waits for it) is looked at without writing, and not all of it at each tick.
     let found = ctx.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
-    ctx.walks().prune = found.next.unwrap_or_default();
+    walks.prune = found.next.unwrap_or_default();
     if found.is_nothing() {
         return Ok(());
     }
@@ -259,11 +270,4 @@ fn prune(ctx: &Arc<Context>) -> Result<()> {
 pub(super) struct Walks {
     inspect: inspect::Walk,
     prune: prune::Walk,
-}
-
-impl Context {
-    /// Waits this long, or until the worker ends.
-    pub fn pause_unless_ending(&self, ms: u64) {
-        let _why = self.wait_for_end(Duration::from_millis(ms));
-    }
 }

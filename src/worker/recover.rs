@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::context::Context;
-use super::lines;
+use super::job_log;
 use super::monitor::{Assignment, Its, Watch, Watched, conclude, end_of_job, wait_for};
-use super::roster::Bell;
+use super::run_waker::RunWaker;
 use super::supervise::Supervisor;
 use super::workspace;
 use crate::error::{Error, Result};
@@ -58,10 +58,10 @@ fn look(watched: &Watched<'_>) -> Result<Seen> {
 /// The monitor of an adopted run.
 pub(super) fn watch(ctx: &Arc<Context>, open: OpenRun, slot: usize) -> Result<Option<Assignment>> {
     let job = &open.job;
-    let bell = Arc::new(Bell::new()?);
-    ctx.roster.watch(open.run.id, Arc::clone(&bell));
+    let waker = Arc::new(RunWaker::new()?);
+    ctx.roster.watch(open.run.id, Arc::clone(&waker));
     if open.open_cancel {
-        bell.ring(crate::job::Cause::Cancel);
+        waker.request_stop(crate::job::Cause::Cancel);
     }
     let policy = match Policy::from_json(&job.policy) {
         Ok(policy) => policy,
@@ -70,7 +70,7 @@ pub(super) fn watch(ctx: &Arc<Context>, open: OpenRun, slot: usize) -> Result<Op
             Policy::default()
         }
     };
-    let watched = Watched { of_job: true, ..Watched::new(ctx, open.run.id, open.run.nonce, bell, policy.grace_ms()) };
+    let watched = Watched { of_job: true, ..Watched::new(ctx, open.run.id, open.run.nonce, waker, policy.grace_ms()) };
     let same_boot = open.run.boot_id == ctx.boot_id;
     go_on(&watched, job, &policy, open.errand, same_boot, slot)
 }
@@ -92,7 +92,7 @@ fn go_on(
     let mut seen = look(watched)?;
     if of_claim(Claimed { same_boot, file: seen.file }) == Verdict::Adopt {
         count("adopted_total", watched, job);
-        lines::adopted(job, watched.run);
+        job_log::adopted(job, watched.run);
         match wait_until_over(watched)? {
             Watch::Left => return Ok(None),
             Watch::Over(_) => seen = look(watched)?,
@@ -201,7 +201,7 @@ pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
         if !matches!(seen.file, RunFile::Own { locked: true, .. }) {
             return Ok(Watch::Over(supervisor.seen_in(seen.records)));
         }
-        if ctx.is_leaving() {
+        if ctx.is_detaching() {
             return Ok(Watch::Left);
         }
         supervisor.act(watched, &seen.records);
@@ -215,9 +215,9 @@ pub(super) fn wait_until_over(watched: &Watched<'_>) -> Result<Watch> {
         }
         match &shim {
             Some(shim) => {
-                wait_for(&mut [PollFd::new(shim, PollFlags::IN), PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?
+                wait_for(&mut [PollFd::new(shim, PollFlags::IN), PollFd::new(&*watched.waker, PollFlags::IN)], Some(until))?
             }
-            None => wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?,
+            None => wait_for(&mut [PollFd::new(&*watched.waker, PollFlags::IN)], Some(until))?,
         }
         if shim.is_some() {
             // It ended, or a wish came: the lock is free a moment later.
@@ -257,7 +257,7 @@ pub(super) fn end_tree(ctx: &Context, run: RunId, nonce: Nonce) -> Result<()> {
     empty_tree(ctx, run, nonce)?;
     for _ in 0..ROUNDS_MAX {
         match runfile::look(ctx.place(), run)? {
-            Look::Found { locked: true, .. } if !ctx.is_leaving() => ctx.pause(ROUND_MS),
+            Look::Found { locked: true, .. } if !ctx.is_detaching() => ctx.pause(ROUND_MS),
             Look::Found { locked: true, .. } => break,
             _ => return Ok(()),
         }
@@ -305,7 +305,7 @@ pub(super) fn empty_tree(ctx: &Context, run: RunId, nonce: Nonce) -> Result<()> 
         }
         clean = 0;
         last = what_is_there(&emptied, &fallen);
-        if ctx.is_leaving() {
+        if ctx.is_detaching() {
             break;
         }
         ctx.pause(pause_ms);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::lines;
+use super::job_log;
 use super::monitor::{Assignment, chance};
-use super::prepared::Ready;
+use super::run_files::Ready;
 use super::shortage::Admits;
 use crate::error::Result;
 use crate::job::{JobId, Next, RunEnd, RunId};
@@ -57,7 +57,7 @@ pub(super) fn conclude(
     let ((settled, leaves, next), ticket) = match done {
         Ok(done) => done,
         Err(error) => {
-            ctx.stock.put_back(ready);
+            ctx.run_files.put_back(ready);
             return Err(error);
         }
     };
@@ -66,19 +66,19 @@ pub(super) fn conclude(
         || leaves
         || matches!(&settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }))
     {
-        ctx.look();
+        ctx.wake_claims();
     }
     if let Settled::Won { decision, .. } = &settled {
-        lines::ended(job, run, decision, &settle.record, ctx.now_ms());
+        job_log::ended(job, run, decision, &settle.record, ctx.now_ms());
     }
     follow_up(ctx, job.id, run, settled, goes, ticket);
     match (next, ready) {
         (Some(claim), Some(ready)) => {
-            ctx.stock.begun(claim.run);
+            ctx.run_files.begun(claim.run);
             Ok(Some(Assignment::Start { claim: Box::new(claim), ready, ticket, slot }))
         }
         (_, ready) => {
-            ctx.stock.put_back(ready);
+            ctx.run_files.put_back(ready);
             Ok(None)
         }
     }
@@ -88,13 +88,13 @@ pub(super) fn conclude(
 fn next_ready(ctx: &Arc<Context>) -> Option<Ready> {
     let may = ctx.may_claim()
         && ctx.admits() == Admits::All
-        && ctx.roster.busy() <= ctx.options.slots
+        && ctx.slots.busy() <= ctx.options.slots
         && ctx.options.scope.only.is_none();
     if !may {
         return None;
     }
     ctx.keep_home();
-    let made = ctx.stock.take(&ctx.store, &ctx.roster);
+    let made = ctx.run_files.take(&ctx.store, &ctx.roster);
     made.inspect_err(|error| {
         if !ctx.notes_want(error) {
             log::warn!("making a run file: {error}");
@@ -115,7 +115,7 @@ fn follow_up(ctx: &Arc<Context>, job: JobId, run: RunId, settled: Settled, goes:
     ctx.store.after_flush(ticket, move || {
         let place = then.place();
         if goes == Its::File
-            && let Err(error) = then.stock.retire(place, run)
+            && let Err(error) = then.run_files.retire(place, run)
         {
             log::warn!("run {run}: removing its run file: {error} (the reaper tries again)");
         }

@@ -3,20 +3,18 @@
 //! It ends no job and counts against none. Whatever met it is put back as if it had never been claimed; nothing more is claimed; once
 //! a second a cheap probe looks whether there is enough again, and then one job is started as a trial. When that one has started it is over.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::context::Context;
 use crate::error::Error;
-use crate::host::condition::Condition;
 use crate::job::RunId;
-use crate::units::size_text;
 
 /// Time between two probes.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Descriptors that must be free for a start.
 const DESCRIPTORS: usize = 8;
 /// Processes and threads that a start makes.
@@ -79,7 +77,7 @@ fn is_want(errno: i32) -> bool {
 }
 
 /// Its code, what is lacking, and what helps.
-fn of_errno(errno: i32) -> (&'static str, &'static str, &'static str) {
+pub(super) fn of_errno(errno: i32) -> (&'static str, &'static str, &'static str) {
     match Errno::from_raw_os_error(errno) {
         Errno::NOSPC | Errno::DQUOT => {
             ("no_files", "there is no room or no inode for our own files", "tenure prune --older-than 7d; see df -i and quota")
@@ -117,8 +115,61 @@ impl Shortage {
         }
     }
 
+    /// Something of this code is lacking. Returns the code of what was lacking before.
+    pub fn begin(&self, code: &'static str) -> Option<&'static str> {
+        let next_probe = Instant::now() + PROBE_EVERY;
+        self.lock().replace(Held { code, next_probe, trial: Trial::No }).map(|held| held.code)
+    }
+
+    /// What a probe is due for, if one is.
+    pub fn due_probe(&self, is_owned: impl Fn(RunId) -> bool) -> Option<&'static str> {
+        let mut held = self.lock();
+        let held = held.as_mut()?;
+        if let Trial::Under(run) = held.trial
+            && !is_owned(run)
+        {
+            // It ended before it came to a start.
+            held.trial = Trial::No;
+        }
+        if held.trial != Trial::No || Instant::now() < held.next_probe {
+            return None;
+        }
+        held.next_probe = Instant::now() + PROBE_EVERY;
+        Some(held.code)
+    }
+
+    /// The probe found enough: one job may be tried.
+    pub fn allow_trial(&self) {
+        if let Some(held) = &mut *self.lock() {
+            held.trial = Trial::Allowed;
+        }
+    }
+
+    /// Whether this run is the trial.
+    pub fn is_trial(&self, run: RunId) -> bool {
+        matches!(&*self.lock(), Some(Held { trial: Trial::Under(trial), .. }) if *trial == run)
+    }
+
+    /// A trial may be made, and nothing waits for one.
+    pub fn has_no_use_of_its_trial(&self) -> bool {
+        matches!(&*self.lock(), Some(Held { trial: Trial::Allowed, .. })) && self.waiting.load(Ordering::SeqCst) == 0
+    }
+
+    /// It is over. Returns the code of what was lacking.
+    pub fn end(&self) -> Option<&'static str> {
+        self.lock().take().map(|held| held.code)
+    }
+
+    /// While this runs, a command around a job waits for the end of the shortage.
+    pub fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waited = wait();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        waited
+    }
+
     /// This run was claimed as the trial.
-    fn under(&self, run: RunId) {
+    pub fn under(&self, run: RunId) {
         if let Some(held) = &mut *self.lock()
             && held.trial == Trial::Allowed
         {
@@ -127,113 +178,20 @@ impl Shortage {
     }
 }
 
-impl Context {
-    /// Something was lacking for a start.
-    pub fn lacks(&self, errno: i32, what: &str) {
-        let (code, lacking, remedy) = of_errno(errno);
-        let before = {
-            let mut held = self.shortage.lock();
-            let next_probe = Instant::now() + PROBE_EVERY;
-            held.replace(Held { code, next_probe, trial: Trial::No }).map(|held| held.code)
-        };
-        if let Some(before) = before.filter(|before| *before != code) {
-            self.report.clear(before);
+/// Whether a start would have what it needs of this. `scratch`: a file that may be made and removed again.
+pub(super) fn probe(code: &str, scratch: &Path) -> std::io::Result<()> {
+    match code {
+        "no_descriptors" => {
+            let null = std::fs::File::open("/dev/null")?;
+            (0..DESCRIPTORS).map(|_| null.try_clone()).collect::<std::io::Result<Vec<_>>>().map(drop)
         }
-        let inodes = rustix::fs::statvfs(self.place().dir()).ok();
-        let inodes = inodes.filter(|_| code == "no_files").map_or_else(String::new, |disk| {
-            let free = size_text(disk.f_bavail.saturating_mul(disk.f_frsize));
-            format!("; {free} and {} inodes are free", disk.f_favail)
-        });
-        self.report.set(Condition::holding(code, format!("{lacking}: {what}{inodes}"), remedy));
-    }
-
-    /// As [`Context::lacks`], where an error is of that kind.
-    pub fn notes_want(&self, error: &Error) -> bool {
-        let want = want_of(error);
-        want.inspect(|errno| self.lacks(*errno, &error.to_string())).is_some()
-    }
-
-    /// Looks, once a second while something is lacking, whether a trial may be made. Asked in each round of the claim loop.
-    pub(super) fn probe_means(self: &Arc<Self>) {
-        let code = {
-            let mut held = self.shortage.lock();
-            let Some(held) = &mut *held else { return };
-            if let Trial::Under(run) = held.trial
-                && !self.roster.owns(run)
-            {
-                // It ended before it came to a start.
-                held.trial = Trial::No;
-            }
-            if held.trial != Trial::No || Instant::now() < held.next_probe {
-                return;
-            }
-            held.next_probe = Instant::now() + PROBE_EVERY;
-            held.code
-        };
-        if let Err(error) = self.has_means(code) {
-            log::debug!("still lacking: {error}");
-            return;
+        "no_processes" => start_threads(),
+        "no_files" | "disk_error" => {
+            let made = std::fs::write(scratch, b"probe");
+            let _none_was_made = std::fs::remove_file(scratch);
+            made
         }
-        if let Some(held) = &mut *self.shortage.lock() {
-            held.trial = Trial::Allowed;
-        }
-    }
-
-    fn has_means(&self, code: &str) -> std::io::Result<()> {
-        match code {
-            "no_descriptors" => {
-                let null = std::fs::File::open("/dev/null")?;
-                (0..DESCRIPTORS).map(|_| null.try_clone()).collect::<std::io::Result<Vec<_>>>().map(drop)
-            }
-            "no_processes" => start_threads(),
-            "no_files" | "disk_error" => {
-                // A kill in between leaves it to the sweep of what is unfinished.
-                let path = self.place().runs().join(format!("probe.tmp-{}", self.instance));
-                let made = std::fs::write(&path, b"probe");
-                let _none_was_made = std::fs::remove_file(&path);
-                made
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A run was claimed, which may be the trial.
-    pub fn claimed_for_trial(&self, run: RunId) {
-        self.shortage.under(run);
-    }
-
-    /// The process of this run exists: if it was the trial, nothing is lacking any more.
-    pub fn has_started(&self, run: RunId) {
-        if matches!(&*self.shortage.lock(), Some(Held { trial: Trial::Under(trial), .. }) if *trial == run) {
-            self.has_enough();
-        }
-    }
-
-    /// There is nothing to try it with, and the probe found enough.
-    pub fn has_nothing_to_try(&self) {
-        let is_over = matches!(&*self.shortage.lock(), Some(Held { trial: Trial::Allowed, .. }));
-        if is_over && self.shortage.waiting.load(Ordering::SeqCst) == 0 {
-            self.has_enough();
-        }
-    }
-
-    fn has_enough(&self) {
-        let was = self.shortage.lock().take();
-        if let Some(held) = was {
-            self.report.clear(held.code);
-            self.look();
-        }
-    }
-
-    /// A command around a job lacked something: waits a second. False where it is not to be tried again.
-    pub fn waits_for_means(&self, stops: impl Fn() -> bool) -> bool {
-        self.shortage.waiting.fetch_add(1, Ordering::SeqCst);
-        let until = Instant::now() + PROBE_EVERY;
-        while Instant::now() < until && !stops() && !self.is_leaving() {
-            self.pause(20);
-        }
-        self.shortage.waiting.fetch_sub(1, Ordering::SeqCst);
-        !stops() && !self.is_leaving()
+        _ => Ok(()),
     }
 }
 

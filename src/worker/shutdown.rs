@@ -26,7 +26,7 @@ const SETTLE_MS: u64 = 2_000;
 pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>, may_settle: bool) {
     ctx.end_runs();
     let timeout_ms = ctx.options.stop_timeout_ms;
-    let jobs = match ctx.roster.busy() {
+    let jobs = match ctx.slots.busy() {
         1 => "1 job".to_owned(),
         n => format!("{n} jobs"),
     };
@@ -36,7 +36,7 @@ pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option
     let (mut last_alive, mut told) = (Instant::now(), None);
     loop {
         // A run file that was made ahead is locked by us, and would look like a run.
-        ctx.stock.clear(&ctx.store);
+        ctx.run_files.clear(&ctx.store);
         let alive = ending.round().unwrap_or_else(|error| {
             log::error!("ending the runs: {error}");
             0
@@ -48,7 +48,7 @@ pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option
         if alive > 0 {
             last_alive = Instant::now();
         }
-        let is_settled = !may_settle || (ctx.roster.busy() == 0 && ctx.line.is_still());
+        let is_settled = !may_settle || (ctx.slots.busy() == 0 && ctx.teardowns.is_still());
         let has_waited = last_alive.elapsed() > Duration::from_millis(SETTLE_MS);
         if (alive == 0 && (is_settled || has_waited)) || ending.is_over() {
             return;

@@ -1,40 +1,47 @@
-//! How many slots a worker can serve with the descriptors that it may have.
+//! The slots of a worker: how many jobs run at once, and the number that each of them sees as `TENURE_SLOT`.
 
-use crate::error::{Error, Result};
-use crate::run::open_files;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Descriptors that a worker has open without any run, and what a moment needs.
-const DESCRIPTORS: u64 = 40;
-/// Descriptors that each run needs at the most.
-const DESCRIPTORS_PER_SLOT: u64 = 4;
-/// Descriptors of a `tenure run` that follows its job while it is the worker.
-const DESCRIPTORS_TO_FOLLOW: u64 = 8;
-
-/// # Errors
-/// So many slots would need more descriptors than this process may have: the number that it can serve.
-pub(super) fn can_serve(slots: usize, open_files_max: Option<u64>) -> Result<()> {
-    let Some(most) = open_files_max else { return Ok(()) };
-    let can = most.saturating_sub(DESCRIPTORS) / DESCRIPTORS_PER_SLOT;
-    if slots as u64 <= can {
-        return Ok(());
-    }
-    let needs = DESCRIPTORS + DESCRIPTORS_PER_SLOT * slots as u64;
-    let fewer = if can == 0 { String::new() } else { format!("use at most --slots {can}, or ") };
-    Err(Error::Refused(format!(
-        "--slots {slots} needs {needs} open files, and the hard limit is {most}; {fewer}raise the limit (ulimit -Hn, LimitNOFILE=)"
-    )))
+/// The slots that are taken, by their numbers from 1.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    taken: Mutex<BTreeSet<usize>>,
 }
 
-/// Whether a `tenure run` in this process can be the worker of its job. Raises the limit as far as it may be.
-///
-/// # Errors
-/// It may not have as many descriptors open as that needs.
-pub fn can_run() -> Result<()> {
-    let needs = DESCRIPTORS + DESCRIPTORS_PER_SLOT + DESCRIPTORS_TO_FOLLOW;
-    match open_files::raise() {
-        Some(most) if most < needs => Err(Error::Unfit(format!(
-            "the limit on open files of this process is {most}, and to run a job here needs {needs}; raise it (ulimit -Hn, LimitNOFILE=)"
-        ))),
-        _ => Ok(()),
+impl Slots {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        // A panic elsewhere leaves the set whole.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lowest free slot. An adopted run takes one even when all are taken: it runs already.
+    pub fn take(&self) -> usize {
+        let mut taken = self.lock();
+        let number = (1..).find(|n| !taken.contains(n)).unwrap_or(usize::MAX);
+        taken.insert(number);
+        number
+    }
+
+    pub fn free(&self, slot: usize) {
+        self.lock().remove(&slot);
+    }
+
+    /// How many are taken.
+    pub fn busy(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_slot_is_taken() {
+        let slots = Slots::default();
+        assert_eq!([slots.take(), slots.take(), slots.take()], [1, 2, 3]);
+        slots.free(2);
+        assert_eq!((slots.busy(), slots.take()), (2, 2));
     }
 }

@@ -9,20 +9,21 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, select};
 
 use super::claims;
 use super::context::Context;
+use super::context::Parts;
+use super::descriptors;
+use super::high_water;
 use super::notify;
 use super::options::{OnTerm, Options};
-use super::pool::Pool;
-use super::prepared::Stock;
-use super::reaper;
+use super::reaper::{self, Walks};
 use super::reporter::Reporter;
 use super::shutdown;
 use super::signals::Order;
-use super::slots;
 use super::starting::take_lock;
+use super::stop_flag::Ended;
 use super::stops;
 use super::tidy;
 use super::wake::{self, Listener};
@@ -54,19 +55,6 @@ const CLOSE_MS: u64 = 1_000;
 const WAIT_MS: u64 = 60_000;
 /// Between two looks whether the runs have ended that a draining worker waits for, in milliseconds.
 const DRAIN_LOOK_MS: u64 = 50;
-
-/// Why a worker ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// A signal asked for it.
-    Asked,
-    /// Nothing was left to do.
-    Idle,
-    /// A `work` wanted the lock.
-    Yielded,
-    /// The store cannot be trusted any more: a flush failed, or the file was replaced.
-    Fatal(String),
-}
 
 /// What a worker leaves.
 #[derive(Debug, Clone)]
@@ -110,7 +98,7 @@ impl Worker {
         let tick_ms = notify::watchdog_ms().map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
         let options = Options { tick_ms, ..options };
         let place = client.place().clone();
-        slots::can_serve(options.slots, open_files::raise())?;
+        descriptors::can_serve(options.slots, open_files::raise())?;
         let instance = machine::nonce().to_string();
         let now_ms = client.clock().now_ms();
         let lock = Arc::new(take_lock(client, &options, &instance, now_ms)?);
@@ -119,33 +107,29 @@ impl Worker {
         opened(&store);
         let belief = make_trustworthy(&store)?;
         let boot_id = machine::boot_id();
-        let (nudge, nudges) = bounded(1);
-        let stock = Stock::new(belief.file_id.clone(), boot_id.clone());
         let orphans = options.adopts_orphans.then(Orphans::adopt).transpose()?;
         let limiter = Limiter::prepare(&belief.file_id);
         report.memory(limiter.by(), &limiter.why);
         let spawner = Spawner::start()?;
         let mut listener = Listener::bind(&place)?;
-        let ctx = Arc::new(Context::new(
+        let ctx = Arc::new(Context::new(Parts {
             store,
             options,
             instance,
             boot_id,
             belief,
-            Arc::clone(&lock),
-            stock,
-            Pool::new(),
-            nudge,
+            lock: Arc::clone(&lock),
             spawner,
             report,
             orphans,
             limiter,
-        ));
-        reaper::round(&ctx)?;
+        }));
+        let mut walks = Walks::default();
+        reaper::round(&ctx, &mut walks)?;
         ctx.report.round_of_reaper();
         let threads = vec![
-            thread("claims", &ctx, move |ctx| claims::run(ctx, &nudges))?,
-            thread("reaper", &ctx, reaper::run)?,
+            thread("claims", &ctx, claims::run)?,
+            thread("reaper", &ctx, move |ctx| reaper::run(ctx, walks))?,
             thread("tidy", &ctx, tidy::run)?,
             thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
             thread("stops", &ctx, stops::run)?,
@@ -165,7 +149,7 @@ impl Worker {
     pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
         let mut orders_seen = 0;
         let ended = loop {
-            if self.ctx.is_stopping() && self.ctx.roster.busy() <= self.left_to_shims(orders_seen) {
+            if self.ctx.is_stopping() && self.ctx.slots.busy() <= self.left_to_shims(orders_seen) {
                 break Ended::Asked;
             }
             if let Some(why) = self.ctx.wait_for_end(Duration::ZERO) {
@@ -182,7 +166,7 @@ impl Worker {
                     }
                     self.drain(orders_seen);
                 },
-                recv(self.ctx.end_bell) -> _ => {}
+                recv(self.ctx.stop.end_waker()) -> _ => {}
                 default(Duration::from_millis(at_most)) => {}
             }
         };
@@ -203,7 +187,7 @@ impl Worker {
 
     /// Ends the runs in order where the pid namespace ends with the worker, which ends by itself: no service manager has a say in that.
     pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
-        if self.ctx.roster.busy() > 0
+        if self.ctx.slots.busy() > 0
             && let Some(why) = self.surroundings.why_namespace_ends()
         {
             shutdown::end_runs(&self.ctx, orders, Some(why), true);
@@ -212,7 +196,7 @@ impl Worker {
 
     /// Ends the runs in order where they would not survive the worker; false where there is nothing to end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
-        if self.ctx.roster.busy() == 0 {
+        if self.ctx.slots.busy() == 0 {
             return false;
         }
         let why = self.surroundings.why_nothing_survives();
@@ -229,7 +213,7 @@ impl Worker {
 
     fn drain(&self, times: usize) {
         self.ctx.stop_claiming();
-        let busy = self.ctx.roster.busy();
+        let busy = self.ctx.slots.busy();
         let jobs = if busy == 1 { "1 job".to_owned() } else { format!("{busy} jobs") };
         if busy == 0 {
             say("no more jobs are claimed, and none runs");
@@ -243,7 +227,7 @@ impl Worker {
                 n => format!(", but for {n} in a critical stage, left to {}", if n == 1 { "its shim" } else { "their shims" }),
             };
             say(&format!("cancelling {jobs}{spared}"));
-            self.ctx.roster.ring_all_but(&critical, Cause::Cancel);
+            self.ctx.roster.request_stop_of_all_but(&critical, Cause::Cancel);
         }
     }
 
@@ -269,14 +253,14 @@ impl Worker {
         notify::stopping("stopping");
         ctx.end(ended.clone());
         ctx.stop_claiming();
-        let left_running = ctx.roster.busy();
-        ctx.leave();
+        let left_running = ctx.slots.busy();
+        ctx.detach();
         // Its wake thread waits for a hint.
         waker::send(ctx.place());
         // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
         ctx.store.stop_waiting();
         join(threads);
-        ctx.stock.clear(&ctx.store);
+        ctx.run_files.clear(&ctx.store);
         let _no_next_worker_is_misled = std::fs::remove_file(ctx.place().wake_socket());
         let closed = ctx.store.flush_now();
         ctx.pool.close();
@@ -374,7 +358,7 @@ fn make_trustworthy(store: &Store) -> Result<Belief> {
     }
     home::settle_in(place, &belief.file_id)?;
     home::begin_boot(place, &machine::boot_id(), highest_log)?;
-    stamp(store)?;
+    high_water::note(store)?;
     Ok(belief)
 }
 
@@ -393,10 +377,4 @@ fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
         }
     }
     Ok(claimed)
-}
-
-/// Notes in the directory how far the file has been; what it says is on the disk.
-pub(super) fn stamp(store: &Store) -> Result<()> {
-    let now = store.read(stamp::current)?;
-    stamp::write(store.place(), &now)
 }

@@ -8,7 +8,8 @@ use crossbeam_channel::{Receiver, bounded, select};
 
 use super::options::{Kind, Options};
 use super::signals::Order;
-use super::start::{Ended, Worker};
+use super::start::Worker;
+use super::stop_flag::Ended;
 use crate::error::{Error, Result};
 use crate::host::lock::{Holder, WorkerLock};
 use crate::host::waker;

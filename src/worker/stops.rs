@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock_steps;
 use super::context::Context;
 use super::monitor::ring_cancels;
 use crate::error::Result;
@@ -21,7 +20,7 @@ const ROUND_MS: u64 = 1_000;
 /// The thread.
 pub(super) fn run(ctx: &Arc<Context>) {
     let mut told: Option<String> = None;
-    while !ctx.is_leaving() {
+    while !ctx.is_detaching() {
         let failed = round(ctx).err().map(|error| error.to_string());
         if failed != told {
             match &failed {
@@ -30,13 +29,15 @@ pub(super) fn run(ctx: &Arc<Context>) {
             }
             told = failed;
         }
-        let _timeout_is_a_nudge_too = ctx.stop_nudges.recv_timeout(Duration::from_millis(ROUND_MS));
+        ctx.stops.wait(Duration::from_millis(ROUND_MS));
     }
 }
 
 /// One round. One of them that fails does not keep the others from being done.
 fn round(ctx: &Context) -> Result<()> {
-    clock_steps::hint(ctx);
+    if ctx.clock_steps.was_set(ctx.now_ms()) {
+        ctx.wake_claims();
+    }
     ring_cancels(ctx).and(stop_what_ran_too_long(ctx))
 }
 
@@ -46,7 +47,7 @@ fn stop_what_ran_too_long(ctx: &Context) -> Result<()> {
     let now_ms = boottime_ms();
     for (run, max_runtime_ms) in ctx.store.read(look::max_runtimes)? {
         if ctx.roster.began_ms(run).is_some_and(|began| now_ms >= began.saturating_add(max_runtime_ms)) {
-            ctx.roster.ring(run, Cause::Backstop);
+            ctx.roster.request_stop(run, Cause::Backstop);
         }
     }
     Ok(())

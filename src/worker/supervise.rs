@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::context::Context;
-use super::roster::Bell;
+use super::run_waker::RunWaker;
 use super::wish::{Wish, has_ended};
 use crate::error::{Error, Result};
 use crate::job::verdict::Progress;
@@ -40,7 +40,7 @@ pub(super) struct Watched<'a> {
     pub ctx: &'a Arc<Context>,
     pub run: RunId,
     pub nonce: Nonce,
-    pub bell: Arc<Bell>,
+    pub waker: Arc<RunWaker>,
     pub grace_ms: u64,
     /// It is a job's own run, whose pid and start are told in the job's row.
     pub of_job: bool,
@@ -58,8 +58,8 @@ pub(super) enum Watch {
 }
 
 impl<'a> Watched<'a> {
-    pub fn new(ctx: &'a Arc<Context>, run: RunId, nonce: Nonce, bell: Arc<Bell>, grace_ms: u64) -> Self {
-        Self { ctx, run, nonce, bell, grace_ms, of_job: false, forced: Cell::new(None) }
+    pub fn new(ctx: &'a Arc<Context>, run: RunId, nonce: Nonce, waker: Arc<RunWaker>, grace_ms: u64) -> Self {
+        Self { ctx, run, nonce, waker, grace_ms, of_job: false, forced: Cell::new(None) }
     }
 
     /// What the records say about the end; what this worker has done to the run where they say nothing.
@@ -92,9 +92,9 @@ impl<'a> Watched<'a> {
         let mut supervisor = Supervisor::of_launched();
         let mut is_withdrawn = false;
         loop {
-            let mut fds = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(&*self.bell, PollFlags::IN)];
+            let mut fds = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(&*self.waker, PollFlags::IN)];
             wait_for(&mut fds, supervisor.next_act())?;
-            if self.ctx.is_leaving() {
+            if self.ctx.is_detaching() {
                 return Ok(Watch::Left);
             }
             loop {
@@ -114,7 +114,7 @@ impl<'a> Watched<'a> {
                 }
             }
             // The spawner may stand still with the run in its socket. What was cancelled must not begin when it goes on.
-            if !is_withdrawn && self.bell.cause() == Some(Cause::Cancel) && records.progress() == Progress::Nothing {
+            if !is_withdrawn && self.waker.cause() == Some(Cause::Cancel) && records.progress() == Progress::Nothing {
                 is_withdrawn = true;
                 pipe.go().withdraw();
                 log::debug!("run {} was cancelled before it began, and is withdrawn", self.run);
@@ -200,9 +200,9 @@ impl Supervisor {
         if !has_exited(records) {
             self.keep_limits(watched, records);
         }
-        let cause = watched.bell.cause().or(self.overdue);
+        let cause = watched.waker.cause().or(self.overdue);
         if let Some(cause) = cause {
-            let late_ms = if watched.bell.cause().is_some() { 0 } else { LATE_MS };
+            let late_ms = if watched.waker.cause().is_some() { 0 } else { LATE_MS };
             let hindered_before = self.wish.hindrance().is_some();
             self.wish.act(watched, cause, late_ms, records);
             if self.wish.hindrance().is_some() != hindered_before {
@@ -234,7 +234,7 @@ impl Supervisor {
         let Some(started) = records.started.filter(|_| watched.of_job && !self.start_is_told) else { return };
         self.start_is_told = true;
         if let Some(kept) = started.kept {
-            watched.bell.began(kept.boot_ms);
+            watched.waker.began(kept.boot_ms);
         }
         let (run, pid, at_ms) = (watched.run, started.pid, started.at_ms);
         // For showing only: a run whose pid could not be written is as much alive as any other.

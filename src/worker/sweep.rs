@@ -85,7 +85,7 @@ pub(super) fn results(ctx: &Arc<Context>) -> Result<()> {
                     flushed = true;
                 }
                 // A job may have put anything there.
-                match removal::remove(path, &|| !ctx.is_leaving()) {
+                match removal::remove(path, &|| !ctx.is_detaching()) {
                     Ok(_) => {}
                     Err(error) => left = Some(error),
                 }

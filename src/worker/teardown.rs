@@ -8,82 +8,27 @@
 //!
 //! A worker that lets go leaves the step that is under way to its shim, and the next one goes on with it. No cancel reaches it.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::context::Context;
 use super::errand::{self, Came, Errand};
 use super::launch;
-use super::pool::Work;
 use crate::error::Result;
-use crate::job::limits::{TEARDOWNS_AT_ONCE_MAX, TEARDOWNS_FAILED_AT_ONCE_MAX, TEARDOWNS_PER_ROUND_MAX};
+use crate::job::limits::TEARDOWNS_PER_ROUND_MAX;
 use crate::job::resource::{After, Step};
 use crate::job::{ResourceId, ResourceState};
 use crate::store::errand::Opening;
 use crate::store::reap;
 use crate::store::resource::{self, Resource};
 use crate::store::rows::Run;
-use crate::store::teardown::{self, Due};
-
-/// Which resources are being torn down, and which are next.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    waiting: VecDeque<Due>,
-    /// With whether it has failed before.
-    busy: HashMap<ResourceId, bool>,
-}
-
-impl Line {
-    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
-        // A panic elsewhere leaves lists and maps whole.
-        f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// What is due takes the place of what was due at the last look.
-    fn refill(&self, due: Vec<Due>) {
-        self.with(|inner| inner.waiting = due.into_iter().filter(|due| !inner.busy.contains_key(&due.id)).collect());
-    }
-
-    /// The first of those that wait and for which there is a place; it has that place then.
-    fn next(&self) -> Option<Due> {
-        self.with(|inner| {
-            if inner.busy.len() >= TEARDOWNS_AT_ONCE_MAX {
-                return None;
-            }
-            let failed = inner.busy.values().filter(|has_failed| **has_failed).count();
-            let at = inner.waiting.iter().position(|due| !due.has_failed || failed < TEARDOWNS_FAILED_AT_ONCE_MAX)?;
-            let due = inner.waiting.remove(at)?;
-            inner.busy.insert(due.id, due.has_failed);
-            Some(due)
-        })
-    }
-
-    /// What is under way already has a place, however many there are.
-    fn adopt(&self, id: ResourceId) {
-        self.with(|inner| inner.busy.insert(id, false));
-    }
-
-    fn done(&self, id: ResourceId) {
-        self.with(|inner| inner.busy.remove(&id));
-    }
-
-    /// Nothing is under way.
-    pub fn is_still(&self) -> bool {
-        self.with(|inner| inner.busy.is_empty())
-    }
-}
+use crate::store::teardown;
 
 /// One round: takes up what is due. Where nothing is, this is one question of an empty index.
 pub(super) fn round(ctx: &Arc<Context>) -> Result<()> {
     let now_ms = ctx.now_ms();
     let due = ctx.store.read(move |conn| teardown::due(conn, now_ms, TEARDOWNS_PER_ROUND_MAX))?;
-    ctx.line.refill(due);
-    while let Some(due) = ctx.line.next() {
+    ctx.teardowns.refill(due);
+    while let Some(due) = ctx.teardowns.next() {
         give(ctx, due.id, None)?;
     }
     Ok(())
@@ -95,7 +40,7 @@ pub(super) fn round(ctx: &Arc<Context>) -> Result<()> {
 /// The file cannot be read.
 pub(super) fn is_busy(ctx: &Context) -> Result<bool> {
     let now_ms = ctx.now_ms();
-    Ok(!ctx.line.is_still() || ctx.store.read(move |conn| teardown::is_due(conn, now_ms))?)
+    Ok(!ctx.teardowns.is_still() || ctx.store.read(move |conn| teardown::is_due(conn, now_ms))?)
 }
 
 /// Every open errand without a parent and without a watcher is gone on with.
@@ -118,10 +63,13 @@ fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
     ctx.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
     match run.resource {
         Some(resource) => {
-            ctx.line.adopt(resource);
+            ctx.teardowns.adopt(resource);
             give(ctx, resource, Some(run))
         }
-        None => ctx.pool.assign(ctx, Work::Errand(Box::new(move |ctx| go_on_alone(ctx, &run)))),
+        None => {
+            let then = Arc::clone(ctx);
+            ctx.pool.reserve()?.run(move || go_on_alone(&then, &run))
+        }
     }
 }
 
@@ -137,9 +85,10 @@ fn go_on_alone(ctx: &Arc<Context>, run: &Run) {
 
 fn give(ctx: &Arc<Context>, id: ResourceId, open: Option<Run>) -> Result<()> {
     let run = open.as_ref().map(|run| run.id);
-    let given = ctx.pool.assign(ctx, Work::Errand(Box::new(move |ctx| work_off(ctx, id, open))));
+    let then = Arc::clone(ctx);
+    let given = ctx.pool.reserve().and_then(|seat| seat.run(move || work_off(&then, id, open)));
     if given.is_err() {
-        ctx.line.done(id);
+        ctx.teardowns.done(id);
         run.inspect(|run| ctx.roster.disown(*run));
     }
     given
@@ -156,12 +105,12 @@ fn work_off(ctx: &Arc<Context>, first: ResourceId, mut open: Option<Run>) {
             run.inspect(|run| ctx.roster.disown(*run));
             is_well = false;
         }
-        ctx.line.done(id);
-        next = if ctx.is_stopping() || !is_well { None } else { ctx.line.next().map(|due| due.id) };
+        ctx.teardowns.done(id);
+        next = if ctx.is_stopping() || !is_well { None } else { ctx.teardowns.next().map(|due| due.id) };
     }
     // Where the file or the system refused something (a full disk), the next tick is soon enough.
     if is_well {
-        ctx.look();
+        ctx.wake_claims();
     }
 }
 
@@ -200,7 +149,7 @@ fn tell(ctx: &Context, resource: &Resource, error: &str) -> Result<()> {
     let times = if tried == 1 { "once".to_owned() } else { format!("{tried} times") };
     log::warn!("resource {} could not be torn down ({times}): {error}", resource.id);
     // Its wait may be the next thing that the claim loop has to wake for.
-    ctx.look();
+    ctx.wake_claims();
     Ok(())
 }
 
@@ -208,53 +157,6 @@ fn not_made(ctx: &Context, id: ResourceId, why: String) -> Result<()> {
     log::warn!("resource {id} cannot be torn down: {why}");
     let now_ms = ctx.now_ms();
     ctx.store.commit(move |conn| teardown::not_made(conn, id, &why, now_ms))?;
-    ctx.look();
+    ctx.wake_claims();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn due(ids: impl IntoIterator<Item = i64>, has_failed: bool) -> Vec<Due> {
-        ids.into_iter().map(|id| Due { id: ResourceId(id), has_failed }).collect()
-    }
-
-    fn taken(line: &Line) -> Vec<i64> {
-        std::iter::from_fn(|| line.next()).map(|due| due.id.0).collect()
-    }
-
-    #[test]
-    fn so_many_at_once_and_no_more_until_one_is_done() {
-        let line = Line::default();
-        line.refill(due(1..=9, false));
-        assert_eq!(taken(&line), [1, 2, 3, 4]);
-        line.done(ResourceId(2));
-        assert_eq!(taken(&line), [5]);
-        assert!(!line.is_still());
-        [1, 3, 4, 5].into_iter().for_each(|id| line.done(ResourceId(id)));
-        assert!(line.is_still());
-    }
-
-    #[test]
-    fn those_that_failed_before_leave_a_place_for_the_others() {
-        let line = Line::default();
-        line.refill(due(1..=9, true));
-        assert_eq!(taken(&line), [1, 2, 3]);
-        line.refill([due(4..=9, true), due([20], false)].concat());
-        assert_eq!(taken(&line), [20]);
-    }
-
-    #[test]
-    fn what_is_under_way_is_not_begun_again() {
-        let line = Line::default();
-        line.adopt(ResourceId(2));
-        line.refill(due(1..=3, false));
-        assert_eq!(taken(&line), [1, 3]);
-        line.refill(due(1..=3, false));
-        assert_eq!(taken(&line), [0i64; 0]);
-        line.done(ResourceId(2));
-        line.refill(due(1..=3, false));
-        assert_eq!(taken(&line), [2]);
-    }
 }

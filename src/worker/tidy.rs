@@ -18,7 +18,7 @@ const MEASURED_MAX: usize = 100;
 /// The thread: a round at every tick until the worker stops.
 pub(super) fn run(ctx: &Arc<Context>) {
     let mut logs = Logs::default();
-    while !ctx.is_stopping() && !ctx.is_leaving() {
+    while !ctx.is_stopping() && !ctx.is_detaching() {
         if let Err(error) = round(ctx) {
             log::warn!("workspaces: {error}");
         }
@@ -41,7 +41,7 @@ fn round(ctx: &Context) -> Result<()> {
 }
 
 fn goes_on(ctx: &Context) -> bool {
-    !ctx.is_stopping() && !ctx.is_leaving()
+    !ctx.is_stopping() && !ctx.is_detaching()
 }
 
 /// Removes what belongs to no run. The directory is listed first: whatever a run makes or enters afterwards was not in the list.

@@ -94,16 +94,16 @@ enum Heard {
 pub(super) fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
     let mut changes = Changed::new(ctx);
-    while !ctx.is_leaving() {
+    while !ctx.is_detaching() {
         match hear(listener, POLL_MS) {
             Heard::Datagram(asked) => {
                 obey(ctx, asked);
-                ctx.hear_of_a_change();
+                ctx.file_may_have_changed();
                 changes.seen();
             }
             Heard::File => {
                 climb(ctx, listener, &mut changes);
-                let full = ctx.roster.busy() >= ctx.options.slots;
+                let full = ctx.slots.busy() >= ctx.options.slots;
                 // A pause after an event, not a wait for one: what comes meanwhile is one event.
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
@@ -121,10 +121,10 @@ fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
         if let Some(asked) = hear_datagram(listener, wait_ms) {
             obey(ctx, asked);
-            ctx.hear_of_a_change();
+            ctx.file_may_have_changed();
         }
         look_once(ctx, changes);
-        if ctx.is_leaving() {
+        if ctx.is_detaching() {
             return;
         }
     }
@@ -132,7 +132,7 @@ fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
 
 fn look_once(ctx: &Context, changes: &mut Changed) {
     if changes.seen() {
-        ctx.hear_of_a_change();
+        ctx.file_may_have_changed();
     }
 }
 
@@ -190,9 +190,9 @@ struct Asked {
 }
 
 fn obey(ctx: &Context, asked: Asked) {
-    asked.serve.into_iter().for_each(|job| ctx.be_asked_to_serve(job));
+    asked.serve.into_iter().for_each(|job| ctx.asked_to_serve(job));
     if asked.yields {
-        ctx.be_asked_to_yield();
+        ctx.asked_to_yield();
     }
 }
 

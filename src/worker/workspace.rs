@@ -20,10 +20,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::errand::{Came, Errand, Judged, plainly};
-use super::flights::{Flight, Landed, Part};
 use super::launch::{self, Start};
 use super::monitor::{Watched, wait_for};
 use super::shortage;
+use super::single_flight::{Flight, FlightEnd, Role};
 use crate::error::{Error, Result};
 use crate::host::lease;
 use crate::job::workspace::{directory_name, inside, new_name};
@@ -81,7 +81,7 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
         if let Some(end) = stopped(watched) {
             return Ok(Entered::Not(end));
         }
-        if ctx.is_leaving() {
+        if ctx.is_detaching() {
             return Ok(Entered::Left);
         }
         match warm(watched, start.job, wanted) {
@@ -95,11 +95,11 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
             Err(error) => return Err(error),
         }
         let Some(leading) = lead.take() else {
-            match ctx.flights.join(&wanted.key, &watched.bell) {
+            match ctx.single_flight.join(&wanted.key, &watched.waker) {
                 // Another flight may have landed since we looked: once more.
-                Part::Leads(leads) => lead = Some(leads),
-                Part::Waits(flight) => match wait_for_landing(watched, &flight)? {
-                    Some(Landed::Failed { recipe, error }) if recipe == wanted.recipe() => {
+                Role::Leads(leads) => lead = Some(leads),
+                Role::Waits(flight) => match wait_for_landing(watched, &flight)? {
+                    Some(FlightEnd::Failed { recipe, error }) if recipe == wanted.recipe() => {
                         return Ok(Entered::Not(failed(error)));
                     }
                     _ => {}
@@ -121,7 +121,7 @@ fn enter(watched: &Watched<'_>, start: &Start<'_>, wanted: &Workspace) -> Result
                     return Ok(Entered::Not(RunEnd::Unprepared));
                 }
             }
-            // The next look at the bell says why, also where a client has asked the shim before this worker did.
+            // The next look at the waker says why, also where a client has asked the shim before this worker did.
             Making::Stopped => super::monitor::ring_cancels(ctx)?,
             Making::Left => return Ok(Entered::Left),
         }
@@ -134,7 +134,7 @@ fn failed(error: String) -> RunEnd {
 
 /// A stop request wants the run to end.
 fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
-    match watched.bell.cause()? {
+    match watched.waker.cause()? {
         Cause::Cancel => Some(RunEnd::Withdrawn),
         Cause::Backstop | Cause::Timeout | Cause::Silence => {
             Some(RunEnd::TooLate { error: "its workspace was not ready within the max-runtime of its queue".into() })
@@ -167,17 +167,17 @@ fn warm(watched: &Watched<'_>, job: &Job, wanted: &Workspace) -> Result<Option<P
 }
 
 /// `None`: it is to be looked at again, or the worker lets go.
-fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<Landed>> {
+fn wait_for_landing(watched: &Watched<'_>, flight: &Flight) -> Result<Option<FlightEnd>> {
     loop {
-        // In this order: a nudge between the two looks is in the bell.
-        let is_stopped = watched.bell.cause().is_some();
-        if let Some(landed) = flight.landed() {
+        // In this order: a nudge between the two looks is in the waker.
+        let is_stopped = watched.waker.cause().is_some();
+        if let Some(landed) = flight.ended() {
             return Ok(Some(landed));
         }
-        if is_stopped || watched.ctx.is_leaving() {
+        if is_stopped || watched.ctx.is_detaching() {
             return Ok(None);
         }
-        wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], None)?;
+        wait_for(&mut [PollFd::new(&*watched.waker, PollFlags::IN)], None)?;
     }
 }
 
@@ -189,7 +189,7 @@ fn look_later(watched: &Watched<'_>, job: &Job) -> Result<bool> {
     }
     lease::reclaim(store)?;
     let until = Instant::now() + Duration::from_millis(LOOK_MS);
-    wait_for(&mut [PollFd::new(&*watched.bell, PollFlags::IN)], Some(until))?;
+    wait_for(&mut [PollFd::new(&*watched.waker, PollFlags::IN)], Some(until))?;
     Ok(true)
 }
 
@@ -242,7 +242,7 @@ impl<'a, 'w> Maker<'a, 'w> {
     }
 
     fn remove_new(&self) {
-        let goes_on = || !self.watched.ctx.is_leaving();
+        let goes_on = || !self.watched.ctx.is_detaching();
         if let Err(error) = self.work.remove(&self.new, &goes_on) {
             log::warn!("{error}; it is tried again");
         }
@@ -324,7 +324,7 @@ impl<'a, 'w> Maker<'a, 'w> {
         if !is_there(place, &self.dir)? || is_there(place, &self.new)? {
             self.work.settle(&self.new, &self.dir)?;
         }
-        let bytes = self.work.size(&self.dir, &|| !ctx.is_leaving())?;
+        let bytes = self.work.size(&self.dir, &|| !ctx.is_detaching())?;
         let made = Made { workspace: self.wanted.clone(), dir: self.dir.clone(), bytes };
         let (job, run) = (self.job.id, self.watched.run);
         let (is_written, _) = ctx.persist("writing a workspace down", || {
@@ -332,7 +332,7 @@ impl<'a, 'w> Maker<'a, 'w> {
             ctx.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
         })?;
         if !is_written {
-            self.work.remove(&self.dir, &|| !ctx.is_leaving())?;
+            self.work.remove(&self.dir, &|| !ctx.is_detaching())?;
         }
         Ok(is_written)
     }
@@ -351,7 +351,7 @@ pub(super) fn of_unstarted(watched: &Watched<'_>, job: &Job, policy: &Policy, la
     let making = match (&maker, prepare.outcome) {
         (Ok(maker), None) => {
             // Each thread that wants the same one waits for this.
-            let _lead = watched.ctx.flights.join(&wanted.key, &watched.bell);
+            let _lead = watched.ctx.single_flight.join(&wanted.key, &watched.waker);
             maker.go_on(prepare)?
         }
         (Ok(maker), Some(outcome)) => maker.of_outcome(outcome, prepare.error.as_deref().unwrap_or("it was not done")),

@@ -1,6 +1,6 @@
 //! Run files that are made before their claim.
 //!
-//! A run file must be there, locked, before any row names its run; so a claim takes one from this stock. It is filled while
+//! A run file must be there, locked, before any row names its run; so a claim takes one from this pool. It is filled while
 //! runs are being waited for, which keeps the making of files out of the time between two jobs of a slot.
 //!
 //! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one with the higher id, and a program that keeps
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::high_water;
 use super::roster::Roster;
 use crate::error::Result;
 use crate::job::{Nonce, RunId};
@@ -55,8 +56,8 @@ struct Ids {
     block: i64,
 }
 
-/// The stock.
-pub(super) struct Stock {
+/// Run files without a claim, and files of settled runs that become those of later ones.
+pub(super) struct RunFilePool {
     file_id: String,
     boot_id: String,
     pid_ns: u64,
@@ -70,7 +71,7 @@ pub(super) struct Stock {
     retired: Mutex<Option<Vec<PathBuf>>>,
 }
 
-impl Stock {
+impl RunFilePool {
     pub fn new(file_id: String, boot_id: String) -> Self {
         Self {
             file_id,
@@ -152,7 +153,7 @@ impl Stock {
     /// The system refuses it; the reaper tries again.
     pub fn retire(&self, place: &Place, run: RunId) -> Result<()> {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        // Calls that wait for a flush still come when the stock has been cleared.
+        // Calls that wait for a flush still come when the pool has been cleared.
         match retired.as_mut().filter(|retired| retired.len() < RETIRED_MAX) {
             Some(retired) => retired.push(runfile::retire(place, run)?),
             None => runfile::unlink(place, run)?,
@@ -214,7 +215,7 @@ impl Stock {
             let block = ids.block;
             ids.left = store.write(move |conn| ids::reserve_runs(conn, block))?;
             ids.block = (block * 2).min(BLOCK_MAX);
-            super::start::stamp(store)?;
+            high_water::note(store)?;
         }
         let id = ids.left.start;
         ids.left.start += 1;
@@ -231,16 +232,16 @@ mod tests {
     fn what_was_overtaken_is_not_given_out_and_what_was_not_is_given_out_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("q.db"), Options::new(Role::Client)).unwrap();
-        let (stock, roster) = (Stock::new("f".into(), "b".into()), Roster::default());
-        let [a, b, c] = [(); 3].map(|()| stock.take(&store, &roster).unwrap());
+        let (pool, roster) = (RunFilePool::new("f".into(), "b".into()), Roster::default());
+        let [a, b, c] = [(); 3].map(|()| pool.take(&store, &roster).unwrap());
         let (first, second, third) = (a.run(), b.run(), c.run());
         assert!(first < second && second < third);
-        stock.put_back([c, a]);
-        stock.begun(second);
-        assert_eq!(stock.take(&store, &roster).unwrap().run(), third);
+        pool.put_back([c, a]);
+        pool.begun(second);
+        assert_eq!(pool.take(&store, &roster).unwrap().run(), third);
         assert!(!roster.owns(first), "it was dropped");
         assert!(!store.place().run_file(first).exists(), "and its file put away");
-        let next = stock.take(&store, &roster).unwrap();
+        let next = pool.take(&store, &roster).unwrap();
         assert!(next.run() > third);
         drop((b, next));
     }

@@ -1,0 +1,90 @@
+//! Wakes the thread that watches a run, and tells it why the run is to be stopped.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::error::{Error, Result};
+use crate::job::Cause;
+use crate::run::machine::boottime_ms;
+
+/// Wakes the thread that watches a run, and carries the stop request for that run, if there is one.
+#[derive(Debug)]
+pub(super) struct RunWaker {
+    fd: OwnedFd,
+    cause: AtomicU8,
+    /// Since when the run counts as running, in milliseconds since the boot: its process was started, or, before that, the monitor began.
+    began_ms: AtomicU64,
+    /// It only wakes: no stop request ends what it is for.
+    only_wakes: bool,
+}
+
+impl RunWaker {
+    pub fn new() -> Result<Self> {
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| Error::io("making an eventfd", e))?;
+        Ok(Self { fd, cause: AtomicU8::new(0), began_ms: AtomicU64::new(boottime_ms()), only_wakes: false })
+    }
+
+    /// For work that no stop request ends: it wakes, and never has a cause.
+    pub fn without_stop_requests() -> Result<Self> {
+        Ok(Self { only_wakes: true, ..Self::new()? })
+    }
+
+    /// Asks the monitor to stop its run. The first cause counts.
+    pub fn request_stop(&self, cause: Cause) {
+        if !self.only_wakes {
+            let _first = self.cause.compare_exchange(0, cause.code(), Ordering::SeqCst, Ordering::SeqCst);
+        }
+        self.wake();
+    }
+
+    /// The run's process was started then, in milliseconds since the boot.
+    pub fn began(&self, at_ms: u64) {
+        self.began_ms.store(at_ms, Ordering::SeqCst);
+    }
+
+    /// Since when the run counts as running, in milliseconds since the boot.
+    pub fn began_ms(&self) -> u64 {
+        self.began_ms.load(Ordering::SeqCst)
+    }
+
+    /// Wakes the monitor without a cause, so that it looks around.
+    pub fn wake(&self) {
+        let _full_counter_wakes_as_well = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
+    }
+
+    /// Why the run is to be stopped, if it is. What has woken the thread counts as seen.
+    pub fn cause(&self) -> Option<Cause> {
+        let _nothing_woke_it = rustix::io::read(&self.fd, &mut [0u8; 8]);
+        Cause::from_code(self.cause.load(Ordering::SeqCst))
+    }
+}
+
+impl AsFd for RunWaker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_request_keeps_its_first_cause() {
+        let waker = RunWaker::new().unwrap();
+        assert_eq!(waker.cause(), None);
+        waker.request_stop(Cause::Cancel);
+        waker.request_stop(Cause::Shutdown);
+        assert_eq!(waker.cause(), Some(Cause::Cancel));
+        assert_eq!(waker.cause(), Some(Cause::Cancel));
+    }
+
+    #[test]
+    fn what_only_wakes_never_has_a_cause() {
+        let waker = RunWaker::without_stop_requests().unwrap();
+        waker.request_stop(Cause::Cancel);
+        assert_eq!(waker.cause(), None);
+    }
+}
