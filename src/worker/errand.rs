@@ -20,9 +20,9 @@
 //! ```text
 //! let errand = Errand::of_job(watched, Opening { workspace: Some(key), ..Opening::of(RunKind::Prepare, job, watched.run) });
 //! let came = match open {                          // OpenRun::errand, where the run was adopted and its kind is `prepare`
-//!     Some(run) if run.finished_at.is_none() => errand.go_on(&run, errand::plainly)?,
+//!     Some(run) if run.finished_at.is_none() => errand.go_on(&run, verdict)?,
 //!     Some(run) => what `run.outcome` and `run.error` say,  // it was closed, and its worker died before it could go on
-//!     None => errand.once(|run, nonce| launch::..(argv, env, cwd, timeout), errand::plainly)?,
+//!     None => errand.once(|run, nonce| launch::..(argv, env, cwd, timeout), verdict)?,
 //! };
 //! match came {
 //!     Came::Left => return Ok(None),               // the worker lets go: the shim goes on, the next worker adopts it
@@ -44,11 +44,11 @@ use super::monitor::{Watch, Watched, record_of};
 use super::recover;
 use super::run_waker::RunWaker;
 use crate::error::Result;
-use crate::job::ending::is_want_of_resources;
+use crate::job::ending::Verdict;
 use crate::job::limits::GRACE_MS_DEFAULT;
 use crate::job::resource::After;
 use crate::job::verdict::Progress;
-use crate::job::{Cause, Exit, Nonce, Outcome, Reason, RunEnd, RunId};
+use crate::job::{Nonce, RunEnd, RunId};
 use crate::run::Launch;
 use crate::run::record::Records;
 use crate::run::runfile;
@@ -84,9 +84,6 @@ pub(super) struct CameTo {
     pub after: Option<After>,
 }
 
-/// What its row says about an end: the outcome, the reason, and words for a person.
-pub(super) type Judged = (Outcome, Option<Reason>, Option<String>);
-
 impl<'a> Errand<'a> {
     /// An errand for the job's run under watch: a stop request for that run stops the errand.
     pub fn of_job(watched: &Watched<'a>, opening: Opening) -> Self {
@@ -105,7 +102,11 @@ impl<'a> Errand<'a> {
     ///
     /// # Errors
     /// The file or the system refused something. The run, if it was begun, is open, and the thread that looks next goes on with it.
-    pub fn once(&self, make: impl Fn(RunId, Nonce) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+    pub fn once(
+        &self,
+        make: impl Fn(RunId, Nonce) -> Result<Launch, String>,
+        judge: impl Fn(&RunEnd) -> Verdict,
+    ) -> Result<Came> {
         loop {
             let came = self.try_once(&make, &judge)?;
             let Came::Over(over) = &came else { return Ok(came) };
@@ -118,7 +119,11 @@ impl<'a> Errand<'a> {
         }
     }
 
-    fn try_once(&self, make: impl Fn(RunId, Nonce) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+    fn try_once(
+        &self,
+        make: impl Fn(RunId, Nonce) -> Result<Launch, String>,
+        judge: impl Fn(&RunEnd) -> Verdict,
+    ) -> Result<Came> {
         let ctx = self.ctx;
         if ctx.is_ending_runs() {
             return Ok(Came::Left);
@@ -160,7 +165,7 @@ impl<'a> Errand<'a> {
     ///
     /// # Errors
     /// As [`Errand::once`].
-    pub fn go_on(&self, open: &Run, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+    pub fn go_on(&self, open: &Run, judge: impl Fn(&RunEnd) -> Verdict) -> Result<Came> {
         let watching = self.watch(open.id, open.nonce);
         self.to_its_end(&watching, judge, || recover::wait_until_over(&watching))
     }
@@ -174,7 +179,7 @@ impl<'a> Errand<'a> {
     fn to_its_end(
         &self,
         watching: &Watched<'_>,
-        judge: impl Fn(&RunEnd) -> Judged,
+        judge: impl Fn(&RunEnd) -> Verdict,
         watch: impl FnOnce() -> Result<Watch>,
     ) -> Result<Came> {
         let concluded = watch().and_then(|watch| match watch {
@@ -190,7 +195,7 @@ impl<'a> Errand<'a> {
 }
 
 /// Makes sure that its tree is gone, closes its row, and puts its run file away.
-fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) -> Judged) -> Result<Came> {
+fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) -> Verdict) -> Result<Came> {
     let (ctx, run) = (watching.ctx, watching.run);
     let records = match records.progress() {
         Progress::Drained | Progress::Failed => records,
@@ -229,65 +234,4 @@ fn conclude(watching: &Watched<'_>, records: Records, judge: impl Fn(&RunEnd) ->
         then.roster.disown(run);
     });
     Ok(Came::Over(Box::new(CameTo { end, closed, after: ended.after })))
-}
-
-/// What the end of an errand means where exit 0 is success and everything else is none.
-pub(super) fn plainly(end: &RunEnd) -> Judged {
-    let failed = |reason, error: String| (Outcome::Failed, Some(reason), Some(error));
-    match end {
-        RunEnd::Ended { cause: Some(Cause::Cancel), .. } => {
-            (Outcome::Cancelled, Some(Reason::Cancelled), Some("cancelled".into()))
-        }
-        RunEnd::Ended { cause: Some(Cause::Timeout), .. } => failed(Reason::Timeout, "ran past its timeout".into()),
-        // Of the job's run, which ends for it: it tells nothing against what was to be made.
-        RunEnd::Ended { cause: Some(Cause::Backstop), .. } => {
-            (Outcome::Lost, Some(Reason::Timeout), Some("its job ran past the max-runtime of its queue".into()))
-        }
-        RunEnd::Ended { cause: Some(Cause::Silence), .. } => failed(Reason::Output, "was silent past its idle-timeout".into()),
-        RunEnd::Ended { cause: Some(cause), .. } => {
-            (Outcome::Lost, Some(Reason::Shutdown), Some(format!("was stopped from outside ({cause})")))
-        }
-        RunEnd::Ended { exit: Exit::Code(0), .. } => (Outcome::Done, Some(Reason::Exit), None),
-        RunEnd::Ended { exit: Exit::Code(code), .. } => failed(Reason::Exit, format!("exit status {code}")),
-        RunEnd::Ended { exit: Exit::Signal(signal), .. } => failed(Reason::Signal, format!("killed by signal {signal}")),
-        RunEnd::NoMeans { error, .. } => (Outcome::Unstarted, Some(Reason::Spawn), Some(error.clone())),
-        RunEnd::NotExecuted { errno, error } if is_want_of_resources(*errno) => {
-            (Outcome::Unstarted, Some(Reason::Spawn), Some(error.clone()))
-        }
-        RunEnd::NotExecuted { error, .. }
-        | RunEnd::CheckFailed { error }
-        | RunEnd::PrepareFailed { error }
-        | RunEnd::TooLate { error }
-        | RunEnd::Unrunnable { error } => failed(Reason::Spawn, error.clone()),
-        RunEnd::NeverStarted | RunEnd::Unprepared | RunEnd::Withdrawn => {
-            (Outcome::Unstarted, None, Some("was not started".into()))
-        }
-        RunEnd::Lost => (Outcome::Lost, Some(Reason::Lost), Some("no process saw how it ended".into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_unstopped_exit_0_is_success() {
-        let ended = |exit, cause| RunEnd::Ended { exit, cause, out_of_memory: false };
-        assert_eq!(plainly(&ended(Exit::Code(0), None)).0, Outcome::Done);
-        for (end, outcome) in [
-            (ended(Exit::Code(0), Some(Cause::Timeout)), Outcome::Failed),
-            (ended(Exit::Code(0), Some(Cause::Shutdown)), Outcome::Lost),
-            (ended(Exit::Code(0), Some(Cause::Cancel)), Outcome::Cancelled),
-            (ended(Exit::Code(75), None), Outcome::Failed),
-            (ended(Exit::Signal(9), None), Outcome::Failed),
-            (RunEnd::NotExecuted { errno: 2, error: "no such file".into() }, Outcome::Failed),
-            (RunEnd::NotExecuted { errno: 11, error: "fork".into() }, Outcome::Unstarted),
-            (RunEnd::NeverStarted, Outcome::Unstarted),
-            (RunEnd::Lost, Outcome::Lost),
-        ] {
-            let (came_to, _, error) = plainly(&end);
-            assert_eq!(came_to, outcome, "{end:?}");
-            assert!(error.is_some(), "{end:?} says why");
-        }
-    }
 }

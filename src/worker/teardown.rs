@@ -11,9 +11,10 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::errand::{self, Came, Errand};
+use super::errand::{Came, Errand};
 use super::launch;
 use crate::error::Result;
+use crate::job::ending::verdict;
 use crate::job::limits::TEARDOWNS_PER_ROUND_MAX;
 use crate::job::resource::{After, Step};
 use crate::job::{ResourceId, ResourceState};
@@ -76,7 +77,7 @@ fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
 /// An errand of which only the end is to be seen.
 fn go_on_alone(ctx: &Arc<Context>, run: &Run) {
     let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone() };
-    let seen = Errand::without_owner(ctx, opening).and_then(|errand| errand.go_on(run, errand::plainly));
+    let seen = Errand::without_owner(ctx, opening).and_then(|errand| errand.go_on(run, verdict));
     if let Err(error) = seen {
         log::error!("{} {}: {error}", run.kind, run.id);
         ctx.roster.disown(run.id);
@@ -125,8 +126,8 @@ fn tear_down(ctx: &Arc<Context>, id: ResourceId, mut open: Option<Run>) -> Resul
         let begun = step.unwrap_or_else(|| Step::first(resource.torn, resource.probe.is_some()));
         let errand = Errand::without_owner(ctx, Opening::of_resource(id, begun))?;
         let came = match open.take() {
-            Some(run) => errand.go_on(&run, errand::plainly)?,
-            None => errand.once(|run, nonce| launch::of_resource(ctx, &resource, begun, run, nonce), errand::plainly)?,
+            Some(run) => errand.go_on(&run, verdict)?,
+            None => errand.once(|run, nonce| launch::of_resource(ctx, &resource, begun, run, nonce), verdict)?,
         };
         match came {
             Came::Left | Came::NotBegun => return Ok(()),

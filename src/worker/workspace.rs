@@ -19,15 +19,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use super::errand::{Came, Errand, Judged, plainly};
+use super::errand::{Came, Errand};
 use super::launch::{self, Start};
 use super::monitor::{Watched, wait_for};
 use super::shortage;
 use super::single_flight::{Flight, FlightEnd, Role};
 use crate::error::{Error, Result};
 use crate::host::lease;
+use crate::job::ending::{Verdict, verdict};
 use crate::job::workspace::{directory_name, inside, new_name};
-use crate::job::{Argv, Cause, Exit, Outcome, Policy, Reason, RunEnd, RunKind, Workspace};
+use crate::job::{Argv, Outcome, Policy, Reason, RunEnd, RunKind, Workspace};
 use crate::run::Launch;
 use crate::run::workspace::{Work, is_there};
 use crate::store::errand::Opening;
@@ -134,14 +135,7 @@ fn failed(error: String) -> RunEnd {
 
 /// A stop request wants the run to end.
 fn stopped(watched: &Watched<'_>) -> Option<RunEnd> {
-    match watched.waker.cause()? {
-        Cause::Cancel => Some(RunEnd::Withdrawn),
-        Cause::Backstop | Cause::Timeout | Cause::Silence => {
-            Some(RunEnd::TooLate { error: "its workspace was not ready within the max-runtime of its queue".into() })
-        }
-        // The worker or the machine goes down: that tells nothing against the job.
-        Cause::Shutdown | Cause::Sweep => Some(RunEnd::Unprepared),
-    }
+    watched.waker.cause().map(RunEnd::stopped_before_start)
 }
 
 /// The directory, if it is there and was made by the same recipe. The use is written down first, so that no process removes it meanwhile.
@@ -305,12 +299,12 @@ impl<'a, 'w> Maker<'a, 'w> {
 
     /// What the end of the recipe means. Its tree is gone: a directory that was filled comes into its place now, and into the file, before the
     /// errand is closed and another process could begin. Done again after a crash, it comes to the same.
-    fn judge(&self, end: &RunEnd) -> Judged {
-        if !matches!(end, RunEnd::Ended { exit: Exit::Code(0), cause: None, .. }) {
-            return plainly(end);
+    fn judge(&self, end: &RunEnd) -> Verdict {
+        if !end.is_success() {
+            return verdict(end);
         }
         match self.settle(true) {
-            Ok(true) => plainly(end),
+            Ok(true) => verdict(end),
             Ok(false) => (Outcome::Lost, Some(Reason::Lost), Some("its run did not own its job any more".into())),
             Err(error) => (Outcome::Failed, Some(Reason::Workspace), Some(error.to_string())),
         }

@@ -1,54 +1,13 @@
-//! What a run's end means for its job.
+//! What the end of a job's own run means for the job.
 //!
 //! One function, [`decide`], turns what was recorded of a run and what is known of its job into the one statement that the
 //! settle makes. It is the same function whether the worker saw the end, found the record after a crash, or found nothing.
 
-use super::limits;
-use super::policy::{Policy, RetryOn};
-use super::reason::{Cause, Exit, Outcome, Reason};
-use super::retry::{backoff_ms, is_retried};
-
-/// What is known of how a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunEnd {
-    /// Its process ended, and its parent recorded how.
-    Ended {
-        exit: Exit,
-        /// Why the shim stopped it, if it did before the process had ended.
-        cause: Option<Cause>,
-        /// The kernel counted a kill for want of memory against it.
-        out_of_memory: bool,
-    },
-    /// It could not be executed.
-    NotExecuted {
-        errno: i32,
-        /// In words, with the path.
-        error: String,
-    },
-    /// It never started, for a reason that has nothing to do with it (the worker died first).
-    NeverStarted,
-    /// It never started: tenure or the machine lacked something that a start needs (processes, descriptors, memory, room or inodes
-    /// for the log). However often that happens, it tells nothing against the job.
-    NoMeans {
-        errno: i32,
-        /// In words, with what was tried.
-        error: String,
-    },
-    /// No process saw its end.
-    Lost,
-    /// It ended with 0, and its check said no (or could not be asked).
-    CheckFailed { error: String },
-    /// It never started: it was put back while its workspace was being made, or while it waited for that.
-    Unprepared,
-    /// It never started, and a stop request wants it to end.
-    Withdrawn,
-    /// It never started: its workspace could not be made.
-    PrepareFailed { error: String },
-    /// It never started: the time that its queue gives it was over before.
-    TooLate { error: String },
-    /// Its row cannot be run: a policy or a command that does not parse, a secret that is gone.
-    Unrunnable { error: String },
-}
+use super::run_end::RunEnd;
+use crate::job::limits;
+use crate::job::policy::{Policy, RetryOn};
+use crate::job::reason::{Cause, Exit, Outcome, Reason};
+use crate::job::retry::{backoff_ms, is_retried};
 
 /// What is known of the job when one of its runs ends.
 #[derive(Debug, Clone, Copy)]
@@ -184,11 +143,6 @@ const WANT_WAIT_MS_MAX: u64 = 60_000;
 /// EAGAIN of a job that was given another user: that one has as many processes as it may. What a job's own limit of memory keeps from
 /// being executed is the job's fault.
 const WANT_OF_ITS_USER: i32 = 11;
-
-/// EAGAIN, ENOMEM, EMFILE, ENFILE: the machine's want, not the job's fault.
-pub fn is_want_of_resources(errno: i32) -> bool {
-    matches!(errno, 11 | 12 | 23 | 24)
-}
 
 fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
     let reason = judged.reason;

@@ -1,0 +1,78 @@
+//! How a run ended.
+
+use crate::job::reason::{Cause, Exit};
+
+/// What is known of how a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Its process ended, and its parent recorded how.
+    Ended {
+        exit: Exit,
+        /// Why the shim stopped it, if it did before the process had ended.
+        cause: Option<Cause>,
+        /// The kernel counted a kill for want of memory against it.
+        out_of_memory: bool,
+    },
+    /// It could not be executed.
+    NotExecuted {
+        errno: i32,
+        /// In words, with the path.
+        error: String,
+    },
+    /// It never started, for a reason that has nothing to do with it (the worker died first).
+    NeverStarted,
+    /// It never started: tenure or the machine lacked something that a start needs (processes, descriptors, memory, room or inodes
+    /// for the log). However often that happens, it tells nothing against the job.
+    NoMeans {
+        errno: i32,
+        /// In words, with what was tried.
+        error: String,
+    },
+    /// No process saw its end.
+    Lost,
+    /// It ended with 0, and its check said no (or could not be asked).
+    CheckFailed { error: String },
+    /// It never started: it was put back while its workspace was being made, or while it waited for that.
+    Unprepared,
+    /// It never started, and a stop request wants it to end.
+    Withdrawn,
+    /// It never started: its workspace could not be made.
+    PrepareFailed { error: String },
+    /// It never started: the time that its queue gives it was over before.
+    TooLate { error: String },
+    /// Its row cannot be run: a policy or a command that does not parse, a secret that is gone.
+    Unrunnable { error: String },
+}
+
+impl RunEnd {
+    /// What a run comes to that a stop request reaches while it waits for its workspace.
+    pub fn stopped_before_start(cause: Cause) -> Self {
+        match cause {
+            Cause::Cancel => Self::Withdrawn,
+            Cause::Backstop | Cause::Timeout | Cause::Silence => {
+                Self::TooLate { error: "its workspace was not ready within the max-runtime of its queue".into() }
+            }
+            // The worker or the machine goes down: that tells nothing against the job.
+            Cause::Shutdown | Cause::Sweep => Self::Unprepared,
+        }
+    }
+
+    /// What a job's run comes to whose own process ended with 0, and whose check was stopped: it ends for the cause of the stop and for
+    /// no other. `None`: the machine or the worker goes down, and the next worker asks the check again.
+    pub fn stopped_while_checked(cause: Cause) -> Option<Self> {
+        match cause {
+            Cause::Shutdown | Cause::Sweep => None,
+            cause => Some(Self::Ended { exit: Exit::Code(0), cause: Some(cause), out_of_memory: false }),
+        }
+    }
+
+    /// Whether its process ended with 0 and was not stopped.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Ended { exit: Exit::Code(0), cause: None, .. })
+    }
+}
+
+/// EAGAIN, ENOMEM, EMFILE, ENFILE: the machine's want, not the job's fault.
+pub fn is_want_of_resources(errno: i32) -> bool {
+    matches!(errno, 11 | 12 | 23 | 24)
+}
