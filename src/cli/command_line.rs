@@ -1,18 +1,18 @@
 //! The command line as a whole: which verbs there are, and where each goes.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::face::Face;
+use crate::cli::global::Global;
 use crate::cli::parse::mistakes;
 use crate::cli::verbs::{
     add, backup, cancel, completions, fence, history, hold, lane, lease, logs, ls, pipeline, progress, prune, queue, resource,
     restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
-use crate::config::Colour;
+use crate::config::Flags;
 use crate::error::{Error, Result, exit};
 use crate::run::limits;
 
@@ -30,24 +30,6 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub verb: Option<Verb>,
-}
-
-/// Options of every verb.
-#[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
-pub struct Global {
-    /// Use this database file (default: TENURE_DB, or the one of the configuration)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub db: Option<PathBuf>,
-    /// Run the worker on a file that other users may write (they can then run commands as you)
-    #[arg(long, global = true)]
-    pub allow_shared: bool,
-    /// Print data as JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Set when to colour (auto: on a terminal, unless NO_COLOR is set)
-    #[arg(long, global = true, value_name = "WHEN")]
-    pub color: Option<Colour>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -140,7 +122,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn parse_and_dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => return mistakes::print(&error),
+        Err(error) => return mistakes::print(&error, &Cli::command()),
     };
     let ends_with_job =
         matches!(cli.verb, Some(Verb::Run(_) | Verb::Wait(_) | Verb::Fence(_) | Verb::Lease(lease::Verb::Run(_))));
@@ -184,6 +166,20 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
     command.mut_args(takes_one).mut_subcommands(with_negative_numbers)
 }
 
+/// The settings that a verb has options for.
+fn flags(verb: &Verb) -> Flags {
+    match verb {
+        Verb::Work(args) => Flags {
+            slots: args.slots,
+            drain: args.drain,
+            on_term: args.on_term,
+            stop_timeout_ms: args.stop_timeout,
+            ..Flags::default()
+        },
+        _ => Flags::default(),
+    }
+}
+
 fn dispatch(cli: Cli) -> Result<u8> {
     let verb = cli.verb.unwrap_or(Verb::Status(status::Args::default()));
     if !matches!(&verb, Verb::Work(args) if !args.quiet) {
@@ -195,7 +191,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Man => return completions::man(&Cli::command()),
         _ => {}
     }
-    let face = Face::new(&cli.global, &verb)?;
+    let face = Face::new(&cli.global, flags(&verb))?;
     match verb {
         Verb::Add(args) => add::run(&face, *args),
         Verb::Run(args) => run::run(&face, *args),

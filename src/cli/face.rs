@@ -5,8 +5,9 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use crate::cli::command_line::{Global, Verb};
+use crate::cli::global::Global;
 use crate::cli::logging;
+use crate::cli::parse::healers;
 use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
@@ -30,18 +31,13 @@ impl Face {
     ///
     /// # Errors
     /// When they are invalid.
-    pub fn new(global: &Global, verb: &Verb) -> Result<Self> {
-        let mut flags =
-            Flags { db: global.db.clone(), color: global.color, allow_shared: global.allow_shared, ..Flags::default() };
-        if let Verb::Work(args) = verb {
-            (flags.slots, flags.drain) = (args.slots, args.drain);
-            (flags.on_term, flags.stop_timeout_ms) = (args.on_term, args.stop_timeout);
-        }
+    pub fn new(global: &Global, flags: Flags) -> Result<Self> {
+        let flags = Flags { db: global.db.clone(), color: global.color, allow_shared: global.allow_shared, ..flags };
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
         // A switch that is misspelt is told by each verb, as any other key, and not only when a worker starts.
-        crate::cli::verbs::settings::healers(&settings.healers)?;
+        healers::healers(&settings.healers)?;
         let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
         Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }

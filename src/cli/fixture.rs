@@ -1,7 +1,7 @@
 //! Rows for the tests of this room.
 
-use crate::cli::verbs::lease::Seen;
-use crate::cli::verbs::status::Picture;
+use crate::cli::picture::{Picture, Workspaces};
+use crate::cli::view::lease::Seen;
 use crate::cli::worker_calls::{Holder, Machine, Phase, Process, Report, Sight};
 use crate::job::Hold;
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
@@ -155,7 +155,7 @@ pub fn picture() -> Picture {
         stuck: Vec::new(),
         over: 0,
         leases: vec![],
-        workspaces: crate::cli::verbs::status::Workspaces::default(),
+        workspaces: Workspaces::default(),
         schedules: crate::store::schedule::Summary::default(),
         tasks: vec![],
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],

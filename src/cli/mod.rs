@@ -16,6 +16,7 @@
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
+mod around;
 mod command_line;
 mod copies;
 mod doctor;
@@ -23,9 +24,11 @@ mod each;
 mod face;
 #[cfg(test)]
 mod fixture;
+mod global;
 mod logging;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod parse;
+mod picture;
 mod run_over;
 mod verbs;
 mod view;

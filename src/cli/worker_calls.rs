@@ -7,9 +7,10 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::verbs::lease::Seen;
-use crate::cli::verbs::{settings, status, work};
-use crate::cli::view::table::count;
+use crate::cli::parse::healers;
+use crate::cli::verbs::work;
+use crate::cli::view::lease::Seen;
+use crate::cli::view::table::{count, held_text};
 use crate::cli::watch::idle;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
@@ -125,7 +126,7 @@ fn options(face: &Face) -> Result<Options> {
         on_term: on_term(settings),
         stop_timeout_ms: settings.stop_timeout_ms.value,
         floors: floors(settings),
-        healers: settings::healers(&settings.healers)?,
+        healers: healers::healers(&settings.healers)?,
         keep_ms: settings.keep_ms.value,
         log_limit_bytes: settings.log_limit_bytes.value,
         workspaces_bytes_max: settings.workspace_max_size_bytes.value,
@@ -238,7 +239,7 @@ fn tell_what_is_left(store: &Store) -> Result<()> {
 fn tell_who_waits(store: &Store) -> Result<u8> {
     let counts = store.read(read::counts)?;
     if counts.queued > 0 {
-        let held = status::held_text(&counts);
+        let held = held_text(&counts);
         face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));
     }
     tell_what_is_left(store)?;

@@ -3,16 +3,17 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::cli::around;
+use crate::cli::doctor::finding::Finding;
 use crate::cli::doctor::run_checks;
 use crate::cli::face::Face;
 use crate::cli::parse::time;
-use crate::cli::verbs::why;
 use crate::cli::view::table::count;
+use crate::cli::view::table::{NAMED_MAX, named};
 use crate::cli::view::{escape, problems, worker_words};
 use crate::cli::worker_calls;
 use crate::error::{Error, Result};
 use crate::job::JobId;
-use crate::place::Place;
 use crate::store::{self, Store, locks, read, schedule, unreadable};
 use crate::units::size_text;
 
@@ -22,29 +23,6 @@ const DISK_LOW_BYTES: u64 = 512 << 20;
 const WAL_LARGE_BYTES: u64 = 64 << 20;
 /// How far the clock may be behind what stands in the file, in milliseconds.
 const CLOCK_BEHIND_MS: i64 = 60_000;
-/// Most that is named of one kind.
-const NAMED_MAX: usize = 10;
-
-/// What a check has found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub name: &'static str,
-    pub ok: bool,
-    pub text: String,
-    pub remedy: Option<String>,
-    /// As long as this is so, `doctor --fix` is refused, or waits.
-    pub keeps_fix: bool,
-}
-
-impl Finding {
-    pub fn fine(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, ok: true, text: text.into(), remedy: None, keeps_fix: false }
-    }
-
-    pub fn wrong(name: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
-        Self { name, ok: false, text: text.into(), remedy: remedy.into().map(str::to_owned), keeps_fix: false }
-    }
-}
 
 type Check = fn(&Face, &Store) -> Result<Vec<Finding>>;
 
@@ -80,15 +58,6 @@ pub fn all(face: &Face, store: &Store) -> Vec<Finding> {
             .unwrap_or_else(|error| vec![Finding::wrong(name, format!("this could not be looked at: {error}"), None)])
     };
     CHECKS.iter().flat_map(one).collect()
-}
-
-/// The first few, and how many more.
-pub fn named(all: &[String]) -> String {
-    let mut shown = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
-    if all.len() > NAMED_MAX {
-        shown += &format!(" and {} more", all.len() - NAMED_MAX);
-    }
-    shown
 }
 
 fn integrity(_: &Face, store: &Store) -> Result<Vec<Finding>> {
@@ -360,7 +329,7 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let worker = worker_calls::sight(store.place())?;
-    Ok(vec![match why::gate(face, store.place(), worker.as_ref()) {
+    Ok(vec![match around::gate(face, store.place(), worker.as_ref()) {
         None if worker.is_some() => Finding::fine("floors", "the worker says whether its own are met"),
         None => Finding::fine("floors", "the machine has what the configuration asks for"),
         Some(told) => Finding { remedy: told.remedy, ..Finding::wrong("floors", told.text, None) },
@@ -380,11 +349,6 @@ fn clock(face: &Face, store: &Store) -> Result<Vec<Finding>> {
             Finding::wrong("clock", text, "set the clock; delays and schedules go by it, nothing else does")
         }
     }])
-}
-
-/// The directory beside the file, for a message.
-pub fn shown(place: &Place) -> String {
-    place.dir().display().to_string()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cli::doctor::checks::Finding;
+use crate::cli::doctor::finding::Finding;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;

@@ -5,12 +5,13 @@
 
 pub(in crate::cli) mod checks;
 pub(in crate::cli) mod crash_test;
+pub(in crate::cli) mod finding;
 pub(in crate::cli) mod run_checks;
 
 use serde_json::{Value, json};
 
 use crate::cli::copies;
-use crate::cli::doctor::checks::Finding;
+use crate::cli::doctor::finding::Finding;
 
 use crate::cli::face;
 use crate::cli::face::Face;

@@ -1,10 +1,11 @@
 //! The checks of `doctor` that compare what the file says with what stands beside it.
 
-use crate::cli::doctor::checks::{Finding, named, shown};
+use crate::cli::doctor::finding::{Finding, shown};
 use crate::cli::face::Face;
 use crate::cli::view::problems;
 use crate::cli::view::problems::Problem;
 use crate::cli::view::resource_words as words;
+use crate::cli::view::table::named;
 use crate::cli::worker_calls;
 use crate::error::{Error, Result};
 use crate::job::verdict::{self, Leftover, Progress, Row};

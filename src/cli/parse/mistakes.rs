@@ -5,10 +5,9 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
 
-use crate::cli::command_line::Cli;
 use crate::cli::face::{coloured, is_broken_pipe, write_bytes};
 use crate::cli::logging;
 use crate::cli::parse::{foreign, library_words, values};
@@ -19,8 +18,8 @@ use crate::error::exit;
 use crate::job::nearest;
 
 /// Prints what clap says (help, version, what is wrong with the arguments) and tells the exit code.
-pub fn print(error: &clap::Error) -> u8 {
-    if let Some(text) = own_words(error) {
+pub fn print(error: &clap::Error, root: &Command) -> u8 {
+    if let Some(text) = own_words(error, root) {
         let text = format!("tenure: error: {}\n", escape::lines(&text));
         let _stderr_may_be_gone = io::stderr().write_all(logging::error_text(text).as_bytes());
         return exit::USAGE;
@@ -45,18 +44,17 @@ pub fn print(error: &clap::Error) -> u8 {
 }
 
 /// An unknown verb or option in our words; `None`: clap's are as good.
-fn own_words(error: &clap::Error) -> Option<String> {
+fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let root = Cli::command();
-    let path = verb_of(&root, &error.render().to_string());
+    let path = verb_of(root, &error.render().to_string());
     match error.kind() {
-        ErrorKind::InvalidSubcommand => Some(unknown_verb(&root, &path, text(ContextKind::InvalidSubcommand)?)),
+        ErrorKind::InvalidSubcommand => Some(unknown_verb(root, &path, text(ContextKind::InvalidSubcommand)?)),
         ErrorKind::UnknownArgument => {
             let typed = text(ContextKind::InvalidArg)?;
-            Some(if typed.starts_with('-') { unknown_option(&root, &path, typed) } else { one_too_many(&root, &path, typed) })
+            Some(if typed.starts_with('-') { unknown_option(root, &path, typed) } else { one_too_many(root, &path, typed) })
         }
         ErrorKind::ValueValidation => {
             let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);

@@ -1,4 +1,6 @@
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+
+use crate::cli::command_line::Cli;
 
 use super::*;
 
@@ -6,7 +8,7 @@ use super::*;
 fn told(line: &str) -> String {
     let arguments = std::iter::once("tenure").chain(line.split_whitespace());
     let error = crate::cli::command_line::parse(arguments.map(Into::into)).expect_err(line);
-    own_words(&error).unwrap_or_else(|| without_wrong_tips(&error.render().to_string()))
+    own_words(&error, &Cli::command()).unwrap_or_else(|| without_wrong_tips(&error.render().to_string()))
 }
 
 /// A command as it would be typed, with something in each place.
@@ -158,7 +160,7 @@ fn what_was_typed_reaches_no_terminal_as_it_was() {
         ["\x1b[2J", "--\x1b]0;x\x07", "a\u{202e}b", "-\u{9b}", &"x".repeat(100_000), &format!("--{}", "y".repeat(100_000))]
     {
         let error = crate::cli::command_line::parse(["tenure".into(), word.into()]).expect_err("refused");
-        let text = escape::lines(&own_words(&error).expect("ours"));
+        let text = escape::lines(&own_words(&error, &Cli::command()).expect("ours"));
         assert!(!text.contains(escape::is_unsafe) && text.len() < 1_000, "{text}");
     }
 }

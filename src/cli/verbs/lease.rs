@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::cli::doctor::checks;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::options::Command;
 use crate::cli::parse::{time, values};
+use crate::cli::view::lease::Seen;
+use crate::cli::view::table::named;
 use crate::cli::view::{code, escape, json, table};
 use crate::cli::worker_calls;
 use crate::cli::worker_calls::{Answer, Holding};
@@ -67,21 +68,6 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         Verb::Run(args) => hold(face, &args),
         Verb::Ls => ls(face),
         Verb::Release { name, force } => release(face, &name, force),
-    }
-}
-
-/// A lease with what the kernel says of its owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub lease: Lease,
-    pub is_alive: bool,
-    /// What lives of a command whose `tenure lease run` has ended: `pid name` of each.
-    pub survivors: Vec<String>,
-}
-
-impl Seen {
-    fn state(&self) -> &'static str {
-        if self.is_alive { "held" } else { "dead" }
     }
 }
 
@@ -246,7 +232,7 @@ fn owner(seen: &Seen, now_ms: i64) -> String {
         text += &format!(", because: {}", values::shorten(why));
     }
     if let Some(pid) = held.pid.filter(|_| !seen.survivors.is_empty()) {
-        let living = checks::named(&seen.survivors);
+        let living = named(&seen.survivors);
         text += &format!("; tenure lease run (pid {pid}) has ended, and what it started lives on: {living}");
     }
     text
@@ -279,7 +265,7 @@ pub fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> St
             (Some(run), Some(job), _) => format!("job {job}, run {run}"),
             (Some(run), None, _) => format!("run {run}"),
             (None, _, Some(pid)) if !seen.survivors.is_empty() => {
-                format!("{} (pid {pid} has ended)", checks::named(&seen.survivors))
+                format!("{} (pid {pid} has ended)", named(&seen.survivors))
             }
             (None, Some(job), Some(pid)) => format!("job {job}, pid {pid}"),
             (None, _, pid) => pid.map_or_else(|| "-".to_owned(), |pid| format!("pid {pid}")),

@@ -1,6 +1,5 @@
 //! `tenure config`: the settings, and where each came from.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -8,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::cli::face;
 use crate::cli::face::Face;
+use crate::cli::parse::healers::{healers, switch};
 use crate::cli::view::{escape, table};
 use crate::config::keys::{KEYS, unknown};
-use crate::config::{Colour, Durability, OnTerm, Setting, Settings, Source};
+use crate::config::{Colour, Durability, OnTerm, Settings, Source};
 use crate::error::{Error, Result, exit};
-use crate::store::heal::Healers;
 use crate::units::{duration_text, parse_duration, parse_size, size_text};
 
 #[derive(Debug, clap::Args)]
@@ -80,34 +79,6 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::print(&table::table(&["setting", "value", "from"], &[], &shown, face.columns))?;
     }
     Ok(exit::OK)
-}
-
-/// Which healers work.
-///
-/// # Errors
-/// When a name is not that of a healer.
-pub fn healers(switches: &Setting<BTreeMap<String, bool>>) -> Result<Healers> {
-    let mut healers = Healers::default();
-    for (name, on) in &switches.value {
-        let Some(switch) = switch(&mut healers, name) else {
-            return Err(Error::Invalid(format!("{}: {}", switches.source, unknown(&format!("healers.{name}")))));
-        };
-        *switch = *on;
-    }
-    Ok(healers)
-}
-
-fn switch<'a>(healers: &'a mut Healers, name: &str) -> Option<&'a mut bool> {
-    Some(match name {
-        "unknown_state" => &mut healers.unknown_state,
-        "queued_with_owner" => &mut healers.queued_with_owner,
-        "running_without_run" => &mut healers.running_without_run,
-        "ended_not_whole" => &mut healers.ended_not_whole,
-        "negative_counts" => &mut healers.negative_counts,
-        "unreadable" => &mut healers.unreadable,
-        "run_without_job" => &mut healers.run_without_job,
-        _ => return None,
-    })
 }
 
 fn rows(s: &Settings) -> Result<Vec<Row>> {

@@ -89,7 +89,7 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
         ("recorded", at(recorded_late(job, runs))),
         ("took", job.started_at.map(|_| table::took(job, now.timestamp().as_millisecond()))),
         ("pid", job.pid.map(|pid| pid.to_string())),
-        ("progress", job.progress.as_deref().map(progress)),
+        ("progress", job.progress.as_deref().map(table::progress)),
         ("result", job.result.clone()),
         ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
     ];
@@ -109,14 +109,6 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
 fn recorded_late(job: &Job, runs: &[Run]) -> Option<i64> {
     let run = runs.iter().find(|run| Some(run.id) == job.run_id)?;
     run.finished_at.filter(|at| at.saturating_sub(job.finished_at.unwrap_or(*at)) > RECORDED_LATE_MS)
-}
-
-/// `40% phase`.
-pub fn progress(text: &str) -> String {
-    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    let percent = value.get("percent").and_then(serde_json::Value::as_f64).map(|p| format!("{p:.0}%"));
-    let phase = value.get("text").and_then(|t| t.as_str()).map(str::to_owned);
-    percent.into_iter().chain(phase).collect::<Vec<_>>().join(" ")
 }
 
 pub fn environment(env: &str) -> String {

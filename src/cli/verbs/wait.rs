@@ -9,7 +9,6 @@ use indicatif::ProgressBar;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick::{ENDED_MAX, Many};
-use crate::cli::verbs::show;
 use crate::cli::view::{code, escape, json, table};
 use crate::cli::watch::changes::Changes;
 use crate::cli::watch::waits::{By, Waits};
@@ -127,7 +126,7 @@ impl Waiting {
                 self.left.remove(&id);
                 self.ended.push(job);
             } else if !self.several {
-                let progress = job.progress.as_deref().map(show::progress).unwrap_or_default();
+                let progress = job.progress.as_deref().map(table::progress).unwrap_or_default();
                 bar.set_message(escape::line(&format!("job {id} {} {progress}", table::state(&job))).into_owned());
             }
         }

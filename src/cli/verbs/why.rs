@@ -4,23 +4,22 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::cli::around::around;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick;
 use crate::cli::parse::pick::Named;
+use crate::cli::view::advice::Obstacle;
 use crate::cli::view::escape::line;
 use crate::cli::view::obstacles;
-use crate::cli::view::obstacles::{Around, Obstacle};
 use crate::cli::view::{table, task_shown};
-use crate::cli::worker_calls::Sight;
 use crate::cli::{run_over, worker_calls};
 use crate::error::{Result, exit};
 use crate::job::State;
-use crate::place::Place;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 use crate::store::rows::Job;
+use crate::store::task_rows;
 use crate::store::why;
-use crate::store::{Store, read, task_rows};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -57,16 +56,6 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// What is seen beside the file.
-///
-/// # Errors
-/// When the file or the lock file cannot be looked at.
-pub fn around(face: &Face, store: &Store) -> Result<Around> {
-    let running = store.read(read::counts)?.running;
-    let worker = worker_calls::sight(store.place())?;
-    Ok(Around { now: face.now(), gate: gate(face, store.place(), worker.as_ref()), worker, over: None, script: None, running })
-}
-
 /// What is wrong with the script of a job, as it stands there now. Without a `PATH` of its own it is looked for in ours.
 fn script(job: &Job) -> Option<String> {
     let argv = job.argv().ok()?;
@@ -76,16 +65,6 @@ fn script(job: &Job) -> Option<String> {
     let tried = unexecutable::candidates(&argv.arguments()[0], path.as_bytes());
     let cwd = Path::new(&job.cwd);
     tried.iter().find_map(|file| unexecutable::carriage_return(file, cwd))
-}
-
-/// The floor of our configuration that is not met, where no worker says what its own are.
-pub fn gate(face: &Face, place: &Place, worker: Option<&Sight>) -> Option<Obstacle> {
-    if worker.is_some_and(|worker| worker.report.is_some()) {
-        return None;
-    }
-    let gate = worker_calls::closed(&face.settings, &worker_calls::machine(place))?;
-    let remedy = "wait, or lower the floor in [floor] of the configuration: tenure config";
-    Some(Obstacle::new(gate.code(), format!("{gate}: no job is claimed meanwhile"), remedy.to_owned()))
 }
 
 fn for_people(job: &Job, step: Option<&str>, all: &[Obstacle]) -> String {

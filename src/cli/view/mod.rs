@@ -2,9 +2,11 @@
 //!
 //! Pure but for `output`, which writes.
 
+pub(in crate::cli) mod advice;
 pub(in crate::cli) mod code;
 pub(in crate::cli) mod escape;
 pub(in crate::cli) mod json;
+pub(in crate::cli) mod lease;
 pub(in crate::cli) mod obstacles;
 pub(in crate::cli) mod output;
 pub(in crate::cli) mod problems;

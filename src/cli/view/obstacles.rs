@@ -2,56 +2,18 @@
 //!
 //! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of worker and machine.
 
-use serde_json::{Value, json};
-
+use crate::cli::around::Around;
 use crate::cli::parse::time;
+use crate::cli::view::advice::Obstacle;
 use crate::cli::view::escape::quote_text;
 use crate::cli::view::table::count;
 use crate::cli::view::{resource_words, worker_words};
-use crate::cli::worker_calls::Sight;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::retry::WayBack;
 use crate::store::rows::{Dependency, Job, Run};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::{duration_text, size_text};
-
-/// One thing to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
-    /// A word for scripts.
-    pub code: &'static str,
-    /// For people, with numbers.
-    pub text: String,
-    /// The command that clears it; `None` where only time does.
-    pub remedy: Option<String>,
-}
-
-impl Obstacle {
-    pub fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
-        Self { code, text: text.into(), remedy: remedy.into() }
-    }
-
-    pub fn to_json(&self) -> Value {
-        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
-    }
-}
-
-/// What was seen beside the file.
-#[derive(Debug, Clone)]
-pub struct Around {
-    /// In the local time zone.
-    pub now: jiff::Zoned,
-    pub worker: Option<Sight>,
-    /// What is said of the job's run, where it is over and there is no worker that records it ([`crate::cli::run_over`]).
-    pub over: Option<String>,
-    /// What is wrong with the script that the job is, where the kernel executes it all the same.
-    pub script: Option<String>,
-    /// Jobs that run now, over all queues.
-    pub running: i64,
-    /// Why the machine would hold jobs back, by the floors of the configuration; where no worker says it of itself.
-    pub gate: Option<Obstacle>,
-}
 
 /// Everything that stands in the way of a queued job; how things stand with one that runs; why one has ended.
 pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {

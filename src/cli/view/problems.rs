@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::cli::parse::time;
+use crate::cli::picture::{Picture, Workspaces};
 use crate::cli::run_over;
-use crate::cli::verbs::status::{Picture, Workspaces};
-use crate::cli::view::obstacles::Obstacle;
+use crate::cli::view::advice::Obstacle;
 use crate::cli::view::table::count;
 use crate::cli::view::{resource_words as words, worker_words};
 use crate::job::{JobId, RunId};

@@ -1,8 +1,8 @@
 //! Resources in words: for lists, and for those who ask why something waits.
 
 use crate::cli::parse::time;
+use crate::cli::view::advice::Obstacle;
 use crate::cli::view::escape::quote;
-use crate::cli::view::obstacles::Obstacle;
 use crate::job::{Argv, ResourceState};
 use crate::store::resource::Resource;
 

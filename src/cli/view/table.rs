@@ -5,9 +5,9 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use crate::cli::parse::time;
-use crate::cli::verbs::show;
 use crate::cli::view::escape::{line, quote_whole, whole};
 use crate::job::{Hold, State};
+use crate::store::read::Counts;
 use crate::store::rows::Job;
 
 /// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within these.
@@ -145,7 +145,7 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
     let now_ms = now.timestamp().as_millisecond();
     let progress = |job: &Job| {
         let is_running = job.shown_state() == State::Running;
-        job.progress.as_deref().filter(|_| is_running).map(show::progress).unwrap_or_default()
+        job.progress.as_deref().filter(|_| is_running).map(progress).unwrap_or_default()
     };
     let have_priority = jobs.iter().any(|job| job.priority != 0);
     let have_progress = jobs.iter().any(|job| !progress(job).is_empty());
@@ -202,6 +202,31 @@ pub fn paint(state: State) -> String {
         State::Cancelled => 35,
     };
     format!("\x1b[{colour}m{state}\x1b[0m")
+}
+
+/// `40% phase`.
+pub fn progress(text: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let percent = value.get("percent").and_then(serde_json::Value::as_f64).map(|p| format!("{p:.0}%"));
+    let phase = value.get("text").and_then(|t| t.as_str()).map(str::to_owned);
+    percent.into_iter().chain(phase).collect::<Vec<_>>().join(" ")
+}
+
+/// The first few, and how many more.
+pub fn named(all: &[String]) -> String {
+    let mut shown = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if all.len() > NAMED_MAX {
+        shown += &format!(" and {} more", all.len() - NAMED_MAX);
+    }
+    shown
+}
+
+/// Most that is named of one kind.
+pub const NAMED_MAX: usize = 10;
+
+pub fn held_text(counts: &Counts) -> String {
+    let held: Vec<String> = counts.held.iter().filter(|(_, n)| *n > 0).map(|(hold, n)| format!("{n} by {hold}")).collect();
+    if held.is_empty() { String::new() } else { format!(", held: {}", held.join(", ")) }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! `doctor` say the same.
 
 use crate::cli::parse::time;
+use crate::cli::view::advice::Obstacle;
 use crate::cli::view::escape::quote_text;
-use crate::cli::view::obstacles::Obstacle;
 use crate::cli::view::table::count;
 use crate::cli::worker_calls::{Condition, Phase, Process, Report, Sight};
 use crate::host::report::CODES;

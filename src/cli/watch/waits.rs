@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cli::around::{Around, around};
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::run_over;
-use crate::cli::verbs::why::around;
+use crate::cli::view::advice::Obstacle;
 use crate::cli::view::escape::line;
 use crate::cli::view::obstacles;
-use crate::cli::view::obstacles::{Around, Obstacle};
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId};
 use crate::store::{Store, why};

@@ -1,0 +1,126 @@
+//! Everything that `status` tells: the file, its worker and the machine, looked at once.
+
+use crate::cli::face::Face;
+use crate::cli::run_over;
+use crate::cli::view::lease::Seen;
+use crate::cli::view::table::count;
+use crate::cli::worker_calls::{self, Machine, Sight};
+use crate::error::Result;
+use crate::job::{JobId, RunId, TaskState};
+use crate::store::read::{self, Counts};
+use crate::store::resource::{self, Resource};
+use crate::store::rows::{Counter, LaneRow, QueueRow};
+use crate::store::schedule::{self, Summary};
+use crate::store::standing::Advice;
+use crate::store::workspace::{self, WorkspaceRow};
+use crate::store::{Health, Store, locks, task_rows};
+use crate::units::size_text;
+
+/// Everything that is told.
+pub struct Picture {
+    pub counts: Counts,
+    pub queues: Vec<QueueRow>,
+    pub lanes: Vec<LaneRow>,
+    pub leases: Vec<Seen>,
+    pub workspaces: Workspaces,
+    pub schedules: Summary,
+    /// Tasks, by state.
+    pub tasks: Vec<(TaskState, i64)>,
+    pub counters: Vec<Counter>,
+    /// Runs that are over and cannot be settled, and why.
+    pub stuck: Vec<(RunId, Option<JobId>, String)>,
+    pub resources: resource::Counts,
+    /// Those that are not torn down, the newest so many.
+    pub live: Vec<Resource>,
+    /// When the oldest ready job was added, in milliseconds UTC.
+    pub oldest_ready_ms: Option<i64>,
+    pub worker: Option<Sight>,
+    /// Running jobs that are over, where there is no worker to record it.
+    pub over: i64,
+    /// What keeps limits of memory, and why.
+    pub memory: Option<(String, String)>,
+    /// What is to be told of the place of the file.
+    pub standing: Option<Advice>,
+    pub machine: Machine,
+    pub health: Health,
+    pub blocked: Option<crate::store::Blocked>,
+    /// Another program that stays inside a write transaction.
+    pub writer: Option<locks::Holder>,
+    /// Why nothing can be written, where the file system has become read-only.
+    pub read_only: Option<String>,
+    pub now_ms: i64,
+}
+
+impl Picture {
+    /// Looks at the file, its worker and the machine.
+    pub fn take(face: &Face, store: &Store) -> Result<Self> {
+        let max_bytes = face.settings.workspace_max_size_bytes.value;
+        let (counts, queues, lanes, counters, oldest_ready_ms, (resources, live)) = store.read(|conn| {
+            let (queues, lanes) = (read::queues(conn)?, read::lanes(conn)?);
+            let (counters, oldest_ready_ms) = (read::counters(conn)?, read::oldest_ready_ms(conn)?);
+            let resources = (resource::counts(conn)?, resource::live(conn, RESOURCES_MAX)?);
+            Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resources))
+        })?;
+        let (stuck, workspaces, schedules) = store.read(|conn| {
+            Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
+        })?;
+        let worker = worker_calls::sight(store.place())?;
+        let over = if worker.is_none() && counts.running > 0 { run_over::how_many(store)? } else { 0 };
+        let pid = worker.as_ref().map(|worker| worker.holder.pid);
+        Ok(Self {
+            counts,
+            queues,
+            lanes,
+            leases: worker_calls::leases(store)?,
+            workspaces,
+            schedules,
+            tasks: store.read(task_rows::counts)?,
+            counters,
+            stuck,
+            resources,
+            live,
+            oldest_ready_ms,
+            worker,
+            over,
+            memory: worker_calls::memory_limiter(store.place())?,
+            standing: worker_calls::standing(store)?,
+            machine: worker_calls::machine(store.place()),
+            health: store.health(),
+            blocked: crate::store::read_blocked(store.place()),
+            writer: locks::lasting_writer(store.place(), pid),
+            read_only: crate::store::read_only(store.place()),
+            now_ms: face.now_ms(),
+        })
+    }
+
+    /// Queued jobs that nothing holds.
+    pub fn ready(&self) -> i64 {
+        self.counts.queued - self.counts.held.iter().map(|(_, n)| n).sum::<i64>()
+    }
+}
+
+/// All workspaces together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Workspaces {
+    pub count: usize,
+    pub in_use: usize,
+    pub bytes: u64,
+    /// What the operator allows them.
+    pub max_bytes: Option<u64>,
+}
+
+impl Workspaces {
+    fn of(rows: &[WorkspaceRow], max_bytes: Option<u64>) -> Self {
+        let in_use = rows.iter().filter(|row| row.users > 0).count();
+        Self { count: rows.len(), in_use, bytes: rows.iter().filter_map(|row| row.bytes).sum(), max_bytes }
+    }
+
+    pub fn for_people(&self) -> String {
+        let most = self.max_bytes.map(|most| format!(" of at most {}", size_text(most))).unwrap_or_default();
+        let all = count(i64::try_from(self.count).unwrap_or(i64::MAX), "workspace", "", "");
+        format!("spaces  {all}, {} in use, {}{most}\n", self.in_use, size_text(self.bytes))
+    }
+}
+
+/// Most resources that the document lists; `resource ls` has all.
+const RESOURCES_MAX: usize = 1_000;
