@@ -24,9 +24,9 @@ use crate::error::{Error, Result, exit};
 use crate::job::{Argv, Exit};
 
 use super::descendants::{self, kill_round};
+use super::forked::exit_now;
 use super::process::{Stat, threads};
 use super::signal::{self, send_child};
-use super::spawner::process::exit_now;
 use super::wait::{self, Children};
 
 /// Signals that are passed on to the command.

@@ -14,7 +14,7 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use super::record::Record;
-use super::spawner::{GO, NOT};
+use super::spawner::status::{GO, NOT};
 
 /// How often a record that the disk refuses is tried again.
 const WRITE_TRIES_MAX: u32 = 100;

@@ -29,7 +29,7 @@ use crate::job::Nonce;
 use super::descendants::{all_children, kill_round};
 use super::marks::is_of_another_run;
 use super::process::{Stat, open_file_identity};
-use super::shim::{LOCK_FD, SHIM_NAME};
+use super::protocol::{LOCK_FD, SHIM_NAME};
 use super::{signal, wait};
 
 /// Between two looks while there is no child at all, in milliseconds.

@@ -15,9 +15,9 @@ use crate::place::Place;
 
 use super::machine;
 use super::process::{Stat, all_pids, open_file_identity, open_pidfd};
+use super::protocol::{LOCK_FD, SHIM_NAME};
 use super::record::Started;
 use super::runfile::{Look, look_with_identity};
-use super::shim::{LOCK_FD, SHIM_NAME};
 use super::signal;
 
 /// In the place of a cause: the grace of a run that was asked to stop is over at once.

@@ -10,9 +10,8 @@ use crate::place::Place;
 
 use super::descendants;
 use super::process::{Stat, all_pids, open_file_identity, open_pidfd};
-use super::shim::SHIM_NAME;
+use super::protocol::{SHIM_NAME, SPAWNER_NAME};
 use super::signal;
-use super::spawner::SPAWNER_NAME;
 use super::stop::{self, Asked, OutOfReach};
 
 /// Most processes that are named.

@@ -14,8 +14,8 @@ use std::ptr;
 use crate::run::unexecutable::{self, Refused};
 use crate::run::wait;
 
-use super::Refusal;
 use super::prepare::{Prepared, RESULT_FD, path_of, raw, shown};
+use super::refusal::Refusal;
 
 /// Room for the child, in bytes; below it lies a page that may not be touched.
 const STACK_BYTES: usize = 64 << 10;

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::ptr;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Room for one entry of the user database, in bytes.
 const ENTRY_BYTES_MAX: usize = 64 << 10;

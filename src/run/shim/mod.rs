@@ -17,77 +17,32 @@ mod identity;
 mod logfile;
 mod memory;
 mod prepare;
+pub(super) mod refusal;
 mod watch;
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getpid, setrlimit, setsid};
 
-use crate::error::said;
-use crate::job::ending::is_want_of_resources;
+use crate::run::forked::{Inherited, become_reaper, exit_now};
 use crate::run::journal::Journal;
 use crate::run::launch::Launch;
 use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::process::Stat;
-use crate::run::record::{NotExecuted, Record, Started};
+use crate::run::protocol::{LOCK_FD, SHIM_NAME, TREE_IS_EMPTY};
+use crate::run::record::{Record, Started};
 use crate::run::spawner::descriptors::{at_fd, close_from};
-use crate::run::spawner::process::{Inherited, become_reaper, exit_now};
 use crate::run::spawner::title::Title;
 use crate::run::spawner::wire::{Arrived, Spec};
+use refusal::Refusal;
 
 use prepare::Prepared;
 
-/// Exit status of a shim that leaves nothing behind.
-pub const TREE_IS_EMPTY: i32 = 0;
 /// Exit status of a shim that could not go on.
 const GAVE_UP: i32 = 1;
 
-/// Where a shim has the run file: this is what `stop` looks at before it signals.
-pub const LOCK_FD: i32 = 3;
-/// How a shim is called in `ps`.
-pub const SHIM_NAME: &str = "tenure-shim";
 const STATUS_FD: i32 = 4;
 const SPEC_FD: i32 = 5;
-
-/// Why the job was not executed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub errno: i32,
-    pub text: String,
-    /// Whose it is: see [`NotExecuted::ours`].
-    pub ours: bool,
-}
-
-impl Refusal {
-    /// `what: words of the errno`.
-    pub fn new(what: impl std::fmt::Display, error: &io::Error) -> Self {
-        let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
-        Self { errno, text: format!("{what}: {}", said(error)), ours: false }
-    }
-
-    /// It is about a file or a process of ours: whatever the system said, the job has no part in it.
-    pub fn ours(what: impl std::fmt::Display, error: &io::Error) -> Self {
-        Self { ours: true, ..Self::new(what, error) }
-    }
-
-    /// It is about something of the job's, and the system lacks what anything needs: processes, memory or descriptors.
-    pub fn shared(what: impl std::fmt::Display, error: &io::Error) -> Self {
-        let refusal = Self::new(what, error);
-        Self { ours: is_want_of_resources(refusal.errno), ..refusal }
-    }
-
-    /// The same, with what is known beyond the number.
-    pub fn because(self, why: Option<String>) -> Self {
-        match why {
-            Some(why) => Self { text: format!("{}; {why}", self.text), ..self },
-            None => self,
-        }
-    }
-
-    pub fn into_record(self) -> Record {
-        Record::Failed(NotExecuted { errno: self.errno, ours: self.ours, text: self.text, at_ms: now_ms() })
-    }
-}
 
 /// What the process that the spawner has just forked does. Never returns.
 pub fn be_shim(arrived: Arrived, inherited: Inherited) -> ! {

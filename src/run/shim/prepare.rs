@@ -18,9 +18,9 @@ use crate::run::launch::{COOKIE, Launch};
 use crate::run::marks::limit_of;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 
-use super::Refusal;
 use super::identity::Identity;
 use super::memory::Memory;
+use super::refusal::Refusal;
 
 /// Where another user's job has its result, if it cannot reach it by its path: a number, and the variable that names it.
 pub const RESULT_FD: i32 = 3;

@@ -11,7 +11,7 @@
 
 pub(super) mod descriptors;
 pub(super) mod process;
-mod status;
+pub(super) mod status;
 pub(super) mod title;
 pub(super) mod wire;
 
@@ -30,19 +30,11 @@ use crate::error::{Error, Result};
 
 use super::launch::Launch;
 use super::orphans::{self, OwnChild};
+use super::protocol::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
 use super::runfile::RunFile;
 
-pub(super) use status::{GO, NOT};
 pub use status::{Go, Status, StatusPipe};
 
-/// The first argument of a process that is to be the spawner.
-const SPAWNER_ARGUMENT: &str = "__spawner";
-/// How the spawner is called in `ps`.
-pub(super) const SPAWNER_NAME: &str = "tenure-spawner";
-/// What the spawner says when it is ready.
-const READY: &[u8] = b"tenure-spawner 1";
-/// What the spawner says before it ends, with the reason, where it cannot be one.
-const UNFIT: &[u8] = b"unfit: ";
 /// Longest such word, in bytes.
 const WORD_BYTES_MAX: usize = 512;
 /// How long a new spawner may take to say so, in milliseconds.

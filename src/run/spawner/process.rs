@@ -5,7 +5,6 @@
 //! the lock is free, and a free lock that nothing is left.
 
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -13,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send, sockopt};
-use rustix::process::{Rlimit, getpid, setsid};
+use rustix::process::{getpid, setsid};
 
 use crate::error::said;
 use crate::job::Exit;
@@ -30,7 +29,9 @@ use crate::run::wait::{self, Children};
 use super::descriptors::{at_fd, close_from, silence_standard_fds};
 use super::title::Title;
 use super::wire::{self, Arrived, INLINE_BYTES_MAX, Received, receive};
-use super::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
+use crate::run::forked::{Inherited, become_reaper, exit_now};
+use crate::run::protocol::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, TREE_IS_EMPTY, UNFIT};
+use crate::run::shim::refusal::Refusal;
 
 /// Launches that are taken before dead shims are looked for again.
 const LAUNCHES_PER_ROUND_MAX: usize = 16;
@@ -86,12 +87,6 @@ pub fn be_spawner() -> ! {
     exit_now(code)
 }
 
-/// Without running any exit handler: in a fork they are not ours.
-pub fn exit_now(code: i32) -> ! {
-    // SAFETY: ends the process.
-    unsafe { libc::_exit(code) }
-}
-
 /// What the spawner keeps of a run.
 struct Kept {
     lock: OwnedFd,
@@ -104,14 +99,6 @@ impl Kept {
         drop(self.lock);
         drop(self.status);
     }
-}
-
-/// What each shim is told beside its launch.
-#[derive(Clone, Copy)]
-pub struct Inherited {
-    /// What jobs get; our own limit is raised.
-    pub open_files: Rlimit,
-    pub title: Option<Title>,
 }
 
 struct Nursery {
@@ -232,7 +219,7 @@ impl Nursery {
                 return;
             }
             let Some(kept) = self.shims.remove(&ended.pid) else { continue };
-            if ended.exit == Exit::Code(shim::TREE_IS_EMPTY) {
+            if ended.exit == Exit::Code(TREE_IS_EMPTY) {
                 kept.release();
             } else {
                 self.dirty.push(kept);
@@ -266,7 +253,7 @@ struct Ready {
 }
 
 fn record_failed_fork(arrived: Arrived, error: &io::Error) {
-    let failed = shim::Refusal::ours("fork", error).into_record();
+    let failed = Refusal::ours("fork", error).into_record();
     if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
         // Where the file does not take it, the run counts as never started, which is true.
         let _ = journal.write(&failed);
@@ -313,13 +300,6 @@ fn try_fork() -> Result<(), Unfit> {
         },
         pid => wait::reap_when_ended(pid).map_err(Unfit::at("waiting for a process (wait4)")),
     }
-}
-
-/// Names the process and makes it the parent of whatever its children leave behind.
-pub fn become_reaper(name: &str) -> io::Result<()> {
-    rustix::thread::set_name(&CString::new(name)?)?;
-    rustix::process::set_child_subreaper(Some(getpid()))?;
-    Ok(())
 }
 
 /// Does once what each shim would do anew: the checksum asks the processor for its features, which costs a tenth of a millisecond on a
