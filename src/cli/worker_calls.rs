@@ -130,7 +130,7 @@ fn options(face: &Face) -> Result<Options> {
         keep_ms: settings.keep_ms.value,
         log_limit_bytes: settings.log_limit_bytes.value,
         workspaces_bytes_max: settings.workspace_max_size_bytes.value,
-        adopts_orphans: true,
+        owns_process: true,
         ..defaults
     })
 }

@@ -7,7 +7,10 @@ pub const SPAWNER_ARGUMENT: &str = "__spawner";
 pub const SPAWNER_NAME: &str = "tenure-spawner";
 
 /// What the spawner says when it is ready.
-pub const READY: &[u8] = b"tenure-spawner 1";
+pub const READY: &[u8] = concat!("tenure-spawner ", env!("CARGO_PKG_VERSION")).as_bytes();
+
+/// How it begins in every version.
+pub const READY_STEM: &[u8] = b"tenure-spawner ";
 
 /// What the spawner says before it ends, with the reason, where it cannot be one.
 pub const UNFIT: &[u8] = b"unfit: ";

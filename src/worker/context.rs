@@ -2,6 +2,7 @@
 //!
 //! A leaf: it owns the state that loops and runs share, and knows no loop and no step.
 
+use std::io::Write as _;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,6 +129,15 @@ impl Context {
         self.store.clock().now_ms()
     }
 
+    /// Tells a person what becomes of the runs: on stderr where this process is a worker and nothing else.
+    pub fn say(&self, message: &str) {
+        if self.options.owns_process {
+            let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
+        } else {
+            log::info!("{message}");
+        }
+    }
+
     /// Nothing more is claimed.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_stopping()
@@ -239,7 +249,7 @@ impl Context {
         let mut spawner = self.spawner.lock().unwrap_or_else(PoisonError::into_inner);
         if spawner.is_dead() {
             self.miss_spawner();
-            *spawner = Arc::new(Spawner::start()?);
+            *spawner = Arc::new(Spawner::start(self.options.spawner.as_deref())?);
             self.spawner_is_missed.store(false, Ordering::SeqCst);
         }
         Ok(Arc::clone(&spawner))

@@ -104,7 +104,7 @@ fn foreign_writer(place: &Place) -> Option<String> {
 
 /// The thread: tells what changes, and gives signs of life while the loops go round.
 pub(super) fn run(ctx: &Arc<Context>) {
-    if !is_asked_for() {
+    if !ctx.options.owns_process || !is_asked_for() {
         return;
     }
     let watchdog_ms = watchdog_ms();

@@ -1,5 +1,7 @@
 //! What a worker is asked to do.
 
+use std::path::PathBuf;
+
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
 use crate::store::claim::Scope;
@@ -50,9 +52,11 @@ pub struct Options {
     pub log_limit_bytes: u64,
     /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
     pub workspaces_bytes_max: Option<u64>,
-    /// This process is a worker and nothing else: it reaps whatever falls to it, and ends what its runs have left there. Not for a
-    /// program that has children of its own.
-    pub adopts_orphans: bool,
+    /// This process is a worker and nothing else: it reaps whatever falls to it and ends what its runs have left there, answers the service
+    /// manager, and says on stderr what it does with its runs. A program with a worker inside does none of that, or does it itself.
+    pub owns_process: bool,
+    /// The program that is started as the spawner; `None`: the running one.
+    pub spawner: Option<PathBuf>,
     /// Time between two rounds of the reaper, in milliseconds.
     pub tick_ms: u64,
 }
@@ -72,7 +76,8 @@ impl Options {
             keep_ms: None,
             log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
             workspaces_bytes_max: None,
-            adopts_orphans: false,
+            owns_process: false,
+            spawner: None,
             tick_ms: 10_000,
         }
     }

@@ -3,7 +3,6 @@
 //! Nothing more is claimed or launched; every shim is asked to stop its run for a shutdown, has the job's own grace, bounded by
 //! the stop timeout, and then KILL; the monitors settle what the shims record, so that the file says how each run ended.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option
         n => format!("{n} jobs"),
     };
     let because = why.map(|why| format!(", because {why}")).unwrap_or_default();
-    say(&format!("ending {jobs}{because}: TERM now, KILL after {} at the latest", duration_text(timeout_ms)));
+    ctx.say(&format!("ending {jobs}{because}: TERM now, KILL after {} at the latest", duration_text(timeout_ms)));
     let mut ending = EndRuns::new(ctx.place(), Duration::from_millis(timeout_ms));
     let (mut last_alive, mut told) = (Instant::now(), None);
     loop {
@@ -42,7 +41,9 @@ pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option
             0
         });
         if told.is_none_or(|(at, runs): (Instant, usize)| runs != alive || at.elapsed() > Duration::from_millis(TELL_MS)) {
-            notify::stopping(&format!("ending {alive} {}", if alive == 1 { "run" } else { "runs" }));
+            if ctx.options.owns_process {
+                notify::stopping(&format!("ending {alive} {}", if alive == 1 { "run" } else { "runs" }));
+            }
             told = Some((Instant::now(), alive));
         }
         if alive > 0 {
@@ -62,6 +63,3 @@ pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option
     }
 }
 
-fn say(message: &str) {
-    let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
-}

@@ -4,7 +4,6 @@
 //! one flush; the spawner; the reaper's first round; only then the claim loop. Stop: no more claims; the runs are left to their
 //! shims (or waited for); what was committed is flushed; the lock is let go last.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -93,9 +92,9 @@ impl Worker {
         fitness::check()?;
         limits::check_for_worker(client.place())?;
         let surroundings = Surroundings::look();
-        let starting = notify::Starting::begin(client.place());
+        let starting = options.owns_process.then(|| notify::Starting::begin(client.place()));
         // The reaper must have been round before each sign of life.
-        let tick_ms = notify::watchdog_ms().map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
+        let tick_ms = notify::watchdog_ms().filter(|_| options.owns_process).map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
         let options = Options { tick_ms, ..options };
         let place = client.place().clone();
         descriptors::can_serve(options.slots, open_files::raise())?;
@@ -107,10 +106,10 @@ impl Worker {
         opened(&store);
         let belief = make_trustworthy(&store)?;
         let boot_id = machine::boot_id();
-        let orphans = options.adopts_orphans.then(Orphans::adopt).transpose()?;
+        let orphans = options.owns_process.then(Orphans::adopt).transpose()?;
         let limiter = Limiter::prepare(&belief.file_id);
         report.memory(limiter.by(), &limiter.why);
-        let spawner = Spawner::start()?;
+        let spawner = Spawner::start(options.spawner.as_deref())?;
         let mut listener = Listener::bind(&place)?;
         let ctx = Arc::new(Context::new(Parts {
             store,
@@ -137,7 +136,9 @@ impl Worker {
         ];
         ctx.report.phase(Phase::Serving);
         drop(starting);
-        notify::ready();
+        if ctx.options.owns_process {
+            notify::ready();
+        }
         Ok(Self { ctx, lock, threads, surroundings })
     }
 
@@ -216,9 +217,9 @@ impl Worker {
         let busy = self.ctx.slots.busy();
         let jobs = if busy == 1 { "1 job".to_owned() } else { format!("{busy} jobs") };
         if busy == 0 {
-            say("no more jobs are claimed, and none runs");
+            self.ctx.say("no more jobs are claimed, and none runs");
         } else if times == 1 {
-            say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
+            self.ctx.say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
             // What must not be interrupted goes on under its shim, and the next worker takes it over.
             let critical = self.critical_runs();
@@ -226,7 +227,7 @@ impl Worker {
                 0 => String::new(),
                 n => format!(", but for {n} in a critical stage, left to {}", if n == 1 { "its shim" } else { "their shims" }),
             };
-            say(&format!("cancelling {jobs}{spared}"));
+            self.ctx.say(&format!("cancelling {jobs}{spared}"));
             self.ctx.roster.request_stop_of_all_but(&critical, Cause::Cancel);
         }
     }
@@ -250,7 +251,9 @@ impl Worker {
     /// When what was committed could not be flushed.
     pub fn stop(self, ended: Ended) -> Result<Summary> {
         let Self { ctx, lock, threads, surroundings } = self;
-        notify::stopping("stopping");
+        if ctx.options.owns_process {
+            notify::stopping("stopping");
+        }
         ctx.end(ended.clone());
         ctx.stop_claiming();
         let left_running = ctx.slots.busy();
@@ -274,12 +277,6 @@ impl Worker {
         Ok(Summary { ended, left_running, nothing_survives })
     }
 }
-
-/// Tells the person at the terminal, if there still is one.
-fn say(message: &str) {
-    let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
-}
-
 fn thread(name: &str, ctx: &Arc<Context>, body: impl FnOnce(&Arc<Context>) + Send + 'static) -> Result<JoinHandle<()>> {
     let ctx = Arc::clone(ctx);
     std::thread::Builder::new()

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 
 use super::launch::Launch;
 use super::orphans::{self, OwnChild};
-use super::protocol::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
+use super::protocol::{READY, READY_STEM, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
 use super::runfile::RunFile;
 
 pub use status::{Go, Status, StatusPipe};
@@ -57,12 +57,12 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts a spawner from the running program.
+    /// Starts a spawner from the running program, or from `helper`, whose `main` begins with [`main_if_spawner`].
     ///
     /// # Errors
     /// The system refuses a process, or the new one does not say that it is ready.
-    pub fn start() -> Result<Self> {
-        Self::start_program(Path::new("/proc/self/exe"))
+    pub fn start(helper: Option<&Path>) -> Result<Self> {
+        Self::start_program(helper.unwrap_or(Path::new("/proc/self/exe")))
     }
 
     /// Starts a spawner from a program whose `main` begins with [`main_if_spawner`].
@@ -163,9 +163,15 @@ fn await_ready(control: &OwnedFd) -> Result<(), String> {
         Ok((_, n)) => match &buffer[..n.min(WORD_BYTES_MAX)] {
             READY => Ok(()),
             [] => Err("it ended".to_owned()),
-            said => Err(match said.strip_prefix(UNFIT) {
-                Some(why) => String::from_utf8_lossy(why).into_owned(),
-                None => "it is another program".to_owned(),
+            said => Err(match (said.strip_prefix(UNFIT), said.strip_prefix(READY_STEM)) {
+                (Some(why), _) => String::from_utf8_lossy(why).into_owned(),
+                // A helper that was named; the running program is of its own version.
+                (_, Some(version)) => format!(
+                    "it is of version {}, and this program of {}; name a helper of the same version",
+                    String::from_utf8_lossy(version),
+                    env!("CARGO_PKG_VERSION")
+                ),
+                _ => "it is another program".to_owned(),
             }),
         },
         Err(error) => Err(crate::error::said(&error.into())),
