@@ -224,7 +224,7 @@ fn is_short_of_files() -> bool {
 }
 
 /// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no room, it calls it an I/O error.
-pub fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
     let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
     // The same code where the index may not grow that far: it is small, so only a low limit is the reason.

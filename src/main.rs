@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // First of all: this process may have been started to be the spawner, which must stay single-threaded.
-    tenure::run::spawner::main_if_spawner();
+    tenure::init();
     tenure::run::signal::outlive_file_size_limit();
     tenure::cli::start_logging();
     ExitCode::from(tenure::cli::main(std::env::args_os()))

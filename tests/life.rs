@@ -24,6 +24,8 @@ mod containers;
 mod copies;
 #[path = "life/crash.rs"]
 mod crash;
+#[path = "life/embedded.rs"]
+mod embedded;
 #[path = "life/files.rs"]
 mod files;
 #[path = "life/filters.rs"]

@@ -16,11 +16,12 @@ const MAY: &[(&str, &[&str])] = &[
     ("run", &["run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     ("host", &["host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
     ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
+    ("queue", &["queue", "worker", "host", "store", "run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     (
         "cli",
         &[
-            "cli", "worker", "host", "store", "run", "job", "clock", "error", "owner", "place", "random", "config", "sync",
-            "units",
+            "cli", "queue", "worker", "host", "store", "run", "job", "clock", "error", "owner", "place", "random", "config",
+            "sync", "units",
         ],
     ),
 ];
@@ -204,4 +205,63 @@ fn the_library_alone_needs_no_package_of_the_command_line() {
         assert!(!library.iter().any(|package| package == name), "{name} is among {library:?}");
     }
     assert!(library.iter().any(|package| package == "rusqlite"), "the packages are told as this test reads them: {library:?}");
+}
+
+/// Where a signature that a program can see may stand, and what it must not name: types of other crates, and our own that hold some.
+const FACADE: &[&str] = &["queue", "error.rs"];
+const FOREIGN: &[&str] = &[
+    "rusqlite",
+    "Connection",
+    "crossbeam",
+    "Sender",
+    "Receiver",
+    "jiff",
+    "Zoned",
+    "serde_json",
+    "Value",
+    "Clock",
+    "Store",
+    "NewJob",
+    "Argv",
+];
+
+#[test]
+fn the_public_interface_names_no_type_of_another_crate() {
+    let facade: Vec<(PathBuf, String)> =
+        sources().into_iter().filter(|(path, _)| FACADE.contains(&inside(path)[0].as_str())).collect();
+    let private: Vec<String> = facade.iter().flat_map(|(_, text)| private_types(text)).collect();
+    let mut looked_at = 0;
+    for (path, text) in &facade {
+        let lines: Vec<&str> = text.lines().collect();
+        for (n, line) in lines.iter().enumerate() {
+            if !line.trim_start().starts_with("pub ") || belongs_to(&lines[..n], &private) {
+                continue;
+            }
+            // A signature ends before its body; a tuple's fields are their own affair as long as they are not public.
+            let end =
+                if line.ends_with(',') { n } else { (n..lines.len()).find(|at| lines[*at].ends_with(['{', ';'])).unwrap_or(n) };
+            let whole = lines[n..=end].join(" ");
+            let signature =
+                if line.contains("struct ") && !whole.contains("(pub ") { whole.split('(').next().unwrap() } else { &whole };
+            looked_at += 1;
+            for word in signature.split(|c: char| !c.is_alphanumeric() && c != '_') {
+                assert!(!FOREIGN.contains(&word), "{}:{}: a public signature names {word}: {signature}", path.display(), n + 1);
+            }
+        }
+    }
+    assert!(looked_at > 100, "the signatures are written as this test reads them: {looked_at}");
+}
+
+/// The types of a file that only this crate can name.
+fn private_types(text: &str) -> Vec<String> {
+    let declared = text
+        .lines()
+        .filter_map(|line| ["pub(crate) struct ", "pub(crate) enum "].iter().find_map(|stem| line.strip_prefix(stem)));
+    declared.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric()).collect()).collect()
+}
+
+/// Whether the line after these is inside one of those types, or inside what is done with it.
+fn belongs_to(before: &[&str], private: &[String]) -> bool {
+    let Some(head) = before.iter().rev().find(|line| line.starts_with("impl") || line.starts_with("pub")) else { return false };
+    head.starts_with("pub(") || private.iter().any(|name| head.split(|c: char| !c.is_alphanumeric()).any(|word| word == name))
 }

@@ -20,7 +20,6 @@ mod around;
 mod command_line;
 mod copies;
 mod doctor;
-mod each;
 mod face;
 #[cfg(test)]
 mod fixture;
@@ -29,6 +28,7 @@ mod logging;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod parse;
 mod picture;
+mod report;
 mod run_over;
 mod verbs;
 mod view;

@@ -2,8 +2,8 @@
 //!
 //! A leaf: it owns the state that loops and runs share, and knows no loop and no step.
 
-use std::io::Write as _;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

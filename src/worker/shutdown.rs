@@ -62,4 +62,3 @@ pub(super) fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option
         }
     }
 }
-

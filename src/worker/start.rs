@@ -94,7 +94,8 @@ impl Worker {
         let surroundings = Surroundings::look();
         let starting = options.owns_process.then(|| notify::Starting::begin(client.place()));
         // The reaper must have been round before each sign of life.
-        let tick_ms = notify::watchdog_ms().filter(|_| options.owns_process).map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
+        let tick_ms =
+            notify::watchdog_ms().filter(|_| options.owns_process).map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
         let options = Options { tick_ms, ..options };
         let place = client.place().clone();
         descriptors::can_serve(options.slots, open_files::raise())?;

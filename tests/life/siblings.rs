@@ -100,26 +100,17 @@ fn a_worker_spares_what_its_shell_had_started() {
     worker.wait().unwrap();
 }
 
-/// The example program, which embeds a worker. Cargo makes it when everything is tested, and here when it is missing.
-fn embedding_program() -> std::path::PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--quiet", "--example", "embed"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    assert!(cargo.status().expect("cargo").success());
-    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
-    beside.join("examples").join("embed")
-}
-
 /// A program that embeds a worker keeps its children to itself: they are neither ended nor reaped, and what a run leaves is found all the same.
 #[test]
 fn an_embedded_worker_lets_the_children_of_its_program_alone() {
     let nest = Nest::new();
-    let program = embedding_program();
+    let program = crate::embedded::program();
     let again = "[ -e left ] && { grep -qs ') [RSDTtI] ' /proc/$(cat left)/task/*/stat && exit 5; exit 3; }";
     let hides = "env -i setsid sh -c 'exec sleep 600 >/dev/null 2>&1' & echo $! >left.new; mv left.new left; sleep 600";
     let id = nest.sh(&["--retries", "1", "--backoff", "0s..0s", "--retry-on", "lost"], &format!("{again}; {hides}"));
     let line = "sleep 600 & echo $! >living.new; mv living.new living
         sh -c 'while [ ! -e end_now ]; do sleep 0.02; done; exit 4' & echo $! >ending.new; mv ending.new ending
-        exec $EMBED $TENURE_DB 0";
+        exec $EMBED $TENURE_DB work";
     let mut embedding = Command::new("sh")
         .args(["-c", line])
         .env("EMBED", program)

@@ -1,6 +1,6 @@
 //! From what a person typed to what is meant: options, values, selectors, files of jobs and pipelines, and what is said where that fails.
 //!
-//! Pure but for `pick` (which asks the file which jobs there are) and `secrets` (which writes private files).
+//! Pure but for `pick` (which asks the file which jobs there are).
 
 pub(in crate::cli) mod foreign;
 pub(in crate::cli) mod healers;
@@ -12,7 +12,6 @@ pub mod options;
 pub(in crate::cli) mod pick;
 #[doc(hidden)]
 pub mod pipeline_file;
-pub(in crate::cli) mod secrets;
 pub(in crate::cli) mod select;
 pub(in crate::cli) mod time;
 pub(in crate::cli) mod values;

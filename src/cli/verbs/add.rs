@@ -1,6 +1,6 @@
 //! `tenure add`: queue a job; prints its id alone. `add --from`: many jobs, all or nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -14,13 +14,15 @@ use crate::cli::face;
 use crate::cli::face::{Face, versioned};
 use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
-use crate::cli::parse::secrets::Kept;
-use crate::cli::parse::{secrets, values};
+use crate::cli::parse::values;
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
 use crate::cli::worker_calls;
 use crate::error::{self, Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
+use crate::job::policy::Stdin;
 use crate::job::{JobId, Need, NewJob};
+use crate::queue::Queue;
+use crate::queue::submit::Adding;
 use crate::run::machine;
 use crate::store::enqueue::{self, Added};
 use crate::store::{Store, read};
@@ -71,7 +73,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         None => {
             let jobs = prepare(&args.options, &args.command, &around)?;
             warn(&store, &jobs, &around);
-            let added = add_jobs(face, &store, jobs, &args.options, &around)?;
+            let added = add_jobs(&store, jobs, &args.options, &around)?;
             tell(face, &added)?;
         }
     }
@@ -103,31 +105,26 @@ pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
 }
 
 /// Adds jobs in one transaction and wakes the worker. When this returns, they are on the disk.
-pub fn add_jobs(
-    face: &Face,
-    store: &Store,
-    mut jobs: Vec<NewJob>,
-    options: &JobOptions,
-    around: &Surroundings,
-) -> Result<Vec<Added>> {
-    let mut kept = Kept::default();
-    kept.write(store.place(), &mut jobs, &options.secret, around)?;
-    kept.write_stdin(store.place(), &mut jobs, options)?;
-    kept.sync(store.place())?;
-    let now_ms = face.now_ms();
-    let added = store.write(move |conn| enqueue::add(conn, &jobs, now_ms))?;
-    kept.keep();
-    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
-    worker_calls::wake(store.place());
-    stop_replaced(store, &added)?;
+pub fn add_jobs(store: &Store, mut jobs: Vec<NewJob>, options: &JobOptions, around: &Surroundings) -> Result<Vec<Added>> {
+    let queue = Queue::of(store);
+    let mut adding = queue.adding();
+    keep_secrets(&mut adding, &mut jobs, &options.secret, around)?;
+    if options.stdin.as_deref().is_some_and(|file| file == "-") {
+        let token = adding.keep(&mut std::io::stdin().lock())?;
+        jobs.iter_mut().for_each(|job| job.policy.stdin = Some(Stdin::Kept(token.clone())));
+    }
+    let (added, ()) = adding.commit(move |conn, now_ms| Ok((enqueue::add(conn, &jobs, now_ms)?, ())))?;
     Ok(added)
 }
 
-/// Asks what new jobs take the place of to stop, whatever the worker does.
-fn stop_replaced(store: &Store, added: &[Added]) -> Result<()> {
-    for replaced in added.iter().filter_map(|one| one.replaced) {
-        worker_calls::ask_directly(store, replaced)?;
+/// Writes the secrets that jobs need into private files, and names them in their policies.
+fn keep_secrets(adding: &mut Adding<'_>, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
+    let mut tokens = BTreeMap::new();
+    for name in names {
+        let value = around.variable(name).map_err(|e| Error::Invalid(format!("--secret: {e}")))?;
+        tokens.insert(name.clone(), adding.keep(&mut value.as_bytes())?);
     }
+    jobs.iter_mut().for_each(|job| job.policy.secrets.clone_from(&tokens));
     Ok(())
 }
 
@@ -184,7 +181,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
                 .take(1)
                 .for_each(|job| warnings.look_after(&format!("line {}: ", line.line), job, !line.after.is_empty()));
         }
-        let added = add_chunk(face, store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
+        let added = add_chunk(store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
         done += count;
         bar.set_position(done as u64);
         tell(face, &added)?;
@@ -250,33 +247,22 @@ fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Res
     Ok(asked)
 }
 
-fn add_chunk(
-    face: &Face,
-    store: &Store,
-    mut asked: Vec<Asked>,
-    refs: &Arc<Mutex<Refs>>,
-    around: &Surroundings,
-) -> Result<Vec<Added>> {
-    let mut kept = Kept::default();
+fn add_chunk(store: &Store, mut asked: Vec<Asked>, refs: &Arc<Mutex<Refs>>, around: &Surroundings) -> Result<Vec<Added>> {
+    let queue = Queue::of(store);
+    let mut adding = queue.adding();
     for line in asked.iter_mut().filter(|line| !line.secrets.is_empty()) {
-        kept.write(store.place(), &mut line.jobs, &line.secrets, around)
+        keep_secrets(&mut adding, &mut line.jobs, &line.secrets, around)
             .map_err(|error| reworded(error, |text| format!("line {}: {text}", line.line)))?;
     }
-    kept.sync(store.place())?;
-    let now_ms = face.now_ms();
     let known = Arc::clone(refs);
     // It may run more than once: what it learns is kept apart until it is on the disk.
-    let (added, learned) = store.write(move |conn| {
+    let (added, learned) = adding.commit(move |conn, now_ms| {
         let known = known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refs = Known { before: &known, here: Refs::new() };
         let added = insert_lines(conn, &asked, &mut refs, now_ms)?;
         Ok((added, refs.here))
     })?;
     refs.lock().unwrap_or_else(PoisonError::into_inner).extend(learned);
-    kept.keep();
-    added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
-    worker_calls::wake(store.place());
-    stop_replaced(store, &added)?;
     Ok(added)
 }
 

@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use crate::cli::each::{BATCH_JOBS, Report, Wordy, each_with};
 use crate::cli::face::{Face, versioned};
 use crate::cli::parse::pick::Many;
-use crate::cli::parse::{secrets, values};
+use crate::cli::parse::values;
+use crate::cli::report::{Report, Wordy};
 use crate::cli::{run_over, worker_calls};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
+use crate::queue::Queue;
 use crate::store::Store;
-use crate::store::control::{self, Cancelled};
+use crate::store::control::Cancelled;
 use crate::store::rows::Job;
-use crate::store::{look, tend};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,14 +31,9 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     // One that had ended before is refused; one that ends with another of them is not.
     let had_ended: Vec<&Job> = jobs.iter().filter(|job| job.state.is_terminal()).collect();
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let (why, now_ms) = (args.why.clone(), face.now_ms());
-    let verb = move |conn: &rusqlite::Connection, id| control::cancel(conn, id, why.as_deref(), now_ms);
     let mut report = Report::new(face, ids.len(), args.wordy);
-    let touched = |cancelled: &Cancelled| match cancelled {
-        Cancelled::Ended { touched, .. } => (*touched).max(1),
-        Cancelled::Asked { .. } | Cancelled::AlreadyEnded => 1,
-    };
-    each_with(&store, &ids, verb, touched, |id, result| {
+    let queue = Queue::of(&store);
+    queue.cancel_each(&ids, args.why.clone(), |id, result| {
         let cancelled = match result {
             // It may have been pruned since it was picked.
             Err(Error::NotFound(_)) => Cancelled::AlreadyEnded,
@@ -46,33 +41,15 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         };
         tell(&mut report, &store, id, cancelled)
     })?;
-    go_on(&store, now_ms)?;
     report.end();
-    worker_calls::wake(store.place());
     Ok(if had_ended.is_empty() { exit::OK } else { exit::REFUSED })
-}
-
-/// Ends the rest of those who waited for what has ended, a step at a time: a worker would do it as well, but there may be none.
-fn go_on(store: &Store, now_ms: i64) -> Result<()> {
-    while store.read(look::needs_going_on)? {
-        let done = store.write(move |conn| tend::go_on(conn, now_ms, BATCH_JOBS))?;
-        secrets::remove(store.place(), &done.freed);
-        if !done.more {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Says what became of one job.
 fn tell(report: &mut Report<'_>, store: &Store, id: JobId, cancelled: Cancelled) -> Result<()> {
     let (word, counted, text) = match cancelled {
-        Cancelled::Ended { freed, .. } => {
-            secrets::remove(store.place(), &freed);
-            ("ended", "cancelled", format!("job {id} is cancelled"))
-        }
+        Cancelled::Ended { .. } => ("ended", "cancelled", format!("job {id} is cancelled")),
         Cancelled::Asked { run } => {
-            worker_calls::wake(store.place());
             if let Some(over) = run_over::of(store, id)? {
                 let text = format!("there is nothing of job {id} left to stop: no worker is running, and {over} (tenure work)");
                 return report.tell("over already", || text, || versioned(json!({"id": id, "cancelled": "asked"})).to_string());

@@ -4,11 +4,12 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick;
 use crate::cli::parse::pick::Named;
-use crate::cli::view::output::{Output, trouble};
+use crate::cli::view::output::Output;
 use crate::cli::view::{code, table};
-use crate::cli::watch::follow::Follower;
+use crate::cli::watch::waits::{By, Waits};
 use crate::error::{Error, Result, exit};
 use crate::job::{RunId, RunKind};
+use crate::queue::follow::{Follower, Seen, trouble};
 use crate::run::output::tail;
 use crate::store::rows::{Job, Run};
 use crate::store::{Store, read};
@@ -61,15 +62,31 @@ fn one(face: &Face, store: &Store, job: &Job, args: &Args) -> Result<bool> {
         output.finish()?;
         return Ok(tell(store, job, run));
     }
-    let follower = Follower::new(store, job.id, output);
+    let follower = Follower::new(store, job.id);
     let follower = match run {
         Some(run) => follower.at(run.id, offset),
         None => follower,
     };
-    let ended = follower.until_ended(face)?;
+    let ended = follow(face, store, follower, &mut output)?;
+    output.finish()?;
     log::debug!("job {} has ended: {}", ended.id, code::of_job(&ended));
     let runs = store.read(|conn| read::runs(conn, job.id))?;
     Ok(tell(store, &ended, which_run(&ended, &runs, args)?))
+}
+
+/// Follows until the job has ended, and says what it waits for.
+fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Output) -> Result<Job> {
+    let mut waits = Waits::of(follower.job(), By::Watcher);
+    loop {
+        match follower.round(&mut |piece| output.piece(piece))? {
+            Seen::Ended(job) => {
+                store.flush_now()?;
+                return Ok(*job);
+            }
+            Seen::Live { .. } => waits.look(face, store)?,
+        }
+        follower.rest();
+    }
 }
 
 /// Says why there is no output, where that is not because nothing was written. False: a log that was written is not there.

@@ -4,14 +4,12 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::cli::each::{Report, Wordy, each_with};
 use crate::cli::face::{Face, versioned};
 use crate::cli::parse::pick::Many;
-use crate::cli::worker_calls;
+use crate::cli::report::{Report, Wordy};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
-use crate::store::Store;
-use crate::store::retry::{self, Back};
+use crate::queue::Queue;
 
 /// Most jobs that are named of those that go back with another one.
 const OTHERS_NAMED_MAX: usize = 20;
@@ -41,46 +39,26 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     }
     let jobs = which.jobs(&store, &[State::Failed, State::Cancelled])?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let (with_dependants, now_ms) = (args.with_dependants, face.now_ms());
-    let verb = move |conn: &rusqlite::Connection, id| retry::retry_step(conn, id, with_dependants, now_ms);
     let mut report = Report::new(face, ids.len(), args.wordy);
     let mut back = HashSet::new();
-    each_with(
-        &store,
-        &ids,
-        verb,
-        |done| done.back.len().max(1),
-        |id, result| match result {
-            Ok(done) if done.back.is_empty() && back.contains(&id) => Ok(()),
-            Ok(done) if done.back.is_empty() => report.refuse_with(|| store.read(move |conn| retry::why_not(conn, id))),
-            Ok(done) => {
-                let queued = go_on(&store, done, now_ms)?;
-                back.extend(queued.iter().copied());
-                tell(&mut report, id, &queued)
-            }
-            // It went back with another one that it waits for.
-            Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
-            // One that cannot go back does not keep the others from it.
-            Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
-                report.refuse(&error);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
-    )?;
-    worker_calls::wake(store.place());
+    let queue = Queue::of(&store);
+    queue.retry_each(&ids, args.with_dependants, |id, result| match result {
+        Ok(queued) if queued.is_empty() && back.contains(&id) => Ok(()),
+        Ok(queued) if queued.is_empty() => report.refuse_with(|| queue.why_no_retry(id)),
+        Ok(queued) => {
+            back.extend(queued.iter().copied());
+            tell(&mut report, id, &queued)
+        }
+        // It went back with another one that it waits for.
+        Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
+        // One that cannot go back does not keep the others from it.
+        Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
+            report.refuse(&error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    })?;
     Ok(if report.end() { exit::REFUSED } else { exit::OK })
-}
-
-/// Those below it, a transaction at a time.
-fn go_on(store: &Store, mut done: Back, now_ms: i64) -> Result<Vec<JobId>> {
-    while !done.parents.is_empty() {
-        let parents = std::mem::take(&mut done.parents);
-        let next = store.write(move |conn| retry::go_on(conn, parents.clone(), now_ms))?;
-        done.back.extend(next.back);
-        done.parents = next.parents;
-    }
-    Ok(done.back)
 }
 
 fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId]) -> Result<()> {

@@ -65,7 +65,7 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     if worker_calls::look(store.place())?.is_some() {
         add::warn(store, &jobs, &around);
     }
-    let added = add::add_jobs(face, store, jobs, &args.options, &around)?;
+    let added = add::add_jobs(store, jobs, &args.options, &around)?;
     let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
     if added.existing {
         face::say(&format!("job {} is live and has this --unique key; following that one", added.id));

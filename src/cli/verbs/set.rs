@@ -4,10 +4,11 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick;
 use crate::cli::parse::select::Selector;
-use crate::cli::parse::{secrets, time, values};
+use crate::cli::parse::{time, values};
 use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, nearest};
+use crate::queue::secrets;
 use crate::store::control::{self, Change, Changed};
 use crate::units;
 

@@ -9,14 +9,15 @@ use serde_json::json;
 
 use crate::cli::face;
 use crate::cli::face::{Face, versioned};
-use crate::cli::parse::{secrets, values};
+use crate::cli::parse::values;
 use crate::cli::view::{json, task_shown};
-use crate::cli::watch::changes::Changes;
 use crate::cli::watch::waits::{By, Waits};
 use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
 use crate::job::template::is_param_name;
 use crate::job::{JobId, TaskState};
+use crate::queue::changes::Changes;
+use crate::queue::secrets;
 use crate::store::Store;
 use crate::store::task::{self, Advanced, Stopped};
 use crate::store::task_rows::{self, TaskFilter, TaskRow};

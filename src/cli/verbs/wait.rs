@@ -1,6 +1,5 @@
 //! `tenure wait`: until jobs have ended. Of one job, ends with its code.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
@@ -10,13 +9,14 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick::{ENDED_MAX, Many};
 use crate::cli::view::{code, escape, json, table};
-use crate::cli::watch::changes::Changes;
 use crate::cli::watch::waits::{By, Waits};
 use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
+use crate::queue::changes::Changes;
+use crate::queue::wait::Waiting;
+use crate::store::Store;
 use crate::store::rows::Job;
-use crate::store::{Store, read};
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         worker_calls::need(store.place())?;
     }
     let jobs = meant(face, args, &store)?;
-    let mut waiting = Waiting::new(&jobs, args.any);
+    let mut waiting = Waited::new(&jobs, args.any);
     let until = args.timeout.map(|ms| Instant::now() + Duration::from_millis(ms));
     let bar = progress_bar(jobs.len());
     let mut changes = Changes::default();
@@ -61,7 +61,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             face::say(&format!("not all have ended within the timeout: {}", waiting.names_left()));
             return Ok(exit::TIMEOUT);
         }
-        if let Some(oldest) = waiting.left.first() {
+        if let Some(oldest) = waiting.jobs.left().first() {
             bar.suspend(|| waits.look_at(*oldest, face, &store))?;
         }
         changes.rest(until);
@@ -89,41 +89,27 @@ fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
     if jobs.is_empty() { Err(args.which.no_match(store, &State::ALL)?) } else { Ok(jobs) }
 }
 
-/// So few jobs are all read at each change.
-const FEW_JOBS: usize = 100;
-/// Time after which all are read once more, in milliseconds: one that was pruned in the meantime is told of by no event.
-const ALL_READ_MS: u64 = 10_000;
-/// Most events that are read at a time.
-const EVENTS_MAX: usize = 20_000;
-
-fn existing(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
-    read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("job {id} is gone: it was pruned while it was waited for")))
-}
-
-/// Jobs that are waited for.
-struct Waiting {
-    left: BTreeSet<JobId>,
+/// Jobs that are waited for, and those that have ended.
+struct Waited {
+    jobs: Waiting,
     ended: Vec<Job>,
     any: bool,
     several: bool,
-    /// Up to which event all was read, and when all jobs that are left were read last.
-    read: Option<(i64, Instant)>,
 }
 
-impl Waiting {
+impl Waited {
     fn new(jobs: &[Job], any: bool) -> Self {
-        Self { left: jobs.iter().map(|job| job.id).collect(), ended: Vec::new(), any, several: jobs.len() != 1, read: None }
+        Self { jobs: Waiting::new(jobs.iter().map(|job| job.id)), ended: Vec::new(), any, several: jobs.len() != 1 }
     }
 
     fn is_over(&self) -> bool {
-        self.left.is_empty() || (self.any && !self.ended.is_empty())
+        self.jobs.left().is_empty() || (self.any && !self.ended.is_empty())
     }
 
     fn look(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
-        for job in self.changed(store)? {
+        for job in self.jobs.look(store)? {
             let id = job.id;
             if job.shown_state().is_terminal() {
-                self.left.remove(&id);
                 self.ended.push(job);
             } else if !self.several {
                 let progress = job.progress.as_deref().map(table::progress).unwrap_or_default();
@@ -135,36 +121,11 @@ impl Waiting {
         Ok(())
     }
 
-    /// Jobs that are left and may have changed since the last look. Of many, those that events tell of are read, and now and then all.
-    fn changed(&mut self, store: &Store) -> Result<Vec<Job>> {
-        let after = match self.read {
-            Some((event, at)) if self.left.len() > FEW_JOBS && at.elapsed() < Duration::from_millis(ALL_READ_MS) => {
-                Some((event, at))
-            }
-            _ => None,
-        };
-        let left = &self.left;
-        let (jobs, read) = store.read(|conn| {
-            let told = after.map(|(event, _)| read::told_of(conn, event, EVENTS_MAX)).transpose()?;
-            let (ids, read) = match (told, after) {
-                (Some((told, last)), Some((_, at))) if told.len() < EVENTS_MAX => {
-                    (told.into_iter().filter(|id| left.contains(id)).collect::<BTreeSet<_>>(), (last, at))
-                }
-                // At first, from time to time, and when so much has happened that reading all is not more work.
-                _ => (left.clone(), (read::last_event(conn)?, Instant::now())),
-            };
-            let jobs: Result<Vec<Job>> = ids.into_iter().map(|id: JobId| existing(conn, id)).collect();
-            Ok((jobs?, read))
-        })?;
-        self.read = Some(read);
-        Ok(jobs)
-    }
-
     fn names_left(&self) -> String {
         const NAMED_MAX: usize = 10;
-        let mut names: Vec<String> = self.left.iter().take(NAMED_MAX).map(ToString::to_string).collect();
-        if self.left.len() > NAMED_MAX {
-            names.push(format!("and {} more", self.left.len() - NAMED_MAX));
+        let mut names: Vec<String> = self.jobs.left().iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        if self.jobs.left().len() > NAMED_MAX {
+            names.push(format!("and {} more", self.jobs.left().len() - NAMED_MAX));
         }
         names.join(", ")
     }
@@ -211,7 +172,7 @@ mod tests {
             (job.reason, job.exit_code) = (Some(Reason::Exit), Some(if *state == State::Done { 0 } else { 3 }));
             job
         };
-        Waiting { left: BTreeSet::new(), ended: states.iter().map(of).collect(), any: false, several, read: None }.code()
+        Waited { jobs: Waiting::new([]), ended: states.iter().map(of).collect(), any: false, several }.code()
     }
 
     #[test]

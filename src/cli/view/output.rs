@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::cli::view::shown::Shown;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::run::output::Piece;
 use crate::units::size_text;
 
@@ -61,9 +61,4 @@ impl Output {
         shown.finish(&mut self.safe);
         crate::cli::face::write_bytes(&self.safe)
     }
-}
-
-/// What went wrong with reading or writing output.
-pub fn trouble(error: io::Error) -> Error {
-    Error::io("passing output on", error)
 }

@@ -14,12 +14,12 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::view::output::Output;
 use crate::cli::view::resource_words as words;
-use crate::cli::watch::follow::{Follower, Seen};
 use crate::cli::watch::waits::{By, Waits};
 use crate::cli::worker_calls;
 use crate::cli::worker_calls::ForOne;
 use crate::error::{Error, Result, exit};
 use crate::job::JobId;
+use crate::queue::follow::{Follower, Seen};
 use crate::run::signal;
 use crate::store::rows::Job;
 use crate::store::{Store, control, locks, resource, why};
@@ -48,9 +48,10 @@ pub enum Attended {
 pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
     let signals = listen()?;
     let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id, By::Run) };
-    let mut follower = Follower::new(store, id, output);
+    let mut follower = Follower::new(store, id);
+    let mut output = output;
     let came_to = loop {
-        match attendant.round(&mut follower, &signals) {
+        match attendant.round(&mut follower, &mut output, &signals) {
             Ok(None) => follower.rest(),
             Ok(Some(attended)) => break Ok(attended),
             Err(error) if face::is_broken_pipe(&error) => break Ok(attendant.reader_gone()),
@@ -65,7 +66,7 @@ pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<A
     let attended = came_to?;
     if matches!(attended, Attended::Ended(_)) {
         store.flush_now()?;
-        follower.finish()?;
+        output.finish()?;
     }
     Ok(attended)
 }
@@ -81,11 +82,11 @@ struct Attendant<'a> {
 }
 
 impl Attendant<'_> {
-    fn round(&mut self, follower: &mut Follower, signals: &Receiver<i32>) -> Result<Option<Attended>> {
+    fn round(&mut self, follower: &mut Follower, output: &mut Output, signals: &Receiver<i32>) -> Result<Option<Attended>> {
         if let Some(attended) = self.see_to_a_worker(signals)? {
             return Ok(Some(attended));
         }
-        if let Seen::Ended(job) = follower.round()? {
+        if let Seen::Ended(job) = follower.round(&mut |piece| output.piece(piece))? {
             return Ok(Some(Attended::Ended(job)));
         }
         self.waits.look(self.face, self.store)?;

@@ -3,10 +3,10 @@
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::verbs::work;
-use crate::cli::watch::changes::Changes;
 use crate::cli::worker_calls;
 use crate::cli::worker_calls::{Phase, Sight};
 use crate::error::Result;
+use crate::queue::changes::Changes;
 use crate::store::claim::{self, Scope};
 use crate::store::{Store, look, plan, read, reap, teardown};
 

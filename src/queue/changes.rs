@@ -10,7 +10,7 @@ const LADDER_MS: [u64; 7] = [2, 5, 10, 25, 50, 100, 200];
 
 /// What has been seen of a file.
 #[derive(Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     counter: Option<store::Changes>,
     seen: Option<i64>,
     rung: usize,

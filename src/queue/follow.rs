@@ -4,28 +4,29 @@
 //! read once more after the job was seen to have ended, so that nothing is missed: whatever was written stood in the log
 //! before the end was written down.
 
-use crate::cli::face::Face;
-use crate::cli::view::output::{Output, trouble};
-use crate::cli::watch::changes::Changes;
-use crate::cli::watch::waits::{By, Waits};
+use std::io;
+
+use super::changes::Changes;
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, RunKind};
-use crate::run::output::Follow;
+use crate::run::output::{Follow, Piece};
 use crate::store::rows::{Job, Run};
 use crate::store::{Store, read};
 
+/// Where output goes, piece by piece.
+pub(crate) type Sink<'a> = dyn FnMut(Piece<'_>) -> io::Result<()> + 'a;
+
 /// Follows one job.
-pub struct Follower {
+pub(crate) struct Follower {
     store: Store,
     job: JobId,
-    output: Output,
     log: Option<(RunId, Follow)>,
     changes: Changes,
 }
 
 /// What one round has seen.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// It goes on. `moved`: there was output, or the file has changed.
     Live { moved: bool },
     /// It has ended, and all of its output is written.
@@ -34,8 +35,8 @@ pub enum Seen {
 
 impl Follower {
     /// Follows the output from the first byte of the first run that is not named in `skip`.
-    pub fn new(store: &Store, job: JobId, output: Output) -> Self {
-        Self { store: store.clone(), job, output, log: None, changes: Changes::default() }
+    pub fn new(store: &Store, job: JobId) -> Self {
+        Self { store: store.clone(), job, log: None, changes: Changes::default() }
     }
 
     /// Goes on from an offset of a run's log.
@@ -44,22 +45,22 @@ impl Follower {
         self
     }
 
-    /// Follows until the job has ended, and returns it; says what it waits for.
+    #[cfg(feature = "cli")]
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Follows until the job has ended, and returns it.
     ///
     /// # Errors
-    /// When the file or a log cannot be read, or the reader of the output has gone.
-    pub fn until_ended(mut self, face: &Face) -> Result<Job> {
-        let mut waits = Waits::of(self.job, By::Watcher);
+    /// When the file or a log cannot be read, or `sink` failed.
+    pub fn until_ended(mut self, sink: &mut Sink<'_>) -> Result<Job> {
         loop {
-            match self.round()? {
-                Seen::Ended(job) => {
-                    self.store.flush_now()?;
-                    self.finish()?;
-                    return Ok(*job);
-                }
-                Seen::Live { .. } => waits.look(face, &self.store)?,
+            if let Seen::Ended(job) = self.round(sink)? {
+                self.store.flush_now()?;
+                return Ok(*job);
             }
-            self.changes.rest(None);
+            self.rest();
         }
     }
 
@@ -67,7 +68,7 @@ impl Follower {
     ///
     /// # Errors
     /// As [`Follower::until_ended`].
-    pub fn round(&mut self) -> Result<Seen> {
+    pub fn round(&mut self, sink: &mut Sink<'_>) -> Result<Seen> {
         let changed = self.changes.look(&self.store)?;
         let mut ended = None;
         let mut runs = Vec::new();
@@ -78,7 +79,7 @@ impl Follower {
             ended = job.shown_state().is_terminal().then_some(job);
             runs = all;
         }
-        let moved = self.read_logs(&runs)?;
+        let moved = self.read_logs(&runs, sink)?;
         if moved || changed {
             self.changes.stir();
         }
@@ -86,35 +87,31 @@ impl Follower {
     }
 
     /// Reads on in the log that is open, and in those of the runs after it.
-    fn read_logs(&mut self, runs: &[Run]) -> Result<bool> {
-        let mut moved = self.read_on()?;
+    fn read_logs(&mut self, runs: &[Run], sink: &mut Sink<'_>) -> Result<bool> {
+        let mut moved = self.read_on(sink)?;
         let mut next: Vec<RunId> = runs.iter().filter(|run| run.kind == RunKind::Job).map(|run| run.id).collect();
         next.sort_unstable();
         for run in next {
             if self.log.as_ref().is_none_or(|(open, _)| run > *open) {
                 self.log = Some((run, Follow::from(&self.store.place().log_file(run), 0)));
-                moved |= self.read_on()?;
+                moved |= self.read_on(sink)?;
             }
         }
         Ok(moved)
     }
 
-    fn read_on(&mut self) -> Result<bool> {
+    fn read_on(&mut self, sink: &mut Sink<'_>) -> Result<bool> {
         let Some((_, log)) = &mut self.log else { return Ok(false) };
-        let output = &mut self.output;
-        log.read(&mut |piece| output.piece(piece)).map(|bytes| bytes > 0).map_err(trouble)
+        log.read(sink).map(|bytes| bytes > 0).map_err(trouble)
     }
 
     /// Waits until there may be something new.
     pub fn rest(&mut self) {
         self.changes.rest(None);
     }
+}
 
-    /// Writes what was held back of the output.
-    ///
-    /// # Errors
-    /// When the reader has gone.
-    pub fn finish(self) -> Result<()> {
-        self.output.finish()
-    }
+/// What went wrong with reading or writing output.
+pub(crate) fn trouble(error: io::Error) -> Error {
+    Error::io("passing output on", error)
 }

@@ -4,16 +4,12 @@
 //! files that no job names leaves it alone. When the job is not added after all, it is removed again; after a crash in between
 //! the lock is free and the sweep removes it.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use crate::cli::parse::options::{JobOptions, Surroundings};
 use crate::error::{Error, Result};
-use crate::job::NewJob;
-use crate::job::policy::Stdin;
 use crate::place::Place;
 use crate::units;
 
@@ -22,44 +18,17 @@ const STDIN_BYTES_MAX: u64 = 1 << 30;
 
 /// Files in `secrets/` that belong to jobs which are not added yet. Dropped without [`Kept::keep`], it removes them.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Held open, and so held locked.
     files: Vec<(PathBuf, File)>,
 }
 
 impl Kept {
-    /// Writes what the jobs need and names it in their policies.
+    /// Copies bytes into a private file and returns its name.
     ///
     /// # Errors
-    /// When a variable is not set or a file cannot be written.
-    pub fn write(&mut self, place: &Place, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
-        let mut tokens = BTreeMap::new();
-        for name in names {
-            let value = around.variable(name).map_err(|e| Error::Invalid(format!("--secret: {e}")))?;
-            tokens.insert(name.clone(), self.keep_bytes(place, &mut value.as_bytes())?);
-        }
-        for job in jobs {
-            job.policy.secrets.clone_from(&tokens);
-        }
-        Ok(())
-    }
-
-    /// Copies this process's standard input, once for all the jobs.
-    ///
-    /// # Errors
-    /// When it cannot be read, is too long, or a file cannot be written.
-    pub fn write_stdin(&mut self, place: &Place, jobs: &mut [NewJob], options: &JobOptions) -> Result<()> {
-        if options.stdin.as_deref().is_none_or(|file| file != "-") {
-            return Ok(());
-        }
-        let token = self.keep_bytes(place, &mut std::io::stdin().lock())?;
-        for job in jobs {
-            job.policy.stdin = Some(Stdin::Kept(token.clone()));
-        }
-        Ok(())
-    }
-
-    fn keep_bytes(&mut self, place: &Place, from: &mut dyn Read) -> Result<String> {
+    /// When they cannot be read, are too many, or the file cannot be written.
+    pub fn keep_bytes(&mut self, place: &Place, from: &mut dyn Read) -> Result<String> {
         let token = random_token()?;
         let path = place.secret_file(&token);
         let what = || format!("writing {}", path.display());
@@ -110,7 +79,7 @@ impl Drop for Kept {
 }
 
 /// Removes files that no live job needs any more. One that stays is found by the worker's sweep.
-pub fn remove(place: &Place, tokens: &[String]) {
+pub(crate) fn remove(place: &Place, tokens: &[String]) {
     for token in tokens.iter().filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric())) {
         match std::fs::remove_file(place.secret_file(token)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -133,17 +102,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::job::Argv;
-
-    fn around() -> Surroundings {
-        Surroundings {
-            now: crate::cli::parse::time::here(0),
-            cwd: "/".into(),
-            env: [("TOKEN".into(), "s3cret".into())].into(),
-            last: None,
-            draw: || "drawn".into(),
-        }
-    }
 
     fn place() -> (tempfile::TempDir, Place) {
         let dir = tempfile::tempdir().unwrap();
@@ -155,14 +113,13 @@ mod tests {
     #[test]
     fn a_secret_stands_in_a_private_file_and_nowhere_else() {
         let (_dir, place) = place();
-        let mut jobs = [NewJob::new(Argv::from_strs(&["x"]).unwrap())];
         let mut kept = Kept::default();
-        kept.write(&place, &mut jobs, &["TOKEN".into()], &around()).unwrap();
-        let path = place.secret_file(&jobs[0].policy.secrets["TOKEN"]);
+        let token = kept.keep_bytes(&place, &mut &b"s3cret"[..]).unwrap();
+        let path = place.secret_file(&token);
+        assert!(!token.contains("s3cret"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "s3cret");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(File::open(&path).unwrap().try_lock_shared().is_err(), "held while the job is being added");
-        assert!(!jobs[0].policy.to_json().contains("s3cret"));
         kept.keep();
         assert!(path.exists());
         assert!(File::open(&path).unwrap().try_lock_shared().is_ok());
@@ -171,10 +128,8 @@ mod tests {
     #[test]
     fn what_no_job_came_to_need_is_removed() {
         let (_dir, place) = place();
-        let mut jobs = [NewJob::new(Argv::from_strs(&["x"]).unwrap())];
         let mut kept = Kept::default();
-        kept.write(&place, &mut jobs, &["TOKEN".into()], &around()).unwrap();
-        assert!(kept.write(&place, &mut jobs, &["MISSING".into()], &around()).unwrap_err().to_string().contains("MISSING"));
+        kept.keep_bytes(&place, &mut &b"s3cret"[..]).unwrap();
         drop(kept);
         assert_eq!(std::fs::read_dir(place.secrets()).unwrap().count(), 0);
     }

@@ -1,0 +1,173 @@
+//! What is known of a job, in types of `std` and of this crate.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::Queue;
+use crate::error::{Error, Result};
+use crate::job::{Hold, JobId, Reason, RunId, State};
+use crate::store::read;
+use crate::store::rows;
+
+/// A job as it is now.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct JobInfo {
+    pub id: JobId,
+    pub state: State,
+    /// The first thing that keeps it from starting; `None` of a queued job: it is ready.
+    pub hold: Option<Hold>,
+    /// Why it ended, or why its latest run did.
+    pub reason: Option<Reason>,
+    pub queue: String,
+    pub lane: Option<String>,
+    pub label: Option<String>,
+    pub priority: i64,
+    /// The command and its arguments; empty where another client wrote something that is not a command.
+    pub command: Vec<OsString>,
+    pub cwd: String,
+    /// Attempts that were started, and how many there may be.
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub created_at: SystemTime,
+    /// When it may start.
+    pub available_at: SystemTime,
+    /// Of its present or latest run.
+    pub started_at: Option<SystemTime>,
+    pub finished_at: Option<SystemTime>,
+    /// The run that owns it while it is running; its number is the fencing token.
+    pub run: Option<RunId>,
+    /// For showing. A process with this number may be another one a moment later.
+    pub pid: Option<i32>,
+    pub exit_code: Option<i32>,
+    /// The number of the signal that ended it.
+    pub signal: Option<i32>,
+    /// For people: what went wrong.
+    pub error: Option<String>,
+    /// What it wrote to `TENURE_RESULT`, or gave to [`Call::set_result`](crate::Call::set_result).
+    pub result: Option<String>,
+    pub progress: Option<Progress>,
+}
+
+/// How far a job says that it is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: Option<f64>,
+    pub text: Option<String>,
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    pub at: SystemTime,
+    /// A word such as `added`, `claimed`, `done`; the page `docs/sql.md` lists them.
+    pub kind: String,
+    pub run: Option<RunId>,
+    pub reason: Option<String>,
+    pub detail: Option<String>,
+}
+
+impl JobInfo {
+    /// Whether it has ended; it does not change any more, except by a retry.
+    pub fn has_ended(&self) -> bool {
+        self.state.is_terminal()
+    }
+
+    pub(super) fn of(job: &rows::Job) -> Self {
+        let state = job.shown_state();
+        let is_as_stored = state == job.state;
+        Self {
+            id: job.id,
+            state,
+            hold: job.hold.filter(|_| is_as_stored),
+            reason: if is_as_stored { job.reason.or(job.last_reason) } else { Some(Reason::Cancelled) },
+            queue: job.queue.clone(),
+            lane: job.lane.clone(),
+            label: job.label.clone(),
+            priority: job.priority,
+            command: command_of(job),
+            cwd: job.cwd.clone(),
+            attempts: job.attempts,
+            max_attempts: job.max_attempts,
+            created_at: time_of(job.created_at),
+            available_at: time_of(job.available_at.max(job.created_at)),
+            started_at: job.started_at.map(time_of),
+            finished_at: job.finished_at.map(time_of),
+            run: job.run_id,
+            pid: job.pid,
+            exit_code: job.exit_code,
+            signal: job.signal,
+            error: job.error.clone(),
+            result: job.result.clone(),
+            progress: job.progress.as_deref().and_then(Progress::parse),
+        }
+    }
+}
+
+fn command_of(job: &rows::Job) -> Vec<OsString> {
+    let arguments = job.argv().map(|argv| argv.arguments().to_vec()).unwrap_or_default();
+    arguments.into_iter().map(OsString::from_vec).collect()
+}
+
+impl Progress {
+    fn parse(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let words = value.get("text").and_then(Value::as_str).map(str::to_owned);
+        Some(Self { percent: value.get("percent").and_then(Value::as_f64), text: words })
+    }
+}
+
+impl Queue {
+    /// Returns a job as it is now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none with this number.
+    pub fn job(&self, id: JobId) -> Result<JobInfo> {
+        Ok(JobInfo::of(&self.row(id)?))
+    }
+
+    pub(super) fn row(&self, id: JobId) -> Result<rows::Job> {
+        let found = self.store.read(|conn| read::job(conn, id))?;
+        found.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
+    }
+
+    /// Returns what happened to a job, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none with this number.
+    pub fn history(&self, id: JobId) -> Result<Vec<Event>> {
+        self.row(id)?;
+        let events = self.store.read(|conn| read::events(conn, id))?;
+        let one = |event: rows::Event| Event {
+            at: time_of(event.at),
+            kind: event.kind,
+            run: event.run,
+            reason: event.reason,
+            detail: event.detail,
+        };
+        Ok(events.into_iter().map(one).collect())
+    }
+}
+
+fn time_of(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+/// Milliseconds of a duration; too long a one becomes one that is refused.
+pub(super) fn ms_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds UTC; negative before 1970.
+pub(super) fn ms_after_epoch(at: SystemTime) -> i64 {
+    match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(_) => -1,
+    }
+}

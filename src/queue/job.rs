@@ -1,0 +1,335 @@
+//! What is to be done: a command, or a function of this program, and everything that was asked for with it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::handler;
+use super::info::ms_of;
+use crate::error::{Error, Result};
+use crate::job::policy::{RetryOn, Stdin, Warn};
+use crate::job::{Argv, JobId, Need, NewJob, Reason, Workspace};
+
+/// `n` minutes, as a [`Duration`].
+pub const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// A job that is to be added: `queue.add(Job::command(["make", "test"]).retries(3))`.
+///
+/// A value that cannot be accepted is told by [`Queue::add`](crate::Queue::add), and nothing is added.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub(super) spec: NewJob,
+    pub(super) start: Start,
+    pub(super) expires_in: Option<Duration>,
+    pub(super) cwd: Option<PathBuf>,
+    pub(super) secrets: BTreeMap<String, Vec<u8>>,
+    pub(super) stdin: Option<Vec<u8>>,
+    /// The first value that cannot be accepted.
+    fault: Option<String>,
+}
+
+/// When a job may start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Start {
+    Now,
+    After(Duration),
+    At(SystemTime),
+}
+
+impl Job {
+    /// A command and its arguments, passed byte for byte; no shell looks at them.
+    pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        Self::of_argv(
+            Argv::new(arguments.into_iter().map(|one| one.as_ref().as_bytes().to_vec()).collect()).map_err(|e| e.to_string()),
+        )
+    }
+
+    /// A line for `/bin/sh -c`.
+    pub fn shell(line: impl AsRef<OsStr>) -> Self {
+        Self::command([OsStr::new("/bin/sh"), OsStr::new("-c"), line.as_ref()])
+    }
+
+    /// A function of the worker's program, by the name that it has in [`init_with`](crate::init_with), and its arguments.
+    ///
+    /// The job has that name as its label until [`Job::label`] gives it another.
+    pub fn call(name: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let arguments = arguments.into_iter().map(|one| one.as_ref().to_owned());
+        let start = [handler::PROGRAM, handler::ARGUMENT, name].map(OsString::from);
+        let mut job = Self::command(start.into_iter().chain(arguments)).label(name);
+        if name.is_empty() {
+            job.refuse("a handler has a name");
+        }
+        job
+    }
+
+    fn of_argv(argv: Result<Argv, String>) -> Self {
+        let (argv, fault) = match argv {
+            Ok(argv) => (argv, None),
+            // Never added: the fault refuses it.
+            Err(fault) => (Argv::from_strs(&["false"]).expect("one short word is a command"), Some(fault)),
+        };
+        Self {
+            spec: NewJob::new(argv),
+            start: Start::Now,
+            expires_in: None,
+            cwd: None,
+            secrets: BTreeMap::new(),
+            stdin: None,
+            fault,
+        }
+    }
+
+    fn refuse(&mut self, fault: impl Into<String>) {
+        self.fault.get_or_insert_with(|| fault.into());
+    }
+
+    /// # Errors
+    /// The first value that cannot be accepted.
+    pub(super) fn is_sound(&self) -> Result<()> {
+        match &self.fault {
+            Some(fault) => Err(Error::Invalid(fault.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds it to this queue of the file instead of `default`.
+    pub fn queue(mut self, name: impl Into<String>) -> Self {
+        self.spec.queue = name.into();
+        self
+    }
+
+    /// Runs at most one job of this lane at once.
+    pub fn lane(mut self, key: impl Into<String>) -> Self {
+        self.spec.lane = Some(key.into());
+        self
+    }
+
+    /// Starts before jobs with a lower priority. 0 is the default.
+    pub fn priority(mut self, priority: i64) -> Self {
+        self.spec.priority = priority;
+        self
+    }
+
+    /// A name that lists show and [`Filter`](crate::Filter) selects by.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.spec.label = Some(label.into());
+        self
+    }
+
+    /// Starts after this time at the earliest.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.start = Start::After(delay);
+        self
+    }
+
+    /// Starts at this instant at the earliest.
+    pub fn at(mut self, at: SystemTime) -> Self {
+        self.start = Start::At(at);
+        self
+    }
+
+    /// Fails as [`Reason::Expired`] if it has not started after this time.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires_in = Some(time);
+        self
+    }
+
+    /// Does not start until [`Queue::release`](crate::Queue::release).
+    pub fn held(mut self) -> Self {
+        self.spec.user_hold = true;
+        self
+    }
+
+    /// Runs it again up to `n` times if it fails. Without this, a job that was started is never started again.
+    pub fn retries(mut self, n: u32) -> Self {
+        self.spec.max_attempts = n.saturating_add(1);
+        self
+    }
+
+    /// Waits `first` before the second attempt, then longer, up to `most`. 10 seconds and an hour are the defaults.
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
+        self.spec.policy.backoff_ms = Some((ms_of(first), ms_of(most)));
+        self
+    }
+
+    /// Retries only after this exit code, or another one that is named so.
+    pub fn retry_on_exit(mut self, code: i32) -> Self {
+        self.spec.policy.retry_on.get_or_insert_default().push(RetryOn::Code(code));
+        self
+    }
+
+    /// Retries only after an end for this reason, or another one that is named so.
+    pub fn retry_on(mut self, reason: Reason) -> Self {
+        self.spec.policy.retry_on.get_or_insert_default().push(RetryOn::Reason(reason));
+        self
+    }
+
+    /// Never retries after this exit code.
+    pub fn no_retry_on_exit(mut self, code: i32) -> Self {
+        self.spec.policy.no_retry_on.push(RetryOn::Code(code));
+        self
+    }
+
+    /// Never retries after an end for this reason.
+    pub fn no_retry_on(mut self, reason: Reason) -> Self {
+        self.spec.policy.no_retry_on.push(RetryOn::Reason(reason));
+        self
+    }
+
+    /// Requeues it up to `n` times when it exits with 75 ("not now"). 20 is the default.
+    pub fn max_deferrals(mut self, n: u32) -> Self {
+        self.spec.policy.max_deferrals = Some(n);
+        self
+    }
+
+    /// Stops the whole process tree of a run after this time.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.spec.policy.timeout_ms = Some(ms_of(timeout));
+        self
+    }
+
+    /// Waits this long between TERM and KILL. 10 seconds are the default.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.spec.policy.grace_ms = Some(ms_of(grace));
+        self
+    }
+
+    /// Sends the signal with this number so long before the timeout.
+    pub fn warn(mut self, signal: i32, before: Duration) -> Self {
+        self.spec.policy.warn = Some(Warn { signal, before_ms: ms_of(before) });
+        self
+    }
+
+    /// Stops it after this time without output.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.spec.policy.idle_timeout_ms = Some(ms_of(timeout));
+        self
+    }
+
+    /// Waits until this job is done; fails if it ends otherwise.
+    pub fn after(self, id: JobId) -> Self {
+        self.waits_for(id, Need::Done)
+    }
+
+    /// Waits until this job has ended in any way.
+    pub fn after_any(self, id: JobId) -> Self {
+        self.waits_for(id, Need::Any)
+    }
+
+    /// Waits until this job has ended otherwise than done; is cancelled if it is done.
+    pub fn after_failed(self, id: JobId) -> Self {
+        self.waits_for(id, Need::Failed)
+    }
+
+    fn waits_for(mut self, id: JobId, need: Need) -> Self {
+        self.spec.after.push((id, need));
+        self
+    }
+
+    /// Adds nothing if a job with this key is queued or running: [`Queue::add`](crate::Queue::add) returns that one.
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.spec.unique_key = Some(key.into());
+        self
+    }
+
+    /// Cancels a queued or running job with this key, and takes its place.
+    pub fn replace(mut self, key: impl Into<String>) -> Self {
+        self.spec.unique_key = Some(key.into());
+        self.spec.replace = true;
+        self
+    }
+
+    /// Runs in this directory instead of the one that this process is in when it adds the job.
+    pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(path.into());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.spec.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets a variable whose value is kept in a private file until the job has ended, and is never shown.
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        if value.contains(&0) {
+            self.refuse(format!("the value of the secret {name:?} contains a NUL byte, which no program can be given"));
+        }
+        self.secrets.insert(name, value);
+        self
+    }
+
+    /// Its standard input, kept in a private file until the job has ended.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Its standard input is this file, opened when a run starts.
+    pub fn stdin_file(mut self, path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        match std::path::absolute(&path).map(|path| path.into_os_string().into_string()) {
+            Ok(Ok(path)) => self.spec.policy.stdin = Some(Stdin::File(path)),
+            Ok(Err(path)) => self.refuse(format!("the path {} is not UTF-8; rename the file", path.display())),
+            Err(error) => self.refuse(format!("the path {}: {error}", path.display())),
+        }
+        self
+    }
+
+    /// Runs this command after exit 0; the job is done only if it exits with 0.
+    pub fn check(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        match Argv::new(arguments.into_iter().map(|one| one.as_ref().as_bytes().to_vec()).collect()) {
+            Ok(argv) => self.spec.policy.check = Some(argv),
+            Err(error) => self.refuse(format!("check: {error}")),
+        }
+        self
+    }
+
+    /// Runs in the directory that all jobs of this key share; a relative [`Job::cwd`] is inside it.
+    pub fn workspace(mut self, key: impl Into<String>) -> Self {
+        let prepare = self.spec.policy.workspace.take().and_then(|workspace| workspace.prepare);
+        self.spec.policy.workspace = Some(Workspace { key: key.into(), prepare });
+        self
+    }
+
+    /// Fills a missing workspace with this command, run in its new and empty directory.
+    pub fn prepare(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let argv = Argv::new(arguments.into_iter().map(|one| one.as_ref().as_bytes().to_vec()).collect());
+        match (argv, &mut self.spec.policy.workspace) {
+            (Ok(argv), Some(workspace)) => workspace.prepare = Some(argv),
+            (Ok(_), None) => self.refuse("prepare: name the workspace first"),
+            (Err(error), _) => self.refuse(format!("prepare: {error}")),
+        }
+        self
+    }
+
+    /// Limits its memory, in bytes.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.spec.policy.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets its niceness, -20 to 19.
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.spec.policy.nice = Some(nice);
+        self
+    }
+
+    /// Runs it as this user; only a worker of root can.
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.spec.policy.user = Some(name.into());
+        self
+    }
+
+    /// Drops the middle of its log above this size, in bytes.
+    pub fn log_limit(mut self, bytes: u64) -> Self {
+        self.spec.policy.log_limit_bytes = Some(bytes);
+        self
+    }
+}

@@ -1,0 +1,97 @@
+//! THE FACADE. What a program that embeds tenure uses, and what the command line is built from.
+//!
+//! ```text
+//! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
+//!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `secrets`)
+//!   ├─ JobInfo        what is known of a job (`info`)
+//!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`)
+//! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
+//! ```
+//!
+//! Each verb is done when it returns: what it says is on the disk. It wakes the worker, and removes the private files that no job needs any
+//! more. A crash between the transaction and those two steps costs time and nothing else: the worker looks by itself, and sweeps.
+//!
+//! Public signatures hold types of `std` and of this crate; `tests/tidy.rs` looks after that. Deliberately absent: printing, settings, signals.
+
+pub(crate) mod changes;
+mod control;
+mod each;
+mod filter;
+pub(crate) mod follow;
+mod handler;
+mod info;
+mod job;
+mod logs;
+pub(crate) mod secrets;
+mod start;
+pub(crate) mod submit;
+pub(crate) mod wait;
+mod worker;
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::store::{Options, Role, Store};
+
+pub use control::Cancelled;
+pub use filter::Filter;
+pub use handler::{Call, Failure, Handler};
+pub use info::{Event, JobInfo, Progress};
+pub use job::{Job, minutes};
+pub use logs::Logs;
+pub use start::{init, init_with};
+pub use wait::Watch;
+pub use worker::{Ended, Summary, Worker, WorkerBuilder};
+
+/// A queue: one file, and the directory beside it.
+///
+/// A client of the file, not its worker: it adds, asks and cancels, whether a worker runs or not. Cheap to clone; may be shared between threads.
+#[derive(Clone)]
+pub struct Queue {
+    pub(crate) store: Store,
+}
+
+impl Queue {
+    /// Opens the queue at `path`; makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) where the file is damaged, foreign, newer than this program, not permitted, or on a network file system.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self { store: Store::open(path.as_ref(), Options::new(Role::Client))? })
+    }
+
+    /// Opens the queue at `path`, which must be there.
+    ///
+    /// # Errors
+    /// As [`Queue::open`], and where there is no such file.
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
+        drop(Store::open(path.as_ref(), Options::new(Role::Reader))?);
+        Self::open(path)
+    }
+
+    /// The facade of a store that is open already.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of(store: &Store) -> Self {
+        Self { store: store.clone() }
+    }
+
+    /// The file; links are resolved.
+    pub fn path(&self) -> &Path {
+        self.store.place().db()
+    }
+
+    /// Tells the worker, if there is one, that something was written.
+    pub(crate) fn wake(&self) {
+        crate::host::waker::send(self.store.place());
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.store.clock().now_ms()
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("path", &self.path()).finish()
+    }
+}

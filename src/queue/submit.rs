@@ -1,0 +1,123 @@
+//! How jobs enter: private files first, then the rows in one transaction, then what follows.
+
+use std::io::Read;
+
+use rusqlite::Connection;
+
+use super::Queue;
+use super::info::{ms_after_epoch, ms_of};
+use super::job::{Job, Start};
+use super::secrets::{self, Kept};
+use crate::error::{Error, Result};
+use crate::host::stop;
+use crate::job::policy::Stdin;
+use crate::job::{JobId, NewJob, workspace};
+use crate::store::enqueue::{self, Added};
+
+impl Queue {
+    /// Adds a job and returns its number: from then on it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a value that cannot be accepted, [`Error::NotFound`] for a job that it waits for and that does not exist.
+    pub fn add(&self, job: Job) -> Result<JobId> {
+        let added = self.add_many([job])?;
+        added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and no number came back".into()))
+    }
+
+    /// Adds jobs in one transaction, all or none, and returns their numbers in the same order.
+    ///
+    /// # Errors
+    /// As [`Queue::add`]; also for more than 100,000 jobs.
+    pub fn add_many(&self, jobs: impl IntoIterator<Item = Job>) -> Result<Vec<JobId>> {
+        let mut adding = self.adding();
+        let now_ms = self.now_ms();
+        let jobs = jobs.into_iter().map(|job| adding.prepare(job, now_ms)).collect::<Result<Vec<_>>>()?;
+        let (added, ()) = adding.commit(move |conn, now_ms| Ok((enqueue::add(conn, &jobs, now_ms)?, ())))?;
+        Ok(added.into_iter().map(|one| one.id).collect())
+    }
+
+    /// Begins to add jobs.
+    pub(crate) fn adding(&self) -> Adding<'_> {
+        Adding { queue: self, kept: Kept::default() }
+    }
+}
+
+/// Jobs that are being added. Dropped before [`Adding::commit`], it leaves nothing behind.
+pub(crate) struct Adding<'a> {
+    queue: &'a Queue,
+    kept: Kept,
+}
+
+impl Adding<'_> {
+    /// Keeps bytes in a private file until the job that names it has ended; returns its name.
+    ///
+    /// # Errors
+    /// When they are too many, or cannot be read or written.
+    pub fn keep(&mut self, bytes: &mut dyn Read) -> Result<String> {
+        self.kept.keep_bytes(self.queue.store.place(), bytes)
+    }
+
+    /// What the store is given for a job, with its private files written.
+    fn prepare(&mut self, job: Job, now_ms: i64) -> Result<NewJob> {
+        job.is_sound()?;
+        let cwd = directory(&job)?;
+        let mut spec = job.spec;
+        spec.cwd = cwd;
+        spec.available_at = match job.start {
+            Start::Now => 0,
+            Start::After(delay) => now_ms.saturating_add_unsigned(ms_of(delay)),
+            Start::At(at) => ms_after_epoch(at),
+        };
+        spec.expires_at = job.expires_in.map(|time| now_ms.saturating_add_unsigned(ms_of(time)));
+        for (name, value) in &job.secrets {
+            let token = self.keep(&mut value.as_slice())?;
+            spec.policy.secrets.insert(name.clone(), token);
+        }
+        if let Some(bytes) = &job.stdin {
+            spec.policy.stdin = Some(Stdin::Kept(self.keep(&mut bytes.as_slice())?));
+        }
+        Ok(spec)
+    }
+
+    /// Adds what `insert` adds, in one transaction; then the worker is woken, private files that no job needs any more are removed, and
+    /// what was replaced is asked to stop. `insert` gets the present instant, and may be called more than once.
+    ///
+    /// # Errors
+    /// Nothing was added, unless the error is about what was replaced.
+    pub fn commit<T: Send + 'static>(
+        self,
+        mut insert: impl FnMut(&Connection, i64) -> Result<(Vec<Added>, T)> + Send + 'static,
+    ) -> Result<(Vec<Added>, T)> {
+        let (store, now_ms) = (&self.queue.store, self.queue.now_ms());
+        self.kept.sync(store.place())?;
+        let (added, more) = store.write(move |conn| insert(conn, now_ms))?;
+        self.kept.keep();
+        added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
+        self.queue.wake();
+        // Whatever the worker does: a job that has lost its key to a new one stops at once.
+        for replaced in added.iter().filter_map(|one| one.replaced) {
+            stop::ask_directly(store, replaced)?;
+        }
+        Ok((added, more))
+    }
+}
+
+/// The directory of a job: absolute, or inside its workspace.
+fn directory(job: &Job) -> Result<String> {
+    let text = |path: std::path::PathBuf| {
+        let told = |path: std::ffi::OsString| Error::Invalid(format!("the directory {} is not UTF-8; rename it", path.display()));
+        path.into_os_string().into_string().map_err(told)
+    };
+    let named = job.cwd.clone();
+    if job.spec.policy.workspace.is_some() {
+        let inside = named.map_or(Ok(String::new()), text)?;
+        return workspace::inside(&inside).map(str::to_owned).map_err(Error::Invalid);
+    }
+    let here =
+        || std::env::current_dir().map_err(|e| Error::io_with("looking for the working directory", "name one for the job", e));
+    match named {
+        Some(path) if path.is_absolute() => text(path),
+        Some(path) => text(here()?.join(path)),
+        None => text(here()?),
+    }
+}

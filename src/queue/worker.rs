@@ -1,0 +1,205 @@
+//! The worker as threads of this process.
+//!
+//! It holds the worker lock of the file, so there is one for each file on the machine; several files may each have one in the same process.
+//! It installs no signal handler, does not reap children that are not its own, and says nothing to a service manager: that is the program's.
+//! A crash of the program at any instruction is that of a worker: running jobs go on under their shims, and the next worker of the file adopts them.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::info::ms_of;
+use super::{Queue, start};
+use crate::error::{Error, Result};
+use crate::store::{Options as StoreOptions, Role};
+use crate::worker::signals::Order;
+use crate::worker::{self, Options, Until};
+
+/// Settings of a worker, see [`Queue::worker`].
+#[must_use = "no worker runs until it is started"]
+pub struct WorkerBuilder {
+    queue: Queue,
+    options: Options,
+}
+
+impl Queue {
+    /// Begins the settings of a worker for this file: as many slots as there are CPUs, all queues, until it is stopped.
+    pub fn worker(&self) -> WorkerBuilder {
+        WorkerBuilder { queue: self.clone(), options: Options::work() }
+    }
+}
+
+impl WorkerBuilder {
+    /// Runs up to `n` jobs at once.
+    pub fn slots(mut self, n: usize) -> Self {
+        self.options.slots = n;
+        self
+    }
+
+    /// Runs only jobs of these queues.
+    pub fn queues(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.options.scope.queues = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Ends by itself when no job runs and none could start now.
+    pub fn until_idle(mut self) -> Self {
+        self.options.until = Until::Idle;
+        self
+    }
+
+    /// Ends by itself when no job runs and none waits for its time.
+    pub fn until_empty(mut self) -> Self {
+        self.options.until = Until::Empty;
+        self
+    }
+
+    /// Starts jobs from this program instead of the running one, for a program whose `main` is not its own: a test, a library.
+    ///
+    /// It is `tenure`, or another program that begins with [`init`](crate::init), and of the same version of this crate.
+    pub fn helper(mut self, program: impl Into<PathBuf>) -> Self {
+        self.options.spawner = Some(program.into());
+        self
+    }
+
+    /// Prunes jobs that ended longer ago than this.
+    pub fn keep(mut self, time: Duration) -> Self {
+        self.options.keep_ms = Some(ms_of(time));
+        self
+    }
+
+    /// Drops the middle of a log above this size, in bytes, where the job names no limit.
+    pub fn log_limit(mut self, bytes: u64) -> Self {
+        self.options.log_limit_bytes = bytes;
+        self
+    }
+
+    /// Starts no job while less memory than this is available, in bytes.
+    pub fn min_memory(mut self, bytes: u64) -> Self {
+        self.options.floors.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// Starts no job while less room than this is free on the disk of the file, in bytes.
+    pub fn min_disk(mut self, bytes: u64) -> Self {
+        self.options.floors.disk_bytes = Some(bytes);
+        self
+    }
+
+    /// Starts no job while the load average of one minute is above this.
+    pub fn max_load(mut self, load: f64) -> Self {
+        self.options.floors.load_max = Some(load);
+        self
+    }
+
+    /// Starts the worker. What an earlier one has left is taken over before this returns.
+    ///
+    /// # Errors
+    /// [`Error::Held`] where the file has a worker already; [`Error::Invalid`] where [`init`](crate::init) was not called and no helper is
+    /// named; [`Error::Unfit`] where the machine or the helper cannot keep what is promised; [`Error::File`].
+    pub fn start(self) -> Result<Worker> {
+        if self.options.spawner.is_none() && !start::is_initialized() {
+            let remedy = "call tenure::init() first in main, or name a program that does with helper()";
+            return Err(Error::Invalid(format!("this program cannot be started again as a spawner; {remedy}")));
+        }
+        let store = &self.queue.store;
+        let options =
+            StoreOptions { durability: store.durability(), clock: store.clock().clone(), ..StoreOptions::new(Role::Worker) };
+        let worker = worker::Worker::start(store, options, self.options)?;
+        let (orders, ordered) = unbounded();
+        let thread = std::thread::Builder::new()
+            .name("worker".into())
+            .spawn(move || worker.wait(&ordered))
+            .map_err(|e| Error::io("starting the worker's thread", e))?;
+        Ok(Worker { orders, thread: Some(thread) })
+    }
+}
+
+/// A worker that runs. Dropping it is [`Worker::stop`] without an answer.
+#[must_use = "dropping it stops the worker"]
+pub struct Worker {
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<Result<worker::Summary>>>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    pub ended: Ended,
+    /// Runs that go on under their shims; the next worker adopts them.
+    pub left_running: usize,
+}
+
+/// Why a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It was stopped.
+    Stopped,
+    /// Nothing was left to do, and it was to end then.
+    Idle,
+}
+
+impl Worker {
+    /// Stops the worker. Running jobs go on under their shims, and the next worker of the file adopts them; where nothing of this program
+    /// survives its end, as in a container whose first process it is, they are ended in order.
+    ///
+    /// # Errors
+    /// Where what was committed could not be brought to the disk, or the file cannot be trusted any more.
+    pub fn stop(self) -> Result<()> {
+        self.end(&[Order::Leave]).map(drop)
+    }
+
+    /// Starts no more jobs, waits for those that run, and stops.
+    ///
+    /// # Errors
+    /// As [`Worker::stop`].
+    pub fn drain(self) -> Result<()> {
+        self.end(&[Order::Drain]).map(drop)
+    }
+
+    /// Cancels the running jobs, waits until their process trees are gone, and stops.
+    ///
+    /// # Errors
+    /// As [`Worker::stop`].
+    pub fn cancel(self) -> Result<()> {
+        self.end(&[Order::Drain, Order::Drain]).map(drop)
+    }
+
+    /// Waits until the worker ends by itself: see [`WorkerBuilder::until_idle`].
+    ///
+    /// # Errors
+    /// As [`Worker::stop`].
+    pub fn wait(self) -> Result<Summary> {
+        self.end(&[])
+    }
+
+    fn end(mut self, orders: &[Order]) -> Result<Summary> {
+        for order in orders {
+            let _it_has_ended_by_itself = self.orders.send(*order);
+        }
+        let thread = self.thread.take().ok_or_else(|| Error::Internal("a worker was ended twice".into()))?;
+        let summary = thread.join().map_err(|_| Error::Internal("the worker's thread panicked".into()))??;
+        let ended = match summary.ended {
+            worker::Ended::Fatal(why) => return Err(Error::File(why)),
+            worker::Ended::Idle => Ended::Idle,
+            worker::Ended::Asked | worker::Ended::Yielded => Ended::Stopped,
+        };
+        Ok(Summary { ended, left_running: summary.left_running })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let _it_has_ended_by_itself = self.orders.send(Order::Leave);
+        match thread.join() {
+            Ok(Err(error)) => log::error!("stopping the worker: {error}"),
+            Err(_) => log::error!("the worker's thread panicked; please report it"),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
