@@ -1,6 +1,6 @@
 -- tenure: the contract of the file.
 --
--- Read this first. Whatever opens the file, in any language, meets these tables and these guards.
+-- Read this first. Every program that opens the file, in any language, meets these tables and these guards.
 --
 -- Three kinds of client write here:
 --   * tenure's own connections. They register an SQL function of their own, `sqlite_compileoption_used('TENURE')` (the
@@ -14,26 +14,54 @@
 --         INSERT INTO resource(name, job_id, teardown) VALUES ('vm-7', 7, json_array('vm', 'delete', 'vm-7'));
 --         UPDATE schedule SET paused = 1 WHERE name = 'nightly';
 --         SELECT ... FROM jobs / runs / history / schedules / tasks / task_steps;        -- the views; and any table
+--     docs/sql.md has the whole table of what they may insert, update and delete.
 --   * careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE. CHECK constraints alone do
---     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule stands twice: as a CHECK and in a
---     trigger, and a BEFORE INSERT trigger refuses what REPLACE would remove.
+--     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule is a CHECK and is asked by a trigger as
+--     well, and a BEFORE INSERT trigger refuses what REPLACE would remove.
+--
+-- One section per subject, each in the same order: table, indexes, guards, effects, views. SQLite resolves the bodies of triggers and
+-- views when they are used, so a section may name tables of a later one. What a row must hold is said once, by the generated columns
+-- `fault` (what a row in each state must hold) and `malformed` (what its texts and numbers may be): NULL, or the name of the broken
+-- rule. CHECK, guards, indexes and the repair read them. A BEFORE INSERT trigger sees their new value; a BEFORE UPDATE trigger sees the old
+-- one, an AFTER UPDATE trigger the new one, and its RAISE(ABORT) undoes the statement in every form (OR REPLACE, OR IGNORE, upsert).
+-- Two AFTER UPDATE triggers of one table are not merged where one runs inside the other: with recursive_triggers off a trigger does not
+-- run within itself.
+--
+-- Each program that opens the file parses all of this. So comments stand before the statements, not in them, and texts are short.
 --
 -- A TEXT value can hold bytes that are not UTF-8, which no rule here can see: a job with such a value ends as failed when it would start, and
--- everything else of the file goes on. Sizes are limited here: 4,000,000 bytes for JSON, 4,096 for a directory, four bytes for each character of a name.
+-- the rest of the file works. Sizes are limited here: 4,000,000 bytes for JSON, 4,096 for a directory, four bytes for each character of a name.
 --
 -- Times are integer milliseconds since 1970-01-01 UTC. Order is by id, never by time. Defaults and triggers run in the
 -- client's SQLite, so only functions that SQLite 3.38 has are used here.
 --
 -- Never open this file with `PRAGMA synchronous = OFF`: what that client checkpoints may be lost or torn by a power cut.
 
+---------------------------------------------------------------------------------------------------------------------------
+-- The file itself
+
 -- What the file is. `file_id`: a random name of this file, new after a restore. `run_id_limit`: run ids below it may have
 -- been used (reserved in blocks by a flushed write, so that a power cut repeats none). `generation`: how many workers have
 -- started on this file; a directory beside the file that has seen a higher one tells that an older copy was put back.
--- `runs_forgiven_below`: that a run below it is unknown here means nothing; of a later one it tells the same.
+-- `moves`: how often a job has changed its state, by which a worker sees that the content of the open file was replaced.
+-- `runs_forgiven_below`: a run id below it that is not known here is expected; a higher one means that an older copy was put back.
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('moves', '0');
+
+-- What was counted over the whole life of the file: by the worker and its reaper (`adopted_total`, `lost_total`, `impossible_total`),
+-- and by triggers: `tasks_STATE`, how many tasks there are.
+CREATE TABLE counter (
+  name    TEXT PRIMARY KEY,
+  n       INTEGER NOT NULL DEFAULT 0,
+  last_at INTEGER,
+  note    TEXT
+) STRICT, WITHOUT ROWID;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Queues
 
 -- A named line of jobs. A row is made by the first job that names it, and a row without settings goes with the last one. `slots`
 -- NULL: no limit of its own. Triggers keep the rest: `head_id` is the ready job that comes first (NULL: none is ready),
@@ -46,15 +74,71 @@ CREATE TABLE queue (
   head_priority  INTEGER,
   head_id        INTEGER,
   is_full        INTEGER NOT NULL DEFAULT 0,
-  CONSTRAINT queue_name_is_short       CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
-  CONSTRAINT queue_slots_not_negative  CHECK (slots IS NULL OR slots >= 0),
-  CONSTRAINT queue_paused_is_a_flag    CHECK (paused IN (0, 1)),
+  CONSTRAINT queue_name_is_short        CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
+  CONSTRAINT queue_slots_not_negative   CHECK (slots IS NULL OR slots >= 0),
+  CONSTRAINT queue_paused_is_a_flag     CHECK (paused IN (0, 1)),
   CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0),
-  CONSTRAINT queue_is_full_is_a_flag   CHECK (is_full IN (0, 1))
+  CONSTRAINT queue_is_full_is_a_flag    CHECK (is_full IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 -- The claim takes the first row here: a queue that is open (not paused, not full) and has something ready. So it costs the same
 -- however many queues there are, open or not.
 CREATE INDEX queue_next ON queue (head_priority DESC, head_id) WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
+
+CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
+  SELECT RAISE(ABORT, 'tenure: a queue has a name of 1 to 200 characters and 800 bytes at most')
+   WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.name AS BLOB)) > 800;
+  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
+   WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
+  SELECT RAISE(ABORT, 'tenure: the file finds the head of a queue; leave out head_id, head_priority and is_full')
+   WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0;
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
+END;
+CREATE TRIGGER queue_update_guard BEFORE UPDATE ON queue BEGIN
+  SELECT RAISE(ABORT, 'tenure: a queue keeps its name; use tenure set ID queue=NAME to move a job to another queue')
+   WHERE NEW.name IS NOT OLD.name AND NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
+   WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
+END;
+
+CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
+  INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
+END;
+-- A client that sets the head must set it to the truth.
+CREATE TRIGGER queue_changes AFTER UPDATE ON queue
+WHEN (NEW.slots, NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.slots, OLD.head_priority, OLD.head_id, OLD.is_full) BEGIN
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full say what the file has found; change the jobs or the slots')
+   WHERE (NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OLD.head_id, OLD.is_full)
+     AND (NEW.head_priority, NEW.head_id, NEW.is_full)
+         IS NOT (SELECT head_priority, head_id, is_full FROM queue_truth WHERE queue = NEW.name);
+  INSERT INTO choose_queue_head (queue) SELECT NEW.name WHERE NEW.slots IS NOT OLD.slots;
+END;
+
+-- What the row of each queue should say of its head and of its slots.
+CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
+  SELECT q.name,
+         (SELECT priority FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
+         (SELECT id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
+         q.slots IS NOT NULL
+         AND q.slots <= coalesce((SELECT n FROM tally WHERE queue = q.name AND state = 'running' AND hold = ''), 0)
+    FROM queue q;
+-- `INSERT INTO choose_queue_head (queue) VALUES (queue)` makes it say that; it is a procedure, not a table. A queue that has gone
+-- because it was empty comes back with the next job that is queued in it.
+CREATE VIEW choose_queue_head (queue) AS SELECT NULL WHERE 0;
+CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
+  UPDATE queue
+     SET (head_priority, head_id) = (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                      ORDER BY priority DESC, id LIMIT 1),
+         is_full = slots IS NOT NULL
+                   AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)
+   WHERE name = NEW.queue
+     AND (   (head_priority, head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                               ORDER BY priority DESC, id LIMIT 1)
+          OR is_full <> (slots IS NOT NULL
+                         AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)));
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Lanes
 
 -- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is kept by a trigger.
 -- `of_array`: made for one array with a limit of its own (`--array 0-99%8`); it goes when the last job of that array is pruned.
@@ -63,86 +147,146 @@ CREATE TABLE lane (
   max_running INTEGER NOT NULL DEFAULT 1,
   running     INTEGER NOT NULL DEFAULT 0,
   of_array    INTEGER NOT NULL DEFAULT 0,
-  CONSTRAINT lane_key_is_short          CHECK (length(key) BETWEEN 1 AND 200 AND length(CAST(key AS BLOB)) <= 800),
-  CONSTRAINT lane_max_running_positive  CHECK (max_running >= 1),
-  CONSTRAINT lane_running_not_negative  CHECK (running >= 0),
-  CONSTRAINT lane_of_array_is_a_flag    CHECK (of_array IN (0, 1))
+  CONSTRAINT lane_key_is_short         CHECK (length(key) BETWEEN 1 AND 200 AND length(CAST(key AS BLOB)) <= 800),
+  CONSTRAINT lane_max_running_positive CHECK (max_running >= 1),
+  CONSTRAINT lane_running_not_negative CHECK (running >= 0),
+  CONSTRAINT lane_of_array_is_a_flag   CHECK (of_array IN (0, 1))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX lane_busy     ON lane (key) WHERE running <> 0;
+CREATE INDEX lane_busy ON lane (key) WHERE running <> 0;
 
--- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting stand in columns of their
--- own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by the one expression below and
--- therefore never stale. `hold` NULL = ready.
+CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
+  SELECT RAISE(ABORT, 'tenure: a new lane is empty; leave out running') WHERE NEW.running IS NOT 0;
+  SELECT RAISE(ABORT, 'tenure: of_array is 0 or 1') WHERE NEW.of_array NOT IN (0, 1);
+  SELECT RAISE(ABORT, 'tenure: a lane has a key of 1 to 200 characters and 800 bytes at most, and lets at least one job run')
+   WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.key AS BLOB)) > 800 OR NEW.max_running < 1;
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
+END;
+CREATE TRIGGER lane_update_guard BEFORE UPDATE ON lane BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file keeps key, running and of_array of a lane; to change its limit UPDATE lane SET max_running')
+   WHERE (NEW.key, NEW.running, NEW.of_array) IS NOT (OLD.key, OLD.running, OLD.of_array) AND NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a lane lets at least one job run; to stop its jobs, hold them') WHERE NEW.max_running < 1;
+END;
+
+-- The queues that have members waiting, one index lookup for each, however many members there are.
+CREATE TRIGGER lane_opens_or_fills AFTER UPDATE OF running, max_running ON lane
+WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
+  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.key, queue FROM (
+    WITH RECURSIVE waiting (queue) AS (
+      SELECT min(queue) FROM job WHERE lane = NEW.key AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
+      UNION ALL
+      SELECT (SELECT min(queue) FROM job WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
+        FROM waiting WHERE waiting.queue IS NOT NULL)
+    SELECT queue FROM waiting WHERE queue IS NOT NULL);
+END;
+
+-- In a lane with room the best member of each queue that waits for nothing else has the lane's pass and so is ready; in
+-- a full lane no member has it. (Of each queue, so that a paused or a full one strands no member.)
+-- `INSERT INTO choose_lane_head (lane, queue) VALUES (lane, queue)` makes that true for one queue of one lane; it is a procedure, not a
+-- table. Triggers call it for all that may have changed the answer, so a job that is held, moved or cancelled never strands its lane.
+CREATE VIEW choose_lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
+CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON choose_lane_head BEGIN
+  INSERT INTO lane (key) SELECT NEW.lane WHERE NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
+  UPDATE job SET lane_pass = 0
+   WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1
+     AND id IS NOT (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
+                       AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
+                     ORDER BY priority DESC, id LIMIT 1);
+  UPDATE job SET lane_pass = 1
+   WHERE lane_pass = 0
+     AND id = (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
+                  AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
+                ORDER BY priority DESC, id LIMIT 1);
+END;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Jobs
+
+-- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting are columns of their own (user_hold,
+-- task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by one expression and therefore never stale.
+-- `hold` NULL = ready.
+--   command       JSON array of strings; {"hex": "ff00"} for one that is not UTF-8      env     JSON object of strings
+--   reason        why it ended; NULL while it has not                                   policy  JSON object: timeouts, limits (docs/sql.md)
+--   priority      higher first                                                          available_at  not before this instant
+--   run_id        the run that owns it (running) or ended it (terminal)
+--   pid           first process of a running job; for display, never proof
+--   attempts      runs that count, the present one included
+--   expires_at    a job that has not started by then ends as failed, `expired`
+--   unique_key    at most one live job has it, except for those that are being cancelled (`key_taken`: a newer job has it)
+--   deferrals     exits with 75, "not now"
+--   unstarts      times in a row it was put back without having started
+--   last_reason   reason of the latest run that ended
+--   progress      JSON object: percent, text, at
+--   result        what the job wrote to TENURE_RESULT, at most 64 KiB
+--   user_hold     held by a person                                                      task_hold     held by its task
+--   unmet         dependencies that are not met yet                                     broken        that cannot be met any more
+--   untorn        resources of its earlier runs that are not torn down yet
+--   due_seen      the latest instant that the planner has seen pass for this job
+--   lane_pass     its lane lets it stand at the head of its queue
 CREATE TABLE job (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  command       TEXT    NOT NULL,                     -- JSON array of strings; {"hex": "ff00"} for one that is not UTF-8
+  command       TEXT    NOT NULL,
   state         TEXT    NOT NULL DEFAULT 'queued',
   hold          TEXT    GENERATED ALWAYS AS (
-                  CASE WHEN state <> 'queued'                       THEN NULL
-                       WHEN user_hold                               THEN 'user'
-                       WHEN task_hold                               THEN 'task'
-                       WHEN unmet + broken > 0                      THEN 'dependency'
-                       WHEN untorn > 0                              THEN 'resource'
-                       WHEN available_at > due_seen                 THEN 'time'
-                       WHEN lane IS NOT NULL AND NOT lane_pass      THEN 'lane'
-                  END) VIRTUAL,
-  reason        TEXT,                                 -- why it ended; NULL while it has not
+    CASE WHEN state <> 'queued'                  THEN NULL
+         WHEN user_hold                          THEN 'user'
+         WHEN task_hold                          THEN 'task'
+         WHEN unmet + broken > 0                 THEN 'dependency'
+         WHEN untorn > 0                         THEN 'resource'
+         WHEN available_at > due_seen            THEN 'time'
+         WHEN lane IS NOT NULL AND NOT lane_pass THEN 'lane' END) VIRTUAL,
+  reason        TEXT,
   queue         TEXT    NOT NULL DEFAULT 'default',
   lane          TEXT,
-  priority      INTEGER NOT NULL DEFAULT 0,           -- higher first
+  priority      INTEGER NOT NULL DEFAULT 0,
   label         TEXT,
   cwd           TEXT    NOT NULL DEFAULT '/',
-  available_at  INTEGER NOT NULL DEFAULT 0,           -- not before this instant
-  run_id        INTEGER,                              -- the run that owns it (running) or ended it (terminal)
-  pid           INTEGER,                              -- first process of a running job; for showing, never proof
+  available_at  INTEGER NOT NULL DEFAULT 0,
+  run_id        INTEGER,
+  pid           INTEGER,
   started_at    INTEGER,
   finished_at   INTEGER,
-  attempts      INTEGER NOT NULL DEFAULT 0,           -- runs that count, the present one included
+  attempts      INTEGER NOT NULL DEFAULT 0,
   max_attempts  INTEGER NOT NULL DEFAULT 1,
-
   created_at    INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
-  expires_at    INTEGER,                              -- a job that has not started by then ends as failed, `expired`
-  unique_key    TEXT,                                 -- at most one live job has it, but for those that are being cancelled
+  expires_at    INTEGER,
+  unique_key    TEXT,
   array_index   INTEGER,
-  env           TEXT    NOT NULL DEFAULT '{}',        -- JSON object of strings
-  policy        TEXT    NOT NULL DEFAULT '{}',        -- JSON object: timeouts, retry rules, limits (docs/sql.md)
-
-  deferrals     INTEGER NOT NULL DEFAULT 0,           -- exits with 75, "not now"
-  unstarts      INTEGER NOT NULL DEFAULT 0,           -- times in a row it was put back without having started
-  last_reason   TEXT,                                 -- reason of the latest run that ended
+  env           TEXT    NOT NULL DEFAULT '{}',
+  policy        TEXT    NOT NULL DEFAULT '{}',
+  deferrals     INTEGER NOT NULL DEFAULT 0,
+  unstarts      INTEGER NOT NULL DEFAULT 0,
+  last_reason   TEXT,
   exit_code     INTEGER,
   signal        INTEGER,
   error         TEXT,
-  progress      TEXT,                                 -- JSON object: percent, text, at
-  result        TEXT,                                 -- what the job wrote to TENURE_RESULT, at most 64 KiB
-
-  user_hold     INTEGER NOT NULL DEFAULT 0,           -- held by a person
-  task_id       INTEGER,                              -- the pipeline task it belongs to
-  task_hold     INTEGER NOT NULL DEFAULT 0,           -- held by its task
-  unmet         INTEGER NOT NULL DEFAULT 0,           -- dependencies that are not met yet
-  broken        INTEGER NOT NULL DEFAULT 0,           -- dependencies that cannot be met any more
-  untorn        INTEGER NOT NULL DEFAULT 0,           -- resources of its earlier runs that are not torn down yet
-  due_seen      INTEGER NOT NULL DEFAULT 0,           -- the latest instant that the planner has seen pass for this job
-  lane_pass     INTEGER NOT NULL DEFAULT 0,           -- its lane lets it stand at the head of its queue
-  key_taken     INTEGER NOT NULL DEFAULT 0,           -- a newer job has its unique_key, because this one is being cancelled
-
+  progress      TEXT,
+  result        TEXT,
+  user_hold     INTEGER NOT NULL DEFAULT 0,
+  task_id       INTEGER,
+  task_hold     INTEGER NOT NULL DEFAULT 0,
+  unmet         INTEGER NOT NULL DEFAULT 0,
+  broken        INTEGER NOT NULL DEFAULT 0,
+  untorn        INTEGER NOT NULL DEFAULT 0,
+  due_seen      INTEGER NOT NULL DEFAULT 0,
+  lane_pass     INTEGER NOT NULL DEFAULT 0,
+  key_taken     INTEGER NOT NULL DEFAULT 0,
+  fault         TEXT    GENERATED ALWAYS AS (
+    CASE WHEN state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled') THEN 'state_is_known'
+         WHEN state = 'queued'  AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL THEN 'queued_owns_nothing'
+         WHEN state = 'running' AND (run_id IS NULL OR started_at IS NULL OR coalesce(finished_at, reason) IS NOT NULL) THEN 'running_has_its_run'
+         WHEN state NOT IN ('queued', 'running') AND (reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL) THEN 'ended_says_why'
+         WHEN state = 'done' AND (reason <> 'exit' OR exit_code IS NOT 0) THEN 'done_means_exit_zero'
+         WHEN attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1 THEN 'counts_not_negative' END) VIRTUAL,
   CONSTRAINT job_id_positive           CHECK (id > 0),
-  CONSTRAINT job_state_is_known        CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
-  CONSTRAINT job_reason_is_known       CHECK (reason IS NULL OR reason IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
-                                              'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
-  CONSTRAINT job_queued_owns_nothing   CHECK (state <> 'queued' OR (run_id IS NULL AND pid IS NULL AND started_at IS NULL
-                                              AND finished_at IS NULL AND reason IS NULL)),
-  CONSTRAINT job_running_has_its_run   CHECK (state <> 'running' OR (run_id IS NOT NULL AND started_at IS NOT NULL
-                                              AND finished_at IS NULL AND reason IS NULL)),
-  CONSTRAINT job_ended_says_why        CHECK (state IN ('queued', 'running') OR (reason IS NOT NULL AND finished_at IS NOT NULL AND pid IS NULL)),
-  CONSTRAINT job_done_means_exit_zero  CHECK (state <> 'done' OR (reason = 'exit' AND exit_code IS 0)),
-  CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
+  CONSTRAINT job_has_no_fault          CHECK (fault IS NULL),
   CONSTRAINT job_command_is_an_argv    CHECK (json_valid(command) AND json_type(command) = 'array' AND json_array_length(command) > 0),
   CONSTRAINT job_env_is_an_object      CHECK (json_valid(env) AND json_type(env) = 'object'),
   CONSTRAINT job_policy_is_an_object   CHECK (json_valid(policy) AND json_type(policy) = 'object'),
+  CONSTRAINT job_reason_is_known       CHECK (reason IS NULL OR reason IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
+                                              'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
+  CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
-  CONSTRAINT job_counts_not_negative   CHECK (attempts >= 0 AND deferrals >= 0 AND unstarts >= 0 AND unmet >= 0 AND broken >= 0
-                                              AND untorn >= 0),
+  CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND untorn >= 0),
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1) AND key_taken IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
@@ -155,484 +299,74 @@ CREATE TABLE job (
   CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536)
 ) STRICT;
 
--- The head of each queue is found here.
+-- The head of each queue is found here; the planner looks at the first row of the next two.
 CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
--- The planner looks at the first row here.
 CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
 CREATE INDEX job_expires   ON job (expires_at)                     WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
--- Who could stand at the head in a lane, per queue, best first; and who has its pass.
+-- Jobs that could be the head of their queue in a lane, best first; jobs that have their lane's pass; whether a lane has any job left.
 CREATE INDEX job_in_lane   ON job (lane, queue, priority DESC, id) WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
 CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state = 'queued' AND lane_pass = 1;
--- What is shown and looked after: the live jobs, and those that did not end well. (`done` is nearly everything, and needs no index.)
+CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';
+-- What is shown and looked after: the live jobs, and those that did not end well, of a queue as well; and jobs of a label, newest last.
+-- (`done` is nearly everything, and needs no index.)
 CREATE INDEX job_by_state  ON job (state, id)                      WHERE state <> 'done';
--- Jobs that can never start, to be ended by the worker.
-CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
+CREATE INDEX job_of_queue  ON job (queue, state, id)               WHERE state <> 'done';
+CREATE INDEX job_label     ON job (label, state, id)               WHERE label IS NOT NULL;
+CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
+CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
 -- One live job per key; the key is free again in the transaction that ends the job, and for a newer job as soon as this one is to be cancelled.
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
-CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
--- Jobs of a label, and of a queue, by state: newest last. (`done` is nearly everything in a queue, and needs no index.)
-CREATE INDEX job_label     ON job (label, state, id)               WHERE label IS NOT NULL;
-CREATE INDEX job_of_queue  ON job (queue, state, id)               WHERE state <> 'done';
-CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
--- Whether a lane has any job left.
-CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';
--- Who waits for other jobs, to see whether they still do.
+-- Jobs that can never start, to be ended by the worker; that wait for other jobs, and for a teardown, to see whether they still do.
+CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
 CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
+CREATE INDEX job_untorn    ON job (id)                             WHERE state = 'queued' AND untorn > 0;
 -- Live jobs that own files in `secrets/`.
 CREATE INDEX job_secrets   ON job (id)                             WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
--- Rows that the rules above should have made impossible (written with the guards dropped). These two are empty, and are
--- looked at at every tick of the reaper; the views impossible_job and unreadable_job read them.
-CREATE INDEX job_impossible ON job (id) WHERE
-  CASE state WHEN 'queued'    THEN coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL
-             WHEN 'running'   THEN run_id IS NULL OR started_at IS NULL OR finished_at IS NOT NULL OR reason IS NOT NULL
-             WHEN 'done'      THEN reason IS NOT 'exit' OR exit_code IS NOT 0 OR finished_at IS NULL OR pid IS NOT NULL
-             WHEN 'failed'    THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
-             WHEN 'cancelled' THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
-             ELSE 1 END
-  OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1;
-CREATE INDEX job_unreadable ON job (id) WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
+-- Rows that the rules should have made impossible (written with the guards dropped). These two are empty, and are looked at at every
+-- tick of the reaper.
+CREATE INDEX job_fault     ON job (id)                             WHERE fault IS NOT NULL;
+CREATE INDEX job_unreadable ON job (id)                            WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 
--- A run: one attempt at a job, or one of the commands around it (its check, the making of its workspace), or a command that belongs
--- to no job (a teardown, a probe); `resource_id` and `workspace` name what it is for. Ids come from reserved blocks and are never
--- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the
--- worker alone. `parent` is the job's own run, for a check and for a workspace.
-CREATE TABLE run (
-  id            INTEGER PRIMARY KEY NOT NULL,
-  job_id        INTEGER,
-  kind          TEXT    NOT NULL DEFAULT 'job',
-  parent        INTEGER,
-  resource_id   INTEGER,
-  workspace     TEXT,
-  attempt       INTEGER NOT NULL,
-  nonce         TEXT    NOT NULL,
-  instance      TEXT    NOT NULL,                     -- the worker that claimed it
-  boot_id       TEXT    NOT NULL,
-  claimed_at    INTEGER NOT NULL,
-  pid           INTEGER,
-  started_at    INTEGER,
-  exited_at     INTEGER,
-  finished_at   INTEGER,
-  outcome       TEXT,
-  reason        TEXT,
-  exit_code     INTEGER,
-  signal        INTEGER,
-  error         TEXT,
-  leftovers     TEXT,                                 -- processes that outlived the job's own and were ended with it
-  max_rss_bytes INTEGER,
-  user_ms       INTEGER,
-  system_ms     INTEGER,
-  adopted       INTEGER NOT NULL DEFAULT 0,           -- how many later workers have taken it over
-  CONSTRAINT run_id_positive      CHECK (id BETWEEN 1 AND 4503599627370496),
-  CONSTRAINT run_kind_is_known    CHECK (kind IN ('job', 'check', 'prepare', 'teardown', 'probe', 'hook')),
-  CONSTRAINT run_has_its_job      CHECK (job_id IS NOT NULL OR kind NOT IN ('job', 'check')),
-  CONSTRAINT run_nonce_is_128_bit CHECK (length(nonce) = 32),
-  CONSTRAINT run_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'lost', 'deferred', 'unstarted')),
-  CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
-) STRICT;
-CREATE INDEX run_of_job ON run (job_id, id);
-CREATE INDEX run_open   ON run (job_id) WHERE finished_at IS NULL;
--- Errands that are under way and belong to no run of a job.
-CREATE INDEX run_open_errand ON run (id) WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
-CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
-
--- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
--- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job with the reason
--- `dependency`: as failed where it lacks what it needs, and as cancelled where it is not needed, because what it was to follow did not
--- fail, or was not needed either.
-CREATE TABLE dependency (
-  job_id INTEGER NOT NULL,
-  on_job INTEGER NOT NULL,
-  need   TEXT    NOT NULL DEFAULT 'done',
-  state  TEXT    NOT NULL DEFAULT 'unmet',
-  PRIMARY KEY (job_id, on_job),
-  CONSTRAINT dependency_need_is_known  CHECK (need IN ('done', 'any', 'failed')),
-  CONSTRAINT dependency_state_is_known CHECK (state IN ('unmet', 'met', 'broken')),
-  CONSTRAINT dependency_not_on_itself  CHECK (job_id <> on_job)
-) STRICT, WITHOUT ROWID;
--- Jobs that have ended, and of which not all who wait for them have been told yet. An end that concerns many is told in steps, so that others
--- can write in between; the worker goes on where a crash has ended it.
-CREATE TABLE untold (
-  job_id INTEGER PRIMARY KEY NOT NULL
-) STRICT;
-CREATE INDEX dependency_on    ON dependency (on_job, state);
-CREATE INDEX dependency_state ON dependency (job_id, state);
-CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
-
--- A wish to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
--- queued job shows as cancelled in the view `jobs` at once and never starts.
-CREATE TABLE cancel (
-  id        INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  job_id    INTEGER NOT NULL,
-  run_id    INTEGER,                                  -- the run it found, if the job was running
-  at        INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
-  why       TEXT,
-  closed_at INTEGER,
-  CONSTRAINT cancel_why_is_short CHECK (why IS NULL OR length(CAST(why AS BLOB)) <= 4000)
-) STRICT;
-CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
-CREATE INDEX cancel_of_job ON cancel (job_id);
-
--- Each job's history. Written by the triggers below and by the worker; never changed, removed only with its job.
-CREATE TABLE event (
-  id     INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
-  job_id INTEGER,
-  run_id INTEGER,
-  kind   TEXT    NOT NULL,
-  reason TEXT,
-  detail TEXT,
-  CONSTRAINT event_texts_are_small CHECK (length(CAST(kind AS BLOB)) <= 100 AND (reason IS NULL OR length(CAST(reason AS BLOB)) <= 100)
-                                          AND (detail IS NULL OR length(CAST(detail AS BLOB)) <= 1000000))
-) STRICT;
-CREATE INDEX event_of_job ON event (job_id, id);
-
--- How many jobs there are, by state, hold ('' = none) and queue. Kept by triggers, so that `status` and the claim count nothing.
-CREATE TABLE tally (
-  state TEXT    NOT NULL,
-  hold  TEXT    NOT NULL,
-  queue TEXT    NOT NULL,
-  n     INTEGER NOT NULL,
-  PRIMARY KEY (queue, state, hold),
-  CONSTRAINT tally_can_be_counted  CHECK (n BETWEEN -1000000000000 AND 1000000000000),
-  CONSTRAINT tally_texts_are_short CHECK (length(CAST(state AS BLOB)) <= 20 AND length(CAST(hold AS BLOB)) <= 20
-                                          AND length(CAST(queue AS BLOB)) <= 800)
-) STRICT, WITHOUT ROWID;
-
--- What the worker and its reaper have done, over the whole life of the file: `adopted_total`, `lost_total`, `impossible_total`, ...
-CREATE TABLE counter (
-  name    TEXT PRIMARY KEY,
-  n       INTEGER NOT NULL DEFAULT 0,
-  last_at INTEGER,
-  note    TEXT
-) STRICT, WITHOUT ROWID;
-
----------------------------------------------------------------------------------------------------------------------------
--- Leases
-
--- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's row ends, by the trigger below), or the whole
--- tree of a command in the foreground (`run_id` NULL): that one is asked of the kernel, by the lock on `FILE.d/leases/NONCE`, which every
--- process of the tree has inherited, and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
--- `job_id`, `command` and `why` are for showing; `boot_id` says in which boot of the machine the owner lived. `workspace/KEY` is the lease
--- of the process that makes that workspace.
-CREATE TABLE lease (
-  name    TEXT PRIMARY KEY,
-  nonce   TEXT    NOT NULL,
-  run_id  INTEGER,
-  job_id  INTEGER,
-  pid     INTEGER,
-  command TEXT    NOT NULL,
-  why     TEXT,
-  boot_id TEXT    NOT NULL,
-  since   INTEGER NOT NULL,
-  CONSTRAINT lease_name_is_short      CHECK (length(name) BETWEEN 1 AND 210),
-  CONSTRAINT lease_nonce_is_128_bit   CHECK (length(nonce) = 32 AND nonce NOT GLOB '*[^0-9a-f]*'),
-  CONSTRAINT lease_command_is_an_argv CHECK (json_valid(command) AND json_type(command) = 'array'),
-  CONSTRAINT lease_why_is_short       CHECK (why IS NULL OR length(why) <= 1000)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX lease_of_run ON lease (run_id) WHERE run_id IS NOT NULL;
-
----------------------------------------------------------------------------------------------------------------------------
--- Workspaces
-
--- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the present one, and by which recipe (the argv
--- that filled it; NULL: none) it was made: a job that asks for another one has it made anew. The directory is a cache: where it is gone, it is
--- made again. A row is written only when its directory is whole and in place; whether it also outlives a power cut is known when it is
--- `synced`, so in a later boot of the machine than `boot_id` only such a one is used.
-CREATE TABLE workspace (
-  key          TEXT PRIMARY KEY,
-  dir          TEXT    NOT NULL,
-  recipe       TEXT,
-  bytes        INTEGER,                               -- what it takes on the disk, as last measured
-  prepared_at  INTEGER NOT NULL,
-  last_used_at INTEGER NOT NULL,
-  measured_at  INTEGER,
-  boot_id      TEXT    NOT NULL,
-  synced       INTEGER NOT NULL DEFAULT 0,
-  CONSTRAINT workspace_key_is_short       CHECK (length(key) BETWEEN 1 AND 200),
-  CONSTRAINT workspace_dir_is_a_name      CHECK (length(dir) BETWEEN 1 AND 100 AND dir NOT GLOB '*[^A-Za-z0-9._-]*' AND dir NOT GLOB '.*'),
-  CONSTRAINT workspace_recipe_is_an_argv  CHECK (recipe IS NULL OR (json_valid(recipe) AND json_type(recipe) = 'array')),
-  CONSTRAINT workspace_bytes_not_negative CHECK (bytes IS NULL OR bytes >= 0),
-  CONSTRAINT workspace_synced_is_a_flag   CHECK (synced IN (0, 1))
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX workspace_dir ON workspace (dir);
-
--- Who is in a directory: as long as the run is open, it is neither evicted nor removed, also when its key has another one by now.
-CREATE TABLE workspace_use (
-  run_id INTEGER PRIMARY KEY NOT NULL,
-  key    TEXT NOT NULL,
-  dir    TEXT NOT NULL
-) STRICT;
-CREATE INDEX workspace_use_of_dir ON workspace_use (dir);
-
----------------------------------------------------------------------------------------------------------------------------
--- Resources
-
--- Something outside that work has made (a VM, a container, a directory) and that must be torn down when its owner, a run, a job or
--- a task, has ended in whatever way. `held` as long as the owner lives, then `releasing`: the worker asks the probe, runs the teardown, and does so
--- again until it is known to be gone; only then `released`. Written down before or when the thing is made. `torn`: the teardown has
--- said that it is gone, and the probe is still to be asked. `errand`: the run that is under way for it. `again`: it was written down
--- again meanwhile, so that the run speaks of an earlier thing.
-CREATE TABLE resource (
-  id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  name            TEXT    NOT NULL,
-  state           TEXT    NOT NULL DEFAULT 'held',
-  run_id          INTEGER,                            -- the owner: one of these three
-  job_id          INTEGER,
-  task_id         INTEGER,
-  teardown        TEXT    NOT NULL,                   -- JSON array of strings; exit 0: it is gone
-  probe           TEXT,                               -- the same; exit 0: it is there, 1: it is gone, anything else: not known
-  cwd             TEXT    NOT NULL DEFAULT '/',       -- where it is gone by then: /
-  env             TEXT    NOT NULL DEFAULT '{}',      -- JSON object of strings
-  timeout_ms      INTEGER,                            -- of the teardown; NULL: ten minutes
-  torn            INTEGER NOT NULL DEFAULT 0,
-  errand          INTEGER,
-  again           INTEGER NOT NULL DEFAULT 0,
-  attempts        INTEGER NOT NULL DEFAULT 0,         -- times that it could not be torn down
-  next_at         INTEGER NOT NULL DEFAULT 0,         -- not before this instant
-  last_error      TEXT,
-  created_at      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
-  releasing_since INTEGER,
-  released_at     INTEGER,
-  released_by     TEXT,
-  CONSTRAINT resource_state_is_known       CHECK (state IN ('held', 'releasing', 'released')),
-  CONSTRAINT resource_released_by_is_known CHECK (released_by IS NULL OR released_by IN ('teardown', 'probe', 'force')),
-  CONSTRAINT resource_has_one_owner        CHECK ((run_id IS NOT NULL) + (job_id IS NOT NULL) + (task_id IS NOT NULL) = 1),
-  CONSTRAINT resource_name_is_short        CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
-  CONSTRAINT resource_texts_are_small      CHECK (length(CAST(teardown AS BLOB)) <= 4000000 AND (probe IS NULL OR length(CAST(probe AS BLOB)) <= 4000000)
-                                                  AND length(CAST(env AS BLOB)) <= 4000000 AND length(CAST(cwd AS BLOB)) <= 4096),
-  CONSTRAINT resource_teardown_is_an_argv  CHECK (json_valid(teardown) AND json_type(teardown) = 'array' AND json_array_length(teardown) > 0),
-  CONSTRAINT resource_probe_is_an_argv     CHECK (probe IS NULL OR (json_valid(probe) AND json_type(probe) = 'array' AND json_array_length(probe) > 0)),
-  CONSTRAINT resource_env_is_an_object     CHECK (json_valid(env) AND json_type(env) = 'object'),
-  CONSTRAINT resource_released_says_how    CHECK ((state = 'released') = (released_at IS NOT NULL) AND (state = 'released') = (released_by IS NOT NULL)),
-  CONSTRAINT resource_errand_tears_down    CHECK (errand IS NULL OR state = 'releasing'),
-  CONSTRAINT resource_timeout_positive     CHECK (timeout_ms IS NULL OR timeout_ms > 0),
-  CONSTRAINT resource_flags_are_flags      CHECK (torn IN (0, 1) AND again IN (0, 1)),
-  CONSTRAINT resource_counts_not_negative  CHECK (attempts >= 0 AND next_at >= 0)
-) STRICT;
--- A thing is written down once by each owner, as long as it is not torn down.
-CREATE UNIQUE INDEX resource_of_run  ON resource (run_id, name)  WHERE run_id  IS NOT NULL AND state <> 'released';
-CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  IS NOT NULL AND state <> 'released';
-CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
--- What is shown and looked after; what is to be torn down next; what may be forgotten.
-CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
-CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND errand IS NULL;
-CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
-CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
-CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
-CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
--- Jobs that wait for a teardown.
-CREATE INDEX job_untorn    ON job (id)                 WHERE state = 'queued' AND untorn > 0;
-
--- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
--- must be gone before the next attempt makes it anew. (Found by the owner: with the words of `resource_live` all resources that a job waits for would be read.)
-CREATE VIEW resource_in_the_way (job_id, resource_id) AS
-  SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
-   WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
-  UNION ALL
-  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.job_id IS NOT NULL;
-
----------------------------------------------------------------------------------------------------------------------------
--- Schedules: jobs that are made when a cron line is due
-
--- A schedule: a cron line, read in a time zone, and the job that each of its slots becomes (`template`, JSON as in job::template).
--- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line cannot be
--- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
--- from `paused_at` until before `resumed_at` is skipped; two triggers keep both, so any client may set `paused`.
-CREATE TABLE schedule (
-  id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  name          TEXT    NOT NULL UNIQUE,
-  cron          TEXT    NOT NULL,
-  zone          TEXT    NOT NULL,
-  catch_up      TEXT    NOT NULL DEFAULT 'latest',
-  catch_up_max  INTEGER NOT NULL DEFAULT 100,
-  paused        INTEGER NOT NULL DEFAULT 0,
-  paused_at     INTEGER,
-  resumed_at    INTEGER,
-  template      TEXT    NOT NULL,
-  decided_until INTEGER NOT NULL,
-  next_at       INTEGER,
-  pruned_until  INTEGER NOT NULL DEFAULT 0,
-  created_at    INTEGER NOT NULL,
-  last_error    TEXT,
-  CONSTRAINT schedule_id_positive          CHECK (id > 0),
-  CONSTRAINT schedule_name_is_short        CHECK (length(name) BETWEEN 1 AND 200),
-  CONSTRAINT schedule_cron_is_short        CHECK (length(cron) BETWEEN 1 AND 200 AND length(zone) BETWEEN 1 AND 200),
-  CONSTRAINT schedule_catch_up_is_known    CHECK (catch_up IN ('none', 'latest', 'all')),
-  CONSTRAINT schedule_catch_up_has_a_cap   CHECK (catch_up_max BETWEEN 1 AND 1000),
-  CONSTRAINT schedule_paused_is_a_flag     CHECK (paused IN (0, 1)),
-  CONSTRAINT schedule_template_is_an_object CHECK (json_valid(template) AND json_type(template) = 'object'),
-  CONSTRAINT schedule_times_not_negative   CHECK (decided_until >= 0 AND pruned_until >= 0 AND created_at >= 0)
-) STRICT;
--- The planner looks at the first row of each.
-CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
-CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
-
--- What became of a slot: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
--- never changes; so no slot is fired twice. A `skipped` row stands for `n` slots next to each other, `at` to `last_at`; n = 1001 means
--- more than were counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
-CREATE TABLE slot (
-  schedule_id INTEGER NOT NULL,
-  at          INTEGER NOT NULL,
-  last_at     INTEGER NOT NULL,
-  n           INTEGER NOT NULL DEFAULT 1,
-  state       TEXT    NOT NULL,
-  reason      TEXT,
-  job_id      INTEGER,
-  decided_at  INTEGER NOT NULL,
-  PRIMARY KEY (schedule_id, at),
-  CONSTRAINT slot_state_is_known    CHECK (state IN ('fired', 'skipped')),
-  CONSTRAINT slot_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
-  CONSTRAINT slot_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
-  CONSTRAINT slot_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
-) STRICT, WITHOUT ROWID;
-
----------------------------------------------------------------------------------------------------------------------------
--- Pipelines and tasks
-
--- A pipeline: named stages, each the description of a job, and where it goes from each. What was applied never changes; a change is a
--- new revision, and a task stays on the one that it was started with.
-CREATE TABLE pipeline (
-  id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  name       TEXT    NOT NULL,
-  revision   INTEGER NOT NULL,
-  spec       TEXT    NOT NULL,                        -- JSON object: start, max_rounds, params, stages
-  applied_at INTEGER NOT NULL,
-  CONSTRAINT pipeline_name_is_short     CHECK (length(name) BETWEEN 1 AND 200),
-  CONSTRAINT pipeline_revision_positive CHECK (revision > 0),
-  CONSTRAINT pipeline_spec_is_an_object CHECK (json_valid(spec) AND json_type(spec) = 'object')
-) STRICT;
-CREATE UNIQUE INDEX pipeline_revision ON pipeline (name, revision);
-
--- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one job whose end moves it on, and that is done in
--- the transaction that ends the job. `job_id` is NULL only within the transaction that moves it.
-CREATE TABLE task (
-  id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  pipeline_id INTEGER NOT NULL,
-  pipeline    TEXT    NOT NULL,
-  key         TEXT,                                   -- at most one running task of a pipeline has it, but for those that were asked to stop
-  state       TEXT    NOT NULL DEFAULT 'running',
-  stage       TEXT    NOT NULL,
-  job_id      INTEGER,
-  params      TEXT    NOT NULL DEFAULT '{}',          -- JSON object of strings
-  error       TEXT,
-  created_at  INTEGER NOT NULL,
-  finished_at INTEGER,
-  stop_at     INTEGER,                                -- a client asked it to stop: nothing of it starts any more
-  stop_why    TEXT,
-  held        INTEGER NOT NULL DEFAULT 0,
-  CONSTRAINT task_state_is_known    CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
-  CONSTRAINT task_ended_says_when   CHECK ((state = 'running') = (finished_at IS NULL)),
-  CONSTRAINT task_names_are_short   CHECK (length(pipeline) BETWEEN 1 AND 200 AND length(stage) BETWEEN 1 AND 200
-                                           AND (key IS NULL OR length(key) BETWEEN 1 AND 1000)),
-  CONSTRAINT task_params_are_object CHECK (json_valid(params) AND json_type(params) = 'object'),
-  CONSTRAINT task_held_is_a_flag    CHECK (held IN (0, 1))
-) STRICT;
-CREATE UNIQUE INDEX task_key ON task (pipeline, key) WHERE key IS NOT NULL AND state = 'running' AND stop_at IS NULL;
-CREATE INDEX task_live     ON task (id)          WHERE state = 'running';
-CREATE INDEX task_ended    ON task (finished_at) WHERE state <> 'running';
-CREATE INDEX task_revision ON task (pipeline_id);
-
--- Each stage that a task has entered, in order, with its job: the history of the task.
-CREATE TABLE task_step (
-  task_id    INTEGER NOT NULL,
-  seq        INTEGER NOT NULL,
-  stage      TEXT    NOT NULL,
-  job_id     INTEGER NOT NULL,
-  entered_at INTEGER NOT NULL,
-  ended_at   INTEGER,
-  outcome    TEXT,
-  PRIMARY KEY (task_id, seq),
-  CONSTRAINT task_step_seq_positive     CHECK (seq > 0),
-  CONSTRAINT task_step_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'advanced', 'lost')),
-  CONSTRAINT task_step_ended_says_how   CHECK ((ended_at IS NULL) = (outcome IS NULL))
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX task_step_of_job ON task_step (job_id);
-CREATE UNIQUE INDEX task_step_open   ON task_step (task_id) WHERE ended_at IS NULL;
-
--- How many tasks there are, by state. Kept by triggers, so that `status` counts nothing.
-CREATE TABLE task_tally (
-  state TEXT    PRIMARY KEY,
-  n     INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
----------------------------------------------------------------------------------------------------------------------------
--- Lists that rules refer to
-
--- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree.
-CREATE VIEW legal_move (before, after, event) AS VALUES
-  ('queued',    'running',   'claimed'),
-  ('queued',    'cancelled', 'cancelled'),    -- by a client, or not needed: dependency
-  ('queued',    'failed',    'failed'),       -- expired, dependency, spawn: it can never start
-  ('running',   'done',      'done'),
-  ('running',   'failed',    'failed'),
-  ('running',   'cancelled', 'cancelled'),
-  ('running',   'queued',    'requeued'),     -- tried again, deferred, or never started
-  ('failed',    'queued',    'retried'),      -- by a person
-  ('cancelled', 'queued',    'retried');      -- by a person
-
--- What each dependency should be, given the state of the job it waits for.
-CREATE VIEW dependency_truth (job_id, on_job, truth) AS
-  SELECT d.job_id, d.on_job,
-         CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
-              WHEN d.need = 'any'                                    THEN 'met'
-              WHEN p.state = 'cancelled' AND p.reason = 'dependency' THEN 'broken'    -- it was not needed, which is not a failure
-              WHEN (d.need = 'done') = (p.state = 'done')            THEN 'met'
-              ELSE 'broken' END
-    FROM dependency d JOIN job p ON p.id = d.on_job;
-
--- Rows that should not exist: the reaper heals them or holds them, and never acts on them. Each view repeats the words of
--- its index, which makes it cost nothing where there are none.
-CREATE VIEW impossible_job AS SELECT * FROM job WHERE
-  (CASE state WHEN 'queued'    THEN coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL
-             WHEN 'running'   THEN run_id IS NULL OR started_at IS NULL OR finished_at IS NOT NULL OR reason IS NOT NULL
-             WHEN 'done'      THEN reason IS NOT 'exit' OR exit_code IS NOT 0 OR finished_at IS NULL OR pid IS NOT NULL
-             WHEN 'failed'    THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
-             WHEN 'cancelled' THEN reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL
-             ELSE 1 END
-  OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1);
-CREATE VIEW unreadable_job AS SELECT * FROM job WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
-
----------------------------------------------------------------------------------------------------------------------------
--- Guards of `job`
-
--- A new job is queued and owns nothing; its id is given by the file; and REPLACE finds nothing to remove.
+-- A new job is queued and owns nothing; its id is given by the file; and REPLACE finds nothing to remove. A job belongs to a task only where
+-- the task is just making it, in the transaction that moves it on. What a policy may say: job::policy_rules has the same rules and words;
+-- `null` counts as left out. (`\\u0000` is a backslash and four digits, not a NUL.)
 CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out (and never use REPLACE on job)')
-    WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+   WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
-    WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
-       OR NEW.started_at IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.attempts IS NOT 0 OR NEW.deferrals IS NOT 0
-       OR NEW.unstarts IS NOT 0 OR NEW.unmet IS NOT 0 OR NEW.broken IS NOT 0 OR NEW.untorn IS NOT 0 OR NEW.due_seen IS NOT 0 OR NEW.lane_pass IS NOT 0 OR NEW.key_taken IS NOT 0
-       OR NEW.exit_code IS NOT NULL OR NEW.signal IS NOT NULL OR NEW.last_reason IS NOT NULL OR NEW.result IS NOT NULL
-       OR NEW.error IS NOT NULL OR NEW.progress IS NOT NULL;
+   WHERE NEW.state IS NOT 'queued'
+      OR coalesce(NEW.reason, NEW.run_id, NEW.pid, NEW.started_at, NEW.finished_at, NEW.exit_code, NEW.signal, NEW.last_reason, NEW.result,
+                  NEW.error, NEW.progress) IS NOT NULL
+      OR (NEW.attempts, NEW.deferrals, NEW.unstarts, NEW.unmet, NEW.broken, NEW.untorn, NEW.due_seen, NEW.lane_pass, NEW.key_taken)
+         IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0);
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label 1000 at most, unique_key 1 to 1000')
-    WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
-       OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
+   WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
+      OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
   SELECT RAISE(ABORT, 'tenure: queue and lane have 800 bytes at most, label and unique_key 4000')
-    WHERE length(CAST(NEW.queue AS BLOB)) > 800 OR length(CAST(NEW.lane AS BLOB)) > 800 OR length(CAST(NEW.label AS BLOB)) > 4000
-       OR length(CAST(NEW.unique_key AS BLOB)) > 4000;
+   WHERE length(CAST(NEW.queue AS BLOB)) > 800 OR length(CAST(NEW.lane AS BLOB)) > 800 OR length(CAST(NEW.label AS BLOB)) > 4000
+      OR length(CAST(NEW.unique_key AS BLOB)) > 4000;
   SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, cwd 4096')
-    WHERE length(CAST(NEW.command AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000
-       OR length(CAST(NEW.policy AS BLOB)) > 4000000 OR length(CAST(NEW.cwd AS BLOB)) > 4096;
+   WHERE length(CAST(NEW.command AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000
+      OR length(CAST(NEW.policy AS BLOB)) > 4000000 OR length(CAST(NEW.cwd AS BLOB)) > 4096;
   SELECT RAISE(ABORT, 'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at are not negative')
-    WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
-       OR NEW.available_at < 0 OR NEW.created_at < 0;
+   WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
+      OR NEW.available_at < 0 OR NEW.created_at < 0;
+  SELECT RAISE(ABORT, 'tenure: a task makes its own jobs; leave out task_id and task_hold (tenure task start)')
+   WHERE (NEW.task_id IS NOT NULL OR NEW.task_hold)
+     AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
   UPDATE job SET key_taken = 1
    WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: a live job has this unique_key; wait for it, cancel it, or use another key')
-    WHERE NEW.unique_key IS NOT NULL
-      AND EXISTS (SELECT 1 FROM job WHERE unique_key = NEW.unique_key AND state IN ('queued', 'running') AND key_taken = 0);
+   WHERE NEW.unique_key IS NOT NULL
+     AND EXISTS (SELECT 1 FROM job WHERE unique_key = NEW.unique_key AND state IN ('queued', 'running') AND key_taken = 0);
   SELECT RAISE(ABORT, 'tenure: command must be a JSON array of at least one string, such as json_array(''echo'', ''hi'')')
-    WHERE NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array' OR json_array_length(NEW.command) = 0;
+   WHERE NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array' OR json_array_length(NEW.command) = 0;
   SELECT RAISE(ABORT, 'tenure: each element of command must be a string, and the first must not be empty')
-    WHERE json_valid(NEW.command) AND (json_extract(NEW.command, '$[0]') IS ''
-       OR EXISTS (SELECT 1 FROM json_each(NEW.command) WHERE type NOT IN ('text', 'object')));
-  SELECT RAISE(ABORT, 'tenure: a command cannot contain a NUL byte')
-    WHERE instr(replace(NEW.command, '\\', ''), '\u0000') > 0;    -- `\\u0000` is a backslash and four digits
+   WHERE json_extract(NEW.command, '$[0]') IS '' OR EXISTS (SELECT 1 FROM json_each(NEW.command) WHERE type NOT IN ('text', 'object'));
+  SELECT RAISE(ABORT, 'tenure: a command cannot contain a NUL byte') WHERE instr(replace(NEW.command, '\\', ''), '\u0000') > 0;
   SELECT RAISE(ABORT, 'tenure: env and policy must be JSON objects')
-    WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
-  -- What a policy may say; job::policy_rules has the same rules and words. `null` counts as left out.
+   WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
   SELECT RAISE(ABORT, 'tenure: policy: no text may contain a NUL byte, which no program can be given; remove it')
     WHERE instr(replace(NEW.policy, '\\', ''), '\u0000') > 0;
   SELECT CASE p.key
@@ -681,7 +415,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
       THEN RAISE(ABORT, 'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
     ELSE RAISE(ABORT, 'tenure: policy: a key is not known; docs/sql.md lists the keys') END
     FROM json_each(NEW.policy) AS p WHERE p.type <> 'null';
-  SELECT RAISE(ABORT, 'tenure: policy: each key stands there once; leave out the others')
+  SELECT RAISE(ABORT, 'tenure: policy: a key is given twice; leave out the others')
     WHERE (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
   SELECT RAISE(ABORT, 'tenure: policy: warn comes before the timeout; give timeout_ms as well')
     WHERE coalesce(json_type(NEW.policy, '$.warn'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.timeout_ms'), 'null') = 'null';
@@ -690,13 +424,12 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
 END;
 
 -- The owner's columns. Without the capability the statement is refused with the remedy for its column. With it, only the moves listed
--- above, and only rows that are whole: this repeats the CHECK constraints, which a client may have switched off.
+-- above, and nothing of a cancel, of a task or of a lane is passed by. What the row must hold is asked after the change.
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
                  created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
                  progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT CASE
-    WHEN sqlite_compileoption_used('TENURE') THEN NULL
     WHEN OLD.state IN ('done', 'failed', 'cancelled')
       THEN RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
     WHEN NEW.progress IS NOT OLD.progress
@@ -713,56 +446,25 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
       THEN RAISE(ABORT, 'tenure: the file keeps due_seen; to delay a job UPDATE job SET available_at')
     WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
       THEN RAISE(ABORT, 'tenure: a job stays in its task; use tenure task hold or tenure task release to hold or release a task')
-    WHEN NEW.command IS NOT OLD.command OR NEW.cwd IS NOT OLD.cwd OR NEW.env IS NOT OLD.env OR NEW.lane IS NOT OLD.lane
-      OR NEW.unique_key IS NOT OLD.unique_key OR NEW.array_index IS NOT OLD.array_index OR NEW.created_at IS NOT OLD.created_at
+    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.unique_key, NEW.array_index, NEW.created_at)
+         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.unique_key, OLD.array_index, OLD.created_at)
       THEN RAISE(ABORT, 'tenure: the command of a job, its place and its key do not change; INSERT INTO cancel (job_id), and queue another job')
     WHEN NEW.state IS NOT OLD.state
       THEN RAISE(ABORT, 'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
-    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; set only the columns that a client may set, and to end a job INSERT INTO cancel (job_id)')
-    END;
+    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; set only the columns that a client may set, and to end a job INSERT INTO cancel (job_id)') END
+   WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
-    WHERE NEW.state IS NOT OLD.state
-      AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state)
-      AND NOT EXISTS (SELECT 1 FROM impossible_job WHERE id = OLD.id);     -- what should not exist may be healed
-  SELECT RAISE(ABORT, 'tenure: there is no such state') WHERE NEW.state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled');
-  SELECT RAISE(ABORT, 'tenure: a queued job owns no run, no pid, no start')
-    WHERE NEW.state = 'queued' AND (NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL OR NEW.started_at IS NOT NULL
-       OR NEW.finished_at IS NOT NULL OR NEW.reason IS NOT NULL);
-  SELECT RAISE(ABORT, 'tenure: a running job has a run and a start')
-    WHERE NEW.state = 'running' AND (NEW.run_id IS NULL OR NEW.started_at IS NULL OR NEW.finished_at IS NOT NULL OR NEW.reason IS NOT NULL);
-  SELECT RAISE(ABORT, 'tenure: an ended job has a reason and an end, and no pid')
-    WHERE NEW.state IN ('done', 'failed', 'cancelled') AND (NEW.reason IS NULL OR NEW.finished_at IS NULL OR NEW.pid IS NOT NULL);
-  SELECT RAISE(ABORT, 'tenure: done means exit 0')
-    WHERE NEW.state = 'done' AND (NEW.reason IS NOT 'exit' OR NEW.exit_code IS NOT 0);
-  SELECT RAISE(ABORT, 'tenure: command must be a JSON array, env and policy JSON objects')
-    WHERE (NEW.command IS NOT OLD.command OR NEW.env IS NOT OLD.env OR NEW.policy IS NOT OLD.policy)
-      AND NOT (json_valid(NEW.command) AND json_valid(NEW.env) AND json_valid(NEW.policy)
-               AND json_type(NEW.command) = 'array' AND json_type(NEW.env) = 'object' AND json_type(NEW.policy) = 'object');
-  SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, a result 65536')
-    WHERE (NEW.command IS NOT OLD.command AND length(CAST(NEW.command AS BLOB)) > 4000000)
-       OR (NEW.env IS NOT OLD.env AND length(CAST(NEW.env AS BLOB)) > 4000000)
-       OR (NEW.policy IS NOT OLD.policy AND length(CAST(NEW.policy AS BLOB)) > 4000000)
-       OR (NEW.result IS NOT OLD.result AND length(CAST(NEW.result AS BLOB)) > 65536);
-  SELECT RAISE(ABORT, 'tenure: counts are not negative')
-    WHERE NEW.attempts < 0 OR NEW.deferrals < 0 OR NEW.unstarts < 0 OR NEW.max_attempts < 1;
+   WHERE NEW.state IS NOT OLD.state AND OLD.fault IS NULL
+     AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state);
   SELECT RAISE(ABORT, 'tenure: a cancelled job does not start and does not go back to the queue; use tenure retry')
-    WHERE NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') AND OLD.state IN ('queued', 'running')
-      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.id AND closed_at IS NULL);
+   WHERE NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') AND OLD.state IN ('queued', 'running')
+     AND EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.id AND closed_at IS NULL);
+  SELECT RAISE(ABORT, 'tenure: the task of this job has ended or was asked to stop')
+   WHERE NEW.task_id IS NOT NULL AND NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running')
+     AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: the lane of this job is full')
-    WHERE NEW.state = 'running' AND OLD.state = 'queued' AND NEW.lane IS NOT NULL
-      AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running >= max_running);
-END;
-
--- `rowid` is the id by another name, which `UPDATE OF id` does not see.
-CREATE TRIGGER job_id_guard BEFORE UPDATE ON job WHEN NEW.id IS NOT OLD.id BEGIN
-  SELECT RAISE(ABORT, 'tenure: an id never changes');
-END;
-
--- Only a job that is being cancelled gives its key to another one. A person's retry gives it back, where no live job has it.
-CREATE TRIGGER job_key_guard BEFORE UPDATE OF key_taken ON job WHEN NEW.key_taken IS NOT OLD.key_taken BEGIN
-  SELECT RAISE(ABORT, 'tenure: a job keeps its unique_key until it is cancelled; insert into cancel')
-    WHERE (NEW.key_taken = 1 AND EXISTS (SELECT 1 FROM cancel WHERE job_id = OLD.id AND closed_at IS NULL)) IS NOT 1
-      AND (NEW.key_taken = 0 AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled')) IS NOT 1;
+   WHERE NEW.state = 'running' AND OLD.state = 'queued' AND NEW.lane IS NOT NULL
+     AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running >= max_running);
 END;
 CREATE TRIGGER job_takes_its_key_back BEFORE UPDATE OF state ON job
 WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled') BEGIN
@@ -771,226 +473,276 @@ WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('fail
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
 END;
 
+-- What holds for all columns and all clients. (`rowid` is the id by another name, which `UPDATE OF id` does not see.) A terminal row never
+-- changes, except by a person's retry (which changes the state), or when it was faulty. Only a job that is being cancelled gives its key
+-- to another one; a person's retry gives it back, where no live job has it. Triggers of every client set the counts, so a client that
+-- sets them must set them to the truth.
+CREATE TRIGGER job_update_guard BEFORE UPDATE ON job
+WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.untorn) IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.untorn)
+  OR (OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state) BEGIN
+  SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
+  SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
+   WHERE OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state AND OLD.fault IS NULL;
+  SELECT RAISE(ABORT, 'tenure: a job keeps its unique_key until it is cancelled; insert into cancel')
+   WHERE NEW.key_taken IS NOT OLD.key_taken
+     AND (NEW.key_taken = 1 AND EXISTS (SELECT 1 FROM cancel WHERE job_id = OLD.id AND closed_at IS NULL)) IS NOT 1
+     AND (NEW.key_taken = 0 AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled')) IS NOT 1;
+  SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows in dependency; change those')
+   WHERE (NEW.unmet, NEW.broken) IS NOT (OLD.unmet, OLD.broken)
+     AND (NEW.unmet < 0 OR NEW.broken < 0
+       OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
+       OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken'));
+  SELECT RAISE(ABORT, 'tenure: untorn counts the rows in resource; tenure resource ls shows them')
+   WHERE NEW.untorn IS NOT OLD.untorn AND NEW.untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
+END;
 -- The columns that every client may set, while the job waits.
-CREATE TRIGGER job_client_guard
-BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: only a queued job can be changed, and this one is running; to end it INSERT INTO cancel (job_id)') WHERE OLD.state = 'running' AND NEW.state = 'running';
+CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be changed, and this one is running; to end it INSERT INTO cancel (job_id)')
+   WHERE OLD.state = 'running' AND NEW.state = 'running';
   SELECT RAISE(ABORT, 'tenure: user_hold and lane_pass are 0 or 1') WHERE NEW.user_hold NOT IN (0, 1) OR NEW.lane_pass NOT IN (0, 1);
   SELECT RAISE(ABORT, 'tenure: available_at is in milliseconds since 1970 and not negative') WHERE NEW.available_at < 0;
   SELECT RAISE(ABORT, 'tenure: a label has 1000 characters and 4000 bytes at most')
-    WHERE NEW.label IS NOT OLD.label AND (length(NEW.label) > 1000 OR length(CAST(NEW.label AS BLOB)) > 4000);
+   WHERE NEW.label IS NOT OLD.label AND (length(NEW.label) > 1000 OR length(CAST(NEW.label AS BLOB)) > 4000);
 END;
-
--- A terminal row never changes, but by a person's retry (which changes the state), or when it never was whole.
-CREATE TRIGGER job_ended_guard BEFORE UPDATE ON job
-WHEN OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state BEGIN
-  SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
-    WHERE NOT EXISTS (SELECT 1 FROM impossible_job WHERE id = OLD.id);
+-- What the row holds after the change.
+CREATE TRIGGER job_fault_guard AFTER UPDATE ON job WHEN NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault BEGIN
+  SELECT CASE NEW.fault
+    WHEN 'queued_owns_nothing' THEN RAISE(ABORT, 'tenure: a queued job owns no run, no pid, no start')
+    WHEN 'running_has_its_run' THEN RAISE(ABORT, 'tenure: a running job has a run and a start')
+    WHEN 'ended_says_why' THEN RAISE(ABORT, 'tenure: an ended job has a reason and an end, and no pid')
+    WHEN 'done_means_exit_zero' THEN RAISE(ABORT, 'tenure: done means exit 0')
+    WHEN 'counts_not_negative' THEN RAISE(ABORT, 'tenure: counts are not negative')
+    ELSE RAISE(ABORT, 'tenure: there is no such state') END;
 END;
-
+CREATE TRIGGER job_form_guard BEFORE UPDATE OF command, env, policy, result ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: command must be a JSON array, env and policy JSON objects')
+   WHERE (NEW.command, NEW.env, NEW.policy) IS NOT (OLD.command, OLD.env, OLD.policy)
+     AND NOT (json_valid(NEW.command) AND json_valid(NEW.env) AND json_valid(NEW.policy)
+              AND json_type(NEW.command) = 'array' AND json_type(NEW.env) = 'object' AND json_type(NEW.policy) = 'object');
+  SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, a result 65536')
+   WHERE (NEW.command IS NOT OLD.command AND length(CAST(NEW.command AS BLOB)) > 4000000)
+      OR (NEW.env IS NOT OLD.env AND length(CAST(NEW.env AS BLOB)) > 4000000)
+      OR (NEW.policy IS NOT OLD.policy AND length(CAST(NEW.policy AS BLOB)) > 4000000)
+      OR (NEW.result IS NOT OLD.result AND length(CAST(NEW.result AS BLOB)) > 65536);
+END;
 -- History is removed by `tenure prune`, with its logs; a live job is cancelled first.
 CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: to end a job INSERT INTO cancel (job_id); use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: cancel the job first') WHERE OLD.state IN ('queued', 'running');
 END;
 
----------------------------------------------------------------------------------------------------------------------------
--- What a change of a job brings with it
-
--- A job enters: its queue and its lane exist, it is counted, and its history begins.
+-- A job enters: its queue and its lane exist, and it is counted. (A row with the largest id of all would make each later insert fail.)
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out') WHERE NEW.id < 1;
-  -- A row with the largest id of all would make each later insert fail, for ever.
   SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
-    WHERE NEW.id > 4503599627370496;
+   WHERE NEW.id > 4503599627370496;
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
   INSERT INTO tally (state, hold, queue, n) VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-  INSERT INTO queue_head (queue) SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
-  INSERT INTO event (job_id, kind) VALUES (NEW.id, 'added');
-  INSERT INTO lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
+  INSERT INTO choose_queue_head (queue)
+    SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
+  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
--- The counts follow whatever changes state, queue or hold. A trigger may run inside another one and before it, so a count may be
--- below zero for a moment.
+-- What follows a change of state, queue or hold, and touches no job: the counts, the heads, and the history. A trigger may run inside
+-- another one and before it, so a count may be below zero for a moment. A job that goes back to its queue finds it, also where it had
+-- gone. Each move is an event, named by the list of legal moves, except those that the row of the run tells: `claimed` and `done`.
 CREATE TRIGGER job_is_counted
-AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane, lane_pass ON job
-WHEN OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.hold IS NOT NEW.hold BEGIN
-  INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO tally (state, hold, queue, n) VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-  INSERT INTO queue_head (queue) SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
-  INSERT INTO queue_head (queue) SELECT NEW.queue
-   WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
-      OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
+AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane, lane_pass ON job
+WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.user_hold) BEGIN
+  INSERT INTO queue (name)
+    SELECT NEW.queue WHERE NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
+       AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
+  INSERT INTO tally (state, hold, queue, n)
+    SELECT OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1 WHERE (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold)
+    ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO tally (state, hold, queue, n)
+    SELECT NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1 WHERE (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold)
+    ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
+  INSERT INTO choose_queue_head (queue)
+    SELECT NEW.queue WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
+        OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
+  INSERT INTO event (job_id, run_id, kind, reason, detail)
+    SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event, coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
+      FROM legal_move WHERE before = OLD.state AND after = NEW.state AND NEW.state NOT IN ('running', 'done');
+  INSERT INTO event (job_id, kind)
+    SELECT NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END WHERE OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued';
+  UPDATE meta SET value = value + 1 WHERE key = 'moves' AND OLD.state IS NOT NEW.state;
 END;
-CREATE TRIGGER job_moves_in_its_queue AFTER UPDATE OF priority ON job
-WHEN OLD.priority IS NOT NEW.priority AND NEW.state = 'queued' AND NEW.hold IS NULL BEGIN
-  INSERT INTO queue_head (queue) VALUES (NEW.queue);
+
+-- What follows it in other rows and in other jobs. What a job holds is to be torn down from the transaction on in which it ends. A job that is
+-- put back counts what keeps it from its next attempt: nothing was counted while it had ended. Its lane counts who runs in it, and
+-- gives its pass to another one.
+CREATE TRIGGER job_moves
+AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane_pass ON job
+WHEN (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
+     IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass)
+ AND (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL OR NEW.state = 'queued' OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id)) BEGIN
+  UPDATE resource SET state = 'releasing'
+   WHERE job_id = NEW.id AND state = 'held' AND OLD.state IS NOT NEW.state AND NEW.state IN ('done', 'failed', 'cancelled');
+  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id)
+   WHERE id = NEW.id AND NEW.state = 'queued' AND OLD.state IS NOT 'queued'
+     AND untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
+  UPDATE lane SET running = max(0, running + (NEW.state = 'running') - (OLD.state = 'running'))
+   WHERE key = NEW.lane AND (OLD.state = 'running') <> (NEW.state = 'running');
+  INSERT INTO choose_lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
+  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL AND (OLD.lane, OLD.queue) IS NOT (NEW.lane, NEW.queue);
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
   INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO queue_head (queue) SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
+  INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
 END;
 
--- `INSERT INTO queue_head (queue) VALUES (queue)` makes true what the row of a queue says of its head and of its slots; it is a procedure, not
--- a table. A queue that has gone because it was empty comes back with the next job that is queued in it.
-CREATE VIEW queue_head (queue) AS SELECT NULL WHERE 0;
-CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON queue_head BEGIN
-  UPDATE queue
-     SET (head_priority, head_id) = (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
-                                      ORDER BY priority DESC, id LIMIT 1),
-         is_full = slots IS NOT NULL
-                   AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)
-   WHERE name = NEW.queue
-     AND (   (head_priority, head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
-                                               ORDER BY priority DESC, id LIMIT 1)
-          OR is_full <> (slots IS NOT NULL
-                         AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)));
-END;
-CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
-  INSERT INTO queue_head (queue) VALUES (NEW.name);
-END;
-CREATE TRIGGER queue_is_limited AFTER UPDATE OF slots ON queue WHEN OLD.slots IS NOT NEW.slots BEGIN
-  INSERT INTO queue_head (queue) VALUES (NEW.name);
-END;
--- A job that goes back to its queue finds it, also where it had gone.
-CREATE TRIGGER job_finds_its_queue AFTER UPDATE OF state, queue ON job
-WHEN NEW.state = 'queued' AND (OLD.state IS NOT 'queued' OR OLD.queue IS NOT NEW.queue) BEGIN
-  INSERT INTO queue (name) SELECT NEW.queue WHERE NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
-END;
+-- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree. `cancelled`: by a
+-- client, or not needed (dependency); `failed` of a queued job: it can never start; `requeued`: tried again, deferred, or never started.
+CREATE VIEW legal_move (before, after, event) AS VALUES
+  ('queued', 'running', 'claimed'), ('queued', 'cancelled', 'cancelled'), ('queued', 'failed', 'failed'), ('running', 'done', 'done'),
+  ('running', 'failed', 'failed'), ('running', 'cancelled', 'cancelled'), ('running', 'queued', 'requeued'),
+  ('failed', 'queued', 'retried'), ('cancelled', 'queued', 'retried');
 
--- Each move is an event, named by the list of legal moves.
-CREATE TRIGGER job_move_is_an_event AFTER UPDATE OF state ON job WHEN OLD.state IS NOT NEW.state BEGIN
-  INSERT INTO event (job_id, run_id, kind, reason, detail)
-    SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event, coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END),
-           CASE WHEN NEW.state = 'running' THEN NULL ELSE NEW.error END
-      FROM legal_move WHERE before = OLD.state AND after = NEW.state;
-END;
-
-CREATE TRIGGER job_hold_is_an_event AFTER UPDATE OF user_hold ON job WHEN OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued' BEGIN
-  INSERT INTO event (job_id, kind) VALUES (NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END);
-END;
-
--- A lane counts who runs in it.
-CREATE TRIGGER job_fills_its_lane AFTER UPDATE OF state ON job
-WHEN NEW.lane IS NOT NULL AND (OLD.state = 'running') <> (NEW.state = 'running') BEGIN
-  UPDATE lane SET running = max(0, running + (NEW.state = 'running') - (OLD.state = 'running')) WHERE key = NEW.lane;
-END;
-
--- In a lane with room the best member of each queue that waits for nothing else has the lane's pass and so stands ready; in
--- a full lane no member has it. (Of each queue, so that a paused or a full one strands no member.) `INSERT INTO lane_head (lane, queue) VALUES (lane,
--- queue)` makes that true for one queue of one lane; it is a procedure, not a table. The two triggers below call it for
--- whatever may have changed the answer, so a job that is held, moved, cancelled or passed by never strands its lane.
-CREATE VIEW lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
-CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON lane_head BEGIN
-  INSERT INTO lane (key) SELECT NEW.lane WHERE NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
-  UPDATE job SET lane_pass = 0
-   WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1
-     AND id IS NOT (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
-                       AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
-                     ORDER BY priority DESC, id LIMIT 1);
-  UPDATE job SET lane_pass = 1
-   WHERE lane_pass = 0
-     AND id = (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
-                  AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
-                ORDER BY priority DESC, id LIMIT 1);
-END;
-
-CREATE TRIGGER job_moves_in_its_lane
-AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane_pass ON job
-WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
- AND (OLD.state IS NOT NEW.state OR OLD.queue IS NOT NEW.queue OR OLD.lane IS NOT NEW.lane OR OLD.priority IS NOT NEW.priority
-      OR OLD.hold IS NOT NEW.hold OR OLD.lane_pass IS NOT NEW.lane_pass) BEGIN
-  INSERT INTO lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
-  INSERT INTO lane_head (lane, queue) SELECT NEW.lane, NEW.queue
-   WHERE NEW.lane IS NOT NULL AND (OLD.lane IS NOT NEW.lane OR OLD.queue IS NOT NEW.queue);
-END;
-
-CREATE TRIGGER lane_opens_or_fills AFTER UPDATE OF running, max_running ON lane
-WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
-  INSERT INTO lane_head (lane, queue) SELECT NEW.key, queue FROM (
-    -- The queues that have members waiting, one index lookup for each, however many members there are.
-    WITH RECURSIVE waiting (queue) AS (
-      SELECT min(queue) FROM job WHERE lane = NEW.key AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
-      UNION ALL
-      SELECT (SELECT min(queue) FROM job WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
-        FROM waiting WHERE waiting.queue IS NOT NULL)
-    SELECT queue FROM waiting WHERE queue IS NOT NULL);
-END;
+-- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never starts.
+CREATE VIEW jobs AS
+  SELECT j.id, j.command,
+         CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.state END AS state,
+         CASE WHEN c.id IS NULL THEN j.hold END AS hold,
+         CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.reason END AS reason,
+         j.queue, j.lane, j.priority, j.label, j.cwd, j.available_at, j.run_id, j.pid, j.started_at, j.finished_at,
+         j.attempts, j.max_attempts, j.created_at, j.unique_key, j.exit_code, j.signal, j.error,
+         c.id IS NOT NULL AS cancelling
+    FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
 
 ---------------------------------------------------------------------------------------------------------------------------
--- Guards of the other tables
+-- Runs
+
+-- A run: one attempt at a job, or one of the commands around it (its check, the preparation of its workspace), or a command that belongs
+-- to no job (a teardown, a probe); `resource_id` and `workspace` name what it is for. Ids come from reserved blocks and are never
+-- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the worker alone.
+--   parent     the job's own run, for a check and for a workspace
+--   dir        the directory of a workspace that it is in: as long as the run is open, that is neither evicted nor removed
+--   instance   the worker that claimed it
+--   leftovers  processes that outlived the job's own and were ended with it
+--   adopted    how many later workers have taken it over
+--   claimed_after, ended_after   the last event before that moment, for the order of the history
+CREATE TABLE run (
+  id            INTEGER PRIMARY KEY NOT NULL,
+  job_id        INTEGER,
+  kind          TEXT    NOT NULL DEFAULT 'job',
+  parent        INTEGER,
+  resource_id   INTEGER,
+  workspace     TEXT,
+  dir           TEXT,
+  attempt       INTEGER NOT NULL,
+  nonce         TEXT    NOT NULL,
+  instance      TEXT    NOT NULL,
+  boot_id       TEXT    NOT NULL,
+  claimed_at    INTEGER NOT NULL,
+  pid           INTEGER,
+  started_at    INTEGER,
+  exited_at     INTEGER,
+  finished_at   INTEGER,
+  outcome       TEXT,
+  reason        TEXT,
+  exit_code     INTEGER,
+  signal        INTEGER,
+  error         TEXT,
+  leftovers     TEXT,
+  max_rss_bytes INTEGER,
+  user_ms       INTEGER,
+  system_ms     INTEGER,
+  adopted       INTEGER NOT NULL DEFAULT 0,
+  claimed_after INTEGER NOT NULL DEFAULT 0,
+  ended_after   INTEGER,
+  CONSTRAINT run_id_positive      CHECK (id BETWEEN 1 AND 4503599627370496),
+  CONSTRAINT run_kind_is_known    CHECK (kind IN ('job', 'check', 'prepare', 'teardown', 'probe', 'hook')),
+  CONSTRAINT run_has_its_job      CHECK (job_id IS NOT NULL OR kind NOT IN ('job', 'check')),
+  CONSTRAINT run_nonce_is_128_bit CHECK (length(nonce) = 32),
+  CONSTRAINT run_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'lost', 'deferred', 'unstarted')),
+  CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
+) STRICT;
+CREATE INDEX run_of_job      ON run (job_id, id);
+CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
+CREATE INDEX run_open        ON run (job_id)          WHERE finished_at IS NULL;
+-- Auxiliary runs that are under way and belong to no run of a job; and the runs that are in a workspace.
+CREATE INDEX run_open_errand ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
+CREATE INDEX run_in_dir      ON run (dir)             WHERE finished_at IS NULL AND dir IS NOT NULL;
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to queue a job INSERT INTO job (command)') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a run id is never used twice') WHERE EXISTS (SELECT 1 FROM run WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'tenure: a new run is in no workspace') WHERE NEW.dir IS NOT NULL;
 END;
 CREATE TRIGGER run_update_guard BEFORE UPDATE ON run BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: an ended run never changes') WHERE OLD.finished_at IS NOT NULL;
-  SELECT RAISE(ABORT, 'tenure: a run keeps its id, its job and its nonce')
-    WHERE NEW.id IS NOT OLD.id OR NEW.job_id IS NOT OLD.job_id OR NEW.nonce IS NOT OLD.nonce;
-END;
-CREATE TRIGGER run_delete_guard BEFORE DELETE ON run BEGIN
-  SELECT RAISE(ABORT, 'tenure: a run goes with its job; use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a run keeps its id, its job and its nonce') WHERE (NEW.id, NEW.job_id, NEW.nonce) IS NOT (OLD.id, OLD.job_id, OLD.nonce);
+  SELECT RAISE(ABORT, 'tenure: a run enters a workspace that exists, and stays in it')
+   WHERE NEW.dir IS NOT OLD.dir AND NEW.dir IS NOT NULL
+     AND (OLD.dir IS NOT NULL OR NOT EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir));
 END;
 
--- A second wish for the same job is the same wish; one for an ended or unknown job is a mistake.
-CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
-  SELECT RAISE(ABORT, 'tenure: why has 4000 bytes at most') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
-  SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
-  SELECT RAISE(ABORT, 'tenure: that job has ended already')
-    WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
-  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
+-- A run ends when its tree is proven gone. In that transaction its leases are free, it leaves its workspace, what it holds is to be torn down
+-- (the job that waits for that counts it), and the resource that it was for is free for the next auxiliary run, also when no worker has
+-- judged it (it was lost with a restore). (Most hold nothing: one look tells.)
+CREATE TRIGGER run_ends AFTER UPDATE OF finished_at ON run
+WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
+ AND (NEW.dir IS NOT NULL OR NEW.resource_id IS NOT NULL OR EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id)
+      OR EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id)) BEGIN
+  DELETE FROM lease WHERE run_id = NEW.id;
+  UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = NEW.dir;
+  UPDATE resource SET errand = NULL, again = 0 WHERE id = NEW.resource_id AND errand = NEW.id;
+  UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+   WHERE run_id = NEW.id AND state = 'held';
+  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
+   WHERE id = NEW.job_id AND state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id);
 END;
-CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
-    WHERE NEW.id > 4503599627370496;
-  INSERT INTO event (job_id, run_id, kind, detail)
-    SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
-END;
-CREATE TRIGGER cancel_update_guard BEFORE UPDATE ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: a stop request does not change; use tenure retry once the job has ended') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER cancel_delete_guard BEFORE DELETE ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: a stop request cannot be taken back; use tenure retry once the job has ended') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
+
+CREATE VIEW runs AS
+  SELECT id, job_id, kind, attempt, pid, started_at, exited_at, finished_at, outcome, reason, exit_code, signal, error,
+         max_rss_bytes, user_ms, system_ms FROM run;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Dependencies
+
+-- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
+-- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job with the reason
+-- `dependency`: as failed where it lacks what it needs, and as cancelled where it is not needed, because what it was to follow did not
+-- fail, or was not needed either.
+CREATE TABLE dependency (
+  job_id INTEGER NOT NULL,
+  on_job INTEGER NOT NULL,
+  need   TEXT    NOT NULL DEFAULT 'done',
+  state  TEXT    NOT NULL DEFAULT 'unmet',
+  PRIMARY KEY (job_id, on_job),
+  CONSTRAINT dependency_need_is_known  CHECK (need IN ('done', 'any', 'failed')),
+  CONSTRAINT dependency_state_is_known CHECK (state IN ('unmet', 'met', 'broken')),
+  CONSTRAINT dependency_not_on_itself  CHECK (job_id <> on_job)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dependency_on    ON dependency (on_job, state);
+CREATE INDEX dependency_state ON dependency (job_id, state);
+CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
+
+-- Jobs that have ended, and of which not all jobs that wait for them have been told yet. An end that concerns many is told in steps, so that
+-- others can write in between; the worker continues where a crash has ended it.
+CREATE TABLE untold (
+  job_id INTEGER PRIMARY KEY NOT NULL
+) STRICT;
 
 -- A dependency is given while the job waits, on a job that exists and is older: so there are no cycles.
 CREATE TRIGGER dependency_insert_guard BEFORE INSERT ON dependency BEGIN
-  SELECT RAISE(ABORT, 'tenure: that dependency is there already')
-    WHERE EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.job_id AND on_job = NEW.on_job);
-  SELECT RAISE(ABORT, 'tenure: only a queued job can be given a dependency')
-    WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
-  SELECT RAISE(ABORT, 'tenure: the job to wait for does not exist')
-    WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.on_job);
-  SELECT RAISE(ABORT, 'tenure: a job waits only for jobs added before it, so that there are no cycles')
-    WHERE NEW.on_job >= NEW.job_id;
+  SELECT RAISE(ABORT, 'tenure: that dependency exists already')
+   WHERE EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.job_id AND on_job = NEW.on_job);
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be given a dependency') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
+  SELECT RAISE(ABORT, 'tenure: the job to wait for does not exist') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.on_job);
+  SELECT RAISE(ABORT, 'tenure: a job waits only for jobs added before it, so that there are no cycles') WHERE NEW.on_job >= NEW.job_id;
   SELECT RAISE(ABORT, 'tenure: a new dependency is unmet; leave out its state') WHERE NEW.state IS NOT 'unmet';
   SELECT RAISE(ABORT, 'tenure: need is done, any or failed') WHERE NEW.need NOT IN ('done', 'any', 'failed');
 END;
 CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
   SELECT RAISE(ABORT, 'tenure: a dependency changes its state only, and only to what its parent says')
-    WHERE NEW.job_id IS NOT OLD.job_id OR NEW.on_job IS NOT OLD.on_job OR NEW.need IS NOT OLD.need
-       OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
-END;
-CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency BEGIN
-  SELECT RAISE(ABORT, 'tenure: a dependency stays; INSERT INTO cancel (job_id) the waiting job, and queue another one') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-
-CREATE TRIGGER untold_insert_guard BEFORE INSERT ON untold BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that job is noted already') WHERE EXISTS (SELECT 1 FROM untold WHERE job_id = NEW.job_id);
-END;
-CREATE TRIGGER untold_update_guard BEFORE UPDATE ON untold BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: what is told in steps does not change');
-END;
-CREATE TRIGGER untold_delete_guard BEFORE DELETE ON untold BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
+   WHERE (NEW.job_id, NEW.on_job, NEW.need) IS NOT (OLD.job_id, OLD.on_job, OLD.need)
+      OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
 END;
 
 -- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken. Each change
@@ -1010,216 +762,284 @@ CREATE TRIGGER dependency_is_counted AFTER UPDATE OF state ON dependency WHEN OL
                        THEN max(1, broken + (NEW.state = 'broken') - (OLD.state = 'broken')) ELSE 0 END
    WHERE id = NEW.job_id AND state = 'queued';
 END;
--- A client that sets these counts must leave them at zero exactly where there is nothing to count.
-CREATE TRIGGER job_unmet_guard BEFORE UPDATE OF unmet, broken ON job
-WHEN NEW.unmet IS NOT OLD.unmet OR NEW.broken IS NOT OLD.broken BEGIN
-  SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows in dependency; change those')
-    WHERE NEW.unmet < 0 OR NEW.broken < 0
-       OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
-       OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken');
+
+-- What each dependency should be, given the state of the job it waits for. (A parent that was not needed itself has not failed.)
+CREATE VIEW dependency_truth (job_id, on_job, truth) AS
+  SELECT d.job_id, d.on_job,
+         CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
+              WHEN d.need = 'any'                                    THEN 'met'
+              WHEN p.state = 'cancelled' AND p.reason = 'dependency' THEN 'broken'
+              WHEN (d.need = 'done') = (p.state = 'done')            THEN 'met'
+              ELSE 'broken' END
+    FROM dependency d JOIN job p ON p.id = d.on_job;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Cancels
+
+-- A request to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
+-- queued job shows as cancelled in the view `jobs` at once and never starts. `run_id`: the run it found, if the job was running.
+CREATE TABLE cancel (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  job_id    INTEGER NOT NULL,
+  run_id    INTEGER,
+  at        INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  why       TEXT,
+  closed_at INTEGER,
+  CONSTRAINT cancel_why_is_short CHECK (why IS NULL OR length(CAST(why AS BLOB)) <= 4000)
+) STRICT;
+CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
+CREATE INDEX cancel_of_job      ON cancel (job_id);
+
+-- A second request for the same job is the same request; one for an ended or unknown job is a mistake.
+CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: why has 4000 bytes at most') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
+  SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+  SELECT RAISE(ABORT, 'tenure: that job has ended already')
+   WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
+END;
+CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
+  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+   WHERE NEW.id > 4503599627370496;
+  INSERT INTO event (job_id, run_id, kind, detail) SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
 END;
 
--- History is append-only. Events go with their job when it is pruned.
+---------------------------------------------------------------------------------------------------------------------------
+-- History
+
+-- What happened to a job and no other row tells. Written by triggers and by the worker; never changed, removed only with its job.
+CREATE TABLE event (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  job_id INTEGER,
+  run_id INTEGER,
+  kind   TEXT    NOT NULL,
+  reason TEXT,
+  detail TEXT,
+  CONSTRAINT event_texts_are_small CHECK (length(CAST(kind AS BLOB)) <= 100 AND (reason IS NULL OR length(CAST(reason AS BLOB)) <= 100)
+                                          AND (detail IS NULL OR length(CAST(detail AS BLOB)) <= 1000000))
+) STRICT;
+CREATE INDEX event_of_job ON event (job_id, id);
+
+-- History is append-only. Events go with their job when it is pruned, so none is kept of a job that does not exist.
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: kind and reason of an event have 100 bytes at most, detail 1000000')
-    WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
-  -- Events go with their job, so none is kept of a job that does not exist.
+   WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
   SELECT RAISE(IGNORE) WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
 END;
 CREATE TRIGGER event_id_guard AFTER INSERT ON event WHEN NEW.id > 4503599627370496 BEGIN
   SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
 END;
-CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
-  SELECT RAISE(ABORT, 'tenure: history does not change');
-END;
-CREATE TRIGGER event_delete_guard BEFORE DELETE ON event BEGIN
-  SELECT RAISE(ABORT, 'tenure: history goes with its job; use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
 
--- What the file knows about itself.
-CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta BEGIN
-  SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta BEGIN
-  SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta BEGIN
-  SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER counter_insert_guard BEFORE INSERT ON counter BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER counter_update_guard BEFORE UPDATE ON counter BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
+-- All that happened to a job: `added`, `claimed` and `done` are told by the rows of the job and of its runs. `seq` is the order within
+-- the history of one job.
+CREATE VIEW history AS
+  SELECT 0 AS seq, created_at AS at, id AS job_id, NULL AS run_id, 'added' AS kind, NULL AS reason, NULL AS detail FROM job
+  UNION ALL
+  SELECT 4 * claimed_after + 1, claimed_at, job_id, id, 'claimed', NULL, NULL FROM run WHERE kind = 'job'
+  UNION ALL
+  SELECT 4 * coalesce(ended_after, claimed_after) + 2, finished_at, job_id, id, 'done', reason, error FROM run WHERE kind = 'job' AND outcome = 'done'
+  UNION ALL
+  SELECT 4 * id, at, job_id, run_id, kind, reason, detail FROM event;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- Counts
+
+-- How many jobs there are, by state, hold ('' = none) and queue. Kept by triggers, so that `status` and the claim count nothing.
+CREATE TABLE tally (
+  state TEXT    NOT NULL,
+  hold  TEXT    NOT NULL,
+  queue TEXT    NOT NULL,
+  n     INTEGER NOT NULL,
+  PRIMARY KEY (queue, state, hold),
+  CONSTRAINT tally_can_be_counted  CHECK (n BETWEEN -1000000000000 AND 1000000000000),
+  CONSTRAINT tally_texts_are_short CHECK (length(CAST(state AS BLOB)) <= 20 AND length(CAST(hold AS BLOB)) <= 20
+                                          AND length(CAST(queue AS BLOB)) <= 800)
+) STRICT, WITHOUT ROWID;
 
 -- Triggers write the counts, also in a client that has no capability. So only what would make a later count fail is refused.
 CREATE TRIGGER tally_insert_guard BEFORE INSERT ON tally BEGIN
   SELECT RAISE(ABORT, 'tenure: tally is kept by triggers; leave it alone')
-    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR length(CAST(NEW.state AS BLOB)) > 20 OR length(CAST(NEW.hold AS BLOB)) > 20
-       OR length(CAST(NEW.queue AS BLOB)) > 800;
+   WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR length(CAST(NEW.state AS BLOB)) > 20 OR length(CAST(NEW.hold AS BLOB)) > 20
+      OR length(CAST(NEW.queue AS BLOB)) > 800;
 END;
 CREATE TRIGGER tally_update_guard BEFORE UPDATE ON tally BEGIN
   SELECT RAISE(ABORT, 'tenure: tally is kept by triggers; leave it alone')
-    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR NEW.state IS NOT OLD.state OR NEW.hold IS NOT OLD.hold
-       OR NEW.queue IS NOT OLD.queue;
-END;
-
-CREATE TRIGGER lane_update_guard BEFORE UPDATE OF key, running, of_array ON lane BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file keeps key, running and of_array of a lane; to change its limit UPDATE lane SET max_running') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER lane_limit_guard BEFORE UPDATE OF max_running ON lane BEGIN
-  SELECT RAISE(ABORT, 'tenure: a lane lets at least one job run; to stop its jobs, hold them') WHERE NEW.max_running < 1;
-END;
-CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
-  SELECT RAISE(ABORT, 'tenure: a new lane is empty; leave out running') WHERE NEW.running IS NOT 0;
-  SELECT RAISE(ABORT, 'tenure: of_array is 0 or 1') WHERE NEW.of_array NOT IN (0, 1);
-  SELECT RAISE(ABORT, 'tenure: a lane has a key of 1 to 200 characters and 800 bytes at most, and lets at least one job run')
-    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.key AS BLOB)) > 800 OR NEW.max_running < 1;
-  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
-END;
-CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure lane rm to remove a lane that no job names') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
-  SELECT RAISE(ABORT, 'tenure: a queue has a name of 1 to 200 characters and 800 bytes at most')
-    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.name AS BLOB)) > 800;
-  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
-    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
-  SELECT RAISE(ABORT, 'tenure: the file finds the head of a queue; leave out head_id, head_priority and is_full')
-    WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0;
-  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
-END;
-CREATE TRIGGER queue_update_guard BEFORE UPDATE OF slots, paused, max_runtime_ms ON queue BEGIN
-  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
-    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
-END;
--- A client that sets these must set them to the truth.
-CREATE TRIGGER queue_head_guard BEFORE UPDATE OF head_priority, head_id, is_full ON queue BEGIN
-  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full say what the file has found; change the jobs or the slots')
-    WHERE (NEW.head_priority, NEW.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.name AND state = 'queued' AND hold IS NULL
-                                                    ORDER BY priority DESC, id LIMIT 1)
-       OR NEW.is_full IS NOT (NEW.slots IS NOT NULL
-                              AND NEW.slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.name AND state = 'running' AND hold = ''), 0));
-END;
-CREATE TRIGGER queue_rename_guard BEFORE UPDATE OF name ON queue BEGIN
-  SELECT RAISE(ABORT, 'tenure: a queue keeps its name; use tenure set ID queue=NAME to move a job to another queue') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER queue_delete_guard BEFORE DELETE ON queue BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure queue rm to remove a queue that no live job names') WHERE NOT sqlite_compileoption_used('TENURE');
+   WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR (NEW.state, NEW.hold, NEW.queue) IS NOT (OLD.state, OLD.hold, OLD.queue);
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
--- Guards of leases
+-- Leases
 
--- A lease that is held is not taken: it is freed first, by the process that saw that its owner is gone. That also closes REPLACE.
+-- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's row ends), or the whole
+-- tree of a command in the foreground (`run_id` NULL): that one is asked of the kernel, by the lock on `FILE.d/leases/NONCE`, which every
+-- process of the tree has inherited, and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
+-- `job_id`, `command` and `why` are for display; `boot_id` says in which boot of the machine the owner lived. `workspace/KEY` is the lease
+-- of the process that prepares that workspace (so a name has 10 characters more than others).
+CREATE TABLE lease (
+  name    TEXT PRIMARY KEY,
+  nonce   TEXT    NOT NULL,
+  run_id  INTEGER,
+  job_id  INTEGER,
+  pid     INTEGER,
+  command TEXT    NOT NULL,
+  why     TEXT,
+  boot_id TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  CONSTRAINT lease_name_is_short      CHECK (length(name) BETWEEN 1 AND 210),
+  CONSTRAINT lease_nonce_is_128_bit   CHECK (length(nonce) = 32 AND nonce NOT GLOB '*[^0-9a-f]*'),
+  CONSTRAINT lease_command_is_an_argv CHECK (json_valid(command) AND json_type(command) = 'array'),
+  CONSTRAINT lease_why_is_short       CHECK (why IS NULL OR length(why) <= 1000)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lease_of_run ON lease (run_id) WHERE run_id IS NOT NULL;
+
+-- A lease that is held is not taken: it is released first, by the process that saw that its owner is gone. That also closes REPLACE.
 CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure lease run to acquire a lease') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that lease is held') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a lease has a name of 1 to 210 characters, a nonce, and the argv of its owner')
-    WHERE length(NEW.name) NOT BETWEEN 1 AND 210 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
-       OR NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array';
+   WHERE length(NEW.name) NOT BETWEEN 1 AND 210 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
+      OR NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array';
   SELECT RAISE(ABORT, 'tenure: only a run that has not ended can have a lease')
-    WHERE NEW.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL);
-END;
-CREATE TRIGGER lease_update_guard BEFORE UPDATE ON lease BEGIN
-  SELECT RAISE(ABORT, 'tenure: a lease does not change hands; it is freed, and taken anew');
-END;
-CREATE TRIGGER lease_delete_guard BEFORE DELETE ON lease BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure lease release to free a lease') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-
--- A run ends when its tree is proven gone, and its leases are free in the same transaction.
-CREATE TRIGGER run_frees_its_leases AFTER UPDATE OF finished_at ON run
-WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
- AND EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id) BEGIN
-  DELETE FROM lease WHERE run_id = NEW.id;
+   WHERE NEW.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL);
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
--- Guards of workspaces
+-- Workspaces
+
+-- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the present one, and by which prepare command
+-- (`recipe`: its argv; NULL: none) it was filled: a job that asks for another one has it prepared again. The directory is a cache: where it
+-- is gone, it is prepared again. A row is written only when its directory is whole and in place; whether it also outlives a power cut is
+-- known when it is `synced`, so in a later boot of the machine than `boot_id` only such a one is used. `bytes`: as last measured.
+CREATE TABLE workspace (
+  key          TEXT PRIMARY KEY,
+  dir          TEXT    NOT NULL,
+  recipe       TEXT,
+  bytes        INTEGER,
+  prepared_at  INTEGER NOT NULL,
+  last_used_at INTEGER NOT NULL,
+  measured_at  INTEGER,
+  boot_id      TEXT    NOT NULL,
+  synced       INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT workspace_key_is_short       CHECK (length(key) BETWEEN 1 AND 200),
+  CONSTRAINT workspace_dir_is_a_name      CHECK (length(dir) BETWEEN 1 AND 100 AND dir NOT GLOB '*[^A-Za-z0-9._-]*' AND dir NOT GLOB '.*'),
+  CONSTRAINT workspace_recipe_is_an_argv  CHECK (recipe IS NULL OR (json_valid(recipe) AND json_type(recipe) = 'array')),
+  CONSTRAINT workspace_bytes_not_negative CHECK (bytes IS NULL OR bytes >= 0),
+  CONSTRAINT workspace_synced_is_a_flag   CHECK (synced IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX workspace_dir ON workspace (dir);
 
 -- A client that could write these rows could have any directory below `work/` removed, or a job started in one that is not ready.
 CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure workspace ensure to make a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that workspace is there already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
+  SELECT RAISE(ABORT, 'tenure: use tenure workspace ensure to prepare a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: that workspace exists already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
   SELECT RAISE(ABORT, 'tenure: that directory is another workspace''s') WHERE EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir);
   SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and the argv that fills it')
-    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100 OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
-       OR (NEW.recipe IS NOT NULL AND (NOT json_valid(NEW.recipe) OR json_type(NEW.recipe) IS NOT 'array')) OR NEW.bytes < 0
-       OR NEW.synced NOT IN (0, 1);
+   WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100 OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
+      OR (NEW.recipe IS NOT NULL AND (NOT json_valid(NEW.recipe) OR json_type(NEW.recipe) IS NOT 'array')) OR NEW.bytes < 0
+      OR NEW.synced NOT IN (0, 1);
 END;
 CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace; use tenure workspace rm, and the next job makes it anew') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a workspace keeps its key, its directory and its recipe; one that is made anew is another row')
-    WHERE NEW.key IS NOT OLD.key OR NEW.dir IS NOT OLD.dir OR NEW.recipe IS NOT OLD.recipe;
+  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace; use tenure workspace rm, and the next job prepares it again') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a workspace keeps its key, its directory and its recipe; one that is prepared again is another row')
+   WHERE (NEW.key, NEW.dir, NEW.recipe) IS NOT (OLD.key, OLD.dir, OLD.recipe);
   SELECT RAISE(ABORT, 'tenure: a size is not negative') WHERE NEW.bytes < 0;
-END;
-CREATE TRIGGER workspace_delete_guard BEFORE DELETE ON workspace BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure workspace rm to remove a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER workspace_use_insert_guard BEFORE INSERT ON workspace_use BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace_use; name the workspace in the policy of a job') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that run has its workspace') WHERE EXISTS (SELECT 1 FROM workspace_use WHERE run_id = NEW.run_id);
-  SELECT RAISE(ABORT, 'tenure: only an open run is in a workspace, and only in one that is there')
-    WHERE NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL)
-       OR NOT EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key AND dir = NEW.dir);
-END;
-CREATE TRIGGER workspace_use_update_guard BEFORE UPDATE ON workspace_use BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace_use; name the workspace in the policy of a job') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a run that is in a workspace stays in it');
-END;
-CREATE TRIGGER workspace_use_delete_guard BEFORE DELETE ON workspace_use BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace_use; to end the job that is in the workspace INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-
--- A run ends when its tree is proven gone, and leaves its workspace in the same transaction.
-CREATE TRIGGER run_leaves_its_workspace AFTER UPDATE OF finished_at ON run
-WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
- AND EXISTS (SELECT 1 FROM workspace_use WHERE run_id = NEW.id) BEGIN
-  UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = (SELECT dir FROM workspace_use WHERE run_id = NEW.id);
-  DELETE FROM workspace_use WHERE run_id = NEW.id;
 END;
 
 ---------------------------------------------------------------------------------------------------------------------------
--- Guards of `resource`, and what the end of an owner brings with it
+-- Resources
 
--- A new resource is held and whole. Every client may write one down; `tenure resource add` replaces the teardown of one that is there.
+-- Something outside that work has made (a VM, a container, a directory) and that must be torn down when its owner, a run, a job or
+-- a task, has ended in whatever way. `held` as long as the owner lives, then `releasing`: the worker asks the probe, runs the teardown, and does so
+-- again until it is known to be gone; only then `released`. Recorded before or when the thing is made.
+--   teardown    JSON array of strings; exit 0: it is gone               probe   the same; exit 0: it exists, 1: it is gone, else: not known
+--   cwd         where it is gone by then: /                             env     JSON object of strings
+--   timeout_ms  of the teardown; NULL: ten minutes                      next_at not before this instant
+--   torn        the teardown has said that it is gone, and the probe is still to be asked
+--   errand      the auxiliary run that is under way for it
+--   again       it was recorded again meanwhile, so that this run speaks of an earlier thing
+--   attempts    times that it could not be torn down
+CREATE TABLE resource (
+  id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  name            TEXT    NOT NULL,
+  state           TEXT    NOT NULL DEFAULT 'held',
+  run_id          INTEGER,
+  job_id          INTEGER,
+  task_id         INTEGER,
+  teardown        TEXT    NOT NULL,
+  probe           TEXT,
+  cwd             TEXT    NOT NULL DEFAULT '/',
+  env             TEXT    NOT NULL DEFAULT '{}',
+  timeout_ms      INTEGER,
+  torn            INTEGER NOT NULL DEFAULT 0,
+  errand          INTEGER,
+  again           INTEGER NOT NULL DEFAULT 0,
+  attempts        INTEGER NOT NULL DEFAULT 0,
+  next_at         INTEGER NOT NULL DEFAULT 0,
+  last_error      TEXT,
+  created_at      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  releasing_since INTEGER,
+  released_at     INTEGER,
+  released_by     TEXT,
+  fault           TEXT    GENERATED ALWAYS AS (
+    CASE WHEN state NOT IN ('held', 'releasing', 'released') THEN 'state_is_known'
+         WHEN (run_id IS NOT NULL) + (job_id IS NOT NULL) + (task_id IS NOT NULL) <> 1 THEN 'has_one_owner'
+         WHEN (state = 'released') <> (released_at IS NOT NULL) OR (state = 'released') <> (released_by IS NOT NULL)
+           OR released_by NOT IN ('teardown', 'probe', 'force') THEN 'released_says_how'
+         WHEN errand IS NOT NULL AND state <> 'releasing' THEN 'errand_tears_down'
+         WHEN torn NOT IN (0, 1) OR again NOT IN (0, 1) OR attempts < 0 OR timeout_ms <= 0 THEN 'numbers_in_range' END) VIRTUAL,
+  malformed       TEXT    GENERATED ALWAYS AS (
+    CASE WHEN length(name) NOT BETWEEN 1 AND 200 OR length(CAST(name AS BLOB)) > 800 OR instr(name, char(0)) > 0 THEN 'name'
+         WHEN length(CAST(cwd AS BLOB)) > 4096 THEN 'cwd'
+         WHEN length(CAST(env AS BLOB)) > 4000000 OR NOT json_valid(env) OR json_type(env) <> 'object' THEN 'env'
+         WHEN length(CAST(teardown AS BLOB)) > 4000000 OR NOT json_valid(teardown) OR json_type(teardown) <> 'array' OR json_array_length(teardown) = 0
+           OR json_extract(teardown, '$[0]') IS '' OR instr(replace(teardown, '\\', ''), '\u0000') > 0 THEN 'teardown'
+         WHEN length(CAST(probe AS BLOB)) > 4000000 OR NOT json_valid(probe) OR json_type(probe) <> 'array' OR json_array_length(probe) = 0
+           OR json_extract(probe, '$[0]') IS '' OR instr(replace(probe, '\\', ''), '\u0000') > 0 THEN 'probe' END) VIRTUAL,
+  CONSTRAINT resource_has_no_fault         CHECK (fault IS NULL),
+  CONSTRAINT resource_is_well_formed       CHECK (malformed IS NULL),
+  CONSTRAINT resource_next_at_not_negative CHECK (next_at >= 0)
+) STRICT;
+-- A thing is recorded once by each owner, as long as it is not torn down.
+CREATE UNIQUE INDEX resource_of_run  ON resource (run_id, name)  WHERE run_id  IS NOT NULL AND state <> 'released';
+CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  IS NOT NULL AND state <> 'released';
+CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
+-- What is shown and looked after; what is to be torn down next; what may be forgotten; what an owner has.
+CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
+CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND errand IS NULL;
+CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
+CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
+CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
+CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
+
+-- A new resource is held and whole. Every client may record one; `tenure resource add` replaces the teardown of one that exists.
 CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
-    WHERE NEW.state IS NOT 'held' OR NEW.torn IS NOT 0 OR NEW.errand IS NOT NULL OR NEW.again IS NOT 0 OR NEW.attempts IS NOT 0
-       OR NEW.next_at IS NOT 0 OR NEW.last_error IS NOT NULL OR NEW.releasing_since IS NOT NULL OR NEW.released_at IS NOT NULL OR NEW.released_by IS NOT NULL;
-  SELECT RAISE(ABORT, 'tenure: a resource has one owner: give run_id, job_id or task_id')
-    WHERE (NEW.run_id IS NOT NULL) + (NEW.job_id IS NOT NULL) + (NEW.task_id IS NOT NULL) <> 1;
+   WHERE NEW.state IS NOT 'held' OR (NEW.torn, NEW.again, NEW.attempts, NEW.next_at) IS NOT (0, 0, 0, 0)
+      OR coalesce(NEW.errand, NEW.last_error, NEW.releasing_since, NEW.released_at, NEW.released_by) IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a resource has one owner: give run_id, job_id or task_id') WHERE NEW.fault = 'has_one_owner';
+  SELECT RAISE(ABORT, 'tenure: timeout_ms is positive') WHERE NEW.fault IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: the job that is to own the resource does not exist')
-    WHERE NEW.job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+   WHERE NEW.job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
   SELECT RAISE(ABORT, 'tenure: the task that is to own the resource does not exist')
-    WHERE NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id);
-  SELECT RAISE(ABORT, 'tenure: the name of a resource has 1 to 200 characters and no NUL')
-    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR instr(NEW.name, char(0)) > 0;
-  SELECT RAISE(ABORT, 'tenure: name has 800 bytes at most, cwd 4096, teardown, probe and env 4000000')
-    WHERE length(CAST(NEW.name AS BLOB)) > 800 OR length(CAST(NEW.cwd AS BLOB)) > 4096 OR length(CAST(NEW.teardown AS BLOB)) > 4000000
-       OR length(CAST(NEW.probe AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000;
-  SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays of strings, such as json_array(''rm'', ''-rf'', ''/srv/x'')')
-    WHERE NOT json_valid(NEW.teardown) OR json_type(NEW.teardown) IS NOT 'array' OR json_array_length(NEW.teardown) = 0
-       OR (NEW.probe IS NOT NULL AND (NOT json_valid(NEW.probe) OR json_type(NEW.probe) IS NOT 'array' OR json_array_length(NEW.probe) = 0));
-  SELECT RAISE(ABORT, 'tenure: each element of teardown and probe must be a string without NUL, and the first must not be empty')
-    WHERE json_valid(NEW.teardown) AND (NEW.probe IS NULL OR json_valid(NEW.probe))
-      AND (json_extract(NEW.teardown, '$[0]') IS '' OR json_extract(NEW.probe, '$[0]') IS ''
-       OR EXISTS (SELECT 1 FROM json_each(NEW.teardown) WHERE type NOT IN ('text', 'object'))
-       OR EXISTS (SELECT 1 FROM json_each(NEW.probe) WHERE type NOT IN ('text', 'object'))
-       OR instr(replace(NEW.teardown, '\\', ''), '\u0000') > 0 OR instr(replace(NEW.probe, '\\', ''), '\u0000') > 0);
-  SELECT RAISE(ABORT, 'tenure: env must be a JSON object') WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object';
-  SELECT RAISE(ABORT, 'tenure: timeout_ms is positive') WHERE NEW.timeout_ms <= 0;
+   WHERE NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id);
+  SELECT CASE NEW.malformed
+    WHEN 'name' THEN RAISE(ABORT, 'tenure: the name of a resource has 1 to 200 characters, 800 bytes at most, and no NUL')
+    WHEN 'cwd' THEN RAISE(ABORT, 'tenure: cwd has 4096 bytes at most')
+    WHEN 'env' THEN RAISE(ABORT, 'tenure: env must be a JSON object of 4000000 bytes at most')
+    ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays of strings without NUL, 4000000 bytes at most, such as json_array(''rm'', ''-rf'', ''/srv/x'')') END
+   WHERE NEW.malformed IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: each element of teardown and probe must be a string')
+   WHERE EXISTS (SELECT 1 FROM json_each(NEW.teardown) WHERE type NOT IN ('text', 'object'))
+      OR EXISTS (SELECT 1 FROM json_each(NEW.probe) WHERE type NOT IN ('text', 'object'));
   SELECT RAISE(ABORT, 'tenure: its owner has a resource of this name; tenure resource add replaces its teardown')
-    WHERE EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.run_id AND name = NEW.name AND state <> 'released')
-       OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.job_id AND name = NEW.name AND state <> 'released')
-       OR EXISTS (SELECT 1 FROM resource WHERE task_id = NEW.task_id AND name = NEW.name AND state <> 'released');
+   WHERE EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.run_id AND name = NEW.name AND state <> 'released')
+      OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.job_id AND name = NEW.name AND state <> 'released')
+      OR EXISTS (SELECT 1 FROM resource WHERE task_id = NEW.task_id AND name = NEW.name AND state <> 'released');
 END;
 
 -- The worker's columns. What a resource is and whose it is never changes; nor does one that is gone.
@@ -1227,43 +1047,34 @@ CREATE TRIGGER resource_owner_guard
 BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, errand, again, attempts, last_error,
                  created_at, released_at, released_by ON resource BEGIN
   SELECT CASE
-    WHEN sqlite_compileoption_used('TENURE') THEN NULL
-    WHEN NEW.teardown IS NOT OLD.teardown OR NEW.probe IS NOT OLD.probe OR NEW.cwd IS NOT OLD.cwd OR NEW.env IS NOT OLD.env
-      OR NEW.timeout_ms IS NOT OLD.timeout_ms
+    WHEN (NEW.teardown, NEW.probe, NEW.cwd, NEW.env, NEW.timeout_ms) IS NOT (OLD.teardown, OLD.probe, OLD.cwd, OLD.env, OLD.timeout_ms)
       THEN RAISE(ABORT, 'tenure: use tenure resource add to replace teardown, probe, cwd, env or timeout_ms of a resource')
-    WHEN NEW.name IS NOT OLD.name OR NEW.run_id IS NOT OLD.run_id OR NEW.job_id IS NOT OLD.job_id OR NEW.task_id IS NOT OLD.task_id
+    WHEN (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id)
       THEN RAISE(ABORT, 'tenure: a resource keeps its name and its owner; INSERT INTO resource another one')
-    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; to tear a resource down UPDATE resource SET state = ''releasing'', to have that tried at once next_at = 0')
-    END;
+    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; to tear a resource down UPDATE resource SET state = ''releasing'', to have that tried at once next_at = 0') END
+   WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
-    WHERE NEW.name IS NOT OLD.name OR NEW.run_id IS NOT OLD.run_id OR NEW.job_id IS NOT OLD.job_id OR NEW.task_id IS NOT OLD.task_id;
-  SELECT RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object')
-    WHERE (NEW.teardown IS NOT OLD.teardown OR NEW.probe IS NOT OLD.probe OR NEW.env IS NOT OLD.env)
-      AND (NOT (json_valid(NEW.teardown) AND json_type(NEW.teardown) = 'array' AND json_array_length(NEW.teardown) > 0
-                AND json_valid(NEW.env) AND json_type(NEW.env) = 'object')
-           OR (NEW.probe IS NOT NULL AND NOT (json_valid(NEW.probe) AND json_type(NEW.probe) = 'array' AND json_array_length(NEW.probe) > 0)));
-  SELECT RAISE(ABORT, 'tenure: cwd has 4096 bytes at most, teardown, probe and env 4000000')
-    WHERE (NEW.cwd IS NOT OLD.cwd AND length(CAST(NEW.cwd AS BLOB)) > 4096)
-       OR (NEW.teardown IS NOT OLD.teardown AND length(CAST(NEW.teardown AS BLOB)) > 4000000)
-       OR (NEW.probe IS NOT OLD.probe AND length(CAST(NEW.probe AS BLOB)) > 4000000)
-       OR (NEW.env IS NOT OLD.env AND length(CAST(NEW.env AS BLOB)) > 4000000);
-  SELECT RAISE(ABORT, 'tenure: counts are not negative, torn and again are 0 or 1')
-    WHERE NEW.attempts < 0 OR NEW.torn NOT IN (0, 1) OR NEW.again NOT IN (0, 1);
+   WHERE (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id);
 END;
-
 -- Every client may set `releasing` (it is torn down now) and `next_at` (when it is tried next).
 CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: what is torn down does not change') WHERE OLD.state = 'released';
   SELECT RAISE(ABORT, 'tenure: a resource goes from held to releasing, and from there to released')
-    WHERE NEW.state IS NOT OLD.state AND NOT (NEW.state = 'releasing' AND OLD.state = 'held') AND NEW.state IS NOT 'released';
-  SELECT RAISE(ABORT, 'tenure: tenure resource release ID tears it down, and with --force it counts as gone')
-    WHERE (NEW.state = 'released') <> (NEW.released_at IS NOT NULL) OR (NEW.state = 'released') <> (NEW.released_by IS NOT NULL)
-       OR (NEW.released_by IS NOT NULL AND NEW.released_by NOT IN ('teardown', 'probe', 'force'));
-  SELECT RAISE(ABORT, 'tenure: an errand tears down what is releasing') WHERE NEW.errand IS NOT NULL AND NEW.state IS NOT 'releasing';
+   WHERE NEW.state IS NOT OLD.state AND NOT (NEW.state = 'releasing' AND OLD.state = 'held') AND NEW.state IS NOT 'released';
+  SELECT RAISE(ABORT, 'tenure: use tenure resource release ID to tear it down; with --force it counts as gone')
+   WHERE NEW.state IS NOT OLD.state AND NEW.state = 'released' AND NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: next_at is in milliseconds since 1970 and not negative') WHERE NEW.next_at < 0;
 END;
-
+-- What the row holds after the change.
+CREATE TRIGGER resource_fault_guard AFTER UPDATE ON resource
+WHEN (NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault) OR (NEW.malformed IS NOT NULL AND NEW.malformed IS NOT OLD.malformed) BEGIN
+  SELECT CASE NEW.fault
+    WHEN 'released_says_how' THEN RAISE(ABORT, 'tenure: a released resource says when and how; use tenure resource release ID')
+    WHEN 'errand_tears_down' THEN RAISE(ABORT, 'tenure: an auxiliary run tears down what is releasing')
+    WHEN 'numbers_in_range' THEN RAISE(ABORT, 'tenure: counts are not negative, torn and again are 0 or 1, timeout_ms is positive')
+    ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object, of 4000000 bytes at most, cwd of 4096') END;
+END;
 -- What is not known to be gone is not forgotten.
 CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; tenure prune removes released ones') WHERE NOT sqlite_compileoption_used('TENURE');
@@ -1274,216 +1085,277 @@ END;
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id < 1;
   SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
-    WHERE NEW.id > 4503599627370496;
+   WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail)
-    SELECT job_id, NEW.run_id, 'resource_held', NEW.name
-      FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
+    SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)), NEW.run_id, 'resource_held', NEW.name;
   UPDATE resource SET state = 'releasing'
    WHERE id = NEW.id
      AND (   (NEW.run_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run  WHERE id = NEW.run_id AND finished_at IS NULL))
           OR (NEW.job_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job  WHERE id = NEW.job_id AND state IN ('queued', 'running')))
           OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
 END;
-
 -- The job that has to wait for it counts it, and its history tells of it. (A client that sets `releasing_since` as well, for many at once, counts
 -- once after that.)
 CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
   UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
    WHERE id = NEW.id AND state = 'releasing' AND releasing_since IS NULL;
   INSERT INTO event (job_id, run_id, kind, detail)
-    SELECT job_id, NEW.run_id, 'resource_' || NEW.state, NEW.name || CASE WHEN NEW.released_by IS NULL THEN '' ELSE ' (' || NEW.released_by || ')' END
-      FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
+    SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)), NEW.run_id, 'resource_' || NEW.state,
+           NEW.name || coalesce(' (' || NEW.released_by || ')', '');
   UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
    WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running')
      AND (NEW.state = 'released' OR NEW.releasing_since IS NULL);
 END;
 
--- A client that sets this count must set it to the truth.
-CREATE TRIGGER job_untorn_guard BEFORE UPDATE OF untorn ON job WHEN NEW.untorn IS NOT OLD.untorn BEGIN
-  SELECT RAISE(ABORT, 'tenure: untorn counts the rows in resource; tenure resource ls shows them')
-    WHERE NEW.untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
-END;
-
--- A job that is put back counts what keeps it from its next attempt: nothing was counted while it had ended.
-CREATE TRIGGER job_goes_back AFTER UPDATE OF state ON job WHEN NEW.state = 'queued' AND OLD.state IS NOT 'queued' BEGIN
-  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id)
-   WHERE id = NEW.id AND untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
-END;
-
--- An errand is over, also when no worker has judged it (it was lost with a restore): its resource is free for the next one.
-CREATE TRIGGER run_ends_its_errand AFTER UPDATE OF finished_at ON run
-WHEN NEW.resource_id IS NOT NULL AND OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
-  UPDATE resource SET errand = NULL, again = 0 WHERE id = NEW.resource_id AND errand = NEW.id;
-END;
-
--- An owner ends, in whatever way: what it holds is to be torn down, from that very transaction on. (Most hold nothing: one look tells.)
-CREATE TRIGGER run_ends_what_it_holds AFTER UPDATE OF finished_at ON run
-WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
- AND EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id) BEGIN
-  UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
-   WHERE run_id = NEW.id AND state = 'held';
-  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
-   WHERE id = NEW.job_id AND state IN ('queued', 'running');
-END;
-CREATE TRIGGER job_ends_what_it_holds AFTER UPDATE OF state ON job
-WHEN NEW.state IN ('done', 'failed', 'cancelled') AND OLD.state IS NOT NEW.state
- AND EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id) BEGIN
-  UPDATE resource SET state = 'releasing' WHERE job_id = NEW.id AND state = 'held';
-END;
-CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.state = 'running' AND NEW.state <> 'running' BEGIN
-  UPDATE resource SET state = 'releasing' WHERE task_id = NEW.id AND state = 'held';
-END;
+-- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
+-- must be gone before the next attempt makes it again. (Found by the owner: with the words of `resource_live` all resources that a job waits for would be read.)
+CREATE VIEW resource_in_the_way (job_id, resource_id) AS
+  SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
+   WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
+  UNION ALL
+  SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.job_id IS NOT NULL;
 
 ---------------------------------------------------------------------------------------------------------------------------
--- Guards of schedules
+-- Schedules: jobs that are made when a cron line is due
+
+-- A schedule: a cron line, read in a time zone, and the job that each of its slots becomes (`template`, JSON as in job::template).
+-- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line cannot be
+-- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
+-- from `paused_at` until before `resumed_at` is skipped; a trigger keeps both, so any client may set `paused`.
+CREATE TABLE schedule (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  name          TEXT    NOT NULL UNIQUE,
+  cron          TEXT    NOT NULL,
+  zone          TEXT    NOT NULL,
+  catch_up      TEXT    NOT NULL DEFAULT 'latest',
+  catch_up_max  INTEGER NOT NULL DEFAULT 100,
+  paused        INTEGER NOT NULL DEFAULT 0,
+  paused_at     INTEGER,
+  resumed_at    INTEGER,
+  template      TEXT    NOT NULL,
+  decided_until INTEGER NOT NULL,
+  next_at       INTEGER,
+  pruned_until  INTEGER NOT NULL DEFAULT 0,
+  created_at    INTEGER NOT NULL,
+  last_error    TEXT,
+  CONSTRAINT schedule_id_positive           CHECK (id > 0),
+  CONSTRAINT schedule_name_is_short         CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT schedule_cron_is_short         CHECK (length(cron) BETWEEN 1 AND 200 AND length(zone) BETWEEN 1 AND 200),
+  CONSTRAINT schedule_catch_up_is_known     CHECK (catch_up IN ('none', 'latest', 'all')),
+  CONSTRAINT schedule_catch_up_has_a_cap    CHECK (catch_up_max BETWEEN 1 AND 1000),
+  CONSTRAINT schedule_paused_is_a_flag      CHECK (paused IN (0, 1)),
+  CONSTRAINT schedule_template_is_an_object CHECK (json_valid(template) AND json_type(template) = 'object'),
+  CONSTRAINT schedule_times_not_negative    CHECK (decided_until >= 0 AND pruned_until >= 0 AND created_at >= 0)
+) STRICT;
+-- The planner looks at the first row of each.
+CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
+CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
+
+-- What became of a slot: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
+-- never changes; so no slot is fired twice. A `skipped` row stands for `n` slots next to each other, `at` to `last_at`; n = 1001 means
+-- more than were counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
+CREATE TABLE slot (
+  schedule_id INTEGER NOT NULL,
+  at          INTEGER NOT NULL,
+  last_at     INTEGER NOT NULL,
+  n           INTEGER NOT NULL DEFAULT 1,
+  state       TEXT    NOT NULL,
+  reason      TEXT,
+  job_id      INTEGER,
+  decided_at  INTEGER NOT NULL,
+  PRIMARY KEY (schedule_id, at),
+  CONSTRAINT slot_state_is_known    CHECK (state IN ('fired', 'skipped')),
+  CONSTRAINT slot_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
+  CONSTRAINT slot_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
+  CONSTRAINT slot_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
+) STRICT, WITHOUT ROWID;
 
 -- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE finds nothing to remove.
 CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure schedule add to make a schedule') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: there is a schedule of that name; tenure schedule rm removes it')
-    WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
+  SELECT RAISE(ABORT, 'tenure: a schedule of that name exists; tenure schedule rm removes it') WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
-    WHERE NEW.catch_up NOT IN ('none', 'latest', 'all') OR NEW.catch_up_max NOT BETWEEN 1 AND 1000 OR NEW.paused NOT IN (0, 1)
-       OR NOT json_valid(NEW.template) OR json_type(NEW.template) IS NOT 'object';
+   WHERE NEW.catch_up NOT IN ('none', 'latest', 'all') OR NEW.catch_up_max NOT BETWEEN 1 AND 1000 OR NEW.paused NOT IN (0, 1)
+      OR NOT json_valid(NEW.template) OR json_type(NEW.template) IS NOT 'object';
 END;
-CREATE TRIGGER schedule_owner_guard
-BEFORE UPDATE OF id, name, cron, zone, catch_up, catch_up_max, template, decided_until, next_at, pruned_until, created_at, last_error ON schedule BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
--- `rowid` is the id by another name, which `UPDATE OF id` does not see.
-CREATE TRIGGER schedule_name_guard BEFORE UPDATE ON schedule BEGIN
-  SELECT RAISE(ABORT, 'tenure: a schedule keeps its id and its name; add another') WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name;
+CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
+  SELECT RAISE(ABORT, 'tenure: a schedule keeps its id and its name; use tenure schedule add to make another')
+   WHERE (NEW.id, NEW.name) IS NOT (OLD.id, OLD.name);
   SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
+  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1')
+   WHERE (NEW.cron, NEW.zone, NEW.catch_up, NEW.catch_up_max, NEW.template, NEW.decided_until, NEW.next_at, NEW.pruned_until, NEW.created_at, NEW.last_error)
+         IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at, OLD.pruned_until, OLD.created_at, OLD.last_error)
+     AND NOT sqlite_compileoption_used('TENURE');
 END;
-CREATE TRIGGER schedule_delete_guard BEFORE DELETE ON schedule BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-
--- A pause begins and ends when a client says so, at the time of that client unless it gives another. Where the planner has not seen the end
--- of the pause before, both are one.
-CREATE TRIGGER schedule_pauses AFTER UPDATE OF paused ON schedule
-WHEN OLD.paused = 0 AND NEW.paused = 1 AND NEW.paused_at IS OLD.paused_at BEGIN
-  UPDATE schedule
-     SET paused_at = CASE WHEN OLD.resumed_at > OLD.decided_until THEN OLD.paused_at
-                          ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
-         resumed_at = NULL
-   WHERE id = NEW.id;
-END;
-CREATE TRIGGER schedule_resumes AFTER UPDATE OF paused ON schedule
-WHEN OLD.paused = 1 AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at BEGIN
-  UPDATE schedule SET resumed_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = NEW.id;
-END;
-
 -- A slot is decided by the planner alone, and what was fired stays fired.
 CREATE TRIGGER slot_insert_guard BEFORE INSERT ON slot BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: that slot is decided already') WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
   SELECT RAISE(ABORT, 'tenure: a slot is fired, with its job, or skipped, with a reason')
-    WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
+   WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
 END;
 CREATE TRIGGER slot_update_guard BEFORE UPDATE ON slot BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a slot that was fired does not change') WHERE OLD.state = 'fired';
-  SELECT RAISE(ABORT, 'tenure: a slot keeps its schedule and its instant') WHERE NEW.schedule_id IS NOT OLD.schedule_id OR NEW.at IS NOT OLD.at;
-END;
-CREATE TRIGGER slot_delete_guard BEFORE DELETE ON slot BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a slot keeps its schedule and its instant') WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
 END;
 
+-- A pause begins and ends when a client says so, at the time of that client unless it gives another. Where the planner has not seen the end
+-- of the pause before, both are one.
+CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHEN OLD.paused <> NEW.paused BEGIN
+  UPDATE schedule
+     SET paused_at = CASE WHEN OLD.resumed_at > OLD.decided_until THEN OLD.paused_at
+                          ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
+         resumed_at = NULL
+   WHERE id = NEW.id AND NEW.paused = 1 AND NEW.paused_at IS OLD.paused_at;
+  UPDATE schedule SET resumed_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+   WHERE id = NEW.id AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at;
+END;
+
+-- Schedules with their next slot, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
+CREATE VIEW schedules AS
+  SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
+         CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
+         (SELECT max(at) FROM slot WHERE schedule_id = s.id AND state = 'fired') AS last_at,
+         (SELECT job_id FROM slot WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,
+         s.created_at, s.last_error
+    FROM schedule s;
+
 ---------------------------------------------------------------------------------------------------------------------------
--- Guards of pipelines and tasks
+-- Pipelines and tasks
+
+-- A pipeline: named stages, each the description of a job, and where it goes from each (`spec`: JSON object: start, max_rounds, params,
+-- stages). What was applied never changes; a change is a new revision, and a task stays on the one that it was started with.
+CREATE TABLE pipeline (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  name       TEXT    NOT NULL,
+  revision   INTEGER NOT NULL,
+  spec       TEXT    NOT NULL,
+  applied_at INTEGER NOT NULL,
+  CONSTRAINT pipeline_name_is_short     CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT pipeline_revision_positive CHECK (revision > 0),
+  CONSTRAINT pipeline_spec_is_an_object CHECK (json_valid(spec) AND json_type(spec) = 'object')
+) STRICT;
+CREATE UNIQUE INDEX pipeline_revision ON pipeline (name, revision);
+
+-- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one job whose end moves it on, and that is done in
+-- the transaction that ends the job. `job_id` is NULL only within the transaction that moves it. `key`: at most one running task of a pipeline
+-- has it, except for those that were asked to stop. `stop_at`: a client asked it to stop, and nothing of it starts any more.
+CREATE TABLE task (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  pipeline_id INTEGER NOT NULL,
+  pipeline    TEXT    NOT NULL,
+  key         TEXT,
+  state       TEXT    NOT NULL DEFAULT 'running',
+  stage       TEXT    NOT NULL,
+  job_id      INTEGER,
+  params      TEXT    NOT NULL DEFAULT '{}',
+  error       TEXT,
+  created_at  INTEGER NOT NULL,
+  finished_at INTEGER,
+  stop_at     INTEGER,
+  stop_why    TEXT,
+  held        INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT task_state_is_known    CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+  CONSTRAINT task_ended_says_when   CHECK ((state = 'running') = (finished_at IS NULL)),
+  CONSTRAINT task_names_are_short   CHECK (length(pipeline) BETWEEN 1 AND 200 AND length(stage) BETWEEN 1 AND 200
+                                           AND (key IS NULL OR length(key) BETWEEN 1 AND 1000)),
+  CONSTRAINT task_params_are_object CHECK (json_valid(params) AND json_type(params) = 'object'),
+  CONSTRAINT task_held_is_a_flag    CHECK (held IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX task_key ON task (pipeline, key) WHERE key IS NOT NULL AND state = 'running' AND stop_at IS NULL;
+CREATE INDEX task_live       ON task (id)            WHERE state = 'running';
+CREATE INDEX task_ended      ON task (finished_at)   WHERE state <> 'running';
+CREATE INDEX task_revision   ON task (pipeline_id);
+
+-- Each stage that a task has entered, in order, with its job: the history of the task.
+CREATE TABLE task_step (
+  task_id    INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  stage      TEXT    NOT NULL,
+  job_id     INTEGER NOT NULL,
+  entered_at INTEGER NOT NULL,
+  ended_at   INTEGER,
+  outcome    TEXT,
+  PRIMARY KEY (task_id, seq),
+  CONSTRAINT task_step_seq_positive     CHECK (seq > 0),
+  CONSTRAINT task_step_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'advanced', 'lost')),
+  CONSTRAINT task_step_ended_says_how   CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX task_step_of_job ON task_step (job_id);
+CREATE UNIQUE INDEX task_step_open   ON task_step (task_id) WHERE ended_at IS NULL;
 
 -- What was applied never changes, and stays while a task is on it.
 CREATE TRIGGER pipeline_insert_guard BEFORE INSERT ON pipeline BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure pipeline apply to make a pipeline') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a revision of a pipeline is written once')
-    WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = NEW.id OR (name = NEW.name AND revision = NEW.revision));
-END;
-CREATE TRIGGER pipeline_update_guard BEFORE UPDATE ON pipeline BEGIN
-  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline never changes; tenure pipeline apply makes a new one');
+   WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = NEW.id OR (name = NEW.name AND revision = NEW.revision));
 END;
 CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
   SELECT RAISE(ABORT, 'tenure: a revision of a pipeline goes with its last task; use tenure pipeline apply to make a new one') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task is on this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
 END;
-
 -- A new task runs and is in no job yet; one running task has the key; and REPLACE finds nothing to remove.
 CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
-    WHERE NEW.state IS NOT 'running' OR NEW.job_id IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.stop_at IS NOT NULL;
+   WHERE NEW.state IS NOT 'running' OR coalesce(NEW.job_id, NEW.finished_at, NEW.stop_at) IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')
-    WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
+   WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
 END;
 -- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken back.
 CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release or advance to change a task') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: an ended task never changes; tenure task start walks the pipeline anew') WHERE OLD.state <> 'running';
+  SELECT RAISE(ABORT, 'tenure: an ended task never changes; use tenure task start to start another') WHERE OLD.state <> 'running';
   SELECT RAISE(ABORT, 'tenure: a task is running, done, failed or cancelled')
-    WHERE NEW.state NOT IN ('running', 'done', 'failed', 'cancelled') OR (NEW.state = 'running') <> (NEW.finished_at IS NULL);
+   WHERE NEW.state NOT IN ('running', 'done', 'failed', 'cancelled') OR (NEW.state = 'running') <> (NEW.finished_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: a task keeps its id, its pipeline, its key and its parameters')
-    WHERE NEW.id IS NOT OLD.id OR NEW.pipeline_id IS NOT OLD.pipeline_id OR NEW.pipeline IS NOT OLD.pipeline OR NEW.key IS NOT OLD.key
-       OR NEW.params IS NOT OLD.params OR NEW.created_at IS NOT OLD.created_at;
+   WHERE (NEW.id, NEW.pipeline_id, NEW.pipeline, NEW.key, NEW.params, NEW.created_at)
+         IS NOT (OLD.id, OLD.pipeline_id, OLD.pipeline, OLD.key, OLD.params, OLD.created_at);
   SELECT RAISE(ABORT, 'tenure: a task that was asked to stop enters no stage and ends as cancelled')
-    WHERE OLD.stop_at IS NOT NULL AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
+   WHERE OLD.stop_at IS NOT NULL AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
 END;
 CREATE TRIGGER task_delete_guard BEFORE DELETE ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task stop to end a task; tenure prune removes ended ones') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: stop the task first: tenure task stop') WHERE OLD.state = 'running';
 END;
-
 -- A step is opened and closed once. A job is a step of one task only.
 CREATE TRIGGER task_step_insert_guard BEFORE INSERT ON task_step BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task is in one stage at a time')
-    WHERE EXISTS (SELECT 1 FROM task_step WHERE task_id = NEW.task_id AND (seq = NEW.seq OR ended_at IS NULL))
-       OR EXISTS (SELECT 1 FROM task_step WHERE job_id = NEW.job_id);
+   WHERE EXISTS (SELECT 1 FROM task_step WHERE task_id = NEW.task_id AND (seq = NEW.seq OR ended_at IS NULL))
+      OR EXISTS (SELECT 1 FROM task_step WHERE job_id = NEW.job_id);
 END;
 CREATE TRIGGER task_step_update_guard BEFORE UPDATE ON task_step BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a step ends once, and is what it was')
-    WHERE OLD.ended_at IS NOT NULL OR NEW.task_id IS NOT OLD.task_id OR NEW.seq IS NOT OLD.seq OR NEW.stage IS NOT OLD.stage
-       OR NEW.job_id IS NOT OLD.job_id OR NEW.entered_at IS NOT OLD.entered_at;
+   WHERE OLD.ended_at IS NOT NULL
+      OR (NEW.task_id, NEW.seq, NEW.stage, NEW.job_id, NEW.entered_at) IS NOT (OLD.task_id, OLD.seq, OLD.stage, OLD.job_id, OLD.entered_at);
 END;
 CREATE TRIGGER task_step_delete_guard BEFORE DELETE ON task_step BEGIN
   SELECT RAISE(ABORT, 'tenure: the steps go with their task; tenure prune removes ended ones') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the steps of a running task stay') WHERE EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id AND state = 'running');
 END;
-CREATE TRIGGER task_tally_insert_guard BEFORE INSERT ON task_tally BEGIN
-  SELECT RAISE(ABORT, 'tenure: task_tally is kept by triggers; leave it alone, and use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER task_tally_update_guard BEFORE UPDATE ON task_tally BEGIN
-  SELECT RAISE(ABORT, 'tenure: task_tally is kept by triggers; leave it alone, and use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
-CREATE TRIGGER task_tally_delete_guard BEFORE DELETE ON task_tally BEGIN
-  SELECT RAISE(ABORT, 'tenure: task_tally is kept by triggers; leave it alone, and use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
-END;
 
--- A job belongs to a task only where the task is just making it, in the transaction that moves it on.
-CREATE TRIGGER job_of_task_insert_guard BEFORE INSERT ON job WHEN NEW.task_id IS NOT NULL OR NEW.task_hold BEGIN
-  SELECT RAISE(ABORT, 'tenure: a task makes its own jobs; leave out task_id and task_hold (tenure task start)')
-    WHERE NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
-END;
--- Nothing of a task that has ended or was asked to stop starts, or goes back to the queue.
-CREATE TRIGGER job_of_task_guard BEFORE UPDATE OF state ON job
-WHEN NEW.task_id IS NOT NULL AND NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') BEGIN
-  SELECT RAISE(ABORT, 'tenure: the task of this job has ended or was asked to stop')
-    WHERE NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND stop_at IS NULL);
-END;
-
--- What a change of a task brings with it: it is counted, and the history of the job that it is in tells of it.
+-- What a change of a task brings with it: it is counted, what it holds is torn down when it ends, and the history of the job that it is in
+-- tells of it.
 CREATE TRIGGER task_enters AFTER INSERT ON task BEGIN
-  INSERT INTO task_tally (state, n) VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO counter (name, n) VALUES ('tasks_' || NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
-CREATE TRIGGER task_is_counted AFTER UPDATE OF state ON task WHEN OLD.state IS NOT NEW.state BEGIN
-  INSERT INTO task_tally (state, n) VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO task_tally (state, n) VALUES (NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+CREATE TRIGGER task_changes AFTER UPDATE OF state, stop_at, held ON task BEGIN
+  INSERT INTO counter (name, n) SELECT 'tasks_' || OLD.state, -1 WHERE OLD.state IS NOT NEW.state ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO counter (name, n) SELECT 'tasks_' || NEW.state, 1 WHERE OLD.state IS NOT NEW.state ON CONFLICT DO UPDATE SET n = n + 1;
+  UPDATE resource SET state = 'releasing' WHERE task_id = NEW.id AND state = 'held' AND OLD.state = 'running' AND NEW.state <> 'running';
+  INSERT INTO event (job_id, kind, detail, at)
+    SELECT NEW.job_id, 'task_stop_asked', NEW.stop_why, NEW.stop_at WHERE OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL;
+  INSERT INTO event (job_id, kind)
+    SELECT NEW.job_id, CASE WHEN NEW.held THEN 'task_held' ELSE 'task_released' END WHERE OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL;
 END;
 CREATE TRIGGER task_leaves AFTER DELETE ON task BEGIN
-  INSERT INTO task_tally (state, n) VALUES (OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+  INSERT INTO counter (name, n) VALUES ('tasks_' || OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 CREATE TRIGGER task_step_is_an_event AFTER INSERT ON task_step BEGIN
   INSERT INTO event (job_id, kind, detail, at)
@@ -1494,45 +1366,36 @@ CREATE TRIGGER task_step_end_is_an_event AFTER UPDATE OF outcome ON task_step WH
   INSERT INTO event (job_id, kind, detail, at)
     VALUES (NEW.job_id, 'stage_left', 'task ' || NEW.task_id || ' was advanced out of stage ' || NEW.stage, NEW.ended_at);
 END;
-CREATE TRIGGER task_stop_is_an_event AFTER UPDATE OF stop_at ON task WHEN OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL BEGIN
-  INSERT INTO event (job_id, kind, detail, at) VALUES (NEW.job_id, 'task_stop_asked', NEW.stop_why, NEW.stop_at);
-END;
-CREATE TRIGGER task_hold_is_an_event AFTER UPDATE OF held ON task WHEN OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL BEGIN
-  INSERT INTO event (job_id, kind) VALUES (NEW.job_id, CASE WHEN NEW.held THEN 'task_held' ELSE 'task_released' END);
-END;
 
----------------------------------------------------------------------------------------------------------------------------
--- Views for reading
-
--- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never starts.
-CREATE VIEW jobs AS
-  SELECT j.id, j.command,
-         CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.state END AS state,
-         CASE WHEN c.id IS NULL THEN j.hold END AS hold,
-         CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.reason END AS reason,
-         j.queue, j.lane, j.priority, j.label, j.cwd, j.available_at, j.run_id, j.pid, j.started_at, j.finished_at,
-         j.attempts, j.max_attempts, j.created_at, j.unique_key, j.exit_code, j.signal, j.error,
-         c.id IS NOT NULL AS cancelling
-    FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
-
-CREATE VIEW runs AS
-  SELECT id, job_id, kind, attempt, pid, started_at, exited_at, finished_at, outcome, reason, exit_code, signal, error,
-         max_rss_bytes, user_ms, system_ms FROM run;
-
-CREATE VIEW history AS
-  SELECT id, at, job_id, run_id, kind, reason, detail FROM event;
-
--- Schedules with their next slot, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
-CREATE VIEW schedules AS
-  SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
-         CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
-         (SELECT max(at) FROM slot WHERE schedule_id = s.id AND state = 'fired') AS last_at,
-         (SELECT job_id FROM slot WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,
-         s.created_at, s.last_error
-    FROM schedule s;
 CREATE VIEW tasks AS
   SELECT id, pipeline, key, state, stage, job_id, params, error, created_at, finished_at, stop_at IS NOT NULL AS stopping, stop_why, held
     FROM task;
-
 CREATE VIEW task_steps AS
   SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;
+
+---------------------------------------------------------------------------------------------------------------------------
+-- What only tenure may do, and what nobody may do, in tables that need no other guard for it
+
+CREATE TRIGGER meta_insert_guard       BEFORE INSERT ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own'); END;
+CREATE TRIGGER meta_update_guard       BEFORE UPDATE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own'); END;
+CREATE TRIGGER meta_delete_guard       BEFORE DELETE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own'); END;
+CREATE TRIGGER counter_insert_guard    BEFORE INSERT ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own'); END;
+CREATE TRIGGER counter_update_guard    BEFORE UPDATE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own'); END;
+CREATE TRIGGER counter_delete_guard    BEFORE DELETE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own'); END;
+CREATE TRIGGER untold_insert_guard     BEFORE INSERT ON untold     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
+CREATE TRIGGER untold_delete_guard     BEFORE DELETE ON untold     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
+CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a dependency stays; INSERT INTO cancel (job_id) the waiting job, and queue another one'); END;
+CREATE TRIGGER cancel_update_guard     BEFORE UPDATE ON cancel     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a stop request does not change; use tenure retry once the job has ended'); END;
+CREATE TRIGGER cancel_delete_guard     BEFORE DELETE ON cancel     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a stop request cannot be taken back; use tenure retry once the job has ended'); END;
+CREATE TRIGGER event_delete_guard      BEFORE DELETE ON event      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: history goes with its job; use tenure prune to remove ended jobs'); END;
+CREATE TRIGGER queue_delete_guard      BEFORE DELETE ON queue      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure queue rm to remove a queue that no live job names'); END;
+CREATE TRIGGER lane_delete_guard       BEFORE DELETE ON lane       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure lane rm to remove a lane that no job names'); END;
+CREATE TRIGGER run_delete_guard        BEFORE DELETE ON run        WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a run goes with its job; use tenure prune to remove ended jobs'); END;
+CREATE TRIGGER lease_delete_guard      BEFORE DELETE ON lease      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure lease release to free a lease'); END;
+CREATE TRIGGER workspace_delete_guard  BEFORE DELETE ON workspace  WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure workspace rm to remove a workspace'); END;
+CREATE TRIGGER schedule_delete_guard   BEFORE DELETE ON schedule   WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1'); END;
+CREATE TRIGGER slot_delete_guard       BEFORE DELETE ON slot       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1'); END;
+CREATE TRIGGER untold_update_guard     BEFORE UPDATE ON untold     BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
+CREATE TRIGGER event_update_guard      BEFORE UPDATE ON event      BEGIN SELECT RAISE(ABORT, 'tenure: history does not change'); END;
+CREATE TRIGGER lease_update_guard      BEFORE UPDATE ON lease      BEGIN SELECT RAISE(ABORT, 'tenure: a lease does not change hands; it is released, and acquired again'); END;
+CREATE TRIGGER pipeline_update_guard   BEFORE UPDATE ON pipeline   BEGIN SELECT RAISE(ABORT, 'tenure: a revision of a pipeline never changes; tenure pipeline apply makes a new one'); END;

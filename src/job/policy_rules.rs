@@ -54,8 +54,8 @@ pub const RULES: &[(&str, &str)] = &[
 ];
 /// What is said of any other key.
 pub const UNKNOWN: &str = "a key is not known; docs/sql.md lists the keys";
-/// What is said of a key that stands there twice.
-pub const TWICE: &str = "each key stands there once; leave out the others";
+/// What is said of a key that is given twice.
+pub const TWICE: &str = "a key is given twice; leave out the others";
 /// What is said of a NUL byte in any text.
 pub const NUL: &str = "no text may contain a NUL byte, which no program can be given; remove it";
 /// What is said of a warning that comes before no timeout.
@@ -99,7 +99,7 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
     for (key, value) in pairs {
         let shown = shortened(&key);
         if map.contains_key(&key) {
-            return Err(format!("policy: {TWICE}; {shown} stands there twice"));
+            return Err(format!("policy: {TWICE} of {shown}"));
         }
         if value.is_null() {
             map.insert(key, value);

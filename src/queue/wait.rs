@@ -80,8 +80,8 @@ impl Queue {
 /// Jobs that are waited for.
 pub(crate) struct Waiting {
     left: BTreeSet<JobId>,
-    /// Up to which event all was read, and when all jobs that are left were read last.
-    read: Option<(i64, Instant)>,
+    /// How far all was read, and when all jobs that are left were read last.
+    read: Option<(read::Seen, Instant)>,
 }
 
 impl Waiting {
@@ -103,14 +103,14 @@ impl Waiting {
         let (jobs, read) = store.read(|conn| {
             let often_enough = |at: Instant| at.elapsed() < Duration::from_millis(ALL_READ_MS);
             let (ids, read) = match before {
-                Some((event, at)) if left.len() > FEW_JOBS && often_enough(at) => match read::told_of(conn, event, EVENTS_MAX)? {
+                Some((seen, at)) if left.len() > FEW_JOBS && often_enough(at) => match read::told_of(conn, seen, EVENTS_MAX)? {
                     (told, last) if told.len() < EVENTS_MAX => {
                         (told.into_iter().filter(|id| left.contains(id)).collect::<BTreeSet<_>>(), (last, at))
                     }
-                    _ => (left.clone(), (read::last_event(conn)?, Instant::now())),
+                    _ => (left.clone(), (read::seen(conn)?, Instant::now())),
                 },
                 // At first, from time to time, and when so much has happened that reading all is not more work.
-                _ => (left.clone(), (read::last_event(conn)?, Instant::now())),
+                _ => (left.clone(), (read::seen(conn)?, Instant::now())),
             };
             let jobs: Result<Vec<Job>> = ids.into_iter().map(|id| existing(conn, id)).collect();
             Ok((jobs?, read))

@@ -203,7 +203,7 @@ fn every_other_document_has_its_shape() {
     check(
         &history["events"][0],
         &[
-            ("id", Number),
+            ("seq", Number),
             ("at", Time),
             ("job", Number),
             ("run", MaybeNumber),

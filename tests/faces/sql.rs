@@ -131,6 +131,8 @@ fn what_breaks_a_promise_is_refused_with_the_remedy_and_changes_nothing() {
     let _worker = nest.work(&[]);
     let id = sh(&conn, "exec sleep 600");
     nest.until_pid(id);
+    // So that there is an event to be removed.
+    conn.execute("INSERT INTO resource (name, job_id, teardown) VALUES ('x', ?1, json_array('true'))", [id]).unwrap();
     let hostile = [
         "UPDATE job SET state = 'queued'",
         "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0",

@@ -313,7 +313,7 @@ fn a_plain_client_reads_tasks_and_cannot_write_them() {
         "INSERT INTO task_step VALUES (1, 2, 'publish', 1, 0, NULL, NULL)",
         "UPDATE task_step SET outcome = 'done', ended_at = 1",
         "DELETE FROM task_step",
-        "UPDATE task_tally SET n = 5",
+        "UPDATE counter SET n = 5",
         "INSERT INTO job (command, task_id) VALUES (json_array('x'), 1)",
         "INSERT INTO job (command, task_hold) VALUES (json_array('x'), 1)",
         "UPDATE job SET task_id = NULL",

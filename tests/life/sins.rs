@@ -236,6 +236,6 @@ fn a_worker_killed_between_the_record_and_the_settle_repeats_nothing_and_its_fol
     assert_eq!(outcomes(&nest, job), ["job done"]);
     assert_eq!((lines(&nest, "ledger").len(), lines(&nest, "followers").len()), (1, 2));
     for follower in followers {
-        assert_eq!(number(&nest, "SELECT count(*) FROM event WHERE job_id = ?1 AND kind = 'claimed'", follower), 1);
+        assert_eq!(number(&nest, "SELECT count(*) FROM history WHERE job_id = ?1 AND kind = 'claimed'", follower), 1);
     }
 }

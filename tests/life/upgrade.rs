@@ -5,9 +5,13 @@ use serde_json::json;
 use crate::support::Nest;
 
 fn older(name: &str) -> Nest {
+    older_of(name, include_str!("../store/version-1.sql"))
+}
+
+fn older_of(name: &str, sql: &str) -> Nest {
     let nest = Nest::new();
     let conn = rusqlite::Connection::open(nest.file(name)).unwrap();
-    conn.execute_batch(include_str!("../store/version-1.sql")).unwrap();
+    conn.execute_batch(sql).unwrap();
     nest
 }
 
@@ -43,4 +47,22 @@ fn a_backup_of_an_older_release_is_restored_and_its_jobs_are_held() {
     nest.ok(&["release", "7"]);
     nest.work_until_idle(&[]);
     assert_eq!([1, 7, 9].map(|id| nest.state(id)), ["done", "done", "queued"].map(String::from));
+}
+
+#[test]
+fn the_jobs_of_a_file_of_schema_2_go_on_after_the_upgrade() {
+    let nest = older_of("q.db", include_str!("../store/version-2.sql"));
+    nest.work_until_idle(&[]);
+    let state = |id: i64| nest.state(id);
+    assert_eq!([1, 2, 14].map(state), ["done", "failed", "cancelled"].map(String::from), "what had ended stays");
+    assert_eq!([17, 23].map(state), ["failed", "cancelled"].map(String::from), "of what ran nothing is left");
+    assert_eq!([15, 18, 25].map(state), ["done", "done", "done"].map(String::from));
+    assert_eq!([16, 20, 21].map(|id| nest.show(id)["hold"].clone()), [json!("task"), json!("user"), json!("time")]);
+    let kinds = |id: i64| -> Vec<String> {
+        let events = nest.json(&["history", &id.to_string(), "--json"])["events"].clone();
+        events.as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kinds(3), ["added", "claimed", "requeued", "claimed", "done"]);
+    assert_eq!(kinds(18), ["added", "claimed", "done"], "one that ended before reads like one that ended after");
+    assert_eq!(nest.sql().query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
 }

@@ -8,13 +8,18 @@ const CAPABILITY: &str = "sqlite_compileoption_used";
 
 /// A fresh file with the schema and the rows that every file has.
 pub fn fresh() -> Connection {
+    made(include_str!("../../schema.sql"))
+}
+
+/// The same with another schema.
+pub fn made(schema: &str) -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     conn.pragma_update(None, "trusted_schema", false).unwrap();
     // As each connection of tenure: a plan does not depend on what is bound.
     conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     conn.set_prepared_statement_cache_capacity(256);
     register(&conn);
-    conn.execute_batch(include_str!("../../schema.sql")).unwrap();
+    conn.execute_batch(schema).unwrap();
     conn.execute_batch("INSERT INTO meta VALUES ('file_id', 'f'), ('run_id_limit', '1'), ('generation', '0')").unwrap();
     conn
 }

@@ -16,7 +16,7 @@ pub fn json(error: &serde_json::Error, text: &str, own: &[&str]) -> String {
         return unknown_key(rest, own);
     }
     if let Some(key) = message.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`')) {
-        return format!("the key {:?} stands there twice; leave one out", values::shorten(key));
+        return format!("the key {:?} is given twice; leave one out", values::shorten(key));
     }
     let typed = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((value, expected)) = typed.and_then(|typed| typed.split_once(", expected ")) {

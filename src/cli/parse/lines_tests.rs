@@ -102,7 +102,7 @@ fn a_bad_line_is_refused_with_its_number_and_what_is_wrong() {
         (r#"{"command": [1]}"#, "argument 0 is 1"),
         (r#"{"command": ["x"], "shell": "y"}"#, "not both"),
         (r#"{"command": ["x"], "timout": "5s"}"#, "timout"),
-        (r#"{"command": ["x"], "queue": "a", "queue": "b"}"#, "stands there twice"),
+        (r#"{"command": ["x"], "queue": "a", "queue": "b"}"#, "is given twice"),
         (r#"{"command": ["x"], "timeout": 5}"#, "string"),
         (r#"{"command": ["x"], "timeout": "5"}"#, "timeout"),
         (r#"{"command": ["x"], "retries": -1}"#, "retries: -1 is not a whole number that is not negative"),

@@ -92,7 +92,7 @@ fn parsed(text: &str) -> Value {
 
 pub fn event(event: &Event) -> Value {
     json!({
-        "id": event.id,
+        "seq": event.seq,
         "at": utc(event.at),
         "job": event.job,
         "run": event.run,

@@ -1,7 +1,7 @@
 //! What a worker believes about the content of the file, checked in each transaction that claims or settles.
 //!
 //! The content of an open file can be replaced (`.restore`, `cp`) without its name or inode telling. Then the rows speak of another time: what has
-//! ended is queued again. Each number here only grows in one life of a file, and each change of a job's state writes an event, so a file in which one
+//! ended is queued again. Each number here only grows in one life of a file, and each change of a job's state is counted, so a file in which one
 //! of them is lower than this worker has seen it is not the file of a moment ago. And a higher generation is another worker's.
 
 use rusqlite::Connection;
@@ -20,6 +20,8 @@ pub struct Belief {
     run_id_limit: i64,
     jobs: i64,
     events: i64,
+    /// Changes of the state of a job.
+    moves: i64,
 }
 
 /// Why the file is not what the worker believes.
@@ -41,6 +43,7 @@ pub fn read(conn: &Connection) -> Result<Belief> {
             run_id_limit: row.get(2)?,
             jobs: row.get(3)?,
             events: row.get(4)?,
+            moves: row.get(5)?,
         })
     })?)
 }
@@ -66,6 +69,7 @@ fn doubt(is: &Belief, believed: &Belief) -> Option<Doubt> {
         ("reserved run id", believed.run_id_limit, is.run_id_limit),
         ("last job", believed.jobs, is.jobs),
         ("last event", believed.events, is.events),
+        ("count of moves", believed.moves, is.moves),
     ];
     if let Some((what, was, is)) = numbers.into_iter().find(|(_, was, is)| is < was) {
         return Some(Doubt::Replaced(format!("its {what} was {was}, and is {is}")));
@@ -85,6 +89,7 @@ impl Belief {
         self.run_id_limit = honest(self.run_id_limit, later.run_id_limit);
         self.jobs = honest(self.jobs, later.jobs);
         self.events = honest(self.events, later.events);
+        self.moves = honest(self.moves, later.moves);
     }
 }
 
@@ -94,22 +99,28 @@ mod tests {
     use crate::store::fixture;
 
     fn believed() -> Belief {
-        Belief { file_id: "f".into(), generation: 3, run_id_limit: 100, jobs: 7, events: 20 }
+        Belief { file_id: "f".into(), generation: 3, run_id_limit: 100, jobs: 7, events: 20, moves: 12 }
     }
 
     #[test]
     fn each_number_that_goes_back_is_noticed_and_none_that_grows() {
         assert_eq!(doubt(&believed(), &believed()), None);
-        let grown = Belief { run_id_limit: 200, jobs: 8, events: 30, ..believed() };
+        let grown = Belief { run_id_limit: 200, jobs: 8, events: 30, moves: 13, ..believed() };
         assert_eq!(doubt(&grown, &believed()), None);
-        let back: [fn(&mut Belief); 5] =
-            [|b| b.file_id = "g".into(), |b| b.generation = 2, |b| b.run_id_limit = 99, |b| b.jobs = 6, |b| b.events = 19];
+        let back: [fn(&mut Belief); 6] = [
+            |b| b.file_id = "g".into(),
+            |b| b.generation = 2,
+            |b| b.run_id_limit = 99,
+            |b| b.jobs = 6,
+            |b| b.events = 19,
+            |b| b.moves = 11,
+        ];
         for change in back {
             let mut is = grown.clone();
             change(&mut is);
             assert!(matches!(doubt(&is, &believed()), Some(Doubt::Replaced(_))), "{is:?}");
         }
-        let poisoned = Belief { jobs: i64::MAX, events: i64::MAX, ..grown.clone() };
+        let poisoned = Belief { jobs: i64::MAX, events: i64::MAX, moves: i64::MAX, ..grown.clone() };
         assert_eq!(doubt(&poisoned, &grown), None, "a client has poisoned a sequence");
         let mut learned = grown.clone();
         learned.learn(&poisoned);
@@ -125,7 +136,21 @@ mod tests {
         conn.execute("INSERT INTO job (command) VALUES ('[\"x\"]')", []).unwrap();
         let mut seen = before.clone();
         seen.learn(&read(&conn).unwrap());
-        assert!(seen.jobs > before.jobs && seen.events > before.events);
+        assert!(seen.jobs > before.jobs);
+        let moves = [
+            "UPDATE job SET state = 'running', run_id = 1, started_at = 1",
+            "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1",
+            "UPDATE job SET state = 'queued', reason = NULL, run_id = NULL, started_at = NULL, finished_at = NULL",
+            "UPDATE job SET state = 'running', run_id = 2, started_at = 1",
+            "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 1",
+        ];
+        for sql in moves {
+            let before = seen.clone();
+            conn.execute(sql, []).unwrap();
+            seen.learn(&read(&conn).unwrap());
+            assert!(seen.moves > before.moves, "{sql}");
+        }
+        assert!(seen.events > before.events);
         check(&conn, &seen).unwrap();
         let older = fixture::fresh();
         assert!(matches!(

@@ -210,12 +210,12 @@ fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
         // The reaper closes that run and empties its tree.
     } else {
         conn.prepare_cached(
-            "INSERT INTO lane_head (lane, queue) SELECT lane, queue FROM job WHERE id = ?1 AND lane IS NOT NULL",
+            "INSERT INTO choose_lane_head (lane, queue) SELECT lane, queue FROM job WHERE id = ?1 AND lane IS NOT NULL",
         )?
         .execute([job.0])?;
     }
     // Where its queue said something untrue of it, that is corrected.
-    conn.prepare_cached("INSERT INTO queue_head (queue) VALUES (?1)")?.execute([&head.queue])?;
+    conn.prepare_cached("INSERT INTO choose_queue_head (queue) VALUES (?1)")?.execute([&head.queue])?;
     Ok(())
 }
 

@@ -14,8 +14,8 @@ SELECT q.name, j.id, j.priority, q.max_runtime_ms
  WHERE j.id = ?1 AND j.state = 'queued' AND j.hold IS NULL AND q.paused = 0 AND q.is_full = 0;
 
 -- name: run
-INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at)
-SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6 FROM job WHERE id = ?2;
+INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at, claimed_after)
+SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FROM event) FROM job WHERE id = ?2;
 
 -- name: take
 -- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open queue, with room in its lane, and of which no

@@ -134,19 +134,40 @@ fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Re
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The newest event; 0: there is none.
-pub fn last_event(conn: &Connection) -> Result<i64> {
-    Ok(conn.prepare_cached("SELECT coalesce(max(id), 0) FROM event")?.query_row([], |row| row.get(0))?)
+/// How far a reader has seen what happens to jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The newest event.
+    event: i64,
+    /// The latest end of a job.
+    ended_at: i64,
 }
 
-/// The jobs that events after this one tell of, `limit` events at most, and the last event that was read.
-pub fn told_of(conn: &Connection, after: i64, limit: usize) -> Result<(Vec<JobId>, i64)> {
+/// How much later than its instant the end of a job may be committed for [`told_of`] to tell of it, in milliseconds.
+const COMMIT_LATE_MS: i64 = 60_000;
+
+/// How far things are now.
+pub fn seen(conn: &Connection) -> Result<Seen> {
+    let mut seen = conn.prepare_cached(sql!("read.sql", "seen"))?;
+    Ok(seen.query_row([], |row| Ok(Seen { event: row.get(0)?, ended_at: row.get(1)? }))?)
+}
+
+/// Returns the jobs that have ended since, and those that later events tell of, `limit` of each at most, and how far that goes. An end that
+/// was recorded long before it is committed, as after a crash of the worker, is not among them.
+pub fn told_of(conn: &Connection, since: Seen, limit: usize) -> Result<(Vec<JobId>, Seen)> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut told = conn.prepare_cached("SELECT id, job_id FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let mut rows = told.query((after, i64::try_from(limit).unwrap_or(i64::MAX)))?;
-    let (mut jobs, mut last) = (Vec::new(), after);
+    let mut rows = told.query((since.event, limit))?;
+    let (mut jobs, mut last) = (Vec::new(), since);
     while let Some(row) = rows.next()? {
-        last = row.get(0)?;
+        last.event = row.get(0)?;
         jobs.extend(row.get::<_, Option<i64>>(1)?.map(JobId));
+    }
+    let mut ended = conn.prepare_cached(sql!("read.sql", "ended_since"))?;
+    let mut rows = ended.query((since.ended_at.saturating_sub(COMMIT_LATE_MS), limit))?;
+    while let Some(row) = rows.next()? {
+        jobs.push(rows::id(row, 0)?);
+        last.ended_at = last.ended_at.max(row.get(1)?);
     }
     Ok((jobs, last))
 }
@@ -198,7 +219,7 @@ pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
     let mut events = conn.prepare_cached(sql!("read.sql", "events"))?;
     let rows = events.query_map((job.0, HISTORY_MAX as i64), |row| {
         Ok(Event {
-            id: row.get(0)?,
+            seq: row.get(0)?,
             at: row.get(1)?,
             job: row.get::<_, Option<i64>>(2)?.map(JobId),
             run: row.get::<_, Option<i64>>(3)?.map(RunId),

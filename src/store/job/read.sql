@@ -6,8 +6,11 @@ SELECT d.on_job, d.need, d.state, p.state, p.reason
   FROM dependency d LEFT JOIN job p ON p.id = d.on_job
  WHERE d.job_id = ?1 ORDER BY d.on_job;
 
+-- name: ended_since
+SELECT id, finished_at FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at >= ?1 ORDER BY finished_at DESC LIMIT ?2;
+
 -- name: events
-SELECT id, at, job_id, run_id, kind, reason, detail FROM event WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2;
+SELECT seq, at, job_id, run_id, kind, reason, detail FROM history WHERE job_id = ?1 ORDER BY seq DESC, run_id DESC LIMIT ?2;
 
 -- name: lanes
 SELECT key, max_running, running,
@@ -38,3 +41,7 @@ SELECT q.name, q.slots, q.paused, q.max_runtime_ms,
 -- name: secrets
 SELECT policy FROM job
  WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
+
+-- name: seen
+SELECT (SELECT coalesce(max(id), 0) FROM event),
+       coalesce((SELECT finished_at FROM job WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished_at DESC LIMIT 1), 0);

@@ -237,10 +237,11 @@ impl Run {
     }
 }
 
-/// A row of `event`: something that happened.
+/// A row of `history`: something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    pub id: i64,
+    /// The order within the history of one job.
+    pub seq: i64,
     pub at: i64,
     pub job: Option<JobId>,
     pub run: Option<RunId>,

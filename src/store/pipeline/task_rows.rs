@@ -134,6 +134,6 @@ pub fn of_job(conn: &Connection, job: JobId) -> Result<Option<(TaskRow, String)>
 
 /// How many tasks there are, by state, in the order of [`TaskState::ALL`].
 pub fn counts(conn: &Connection) -> Result<Vec<(TaskState, i64)>> {
-    let mut n = conn.prepare_cached("SELECT coalesce(max(n), 0) FROM task_tally WHERE state = ?1")?;
+    let mut n = conn.prepare_cached("SELECT coalesce(max(n), 0) FROM counter WHERE name = 'tasks_' || ?1")?;
     TaskState::ALL.iter().map(|state| Ok((*state, n.query_row([state.as_str()], |row| row.get(0))?))).collect()
 }

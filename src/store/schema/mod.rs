@@ -97,7 +97,7 @@ pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
         conn.execute_batch(&object.sql)?;
     }
     // What the triggers did not keep while they were missing, or before there were any. (The reaper finds everything else.)
-    conn.execute("INSERT INTO queue_head (queue) SELECT name FROM queue", [])?;
+    conn.execute("INSERT INTO choose_queue_head (queue) SELECT name FROM queue", [])?;
     Ok(told)
 }
 

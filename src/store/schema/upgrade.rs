@@ -20,7 +20,14 @@ use crate::store::schema::rebuild::rebuild_tables;
 pub(in crate::store) type Step = fn(&Connection) -> Result<()>;
 
 /// The steps, each with the version that it leads to, in order. Triggers, views and indexes need no step.
-const STEPS: &[(i32, Step)] = &[(2, rebuild_tables)];
+const STEPS: &[(i32, Step)] = &[(2, rebuild_tables), (3, derive_history)];
+
+/// What a run, its job and the counters tell is not told by rows of its own any more: events of an added, a claimed and a done job, who is in
+/// which directory of a workspace, and how many tasks there are.
+fn derive_history(conn: &Connection) -> Result<()> {
+    rebuild_tables(conn)?;
+    Ok(conn.execute_batch(sql!("upgrade.sql", "derive_history"))?)
+}
 
 /// What all but the worker say about an older file.
 pub(in crate::store) fn needed(version: i32) -> Error {

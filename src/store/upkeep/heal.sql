@@ -26,7 +26,7 @@ UPDATE job
 
 -- name: jobs
 SELECT id, state, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none')
-  FROM impossible_job ORDER BY id LIMIT ?1;
+  FROM job WHERE fault IS NOT NULL ORDER BY id LIMIT ?1;
 
 -- name: lose
 UPDATE run
@@ -66,4 +66,6 @@ SELECT r.id, r.nonce, r.job_id FROM run r
 
 -- name: unreadable
 SELECT id, state, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none')
-  FROM unreadable_job WHERE state = 'queued' AND user_hold = 0 ORDER BY id LIMIT ?1;
+  FROM job
+ WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy)) AND state = 'queued' AND user_hold = 0
+ ORDER BY id LIMIT ?1;

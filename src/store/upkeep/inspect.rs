@@ -53,8 +53,6 @@ pub struct Found {
     pub lanes: bool,
     /// Lanes with room, waiting members and none ready, each with a queue of those members.
     pub stranded: Vec<(Key, Key)>,
-    /// Runs that have ended and still stand in their workspaces.
-    pub workspaces: bool,
     /// Jobs that have ended while others still wait for them to.
     pub lagging: Vec<JobId>,
     /// Jobs that wait for others where there is nothing to wait for, or the other way round.
@@ -87,7 +85,6 @@ pub fn look(conn: &Connection, walk: &mut Walk, limit: i64) -> Result<Found> {
     let mut found = Found { sequences: are_sequences_poisoned(conn)?, ..Found::default() };
     found.cancels = ask(conn, sql!("inspect.sql", "cancels"))?;
     found.lanes = ask(conn, sql!("inspect.sql", "lanes"))?;
-    found.workspaces = ask(conn, sql!("inspect.sql", "workspaces"))?;
     found.counts = ask(conn, sql!("inspect.sql", "running"))?;
     waiting_lanes(conn, walk, limit, &mut found)?;
     ready_queues(conn, walk, limit, &mut found)?;

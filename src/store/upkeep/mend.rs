@@ -17,7 +17,6 @@ use crate::store::pipeline::walk;
 use crate::store::resource::teardown;
 use crate::store::upkeep::inspect;
 use crate::store::upkeep::inspect::{Found, LOOKED_AT_MAX, SEQUENCES, Walk, is_poisoned};
-use crate::store::workspace;
 
 /// What one round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,8 +41,6 @@ pub struct Mended {
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
-    /// Runs that had ended and still stood in their workspaces.
-    pub workspaces_left: usize,
     /// Resources, their errands and the jobs that wait for them.
     pub resources: crate::store::resource::teardown::Mended,
     /// Tasks whose job had ended or was gone.
@@ -84,9 +81,6 @@ pub fn mend_found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Mende
         mended.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(sql!("mend.sql", "lanes"), [])?))?;
     }
     mended.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
-    if found.workspaces {
-        mended.workspaces_left = step(conn, "uses of workspaces", || workspace::clear_uses(conn))?;
-    }
     mended.resources = step(conn, "resources", || teardown::mend(conn, found))?;
     step(conn, "dependencies", || mend_dependencies(conn, found, now_ms, &mut mended))?;
     // The steps before may have moved jobs whose counts were not kept.
@@ -122,7 +116,7 @@ fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
 pub(in crate::store) fn recount(conn: &Connection) -> Result<()> {
     conn.execute("DELETE FROM tally", [])?;
     conn.execute(sql!("mend.sql", "recount"), [])?;
-    conn.execute("INSERT INTO queue_head (queue) SELECT name FROM queue", [])?;
+    conn.execute("INSERT INTO choose_queue_head (queue) SELECT name FROM queue", [])?;
     Ok(())
 }
 
@@ -131,7 +125,7 @@ fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
     let mut passed_on = 0;
     for (lane, queue) in stranded {
         let passed = apart(conn, || {
-            Ok(conn.prepare_cached("INSERT INTO lane_head (lane, queue) VALUES (?1, ?2)")?.execute((lane, queue))?)
+            Ok(conn.prepare_cached("INSERT INTO choose_lane_head (lane, queue) VALUES (?1, ?2)")?.execute((lane, queue))?)
         })?;
         match passed {
             Ok(_) => passed_on += 1,
@@ -143,7 +137,7 @@ fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
 
 fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
     for queue in queues {
-        conn.prepare_cached("INSERT INTO queue_head (queue) VALUES (?1)")?.execute([queue])?;
+        conn.prepare_cached("INSERT INTO choose_queue_head (queue) VALUES (?1)")?.execute([queue])?;
     }
     Ok(queues.len())
 }

@@ -1,7 +1,7 @@
 //! Workspaces: which directory is a key's present one, who is in it, and which may go.
 //!
-//! A row of `workspace` is a cache hint: a process that enters looks whether the directory is there, and [`forget`]s it where it is not. A row of
-//! `workspace_use` is a fact: as long as it is there, its directory stays. Both are asked and changed in one transaction, so that
+//! A row of `workspace` is a cache hint: a process that enters looks whether the directory is there, and [`forget`]s it where it is not. The `dir`
+//! of an open run is a fact: as long as the run is open, its directory stays. Both are asked and changed in one transaction, so that
 //! entering and removing never miss each other.
 //!
 //! Every name in `work/` that neither a row nor an open run names is an orphan. Names are never used twice and the work is
@@ -51,7 +51,7 @@ impl WorkspaceRow {
 macro_rules! workspace_columns {
     () => {
         "SELECT key, dir, recipe, bytes, prepared_at, last_used_at, measured_at, \
-         (SELECT count(*) FROM workspace_use u WHERE u.dir = workspace.dir) FROM workspace"
+         (SELECT count(*) FROM run WHERE run.dir = workspace.dir AND run.finished_at IS NULL) FROM workspace"
     };
 }
 
@@ -87,14 +87,15 @@ pub fn enter(
 
 /// The directory that a run is in.
 pub fn entered(conn: &Connection, run: RunId) -> Result<Option<String>> {
-    let mut entered = conn.prepare_cached("SELECT dir FROM workspace_use WHERE run_id = ?1")?;
+    let mut entered = conn.prepare_cached("SELECT dir FROM run WHERE id = ?1 AND finished_at IS NULL AND dir IS NOT NULL")?;
     Ok(entered.query_row([run.0], |row| row.get(0)).optional()?)
 }
 
 /// Forgets a directory that is not there: its key has none, and this run is not in it. Others who are in it stay so until they end.
 pub fn forget(conn: &Connection, key: &str, dir: &str, run: Option<RunId>) -> Result<()> {
     if let Some(run) = run {
-        conn.prepare_cached("DELETE FROM workspace_use WHERE run_id = ?1 AND dir = ?2")?.execute((run.0, dir))?;
+        conn.prepare_cached("UPDATE run SET dir = NULL WHERE id = ?1 AND dir = ?2 AND finished_at IS NULL")?
+            .execute((run.0, dir))?;
     }
     conn.prepare_cached("DELETE FROM workspace WHERE key = ?1 AND dir = ?2")?.execute((key, dir))?;
     Ok(())
@@ -253,14 +254,14 @@ pub fn remove(conn: &Connection, key: &str) -> Result<String> {
 
 fn take_row(conn: &Connection, key: &str, dir: &str) -> Result<bool> {
     let mut take = conn.prepare_cached(
-        "DELETE FROM workspace WHERE key = ?1 AND dir = ?2 AND NOT EXISTS (SELECT 1 FROM workspace_use WHERE dir = ?2)",
+        "DELETE FROM workspace WHERE key = ?1 AND dir = ?2 AND NOT EXISTS (SELECT 1 FROM run WHERE dir = ?2 AND finished_at IS NULL)",
     )?;
     Ok(take.execute((key, dir))? > 0)
 }
 
 fn jobs_in(conn: &Connection, dir: &str) -> Result<Vec<JobId>> {
     let mut jobs = conn.prepare_cached(
-        "SELECT run.job_id FROM workspace_use u JOIN run ON run.id = u.run_id WHERE u.dir = ?1 AND run.job_id IS NOT NULL ORDER BY 1 LIMIT 20",
+        "SELECT job_id FROM run WHERE dir = ?1 AND finished_at IS NULL AND job_id IS NOT NULL ORDER BY 1 LIMIT 20",
     )?;
     Ok(jobs.query_map([dir], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?)
 }
@@ -287,14 +288,6 @@ pub fn named(conn: &Connection, key: &str) -> Result<Option<WorkspaceRow>> {
     Ok(one.query_row([key], WorkspaceRow::from_row).optional()?)
 }
 
-/// Uses of runs that are not open: a trigger takes them away with the run's end, so there are none unless a client worked around it.
-pub fn clear_uses(conn: &Connection) -> Result<usize> {
-    let mut clear = conn.prepare_cached(
-        "DELETE FROM workspace_use WHERE NOT EXISTS (SELECT 1 FROM run WHERE id = workspace_use.run_id AND finished_at IS NULL)",
-    )?;
-    Ok(clear.execute([])?)
-}
-
 /// What in `work/` belongs to a row or a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InHand {
@@ -312,7 +305,8 @@ impl InHand {
 /// Asked after the directory was listed, it tells which of its names are orphans.
 pub fn in_hand(conn: &Connection) -> Result<InHand> {
     let text = |row: &Row<'_>| text(row, 0);
-    let mut dirs = conn.prepare_cached("SELECT dir FROM workspace UNION SELECT dir FROM workspace_use")?;
+    let mut dirs =
+        conn.prepare_cached("SELECT dir FROM workspace UNION SELECT dir FROM run WHERE finished_at IS NULL AND dir IS NOT NULL")?;
     let dirs = dirs.query_map([], text)?.collect::<rusqlite::Result<_>>()?;
     let mut makers = conn.prepare_cached(sql!("workspace.sql", "makers"))?;
     let makers = makers.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>()?;

@@ -1,8 +1,8 @@
 -- name: enter
 -- Only a run that owns its job gets in.
-INSERT INTO workspace_use (run_id, key, dir)
-SELECT ?1, key, dir FROM workspace
- WHERE key = ?2 AND recipe IS ?3 AND (synced OR boot_id = ?5)
+UPDATE run SET dir = (SELECT dir FROM workspace WHERE key = ?2)
+ WHERE id = ?1 AND finished_at IS NULL AND dir IS NULL
+   AND EXISTS (SELECT 1 FROM workspace WHERE key = ?2 AND recipe IS ?3 AND (synced OR boot_id = ?5))
    AND EXISTS (SELECT 1 FROM job WHERE id = ?4 AND state = 'running' AND run_id = ?1)
 RETURNING dir;
 
@@ -24,5 +24,5 @@ SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'running' AND run_id 
 
 -- name: to_measure
 SELECT dir FROM workspace
- WHERE (measured_at IS NULL OR measured_at < last_used_at) AND NOT EXISTS (SELECT 1 FROM workspace_use u WHERE u.dir = workspace.dir)
+ WHERE (measured_at IS NULL OR measured_at < last_used_at) AND NOT EXISTS (SELECT 1 FROM run WHERE run.dir = workspace.dir AND run.finished_at IS NULL)
  ORDER BY measured_at LIMIT 1;

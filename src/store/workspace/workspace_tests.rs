@@ -159,18 +159,20 @@ fn the_guards_refuse_what_would_harm() {
         "INSERT INTO workspace (key, dir, recipe, prepared_at, last_used_at, boot_id) VALUES ('l', 'l-1', 'x', 0, 0, 'b')",
         "UPDATE workspace SET dir = 'k-2'",
         "UPDATE workspace SET bytes = -1",
-        "INSERT INTO workspace_use VALUES (1, 'k', 'k-1')",
+        "INSERT INTO run (id, kind, dir, attempt, nonce, instance, boot_id, claimed_at) VALUES (2, 'probe', 'k-1', 1, lower(hex(zeroblob(16))), 'w', 'b', 5)",
     ] {
         assert!(conn.execute(wrong, []).is_err(), "{wrong}");
     }
     conn.execute_batch(
         "INSERT INTO run (id, kind, attempt, nonce, instance, boot_id, claimed_at)
          VALUES (1, 'probe', 1, lower(hex(zeroblob(16))), 'w', 'b', 5);
-         INSERT INTO workspace_use (run_id, key, dir) VALUES (1, 'k', 'k-1')",
+         UPDATE run SET dir = 'k-1' WHERE id = 1",
     )
     .unwrap();
     fixture::make_plain(&conn);
-    for wrong in ["DELETE FROM workspace", "UPDATE workspace SET last_used_at = 0", "DELETE FROM workspace_use"] {
+    for wrong in
+        ["DELETE FROM workspace", "UPDATE workspace SET last_used_at = 0", "UPDATE run SET dir = NULL", "DELETE FROM run"]
+    {
         assert!(conn.execute(wrong, []).is_err(), "{wrong}");
     }
 }
