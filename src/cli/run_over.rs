@@ -5,7 +5,7 @@ use crate::cli::view::table::count;
 use crate::cli::worker_calls;
 use crate::error::Result;
 use crate::job::verdict::Progress;
-use crate::job::{Exit, JobId, RunId, State};
+use crate::job::{Exit, JobId, RunId, RunKey, State};
 use crate::place::Place;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Look};
@@ -54,10 +54,10 @@ pub fn words(over: i64) -> String {
 }
 
 fn look(store: &Store, job: JobId) -> Result<Option<String>> {
-    let Some(((run, _), errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(None) };
+    let Some((RunKey { run, .. }, around)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(None) };
     // A check or the making of a workspace goes on without the run's own lock.
-    if let Some((errand, _)) = errand
-        && is_alive(store.place(), errand)?
+    if let Some(around) = around
+        && is_alive(store.place(), around.run)?
     {
         return Ok(None);
     }
@@ -71,7 +71,7 @@ fn look(store: &Store, job: JobId) -> Result<Option<String>> {
         },
         // A worker that has come meanwhile has recorded its end, and then removed the file.
         Look::Missing if worker_calls::look(store.place())?.is_some() => None,
-        Look::Missing if store.read(move |conn| reap::open_run_of(conn, job))?.is_none_or(|((open, _), _)| open != run) => None,
+        Look::Missing if store.read(move |conn| reap::open_run_of(conn, job))?.is_none_or(|(open, _)| open.run != run) => None,
         Look::Missing => Some(format!("run {run} has ended, and nothing is recorded of it; the worker records it as lost")),
     })
 }

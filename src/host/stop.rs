@@ -1,7 +1,7 @@
 //! Asking a shim to stop from a process that is not the worker.
 
 use crate::error::Result;
-use crate::job::{Cause, JobId};
+use crate::job::{Cause, JobId, RunKey};
 use crate::run::stop::{self, Asked, OutOfReach};
 use crate::store::{Store, reap};
 
@@ -16,15 +16,15 @@ pub enum Direct {
     Cannot(OutOfReach),
 }
 
-/// Asks the shim of a running job to stop it, with no worker's help: the wish is in the file already, and the shim's record is found by
+/// Asks the shim of a running job to stop it, with no worker's help: the stop request is in the file already, and the shim's record is found by
 /// the worker that lives or by the next one. Where a worker asks as well, the second signal changes nothing.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<Direct> {
-    let Some((run, errand)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::NoShim) };
+    let Some((own, around)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::NoShim) };
     let mut came = Direct::NoShim;
-    for (run, nonce) in [Some(run), errand].into_iter().flatten() {
+    for RunKey { run, nonce } in [Some(own), around].into_iter().flatten() {
         match stop::ask(store.place(), run, nonce, Cause::Cancel)? {
             Asked::Sent => came = Direct::Asked,
             Asked::OutOfReach(hindrance) if came == Direct::NoShim => came = Direct::Cannot(hindrance),

@@ -25,6 +25,13 @@ pub struct ResourceId(pub i64);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce(pub [u8; 16]);
 
+/// A run by both its names: a run file, a process or a row that carries the id and another nonce belongs to another run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunKey {
+    pub run: RunId,
+    pub nonce: Nonce,
+}
+
 impl Nonce {
     /// The 56 bits that travel with a stop signal, so that a signal meant for another run is recognised.
     pub fn signal_bits(&self) -> u64 {

@@ -18,6 +18,8 @@ pub const UNSTARTS_MAX: u32 = 5;
 pub const DEFERRALS_MAX_DEFAULT: u32 = 20;
 /// Longest time that a recipe may take to fill a workspace, in milliseconds.
 pub const PREPARE_TIMEOUT_MS: u64 = 3_600_000;
+/// Timeout of a check whose job has none, in milliseconds.
+pub const CHECK_TIMEOUT_MS_DEFAULT: u64 = 3_600_000;
 /// How often a check may say "ask again later" (exit 75).
 pub const CHECK_ASKS_MAX: u32 = 20;
 /// Time between TERM and KILL unless `--grace` says otherwise, in milliseconds.

@@ -44,7 +44,7 @@ pub use argv::{Argv, ArgvError};
 pub use calendar::Calendar;
 pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
-pub use id::{JobId, Nonce, ResourceId, RunId};
+pub use id::{JobId, Nonce, ResourceId, RunId, RunKey};
 pub use pipeline::{Pipeline, TaskState};
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};

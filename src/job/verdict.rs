@@ -9,6 +9,8 @@ pub struct Claimed {
     /// The run was claimed in this boot of the machine.
     pub same_boot: bool,
     pub file: RunFile,
+    /// It had not entered its workspace, so that it cannot have started, whatever its run file says.
+    pub known_unstarted: bool,
 }
 
 /// What was found in `runs/` for a run.
@@ -43,23 +45,36 @@ pub enum Progress {
 pub enum Verdict {
     /// It is alive: watch it.
     Adopt,
-    /// It never started: back to the queue, no attempt used.
-    PutBack,
+    /// It never started: back to the queue, no attempt used. First empty its tree, where there may be one.
+    PutBack { empty_tree: bool },
     /// No process saw its end. First empty its tree, where there may be one.
     Lose { empty_tree: bool },
     /// Its end is recorded: go on from the record. First empty its tree, where there may be one.
     GoOn { empty_tree: bool },
 }
 
+impl Verdict {
+    /// Whether its tree is emptied first.
+    pub fn empties_tree(self) -> bool {
+        matches!(self, Self::PutBack { empty_tree: true } | Self::Lose { empty_tree: true } | Self::GoOn { empty_tree: true })
+    }
+}
+
 /// The first table: a running row without a monitor.
 pub fn of_claim(seen: Claimed) -> Verdict {
     use Progress::{Begun, Drained, Exited, Failed, Nothing};
+    // Without a record, what it had not come to decides.
+    let unrecorded = |empty_tree| match seen.known_unstarted {
+        true => Verdict::PutBack { empty_tree },
+        false => Verdict::Lose { empty_tree },
+    };
     match seen.file {
         RunFile::Own { progress: Exited | Failed | Drained, .. } if !seen.same_boot => Verdict::GoOn { empty_tree: false },
-        _ if !seen.same_boot => Verdict::Lose { empty_tree: false },
+        RunFile::Own { progress: Begun, .. } if !seen.same_boot => Verdict::Lose { empty_tree: false },
+        _ if !seen.same_boot => unrecorded(false),
         RunFile::Own { locked: true, .. } => Verdict::Adopt,
-        RunFile::Missing | RunFile::Foreign => Verdict::Lose { empty_tree: true },
-        RunFile::Own { progress: Nothing, .. } => Verdict::PutBack,
+        RunFile::Missing | RunFile::Foreign => unrecorded(true),
+        RunFile::Own { progress: Nothing, .. } => Verdict::PutBack { empty_tree: false },
         RunFile::Own { progress: Failed, .. } => Verdict::GoOn { empty_tree: false },
         RunFile::Own { progress: Begun, .. } => Verdict::Lose { empty_tree: true },
         RunFile::Own { progress: Exited, .. } => Verdict::GoOn { empty_tree: true },
@@ -105,6 +120,10 @@ mod tests {
 
     const PROGRESS: [Progress; 5] = [Progress::Nothing, Progress::Begun, Progress::Exited, Progress::Failed, Progress::Drained];
 
+    fn unknown(same_boot: bool, file: RunFile) -> Verdict {
+        of_claim(Claimed { same_boot, file, known_unstarted: false })
+    }
+
     fn own(locked: bool, progress: Progress) -> RunFile {
         RunFile::Own { locked, progress }
     }
@@ -112,7 +131,7 @@ mod tests {
     #[test]
     fn a_held_lock_of_this_boot_is_always_adopted() {
         for progress in PROGRESS {
-            assert_eq!(of_claim(Claimed { same_boot: true, file: own(true, progress) }), Verdict::Adopt);
+            assert_eq!(unknown(true, own(true, progress)), Verdict::Adopt);
         }
     }
 
@@ -123,7 +142,23 @@ mod tests {
                 PROGRESS.into_iter().flat_map(|p| [own(true, p), own(false, p)]).chain([RunFile::Missing, RunFile::Foreign]);
             for file in files {
                 let certain = same_boot && file == own(false, Progress::Nothing);
-                assert_eq!(of_claim(Claimed { same_boot, file }) == Verdict::PutBack, certain, "{file:?}");
+                assert_eq!(unknown(same_boot, file) == Verdict::PutBack { empty_tree: false }, certain, "{file:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_known_not_to_have_started_is_put_back_unless_something_is_recorded_of_it() {
+        for same_boot in [true, false] {
+            for file in [RunFile::Missing, RunFile::Foreign, own(false, Progress::Nothing)] {
+                let verdict = of_claim(Claimed { same_boot, file, known_unstarted: true });
+                let has_tree = same_boot && !matches!(file, RunFile::Own { .. });
+                assert_eq!(verdict, Verdict::PutBack { empty_tree: has_tree }, "{same_boot} {file:?}");
+            }
+            for progress in &PROGRESS[1..] {
+                let file = own(false, *progress);
+                let verdict = of_claim(Claimed { same_boot, file, known_unstarted: true });
+                assert_eq!(verdict, unknown(same_boot, file), "{same_boot} {file:?}");
             }
         }
     }
@@ -132,7 +167,7 @@ mod tests {
     fn a_record_is_never_thrown_away() {
         for same_boot in [true, false] {
             for progress in [Progress::Exited, Progress::Failed, Progress::Drained] {
-                let verdict = of_claim(Claimed { same_boot, file: own(false, progress) });
+                let verdict = unknown(same_boot, own(false, progress));
                 assert_eq!(verdict, Verdict::GoOn { empty_tree: same_boot && progress == Progress::Exited });
             }
         }
@@ -141,7 +176,7 @@ mod tests {
     #[test]
     fn after_a_reboot_no_tree_is_searched() {
         for file in [RunFile::Missing, RunFile::Foreign, own(false, Progress::Begun), own(true, Progress::Nothing)] {
-            assert_eq!(of_claim(Claimed { same_boot: false, file }), Verdict::Lose { empty_tree: false });
+            assert_eq!(unknown(false, file), Verdict::Lose { empty_tree: false });
         }
     }
 

@@ -112,6 +112,11 @@ pub fn nonce() -> Nonce {
     Nonce(random())
 }
 
+/// A number in 0..1, for the jitter of a wait.
+pub fn chance() -> f64 {
+    f64::from(u32::from_le_bytes(random())) / f64::from(u32::MAX)
+}
+
 /// Random bytes of the kernel.
 pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -50,7 +50,7 @@ pub(super) struct Context {
     /// What the file was when it was looked at last.
     pub belief: Mutex<Belief>,
     pub lock: Arc<WorkerLock>,
-    pub slots: Slots,
+    pub slots: Arc<Slots>,
     pub roster: Roster,
     pub clock_steps: ClockSteps,
     pub single_flight: SingleFlight,
@@ -102,7 +102,7 @@ impl Context {
             file_id,
             belief: Mutex::new(belief),
             lock,
-            slots: Slots::default(),
+            slots: Arc::default(),
             roster: Roster::default(),
             clock_steps,
             single_flight: SingleFlight::default(),

@@ -16,12 +16,11 @@ use std::sync::{Mutex, PoisonError};
 use super::high_water;
 use super::roster::Roster;
 use crate::error::Result;
-use crate::job::{Nonce, RunId};
+use crate::job::{Nonce, RunId, RunKey};
 use crate::place::Place;
 use crate::run::machine;
 use crate::run::runfile;
 use crate::run::{Header, RunFile};
-use crate::store::ids::Prepared;
 use crate::store::{Store, ids};
 
 /// Run ids that are reserved by one flushed write, at the most. What is not used when the worker ends is a gap, nothing else.
@@ -34,18 +33,18 @@ const RETIRED_MAX: usize = 16;
 const SHELF_MAX: usize = 4;
 
 /// A run file without a claim.
-pub(super) struct Ready {
+pub(super) struct ReadyRun {
     pub file: RunFile,
-    pub nonce: Nonce,
+    nonce: Nonce,
 }
 
-impl Ready {
+impl ReadyRun {
     pub fn run(&self) -> RunId {
         self.file.run()
     }
 
-    pub fn prepared(&self) -> Prepared {
-        Prepared { run: self.run(), nonce: self.nonce }
+    pub fn key(&self) -> RunKey {
+        RunKey { run: self.run(), nonce: self.nonce }
     }
 }
 
@@ -64,7 +63,7 @@ pub(super) struct RunFilePool {
     pid_ns_ends: bool,
     ids: Mutex<Ids>,
     /// By id, the lowest first.
-    shelf: Mutex<VecDeque<Ready>>,
+    shelf: Mutex<VecDeque<ReadyRun>>,
     /// The highest id that has begun.
     begun: AtomicI64,
     /// Files of settled runs, to be used again; `None` once the worker ends, when no run will use them.
@@ -86,7 +85,7 @@ impl RunFilePool {
     }
 
     /// One from the shelf, or a new one.
-    pub fn take(&self, store: &Store, roster: &Roster) -> Result<Ready> {
+    pub fn take(&self, store: &Store, roster: &Roster) -> Result<ReadyRun> {
         loop {
             let waiting = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             match waiting {
@@ -98,7 +97,7 @@ impl RunFilePool {
     }
 
     /// Up to `n`; at least one, or the error of the first.
-    pub fn take_up_to(&self, n: usize, store: &Store, roster: &Roster) -> Result<Vec<Ready>> {
+    pub fn take_up_to(&self, n: usize, store: &Store, roster: &Roster) -> Result<Vec<ReadyRun>> {
         let mut taken = Vec::with_capacity(n);
         while taken.len() < n {
             match self.take(store, roster) {
@@ -111,7 +110,7 @@ impl RunFilePool {
     }
 
     /// Puts back what no claim used.
-    pub fn put_back(&self, unused: impl IntoIterator<Item = Ready>) {
+    pub fn put_back(&self, unused: impl IntoIterator<Item = ReadyRun>) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         for ready in unused {
             let at = shelf.partition_point(|other| other.run() < ready.run());
@@ -125,7 +124,7 @@ impl RunFilePool {
     }
 
     /// No row has named it, and none will.
-    fn drop_overtaken(&self, ready: Ready, place: &Place, roster: &Roster) {
+    fn drop_overtaken(&self, ready: ReadyRun, place: &Place, roster: &Roster) {
         let run = ready.run();
         drop(ready);
         if let Err(error) = self.retire(place, run) {
@@ -178,14 +177,14 @@ impl RunFilePool {
         }
     }
 
-    fn make(&self, store: &Store, roster: &Roster) -> Result<Ready> {
+    fn make(&self, store: &Store, roster: &Roster) -> Result<ReadyRun> {
         let run = self.next_id(store)?;
         let nonce = machine::nonce();
         let (file_id, boot_id) = (self.file_id.clone(), self.boot_id.clone());
         let header = Header { file_id, run, nonce, boot_id, pid_ns: self.pid_ns, pid_ns_ends: self.pid_ns_ends };
         roster.own(run);
         match self.file(store.place(), &header) {
-            Ok(file) => Ok(Ready { file, nonce }),
+            Ok(file) => Ok(ReadyRun { file, nonce }),
             Err(error) => {
                 roster.disown(run);
                 Err(error)

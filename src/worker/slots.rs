@@ -1,12 +1,19 @@
 //! The slots of a worker: how many jobs run at once, and the number that each of them sees as `TENURE_SLOT`.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The slots that are taken, by their numbers from 1.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     taken: Mutex<BTreeSet<usize>>,
+}
+
+/// A slot that is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    number: usize,
 }
 
 impl Slots {
@@ -16,20 +23,28 @@ impl Slots {
     }
 
     /// Takes the lowest free slot. An adopted run takes one even when all are taken: it runs already.
-    pub fn take(&self) -> usize {
+    pub fn take(self: &Arc<Self>) -> Slot {
         let mut taken = self.lock();
         let number = (1..).find(|n| !taken.contains(n)).unwrap_or(usize::MAX);
         taken.insert(number);
-        number
-    }
-
-    pub fn free(&self, slot: usize) {
-        self.lock().remove(&slot);
+        Slot { slots: Arc::clone(self), number }
     }
 
     /// How many are taken.
     pub fn busy(&self) -> usize {
         self.lock().len()
+    }
+}
+
+impl Slot {
+    pub fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.lock().remove(&self.number);
     }
 }
 
@@ -39,9 +54,10 @@ mod tests {
 
     #[test]
     fn the_lowest_free_slot_is_taken() {
-        let slots = Slots::default();
-        assert_eq!([slots.take(), slots.take(), slots.take()], [1, 2, 3]);
-        slots.free(2);
-        assert_eq!((slots.busy(), slots.take()), (2, 2));
+        let slots = Arc::new(Slots::default());
+        let [first, second, third] = [slots.take(), slots.take(), slots.take()];
+        assert_eq!([&first, &second, &third].map(Slot::number), [1, 2, 3]);
+        drop(second);
+        assert_eq!((slots.busy(), slots.take().number()), (2, 2));
     }
 }

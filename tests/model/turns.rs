@@ -39,7 +39,7 @@ impl Play {
                     assert!(reap::adopted(&self.conn, RunId(run), "w2").unwrap());
                     continue;
                 }
-                Verdict::PutBack => RunEnd::NeverStarted,
+                Verdict::PutBack { .. } => RunEnd::NeverStarted,
                 Verdict::Lose { .. } => RunEnd::Lost,
                 Verdict::GoOn { .. } => end(seen),
             };
@@ -137,7 +137,7 @@ fn observation(seen: u8) -> Claimed {
         1 => RunFile::Foreign,
         _ => RunFile::Own { locked: seen & 8 == 8, progress: progress[usize::from(seen / 16) % 5] },
     };
-    Claimed { same_boot: !seen.is_multiple_of(7), file }
+    Claimed { same_boot: !seen.is_multiple_of(7), file, known_unstarted: false }
 }
 
 /// What is on the disk, in the hands of a new process.

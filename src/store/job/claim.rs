@@ -16,7 +16,7 @@ use crate::store::job::ids::Prepared;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
-use crate::job::{JobId, Nonce, Reason, RunId};
+use crate::job::{JobId, Nonce, Reason, RunId, RunKey};
 use crate::store::engine::apart::apart;
 use crate::store::engine::schema_watch;
 use crate::store::engine::text::Key;
@@ -49,6 +49,12 @@ pub struct Claim {
     pub previous_reason: Option<Reason>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
+}
+
+impl Claim {
+    pub fn key(&self) -> RunKey {
+        RunKey { run: self.run, nonce: self.nonce }
+    }
 }
 
 /// A job that comes next, by its queue.

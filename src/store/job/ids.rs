@@ -8,7 +8,6 @@ use std::ops::Range;
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::job::{Nonce, RunId};
 
 /// Greatest id that the file takes; the CHECK on `run.id` has the same number.
 pub const ID_MAX: i64 = 1 << 52;
@@ -64,11 +63,7 @@ fn set_meta(conn: &Connection, key: &str, value: i64) -> Result<()> {
 }
 
 /// A run that could start at once: its file is there, and locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prepared {
-    pub run: RunId,
-    pub nonce: Nonce,
-}
+pub use crate::job::RunKey as Prepared;
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,7 @@ pub enum Never {
 /// around it (its check, the making of its workspace). Empty: there is no such run in this file, or it is over.
 pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> {
     let is_of_job = reap::open_run_of(conn, job)?
-        .is_some_and(|(own, around)| own.0 == run || around.is_some_and(|(around, _)| around == run));
+        .is_some_and(|(own, around)| own.run == run || around.is_some_and(|around| around.run == run));
     let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_of_job && job.state == State::Running).collect();
     while let Some(parent) = chain.last().and_then(parent_of).filter(|_| !chain.is_empty() && chain.len() < DEPTH_MAX) {
         let child = chain.last().map(|job| job.id);

@@ -7,7 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
 
 use crate::job::spec::was_needless;
-use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKind, State};
+use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKey, RunKind, State};
 use crate::store::engine::text;
 use crate::store::engine::text::{maybe, text};
 
@@ -200,6 +200,10 @@ pub struct Run {
 }
 
 impl Run {
+    pub fn key(&self) -> RunKey {
+        RunKey { run: self.id, nonce: self.nonce }
+    }
+
     /// Reads the columns of `run_columns!()`.
     pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
         Self::from_row_at(row, 0)

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::Result;
 use crate::job::verdict::Row;
-use crate::job::{JobId, Nonce, RunId};
+use crate::job::{JobId, RunId, RunKey};
 use crate::store::job::rows::{Job, Run, job_columns, run_columns};
 
 /// A job that is running, as far as the file knows.
@@ -37,11 +37,8 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
         .collect()
 }
 
-/// A run, and the name by which its shim knows that it is meant.
-pub type Named = (RunId, Nonce);
-
 /// The open run of a job, and the open command around it, if there is one. `None`: the job does not run.
-pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(Named, Option<Named>)>> {
+pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(RunKey, Option<RunKey>)>> {
     let mut run = conn.prepare_cached(
         "SELECT run.id, run.nonce FROM job JOIN run ON run.id = job.run_id WHERE job.id = ?1 AND job.state = 'running'",
     )?;
@@ -49,9 +46,9 @@ pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(Named, Optio
         "SELECT id, nonce FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job' AND finished_at IS NULL LIMIT 1",
     )?;
     let named = |row: &rusqlite::Row<'_>| Ok((RunId(row.get(0)?), row.get::<_, String>(1)?));
-    let read = |(run, nonce): (RunId, String)| nonce.parse().ok().map(|nonce| (run, nonce));
+    let read = |(run, nonce): (RunId, String)| nonce.parse().ok().map(|nonce| RunKey { run, nonce });
     let Some(run) = run.query_row([job.0], named).optional()?.and_then(read) else { return Ok(None) };
-    let errand = errand.query_row((job.0, run.0.0), named).optional()?.and_then(read);
+    let errand = errand.query_row((job.0, run.run.0), named).optional()?.and_then(read);
     Ok(Some((run, errand)))
 }
 

@@ -1,0 +1,88 @@
+//! Ending what is left of a run's tree.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::job::{RunId, RunKey};
+use crate::run::runfile::{self, Look};
+use crate::run::stop;
+use crate::run::tree::{self, Emptied};
+use crate::worker::context::Context;
+
+/// Looks whether the lock of an ended run is free before that is left to the next tick, and the time between two of them in milliseconds. As long is
+/// the first pause between two rounds in which a tree is emptied.
+const ROUNDS_MAX: usize = 200;
+const ROUND_MS: u64 = 10;
+/// How long a tree is emptied before it is told as a problem, and the longest time between two rounds, in milliseconds.
+const EMPTYING_MS: u64 = 3_000;
+const ROUND_MS_MOST: u64 = 200;
+
+/// Ends a run that is not needed: its shim first, so that nothing of its tree is started any more, then what is left.
+///
+/// # Errors
+/// As [`empty`]; or its lock is still held, by a shim that is only about to start or a spawner that sweeps: to be tried again.
+pub fn end_tree(ctx: &Context, key: RunKey) -> Result<()> {
+    stop::kill_shim(ctx.place(), key.run, key.nonce)?;
+    empty(ctx, key)?;
+    let run = key.run;
+    for _ in 0..ROUNDS_MAX {
+        match runfile::look(ctx.place(), run)? {
+            Look::Found { locked: true, .. } if !ctx.is_detaching() => ctx.pause(ROUND_MS),
+            Look::Found { locked: true, .. } => break,
+            _ => return Ok(()),
+        }
+    }
+    Err(Error::Held(format!("run {run}: its lock is still held; trying again at the next tick")))
+}
+
+fn what_is_there(emptied: &Emptied, fallen: &[String]) -> String {
+    let of_the_run = [&emptied.left[..], &emptied.killed, fallen].concat();
+    match () {
+        () if !of_the_run.is_empty() => of_the_run.join(", "),
+        () if emptied.log_locked => {
+            "in another pid namespace, of another user, or started faster than they are found; with its log open".to_owned()
+        }
+        () if emptied.shim_is_dying => "its shim, which is being killed".to_owned(),
+        () => format!("perhaps, as nothing that may be read of them says so or otherwise: {}", emptied.not_known.join(", ")),
+    }
+}
+
+fn out_of_sight(run: RunId) -> String {
+    format!(
+        "processes of run {run} may live in another pid namespace (a container), where they cannot be seen from here; \
+         it stays running until that is gone, or until a person says so (tenure doctor --gone {run})"
+    )
+}
+
+/// Ends everything that carries a mark of the run or may write its log, until two rounds in a row find nothing.
+///
+/// # Errors
+/// When something is left that may not be signalled or does not end: the run stays as it is, and is told as a problem.
+pub fn empty(ctx: &Context, RunKey { run, nonce }: RunKey) -> Result<()> {
+    let (mut clean, mut pause_ms) = (0, ROUND_MS);
+    let mut last = String::new();
+    let until = Instant::now() + Duration::from_millis(EMPTYING_MS);
+    while clean > 0 || Instant::now() < until {
+        let emptied = tree::empty(ctx.place(), run, nonce)?;
+        // What lost its reaper together with this run has fallen to us. First the shim is dead, then it falls, then it is looked for.
+        let fallen = ctx.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(nonce)).unwrap_or_default();
+        if emptied.out_of_sight && emptied.killed.is_empty() && !emptied.log_locked {
+            return Err(Error::Stuck(out_of_sight(run)));
+        }
+        if emptied.is_empty() && fallen.is_empty() {
+            clean += 1;
+            if clean == 2 {
+                return Ok(());
+            }
+            continue;
+        }
+        clean = 0;
+        last = what_is_there(&emptied, &fallen);
+        if ctx.is_detaching() {
+            break;
+        }
+        ctx.pause(pause_ms);
+        pause_ms = (pause_ms * 2).min(ROUND_MS_MOST);
+    }
+    Err(Error::Stuck(format!("processes of run {run} are still there ({last}); it stays running until they are gone")))
+}

@@ -1,0 +1,136 @@
+//! What a job finds in its environment.
+//!
+//! Little of the worker's own, what was asked for, and `TENURE_*`. Nothing else: a job must not depend on who happened to
+//! start the worker.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::job::pipeline::{STAGE_VARIABLE, TASK_VARIABLE};
+use crate::job::template::is_given_at_making;
+use crate::job::{Reason, RunId, RunKey};
+use crate::store::resource::Resource;
+use crate::store::rows::Job;
+
+/// Variables of the worker that a job gets. The page `docs/what-a-job-finds.md` lists them; a test compares it with what a job finds.
+const INHERITED: [&str; 21] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_ADDRESS",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
+];
+/// Variables that a job gets in any case, and their values where the worker has none. Programs such as `tput` fail without a terminal's
+/// name; Python keeps its output back for minutes where it is a file, and would look silent to `--idle-timeout` and `logs -f`.
+const DEFAULTS: [(&str, &str); 2] = [("TERM", "dumb"), ("PYTHONUNBUFFERED", "1")];
+
+/// What a run knows beyond its job.
+pub struct Circumstances<'a> {
+    pub db: &'a Path,
+    pub key: RunKey,
+    pub slot: usize,
+    pub previous_reason: Option<Reason>,
+    pub result: &'a Path,
+    /// When its timeout falls due, in milliseconds UTC.
+    pub deadline_ms: Option<i64>,
+}
+
+/// Bytes of names and values.
+pub type Environment = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What is the worker's, or a default.
+fn of_worker(inherited: impl Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let defaults = DEFAULTS.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = defaults.collect();
+    let names = INHERITED.iter().chain(DEFAULTS.iter().map(|(name, _)| name));
+    all.extend(names.filter_map(|name| inherited(name).map(|value| (name.as_bytes().to_vec(), value))));
+    all
+}
+
+/// The whole environment of a run. `inherited` looks a variable up in the worker's own; `asked` and `secrets` come from the job,
+/// and nothing that they name can hide what tenure says.
+pub fn assemble(
+    job: &Job,
+    asked: &BTreeMap<String, String>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    around: &Circumstances<'_>,
+    inherited: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Environment {
+    let mut all = of_worker(inherited);
+    all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
+    all.extend(secrets.into_iter().map(|(name, value)| (name.into_bytes(), value)));
+    all.extend(ours(job, around).into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
+    all.into_iter().collect()
+}
+
+/// The environment of a probe or a teardown. `TENURE_RUN` is its own, not that of the run whose resource it is.
+pub fn of_resource(
+    resource: &Resource,
+    asked: &BTreeMap<String, String>,
+    db: &Path,
+    run: RunId,
+    inherited: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Environment {
+    use std::os::unix::ffi::OsStrExt;
+    let mut all = of_worker(inherited);
+    all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
+    let owner = [
+        ("TENURE_RESOURCE_RUN", resource.run.map(|run| run.0)),
+        ("TENURE_RESOURCE_JOB", resource.job.map(|job| job.0)),
+        ("TENURE_RESOURCE_TASK", resource.task),
+    ];
+    let owner = owner.into_iter().filter_map(|(name, id)| Some((name, id?.to_string().into_bytes())));
+    let ours = [
+        ("TENURE_DB", db.as_os_str().as_bytes().to_vec()),
+        ("TENURE_RUN", run.to_string().into_bytes()),
+        ("TENURE_RESOURCE", resource.id.to_string().into_bytes()),
+        ("TENURE_RESOURCE_NAME", resource.name.clone().into_bytes()),
+    ];
+    all.extend(ours.into_iter().chain(owner).map(|(name, value)| (name.as_bytes().to_vec(), value)));
+    all.into_iter().collect()
+}
+
+/// Whether a job may have this variable in its row. What begins with `TENURE_` is tenure's to say, but for the parameters of a
+/// template, and for what the task of a job wrote when it made the job.
+pub fn may_be_asked(name: &str, of_task: bool) -> bool {
+    let by_its_task = of_task && [TASK_VARIABLE, STAGE_VARIABLE].contains(&name);
+    let fine = !name.is_empty() && !name.contains(['=', '\0']);
+    fine && (!name.starts_with("TENURE_") || is_given_at_making(name) || by_its_task)
+}
+
+fn ours(job: &Job, around: &Circumstances<'_>) -> Vec<(&'static str, Vec<u8>)> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut ours = vec![
+        ("TENURE_DB", around.db.as_os_str().as_bytes().to_vec()),
+        ("TENURE_JOB", job.id.to_string().into_bytes()),
+        ("TENURE_RUN", around.key.run.to_string().into_bytes()),
+        ("TENURE_COOKIE", around.key.nonce.to_string().into_bytes()),
+        ("TENURE_ATTEMPT", job.attempts.to_string().into_bytes()),
+        ("TENURE_MAX_ATTEMPTS", job.max_attempts.to_string().into_bytes()),
+        ("TENURE_QUEUE", job.queue.clone().into_bytes()),
+        ("TENURE_SLOT", around.slot.to_string().into_bytes()),
+        ("TENURE_RESULT", around.result.as_os_str().as_bytes().to_vec()),
+    ];
+    ours.extend(job.lane.iter().map(|lane| ("TENURE_LANE", lane.clone().into_bytes())));
+    ours.extend(job.array_index.iter().map(|index| ("TENURE_ARRAY_INDEX", index.to_string().into_bytes())));
+    ours.extend(around.previous_reason.map(|reason| ("TENURE_PREVIOUS_REASON", reason.as_str().into())));
+    let deadline = around.deadline_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    ours.extend(deadline.map(|at| ("TENURE_DEADLINE", format!("{at:.3}").into_bytes())));
+    ours
+}

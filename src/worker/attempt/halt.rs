@@ -1,0 +1,41 @@
+//! Why a thread goes no further with a run.
+
+use crate::error::Error;
+use crate::job::RunEnd;
+use crate::worker::shortage;
+
+/// Why a thread goes no further with a run.
+#[derive(Debug)]
+pub enum Halt {
+    /// The worker detaches from its runs: the shim goes on, and the next worker adopts the run.
+    Detached,
+    /// The run has come to this without a process of its job.
+    Ended(RunEnd),
+    /// The file or the system refused something: the run stays open, and recovery looks at it at the next tick.
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<RunEnd> for Halt {
+    fn from(end: RunEnd) -> Self {
+        Self::Ended(end)
+    }
+}
+
+impl Halt {
+    /// Its row cannot be run, for this reason.
+    pub fn unrunnable(error: String) -> Self {
+        Self::Ended(RunEnd::Unrunnable { error })
+    }
+
+    /// Something was lacking before the run could be handed to the spawner.
+    pub fn no_means(error: &Error) -> Self {
+        let errno = shortage::want_of(error).unwrap_or_else(|| rustix::io::Errno::AGAIN.raw_os_error());
+        Self::Ended(RunEnd::NoMeans { errno, error: error.to_string() })
+    }
+}

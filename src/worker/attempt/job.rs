@@ -1,0 +1,128 @@
+//! A job's own run: launched, or resumed after a crash, until what can be known of its end is certain.
+//!
+//! What became of a run that this worker did not see end is decided by `job::verdict`, from what is observed here. Nothing is killed and
+//! nothing is given up on one look alone.
+
+use super::empty::empty;
+use super::halt::Halt;
+use super::handle::Attempt;
+use super::observe::look;
+use crate::error::Error;
+use crate::job::RunEnd;
+use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
+use crate::run::record::Records;
+use crate::run::{Launch, RunFile as LockedFile};
+use crate::store::{Ticket, reap};
+use crate::worker::job_log;
+use crate::worker::job_run::JobRun;
+use crate::worker::shortage;
+
+/// What is certain of a job's run that is over.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
+pub enum Over {
+    /// How it ended, and that its tree is gone, or why it could not be executed.
+    Recorded(Records),
+    /// No process of the job ever existed.
+    Unstarted { has_its_file: bool },
+    /// No process saw its end. Nothing of its tree lives.
+    Lost { records: Records, has_its_file: bool },
+}
+
+/// What is known of a run beside its run file.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// It was claimed in this boot of the machine.
+    pub same_boot: bool,
+    /// It had not entered its workspace, so that it cannot have started.
+    pub unstarted: bool,
+}
+
+/// Launches the job's run and watches it until it is over. `ticket`: the flush that puts its claim on the disk.
+///
+/// # Errors
+/// [`Halt`]: the worker detaches; something was lacking for the start; or the run is left to recovery.
+pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: LockedFile, ticket: Ticket) -> Result<Over, Halt> {
+    let ctx = attempt.ctx;
+    // At most once must hold over a power cut as well: the claim is on the disk before anything of the job exists. The shim is made and makes ready
+    // meanwhile.
+    launch.waits_for_go = job.row.max_attempts == 1 && !ctx.store.is_flushed(ticket);
+    let known = Known { same_boot: true, unstarted: false };
+    let spawner = ctx.spawner().map_err(|error| Halt::no_means(&error))?;
+    let pipe = match spawner.launch(&launch, file) {
+        Ok(pipe) => pipe,
+        // Nothing was sent, and our copy of the lock is closed.
+        Err(error) if shortage::want_of(&error).is_some() => return Err(Halt::no_means(&error)),
+        Err(error) => {
+            log::warn!("run {}: {error}", attempt.key.run);
+            return resume(attempt, job, known);
+        }
+    };
+    job_log::started(&job.row, attempt.key.run);
+    if launch.waits_for_go {
+        let go = pipe.go();
+        ctx.store.as_soon_as_flushed(ticket, move || go.say())?;
+    }
+    ctx.run_files.fill(&ctx.store, &ctx.roster);
+    let records = attempt.follow(pipe)?;
+    if records.progress() == Progress::Drained || records.failed.is_some() {
+        return Ok(Over::Recorded(records));
+    }
+    if records.progress() == Progress::Nothing
+        && let Some(errno) = spawner.take_complaint()
+    {
+        let error = "the spawner could not take the run: it has no descriptor or memory left".into();
+        return Err(RunEnd::NoMeans { errno, error }.into());
+    }
+    resume(attempt, job, known)
+}
+
+/// Finds out what became of a run that no thread of this worker watched to its end, and waits for it where it lives.
+///
+/// # Errors
+/// [`Halt`]: the worker detaches; or the run is left to recovery.
+pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over, Halt> {
+    let verdict_of = |file| of_claim(Claimed { same_boot: known.same_boot, file, known_unstarted: known.unstarted });
+    let mut seen = look(attempt)?;
+    if verdict_of(seen.file) == Verdict::Adopt {
+        count("adopted_total", attempt, job);
+        job_log::adopted(&job.row, attempt.key.run);
+        attempt.wait_until_over()?;
+        seen = look(attempt)?;
+    }
+    // The second look: nothing is killed and nothing is given up on one alone.
+    let again = look(attempt)?;
+    if again.file != seen.file {
+        seen = look(attempt)?;
+    }
+    let verdict = verdict_of(seen.file);
+    log::info!("job {} run {}: {verdict:?} ({:?})", job.row.id, attempt.key.run, seen.file);
+    let has_its_file = seen.file != RunFile::Foreign;
+    let over = match verdict {
+        Verdict::Adopt => {
+            let error = format!("run {} is held again; looking at the next tick", attempt.key.run);
+            return Err(Error::Held(error).into());
+        }
+        Verdict::PutBack { .. } => Over::Unstarted { has_its_file },
+        Verdict::Lose { .. } => Over::Lost { records: seen.records, has_its_file },
+        Verdict::GoOn { .. } => Over::Recorded(seen.records),
+    };
+    if verdict.empties_tree() {
+        empty(attempt.ctx, attempt.key)?;
+    }
+    Ok(over)
+}
+
+/// Counts what recovery has done with a run, over the whole life of the file.
+pub fn count(name: &'static str, attempt: &Attempt<'_>, job: &JobRun) {
+    let (ctx, run) = (attempt.ctx, attempt.key.run);
+    let (note, now_ms, instance) = (format!("job {} run {run}", job.row.id), ctx.now_ms(), ctx.instance.clone());
+    let counted = ctx.store.commit(move |conn| {
+        if name == "adopted_total" {
+            reap::adopted(conn, run, &instance)?;
+        }
+        reap::count(conn, name, 1, Some(&note), now_ms)
+    });
+    if let Err(error) = counted {
+        log::warn!("counting {name}: {error}");
+    }
+}

@@ -1,0 +1,40 @@
+//! ATTEMPT: one supervised command, from its run file to the end of its tree. The same code for a job's own run and for an auxiliary
+//! run, for one that this worker has launched and for one that it has adopted.
+//!
+//! ```text
+//! command      what is to be run: argv, environment, directory, limits
+//! job          a job's own run: launch and watch it, or resume it after a crash; what is certain of its end
+//! auxiliary    a command around a job: run file and guarded row, launch and watch, or resume; its row closed
+//! watch        until the shim has said all (own), or the lock is free (adopted)
+//! supervise    meanwhile: limits, stop requests, what keeps the run from ending
+//! observe      the run file: whose it is, whether it is locked, what it records
+//! empty        ends what is left of a tree, until two rounds in a row find nothing
+//! record       what the records say for the run's row
+//! ```
+//!
+//! A thread that watches a run can leave it at any point: with [`Halt::Detached`] the run goes on under its shim and the next worker
+//! adopts it; with an error it keeps its row, its run file and its lock, and recovery looks at it at the next tick. Deliberately absent: what an
+//! end means for whom (`steps`, `job::ending`), and when to try again.
+
+mod auxiliary;
+mod command;
+mod empty;
+mod environment;
+mod halt;
+mod handle;
+mod job;
+mod observe;
+mod own_user;
+mod record;
+mod stop_request;
+mod supervise;
+mod watch;
+
+pub(super) use auxiliary::{Auxiliary, Came};
+pub(super) use command::{Command, of_resource};
+pub(super) use empty::end_tree;
+pub(super) use halt::Halt;
+pub(super) use handle::Attempt;
+pub(super) use job::{Known, Over, count, resume, run};
+pub(super) use record::Ending;
+pub(super) use watch::wait_for;

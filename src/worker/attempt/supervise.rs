@@ -1,0 +1,255 @@
+//! Supervising one run until it is over: the same for one that this worker launched and for one that it has taken over.
+//!
+//! The shim keeps the limits of its run and judges how it ended. The supervisor passes stop requests on, keeps the limits itself where the shim
+//! stands still, and tells what keeps the run from ending. What it knows of the run are the records, from the pipe or from the run file.
+
+use std::time::{Duration, Instant};
+
+use super::handle::Attempt;
+use super::stop_request::{StopRequest, has_ended};
+use crate::error::Result;
+use crate::job::Cause;
+use crate::run::machine::boottime_ms;
+use crate::run::record::{Records, Started};
+use crate::run::runfile::{self, Look};
+use crate::run::stop::{self, OutOfReach};
+use crate::run::trouble::{self, Shim};
+use crate::store::{reap, settle};
+
+/// A shim that has not kept a limit itself this long after it, in milliseconds, is asked to by the worker.
+const LATE_MS: u64 = 1_000;
+/// Between two looks at the output of a run with an idle-timeout, in milliseconds: shortest and longest.
+const OUTPUT_LOOK_MS: (u64, u64) = (250, 2_000);
+/// Between two looks for what keeps a run from ending, in milliseconds.
+const TROUBLE_LOOK_MS: u64 = 3_000;
+/// What outlives the job's own process for this long, in milliseconds, is told.
+const LEFT_MS: u64 = 2_000;
+/// Longest wait without a look at the clock of the boot, in milliseconds: waits do not count the sleep of a machine, limits do.
+const WAIT_MS_MAX: u64 = 30_000;
+
+/// What a worker does for one run until it is over.
+pub struct Supervisor {
+    stop: StopRequest,
+    /// The limit that the shim has not kept.
+    overdue: Option<Cause>,
+    output: Option<Output>,
+    start_is_told: bool,
+    exit_seen: Option<Instant>,
+    /// When the run file is read for a start that was not told.
+    file_look: Option<Instant>,
+    started_in_file: Option<Started>,
+    start_is_late: bool,
+    /// What stands in the run's row; the outer `None`: it is not known.
+    told: Option<Option<String>>,
+    next_look: Option<Instant>,
+    next_limit: Option<Instant>,
+}
+
+/// The log of a run with an idle-timeout, as of the last look.
+struct Output {
+    bytes: u64,
+    changed_ms: u64,
+}
+
+impl Supervisor {
+    pub fn of_launched() -> Self {
+        Self { told: Some(None), ..Self::of_adopted() }
+    }
+
+    /// An earlier worker may have noted something in the run's row.
+    pub fn of_adopted() -> Self {
+        Self {
+            stop: StopRequest::default(),
+            overdue: None,
+            output: None,
+            start_is_told: false,
+            exit_seen: None,
+            // A start that is not told by then is looked for.
+            file_look: Some(Instant::now() + Duration::from_millis(LATE_MS)),
+            started_in_file: None,
+            start_is_late: false,
+            told: None,
+            next_look: None,
+            next_limit: None,
+        }
+    }
+
+    /// When to act again, if nothing happens before.
+    pub fn next_act(&self) -> Option<Instant> {
+        [self.stop.next_act(), self.next_look, self.next_limit, self.file_look].into_iter().flatten().min()
+    }
+
+    pub fn seen_in(&self, records: Records) -> Records {
+        self.stop.seen_in(records)
+    }
+
+    /// Does what is due, by what is known of the run now.
+    pub fn act(&mut self, attempt: &Attempt<'_>, told: &Records) {
+        let records = &self.with_what_is_recorded(attempt, told);
+        self.tell_start(attempt, records);
+        self.next_limit = None;
+        if !has_exited(records) {
+            self.keep_limits(attempt, records);
+        }
+        let cause = attempt.waker.cause().or(self.overdue);
+        if let Some(cause) = cause {
+            let late_ms = if attempt.waker.cause().is_some() { 0 } else { LATE_MS };
+            let hindered_before = self.stop.hindrance().is_some();
+            self.stop.act(attempt, cause, late_ms, records);
+            if self.stop.hindrance().is_some() != hindered_before {
+                self.next_look = Some(Instant::now());
+            }
+        }
+        self.look_for_trouble(attempt, records, cause);
+    }
+
+    /// A shim that was stopped as soon as it had started its job has not told that; its run file may say so.
+    fn with_what_is_recorded(&mut self, attempt: &Attempt<'_>, told: &Records) -> Records {
+        if told.started.is_some() || self.started_in_file.is_some() {
+            self.file_look = None;
+            return Records { started: told.started.or(self.started_in_file), ..told.clone() };
+        }
+        let now = Instant::now();
+        if self.file_look.is_none_or(|at| now >= at) {
+            self.file_look = Some(now + Duration::from_millis(TROUBLE_LOOK_MS));
+            self.start_is_late = true;
+            if let Ok(Look::Found { records, .. }) = runfile::look(attempt.ctx.place(), attempt.key.run) {
+                self.started_in_file = records.started;
+            }
+            self.next_look.get_or_insert(now);
+        }
+        Records { started: self.started_in_file, ..told.clone() }
+    }
+
+    fn tell_start(&mut self, attempt: &Attempt<'_>, records: &Records) {
+        let Some(started) = records.started.filter(|_| attempt.is_of_job && !self.start_is_told) else { return };
+        self.start_is_told = true;
+        if let Some(kept) = started.kept {
+            attempt.waker.began(kept.boot_ms);
+        }
+        let (run, pid, at_ms) = (attempt.key.run, started.pid, started.at_ms);
+        // For showing only: a run whose pid could not be written is as much alive as any other.
+        if let Err(error) = attempt.ctx.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
+            log::warn!("run {run}: writing its pid: {error}");
+        }
+    }
+
+    /// Asks a shim that is past a limit to stop the run, as a shim that stands still keeps none.
+    fn keep_limits(&mut self, attempt: &Attempt<'_>, records: &Records) {
+        let Some(kept) = records.started.and_then(|started| started.kept) else { return };
+        if self.overdue.is_some() {
+            return;
+        }
+        let now_ms = boottime_ms();
+        let silent_until = kept.idle_timeout_ms.map(|idle_ms| self.silence(attempt, idle_ms, now_ms));
+        let at = |limit: Option<u64>| limit.map(|ms| kept.boot_ms.saturating_add(ms));
+        let limits =
+            [(at(kept.timeout_ms), Cause::Timeout), (at(kept.max_runtime_ms), Cause::Backstop), (silent_until, Cause::Silence)];
+        let first =
+            limits.into_iter().filter_map(|(at, cause)| Some((at?.saturating_add(LATE_MS), cause))).min_by_key(|(at, _)| *at);
+        let Some((at_ms, cause)) = first else { return };
+        if at_ms <= now_ms {
+            log::warn!("run {}: it is past a limit ({cause}), and its shim has not stopped it", attempt.key.run);
+            self.overdue = Some(cause);
+            return;
+        }
+        let looks = kept.idle_timeout_ms.map_or(WAIT_MS_MAX, |ms| (ms / 4).clamp(OUTPUT_LOOK_MS.0, OUTPUT_LOOK_MS.1));
+        self.next_limit = Some(Instant::now() + Duration::from_millis((at_ms - now_ms).min(looks)));
+    }
+
+    /// Until when the run may be silent, in milliseconds since the boot. By the size of its log: the time of its last change is on the wall clock.
+    fn silence(&mut self, attempt: &Attempt<'_>, idle_ms: u64, now_ms: u64) -> u64 {
+        let bytes = std::fs::metadata(attempt.ctx.place().log_file(attempt.key.run)).map_or(0, |meta| meta.len());
+        let output = self.output.get_or_insert(Output { bytes, changed_ms: now_ms });
+        if output.bytes != bytes {
+            *output = Output { bytes, changed_ms: now_ms };
+        }
+        output.changed_ms.saturating_add(idle_ms)
+    }
+
+    fn look_for_trouble(&mut self, attempt: &Attempt<'_>, records: &Records, cause: Option<Cause>) {
+        let now = Instant::now();
+        if records.started.is_none() && self.stop.hindrance().is_none() && !self.start_is_late {
+            return;
+        }
+        if has_exited(records) && self.exit_seen.is_none() {
+            self.exit_seen = Some(now);
+            self.next_look = Some(now + Duration::from_millis(LEFT_MS));
+        }
+        let every = Duration::from_millis(TROUBLE_LOOK_MS);
+        if now < *self.next_look.get_or_insert(now + every) {
+            return;
+        }
+        self.next_look = Some(now + every);
+        match self.trouble(attempt, records, cause) {
+            Ok(trouble) => self.tell(attempt, trouble),
+            Err(error) => log::debug!("run {}: looking at its shim: {error}", attempt.key.run),
+        }
+    }
+
+    /// What keeps the run from ending, and on a second line what a person can do.
+    fn trouble(&self, attempt: &Attempt<'_>, records: &Records, cause: Option<Cause>) -> Result<Option<String>> {
+        let place = attempt.ctx.place();
+        Ok(match trouble::shim(place, attempt.key.run, attempt.key.nonce)? {
+            Shim::Stopped(pid) => {
+                // It alone can record a start, and reap what has ended.
+                if records.started.is_none() || has_ended(records) {
+                    stop::continue_shim(place, attempt.key.run, attempt.key.nonce)?;
+                }
+                Some(format!(
+                    "its shim (pid {pid}) is stopped; the worker keeps the limits of the run meanwhile\nkill -CONT {pid}"
+                ))
+            }
+            Shim::Well(pid) => {
+                let mut left = if has_exited(records) || cause.is_some() { trouble::below(pid) } else { Vec::new() };
+                if has_exited(records) {
+                    left_behind(&left, "its command has ended")
+                } else {
+                    left.retain(|left| !left.may_be_signalled);
+                    left_behind(&left, "it is to be stopped")
+                }
+            }
+            Shim::None if records.started.is_some() => {
+                let (left, stopped_spawner) = trouble::below_spawner(place, attempt.key.run);
+                match stopped_spawner {
+                    Some(pid) => Some(format!("its shim is gone, and the spawner (pid {pid}) is stopped\nkill -CONT {pid}")),
+                    None => left_behind(&left, "its shim is gone"),
+                }
+            }
+            Shim::None => None,
+            Shim::Hidden(hindrance) => cause.map(|_| hindered(hindrance)),
+        })
+    }
+
+    fn tell(&mut self, attempt: &Attempt<'_>, trouble: Option<String>) {
+        if self.told.as_ref() == Some(&trouble) {
+            return;
+        }
+        match &trouble {
+            Some(what) => log::warn!("run {}: {}", attempt.key.run, what.replace('\n', "; ")),
+            None if self.told.is_some() => log::info!("run {}: nothing keeps it from ending any more", attempt.key.run),
+            None => {}
+        }
+        let (run, what) = (attempt.key.run, trouble.clone());
+        match attempt.ctx.store.commit(move |conn| reap::note_trouble(conn, run, what.as_deref())) {
+            Ok(_) => self.told = Some(trouble),
+            Err(error) => log::warn!("run {run}: noting what keeps it: {error}"),
+        }
+    }
+}
+
+fn has_exited(records: &Records) -> bool {
+    records.exited.is_some()
+}
+
+fn left_behind(left: &[trouble::Left], what: &str) -> Option<String> {
+    if left.is_empty() {
+        return None;
+    }
+    let (words, numbers) = (trouble::words(left), trouble::numbers(left));
+    Some(format!("{what}, and processes of it cannot be ended: {words}\nend them as their user or as root: kill -9 {numbers}"))
+}
+
+fn hindered(hindrance: OutOfReach) -> String {
+    format!("the stop request cannot be carried out: {hindrance}\n{}", hindrance.remedy())
+}

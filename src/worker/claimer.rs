@@ -1,0 +1,95 @@
+//! Claiming jobs: the one path from run files and free slots to claimed jobs, for the claim loop and for a slot that takes its next job.
+//!
+//! Run files are taken from the pool before the claim, as a run file must be there, locked, before any row names its run. Those that no
+//! claim uses go back to the pool when the claimer is dropped, also after an error.
+
+use rusqlite::Connection;
+
+use super::context::Context;
+use super::run_files::ReadyRun;
+use crate::error::Result;
+use crate::job::RunKey;
+use crate::run::RunFile;
+use crate::store::Ticket;
+use crate::store::claim::{self, Claim, Scope};
+
+/// A job that was just claimed, with what its start needs.
+pub(super) struct Claimed {
+    pub claim: Claim,
+    /// Its run file, locked.
+    pub file: RunFile,
+    /// The flush that puts the claim on the disk.
+    pub ticket: Ticket,
+}
+
+/// Run files for jobs that are about to be claimed.
+pub(super) struct Claimer<'a> {
+    ctx: &'a Context,
+    ready: Vec<ReadyRun>,
+}
+
+/// A claim, as the store's thread makes it.
+pub(super) struct Request {
+    scope: Scope,
+    keys: Vec<RunKey>,
+    instance: String,
+    boot_id: String,
+    now_ms: i64,
+}
+
+impl<'a> Claimer<'a> {
+    /// Takes run files for at most this many jobs, and for at least one.
+    ///
+    /// # Errors
+    /// The first run file cannot be made.
+    pub fn prepare(ctx: &'a Context, jobs_max: usize) -> Result<Self> {
+        ctx.keep_home();
+        Ok(Self { ctx, ready: ctx.run_files.take_up_to(jobs_max, &ctx.store, &ctx.roster)? })
+    }
+
+    pub fn request(&self, scope: &Scope) -> Request {
+        Request {
+            scope: scope.clone(),
+            keys: self.ready.iter().map(ReadyRun::key).collect(),
+            instance: self.ctx.instance.clone(),
+            boot_id: self.ctx.boot_id.clone(),
+            now_ms: self.ctx.now_ms(),
+        }
+    }
+
+    /// The jobs that the request has claimed, each with the run file that it was given.
+    pub fn claimed(mut self, claims: Vec<Claim>, ticket: Ticket) -> Vec<Claimed> {
+        let used = self.ready.drain(..claims.len().min(self.ready.len()));
+        let claimed = claims.into_iter().zip(used).map(|(claim, ready)| {
+            self.ctx.run_files.begun(claim.run);
+            self.ctx.shortage.under(claim.run);
+            Claimed { claim, file: ready.file, ticket }
+        });
+        claimed.collect()
+    }
+}
+
+impl Drop for Claimer<'_> {
+    fn drop(&mut self) {
+        self.ctx.run_files.put_back(self.ready.drain(..));
+    }
+}
+
+impl Request {
+    /// Claims as many jobs as there are run files, best first.
+    ///
+    /// # Errors
+    /// The file refuses it.
+    pub fn claim(&self, conn: &Connection) -> Result<Vec<Claim>> {
+        claim::claim(conn, &self.scope, &self.keys, &self.instance, &self.boot_id, self.now_ms)
+    }
+
+    /// Claims one job in a transaction that does something else as well, which must not be undone because the claim fails.
+    ///
+    /// # Errors
+    /// The transaction cannot go on.
+    pub fn claim_beside(&self, conn: &Connection) -> Result<Option<Claim>> {
+        let Some(key) = self.keys.first() else { return Ok(None) };
+        claim::claim_beside(conn, &self.scope, *key, &self.instance, &self.boot_id, self.now_ms)
+    }
+}

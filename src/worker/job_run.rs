@@ -1,0 +1,53 @@
+//! A job's run under this worker: what its life needs of the job, whether it was just claimed or is adopted.
+
+use crate::job::{Policy, Reason, RunKey};
+use crate::store::claim::Claim;
+use crate::store::reap::OpenRun;
+use crate::store::rows::Job;
+
+/// A job's run. The policy is read from its row here, and nowhere else.
+pub(super) struct JobRun {
+    pub row: Job,
+    pub policy: Policy,
+    /// Why the policy of the row cannot be read; then it is the default one.
+    policy_fault: Option<String>,
+    pub key: RunKey,
+    /// Number of its slot.
+    pub slot: usize,
+    pub previous_reason: Option<Reason>,
+    /// The backstop of its queue, in milliseconds.
+    pub max_runtime_ms: Option<u64>,
+}
+
+impl JobRun {
+    pub fn of_claim(claim: Claim, slot: usize) -> Self {
+        let key = claim.key();
+        let run = Self::new(claim.job, key, slot);
+        Self { previous_reason: claim.previous_reason, max_runtime_ms: claim.max_runtime_ms, ..run }
+    }
+
+    /// A run that an earlier worker claimed. What only a start needs is not known any more.
+    pub fn of_open(open: &OpenRun, slot: usize) -> Self {
+        let run = Self::new(open.job.clone(), open.run.key(), slot);
+        if let Some(error) = &run.policy_fault {
+            log::warn!("job {}: {error}; going on without it", run.row.id);
+        }
+        run
+    }
+
+    fn new(row: Job, key: RunKey, slot: usize) -> Self {
+        let (policy, policy_fault) = match Policy::from_json(&row.policy) {
+            Ok(policy) => (policy, None),
+            Err(error) => (Policy::default(), Some(error)),
+        };
+        Self { row, policy, policy_fault, key, slot, previous_reason: None, max_runtime_ms: None }
+    }
+
+    /// Whether its policy can be read.
+    ///
+    /// # Errors
+    /// In words for the owner of the job.
+    pub fn is_runnable(&self) -> Result<(), String> {
+        self.policy_fault.clone().map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,116 @@
+//! Starting a worker, in a written order: the lock; the file as its worker; is it the file that this directory knows; sequences above all that
+//! is on the disk; one flush; the spawner; the first round of recovery; only then the claim loop.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::descriptors;
+use super::take_lock::take_lock;
+use super::trust::make_trustworthy;
+use crate::error::{Error, Result};
+use crate::host::lock::WorkerLock;
+use crate::host::report::Phase;
+use crate::host::surroundings::Surroundings;
+use crate::run::fitness;
+use crate::run::groups::Limiter;
+use crate::run::orphans::Orphans;
+use crate::run::spawner::Spawner;
+use crate::run::{limits, machine, open_files};
+use crate::store::{self, Store};
+use crate::worker::context::{Context, Parts};
+use crate::worker::loops::wake::Listener;
+use crate::worker::loops::{claim, recover, service_manager, stops, wake, workspaces};
+use crate::worker::options::Options;
+use crate::worker::reporter::Reporter;
+
+/// A worker that runs.
+pub struct Worker {
+    pub(super) ctx: Arc<Context>,
+    pub(super) lock: Arc<WorkerLock>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) surroundings: Surroundings,
+}
+
+impl Worker {
+    /// Becomes the worker of a file. `client` is an open store of it, and gives the place.
+    ///
+    /// # Errors
+    /// `Held` when there is a worker already; otherwise what kept the file or the threads from being used.
+    pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
+        Self::start_with(client, store_options, options, |_| ())
+    }
+
+    /// `opened` gets the store before anything is written to it.
+    pub(super) fn start_with(
+        client: &Store,
+        store_options: store::Options,
+        options: Options,
+        opened: impl FnOnce(&Store),
+    ) -> Result<Self> {
+        fitness::check()?;
+        limits::check_for_worker(client.place())?;
+        let surroundings = Surroundings::look();
+        let starting = options.owns_process.then(|| service_manager::Starting::begin(client.place()));
+        // Recovery must have been round before each sign of life.
+        let tick_ms = service_manager::watchdog_ms()
+            .filter(|_| options.owns_process)
+            .map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));
+        let options = Options { tick_ms, ..options };
+        let place = client.place().clone();
+        descriptors::can_serve(options.slots, open_files::raise())?;
+        let instance = machine::nonce().to_string();
+        let now_ms = client.clock().now_ms();
+        let lock = Arc::new(take_lock(client, &options, &instance, now_ms)?);
+        let report = Reporter::start(&place, &instance, &options);
+        let store = Store::open(place.db(), store::Options { role: store::Role::Worker, ..store_options })?;
+        opened(&store);
+        let belief = make_trustworthy(&store)?;
+        let boot_id = machine::boot_id();
+        let orphans = options.owns_process.then(Orphans::adopt).transpose()?;
+        let limiter = Limiter::prepare(&belief.file_id);
+        report.memory(limiter.by(), &limiter.why);
+        let spawner = Spawner::start(options.spawner.as_deref())?;
+        let mut listener = Listener::bind(&place)?;
+        let ctx = Arc::new(Context::new(Parts {
+            store,
+            options,
+            instance,
+            boot_id,
+            belief,
+            lock: Arc::clone(&lock),
+            spawner,
+            report,
+            orphans,
+            limiter,
+        }));
+        let mut walks = recover::Walks::default();
+        recover::round(&ctx, &mut walks)?;
+        ctx.report.round_of_reaper();
+        let threads = vec![
+            thread("claims", &ctx, claim::run)?,
+            thread("reaper", &ctx, move |ctx| recover::run(ctx, walks))?,
+            thread("tidy", &ctx, workspaces::run)?,
+            thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
+            thread("stops", &ctx, stops::run)?,
+            thread("notify", &ctx, service_manager::run)?,
+        ];
+        ctx.report.phase(Phase::Serving);
+        drop(starting);
+        if ctx.options.owns_process {
+            service_manager::ready();
+        }
+        Ok(Self { ctx, lock, threads, surroundings })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.ctx.store
+    }
+}
+
+fn thread(name: &str, ctx: &Arc<Context>, body: impl FnOnce(&Arc<Context>) + Send + 'static) -> Result<JoinHandle<()>> {
+    let ctx = Arc::clone(ctx);
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || body(&ctx))
+        .map_err(|e| Error::io(format!("starting the {name} thread"), e))
+}

@@ -1,0 +1,83 @@
+//! Is this the file that this directory knows, and are its sequences above everything that is on the disk? Asked under the worker lock, before
+//! any run file is made.
+
+use crate::error::{Error, Result};
+use crate::host::lease;
+use crate::job::RunId;
+use crate::job::verdict::Progress;
+use crate::place::Place;
+use crate::run::machine;
+use crate::run::runfile::{self, Look};
+use crate::store::belief::{self, Belief};
+use crate::store::standing::{self, Standing};
+use crate::store::{self, Store, home, ids, stamp};
+use crate::worker::high_water;
+
+/// Is this the file that this directory knows, and are its sequences above everything that is on the disk?
+pub fn make_trustworthy(store: &Store) -> Result<Belief> {
+    let place = store.place();
+    // Under the worker lock and before any run file is made: what has a temporary name now belongs to no process.
+    runfile::sweep_temporaries(place)?;
+    for name in ["home.new", "stamp.new"] {
+        let _most_are_not_killed_over_it = std::fs::remove_file(place.dir().join(name));
+    }
+    let highest_log = runfile::highest_log(place)?.map_or(0, |run| run.0);
+    let highest_run = runfile::list(place)?.into_iter().max().max(runfile::highest_log(place)?);
+    let known = stamp::read(place)?;
+    let now_ms = store.clock().now_ms();
+    let above_run = highest_run.map_or(0, |run| run.0);
+    let claimed = claimed_in_this_boot(place)?;
+    let (found, is_older) = store.read(|conn| {
+        let is_older =
+            stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?;
+        Ok((standing::judge(place, conn)?, is_older))
+    })?;
+    found.check(place)?;
+    let why = match found {
+        Standing::OlderCopy(why) => Some(why),
+        _ => is_older.then(|| "its numbers are behind those of its directory".to_owned()),
+    };
+    if let Some(why) = why {
+        log::warn!(
+            "an older copy of the file was put in place ({why}); every job that had not ended is held, as after tenure restore"
+        );
+        let known = known.unwrap_or_default();
+        let living = lease::living(place)?;
+        let file_id = store::random_name()?;
+        home::announce(place, &file_id)?;
+        store.write(move |conn| store::restore::adopt_older_copy(conn, &file_id, Some(&known), above_run, 0, &living, now_ms))?;
+        lease::add_living(store)?;
+    }
+    // The first act is a flush: what recovery finds in the file is on the disk before anything is done about it.
+    let noted = home::noted(place)?;
+    let belief = store.write(move |conn| {
+        ids::raise_sequences(conn, above_run, 0)?;
+        ids::start_generation(conn)?;
+        home::note(conn, &noted)?;
+        belief::read(conn)
+    })?;
+    if belief.file_id.is_empty() {
+        return Err(Error::File("the file has no id; tenure doctor --fix".into()));
+    }
+    home::settle_in(place, &belief.file_id)?;
+    home::begin_boot(place, &machine::boot_id(), highest_log)?;
+    high_water::note(store)?;
+    Ok(belief)
+}
+
+/// Runs that have begun since the machine was started: no power cut can have taken their claims out of the file.
+fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
+    let boot_id = machine::boot_id();
+    let boot = home::load(place)?.and_then(|home| home.boot).filter(|boot| boot.id == boot_id);
+    let mut claimed: Vec<RunId> = runfile::highest_log(place)?.into_iter().collect();
+    claimed.retain(|run| boot.as_ref().is_some_and(|boot| run.0 > boot.logged));
+    for run in runfile::list(place)? {
+        if let Look::Found { header, records, .. } = runfile::look(place, run)?
+            && header.boot_id == boot_id
+            && records.progress() != Progress::Nothing
+        {
+            claimed.push(run);
+        }
+    }
+    Ok(claimed)
+}

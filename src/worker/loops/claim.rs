@@ -1,0 +1,228 @@
+//! The claim loop: free slots become running jobs.
+//!
+//! One round: end what can never start, make jobs of the occurrences of schedules that are due, claim for each free slot. It returns when it wants to be
+//! called next; the thread waits that long or is woken. A busy worker hardly comes here, as each settle claims the next job
+//! for its slot.
+
+use std::sync::Arc;
+
+use super::NextCall;
+use super::held_back::HeldBack;
+use super::teardowns;
+use crate::error::{Error, Result};
+use crate::host::condition::Condition;
+use crate::store::claim::Scope;
+use crate::store::{self, claim, look, plan, schedule, tend};
+use crate::worker::claimer::{Claimed, Claimer};
+use crate::worker::context::Context;
+use crate::worker::options::{Kind, Until};
+use crate::worker::run_job;
+use crate::worker::shortage::Admits;
+use crate::worker::stop_flag::Ended;
+
+/// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed within it.
+const WAIT_MOST_MS: u64 = 1_000;
+/// Longest wait where nothing waits for a time, in milliseconds.
+const WAIT_IDLE_MS: u64 = 10_000;
+/// Wait where something is ready and could not be claimed in this round, in milliseconds.
+const WAIT_MORE_MS: u64 = 10;
+/// Most jobs that one transaction claims.
+const CLAIMS_MAX: usize = 64;
+/// Most jobs that one round ends or releases.
+const DUE_MAX: usize = 500;
+impl Context {
+    /// A `run` is a worker for its own job alone. A worker that is to end when there is nothing to do makes the jobs that are due, and
+    /// waits for no occurrence to come: schedules never end.
+    fn plans(&self) -> bool {
+        self.options.kind == Kind::Work
+    }
+}
+
+/// The thread.
+pub fn run(ctx: &Arc<Context>) {
+    let mut held_back = HeldBack::default();
+    if ctx.plans() {
+        let _logged =
+            ctx.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
+    }
+    while !ctx.is_stopping() {
+        let next = round(ctx, &mut held_back).unwrap_or_else(|error| {
+            failed(ctx, &mut held_back, &error);
+            NextCall::after_ms(WAIT_MOST_MS)
+        });
+        ctx.report.round_of_claims(ctx.slots.busy(), &ctx.served());
+        ctx.claims.wait(next.after);
+    }
+}
+
+fn failed(ctx: &Context, held_back: &mut HeldBack, error: &Error) {
+    if ctx.notes_want(error) {
+        return;
+    }
+    // What is wrong with the file may be why, and says more.
+    held_back.look(ctx);
+    let text = format!("claiming fails: {error}");
+    ctx.report.set(Condition::notice("claim_error", text, "tenure doctor says more; it is tried again each second"));
+    if let Some(fatal) = ctx.store.health().fatal {
+        ctx.end(Ended::Fatal(fatal));
+    }
+}
+
+/// One round.
+fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
+    ctx.look_at_the_file()?;
+    end_and_release(ctx)?;
+    teardowns::round(ctx)?;
+    // Whatever is wrong with schedules keeps no job from starting.
+    let _logged = plan_schedules(ctx).inspect_err(|error| log::error!("schedules: {error}"));
+    held_back.look(ctx);
+    ctx.probe_means();
+    let Claims { jobs: claimed, more } = if ctx.may_claim() { claim_for_free_slots(ctx)? } else { Claims::default() };
+    let now_ms = ctx.now_ms();
+    let next_due = next_due_ms(ctx, now_ms)?;
+    if claimed == 0 && !more && ctx.slots.busy() == 0 {
+        end_if_idle(ctx)?;
+    }
+    ctx.report.clear("claim_error");
+    Ok(NextCall::after_ms(match next_due {
+        _ if more => WAIT_MORE_MS,
+        _ if !ctx.may_claim() => WAIT_MOST_MS,
+        Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
+        None => WAIT_IDLE_MS,
+    }))
+}
+
+/// Releases what is due and ends what can never start; writes only where there is something to write.
+fn end_and_release(ctx: &Arc<Context>) -> Result<()> {
+    // First: what is due by a clock that was just set may be a wait that is not over.
+    if ctx.clock_steps.look(&ctx.store)? {
+        ctx.wake_claims();
+    }
+    let now_ms = ctx.now_ms();
+    if !ctx.store.read(|conn| look::needs_tending(conn, now_ms))? {
+        return Ok(());
+    }
+    let (done, ticket) = ctx.store.commit(move |conn| tend::tend(conn, now_ms, DUE_MAX))?;
+    ctx.remove_secrets_after_flush(ticket, done.freed);
+    if done.more {
+        ctx.wake_claims();
+    }
+    Ok(())
+}
+
+/// Makes jobs of the occurrences of schedules whose time has come.
+fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
+    let now_ms = ctx.now_ms();
+    if !ctx.plans() || !ctx.store.read(|conn| plan::is_due(conn, now_ms))? {
+        return Ok(());
+    }
+    let (planned, ticket) = ctx.store.commit(move |conn| plan::plan(conn, now_ms, plan::SCHEDULES_MAX))?;
+    ctx.remove_secrets_after_flush(ticket, planned.freed);
+    if planned.more {
+        ctx.wake_claims();
+    }
+    // A job that takes the place of another one has asked for that one's end.
+    if !planned.jobs.is_empty() {
+        ctx.stops.wake();
+    }
+    Ok(())
+}
+
+/// The earliest instant at which time alone brings something about, in milliseconds UTC.
+fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
+    let occurrence = if ctx.plans() { ctx.store.read(plan::next_due_ms)? } else { None };
+    let (due, teardown) = ctx.store.read(|conn| Ok((tend::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
+    Ok([occurrence, due, teardown].into_iter().flatten().min())
+}
+
+/// What one round of claims came to.
+#[derive(Default)]
+struct Claims {
+    jobs: usize,
+    /// Something is ready, and this claim was busy with putting heads out of the way that may not start.
+    more: bool,
+}
+
+fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
+    let mut claimed = Claims::default();
+    if ctx.options.kind == Kind::Work {
+        let free = || ctx.options.slots.saturating_sub(ctx.slots.busy());
+        claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
+        return Ok(claimed);
+    }
+    // A `run` has a slot for each job that a client follows in a terminal of its own, and none for others.
+    claim_in(ctx, &ctx.options.scope, || 1, &mut claimed)?;
+    for job in ctx.served() {
+        claim_in(ctx, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;
+    }
+    Ok(claimed)
+}
+
+/// Claims what is ready in a scope, as long as slots are free.
+fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claims) -> Result<()> {
+    loop {
+        let free = match ctx.admits() {
+            Admits::All => free(),
+            Admits::One => free().min(1),
+            Admits::None => 0,
+        };
+        if free == 0 {
+            return Ok(());
+        }
+        if !ctx.store.read(|conn| claim::has_ready(conn, scope))? {
+            ctx.has_nothing_to_try();
+            return Ok(());
+        }
+        let claimer = Claimer::prepare(ctx, free.min(CLAIMS_MAX))?;
+        let request = claimer.request(scope);
+        let (claims, ticket) = ctx.commit_believing(move |conn| request.claim(conn))?;
+        if claims.is_empty() {
+            drop(claimer);
+            claimed.more |= ctx.store.read(|conn| claim::has_ready(conn, scope))?;
+            return Ok(());
+        }
+        claimed.jobs += claims.len();
+        start_all(ctx, claimer.claimed(claims, ticket))?;
+    }
+}
+
+/// Each is claimed already: one that gets no thread keeps no other from getting one.
+fn start_all(ctx: &Arc<Context>, all: Vec<Claimed>) -> Result<()> {
+    let mut refused = Ok(());
+    for claimed in all {
+        let slot = ctx.slots.take();
+        match ctx.pool.reserve() {
+            Ok(seat) => run_job::start(ctx, seat, claimed, slot),
+            Err(error) => refused = refused.and(run_job::put_back(ctx, claimed, &slot, &error)),
+        }
+    }
+    refused
+}
+
+/// A worker that was asked to end when there is nothing left to do does so.
+fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
+    if ctx.options.until == Until::Stopped {
+        return Ok(());
+    }
+    if teardowns::is_busy(ctx)? {
+        // A thread that has ended one wakes us.
+        return Ok(());
+    }
+    let now_ms = ctx.now_ms();
+    let could_go_on = ctx.may_claim()
+        && (ctx.store.read(|conn| claim::has_ready(conn, &ctx.options.scope))?
+            || ctx.store.read(|conn| look::needs_tending(conn, now_ms))?
+            || (ctx.plans() && ctx.store.read(|conn| plan::is_due(conn, now_ms))?));
+    if could_go_on {
+        ctx.wake_claims();
+        return Ok(());
+    }
+    if ctx.options.until == Until::Empty && ctx.store.read(look::waits_for_time)? {
+        return Ok(());
+    }
+    // A job that was added meanwhile is seen here or by the next worker: it is in the file.
+    if ctx.slots.busy() == 0 {
+        ctx.end(Ended::Idle);
+    }
+    Ok(())
+}

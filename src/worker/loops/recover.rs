@@ -1,0 +1,197 @@
+//! The recovery loop (the reaper's thread): what no monitor of this worker watches.
+//!
+//! The same round at start and at every tick. It asks the kernel, never a clock; it leaves out what is in the roster; and each
+//! of its acts is one that may be repeated. Once all is well it reads and writes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{leftovers, repair, retention, teardowns};
+use crate::error::Result;
+use crate::host::condition::Condition;
+use crate::host::lease;
+use crate::job::verdict::{self, Leftover, Row};
+use crate::job::{RunId, RunKey};
+use crate::run::runfile::{self, Look};
+use crate::store::{inspect, prune, reap};
+use crate::worker::attempt::end_tree;
+use crate::worker::context::Context;
+use crate::worker::run_job;
+
+/// Where the walks over the file go on at the next tick.
+#[derive(Debug, Default)]
+pub struct Walks {
+    repair: inspect::Walk,
+    retention: prune::Walk,
+}
+
+/// The thread: a round at every tick until the worker detaches from its runs, also while it drains.
+pub fn run(ctx: &Arc<Context>, mut walks: Walks) {
+    loop {
+        let is_ending = ctx.wait_for_end(Duration::from_millis(ctx.options.tick_ms)).is_some();
+        if is_ending || ctx.is_detaching() {
+            return;
+        }
+        match round(ctx, &mut walks) {
+            Ok(()) => ctx.report.clear("recovery_error"),
+            Err(error) => {
+                let text = format!("recovery fails: {error}");
+                ctx.report.set(Condition::notice(
+                    "recovery_error",
+                    text,
+                    "tenure doctor says more; it is tried again at each tick",
+                ));
+            }
+        }
+        ctx.report.round_of_reaper();
+    }
+}
+
+type Step = fn(&Arc<Context>, &mut Walks) -> Result<()>;
+
+/// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
+const STEPS: [Step; 11] = [
+    |ctx, _| ctx.look_at_the_file(),
+    // Before anything that an altered table would make fail.
+    |ctx, _| verify_schema(ctx),
+    |ctx, _| look_at_the_clock(ctx),
+    |ctx, walks| repair::round(ctx, &mut walks.repair),
+    |ctx, _| adopt_open_runs(ctx),
+    |ctx, _| teardowns::adopt(ctx),
+    |ctx, _| clear_run_files(ctx),
+    |ctx, _| reclaim_leases(ctx),
+    |ctx, _| leftovers::secrets(ctx),
+    |ctx, _| sweep_groups(ctx),
+    |ctx, _| leftovers::results(ctx),
+];
+const STEPS_OF_A_SERVING_WORKER: [Step; 2] =
+    [|ctx, walks| retention::round(ctx, &mut walks.retention), |ctx, _| teardowns::round(ctx)];
+
+/// One round. What fails for one run is told and does not keep the others.
+pub fn round(ctx: &Arc<Context>, walks: &mut Walks) -> Result<()> {
+    ctx.look_at_spawner();
+    ctx.keep_home();
+    if let Err(error) = steps(ctx, walks, &STEPS) {
+        // An altered table may be why, and what heals it is to be told.
+        let _the_first_error_is_told = verify_schema(ctx);
+        return Err(error);
+    }
+    if !ctx.is_stopping() {
+        steps(ctx, walks, &STEPS_OF_A_SERVING_WORKER)?;
+    }
+    ctx.wake_claims();
+    Ok(())
+}
+
+/// Each step is a sign of life: a round may take as long as there is much to do.
+fn steps(ctx: &Arc<Context>, walks: &mut Walks, all: &[Step]) -> Result<()> {
+    for step in all {
+        step(ctx, walks)?;
+        ctx.report.step_of_reaper();
+    }
+    Ok(())
+}
+
+fn verify_schema(ctx: &Arc<Context>) -> Result<()> {
+    ctx.store.verify_schema()?;
+    if ctx.store.health().schema.is_some() {
+        // The claim loop tells of it, and may be waiting.
+        ctx.wake_claims();
+    }
+    Ok(())
+}
+
+/// Leases of owners that are gone.
+fn reclaim_leases(ctx: &Arc<Context>) -> Result<()> {
+    for one in lease::reclaim(&ctx.store)? {
+        log::info!("the lease {:?} is free: nothing of its owner (pid {:?}) lives", one.name, one.pid);
+    }
+    Ok(())
+}
+
+fn look_at_the_clock(ctx: &Arc<Context>) -> Result<()> {
+    if ctx.clock_steps.look(&ctx.store)? {
+        ctx.wake_claims();
+    }
+    Ok(())
+}
+
+fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
+    ctx.limiter.sweep(|run| ctx.roster.owns(run) || is_locked(ctx, run));
+    Ok(())
+}
+
+/// Every running row without a monitor gets one, which finds out what became of its run.
+fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
+    for open in ctx.store.read(reap::open_runs)? {
+        if ctx.roster.owns(open.run.id) {
+            continue;
+        }
+        log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
+        ctx.roster.own(open.run.id);
+        match ctx.pool.reserve() {
+            Ok(seat) => run_job::adopt(ctx, seat, open, ctx.slots.take()),
+            Err(error) => {
+                ctx.roster.disown(open.run.id);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Run files that no open run needs.
+fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
+    let left: Vec<RunId> = runfile::list(ctx.place())?.into_iter().filter(|run| !ctx.roster.owns(*run)).collect();
+    for chunk in left.chunks(500) {
+        let ids = chunk.to_vec();
+        // A run that was settled between the two looks is settled here and cleared below; one that was claimed is in the roster.
+        for (run, row) in ctx.store.read(move |conn| reap::run_rows(conn, &ids))? {
+            if !ctx.roster.owns(run)
+                && let Err(error) = clear(ctx, run, row)
+            {
+                log::warn!("run {run}: {error}");
+            }
+            ctx.report.step_of_reaper();
+        }
+    }
+    Ok(())
+}
+
+fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
+    let (locked, progress, nonce) = match runfile::look(ctx.place(), run)? {
+        Look::Missing => return Ok(()),
+        Look::Unreadable(_) if row == Row::Open => return Ok(()),
+        Look::Unreadable(why) => {
+            log::warn!("run {run}: its run file is unreadable ({why}) and it is not needed; removing it");
+            return runfile::unlink(ctx.place(), run);
+        }
+        Look::Found { header, records, locked } => (locked, records.progress(), header.nonce),
+    };
+    match verdict::of_run_file(row, locked, progress) {
+        Leftover::Leave => Ok(()),
+        Leftover::Unlink => {
+            // The settle may be committed and not yet on the disk; the record must not go before it.
+            ctx.store.flush_now()?;
+            runfile::unlink(ctx.place(), run)
+        }
+        Leftover::EmptyTreeThenUnlink => {
+            end_tree(ctx, RunKey { run, nonce })?;
+            ctx.store.flush_now()?;
+            runfile::unlink(ctx.place(), run)
+        }
+        Leftover::Stray => {
+            end_tree(ctx, RunKey { run, nonce })?;
+            let now_ms = ctx.now_ms();
+            let note = format!("run {run}: the file does not know it; its processes were ended, its log was kept");
+            log::warn!("{note}");
+            ctx.store.write(move |conn| reap::count(conn, "stray_total", 1, Some(&note), now_ms))?;
+            runfile::unlink(ctx.place(), run)
+        }
+    }
+}
+
+/// Whether a shim may be about to put its job into the group of this run.
+fn is_locked(ctx: &Context, run: RunId) -> bool {
+    !matches!(runfile::look(ctx.place(), run), Ok(Look::Missing | Look::Found { locked: false, .. }))
+}

@@ -1,0 +1,97 @@
+//! The teardowns: what ended work has left outside is torn down, a limited number at once.
+//!
+//! A round takes up what is due; it is done at start, at each tick, when an end has left something to tear down, and when the wait of one that
+//! failed is over. Each resource is torn down on a thread of the pool ([`steps::teardown`]). One that fails waits by itself; it keeps no other
+//! waiting, and those that have failed before never take the last place.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::job::ResourceId;
+use crate::job::limits::TEARDOWNS_PER_ROUND_MAX;
+use crate::store::rows::Run;
+use crate::store::{reap, teardown};
+use crate::worker::attempt::Halt;
+use crate::worker::context::Context;
+use crate::worker::steps;
+
+/// One round: takes up what is due. Where nothing is, this is one question of an empty index.
+pub fn round(ctx: &Arc<Context>) -> Result<()> {
+    let now_ms = ctx.now_ms();
+    let due = ctx.store.read(move |conn| teardown::due(conn, now_ms, TEARDOWNS_PER_ROUND_MAX))?;
+    ctx.teardowns.refill(due);
+    while let Some(due) = ctx.teardowns.next() {
+        give(ctx, due.id, None)?;
+    }
+    Ok(())
+}
+
+/// Whether something is under way, or could be now: a worker that ends when there is nothing to do does not end yet.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn is_busy(ctx: &Context) -> Result<bool> {
+    let now_ms = ctx.now_ms();
+    Ok(!ctx.teardowns.is_still() || ctx.store.read(move |conn| teardown::is_due(conn, now_ms))?)
+}
+
+/// Every open auxiliary run without a parent and without a watcher is resumed.
+pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
+    for run in ctx.store.read(reap::open_errands)? {
+        if ctx.roster.owns(run.id) {
+            continue;
+        }
+        log::info!("{} {}: no worker watches it; taking it over", run.kind, run.id);
+        let id = run.id;
+        ctx.roster.own(id);
+        // What could not be taken over is met again at the next tick.
+        adopt_one(ctx, run).inspect_err(|_| ctx.roster.disown(id))?;
+    }
+    Ok(())
+}
+
+fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
+    let (id, instance) = (run.id, ctx.instance.clone());
+    ctx.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
+    match run.resource {
+        Some(resource) => {
+            ctx.teardowns.adopt(resource);
+            give(ctx, resource, Some(run))
+        }
+        None => {
+            let then = Arc::clone(ctx);
+            ctx.pool.reserve()?.run(move || steps::teardown::resume_alone(&then, &run))
+        }
+    }
+}
+
+fn give(ctx: &Arc<Context>, id: ResourceId, open: Option<Run>) -> Result<()> {
+    let run = open.as_ref().map(|run| run.id);
+    let then = Arc::clone(ctx);
+    let given = ctx.pool.reserve().and_then(|seat| seat.run(move || work_off(&then, id, open)));
+    if given.is_err() {
+        ctx.teardowns.done(id);
+        run.inspect(|run| ctx.roster.disown(*run));
+    }
+    given
+}
+
+/// A thread: this one, and then whichever is next.
+fn work_off(ctx: &Arc<Context>, first: ResourceId, mut open: Option<Run>) {
+    let (mut next, mut is_well) = (Some(first), true);
+    while let Some(id) = next {
+        let run = open.as_ref().map(|run| run.id);
+        if let Err(Halt::Failed(error)) = steps::teardown::tear_down(ctx, id, open.take()) {
+            // Its row says how far it is: the next round goes on from there.
+            log::error!("resource {id}: {error}");
+            run.inspect(|run| ctx.roster.disown(*run));
+            is_well = false;
+        }
+        ctx.teardowns.done(id);
+        next = if ctx.is_stopping() || !is_well { None } else { ctx.teardowns.next().map(|due| due.id) };
+    }
+    // Where the file or the system refused something (a full disk), the next tick is soon enough.
+    if is_well {
+        ctx.wake_claims();
+    }
+}

@@ -1,0 +1,217 @@
+//! Hints that the file has changed.
+//!
+//! Three ways, from the quickest to the surest: a datagram from tenure's own commands after their commit; inotify on the
+//! write-ahead log, for plain SQL clients; and a slow poll of SQLite's own change counter. An inotify event may come before the
+//! commit is visible, so it is followed by a ladder of looks. A hint that comes for nothing costs one look.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+
+use crate::error::{Error, Result};
+use crate::host::condition::Condition;
+use crate::host::waker::{DATAGRAM_BYTES_MAX, SERVE, Short, YIELD, short};
+use crate::job::JobId;
+use crate::place::Place;
+use crate::store::Changes;
+use crate::worker::context::Context;
+
+/// Longest time between two looks at the change counter when nothing hints, in milliseconds.
+const POLL_MS: u64 = 1_000;
+/// Looks after an inotify event, in milliseconds after one another.
+const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
+/// After a round of inotify events the next one is not taken for this long, in milliseconds, so that a busy worker, which
+/// writes the file itself, does not spend its time on hints: with a free slot, and with none.
+const REST_MS: u64 = 4;
+const REST_FULL_MS: u64 = 25;
+
+/// The listening end.
+pub struct Listener {
+    socket: UnixDatagram,
+    /// `None` where the system gives none: then the slow poll sees what plain SQL has written.
+    watch: Option<rustix::fd::OwnedFd>,
+}
+
+impl Listener {
+    /// Made under the worker lock: what an earlier worker left is replaced.
+    ///
+    /// # Errors
+    /// When socket or watch cannot be made.
+    pub fn bind(place: &Place) -> Result<Self> {
+        let path = place.wake_socket();
+        let what = || format!("listening on {}", path.display());
+        let _none_left = std::fs::remove_file(&path);
+        let short = short(&path).map_err(|e| Error::io(what(), e))?;
+        let address = short.as_ref().map_or(path.as_path(), Short::path);
+        let socket = UnixDatagram::bind(address).map_err(|e| Error::io(what(), e))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| Error::io(what(), e))?;
+        socket.set_nonblocking(true).map_err(|e| Error::io(what(), e))?;
+        let watch = new_watch();
+        let listener = Self { socket, watch };
+        listener.watch_wal(place);
+        Ok(listener)
+    }
+
+    /// The log appears with the first write after a clean close, so this is repeated.
+    fn watch_wal(&self, place: &Place) {
+        if let Some(watch) = &self.watch {
+            let _not_there_yet = inotify::add_watch(watch, place.wal(), inotify::WatchFlags::MODIFY);
+        }
+    }
+
+    /// Tries again to get what the system did not give, and says so meanwhile.
+    fn regain(&mut self, ctx: &Context) {
+        if self.watch.is_none() {
+            self.watch = new_watch();
+            match &self.watch {
+                Some(_) => ctx.report.clear("no_inotify"),
+                None => ctx.report.set(Condition::notice(
+                    "no_inotify",
+                    format!("there is no inotify instance left: what plain SQL writes is seen within {POLL_MS} ms"),
+                    "end what uses them up, or raise fs.inotify.max_user_instances; it is tried again by itself",
+                )),
+            }
+        }
+        self.watch_wal(ctx.place());
+    }
+}
+
+fn new_watch() -> Option<rustix::fd::OwnedFd> {
+    inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()
+}
+
+enum Heard {
+    Datagram(Asked),
+    File,
+    Nothing,
+}
+
+/// The wake thread: turns hints into nudges until the worker lets go of its runs.
+pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
+    listener.regain(ctx);
+    let mut changes = Changed::new(ctx);
+    while !ctx.is_detaching() {
+        match hear(listener, POLL_MS) {
+            Heard::Datagram(asked) => {
+                obey(ctx, asked);
+                ctx.file_may_have_changed();
+                changes.seen();
+            }
+            Heard::File => {
+                climb(ctx, listener, &mut changes);
+                let full = ctx.slots.busy() >= ctx.options.slots;
+                // A pause after an event, not a wait for one: what comes meanwhile is one event.
+                std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
+            }
+            Heard::Nothing => {
+                listener.regain(ctx);
+                look_once(ctx, &mut changes);
+            }
+        }
+    }
+}
+
+/// Looks again and again, each time after a longer wait, to the end: a change that is seen meanwhile may be another one (our own
+/// writer's, mostly), and the one that was announced makes no further event when it becomes visible.
+fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
+    for wait_ms in LADDER_MS {
+        if let Some(asked) = hear_datagram(listener, wait_ms) {
+            obey(ctx, asked);
+            ctx.file_may_have_changed();
+        }
+        look_once(ctx, changes);
+        if ctx.is_detaching() {
+            return;
+        }
+    }
+}
+
+fn look_once(ctx: &Context, changes: &mut Changed) {
+    if changes.seen() {
+        ctx.file_may_have_changed();
+    }
+}
+
+/// What the change counter said last. Where it cannot be read, everything may have changed.
+struct Changed {
+    changes: Option<Changes>,
+    last: Option<i64>,
+}
+
+impl Changed {
+    fn new(ctx: &Context) -> Self {
+        let changes = Changes::of(&ctx.store).inspect_err(|e| log::warn!("watching the file for changes: {e}")).ok();
+        let mut new = Self { changes, last: None };
+        new.seen();
+        new
+    }
+
+    /// Whether it has changed since it was asked last.
+    fn seen(&mut self) -> bool {
+        let now = self.changes.as_ref().and_then(|changes| changes.count().ok());
+        let changed = now.is_none() || now != self.last;
+        self.last = now;
+        changed
+    }
+}
+
+fn wait(fds: &mut [PollFd<'_>], at_most_ms: u64) -> bool {
+    let timeout = Timespec { tv_sec: (at_most_ms / 1000) as i64, tv_nsec: (at_most_ms % 1000 * 1_000_000) as i64 };
+    matches!(poll(fds, Some(&timeout)), Ok(n) if n > 0)
+}
+
+fn hear(listener: &Listener, at_most_ms: u64) -> Heard {
+    let mut fds = vec![PollFd::new(&listener.socket, PollFlags::IN)];
+    fds.extend(listener.watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
+    if !wait(&mut fds, at_most_ms) {
+        return Heard::Nothing;
+    }
+    if let Some(asked) = drain_socket(&listener.socket) {
+        return Heard::Datagram(asked);
+    }
+    listener.watch.iter().for_each(drain_watch);
+    Heard::File
+}
+
+fn hear_datagram(listener: &Listener, at_most_ms: u64) -> Option<Asked> {
+    let mut fds = [PollFd::new(&listener.socket, PollFlags::IN)];
+    if wait(&mut fds, at_most_ms) { drain_socket(&listener.socket) } else { None }
+}
+
+/// What the datagrams that are there ask for, beside a look.
+#[derive(Default)]
+struct Asked {
+    yields: bool,
+    serve: Vec<JobId>,
+}
+
+fn obey(ctx: &Context, asked: Asked) {
+    asked.serve.into_iter().for_each(|job| ctx.asked_to_serve(job));
+    if asked.yields {
+        ctx.asked_to_yield();
+    }
+}
+
+/// Takes all datagrams that are there; `None`: there was none.
+fn drain_socket(socket: &UnixDatagram) -> Option<Asked> {
+    let mut heard = None;
+    let mut datagram = [0u8; DATAGRAM_BYTES_MAX];
+    while let Ok(n) = socket.recv(&mut datagram) {
+        let asked = heard.get_or_insert_with(Asked::default);
+        match (n, datagram) {
+            (1.., [YIELD, ..]) => asked.yields = true,
+            (DATAGRAM_BYTES_MAX, [SERVE, job @ ..]) => asked.serve.push(JobId(i64::from_le_bytes(job))),
+            _ => {}
+        }
+    }
+    heard
+}
+
+fn drain_watch(watch: &rustix::fd::OwnedFd) {
+    let mut buffer = [0u8; 4096];
+    while rustix::io::read(watch, &mut buffer).is_ok_and(|n| n > 0) {}
+}

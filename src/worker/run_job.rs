@@ -1,0 +1,186 @@
+//! The life of a job's run: from its claim, or from its adoption, to its settled row.
+//!
+//! One thread of the pool drives it (the monitor of the run), and then takes the next job for the same slot, which was claimed in the transaction
+//! that settled the one before: a busy slot goes from one job to the next without another thread.
+//!
+//! ```text
+//! claimed ─▶ its workspace ─▶ its own run ─▶ its check ─▶ settled, and the next job is claimed
+//! adopted ─────────────────▶ its own run ─▶ its check ─▶ settled, and the next job is claimed
+//! ```
+
+use std::sync::Arc;
+
+use super::attempt::{self, Attempt, Command, Ending, Halt, Known, Over};
+use super::claimer::Claimed;
+use super::context::Context;
+use super::job_run::JobRun;
+use super::pool::Seat;
+use super::settle::settle;
+use super::slots::Slot;
+use super::steps;
+use crate::error::{Error, Result};
+use crate::job::{Cause, Outcome, Reason, RunEnd, RunId, RunKey};
+use crate::run::RunFile;
+use crate::run::record::Records;
+use crate::store::Ticket;
+use crate::store::errand::{self, Closed};
+use crate::store::reap::{self, OpenRun};
+use crate::store::rows::Run;
+use crate::store::settle::RunRecord;
+
+/// Gives a job that was just claimed to a thread.
+pub(super) fn start(ctx: &Arc<Context>, seat: Seat<'_>, claimed: Claimed, slot: Slot) {
+    let run = claimed.claim.run;
+    give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| run_job(ctx, slot, claimed)));
+}
+
+/// Gives a run that no thread of this worker watches to one: it is alive, or its end is recorded, or neither.
+pub(super) fn adopt(ctx: &Arc<Context>, seat: Seat<'_>, open: OpenRun, slot: Slot) {
+    let run = open.run.id;
+    give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| resume_job(ctx, slot, &open)));
+}
+
+/// A job that was claimed and for which there is no thread: as if it had not been claimed.
+///
+/// # Errors
+/// The file does not take it; its run has a row and a run file, and is left to recovery.
+pub(super) fn put_back(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error: &Error) -> Result<()> {
+    let Claimed { claim, file, .. } = claimed;
+    drop(file);
+    let job = JobRun::of_claim(claim, slot.number());
+    // Where means are lacking no next job is claimed.
+    let settled = finish(ctx, &job, Err(Halt::no_means(error)));
+    if settled.is_err() {
+        ctx.roster.disown(job.key.run);
+    }
+    settled.map(drop)
+}
+
+/// Where the worker is ending the run is left to the next one. It leaves the roster after its run file is dropped: else recovery would leave
+/// it alone for good.
+fn give(ctx: &Arc<Context>, seat: Seat<'_>, run: RunId, work: impl FnOnce(&Arc<Context>) + Send + 'static) {
+    let then = Arc::clone(ctx);
+    if seat.run(move || work(&then)).is_err() {
+        ctx.roster.disown(run);
+    }
+}
+
+/// Works until no further job was claimed for this slot.
+fn drive(ctx: &Arc<Context>, slot: Slot, run: RunId, first: impl FnOnce(&Arc<Context>, &Slot) -> Result<Option<Claimed>>) {
+    let mut next = or_leave(ctx, run, first(ctx, &slot));
+    while let Some(claimed) = next {
+        let run = claimed.claim.run;
+        next = or_leave(ctx, run, run_job(ctx, &slot, claimed));
+    }
+    drop(slot);
+    ctx.wake_claims();
+}
+
+/// After an error the run keeps its row, its run file and its lock, and recovery looks at it at the next tick.
+fn or_leave(ctx: &Arc<Context>, run: RunId, done: Result<Option<Claimed>>) -> Option<Claimed> {
+    done.unwrap_or_else(|error| {
+        log::error!("run {run}: {error}");
+        note_stuck(ctx, run, &error);
+        ctx.roster.disown(run);
+        None
+    })
+}
+
+/// What keeps a run from being settled stands in its row, for people who wonder why it does not end.
+fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
+    let Error::Stuck(why) = error else { return };
+    if ctx.is_detaching() {
+        return;
+    }
+    let why =
+        format!("it cannot be settled: {why}\nend those processes as their user or as root; the worker looks again at each tick");
+    if let Err(error) = ctx.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
+        log::warn!("run {run}: noting what keeps it: {error}");
+    }
+}
+
+/// The life of a job that was claimed. Returns the next job of the slot.
+fn run_job(ctx: &Arc<Context>, slot: &Slot, claimed: Claimed) -> Result<Option<Claimed>> {
+    let Claimed { claim, file, ticket } = claimed;
+    let job = JobRun::of_claim(claim, slot.number());
+    finish(ctx, &job, live(ctx, &job, file, ticket))
+}
+
+fn live(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
+    let command = Command::of_job(ctx, job).map_err(Halt::unrunnable)?;
+    let attempt = Attempt::of_job(ctx, job.key, job.policy.grace_ms()).map_err(|error| Halt::no_means(&error))?;
+    let directory = steps::workspace::enter(&attempt, job, &command)?;
+    let launch = command.launch(directory.as_deref()).map_err(Halt::unrunnable)?;
+    let over = attempt::run(&attempt, job, launch, file, ticket)?;
+    confirm(&attempt, job, over, None, true)
+}
+
+/// The life of a job whose run an earlier worker claimed, from there on.
+fn resume_job(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun) -> Result<Option<Claimed>> {
+    let job = JobRun::of_open(open, slot.number());
+    finish(ctx, &job, live_on(ctx, &job, open))
+}
+
+fn live_on(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, Halt> {
+    let attempt = Attempt::of_job(ctx, job.key, job.policy.grace_ms())?;
+    if open.open_cancel {
+        attempt.waker.request_stop(Cause::Cancel);
+    }
+    let same_boot = open.run.boot_id == ctx.boot_id;
+    let unstarted = steps::workspace::is_known_unstarted(&attempt, job, same_boot);
+    let over = attempt::resume(&attempt, job, Known { same_boot, unstarted })?;
+    confirm(&attempt, job, over, open.errand.clone(), same_boot)
+}
+
+/// What the end of the job's own run comes to, with the commands around it. `latest`: the latest of those, where an earlier worker began one.
+fn confirm(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>, same_boot: bool) -> Result<Ending, Halt> {
+    match over {
+        Over::Recorded(records) => {
+            let ending = Ending::recorded(attempt, &records);
+            let end = steps::workspace::unless_it_was_gone(attempt, job, ending.end);
+            steps::check::confirm(attempt, job, Ending { end, ..ending }, latest)
+        }
+        Over::Unstarted { has_its_file } => {
+            let end = steps::workspace::of_unstarted(attempt, job, latest.as_ref())?;
+            attempt::count("put_back_total", attempt, job);
+            Ok(Ending { has_its_file, ..Ending::unrecorded(end) })
+        }
+        Over::Lost { records, has_its_file } => {
+            if let Some(auxiliary) = latest.filter(|auxiliary| same_boot && auxiliary.finished_at.is_none()) {
+                end_auxiliary(attempt.ctx, &auxiliary)?;
+            }
+            // The worker itself may have ended it with its shim, and knows why.
+            let end = attempt.end_of(&Records { failed: None, exited: None, ..records.clone() });
+            if end == RunEnd::Lost {
+                attempt::count("lost_total", attempt, job);
+            }
+            Ok(Ending { end, has_its_file, ..Ending::recorded(attempt, &records) })
+        }
+    }
+}
+
+/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the job does: its answer is not needed.
+fn end_auxiliary(ctx: &Context, auxiliary: &Run) -> Result<()> {
+    let RunKey { run, .. } = auxiliary.key();
+    attempt::end_tree(ctx, auxiliary.key())?;
+    let closed = Closed {
+        outcome: Outcome::Lost,
+        reason: Some(Reason::Lost),
+        exit: None,
+        error: Some("the run that it was begun for is lost".into()),
+        record: RunRecord::default(),
+    };
+    let now_ms = ctx.now_ms();
+    ctx.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))?;
+    Ok(())
+}
+
+/// Settles what the life of a job came to; where the worker detaches, the next one does.
+fn finish(ctx: &Arc<Context>, job: &JobRun, came: Result<Ending, Halt>) -> Result<Option<Claimed>> {
+    match came {
+        Ok(ending) => settle(ctx, job, ending),
+        Err(Halt::Ended(end)) => settle(ctx, job, Ending::unrecorded(end)),
+        Err(Halt::Detached) => Ok(None),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}

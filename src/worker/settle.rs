@@ -1,0 +1,103 @@
+//! The settle of a job's run, and what follows it: the next claim for its slot in the same transaction, and after the flush the end of its files.
+
+use std::sync::Arc;
+
+use super::attempt::Ending;
+use super::claimer::{Claimed, Claimer};
+use super::context::Context;
+use super::job_log;
+use super::job_run::JobRun;
+use super::secrets;
+use super::shortage::Admits;
+use crate::error::Result;
+use crate::job::{JobId, Next, RunEnd, RunId};
+use crate::run::machine;
+use crate::store::claim::Claim;
+use crate::store::settle::{self, Settle, Settled};
+use crate::store::{Ticket, teardown};
+
+/// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
+/// for the flush, and is done by the winner alone.
+///
+/// # Errors
+/// The file does not take it; the run is left to recovery.
+pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result<Option<Claimed>> {
+    if let RunEnd::NoMeans { errno, error } = &ending.end {
+        ctx.lacks(*errno, error);
+    }
+    let Ending { end, record, has_its_file } = ending;
+    let settle = Settle { job: job.row.id, run: job.key.run, end, record, chance: machine::chance() };
+    let claimer = next_of_slot(ctx);
+    let (done, ticket) = commit(ctx, &settle, claimer.as_ref())?;
+    // A slot that takes its next job at once needs no look of the claim loop, unless there is a new time to wait for or something to tear down.
+    let waits = matches!(&done.settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }));
+    if done.next.is_none() || done.leaves || waits {
+        ctx.wake_claims();
+    }
+    if let Settled::Won { decision, .. } = &done.settled {
+        job_log::ended(&job.row, job.key.run, decision, &settle.record, ctx.now_ms());
+    }
+    follow_up(ctx, job.row.id, job.key.run, done.settled, has_its_file, ticket);
+    let claims = done.next.into_iter().collect();
+    Ok(claimer.and_then(|claimer| claimer.claimed(claims, ticket).pop()))
+}
+
+/// What one transaction has done.
+struct Done {
+    settled: Settled,
+    /// The job has left something outside that is to be torn down now.
+    leaves: bool,
+    next: Option<Claim>,
+}
+
+fn commit(ctx: &Arc<Context>, settle: &Settle, claimer: Option<&Claimer<'_>>) -> Result<(Done, Ticket)> {
+    ctx.persist("settling a run", || {
+        let (settle, now_ms) = (settle.clone(), ctx.now_ms());
+        let request = claimer.map(|claimer| claimer.request(&ctx.options.scope));
+        ctx.commit_believing(move |conn| {
+            let settled = settle::settle(conn, &settle, now_ms)?;
+            let leaves = teardown::is_due(conn, now_ms)?;
+            let next = request.as_ref().map_or(Ok(None), |request| request.claim_beside(conn))?;
+            Ok(Done { settled, leaves, next })
+        })
+    })
+}
+
+/// A run file for the next job of this slot, where one may be claimed.
+fn next_of_slot(ctx: &Arc<Context>) -> Option<Claimer<'_>> {
+    let may = ctx.may_claim()
+        && ctx.admits() == Admits::All
+        && ctx.slots.busy() <= ctx.options.slots
+        && ctx.options.scope.only.is_none();
+    if !may {
+        return None;
+    }
+    let prepared = Claimer::prepare(ctx, 1);
+    prepared
+        .inspect_err(|error| {
+            if !ctx.notes_want(error) {
+                log::warn!("making a run file: {error}");
+            }
+        })
+        .ok()
+}
+
+fn follow_up(ctx: &Arc<Context>, job: JobId, run: RunId, settled: Settled, has_its_file: bool, ticket: Ticket) {
+    let freed = match settled {
+        Settled::Won { freed, .. } => freed,
+        Settled::Late => {
+            log::warn!("job {job} run {run}: it no longer owned its job; nothing was changed");
+            Vec::new()
+        }
+    };
+    let then = Arc::clone(ctx);
+    ctx.store.after_flush(ticket, move || {
+        let place = then.place();
+        if has_its_file && let Err(error) = then.run_files.retire(place, run) {
+            log::warn!("run {run}: removing its run file: {error} (recovery tries again)");
+        }
+        let _most_runs_write_no_result = std::fs::remove_file(place.result_file(run));
+        secrets::remove(place, &freed);
+        then.roster.disown(run);
+    });
+}

@@ -1,0 +1,168 @@
+//! Making a workspace: aside, by its prepare command, then into its place.
+//!
+//! The directory carries the nonce of the job's own run, which is open all the while: by it the directory is known to belong to a run, before it is
+//! there. A crash leaves a directory without a row, which is swept when the run is closed, or a prepare under its shim, which the next
+//! worker resumes.
+
+use crate::error::Result;
+use crate::job::ending::{Verdict, verdict};
+use crate::job::workspace::{directory_name, new_name};
+use crate::job::{Argv, Outcome, Reason, RunEnd, RunKind, Workspace};
+use crate::run::workspace::{Work, is_there};
+use crate::store::errand::Opening;
+use crate::store::rows::Run;
+use crate::store::workspace::{self, Made as Row};
+use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Halt};
+use crate::worker::job_run::JobRun;
+
+/// What came of making a workspace.
+pub(super) enum Made {
+    Ready,
+    /// A process outside this worker makes it.
+    Elsewhere,
+    /// No process saw how its prepare command ended, or it was not started.
+    Again(String),
+    Failed(String),
+    Stopped,
+}
+
+/// One preparation of one workspace.
+pub(super) struct Preparation<'a, 'w> {
+    attempt: &'a Attempt<'w>,
+    job: &'a JobRun,
+    wanted: &'a Workspace,
+    work: Work,
+    /// Where it is made.
+    new: String,
+    /// Where it will be.
+    dir: String,
+}
+
+impl<'a, 'w> Preparation<'a, 'w> {
+    pub fn of(attempt: &'a Attempt<'w>, job: &'a JobRun, wanted: &'a Workspace) -> Result<Self> {
+        let work = Work::open(attempt.ctx.place())?;
+        let nonce = attempt.key.nonce;
+        let (new, dir) = (new_name(nonce), directory_name(&wanted.key, nonce));
+        Ok(Self { attempt, job, wanted, work, new, dir })
+    }
+
+    /// Makes it, by its prepare command where it has one.
+    pub fn make(&self) -> Result<Made, Halt> {
+        match &self.wanted.prepare {
+            None => Ok(self.make_empty()),
+            Some(command) => self.prepare(command),
+        }
+    }
+
+    fn make_empty(&self) -> Made {
+        let made = self.make_new().and_then(|()| self.settle(false));
+        match made {
+            Ok(true) => Made::Ready,
+            Ok(false) => Made::Elsewhere,
+            Err(error) => {
+                self.remove_new();
+                Made::Failed(self.told(&error.to_string()))
+            }
+        }
+    }
+
+    /// What is left there of an earlier time in this run goes first.
+    fn make_new(&self) -> Result<()> {
+        self.remove_new();
+        self.work.make(&self.new)
+    }
+
+    fn remove_new(&self) {
+        let goes_on = || !self.attempt.ctx.is_detaching();
+        if let Err(error) = self.work.remove(&self.new, &goes_on) {
+            log::warn!("{error}; it is tried again");
+        }
+    }
+
+    fn prepare(&self, argv: &Argv) -> Result<Made, Halt> {
+        let came = self.auxiliary().run(
+            |key| {
+                self.make_new().map_err(|e| e.to_string())?;
+                let command = Command::around(self.attempt.ctx, self.job, argv.clone())?;
+                command.launch_prepare(key, &self.work.path_of(&self.new), &self.work.path_of(&self.dir))
+            },
+            |end| self.judge(end),
+        );
+        self.after(came)
+    }
+
+    /// Resumes a prepare that an earlier worker began for this run.
+    pub fn resume(&self, open: &Run) -> Result<Made, Halt> {
+        let came = self.auxiliary().resume(open, |end| self.judge(end));
+        self.after(came)
+    }
+
+    fn auxiliary(&self) -> Auxiliary<'w> {
+        let opening = Opening::of(RunKind::Prepare, self.job.row.id, self.attempt.key.run);
+        Auxiliary::of_job(self.attempt, Opening { workspace: Some(self.wanted.key.clone()), ..opening })
+    }
+
+    fn after(&self, came: Result<Came, Halt>) -> Result<Made, Halt> {
+        let made = came.map(|came| self.of_came(came));
+        if !matches!(made, Ok(Made::Ready) | Err(Halt::Detached)) {
+            self.remove_new();
+        }
+        made
+    }
+
+    fn of_came(&self, came: Came) -> Made {
+        match came {
+            Came::NotBegun => Made::Elsewhere,
+            Came::NotMade(error) => Made::Failed(self.told(&error)),
+            Came::Over(over) => self.of_outcome(over.closed.outcome, over.closed.error.as_deref().unwrap_or("it was not done")),
+        }
+    }
+
+    /// What came of a prepare whose row says so.
+    pub fn of_outcome(&self, outcome: Outcome, error: &str) -> Made {
+        match outcome {
+            Outcome::Done => Made::Ready,
+            Outcome::Cancelled => Made::Stopped,
+            Outcome::Lost | Outcome::Unstarted | Outcome::Deferred => Made::Again(self.told(error)),
+            Outcome::Failed => Made::Failed(self.told(error)),
+        }
+    }
+
+    fn told(&self, error: &str) -> String {
+        format!("workspace {:?} could not be made: {error}", self.wanted.key)
+    }
+
+    /// What the end of the prepare command means. Its tree is gone: a directory that was filled comes into its place now, and into the file, before the
+    /// auxiliary run is closed and another process could begin. Done again after a crash, it comes to the same.
+    fn judge(&self, end: &RunEnd) -> Verdict {
+        if !end.is_success() {
+            return verdict(end);
+        }
+        match self.settle(true) {
+            Ok(true) => verdict(end),
+            Ok(false) => (Outcome::Lost, Some(Reason::Lost), Some("its run did not own its job any more".into())),
+            Err(error) => (Outcome::Failed, Some(Reason::Workspace), Some(error.to_string())),
+        }
+    }
+
+    /// `prepared`: by an auxiliary run, which is open still. False: the run does not own its job, or another process makes it.
+    fn settle(&self, prepared: bool) -> Result<bool> {
+        let ctx = self.attempt.ctx;
+        let place = ctx.place();
+        // After a crash it may be in its place already.
+        if !is_there(place, &self.dir)? || is_there(place, &self.new)? {
+            self.work.settle(&self.new, &self.dir)?;
+        }
+        let bytes = self.work.size(&self.dir, &|| !ctx.is_detaching())?;
+        let made = Row { workspace: self.wanted.clone(), dir: self.dir.clone(), bytes };
+        let (job, run) = (self.job.row.id, self.attempt.key.run);
+        let (is_written, _) = ctx.persist("recording a workspace", || {
+            let (made, boot_id, now_ms) = (made.clone(), ctx.boot_id.clone(), ctx.now_ms());
+            ctx.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
+        })?;
+        if !is_written {
+            self.work.remove(&self.dir, &|| !ctx.is_detaching())?;
+        }
+        Ok(is_written)
+    }
+}

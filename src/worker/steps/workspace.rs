@@ -1,0 +1,225 @@
+//! Getting a job into its workspace, which is made first where it is not there.
+//!
+//! ```text
+//! warm    a use is recorded, then one look whether the directory is there
+//! miss    lead, or wait for the leader ─▶ .new-NONCE ─▶ prepare (an auxiliary run of the job's run, with the lease of the workspace)
+//!           ─▶ its tree is empty ─▶ renamed into its place ─▶ row ─▶ auxiliary run closed, lease free ─▶ warm
+//! ```
+//!
+//! Meanwhile the run has its file and its lock, and no record. Killed at any instant: without a use the job has certainly not
+//! started, and goes back to the queue with nothing held against it; the prepare goes on under its shim, is adopted, and what comes of
+//! it is used; a directory without a row belongs to no run when the run is closed, and is swept.
+//!
+//! Deliberately absent: names and directories (`run::workspace`), which may go (`store::workspace`, `loops::workspaces`).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+use super::prepare::{Made, Preparation};
+use crate::error::{Error, Result};
+use crate::host::lease;
+use crate::job::workspace::inside;
+use crate::job::{RunEnd, RunKind, Workspace};
+use crate::run::workspace::is_there;
+use crate::store::rows::Run;
+use crate::store::{settle, workspace};
+use crate::worker::attempt::{Attempt, Command, Halt, wait_for};
+use crate::worker::job_run::JobRun;
+use crate::worker::shortage;
+use crate::worker::single_flight::{Flight, FlightEnd, Role};
+
+/// How often it is made for one run: it may vanish as soon as it is there, and no process may see how a prepare command ended.
+const MAKES_MAX: u32 = 3;
+/// Between two looks whether a process outside this worker has made it, in milliseconds.
+const LOOK_MS: u64 = 200;
+
+/// Lets a job into its workspace, if it has one and could be run there: what is wrong with it is found before anything expensive is done
+/// for it. The directory is the job's as long as its run is open; that is on the disk where it must be.
+///
+/// # Errors
+/// [`Halt::Ended`]: it did not get in, and this is what its run comes to.
+pub fn enter(attempt: &Attempt<'_>, job: &JobRun, command: &Command<'_>) -> Result<Option<PathBuf>, Halt> {
+    let Some(wanted) = &job.policy.workspace else { return Ok(None) };
+    inside(&job.row.cwd).map_err(Halt::unrunnable)?;
+    command.is_findable()?;
+    get_in(attempt, job, wanted).map(Some)
+}
+
+fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<PathBuf, Halt> {
+    let ctx = attempt.ctx;
+    let mut again = format!("workspace {:?} was gone each time as soon as it had been made", wanted.key);
+    let (mut makes, mut lead) = (0, None);
+    loop {
+        if let Some(end) = stopped(attempt) {
+            return Err(end.into());
+        }
+        if ctx.is_detaching() {
+            return Err(Halt::Detached);
+        }
+        match warm(attempt, job, wanted) {
+            Ok(Some(path)) => return Ok(path),
+            Ok(None) if makes == MAKES_MAX => return Err(failed(again)),
+            Ok(None) => {}
+            Err(error) if shortage::want_of(&error).is_some() => return Err(Halt::no_means(&error)),
+            Err(error @ Error::Io { .. }) => return Err(failed(error.to_string())),
+            Err(error) => return Err(error.into()),
+        }
+        let Some(leading) = lead.take() else {
+            match ctx.single_flight.join(&wanted.key, &attempt.waker) {
+                // Another preparation may have ended since we looked: once more.
+                Role::Leads(leads) => lead = Some(leads),
+                Role::Waits(flight) => match wait_for_leader(attempt, &flight)? {
+                    Some(FlightEnd::Failed { recipe, error }) if recipe == wanted.recipe() => return Err(failed(error)),
+                    _ => {}
+                },
+            }
+            continue;
+        };
+        match make(attempt, job, wanted)? {
+            Made::Ready => makes += 1,
+            Made::Again(error) => (makes, again) = (makes + 1, error),
+            Made::Failed(error) => {
+                leading.fail(wanted.recipe(), error.clone());
+                return Err(failed(error));
+            }
+            Made::Elsewhere => {
+                drop(leading);
+                if !look_later(attempt, job)? {
+                    // Its settle comes too late, and changes nothing.
+                    return Err(RunEnd::Unprepared.into());
+                }
+            }
+            // The next look at the waker says why, also where a client has asked the shim before this worker did.
+            Made::Stopped => ctx.pass_on_cancels()?,
+        }
+    }
+}
+
+fn failed(error: String) -> Halt {
+    RunEnd::PrepareFailed { error }.into()
+}
+
+/// A stop request wants the run to end.
+fn stopped(attempt: &Attempt<'_>) -> Option<RunEnd> {
+    attempt.waker.cause().map(RunEnd::stopped_before_start)
+}
+
+/// The directory, if it is there and was made by the same prepare command. The use is recorded first, so that no process removes it meanwhile.
+fn warm(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Option<PathBuf>> {
+    let ctx = attempt.ctx;
+    let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.row.id, attempt.key.run, ctx.boot_id.clone(), ctx.now_ms());
+    let (dir, ticket) = ctx.persist("entering a workspace", || {
+        let (one, boot_id) = (one.clone(), boot_id.clone());
+        ctx.store.commit(move |conn| workspace::enter(conn, &one, id, run, &boot_id, now_ms))
+    })?;
+    let Some(dir) = dir else { return Ok(None) };
+    if is_there(ctx.place(), &dir)? {
+        if job.row.max_attempts == 1 {
+            // Without it the run has never started; that must be true after a power cut as well.
+            ctx.store.flushed(ticket)?;
+        }
+        return Ok(Some(ctx.place().work().join(dir)));
+    }
+    log::info!("workspace {:?}: {dir} is gone; it is made anew", wanted.key);
+    let key = wanted.key.clone();
+    ctx.store.commit(move |conn| workspace::forget(conn, &key, &dir, Some(run)))?;
+    Ok(None)
+}
+
+/// `None`: it is to be looked at again, or the worker detaches.
+fn wait_for_leader(attempt: &Attempt<'_>, flight: &Flight) -> Result<Option<FlightEnd>> {
+    loop {
+        // In this order: a nudge between the two looks is in the waker.
+        let is_stopped = attempt.waker.cause().is_some();
+        if let Some(end) = flight.ended() {
+            return Ok(Some(end));
+        }
+        if is_stopped || attempt.ctx.is_detaching() {
+            return Ok(None);
+        }
+        wait_for(&mut [PollFd::new(&*attempt.waker, PollFlags::IN)], None)?;
+    }
+}
+
+/// Polls for a workspace that another process is preparing, after reclaiming the lease of a dead holder. False: the run does not own its job any more.
+fn look_later(attempt: &Attempt<'_>, job: &JobRun) -> Result<bool> {
+    let (store, id, run) = (&attempt.ctx.store, job.row.id, attempt.key.run);
+    if !store.read(move |conn| settle::owns(conn, id, run))? {
+        return Ok(false);
+    }
+    lease::reclaim(store)?;
+    let until = Instant::now() + Duration::from_millis(LOOK_MS);
+    wait_for(&mut [PollFd::new(&*attempt.waker, PollFlags::IN)], Some(until))?;
+    Ok(true)
+}
+
+fn make(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Made, Halt> {
+    match Preparation::of(attempt, job, wanted) {
+        Ok(preparation) => preparation.make(),
+        Err(error) => Ok(Made::Failed(error.to_string())),
+    }
+}
+
+/// What a run comes to that an earlier worker claimed and that has not started. Where it had not entered its workspace, what its
+/// prepare comes to is seen to first. `latest`: the latest auxiliary run of that run.
+///
+/// # Errors
+/// [`Halt`]: the worker detaches again.
+pub fn of_unstarted(attempt: &Attempt<'_>, job: &JobRun, latest: Option<&Run>) -> Result<RunEnd, Halt> {
+    let Some(wanted) = job.policy.workspace.as_ref().filter(|_| has_not_entered(attempt)) else {
+        return Ok(RunEnd::NeverStarted);
+    };
+    let unprepared = || stopped(attempt).unwrap_or(RunEnd::Unprepared);
+    let Some(prepare) = latest.filter(|auxiliary| auxiliary.kind == RunKind::Prepare) else { return Ok(unprepared()) };
+    let preparation = Preparation::of(attempt, job, wanted);
+    let made = match (&preparation, prepare.outcome) {
+        (Ok(preparation), None) => {
+            // Each thread that wants the same one waits for this.
+            let _lead = attempt.ctx.single_flight.join(&wanted.key, &attempt.waker);
+            preparation.resume(prepare)?
+        }
+        (Ok(preparation), Some(outcome)) => {
+            preparation.of_outcome(outcome, prepare.error.as_deref().unwrap_or("it was not done"))
+        }
+        (Err(error), _) => Made::Failed(error.to_string()),
+    };
+    Ok(match made {
+        Made::Failed(error) => RunEnd::PrepareFailed { error },
+        Made::Ready | Made::Again(_) | Made::Elsewhere | Made::Stopped => unprepared(),
+    })
+}
+
+/// Whether a run with a workspace is known not to have started: it has not entered. (After another boot of the machine this is known only
+/// where the entering was flushed.)
+pub fn is_known_unstarted(attempt: &Attempt<'_>, job: &JobRun, same_boot: bool) -> bool {
+    job.policy.workspace.is_some() && (same_boot || job.row.max_attempts == 1) && has_not_entered(attempt)
+}
+
+fn has_not_entered(attempt: &Attempt<'_>) -> bool {
+    let run = attempt.key.run;
+    matches!(attempt.ctx.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
+}
+
+/// A job that could not be executed because its workspace had vanished since it had entered: that is not its own fault.
+pub fn unless_it_was_gone(attempt: &Attempt<'_>, job: &JobRun, end: RunEnd) -> RunEnd {
+    let (RunEnd::NotExecuted { errno, .. }, Some(wanted)) = (&end, &job.policy.workspace) else { return end };
+    let is_gone = || of_run(attempt).is_ok_and(|path| !path.is_dir());
+    if [Errno::NOENT, Errno::NOTDIR].map(Errno::raw_os_error).contains(errno) && is_gone() {
+        let error = format!("workspace {:?} was removed before the job could start in it", wanted.key);
+        return RunEnd::PrepareFailed { error };
+    }
+    end
+}
+
+/// The directory that a run is in, for the check of its job.
+///
+/// # Errors
+/// In words for its owner.
+pub fn of_run(attempt: &Attempt<'_>) -> Result<PathBuf, String> {
+    let run = attempt.key.run;
+    let dir = attempt.ctx.store.read(move |conn| workspace::entered(conn, run)).map_err(|e| e.to_string())?;
+    dir.map(|dir| attempt.ctx.place().work().join(dir)).ok_or_else(|| "its run is in no workspace".into())
+}
