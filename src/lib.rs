@@ -80,11 +80,11 @@
 //! transaction), asked in each round of the claim loop. From there on it is a job like any other.
 //!
 //! The data goes one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` → `store::claim` → `run::spawner` → shim → monitor → `job::ending` →
-//! `store::settle`; and where a worker died: reaper → `store::reap` (which runs) → `run::runfile` (is it alive, what is recorded) →
+//! `store::settle`; and where a worker died: recovery → `store::reap` (which runs) → `run::runfile` (is it alive, what is recorded) →
 //! `job::verdict` (what to do) → `store::settle`.
 //!
-//! What belongs to no job's own run (a check, a probe, a teardown) is an errand: a run with a kind, a run file and a shim, begun, watched, gone on with
-//! after a crash and closed in one way (`worker::errand`, `store::errand`).
+//! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run: a run with a kind, a run file and a shim, begun,
+//! watched, resumed after a crash and closed in one way (`worker::attempt`, `store::errand`).
 //! Work that goes through stages: `cli::pipeline` → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a job asks
 //! `job::pipeline` what follows, and the job of the next stage enters in it (`store::walk`).
 //!
@@ -95,10 +95,10 @@
 //!   ├─ writer, flusher, checkpointer    the store's: group what waits, flush once for all, keep the log short
 //!   ├─ claims                           free slots -> claims
 //!   ├─ stops                            stop requests -> monitors, whatever keeps the claims
-//!   ├─ monitor per run                  waits for its shim's word and for wishes to stop; settles
+//!   ├─ monitor per run                  waits for its shim's records and for stop requests; settles
 //!   ├─ teardowns, four at most          what ended work has made outside: probe, teardown, probe, until it is gone
-//!   ├─ tidy                             workspaces: sweeps, syncs, measures, evicts
-//!   ├─ reaper                           at start and at every tick: runs without a monitor, leftovers, impossible rows
+//!   ├─ workspaces                       their directories: sweeps, syncs, measures, evicts
+//!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows
 //!   ├─ wake                             datagram, inotify, slow poll
 //!   ├─ notify                           tells the service manager, where there is one
 //!   └─ orphans                          reaps what falls to the worker when a spawner dies

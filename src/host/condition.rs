@@ -1,4 +1,4 @@
-//! What may be the matter with a worker, as it tells it.
+//! What may be wrong with a worker, as it reports it.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ pub const CODES: &[&str] = &[
 ];
 
 impl Condition {
-    /// Keeps the worker from claiming as long as it stands.
+    /// Keeps the worker from claiming until it is cleared.
     pub fn holding(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
         Self { holds_claims: true, ..Self::notice(code, text, remedy) }
     }

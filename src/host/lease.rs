@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and whose mark no process carries is
-//! reclaimed, by the next process that wants the lease and by the reaper; as long as anything of the tree lives, no other gets in. An owner that
+//! reclaimed, by the next process that wants the lease and by recovery; as long as anything of the tree lives, no other gets in. An owner that
 //! is a run is not asked for here: its leases go with its row.
 //!
 //! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
@@ -116,7 +116,7 @@ fn try_to_take(
         since: now_ms,
     };
     let gone = dead.as_ref().map(|dead| dead.nonce);
-    match write_down(store, &row, dead, &mut lock) {
+    match record(store, &row, dead, &mut lock) {
         Ok(true) => {
             gone.into_iter().for_each(|nonce| lockfile::forget(store.place(), nonce));
             Ok(Ok(Holding { name: wanted.name.clone(), lock }))
@@ -132,7 +132,7 @@ fn try_to_take(
 /// The row, then the lock file's own word for it, then the row once more: a copy of the file that came back in between has taken the leases
 /// over from the lock files that said something, and has lost the others. And a row that was written into such a copy is worth nothing where
 /// a lock file speaks for another, who was in before. False: another owner has the lease.
-fn write_down(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
+fn record(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
     let text = serde_json::to_string(row).map_err(|e| Error::Internal(e.to_string()))?;
     if !commit(store, row, dead)? {
         return Ok(false);
@@ -211,7 +211,7 @@ impl Holding {
         self.lock.mark()
     }
 
-    /// Lets go of it; everything that inherited it is gone. False: it was taken away meanwhile.
+    /// Releases it; everything that inherited it is gone. False: it was released by force meanwhile.
     ///
     /// # Errors
     /// The file cannot be written: the next process that wants the lease sees that its owner is gone.
@@ -339,7 +339,7 @@ fn write_off(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease>>
     Ok(reclaimed)
 }
 
-/// Takes a lease away from its owner, which goes on. `None`: that holding is over already. Otherwise what of its owner still lives.
+/// Releases a lease by force; its holder continues. `None`: that holding is over already. Otherwise what of its owner still lives.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -354,7 +354,7 @@ pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>
     Ok(Some(living))
 }
 
-/// Once a copy of the file has come back: writes down what was taken meanwhile.
+/// Once a copy of the file has come back: records what was acquired meanwhile.
 ///
 /// # Errors
 /// The directory or the file cannot be used.
@@ -366,7 +366,7 @@ pub fn add_living(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// The leases whose lock file is held now, from what stands there: for a copy of the file that comes back.
+/// The leases whose lock file is held now, from what the lock files say: for a copy of the file that comes back.
 ///
 /// # Errors
 /// The directory cannot be read.

@@ -1,7 +1,7 @@
 //! One worker per file.
 //!
 //! The kernel keeps two locks as long as the worker lives: one on `worker.lock`, and one on a byte of the main file that SQLite does not use, which
-//! goes where the file goes and stays when the directory beside it is emptied. Nothing else says that there is a worker. What stands in
+//! goes where the file goes and stays when the directory beside it is emptied. Nothing else says that there is a worker. What is written in
 //! `worker.lock` is for showing.
 //!
 //! The locks belong to open file descriptions and can be asked for without being taken, so that a look never keeps a worker from starting.
@@ -189,7 +189,7 @@ impl WorkerLock {
             main.free();
             return Ok(Err(Holder::read(&mut file)));
         }
-        // From here on it is let go of when it is dropped.
+        // From here on it is released when it is dropped.
         let lock = Self { place: place.clone(), holder, file: Mutex::new(file), main };
         write_holder(&mut lock.file.lock().unwrap_or_else(PoisonError::into_inner), &lock.holder)?;
         Ok(Ok(lock))

@@ -59,9 +59,9 @@ pub struct Report {
     pub open_files_max: u64,
     /// The last round of the claim loop, in milliseconds of the monotonic clock; 0: none yet.
     pub claims_at_ms: u64,
-    /// The last round of the reaper, likewise.
+    /// The last round of recovery, likewise.
     pub reaper_at_ms: u64,
-    /// Time between two rounds of the reaper, in milliseconds.
+    /// Time between two rounds of recovery, in milliseconds.
     pub tick_ms: u64,
     pub conditions: Vec<Condition>,
     /// What keeps limits of memory (`cgroup`, `rlimit`), and why.

@@ -1,6 +1,6 @@
-//! What goes on when the worker has ended: the worker looks at its own surroundings, because this decides what TERM means.
+//! What survives when the worker has ended: the worker looks at its own surroundings, because this decides what TERM means.
 //!
-//! Under a service manager that stops the worker alone, runs go on under their shims and are adopted. Where the kernel or a
+//! Under a service manager that stops the worker alone, runs continue under their shims and are adopted. Where the kernel or a
 //! service manager ends everything together with the worker, the runs must be ended in order before.
 
 use std::io::Read;
@@ -66,7 +66,7 @@ impl Surroundings {
 }
 
 impl Surroundings {
-    /// Why the pid namespace ends with the worker, in words that follow "because"; `None` where it goes on.
+    /// Why the pid namespace ends with the worker, in words that follow "because"; `None` where it stays.
     pub fn why_namespace_ends(&self) -> Option<&'static str> {
         let is_in_container = self.pid_namespace != 0 && self.pid_namespace != FIRST_PID_NAMESPACE;
         match self.namespace_end {

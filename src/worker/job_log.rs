@@ -6,7 +6,7 @@
 //! job 7 queued again in 30s: failed, reason exit, exit code 3, took 1m 2s, run 12: nightly: make all
 //! ```
 //!
-//! What clients have written (label, command, error) stands last and has no control character, so that no line is made up.
+//! What clients have written (label, command, error) comes last and has no control character, so that no client can make a line up.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub(super) fn started(job: &Job, run: RunId) {
     log::info!(target: TARGET, "job {} started: run {run}, {}", job.id, circumstances(job));
 }
 
-/// A run that an earlier worker has started goes on under this one.
+/// A run that an earlier worker has started continues under this one.
 pub(super) fn adopted(job: &Job, run: RunId) {
     log::info!(target: TARGET, "job {} goes on under this worker: run {run}, {}", job.id, circumstances(job));
 }

@@ -1,36 +1,48 @@
-//! THE THREADS. The only room that knows both `store` and `run`.
+//! THE THREADS: claims jobs, runs them, settles them.
 //!
 //! ```text
 //! main ── starts everything, waits for a signal, stops everything
 //!   ├─ claims      free slots -> claims -> monitors; ends what can never start
 //!   ├─ stops       stop requests reach the monitors, also while claims are held back or fail; it never writes
-//!   ├─ monitor ×N  one per run: launches it, waits for its shim's word, settles it, and takes the next job for its slot
-//!   ├─ teardown ×4 probes and teardowns of what ended work has left outside, each an errand
-//!   ├─ reaper      at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
-//!   ├─ tidy        at start and at every tick: the directories of workspaces
+//!   ├─ monitor ×N  one per run: launches it, waits for its shim's records, settles it, and takes the next job for its slot
+//!   ├─ teardown ×4 probes and teardowns of what ended work has left outside, each an auxiliary run
+//!   ├─ recovery    at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
+//!   ├─ workspaces  at start and at every tick: the directories of workspaces
 //!   ├─ wake        hints that the file has changed: a datagram, inotify, a slow poll
-//!   ├─ notify      tells the service manager that it serves and goes round, where there is one
+//!   ├─ notify      tells the service manager that the worker serves and that its loops go round, where there is one
 //!   └─ orphans     reaps what falls to this process when a spawner dies (`run::orphans`)
 //! ```
 //!
-//! One worker per file, by a held lock (`lock`). All state that must survive is in the file and in the run files; what the
-//! threads share (`Context`) is who watches which run, and which slots are taken. A crash of the worker at any instruction
-//! therefore loses nothing: the next one starts with the reaper's round, which is the same code as its ticks.
+//! The files, from the top down; none uses one above it:
+//!
+//! | part | what it is |
+//! | --- | --- |
+//! | `lifecycle` | the start and the end of a worker, in a written order |
+//! | `loops` | the threads, a file each, with one round each |
+//! | `run_job`, `settle`, `claimer` | the life of a job's run, as straight-line code; how it is settled; how the next one is claimed |
+//! | `steps` | what happens around a job's own run: workspace, check, teardown |
+//! | `attempt` | one supervised command, from its run file to the end of its tree: a job's own or an auxiliary one, launched or adopted |
+//! | `belief`, `means`, `cancels`, `secrets` | what the threads do with the context that they share |
+//! | `context` and the rest | leaves: the state that threads share |
+//!
+//! One worker per file, by a held lock ([`crate::host::lock`]). All state that must survive is in the file and in the run files; what the
+//! threads share (`context`) is which thread watches which run, and which slots are taken. A crash of the worker at any instruction
+//! therefore loses nothing: the next one starts with a round of recovery, which is the same code as its ticks.
 //!
 //! The order of a start, and why a crash between any two steps is harmless:
 //!
-//! 1. `runfile`: the run file is there and locked, before any row names it. Crash: a file without a row, unlinked later.
-//! 2. `claim`: the row names the run. Crash: the file has no record, so the job goes back to the queue.
+//! 1. `run_files`: the run file is there and locked, before any row names it. Crash: a file without a row, unlinked later.
+//! 2. `claimer`: the row names the run. Crash: the file has no record, so the job goes back to the queue.
 //!    (A job with a workspace gets into it here, which may have to be made first. Crash: it has no use of it, so it has not started.)
-//! 3. `launch`: the lock goes to the spawner with the message. Crash: the lock is held by the message, so the run is adopted.
-//!    A job with a single attempt may begin only when its claim is on the disk, as else a power cut could let it begin twice. Its
+//! 3. `attempt`: the lock goes to the spawner with the message. Crash: the lock is held by the message, so the run is adopted.
+//!    A job with a single attempt may begin only when its claim is on the disk, because otherwise a power cut could let it begin twice. Its
 //!    shim is made at once, makes everything ready, and waits for the word "go" that the flush sends. Crash before that word: the
 //!    shim sees the end of its socket and leaves, and the file has no record, as in 2. Crash after it: as without the wait.
 //!    A power cut before the flush: there was no process of the job, and the claim may be gone as well. The flush fails: "go" is
 //!    never said, the worker ends, and so does the shim.
-//! 4. the shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record is used.
+//! 4. The shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record is used.
 //! 5. `settle`: the row says how it ended. Crash before: the record is used again. Crash after: the file is unlinked later.
-//! 6. after the flush that covers the settle the run file is put away, to become that of a later run, or unlinked.
+//! 6. After the flush that covers the settle the run file is put away, to become that of a later run, or unlinked.
 //!
 //! Deliberately absent: a heartbeat, a lease with a time to live, a table of pids.
 

@@ -57,7 +57,7 @@ pub struct Options {
     pub owns_process: bool,
     /// The program that is started as the spawner; `None`: the running one.
     pub spawner: Option<PathBuf>,
-    /// Time between two rounds of the reaper, in milliseconds.
+    /// Time between two rounds of recovery, in milliseconds.
     pub tick_ms: u64,
 }
 

@@ -34,7 +34,7 @@ pub struct Reporter {
     inner: Mutex<Inner>,
     claims_at_ms: AtomicU64,
     reaper_at_ms: AtomicU64,
-    /// The last step of a round of the reaper, likewise; not reported.
+    /// The last step of a round of recovery, likewise; not reported.
     reaper_step_ms: AtomicU64,
     /// When it was written last, in milliseconds of the monotonic clock.
     written_ms: AtomicU64,
@@ -163,7 +163,7 @@ impl Reporter {
         }
     }
 
-    /// The reaper has been round.
+    /// Recovery has been round.
     pub(super) fn round_of_reaper(&self) {
         self.reaper_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
         self.step_of_reaper();
@@ -172,12 +172,12 @@ impl Reporter {
         }
     }
 
-    /// The reaper goes on with its round, which takes longer the more it finds.
+    /// Recovery has done a step of its round, which takes longer the more it finds.
     pub(super) fn step_of_reaper(&self) {
         self.reaper_step_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
     }
 
-    /// How long ago the claim loop was round, and the reaper came on with its round.
+    /// How long ago the claim loop was round, and recovery did a step of its round.
     pub fn rounds(&self) -> (Duration, Duration) {
         let ago = |at: &AtomicU64| Duration::from_millis(machine::monotonic_ms().saturating_sub(at.load(Ordering::SeqCst)));
         (ago(&self.claims_at_ms), ago(&self.reaper_step_ms))

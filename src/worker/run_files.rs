@@ -128,7 +128,7 @@ impl RunFilePool {
         let run = ready.run();
         drop(ready);
         if let Err(error) = self.retire(place, run) {
-            log::warn!("run {run}: putting its run file away: {error} (the reaper tries again)");
+            log::warn!("run {run}: putting its run file away: {error} (recovery tries again)");
         }
         roster.disown(run);
     }
@@ -149,7 +149,7 @@ impl RunFilePool {
     /// Takes the file of a settled run: to use it again, or, where there are enough of them, to remove it.
     ///
     /// # Errors
-    /// The system refuses it; the reaper tries again.
+    /// The system refuses it; recovery tries again.
     pub fn retire(&self, place: &Place, run: RunId) -> Result<()> {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         // Calls that wait for a flush still come when the pool has been cleared.
@@ -197,7 +197,7 @@ impl RunFilePool {
         if let Some(retired) = retired {
             match RunFile::create_from(place, header, &retired) {
                 Ok(Some(file)) => return Ok(file),
-                // Its shim is about to let go of it: the next time.
+                // Its shim is about to close it: the next time.
                 Ok(None) => match self.retired.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
                     Some(all) => all.insert(0, retired),
                     None => drop(std::fs::remove_file(retired)),

@@ -86,7 +86,7 @@ fn or_leave(ctx: &Arc<Context>, run: RunId, done: Result<Option<Claimed>>) -> Op
     })
 }
 
-/// What keeps a run from being settled stands in its row, for people who wonder why it does not end.
+/// Notes in its row what keeps a run from being settled, for people who wonder why it does not end.
 fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
     let Error::Stuck(why) = error else { return };
     if ctx.is_detaching() {

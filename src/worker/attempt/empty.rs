@@ -13,7 +13,7 @@ use crate::worker::context::Context;
 /// the first pause between two rounds in which a tree is emptied.
 const ROUNDS_MAX: usize = 200;
 const ROUND_MS: u64 = 10;
-/// How long a tree is emptied before it is told as a problem, and the longest time between two rounds, in milliseconds.
+/// How long a tree is emptied before it is reported as a problem, and the longest time between two rounds, in milliseconds.
 const EMPTYING_MS: u64 = 3_000;
 const ROUND_MS_MOST: u64 = 200;
 
@@ -57,7 +57,7 @@ fn out_of_sight(run: RunId) -> String {
 /// Ends everything that carries a mark of the run or may write its log, until two rounds in a row find nothing.
 ///
 /// # Errors
-/// When something is left that may not be signalled or does not end: the run stays as it is, and is told as a problem.
+/// When something is left that may not be signalled or does not end: the run stays as it is, and is reported as a problem.
 pub fn empty(ctx: &Context, RunKey { run, nonce }: RunKey) -> Result<()> {
     let (mut clean, mut pause_ms) = (0, ROUND_MS);
     let mut last = String::new();

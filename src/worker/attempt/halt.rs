@@ -7,7 +7,7 @@ use crate::worker::shortage;
 /// Why a thread goes no further with a run.
 #[derive(Debug)]
 pub enum Halt {
-    /// The worker detaches from its runs: the shim goes on, and the next worker adopts the run.
+    /// The worker detaches from its runs: the shim continues, and the next worker adopts the run.
     Detached,
     /// The run has come to this without a process of its job.
     Ended(RunEnd),

@@ -1,7 +1,7 @@
 //! A stop request for a run, from its cause to the end of its shim.
 //!
 //! The shim is asked, with the cause, and judges by itself. A shim that has heard is left to its work, however long what it ends takes to die.
-//! One that does not hear (it stands still) is killed, and its spawner sweeps. A shim that cannot be found is passed by: what it watches
+//! One that does not hear (it is stopped) is killed, and its spawner sweeps. A shim that cannot be found is passed by: what it watches
 //! carries the run's marks. One that this worker cannot signal is asked again and again, and told.
 
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Supervising one run until it is over: the same for one that this worker launched and for one that it has taken over.
 //!
 //! The shim keeps the limits of its run and judges how it ended. The supervisor passes stop requests on, keeps the limits itself where the shim
-//! stands still, and tells what keeps the run from ending. What it knows of the run are the records, from the pipe or from the run file.
+//! is stopped, and reports what keeps the run from ending. What it knows of the run are the records, from the pipe or from the run file.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ pub struct Supervisor {
     file_look: Option<Instant>,
     started_in_file: Option<Started>,
     start_is_late: bool,
-    /// What stands in the run's row; the outer `None`: it is not known.
+    /// What the run's row says; the outer `None`: it is not known.
     told: Option<Option<String>>,
     next_look: Option<Instant>,
     next_limit: Option<Instant>,
@@ -134,7 +134,7 @@ impl Supervisor {
         }
     }
 
-    /// Asks a shim that is past a limit to stop the run, as a shim that stands still keeps none.
+    /// Asks a shim that is past a limit to stop the run, as a stopped shim keeps none.
     fn keep_limits(&mut self, attempt: &Attempt<'_>, records: &Records) {
         let Some(kept) = records.started.and_then(|started| started.kept) else { return };
         if self.overdue.is_some() {

@@ -56,7 +56,7 @@ impl Attempt<'_> {
                     Status::Closed => return Ok(supervisor.seen_in(records)),
                 }
             }
-            // The spawner may stand still with the run in its socket. What was cancelled must not begin when it goes on.
+            // The spawner may be stopped with the run in its socket. What was cancelled must not begin when it is continued.
             if !is_withdrawn && self.waker.cause() == Some(Cause::Cancel) && records.progress() == Progress::Nothing {
                 is_withdrawn = true;
                 pipe.go().withdraw();

@@ -88,8 +88,8 @@ impl Worker {
         ctx.report.round_of_reaper();
         let threads = vec![
             thread("claims", &ctx, claim::run)?,
-            thread("reaper", &ctx, move |ctx| recover::run(ctx, walks))?,
-            thread("tidy", &ctx, workspaces::run)?,
+            thread("recovery", &ctx, move |ctx| recover::run(ctx, walks))?,
+            thread("workspaces", &ctx, workspaces::run)?,
             thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
             thread("stops", &ctx, stops::run)?,
             thread("notify", &ctx, service_manager::run)?,

@@ -21,7 +21,7 @@ use crate::worker::stop_flag::Ended;
 
 /// How long the end of the threads is waited for, in milliseconds; then the process ends, which is as good as a crash.
 const JOIN_MS: u64 = 5_000;
-/// How long the monitors may take to let go of the file, in milliseconds.
+/// How long the monitors may take to close the file, in milliseconds.
 const CLOSE_MS: u64 = 1_000;
 
 /// Longest wait of the main thread, in milliseconds.
@@ -115,7 +115,7 @@ impl Worker {
         } else if times == 1 {
             self.ctx.say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
-            // What must not be interrupted goes on under its shim, and the next worker takes it over.
+            // What must not be interrupted continues under its shim, and the next worker takes it over.
             let critical = self.critical_runs();
             let spared = match critical.len() {
                 0 => String::new(),

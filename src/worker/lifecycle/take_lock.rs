@@ -30,7 +30,7 @@ pub fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64)
         if yields {
             waker::ask_to_yield(place);
         }
-        // The other lets go within milliseconds; there is no event for a lock that is freed in another process.
+        // The other releases it within milliseconds; there is no event for a lock that is freed in another process.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,4 +1,4 @@
-//! What holds claims back: what the store says of itself, the machine's state, and a spawner that stands still. Part of each round of the claim
+//! What holds claims back: what the store says of itself, the machine's state, and a spawner that is stopped. Part of each round of the claim
 //! loop, which reports it.
 
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ impl HeldBack {
 fn watch_spawner(ctx: &Context) {
     let pid = ctx.spawner_pid();
     match machine::state_of(pid.cast_unsigned()) {
-        // What a debugger stops for an instant ('t') goes on by itself.
+        // What a debugger stops for an instant ('t') continues by itself.
         Some('T') => {
             let text = format!("the spawner (pid {pid}) is stopped by a signal: what is claimed starts when it is continued");
             ctx.report.set(Condition::notice("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));

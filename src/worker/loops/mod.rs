@@ -4,9 +4,9 @@
 //! | --- | --- | --- |
 //! | [`claim`] | claims | ends what can never start, makes due jobs, claims for the free slots |
 //! | [`stops`] | stops | stop requests reach the monitors; it never writes |
-//! | [`recover`], `repair`, `retention`, `leftovers` | reaper | at start and at every tick: runs without a monitor, impossible rows, leftovers, retention |
-//! | [`teardowns`] | (claims, reaper) | takes up what is to be torn down |
-//! | [`workspaces`] | tidy | the directories of workspaces, and logs of runs that were pruned |
+//! | [`recover`], `repair`, `retention`, `leftovers` | recovery | at start and at every tick: runs without a monitor, impossible rows, leftovers, retention |
+//! | [`teardowns`] | (claims, recovery) | takes up what is to be torn down |
+//! | [`workspaces`] | workspaces | the directories of workspaces, and logs of runs that were pruned |
 //! | [`wake`] | wake | hints that the file has changed |
 //! | [`service_manager`] | notify | tells the service manager that the worker serves and that its loops go round |
 //!

@@ -1,4 +1,4 @@
-//! The recovery loop (the reaper's thread): what no monitor of this worker watches.
+//! The recovery loop: what no monitor of this worker watches.
 //!
 //! The same round at start and at every tick. It asks the kernel, never a clock; it leaves out what is in the roster; and each
 //! of its acts is one that may be repeated. Once all is well it reads and writes nothing.

@@ -116,7 +116,7 @@ pub fn run(ctx: &Arc<Context>) {
         // Programs write now and then: only who still writes at the next look is waited for.
         let blocked_by = blocked.as_ref().filter(|_| before == blocked);
         if let Some(ms) = watchdog_ms {
-            // An idle claim loop makes its round when it is asked to; the reaper's tick is short enough.
+            // An idle claim loop makes its round when it is asked to; the tick of recovery is short enough.
             ctx.wake_claims();
             if goes_round(ctx.report.rounds(), ms, ctx.is_stopping(), blocked_by.is_some()) {
                 send(&[NotifyState::Watchdog]);

@@ -82,7 +82,7 @@ fn work_off(ctx: &Arc<Context>, first: ResourceId, mut open: Option<Run>) {
     while let Some(id) = next {
         let run = open.as_ref().map(|run| run.id);
         if let Err(Halt::Failed(error)) = steps::teardown::tear_down(ctx, id, open.take()) {
-            // Its row says how far it is: the next round goes on from there.
+            // Its row says how far it is: the next round continues from there.
             log::error!("resource {id}: {error}");
             run.inspect(|run| ctx.roster.disown(*run));
             is_well = false;

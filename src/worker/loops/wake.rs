@@ -90,7 +90,7 @@ enum Heard {
     Nothing,
 }
 
-/// The wake thread: turns hints into nudges until the worker lets go of its runs.
+/// The wake thread: turns hints into wake-ups of the loops, until the worker detaches from its runs.
 pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
     let mut changes = Changed::new(ctx);

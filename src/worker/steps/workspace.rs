@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Meanwhile the run has its file and its lock, and no record. Killed at any instant: without a use the job has certainly not
-//! started, and goes back to the queue with nothing held against it; the prepare goes on under its shim, is adopted, and what comes of
+//! started, and goes back to the queue with nothing held against it; the prepare continues under its shim, is adopted, and what comes of
 //! it is used; a directory without a row belongs to no run when the run is closed, and is swept.
 //!
 //! Deliberately absent: names and directories (`run::workspace`), which may go (`store::workspace`, `loops::workspaces`).
@@ -132,7 +132,7 @@ fn warm(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Optio
 /// `None`: it is to be looked at again, or the worker detaches.
 fn wait_for_leader(attempt: &Attempt<'_>, flight: &Flight) -> Result<Option<FlightEnd>> {
     loop {
-        // In this order: a nudge between the two looks is in the waker.
+        // In this order: a wake-up between the two looks is kept by the waker.
         let is_stopped = attempt.waker.cause().is_some();
         if let Some(end) = flight.ended() {
             return Ok(Some(end));
