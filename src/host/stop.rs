@@ -1,7 +1,7 @@
 //! Asking a shim to stop from a process that is not the worker.
 
 use crate::error::Result;
-use crate::job::{Cause, JobId, RunKey};
+use crate::job::{Cause, JobId};
 use crate::run::stop::{self, Asked, OutOfReach};
 use crate::store::{Store, reap};
 
@@ -24,8 +24,8 @@ pub enum Direct {
 pub fn ask_directly(store: &Store, job: JobId) -> Result<Direct> {
     let Some((own, around)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::NoShim) };
     let mut came = Direct::NoShim;
-    for RunKey { run, nonce } in [Some(own), around].into_iter().flatten() {
-        match stop::ask(store.place(), run, nonce, Cause::Cancel)? {
+    for key in [Some(own), around].into_iter().flatten() {
+        match stop::ask(store.place(), key, Cause::Cancel)? {
             Asked::Sent => came = Direct::Asked,
             Asked::OutOfReach(hindrance) if came == Direct::NoShim => came = Direct::Cannot(hindrance),
             _ => {}

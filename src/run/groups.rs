@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::error::said;
-use crate::job::{Nonce, RunId};
+use crate::job::{RunId, RunKey};
 
 /// Inode of the first cgroup namespace of a machine (`PROC_CGROUP_INIT_INO`).
 const FIRST_CGROUP_NAMESPACE: u64 = 0xEFFF_FFFB;
@@ -61,7 +61,7 @@ impl Limiter {
     }
 
     /// The group of a run with a limit.
-    pub fn group(&self, run: RunId, nonce: Nonce) -> Option<PathBuf> {
+    pub fn group(&self, RunKey { run, nonce }: RunKey) -> Option<PathBuf> {
         let nonce = nonce.to_string();
         let name = format!("{PREFIX}{}-{run}-{}", self.file, &nonce[..SHORT_CHARACTERS.min(nonce.len())]);
         self.parent.as_ref().map(|parent| parent.join(name))

@@ -1,4 +1,5 @@
 use super::*;
+use crate::job::Nonce;
 
 const MOUNTS: &str = "30 20 0:26 / /sys/fs/cgroup ro,nosuid shared:5 - tmpfs tmpfs ro\n\
                       31 30 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:6 - cgroup2 cgroup2 rw,nsdelegate\n\
@@ -74,7 +75,7 @@ fn only_dead_groups_of_this_file_are_swept() {
     let root = tempfile::tempdir().unwrap();
     let limiter = Limiter { parent: Some(root.path().into()), why: String::new(), kills: None, file: "0123abcd".into() };
     let nonce = Nonce([7; 16]);
-    let [dead, alive] = [RunId(5), RunId(6)].map(|run| limiter.group(run, nonce).unwrap());
+    let [dead, alive] = [RunId(5), RunId(6)].map(|run| limiter.group(RunKey { run, nonce }).unwrap());
     let foreign = ["tenure-run-ffffffff-5-07070707", "tenure-run-5-07070707", "worker", "tenure-run-0123abcd-x-07070707"];
     for dir in [&dead, &alive].into_iter().cloned().chain(foreign.map(|name| root.path().join(name))) {
         fs::create_dir(dir).unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Nonce, RunId};
+use crate::job::{Nonce, RunId, RunKey};
 
 /// One run, complete. Durations are milliseconds and count from the start of the job's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Launch {
     pub nonce: Nonce,
     /// At least one argument. A name without a slash is looked for in the `PATH` of `env`.
     pub argv: Vec<Vec<u8>>,
-    /// The whole environment; the shim puts the nonce into it as `TENURE_COOKIE`, whatever stands there.
+    /// The whole environment; the shim puts the nonce into it as `TENURE_COOKIE`, whatever is there.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     pub cwd: Vec<u8>,
     /// Must not exist yet.
@@ -56,6 +56,10 @@ pub struct Launch {
 pub const COOKIE: &str = "TENURE_COOKIE";
 
 impl Launch {
+    pub fn key(&self) -> RunKey {
+        RunKey { run: self.run, nonce: self.nonce }
+    }
+
     /// The value of a variable of the job's environment; the last one counts, as for most programs that look.
     pub(super) fn variable(&self, name: &str) -> Option<&[u8]> {
         self.env.iter().rev().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())

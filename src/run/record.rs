@@ -4,7 +4,7 @@
 //! unknown keys and kinds are skipped, so that files of the next version can be read. Nothing here touches the system.
 
 use crate::job::verdict::Progress;
-use crate::job::{Cause, Exit, Nonce, RunId};
+use crate::job::{Cause, Exit, Nonce, RunId, RunKey};
 
 use super::line::{Line, Writer};
 
@@ -220,6 +220,10 @@ pub fn parse_line(bytes: &[u8]) -> Parsed {
 }
 
 impl Header {
+    pub fn key(&self) -> RunKey {
+        RunKey { run: self.run, nonce: self.nonce }
+    }
+
     /// The line, with its newline.
     pub fn to_line(&self) -> Vec<u8> {
         Writer::new(&format!("{HEADER_KIND} {HEADER_VERSION}"))

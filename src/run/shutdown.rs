@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::job::verdict::Progress;
-use crate::job::{Cause, Nonce, RunId};
+use crate::job::{Cause, RunId, RunKey};
 use crate::place::Place;
 
 use super::record::Records;
@@ -71,23 +71,24 @@ impl<'a> EndRuns<'a> {
         let mut alive = 0;
         for run in runfile::list(self.place)? {
             let Ok(Look::Found { header, records, locked: true }) = runfile::look(self.place, run) else { continue };
-            alive += usize::from(self.advance(run, header.nonce, &records));
+            alive += usize::from(self.advance(header.key(), &records));
         }
         Ok(alive)
     }
 
     /// Takes the next step for one run; false where there is nothing to wait for.
-    fn advance(&mut self, run: RunId, nonce: Nonce, records: &Records) -> bool {
+    fn advance(&mut self, key: RunKey, records: &Records) -> bool {
+        let run = key.run;
         if self.foreign.contains(&run) {
             return false;
         }
         let now = Instant::now();
         let step = *self.steps.entry(run).or_insert(Step::Starting(now));
         let (done, next) = match step {
-            Step::Starting(_) => (stop::ask(self.place, run, nonce, Cause::Shutdown), Step::Asked),
-            Step::Asked if now >= self.kill_at => (stop::hasten(self.place, run, nonce), Step::Hastened(now)),
+            Step::Starting(_) => (stop::ask(self.place, key, Cause::Shutdown), Step::Asked),
+            Step::Asked if now >= self.kill_at => (stop::hasten(self.place, key), Step::Hastened(now)),
             Step::Hastened(since) if now.duration_since(since) >= Duration::from_millis(ANSWER_MS) => {
-                (stop::kill_shim(self.place, run, nonce), Step::ShimKilled)
+                (stop::kill_shim(self.place, key), Step::ShimKilled)
             }
             Step::Asked | Step::Hastened(_) | Step::ShimKilled => return true,
         };

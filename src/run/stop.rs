@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::error::{Error, Result};
-use crate::job::{Cause, Nonce, RunId};
+use crate::job::{Cause, RunId, RunKey};
 use crate::place::Place;
 
 use super::machine;
@@ -70,13 +70,13 @@ impl fmt::Display for OutOfReach {
 ///
 /// # Errors
 /// The run file cannot be read, or the system refuses the signal.
-pub fn ask(place: &Place, run: RunId, nonce: Nonce, cause: Cause) -> Result<Asked> {
-    let value = nonce.signal_bits() << 8 | u64::from(cause.code());
-    match find(place, run, nonce)? {
+pub fn ask(place: &Place, key: RunKey, cause: Cause) -> Result<Asked> {
+    let value = key.nonce.signal_bits() << 8 | u64::from(cause.code());
+    match find(place, key)? {
         Found::Shim(pidfd) => {
-            let asked = sent(run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value))?;
+            let asked = sent(key.run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value))?;
             if asked == Asked::Sent {
-                sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGCONT))?;
+                sent(key.run, signal::send_pidfd(pidfd.as_fd(), libc::SIGCONT))?;
             }
             Ok(asked)
         }
@@ -88,10 +88,10 @@ pub fn ask(place: &Place, run: RunId, nonce: Nonce, cause: Cause) -> Result<Aske
 ///
 /// # Errors
 /// As [`ask`].
-pub fn hasten(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
-    let value = nonce.signal_bits() << 8 | u64::from(KILL_NOW);
-    match find(place, run, nonce)? {
-        Found::Shim(pidfd) => sent(run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value)),
+pub fn hasten(place: &Place, key: RunKey) -> Result<Asked> {
+    let value = key.nonce.signal_bits() << 8 | u64::from(KILL_NOW);
+    match find(place, key)? {
+        Found::Shim(pidfd) => sent(key.run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value)),
         Found::Not(answer) => Ok(answer),
     }
 }
@@ -100,9 +100,9 @@ pub fn hasten(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
 ///
 /// # Errors
 /// As [`ask`].
-pub fn kill_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
-    match find(place, run, nonce)? {
-        Found::Shim(pidfd) => sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGKILL)),
+pub fn kill_shim(place: &Place, key: RunKey) -> Result<Asked> {
+    match find(place, key)? {
+        Found::Shim(pidfd) => sent(key.run, signal::send_pidfd(pidfd.as_fd(), libc::SIGKILL)),
         Found::Not(answer) => Ok(answer),
     }
 }
@@ -111,9 +111,9 @@ pub fn kill_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
 ///
 /// # Errors
 /// As [`ask`].
-pub fn continue_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
-    match find(place, run, nonce)? {
-        Found::Shim(pidfd) => sent(run, signal::send_pidfd(pidfd.as_fd(), libc::SIGCONT)),
+pub fn continue_shim(place: &Place, key: RunKey) -> Result<Asked> {
+    match find(place, key)? {
+        Found::Shim(pidfd) => sent(key.run, signal::send_pidfd(pidfd.as_fd(), libc::SIGCONT)),
         Found::Not(answer) => Ok(answer),
     }
 }
@@ -122,8 +122,8 @@ pub fn continue_shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Asked> {
 ///
 /// # Errors
 /// The run file cannot be read.
-pub fn shim_pid(place: &Place, run: RunId, nonce: Nonce) -> Result<std::result::Result<i32, Asked>> {
-    Ok(match find(place, run, nonce)? {
+pub fn shim_pid(place: &Place, key: RunKey) -> Result<std::result::Result<i32, Asked>> {
+    Ok(match find(place, key)? {
         Found::Shim(pidfd) => pid_of(&pidfd).ok_or(Asked::Gone),
         Found::Not(answer) => Err(answer),
     })
@@ -134,8 +134,8 @@ pub fn shim_pid(place: &Place, run: RunId, nonce: Nonce) -> Result<std::result::
 ///
 /// # Errors
 /// The run file cannot be read.
-pub fn shim_pidfd(place: &Place, run: RunId, nonce: Nonce) -> Result<Option<OwnedFd>> {
-    match find(place, run, nonce)? {
+pub fn shim_pidfd(place: &Place, key: RunKey) -> Result<Option<OwnedFd>> {
+    match find(place, key)? {
         Found::Shim(pidfd) => Ok(Some(pidfd)),
         Found::Not(_) => Ok(None),
     }
@@ -155,14 +155,14 @@ enum Found {
     Not(Asked),
 }
 
-fn find(place: &Place, run: RunId, nonce: Nonce) -> Result<Found> {
-    let (look, identity) = look_with_identity(place, run)?;
+fn find(place: &Place, key: RunKey) -> Result<Found> {
+    let (look, identity) = look_with_identity(place, key.run)?;
     let (header, records, locked) = match look {
         Look::Missing => return Ok(Found::Not(Asked::Gone)),
         Look::Unreadable(_) => return Ok(Found::Not(Asked::NotOurs)),
         Look::Found { header, records, locked } => (header, records, locked),
     };
-    if header.nonce != nonce {
+    if header.nonce != key.nonce {
         return Ok(Found::Not(Asked::NotOurs));
     }
     if !locked || header.boot_id != machine::boot_id() {

@@ -23,7 +23,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::job::{Nonce, RunId};
+use crate::job::{RunId, RunKey};
 use crate::place::Place;
 
 use super::chase::chase;
@@ -65,7 +65,7 @@ impl Emptied {
 ///
 /// # Errors
 /// `/proc`, the run file or the log cannot be read.
-pub fn empty(place: &Place, run: RunId, nonce: Nonce) -> Result<Emptied> {
+pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
     let (header, records) = match look(place, run)? {
         Look::Found { header, records, locked: false } if header.nonce == nonce => (Some(header), records),
         Look::Found { header, records, .. } if header.nonce == nonce => (None, records),

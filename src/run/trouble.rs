@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
 use crate::error::Result;
-use crate::job::{Nonce, RunId};
+use crate::job::{RunId, RunKey};
 use crate::place::Place;
 
 use super::descendants;
@@ -36,8 +36,8 @@ pub enum Shim {
 ///
 /// # Errors
 /// The run file cannot be read.
-pub fn shim(place: &Place, run: RunId, nonce: Nonce) -> Result<Shim> {
-    Ok(match stop::shim_pid(place, run, nonce)? {
+pub fn shim(place: &Place, key: RunKey) -> Result<Shim> {
+    Ok(match stop::shim_pid(place, key)? {
         Ok(pid) if is_stopped(pid) => Shim::Stopped(pid),
         Ok(pid) => Shim::Well(pid),
         Err(Asked::OutOfReach(hindrance)) => Shim::Hidden(hindrance),

@@ -1,7 +1,7 @@
 //! Stop requests: who hears them, and which cause counts.
 
 use rustix::process::Signal;
-use tenure::job::{Cause, Exit, Nonce};
+use tenure::job::{Cause, Exit, Nonce, RunKey};
 use tenure::run::runfile::RunFile;
 use tenure::run::stop::{self, Asked};
 use tenure::run::{Record, Started, machine};
@@ -14,10 +14,10 @@ fn each_cause_arrives_as_it_was_sent() {
     for cause in [Cause::Cancel, Cause::Sweep, Cause::Shutdown] {
         let mut running = bench.start(&bench.shell("sleep 600"));
         running.started();
-        assert_eq!(stop::ask(&bench.place, running.run, running.nonce, cause).unwrap(), Asked::Sent);
+        assert_eq!(stop::ask(&bench.place, running.key(), cause).unwrap(), Asked::Sent);
         let (run, nonce) = (running.run, running.nonce);
         assert_eq!(running.finish().exited.map(|e| (e.exit, e.cause)), Some((Exit::Signal(15), Some(cause))));
-        assert_eq!(stop::ask(&bench.place, run, nonce, cause).unwrap(), Asked::Gone);
+        assert_eq!(stop::ask(&bench.place, RunKey { run, nonce }, cause).unwrap(), Asked::Gone);
     }
 }
 
@@ -39,9 +39,9 @@ fn the_first_cause_counts() {
     let mut running = bench.start(&launch);
     let shim = running.started().shim_pid;
     until("the trap", || (bench.log(launch.run) == "on\n").then_some(()));
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
     kill(shim, Signal::TERM);
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Sweep).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Sweep).unwrap();
     // The kernel hands over TERM before a real-time signal; whichever the shim took first, it keeps.
     let cause = running.finish().exited.unwrap().cause.unwrap();
     assert!(matches!(cause, Cause::Cancel | Cause::Shutdown), "{cause}");
@@ -55,7 +55,7 @@ fn a_cause_that_comes_after_the_end_does_not_count() {
     kill(started.shim_pid, Signal::STOP);
     until("the job to end", || (!is_alive(started.pid)).then_some(()));
     // The request wakes a shim that stands still.
-    assert_eq!(stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap(), Asked::Sent);
+    assert_eq!(stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap(), Asked::Sent);
     assert_eq!(running.finish().exited.map(|e| (e.exit, e.cause)), Some((Exit::Code(6), None)));
 }
 
@@ -66,14 +66,14 @@ fn a_stop_for_another_run_is_not_heard() {
     let shim = running.started().shim_pid;
     let mut other = running.nonce;
     other.0[0] ^= 1;
-    assert_eq!(stop::ask(&bench.place, running.run, other, Cause::Cancel).unwrap(), Asked::NotOurs);
+    assert_eq!(stop::ask(&bench.place, RunKey { run: running.run, nonce: other }, Cause::Cancel).unwrap(), Asked::NotOurs);
     for value in [other.signal_bits() << 8 | 1, running.nonce.signal_bits() << 8, running.nonce.signal_bits() << 8 | 99, 0] {
         let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
         // SAFETY: the shim is alive, as its run has not ended; no memory is involved.
         assert_eq!(unsafe { libc::sigqueue(shim, libc::SIGRTMIN() + 5, value) }, 0);
     }
     // Had one of them been heard, it would have been first: the queue is in order.
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Backstop).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Backstop).unwrap();
     assert_eq!(running.finish().exited.unwrap().cause, Some(Cause::Backstop));
 }
 
@@ -121,16 +121,16 @@ fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
     let pid = i32::try_from(bystander.id()).unwrap();
     for ticks in [start_ticks(bystander.id()), 1] {
         let (_locked, nonce, run) = forged(&bench, pid, ticks);
-        assert_eq!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
-        assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::NotOurs);
-        assert!(stop::shim_pidfd(&bench.place, run, nonce).unwrap().is_none());
+        assert_eq!(stop::ask(&bench.place, RunKey { run, nonce }, Cause::Cancel).unwrap(), Asked::NotOurs);
+        assert_eq!(stop::kill_shim(&bench.place, RunKey { run, nonce }).unwrap(), Asked::NotOurs);
+        assert!(stop::shim_pidfd(&bench.place, RunKey { run, nonce }).unwrap().is_none());
     }
     let others = others_with_a_file_at_3(&bench);
     for other in &others {
         let (_locked, nonce, run) = forged(&bench, i32::try_from(other.id()).unwrap(), start_ticks(other.id()));
-        assert_eq!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
-        assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::NotOurs);
-        assert!(stop::shim_pidfd(&bench.place, run, nonce).unwrap().is_none());
+        assert_eq!(stop::ask(&bench.place, RunKey { run, nonce }, Cause::Cancel).unwrap(), Asked::NotOurs);
+        assert_eq!(stop::kill_shim(&bench.place, RunKey { run, nonce }).unwrap(), Asked::NotOurs);
+        assert!(stop::shim_pidfd(&bench.place, RunKey { run, nonce }).unwrap().is_none());
     }
     for mut other in others {
         assert!(other.try_wait().unwrap().is_none(), "it lives");
@@ -139,12 +139,12 @@ fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
     }
     let (locked, nonce, run) = forged(&bench, pid, start_ticks(bystander.id()));
     drop(locked);
-    assert_eq!(stop::kill_shim(&bench.place, run, nonce).unwrap(), Asked::Gone, "the lock is free");
+    assert_eq!(stop::kill_shim(&bench.place, RunKey { run, nonce }).unwrap(), Asked::Gone, "the lock is free");
     assert!(bystander.try_wait().unwrap().is_none(), "it lives");
     bystander.kill().unwrap();
     bystander.wait().unwrap();
     let (_locked, nonce, run) = forged(&bench, pid, 1);
-    assert!(matches!(stop::ask(&bench.place, run, nonce, Cause::Cancel).unwrap(), Asked::Gone | Asked::NotOurs));
+    assert!(matches!(stop::ask(&bench.place, RunKey { run, nonce }, Cause::Cancel).unwrap(), Asked::Gone | Asked::NotOurs));
 }
 
 #[test]
@@ -156,12 +156,10 @@ fn a_shim_that_hangs_before_it_has_recorded_anything_can_be_ended() {
     let script =
         format!("exec 3<'{}'; exec ./tenure-shim -c 'while :; do sleep 0.1; done'", bench.place.run_file(launch.run).display());
     let mut shim = std::process::Command::new("sh").args(["-c", &script]).current_dir(bench.path("")).spawn().unwrap();
-    until("the shim", || (stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap() == Asked::Sent).then_some(()));
+    until("the shim", || (stop::kill_shim(&bench.place, launch.key()).unwrap() == Asked::Sent).then_some(()));
     assert!(shim.wait().unwrap().code().is_none(), "killed");
     // A process that it has just forked looks like it until it executes its own program.
-    until("no process to be found", || {
-        (stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap() == Asked::NoShimYet).then_some(())
-    });
+    until("no process to be found", || (stop::kill_shim(&bench.place, launch.key()).unwrap() == Asked::NoShimYet).then_some(()));
 }
 
 #[test]
@@ -169,12 +167,12 @@ fn without_a_shim_there_is_no_process_to_ask() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);
     let nonce = machine::nonce();
-    assert_eq!(stop::ask(&bench.place, launch.run, nonce, Cause::Cancel).unwrap(), Asked::Gone, "no file");
+    assert_eq!(stop::ask(&bench.place, RunKey { run: launch.run, nonce }, Cause::Cancel).unwrap(), Asked::Gone, "no file");
     let file = RunFile::create(&bench.place, &header(&launch)).unwrap();
-    assert_eq!(stop::ask(&bench.place, launch.run, launch.nonce, Cause::Cancel).unwrap(), Asked::NoShimYet);
-    assert_eq!(stop::ask(&bench.place, launch.run, nonce, Cause::Cancel).unwrap(), Asked::NotOurs);
+    assert_eq!(stop::ask(&bench.place, launch.key(), Cause::Cancel).unwrap(), Asked::NoShimYet);
+    assert_eq!(stop::ask(&bench.place, RunKey { run: launch.run, nonce }, Cause::Cancel).unwrap(), Asked::NotOurs);
     drop(file);
-    assert_eq!(stop::ask(&bench.place, launch.run, launch.nonce, Cause::Cancel).unwrap(), Asked::Gone);
+    assert_eq!(stop::ask(&bench.place, launch.key(), Cause::Cancel).unwrap(), Asked::Gone);
 }
 
 #[test]
@@ -183,8 +181,8 @@ fn the_end_of_an_adopted_run_can_be_waited_for() {
     let bench = Bench::new();
     let mut running = bench.start(&bench.shell("sleep 600"));
     running.started();
-    let pidfd = stop::shim_pidfd(&bench.place, running.run, running.nonce).unwrap().expect("it is alive");
-    assert_eq!(stop::kill_shim(&bench.place, running.run, running.nonce).unwrap(), Asked::Sent);
+    let pidfd = stop::shim_pidfd(&bench.place, running.key()).unwrap().expect("it is alive");
+    assert_eq!(stop::kill_shim(&bench.place, running.key()).unwrap(), Asked::Sent);
     poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
     while running.next().is_some() {}
     assert!(!bench.look(running.run).1);

@@ -49,7 +49,7 @@ fn whatever_is_killed_nothing_is_left_and_nothing_is_made_up() {
         .collect();
     for _ in 0..RUNS {
         let run = &runs[usize::try_from(dice.below(RUNS as u64)).unwrap()];
-        stop::kill_shim(&bench.place, run.run, run.nonce).unwrap();
+        stop::kill_shim(&bench.place, run.key()).unwrap();
         // The moment of the next kill is drawn; it is not a wait for an event.
         std::thread::sleep(std::time::Duration::from_millis(dice.below(15)));
     }

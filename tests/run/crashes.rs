@@ -5,7 +5,7 @@ use std::{env, fs, thread};
 
 use rustix::process::Signal;
 use tenure::job::verdict::Progress;
-use tenure::job::{Cause, Exit, Nonce, RunId};
+use tenure::job::{Cause, Exit, Nonce, RunId, RunKey};
 use tenure::place::Place;
 use tenure::run::runfile::{Look, RunFile, look};
 use tenure::run::{Spawner, Status, StatusPipe, stop};
@@ -130,7 +130,7 @@ fn the_death_of_a_shim_after_that_of_the_worker_is_swept() {
     starter.process.wait().unwrap();
     for (run, nonce) in &starter.runs {
         let job = bench.look(*run).0.started.unwrap().pid;
-        stop::kill_shim(&bench.place, *run, *nonce).unwrap();
+        stop::kill_shim(&bench.place, RunKey { run: *run, nonce: *nonce }).unwrap();
         until("the lock", || (!bench.look(*run).1).then_some(()));
         assert!(!is_alive(job));
         assert_eq!(bench.look(*run).0.progress(), Progress::Begun);
@@ -145,7 +145,7 @@ fn the_spawner_alone_may_die() {
     let mut running = bench.start(&bench.shell("sleep 600"));
     let shim = running.started().shim_pid;
     kill_spawner(&bench);
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
     while running.next().is_some() {}
     assert_eq!(running.records.exited.unwrap().cause, Some(Cause::Cancel));
     assert_eq!(running.records.progress(), Progress::Drained);

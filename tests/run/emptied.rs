@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs};
 
 use rustix::process::Signal;
-use tenure::job::{Nonce, RunId};
+use tenure::job::{Nonce, RunId, RunKey};
 use tenure::place::Place;
 use tenure::run::runfile::RunFile;
 use tenure::run::tree::Emptied;
@@ -31,11 +31,11 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     let mut other = launch.nonce;
     other.0[15] ^= 1;
     let another = RunId(launch.run.0 + 1_000);
-    assert_eq!(tree::empty(&bench.place, another, other).unwrap().killed, Vec::<String>::new());
-    let killed = tree::empty(&bench.place, launch.run, launch.nonce).unwrap().killed;
+    assert_eq!(tree::empty(&bench.place, RunKey { run: another, nonce: other }).unwrap().killed, Vec::<String>::new());
+    let killed = tree::empty(&bench.place, launch.key()).unwrap().killed;
     assert!(killed.contains(&format!("{escaped} sleep")), "{killed:?}");
     until("it to be gone", || {
-        let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
+        let round = tree::empty(&bench.place, launch.key()).unwrap();
         (round.killed.is_empty() && !round.log_locked && !is_alive(escaped)).then_some(())
     });
     reap(escaped);
@@ -59,7 +59,7 @@ fn a_chain_that_forks_without_a_pause_ends_without_its_shim() {
             groups.iter().for_each(|group| drop(scope.spawn(|| reap_group(*group, &is_over))));
             let (mut killed, mut in_a_row) = (0, 0);
             until("two rounds in a row to find nothing", || {
-                let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
+                let round = tree::empty(&bench.place, launch.key()).unwrap();
                 killed += round.killed.len();
                 in_a_row = if round.is_empty() { in_a_row + 1 } else { 0 };
                 (in_a_row == 2).then_some(())
@@ -82,7 +82,7 @@ impl Drop for Over<'_> {
 #[ignore = "a role that another test starts"]
 fn the_marked_one() {
     let (Ok(place), Ok(nonce)) = (env::var(PLACE), env::var("TENURE_COOKIE")) else { return };
-    let round = tree::empty(&Place::new(place.into()), RunId(1), nonce.parse().unwrap()).unwrap();
+    let round = tree::empty(&Place::new(place.into()), RunKey { run: RunId(1), nonce: nonce.parse().unwrap() }).unwrap();
     println!("ENDED {:?}", round.killed.len());
 }
 
@@ -138,12 +138,12 @@ fn what_removed_its_marks_is_found_by_those_that_are_left() {
         kill_spawner_and_shim(&bench, running, shim);
         // What is asked for the log comes when nothing is found by its marks any more.
         until(&format!("{removes}: it to be found"), || {
-            let round = tree::empty(&bench.place, launch.run, launch.nonce).unwrap();
+            let round = tree::empty(&bench.place, launch.key()).unwrap();
             round.killed.iter().any(|name| name.starts_with(&format!("{escaped} "))).then_some(())
         });
         reap(escaped);
         until(&format!("{removes}: all to be gone"), || {
-            tree::empty(&bench.place, launch.run, launch.nonce).unwrap().is_empty().then_some(())
+            tree::empty(&bench.place, launch.key()).unwrap().is_empty().then_some(())
         });
     }
 }
@@ -206,7 +206,7 @@ fn a_run_of_another_pid_namespace_is_gone_only_with_that() {
     let namespace = elsewhere.namespace;
     let rounds = |changed: &dyn Fn(&mut Header), records: &[Record]| {
         let run = left(&bench, changed, records);
-        tree::empty(&bench.place, run.run, run.nonce).unwrap()
+        tree::empty(&bench.place, run.key()).unwrap()
     };
     let out_of_sight = Emptied { out_of_sight: true, ..Emptied::default() };
     assert_eq!(rounds(&|_| {}, &[]), Emptied::default(), "ours");
@@ -243,7 +243,7 @@ fn a_shim_that_is_dying_is_not_dead() {
     let started = |shim_start_ticks| Record::Started(Started { pid, shim_pid: pid, shim_start_ticks, at_ms: 1, kept: None });
     let run = left(&bench, |_| {}, &[started(ticks)]);
     let other = left(&bench, |_| {}, &[started(ticks - 1)]);
-    let round = |run: &Launch| tree::empty(&bench.place, run.run, run.nonce).unwrap();
+    let round = |run: &Launch| tree::empty(&bench.place, run.key()).unwrap();
     assert_eq!(round(&run), Emptied { shim_is_dying: true, ..Emptied::default() });
     assert!(!round(&run).is_empty());
     assert_eq!(round(&other), Emptied::default(), "its number is another process's by now");

@@ -40,7 +40,7 @@ fn a_word_without_a_listener_does_no_harm() {
     let running = bench.start(&launch);
     until("the shim to be ready", || bench.place.log_file(launch.run).exists().then_some(()));
     let go = running.pipe.go();
-    assert_eq!(stop::kill_shim(&bench.place, launch.run, launch.nonce).unwrap(), stop::Asked::Sent);
+    assert_eq!(stop::kill_shim(&bench.place, launch.key()).unwrap(), stop::Asked::Sent);
     assert_eq!(running.finish().progress(), Progress::Nothing, "the end comes down the pipe");
     go.say();
 

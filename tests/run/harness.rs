@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
-use tenure::job::{Nonce, RunId};
+use tenure::job::{Nonce, RunId, RunKey};
 use tenure::place::Place;
 use tenure::run::runfile::{Look, RunFile, look};
 use tenure::run::{Header, Launch, Record, Records, Spawner, Status, StatusPipe, machine};
@@ -26,7 +26,7 @@ pub struct Bench {
     pub place: Place,
     spawner: Option<Spawner>,
     next: AtomicI64,
-    started: std::sync::Mutex<Vec<(RunId, Nonce)>>,
+    started: std::sync::Mutex<Vec<RunKey>>,
 }
 
 impl Bench {
@@ -76,7 +76,7 @@ impl Bench {
     }
 
     pub fn create(&self, launch: &Launch) -> RunFile {
-        self.started.lock().unwrap().push((launch.run, launch.nonce));
+        self.started.lock().unwrap().push(launch.key());
         RunFile::create(&self.place, &header(launch)).unwrap()
     }
 
@@ -117,9 +117,9 @@ impl Drop for Bench {
     fn drop(&mut self) {
         // A test that passes has left nothing.
         let failed = std::thread::panicking();
-        for (run, nonce) in self.started.lock().unwrap().iter().filter(|_| failed) {
-            let _ = tenure::run::stop::kill_shim(&self.place, *run, *nonce);
-            let _ = tenure::run::tree::empty(&self.place, *run, *nonce);
+        for key in self.started.lock().unwrap().iter().filter(|_| failed) {
+            let _ = tenure::run::stop::kill_shim(&self.place, *key);
+            let _ = tenure::run::tree::empty(&self.place, *key);
         }
         self.drop_spawner();
     }
@@ -172,6 +172,10 @@ pub struct Running<'a> {
 }
 
 impl Running<'_> {
+    pub fn key(&self) -> RunKey {
+        RunKey { run: self.run, nonce: self.nonce }
+    }
+
     /// Reads records until one of them is wanted. The pipe must not end before.
     pub fn wait_for(&mut self, wanted: impl Fn(&Record) -> bool) -> Record {
         loop {

@@ -149,7 +149,7 @@ fn a_log_is_cut_while_the_job_still_writes() {
         let meta = fs::metadata(&path).unwrap();
         (meta.len() > 20 << 20 && meta.blocks() * 512 < meta.len() / 2).then_some(())
     });
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
     assert_eq!(running.finish().exited.unwrap().cause, Some(Cause::Cancel));
     assert!(fs::metadata(&path).unwrap().blocks() * 512 <= (1 << 20) + 64 * 1024);
 }

@@ -42,7 +42,7 @@ fn memory_of_idle_runs() {
     println!("CPU of all shims in 10 s: {} ms", (cpu() - before) * 10);
     let asked = Instant::now();
     for run in &runs {
-        stop::ask(&bench.place, run.run, run.nonce, Cause::Cancel).unwrap();
+        stop::ask(&bench.place, run.key(), Cause::Cancel).unwrap();
     }
     runs.into_iter().for_each(|run| drop(run.finish()));
     println!("{IDLE} cancels: {:?}", asked.elapsed());

@@ -109,9 +109,9 @@ fn a_grace_can_be_ended_at_once() {
         running.started();
         until("the trap", || (bench.log(launch.run) == "on\n").then_some(()));
         if let Some(cause) = cause {
-            assert_eq!(stop::ask(&bench.place, running.run, running.nonce, cause).unwrap(), Asked::Sent);
+            assert_eq!(stop::ask(&bench.place, running.key(), cause).unwrap(), Asked::Sent);
         }
-        assert_eq!(stop::hasten(&bench.place, running.run, running.nonce).unwrap(), Asked::Sent);
+        assert_eq!(stop::hasten(&bench.place, running.key()).unwrap(), Asked::Sent);
         let exited = running.finish().exited.unwrap();
         assert_eq!((exited.exit, exited.cause), (Exit::Signal(9), Some(cause.unwrap_or(Cause::Shutdown))));
     }
@@ -125,9 +125,9 @@ fn a_grace_can_be_ended_after_the_first_process_has_ended() {
     let mut running = bench.start(&launch);
     running.started();
     until("the trap", || (bench.log(launch.run) == "on\n").then_some(()));
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Shutdown).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Shutdown).unwrap();
     until("the first process to end", || bench.look(launch.run).0.exited);
-    assert_eq!(stop::hasten(&bench.place, running.run, running.nonce).unwrap(), Asked::Sent);
+    assert_eq!(stop::hasten(&bench.place, running.key()).unwrap(), Asked::Sent);
     assert!(running.finish().drained.is_some());
 }
 

@@ -153,7 +153,7 @@ fn a_shim_is_shown_with_its_run() {
     assert_eq!(read("cmdline").trim_end_matches('\0'), format!("tenure-shim {}", running.run));
     assert_eq!(read("comm"), "tenure-shim\n");
     assert_eq!(read("environ"), "", "no cookie of anybody");
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
     running.finish();
 }
 

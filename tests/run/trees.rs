@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tenure::job::verdict::Progress;
-use tenure::job::{Cause, Exit};
+use tenure::job::{Cause, Exit, RunKey};
 use tenure::run::stop::{self, Asked};
 
 use crate::harness::{Bench, is_alive, kill, until};
@@ -29,7 +29,7 @@ fn a_cancelled_tree_leaves_nothing() {
     let pids = bench.pids("pids", 3);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     let asked = Instant::now();
-    assert_eq!(stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap(), Asked::Sent);
+    assert_eq!(stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap(), Asked::Sent);
     let records = running.finish();
     let took = asked.elapsed();
     assert_all_gone(&pids);
@@ -52,7 +52,7 @@ fn the_grace_ends_for_a_job_outside_its_group() {
     let mut running = bench.start(&launch);
     running.started();
     let pids = bench.pids("pids", 2);
-    assert_eq!(stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap(), Asked::Sent);
+    assert_eq!(stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap(), Asked::Sent);
     let records = running.finish();
     assert_all_gone(&pids);
     assert_eq!(records.exited.map(|e| (e.exit, e.cause)), Some((Exit::Signal(9), Some(Cause::Cancel))));
@@ -89,7 +89,7 @@ fn what_a_killed_shim_leaves_is_swept_before_the_lock_is_free() {
     assert_eq!(bench.look(run).0.progress(), Progress::Begun, "no process saw its end");
     let (pid, neighbour_run) = (neighbour.started_pid(), neighbour.run);
     assert!(is_alive(pid) && bench.look(neighbour_run).1, "the neighbour is not touched");
-    stop::ask(&bench.place, neighbour_run, neighbour.nonce, Cause::Cancel).unwrap();
+    stop::ask(&bench.place, RunKey { run: neighbour_run, nonce: neighbour.nonce }, Cause::Cancel).unwrap();
     neighbour.finish();
 }
 
@@ -137,6 +137,6 @@ fn orphans_are_reaped_while_the_job_runs() {
     for pid in bench.pids("pids", 5) {
         until("the orphan to be reaped", || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
     }
-    stop::ask(&bench.place, running.run, running.nonce, Cause::Cancel).unwrap();
+    stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
     running.finish();
 }

@@ -133,7 +133,7 @@ impl<'a> Command<'a> {
             idle_timeout_ms: None,
             log_limit_bytes: policy.log_limit_bytes.unwrap_or(ctx.options.log_limit_bytes),
             memory_bytes: policy.memory_bytes,
-            memory_group: policy.memory_bytes.and_then(|_| ctx.limiter.group(key.run, key.nonce)),
+            memory_group: policy.memory_bytes.and_then(|_| ctx.limiter.group(key)),
             memory_kills: ctx.limiter.kills.clone(),
             nice: policy.nice,
             user: policy.user.clone(),

@@ -22,7 +22,7 @@ const ROUND_MS_MOST: u64 = 200;
 /// # Errors
 /// As [`empty`]; or its lock is still held, by a shim that is only about to start or a spawner that sweeps: to be tried again.
 pub fn end_tree(ctx: &Context, key: RunKey) -> Result<()> {
-    stop::kill_shim(ctx.place(), key.run, key.nonce)?;
+    stop::kill_shim(ctx.place(), key)?;
     empty(ctx, key)?;
     let run = key.run;
     for _ in 0..ROUNDS_MAX {
@@ -58,14 +58,16 @@ fn out_of_sight(run: RunId) -> String {
 ///
 /// # Errors
 /// When something is left that may not be signalled or does not end: the run stays as it is, and is reported as a problem.
-pub fn empty(ctx: &Context, RunKey { run, nonce }: RunKey) -> Result<()> {
+pub fn empty(ctx: &Context, key: RunKey) -> Result<()> {
+    let run = key.run;
     let (mut clean, mut pause_ms) = (0, ROUND_MS);
     let mut last = String::new();
     let until = Instant::now() + Duration::from_millis(EMPTYING_MS);
     while clean > 0 || Instant::now() < until {
-        let emptied = tree::empty(ctx.place(), run, nonce)?;
+        let emptied = tree::empty(ctx.place(), key)?;
         // What lost its reaper together with this run has fallen to us. First the shim is dead, then it falls, then it is looked for.
-        let fallen = ctx.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(nonce)).unwrap_or_default();
+        let fallen =
+            ctx.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(key.nonce)).unwrap_or_default();
         if emptied.out_of_sight && emptied.killed.is_empty() && !emptied.log_locked {
             return Err(Error::Stuck(out_of_sight(run)));
         }

@@ -58,7 +58,7 @@ impl StopRequest {
             self.next = Some(now + Duration::from_millis(UNANSWERED_MS));
             return self.see_whether_it_heard(attempt, cause, records, now);
         }
-        let asked = stop::ask(attempt.ctx.place(), attempt.key.run, attempt.key.nonce, cause);
+        let asked = stop::ask(attempt.ctx.place(), attempt.key, cause);
         self.hindrance = None;
         match asked {
             Ok(Asked::Sent) => {
@@ -85,7 +85,7 @@ impl StopRequest {
 
     fn see_whether_it_heard(&mut self, attempt: &Attempt<'_>, cause: Cause, records: &Records, now: Instant) {
         let place = attempt.ctx.place();
-        let has_heard = match trouble::shim(place, attempt.key.run, attempt.key.nonce) {
+        let has_heard = match trouble::shim(place, attempt.key) {
             Ok(Shim::Well(shim)) if trouble::has_heard(shim) => return,
             Ok(Shim::Stopped(shim)) => trouble::has_heard(shim),
             _ => false,
@@ -93,7 +93,7 @@ impl StopRequest {
         // A shim that has heard has told the job to end. Otherwise, where the job's own process has ended, no process has seen how.
         let was_running = has_heard || !has_ended(records);
         log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", attempt.key.run);
-        match stop::kill_shim(place, attempt.key.run, attempt.key.nonce) {
+        match stop::kill_shim(place, attempt.key) {
             Ok(Asked::Sent) if was_running => attempt.forced.set(Some(cause)),
             Ok(Asked::Sent) => {}
             Ok(_) => self.act_without_shim(attempt, cause, records, now),
@@ -110,7 +110,7 @@ impl StopRequest {
         if self.without_shim.is_none() {
             log::warn!("run {}: its shim cannot be found by its run file; ending its processes by their marks", attempt.key.run);
         }
-        match tree::empty(attempt.ctx.place(), attempt.key.run, attempt.key.nonce) {
+        match tree::empty(attempt.ctx.place(), attempt.key) {
             Ok(_) if records.exited.is_none() => self.without_shim = Some(cause),
             Ok(_) => {}
             Err(error) => log::error!("run {}: ending its processes: {error}", attempt.key.run),

@@ -190,11 +190,11 @@ impl Supervisor {
     /// What keeps the run from ending, and on a second line what a person can do.
     fn trouble(&self, attempt: &Attempt<'_>, records: &Records, cause: Option<Cause>) -> Result<Option<String>> {
         let place = attempt.ctx.place();
-        Ok(match trouble::shim(place, attempt.key.run, attempt.key.nonce)? {
+        Ok(match trouble::shim(place, attempt.key)? {
             Shim::Stopped(pid) => {
                 // It alone can record a start, and reap what has ended.
                 if records.started.is_none() || has_ended(records) {
-                    stop::continue_shim(place, attempt.key.run, attempt.key.nonce)?;
+                    stop::continue_shim(place, attempt.key)?;
                 }
                 Some(format!(
                     "its shim (pid {pid}) is stopped; the worker keeps the limits of the run meanwhile\nkill -CONT {pid}"

@@ -82,7 +82,7 @@ impl Attempt<'_> {
             supervisor.act(self, &seen.records);
             // The shim's pidfd says when to look; the lock says what is so. Where the shim is gone and its spawner is still
             // sweeping, there is nothing to wait for but time.
-            let shim = stop::shim_pidfd(ctx.place(), self.key.run, self.key.nonce)?;
+            let shim = stop::shim_pidfd(ctx.place(), self.key)?;
             wait_ms = if shim.is_some() { LOOK_MOST_MS } else { (wait_ms * 2).min(LOOK_MOST_MS) };
             let mut until = Instant::now() + Duration::from_millis(wait_ms);
             if let Some(next) = supervisor.next_act() {
