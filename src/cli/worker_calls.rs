@@ -304,7 +304,7 @@ pub fn one_round(face: &Face) -> Result<Vec<String>> {
 /// # Errors
 /// When the file or the lock file cannot be used.
 pub fn take_lease(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
-    leases::take(store, wanted, until)
+    leases::acquire(store, wanted, until)
 }
 
 /// Lets go of it. False: it was taken away meanwhile.
@@ -312,7 +312,7 @@ pub fn take_lease(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Res
 /// # Errors
 /// When the file cannot be written.
 pub fn free_lease(store: &Store, holding: Holding) -> Result<bool> {
-    holding.free(store)
+    holding.release(store)
 }
 
 /// Every lease, and whether its owner lives.
@@ -339,7 +339,7 @@ pub fn look_at_lease(store: &Store, lease: Lease) -> Seen {
 /// When the file cannot be written.
 pub fn force_lease(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<String>>> {
     if seen.is_alive {
-        return leases::force(store, &seen.lease, by);
+        return leases::force_release(store, &seen.lease, by);
     }
     leases::reclaim(store)?;
     Ok(Some(Vec::new()))

@@ -56,12 +56,12 @@ pub enum Answer {
     Held(Box<Lease>),
 }
 
-/// Takes a lease for a command in the foreground, as soon as it is free, and no later than `until` (`None`: it is not waited for). A holder
+/// Acquires a lease for a command in the foreground, as soon as it is free, and no later than `until` (`None`: it is not waited for). A holder
 /// that is dead does not count.
 ///
 /// # Errors
 /// The file or the lock file cannot be used.
-pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
+pub fn acquire(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<Answer> {
     let mut wait = Wait::default();
     let mut lock = None;
     loop {
@@ -88,7 +88,7 @@ pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<An
             Some(own) => own,
             None => LockFile::make(store.place())?,
         };
-        match try_to_take(store, wanted, own, dead)? {
+        match try_acquire(store, wanted, own, dead)? {
             Ok(holding) => return Ok(Answer::Yours(holding)),
             // Another process was quicker.
             Err(unused) => lock = Some(unused),
@@ -96,8 +96,8 @@ pub fn take(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result<An
     }
 }
 
-/// Takes it now, or gives the lock file back where another owner has the lease.
-fn try_to_take(
+/// Acquires it now, or returns the lock file where another owner has the lease.
+fn try_acquire(
     store: &Store,
     wanted: &Wanted,
     mut lock: LockFile,
@@ -170,11 +170,11 @@ fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
     Ok(taken == Taken::Yours)
 }
 
-/// Takes a lease for a run that has not ended, also from an owner in the foreground that is gone. It is not waited for: `Some` says who has it.
+/// Acquires a lease for a run that has not ended, also from an owner in the foreground that is gone. It is not waited for: `Some` says who has it.
 ///
 /// # Errors
 /// The run has ended, or the file cannot be used.
-pub fn take_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) -> Result<Option<Box<Lease>>> {
+pub fn acquire_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) -> Result<Option<Box<Lease>>> {
     let mut dead: Option<Lease> = None;
     if let Some(held) = unwritten(store.place(), name, None)? {
         return Ok(Some(Box::new(held)));
@@ -215,7 +215,7 @@ impl Holding {
     ///
     /// # Errors
     /// The file cannot be written: the next process that wants the lease sees that its owner is gone.
-    pub fn free(self, store: &Store) -> Result<bool> {
+    pub fn release(self, store: &Store) -> Result<bool> {
         let (name, nonce) = (self.name, self.lock.nonce());
         let (freed, _needs_no_flush) = store.commit(move |conn| lease::free(conn, &name, nonce))?;
         self.lock.remove();
@@ -300,7 +300,7 @@ fn lock_of(place: &Place, held: &Lease) -> PathBuf {
     }
 }
 
-/// Takes back the leases of owners that are gone, and removes lock files that are not needed. Says which were taken back.
+/// Reclaims the leases of holders that are gone, and removes lock files that are not needed. Returns what was reclaimed.
 ///
 /// # Errors
 /// The file or the directory cannot be used.
@@ -309,7 +309,7 @@ pub fn reclaim(store: &Store) -> Result<Vec<Lease>> {
     let all = store.read(lease::list)?;
     let of_runs = all.iter().any(|held| held.run.is_some());
     let dead: Vec<Lease> = all.into_iter().filter(|held| !counts_as_alive(store.place(), held)).collect();
-    let reclaimed = if of_runs || !dead.is_empty() { write_off(store, dead, now_ms)? } else { Vec::new() };
+    let reclaimed = if of_runs || !dead.is_empty() { reclaim_all(store, dead, now_ms)? } else { Vec::new() };
     lockfile::sweep(store.place(), || Ok(store.read(lease::list)?.into_iter().map(|held| held.nonce).collect()))?;
     Ok(reclaimed)
 }
@@ -322,7 +322,7 @@ fn counts_as_alive(place: &Place, held: &Lease) -> bool {
     })
 }
 
-fn write_off(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease>> {
+fn reclaim_all(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease>> {
     let (reclaimed, ticket) = store.commit(move |conn| {
         lease::reclaim_of_ended_runs(conn, now_ms)?;
         let mut reclaimed = Vec::new();
@@ -343,7 +343,7 @@ fn write_off(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease>>
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn force(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>>> {
+pub fn force_release(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec<String>>> {
     let (place, nonce) = (store.place(), held.nonce);
     let living = if held.run.is_none() && of_this_boot(held) { lockfile::owners(place, nonce)? } else { Vec::new() };
     let (held, by, now_ms) = (held.clone(), by.to_owned(), store.clock().now_ms());

@@ -37,14 +37,14 @@ fn a_row_counts_only_if_no_lock_file_speaks_for_another() {
     for name in ["gpu", "disk"] {
         let other = unwritten_owner(&store, name);
         let own = LockFile::make(store.place()).unwrap();
-        let unused = match try_to_take(&store, &wanted(name), own, None).unwrap() {
+        let unused = match try_acquire(&store, &wanted(name), own, None).unwrap() {
             Err(unused) => unused,
-            Ok(_) => panic!("{name} was taken beside its living owner"),
+            Ok(_) => panic!("{name} was acquired beside its living owner"),
         };
         let row = store.read(move |conn| lease::named(conn, name)).unwrap();
-        assert_eq!(row, None, "the row that counts for nothing was taken back");
+        assert_eq!(row, None, "the row that counts for nothing was reclaimed");
         // With the other gone, the same lock file is enough.
         other.remove();
-        assert!(try_to_take(&store, &wanted(name), unused, None).unwrap().is_ok());
+        assert!(try_acquire(&store, &wanted(name), unused, None).unwrap().is_ok());
     }
 }

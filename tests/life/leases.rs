@@ -309,7 +309,7 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     let wrapper = start(&nest, &[], "echo $$ > longest; exec sleep 600");
     let longest = pid_in(&nest, "longest");
     kill_wrapper(wrapper);
-    let take = || tenure::host::lease::take_for_run(&store(&nest), "gpu", RunId(run), Some("making it")).unwrap();
+    let take = || tenure::host::lease::acquire_for_run(&store(&nest), "gpu", RunId(run), Some("making it")).unwrap();
     assert_eq!(take().map(|held| held.run), Some(None), "held by a tree that lives");
     kill(longest, 9);
     until("it to be gone", || (!lives(longest)).then_some(()));
