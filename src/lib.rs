@@ -160,3 +160,12 @@ pub use queue::{
     Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, Summary, Watch, Worker,
     WorkerBuilder, init, init_with, minutes,
 };
+
+/// The programs of the page are compiled with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingPage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

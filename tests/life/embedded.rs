@@ -9,11 +9,15 @@ use crate::support::{Nest, kill, lives, until};
 
 /// The program `tests/support/embedded.rs`. Cargo makes it when everything is tested, and here when it is missing.
 pub fn program() -> std::path::PathBuf {
+    example("embedded")
+}
+
+fn example(name: &str) -> std::path::PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--quiet", "--example", "embedded"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--locked", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
     assert!(cargo.status().expect("cargo").success());
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
-    beside.join("examples").join("embedded")
+    beside.join("examples").join(name)
 }
 
 fn start(nest: &Nest, how: &str) -> Child {
@@ -164,6 +168,29 @@ fn an_unknown_handler_ends_at_once_and_one_of_another_program_is_requeued() {
     nest.ok(&["set", &foreign.to_string(), "delay=0s"]);
     work(&nest);
     assert_eq!(queue.wait(foreign).unwrap().state, State::Done);
+}
+
+#[test]
+fn the_example_scales_images_and_refuses_what_is_none() {
+    let nest = Nest::new();
+    // Red on the left, blue on the right; 300 columns become 128.
+    let row: Vec<u8> = (0..300).flat_map(|column| if column < 150 { [200, 0, 0] } else { [0, 0, 100] }).collect();
+    let image = [b"P6\n# a comment\n300 150\n255\n".to_vec(), row.repeat(150)].concat();
+    std::fs::write(nest.file("flag.ppm"), image).unwrap();
+    std::fs::write(nest.file("broken.ppm"), "P6\n300 150\n255\nshort").unwrap();
+    let said = Command::new(example("thumbnails"))
+        .arg(nest.db())
+        .args(["flag.ppm", "broken.ppm"])
+        .current_dir(nest.path())
+        .output()
+        .unwrap();
+    let mut lines: Vec<_> = std::str::from_utf8(&said.stdout).unwrap().lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["1 done 128x64", "2 failed exit status 65"], "{said:?}");
+    let small = std::fs::read(nest.file("flag.thumbnail")).unwrap();
+    let pixels = small.strip_prefix(b"P6\n128 64\n255\n").expect("a header");
+    assert_eq!((pixels.len(), &pixels[..3], &pixels[127 * 3..128 * 3]), (128 * 64 * 3, &[200, 0, 0][..], &[0, 0, 100][..]));
+    assert_eq!(log_of(&queue(&nest), JobId(2)), "tenure: broken.ppm: it has 5 bytes, which is not 300x150\n");
 }
 
 /// A worker in this very process, which has no `main` of its own.
