@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::units;
 
 /// Where the present instant comes from.
 #[derive(Debug, Clone, Default)]
@@ -63,4 +66,24 @@ pub fn zone_name_here() -> Result<String, String> {
     here.iana_name()
         .map(str::to_owned)
         .ok_or_else(|| "the time zone here has no name; give one with --tz, such as Europe/Berlin".to_owned())
+}
+
+/// For people: local time; the date only when it is another day than now's.
+pub fn local(ms: i64, now: &Zoned) -> String {
+    let Ok(instant) = Timestamp::from_millisecond(ms) else {
+        return format!("@{ms}ms");
+    };
+    let then = instant.to_zoned(now.time_zone().clone());
+    let format = if then.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    then.strftime(format).to_string()
+}
+
+/// The present instant in the local time zone, from milliseconds UTC.
+pub fn here(now_ms: i64) -> Zoned {
+    Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::system())
+}
+
+/// How long from one instant to another, for people; never negative.
+pub fn between(from_ms: i64, to_ms: i64) -> String {
+    units::duration_text(u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0))
 }

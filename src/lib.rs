@@ -20,7 +20,7 @@
 //! ```
 //!
 //! * [`Queue`] is a file: [`add`](Queue::add), [`wait`](Queue::wait), [`watch`](Queue::watch), [`list`](Queue::list), [`cancel`](Queue::cancel),
-//!   [`retry`](Queue::retry), [`logs`](Queue::logs), ... It works beside any worker, this program's, another one's or `tenure work`.
+//!   [`retry`](Queue::retry), [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any worker, this program's, another one's or `tenure work`.
 //! * [`Job`] says what is to be done: a command, a line for a shell, or with [`Job::call`] a function of this program, in a process of its own.
 //! * [`Queue::worker`] makes this program the worker of the file. If it is killed, its running jobs go on, and the next worker takes them over.
 //! * [`Error`] can be matched on.
@@ -74,7 +74,7 @@
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |
 //!
-//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`, `owner`, `place`, `random` and `units` are leaves. `tests/tidy.rs` keeps it so.
+//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`, `escape`, `owner`, `place`, `random` and `units` are leaves. `tests/tidy.rs` keeps it so.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule` (what becomes of the slot) → `store::plan` (slot and job in one
 //! transaction), asked in each round of the claim loop. From there on it is a job like any other.
@@ -134,6 +134,8 @@ pub mod clock;
 pub mod config;
 #[doc(hidden)]
 pub mod error;
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // a terminal needs more of it
+mod escape;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
@@ -157,7 +159,7 @@ pub mod worker;
 pub use error::{Error, Result, SqliteError};
 pub use job::{Hold, JobId, Reason, RunId, State};
 pub use queue::{
-    Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, Summary, Watch, Worker,
+    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, Summary, Watch, Worker,
     WorkerBuilder, init, init_with, minutes,
 };
 

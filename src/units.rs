@@ -113,6 +113,17 @@ pub fn shorten(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
+/// `1 job runs`, `2 jobs run`.
+pub fn count(n: i64, thing: &str, does: &str, do_: &str) -> String {
+    let (plural, verb) = if n == 1 { ("", does) } else { ("s", do_) };
+    let (first, rest) = thing.split_once(' ').filter(|(_, rest)| rest.starts_with("of ")).unwrap_or((thing, ""));
+    [format!("{n} {first}{plural}"), rest.to_owned(), verb.to_owned()]
+        .into_iter()
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,18 +16,24 @@ const MAY: &[(&str, &[&str])] = &[
     ("run", &["run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     ("host", &["host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
     ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
-    ("queue", &["queue", "worker", "host", "store", "run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
+    (
+        "queue",
+        &[
+            "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape", "owner", "place", "random", "sync",
+            "units",
+        ],
+    ),
     (
         "cli",
         &[
-            "cli", "queue", "worker", "host", "store", "run", "job", "clock", "error", "owner", "place", "random", "config",
-            "sync", "units",
+            "cli", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape", "owner", "place", "random",
+            "config", "sync", "units",
         ],
     ),
 ];
 
 /// Leaves: they name leaves and the pure room only.
-const LEAVES: &[&str] = &["clock", "config", "error", "owner", "place", "random", "sync", "units", "job"];
+const LEAVES: &[&str] = &["clock", "config", "error", "escape", "owner", "place", "random", "sync", "units", "job"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

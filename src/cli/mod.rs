@@ -16,7 +16,6 @@
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
-mod around;
 mod command_line;
 mod copies;
 mod doctor;
@@ -29,7 +28,6 @@ mod logging;
 pub mod parse;
 mod picture;
 mod report;
-mod run_over;
 mod verbs;
 mod view;
 mod warn;

@@ -1,12 +1,12 @@
 //! Everything that `status` tells: the file, its worker and the machine, looked at once.
 
 use crate::cli::face::Face;
-use crate::cli::run_over;
 use crate::cli::view::lease::Seen;
 use crate::cli::view::table::count;
 use crate::cli::worker_calls::{self, Machine, Sight};
 use crate::error::Result;
 use crate::job::{JobId, RunId, TaskState};
+use crate::queue::why::over as run_over;
 use crate::store::read::{self, Counts};
 use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};

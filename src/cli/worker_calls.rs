@@ -14,7 +14,7 @@ use crate::cli::view::table::{count, held_text};
 use crate::cli::watch::idle;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result, exit};
-use crate::host::gates::{Floors, Gate};
+use crate::host::gates::Floors;
 use crate::host::lock::Kind;
 use crate::host::stop::{self, Direct};
 use crate::host::{lease as leases, surroundings, waker};
@@ -345,16 +345,10 @@ pub fn force_lease(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<St
     Ok(Some(Vec::new()))
 }
 
-/// The floor of the configuration that the machine does not meet.
-pub fn closed(settings: &Settings, machine: &Machine) -> Option<Gate> {
-    Gate::closed(&floors(settings), machine)
-}
-
 /// Whether this file, its path and its directory belong together, where something is to be told of it.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn standing(store: &Store) -> Result<Option<Advice>> {
-    let place = store.place().clone();
-    Ok(store.read(|conn| standing::judge(&place, conn))?.advice(&place))
+    standing::advice(store)
 }

@@ -17,6 +17,8 @@ pub(crate) mod changes;
 mod control;
 mod each;
 mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod follow;
 mod handler;
 mod info;
@@ -26,6 +28,8 @@ pub(crate) mod secrets;
 mod start;
 pub(crate) mod submit;
 pub(crate) mod wait;
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // lists and overviews say more of it
+pub(crate) mod why;
 mod worker;
 
 use std::path::Path;
@@ -41,6 +45,7 @@ pub use job::{Job, minutes};
 pub use logs::Logs;
 pub use start::{init, init_with};
 pub use wait::Watch;
+pub use why::advice::Advice;
 pub use worker::{Ended, Summary, Worker, WorkerBuilder};
 
 /// A queue: one file, and the directory beside it.

@@ -269,6 +269,9 @@ fn each_verb_of_a_queue_does_what_the_command_does() {
     assert_eq!(queue.job(held).unwrap().hold, None);
     queue.hold(held).unwrap();
     let after = queue.add(Job::command(["true"]).after(held).delay(Duration::from_secs(3600))).unwrap();
+    let why = queue.why(held).unwrap();
+    assert!(why.iter().any(|one| one.code == "user" && one.remedy.as_deref() == Some("tenure release 1")), "{why:?}");
+    assert!(why.iter().any(|one| one.code == "no_worker"), "{why:?}");
     assert_eq!(queue.list(&Filter::live().queue("mail")).unwrap().iter().map(|job| job.id).collect::<Vec<_>>(), [held]);
     assert_eq!(queue.cancel(held).unwrap(), Cancelled::Ended);
     assert_eq!(queue.cancel(held).unwrap(), Cancelled::AlreadyEnded);

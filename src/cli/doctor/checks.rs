@@ -3,17 +3,18 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::cli::around;
 use crate::cli::doctor::finding::Finding;
 use crate::cli::doctor::run_checks;
 use crate::cli::face::Face;
 use crate::cli::parse::time;
 use crate::cli::view::table::count;
 use crate::cli::view::table::{NAMED_MAX, named};
-use crate::cli::view::{escape, problems, worker_words};
+use crate::cli::view::{escape, problems};
 use crate::cli::worker_calls;
 use crate::error::{Error, Result};
 use crate::job::JobId;
+use crate::queue::why::around;
+use crate::queue::why::worker_words;
 use crate::store::{self, Store, locks, read, schedule, unreadable};
 use crate::units::size_text;
 
@@ -329,7 +330,7 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let worker = worker_calls::sight(store.place())?;
-    Ok(vec![match around::gate(face, store.place(), worker.as_ref()) {
+    Ok(vec![match around::gate(&worker_calls::floors(&face.settings), store.place(), worker.as_ref()) {
         None if worker.is_some() => Finding::fine("floors", "the worker says whether its own are met"),
         None => Finding::fine("floors", "the machine has what the configuration asks for"),
         Some(told) => Finding { remedy: told.remedy, ..Finding::wrong("floors", told.text, None) },

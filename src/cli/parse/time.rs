@@ -10,6 +10,8 @@ use jiff::{Timestamp, ToSpan, Zoned};
 use crate::cli::parse::values::shorten;
 use crate::units;
 
+pub use crate::clock::{between, here, local};
+
 /// Longest text that is looked at, in bytes.
 const TEXT_BYTES_MAX: usize = 200;
 /// Length of `20261201`, in bytes.
@@ -137,16 +139,6 @@ pub fn utc(ms: i64) -> String {
     }
 }
 
-/// For people: local time; the date only when it is another day than now's.
-pub fn local(ms: i64, now: &Zoned) -> String {
-    let Ok(instant) = Timestamp::from_millisecond(ms) else {
-        return format!("@{ms}ms");
-    };
-    let then = instant.to_zoned(now.time_zone().clone());
-    let format = if then.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    then.strftime(format).to_string()
-}
-
 /// As [`local`], with the year only when it is another one, and without seconds on another day: for a narrow column.
 pub fn short(ms: i64, now: &Zoned) -> String {
     let Ok(instant) = Timestamp::from_millisecond(ms) else {
@@ -167,16 +159,6 @@ pub fn in_zone(ms: i64, zone: &TimeZone) -> String {
         Ok(instant) => instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string(),
         Err(_) => format!("@{ms}ms"),
     }
-}
-
-/// The present instant in the local time zone, from milliseconds UTC.
-pub fn here(now_ms: i64) -> Zoned {
-    Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::system())
-}
-
-/// How long from one instant to another, for people; never negative.
-pub fn between(from_ms: i64, to_ms: i64) -> String {
-    units::duration_text(u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0))
 }
 
 #[cfg(test)]

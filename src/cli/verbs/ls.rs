@@ -3,10 +3,10 @@
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick::Many;
-use crate::cli::run_over;
 use crate::cli::view::{json, table};
 use crate::error::{Result, exit};
 use crate::job::State;
+use crate::queue::why::over as run_over;
 use crate::store::read::{self, Filter};
 use crate::store::rows::Job;
 

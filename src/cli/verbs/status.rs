@@ -11,11 +11,12 @@ use crate::cli::verbs::{lane, queue};
 use crate::cli::view::problems;
 use crate::cli::view::problems::Problem;
 use crate::cli::view::table::{count, held_text};
-use crate::cli::view::{escape, json, worker_words};
+use crate::cli::view::{escape, json};
 use crate::cli::worker_calls;
 use crate::cli::worker_calls::Sight;
 use crate::error::{Result, exit};
 use crate::place::Place;
+use crate::queue::why::worker_words;
 use crate::store::Store;
 use crate::store::read::Counts;
 use crate::store::rows::Counter;
@@ -35,7 +36,10 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         worker_calls::need(store.place())?;
     }
     let picture = Picture::take(face, &store)?;
-    let problems = problems::of(&picture, crate::cli::around::gate(face, store.place(), picture.worker.as_ref()));
+    let problems = problems::of(
+        &picture,
+        crate::queue::why::around::gate(&worker_calls::floors(&face.settings), store.place(), picture.worker.as_ref()),
+    );
     if face.json {
         face.document(document(&picture, &problems, store.place()))?;
     } else {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::face::versioned;
 use crate::cli::parse::time::utc;
 use crate::place::Place;
+use crate::queue::Advice;
 use crate::store::resource::Resource;
 use crate::store::rows::{Event, Job, LaneRow, QueueRow, Run};
 
@@ -149,6 +150,11 @@ pub fn resource_with_runs(one: &Resource, runs: &[Run], place: &Place) -> Value 
     let mut value = resource(one, place);
     value["runs"] = runs.iter().map(|r| run(r, place)).collect();
     value
+}
+
+/// What is told with the command that clears it.
+pub fn advice(one: &Advice) -> Value {
+    json!({"code": one.code, "text": one.text, "remedy": one.remedy})
 }
 
 /// A document with one plural key.

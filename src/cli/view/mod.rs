@@ -2,17 +2,14 @@
 //!
 //! Pure but for `output`, which writes.
 
-pub(in crate::cli) mod advice;
 pub(in crate::cli) mod code;
-pub(in crate::cli) mod escape;
 pub(in crate::cli) mod json;
 pub(in crate::cli) mod lease;
-pub(in crate::cli) mod obstacles;
 pub(in crate::cli) mod output;
 pub(in crate::cli) mod problems;
-pub(in crate::cli) mod resource_words;
 pub(in crate::cli) mod schedule_shown;
 pub(in crate::cli) mod shown;
 pub(in crate::cli) mod table;
 pub(in crate::cli) mod task_shown;
-pub(in crate::cli) mod worker_words;
+
+pub(in crate::cli) use crate::escape;

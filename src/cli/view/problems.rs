@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::cli::parse::time;
 use crate::cli::picture::{Picture, Workspaces};
-use crate::cli::run_over;
-use crate::cli::view::advice::Obstacle;
 use crate::cli::view::table::count;
-use crate::cli::view::{resource_words as words, worker_words};
 use crate::job::{JobId, RunId};
+use crate::queue::Advice;
+use crate::queue::why::over as run_over;
+use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::locks::Holder;
 use crate::units::size_text;
 
@@ -37,14 +37,14 @@ impl Problem {
     }
 }
 
-impl From<Obstacle> for Problem {
-    fn from(told: Obstacle) -> Self {
+impl From<Advice> for Problem {
+    fn from(told: Advice) -> Self {
         Self { code: told.code, text: told.text, remedy: told.remedy }
     }
 }
 
 /// What is wrong in this picture.
-pub fn of(picture: &Picture, gate: Option<Obstacle>) -> Vec<Problem> {
+pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Problem> {
     let mut all = Vec::new();
     match &picture.standing {
         Some(advice) if advice.is_refused => {}
@@ -84,7 +84,7 @@ pub fn of(picture: &Picture, gate: Option<Obstacle>) -> Vec<Problem> {
 /// A run that something keeps from ending.
 pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Problem {
     let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
-    let (what, remedy) = crate::cli::view::obstacles::trouble(noted);
+    let (what, remedy) = crate::queue::why::obstacles::trouble(noted);
     Problem { code: "stuck", text: format!("run {run}{whose}: {what}"), remedy }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         picture.queues = vec![queue];
         picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
         picture.schedules.errors = vec![("nightly".into(), "no such zone".into())];
-        let all = of(&picture, Some(Obstacle::new("load_floor", "9", "wait".to_owned())));
+        let all = of(&picture, Some(Advice::new("load_floor", "9", "wait".to_owned())));
         let codes: Vec<_> = all.iter().map(|p| p.code).collect();
         let expected = [
             "no_worker",

@@ -10,6 +10,8 @@ use crate::job::{Hold, State};
 use crate::store::read::Counts;
 use crate::store::rows::Job;
 
+pub use crate::units::count;
+
 /// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within these.
 const CELL_CHARS_MIN: usize = 20;
 const CELL_CHARS_MAX: usize = 80;
@@ -87,17 +89,6 @@ fn cut(text: &str, chars_max: usize) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
-}
-
-/// `1 job runs`, `2 jobs run`.
-pub fn count(n: i64, thing: &str, does: &str, do_: &str) -> String {
-    let (plural, verb) = if n == 1 { ("", does) } else { ("s", do_) };
-    let (first, rest) = thing.split_once(' ').filter(|(_, rest)| rest.starts_with("of ")).unwrap_or((thing, ""));
-    [format!("{n} {first}{plural}"), rest.to_owned(), verb.to_owned()]
-        .into_iter()
-        .filter(|w| !w.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// The command as a person would type it, however long.

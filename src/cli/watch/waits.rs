@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cli::around::{Around, around};
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::run_over;
-use crate::cli::view::advice::Obstacle;
 use crate::cli::view::escape::line;
-use crate::cli::view::obstacles;
+use crate::cli::worker_calls;
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId};
+use crate::queue::Advice;
+use crate::queue::why::around::{self, Around};
+use crate::queue::why::obstacles;
+use crate::queue::why::over as run_over;
 use crate::store::{Store, why};
 
 /// How long it may wait before something is said, and the time between two looks, in milliseconds.
@@ -46,7 +47,7 @@ pub struct Waits {
 /// An obstacle, without what changes with time alone: a teardown that is tried again and again is one.
 type Told = (&'static str, Option<String>);
 
-fn told(one: &Obstacle) -> Told {
+fn told(one: &Advice) -> Told {
     let remedy = one.remedy.as_deref().map(|remedy| remedy.split(" --force").next().unwrap_or_default().to_owned());
     (one.code, remedy)
 }
@@ -117,7 +118,8 @@ impl Waits {
         if facts.job.shown_state().is_terminal() {
             return Ok(());
         }
-        let around = Around { over: run_over::of(store, id)?, ..around(face, store)? };
+        let around =
+            Around { over: run_over::of(store, id)?, ..around::look(store, face.now(), &worker_calls::floors(&face.settings))? };
         let mut all = obstacles::of(&facts, &around);
         all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
         all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));
@@ -133,7 +135,7 @@ impl Waits {
 }
 
 /// `None`: nothing keeps it from starting or from running.
-fn words(id: JobId, all: &[Obstacle]) -> Option<String> {
+fn words(id: JobId, all: &[Advice]) -> Option<String> {
     let first = all.first()?;
     let all_of_it = match (all.len(), &first.remedy) {
         (1, Some(remedy)) => line(remedy).into_owned(),
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn one_obstacle_is_said_with_its_remedy_and_many_with_the_verb() {
-        let one = |text: &str, remedy: Option<&str>| Obstacle::new("code", text, remedy.map(str::to_owned));
+        let one = |text: &str, remedy: Option<&str>| Advice::new("code", text, remedy.map(str::to_owned));
         let paused = one("its queue \"q\" is paused", Some("tenure queue resume q"));
         assert_eq!(words(JobId(7), &[]), None);
         let said = words(JobId(7), std::slice::from_ref(&paused)).unwrap();

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::place::{Place, typed};
+use crate::store::Store;
 use crate::store::engine::locks;
 use crate::store::engine::watch::FileId;
 use crate::store::file::home::{Home, Noted, load, lossy};
@@ -151,6 +152,15 @@ pub fn judge(place: &Place, conn: &Connection) -> Result<Standing> {
         has_stamp: place.stamp().exists(),
     };
     Ok(evidence.judge(|path| look_at(place, path, &evidence.file_id)))
+}
+
+/// Whether the file, its path and its directory belong together, where something is to be told of it.
+///
+/// # Errors
+/// When the file or the directory cannot be read.
+pub fn advice(store: &Store) -> Result<Option<Advice>> {
+    let place = store.place().clone();
+    Ok(store.read(|conn| judge(&place, conn))?.advice(&place))
 }
 
 /// The same for a file in which nothing is, where it is about to be filled.

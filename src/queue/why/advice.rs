@@ -1,10 +1,9 @@
 //! One thing to tell: a word for scripts, a text with numbers for people, and the command that clears it.
 
-use serde_json::{Value, json};
-
-/// One thing to tell.
+/// One thing that a person is told: what is the matter, and the command that clears it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
+#[non_exhaustive]
+pub struct Advice {
     /// A word for scripts.
     pub code: &'static str,
     /// For people, with numbers.
@@ -13,12 +12,8 @@ pub struct Obstacle {
     pub remedy: Option<String>,
 }
 
-impl Obstacle {
-    pub fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
+impl Advice {
+    pub(crate) fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<String>>) -> Self {
         Self { code, text: text.into(), remedy: remedy.into() }
-    }
-
-    pub fn to_json(&self) -> Value {
-        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
     }
 }

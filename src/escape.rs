@@ -1,7 +1,7 @@
 //! Terminal safety: nothing that a job wrote or was named reaches a terminal as a command to it.
 //!
 //! Two ways: [`line`] makes any text one printable line (names, argv, errors, table cells); [`quote`] writes an argv so that a
-//! shell would read it back. The job's own output is filtered as a stream in [`crate::cli::view::shown`].
+//! shell would read it back. The job's own output is filtered as a stream in `cli::view::shown`.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -1,13 +1,13 @@
 //! Resources in words: for lists, and for those who ask why something waits.
 
-use crate::cli::parse::time;
-use crate::cli::view::advice::Obstacle;
-use crate::cli::view::escape::quote;
+use super::advice::Advice;
+use crate::clock as time;
+use crate::escape::quote;
 use crate::job::{Argv, ResourceState};
 use crate::store::resource::Resource;
 
 /// Whose it is.
-pub fn owner(resource: &Resource) -> String {
+pub(crate) fn owner(resource: &Resource) -> String {
     match (resource.run, resource.job, resource.task) {
         (Some(run), Some(job), _) => format!("run {run} (job {job})"),
         (Some(run), None, _) => format!("run {run}"),
@@ -18,7 +18,7 @@ pub fn owner(resource: &Resource) -> String {
 }
 
 /// `held`, or how far its teardown is.
-pub fn state(resource: &Resource, now_ms: i64) -> String {
+pub(crate) fn state(resource: &Resource, now_ms: i64) -> String {
     match (resource.state, resource.errand) {
         (ResourceState::Releasing, Some(run)) => format!("releasing (run {run} is under way)"),
         (ResourceState::Releasing, None) if resource.next_at > now_ms => {
@@ -32,12 +32,12 @@ pub fn state(resource: &Resource, now_ms: i64) -> String {
 }
 
 /// A command as a person would type it; what is none, as it stands.
-pub fn command(json: &str) -> String {
+pub(crate) fn command(json: &str) -> String {
     Argv::from_json(json).map_or_else(|_| json.to_owned(), |argv| quote(&argv))
 }
 
 /// Why it is still there, with numbers.
-pub fn why(resource: &Resource, now_ms: i64) -> String {
+pub(crate) fn why(resource: &Resource, now_ms: i64) -> String {
     let failed = match (resource.attempts, &resource.last_error) {
         (0, _) | (_, None) => String::new(),
         (1, Some(error)) => format!("; it failed once: {error}"),
@@ -52,7 +52,7 @@ pub fn why(resource: &Resource, now_ms: i64) -> String {
 }
 
 /// The command that helps. What never failed needs nothing but a worker.
-pub fn remedy(resource: &Resource) -> String {
+pub(crate) fn remedy(resource: &Resource) -> String {
     let id = resource.id;
     if resource.attempts == 0 {
         return format!("tenure resource release {id}");
@@ -61,6 +61,6 @@ pub fn remedy(resource: &Resource) -> String {
 }
 
 /// What stands in the way of the job that made it.
-pub fn obstacle(resource: &Resource, now_ms: i64) -> Obstacle {
-    Obstacle::new("resource", why(resource, now_ms), remedy(resource))
+pub(crate) fn obstacle(resource: &Resource, now_ms: i64) -> Advice {
+    Advice::new("resource", why(resource, now_ms), remedy(resource))
 }

@@ -1,9 +1,8 @@
 //! Runs that the file calls running and that are over: their worker is gone, and no other has recorded their end yet. The lock of a run is
 //! asked, as always; a row cannot know.
 
-use crate::cli::view::table::count;
-use crate::cli::worker_calls;
 use crate::error::Result;
+use crate::host::lock::Holder;
 use crate::job::verdict::Progress;
 use crate::job::{Exit, JobId, RunId, RunKey, State};
 use crate::place::Place;
@@ -12,21 +11,22 @@ use crate::run::runfile::{self, Look};
 use crate::run::tree;
 use crate::store::rows::Job;
 use crate::store::{Store, reap};
+use crate::units::count;
 
 /// What is said of the run of this job, where it is over and there is no worker that is about to record that.
 ///
 /// # Errors
 /// When the file, the worker's lock or the run file cannot be looked at.
-pub fn of(store: &Store, job: JobId) -> Result<Option<String>> {
-    if worker_calls::look(store.place())?.is_some() { Ok(None) } else { look(store, job) }
+pub(crate) fn of(store: &Store, job: JobId) -> Result<Option<String>> {
+    if Holder::look(store.place())?.is_some() { Ok(None) } else { look(store, job) }
 }
 
 /// One line about the running jobs among these, where any of them is over.
 ///
 /// # Errors
 /// As [`of`].
-pub fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) -> Result<Option<String>> {
-    if worker_calls::look(store.place())?.is_some() {
+pub(crate) fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) -> Result<Option<String>> {
+    if Holder::look(store.place())?.is_some() {
         return Ok(None);
     }
     let mut over = 0;
@@ -40,7 +40,7 @@ pub fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) -> Resu
 ///
 /// # Errors
 /// As [`of`].
-pub fn how_many(store: &Store) -> Result<i64> {
+pub(crate) fn how_many(store: &Store) -> Result<i64> {
     let mut over = 0;
     for open in store.read(reap::open_runs)? {
         over += i64::from(look(store, open.job.id)?.is_some());
@@ -49,7 +49,7 @@ pub fn how_many(store: &Store) -> Result<i64> {
 }
 
 /// How many jobs are over.
-pub fn words(over: i64) -> String {
+pub(crate) fn words(over: i64) -> String {
     format!("{} ended, and no worker has recorded that yet", count(over, "running job", "has", "have"))
 }
 
@@ -70,7 +70,7 @@ fn look(store: &Store, job: JobId) -> Result<Option<String>> {
             _ => None,
         },
         // A worker that has come meanwhile has recorded its end, and then removed the file.
-        Look::Missing if worker_calls::look(store.place())?.is_some() => None,
+        Look::Missing if Holder::look(store.place())?.is_some() => None,
         Look::Missing if store.read(move |conn| reap::open_run_of(conn, job))?.is_none_or(|(open, _)| open.run != run) => None,
         Look::Missing => Some(format!("run {run} has ended, and nothing is recorded of it; the worker records it as lost")),
     })

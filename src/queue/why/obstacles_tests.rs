@@ -1,6 +1,6 @@
 use super::*;
-use crate::cli::fixture::{self, sight};
 use crate::job::RunId;
+use crate::queue::fixture::{self, sight};
 
 fn around() -> Around {
     Around { now: time::here(10_000), worker: Some(sight(4)), over: None, script: None, running: 0, gate: None }
@@ -10,7 +10,7 @@ fn queued(obstacles: Vec<Fact>) -> WhyFacts {
     WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None, back: None }
 }
 
-fn only(fact: Fact) -> Obstacle {
+fn only(fact: Fact) -> Advice {
     let mut all = of(&queued(vec![fact]), &around());
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
@@ -82,7 +82,7 @@ fn a_lane_with_room_is_in_the_way_only_of_those_who_wait_for_nothing_else() {
 #[test]
 fn all_facts_are_told_not_only_the_first() {
     let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into() }]);
-    let around = Around { worker: None, gate: Some(Obstacle::new("memory_floor", "1 of 2", None)), ..around() };
+    let around = Around { worker: None, gate: Some(Advice::new("memory_floor", "1 of 2", None)), ..around() };
     let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code).collect();
     assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory"]);
 }

@@ -1,13 +1,13 @@
 //! The worker in words: what keeps it from doing something for a job, and the command that clears it. Pure; `why`, `status` and
 //! `doctor` say the same.
 
-use crate::cli::parse::time;
-use crate::cli::view::advice::Obstacle;
-use crate::cli::view::escape::quote_text;
-use crate::cli::view::table::count;
-use crate::cli::worker_calls::{Condition, Phase, Process, Report, Sight};
-use crate::host::report::CODES;
+use super::advice::Advice;
+use crate::clock as time;
+use crate::escape::quote_text;
+use crate::host::report::{CODES, Condition, Phase, Report};
+use crate::host::sight::{Process, Sight};
 use crate::store::rows::{Job, QueueRow};
+use crate::units::count;
 
 /// A claim loop that has not been round for this long, in milliseconds, hangs: it looks every 10 s at the least.
 const CLAIMS_HANG_MS: u64 = 30_000;
@@ -26,12 +26,12 @@ fn name(sight: &Sight) -> String {
 }
 
 /// What is the matter with the worker, for every caller.
-pub fn of_worker(sight: &Sight) -> Vec<Obstacle> {
+pub(crate) fn of_worker(sight: &Sight) -> Vec<Advice> {
     let mut all = Vec::new();
     all.extend(cannot_act(sight));
     let Some(report) = &sight.report else {
         let text = format!("{} has not said what it does: it is starting, or it cannot write {}", name(sight), "worker.json");
-        all.push(Obstacle::new("worker_silent", text, "tenure status; if it stays so, restart the worker".to_owned()));
+        all.push(Advice::new("worker_silent", text, "tenure status; if it stays so, restart the worker".to_owned()));
         return all;
     };
     all.extend(of_phase(sight, report));
@@ -40,17 +40,17 @@ pub fn of_worker(sight: &Sight) -> Vec<Obstacle> {
 }
 
 /// Stopped, or hanging.
-fn cannot_act(sight: &Sight) -> Option<Obstacle> {
+fn cannot_act(sight: &Sight) -> Option<Advice> {
     let (who, pid) = (name(sight), pid(sight));
     match sight.process {
         Process::Stopped => {
             let text = format!("{who} is stopped by a signal: nothing is claimed, stopped or recorded until it is continued");
-            return Some(Obstacle::new("worker_stopped", text, format!("kill -CONT {pid}")));
+            return Some(Advice::new("worker_stopped", text, format!("kill -CONT {pid}")));
         }
         // Under strace it is that for an instant, again and again.
         Process::Traced if sight.claims_ago_ms.is_none_or(|ms| ms > ANNOUNCED_MS) => {
             let text = format!("{who} is held by a debugger: nothing is claimed, stopped or recorded meanwhile");
-            return Some(Obstacle::new("worker_stopped", text, "let the debugger continue it".to_owned()));
+            return Some(Advice::new("worker_stopped", text, "let the debugger continue it".to_owned()));
         }
         Process::Runs | Process::Traced | Process::Unseen => {}
     }
@@ -64,14 +64,14 @@ fn cannot_act(sight: &Sight) -> Option<Obstacle> {
     let blocked = sight.blocked.as_ref().and_then(|blocked| blocked.by.as_ref());
     let blocked = blocked.map(|by| format!("; {by} holds the write lock")).unwrap_or_default();
     let remedy = format!("tenure doctor; if it stays so: kill -9 {pid}, then tenure work (running jobs go on)");
-    Some(Obstacle::new("worker_hangs", format!("{who} {what}: it hangs{blocked}"), remedy))
+    Some(Advice::new("worker_hangs", format!("{who} {what}: it hangs{blocked}"), remedy))
 }
 
 fn elapsed(ms: u64) -> String {
     time::between(0, i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
-fn of_phase(sight: &Sight, report: &Report) -> Option<Obstacle> {
+fn of_phase(sight: &Sight, report: &Report) -> Option<Advice> {
     let who = name(sight);
     let next = "tenure ls --state running shows what it waits for; when it has ended: tenure work";
     let (code, text, remedy) = match report.phase {
@@ -82,18 +82,18 @@ fn of_phase(sight: &Sight, report: &Report) -> Option<Obstacle> {
         }
         Phase::Leaving => ("worker_leaving", format!("{who} is ending: it claims nothing more"), Some(next)),
     };
-    Some(Obstacle::new(code, text, remedy.map(str::to_owned)))
+    Some(Advice::new(code, text, remedy.map(str::to_owned)))
 }
 
-fn of_condition(condition: &Condition) -> Obstacle {
+fn of_condition(condition: &Condition) -> Advice {
     let code = CODES.iter().find(|code| **code == condition.code).unwrap_or(&"worker_trouble");
     let held = if condition.holds_claims { ": no job is claimed meanwhile" } else { "" };
-    Obstacle::new(code, format!("{}{held}", condition.text), condition.remedy.clone())
+    Advice::new(code, format!("{}{held}", condition.text), condition.remedy.clone())
 }
 
 /// What stands between the worker and a queued job, beside what the file says.
-pub fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Obstacle> {
-    let mut all: Vec<Obstacle> = of_worker(sight);
+pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Advice> {
+    let mut all: Vec<Advice> = of_worker(sight);
     all.extend(write_lock(sight, now_ms));
     let serves = serves(sight, job);
     all.extend(serves.as_ref().err().cloned());
@@ -106,13 +106,13 @@ pub fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Obs
         && now_ms.saturating_sub(job.created_at.max(job.available_at)) > ANNOUNCED_MS.cast_signed()
     {
         let text = format!("{} last looked for jobs {} ago", name(sight), elapsed(ms));
-        all.push(Obstacle::new("worker_slow", text, "tenure doctor".to_owned()));
+        all.push(Advice::new("worker_slow", text, "tenure doctor".to_owned()));
     }
     all
 }
 
 /// What is the matter with the worker that a running job feels: who records its end, and passes a stop on.
-pub fn of_running(sight: &Sight, now_ms: i64) -> Vec<Obstacle> {
+pub(crate) fn of_running(sight: &Sight, now_ms: i64) -> Vec<Advice> {
     const FELT: [&str; 6] = ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
     let felt = conditions.filter(|one| FELT.contains(&one.code.as_str()));
@@ -120,15 +120,15 @@ pub fn of_running(sight: &Sight, now_ms: i64) -> Vec<Obstacle> {
     all.chain(write_lock(sight, now_ms)).collect()
 }
 
-fn write_lock(sight: &Sight, now_ms: i64) -> Option<Obstacle> {
+fn write_lock(sight: &Sight, now_ms: i64) -> Option<Advice> {
     let blocked = sight.blocked.as_ref()?;
     let by = blocked.by.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string);
     let text = format!("{by} holds the write lock of the file for {}", time::between(blocked.since_ms, now_ms));
-    Some(Obstacle::new("writer_blocked", text, "end that program's transaction, or the program".to_owned()))
+    Some(Advice::new("writer_blocked", text, "end that program's transaction, or the program".to_owned()))
 }
 
 /// Whether the worker may claim this job at all.
-fn serves(sight: &Sight, job: &Job) -> Result<(), Obstacle> {
+fn serves(sight: &Sight, job: &Job) -> Result<(), Advice> {
     if let Some(only) = alone(sight) {
         let is_followed = sight.report.as_ref().is_some_and(|report| report.serves.contains(&job.id.0));
         return if only == Some(job.id.0) || is_followed { Ok(()) } else { Err(serves_one(sight, only)) };
@@ -140,7 +140,7 @@ fn serves(sight: &Sight, job: &Job) -> Result<(), Obstacle> {
     let first = report.queues.first().map(|queue| quote_text(queue)).unwrap_or_default();
     let remedy =
         format!("tenure set {} queue={first}, or restart the worker with --queue {} as well", job.id, quote_text(&job.queue));
-    Err(Obstacle::new("queue_not_served", not_served(sight, report, &job.queue), remedy))
+    Err(Advice::new("queue_not_served", not_served(sight, report, &job.queue), remedy))
 }
 
 /// The one job that the worker serves, where it serves no other.
@@ -150,7 +150,7 @@ fn alone(sight: &Sight) -> Option<Option<i64>> {
     (only.is_some() || sight.holder.kind == "run").then_some(only)
 }
 
-fn serves_one(sight: &Sight, only: Option<i64>) -> Obstacle {
+fn serves_one(sight: &Sight, only: Option<i64>) -> Advice {
     let holder = &sight.holder;
     let text = match only {
         Some(0) => format!("{} only repairs the file and claims nothing", name(sight)),
@@ -163,7 +163,7 @@ fn serves_one(sight: &Sight, only: Option<i64>) -> Obstacle {
             holder.named()
         ),
     };
-    Obstacle::new("no_worker", text, "tenure work".to_owned())
+    Advice::new("no_worker", text, "tenure work".to_owned())
 }
 
 fn is_served(report: &Report, queue: &str) -> bool {
@@ -175,23 +175,23 @@ fn not_served(sight: &Sight, report: &Report, queue: &str) -> String {
     format!("{} does not serve queue {queue:?}, only {served}", name(sight))
 }
 
-fn slots_busy(sight: &Sight, running: i64) -> Option<Obstacle> {
+fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
     let holder = &sight.holder;
     let slots = i64::try_from(holder.slots).unwrap_or(i64::MAX);
     let text =
         || format!("all {slots} slots of the worker ({}) are busy; {}", holder.named(), count(running, "job", "runs", "run"));
     let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
-    (slots > 0 && running >= slots).then(|| Obstacle::new("slots", text(), more))
+    (slots > 0 && running >= slots).then(|| Advice::new("slots", text(), more))
 }
 
 /// What is the matter with the worker of a file in which so many jobs are ready, as `status` and `doctor` tell it.
-pub fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Obstacle> {
-    let waits = |one: &Obstacle| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&one.code);
-    let mut all: Vec<Obstacle> = of_worker(sight).into_iter().filter(|one| waits(one) || ready > 0).collect();
+pub(crate) fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Advice> {
+    let waits = |one: &Advice| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&one.code);
+    let mut all: Vec<Advice> = of_worker(sight).into_iter().filter(|one| waits(one) || ready > 0).collect();
     if let Some(only) = alone(sight) {
         if ready > 0 {
             let one = serves_one(sight, only);
-            all.push(Obstacle { text: format!("{}, and {}", count(ready, "job", "is ready", "are ready"), one.text), ..one });
+            all.push(Advice { text: format!("{}, and {}", count(ready, "job", "is ready", "are ready"), one.text), ..one });
         }
         return all;
     }
@@ -200,14 +200,14 @@ pub fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Obstacle> 
             let ready = count(queue.ready, "ready job", "waits", "wait");
             let remedy = format!("restart the worker with --queue {} as well, or without --queue", quote_text(&queue.name));
             let text = format!("{}: {ready}", not_served(sight, report, &queue.name));
-            all.push(Obstacle::new("queue_not_served", text, remedy));
+            all.push(Advice::new("queue_not_served", text, remedy));
         }
     }
     all
 }
 
 /// What the worker does, for the line about it.
-pub fn state(sight: &Sight) -> &'static str {
+pub(crate) fn state(sight: &Sight) -> &'static str {
     match (sight.process, sight.report.as_ref().map(|report| (report.phase, report.held_back().next().is_some()))) {
         (Process::Stopped, _) => ", stopped",
         (_, None) => "",

@@ -2,21 +2,21 @@
 //!
 //! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of worker and machine.
 
-use crate::cli::around::Around;
-use crate::cli::parse::time;
-use crate::cli::view::advice::Obstacle;
-use crate::cli::view::escape::quote_text;
-use crate::cli::view::table::count;
-use crate::cli::view::{resource_words, worker_words};
+use super::advice::Advice;
+use super::around::Around;
+use super::{resource_words, worker_words};
+use crate::clock as time;
+use crate::escape::quote_text;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::retry::WayBack;
 use crate::store::rows::{Dependency, Job, Run};
 use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
+use crate::units::count;
 use crate::units::{duration_text, size_text};
 
 /// Everything that stands in the way of a queued job; how things stand with one that runs; why one has ended.
-pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+pub(crate) fn of(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     match facts.job.shown_state() {
         State::Queued => of_queued(facts, around),
         State::Running => of_running(facts, around),
@@ -25,11 +25,11 @@ pub fn of(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
     }
 }
 
-fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold));
-    let mut all: Vec<Obstacle> = in_the_way.map(|fact| of_fact(facts, fact, around)).collect();
+    let mut all: Vec<Advice> = in_the_way.map(|fact| of_fact(facts, fact, around)).collect();
     match &around.worker {
-        None => all.push(Obstacle::new("no_worker", "no worker is running", "tenure work".to_owned())),
+        None => all.push(Advice::new("no_worker", "no worker is running", "tenure work".to_owned())),
         Some(worker) => {
             let now_ms = around.now.timestamp().as_millisecond();
             all.extend(worker_words::of_queued(worker, &facts.job, around.running, now_ms));
@@ -60,37 +60,37 @@ fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
 }
 
-fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Obstacle {
+fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
     let id = facts.job.id;
     let now_ms = around.now.timestamp().as_millisecond();
     match fact {
         Fact::Cancelled { why } => {
             let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-            Obstacle::new("cancelled", format!("it was cancelled{why}; it never starts"), format!("tenure cancel {id}"))
+            Advice::new("cancelled", format!("it was cancelled{why}; it never starts"), format!("tenure cancel {id}"))
         }
-        Fact::UserHold => Obstacle::new("user", "a person holds it", format!("tenure release {id}")),
+        Fact::UserHold => Advice::new("user", "a person holds it", format!("tenure release {id}")),
         Fact::TaskHold { task } => {
             let name = task.map_or_else(|| "its task".to_owned(), |task| format!("task {task}"));
-            Obstacle::new("task", format!("{name} is held, and so is it"), task.map(|task| format!("tenure task release {task}")))
+            Advice::new("task", format!("{name} is held, and so is it"), task.map(|task| format!("tenure task release {task}")))
         }
         Fact::Dependency { on, back } => dependency(facts, on, back.as_ref()),
         Fact::Resource(resource) => resource_words::obstacle(resource, now_ms),
         Fact::Time { available_at, due: true } => {
             let since = time::between(*available_at, now_ms);
-            Obstacle::new("time", format!("its time came {since} ago; the worker looks for it next"), None)
+            Advice::new("time", format!("its time came {since} ago; the worker looks for it next"), None)
         }
         Fact::Time { available_at, due: false } => {
             let (at, left) = (time::local(*available_at, &around.now), time::between(now_ms, *available_at));
-            Obstacle::new("time", format!("it starts no sooner than {at}, in {left}"), format!("tenure set {id} delay=0s"))
+            Advice::new("time", format!("it starts no sooner than {at}, in {left}"), format!("tenure set {id} delay=0s"))
         }
         Fact::Lane { key, max_running, running, members } => lane(key, *max_running, *running, members),
         Fact::QueuePaused { queue } => {
             let remedy = format!("tenure queue resume {}", quote_text(queue));
-            Obstacle::new("queue_paused", format!("its queue {queue:?} is paused"), remedy)
+            Advice::new("queue_paused", format!("its queue {queue:?} is paused"), remedy)
         }
         Fact::QueueFull { queue, slots, running } => {
             let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), running.max(slots) + 1);
-            Obstacle::new(
+            Advice::new(
                 "queue_full",
                 format!(
                     "its queue {queue:?} has {}, and {}",
@@ -103,27 +103,27 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Obstacle {
         Fact::Behind { queue, ahead, more, highest } => {
             let least = if *more { "at least " } else { "" };
             let text = format!("{least}{} of queue {queue:?} before it", count(*ahead, "ready job", "comes", "come"));
-            Obstacle::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
+            Advice::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
         }
         Fact::Expires { at } => expires(id, *at, around),
         Fact::Workspace { key, by } => {
             let how = by.as_ref().map_or_else(|| "is not ready yet".to_owned(), |by| format!("is being made by {by}"));
-            Obstacle::new("workspace", format!("it has not started: its workspace {key:?} {how}"), format!("tenure logs {id}"))
+            Advice::new("workspace", format!("it has not started: its workspace {key:?} {how}"), format!("tenure logs {id}"))
         }
     }
 }
 
-fn expires(id: JobId, at: i64, around: &Around) -> Obstacle {
+fn expires(id: JobId, at: i64, around: &Around) -> Advice {
     let (now_ms, shown) = (around.now.timestamp().as_millisecond(), time::local(at, &around.now));
     if at > now_ms {
         let left = time::between(now_ms, at);
-        return Obstacle::new("expires", format!("it ends as expired if it has not started by {shown}, in {left}"), None);
+        return Advice::new("expires", format!("it ends as expired if it has not started by {shown}, in {left}"), None);
     }
     let text = format!("it expired at {shown}; the worker ends it");
-    Obstacle::new("expired", text, format!("tenure set {id} expires=none"))
+    Advice::new("expired", text, format!("tenure set {id} expires=none"))
 }
 
-fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Obstacle {
+fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advice {
     let (id, parent, has_ended) = (facts.job.id, on.on, facts.job.state.is_terminal());
     let need = match on.need {
         Need::Done => "to be done",
@@ -156,19 +156,15 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Obst
             (_, None) => ("so this one is not needed".to_owned(), cancel),
         };
         let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
-        return Obstacle::new("dependency_broken", text, remedy);
+        return Advice::new("dependency_broken", text, remedy);
     }
     // What runs ends by itself; what does not run yet has obstacles of its own.
     let remedy = if on.parent_state == Some(State::Running) { "wait" } else { "why" };
-    Obstacle::new(
-        "dependency",
-        format!("it waits for job {parent} {need}; that job {state}"),
-        format!("tenure {remedy} {parent}"),
-    )
+    Advice::new("dependency", format!("it waits for job {parent} {need}; that job {state}"), format!("tenure {remedy} {parent}"))
 }
 
 /// A job that ended for want of another, which was put back into the queue without it.
-fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Obstacle {
+fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Advice {
     let id = facts.job.id;
     let text = format!(
         "it ended because job {parent} had not come to be done; that job was put back into the queue since, without this one, and {state}"
@@ -178,24 +174,24 @@ fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Obstacle {
         Some(WayBack::With { command, .. }) => Some(command.clone()),
         Some(WayBack::Refused(_)) | None => None,
     };
-    Obstacle::new("dependency_broken", text, remedy)
+    Advice::new("dependency_broken", text, remedy)
 }
 
-fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Obstacle {
+fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Advice {
     let name = quote_text(key);
     if running < max_running {
         let text =
             format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
         // What puts it first in its queue is told beside this.
-        return Obstacle::new("lane", text, None);
+        return Advice::new("lane", text, None);
     }
     let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
-    Obstacle::new("lane", text, format!("tenure lane set {name} --limit {}", running + 1))
+    Advice::new("lane", text, format!("tenure lane set {name} --limit {}", running + 1))
 }
 
 /// What the latest run of a job that waits again came to.
-fn last_run(facts: &WhyFacts, around: &Around) -> Option<Obstacle> {
+fn last_run(facts: &WhyFacts, around: &Around) -> Option<Advice> {
     let run = facts.last.as_ref()?.run.as_ref()?;
     let at = run.finished_at.map(|at| time::local(at, &around.now)).unwrap_or_default();
     let error = run.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
@@ -204,33 +200,33 @@ fn last_run(facts: &WhyFacts, around: &Around) -> Option<Obstacle> {
         "its latest run, {}, was {outcome} at {at}{error}; attempt {} of {} used",
         run.id, facts.job.attempts, facts.job.max_attempts
     );
-    Some(Obstacle::new("latest_run", text, format!("tenure logs {}", facts.job.id)))
+    Some(Advice::new("latest_run", text, format!("tenure logs {}", facts.job.id)))
 }
 
-fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let job = &facts.job;
     let took = time::between(job.started_at.unwrap_or(job.created_at), around.now.timestamp().as_millisecond());
     let run = job.run_id.map(|run| format!("run {run}")).unwrap_or_default();
     let pid = job.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
     if let Some(over) = &around.over {
         let text = format!("no worker is running, and {over}");
-        return vec![Obstacle::new("run_over", text, "tenure work".to_owned())];
+        return vec![Advice::new("run_over", text, "tenure work".to_owned())];
     }
     let mut all =
-        vec![Obstacle::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
+        vec![Advice::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
         let text = format!("it was cancelled; its processes get {grace} between TERM and KILL");
-        all.push(Obstacle::new("cancelling", text, None));
+        all.push(Advice::new("cancelling", text, None));
     }
     if let Some(why) = &facts.stuck {
         let (what, remedy) = trouble(why);
-        all.push(Obstacle::new("stuck", what, remedy));
+        all.push(Advice::new("stuck", what, remedy));
     }
     if around.worker.is_none() {
         let text = "no worker is running: it goes on, and its end is written down when one is";
-        all.push(Obstacle::new("no_worker", text, "tenure work".to_owned()));
+        all.push(Advice::new("no_worker", text, "tenure work".to_owned()));
     }
     let now_ms = around.now.timestamp().as_millisecond();
     all.extend(around.worker.iter().flat_map(|worker| worker_words::of_running(worker, now_ms)));
@@ -238,14 +234,14 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
 }
 
 /// What the worker has noted of a run: on the first line what keeps it from ending, on the second what to do.
-pub fn trouble(noted: &str) -> (String, Option<String>) {
+pub(crate) fn trouble(noted: &str) -> (String, Option<String>) {
     match noted.split_once('\n') {
         Some((what, remedy)) => (what.to_owned(), Some(remedy.to_owned())),
         None => (noted.to_owned(), None),
     }
 }
 
-fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
+fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let job = &facts.job;
     let at = job.finished_at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
     let reason = job.reason.map(|reason| format!(", reason {reason}")).unwrap_or_default();
@@ -257,7 +253,7 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Obstacle> {
         Some(WayBack::With { command, .. }) => Some(command.clone()),
         Some(WayBack::Refused(_)) | None => None,
     };
-    let mut all = vec![Obstacle::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
+    let mut all = vec![Advice::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     all.extend(memory_limit(job));
     all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
@@ -271,34 +267,34 @@ fn failed_by_itself(job: &Job) -> bool {
 }
 
 /// The remedy is what stands behind the last semicolon.
-fn script(fault: &str) -> Obstacle {
+fn script(fault: &str) -> Advice {
     let (text, remedy) = fault.rsplit_once("; ").unwrap_or((fault, ""));
-    Obstacle::new("script", format!("of the script that it runs: {text}"), (!remedy.is_empty()).then(|| remedy.to_owned()))
+    Advice::new("script", format!("of the script that it runs: {text}"), (!remedy.is_empty()).then(|| remedy.to_owned()))
 }
 
 /// A program that is refused memory ends as it likes, mostly with a code that does not say why.
-fn memory_limit(job: &Job) -> Option<Obstacle> {
+fn memory_limit(job: &Job) -> Option<Advice> {
     let may_be_why = job.state == State::Failed && matches!(job.reason, Some(Reason::Exit | Reason::Signal));
     let bytes = job.policy().ok()?.memory_bytes.filter(|_| may_be_why)?;
     let text = format!("its memory was limited to {} (--memory), which may be why it failed", size_text(bytes));
-    Some(Obstacle::new("memory_limit", text, None))
+    Some(Advice::new("memory_limit", text, None))
 }
 
 /// What a run has left behind, and how it would not.
-fn left_behind(run: &Run) -> Option<Obstacle> {
+fn left_behind(run: &Run) -> Option<Advice> {
     let text = format!("run {} left processes behind, which were ended with it: {}", run.id, run.leftovers.as_ref()?);
     let remedy = "wait for them in the job, or start them outside of jobs, as with systemd-run --user";
-    Some(Obstacle::new("left_behind", text, remedy.to_owned()))
+    Some(Advice::new("left_behind", text, remedy.to_owned()))
 }
 
 /// The lines of [`left_behind`] for each run of a job.
-pub fn all_left_behind(runs: &[Run]) -> Vec<String> {
+pub(crate) fn all_left_behind(runs: &[Run]) -> Vec<String> {
     let lines = runs.iter().filter(|run| run.kind == RunKind::Job).filter_map(left_behind);
     lines.map(|one| one.remedy.iter().fold(one.text.clone(), |text, remedy| format!("{text}; {remedy}"))).collect()
 }
 
 /// Why an ended job was or was not tried again.
-fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
+fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Advice> {
     let job = &facts.job;
     let (used, most) = (last.attempts, last.max_attempts);
     let text = match job.reason? {
@@ -324,7 +320,7 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Obstacle> {
         Some(WayBack::Refused(why)) => format!("; it cannot be put back: {why}"),
         _ => String::new(),
     };
-    Some(Obstacle::new("not_retried", text + &deferred + &anew, None))
+    Some(Advice::new("not_retried", text + &deferred + &anew, None))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::*;
-use crate::cli::fixture::{self, sight};
 use crate::host::report::Condition as Of;
 use crate::job::State;
+use crate::queue::fixture::{self, sight};
 use crate::store::Blocked;
 
 fn job() -> Job {

@@ -1,0 +1,82 @@
+//! Why a job waits, or ended as it did: every reason, with numbers, and the command that clears each.
+//!
+//! The file says what it knows (`store::why`); the rest is looked at when it is asked for ([`around`], [`over`]). What becomes of both in words is
+//! pure ([`obstacles`], [`worker_words`], [`resource_words`]), and the same for every face: one [`Advice`] for each thing. Changes nothing.
+
+pub(super) mod advice;
+pub(crate) mod around;
+pub(crate) mod obstacles;
+pub(crate) mod over;
+pub(crate) mod resource_words;
+pub(crate) mod worker_words;
+
+use std::path::Path;
+
+use super::Queue;
+use crate::clock;
+use crate::error::Result;
+use crate::host::gates::Floors;
+use crate::job::JobId;
+use crate::run::unexecutable::{self, PATH_DEFAULT};
+use crate::store::Store;
+use crate::store::rows::Job;
+use crate::store::standing;
+use crate::store::why::{self, WhyFacts};
+use advice::Advice;
+
+impl Queue {
+    /// Returns every reason for which a job waits, how it is with one that runs, or why one has ended; nothing for a queued job that starts in
+    /// the next free slot.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) where there is none with this number.
+    pub fn why(&self, id: JobId) -> Result<Vec<Advice>> {
+        self.row(id)?;
+        let explainer = Explainer::new(&self.store, clock::here(self.now_ms()), &Floors::default())?;
+        Ok(explainer.of(id)?.1)
+    }
+}
+
+/// What is the same for all jobs that are asked about at once.
+pub(crate) struct Explainer<'a> {
+    store: &'a Store,
+    around: around::Around,
+    standing: Option<standing::Advice>,
+}
+
+impl<'a> Explainer<'a> {
+    /// Looks at worker and machine. `floors` are those of the configuration, which are told where no worker says what its own are.
+    ///
+    /// # Errors
+    /// When the file or the lock file cannot be looked at.
+    pub fn new(store: &'a Store, now: jiff::Zoned, floors: &Floors) -> Result<Self> {
+        Ok(Self { store, around: around::look(store, now, floors)?, standing: standing::advice(store)? })
+    }
+
+    /// What the file says of a job, and everything that is to be told of it.
+    ///
+    /// # Errors
+    /// When the file, the lock file or the run file cannot be looked at.
+    pub fn of(&self, id: JobId) -> Result<(WhyFacts, Vec<Advice>)> {
+        let now_ms = self.store.clock().now_ms();
+        let facts = self.store.read(|conn| why::why(conn, id, now_ms))?;
+        let around = around::Around { over: over::of(self.store, id)?, script: script(&facts.job), ..self.around.clone() };
+        let mut all = obstacles::of(&facts, &around);
+        if let Some(advice) = self.standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
+            all.retain(|one| one.code != "no_worker" || !advice.is_refused);
+            all.push(Advice::new(advice.code, advice.text.clone(), advice.remedy.clone()));
+        }
+        Ok((facts, all))
+    }
+}
+
+/// What is wrong with the script of a job, as it stands there now. Without a `PATH` of its own it is looked for in ours.
+fn script(job: &Job) -> Option<String> {
+    let argv = job.argv().ok()?;
+    let env: serde_json::Value = serde_json::from_str(&job.env).unwrap_or_default();
+    let path =
+        env["PATH"].as_str().map_or_else(|| std::env::var("PATH").unwrap_or_else(|_| PATH_DEFAULT.to_owned()), str::to_owned);
+    let tried = unexecutable::candidates(&argv.arguments()[0], path.as_bytes());
+    let cwd = Path::new(&job.cwd);
+    tried.iter().find_map(|file| unexecutable::carriage_return(file, cwd))
+}
