@@ -14,6 +14,8 @@ mod policies;
 mod raises;
 #[path = "schema/refusals.rs"]
 mod refusals;
+#[path = "schema/strangers.rs"]
+mod strangers;
 
 use std::collections::BTreeSet;
 
