@@ -3,7 +3,6 @@
 //! Precedence: flag > environment > `config.toml` > default. Pure but for [`read_file`]: environment and flags come in as
 //! arguments. An unknown key is refused: a misspelt limit that is silently ignored is a limit that does not hold.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -120,8 +119,8 @@ pub struct Settings {
     pub color: Setting<Colour>,
     /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
     pub workspace_max_size_bytes: Setting<Option<u64>>,
-    /// Healers that are switched, by name; the others are on.
-    pub healers: Setting<BTreeMap<String, bool>>,
+    /// The worker repairs rows that break a rule of the file.
+    pub repair: Setting<bool>,
 }
 
 /// `config.toml`.
@@ -140,7 +139,7 @@ struct File {
     color: Option<Colour>,
     floor: Floor,
     workspace: WorkspaceTable,
-    healers: Option<BTreeMap<String, bool>>,
+    repair: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -271,7 +270,7 @@ impl Settings {
                 .or(false),
             color: layers.of("color", flags.color.map(|c| ("--color", c)), file.color, parse_colour)?.or(Colour::default()),
             workspace_max_size_bytes: layers.size("workspace_max_size", file.workspace.max_size)?,
-            healers: layers.plain(file.healers).or(BTreeMap::new()),
+            repair: layers.of("repair", None, file.repair, parse_bool)?.or(true),
         })
     }
 }

@@ -20,13 +20,7 @@ pub const KEYS: &[&str] = &[
     "floor.disk",
     "floor.load",
     "workspace.max_size",
-    "healers.unknown_state",
-    "healers.queued_with_owner",
-    "healers.running_without_run",
-    "healers.ended_not_whole",
-    "healers.negative_counts",
-    "healers.unreadable",
-    "healers.run_without_job",
+    "repair",
 ];
 /// Edits that make one name out of another which was meant.
 const EDITS_MAX: usize = 3;

@@ -48,6 +48,7 @@ fn every_key_of_the_file_is_read() {
         durability = "full"
         keep = "30d"
         log_limit = "1M"
+        repair = false
         drain = true
         on_term = "end"
         stop_timeout = "1m"
@@ -58,8 +59,6 @@ fn every_key_of_the_file_is_read() {
         load = 8.0
         [workspace]
         max_size = "20G"
-        [healers]
-        unreadable = false
     "#;
     let s = resolve(&Flags::default(), &[], file, false).unwrap();
     assert_eq!((s.durability.value, s.keep_ms.value, s.log_limit_bytes.value), (Durability::Full, Some(2_592_000_000), 1 << 20));
@@ -69,7 +68,7 @@ fn every_key_of_the_file_is_read() {
     );
     assert_eq!(s.workspace_max_size_bytes.value, Some(20 << 30));
     assert_eq!((s.on_term.value, s.stop_timeout_ms.value), (Some(OnTerm::End), 60_000));
-    assert_eq!((s.drain.value, s.color.value, s.healers.value["unreadable"]), (true, Colour::Never, false));
+    assert_eq!((s.drain.value, s.color.value, s.repair.value), (true, Colour::Never, false));
     assert_eq!(resolve(&Flags::default(), &[("TENURE_KEEP", "forever")], file, false).unwrap().keep_ms.value, None);
 }
 
@@ -78,7 +77,7 @@ fn what_is_wrong_is_refused_with_where_it_stands() {
     let cases = [
         ("slotz = 3", "\"slotz\" is not a setting; did you mean slots?"),
         ("keep_ms = 3", "did you mean keep?"),
-        ("[healers]\nunreadble = false", "did you mean healers.unreadable?"),
+        ("repiar = false", "did you mean repair?"),
         ("floor = 3", "floor"),
         ("slots = { a = 1 }", "slots"),
         ("[nonsense]\nx = 1", "the settings are db, slots"),
@@ -92,7 +91,7 @@ fn what_is_wrong_is_refused_with_where_it_stands() {
         ("[workspace]\nmax_size = \"much\"", "max_size"),
         ("[workspace]\nmax = \"1G\"", "max"),
         ("x = [", "c.toml"),
-        ("healers = 3", "healers"),
+        ("repair = 3", "repair"),
     ];
     for (file, word) in cases {
         let error = resolve(&Flags::default(), &[("HOME", "/h")], file, false).unwrap_err();

@@ -79,8 +79,8 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
             let conn = model::play::left_by(&steps);
             let written = model::hostile::write(&conn, &wrongs);
             for _round in 0..2 {
-                tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 2_000_000).unwrap();
-                tenure::store::mend::mend(&conn, 2_000_000).unwrap();
+                tenure::store::repair::repair(&conn, 2_000_000).unwrap();
+                tenure::store::recount::all(&conn, 2_000_000).unwrap();
                 tenure::store::tend::tend(&conn, 0, 1_000).unwrap();
             }
             // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits in vain.
@@ -91,7 +91,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
                 );
             }));
             checked.map_err(|cause| TestCaseError::fail(format!("{} after {written:?}", text_of(&cause))))?;
-            assert_eq!(tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 2_000_000).unwrap(), []);
+            assert_eq!(tenure::store::repair::repair(&conn, 2_000_000).unwrap(), []);
             Ok(())
         })
     });

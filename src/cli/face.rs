@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::cli::global::Global;
 use crate::cli::logging;
-use crate::cli::parse::healers;
 use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
@@ -36,8 +35,6 @@ impl Face {
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;
-        // A switch that is misspelt is told by each verb, as any other key, and not only when a worker starts.
-        healers::healers(&settings.healers)?;
         let colour = coloured(settings.color.value, std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
         Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }

@@ -7,7 +7,6 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::parse::healers;
 use crate::cli::verbs::work;
 use crate::cli::view::lease::Seen;
 use crate::cli::view::table::{count, held_text};
@@ -126,7 +125,7 @@ fn options(face: &Face) -> Result<Options> {
         on_term: on_term(settings),
         stop_timeout_ms: settings.stop_timeout_ms.value,
         floors: floors(settings),
-        healers: healers::healers(&settings.healers)?,
+        repair: settings.repair.value,
         keep_ms: settings.keep_ms.value,
         log_limit_bytes: settings.log_limit_bytes.value,
         workspaces_bytes_max: settings.workspace_max_size_bytes.value,

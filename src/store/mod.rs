@@ -65,7 +65,7 @@ pub use pipeline::{task, task_rows};
 pub use resource::teardown;
 pub use schedule::plan;
 pub use schema::{guard, upgrade};
-pub use upkeep::{heal, inspect, mend, prune, reap, tend, unreadable};
+pub use upkeep::{inspect, prune, reap, recount, repair, tend, unreadable};
 
 pub use engine::changes::Changes;
 pub use engine::health::{Blocked, Health, blocked_file, read_blocked};

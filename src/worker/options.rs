@@ -5,7 +5,6 @@ use std::path::PathBuf;
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
 use crate::store::claim::Scope;
-use crate::store::heal::Healers;
 
 /// Below the ten seconds that container runtimes give by default, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
@@ -45,7 +44,8 @@ pub struct Options {
     /// Longest time between TERM and KILL where the runs are ended with the worker, in milliseconds.
     pub stop_timeout_ms: u64,
     pub floors: Floors,
-    pub healers: Healers,
+    /// Rows that break a rule of the file are repaired.
+    pub repair: bool,
     /// Ended jobs older than this are pruned, in milliseconds. `None`: kept for ever.
     pub keep_ms: Option<u64>,
     /// Log limit of jobs that name none, in bytes.
@@ -72,7 +72,7 @@ impl Options {
             on_term: None,
             stop_timeout_ms: STOP_TIMEOUT_MS_DEFAULT,
             floors: Floors::default(),
-            healers: Healers::default(),
+            repair: true,
             keep_ms: None,
             log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
             workspaces_bytes_max: None,

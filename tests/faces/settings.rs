@@ -69,11 +69,11 @@ fn an_invalid_setting_is_refused_with_its_place() {
         let said = with(&nest, &["ls"], |command| _ = command.env(name, value));
         assert!(said.code == 2 && said.err.contains(name), "{said:?}");
     }
-    std::fs::write(nest.file("config.toml"), "[healers]\nnonsense = true\n").unwrap();
+    std::fs::write(nest.file("config.toml"), "repair = \"nonsense\"\n").unwrap();
     for verb in ["config", "ls", "work"] {
-        let healer = with(&nest, &[verb], |command| _ = command.env("TENURE_CONFIG", nest.file("config.toml")));
-        assert_eq!(healer.code, 2, "{verb}: {healer:?}");
-        assert!(healer.err.contains("nonsense") && healer.err.contains("queued_with_owner"), "{verb}: {healer:?}");
+        let said = with(&nest, &[verb], |command| _ = command.env("TENURE_CONFIG", nest.file("config.toml")));
+        assert_eq!(said.code, 2, "{verb}: {said:?}");
+        assert!(said.err.contains("nonsense") || said.err.contains("repair"), "{verb}: {said:?}");
     }
 }
 
@@ -91,7 +91,7 @@ fn sample(key: &str) -> &'static str {
         "color" => "\"never\"",
         "floor.memory" | "floor.disk" | "workspace.max_size" => "\"1.5G\"",
         "floor.load" => "7.5",
-        healer if healer.starts_with("healers.") => "false",
+        "repair" => "false",
         other => panic!("no sample for {other}"),
     }
 }
@@ -126,14 +126,12 @@ fn each_setting_has_one_name_wherever_it_stands() {
         let alone = with(&nest, &["config", key], |command| _ = command.env("TENURE_CONFIG", &file).env_remove("TENURE_DB"));
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         assert_eq!((alone.code, alone.out.as_str()), (0, format!("{text}\n").as_str()), "{key}");
-        if !key.starts_with("healers.") {
-            let name = format!("TENURE_{}", key.to_uppercase().replace('.', "_"));
-            assert_eq!(source(&nest, key, &[], |command| _ = command.env(&name, &text)), (text.clone(), name.clone()), "{key}");
-            assert!(
-                section.lines().any(|line| line.starts_with(&format!("| `{key}` | `{name}` |"))),
-                "{key} has {name} in the table"
-            );
-        }
+        let name = format!("TENURE_{}", key.to_uppercase().replace('.', "_"));
+        assert_eq!(source(&nest, key, &[], |command| _ = command.env(&name, &text)), (text.clone(), name.clone()), "{key}");
+        assert!(
+            section.lines().any(|line| line.starts_with(&format!("| `{key}` | `{name}` |"))),
+            "{key} has {name} in the table"
+        );
         let wrong = with(&nest, &["config", &format!("{key}s")], |_| ());
         assert!(wrong.code == 2 && wrong.err.contains(&format!("did you mean {key}?")), "{wrong:?}");
     }

@@ -6,7 +6,7 @@ use tenure::job::{JobId, Reason, RunId, State, TaskState};
 use tenure::store::claim::{self, Scope};
 use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
-use tenure::store::{mend, pipeline, read, task, task_rows};
+use tenure::store::{pipeline, read, recount, task, task_rows};
 
 use crate::model::file;
 use crate::walks::{exit, nonce, ship};
@@ -32,7 +32,7 @@ fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() 
         assert!(matches!(settle::settle(&conn, &news, 4).unwrap(), Settled::Won { .. }), "{break_it}");
         let job = read::job(&conn, claim.job.id).unwrap().unwrap();
         assert_eq!((job.state, job.reason), (State::Done, Some(Reason::Exit)), "the job keeps its own end: {break_it}");
-        mend::mend(&conn, 5).unwrap();
+        recount::all(&conn, 5).unwrap();
         let task = task_rows::task(&conn, 1).unwrap().unwrap();
         assert_eq!(task.state, TaskState::Failed, "{break_it}: {task:?}");
         assert!(task.error.as_ref().is_some_and(|error| error.contains(why)), "{break_it}: {task:?}");
@@ -72,10 +72,10 @@ fn a_task_whose_job_was_ended_by_hand_is_moved_on_by_the_reaper() {
         let conn = one_that_runs();
         drop_guards(&conn);
         conn.execute_batch(by_hand).unwrap();
-        assert_eq!(mend::mend(&conn, 5).unwrap().tasks, 1, "{by_hand}");
+        assert_eq!(recount::all(&conn, 5).unwrap().tasks, 1, "{by_hand}");
         let task = task_rows::task(&conn, 1).unwrap().unwrap();
         assert_eq!((task.stage.as_str(), task.state), (stage, state), "{by_hand}");
-        assert_eq!(mend::mend(&conn, 6).unwrap().tasks, 0, "a second look finds nothing: {by_hand}");
+        assert_eq!(recount::all(&conn, 6).unwrap().tasks, 0, "a second look finds nothing: {by_hand}");
     }
 }
 
@@ -86,8 +86,8 @@ fn a_healer_does_not_queue_what_belongs_to_a_stopped_task() {
     conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();
     drop_guards(&conn);
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE job SET run_id = NULL").unwrap();
-    tenure::store::heal::heal(&conn, tenure::store::heal::Healers::default(), 6).unwrap();
-    mend::mend(&conn, 6).unwrap();
+    tenure::store::repair::repair(&conn, 6).unwrap();
+    recount::all(&conn, 6).unwrap();
     let job = read::job(&conn, JobId(1)).unwrap().unwrap();
     assert_eq!(job.state, State::Cancelled);
     assert_eq!(task_rows::task(&conn, 1).unwrap().unwrap().state, TaskState::Cancelled);

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use tenure::job::{Exit, JobId, RunEnd, RunId};
 use tenure::store::settle::{self, RunRecord, Settle};
-use tenure::store::{control, inspect, mend, retry, tend};
+use tenure::store::{control, inspect, recount, retry, tend};
 
 use crate::model::{file, truths};
 
@@ -167,7 +167,7 @@ fn a_parent_that_is_put_back_halfway_is_waited_for_again() {
         while step(&conn, shape.0, false, || tend::tend(&conn, 8, 500).unwrap().more) {}
         assert_eq!(one(&conn, "SELECT count(*) FROM job WHERE state = 'queued'"), MANY, "{}: {n} went back", shape.0);
         assert_eq!(one(&conn, "SELECT count(*) FROM job WHERE state = 'queued' AND hold IS NULL"), 1, "{}", shape.0);
-        mend::mend(&conn, 9).unwrap();
+        recount::all(&conn, 9).unwrap();
         truths::check(&conn);
     }
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use tenure::job::verdict::{self, Claimed, Progress, RunFile, Verdict};
 use tenure::job::{RunEnd, RunId, State};
-use tenure::store::heal::{self, Healers};
-use tenure::store::{ids, mend, prune, reap, tend};
+use tenure::store::{ids, prune, reap, recount, repair, tend};
 
 use super::play::{LIMIT, Play, Step};
 use super::settling::end;
@@ -94,19 +93,19 @@ impl Play {
         self.log.push("heal and mend".into());
         let orphans: BTreeSet<i64> =
             self.world.runs.iter().filter(|(id, run)| run.open && !self.owns(**id)).map(|(id, _)| *id).collect();
-        let healed = heal::heal(&self.conn, Healers::default(), self.world.now).unwrap();
+        let healed = repair::repair(&self.conn, self.world.now).unwrap();
         let closed: BTreeSet<i64> = healed.iter().flat_map(|h| h.runs.iter().map(|(run, _)| run.0)).collect();
         assert_eq!(closed, orphans, "{healed:?}");
         for healed in healed {
-            assert_eq!(healed.what, tenure::store::heal::Impossible::RunWithoutJob);
-            self.world.job(healed.job.0).events.push("healed");
+            assert_eq!(healed.rule, "run_has_its_job");
+            self.world.job(healed.job.0).events.push("repaired");
         }
         for run in orphans {
             self.world.runs.get_mut(&run).unwrap().open = false;
         }
         let before = truths::everything(&self.conn);
-        assert_eq!(heal::heal(&self.conn, Healers::default(), self.world.now).unwrap(), []);
-        let mended = mend::mend(&self.conn, self.world.now).unwrap();
+        assert_eq!(repair::repair(&self.conn, self.world.now).unwrap(), []);
+        let mended = recount::all(&self.conn, self.world.now).unwrap();
         assert!(mended.is_nothing(), "{mended:?}");
         assert_eq!(truths::everything(&self.conn), before);
     }

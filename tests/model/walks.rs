@@ -11,7 +11,7 @@ use tenure::store::claim::{self, Scope};
 use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::task_rows::{self, Step, TaskRow};
-use tenure::store::{control, mend, pipeline, read, retry, task, tend};
+use tenure::store::{control, pipeline, read, recount, retry, task, tend};
 
 use crate::model::file;
 
@@ -134,7 +134,7 @@ impl Walks {
             37 => self.hold(id, true),
             38 => self.hold(id, false),
             _ => {
-                assert!(mend::mend(&self.conn, self.now).unwrap().is_nothing(), "there is nothing to mend");
+                assert!(recount::all(&self.conn, self.now).unwrap().is_nothing(), "there is nothing to mend");
                 "mend"
             }
         };

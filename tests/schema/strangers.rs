@@ -71,7 +71,10 @@ fn inserted(conn: &Connection, table: &str, columns: &[String]) -> Vec<String> {
     let ways: Vec<_> = ways.iter().filter(is_way).collect();
     let values = values(conn);
     let is_taken = |column: &String| {
-        let default = names(conn, &format!("SELECT coalesce(dflt_value, 'NULL') FROM pragma_table_info('{table}') WHERE name = '{column}'"));
+        let default = names(
+            conn,
+            &format!("SELECT coalesce(dflt_value, 'NULL') FROM pragma_table_info('{table}') WHERE name = '{column}'"),
+        );
         ways.iter().any(|(needed, given)| {
             let sql = format!("INSERT INTO {table} ({needed}, {column}) VALUES ({given}, ?1)");
             let fits = format!("{table} WHERE {column} = ?1");

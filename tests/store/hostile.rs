@@ -127,7 +127,11 @@ fn each_attack_is_refused_with_advice_and_changes_nothing() {
         let home = Home::new();
         let watcher = victim(&home);
         // A statement that meets no row refuses nothing.
-        watcher.write(|conn| Ok(conn.execute_batch("INSERT INTO cancel (job_id) VALUES (4); UPDATE job SET user_hold = 1 WHERE id = 4")?)).unwrap();
+        watcher
+            .write(|conn| {
+                Ok(conn.execute_batch("INSERT INTO cancel (job_id) VALUES (4); UPDATE job SET user_hold = 1 WHERE id = 4")?)
+            })
+            .unwrap();
         let before = ask(&watcher, OWNED);
         let jobs = count(&watcher);
         for client in clients(&home) {

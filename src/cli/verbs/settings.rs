@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::parse::healers::{healers, switch};
 use crate::cli::view::{escape, table};
-use crate::config::keys::{KEYS, unknown};
+use crate::config::keys::unknown;
 use crate::config::{Colour, Durability, OnTerm, Settings, Source};
 use crate::error::{Error, Result, exit};
 use crate::units::{duration_text, parse_duration, parse_size, size_text};
@@ -57,7 +56,7 @@ impl Row {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let mut rows = rows(&face.settings)?;
+    let mut rows = rows(&face.settings);
     if let Some(key) = &args.key {
         rows.retain(|row| row.key == key);
         let Some(row) = rows.first() else { return Err(Error::Invalid(unknown(key))) };
@@ -81,7 +80,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn rows(s: &Settings) -> Result<Vec<Row>> {
+fn rows(s: &Settings) -> Vec<Row> {
     let durability = match s.durability.value {
         Durability::Flush => "flush",
         Durability::Full => "full",
@@ -96,7 +95,7 @@ fn rows(s: &Settings) -> Result<Vec<Row>> {
         OnTerm::Drain => "drain",
         OnTerm::End => "end",
     });
-    let mut rows = vec![
+    vec![
         Row::text("db", &s.db.value.to_string_lossy(), &s.db.source),
         Row::new(
             "slots",
@@ -135,15 +134,6 @@ fn rows(s: &Settings) -> Result<Vec<Row>> {
             &s.floor_load.source,
         ),
         Row::size("workspace.max_size", s.workspace_max_size_bytes.value, &s.workspace_max_size_bytes.source),
-    ];
-    let mut healers = healers(&s.healers)?;
-    for key in KEYS {
-        if let Some(name) = key.strip_prefix("healers.")
-            && let Some(on) = switch(&mut healers, name)
-        {
-            let source = if s.healers.value.contains_key(name) { &s.healers.source } else { &Source::Default };
-            rows.push(Row::new(key, json!({"value": *on}), Some(on.to_string()), "", source));
-        }
-    }
-    Ok(rows)
+        Row::new("repair", json!({"value": s.repair.value}), Some(s.repair.value.to_string()), "", &s.repair.source),
+    ]
 }

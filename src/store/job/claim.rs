@@ -24,8 +24,8 @@ use crate::store::job::ended;
 use crate::store::job::read;
 use crate::store::job::rows::Job;
 use crate::store::pipeline::walk;
-use crate::store::upkeep::heal;
 use crate::store::upkeep::reap::hold_if_a_run_is_open;
+use crate::store::upkeep::repair;
 
 /// Most heads that one claim puts out of the way before it returns with what it has; the next claim goes on.
 pub const HEADS_CLEARED_MAX: usize = 256;
@@ -103,7 +103,7 @@ pub fn claim(
             })
         })?;
         let claim = claim.unwrap_or_else(|why| {
-            heal::set_aside(conn, head.job, &why, now_ms);
+            repair::set_aside(conn, head.job, &why, now_ms);
             None
         });
         if let Some(claim) = claim {

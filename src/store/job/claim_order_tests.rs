@@ -10,7 +10,7 @@ use crate::store::job::claim::Scope;
 use crate::store::job::ended;
 use crate::store::job::ids::Prepared;
 use crate::store::pipeline::walk;
-use crate::store::upkeep::{inspect, mend, prune};
+use crate::store::upkeep::{inspect, prune, recount};
 
 const QUEUES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -157,7 +157,7 @@ fn the_order_of_claims_is_that_of_the_heads_of_all_open_queues() {
                 play.claim_and_compare();
             }
         }
-        assert!(mend::mend(&play.conn, 9).unwrap().is_nothing(), "history {history}");
+        assert!(recount::all(&play.conn, 9).unwrap().is_nothing(), "history {history}");
         claimed += play.claimed;
     }
     assert!(claimed > 100, "{claimed}");

@@ -39,7 +39,7 @@ fn a_row_that_refuses_its_claim_is_held_and_the_others_are_claimed() {
     assert_eq!(claim_all(&conn, &[10, 11, 12]), [JobId(2), JobId(3)]);
     assert_eq!(text(&conn, "SELECT state || hold FROM job WHERE id = 1"), "queueduser");
     assert!(text(&conn, "SELECT detail FROM event WHERE job_id = 1 AND kind = 'quarantined'").contains("bad"));
-    assert_eq!(text(&conn, "SELECT n || '' FROM counter WHERE name = 'impossible_unreadable'"), "1");
+    assert_eq!(text(&conn, "SELECT n || '' FROM counter WHERE name = 'impossible_total'"), "1");
     assert_eq!(text(&conn, "SELECT count(*) || '' FROM run"), "2", "nothing of the claim that failed is left");
 }
 

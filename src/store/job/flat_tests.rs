@@ -11,7 +11,7 @@ use crate::store::job::claim::Scope;
 use crate::store::job::ids::Prepared;
 use crate::store::job::read;
 use crate::store::resource::teardown;
-use crate::store::upkeep::{heal, mend, reap, tend};
+use crate::store::upkeep::{reap, recount, repair, tend};
 use crate::store::{fixture, schedule};
 
 /// A file with this many jobs of each kind that must not matter, and the same few that do.
@@ -77,8 +77,8 @@ fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_f
         ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
         ("tend", |conn| assert_eq!(tend::tend(conn, 5, 100).unwrap(), tend::Tended::default())),
         ("next_due", |conn| assert_eq!(tend::next_due_ms(conn).unwrap(), Some(99_999_999))),
-        ("heal", |conn| assert_eq!(heal::heal(conn, heal::Healers::default(), 5).unwrap(), [])),
-        ("mend", |conn| assert!(mend::mend(conn, 5).unwrap().is_nothing())),
+        ("repair", |conn| assert_eq!(repair::repair(conn, 5).unwrap(), [])),
+        ("recount", |conn| assert!(recount::all(conn, 5).unwrap().is_nothing())),
         ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 1)),
         ("status", |conn| {
             read::counts(conn).unwrap();
@@ -161,7 +161,7 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("settle_again", sql!("settle.sql", "again")),
         ("settle_run", sql!("settle.sql", "run")),
         ("retry_dependants", sql!("retry.sql", "dependants")),
-        ("mend_lanes", sql!("../upkeep/mend.sql", "lanes")),
+        ("recount_lanes", sql!("../upkeep/recount.sql", "lanes")),
         ("inspect_cancels", sql!("../upkeep/inspect.sql", "cancels")),
         ("inspect_children", sql!("../upkeep/inspect.sql", "children")),
         ("inspect_empty_lanes", sql!("../upkeep/inspect.sql", "empty_lanes")),
@@ -177,8 +177,8 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("inspect_tally", sql!("../upkeep/inspect.sql", "tally")),
         ("inspect_tasks", sql!("../upkeep/inspect.sql", "tasks")),
         ("inspect_untorn", sql!("../upkeep/inspect.sql", "untorn")),
-        ("mend_queue", sql!("../upkeep/mend.sql", "queue")),
-        ("mend_waiting", sql!("../upkeep/mend.sql", "waiting")),
+        ("recount_queue", sql!("../upkeep/recount.sql", "queue")),
+        ("recount_waiting", sql!("../upkeep/recount.sql", "waiting")),
         ("teardown_mend_orphan", sql!("../resource/teardown.sql", "mend_orphan")),
         ("teardown_mend_errand", sql!("../resource/teardown.sql", "mend_errand")),
         ("teardown_mend_job", sql!("../resource/teardown.sql", "mend_job")),

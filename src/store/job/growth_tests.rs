@@ -15,7 +15,7 @@ use crate::store::resource::teardown;
 use crate::store::schedule::plan;
 use crate::store::upkeep::inspect;
 use crate::store::upkeep::inspect::Walk;
-use crate::store::upkeep::{mend, prune, reap, tend};
+use crate::store::upkeep::{prune, reap, recount, tend};
 
 /// Rows of each kind in a small and in a large file.
 const SMALL: i64 = 60;
@@ -345,7 +345,7 @@ fn a_queue_that_was_removed_stays_away_while_its_ended_jobs_are_kept() {
         control::queue_remove(&conn, "q").unwrap();
         upkeep(&conn);
         assert_eq!(names(&conn), ["live", "count of live", "count of q"], "{state}");
-        assert!(mend::mend(&conn, 5).unwrap().is_nothing(), "{state}");
+        assert!(recount::all(&conn, 5).unwrap().is_nothing(), "{state}");
         prune::prune(&conn, 9, 10).unwrap();
         assert_eq!(names(&conn), ["live", "count of live"], "{state}: its counts go with the last job");
     }

@@ -168,9 +168,9 @@ fn a_healthy_file_has_nothing_to_mend() {
     claim_as(&conn, 1);
     add(&conn, Owner::Run(RunId(1)), "a", false);
     add(&conn, Owner::Job(job), "b", false);
-    assert!(crate::store::upkeep::mend::mend(&conn, 5).unwrap().is_nothing());
+    assert!(crate::store::upkeep::recount::all(&conn, 5).unwrap().is_nothing());
     fail(&conn, job, 1);
-    assert!(crate::store::upkeep::mend::mend(&conn, 5).unwrap().is_nothing());
+    assert!(crate::store::upkeep::recount::all(&conn, 5).unwrap().is_nothing());
 }
 
 #[test]

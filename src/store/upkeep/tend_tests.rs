@@ -36,7 +36,7 @@ fn a_row_that_refuses_its_end_keeps_no_other_from_its_own() {
         assert_eq!(states(&conn), "failed queued failed failed failed", "{refused}");
         // Once the row is sound, it ends as well: found by itself, or by those who look for what lags.
         conn.execute_batch("DROP TRIGGER bad").unwrap();
-        crate::store::upkeep::mend::mend(&conn, 6).unwrap();
+        crate::store::upkeep::recount::all(&conn, 6).unwrap();
         tend(&conn, 6, 100).unwrap();
         assert_eq!(states(&conn), "failed failed failed failed failed", "{refused}");
     }

@@ -3,43 +3,43 @@
 use crate::error::Result;
 use crate::job::RunKey;
 use crate::store::inspect::{self, LOOKED_AT_MAX};
-use crate::store::{heal, mend, prune};
+use crate::store::{prune, recount, repair};
 use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::secrets;
 
 /// Repairs impossible rows and contradictions, and counts them. Where nothing is wrong nothing is written.
 pub fn round(ctx: &Context, walk: &mut inspect::Walk) -> Result<()> {
-    let (healers, now_ms) = (ctx.options.healers, ctx.now_ms());
+    let (repairs, now_ms) = (ctx.options.repair, ctx.now_ms());
     // Looking takes no lock; where nothing is wrong nothing is written.
     let from = walk.clone();
-    let (found, is_sick, next) = ctx.store.read(|conn| {
+    let (found, is_faulty, next) = ctx.store.read(|conn| {
         let mut next = from.clone();
         let found = inspect::look(conn, &mut next, LOOKED_AT_MAX)?;
-        Ok((found, heal::is_needed(conn, healers)?, next))
+        Ok((found, repairs && repair::is_needed(conn)?, next))
     })?;
     *walk = next;
-    if !is_sick && found.is_nothing() {
+    if !is_faulty && found.is_nothing() {
         return remove_empty(ctx, found);
     }
-    let ((healed, mended), ticket) = ctx.store.commit(move |conn| {
-        let healed = heal::heal(conn, healers, now_ms)?;
-        // A row that was healed may have made contradictions that no look has seen.
-        let found = if healed.is_empty() { found.clone() } else { inspect::look(conn, &mut from.clone(), LOOKED_AT_MAX)? };
-        Ok((healed, mend::mend_found(conn, &found, now_ms)?))
+    let ((repaired, recounted), ticket) = ctx.store.commit(move |conn| {
+        let repaired = if repairs { repair::repair(conn, now_ms)? } else { Vec::new() };
+        // A row that was repaired may have made contradictions that no look has seen.
+        let found = if repaired.is_empty() { found.clone() } else { inspect::look(conn, &mut from.clone(), LOOKED_AT_MAX)? };
+        Ok((repaired, recount::found(conn, &found, now_ms)?))
     })?;
-    if !mended.is_nothing() {
-        log::warn!("repaired: {mended:?}");
-        if !mended.freed.is_empty() {
+    if !recounted.is_nothing() {
+        log::warn!("recounted: {recounted:?}");
+        if !recounted.freed.is_empty() {
             ctx.store.flushed(ticket)?;
         }
-        secrets::remove(ctx.place(), &mended.freed);
+        secrets::remove(ctx.place(), &recounted.freed);
     }
-    if !healed.is_empty() {
+    if !repaired.is_empty() {
         ctx.store.flushed(ticket)?;
     }
-    for one in &healed {
-        log::warn!("repaired job {}: {}", one.job, one.text);
+    for one in &repaired {
+        log::warn!("repaired job {}: {}: {}", one.job, one.rule, one.text);
         for (run, nonce) in &one.runs {
             // Its run file stays where this fails, and is met again below and at the next tick.
             if let Err(error) = end_tree(ctx, RunKey { run: *run, nonce: *nonce }) {

@@ -24,8 +24,12 @@ UPDATE job
        attempts = max(0, attempts), deferrals = max(0, deferrals), unstarts = max(0, unstarts), max_attempts = max(1, max_attempts)
  WHERE id = ?1;
 
+-- name: event
+INSERT INTO event (job_id, run_id, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5);
+
 -- name: jobs
-SELECT id, state, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none')
+SELECT id, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none'),
+       fault
   FROM job WHERE fault IS NOT NULL ORDER BY id LIMIT ?1;
 
 -- name: lose
@@ -48,9 +52,9 @@ UPDATE job
 
 -- name: running
 -- A freshly claimed run has no pid yet, and is whole.
-SELECT job.id, job.state, job.run_id,
+SELECT job.id, job.run_id,
        'state ' || job.state || ', run ' || coalesce(job.run_id, 'none') || ', pid ' || coalesce(job.pid, 'none') || ', reason ' || coalesce(job.reason, 'none'),
-       run.outcome, run.reason
+       'running_has_its_run', run.outcome, run.reason
   FROM job LEFT JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job'
  WHERE job.state = 'running' AND job.state <> 'done'
    AND job.run_id IS NOT NULL AND job.started_at IS NOT NULL AND job.finished_at IS NULL AND job.reason IS NULL
@@ -65,7 +69,8 @@ SELECT r.id, r.nonce, r.job_id FROM run r
  ORDER BY r.job_id, r.id LIMIT ?1;
 
 -- name: unreadable
-SELECT id, state, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none')
+SELECT id, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none'),
+       'is_readable'
   FROM job
  WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy)) AND state = 'queued' AND user_hold = 0
  ORDER BY id LIMIT ?1;

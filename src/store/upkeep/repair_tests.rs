@@ -9,7 +9,7 @@ use crate::store::job::claim;
 use crate::store::job::claim::Scope;
 use crate::store::job::ids::Prepared;
 use crate::store::job::{control, enqueue, read, settle};
-use crate::store::upkeep::{mend, reap, tend};
+use crate::store::upkeep::{reap, recount, tend};
 
 /// Does what a client does that has dropped the guards and switched the checks off, and puts the guards back.
 fn hostile(conn: &Connection, sql: &str) {
@@ -32,10 +32,10 @@ fn claim_one(conn: &Connection, run: i64) -> JobId {
     claim::claim(conn, &Scope::default(), &prepared, "w", "b", 2).unwrap()[0].job.id
 }
 
-fn healed(conn: &Connection) -> Vec<Healed> {
-    let found = heal(conn, Healers::default(), 9).unwrap();
-    assert_eq!(heal(conn, Healers::default(), 9).unwrap(), [], "a second look finds nothing");
-    assert!(mend::mend(conn, 9).unwrap().is_nothing(), "the counts are right again");
+fn repaired(conn: &Connection) -> Vec<Repaired> {
+    let found = repair(conn, 9).unwrap();
+    assert_eq!(repair(conn, 9).unwrap(), [], "a second look finds nothing");
+    assert!(recount::all(conn, 9).unwrap().is_nothing(), "the counts are right again");
     found
 }
 
@@ -56,13 +56,13 @@ fn a_healthy_file_is_left_alone() {
     let conn = fixture::fresh();
     let (a, _waiting) = (add(&conn), add(&conn));
     assert_eq!(claim_one(&conn, 1), a);
-    assert_eq!(healed(&conn), [], "a freshly claimed run has no pid yet");
+    assert_eq!(repaired(&conn), [], "a freshly claimed run has no pid yet");
     settle::started(&conn, RunId(1), 5, 3).unwrap();
-    assert_eq!(healed(&conn), []);
+    assert_eq!(repaired(&conn), []);
     let end = crate::job::RunEnd::Lost;
     let news = settle::Settle { job: a, run: RunId(1), end, record: settle::RunRecord::default(), chance: 0.0 };
     settle::settle(&conn, &news, 4).unwrap();
-    assert_eq!(healed(&conn), [], "an ended row keeps its run, its start and its end");
+    assert_eq!(repaired(&conn), [], "an ended row keeps its run, its start and its end");
     assert_eq!(counter(&conn, "impossible_total"), 0);
 }
 
@@ -71,10 +71,10 @@ fn a_queued_row_with_an_owner_is_cleaned_where_no_run_is_open() {
     let conn = fixture::fresh();
     let id = add(&conn);
     hostile(&conn, "UPDATE job SET pid = 4711, started_at = 5, run_id = 77 WHERE id = 1");
-    let found = healed(&conn);
-    assert_eq!((found.len(), found[0].what, found[0].held), (1, Impossible::QueuedWithOwner, false));
-    assert_eq!((job(&conn, id).pid, job(&conn, id).hold, last_event(&conn, id).as_str()), (None, None, "healed"));
-    assert_eq!((counter(&conn, "impossible_total"), counter(&conn, "impossible_queued_with_owner")), (1, 1));
+    let found = repaired(&conn);
+    assert_eq!((found.len(), found[0].rule.as_str(), found[0].held), (1, "queued_owns_nothing", false));
+    assert_eq!((job(&conn, id).pid, job(&conn, id).hold, last_event(&conn, id).as_str()), (None, None, "repaired"));
+    assert_eq!(counter(&conn, "impossible_total"), 1);
     assert_eq!(claim_one(&conn, 2), id);
 }
 
@@ -84,7 +84,7 @@ fn a_queued_row_with_an_open_run_is_held_and_its_run_given_back() {
     let id = add(&conn);
     claim_one(&conn, 1);
     hostile(&conn, "UPDATE job SET state = 'queued'");
-    let found = healed(&conn);
+    let found = repaired(&conn);
     assert_eq!((found[0].held, found[0].runs.as_slice()), (true, [(RunId(1), Nonce([1; 16]))].as_slice()));
     assert_eq!((job(&conn, id).hold, job(&conn, id).run_id), (Some(Hold::User), None));
     assert_eq!(read::runs(&conn, id).unwrap()[0].outcome, Some(Outcome::Lost));
@@ -97,12 +97,12 @@ fn a_clean_looking_step_back_to_queued_is_found_by_its_open_run() {
     let id = add(&conn);
     claim_one(&conn, 1);
     hostile(&conn, "UPDATE job SET state = 'queued', run_id = NULL, started_at = NULL");
-    mend::recount(&conn).unwrap();
+    recount::tally(&conn).unwrap();
     assert!(claim::has_ready(&conn, &Scope::default()).unwrap());
     let prepared = [Prepared { run: RunId(2), nonce: Nonce([2; 16]) }];
     assert_eq!(claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 2).unwrap(), [], "not even before the reaper looks");
-    let found = healed(&conn);
-    assert_eq!((found[0].what, found[0].job, found[0].runs.len()), (Impossible::RunWithoutJob, id, 1));
+    let found = repaired(&conn);
+    assert_eq!((found[0].rule.as_str(), found[0].job, found[0].runs.len()), ("run_has_its_job", id, 1));
     assert_eq!(
         (job(&conn, id).hold, found[0].held),
         (Some(Hold::User), true),
@@ -124,8 +124,8 @@ fn a_running_row_without_a_run_is_held() {
         let id = add(&conn);
         claim_one(&conn, 1);
         hostile(&conn, sql);
-        let found = healed(&conn);
-        assert_eq!((found[0].what, found[0].held), (Impossible::RunningWithoutRun, true), "{sql}");
+        let found = repaired(&conn);
+        assert_eq!((found[0].rule.as_str(), found[0].held), ("running_has_its_run", true), "{sql}");
         assert_eq!((job(&conn, id).state, job(&conn, id).hold), (State::Queued, Some(Hold::User)), "{sql}");
         assert_eq!(reap::open_runs(&conn).unwrap(), []);
     }
@@ -140,7 +140,7 @@ fn a_running_row_whose_run_has_ended_ends_as_its_run_did() {
         let id = add(&conn);
         claim_one(&conn, 1);
         hostile(&conn, &format!("UPDATE run SET finished_at = 5, outcome = '{outcome}', reason = '{reason}'"));
-        healed(&conn);
+        repaired(&conn);
         assert_eq!((job(&conn, id).state, job(&conn, id).reason.unwrap().as_str()), (state, reason));
         assert_eq!(job(&conn, id).run_id, Some(RunId(1)));
     }
@@ -153,7 +153,7 @@ fn a_quarantined_job_with_a_cancel_is_cancelled() {
     claim_one(&conn, 1);
     control::cancel(&conn, id, None, 3).unwrap();
     hostile(&conn, "UPDATE job SET run_id = NULL");
-    healed(&conn);
+    repaired(&conn);
     assert_eq!(job(&conn, id).state, State::Cancelled);
     assert!(!job(&conn, id).cancel_open);
 }
@@ -175,7 +175,7 @@ fn an_ended_row_is_made_whole_and_never_called_done_without_exit_0() {
         let news = settle::Settle { job: id, run: RunId(1), end, record: settle::RunRecord::default(), chance: 0.0 };
         settle::settle(&conn, &news, 4).unwrap();
         hostile(&conn, sql);
-        let found = healed(&conn);
+        let found = repaired(&conn);
         assert_eq!(found.len(), 1, "{sql}");
         let job = job(&conn, id);
         assert_eq!((job.state, job.reason, job.pid), (state, Some(reason), None), "{sql}");
@@ -193,7 +193,7 @@ fn a_state_that_there_is_none_of_is_held() {
     enqueue::add(&conn, &[other], 1).unwrap();
     assert!(read::job(&conn, id).is_err());
     assert_eq!(read::jobs(&conn, &read::Filter::default()).unwrap().len(), 1, "one bad row does not hide the others");
-    healed(&conn);
+    repaired(&conn);
     assert_eq!((job(&conn, id).hold, job(&conn, id).unique_key), (Some(Hold::User), None));
 }
 
@@ -203,7 +203,7 @@ fn what_cannot_be_read_is_held_and_counts_are_not_negative() {
         let conn = fixture::fresh();
         let id = add(&conn);
         hostile(&conn, &format!("UPDATE job SET {column} = '[rubbish'"));
-        assert_eq!(healed(&conn)[0].what, Impossible::Unreadable);
+        assert_eq!(repaired(&conn)[0].rule.as_str(), "is_readable");
         assert_eq!(job(&conn, id).hold, Some(Hold::User));
         control::cancel(&conn, id, None, 3).unwrap();
         assert_eq!(job(&conn, id).state, State::Cancelled);
@@ -211,37 +211,12 @@ fn what_cannot_be_read_is_held_and_counts_are_not_negative() {
     let conn = fixture::fresh();
     let id = add(&conn);
     hostile(&conn, "UPDATE job SET attempts = -5, max_attempts = 0");
-    assert_eq!(healed(&conn)[0].what, Impossible::NegativeCounts);
+    assert_eq!(repaired(&conn)[0].rule.as_str(), "counts_not_negative");
     assert_eq!((job(&conn, id).attempts, job(&conn, id).max_attempts), (0, 1));
 }
 
 #[test]
-fn a_healer_that_is_switched_off_does_nothing() {
-    let off = Healers {
-        unknown_state: false,
-        queued_with_owner: false,
-        running_without_run: false,
-        ended_not_whole: false,
-        negative_counts: false,
-        unreadable: false,
-        run_without_job: false,
-    };
-    let conn = fixture::fresh();
-    (0..4).for_each(|_| {
-        add(&conn);
-    });
-    claim_one(&conn, 1);
-    hostile(
-        &conn,
-        "UPDATE job SET run_id = NULL WHERE id = 1; UPDATE job SET state = 'zombie' WHERE id = 2;
-         UPDATE job SET pid = 3 WHERE id = 3; UPDATE job SET policy = 'x' WHERE id = 4",
-    );
-    assert_eq!(heal(&conn, off, 9).unwrap(), []);
-    assert_eq!(healed(&conn).len(), 4);
-}
-
-#[test]
-fn contradictions_are_mended() {
+fn contradictions_are_taken_away() {
     let conn = fixture::fresh();
     for queue in ["a", "b"] {
         let mut new = NewJob::new(Argv::from_strs(&["true"]).unwrap());
@@ -257,17 +232,17 @@ fn contradictions_are_mended() {
          UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name IN ('job', 'event');
          UPDATE job SET state = 'failed', reason = 'exit', finished_at = 3 WHERE id = 1;",
     );
-    let mended = mend::mend(&conn, 9).unwrap();
+    let mended = recount::all(&conn, 9).unwrap();
     assert_eq!((mended.lanes_recounted, mended.dependencies, mended.sequences, mended.recounted), (1, 1, 2, true));
     assert_eq!(mended.ended, [child]);
-    assert!(mend::mend(&conn, 9).unwrap().is_nothing());
+    assert!(recount::all(&conn, 9).unwrap().is_nothing());
     assert_eq!(claim_one(&conn, 1), JobId(2));
     assert_eq!(add(&conn), JobId(child.0 + 1));
     hostile(&conn, "UPDATE job SET lane_pass = 0; UPDATE lane SET max_running = 5");
-    assert_eq!(mend::mend(&conn, 9).unwrap().lanes_passed_on, 1);
+    assert_eq!(recount::all(&conn, 9).unwrap().lanes_passed_on, 1);
     hostile(&conn, "DELETE FROM lane; UPDATE job SET lane_pass = 0");
-    assert_eq!(mend::mend(&conn, 9).unwrap().lanes_passed_on, 1);
+    assert_eq!(recount::all(&conn, 9).unwrap().lanes_passed_on, 1);
     hostile(&conn, "DELETE FROM queue");
-    assert_eq!(mend::mend(&conn, 9).unwrap().queues, 3, "of those that have a live job");
+    assert_eq!(recount::all(&conn, 9).unwrap().queues, 3, "of those that have a live job");
     assert_eq!(tend::next_due_ms(&conn).unwrap(), None);
 }

@@ -1,7 +1,7 @@
-//! Mends contradictions between what is kept and what is true: counts, heads, lanes, dependencies, sequences.
+//! Takes away contradictions between what is kept and what is true: counts, heads, lanes, dependencies, sequences.
 //!
-//! The triggers keep all of these, so there is nothing to mend unless a client worked around them. [`crate::store::upkeep::inspect`] looks for them
-//! at every tick, without the write lock; only what it has found is mended here, each by a statement that asks for the truth
+//! The triggers keep all of these, so there is nothing to do unless a client worked around them. [`crate::store::upkeep::inspect`] looks for them
+//! at every tick, without the write lock; only what it has found is made true here, each by a statement that asks for the truth
 //! once more. A full recount is made only when the counts contradict the truth.
 
 use rusqlite::Connection;
@@ -20,7 +20,7 @@ use crate::store::upkeep::inspect::{Found, LOOKED_AT_MAX, SEQUENCES, Walk, is_po
 
 /// What one round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mended {
+pub struct Recounted {
     /// The counts were taken anew.
     pub recounted: bool,
     /// Queues that had no row of their own, so that nothing of them was claimed.
@@ -49,52 +49,52 @@ pub struct Mended {
     pub sequences: usize,
 }
 
-impl Mended {
+impl Recounted {
     /// Nothing was wrong.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Looks for contradictions from the beginning, and mends what is found.
-pub fn mend(conn: &Connection, now_ms: i64) -> Result<Mended> {
+/// Looks for contradictions from the beginning, and makes true what is found.
+pub fn all(conn: &Connection, now_ms: i64) -> Result<Recounted> {
     let found = inspect::look(conn, &mut Walk::default(), LOOKED_AT_MAX)?;
-    mend_found(conn, &found, now_ms)
+    self::found(conn, &found, now_ms)
 }
 
-/// Mends what was found.
-pub fn mend_found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Mended> {
+/// Makes true what was found.
+pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted> {
     // First, because everything below may have to write an event.
-    let mut mended = Mended::default();
+    let mut made = Recounted::default();
     if found.sequences {
-        mended.sequences = mend_sequences(conn)?;
+        made.sequences = make_sequences(conn)?;
     }
     // The counts come before the rest: a count that cannot be changed makes each move of its queue fail.
     if found.counts {
-        mended.recounted = step(conn, "the counts", || recount(conn).map(|()| true))?;
+        made.recounted = step(conn, "the counts", || tally(conn).map(|()| true))?;
     }
-    mended.queues = step(conn, "queues", || make_queues(conn, &found.missing_queues))?;
+    made.queues = step(conn, "queues", || make_queues(conn, &found.missing_queues))?;
     if found.cancels {
-        mended.cancels = step(conn, "cancels", || Ok(conn.execute(sql!("mend.sql", "cancels"), [now_ms])?))?;
+        made.cancels = step(conn, "cancels", || Ok(conn.execute(sql!("recount.sql", "cancels"), [now_ms])?))?;
     }
     if found.lanes {
-        mended.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(sql!("mend.sql", "lanes"), [])?))?;
+        made.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(sql!("recount.sql", "lanes"), [])?))?;
     }
-    mended.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
-    mended.resources = step(conn, "resources", || teardown::mend(conn, found))?;
-    step(conn, "dependencies", || mend_dependencies(conn, found, now_ms, &mut mended))?;
+    made.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
+    made.resources = step(conn, "resources", || teardown::mend(conn, found))?;
+    step(conn, "dependencies", || make_dependencies(conn, found, now_ms, &mut made))?;
     // The steps before may have moved jobs whose counts were not kept.
     if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {
-        mended.recounted |= step(conn, "the counts", || recount(conn).map(|()| true))?;
+        made.recounted |= step(conn, "the counts", || tally(conn).map(|()| true))?;
     }
     // Last, because all of the above may have put it right.
-    mended.heads = step(conn, "heads of queues", || choose_heads(conn, &found.wrong_heads))?;
-    Ok(mended)
+    made.heads = step(conn, "heads of queues", || choose_heads(conn, &found.wrong_heads))?;
+    Ok(made)
 }
 
 /// One step. A row that refuses it is told, and does not keep the other steps from being done.
-fn step<T: Default>(conn: &Connection, what: &str, mend: impl FnOnce() -> Result<T>) -> Result<T> {
-    Ok(apart(conn, mend)?.unwrap_or_else(|why| {
+fn step<T: Default>(conn: &Connection, what: &str, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    Ok(apart(conn, make)?.unwrap_or_else(|why| {
         log::error!("repairing {what}: {why}");
         T::default()
     }))
@@ -104,7 +104,7 @@ fn step<T: Default>(conn: &Connection, what: &str, mend: impl FnOnce() -> Result
 fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
     let mut made = 0;
     for queue in missing {
-        match apart(conn, || Ok(conn.prepare_cached(sql!("mend.sql", "queue"))?.execute([queue])?))? {
+        match apart(conn, || Ok(conn.prepare_cached(sql!("recount.sql", "queue"))?.execute([queue])?))? {
             Ok(n) => made += n,
             Err(why) => log::error!("queue {:?} cannot be made: {why}", queue.shown()),
         }
@@ -113,9 +113,9 @@ fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
 }
 
 /// Takes the counts anew, from every job.
-pub(in crate::store) fn recount(conn: &Connection) -> Result<()> {
+pub(in crate::store) fn tally(conn: &Connection) -> Result<()> {
     conn.execute("DELETE FROM tally", [])?;
-    conn.execute(sql!("mend.sql", "recount"), [])?;
+    conn.execute(sql!("recount.sql", "recount"), [])?;
     conn.execute("INSERT INTO choose_queue_head (queue) SELECT name FROM queue", [])?;
     Ok(())
 }
@@ -143,17 +143,17 @@ fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
 }
 
 /// Dependencies that lag behind their parents, and jobs that lag behind their dependencies.
-fn mend_dependencies(conn: &Connection, found: &Found, now_ms: i64, mended: &mut Mended) -> Result<()> {
+fn make_dependencies(conn: &Connection, found: &Found, now_ms: i64, made: &mut Recounted) -> Result<()> {
     let mut out = walk::aftermath();
     for parent in &found.lagging {
-        mended.dependencies += usize::from(tell_dependants(conn, *parent, now_ms, &mut out)?);
+        made.dependencies += usize::from(tell_dependants(conn, *parent, now_ms, &mut out)?);
     }
     for job in &found.waiting {
-        mended.waiting += conn.prepare_cached(sql!("mend.sql", "waiting"))?.execute([job.0])?;
+        made.waiting += conn.prepare_cached(sql!("recount.sql", "waiting"))?.execute([job.0])?;
     }
-    mended.tasks = walk::go_on(conn, &found.tasks, now_ms, &mut out)?;
-    mended.ended = out.ended;
-    mended.freed = out.freed;
+    made.tasks = walk::go_on(conn, &found.tasks, now_ms, &mut out)?;
+    made.ended = out.ended;
+    made.freed = out.freed;
     Ok(())
 }
 
@@ -173,14 +173,14 @@ fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afte
 }
 
 /// A sequence at its end makes every insert fail as if the disk were full.
-pub(in crate::store) fn mend_sequences(conn: &Connection) -> Result<usize> {
+pub(in crate::store) fn make_sequences(conn: &Connection) -> Result<usize> {
     // Written with the guards dropped: the largest id of all leaves none for what is written from now on.
-    let mut mended = conn.prepare_cached("DELETE FROM event WHERE id > ?1")?.execute([ID_MAX])?;
+    let mut made = conn.prepare_cached("DELETE FROM event WHERE id > ?1")?.execute([ID_MAX])?;
     for (table, highest) in SEQUENCES {
         if is_poisoned(conn, table)? {
             let highest: i64 = conn.query_row(highest, [], |row| row.get(0))?;
-            mended += conn.execute("UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", (table, highest))?;
+            made += conn.execute("UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", (table, highest))?;
         }
     }
-    Ok(mended)
+    Ok(made)
 }
