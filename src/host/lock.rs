@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::place::Place;
 use crate::run::machine;
 use crate::run::record_lock::{self, Bytes};
 use crate::store::{locks, make_beside};
+use crate::sync::lock;
 
 /// Longest text that is read from the lock file, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
@@ -191,7 +192,7 @@ impl WorkerLock {
         }
         // From here on it is released when it is dropped.
         let lock = Self { place: place.clone(), holder, file: Mutex::new(file), main };
-        write_holder(&mut lock.file.lock().unwrap_or_else(PoisonError::into_inner), &lock.holder)?;
+        write_holder(&mut crate::sync::lock(&lock.file), &lock.holder)?;
         Ok(Ok(lock))
     }
 
@@ -201,7 +202,7 @@ impl WorkerLock {
     /// # Errors
     /// When it cannot be made, or another process holds it for an instant; to be tried again.
     pub fn keep(&self) -> Result<bool> {
-        let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.file);
         // Where the file itself is somewhere else there is nothing to be made here.
         if is_at(&held, &self.place)? || !self.main.is_at(&self.place) {
             return Ok(false);
@@ -219,7 +220,7 @@ impl WorkerLock {
 
     /// Gives the locks up, although a copy of the descriptors might still be open elsewhere.
     pub fn release(&self) {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = lock(&self.file);
         let _closing_frees_them_too = (record_lock::unlock(file.as_fd(), Bytes::ALL), file.unlock());
         self.main.free();
     }
@@ -300,7 +301,7 @@ impl MainLock {
         let path = place.db();
         let told = |e: std::io::Error| Error::io(format!("locking {}", path.display()), e);
         let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let mut files = MAIN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&MAIN_FILES);
         let mut id = identity(fs::symlink_metadata(path).map_err(told)?);
         if !files.contains_key(&id) {
             let flags = OFlags::NOFOLLOW.bits().cast_signed();
@@ -328,7 +329,7 @@ impl MainLock {
     }
 
     fn free(&self) {
-        let mut files = MAIN_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&MAIN_FILES);
         if let Some(main) = files.get_mut(&self.id).filter(|main| main.held) {
             main.held = false;
             let _it_can_only_fail_for_a_closed_descriptor = record_lock::unlock(&main.file, OF_MAIN);

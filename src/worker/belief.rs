@@ -10,6 +10,7 @@ use super::context::Context;
 use super::stop_flag::Ended;
 use crate::error::{Error, Result};
 use crate::store::{Ticket, belief, home};
+use crate::sync::lock;
 
 impl Context {
     /// Commits what acts on what the rows say.
@@ -28,7 +29,7 @@ impl Context {
         });
         match done {
             Ok(((value, seen), ticket)) => {
-                self.belief.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(&seen);
+                lock(&self.belief).learn(&seen);
                 Ok((value, ticket))
             }
             Err(error) => Err(self.doubt(error)),
@@ -45,7 +46,7 @@ impl Context {
     }
 
     fn believed(&self) -> belief::Belief {
-        self.belief.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        lock(&self.belief).clone()
     }
 
     /// Ends the worker where the file is another's. Says what it says.

@@ -4,11 +4,12 @@
 //! itself gave (before the next attempt, the next teardown) is a duration, and is moved with the clock. How long history is kept is never
 //! shortened by a step.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::error::Result;
 use crate::run::machine::boottime_ms;
 use crate::store::{Store, tend};
+use crate::sync::lock;
 
 /// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is steered.
 pub(super) const CLOCK_STEP_MS: u64 = 2_000;
@@ -38,7 +39,7 @@ impl ClockSteps {
     /// Looks whether the clock was set since the last look, and moves the waits that are durations; true where it was.
     pub fn look(&self, store: &Store) -> Result<bool> {
         // Held to the end: the thread that looks second finds the waits moved.
-        let mut last_ms = self.last_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_ms = lock(&self.last_ms);
         let ahead_ms = ahead_ms(store.clock().now_ms());
         let by_ms = ahead_ms.saturating_sub(*last_ms);
         let was_set = by_ms.unsigned_abs() > CLOCK_STEP_MS;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::clock_steps::ClockSteps;
@@ -30,6 +30,7 @@ use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
 use crate::store::belief::Belief;
+use crate::sync::lock;
 
 /// How long a `run` serves the job of another one after it was asked, in milliseconds; that one asks each second.
 const SERVED_MS: u64 = 5_000;
@@ -212,13 +213,13 @@ impl Context {
     /// Another `run` follows this job, and this one is the worker.
     pub fn asked_to_serve(&self, job: JobId) {
         if self.options.kind == Kind::Run {
-            self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(job, Instant::now());
+            lock(&self.served).insert(job, Instant::now());
         }
     }
 
     /// The jobs that other `run`s follow, as far as they have said so lately.
     pub fn served(&self) -> Vec<JobId> {
-        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut served = lock(&self.served);
         served.retain(|_, asked| asked.elapsed() < Duration::from_millis(SERVED_MS));
         served.keys().copied().collect()
     }
@@ -230,7 +231,7 @@ impl Context {
 
     /// The process of the spawner, which may be dead.
     pub fn spawner_pid(&self) -> i32 {
-        self.spawner.lock().unwrap_or_else(PoisonError::into_inner).pid().cast_signed()
+        lock(&self.spawner).pid().cast_signed()
     }
 
     /// How many jobs may be claimed, but for free slots.
@@ -246,7 +247,7 @@ impl Context {
         if self.is_ending_runs() {
             return Err(Error::Refused("nothing is launched any more: the worker ends its runs".into()));
         }
-        let mut spawner = self.spawner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spawner = lock(&self.spawner);
         if spawner.is_dead() {
             self.miss_spawner();
             *spawner = Arc::new(Spawner::start(self.options.spawner.as_deref())?);
@@ -257,7 +258,7 @@ impl Context {
 
     /// Notices that the spawner is dead, and reaps it; the next launch starts a new one.
     pub fn look_at_spawner(&self) {
-        if self.spawner.lock().unwrap_or_else(PoisonError::into_inner).is_dead() {
+        if lock(&self.spawner).is_dead() {
             self.miss_spawner();
         }
     }

@@ -1,11 +1,12 @@
 //! The thread pool on which runs and teardowns are watched: grows when no thread is free, and keeps its threads for the next one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// Stack of a thread, in bytes. SQLite runs on it, which recurses no deeper than an expression does.
 const STACK_BYTES: usize = 1 << 20;
@@ -51,7 +52,7 @@ impl Pool {
 
     /// Threads end when they have done what they were given.
     pub fn close(&self) {
-        self.tx.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.tx).take();
     }
 
     fn grow(&self) -> Result<()> {
@@ -76,7 +77,7 @@ impl Seat<'_> {
     /// # Errors
     /// The worker is ending: the work is dropped.
     pub fn run(self, work: impl FnOnce() + Send + 'static) -> Result<()> {
-        let tx = self.pool.tx.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = lock(&self.pool.tx);
         let sent = tx.as_ref().is_some_and(|tx| tx.send(Box::new(work)).is_ok());
         drop(tx);
         std::mem::forget(self);

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::options::Options;
@@ -18,6 +18,7 @@ use crate::host::condition::{self, Condition};
 use crate::host::report::{FILE_BYTES, Phase, Report};
 use crate::place::Place;
 use crate::run::machine;
+use crate::sync::lock;
 
 /// Most conditions that are reported.
 const CONDITIONS_MAX: usize = 16;
@@ -82,24 +83,19 @@ impl Reporter {
             reaper_step_ms: AtomicU64::new(0),
             written_ms: AtomicU64::new(0),
         };
-        reporter.write(&mut reporter.lock());
+        reporter.write(&mut lock(&reporter.inner));
         reporter
     }
 
     /// The directory was removed, and is there again.
     pub(super) fn write_again(&self) {
-        self.lock().file = None;
-        self.write(&mut self.lock());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic elsewhere leaves the report whole.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner).file = None;
+        self.write(&mut lock(&self.inner));
     }
 
     /// Something is the matter, until it is cleared. Logged once, whatever becomes of its numbers.
     pub fn set(&self, condition: Condition) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         let key = condition.code.clone();
         let mut now = condition;
         match inner.conditions.get(&key) {
@@ -124,7 +120,7 @@ impl Reporter {
 
     /// It is not the matter any more.
     pub fn clear(&self, code: &str) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         if let Some(was) = inner.conditions.remove(code) {
             log::info!("no more: {}", was.text);
             self.write(&mut inner);
@@ -133,17 +129,17 @@ impl Reporter {
 
     /// Whether a condition keeps the worker from claiming, but for those that are seen to elsewhere.
     pub(super) fn holds_claims_beside(&self, codes: &[&str]) -> bool {
-        self.lock().conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
+        lock(&self.inner).conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
     }
 
     /// How limits of memory are kept; told with the next write.
     pub(super) fn memory(&self, by: &str, why: &str) {
-        self.lock().report.memory = (by.to_owned(), condition::cut(why.to_owned()));
+        lock(&self.inner).report.memory = (by.to_owned(), condition::cut(why.to_owned()));
     }
 
     /// What the worker does from now on.
     pub(super) fn phase(&self, phase: Phase) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         if inner.report.phase != phase {
             inner.report.phase = phase;
             self.write(&mut inner);
@@ -153,7 +149,7 @@ impl Reporter {
     /// The claim loop has been round.
     pub(super) fn round_of_claims(&self, busy: usize, serves: &[crate::job::JobId]) {
         self.claims_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.report.busy = busy;
         let serves: Vec<i64> = serves.iter().take(SERVES_MAX).map(|job| job.0).collect();
         let is_new = inner.report.serves != serves;
@@ -168,7 +164,7 @@ impl Reporter {
         self.reaper_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
         self.step_of_reaper();
         if self.is_due() {
-            self.write(&mut self.lock());
+            self.write(&mut lock(&self.inner));
         }
     }
 
@@ -185,7 +181,7 @@ impl Reporter {
 
     /// What it says now.
     pub fn now(&self) -> Report {
-        self.lock().whole(self)
+        lock(&self.inner).whole(self)
     }
 
     fn is_due(&self) -> bool {

@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::high_water;
 use super::roster::Roster;
@@ -22,6 +22,7 @@ use crate::run::machine;
 use crate::run::runfile;
 use crate::run::{Header, RunFile};
 use crate::store::{Store, ids};
+use crate::sync::lock;
 
 /// Run ids that are reserved by one flushed write, at the most. What is not used when the worker ends is a gap, nothing else.
 const BLOCK_MAX: i64 = 256;
@@ -87,7 +88,7 @@ impl RunFilePool {
     /// One from the shelf, or a new one.
     pub fn take(&self, store: &Store, roster: &Roster) -> Result<ReadyRun> {
         loop {
-            let waiting = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let waiting = lock(&self.shelf).pop_front();
             match waiting {
                 None => return self.make(store, roster),
                 Some(ready) if ready.run().0 > self.begun.load(Ordering::SeqCst) => return Ok(ready),
@@ -111,7 +112,7 @@ impl RunFilePool {
 
     /// Puts back what no claim used.
     pub fn put_back(&self, unused: impl IntoIterator<Item = ReadyRun>) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = lock(&self.shelf);
         for ready in unused {
             let at = shelf.partition_point(|other| other.run() < ready.run());
             shelf.insert(at, ready);
@@ -135,7 +136,7 @@ impl RunFilePool {
 
     /// Fills the shelf. What cannot be made now is made, or fails, when it is needed.
     pub fn fill(&self, store: &Store, roster: &Roster) {
-        while self.shelf.lock().unwrap_or_else(PoisonError::into_inner).len() < SHELF_MAX {
+        while lock(&self.shelf).len() < SHELF_MAX {
             match self.make(store, roster) {
                 Ok(ready) => self.put_back([ready]),
                 Err(error) => {
@@ -151,7 +152,7 @@ impl RunFilePool {
     /// # Errors
     /// The system refuses it; recovery tries again.
     pub fn retire(&self, place: &Place, run: RunId) -> Result<()> {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retired = lock(&self.retired);
         // Calls that wait for a flush still come when the pool has been cleared.
         match retired.as_mut().filter(|retired| retired.len() < RETIRED_MAX) {
             Some(retired) => retired.push(runfile::retire(place, run)?),
@@ -162,17 +163,17 @@ impl RunFilePool {
 
     /// Their files are gone with the directory; no row has named them, and none will.
     pub fn forget(&self, roster: &Roster) {
-        for ready in self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for ready in lock(&self.shelf).drain(..) {
             roster.disown(ready.run());
         }
     }
 
     /// Unlinks what is on the shelf, and what was put away; from now on nothing is put away.
     pub fn clear(&self, store: &Store) {
-        for retired in self.retired.lock().unwrap_or_else(PoisonError::into_inner).take().into_iter().flatten() {
+        for retired in lock(&self.retired).take().into_iter().flatten() {
             let _found_and_unlinked_by_the_next_worker = std::fs::remove_file(retired);
         }
-        for ready in self.shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for ready in lock(&self.shelf).drain(..) {
             let _found_and_unlinked_by_the_next_worker = runfile::unlink(store.place(), ready.run());
         }
     }
@@ -193,12 +194,12 @@ impl RunFilePool {
     }
 
     fn file(&self, place: &Place, header: &Header) -> Result<RunFile> {
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(Vec::pop);
+        let retired = lock(&self.retired).as_mut().and_then(Vec::pop);
         if let Some(retired) = retired {
             match RunFile::create_from(place, header, &retired) {
                 Ok(Some(file)) => return Ok(file),
                 // Its shim is about to close it: the next time.
-                Ok(None) => match self.retired.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                Ok(None) => match lock(&self.retired).as_mut() {
                     Some(all) => all.insert(0, retired),
                     None => drop(std::fs::remove_file(retired)),
                 },
@@ -209,7 +210,7 @@ impl RunFilePool {
     }
 
     fn next_id(&self, store: &Store) -> Result<RunId> {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = lock(&self.ids);
         if ids.left.is_empty() {
             let block = ids.block;
             ids.left = store.write(move |conn| ids::reserve_runs(conn, block))?;

@@ -4,14 +4,15 @@
 //! a second a cheap probe looks whether there is enough again, and then one job is started as a trial. When that one has started it is over.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::job::RunId;
+use crate::sync::lock;
 
 /// Time between two probes.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -102,13 +103,8 @@ pub(super) fn of_errno(errno: i32) -> (&'static str, &'static str, &'static str)
 }
 
 impl Shortage {
-    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
-        // A panic elsewhere leaves it whole.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub fn admits(&self) -> Admits {
-        match &*self.lock() {
+        match &*lock(&self.held) {
             None => Admits::All,
             Some(Held { trial: Trial::Allowed, .. }) => Admits::One,
             Some(_) => Admits::None,
@@ -118,12 +114,12 @@ impl Shortage {
     /// Something of this code is lacking. Returns the code of what was lacking before.
     pub fn begin(&self, code: &'static str) -> Option<&'static str> {
         let next_probe = Instant::now() + PROBE_EVERY;
-        self.lock().replace(Held { code, next_probe, trial: Trial::No }).map(|held| held.code)
+        lock(&self.held).replace(Held { code, next_probe, trial: Trial::No }).map(|held| held.code)
     }
 
     /// What a probe is due for, if one is.
     pub fn due_probe(&self, is_owned: impl Fn(RunId) -> bool) -> Option<&'static str> {
-        let mut held = self.lock();
+        let mut held = lock(&self.held);
         let held = held.as_mut()?;
         if let Trial::Under(run) = held.trial
             && !is_owned(run)
@@ -140,24 +136,24 @@ impl Shortage {
 
     /// The probe found enough: one job may be tried.
     pub fn allow_trial(&self) {
-        if let Some(held) = &mut *self.lock() {
+        if let Some(held) = &mut *lock(&self.held) {
             held.trial = Trial::Allowed;
         }
     }
 
     /// Whether this run is the trial.
     pub fn is_trial(&self, run: RunId) -> bool {
-        matches!(&*self.lock(), Some(Held { trial: Trial::Under(trial), .. }) if *trial == run)
+        matches!(&*lock(&self.held), Some(Held { trial: Trial::Under(trial), .. }) if *trial == run)
     }
 
     /// A trial may be made, and nothing waits for one.
     pub fn has_no_use_of_its_trial(&self) -> bool {
-        matches!(&*self.lock(), Some(Held { trial: Trial::Allowed, .. })) && self.waiting.load(Ordering::SeqCst) == 0
+        matches!(&*lock(&self.held), Some(Held { trial: Trial::Allowed, .. })) && self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// It is over. Returns the code of what was lacking.
     pub fn end(&self) -> Option<&'static str> {
-        self.lock().take().map(|held| held.code)
+        lock(&self.held).take().map(|held| held.code)
     }
 
     /// While this runs, a command around a job waits for the end of the shortage.
@@ -170,7 +166,7 @@ impl Shortage {
 
     /// This run was claimed as the trial.
     pub fn under(&self, run: RunId) {
-        if let Some(held) = &mut *self.lock()
+        if let Some(held) = &mut *lock(&self.held)
             && held.trial == Trial::Allowed
         {
             held.trial = Trial::Under(run);

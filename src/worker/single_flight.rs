@@ -5,9 +5,11 @@
 //! the lease of the workspace, in the file.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::run_waker::RunWaker;
+
+use crate::sync::lock;
 
 /// How a preparation ended for those that waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +30,6 @@ pub(super) struct Flight {
 struct Inner {
     ended: Option<FlightEnd>,
     waiting: Vec<Arc<RunWaker>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves maps and lists whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Flight {

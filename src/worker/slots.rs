@@ -1,7 +1,9 @@
 //! The slots of a worker: how many jobs run at once, and the number that each of them sees as `TENURE_SLOT`.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
 
 /// The slots that are taken, by their numbers from 1.
 #[derive(Debug, Default)]
@@ -17,14 +19,9 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        // A panic elsewhere leaves the set whole.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes the lowest free slot. An adopted run takes one even when all are taken: it runs already.
     pub fn take(self: &Arc<Self>) -> Slot {
-        let mut taken = self.lock();
+        let mut taken = lock(&self.taken);
         let number = (1..).find(|n| !taken.contains(n)).unwrap_or(usize::MAX);
         taken.insert(number);
         Slot { slots: Arc::clone(self), number }
@@ -32,7 +29,7 @@ impl Slots {
 
     /// How many are taken.
     pub fn busy(&self) -> usize {
-        self.lock().len()
+        lock(&self.taken).len()
     }
 }
 
@@ -44,7 +41,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.lock().remove(&self.number);
+        lock(&self.slots.taken).remove(&self.number);
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::sync::lock;
+
 /// Why a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
@@ -78,7 +80,7 @@ impl StopFlag {
 
     /// Ends the worker; the first reason counts.
     pub fn end(&self, why: Ended) {
-        let mut ending = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ending = lock(&self.why);
         if ending.is_none() {
             log::debug!("the worker ends: {why:?}");
             *ending = Some(why);
@@ -94,7 +96,7 @@ impl StopFlag {
 
     /// Why the worker ends, once it does; waits at most this long.
     pub fn wait_for_end(&self, at_most: Duration) -> Option<Ended> {
-        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = lock(&self.why);
         let (why, _timeout) = self
             .changed
             .wait_timeout_while(why, at_most, |why| why.is_none() && !self.is_detaching())
@@ -104,7 +106,7 @@ impl StopFlag {
 
     /// Waits this long, or until the worker detaches from its runs.
     pub fn pause(&self, ms: u64) {
-        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = lock(&self.why);
         let _woken = self.changed.wait_timeout_while(why, Duration::from_millis(ms), |_| !self.is_detaching());
     }
 }

@@ -2,11 +2,12 @@
 //! the last place.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::job::ResourceId;
 use crate::job::limits::{TEARDOWNS_AT_ONCE_MAX, TEARDOWNS_FAILED_AT_ONCE_MAX};
 use crate::store::teardown::Due;
+use crate::sync::lock;
 
 /// Which resources are being torn down, and which are next.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ struct Inner {
 impl TeardownQueue {
     fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         // A panic elsewhere leaves lists and maps whole.
-        f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut lock(&self.inner))
     }
 
     /// What is due takes the place of what was due at the last look.
