@@ -1,7 +1,7 @@
 //! The state of the machine, and whether it leaves room for another job.
 //!
-//! Used by the worker before it claims, and by `status`, `why` and `doctor` to tell. Floors are the operator's; without them
-//! nothing is held back.
+//! Used by the worker before it claims, and by `status`, `why` and `doctor` to tell. Floors are the
+//! operator's; without them nothing is held back.
 
 use std::fmt;
 use std::path::Path;
@@ -68,7 +68,8 @@ impl Gate {
     pub const REMEDY: &str =
         "wait, or lower the floor in [floor] of the worker's configuration (tenure config) and restart the worker";
 
-    /// The first gate that is closed: why no job may be claimed now. `None` where nothing holds back.
+    /// The first gate that is closed: why no job may be claimed now. `None` where nothing holds
+    /// back.
     pub fn closed(floors: &Floors, machine: &Machine) -> Option<Self> {
         if let Some(floor_bytes) = floors.memory_bytes
             && machine.memory_available_bytes < floor_bytes

@@ -1,12 +1,14 @@
-//! Leases of commands in the foreground: the rows in the file, and the lock files that say who lives.
+//! Leases of commands in the foreground: the rows in the file, and the lock files that say who
+//! lives.
 //!
 //! ```text
 //! lock file, locked ─▶ row ─▶ the command starts, with the lock inherited ─▶ its tree is empty ─▶ row gone ─▶ lock file gone
 //! ```
 //!
-//! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and whose mark no process carries is
-//! reclaimed, by the next process that wants the lease and by recovery; as long as anything of the tree lives, no other gets in. An owner that
-//! is a run is not asked for here: its leases go with its row.
+//! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and
+//! whose mark no process carries is reclaimed, by the next process that wants the lease and by
+//! recovery; as long as anything of the tree lives, no other gets in. An owner that is a run is not
+//! asked for here: its leases go with its row.
 //!
 //! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
 
@@ -23,11 +25,11 @@ use crate::run::machine;
 use crate::store::Store;
 use crate::store::lease::{self, Lease, Taken};
 
-/// A process that waits for a lock is woken by the kernel; so often, in milliseconds, it looks at the row as well, which an operator or the end of
-/// a run may have taken away.
+/// A process that waits for a lock is woken by the kernel; so often, in milliseconds, it looks at
+/// the row as well, which an operator or the end of a run may have taken away.
 const LOOK_MS: u64 = 500;
-/// Between two looks at an owner whose lock is free although it is not gone (a run that is just being settled), in milliseconds, at first; then
-/// twice as long each time, up to the above.
+/// Between two looks at an owner whose lock is free although it is not gone (a run that is just
+/// being settled), in milliseconds, at first; then twice as long each time, up to the above.
 const LOOK_SOON_MS: u64 = 5;
 
 /// What is asked for.
@@ -56,8 +58,8 @@ pub enum Answer {
     Held(Box<Lease>),
 }
 
-/// Acquires a lease for a command in the foreground, as soon as it is free, and no later than `until` (`None`: it is not waited for). A holder
-/// that is dead does not count.
+/// Acquires a lease for a command in the foreground, as soon as it is free, and no later than
+/// `until` (`None`: it is not waited for). A holder that is dead does not count.
 ///
 /// # Errors
 /// The file or the lock file cannot be used.
@@ -129,9 +131,10 @@ fn try_acquire(
     }
 }
 
-/// The row, then the lock file's own word for it, then the row once more: a copy of the file that came back in between has taken the leases
-/// over from the lock files that said something, and has lost the others. And a row that was written into such a copy is worth nothing where
-/// a lock file speaks for another, who was in before. False: another owner has the lease.
+/// The row, then the lock file's own word for it, then the row once more: a copy of the file that
+/// came back in between has taken the leases over from the lock files that said something, and has
+/// lost the others. And a row that was written into such a copy is worth nothing where a lock file
+/// speaks for another, who was in before. False: another owner has the lease.
 fn record(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
     let text = serde_json::to_string(row).map_err(|e| Error::Internal(e.to_string()))?;
     if !commit(store, row, dead)? {
@@ -152,13 +155,14 @@ fn record(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) 
     Ok(false)
 }
 
-/// Another owner whose lock is held and whose lock file says that it has this lease, whatever the rows say: they may be those of a copy that came
-/// back a moment ago.
+/// Another owner whose lock is held and whose lock file says that it has this lease, whatever the
+/// rows say: they may be those of a copy that came back a moment ago.
 fn unwritten(place: &Place, name: &str, own: Option<Nonce>) -> Result<Option<Lease>> {
     Ok(living(place)?.into_iter().find(|held| held.name == name && Some(held.nonce) != own))
 }
 
-/// One transaction: the dead holder out, we in. It is not flushed: after a power cut no owner lives.
+/// One transaction: the dead holder out, we in. It is not flushed: after a power cut no owner
+/// lives.
 fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
     let row = row.clone();
     let (taken, _) = store.commit(move |conn| {
@@ -170,7 +174,8 @@ fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
     Ok(taken == Taken::Yours)
 }
 
-/// Acquires a lease for a run that has not ended, also from an owner in the foreground that is gone. It is not waited for: `Some` says who has it.
+/// Acquires a lease for a run that has not ended, also from an owner in the foreground that is
+/// gone. It is not waited for: `Some` says who has it.
 ///
 /// # Errors
 /// The run has ended, or the file cannot be used.
@@ -211,10 +216,12 @@ impl Holding {
         self.lock.mark()
     }
 
-    /// Releases it; everything that inherited it is gone. False: it was released by force meanwhile.
+    /// Releases it; everything that inherited it is gone. False: it was released by force
+    /// meanwhile.
     ///
     /// # Errors
-    /// The file cannot be written: the next process that wants the lease sees that its owner is gone.
+    /// The file cannot be written: the next process that wants the lease sees that its owner is
+    /// gone.
     pub fn release(self, store: &Store) -> Result<bool> {
         let (name, nonce) = (self.name, self.lock.nonce());
         let (freed, _needs_no_flush) = store.commit(move |conn| lease::free(conn, &name, nonce))?;
@@ -236,7 +243,8 @@ pub fn is_alive(place: &Place, held: &Lease) -> Result<bool> {
     Ok(held.run.is_some() || (of_this_boot(held) && lockfile::life(place, held.nonce)? != Life::Gone))
 }
 
-/// `pid name` of what lives of an owner in the foreground whose own process, which is the recorded one, has ended.
+/// `pid name` of what lives of an owner in the foreground whose own process, which is the recorded
+/// one, has ended.
 ///
 /// # Errors
 /// The system refuses to let us look.
@@ -300,7 +308,8 @@ fn lock_of(place: &Place, held: &Lease) -> PathBuf {
     }
 }
 
-/// Reclaims the leases of holders that are gone, and removes lock files that are not needed. Returns what was reclaimed.
+/// Reclaims the leases of holders that are gone, and removes lock files that are not needed.
+/// Returns what was reclaimed.
 ///
 /// # Errors
 /// The file or the directory cannot be used.
@@ -339,7 +348,8 @@ fn reclaim_all(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease
     Ok(reclaimed)
 }
 
-/// Releases a lease by force; its holder continues. `None`: that holding is over already. Otherwise what of its owner still lives.
+/// Releases a lease by force; its holder continues. `None`: that holding is over already. Otherwise
+/// what of its owner still lives.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -366,7 +376,8 @@ pub fn add_living(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// The leases whose lock file is held now, from what the lock files say: for a copy of the file that comes back.
+/// The leases whose lock file is held now, from what the lock files say: for a copy of the file
+/// that comes back.
 ///
 /// # Errors
 /// The directory cannot be read.

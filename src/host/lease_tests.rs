@@ -29,7 +29,8 @@ fn unwritten_owner(store: &Store, name: &str) -> LockFile {
     lock
 }
 
-/// The copy came back after the first look at the lock files: the second look, after the row is written, sees the other owner.
+/// The copy came back after the first look at the lock files: the second look, after the row is
+/// written, sees the other owner.
 #[test]
 fn a_row_counts_only_if_no_lock_file_speaks_for_another() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,13 +1,13 @@
 //! One worker per file.
 //!
-//! The kernel keeps two locks as long as the worker lives: one on `worker.lock`, and one on a byte of the main file that SQLite does not use, which
-//! goes where the file goes and stays when the directory beside it is emptied. Nothing else says that there is a worker. What is written in
+//! The kernel keeps two locks as long as the worker lives: one on `worker.lock`, and one on a byte
+//! of the main file that SQLite does not use, which goes where the file goes and stays when the
+//! directory beside it is emptied. Nothing else says that there is a worker. What is written in
 //! `worker.lock` is for showing.
 //!
-//! The locks belong to open file descriptions and can be asked for without being taken, so that a look never keeps a worker from starting.
+//! The locks belong to open file descriptions and can be asked for without being taken, so that a
+//! look never keeps a worker from starting.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use super::main_lock::MainLock;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::machine;
@@ -28,10 +29,9 @@ use crate::sync::lock;
 
 /// Longest text that is read from the lock file, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
-/// How long a `flock` on the lock file is tried for, in milliseconds: one that looks holds it for an instant, a worker of an earlier version for good.
+/// How long a `flock` on the lock file is tried for, in milliseconds: one that looks holds it for
+/// an instant, a worker of an earlier version for good.
 const FLOCK_MS: u64 = 2_000;
-/// The lock on the main file.
-const OF_MAIN: Bytes = Bytes { first: locks::WORKER_BYTE, length: 1 };
 
 /// Which command the worker is. A `run` gives way to a `work`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// The worker of this file, or `None` where there is none. Asks the kernel, without taking a lock and without making anything.
+    /// The worker of this file, or `None` where there is none. Asks the kernel, without taking a
+    /// lock and without making anything.
     ///
     /// # Errors
     /// When the lock file cannot be looked at.
@@ -196,8 +197,9 @@ impl WorkerLock {
         Ok(Ok(lock))
     }
 
-    /// Takes the lock on the lock file again where the file was removed or replaced, with the directory if that is gone. The lock on the main file
-    /// has kept others out meanwhile. True where it was gone and is there again.
+    /// Takes the lock on the lock file again where the file was removed or replaced, with the
+    /// directory if that is gone. The lock on the main file has kept others out meanwhile. True
+    /// where it was gone and is there again.
     ///
     /// # Errors
     /// When it cannot be made, or another process holds it for an instant; to be tried again.
@@ -238,7 +240,8 @@ fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
         if !record_lock::try_lock(&file, record_lock::Kind::Exclusive, Bytes::ALL).map_err(told)? {
             return Ok(Err(Holder::read(&mut file)));
         }
-        // The process that held it before may have been told meanwhile that its file is gone: the one that the name leads to counts.
+        // The process that held it before may have been told meanwhile that its file is gone: the
+        // one that the name leads to counts.
         if is_at(&file, place)? {
             return Ok(Ok(file));
         }
@@ -277,64 +280,6 @@ fn write_holder(file: &mut File, holder: &Holder) -> Result<()> {
     let text = serde_json::to_string(holder).map_err(|e| Error::Internal(e.to_string()))?;
     let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
     written.map_err(|e| Error::io("writing the lock file of the worker", e))
-}
-
-/// A main file that this process has opened. Its descriptor is never closed: closing one would free the locks that SQLite has in this process.
-struct MainFile {
-    file: File,
-    /// A worker in this process has it. Two would share a description, and the second would be let in beside the first.
-    held: bool,
-}
-
-/// By device and inode.
-static MAIN_FILES: Mutex<BTreeMap<(u64, u64), MainFile>> = Mutex::new(BTreeMap::new());
-
-/// The lock on the main file itself.
-#[derive(Debug)]
-struct MainLock {
-    id: (u64, u64),
-}
-
-impl MainLock {
-    /// `None`: another worker has it.
-    fn take(place: &Place) -> Result<Option<Self>> {
-        let path = place.db();
-        let told = |e: std::io::Error| Error::io(format!("locking {}", path.display()), e);
-        let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let mut files = lock(&MAIN_FILES);
-        let mut id = identity(fs::symlink_metadata(path).map_err(told)?);
-        if !files.contains_key(&id) {
-            let flags = OFlags::NOFOLLOW.bits().cast_signed();
-            let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).map_err(told)?;
-            id = identity(file.metadata().map_err(told)?);
-            match files.entry(id) {
-                Entry::Vacant(new) => {
-                    new.insert(MainFile { file, held: false });
-                }
-                // The name leads to another file since a moment ago, which is open already.
-                Entry::Occupied(_) => std::mem::forget(file),
-            }
-        }
-        let Some(main) = files.get_mut(&id) else { return Ok(None) };
-        if main.held || !record_lock::try_lock(&main.file, record_lock::Kind::Exclusive, OF_MAIN).map_err(told)? {
-            return Ok(None);
-        }
-        main.held = true;
-        Ok(Some(Self { id }))
-    }
-
-    /// Whether the name of the file leads to this one.
-    fn is_at(&self, place: &Place) -> bool {
-        fs::symlink_metadata(place.db()).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
-    }
-
-    fn free(&self) {
-        let mut files = lock(&MAIN_FILES);
-        if let Some(main) = files.get_mut(&self.id).filter(|main| main.held) {
-            main.held = false;
-            let _it_can_only_fail_for_a_closed_descriptor = record_lock::unlock(&main.file, OF_MAIN);
-        }
-    }
 }
 
 #[cfg(test)]

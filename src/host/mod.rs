@@ -1,4 +1,5 @@
-//! THE HOST: what any process of tenure may ask of the machine and of the worker, without being the worker.
+//! THE HOST: what any process of tenure may ask of the machine and of the worker, without being the
+//! worker.
 //!
 //! | file | question |
 //! | --- | --- |
@@ -11,13 +12,15 @@
 //! | [`lease`] | hold a named lock with a process tree, and take back those of holders that are gone |
 //! | [`surroundings`] | what ends together with this process |
 //!
-//! The command line asks, and the worker answers or asks likewise. Nothing here starts a thread that outlives its call, and
-//! nothing here keeps state in memory: a crash leaves what the kernel frees (locks) or what the next process reads (rows, lock files).
+//! The command line asks, and the worker answers or asks likewise. Nothing here starts a thread
+//! that outlives its call, and nothing here keeps state in memory: a crash leaves what the kernel
+//! frees (locks) or what the next process reads (rows, lock files).
 
 pub mod condition;
 pub mod gates;
 pub mod lease;
 pub mod lock;
+mod main_lock;
 pub mod report;
 pub mod sight;
 pub mod stop;

@@ -1,7 +1,8 @@
 //! What a worker says of itself, where other processes can read it: `worker.json` beside its lock.
 //!
-//! It never decides who the worker is: the lock does, and a report counts only while the process that wrote it holds the lock.
-//! The worker writes it (`worker::reporter`), and this is how it is read.
+//! It never decides who the worker is: the lock does, and a report counts only while the process
+//! that wrote it holds the lock. The worker writes it (`worker::reporter`), and this is how it is
+//! read.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

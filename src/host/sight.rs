@@ -1,5 +1,6 @@
-//! What another process can see of the worker: who holds the lock, what it says of itself, and whether it is able to act at all.
-//! Asks the kernel where the kernel knows; changes nothing and never waits.
+//! What another process can see of the worker: who holds the lock, what it says of itself, and
+//! whether it is able to act at all. Asks the kernel where the kernel knows; changes nothing and
+//! never waits.
 
 use super::lock::Holder;
 use super::report::Report;
@@ -27,7 +28,8 @@ pub struct Sight {
     /// `None` for the first moments of a worker, and for one that could not write it.
     pub report: Option<Report>,
     pub process: Process,
-    /// Time since the last round of its claim loop, in milliseconds; `None` where there was none yet or its clock is not ours.
+    /// Time since the last round of its claim loop, in milliseconds; `None` where there was none
+    /// yet or its clock is not ours.
     pub claims_ago_ms: Option<u64>,
     /// Likewise of its reaper.
     pub reaper_ago_ms: Option<u64>,

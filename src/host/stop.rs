@@ -16,8 +16,9 @@ pub enum Direct {
     Cannot(OutOfReach),
 }
 
-/// Asks the shim of a running job to stop it, with no worker's help: the stop request is in the file already, and the shim's record is found by
-/// the worker that lives or by the next one. Where a worker asks as well, the second signal changes nothing.
+/// Asks the shim of a running job to stop it, with no worker's help: the stop request is in the
+/// file already, and the shim's record is found by the worker that lives or by the next one. Where
+/// a worker asks as well, the second signal changes nothing.
 ///
 /// # Errors
 /// When the file cannot be read.

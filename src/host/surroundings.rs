@@ -1,7 +1,9 @@
-//! What survives when the worker has ended: the worker looks at its own surroundings, because this decides what TERM means.
+//! What survives when the worker has ended: the worker looks at its own surroundings, because this
+//! decides what TERM means.
 //!
-//! Under a service manager that stops the worker alone, runs continue under their shims and are adopted. Where the kernel or a
-//! service manager ends everything together with the worker, the runs must be ended in order before.
+//! Under a service manager that stops the worker alone, runs continue under their shims and are
+//! adopted. Where the kernel or a service manager ends everything together with the worker, the
+//! runs must be ended in order before.
 
 use std::io::Read;
 use std::path::Path;
@@ -46,7 +48,8 @@ impl Surroundings {
         Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager }
     }
 
-    /// Why nothing survives the worker, in words that follow "because"; `None` where runs go on without it.
+    /// Why nothing survives the worker, in words that follow "because"; `None` where runs go on
+    /// without it.
     pub fn why_nothing_survives(&self) -> Option<&'static str> {
         self.why_by(|| is_stopping(self.manager))
     }
@@ -66,12 +69,14 @@ impl Surroundings {
 }
 
 impl Surroundings {
-    /// Why the pid namespace ends with the worker, in words that follow "because"; `None` where it stays.
+    /// Why the pid namespace ends with the worker, in words that follow "because"; `None` where it
+    /// stays.
     pub fn why_namespace_ends(&self) -> Option<&'static str> {
         let is_in_container = self.pid_namespace != 0 && self.pid_namespace != FIRST_PID_NAMESPACE;
         match self.namespace_end {
             NamespaceEnd::First => Some("the worker is process 1 of its pid namespace"),
-            // The init of a container (tini, dumb-init, a shell) ends when its only child ends. A service manager stays.
+            // The init of a container (tini, dumb-init, a shell) ends when its only child ends. A
+            // service manager stays.
             NamespaceEnd::WithInit | NamespaceEnd::Presumed if is_in_container && self.manager == Manager::None => {
                 Some("the pid namespace ends with the worker")
             }
@@ -92,7 +97,8 @@ fn lingers() -> bool {
     !Path::new("/run/systemd/system").exists() || dir.join(name).exists()
 }
 
-/// Asks the service manager. It is shutting down when the machine is, or, for that of a user, when the user's last session has ended.
+/// Asks the service manager. It is shutting down when the machine is, or, for that of a user, when
+/// the user's last session has ended.
 pub fn is_stopping_now() -> bool {
     is_stopping(Surroundings::look().manager)
 }
@@ -133,7 +139,8 @@ mod tests {
         const OTHER: u64 = 4_026_532_000;
         let (lingers, leaves) = (User { lingers: true }, User { lingers: false });
         let cases = [
-            // How it stands to process 1, pid namespace, manager, manager is stopping: whether runs survive
+            // How it stands to process 1, pid namespace, manager, manager is stopping: whether runs
+            // survive
             (at(Open, FIRST_PID_NAMESPACE, None), false, true),
             (at(Presumed, FIRST_PID_NAMESPACE, None), false, true),
             (at(Open, FIRST_PID_NAMESPACE, System), false, true),
@@ -141,7 +148,8 @@ mod tests {
             (at(Open, FIRST_PID_NAMESPACE, lingers), false, true),
             (at(Open, FIRST_PID_NAMESPACE, lingers), true, false),
             (at(Open, FIRST_PID_NAMESPACE, leaves), false, false),
-            // Containers: as process 1, below an init of a container, below systemd, and started by exec.
+            // Containers: as process 1, below an init of a container, below systemd, and started by
+            // exec.
             (at(First, OTHER, None), false, false),
             (at(First, OTHER, System), false, false),
             (at(First, FIRST_PID_NAMESPACE, None), false, false),

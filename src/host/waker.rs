@@ -13,8 +13,8 @@ pub(crate) const SERVE: u8 = b's';
 /// Longest datagram, in bytes.
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 9;
 
-/// Tells the worker of this file, if there is one, that something was written. Never fails: a hint that is lost costs time, not
-/// jobs.
+/// Tells the worker of this file, if there is one, that something was written. Never fails: a hint
+/// that is lost costs time, not jobs.
 pub fn send(place: &Place) {
     post(place, LOOK);
 }
@@ -24,7 +24,8 @@ pub fn ask_to_yield(place: &Place) {
     post(place, YIELD);
 }
 
-/// Asks a `run` that holds the worker lock to run this job beside its own. It does so for a few seconds; ask again.
+/// Asks a `run` that holds the worker lock to run this job beside its own. It does so for a few
+/// seconds; ask again.
 pub fn ask_to_serve(place: &Place, job: JobId) {
     let mut datagram = [SERVE; DATAGRAM_BYTES_MAX];
     datagram[1..].copy_from_slice(&job.0.to_le_bytes());
@@ -50,7 +51,8 @@ fn send_to(socket: &UnixDatagram, path: &Path, datagram: &[u8]) -> std::io::Resu
     }
 }
 
-/// A short name for a path that is too long for a socket's address: through a descriptor of its directory.
+/// A short name for a path that is too long for a socket's address: through a descriptor of its
+/// directory.
 pub(crate) struct Short {
     _directory: std::fs::File,
     path: PathBuf,

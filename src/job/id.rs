@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct JobId(pub i64);
 
-/// A run's number: from a reserved block, never reused, not even after a power cut or a restore. It is the fencing token.
+/// A run's number: from a reserved block, never reused, not even after a power cut or a restore. It
+/// is the fencing token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub i64);
@@ -20,12 +21,14 @@ pub struct RunId(pub i64);
 #[serde(transparent)]
 pub struct ResourceId(pub i64);
 
-/// A run's random 128-bit name. It stands in the run's row, in the header of its run file and, as `TENURE_COOKIE`, in the
-/// environment of everything that the run started. What does not match it is foreign.
+/// A run's random 128-bit name. It stands in the run's row, in the header of its run file and, as
+/// `TENURE_COOKIE`, in the environment of everything that the run started. What does not match it
+/// is foreign.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce(pub [u8; 16]);
 
-/// A run by both its names: a run file, a process or a row that carries the id and another nonce belongs to another run.
+/// A run by both its names: a run file, a process or a row that carries the id and another nonce
+/// belongs to another run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunKey {
     pub run: RunId,
@@ -33,7 +36,8 @@ pub struct RunKey {
 }
 
 impl Nonce {
-    /// The 56 bits that travel with a stop signal, so that a signal meant for another run is recognised.
+    /// The 56 bits that travel with a stop signal, so that a signal meant for another run is
+    /// recognised.
     pub fn signal_bits(&self) -> u64 {
         u64::from_le_bytes(self.0[..8].try_into().expect("eight bytes")) & 0x00ff_ffff_ffff_ffff
     }

@@ -1,7 +1,7 @@
 //! Recovery: what to do with a run that no monitor of this worker is watching.
 //!
-//! Two tables, each a pure function of what was observed. They are read from the top. Nothing here looks at a clock: how long
-//! ago something happened proves nothing.
+//! Two tables, each a pure function of what was observed. They are read from the top. Nothing here
+//! looks at a clock: how long ago something happened proves nothing.
 
 /// What is known of a run whose job says that it is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,8 @@ pub struct Claimed {
     /// The run was claimed in this boot of the machine.
     pub same_boot: bool,
     pub file: RunFile,
-    /// It had not entered its workspace, so that it cannot have started, whatever its run file says.
+    /// It had not entered its workspace, so that it cannot have started, whatever its run file
+    /// says.
     pub known_unstarted: bool,
 }
 
@@ -45,7 +46,8 @@ pub enum Progress {
 pub enum Verdict {
     /// It is alive: watch it.
     Adopt,
-    /// It never started: back to the queue, no attempt used. First empty its tree, where there may be one.
+    /// It never started: back to the queue, no attempt used. First empty its tree, where there may
+    /// be one.
     PutBack { empty_tree: bool },
     /// No process saw its end. First empty its tree, where there may be one.
     Lose { empty_tree: bool },
@@ -98,8 +100,8 @@ pub enum Leftover {
     Leave,
     Unlink,
     EmptyTreeThenUnlink,
-    /// A run that this file has never heard of: an older copy was put back. Empty its tree, keep its log, tell, and go on as
-    /// after a restore.
+    /// A run that this file has never heard of: an older copy was put back. Empty its tree, keep
+    /// its log, tell, and go on as after a restore.
     Stray,
 }
 

@@ -1,8 +1,9 @@
-//! The worker's side of [`store::belief`](crate::store::belief): each claim and each settle is made in a transaction that first asks whether the file is
-//! still the one that this worker knows.
+//! The worker's side of [`store::belief`](crate::store::belief): each claim and each settle is made
+//! in a transaction that first asks whether the file is still the one that this worker knows.
 //!
-//! Where it is not, nothing is written any more: the worker notes in the directory what it saw, and ends. Its runs go on under their shims. The next
-//! worker holds every job that had not ended and ends those runs, so that none has a second copy beside it.
+//! Where it is not, nothing is written any more: the worker notes in the directory what it saw, and
+//! ends. Its runs go on under their shims. The next worker holds every job that had not ended and
+//! ends those runs, so that none has a second copy beside it.
 
 use rusqlite::Connection;
 

@@ -1,7 +1,9 @@
-//! Claiming jobs: the one path from run files and free slots to claimed jobs, for the claim loop and for a slot that takes its next job.
+//! Claiming jobs: the one path from run files and free slots to claimed jobs, for the claim loop
+//! and for a slot that takes its next job.
 //!
-//! Run files are taken from the pool before the claim, as a run file must be there, locked, before any row names its run. Those that no
-//! claim uses go back to the pool when the claimer is dropped, also after an error.
+//! Run files are taken from the pool before the claim, as a run file must be there, locked, before
+//! any row names its run. Those that no claim uses go back to the pool when the claimer is dropped,
+//! also after an error.
 
 use rusqlite::Connection;
 
@@ -84,7 +86,8 @@ impl Request {
         claim::claim(conn, &self.scope, &self.keys, &self.instance, &self.boot_id, self.now_ms)
     }
 
-    /// Claims one job in a transaction that does something else as well, which must not be undone because the claim fails.
+    /// Claims one job in a transaction that does something else as well, which must not be undone
+    /// because the claim fails.
     ///
     /// # Errors
     /// The transaction cannot go on.

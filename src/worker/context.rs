@@ -32,9 +32,11 @@ use crate::store::Store;
 use crate::store::belief::Belief;
 use crate::sync::lock;
 
-/// How long a `run` serves the job of another one after it was asked, in milliseconds; that one asks each second.
+/// How long a `run` serves the job of another one after it was asked, in milliseconds; that one
+/// asks each second.
 const SERVED_MS: u64 = 5_000;
-/// First wait before something that the disk or another program refused is tried again, in milliseconds.
+/// First wait before something that the disk or another program refused is tried again, in
+/// milliseconds.
 const AGAIN_FIRST_MS: u64 = 50;
 /// Longest such wait, in milliseconds.
 const AGAIN_MOST_MS: u64 = 5_000;
@@ -130,7 +132,8 @@ impl Context {
         self.store.clock().now_ms()
     }
 
-    /// Tells a person what becomes of the runs: on stderr where this process is a worker and nothing else.
+    /// Tells a person what becomes of the runs: on stderr where this process is a worker and
+    /// nothing else.
     pub fn say(&self, message: &str) {
         if self.options.owns_process {
             let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
@@ -269,8 +272,9 @@ impl Context {
         }
     }
 
-    /// Does what must not be given up (a settle) until it is done: a full disk and a foreign program that holds the write lock
-    /// are waited for. Ends early only when the worker detaches from its runs, or when the store cannot be trusted any more.
+    /// Does what must not be given up (a settle) until it is done: a full disk and a foreign
+    /// program that holds the write lock are waited for. Ends early only when the worker detaches
+    /// from its runs, or when the store cannot be trusted any more.
     ///
     /// # Errors
     /// The last error, when it ends early or waiting cannot help.

@@ -1,4 +1,5 @@
-//! What the worker logs of each job: one line when a run starts, and one when it has ended. For the journal, or for a terminal.
+//! What the worker logs of each job: one line when a run starts, and one when it has ended. For the
+//! journal, or for a terminal.
 //!
 //! ```text
 //! job 7 started: run 12, attempt 1 of 3, queue default: nightly: make all
@@ -6,7 +7,8 @@
 //! job 7 queued again in 30s: failed, reason exit, exit code 3, took 1m 2s, run 12: nightly: make all
 //! ```
 //!
-//! What clients have written (label, command, error) comes last and has no control character, so that no client can make a line up.
+//! What clients have written (label, command, error) comes last and has no control character, so
+//! that no client can make a line up.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! A job's run under this worker: what its life needs of the job, whether it was just claimed or is adopted.
+//! A job's run under this worker: what its life needs of the job, whether it was just claimed or is
+//! adopted.
 
 use crate::job::{Policy, Reason, RunKey};
 use crate::store::claim::Claim;

@@ -1,4 +1,5 @@
-//! What the threads of a worker do about a want of its own means ([`super::shortage`]): report it, probe, try one job, and go on.
+//! What the threads of a worker do about a want of its own means ([`super::shortage`]): report it,
+//! probe, try one job, and go on.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +35,8 @@ impl Context {
         want.inspect(|errno| self.lacks(*errno, &error.to_string())).is_some()
     }
 
-    /// Looks, once a second while something is lacking, whether a trial may be made. Asked in each round of the claim loop.
+    /// Looks, once a second while something is lacking, whether a trial may be made. Asked in each
+    /// round of the claim loop.
     pub fn probe_means(self: &Arc<Self>) {
         let Some(code) = self.shortage.due_probe(|run| self.roster.owns(run)) else { return };
         // A kill in between leaves the file to the sweep of what is unfinished.
@@ -66,7 +68,8 @@ impl Context {
         }
     }
 
-    /// A command around a job lacked something: waits a second. False where it is not to be tried again.
+    /// A command around a job lacked something: waits a second. False where it is not to be tried
+    /// again.
     pub fn waits_for_means(&self, stops: impl Fn() -> bool) -> bool {
         self.shortage.waiting(|| {
             let until = Instant::now() + PROBE_EVERY;

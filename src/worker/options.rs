@@ -39,9 +39,11 @@ pub struct Options {
     pub slots: usize,
     pub scope: Scope,
     pub until: Until,
-    /// What TERM means. `None`: the runs are left to their shims, or ended in order where nothing survives the worker.
+    /// What TERM means. `None`: the runs are left to their shims, or ended in order where nothing
+    /// survives the worker.
     pub on_term: Option<OnTerm>,
-    /// Longest time between TERM and KILL where the runs are ended with the worker, in milliseconds.
+    /// Longest time between TERM and KILL where the runs are ended with the worker, in
+    /// milliseconds.
     pub stop_timeout_ms: u64,
     pub floors: Floors,
     /// Rows that break a rule of the file are repaired.
@@ -52,8 +54,9 @@ pub struct Options {
     pub log_limit_bytes: u64,
     /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
     pub workspaces_bytes_max: Option<u64>,
-    /// This process is a worker and nothing else: it reaps whatever falls to it and ends what its runs have left there, answers the service
-    /// manager, and says on stderr what it does with its runs. A program with a worker inside does none of that, or does it itself.
+    /// This process is a worker and nothing else: it reaps whatever falls to it and ends what its
+    /// runs have left there, answers the service manager, and says on stderr what it does with its
+    /// runs. A program with a worker inside does none of that, or does it itself.
     pub owns_process: bool,
     /// The program that is started as the spawner; `None`: the running one.
     pub spawner: Option<PathBuf>,

@@ -1,4 +1,5 @@
-//! The thread pool on which runs and teardowns are watched: grows when no thread is free, and keeps its threads for the next one.
+//! The thread pool on which runs and teardowns are watched: grows when no thread is free, and keeps
+//! its threads for the next one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
-/// Stack of a thread, in bytes. SQLite runs on it, which recurses no deeper than an expression does.
+/// Stack of a thread, in bytes. SQLite runs on it, which recurses no deeper than an expression
+/// does.
 const STACK_BYTES: usize = 1 << 20;
 
 /// What a thread does.

@@ -1,7 +1,9 @@
-//! The writing end of what a worker says of itself ([`crate::host::report`]): `worker.json` beside its lock.
+//! The writing end of what a worker says of itself ([`crate::host::report`]): `worker.json` beside
+//! its lock.
 //!
-//! It is written in place, into blocks that were reserved, so that a full disk does not silence it; at each change, and at most once a
-//! second while only the times of the rounds change. It is never flushed: after a power cut it is not needed.
+//! It is written in place, into blocks that were reserved, so that a full disk does not silence it;
+//! at each change, and at most once a second while only the times of the rounds change. It is never
+//! flushed: after a power cut it is not needed.
 //!
 //! Any thread may say what is the matter: [`Reporter::set`] and [`Reporter::clear`].
 
@@ -49,7 +51,8 @@ struct Inner {
 }
 
 impl Reporter {
-    /// A worker that has just taken the lock. Never fails: a report that cannot be written is one that no client reads.
+    /// A worker that has just taken the lock. Never fails: a report that cannot be written is one
+    /// that no client reads.
     pub(super) fn start(place: &Place, instance: &str, options: &Options) -> Self {
         let mut left = QUEUES_BYTES_MAX;
         let mut fits = |name: &&String| {
@@ -127,7 +130,8 @@ impl Reporter {
         }
     }
 
-    /// Whether a condition keeps the worker from claiming, but for those that are seen to elsewhere.
+    /// Whether a condition keeps the worker from claiming, but for those that are seen to
+    /// elsewhere.
     pub(super) fn holds_claims_beside(&self, codes: &[&str]) -> bool {
         lock(&self.inner).conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
     }
@@ -223,7 +227,8 @@ fn open(path: &std::path::Path) -> std::io::Result<File> {
     let no_links = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links).open(path)?;
-    // So that a full disk does not silence it. Where it is refused each write takes its room as it can.
+    // So that a full disk does not silence it. Where it is refused each write takes its room as it
+    // can.
     let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_BYTES as u64);
     Ok(file)
 }

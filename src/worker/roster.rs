@@ -1,7 +1,8 @@
 //! The runs that this worker owns, and the waker of each that a thread watches.
 //!
-//! A run is in the roster from before its run file exists until after it is settled and its run file is gone, so that recovery,
-//! which leaves out what is in the roster, never meets a run that one thread hands to another.
+//! A run is in the roster from before its run file exists until after it is settled and its run
+//! file is gone, so that recovery, which leaves out what is in the roster, never meets a run that
+//! one thread hands to another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,11 +1,13 @@
 //! Run files that are made before their claim.
 //!
-//! A run file must be there, locked, before any row names its run; so a claim takes one from this pool. It is filled while
-//! runs are being waited for, which keeps the making of files out of the time between two jobs of a slot.
+//! A run file must be there, locked, before any row names its run; so a claim takes one from this
+//! pool. It is filled while runs are being waited for, which keeps the making of files out of the
+//! time between two jobs of a slot.
 //!
-//! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one with the higher id, and a program that keeps
-//! the highest `TENURE_RUN` that it has seen can refuse an older one. What was taken, not used and overtaken meanwhile is therefore
-//! dropped, and its file gets another id.
+//! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one
+//! with the higher id, and a program that keeps the highest `TENURE_RUN` that it has seen can
+//! refuse an older one. What was taken, not used and overtaken meanwhile is therefore dropped, and
+//! its file gets another id.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -24,7 +26,8 @@ use crate::run::{Header, RunFile};
 use crate::store::{Store, ids};
 use crate::sync::lock;
 
-/// Run ids that are reserved by one flushed write, at the most. What is not used when the worker ends is a gap, nothing else.
+/// Run ids that are reserved by one flushed write, at the most. What is not used when the worker
+/// ends is a gap, nothing else.
 const BLOCK_MAX: i64 = 256;
 /// The first block; each is twice the one before, so that a short life leaves a small gap.
 const BLOCK_FIRST: i64 = 4;
@@ -67,7 +70,8 @@ pub(super) struct RunFilePool {
     shelf: Mutex<VecDeque<ReadyRun>>,
     /// The highest id that has begun.
     begun: AtomicI64,
-    /// Files of settled runs, to be used again; `None` once the worker ends, when no run will use them.
+    /// Files of settled runs, to be used again; `None` once the worker ends, when no run will use
+    /// them.
     retired: Mutex<Option<Vec<PathBuf>>>,
 }
 
@@ -147,7 +151,8 @@ impl RunFilePool {
         }
     }
 
-    /// Takes the file of a settled run: to use it again, or, where there are enough of them, to remove it.
+    /// Takes the file of a settled run: to use it again, or, where there are enough of them, to
+    /// remove it.
     ///
     /// # Errors
     /// The system refuses it; recovery tries again.

@@ -1,7 +1,8 @@
 //! The life of a job's run: from its claim, or from its adoption, to its settled row.
 //!
-//! One thread of the pool drives it (the monitor of the run), and then takes the next job for the same slot, which was claimed in the transaction
-//! that settled the one before: a busy slot goes from one job to the next without another thread.
+//! One thread of the pool drives it (the monitor of the run), and then takes the next job for the
+//! same slot, which was claimed in the transaction that settled the one before: a busy slot goes
+//! from one job to the next without another thread.
 //!
 //! ```text
 //! claimed ─▶ its workspace ─▶ its own run ─▶ its check ─▶ settled, and the next job is claimed
@@ -34,7 +35,8 @@ pub(super) fn start(ctx: &Arc<Context>, seat: Seat<'_>, claimed: Claimed, slot: 
     give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| run_job(ctx, slot, claimed)));
 }
 
-/// Gives a run that no thread of this worker watches to one: it is alive, or its end is recorded, or neither.
+/// Gives a run that no thread of this worker watches to one: it is alive, or its end is recorded,
+/// or neither.
 pub(super) fn adopt(ctx: &Arc<Context>, seat: Seat<'_>, open: OpenRun, slot: Slot) {
     let run = open.run.id;
     give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| resume_job(ctx, slot, &open)));
@@ -56,8 +58,8 @@ pub(super) fn put_back(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error:
     settled.map(drop)
 }
 
-/// Where the worker is ending the run is left to the next one. It leaves the roster after its run file is dropped: else recovery would leave
-/// it alone for good.
+/// Where the worker is ending the run is left to the next one. It leaves the roster after its run
+/// file is dropped: else recovery would leave it alone for good.
 fn give(ctx: &Arc<Context>, seat: Seat<'_>, run: RunId, work: impl FnOnce(&Arc<Context>) + Send + 'static) {
     let then = Arc::clone(ctx);
     if seat.run(move || work(&then)).is_err() {
@@ -76,7 +78,8 @@ fn drive(ctx: &Arc<Context>, slot: Slot, run: RunId, first: impl FnOnce(&Arc<Con
     ctx.wake_claims();
 }
 
-/// After an error the run keeps its row, its run file and its lock, and recovery looks at it at the next tick.
+/// After an error the run keeps its row, its run file and its lock, and recovery looks at it at the
+/// next tick.
 fn or_leave(ctx: &Arc<Context>, run: RunId, done: Result<Option<Claimed>>) -> Option<Claimed> {
     done.unwrap_or_else(|error| {
         log::error!("run {run}: {error}");
@@ -132,7 +135,8 @@ fn live_on(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, H
     confirm(&attempt, job, over, open.errand.clone(), same_boot)
 }
 
-/// What the end of the job's own run comes to, with the commands around it. `latest`: the latest of those, where an earlier worker began one.
+/// What the end of the job's own run comes to, with the commands around it. `latest`: the latest of
+/// those, where an earlier worker began one.
 fn confirm(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>, same_boot: bool) -> Result<Ending, Halt> {
     match over {
         Over::Recorded(records) => {
@@ -159,7 +163,8 @@ fn confirm(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>,
     }
 }
 
-/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the job does: its answer is not needed.
+/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the
+/// job does: its answer is not needed.
 fn end_auxiliary(ctx: &Context, auxiliary: &Run) -> Result<()> {
     let RunKey { run, .. } = auxiliary.key();
     attempt::end_tree(ctx, auxiliary.key())?;

@@ -14,7 +14,8 @@ use crate::run::machine::boottime_ms;
 pub(super) struct RunWaker {
     fd: OwnedFd,
     cause: AtomicU8,
-    /// Since when the run counts as running, in milliseconds since the boot: its process was started, or, before that, the monitor began.
+    /// Since when the run counts as running, in milliseconds since the boot: its process was
+    /// started, or, before that, the monitor began.
     began_ms: AtomicU64,
     /// It only wakes: no stop request ends what it is for.
     only_wakes: bool,

@@ -1,4 +1,5 @@
-//! The settle of a job's run, and what follows it: the next claim for its slot in the same transaction, and after the flush the end of its files.
+//! The settle of a job's run, and what follows it: the next claim for its slot in the same
+//! transaction, and after the flush the end of its files.
 
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::store::claim::Claim;
 use crate::store::settle::{self, Settle, Settled};
 use crate::store::{Ticket, teardown};
 
-/// Settles the run, and claims the next job for its slot in the same transaction. What follows a settle outside the file waits
-/// for the flush, and is done by the winner alone.
+/// Settles the run, and claims the next job for its slot in the same transaction. What follows a
+/// settle outside the file waits for the flush, and is done by the winner alone.
 ///
 /// # Errors
 /// The file does not take it; the run is left to recovery.
@@ -29,7 +30,8 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result
     let settle = Settle { job: job.row.id, run: job.key.run, end, record, chance: machine::chance() };
     let claimer = next_of_slot(ctx);
     let (done, ticket) = commit(ctx, &settle, claimer.as_ref())?;
-    // A slot that takes its next job at once needs no look of the claim loop, unless there is a new time to wait for or something to tear down.
+    // A slot that takes its next job at once needs no look of the claim loop, unless there is a new
+    // time to wait for or something to tear down.
     let waits = matches!(&done.settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }));
     if done.next.is_none() || done.leaves || waits {
         ctx.wake_claims();

@@ -1,7 +1,8 @@
 //! Want of our own means: room or inodes for our files, processes, descriptors, memory.
 //!
-//! It ends no job and counts against none. Whatever met it is put back as if it had never been claimed; nothing more is claimed; once
-//! a second a cheap probe looks whether there is enough again, and then one job is started as a trial. When that one has started it is over.
+//! It ends no job and counts against none. Whatever met it is put back as if it had never been
+//! claimed; nothing more is claimed; once a second a cheap probe looks whether there is enough
+//! again, and then one job is started as a trial. When that one has started it is over.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -174,7 +175,8 @@ impl Shortage {
     }
 }
 
-/// Whether a start would have what it needs of this. `scratch`: a file that may be made and removed again.
+/// Whether a start would have what it needs of this. `scratch`: a file that may be made and removed
+/// again.
 pub(super) fn probe(code: &str, scratch: &Path) -> std::io::Result<()> {
     match code {
         "no_descriptors" => {

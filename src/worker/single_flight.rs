@@ -1,8 +1,8 @@
-//! Single flight: several threads of this worker that want the same workspace share one preparation of it. One leads, the others
-//! wait for its end.
+//! Single flight: several threads of this worker that want the same workspace share one preparation
+//! of it. One leads, the others wait for its end.
 //!
-//! So many jobs of a key make it once and, where that fails, fail once. That no other process makes it at the same time is kept by
-//! the lease of the workspace, in the file.
+//! So many jobs of a key make it once and, where that fails, fail once. That no other process makes
+//! it at the same time is kept by the lease of the workspace, in the file.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

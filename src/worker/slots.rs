@@ -1,4 +1,5 @@
-//! The slots of a worker: how many jobs run at once, and the number that each of them sees as `TENURE_SLOT`.
+//! The slots of a worker: how many jobs run at once, and the number that each of them sees as
+//! `TENURE_SLOT`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,8 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    /// Takes the lowest free slot. An adopted run takes one even when all are taken: it runs already.
+    /// Takes the lowest free slot. An adopted run takes one even when all are taken: it runs
+    /// already.
     pub fn take(self: &Arc<Self>) -> Slot {
         let mut taken = lock(&self.taken);
         let number = (1..).find(|n| !taken.contains(n)).unwrap_or(usize::MAX);

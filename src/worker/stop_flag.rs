@@ -1,4 +1,5 @@
-//! How far a worker has come with its end: it claims nothing more, it launches nothing more, it has detached from its runs.
+//! How far a worker has come with its end: it claims nothing more, it launches nothing more, it has
+//! detached from its runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Which resources are being torn down, and which are next: a limited number at once, and those that have failed before never take
-//! the last place.
+//! Which resources are being torn down, and which are next: a limited number at once, and those
+//! that have failed before never take the last place.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;

@@ -6,7 +6,8 @@
 //! | [`of_check`] | a check: what it answers |
 //! | [`of_auxiliary`] | the other auxiliary runs, where exit 0 is success and everything else is not |
 //!
-//! A new kind of end is placed in each of the three; the compiler names them, as no match has a wildcard for it.
+//! A new kind of end is placed in each of the three; the compiler names them, as no match has a
+//! wildcard for it.
 
 mod of_auxiliary;
 mod of_check;

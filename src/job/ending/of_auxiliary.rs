@@ -3,7 +3,8 @@
 use super::run_end::{RunEnd, is_want_of_resources};
 use crate::job::reason::{Cause, Exit, Outcome, Reason};
 
-/// What the row of an auxiliary run says about its end: the outcome, the reason, and words for a person.
+/// What the row of an auxiliary run says about its end: the outcome, the reason, and words for a
+/// person.
 pub type Verdict = (Outcome, Option<Reason>, Option<String>);
 
 /// What the end of an auxiliary run means where exit 0 is success and everything else is not.

@@ -42,7 +42,8 @@ impl CheckAnswer {
         }
     }
 
-    /// What a check has answered whose row is closed: its worker died before it could settle the job.
+    /// What a check has answered whose row is closed: its worker died before it could settle the
+    /// job.
     pub fn of_row(outcome: Option<Outcome>, error: Option<&str>) -> Self {
         match outcome {
             Some(Outcome::Done) => Self::Yes,

@@ -1,7 +1,8 @@
 //! What the end of a job's own run means for the job.
 //!
-//! One function, [`decide`], turns what was recorded of a run and what is known of its job into the one statement that the
-//! settle makes. It is the same function whether the worker saw the end, found the record after a crash, or found nothing.
+//! One function, [`decide`], turns what was recorded of a run and what is known of its job into the
+//! one statement that the settle makes. It is the same function whether the worker saw the end,
+//! found the record after a crash, or found nothing.
 
 use super::run_end::RunEnd;
 use crate::job::limits;
@@ -55,7 +56,8 @@ pub struct Decision {
 pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Decision {
     let judged = judge(end);
     let next = match end {
-        // The worker died while it had others work for the job: that tells nothing against the job, however often it happens.
+        // The worker died while it had others work for the job: that tells nothing against the job,
+        // however often it happens.
         RunEnd::Unprepared | RunEnd::NoMeans { .. } if !facts.cancel_open => Next::Again {
             available_at: 0,
             attempts: facts.attempts.saturating_sub(1),
@@ -140,8 +142,8 @@ fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
 /// Longest wait before a job is tried again whose user lacked something, in milliseconds.
 const WANT_WAIT_MS_MAX: u64 = 60_000;
 
-/// EAGAIN of a job that was given another user: that one has as many processes as it may. What a job's own limit of memory keeps from
-/// being executed is the job's fault.
+/// EAGAIN of a job that was given another user: that one has as many processes as it may. What a
+/// job's own limit of memory keeps from being executed is the job's fault.
 const WANT_OF_ITS_USER: i32 = 11;
 
 fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
@@ -149,8 +151,9 @@ fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Ne
     match judged.outcome {
         Outcome::Done => Next::Done,
         Outcome::Cancelled => Next::Cancelled,
-        // Every way back to the queue asks first whether a stop request wants the job to end.
-        // What was lost while a stop request wanted it to end has ended, and is proven gone: that is what was wanted.
+        // Every way back to the queue asks first whether a stop request wants the job to end. What
+        // was lost while a stop request wanted it to end has ended, and is proven gone: that is
+        // what was wanted.
         Outcome::Unstarted | Outcome::Deferred | Outcome::Lost if facts.cancel_open => Next::Cancelled,
         Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
         Outcome::Deferred if is_deferrable(facts, judged) => Next::Again {
@@ -163,12 +166,14 @@ fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Ne
     }
 }
 
-/// Exit 75, and a workspace that could not be made, count as "not now" until it has been said too often; then it has failed for good.
+/// Exit 75, and a workspace that could not be made, count as "not now" until it has been said too
+/// often; then it has failed for good.
 fn is_deferrable(facts: &Facts<'_>, judged: &Judged) -> bool {
     facts.deferrals < facts.policy.max_deferrals() && !is_taken_out(facts.policy, judged)
 }
 
-/// `--no-retry-on 75` makes 75 an ordinary failure, and `--no-retry-on workspace` a workspace that could not be made.
+/// `--no-retry-on 75` makes 75 an ordinary failure, and `--no-retry-on workspace` a workspace that
+/// could not be made.
 fn is_taken_out(policy: &Policy, judged: &Judged) -> bool {
     policy.no_retry_on.iter().any(|on| match on {
         RetryOn::Code(code) => judged.exit_code == Some(*code),
@@ -178,7 +183,8 @@ fn is_taken_out(policy: &Policy, judged: &Judged) -> bool {
 
 fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
     if reason.is_some() {
-        // The user of the job, not we, has no process or memory left: that ends no job, and others are claimed meanwhile.
+        // The user of the job, not we, has no process or memory left: that ends no job, and others
+        // are claimed meanwhile.
         let wait_ms = backoff_ms(facts.policy, 1, chance).min(WANT_WAIT_MS_MAX);
         return Next::Again {
             available_at: after(now_ms, wait_ms),

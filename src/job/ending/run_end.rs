@@ -21,8 +21,9 @@ pub enum RunEnd {
     },
     /// It never started, for a reason that has nothing to do with it (the worker died first).
     NeverStarted,
-    /// It never started: tenure or the machine lacked something that a start needs (processes, descriptors, memory, room or inodes
-    /// for the log). However often that happens, it tells nothing against the job.
+    /// It never started: tenure or the machine lacked something that a start needs (processes,
+    /// descriptors, memory, room or inodes for the log). However often that happens, it tells
+    /// nothing against the job.
     NoMeans {
         errno: i32,
         /// In words, with what was tried.
@@ -32,7 +33,8 @@ pub enum RunEnd {
     Lost,
     /// It ended with 0, and its check said no (or could not be asked).
     CheckFailed { error: String },
-    /// It never started: it was put back while its workspace was being made, or while it waited for that.
+    /// It never started: it was put back while its workspace was being made, or while it waited for
+    /// that.
     Unprepared,
     /// It never started, and a stop request wants it to end.
     Withdrawn,
@@ -57,8 +59,9 @@ impl RunEnd {
         }
     }
 
-    /// What a job's run comes to whose own process ended with 0, and whose check was stopped: it ends for the cause of the stop and for
-    /// no other. `None`: the machine or the worker goes down, and the next worker asks the check again.
+    /// What a job's run comes to whose own process ended with 0, and whose check was stopped: it
+    /// ends for the cause of the stop and for no other. `None`: the machine or the worker goes
+    /// down, and the next worker asks the check again.
     pub fn stopped_while_checked(cause: Cause) -> Option<Self> {
         match cause {
             Cause::Shutdown | Cause::Sweep => None,

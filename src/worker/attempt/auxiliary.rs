@@ -1,5 +1,6 @@
-//! An auxiliary run: a supervised command around a job (a check, the making of a workspace, a probe, a teardown), as a run of its own
-//! with a kind, a run file and a shim, and without a slot. It keeps the promises that a job's run has:
+//! An auxiliary run: a supervised command around a job (a check, the making of a workspace, a
+//! probe, a teardown), as a run of its own with a kind, a run file and a shim, and without a slot.
+//! It keeps the promises that a job's run has:
 //!
 //! ```text
 //! begin      the run file is there and locked, then a guarded row names the run: whose purpose is gone by then is not started
@@ -8,12 +9,13 @@
 //! close      its tree is empty for certain; its row says what it came to, once, and whatever follows is in that transaction
 //! ```
 //!
-//! After the death of a worker the thread that needs the run asks for the latest one of its kind. An open one is resumed
-//! ([`Auxiliary::resume`]): its shim is waited for, or its records are used; one that no process saw end has its tree emptied and comes to
-//! `lost`, and is for the caller to run again. A closed one has its answer in its row, which is used and not asked for again.
+//! After the death of a worker the thread that needs the run asks for the latest one of its kind.
+//! An open one is resumed ([`Auxiliary::resume`]): its shim is waited for, or its records are used;
+//! one that no process saw end has its tree emptied and comes to `lost`, and is for the caller to
+//! run again. A closed one has its answer in its row, which is used and not asked for again.
 //!
-//! The auxiliary run of a job shares the waker of the job's run: a cancel of the job ends it. One that belongs to no job
-//! ([`Auxiliary::without_owner`]) has a waker that carries no stop request.
+//! The auxiliary run of a job shares the waker of the job's run: a cancel of the job ends it. One
+//! that belongs to no job ([`Auxiliary::without_owner`]) has a waker that carries no stop request.
 //!
 //! Deliberately absent: what an end means for whom (the caller's), and when to try again.
 
@@ -81,14 +83,15 @@ impl<'a> Auxiliary<'a> {
     /// Runs it: `make` says what is to be launched as this run; `judge` says what its end means.
     ///
     /// # Errors
-    /// [`Halt`]: the worker detaches; or the file or the system refused something. The run, if it was begun, is open, and the thread
-    /// that looks next resumes it.
+    /// [`Halt`]: the worker detaches; or the file or the system refused something. The run, if it
+    /// was begun, is open, and the thread that looks next resumes it.
     pub fn run(&self, make: impl Fn(RunKey) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
         loop {
             let came = self.run_once(&make, &judge)?;
             let Came::Over(over) = &came else { return Ok(came) };
             let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
-            // That it lacked something of ours tells nothing about it: it is tried again until it has it, or it is not needed any more.
+            // That it lacked something of ours tells nothing about it: it is tried again until it
+            // has it, or it is not needed any more.
             self.ctx.lacks(*errno, error);
             if !self.ctx.waits_for_means(|| self.waker.cause().is_some()) {
                 return Ok(came);

@@ -27,7 +27,8 @@ use crate::worker::job_run::JobRun;
 /// Largest secret, in bytes: it becomes an environment variable.
 const SECRET_BYTES_MAX: u64 = ARGUMENT_BYTES_MAX as u64;
 
-/// A command of a job that can be run, as far as its row tells: its arguments, its variables and its secrets can be read.
+/// A command of a job that can be run, as far as its row tells: its arguments, its variables and
+/// its secrets can be read.
 pub struct Command<'a> {
     ctx: &'a Context,
     job: &'a JobRun,
@@ -98,7 +99,8 @@ impl<'a> Command<'a> {
         Ok(launch)
     }
 
-    /// As the making of the job's workspace: as the job would be run, but in the new directory, and with a timeout of its own.
+    /// As the making of the job's workspace: as the job would be run, but in the new directory, and
+    /// with a timeout of its own.
     ///
     /// # Errors
     /// In words for the owner of the job.
@@ -147,7 +149,8 @@ impl<'a> Command<'a> {
         secret.or_else(asked).or_else(|| inherited_for(&self.job.policy, "PATH")).unwrap_or_else(|| PATH_DEFAULT.into())
     }
 
-    /// Whether it can be found, as far as that can be told before its directory is there: what the shim would say.
+    /// Whether it can be found, as far as that can be told before its directory is there: what the
+    /// shim would say.
     ///
     /// # Errors
     /// It cannot be executed.
@@ -192,7 +195,8 @@ fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result<(), String
     Ok(())
 }
 
-/// A step in the end of a resource: its teardown or its probe, in its directory, or, where that is gone, in `/`.
+/// A step in the end of a resource: its teardown or its probe, in its directory, or, where that is
+/// gone, in `/`.
 pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) -> Result<Launch, String> {
     let command = match step {
         Step::Teardown => &resource.teardown,
@@ -232,7 +236,8 @@ pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) 
     })
 }
 
-/// The variables that were asked for. The command line refuses the same; a row may come from anybody.
+/// The variables that were asked for. The command line refuses the same; a row may come from
+/// anybody.
 fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
     let asked: BTreeMap<String, Value> = serde_json::from_str(env)
         .map_err(|_| r#"env: it is not a JSON object; write it as json_object('NAME', 'value')"#.to_owned())?;
@@ -250,12 +255,14 @@ fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, Strin
     Ok(asked)
 }
 
-/// A variable of the worker's own. A service manager gives a worker of root no `HOME`; the user database has one.
+/// A variable of the worker's own. A service manager gives a worker of root no `HOME`; the user
+/// database has one.
 fn inherited(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).or_else(|| own_user::variable(name))
 }
 
-/// A variable of the worker's own for a job. What belongs to the worker's user is none of another user's; the shim gives that one its own.
+/// A variable of the worker's own for a job. What belongs to the worker's user is none of another
+/// user's; the shim gives that one its own.
 fn inherited_for(policy: &Policy, name: &str) -> Option<Vec<u8>> {
     let is_personal = policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
     inherited(name).filter(|_| !is_personal)

@@ -1,7 +1,7 @@
 //! What a job finds in its environment.
 //!
-//! Little of the worker's own, what was asked for, and `TENURE_*`. Nothing else: a job must not depend on who happened to
-//! start the worker.
+//! Little of the worker's own, what was asked for, and `TENURE_*`. Nothing else: a job must not
+//! depend on who happened to start the worker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,8 @@ use crate::job::{Reason, RunId, RunKey};
 use crate::store::resource::Resource;
 use crate::store::rows::Job;
 
-/// Variables of the worker that a job gets. The page `docs/what-a-job-finds.md` lists them; a test compares it with what a job finds.
+/// Variables of the worker that a job gets. The page `docs/what-a-job-finds.md` lists them; a test
+/// compares it with what a job finds.
 const INHERITED: [&str; 21] = [
     "PATH",
     "HOME",
@@ -36,8 +37,9 @@ const INHERITED: [&str; 21] = [
     "LC_TELEPHONE",
     "LC_TIME",
 ];
-/// Variables that a job gets in any case, and their values where the worker has none. Programs such as `tput` fail without a terminal's
-/// name; Python keeps its output back for minutes where it is a file, and would look silent to `--idle-timeout` and `logs -f`.
+/// Variables that a job gets in any case, and their values where the worker has none. Programs such
+/// as `tput` fail without a terminal's name; Python keeps its output back for minutes where it is a
+/// file, and would look silent to `--idle-timeout` and `logs -f`.
 const DEFAULTS: [(&str, &str); 2] = [("TERM", "dumb"), ("PYTHONUNBUFFERED", "1")];
 
 /// What a run knows beyond its job.
@@ -63,8 +65,8 @@ fn of_worker(inherited: impl Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<Vec<u8>, V
     all
 }
 
-/// The whole environment of a run. `inherited` looks a variable up in the worker's own; `asked` and `secrets` come from the job,
-/// and nothing that they name can hide what tenure says.
+/// The whole environment of a run. `inherited` looks a variable up in the worker's own; `asked` and
+/// `secrets` come from the job, and nothing that they name can hide what tenure says.
 pub fn assemble(
     job: &Job,
     asked: &BTreeMap<String, String>,
@@ -79,7 +81,8 @@ pub fn assemble(
     all.into_iter().collect()
 }
 
-/// The environment of a probe or a teardown. `TENURE_RUN` is its own, not that of the run whose resource it is.
+/// The environment of a probe or a teardown. `TENURE_RUN` is its own, not that of the run whose
+/// resource it is.
 pub fn of_resource(
     resource: &Resource,
     asked: &BTreeMap<String, String>,
@@ -106,8 +109,8 @@ pub fn of_resource(
     all.into_iter().collect()
 }
 
-/// Whether a job may have this variable in its row. What begins with `TENURE_` is tenure's to say, but for the parameters of a
-/// template, and for what the task of a job wrote when it made the job.
+/// Whether a job may have this variable in its row. What begins with `TENURE_` is tenure's to say,
+/// but for the parameters of a template, and for what the task of a job wrote when it made the job.
 pub fn may_be_asked(name: &str, of_task: bool) -> bool {
     let by_its_task = of_task && [TASK_VARIABLE, STAGE_VARIABLE].contains(&name);
     let fine = !name.is_empty() && !name.contains(['=', '\0']);

@@ -11,7 +11,8 @@ pub enum Halt {
     Detached,
     /// The run has come to this without a process of its job.
     Ended(RunEnd),
-    /// The file or the system refused something: the run stays open, and recovery looks at it at the next tick.
+    /// The file or the system refused something: the run stays open, and recovery looks at it at
+    /// the next tick.
     Failed(Error),
 }
 

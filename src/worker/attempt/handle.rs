@@ -18,7 +18,8 @@ pub struct Attempt<'a> {
     pub grace_ms: u64,
     /// It is a job's own run, whose pid and start are told in the job's row.
     pub is_of_job: bool,
-    /// The worker has ended the run for this cause, with its shim, while it was running: there is no record of its end.
+    /// The worker has ended the run for this cause, with its shim, while it was running: there is
+    /// no record of its end.
     pub forced: Cell<Option<Cause>>,
 }
 
@@ -38,7 +39,8 @@ impl<'a> Attempt<'a> {
         Self { ctx, key, waker, grace_ms, is_of_job: false, forced: Cell::new(None) }
     }
 
-    /// What the records say about the end; what this worker has done to the run where they say nothing.
+    /// What the records say about the end; what this worker has done to the run where they say
+    /// nothing.
     pub fn end_of(&self, records: &Records) -> RunEnd {
         if let Some(failed) = &records.failed {
             let (errno, error) = (failed.errno, failed.text.clone());

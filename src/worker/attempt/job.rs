@@ -1,7 +1,8 @@
-//! A job's own run: launched, or resumed after a crash, until what can be known of its end is certain.
+//! A job's own run: launched, or resumed after a crash, until what can be known of its end is
+//! certain.
 //!
-//! What became of a run that this worker did not see end is decided by `job::verdict`, from what is observed here. Nothing is killed and
-//! nothing is given up on one look alone.
+//! What became of a run that this worker did not see end is decided by `job::verdict`, from what is
+//! observed here. Nothing is killed and nothing is given up on one look alone.
 
 use super::empty::empty;
 use super::halt::Halt;
@@ -37,14 +38,16 @@ pub struct Known {
     pub unstarted: bool,
 }
 
-/// Launches the job's run and watches it until it is over. `ticket`: the flush that puts its claim on the disk.
+/// Launches the job's run and watches it until it is over. `ticket`: the flush that puts its claim
+/// on the disk.
 ///
 /// # Errors
-/// [`Halt`]: the worker detaches; something was lacking for the start; or the run is left to recovery.
+/// [`Halt`]: the worker detaches; something was lacking for the start; or the run is left to
+/// recovery.
 pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: LockedFile, ticket: Ticket) -> Result<Over, Halt> {
     let ctx = attempt.ctx;
-    // At most once must hold over a power cut as well: the claim is on the disk before anything of the job exists. The shim is made and makes ready
-    // meanwhile.
+    // At most once must hold over a power cut as well: the claim is on the disk before anything of
+    // the job exists. The shim is made and makes ready meanwhile.
     launch.waits_for_go = job.row.max_attempts == 1 && !ctx.store.is_flushed(ticket);
     let known = Known { same_boot: true, unstarted: false };
     let spawner = ctx.spawner().map_err(|error| Halt::no_means(&error))?;
@@ -76,7 +79,8 @@ pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: Locked
     resume(attempt, job, known)
 }
 
-/// Finds out what became of a run that no thread of this worker watched to its end, and waits for it where it lives.
+/// Finds out what became of a run that no thread of this worker watched to its end, and waits for
+/// it where it lives.
 ///
 /// # Errors
 /// [`Halt`]: the worker detaches; or the run is left to recovery.

@@ -1,5 +1,6 @@
-//! ATTEMPT: one supervised command, from its run file to the end of its tree. The same code for a job's own run and for an auxiliary
-//! run, for one that this worker has launched and for one that it has adopted.
+//! ATTEMPT: one supervised command, from its run file to the end of its tree. The same code for a
+//! job's own run and for an auxiliary run, for one that this worker has launched and for one that
+//! it has adopted.
 //!
 //! ```text
 //! command      what is to be run: argv, environment, directory, limits
@@ -12,9 +13,10 @@
 //! record       what the records say for the run's row
 //! ```
 //!
-//! A thread that watches a run can leave it at any point: with [`Halt::Detached`] the run continues under its shim and the next worker
-//! adopts it; with an error it keeps its row, its run file and its lock, and recovery looks at it at the next tick. Deliberately absent: what an
-//! end means for whom (`steps`, `job::ending`), and when to try again.
+//! A thread that watches a run can leave it at any point: with [`Halt::Detached`] the run continues
+//! under its shim and the next worker adopts it; with an error it keeps its row, its run file and
+//! its lock, and recovery looks at it at the next tick. Deliberately absent: what an end means for
+//! whom (`steps`, `job::ending`), and when to try again.
 
 mod auxiliary;
 mod command;

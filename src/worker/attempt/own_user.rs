@@ -1,4 +1,5 @@
-//! What `/etc/passwd` says of the worker's own user, for jobs of a worker that was started without those variables.
+//! What `/etc/passwd` says of the worker's own user, for jobs of a worker that was started without
+//! those variables.
 
 use std::sync::OnceLock;
 

@@ -16,7 +16,8 @@ const RESULT_AGAIN_MS: u64 = 200;
 pub struct Ending {
     pub end: RunEnd,
     pub record: RunRecord,
-    /// Its run file goes with it. Not where the file of that name is another's: recovery sees to the run that it belongs to.
+    /// Its run file goes with it. Not where the file of that name is another's: recovery sees to
+    /// the run that it belongs to.
     pub has_its_file: bool,
 }
 
@@ -49,8 +50,8 @@ pub fn record_of(ctx: &Context, run: RunId, records: &Records) -> RunRecord {
     }
 }
 
-/// When the run started, by the clock as it is at its end: where the wall clock was set meanwhile, end and start are as far apart as the run
-/// has lasted by the clock of the boot.
+/// When the run started, by the clock as it is at its end: where the wall clock was set meanwhile,
+/// end and start are as far apart as the run has lasted by the clock of the boot.
 fn started_at(records: &Records) -> Option<i64> {
     let started = records.started.as_ref()?;
     let Some((exited, ran_ms)) = records.exited.as_ref().and_then(|exited| {
@@ -68,7 +69,8 @@ fn started_at(records: &Records) -> Option<i64> {
 fn result_of(ctx: &Context, run: RunId) -> Option<String> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
-    // A character that is cut at the limit is left out and not replaced, so a little more than that is read.
+    // A character that is cut at the limit is left out and not replaced, so a little more than that
+    // is read.
     let most = crate::job::limits::RESULT_BYTES_MAX as u64 + 4;
     let mut bytes = Vec::new();
     // A job may have put anything there: a link is not followed, and a pipe is not waited for.

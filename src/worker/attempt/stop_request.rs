@@ -1,8 +1,9 @@
 //! A stop request for a run, from its cause to the end of its shim.
 //!
-//! The shim is asked, with the cause, and judges by itself. A shim that has heard is left to its work, however long what it ends takes to die.
-//! One that does not hear (it is stopped) is killed, and its spawner sweeps. A shim that cannot be found is passed by: what it watches
-//! carries the run's marks. One that this worker cannot signal is asked again and again, and told.
+//! The shim is asked, with the cause, and judges by itself. A shim that has heard is left to its
+//! work, however long what it ends takes to die. One that does not hear (it is stopped) is killed,
+//! and its spawner sweeps. A shim that cannot be found is passed by: what it watches carries the
+//! run's marks. One that this worker cannot signal is asked again and again, and told.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +14,16 @@ use crate::run::stop::{self, Asked, OutOfReach};
 use crate::run::tree;
 use crate::run::trouble::{self, Shim};
 
-/// A shim that was asked to stop, has not heard it, and has not ended the run within its grace and this time, in milliseconds, is killed.
+/// A shim that was asked to stop, has not heard it, and has not ended the run within its grace and
+/// this time, in milliseconds, is killed.
 const UNANSWERED_MS: u64 = 5_000;
 /// Between two tries to ask a shim that is only starting, in milliseconds: first and longest.
 const ASK_AGAIN_FIRST_MS: u64 = 5;
 const ASK_AGAIN_MOST_MS: u64 = 1_000;
 /// Between two tries to ask a shim that cannot be signalled, in milliseconds.
 const HINDERED_MS: u64 = 1_000;
-/// A shim that cannot be found for this long, in milliseconds, although it has our pipe: its run file was taken away. What it
-/// watches is ended without it.
+/// A shim that cannot be found for this long, in milliseconds, although it has our pipe: its run
+/// file was taken away. What it watches is ended without it.
 const UNFOUND_MS: u64 = 1_000;
 
 /// A request to stop the run, as far as it has come.
@@ -48,7 +50,8 @@ impl StopRequest {
         self.hindrance
     }
 
-    /// Passes the cause on to the shim; ends a shim that did not answer in time. `late_ms`: how much of the time for an answer is over.
+    /// Passes the cause on to the shim; ends a shim that did not answer in time. `late_ms`: how
+    /// much of the time for an answer is over.
     pub fn act(&mut self, attempt: &Attempt<'_>, cause: Cause, late_ms: u64, records: &Records) {
         let now = Instant::now();
         if self.next.is_some_and(|next| now < next) {
@@ -90,7 +93,8 @@ impl StopRequest {
             Ok(Shim::Stopped(shim)) => trouble::has_heard(shim),
             _ => false,
         };
-        // A shim that has heard has told the job to end. Otherwise, where the job's own process has ended, no process has seen how.
+        // A shim that has heard has told the job to end. Otherwise, where the job's own process has
+        // ended, no process has seen how.
         let was_running = has_heard || !has_ended(records);
         log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", attempt.key.run);
         match stop::kill_shim(place, attempt.key) {
@@ -101,7 +105,8 @@ impl StopRequest {
         }
     }
 
-    /// Mostly the shim has just ended, and the pipe says so in a moment. If not, the run file is what is gone.
+    /// Mostly the shim has just ended, and the pipe says so in a moment. If not, the run file is
+    /// what is gone.
     fn act_without_shim(&mut self, attempt: &Attempt<'_>, cause: Cause, records: &Records, now: Instant) {
         self.next = Some(now + Duration::from_millis(ASK_AGAIN_FIRST_MS));
         if now.duration_since(*self.unfound.get_or_insert(now)) < Duration::from_millis(UNFOUND_MS) {
@@ -118,7 +123,8 @@ impl StopRequest {
         self.next = Some(now + Duration::from_millis(UNFOUND_MS));
     }
 
-    /// The records of the run's end: a shim that was passed by does not know why its job was killed.
+    /// The records of the run's end: a shim that was passed by does not know why its job was
+    /// killed.
     pub fn seen_in(&self, mut records: Records) -> Records {
         if let (Some(cause), Some(exited)) = (self.without_shim, &mut records.exited)
             && matches!(exited.exit, Exit::Signal(_))
@@ -129,7 +135,8 @@ impl StopRequest {
     }
 }
 
-/// Whether the job's own process has ended, by the records or by what `/proc` shows under its number.
+/// Whether the job's own process has ended, by the records or by what `/proc` shows under its
+/// number.
 pub fn has_ended(records: &Records) -> bool {
     records.exited.is_some() || records.started.is_some_and(|started| trouble::is_dead(started.pid))
 }

@@ -1,7 +1,9 @@
-//! Supervising one run until it is over: the same for one that this worker launched and for one that it has taken over.
+//! Supervising one run until it is over: the same for one that this worker launched and for one
+//! that it has taken over.
 //!
-//! The shim keeps the limits of its run and judges how it ended. The supervisor passes stop requests on, keeps the limits itself where the shim
-//! is stopped, and reports what keeps the run from ending. What it knows of the run are the records, from the pipe or from the run file.
+//! The shim keeps the limits of its run and judges how it ended. The supervisor passes stop
+//! requests on, keeps the limits itself where the shim is stopped, and reports what keeps the run
+//! from ending. What it knows of the run are the records, from the pipe or from the run file.
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +18,18 @@ use crate::run::stop::{self, OutOfReach};
 use crate::run::trouble::{self, Shim};
 use crate::store::{reap, settle};
 
-/// A shim that has not kept a limit itself this long after it, in milliseconds, is asked to by the worker.
+/// A shim that has not kept a limit itself this long after it, in milliseconds, is asked to by the
+/// worker.
 const LATE_MS: u64 = 1_000;
-/// Between two looks at the output of a run with an idle-timeout, in milliseconds: shortest and longest.
+/// Between two looks at the output of a run with an idle-timeout, in milliseconds: shortest and
+/// longest.
 const OUTPUT_LOOK_MS: (u64, u64) = (250, 2_000);
 /// Between two looks for what keeps a run from ending, in milliseconds.
 const TROUBLE_LOOK_MS: u64 = 3_000;
 /// What outlives the job's own process for this long, in milliseconds, is told.
 const LEFT_MS: u64 = 2_000;
-/// Longest wait without a look at the clock of the boot, in milliseconds: waits do not count the sleep of a machine, limits do.
+/// Longest wait without a look at the clock of the boot, in milliseconds: waits do not count the
+/// sleep of a machine, limits do.
 const WAIT_MS_MAX: u64 = 30_000;
 
 /// What a worker does for one run until it is over.
@@ -103,7 +108,8 @@ impl Supervisor {
         self.look_for_trouble(attempt, records, cause);
     }
 
-    /// A shim that was stopped as soon as it had started its job has not told that; its run file may say so.
+    /// A shim that was stopped as soon as it had started its job has not told that; its run file
+    /// may say so.
     fn with_what_is_recorded(&mut self, attempt: &Attempt<'_>, told: &Records) -> Records {
         if told.started.is_some() || self.started_in_file.is_some() {
             self.file_look = None;
@@ -157,7 +163,8 @@ impl Supervisor {
         self.next_limit = Some(Instant::now() + Duration::from_millis((at_ms - now_ms).min(looks)));
     }
 
-    /// Until when the run may be silent, in milliseconds since the boot. By the size of its log: the time of its last change is on the wall clock.
+    /// Until when the run may be silent, in milliseconds since the boot. By the size of its log:
+    /// the time of its last change is on the wall clock.
     fn silence(&mut self, attempt: &Attempt<'_>, idle_ms: u64, now_ms: u64) -> u64 {
         let bytes = std::fs::metadata(attempt.ctx.place().log_file(attempt.key.run)).map_or(0, |meta| meta.len());
         let output = self.output.get_or_insert(Output { bytes, changed_ms: now_ms });

@@ -11,7 +11,8 @@ const DESCRIPTORS_PER_SLOT: u64 = 4;
 const DESCRIPTORS_TO_FOLLOW: u64 = 8;
 
 /// # Errors
-/// So many slots would need more descriptors than this process may have: the number that it can serve.
+/// So many slots would need more descriptors than this process may have: the number that it can
+/// serve.
 pub fn can_serve(slots: usize, open_files_max: Option<u64>) -> Result<()> {
     let Some(most) = open_files_max else { return Ok(()) };
     let can = most.saturating_sub(DESCRIPTORS) / DESCRIPTORS_PER_SLOT;
@@ -25,7 +26,8 @@ pub fn can_serve(slots: usize, open_files_max: Option<u64>) -> Result<()> {
     )))
 }
 
-/// Whether a `tenure run` in this process can be the worker of its job. Raises the limit as far as it may be.
+/// Whether a `tenure run` in this process can be the worker of its job. Raises the limit as far as
+/// it may be.
 ///
 /// # Errors
 /// It may not have as many descriptors open as that needs.

@@ -1,7 +1,9 @@
-//! The end of the runs together with the worker, where nothing of them would survive it or `--on-term end` asks for it.
+//! The end of the runs together with the worker, where nothing of them would survive it or
+//! `--on-term end` asks for it.
 //!
-//! Nothing more is claimed or launched; every shim is asked to stop its run for a shutdown, has the job's own grace, bounded by
-//! the stop timeout, and then KILL; the monitors settle what the shims record, so that the file says how each run ended.
+//! Nothing more is claimed or launched; every shim is asked to stop its run for a shutdown, has the
+//! job's own grace, bounded by the stop timeout, and then KILL; the monitors settle what the shims
+//! record, so that the file says how each run ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! Starting a worker, in a written order: the lock; the file as its worker; is it the file that this directory knows; sequences above all that
-//! is on the disk; one flush; the spawner; the first round of recovery; only then the claim loop.
+//! Starting a worker, in a written order: the lock; the file as its worker; is it the file that
+//! this directory knows; sequences above all that is on the disk; one flush; the spawner; the first
+//! round of recovery; only then the claim loop.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,7 +36,8 @@ impl Worker {
     /// Becomes the worker of a file. `client` is an open store of it, and gives the place.
     ///
     /// # Errors
-    /// `Held` when there is a worker already; otherwise what kept the file or the threads from being used.
+    /// `Held` when there is a worker already; otherwise what kept the file or the threads from
+    /// being used.
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
         Self::start_with(client, store_options, options, |_| ())
     }

@@ -1,4 +1,5 @@
-//! A worker that is told to end while it starts: it may be waiting for another program's write lock, and no loop of it listens yet.
+//! A worker that is told to end while it starts: it may be waiting for another program's write
+//! lock, and no loop of it listens yet.
 
 use std::thread;
 
@@ -12,8 +13,8 @@ use crate::worker::options::Options;
 use crate::worker::stop_flag::Ended;
 
 impl Worker {
-    /// As [`Worker::start`], and heeds `orders` meanwhile: after one, no write waits for another program's lock any more, and the worker ends
-    /// before it serves (`None`).
+    /// As [`Worker::start`], and heeds `orders` meanwhile: after one, no write waits for another
+    /// program's lock any more, and the worker ends before it serves (`None`).
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -38,7 +39,8 @@ impl Worker {
         Ok(None)
     }
 
-    /// As [`Worker::start`], and says what came from `orders` meanwhile; after that, no write of the worker waits for another program's lock.
+    /// As [`Worker::start`], and says what came from `orders` meanwhile; after that, no write of
+    /// the worker waits for another program's lock.
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -61,7 +63,8 @@ impl Worker {
             (started, None) => started.map(|worker| Started::Serves(Box::new(worker))),
             (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)), is_blocked: false }),
             (Err(Error::Busy(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: true }),
-            // The order was taken, so it is passed on; that another process is the worker meanwhile does not matter any more.
+            // The order was taken, so it is passed on; that another process is the worker meanwhile
+            // does not matter any more.
             (Err(Error::Held(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: false }),
             (Err(error), Some(_)) => Err(error),
         }

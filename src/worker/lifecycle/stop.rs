@@ -1,5 +1,6 @@
-//! The end of a worker: it waits for it, and stops in a written order: no more claims; the runs are left to their shims, or waited for, or ended;
-//! what was committed is flushed; the lock is released last.
+//! The end of a worker: it waits for it, and stops in a written order: no more claims; the runs are
+//! left to their shims, or waited for, or ended; what was committed is flushed; the lock is
+//! released last.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,7 +20,8 @@ use crate::worker::loops::service_manager;
 use crate::worker::options::OnTerm;
 use crate::worker::stop_flag::Ended;
 
-/// How long the end of the threads is waited for, in milliseconds; then the process ends, which is as good as a crash.
+/// How long the end of the threads is waited for, in milliseconds; then the process ends, which is
+/// as good as a crash.
 const JOIN_MS: u64 = 5_000;
 /// How long the monitors may take to close the file, in milliseconds.
 const CLOSE_MS: u64 = 1_000;
@@ -71,7 +73,8 @@ impl Worker {
         self.stop(ended)
     }
 
-    /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where they would not survive it.
+    /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where
+    /// they would not survive it.
     pub(super) fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
         match self.ctx.options.on_term {
             Some(OnTerm::End) => shutdown::end_runs(&self.ctx, orders, None, true),
@@ -80,7 +83,8 @@ impl Worker {
         }
     }
 
-    /// Ends the runs in order where the pid namespace ends with the worker, which ends by itself: no service manager has a say in that.
+    /// Ends the runs in order where the pid namespace ends with the worker, which ends by itself:
+    /// no service manager has a say in that.
     pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
         if self.ctx.slots.busy() > 0
             && let Some(why) = self.surroundings.why_namespace_ends()
@@ -89,7 +93,8 @@ impl Worker {
         }
     }
 
-    /// Ends the runs in order where they would not survive the worker; false where there is nothing to end.
+    /// Ends the runs in order where they would not survive the worker; false where there is nothing
+    /// to end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
         if self.ctx.slots.busy() == 0 {
             return false;
@@ -115,7 +120,8 @@ impl Worker {
         } else if times == 1 {
             self.ctx.say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
-            // What must not be interrupted continues under its shim, and the next worker takes it over.
+            // What must not be interrupted continues under its shim, and the next worker takes it
+            // over.
             let critical = self.critical_runs();
             let spared = match critical.len() {
                 0 => String::new(),
@@ -154,7 +160,8 @@ impl Worker {
         ctx.detach();
         // Its wake thread waits for a hint.
         waker::send(ctx.place());
-        // A write that another program's lock keeps waiting is not waited for: what it would settle is in the run files.
+        // A write that another program's lock keeps waiting is not waited for: what it would settle
+        // is in the run files.
         ctx.store.stop_waiting();
         join(threads);
         ctx.run_files.clear(&ctx.store);
@@ -185,7 +192,8 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// The last to close the file empties its log into it, so that the file alone is whole. Monitors hold it for a moment longer.
+/// The last to close the file empties its log into it, so that the file alone is whole. Monitors
+/// hold it for a moment longer.
 fn wait_for_monitors(ctx: Arc<Context>) {
     let until = Instant::now() + Duration::from_millis(CLOSE_MS);
     while Arc::strong_count(&ctx) > 1 && Instant::now() < until {

@@ -21,7 +21,8 @@ pub fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64)
             Ok(lock) => return Ok(lock),
             Err(holder) => holder,
         };
-        // A worker that was killed while it started a process leaves its lock to that process for an instant.
+        // A worker that was killed while it started a process leaves its lock to that process for
+        // an instant.
         let is_dying = holder.is_here() && !Path::new(&format!("/proc/{}", holder.pid)).exists();
         let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
         if !(is_dying || yields) || Instant::now() > until {
@@ -30,7 +31,8 @@ pub fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64)
         if yields {
             waker::ask_to_yield(place);
         }
-        // The other releases it within milliseconds; there is no event for a lock that is freed in another process.
+        // The other releases it within milliseconds; there is no event for a lock that is freed in
+        // another process.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,8 +1,8 @@
 //! The claim loop: free slots become running jobs.
 //!
-//! One round: end what can never start, make jobs of the occurrences of schedules that are due, claim for each free slot. It returns when it wants to be
-//! called next; the thread waits that long or is woken. A busy worker hardly comes here, as each settle claims the next job
-//! for its slot.
+//! One round: end what can never start, make jobs of the occurrences of schedules that are due,
+//! claim for each free slot. It returns when it wants to be called next; the thread waits that long
+//! or is woken. A busy worker hardly comes here, as each settle claims the next job for its slot.
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ use crate::worker::run_job;
 use crate::worker::shortage::Admits;
 use crate::worker::stop_flag::Ended;
 
-/// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed within it.
+/// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed
+/// within it.
 const WAIT_MOST_MS: u64 = 1_000;
 /// Longest wait where nothing waits for a time, in milliseconds.
 const WAIT_IDLE_MS: u64 = 10_000;
@@ -31,8 +32,8 @@ const CLAIMS_MAX: usize = 64;
 /// Most jobs that one round ends or releases.
 const DUE_MAX: usize = 500;
 impl Context {
-    /// A `run` is a worker for its own job alone. A worker that is to end when there is nothing to do makes the jobs that are due, and
-    /// waits for no occurrence to come: schedules never end.
+    /// A `run` is a worker for its own job alone. A worker that is to end when there is nothing to
+    /// do makes the jobs that are due, and waits for no occurrence to come: schedules never end.
     fn plans(&self) -> bool {
         self.options.kind == Kind::Work
     }
@@ -92,7 +93,8 @@ fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
     }))
 }
 
-/// Releases what is due and ends what can never start; writes only where there is something to write.
+/// Releases what is due and ends what can never start; writes only where there is something to
+/// write.
 fn end_and_release(ctx: &Arc<Context>) -> Result<()> {
     // First: what is due by a clock that was just set may be a wait that is not over.
     if ctx.clock_steps.look(&ctx.store)? {
@@ -139,7 +141,8 @@ fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
 #[derive(Default)]
 struct Claims {
     jobs: usize,
-    /// Something is ready, and this claim was busy with putting heads out of the way that may not start.
+    /// Something is ready, and this claim was busy with putting heads out of the way that may not
+    /// start.
     more: bool,
 }
 
@@ -150,7 +153,8 @@ fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
         claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
         return Ok(claimed);
     }
-    // A `run` has a slot for each job that a client follows in a terminal of its own, and none for others.
+    // A `run` has a slot for each job that a client follows in a terminal of its own, and none for
+    // others.
     claim_in(ctx, &ctx.options.scope, || 1, &mut claimed)?;
     for job in ctx.served() {
         claim_in(ctx, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;

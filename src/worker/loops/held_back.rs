@@ -1,5 +1,5 @@
-//! What holds claims back: what the store says of itself, the machine's state, and a spawner that is stopped. Part of each round of the claim
-//! loop, which reports it.
+//! What holds claims back: what the store says of itself, the machine's state, and a spawner that
+//! is stopped. Part of each round of the claim loop, which reports it.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use crate::worker::stop_flag::Ended;
 /// How long one look at the machine's state is good for.
 const MACHINE_GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// Why nothing may be claimed: what the store says of itself, and the machine's state, looked at now and then.
+/// Why nothing may be claimed: what the store says of itself, and the machine's state, looked at
+/// now and then.
 #[derive(Default)]
 pub struct HeldBack {
     looked: Option<(Instant, Option<Gate>)>,
@@ -74,8 +75,8 @@ impl HeldBack {
     }
 }
 
-/// A spawner that was stopped starts nothing: what is claimed waits, and is called running. What it was sent begins when it is continued, and is
-/// put back when it is killed.
+/// A spawner that was stopped starts nothing: what is claimed waits, and is called running. What it
+/// was sent begins when it is continued, and is put back when it is killed.
 fn watch_spawner(ctx: &Context) {
     let pid = ctx.spawner_pid();
     match machine::state_of(pid.cast_unsigned()) {

@@ -1,7 +1,9 @@
-//! Files of jobs that have ended: secrets and kept standard inputs, results, logs of runs that were pruned, copies that were not finished.
+//! Files of jobs that have ended: secrets and kept standard inputs, results, logs of runs that were
+//! pruned, copies that were not finished.
 //!
-//! The winner of a settle, or another maker of them, removes them; what a crash left behind is found here. A file that a process is only about to name in a
-//! new job is locked by them and left alone.
+//! The winner of a settle, or another maker of them, removes them; what a crash left behind is
+//! found here. A file that a process is only about to name in a new job is locked by them and left
+//! alone.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,8 @@ pub fn secrets(ctx: &Arc<Context>) -> Result<()> {
     let mut unlocked = Vec::new();
     for entry in entries.flatten() {
         let Ok(token) = entry.file_name().into_string() else { continue };
-        // Locked before the look at the rows: the client that makes a secret holds it until its job is in the file.
+        // Locked before the look at the rows: the client that makes a secret holds it until its job
+        // is in the file.
         let free = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if free {
             unlocked.push(token);
@@ -46,7 +49,8 @@ pub fn secrets(ctx: &Arc<Context>) -> Result<()> {
     if unlocked.is_empty() {
         return Ok(());
     }
-    // The end that freed them may be committed and not yet on the disk: after a power cut the job would start again without its secret.
+    // The end that freed them may be committed and not yet on the disk: after a power cut the job
+    // would start again without its secret.
     ctx.store.flush_now()?;
     secrets::remove(ctx.place(), &unlocked);
     Ok(())
@@ -102,7 +106,8 @@ fn remove_log(path: &Path) {
     }
 }
 
-/// Logs of runs that were pruned: a walk over the directories, one at each call, and again after a while.
+/// Logs of runs that were pruned: a walk over the directories, one at each call, and again after a
+/// while.
 #[derive(Default)]
 pub struct Logs {
     left: Vec<i64>,

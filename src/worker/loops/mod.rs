@@ -10,7 +10,8 @@
 //! | [`wake`] | wake | hints that the file has changed |
 //! | [`service_manager`] | notify | tells the service manager that the worker serves and that its loops go round |
 //!
-//! A loop does one round and says when it wants to be called next. What a round cannot do is logged and tried at the next one.
+//! A loop does one round and says when it wants to be called next. What a round cannot do is logged
+//! and tried at the next one.
 
 use std::time::Duration;
 

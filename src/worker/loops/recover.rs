@@ -1,7 +1,8 @@
 //! The recovery loop: what no monitor of this worker watches.
 //!
-//! The same round at start and at every tick. It asks the kernel, never a clock; it leaves out what is in the roster; and each
-//! of its acts is one that may be repeated. Once all is well it reads and writes nothing.
+//! The same round at start and at every tick. It asks the kernel, never a clock; it leaves out what
+//! is in the roster; and each of its acts is one that may be repeated. Once all is well it reads
+//! and writes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub fn run(ctx: &Arc<Context>, mut walks: Walks) {
 
 type Step = fn(&Arc<Context>, &mut Walks) -> Result<()>;
 
-/// The steps of a round, in order; those that make new work or forget old work are left out while the worker stops.
+/// The steps of a round, in order; those that make new work or forget old work are left out while
+/// the worker stops.
 const STEPS: [Step; 11] = [
     |ctx, _| ctx.look_at_the_file(),
     // Before anything that an altered table would make fail.
@@ -145,7 +147,8 @@ fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
     let left: Vec<RunId> = runfile::list(ctx.place())?.into_iter().filter(|run| !ctx.roster.owns(*run)).collect();
     for chunk in left.chunks(500) {
         let ids = chunk.to_vec();
-        // A run that was settled between the two looks is settled here and cleared below; one that was claimed is in the roster.
+        // A run that was settled between the two looks is settled here and cleared below; one that
+        // was claimed is in the roster.
         for (run, row) in ctx.store.read(move |conn| reap::run_rows(conn, &ids))? {
             if !ctx.roster.owns(run)
                 && let Err(error) = clear(ctx, run, row)
@@ -171,7 +174,8 @@ fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
     match verdict::of_run_file(row, locked, progress) {
         Leftover::Leave => Ok(()),
         Leftover::Unlink => {
-            // The settle may be committed and not yet on the disk; the record must not go before it.
+            // The settle may be committed and not yet on the disk; the record must not go before
+            // it.
             ctx.store.flush_now()?;
             runfile::unlink(ctx.place(), run)
         }

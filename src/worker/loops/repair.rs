@@ -1,4 +1,5 @@
-//! Repair: rows that only a client with dropped guards can have written. Part of each round of recovery.
+//! Repair: rows that only a client with dropped guards can have written. Part of each round of
+//! recovery.
 
 use crate::error::Result;
 use crate::job::RunKey;
@@ -8,7 +9,8 @@ use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::secrets;
 
-/// Repairs impossible rows and contradictions, and counts them. Where nothing is wrong nothing is written.
+/// Repairs impossible rows and contradictions, and counts them. Where nothing is wrong nothing is
+/// written.
 pub fn round(ctx: &Context, walk: &mut inspect::Walk) -> Result<()> {
     let (repairs, now_ms) = (ctx.options.repair, ctx.now_ms());
     // Looking takes no lock; where nothing is wrong nothing is written.

@@ -12,7 +12,8 @@ pub fn round(ctx: &Context, walk: &mut prune::Walk) -> Result<()> {
     let Some(keep_ms) = ctx.options.keep_ms else { return Ok(()) };
     let before = ctx.clock_steps.never_early(ctx.now_ms()).saturating_sub_unsigned(keep_ms);
     let from = *walk;
-    // What must stay (a live job waits for it) is looked at without writing, and not all of it at each tick.
+    // What must stay (a live job waits for it) is looked at without writing, and not all of it at
+    // each tick.
     let found = ctx.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
     *walk = found.next.unwrap_or_default();
     if found.is_nothing() {

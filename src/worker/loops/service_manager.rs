@@ -1,5 +1,6 @@
-//! What the service manager is told, where one asks for it (`NOTIFY_SOCKET`): that the worker serves, what it does and waits
-//! for, that it needs more time, and, for `WatchdogSec=`, that its loops go round.
+//! What the service manager is told, where one asks for it (`NOTIFY_SOCKET`): that the worker
+//! serves, what it does and waits for, that it needs more time, and, for `WatchdogSec=`, that its
+//! loops go round.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt as _;
@@ -20,7 +21,8 @@ use crate::worker::context::Context;
 const EXTEND_USEC: u32 = 15_000_000;
 /// Between two looks while the worker starts, in milliseconds.
 const START_LOOK_MS: u64 = 1_000;
-/// How long a start may take that waits for no other program, in milliseconds, beyond what the service manager grants.
+/// How long a start may take that waits for no other program, in milliseconds, beyond what the
+/// service manager grants.
 const START_MOST_MS: u64 = 300_000;
 /// Between two looks at what the worker does, in milliseconds.
 const LOOK_MS: u64 = 2_000;
@@ -35,7 +37,8 @@ pub fn stopping(status: &str) {
     send(&[NotifyState::Stopping, NotifyState::Status(status), NotifyState::ExtendTimeoutUsec(EXTEND_USEC)]);
 }
 
-/// Never waits: a manager that does not read must not stop the worker, and the next message says the same.
+/// Never waits: a manager that does not read must not stop the worker, and the next message says
+/// the same.
 fn send(states: &[NotifyState<'_>]) {
     let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else { return };
     let text: String = states.iter().map(|state| format!("{state}\n")).collect();
@@ -55,7 +58,8 @@ fn is_asked_for() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
 }
 
-/// The longest time between two signs of life, in milliseconds; `None` where no watchdog waits for ours.
+/// The longest time between two signs of life, in milliseconds; `None` where no watchdog waits for
+/// ours.
 pub fn watchdog_ms() -> Option<u64> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
@@ -116,7 +120,8 @@ pub fn run(ctx: &Arc<Context>) {
         // Programs write now and then: only who still writes at the next look is waited for.
         let blocked_by = blocked.as_ref().filter(|_| before == blocked);
         if let Some(ms) = watchdog_ms {
-            // An idle claim loop makes its round when it is asked to; the tick of recovery is short enough.
+            // An idle claim loop makes its round when it is asked to; the tick of recovery is short
+            // enough.
             ctx.wake_claims();
             if goes_round(ctx.report.rounds(), ms, ctx.is_stopping(), blocked_by.is_some()) {
                 send(&[NotifyState::Watchdog]);
@@ -134,8 +139,8 @@ pub fn run(ctx: &Arc<Context>) {
     }
 }
 
-/// Whether the loops have been round lately. A worker that stops has no loops; one that is kept from writing by another program
-/// waits, and would not be helped by a restart.
+/// Whether the loops have been round lately. A worker that stops has no loops; one that is kept
+/// from writing by another program waits, and would not be helped by a restart.
 fn goes_round((claims, reaper): (Duration, Duration), watchdog_ms: u64, is_stopping: bool, is_blocked: bool) -> bool {
     let half = Duration::from_millis(watchdog_ms / 2);
     is_stopping || is_blocked || (claims <= half && reaper <= half)

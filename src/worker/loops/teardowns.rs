@@ -1,7 +1,8 @@
 //! The teardowns: what ended work has left outside is torn down, a limited number at once.
 //!
-//! A round takes up what is due; it is done at start, at each tick, when an end has left something to tear down, and when the wait of one that
-//! failed is over. Each resource is torn down on a thread of the pool ([`steps::teardown`]). One that fails waits by itself; it keeps no other
+//! A round takes up what is due; it is done at start, at each tick, when an end has left something
+//! to tear down, and when the wait of one that failed is over. Each resource is torn down on a
+//! thread of the pool ([`steps::teardown`]). One that fails waits by itself; it keeps no other
 //! waiting, and those that have failed before never take the last place.
 
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub fn round(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// Whether something is under way, or could be now: a worker that ends when there is nothing to do does not end yet.
+/// Whether something is under way, or could be now: a worker that ends when there is nothing to do
+/// does not end yet.
 ///
 /// # Errors
 /// The file cannot be read.

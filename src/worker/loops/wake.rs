@@ -1,8 +1,9 @@
 //! Hints that the file has changed.
 //!
-//! Three ways, from the quickest to the surest: a datagram from tenure's own commands after their commit; inotify on the
-//! write-ahead log, for plain SQL clients; and a slow poll of SQLite's own change counter. An inotify event may come before the
-//! commit is visible, so it is followed by a ladder of looks. A hint that comes for nothing costs one look.
+//! Three ways, from the quickest to the surest: a datagram from tenure's own commands after their
+//! commit; inotify on the write-ahead log, for plain SQL clients; and a slow poll of SQLite's own
+//! change counter. An inotify event may come before the commit is visible, so it is followed by a
+//! ladder of looks. A hint that comes for nothing costs one look.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -24,8 +25,9 @@ use crate::worker::context::Context;
 const POLL_MS: u64 = 1_000;
 /// Looks after an inotify event, in milliseconds after one another.
 const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
-/// After a round of inotify events the next one is not taken for this long, in milliseconds, so that a busy worker, which
-/// writes the file itself, does not spend its time on hints: with a free slot, and with none.
+/// After a round of inotify events the next one is not taken for this long, in milliseconds, so
+/// that a busy worker, which writes the file itself, does not spend its time on hints: with a free
+/// slot, and with none.
 const REST_MS: u64 = 4;
 const REST_FULL_MS: u64 = 25;
 
@@ -90,7 +92,8 @@ enum Heard {
     Nothing,
 }
 
-/// The wake thread: turns hints into wake-ups of the loops, until the worker detaches from its runs.
+/// The wake thread: turns hints into wake-ups of the loops, until the worker detaches from its
+/// runs.
 pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
     let mut changes = Changed::new(ctx);
@@ -115,8 +118,9 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     }
 }
 
-/// Looks again and again, each time after a longer wait, to the end: a change that is seen meanwhile may be another one (our own
-/// writer's, mostly), and the one that was announced makes no further event when it becomes visible.
+/// Looks again and again, each time after a longer wait, to the end: a change that is seen
+/// meanwhile may be another one (our own writer's, mostly), and the one that was announced makes no
+/// further event when it becomes visible.
 fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
         if let Some(asked) = hear_datagram(listener, wait_ms) {

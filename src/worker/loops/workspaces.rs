@@ -1,8 +1,10 @@
-//! Keeping `work/` and `logs/` in order: a thread of its own, as measuring and removing trees takes as long as it takes.
+//! Keeping `work/` and `logs/` in order: a thread of its own, as measuring and removing trees takes
+//! as long as it takes.
 //!
-//! The same round at start and at every tick: what belongs to no run goes, what is new is written to the disk and known to be, what was used is
-//! measured, and the least recently used ones go that are above the operator's limit. A crash between any two steps leaves a directory
-//! that belongs to no run, which the next round removes.
+//! The same round at start and at every tick: what belongs to no run goes, what is new is written
+//! to the disk and known to be, what was used is measured, and the least recently used ones go that
+//! are above the operator's limit. A crash between any two steps leaves a directory that belongs to
+//! no run, which the next round removes.
 
 use std::sync::Arc;
 
@@ -44,7 +46,8 @@ fn goes_on(ctx: &Context) -> bool {
     !ctx.is_stopping() && !ctx.is_detaching()
 }
 
-/// Removes what belongs to no run. The directory is listed first: whatever a run makes or enters afterwards was not in the list.
+/// Removes what belongs to no run. The directory is listed first: whatever a run makes or enters
+/// afterwards was not in the list.
 fn sweep(ctx: &Context, work: &Work) -> Result<()> {
     let names = work.names()?;
     if names.is_empty() {

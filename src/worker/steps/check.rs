@@ -1,7 +1,8 @@
 //! Asking a job's check, after its exit 0, whether it really succeeded.
 //!
-//! A check is an auxiliary run of the job's run, while the job stays `running`. 0 passes, 75 is asked again later, anything else fails the
-//! job. A check that no process saw end is asked again; the job is not run again.
+//! A check is an auxiliary run of the job's run, while the job stays `running`. 0 passes, 75 is
+//! asked again later, anything else fails the job. A check that no process saw end is asked again;
+//! the job is not run again.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ use crate::store::rows::Run;
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Ending, Halt, wait_for};
 use crate::worker::job_run::JobRun;
 
-/// Confirms a success: asks the check of the job, if it has one, until there is an answer. `latest`: the latest auxiliary run of the job's
-/// run, where an earlier worker began one.
+/// Confirms a success: asks the check of the job, if it has one, until there is an answer.
+/// `latest`: the latest auxiliary run of the job's run, where an earlier worker began one.
 ///
 /// # Errors
 /// [`Halt`]: the worker detaches, and the next one asks again.
@@ -47,7 +48,8 @@ fn ask(attempt: &Attempt<'_>, job: &JobRun, command: &Argv, latest: Option<Run>)
     let stopped = |cause| RunEnd::stopped_while_checked(cause).ok_or(Halt::Detached);
     let mut latest = latest.filter(|auxiliary| auxiliary.kind == RunKind::Check);
     for asked in 1..=limits::CHECK_ASKS_MAX {
-        // An open check has a tree, which ends before the job does: the stop request is passed on to it, and it is waited for.
+        // An open check has a tree, which ends before the job does: the stop request is passed on
+        // to it, and it is waited for.
         let is_open = latest.as_ref().is_some_and(|check| check.finished_at.is_none());
         if let Some(cause) = attempt.waker.cause().filter(|_| !is_open) {
             return Ok((stopped(cause)?, None));

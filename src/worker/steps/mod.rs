@@ -1,4 +1,5 @@
-//! STEPS: what happens around a job's own run, each an attempt of a kind and what its verdict means.
+//! STEPS: what happens around a job's own run, each an attempt of a kind and what its verdict
+//! means.
 //!
 //! | file | step |
 //! | --- | --- |

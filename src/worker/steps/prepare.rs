@@ -1,8 +1,9 @@
 //! Making a workspace: aside, by its prepare command, then into its place.
 //!
-//! The directory carries the nonce of the job's own run, which is open all the while: by it the directory is known to belong to a run, before it is
-//! there. A crash leaves a directory without a row, which is swept when the run is closed, or a prepare under its shim, which the next
-//! worker resumes.
+//! The directory carries the nonce of the job's own run, which is open all the while: by it the
+//! directory is known to belong to a run, before it is there. A crash leaves a directory without a
+//! row, which is swept when the run is closed, or a prepare under its shim, which the next worker
+//! resumes.
 
 use crate::error::Result;
 use crate::job::ending::{Verdict, verdict};
@@ -132,8 +133,9 @@ impl<'a, 'w> Preparation<'a, 'w> {
         format!("workspace {:?} could not be made: {error}", self.wanted.key)
     }
 
-    /// What the end of the prepare command means. Its tree is gone: a directory that was filled comes into its place now, and into the file, before the
-    /// auxiliary run is closed and another process could begin. Done again after a crash, it comes to the same.
+    /// What the end of the prepare command means. Its tree is gone: a directory that was filled
+    /// comes into its place now, and into the file, before the auxiliary run is closed and another
+    /// process could begin. Done again after a crash, it comes to the same.
     fn judge(&self, end: &RunEnd) -> Verdict {
         if !end.is_success() {
             return verdict(end);
@@ -145,7 +147,8 @@ impl<'a, 'w> Preparation<'a, 'w> {
         }
     }
 
-    /// `prepared`: by an auxiliary run, which is open still. False: the run does not own its job, or another process makes it.
+    /// `prepared`: by an auxiliary run, which is open still. False: the run does not own its job,
+    /// or another process makes it.
     fn settle(&self, prepared: bool) -> Result<bool> {
         let ctx = self.attempt.ctx;
         let place = ctx.place();

@@ -1,7 +1,10 @@
-//! Tearing down one thing that work has made outside: ask the probe, run the teardown, ask again, each an auxiliary run.
+//! Tearing down one thing that work has made outside: ask the probe, run the teardown, ask again,
+//! each an auxiliary run.
 //!
-//! What the end of a step means is written in the transaction that closes its run, so a worker that dies between any two of them leaves a row
-//! that says where to go on. A worker that detaches leaves the step that is under way to its shim, and the next one resumes it. No cancel reaches it.
+//! What the end of a step means is written in the transaction that closes its run, so a worker that
+//! dies between any two of them leaves a row that says where to go on. A worker that detaches
+//! leaves the step that is under way to its shim, and the next one resumes it. No cancel reaches
+//! it.
 
 use std::sync::Arc;
 

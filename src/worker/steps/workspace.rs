@@ -6,11 +6,13 @@
 //!           ─▶ its tree is empty ─▶ renamed into its place ─▶ row ─▶ auxiliary run closed, lease free ─▶ warm
 //! ```
 //!
-//! Meanwhile the run has its file and its lock, and no record. Killed at any instant: without a use the job has certainly not
-//! started, and goes back to the queue with nothing held against it; the prepare continues under its shim, is adopted, and what comes of
-//! it is used; a directory without a row belongs to no run when the run is closed, and is swept.
+//! Meanwhile the run has its file and its lock, and no record. Killed at any instant: without a use
+//! the job has certainly not started, and goes back to the queue with nothing held against it; the
+//! prepare continues under its shim, is adopted, and what comes of it is used; a directory without
+//! a row belongs to no run when the run is closed, and is swept.
 //!
-//! Deliberately absent: names and directories (`run::workspace`), which may go (`store::workspace`, `loops::workspaces`).
+//! Deliberately absent: names and directories (`run::workspace`), which may go (`store::workspace`,
+//! `loops::workspaces`).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,13 +33,15 @@ use crate::worker::job_run::JobRun;
 use crate::worker::shortage;
 use crate::worker::single_flight::{Flight, FlightEnd, Role};
 
-/// How often it is made for one run: it may vanish as soon as it is there, and no process may see how a prepare command ended.
+/// How often it is made for one run: it may vanish as soon as it is there, and no process may see
+/// how a prepare command ended.
 const MAKES_MAX: u32 = 3;
 /// Between two looks whether a process outside this worker has made it, in milliseconds.
 const LOOK_MS: u64 = 200;
 
-/// Lets a job into its workspace, if it has one and could be run there: what is wrong with it is found before anything expensive is done
-/// for it. The directory is the job's as long as its run is open; that is on the disk where it must be.
+/// Lets a job into its workspace, if it has one and could be run there: what is wrong with it is
+/// found before anything expensive is done for it. The directory is the job's as long as its run is
+/// open; that is on the disk where it must be.
 ///
 /// # Errors
 /// [`Halt::Ended`]: it did not get in, and this is what its run comes to.
@@ -92,7 +96,8 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
                     return Err(RunEnd::Unprepared.into());
                 }
             }
-            // The next look at the waker says why, also where a client has asked the shim before this worker did.
+            // The next look at the waker says why, also where a client has asked the shim before
+            // this worker did.
             Made::Stopped => ctx.pass_on_cancels()?,
         }
     }
@@ -107,7 +112,8 @@ fn stopped(attempt: &Attempt<'_>) -> Option<RunEnd> {
     attempt.waker.cause().map(RunEnd::stopped_before_start)
 }
 
-/// The directory, if it is there and was made by the same prepare command. The use is recorded first, so that no process removes it meanwhile.
+/// The directory, if it is there and was made by the same prepare command. The use is recorded
+/// first, so that no process removes it meanwhile.
 fn warm(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Option<PathBuf>> {
     let ctx = attempt.ctx;
     let (one, id, run, boot_id, now_ms) = (wanted.clone(), job.row.id, attempt.key.run, ctx.boot_id.clone(), ctx.now_ms());
@@ -144,7 +150,8 @@ fn wait_for_leader(attempt: &Attempt<'_>, flight: &Flight) -> Result<Option<Flig
     }
 }
 
-/// Polls for a workspace that another process is preparing, after reclaiming the lease of a dead holder. False: the run does not own its job any more.
+/// Polls for a workspace that another process is preparing, after reclaiming the lease of a dead
+/// holder. False: the run does not own its job any more.
 fn look_later(attempt: &Attempt<'_>, job: &JobRun) -> Result<bool> {
     let (store, id, run) = (&attempt.ctx.store, job.row.id, attempt.key.run);
     if !store.read(move |conn| settle::owns(conn, id, run))? {
@@ -163,8 +170,9 @@ fn make(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Made,
     }
 }
 
-/// What a run comes to that an earlier worker claimed and that has not started. Where it had not entered its workspace, what its
-/// prepare comes to is seen to first. `latest`: the latest auxiliary run of that run.
+/// What a run comes to that an earlier worker claimed and that has not started. Where it had not
+/// entered its workspace, what its prepare comes to is seen to first. `latest`: the latest
+/// auxiliary run of that run.
 ///
 /// # Errors
 /// [`Halt`]: the worker detaches again.
@@ -192,8 +200,8 @@ pub fn of_unstarted(attempt: &Attempt<'_>, job: &JobRun, latest: Option<&Run>) -
     })
 }
 
-/// Whether a run with a workspace is known not to have started: it has not entered. (After another boot of the machine this is known only
-/// where the entering was flushed.)
+/// Whether a run with a workspace is known not to have started: it has not entered. (After another
+/// boot of the machine this is known only where the entering was flushed.)
 pub fn is_known_unstarted(attempt: &Attempt<'_>, job: &JobRun, same_boot: bool) -> bool {
     job.policy.workspace.is_some() && (same_boot || job.row.max_attempts == 1) && has_not_entered(attempt)
 }
@@ -203,7 +211,8 @@ fn has_not_entered(attempt: &Attempt<'_>) -> bool {
     matches!(attempt.ctx.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
 }
 
-/// A job that could not be executed because its workspace had vanished since it had entered: that is not its own fault.
+/// A job that could not be executed because its workspace had vanished since it had entered: that
+/// is not its own fault.
 pub fn unless_it_was_gone(attempt: &Attempt<'_>, job: &JobRun, end: RunEnd) -> RunEnd {
     let (RunEnd::NotExecuted { errno, .. }, Some(wanted)) = (&end, &job.policy.workspace) else { return end };
     let is_gone = || of_run(attempt).is_ok_and(|path| !path.is_dir());
