@@ -106,25 +106,25 @@ fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
 fn run_job(ctx: &Arc<Context>, slot: &Slot, claimed: Claimed) -> Result<Option<Claimed>> {
     let Claimed { claim, file, ticket } = claimed;
     let job = JobRun::of_claim(claim, slot.number());
-    finish(ctx, &job, live(ctx, &job, file, ticket))
+    finish(ctx, &job, attempt_job(ctx, &job, file, ticket))
 }
 
-fn live(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
+fn attempt_job(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
     let command = Command::of_job(ctx, job).map_err(Halt::unrunnable)?;
     let attempt = Attempt::of_job(ctx, job.key, job.policy.grace_ms()).map_err(|error| Halt::no_means(&error))?;
     let directory = steps::workspace::enter(&attempt, job, &command)?;
     let launch = command.launch(directory.as_deref()).map_err(Halt::unrunnable)?;
     let over = attempt::run(&attempt, job, launch, file, ticket)?;
-    confirm(&attempt, job, over, None, true)
+    conclude(&attempt, job, over, None, true)
 }
 
 /// The life of a job whose run an earlier worker claimed, from there on.
 fn resume_job(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun) -> Result<Option<Claimed>> {
     let job = JobRun::of_open(open, slot.number());
-    finish(ctx, &job, live_on(ctx, &job, open))
+    finish(ctx, &job, resume_attempt(ctx, &job, open))
 }
 
-fn live_on(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, Halt> {
+fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, Halt> {
     let attempt = Attempt::of_job(ctx, job.key, job.policy.grace_ms())?;
     if open.open_cancel {
         attempt.waker.request_stop(Cause::Cancel);
@@ -132,12 +132,12 @@ fn live_on(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, H
     let same_boot = open.run.boot_id == ctx.boot_id;
     let unstarted = steps::workspace::is_known_unstarted(&attempt, job, same_boot);
     let over = attempt::resume(&attempt, job, Known { same_boot, unstarted })?;
-    confirm(&attempt, job, over, open.errand.clone(), same_boot)
+    conclude(&attempt, job, over, open.errand.clone(), same_boot)
 }
 
 /// What the end of the job's own run comes to, with the commands around it. `latest`: the latest of
 /// those, where an earlier worker began one.
-fn confirm(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>, same_boot: bool) -> Result<Ending, Halt> {
+fn conclude(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>, same_boot: bool) -> Result<Ending, Halt> {
     match over {
         Over::Recorded(records) => {
             let ending = Ending::recorded(attempt, &records);

@@ -79,3 +79,29 @@ impl RunEnd {
 pub fn is_want_of_resources(errno: i32) -> bool {
     matches!(errno, 11 | 12 | 23 | 24)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_before_the_start_or_during_the_check_ends_the_job_for_its_cause_alone() {
+        for cause in Cause::ALL {
+            let before = RunEnd::stopped_before_start(*cause);
+            let meanwhile = RunEnd::stopped_while_checked(*cause);
+            match cause {
+                Cause::Cancel => assert_eq!(before, RunEnd::Withdrawn),
+                Cause::Timeout | Cause::Backstop | Cause::Silence => {
+                    assert!(matches!(before, RunEnd::TooLate { .. }), "{cause}");
+                }
+                Cause::Shutdown | Cause::Sweep => {
+                    assert_eq!((before, meanwhile), (RunEnd::Unprepared, None), "{cause}");
+                    continue;
+                }
+            }
+            let end = RunEnd::Ended { exit: Exit::Code(0), cause: Some(*cause), out_of_memory: false };
+            assert!(!end.is_success(), "{cause}");
+            assert_eq!(meanwhile, Some(end));
+        }
+    }
+}
