@@ -11,6 +11,8 @@ use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
 use crate::error::{Error, Result};
+use crate::host::lock::Holder;
+use crate::place::Place;
 use crate::store::{Options, Role, Store};
 
 /// One invocation.
@@ -169,6 +171,17 @@ pub fn complain(message: &str) {
 /// The reader of our output has gone: not an error, just the end.
 pub fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Refuses where no worker runs and one was asked for.
+///
+/// # Errors
+/// When there is no worker.
+pub fn need_worker(place: &Place) -> Result<()> {
+    match Holder::look(place)? {
+        Some(_) => Ok(()),
+        None => Err(Error::NoWorker("there is no worker, and --need-worker asks for one; start it: tenure work".into())),
+    }
 }
 
 #[cfg(test)]

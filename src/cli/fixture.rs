@@ -2,7 +2,7 @@
 
 use crate::cli::picture::{Picture, Workspaces};
 use crate::cli::view::lease::Seen;
-use crate::cli::worker_calls::Machine;
+use crate::host::gates::Machine;
 use crate::job::Hold;
 use crate::job::{JobId, Nonce};
 use crate::store::Health;

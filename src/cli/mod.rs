@@ -11,8 +11,8 @@
 //! * Data goes to stdout, messages to stderr; `--json` on every command that prints data (`json`).
 //! * Nothing that a job was named or wrote reaches a terminal as a command to it (`escape`, `shown`).
 //! * What can be decided without a file or a process is a pure function with its tests beside it: options to jobs
-//!   (`options`, `lines`, `pipeline_file`), facts to obstacles (`obstacles`), endings to exit codes (`code`).
-//! * Whatever needs the worker's room goes through `worker_calls`.
+//!   (`options`, `lines`, `pipeline_file`), endings to exit codes (`code`).
+//! * What a job may be asked is asked through the facade (`queue`); what any process may ask of machine and worker, of `host`.
 //!
 //! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
 
@@ -23,16 +23,18 @@ mod face;
 #[cfg(test)]
 mod fixture;
 mod global;
+mod leases;
 mod logging;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod parse;
 mod picture;
 mod report;
+mod stop;
 mod verbs;
 mod view;
 mod warn;
 mod watch;
-mod worker_calls;
+mod worker_options;
 
 pub use command_line::{Cli, main};
 pub use logging::start as start_logging;

@@ -1,16 +1,23 @@
 //! Everything that `status` tells: the file, its worker and the machine, looked at once.
 
 use crate::cli::face::Face;
+use crate::cli::leases;
+use crate::cli::picture;
 use crate::cli::view::lease::Seen;
 use crate::cli::view::table::count;
-use crate::cli::worker_calls::{self, Machine, Sight};
 use crate::error::Result;
+use crate::host::gates::Machine;
+use crate::host::lock::Holder;
+use crate::host::report::Report;
+use crate::host::sight::Sight;
 use crate::job::{JobId, RunId, TaskState};
+use crate::place::Place;
 use crate::queue::why::over as run_over;
 use crate::store::read::{self, Counts};
 use crate::store::resource::{self, Resource};
 use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::schedule::{self, Summary};
+use crate::store::standing;
 use crate::store::standing::Advice;
 use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store, locks, task_rows};
@@ -64,14 +71,14 @@ impl Picture {
         let (stuck, workspaces, schedules) = store.read(|conn| {
             Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
         })?;
-        let worker = worker_calls::sight(store.place())?;
+        let worker = Sight::look(store.place())?;
         let over = if worker.is_none() && counts.running > 0 { run_over::how_many(store)? } else { 0 };
         let pid = worker.as_ref().map(|worker| worker.holder.pid);
         Ok(Self {
             counts,
             queues,
             lanes,
-            leases: worker_calls::leases(store)?,
+            leases: leases::all(store)?,
             workspaces,
             schedules,
             tasks: store.read(task_rows::counts)?,
@@ -82,9 +89,9 @@ impl Picture {
             oldest_ready_ms,
             worker,
             over,
-            memory: worker_calls::memory_limiter(store.place())?,
-            standing: worker_calls::standing(store)?,
-            machine: worker_calls::machine(store.place()),
+            memory: picture::memory_limiter(store.place())?,
+            standing: standing::advice(store)?,
+            machine: Machine::look(store.place().dir()),
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),
             writer: locks::lasting_writer(store.place(), pid),
@@ -124,3 +131,12 @@ impl Workspaces {
 
 /// Most resources that the document lists; `resource ls` has all.
 const RESOURCES_MAX: usize = 1_000;
+
+/// What keeps `--memory` (`cgroup` or `rlimit`) and why, as the worker says; `None` without a worker that says so.
+///
+/// # Errors
+/// When the lock file cannot be looked at.
+pub fn memory_limiter(place: &Place) -> Result<Option<(String, String)>> {
+    let report = Holder::look(place)?.and_then(|holder| Report::read(place, &holder));
+    Ok(report.map(|report| report.memory).filter(|(by, _)| !by.is_empty()))
+}

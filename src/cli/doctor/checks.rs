@@ -7,14 +7,19 @@ use crate::cli::doctor::finding::Finding;
 use crate::cli::doctor::run_checks;
 use crate::cli::face::Face;
 use crate::cli::parse::time;
+use crate::cli::picture;
 use crate::cli::view::table::count;
 use crate::cli::view::table::{NAMED_MAX, named};
 use crate::cli::view::{escape, problems};
-use crate::cli::worker_calls;
+use crate::cli::worker_options;
 use crate::error::{Error, Result};
+use crate::host::gates::Machine;
+use crate::host::lock::Holder;
+use crate::host::sight::Sight;
 use crate::job::JobId;
 use crate::queue::why::around;
 use crate::queue::why::worker_words;
+use crate::store::standing;
 use crate::store::{self, Store, locks, read, schedule, unreadable};
 use crate::units::size_text;
 
@@ -188,13 +193,13 @@ fn too_open(path: &Path, mode: u32, owner: u32, user: u32) -> Option<(String, St
 
 /// Which limit `--memory` gets: both are right, and they count differently.
 fn memory(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let Some((by, why)) = worker_calls::memory_limiter(store.place())? else { return Ok(Vec::new()) };
+    let Some((by, why)) = picture::memory_limiter(store.place())? else { return Ok(Vec::new()) };
     let means = if by == "cgroup" { "of the whole tree, without swap" } else { "of each process by itself" };
     Ok(vec![Finding::fine("memory", format!("--memory is kept by {by}, {means}: {why}"))])
 }
 
 fn home(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    Ok(vec![match worker_calls::standing(store)? {
+    Ok(vec![match standing::advice(store)? {
         None => Finding::fine("home", "the file and the directory beside it belong together"),
         Some(advice) => Finding { remedy: Some(advice.remedy), ..Finding::wrong("home", advice.text, None) },
     }])
@@ -204,7 +209,7 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let counts = store.read(read::counts)?;
     let ready = counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>();
     let queues = store.read(read::queues)?;
-    Ok(vec![match worker_calls::sight(store.place())? {
+    Ok(vec![match Sight::look(store.place())? {
         Some(worker) => {
             let told = worker_words::of_file(&worker, ready, &queues);
             if !told.is_empty() {
@@ -219,7 +224,7 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
                 format!("{} ({}) holds the worker lock for {since}", worker.holder.named(), worker.holder.kind),
             )
         }
-        None if worker_calls::standing(store)?.is_some_and(|advice| advice.is_refused) => {
+        None if standing::advice(store)?.is_some_and(|advice| advice.is_refused) => {
             Finding::fine("worker", "there is none, and none may be started before it is clear which file this is")
         }
         None if ready > 0 || counts.running > 0 => {
@@ -253,7 +258,7 @@ fn schedules(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(blocked) = store::read_blocked(store.place()) else {
-        let worker = worker_calls::look(store.place())?.map(|worker| worker.pid);
+        let worker = Holder::look(store.place())?.map(|worker| worker.pid);
         return Ok(vec![match locks::lasting_writer(store.place(), worker) {
             None => Finding::fine("writer", "no process has to wait for the write lock"),
             Some(holder) => Finding {
@@ -315,7 +320,7 @@ fn forgets(dir: &Path) -> Option<&'static str> {
 }
 
 fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let machine = worker_calls::machine(store.place());
+    let machine = Machine::look(store.place().dir());
     let Some(free) = machine.disk_free_bytes else {
         return Ok(vec![Finding::wrong("disk", "the disk does not say how much room it has", None)]);
     };
@@ -329,8 +334,8 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 }
 
 fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let worker = worker_calls::sight(store.place())?;
-    Ok(vec![match around::gate(&worker_calls::floors(&face.settings), store.place(), worker.as_ref()) {
+    let worker = Sight::look(store.place())?;
+    Ok(vec![match around::gate(&worker_options::floors(&face.settings), store.place(), worker.as_ref()) {
         None if worker.is_some() => Finding::fine("floors", "the worker says whether its own are met"),
         None => Finding::fine("floors", "the machine has what the configuration asks for"),
         Some(told) => Finding { remedy: told.remedy, ..Finding::wrong("floors", told.text, None) },

@@ -10,16 +10,28 @@ pub(in crate::cli) mod run_checks;
 
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use crate::cli::copies;
 use crate::cli::doctor::finding::Finding;
+use crate::cli::worker_options;
+use crate::host::lock::Holder;
+use crate::host::waker;
+use crate::job::JobId;
+use crate::store::Role;
+use crate::store::claim::Scope;
+use crate::store::standing;
+use crate::worker::{Ended, Options, Until, Worker};
 
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::view::escape;
-use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
 use crate::job::RunId;
 use crate::run::runfile;
+
+/// A job that there is not: a worker that may claim nothing else claims nothing.
+const NO_JOB: JobId = JobId(0);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -50,7 +62,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if let Some(run) = args.gone.map(RunId) {
         let store = face.editor()?;
         runfile::declare_over(store.place(), run)?;
-        worker_calls::wake(store.place());
+        waker::send(store.place());
         face::say(&format!("run {run} counts as over: the worker settles it at its next tick"));
         return Ok(exit::OK);
     }
@@ -59,7 +71,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         repaired = copies::declare(face, is == Is::Copy)?;
     }
     if args.fix {
-        repaired = worker_calls::one_round(face)?;
+        repaired = one_round(face)?;
     }
     let (mut findings, unusable) = look(face);
     if args.crash_test {
@@ -88,12 +100,12 @@ fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
             let mut findings = vec![Finding::fine("file", format!("{} can be opened", store.place().db().display()))];
             findings.extend(checks::all(face, &store));
             // A worker must not be advised where it would do what the original does.
-            if worker_calls::standing(&store).is_ok_and(|advice| advice.is_some_and(|advice| advice.is_refused)) {
+            if standing::advice(&store).is_ok_and(|advice| advice.is_some_and(|advice| advice.is_refused)) {
                 for finding in findings.iter_mut().filter(|finding| finding.name != "home" && finding.remedy.is_some()) {
                     finding.remedy = Some("first say which file this is, see home".to_owned());
                 }
             }
-            advise_what_helps(&mut findings, worker_calls::look(store.place()).is_ok_and(|worker| worker.is_some()));
+            advise_what_helps(&mut findings, Holder::look(store.place()).is_ok_and(|worker| worker.is_some()));
             (findings, None)
         }
         Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),
@@ -136,4 +148,20 @@ fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> Stri
         }
     }
     text
+}
+
+/// Is a worker for one round: what a start repairs, settles and sweeps is done then. Claims nothing.
+///
+/// # Errors
+/// When there is a worker, or the file cannot be used.
+fn one_round(face: &Face) -> Result<Vec<String>> {
+    let client = face.before_worker()?;
+    let scope = Scope { queues: Vec::new(), only: Some(NO_JOB) };
+    let options = Options { slots: 1, scope, until: Until::Stopped, ..worker_options::options(face) };
+    let worker = Worker::start(&client, face.options(Role::Worker), options)?;
+    let done = worker.store().opened().problems.clone();
+    // What was adopted goes on, and what was settled in that round is settled.
+    let _not_yet = worker.ended(Duration::ZERO);
+    worker.stop(Ended::Asked)?;
+    Ok(done)
 }

@@ -2,11 +2,12 @@
 
 use crate::cli::doctor::finding::{Finding, shown};
 use crate::cli::face::Face;
+use crate::cli::leases;
 use crate::cli::view::problems;
 use crate::cli::view::problems::Problem;
 use crate::cli::view::table::named;
-use crate::cli::worker_calls;
 use crate::error::{Error, Result};
+use crate::host::lock::Holder;
 use crate::job::verdict::{self, Leftover, Progress, Row};
 use crate::job::{ResourceState, RunId};
 use crate::queue::why::resource_words as words;
@@ -37,7 +38,7 @@ pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
 /// Running rows whose lock is free: no process owns them until a worker looks.
 pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let open = store.read(reap::open_runs)?;
-    let has_worker = worker_calls::look(store.place())?.is_some();
+    let has_worker = Holder::look(store.place())?.is_some();
     let mut orphans = Vec::new();
     for one in &open {
         let lives = matches!(runfile::look(store.place(), one.run.id)?, Look::Found { locked: true, .. });
@@ -63,7 +64,7 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let ids = runfile::list(store.place())?;
     let rows = rows_of(store, &ids)?;
-    let has_worker = worker_calls::look(store.place())?.is_some();
+    let has_worker = Holder::look(store.place())?.is_some();
     let (mut stale, mut alive, mut stray, mut unreadable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, row) in rows {
         let (locked, progress) = match runfile::look(store.place(), id)? {
@@ -136,7 +137,7 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 /// Leases whose owner is gone: the next process that wants one takes it back.
 pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let all = worker_calls::leases(store)?;
+    let all = leases::all(store)?;
     let dead: Vec<String> = all.iter().filter(|seen| !seen.is_alive).map(|seen| format!("{:?}", seen.lease.name)).collect();
     Ok(vec![match dead.is_empty() {
         true => Finding::fine("leases", format!("{} are held, and the owner of each lives", all.len())),
@@ -180,7 +181,7 @@ pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let releasing: Vec<_> = store.read(|conn| resource::live(conn, RESOURCES_MAX))?;
     let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();
     let releasing: Vec<_> = releasing.into_iter().filter(|one| one.state == ResourceState::Releasing).collect();
-    let has_worker = worker_calls::look(store.place())?.is_some();
+    let has_worker = Holder::look(store.place())?.is_some();
     let failing: Vec<_> = releasing.iter().filter(|one| one.attempts > 0).collect();
     if let Some(worst) = failing.iter().max_by_key(|one| one.attempts) {
         let more = if failing.len() > 1 { format!("; {} more failed as well", failing.len() - 1) } else { String::new() };

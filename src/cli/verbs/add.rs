@@ -16,7 +16,6 @@ use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
 use crate::cli::parse::values;
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
-use crate::cli::worker_calls;
 use crate::error::{self, Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::policy::Stdin;
@@ -65,7 +64,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     }
     let store = face.client()?;
     if args.need_worker {
-        worker_calls::need(store.place())?;
+        face::need_worker(store.place())?;
     }
     let around = surroundings(face, &store, &args.options)?;
     match &args.from {

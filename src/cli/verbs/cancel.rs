@@ -6,7 +6,7 @@ use crate::cli::face::{Face, versioned};
 use crate::cli::parse::pick::Many;
 use crate::cli::parse::values;
 use crate::cli::report::{Report, Wordy};
-use crate::cli::worker_calls;
+use crate::cli::stop;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::queue::Queue;
@@ -55,7 +55,7 @@ fn tell(report: &mut Report<'_>, store: &Store, id: JobId, cancelled: Cancelled)
                 let text = format!("there is nothing of job {id} left to stop: no worker is running, and {over} (tenure work)");
                 return report.tell("over already", || text, || versioned(json!({"id": id, "cancelled": "asked"})).to_string());
             }
-            let asked = worker_calls::ask_directly(store, id)?;
+            let asked = stop::ask_directly(store, id)?;
             report.note(asked.clone());
             ("asked", "being stopped", format!("job {id} is being stopped (run {run}){asked}"))
         }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::view::code;
-use crate::cli::worker_calls;
-use crate::cli::worker_calls::{Answer, Holding, Wanted};
 use crate::error::{Error, Result, exit};
+use crate::host;
+use crate::host::lease::Answer;
+use crate::host::lease::Holding;
+use crate::host::lease::Wanted;
 use crate::job::workspace::{directory_name, new_name};
 use crate::job::{Argv, Exit, Workspace};
 use crate::place::Place;
@@ -35,7 +37,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
     let holding = lease(&store, &wanted)?;
     // Another process may have made it while we waited.
     if let Some(dir) = present(face, &store, &wanted)? {
-        worker_calls::free_lease(&store, holding)?;
+        holding.release(&store)?;
         return tell(store.place(), &dir);
     }
     let place = store.place().clone();
@@ -54,7 +56,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
         Err(Failed::With(error, code)) => {
             face::complain(&format!("workspace {key:?} could not be made: {error}"));
             remove(&place, &new);
-            worker_calls::free_lease(&face.client()?, holding)?;
+            holding.release(&face.client()?)?;
             Ok(code)
         }
     }
@@ -77,11 +79,11 @@ fn lease(store: &Store, wanted: &Workspace) -> Result<Holding> {
     let command = wanted.recipe().unwrap_or_else(|| "[]".into());
     let ask =
         Wanted { name: format!("{WORKSPACE_PREFIX}{}", wanted.key), command, why: Some("workspace ensure".into()), job: None };
-    if let Answer::Yours(holding) = worker_calls::take_lease(store, &ask, None)? {
+    if let Answer::Yours(holding) = host::lease::acquire(store, &ask, None)? {
         return Ok(holding);
     }
     face::say(&format!("workspace {:?} is being prepared by another process; waiting for it", wanted.key));
-    match worker_calls::take_lease(store, &ask, Some(Instant::now() + WAIT))? {
+    match host::lease::acquire(store, &ask, Some(Instant::now() + WAIT))? {
         Answer::Yours(holding) => Ok(holding),
         Answer::Held(held) => Err(late(&held)),
     }
@@ -136,14 +138,14 @@ fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &st
         Ok(bytes) => bytes,
         Err(error) => {
             remove(store.place(), new);
-            worker_calls::free_lease(&store, holding)?;
+            holding.release(&store)?;
             return Err(error);
         }
     };
     let made = Made { workspace: wanted.clone(), dir: dir.to_owned(), bytes };
     let (boot_id, now_ms) = (machine::boot_id(), face.now_ms());
     store.write(move |conn| workspace::made(conn, &made, &boot_id, now_ms))?;
-    worker_calls::free_lease(&store, holding)?;
+    holding.release(&store)?;
     tell(store.place(), dir)
 }
 

@@ -6,8 +6,8 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::values;
 use crate::cli::view::{json, table};
-use crate::cli::worker_calls;
 use crate::error::{Result, exit};
+use crate::host::waker;
 use crate::job::limits;
 use crate::store::rows::LaneRow;
 use crate::store::{control, read};
@@ -46,7 +46,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         Verb::Set { key, limit } => {
             let store = face.client()?;
             store.write(move |conn| control::lane_set(conn, &key, limit))?;
-            worker_calls::wake(store.place());
+            waker::send(store.place());
         }
     }
     Ok(exit::OK)

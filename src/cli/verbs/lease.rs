@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 
 use crate::cli::face;
 use crate::cli::face::Face;
+use crate::cli::leases;
 use crate::cli::parse::options::Command;
 use crate::cli::parse::{time, values};
 use crate::cli::view::lease::Seen;
 use crate::cli::view::table::named;
 use crate::cli::view::{code, escape, json, table};
-use crate::cli::worker_calls;
-use crate::cli::worker_calls::{Answer, Holding};
 use crate::error::{Error, Result, exit};
+use crate::host;
+use crate::host::lease::Answer;
+use crate::host::lease::Holding;
 use crate::job::{Argv, JobId, nearest};
 use crate::run::foreground::{self, Ended};
 use crate::store::Store;
@@ -76,13 +78,13 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     let argv = args.command.argv().map_err(Error::Invalid)?;
     let store = face.client()?;
     let wanted =
-        worker_calls::Wanted { name: args.name.clone(), command: argv.to_json(), why: args.why.clone(), job: job_around(&store) };
+        host::lease::Wanted { name: args.name.clone(), command: argv.to_json(), why: args.why.clone(), job: job_around(&store) };
     let until = args.wait.map(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
     // Further away than the clock goes is as good as a year.
     let until = until.map(|until| until.unwrap_or_else(|| Instant::now() + Duration::from_secs(31_536_000)));
     let holding = match take(face, &store, &wanted, until)? {
         Answer::Yours(holding) => holding,
-        Answer::Held(held) => return Ok(refuse(face, args, &worker_calls::look_at_lease(&store, *held))),
+        Answer::Held(held) => return Ok(refuse(face, args, &leases::look_at(&store, *held))),
     };
     // The file is not kept open as long as the command runs.
     drop(store);
@@ -98,15 +100,15 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
 }
 
 /// Waits for it, and says who has it: when nothing has happened for a second, and again where another one has got it first.
-fn take(face: &Face, store: &Store, wanted: &worker_calls::Wanted, until: Option<Instant>) -> Result<Answer> {
-    let Some(until) = until else { return worker_calls::take_lease(store, wanted, None) };
+fn take(face: &Face, store: &Store, wanted: &host::lease::Wanted, until: Option<Instant>) -> Result<Answer> {
+    let Some(until) = until else { return host::lease::acquire(store, wanted, None) };
     let mut told = None;
     loop {
         let look = Instant::now() + if told.is_none() { QUIET } else { LOOK };
-        match worker_calls::take_lease(store, wanted, Some(look.min(until)))? {
+        match host::lease::acquire(store, wanted, Some(look.min(until)))? {
             Answer::Held(held) if Instant::now() < until => {
                 if told.replace(held.nonce) != Some(held.nonce) {
-                    let seen = worker_calls::look_at_lease(store, *held);
+                    let seen = leases::look_at(store, *held);
                     let owner = owner(&seen, face.now_ms());
                     face::say(&format!("waiting for the lease {:?}, which is held by {owner} (tenure lease ls)", wanted.name));
                 }
@@ -160,7 +162,7 @@ fn tell(face: &Face, args: &RunArgs, argv: &Argv, holding: Holding, ended: Ended
 
 /// The command's own end counts, whatever becomes of this.
 fn free(face: &Face, args: &RunArgs, holding: Holding) {
-    match face.editor().and_then(|store| worker_calls::free_lease(&store, holding)) {
+    match face.editor().and_then(|store| holding.release(&store)) {
         Ok(true) => {}
         Ok(false) => face::say(&format!("the lease {:?} was released by force meanwhile", args.name)),
         Err(error) => {
@@ -173,7 +175,7 @@ fn free(face: &Face, args: &RunArgs, holding: Holding) {
 }
 
 fn ls(face: &Face) -> Result<u8> {
-    let seen = worker_calls::leases(&face.reader()?)?;
+    let seen = leases::all(&face.reader()?)?;
     if face.json {
         face.document(json::list("leases", seen.iter().map(to_json)))?;
     } else if seen.is_empty() {
@@ -192,7 +194,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
         let meant = nearest::question(name, names.iter().map(String::as_str));
         return Err(Error::NotFound(format!("no command has a lease {name:?}; tenure lease ls shows who has which{meant}")));
     };
-    let seen = worker_calls::look_at_lease(&store, held);
+    let seen = leases::look_at(&store, held);
     if seen.is_alive && !by_force {
         let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(
@@ -200,7 +202,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
              get in beside it"
         )));
     }
-    let Some(living) = worker_calls::force_lease(&store, &seen, &whoami())? else {
+    let Some(living) = leases::force(&store, &seen, &whoami())? else {
         return Err(Error::Refused(format!("the lease {name:?} has changed hands meanwhile; look again: tenure lease ls")));
     };
     if !living.is_empty() {

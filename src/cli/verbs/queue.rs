@@ -6,8 +6,8 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::values;
 use crate::cli::view::{json, table};
-use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
+use crate::host::waker;
 use crate::store::rows::QueueRow;
 use crate::store::{control, read};
 use crate::units;
@@ -88,7 +88,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + Send + 'static) -> Result<()> {
     let store = face.client()?;
     store.write(verb)?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     Ok(())
 }
 

@@ -13,8 +13,9 @@ use crate::cli::parse::select::{Part, Selector};
 use crate::cli::parse::{time, values};
 use crate::cli::verbs::show;
 use crate::cli::view::{json, table};
-use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
+use crate::host::lock::Holder;
+use crate::host::waker;
 use crate::job::{Argv, JobId, ResourceId, ResourceState, RunId};
 use crate::queue::why::resource_words as words;
 use crate::store::resource::{self, NewResource, Owner, RESOURCES_MAX, Resource, Written};
@@ -114,7 +115,7 @@ fn add(face: &Face, args: AddArgs) -> Result<u8> {
         timeout_ms: args.timeout,
     };
     let written = store.write(move |conn| resource::add(conn, &new))?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     if face.json {
         face.document(json!({"id": written.id, "state": written.state, "replaced": written.replaced}))?;
     } else {
@@ -188,7 +189,7 @@ fn tell_added(written: &Written, store: &Store) -> Result<()> {
 }
 
 fn tell_no_worker(store: &Store) -> Result<()> {
-    if worker_calls::look(store.place())?.is_none() {
+    if Holder::look(store.place())?.is_none() {
         face::say("there is no worker, so nothing is torn down yet (start one: tenure work)");
     }
     Ok(())
@@ -296,7 +297,7 @@ fn release(face: &Face, ids: &[Selector], force: bool) -> Result<u8> {
             Err(error) => return Err(error),
         }
     }
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     if asked {
         tell_no_worker(&store)?;
     }
@@ -314,7 +315,7 @@ fn given_up(before: &Resource) -> String {
 fn sweep(face: &Face) -> Result<u8> {
     let store = face.editor()?;
     let releasing = store.write(resource::sweep)?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     if face.json {
         face.document(json!({"releasing": releasing}))?;
     } else {

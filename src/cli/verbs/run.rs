@@ -8,8 +8,8 @@ use crate::cli::view::output::Output;
 use crate::cli::view::{code, table};
 use crate::cli::warn::{nested, unread};
 use crate::cli::watch::attend::{Attended, attend};
-use crate::cli::worker_calls;
 use crate::error::{Error, Result};
+use crate::host::lock::Holder;
 use crate::job::{JobId, State};
 use crate::queue::why::obstacles;
 use crate::run::limits;
@@ -38,8 +38,8 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     args.command.argv().map_err(Error::Invalid)?;
     let store = face.client()?;
     if args.need_worker {
-        worker_calls::need(store.place())?;
-    } else if worker_calls::look(store.place())?.is_none() {
+        face::need_worker(store.place())?;
+    } else if Holder::look(store.place())?.is_none() {
         // It will be the worker: a job that it could not run is not left behind.
         limits::check_for_worker(store.place())?;
         can_run()?;
@@ -63,7 +63,7 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     let mut jobs = add::prepare(&args.options, &args.command, &around)?;
     nested::enter(store, &mut jobs)?;
     // Without a worker it is one itself, with what is found here; and what is not found is told by the job's end.
-    if worker_calls::look(store.place())?.is_some() {
+    if Holder::look(store.place())?.is_some() {
         add::warn(store, &jobs, &around);
     }
     let added = add::add_jobs(store, jobs, &args.options, &around)?;

@@ -11,9 +11,9 @@ use crate::cli::parse::{time, values};
 use crate::cli::verbs::add;
 use crate::cli::view::{json as shapes, schedule_shown as shown};
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
-use crate::cli::worker_calls;
 use crate::clock;
 use crate::error::{Error, Result, exit};
+use crate::host::waker;
 use crate::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX};
 use crate::job::{Calendar, CatchUp};
 use crate::store::schedule::{self, NewSchedule, SLOTS_MAX};
@@ -116,7 +116,7 @@ fn add(face: &Face, args: Add) -> Result<()> {
     let catch_up_max = args.catch_up_max.unwrap_or(CATCH_UP_DEFAULT);
     let new = NewSchedule { name: args.name.clone(), cron: args.cron, zone: zone.clone(), catch_up, catch_up_max, template };
     let id = store.write(move |conn| schedule::add(conn, &new, now_ms))?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     let next = calendar.next(now_ms);
     match next {
         _ if face.json => face.document(json!({"id": id, "name": args.name, "zone": zone, "next_at": next.map(time::utc)}))?,
@@ -149,7 +149,7 @@ fn pause(face: &Face, name: String, paused: bool) -> Result<()> {
     if !store.write(move |conn| schedule::pause(conn, &name, paused, now_ms))? {
         face::say(&format!("{shown} {} already", if paused { "is paused" } else { "goes on" }));
     }
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     Ok(())
 }
 

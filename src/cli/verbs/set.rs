@@ -5,8 +5,8 @@ use crate::cli::face::Face;
 use crate::cli::parse::pick;
 use crate::cli::parse::select::Selector;
 use crate::cli::parse::{time, values};
-use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
+use crate::host::waker;
 use crate::job::{JobId, nearest};
 use crate::queue::secrets;
 use crate::store::control::{self, Change, Changed};
@@ -30,7 +30,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     // All of them or none.
     let set = move |conn: &_| ids.iter().map(|id| Ok((*id, control::set(conn, *id, &change, now_ms)?))).collect();
     let changed: Vec<(JobId, Changed)> = store.write(set)?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     let ended: Vec<JobId> = changed.iter().filter(|(_, change)| change.ended).map(|(id, _)| *id).collect();
     changed.iter().for_each(|(_, change)| secrets::remove(store.place(), &change.freed));
     if face.json {

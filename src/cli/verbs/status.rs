@@ -12,9 +12,9 @@ use crate::cli::view::problems;
 use crate::cli::view::problems::Problem;
 use crate::cli::view::table::{count, held_text};
 use crate::cli::view::{escape, json};
-use crate::cli::worker_calls;
-use crate::cli::worker_calls::Sight;
+use crate::cli::worker_options;
 use crate::error::{Result, exit};
+use crate::host::sight::Sight;
 use crate::place::Place;
 use crate::queue::why::worker_words;
 use crate::store::Store;
@@ -33,12 +33,12 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     if args.need_worker {
-        worker_calls::need(store.place())?;
+        face::need_worker(store.place())?;
     }
     let picture = Picture::take(face, &store)?;
     let problems = problems::of(
         &picture,
-        crate::queue::why::around::gate(&worker_calls::floors(&face.settings), store.place(), picture.worker.as_ref()),
+        crate::queue::why::around::gate(&worker_options::floors(&face.settings), store.place(), picture.worker.as_ref()),
     );
     if face.json {
         face.document(document(&picture, &problems, store.place()))?;
@@ -87,14 +87,14 @@ fn worker_json(worker: &Sight, running: i64) -> Value {
     let (holder, report) = (&worker.holder, worker.report.as_ref());
     json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
            "slots": holder.slots, "busy": running, "host": holder.host, "here": holder.is_here(),
-           "stopped": matches!(worker.process, worker_calls::Process::Stopped),
+           "stopped": matches!(worker.process, crate::host::sight::Process::Stopped),
            "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
            "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
            "claims_ago_ms": worker.claims_ago_ms, "reaper_ago_ms": worker.reaper_ago_ms,
            "conditions": report.map(|report| report.conditions.iter().map(condition).collect::<Vec<_>>())})
 }
 
-fn condition(one: &worker_calls::Condition) -> Value {
+fn condition(one: &crate::host::report::Condition) -> Value {
     json!({"code": one.code, "text": one.text, "remedy": one.remedy, "holds_claims": one.holds_claims,
            "since": time::utc(one.since_ms)})
 }

@@ -10,10 +10,11 @@ use serde_json::json;
 use crate::cli::face;
 use crate::cli::face::{Face, versioned};
 use crate::cli::parse::values;
+use crate::cli::stop;
 use crate::cli::view::{json, task_shown};
 use crate::cli::watch::waits::{By, Waits};
-use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
+use crate::host::waker;
 use crate::job::template::is_param_name;
 use crate::job::{JobId, TaskState};
 use crate::queue::changes::Changes;
@@ -150,7 +151,7 @@ fn start(face: &Face, pipeline: String, key: Option<String>, given: Vec<(String,
     let store = face.editor()?;
     let now_ms = face.now_ms();
     let started = store.write(move |conn| task::start(conn, &pipeline, key.as_deref(), &params, now_ms))?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     if started.existing {
         face::say(&format!("task {} runs and has this --key; nothing was started", started.id));
     }
@@ -217,14 +218,14 @@ fn stop(face: &Face, which: Which, why: Option<String>, wait: bool) -> Result<u8
     let id = find(&store, which)?.id;
     let now_ms = face.now_ms();
     let stopped = store.write(move |conn| task::stop(conn, id, why.as_deref(), now_ms))?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     let (word, text) = match &stopped {
         Stopped::Ended { freed } => {
             secrets::remove(store.place(), freed);
             ("ended", format!("task {id} is cancelled"))
         }
         Stopped::Asked { job, run } => {
-            ("asked", format!("task {id} is being stopped: job {job} (run {run}){}", worker_calls::ask_directly(&store, *job)?))
+            ("asked", format!("task {id} is being stopped: job {job} (run {run}){}", stop::ask_directly(&store, *job)?))
         }
         Stopped::Waits { job, stage } => (
             "waits",
@@ -271,9 +272,9 @@ fn advance(face: &Face, which: Which, expect: String, to: String) -> Result<u8> 
     let stage = to.clone();
     let Advanced { job, stopping, freed } = store.write(move |conn| task::advance(conn, id, &expect, &to, now_ms))?;
     secrets::remove(store.place(), &freed);
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     let left = match stopping {
-        Some((old, run)) => format!("; job {old} is being stopped first (run {run}){}", worker_calls::ask_directly(&store, old)?),
+        Some((old, run)) => format!("; job {old} is being stopped first (run {run}){}", stop::ask_directly(&store, old)?),
         None => String::new(),
     };
     if face.json {
@@ -288,7 +289,7 @@ fn hold(face: &Face, which: Which, held: bool) -> Result<u8> {
     let store = face.editor()?;
     let id = find(&store, which)?.id;
     store.write(move |conn| task::hold(conn, id, held))?;
-    worker_calls::wake(store.place());
+    waker::send(store.place());
     let what = if held {
         format!("is held; what runs goes on, and nothing more starts until tenure task release {id}")
     } else {

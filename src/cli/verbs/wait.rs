@@ -10,7 +10,6 @@ use crate::cli::face::Face;
 use crate::cli::parse::pick::{ENDED_MAX, Many};
 use crate::cli::view::{code, escape, json, table};
 use crate::cli::watch::waits::{By, Waits};
-use crate::cli::worker_calls;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::queue::changes::Changes;
@@ -40,7 +39,7 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     if args.need_worker {
-        worker_calls::need(store.place())?;
+        face::need_worker(store.place())?;
     }
     let jobs = meant(face, args, &store)?;
     let mut waiting = Waited::new(&jobs, args.any);

@@ -8,7 +8,7 @@ use crate::cli::parse::pick;
 use crate::cli::parse::pick::Named;
 use crate::cli::view::escape::line;
 use crate::cli::view::{json, table, task_shown};
-use crate::cli::worker_calls;
+use crate::cli::worker_options;
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::queue::Advice;
@@ -24,7 +24,7 @@ pub struct Args {
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
-    let explainer = Explainer::new(&store, face.now(), &worker_calls::floors(&face.settings))?;
+    let explainer = Explainer::new(&store, face.now(), &worker_options::floors(&face.settings))?;
     for job in pick::jobs(&store, &args.which.ids)? {
         let (facts, all) = explainer.of(job.id)?;
         let task = store.read(|conn| task_rows::of_job(conn, job.id))?;

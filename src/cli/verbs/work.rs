@@ -1,11 +1,29 @@
 //! `tenure work`: be the worker.
 
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+
+use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::values;
-use crate::cli::worker_calls;
+use crate::cli::view::table::{count, held_text};
+use crate::cli::watch::idle;
+use crate::cli::worker_options;
 use crate::config::OnTerm;
+use crate::error::Error;
 use crate::error::{Result, exit};
+use crate::host::surroundings;
+use crate::place::Place;
+use crate::run::shutdown::EndRuns;
+use crate::store::claim::Scope;
+use crate::store::{Role, Store, read, resource};
 use crate::units;
+use crate::worker::{self, Ended, Options, Until, Worker, signals};
+
+/// Between two looks at runs that are being ended, in milliseconds.
+const END_LOOK_MS: u64 = 20;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -46,10 +64,106 @@ pub struct Args {
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
     if !args.end_runs {
-        return worker_calls::work(face, &args);
+        return work(face, &args);
     }
-    if !args.at_shutdown || worker_calls::machine_is_stopping() {
-        worker_calls::end_runs(face)?;
+    if !args.at_shutdown || surroundings::is_stopping_now() {
+        end_runs(face)?;
     }
     Ok(exit::OK)
+}
+
+/// Is the worker until it ends.
+///
+/// # Errors
+/// When there is one already, or the file cannot be used.
+fn work(face: &Face, args: &Args) -> Result<u8> {
+    let until = match (args.until_idle, args.until_empty) {
+        (true, _) => Until::Idle,
+        (_, true) => Until::Empty,
+        _ => Until::Stopped,
+    };
+    if idle::wait(face, args)? {
+        return tell_who_waits(&face.reader()?);
+    }
+    let scope = Scope { queues: args.queue.clone(), only: None };
+    let defaults = worker_options::options(face);
+    let options = Options { until, scope, tick_ms: args.tick.unwrap_or(defaults.tick_ms), ..defaults };
+    let (orders, ordered) = unbounded();
+    // Before the worker exists: a signal that comes while it starts must not end it half-way.
+    let drains = options.on_term == Some(worker::OnTerm::Drain);
+    let _listening = signals::listen(drains, std::io::stdin().is_terminal(), orders)?;
+    let client = face.before_worker()?;
+    let (place, slots) = (client.place().clone(), options.slots);
+    let Some(worker) = Worker::start_heeding(&client, face.options(Role::Worker), options, &ordered)? else {
+        return Ok(exit::OK);
+    };
+    drop(client);
+    let db = place.db().display();
+    log::info!("the worker of {db} has started, {slots} slots");
+    if std::io::stdin().is_terminal() && until == Until::Stopped {
+        face::say(&format!("the worker of {db} runs, {slots} slots; interrupt to let the jobs end, and again to cancel them"));
+    }
+    let store = worker.store().clone();
+    let summary = worker.wait(&ordered)?;
+    if summary.left_running > 0 {
+        let left = i64::try_from(summary.left_running).unwrap_or(i64::MAX);
+        face::say(&match summary.nothing_survives {
+            None => {
+                format!("{}; the next worker takes over", count(left, "job", "is left to its shim", "are left to their shims"))
+            }
+            Some(why) => format!("{} with the worker, because {why}", count(left, "job", "ends", "end")),
+        });
+    }
+    match summary.ended {
+        Ended::Fatal(why) => Err(Error::File(why)),
+        Ended::Idle => tell_who_waits(&store),
+        Ended::Asked | Ended::Yielded => Ok(exit::OK),
+    }
+}
+
+/// Ends every run of the file in order, with or without a worker, and without opening the file.
+///
+/// # Errors
+/// When the run files cannot be listed, or a run does not end.
+fn end_runs(face: &Face) -> Result<()> {
+    let path = &face.settings.db.value;
+    let place = Place::new(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+    let mut ending = EndRuns::new(&place, Duration::from_millis(face.settings.stop_timeout_ms.value));
+    loop {
+        let alive = ending.round()?;
+        if alive == 0 {
+            break;
+        }
+        if ending.is_over() {
+            let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
+            return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
+        }
+        // The runs are not children of this process; each round looks at their locks and passes the signals on.
+        std::thread::sleep(Duration::from_millis(END_LOOK_MS));
+    }
+    if ending.asked() > 0 {
+        face::say(&count(i64::try_from(ending.asked()).unwrap_or(i64::MAX), "run", "was ended", "were ended"));
+    }
+    Ok(())
+}
+
+/// How many wait and why, where nothing could be started.
+fn tell_who_waits(store: &Store) -> Result<u8> {
+    let counts = store.read(read::counts)?;
+    if counts.queued > 0 {
+        let held = held_text(&counts);
+        face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));
+    }
+    tell_what_is_left(store)?;
+    Ok(exit::OK)
+}
+
+/// What could not be torn down yet, where a person might take it for gone.
+fn tell_what_is_left(store: &Store) -> Result<()> {
+    let resources = store.read(resource::counts)?;
+    if resources.releasing > 0 {
+        let left = count(resources.releasing, "resource", "is not torn down yet", "are not torn down yet");
+        face::say(&format!("{left}; a worker goes on with that; tenure resource ls says more"));
+    }
+    Ok(())
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::cli::view::escape::quote_text;
-use crate::cli::worker_calls;
 use crate::error::{Error, Result};
+use crate::host::lock::Holder;
 use crate::job::template::PARENT;
 use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::Store;
@@ -35,7 +35,7 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     if all_run {
         return Ok(());
     }
-    let worker = worker_calls::look(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
+    let worker = Holder::look(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
     match worker.filter(|worker| ancestors.len() >= worker.slots) {
         Some(worker) => Err(Error::Refused(format!(
             "it would never start: {} of the worker (pid {}) until it ends; add it without waiting (tenure add), \

@@ -9,11 +9,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::cli::face;
 use crate::cli::parse::options::Surroundings;
 use crate::cli::parse::values;
 use crate::cli::view::escape;
 use crate::cli::warn::new_queues::NewQueues;
-use crate::cli::{face, worker_calls};
+use crate::host::lock::Holder;
 use crate::job::{Argv, NewJob, Policy, Template, shell_line};
 use crate::place::Place;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
@@ -211,7 +212,7 @@ impl<'a> Warnings<'a> {
 
 impl Theirs {
     fn look(place: &Place) -> Self {
-        let asked = worker_calls::look(place).ok().flatten().and_then(|holder| {
+        let asked = Holder::look(place).ok().flatten().and_then(|holder| {
             let proc = PathBuf::from(format!("/proc/{}", holder.pid));
             let uid = std::fs::metadata(&proc).ok()?.uid();
             Some((std::fs::read(proc.join("environ")).ok(), uid))

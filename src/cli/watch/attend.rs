@@ -12,18 +12,23 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::face;
 use crate::cli::face::Face;
+use crate::cli::stop;
 use crate::cli::view::output::Output;
 use crate::cli::watch::waits::{By, Waits};
-use crate::cli::worker_calls;
-use crate::cli::worker_calls::ForOne;
+use crate::cli::worker_options;
 use crate::error::{Error, Result, exit};
+use crate::host::lock::{Holder, Kind};
+use crate::host::waker;
 use crate::job::JobId;
 use crate::queue::follow::{Follower, Seen};
 use crate::queue::why::resource_words as words;
 use crate::run::signal;
+use crate::store::Role;
+use crate::store::claim::Scope;
 use crate::store::rows::Job;
 use crate::store::{Store, control, locks, resource, why};
 use crate::worker::{Ended, Worker};
+use crate::worker::{Options, Started, Until};
 
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
 const LOOK_MS: u64 = 1_000;
@@ -112,7 +117,7 @@ impl Attendant<'_> {
             return Ok(None);
         }
         self.looked = Some(Instant::now());
-        match worker_calls::start_for(self.face, self.store, self.id, signals)? {
+        match start_for(self.face, self.store, self.id, signals)? {
             ForOne::Serves(worker) => self.worker = Some(*worker),
             ForOne::NotNeeded => {}
             // A cancel would wait for that lock as well.
@@ -183,8 +188,8 @@ impl Attendant<'_> {
         face::say(&format!("cancelling job {id} (interrupt again to leave it to itself)"));
         let now_ms = self.face.now_ms();
         self.store.write(move |conn| control::cancel(conn, id, Some("interrupted"), now_ms))?;
-        worker_calls::wake(self.store.place());
-        worker_calls::ask_directly(self.store, id)?;
+        waker::send(self.store.place());
+        stop::ask_directly(self.store, id)?;
         Ok(None)
     }
 
@@ -209,4 +214,41 @@ fn listen() -> Result<Receiver<i32>> {
         .spawn(move || signals.forever().all(|signal| sender.send(signal).is_ok()))
         .map_err(|e| Error::io("starting the signal thread", e))?;
     Ok(receiver)
+}
+
+/// What came of the try to be the worker for one job alone.
+enum ForOne {
+    Serves(Box<Worker>),
+    /// There is a worker, or another process was quicker.
+    NotNeeded,
+    /// This signal came before it served. `is_blocked`: it waited for another program's write lock.
+    Told {
+        signal: i32,
+        is_blocked: bool,
+    },
+}
+
+/// A worker for one job alone, where there is none. One that is a `tenure run` is asked to serve this job too.
+///
+/// # Errors
+/// When the file cannot be used.
+fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -> Result<ForOne> {
+    if let Some(holder) = Holder::look(client.place())? {
+        if holder.kind == Kind::Run.as_str() {
+            waker::ask_to_serve(client.place(), job);
+        }
+        return Ok(ForOne::NotNeeded);
+    }
+    let scope = Scope { queues: Vec::new(), only: Some(job) };
+    let options = Options { kind: Kind::Run, slots: 1, scope, until: Until::Stopped, ..worker_options::options(face) };
+    match Worker::start_unless_told(client, face.options(Role::Worker), options, signals) {
+        Ok(Started::Serves(worker)) => Ok(ForOne::Serves(worker)),
+        Ok(Started::Told { order: signal, worker, is_blocked }) => {
+            worker.map(|worker| worker.stop(Ended::Asked)).transpose()?;
+            Ok(ForOne::Told { signal, is_blocked })
+        }
+        // Another process was quicker, and does it.
+        Err(Error::Held(_)) => Ok(ForOne::NotNeeded),
+        Err(error) => Err(error),
+    }
 }

@@ -3,9 +3,10 @@
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::verbs::work;
-use crate::cli::worker_calls;
-use crate::cli::worker_calls::{Phase, Sight};
 use crate::error::Result;
+use crate::host::report::Phase;
+use crate::host::sight::Sight;
+use crate::host::waker;
 use crate::queue::changes::Changes;
 use crate::store::claim::{self, Scope};
 use crate::store::{Store, look, plan, read, reap, teardown};
@@ -23,8 +24,7 @@ pub fn wait(face: &Face, args: &work::Args) -> Result<bool> {
     let mut changes = Changes::default();
     let (mut said, mut said_that_it_ends) = (false, false);
     loop {
-        let Some(worker) = worker_calls::sight(store.place())?.filter(|one| one.holder.kind == "work" && one.holder.is_here())
-        else {
+        let Some(worker) = Sight::look(store.place())?.filter(|one| one.holder.kind == "work" && one.holder.is_here()) else {
             return Ok(false);
         };
         if is_ending(&worker) {
@@ -43,7 +43,7 @@ pub fn wait(face: &Face, args: &work::Args) -> Result<bool> {
         if !said {
             said = true;
             face::say(&format!("{} runs what is queued; waiting until it has nothing to do", worker.holder.named()));
-            worker_calls::wake(store.place());
+            waker::send(store.place());
         }
         if is_idle(face, &store, &worker, served, args)? {
             return Ok(true);

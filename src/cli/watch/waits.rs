@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::view::escape::line;
-use crate::cli::worker_calls;
+use crate::cli::worker_options;
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId};
 use crate::queue::Advice;
@@ -118,8 +118,10 @@ impl Waits {
         if facts.job.shown_state().is_terminal() {
             return Ok(());
         }
-        let around =
-            Around { over: run_over::of(store, id)?, ..around::look(store, face.now(), &worker_calls::floors(&face.settings))? };
+        let around = Around {
+            over: run_over::of(store, id)?,
+            ..around::look(store, face.now(), &worker_options::floors(&face.settings))?
+        };
         let mut all = obstacles::of(&facts, &around);
         all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
         all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));

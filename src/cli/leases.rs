@@ -1,0 +1,37 @@
+//! Leases with what the kernel says of their holders.
+
+use crate::cli::view::lease::Seen;
+use crate::error::Result;
+use crate::host::lease as leases;
+use crate::store::Store;
+use crate::store::lease::{self, Lease};
+
+/// Every lease, and whether its owner lives.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn all(store: &Store) -> Result<Vec<Seen>> {
+    Ok(store.read(lease::list)?.into_iter().map(|held| look_at(store, held)).collect())
+}
+
+/// Whether the owner of a lease lives. One that cannot be looked at counts as alive.
+pub fn look_at(store: &Store, lease: Lease) -> Seen {
+    let is_alive = leases::is_alive(store.place(), &lease).unwrap_or_else(|error| {
+        log::warn!("the lease {:?}: {error}", lease.name);
+        true
+    });
+    let survivors = if is_alive { leases::survivors(store.place(), &lease).unwrap_or_default() } else { Vec::new() };
+    Seen { lease, is_alive, survivors }
+}
+
+/// Takes a lease away: by force from an owner that lives, or as the next process would from one that is gone. `None`: another process was first.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn force(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<String>>> {
+    if seen.is_alive {
+        return leases::force_release(store, &seen.lease, by);
+    }
+    leases::reclaim(store)?;
+    Ok(Some(Vec::new()))
+}

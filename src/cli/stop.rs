@@ -1,0 +1,34 @@
+//! Stopping a running job, in words.
+
+use crate::error::Result;
+use crate::host::sight::{Process, Sight};
+use crate::host::stop::{self, Direct};
+use crate::job::JobId;
+use crate::store::Store;
+
+/// Asks the shim of a running job to stop it, whatever the worker does, and says what a person must know: empty where the job is being
+/// stopped and a worker records its end.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
+    let asked = stop::ask_directly(store, job)?;
+    let sight = Sight::look(store.place())?;
+    let stopped = sight.as_ref().filter(|sight| matches!(sight.process, Process::Stopped | Process::Traced));
+    let records_later = match (&sight, stopped) {
+        (_, Some(sight)) => {
+            let pid = sight.holder.pid;
+            format!("; the worker (pid {pid}) is stopped: the end is recorded when it goes on (kill -CONT {pid})")
+        }
+        (Some(_), None) => String::new(),
+        (None, _) => "; there is no worker: its end is written down when there is one (tenure work)".to_owned(),
+    };
+    let works = sight.is_some() && stopped.is_none();
+    let sent = match asked {
+        Direct::Asked if !works => "; it was asked to stop".to_owned(),
+        Direct::Cannot(why) if works => format!("; this command cannot signal it ({why}), so the worker is asked to"),
+        Direct::Cannot(why) => format!("; this command cannot signal it ({why})"),
+        Direct::Asked | Direct::NoShim => String::new(),
+    };
+    Ok(sent + &records_later)
+}

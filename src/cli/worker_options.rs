@@ -1,0 +1,43 @@
+//! From the settings to what a worker is asked to do.
+
+use crate::cli::face::Face;
+use crate::config::{self, Settings};
+use crate::host::gates::Floors;
+use crate::worker::{OnTerm, Options};
+
+/// What the configuration asks of the machine.
+pub fn floors(settings: &Settings) -> Floors {
+    Floors {
+        memory_bytes: settings.floor_memory_bytes.value,
+        disk_bytes: settings.floor_disk_bytes.value,
+        load_max: settings.floor_load.value,
+    }
+}
+
+/// What the settings ask of a worker for everything in the file.
+pub fn options(face: &Face) -> Options {
+    let settings = &face.settings;
+    let defaults = Options::work();
+    Options {
+        slots: settings.slots.value.unwrap_or(defaults.slots),
+        on_term: on_term(settings),
+        stop_timeout_ms: settings.stop_timeout_ms.value,
+        floors: floors(settings),
+        repair: settings.repair.value,
+        keep_ms: settings.keep_ms.value,
+        log_limit_bytes: settings.log_limit_bytes.value,
+        workspaces_bytes_max: settings.workspace_max_size_bytes.value,
+        owns_process: true,
+        ..defaults
+    }
+}
+
+/// What TERM means to a worker; `drain` is the older name of one of the answers.
+fn on_term(settings: &Settings) -> Option<OnTerm> {
+    match settings.on_term.value {
+        Some(config::OnTerm::Detach) => Some(OnTerm::Detach),
+        Some(config::OnTerm::Drain) => Some(OnTerm::Drain),
+        Some(config::OnTerm::End) => Some(OnTerm::End),
+        None => settings.drain.value.then_some(OnTerm::Drain),
+    }
+}
