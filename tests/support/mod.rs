@@ -6,14 +6,22 @@ pub mod stopped;
 pub mod zoo;
 
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tenure::host::lock::Holder;
+use tenure::place::Place;
 
 /// How long anything that must come is waited for. It is a limit for a broken program, not a time that a test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at what is waited for: so many times what a look costs, within these.
+const LOOK_SHARE: u32 = 3;
+const LOOK_MIN: Duration = Duration::from_millis(2);
+const LOOK_MAX: Duration = Duration::from_millis(200);
 
 /// A directory with a file in it. Dropping it ends every process that was started through it.
 pub struct Nest {
@@ -119,23 +127,46 @@ impl Nest {
 
     /// Waits for a job to come to a state, and returns it.
     pub fn until_state(&self, id: i64, state: &str) -> Value {
-        let mut last = Value::Null;
-        until(&format!("job {id} to be {state}"), || {
-            last = self.show(id);
-            (last["state"] == state).then(|| last.clone())
-        })
+        self.until_row(&format!("job {id} to be {state}"), id, |now, _| now == state);
+        self.show(id)
     }
 
     pub fn until_ended(&self, id: i64) -> Value {
-        until(&format!("job {id} to end"), || {
-            let job = self.show(id);
-            matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")).then_some(job)
-        })
+        self.until_row(&format!("job {id} to end"), id, |now, _| matches!(now, "done" | "failed" | "cancelled"));
+        self.show(id)
     }
 
     /// Waits until a job runs and its pid is known.
     pub fn until_pid(&self, id: i64) -> i32 {
-        until(&format!("job {id} to have a pid"), || self.show(id)["pid"].as_i64()).try_into().expect("a pid")
+        let mut pid = None;
+        self.until_row(&format!("job {id} to have a pid"), id, |_, now| {
+            pid = now;
+            now.is_some()
+        });
+        pid.and_then(|pid| pid.try_into().ok()).expect("a pid")
+    }
+
+    /// Waits for the row of a job. It is read by SQL: a process for each look would compete with what the test looks at.
+    fn until_row(&self, what: &str, id: i64, mut is_so: impl FnMut(&str, Option<i64>) -> bool) {
+        let inode = || std::fs::metadata(self.db()).map(|meta| meta.ino()).ok();
+        let mut open: Option<(Option<u64>, rusqlite::Connection)> = None;
+        until(what, || {
+            // A test may put another file in the place of this one.
+            if open.as_ref().is_none_or(|(of, _)| *of != inode()) {
+                open = Some((inode(), reader(&self.db())?));
+            }
+            let (_, conn) = open.as_ref()?;
+            let row = conn.query_row("SELECT state, pid FROM jobs WHERE id = ?1", [id], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
+            });
+            match row {
+                Ok((state, pid)) => is_so(&state, pid).then_some(()),
+                Err(_) => {
+                    open = None;
+                    None
+                }
+            }
+        });
     }
 
     /// Starts `tenure work` and waits until it is the worker.
@@ -159,9 +190,8 @@ impl Nest {
             if let Some(status) = worker.child.try_wait().expect("a child") {
                 panic!("the worker ended with {status}: {}", worker.said());
             }
-            let said = self.say(&["status", "--json"]);
-            let status: Value = serde_json::from_str(&said.out).ok()?; // the file may not be there yet
-            status["worker"]["pid"].as_u64().filter(|pid| *pid == u64::from(worker.child.id()))
+            let holder = Holder::look(&Place::new(self.db())).ok()??; // the file may not be there yet
+            (holder.pid == worker.child.id()).then_some(())
         });
         worker
     }
@@ -315,15 +345,23 @@ fn heed_the_keyboard() {
     });
 }
 
-/// Waits for an event that must come.
+fn reader(db: &Path) -> Option<rusqlite::Connection> {
+    let conn = rusqlite::Connection::open_with_flags(db, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    conn.busy_timeout(Duration::from_secs(10)).ok()?;
+    Some(conn)
+}
+
+/// Waits for an event that must come. A look that costs much is taken less often, so that the looks do not take the machine from what
+/// they look at.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
+        let looked = Instant::now();
         if let Some(seen) = look() {
             return seen;
         }
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep((looked.elapsed() * LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX));
     }
 }
 
