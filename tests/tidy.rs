@@ -271,3 +271,43 @@ fn belongs_to(before: &[&str], private: &[String]) -> bool {
     let Some(head) = before.iter().rev().find(|line| line.starts_with("impl") || line.starts_with("pub")) else { return false };
     head.starts_with("pub(") || private.iter().any(|name| head.split(|c: char| !c.is_alphanumeric()).any(|word| word == name))
 }
+
+/// Statements of `.sql` files: the file, and the name.
+fn named_statements() -> Vec<(PathBuf, String)> {
+    let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store")];
+    let mut found = Vec::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "sql") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names = text.lines().filter_map(|line| line.strip_prefix("-- name: "));
+            found.extend(names.map(|name| (path.clone(), name.to_owned())));
+        }
+    }
+    assert!(found.len() > 100, "the statements are where they are looked for");
+    found
+}
+
+#[test]
+fn each_named_statement_is_used() {
+    let code: String = sources().into_iter().map(|(_, text)| text).collect();
+    for (path, name) in named_statements() {
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(code.contains(&format!("{file}\", \"{name}\")")), "{}: no code asks for {name}", path.display());
+    }
+}
+
+#[test]
+fn no_statement_of_several_lines_stands_in_code() {
+    let mut statements = 0;
+    for (path, text) in sources().into_iter().filter(|(path, _)| inside(path)[0] == "store" && module_of(path).is_some()) {
+        let product = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+        for literal in product.split('"').skip(1).step_by(2) {
+            let is_statement = ["SELECT ", "UPDATE ", "INSERT ", "DELETE ", "WITH "].iter().any(|verb| literal.starts_with(verb));
+            statements += usize::from(is_statement);
+            assert!(!is_statement || !literal.contains('\n'), "{}: put this beside the code: {literal}", path.display());
+        }
+    }
+    assert!(statements > 100, "{statements} statements were looked at");
+}

@@ -171,9 +171,7 @@ pub(in crate::store) fn is_full(error: &rusqlite::Error) -> bool {
 
 /// SQLITE_FULL has two causes: no space, or a table whose ids are used up, because a client has inserted the largest one.
 fn explain_full(conn: &Connection, error: Error) -> Error {
-    let used_up = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq >= 9223372036854775807)
-        OR max((SELECT coalesce(max(id), 0) FROM job), (SELECT coalesce(max(id), 0) FROM cancel), (SELECT coalesce(max(id), 0) FROM event))
-           >= 9223372036854775807";
+    let used_up = sql!("write.sql", "sequences_end");
     match conn.query_row(used_up, [], |row| row.get(0)) {
         Ok(true) => Error::Refused(
             "no ids are left: a client has given a row the largest one, or changed sqlite_sequence; tenure doctor --fix repairs it"

@@ -88,10 +88,6 @@ fn leave_to_the_original(conn: &Connection, now_ms: i64) -> Result<()> {
     for name in names {
         schedule::pause(conn, &name, true, now_ms)?;
     }
-    conn.execute(
-        "UPDATE resource SET state = 'released', released_by = 'force', released_at = ?1, last_error = 'not torn down: this file is a copy'
-          WHERE state <> 'released'",
-        [now_ms],
-    )?;
+    conn.execute(sql!("declare.sql", "release_all"), [now_ms])?;
     Ok(())
 }

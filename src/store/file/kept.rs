@@ -51,11 +51,7 @@ impl Kept {
 
 fn only_in(kept: &Connection, to_come: &Copy) -> Result<Vec<(String, i64)>> {
     kept.execute("ATTACH ?1 AS to_come", [to_come.path().to_string_lossy()])?;
-    let mut only = kept.prepare(
-        "SELECT state, count(*) FROM main.job j
-          WHERE NOT EXISTS (SELECT 1 FROM to_come.job c WHERE c.id = j.id AND c.created_at = j.created_at)
-          GROUP BY state ORDER BY state",
-    )?;
+    let mut only = kept.prepare(sql!("kept.sql", "lost_jobs"))?;
     let rows = only.query_map([], |row| Ok((crate::store::engine::text::text(row, 0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -290,14 +290,7 @@ pub(in crate::store) fn treat(
     raise(conn, floor)?;
     stamp::forgive_below(conn, floor.run_id_limit)?;
     // Before the states change, while the running ones can still be told from the queued ones.
-    conn.execute(
-        "INSERT INTO event (at, job_id, run_id, kind, detail)
-         SELECT ?1, id, run_id, 'restored', ?2 || CASE state
-           WHEN 'running' THEN '; this job was running in it, and how that run ended is not known. It is held: tenure release lets it run again'
-           ELSE '; what has happened since is not known. The job is held: tenure release lets it start' END
-           FROM job WHERE state IN ('queued', 'running') ORDER BY id",
-        (now_ms, why),
-    )?;
+    conn.execute(sql!("restore.sql", "note_restored"), (now_ms, why))?;
     let lost = close_runs(conn, why, now_ms)?;
     lease::keep_living(conn, living)?;
     // A task whose job has just ended goes on; the job of its next stage is held like the others.
@@ -308,12 +301,7 @@ pub(in crate::store) fn treat(
         &mut crate::store::pipeline::walk::aftermath(),
     )?;
     conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
-    conn.execute(
-        "UPDATE dependency SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
-          WHERE EXISTS (SELECT 1 FROM dependency_truth t
-                         WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job AND t.truth <> dependency.state)",
-        [],
-    )?;
+    conn.execute(sql!("restore.sql", "tell_truth"), [])?;
     schedule::start_from_now(conn, now_ms)?;
     let held = count_held(conn)?;
     Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None, kept: None })
@@ -321,8 +309,7 @@ pub(in crate::store) fn treat(
 
 /// Jobs that wait for a release: those that ran, those that waited, and those that a person had held before. One with an open cancel ends by it.
 fn count_held(conn: &Connection) -> Result<usize> {
-    let held = "SELECT count(*) FROM job WHERE state = 'queued' AND user_hold = 1
-                   AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)";
+    let held = sql!("restore.sql", "count_held");
     let held: i64 = conn.query_row(held, [], |row| row.get(0))?;
     Ok(usize::try_from(held).unwrap_or(usize::MAX))
 }
@@ -333,22 +320,9 @@ fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
         "UPDATE run SET finished_at = ?1, outcome = 'lost', reason = 'lost', error = ?2 WHERE finished_at IS NULL",
         (now_ms, why),
     )?;
-    let cancelled = conn.execute(
-        "UPDATE job SET state = 'cancelled', reason = 'cancelled', last_reason = 'lost', pid = NULL, finished_at = ?1
-          WHERE state = 'running' AND (EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL)
-                                       OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)))",
-        [now_ms],
-    )?;
-    conn.execute(
-        "UPDATE cancel SET closed_at = ?1 WHERE closed_at IS NULL
-            AND EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('done', 'failed', 'cancelled'))",
-        [now_ms],
-    )?;
-    let queued = conn.execute(
-        "UPDATE job SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, last_reason = 'lost', user_hold = 1
-          WHERE state = 'running'",
-        [],
-    )?;
+    let cancelled = conn.execute(sql!("restore.sql", "cancel"), [now_ms])?;
+    conn.execute(sql!("restore.sql", "close_cancels"), [now_ms])?;
+    let queued = conn.execute(sql!("restore.sql", "requeue"), [])?;
     Ok(cancelled + queued)
 }
 

@@ -134,8 +134,7 @@ pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_
 
 /// Notes that a job still waits to be told of that end, if there is one.
 fn note_untold(conn: &Connection, parent: JobId) -> Result<()> {
-    let sql = "INSERT INTO untold (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
-                                              AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet')";
+    let sql = sql!("ended.sql", "note_untold");
     conn.prepare_cached(sql)?.execute([parent.0])?;
     Ok(())
 }

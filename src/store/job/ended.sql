@@ -25,3 +25,7 @@ UPDATE dependency
    SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
  WHERE on_job = ?1 AND state = 'unmet'
    AND (job_id = ?2 OR ?2 IS NULL AND job_id IN (SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet' LIMIT ?3));
+
+-- name: note_untold
+INSERT INTO untold (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
+ AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet');

@@ -7,41 +7,26 @@ use crate::job::RunId;
 
 /// Whether [`crate::store::job::claim::tend`] has something to do now.
 pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
-    let mut needed = conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time' AND available_at <= ?1)
-             OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0)
-             OR EXISTS (SELECT 1 FROM untold)
-             OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND expires_at IS NOT NULL AND expires_at <= ?1
-                                            AND attempts = 0 AND deferrals = 0)
-             OR EXISTS (SELECT 1 FROM cancel c CROSS JOIN job j ON j.id = c.job_id WHERE c.closed_at IS NULL AND j.state = 'queued')",
-    )?;
+    let mut needed = conn.prepare_cached(sql!("look.sql", "is_due"))?;
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
 }
 
 /// Whether an end that concerns many jobs is told in steps, and not all of them are done.
 pub fn needs_going_on(conn: &Connection) -> Result<bool> {
-    let mut needed = conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0) OR EXISTS (SELECT 1 FROM untold)",
-    )?;
+    let mut needed = conn.prepare_cached(sql!("look.sql", "is_half_told"))?;
     Ok(needed.query_row([], |row| row.get(0))?)
 }
 
 /// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for nothing before that: it goes on by
 /// itself.
 pub fn waits_for_time(conn: &Connection) -> Result<bool> {
-    let mut waits = conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time')
-             OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND untorn > 0 AND hold = 'resource')",
-    )?;
+    let mut waits = conn.prepare_cached(sql!("look.sql", "waits_for_time"))?;
     Ok(waits.query_row([], |row| row.get(0))?)
 }
 
 /// The running jobs of queues that have a max-runtime, each with that, in milliseconds.
 pub fn max_runtimes(conn: &Connection) -> Result<Vec<(RunId, u64)>> {
-    let mut limited = conn.prepare_cached(
-        "SELECT j.run_id, q.max_runtime_ms FROM job j JOIN queue q ON q.name = j.queue
-          WHERE j.state = 'running' AND q.max_runtime_ms > 0",
-    )?;
+    let mut limited = conn.prepare_cached(sql!("look.sql", "runtime_limits"))?;
     let rows = limited.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, i64>(1)?)))?;
     rows.map(|row| row.map(|(run, ms)| (run, ms.unsigned_abs())).map_err(Into::into)).collect()
 }

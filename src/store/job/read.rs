@@ -65,12 +65,7 @@ pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
 
 /// Labels of jobs, each once, at most so many: from one to the next by the index, however many jobs have each.
 pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
-    let sql = "WITH RECURSIVE named (label) AS (
-                   SELECT min(label) FROM job WHERE label IS NOT NULL
-                   UNION ALL
-                   SELECT (SELECT min(label) FROM job WHERE label IS NOT NULL AND label > named.label) FROM named
-                   WHERE named.label IS NOT NULL)
-               SELECT label FROM named WHERE label IS NOT NULL LIMIT ?1";
+    let sql = sql!("read.sql", "labels");
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -45,3 +45,11 @@ SELECT policy FROM job
 -- name: seen
 SELECT (SELECT coalesce(max(id), 0) FROM event),
        coalesce((SELECT finished_at FROM job WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished_at DESC LIMIT 1), 0);
+
+-- name: labels
+WITH RECURSIVE named (label) AS (
+     SELECT min(label) FROM job WHERE label IS NOT NULL
+     UNION ALL
+     SELECT (SELECT min(label) FROM job WHERE label IS NOT NULL AND label > named.label) FROM named
+     WHERE named.label IS NOT NULL)
+ SELECT label FROM named WHERE label IS NOT NULL LIMIT ?1;

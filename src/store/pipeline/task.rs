@@ -58,12 +58,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
 /// A task whose job is being cancelled ends with it, so it is stopped from now on, and has its key no more.
 fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
     let Some(key) = key else { return Ok(()) };
-    conn.prepare_cached(
-        "UPDATE task SET stop_at = ?3, stop_why = 'its job was cancelled'
-          WHERE pipeline = ?1 AND key = ?2 AND state = 'running' AND stop_at IS NULL
-            AND EXISTS (SELECT 1 FROM cancel WHERE job_id = task.job_id AND closed_at IS NULL)",
-    )?
-    .execute((pipeline, key, now_ms))?;
+    conn.prepare_cached(sql!("task.sql", "stop_of_cancelled"))?.execute((pipeline, key, now_ms))?;
     Ok(())
 }
 
@@ -141,10 +136,7 @@ fn is_running(conn: &Connection, job: JobId) -> Result<bool> {
 
 /// The runs of critical stages that are under way: only a person who names the job ends them.
 pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
-    let mut under_way = conn.prepare_cached(
-        "SELECT j.run_id, t.stage, p.spec FROM task t JOIN job j ON j.id = t.job_id JOIN pipeline p ON p.id = t.pipeline_id
-          WHERE t.state = 'running' AND j.state = 'running' AND j.run_id IS NOT NULL",
-    )?;
+    let mut under_way = conn.prepare_cached(sql!("task.sql", "running"))?;
     let rows = under_way.query_map([], |row| Ok((RunId(row.get(0)?), text(row, 1)?, text(row, 2)?)))?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
     let critical = |stage: &str, spec: &str| Pipeline::from_json(spec).is_ok_and(|p| p.stage(stage).is_some_and(|s| s.critical));

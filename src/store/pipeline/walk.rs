@@ -108,10 +108,7 @@ pub(in crate::store) fn rounds(conn: &Connection, task: i64) -> Result<BTreeMap<
 
 /// The gate into another stage. False: another process was first, or the task was asked to stop.
 pub(in crate::store) fn pass_gate(conn: &Connection, at: At<'_>, to: &str) -> Result<bool> {
-    let mut pass = conn.prepare_cached(
-        "UPDATE task SET stage = ?4, job_id = NULL
-          WHERE id = ?1 AND state = 'running' AND stage = ?2 AND job_id = ?3 AND stop_at IS NULL",
-    )?;
+    let mut pass = conn.prepare_cached(sql!("walk.sql", "pass_gate"))?;
     Ok(pass.execute((at.task, at.stage, at.job.0, to))? > 0)
 }
 
@@ -181,10 +178,7 @@ fn finish(
     now_ms: i64,
 ) -> Result<()> {
     if let Some(last) = live_jobs(conn, at.task)?.last() {
-        let mut wait = conn.prepare_cached(
-            "UPDATE task SET job_id = ?3, stop_at = coalesce(stop_at, ?4), stop_why = iif(stop_at IS NULL, ?5, stop_why)
-              WHERE id = ?1 AND state = 'running' AND job_id = ?2",
-        )?;
+        let mut wait = conn.prepare_cached(sql!("walk.sql", "wait_for_last"))?;
         if wait.execute((at.task, at.job.0, last.0, now_ms, error))? > 0 {
             cancel::cancel(conn, *last, Some("its task ends"), now_ms, job_ended)?;
         }
@@ -194,11 +188,7 @@ fn finish(
         Some(stop) => (TaskState::Cancelled, Some(stop)),
         None => (state, error),
     };
-    conn.prepare_cached(
-        "UPDATE task SET state = ?4, error = ?5, finished_at = ?6
-          WHERE id = ?1 AND state = 'running' AND stage = ?2 AND job_id = ?3",
-    )?
-    .execute((at.task, at.stage, at.job.0, state.as_str(), error, now_ms))?;
+    conn.prepare_cached(sql!("walk.sql", "finish"))?.execute((at.task, at.stage, at.job.0, state.as_str(), error, now_ms))?;
     Ok(())
 }
 
@@ -206,11 +196,7 @@ fn finish(
 fn fail(conn: &Connection, task: i64, stage: &str, error: &str, now_ms: i64) -> Result<()> {
     let text = format!("stage {stage} cannot be entered: {error}");
     log::error!("task {task}: {text}");
-    conn.prepare_cached(
-        "UPDATE task SET state = 'failed', error = ?3, finished_at = ?4
-          WHERE id = ?1 AND state = 'running' AND stage = ?2 AND job_id IS NULL",
-    )?
-    .execute((task, stage, text, now_ms))?;
+    conn.prepare_cached(sql!("walk.sql", "fail"))?.execute((task, stage, text, now_ms))?;
     Ok(())
 }
 
@@ -262,12 +248,7 @@ fn go_on_one(conn: &Connection, task: i64, job: Option<JobId>, state: &str, now_
 fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result<()> {
     conn.prepare_cached("UPDATE task_step SET ended_at = ?2, outcome = 'lost' WHERE task_id = ?1 AND ended_at IS NULL")?
         .execute((task, now_ms))?;
-    conn.prepare_cached(
-        "UPDATE task SET state = iif(stop_at IS NULL, 'failed', 'cancelled'), finished_at = ?3,
-                         error = 'the job of its stage is gone, and how it ended is not known'
-          WHERE id = ?1 AND state = 'running' AND job_id IS ?2",
-    )?
-    .execute((task, job.map(|job| job.0), now_ms))?;
+    conn.prepare_cached(sql!("walk.sql", "lose"))?.execute((task, job.map(|job| job.0), now_ms))?;
     Ok(())
 }
 
@@ -282,10 +263,6 @@ pub(in crate::store) fn register_teardown(
     env: &BTreeMap<String, String>,
 ) -> Result<()> {
     let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is not JSON: {e}")))?;
-    conn.prepare_cached(
-        "INSERT INTO resource (name, task_id, teardown, cwd, env) SELECT ?2, ?1, ?3, ?4, ?5
-          WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2)",
-    )?
-    .execute((task, stage, teardown.to_json(), cwd, env))?;
+    conn.prepare_cached(sql!("walk.sql", "register_teardown"))?.execute((task, stage, teardown.to_json(), cwd, env))?;
     Ok(())
 }

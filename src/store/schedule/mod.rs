@@ -294,8 +294,8 @@ pub(super) const WITH_OLD_SLOTS: &str = sql_of!(
     ") FROM schedule WHERE id > ?2 ORDER BY id LIMIT ?3"
 );
 pub(super) const REMOVE_OLD_SLOTS: &str = sql_of!(
-    "DELETE FROM slot WHERE (schedule_id, at) IN (
-       SELECT slot.schedule_id, slot.at FROM schedule CROSS JOIN slot ON slot.schedule_id = schedule.id WHERE ",
+    "DELETE FROM slot WHERE (schedule_id, at) IN (SELECT slot.schedule_id, slot.at",
+    " FROM schedule CROSS JOIN slot ON slot.schedule_id = schedule.id WHERE ",
     sql!("schedule.sql", "is_old"),
     " LIMIT ?2)"
 );
@@ -304,10 +304,6 @@ pub(super) const REMOVE_OLD_SLOTS: &str = sql_of!(
 /// remembered that it is decided. Returns the number of rows.
 pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    conn.prepare_cached(
-        "UPDATE schedule SET pruned_until = max(pruned_until, min(?1, decided_until))
-          WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = schedule.id AND at < ?1)",
-    )?
-    .execute([before_ms])?;
+    conn.prepare_cached(sql!("schedule.sql", "prune"))?.execute([before_ms])?;
     Ok(conn.prepare_cached(REMOVE_OLD_SLOTS)?.execute((before_ms, limit))?)
 }

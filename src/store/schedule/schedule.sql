@@ -25,3 +25,7 @@ UPDATE schedule SET paused = 0, resumed_at = ?2 WHERE id = ?1 AND paused = 1;
 
 -- name: slots
 SELECT at, last_at, n, state, reason, job_id, decided_at FROM slot WHERE schedule_id = ?1 ORDER BY at DESC LIMIT ?2;
+
+-- name: prune
+UPDATE schedule SET pruned_until = max(pruned_until, min(?1, decided_until))
+ WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = schedule.id AND at < ?1);

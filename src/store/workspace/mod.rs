@@ -47,14 +47,6 @@ impl WorkspaceRow {
     }
 }
 
-/// The columns that [`WorkspaceRow::from_row`] reads, in its order.
-macro_rules! workspace_columns {
-    () => {
-        "SELECT key, dir, recipe, bytes, prepared_at, last_used_at, measured_at, \
-         (SELECT count(*) FROM run WHERE run.dir = workspace.dir AND run.finished_at IS NULL) FROM workspace"
-    };
-}
-
 /// A directory that is whole and in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
@@ -212,7 +204,7 @@ pub fn total_bytes(conn: &Connection) -> Result<u64> {
 /// Takes the rows of the least recently used ones that no run is in, until the others take no more than `most_bytes`. Returns what was taken:
 /// their directories are orphans now.
 pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
-    let mut all = conn.prepare_cached(concat!(workspace_columns!(), " ORDER BY last_used_at, key"))?;
+    let mut all = conn.prepare_cached(sql_of!(sql!("workspace.sql", "columns"), " ORDER BY last_used_at, key"))?;
     let all: Vec<WorkspaceRow> = all.query_map([], WorkspaceRow::from_row)?.collect::<rusqlite::Result<_>>()?;
     let mut total: u64 = all.iter().filter_map(|one| one.bytes).sum();
     let mut evicted = Vec::new();
@@ -278,13 +270,13 @@ pub fn being_made(conn: &Connection, key: &str) -> Result<Option<String>> {
 
 /// All of them, by key.
 pub fn list(conn: &Connection) -> Result<Vec<WorkspaceRow>> {
-    let mut all = conn.prepare_cached(concat!(workspace_columns!(), " ORDER BY key"))?;
+    let mut all = conn.prepare_cached(sql_of!(sql!("workspace.sql", "columns"), " ORDER BY key"))?;
     Ok(all.query_map([], WorkspaceRow::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The one of this key.
 pub fn named(conn: &Connection, key: &str) -> Result<Option<WorkspaceRow>> {
-    let mut one = conn.prepare_cached(concat!(workspace_columns!(), " WHERE key = ?1"))?;
+    let mut one = conn.prepare_cached(sql_of!(sql!("workspace.sql", "columns"), " WHERE key = ?1"))?;
     Ok(one.query_row([key], WorkspaceRow::from_row).optional()?)
 }
 

@@ -26,3 +26,9 @@ SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'running' AND run_id 
 SELECT dir FROM workspace
  WHERE (measured_at IS NULL OR measured_at < last_used_at) AND NOT EXISTS (SELECT 1 FROM run WHERE run.dir = workspace.dir AND run.finished_at IS NULL)
  ORDER BY measured_at LIMIT 1;
+
+-- name: columns
+-- What WorkspaceRow::from_row reads, in its order.
+SELECT key, dir, recipe, bytes, prepared_at, last_used_at, measured_at,
+       (SELECT count(*) FROM run WHERE run.dir = workspace.dir AND run.finished_at IS NULL)
+  FROM workspace
