@@ -1376,12 +1376,12 @@ CREATE VIEW task_steps AS
 ---------------------------------------------------------------------------------------------------------------------------
 -- What only tenure may do, and what nobody may do, in tables that need no other guard for it
 
-CREATE TRIGGER meta_insert_guard       BEFORE INSERT ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own'); END;
-CREATE TRIGGER meta_update_guard       BEFORE UPDATE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own'); END;
-CREATE TRIGGER meta_delete_guard       BEFORE DELETE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone, and keep your own notes in a table of your own'); END;
-CREATE TRIGGER counter_insert_guard    BEFORE INSERT ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own'); END;
-CREATE TRIGGER counter_update_guard    BEFORE UPDATE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own'); END;
-CREATE TRIGGER counter_delete_guard    BEFORE DELETE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone, and keep your own counts in a table of your own'); END;
+CREATE TRIGGER meta_insert_guard       BEFORE INSERT ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
+CREATE TRIGGER meta_update_guard       BEFORE UPDATE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
+CREATE TRIGGER meta_delete_guard       BEFORE DELETE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
+CREATE TRIGGER counter_insert_guard    BEFORE INSERT ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
+CREATE TRIGGER counter_update_guard    BEFORE UPDATE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
+CREATE TRIGGER counter_delete_guard    BEFORE DELETE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
 CREATE TRIGGER untold_insert_guard     BEFORE INSERT ON untold     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
 CREATE TRIGGER untold_delete_guard     BEFORE DELETE ON untold     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a dependency stays; INSERT INTO cancel (job_id) the waiting job, and queue another one'); END;
