@@ -2,9 +2,9 @@
 //!
 //! | file | judges |
 //! | --- | --- |
-//! | [`of_job`] | a job's own run: what its row says, and where the job goes ([`decide`]) |
-//! | [`of_check`] | a check: what it answers |
-//! | [`of_auxiliary`] | the other auxiliary runs, where exit 0 is success and everything else is not |
+//! | `of_job` | a job's own run: what its row says, and where the job goes ([`decide`]) |
+//! | `of_check` | a check: what it answers |
+//! | `of_auxiliary` | the other auxiliary runs, where exit 0 is success and everything else is not |
 //!
 //! A new kind of end is placed in each of the three; the compiler names them, as no match has a
 //! wildcard for it.

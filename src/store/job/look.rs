@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::Result;
 use crate::job::RunId;
 
-/// Whether [`crate::store::job::claim::tend`] has something to do now.
+/// Whether [`crate::store::upkeep::tend::tend`] has something to do now.
 pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
     let mut needed = conn.prepare_cached(sql!("look.sql", "is_due"))?;
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
