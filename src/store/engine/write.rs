@@ -230,6 +230,10 @@ impl Inline {
             let error = if is_busy(&error) { busy(&place) } else { error.into() };
             return request.answer(Err(error));
         }
+        if let Err(error) = self.still_ours() {
+            let _rolled_back = undo(&self.conn, None, rusqlite::Error::InvalidQuery);
+            return request.answer(Err(error));
+        }
         let mut group = [request];
         let end = run_group(&self.conn, &mut group);
         drop(turn);
@@ -270,7 +274,8 @@ impl Inline {
         Ok(())
     }
 
-    /// A commit to a file that its name does not lead to any more is lost to everybody else.
+    /// A commit to a file that its name does not lead to any more is lost to everybody else, and its pages in the log, which has kept its
+    /// name, would damage the file that has come in its place.
     fn still_ours(&self) -> Result<()> {
         match self.health.watch.replaced() {
             None => Ok(()),

@@ -190,6 +190,10 @@ impl Writer {
             if let Err(error) = self.begin() {
                 return refuse(group, || write::again(&error));
             }
+            if let Err(error) = self.still_ours() {
+                let _rolled_back = write::undo(&self.conn, None, rusqlite::Error::InvalidQuery);
+                return refuse(group, || Error::File(error.clone()));
+            }
             let end = match self.schema.look(&self.conn, &self.health) {
                 Ok(()) => write::run_group(&self.conn, &mut group),
                 Err(error) => write::undo(&self.conn, None, error),
@@ -206,6 +210,18 @@ impl Writer {
                     self.make_room();
                 }
                 Err(undone) => self.sort_out(&mut group, &undone),
+            }
+        }
+    }
+
+    /// The pages of a commit to a file that its name does not lead to any more go into a log that has kept its name, and would damage the
+    /// file that has come in its place.
+    fn still_ours(&self) -> std::result::Result<(), String> {
+        match self.health.watch.replaced() {
+            None => Ok(()),
+            Some(what) => {
+                self.health.set_fatal(&what);
+                Err(what)
             }
         }
     }
