@@ -24,7 +24,7 @@ impl Play {
 
     /// The run is open, and it or its parent owns the job.
     pub(super) fn owns(&self, run: i64) -> bool {
-        let Run { job, parent, open } = self.world.runs[&run];
+        let Run { job, parent, open, .. } = self.world.runs[&run];
         open && self.world.jobs.get(&job).is_some_and(|j| j.state == State::Running && j.run == Some(parent.unwrap_or(run)))
     }
 
@@ -42,7 +42,8 @@ impl Play {
             let (reason, exit) = (Some(Reason::Exit), Some(Exit::Code(i32::from(b % 2))));
             let closed = Closed { outcome: Outcome::Failed, reason, exit, error: None, record: RunRecord::default() };
             assert_eq!(errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, open);
-            self.world.runs.get_mut(&run).unwrap().open = false;
+            let now = self.world.now;
+            self.world.runs.get_mut(&run).unwrap().close(now);
             return;
         }
         self.log.push(format!("exited {run}, and its check begins"));
@@ -58,7 +59,7 @@ impl Play {
             self.world.job(job).pid = None;
         }
         if begun {
-            self.world.runs.insert(check.run.0, Run { job, parent: Some(run), open: true });
+            self.world.runs.insert(check.run.0, Run { job, parent: Some(run), open: true, closed_at: None });
         }
     }
 
@@ -103,7 +104,8 @@ impl Play {
             let record = RunRecord::default();
             let closed = Closed { outcome: Outcome::Done, reason: None, exit: None, error: None, record };
             assert!(errand::end(&self.conn, RunId(check), &closed, self.world.now).unwrap().was_open);
-            self.world.runs.get_mut(&check).unwrap().open = false;
+            let now = self.world.now;
+            self.world.runs.get_mut(&check).unwrap().close(now);
         }
     }
 }

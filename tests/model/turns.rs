@@ -101,7 +101,8 @@ impl Play {
             self.world.job(healed.job.0).events.push("repaired");
         }
         for run in orphans {
-            self.world.runs.get_mut(&run).unwrap().open = false;
+            let now = self.world.now;
+            self.world.runs.get_mut(&run).unwrap().close(now);
         }
         let before = truths::everything(&self.conn);
         assert_eq!(repair::repair(&self.conn, self.world.now).unwrap(), []);

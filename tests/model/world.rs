@@ -48,6 +48,14 @@ pub struct Run {
     pub job: i64,
     pub parent: Option<i64>,
     pub open: bool,
+    /// When its end was recorded.
+    pub closed_at: Option<i64>,
+}
+
+impl Run {
+    pub fn close(&mut self, now: i64) {
+        (self.open, self.closed_at) = (false, Some(now));
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -201,7 +209,7 @@ impl World {
                     job.attempts += 1;
                     job.exit_code = None;
                     job.events.push("claimed");
-                    self.runs.insert(*run, Run { job: id, parent: None, open: true });
+                    self.runs.insert(*run, Run { job: id, parent: None, open: true, closed_at: None });
                     claimed.push(id);
                     break;
                 }
@@ -280,7 +288,8 @@ impl World {
         job.events.push(if state == State::Queued { "requeued" } else { state.as_str() });
         // Every run of this game leaves a process behind.
         job.events.push("left_behind");
-        self.runs.get_mut(&run).expect("the model knows the run").open = false;
+        let now = self.now;
+        self.runs.get_mut(&run).expect("the model knows the run").close(now);
         if state.is_terminal() {
             let job = self.job(id);
             job.exit_code = decision.exit_code;
@@ -387,7 +396,7 @@ impl World {
     pub fn prune(&mut self, before: i64) -> BTreeSet<i64> {
         let waited_for: BTreeSet<i64> =
             self.jobs.values().filter(|j| !j.state.is_terminal()).flat_map(|j| j.deps.keys().copied()).collect();
-        let busy: BTreeSet<i64> = self.runs.values().filter(|r| r.open).map(|r| r.job).collect();
+        let busy: BTreeSet<i64> = self.runs.values().filter(|r| r.open || r.closed_at >= Some(before)).map(|r| r.job).collect();
         let gone: BTreeSet<i64> = self
             .jobs
             .iter()
