@@ -133,7 +133,7 @@ const LINES: &[(&str, &str)] = &[
     (r#"{"command": [1]}"#, "argument 0 is 1; write a string"),
     (r#"{"command": ["a", {"x": 1}]}"#, "argument 1 is {\"x\":1}; write a string"),
     (r#"{"command": {"a": 1}}"#, "it is not an array"),
-    (r#"{"command": ["a"], "command": ["b"]}"#, "\"command\" stands there twice; leave one out"),
+    (r#"{"command": ["a"], "command": ["b"]}"#, "\"command\" is given twice; leave one out"),
     (r#"{"command": ["a"]} x"#, "one object a line"),
     ("{'command': ['a']}", "double quotes"),
     (r#"{"command": [a]}"#, "double quotes"),

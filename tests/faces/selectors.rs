@@ -155,7 +155,7 @@ fn since_looks_no_further_back() {
     nest.sh(&["-l", "b"], "true");
     nest.work_until_idle(&[]);
     nest.owner()
-        .execute_batch("DROP TRIGGER job_ended_guard; UPDATE job SET created_at = created_at - 7200000 WHERE id = 1")
+        .execute_batch("DROP TRIGGER job_update_guard; UPDATE job SET created_at = created_at - 7200000 WHERE id = 1")
         .unwrap();
     assert_eq!(nest.say(&["wait", "--label", "b"]).code, 1);
     assert_eq!(nest.say(&["wait", "--label", "b", "--since", "1h"]).code, 0);
