@@ -216,8 +216,7 @@ fn doctor_advises_fix_only_where_it_helps() {
     worker.kill();
     // A page that is damaged: only a backup helps.
     nest.ok(&["doctor", "--fix"]);
-    let page: i64 =
-        conn.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'run_of_job'", [], |row| row.get(0)).unwrap();
+    let page: i64 = conn.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'run_of_job'", [], |row| row.get(0)).unwrap();
     conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(conn);
     let mut bytes = std::fs::read(nest.db()).unwrap();
