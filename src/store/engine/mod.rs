@@ -1,4 +1,4 @@
-//! How the one file is opened, written, flushed and kept short. Knows SQLite and threads, and no table of `schema.sql`.
+//! How the one file is opened, written, flushed and kept short. Knows SQLite and threads, and nothing of jobs.
 //!
 //! A write goes `open` → `turnstile` (fair turns between processes) → `write` (the transaction, run again where it must be) → `flush` (one
 //! `fdatasync` for all who wait). In a worker `desk` and `writer` group the writes of its threads, `readers` serves its reads, and

@@ -42,6 +42,22 @@ fn a_write_that_is_alone_and_fails_leaves_nothing() {
 }
 
 #[test]
+fn nothing_is_written_into_a_file_whose_name_leads_elsewhere() {
+    for role in [Role::Client, Role::Worker] {
+        let (dir, store) = store(role);
+        store.write(add).unwrap();
+        let other = dir.path().join("other.db");
+        drop(Store::open(&other, Options::new(Role::Client)).unwrap());
+        std::fs::rename(&other, store.place().db()).unwrap();
+        let bytes = || std::fs::metadata(store.place().wal()).unwrap().len();
+        let before = bytes();
+        let refused = store.commit(add);
+        assert!(matches!(&refused, Err(Error::File(why)) if why.contains("was replaced")), "{role:?}: {refused:?}");
+        assert_eq!(bytes(), before, "{role:?}: the log has kept its name, and would damage the new file");
+    }
+}
+
+#[test]
 fn a_client_that_waited_in_vain_is_told_the_truth_and_a_remedy() {
     use crate::store::engine::locks::Holder;
     let (_dir, store) = store(Role::Client);

@@ -40,6 +40,24 @@ fn job(conn: &Connection, id: JobId) -> crate::store::job::rows::Job {
 }
 
 #[test]
+fn the_end_of_a_run_follows_its_claim_whatever_was_pruned_between() {
+    let conn = fixture::fresh();
+    let other = add(&conn, |_| ());
+    let id = add(&conn, |_| ());
+    let lost = claim_one(&conn, 1).unwrap();
+    exit(&conn, &lost, 3);
+    let claim = claim_one(&conn, 2).unwrap();
+    assert_eq!((lost.job.id, claim.job.id), (other, id));
+    let events = || conn.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(events() > 0);
+    assert_eq!(prune::prune(&conn, 9_000, 100).unwrap().jobs, 1);
+    assert_eq!(events(), 0, "the claim came after an event that is gone");
+    exit(&conn, &claim, 0);
+    let kinds: Vec<String> = read::events(&conn, id).unwrap().into_iter().map(|e| e.kind).collect();
+    assert_eq!(kinds, ["added", "claimed", "done"]);
+}
+
+#[test]
 fn a_job_goes_through_its_life() {
     let conn = fixture::fresh();
     let id = add(&conn, |_| ());
