@@ -1374,7 +1374,7 @@ CREATE VIEW task_steps AS
   SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;
 
 ---------------------------------------------------------------------------------------------------------------------------
--- What only tenure may do, and what nobody may do, in tables that need no other guard for it
+-- What only tenure may do, and what no client may do, in tables that need no other guard for it
 
 CREATE TRIGGER meta_insert_guard       BEFORE INSERT ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
 CREATE TRIGGER meta_update_guard       BEFORE UPDATE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;

@@ -82,7 +82,7 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
         (_, true) => Until::Empty,
         _ => Until::Stopped,
     };
-    if idle::wait(face, args)? {
+    if (args.until_idle || args.until_empty) && idle::wait(face, &args.queue, args.until_empty)? {
         return tell_who_waits(&face.reader()?);
     }
     let scope = Scope { queues: args.queue.clone(), only: None };

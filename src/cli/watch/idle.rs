@@ -2,7 +2,6 @@
 
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::verbs::work;
 use crate::error::Result;
 use crate::host::report::Phase;
 use crate::host::sight::Sight;
@@ -15,10 +14,7 @@ use crate::store::{Store, look, plan, read, reap, teardown};
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn wait(face: &Face, args: &work::Args) -> Result<bool> {
-    if !args.until_idle && !args.until_empty {
-        return Ok(false);
-    }
+pub fn wait(face: &Face, queues: &[String], until_empty: bool) -> Result<bool> {
     // A file that is not there, or is of another version, is the worker's to make or to refuse.
     let Ok(store) = face.reader() else { return Ok(false) };
     let mut changes = Changes::default();
@@ -37,7 +33,7 @@ pub fn wait(face: &Face, args: &work::Args) -> Result<bool> {
             continue;
         }
         let served = worker.report.as_ref().map(|report| report.queues.clone()).unwrap_or_default();
-        if !served.is_empty() && args.queue.iter().any(|queue| !served.contains(queue)) {
+        if !served.is_empty() && queues.iter().any(|queue| !served.contains(queue)) {
             return Ok(false);
         }
         if !said {
@@ -45,7 +41,7 @@ pub fn wait(face: &Face, args: &work::Args) -> Result<bool> {
             face::say(&format!("{} runs what is queued; waiting until it has nothing to do", worker.holder.named()));
             waker::send(store.place());
         }
-        if is_idle(face, &store, &worker, served, args)? {
+        if is_idle(face, &store, &worker, served, queues, until_empty)? {
             return Ok(true);
         }
         if changes.look(&store)? {
@@ -60,17 +56,24 @@ fn is_ending(worker: &Sight) -> bool {
 }
 
 /// As a worker of these queues judges it that ends when it has nothing to do: it tends jobs and schedules of all queues.
-fn is_idle(face: &Face, store: &Store, worker: &Sight, served: Vec<String>, args: &work::Args) -> Result<bool> {
+fn is_idle(
+    face: &Face,
+    store: &Store,
+    worker: &Sight,
+    served: Vec<String>,
+    queues: &[String],
+    until_empty: bool,
+) -> Result<bool> {
     let now_ms = face.now_ms();
     let claims = worker.report.as_ref().is_none_or(|report| report.held_back().next().is_none());
-    let queues = if args.queue.is_empty() { served } else { args.queue.clone() };
-    let scope = Scope { queues, only: None };
+    let claimed = if queues.is_empty() { served } else { queues.to_vec() };
+    let scope = Scope { queues: claimed, only: None };
     store.read(|conn| {
         // Without a queue that is meant: all that runs, as the worker may watch over what an earlier one has left.
-        let running = if args.queue.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, &args.queue)? };
+        let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
         let goes_on = running > 0 || !reap::open_errands(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
         let could_start =
             claims && (claim::has_ready(conn, &scope)? || look::needs_tending(conn, now_ms)? || plan::is_due(conn, now_ms)?);
-        Ok(!(goes_on || could_start || args.until_empty && look::waits_for_time(conn)?))
+        Ok(!(goes_on || could_start || until_empty && look::waits_for_time(conn)?))
     })
 }

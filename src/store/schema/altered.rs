@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::store::schema::{Object, Objects, SCHEMA, objects, plain, quoted};
+use crate::store::schema::objects::{Object, Objects, SCHEMA, objects, plain, quoted};
 
 /// What a table is, beside that of `schema.sql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ fn missing(conn: &Connection, name: &str, wanted: &Object) -> Result<Altered> {
     let is: Objects = objects(conn)?;
     let renamed = is.iter().find(|(other, object)| {
         object.kind == "table"
-            && crate::store::schema::fresh().is_ok_and(|fresh| !fresh.contains_key(*other))
+            && crate::store::schema::objects::fresh().is_ok_and(|fresh| !fresh.contains_key(*other))
             && body(&object.sql) == body(&wanted.sql)
     });
     Ok(match renamed {
@@ -178,7 +178,7 @@ fn has_a_rule(definition: &str) -> bool {
 
 /// Indexes that are not ours and name a column.
 fn indexes_on(conn: &Connection, table: &str, column: &str) -> Result<Vec<String>> {
-    let fresh = crate::store::schema::fresh()?;
+    let fresh = crate::store::schema::objects::fresh()?;
     let is = objects(conn)?;
     let names = is.iter().filter(|(name, object)| object.kind == "index" && object.table == table && !fresh.contains_key(*name));
     Ok(names.filter(|(_, object)| object.sql.contains(column)).map(|(name, _)| name.clone()).collect())
@@ -196,8 +196,9 @@ fn columns_made(table: &str) -> Result<Vec<String>> {
     if MADE.get().is_none() {
         let conn = Connection::open_in_memory()?;
         conn.execute_batch(SCHEMA)?;
-        let made =
-            crate::store::schema::tables()?.map(|table| Ok((table.to_owned(), columns(&conn, table)?))).collect::<Result<_>>()?;
+        let made = crate::store::schema::objects::tables()?
+            .map(|table| Ok((table.to_owned(), columns(&conn, table)?)))
+            .collect::<Result<_>>()?;
         let _another_thread_was_first = MADE.set(made);
     }
     Ok(MADE.get().and_then(|made| made.get(table)).cloned().unwrap_or_default())

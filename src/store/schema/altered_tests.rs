@@ -4,7 +4,8 @@ use super::*;
 use crate::job::{Argv, NewJob};
 use crate::store::fixture;
 use crate::store::job::enqueue;
-use crate::store::schema::{altered_tables, foreign_columns, repair_schema, schema_differences, tables};
+use crate::store::schema::objects::tables;
+use crate::store::schema::{altered_tables, foreign_columns, repair_schema, schema_differences};
 
 /// A file in memory with a job, whose remedies name statements alone.
 fn file() -> Connection {

@@ -2,20 +2,18 @@
 
 pub(in crate::store) mod altered;
 pub mod guard;
+pub(in crate::store) mod objects;
 pub(in crate::store) mod rebuild;
 pub mod upgrade;
-
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::store::file::identity::{APPLICATION_ID, USER_VERSION};
 use crate::store::schema::altered::{Altered, Table};
+use crate::store::schema::objects::{Object, Objects, fresh, objects, quoted, same};
 
-/// The contract of the file.
-pub const SCHEMA: &str = include_str!("../../../schema.sql");
+pub use crate::store::schema::objects::SCHEMA;
 
 /// Fills an empty file. Inside a transaction of the caller it is all or nothing.
 ///
@@ -35,16 +33,6 @@ pub fn create_schema(conn: &Connection, now_ms: i64, file_id: &str) -> Result<()
     conn.pragma_update(None, "user_version", USER_VERSION)?;
     Ok(())
 }
-
-/// A table, index, trigger or view.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Object {
-    pub(super) kind: String,
-    pub(super) table: String,
-    pub(super) sql: String,
-}
-
-pub(super) type Objects = BTreeMap<String, Object>;
 
 /// What is different from a fresh file, in words; empty if nothing is. What a person has added for his own use is left alone, unless it
 /// could change what a statement does: a trigger or a unique index on one of our tables.
@@ -128,73 +116,6 @@ fn is_dangerous(object: &Object, fresh: &Objects) -> bool {
     ours && (object.kind == "trigger" || (object.kind == "index" && unique))
 }
 
-pub(super) fn same(one: &Object, other: &Object) -> bool {
-    one.kind == other.kind && one.table == other.table && plain(&one.sql) == plain(&other.sql)
-}
-
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-pub(super) fn objects(conn: &Connection) -> Result<Objects> {
-    let mut select = conn.prepare(
-        "SELECT name, type, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL",
-    )?;
-    let rows =
-        select.query_map([], |row| Ok((row.get(0)?, Object { kind: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The names of our tables.
-pub(super) fn tables() -> Result<impl Iterator<Item = &'static str>> {
-    Ok(fresh()?.iter().filter(|(_, object)| object.kind == "table").map(|(name, _)| name.as_str()))
-}
-
-/// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form of its own.
-pub(super) fn fresh() -> Result<&'static Objects> {
-    static FRESH: OnceLock<Objects> = OnceLock::new();
-    if let Some(known) = FRESH.get() {
-        return Ok(known);
-    }
-    let conn = Connection::open_in_memory()?;
-    conn.execute_batch(SCHEMA)?;
-    let found = objects(&conn)?;
-    Ok(FRESH.get_or_init(|| found))
-}
-
-/// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is not a difference.
-pub(super) fn plain(sql: &str) -> String {
-    let mut out = String::with_capacity(sql.len());
-    let mut rest = sql.chars().peekable();
-    let mut gap = false;
-    while let Some(c) = rest.next() {
-        match c {
-            '-' if rest.peek() == Some(&'-') => {
-                let _ = rest.by_ref().find(|c| *c == '\n');
-                gap = true;
-            }
-            c if c.is_whitespace() => gap = true,
-            c => {
-                let joins = |c: char| matches!(c, '(' | ')' | ',');
-                if std::mem::take(&mut gap) && !joins(c) && !out.ends_with(joins) && !out.is_empty() {
-                    out.push(' ');
-                }
-                out.push(c);
-                if matches!(c, '\'' | '"' | '`') {
-                    // A doubled quote inside ends one literal and begins the next, which comes to the same text.
-                    for inner in rest.by_ref() {
-                        out.push(inner);
-                        if inner == c {
-                            break;
-                        }
-                    }
-                }
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,11 +160,5 @@ mod tests {
         conn.execute_batch("DROP TABLE counter; CREATE TABLE counter (name TEXT PRIMARY KEY) STRICT").unwrap();
         assert!(schema_differences(&conn).unwrap().contains(&"the table counter was altered".to_owned()));
         assert!(repair_schema(&conn).unwrap_err().to_string().contains("tenure restore"));
-    }
-
-    #[test]
-    fn comments_and_spaces_are_no_difference_and_text_in_quotes_is() {
-        assert_eq!(plain("SELECT 'a''b -- c',\n  1 -- why\n FROM t"), "SELECT 'a''b -- c',1 FROM t");
-        assert_ne!(plain("SELECT 'a b'"), plain("SELECT 'a  b'"));
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::error::Result;
 use crate::store::file::stamp::raise_sequence;
 use crate::store::schema;
-use crate::store::schema::{Objects, fresh, objects, quoted};
+use crate::store::schema::objects::{Objects, fresh, objects, quoted};
 
 /// Brings all tables to the form that `schema.sql` gives them. Run it in a transaction.
 pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {

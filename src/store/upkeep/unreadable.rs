@@ -7,8 +7,7 @@ use rusqlite::types::ValueRef;
 use crate::error::Result;
 use crate::job::JobId;
 use crate::store::engine::text::READ_BYTES_MAX;
-use crate::store::schema;
-use crate::store::schema::quoted;
+use crate::store::schema::objects::{quoted, tables};
 
 /// A value that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub struct Unreadable {
 /// The first so many of each table.
 pub fn find(conn: &Connection, limit: usize) -> Result<Vec<Unreadable>> {
     let mut found = Vec::new();
-    for table in schema::tables()? {
+    for table in tables()? {
         find_in(conn, table, found.len() + limit, &mut found)?;
     }
     Ok(found)
