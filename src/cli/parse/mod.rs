@@ -3,6 +3,7 @@
 //! Pure but for `pick` (which asks the file which jobs there are).
 
 pub(in crate::cli) mod foreign;
+pub(in crate::cli) mod job_options;
 pub(in crate::cli) mod library_words;
 pub(in crate::cli) mod lines;
 pub(in crate::cli) mod mistakes;
