@@ -665,7 +665,7 @@ CREATE INDEX run_of_job      ON run (job_id, id);
 CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
 CREATE INDEX run_open        ON run (job_id)          WHERE finished_at IS NULL;
 -- Auxiliary runs that are under way and belong to no run of a job; and the runs that are in a workspace.
-CREATE INDEX run_open_errand ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
+CREATE INDEX run_open_auxiliary ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
 CREATE INDEX run_in_dir      ON run (dir)             WHERE finished_at IS NULL AND dir IS NOT NULL;
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
@@ -691,7 +691,7 @@ WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
       OR EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id)) BEGIN
   DELETE FROM lease WHERE run_id = NEW.id;
   UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = NEW.dir;
-  UPDATE resource SET errand = NULL, again = 0 WHERE id = NEW.resource_id AND errand = NEW.id;
+  UPDATE resource SET auxiliary_run_id = NULL, again = 0 WHERE id = NEW.resource_id AND auxiliary_run_id = NEW.id;
   UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
    WHERE run_id = NEW.id AND state = 'held';
   UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
@@ -725,7 +725,7 @@ CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 
 -- Jobs that have ended, and of which not all jobs that wait for them have been told yet. An end that concerns many is told in steps, so that
 -- others can write in between; the worker continues where a crash has ended it.
-CREATE TABLE untold (
+CREATE TABLE unresolved (
   job_id INTEGER PRIMARY KEY NOT NULL
 ) STRICT;
 
@@ -959,7 +959,7 @@ END;
 --   cwd         where it is gone by then: /                             env     JSON object of strings
 --   timeout_ms  of the teardown; NULL: ten minutes                      next_at not before this instant
 --   torn        the teardown has said that it is gone, and the probe is still to be asked
---   errand      the auxiliary run that is under way for it
+--   auxiliary_run_id  the auxiliary run that is under way for it
 --   again       it was recorded again meanwhile, so that this run speaks of an earlier thing
 --   attempts    times that it could not be torn down
 CREATE TABLE resource (
@@ -975,7 +975,7 @@ CREATE TABLE resource (
   env             TEXT    NOT NULL DEFAULT '{}',
   timeout_ms      INTEGER,
   torn            INTEGER NOT NULL DEFAULT 0,
-  errand          INTEGER,
+  auxiliary_run_id          INTEGER,
   again           INTEGER NOT NULL DEFAULT 0,
   attempts        INTEGER NOT NULL DEFAULT 0,
   next_at         INTEGER NOT NULL DEFAULT 0,
@@ -989,7 +989,7 @@ CREATE TABLE resource (
          WHEN (run_id IS NOT NULL) + (job_id IS NOT NULL) + (task_id IS NOT NULL) <> 1 THEN 'has_one_owner'
          WHEN (state = 'released') <> (released_at IS NOT NULL) OR (state = 'released') <> (released_by IS NOT NULL)
            OR released_by NOT IN ('teardown', 'probe', 'force') THEN 'released_says_how'
-         WHEN errand IS NOT NULL AND state <> 'releasing' THEN 'errand_tears_down'
+         WHEN auxiliary_run_id IS NOT NULL AND state <> 'releasing' THEN 'auxiliary_run_needs_releasing'
          WHEN torn NOT IN (0, 1) OR again NOT IN (0, 1) OR attempts < 0 OR timeout_ms <= 0 THEN 'numbers_in_range' END) VIRTUAL,
   malformed       TEXT    GENERATED ALWAYS AS (
     CASE WHEN length(name) NOT BETWEEN 1 AND 200 OR length(CAST(name AS BLOB)) > 800 OR instr(name, char(0)) > 0 THEN 'name'
@@ -1009,7 +1009,7 @@ CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  I
 CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
 -- What is shown and looked after; what is to be torn down next; what may be forgotten; what an owner has.
 CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
-CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND errand IS NULL;
+CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND auxiliary_run_id IS NULL;
 CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
 CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
 CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
@@ -1020,7 +1020,7 @@ CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
    WHERE NEW.state IS NOT 'held' OR (NEW.torn, NEW.again, NEW.attempts, NEW.next_at) IS NOT (0, 0, 0, 0)
-      OR coalesce(NEW.errand, NEW.last_error, NEW.releasing_since, NEW.released_at, NEW.released_by) IS NOT NULL;
+      OR coalesce(NEW.auxiliary_run_id, NEW.last_error, NEW.releasing_since, NEW.released_at, NEW.released_by) IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a resource has one owner: give run_id, job_id or task_id') WHERE NEW.fault = 'has_one_owner';
   SELECT RAISE(ABORT, 'tenure: timeout_ms is positive') WHERE NEW.fault IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: the job that is to own the resource does not exist')
@@ -1044,7 +1044,7 @@ END;
 
 -- The worker's columns. What a resource is and whose it is never changes; nor does one that is gone.
 CREATE TRIGGER resource_owner_guard
-BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, errand, again, attempts, last_error,
+BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, auxiliary_run_id, again, attempts, last_error,
                  created_at, released_at, released_by ON resource BEGIN
   SELECT CASE
     WHEN (NEW.teardown, NEW.probe, NEW.cwd, NEW.env, NEW.timeout_ms) IS NOT (OLD.teardown, OLD.probe, OLD.cwd, OLD.env, OLD.timeout_ms)
@@ -1071,7 +1071,7 @@ CREATE TRIGGER resource_fault_guard AFTER UPDATE ON resource
 WHEN (NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault) OR (NEW.malformed IS NOT NULL AND NEW.malformed IS NOT OLD.malformed) BEGIN
   SELECT CASE NEW.fault
     WHEN 'released_says_how' THEN RAISE(ABORT, 'tenure: a released resource says when and how; use tenure resource release ID')
-    WHEN 'errand_tears_down' THEN RAISE(ABORT, 'tenure: an auxiliary run tears down what is releasing')
+    WHEN 'auxiliary_run_needs_releasing' THEN RAISE(ABORT, 'tenure: an auxiliary run tears down what is releasing')
     WHEN 'numbers_in_range' THEN RAISE(ABORT, 'tenure: counts are not negative, torn and again are 0 or 1, timeout_ms is positive')
     ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object, of 4000000 bytes at most, cwd of 4096') END;
 END;
@@ -1118,9 +1118,9 @@ CREATE VIEW resource_in_the_way (job_id, resource_id) AS
 ---------------------------------------------------------------------------------------------------------------------------
 -- Schedules: jobs that are made when a cron line is due
 
--- A schedule: a cron line, read in a time zone, and the job that each of its slots becomes (`template`, JSON as in job::template).
--- Every slot up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line cannot be
--- read, see `last_error`). Of a slot at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
+-- A schedule: a cron line, read in a time zone, and the job that each of its occurrences becomes (`template`, JSON as in job::template).
+-- Every occurrence up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line cannot be
+-- read, see `last_error`). Of an occurrence at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
 -- from `paused_at` until before `resumed_at` is skipped; a trigger keeps both, so any client may set `paused`.
 CREATE TABLE schedule (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
@@ -1151,10 +1151,10 @@ CREATE TABLE schedule (
 CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
 CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
 
--- What became of a slot: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
--- never changes; so no slot is fired twice. A `skipped` row stands for `n` slots next to each other, `at` to `last_at`; n = 1001 means
+-- What became of an occurrence: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
+-- never changes; so no occurrence is fired twice. A `skipped` row stands for `n` occurrences next to each other, `at` to `last_at`; n = 1001 means
 -- more than were counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
-CREATE TABLE slot (
+CREATE TABLE occurrence (
   schedule_id INTEGER NOT NULL,
   at          INTEGER NOT NULL,
   last_at     INTEGER NOT NULL,
@@ -1164,10 +1164,10 @@ CREATE TABLE slot (
   job_id      INTEGER,
   decided_at  INTEGER NOT NULL,
   PRIMARY KEY (schedule_id, at),
-  CONSTRAINT slot_state_is_known    CHECK (state IN ('fired', 'skipped')),
-  CONSTRAINT slot_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
-  CONSTRAINT slot_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
-  CONSTRAINT slot_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
+  CONSTRAINT occurrence_state_is_known    CHECK (state IN ('fired', 'skipped')),
+  CONSTRAINT occurrence_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
+  CONSTRAINT occurrence_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
+  CONSTRAINT occurrence_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
 ) STRICT, WITHOUT ROWID;
 
 -- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE finds nothing to remove.
@@ -1188,17 +1188,17 @@ CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
          IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at, OLD.pruned_until, OLD.created_at, OLD.last_error)
      AND NOT sqlite_compileoption_used('TENURE');
 END;
--- A slot is decided by the planner alone, and what was fired stays fired.
-CREATE TRIGGER slot_insert_guard BEFORE INSERT ON slot BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that slot is decided already') WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
-  SELECT RAISE(ABORT, 'tenure: a slot is fired, with its job, or skipped, with a reason')
+-- An occurrence is decided by the planner alone, and what was fired stays fired.
+CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: that occurrence is decided already') WHERE EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
+  SELECT RAISE(ABORT, 'tenure: an occurrence is fired, with its job, or skipped, with a reason')
    WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
 END;
-CREATE TRIGGER slot_update_guard BEFORE UPDATE ON slot BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a slot that was fired does not change') WHERE OLD.state = 'fired';
-  SELECT RAISE(ABORT, 'tenure: a slot keeps its schedule and its instant') WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
+CREATE TRIGGER occurrence_update_guard BEFORE UPDATE ON occurrence BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: an occurrence that was fired does not change') WHERE OLD.state = 'fired';
+  SELECT RAISE(ABORT, 'tenure: an occurrence keeps its schedule and its instant') WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
 END;
 
 -- A pause begins and ends when a client says so, at the time of that client unless it gives another. Where the planner has not seen the end
@@ -1213,12 +1213,12 @@ CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHE
    WHERE id = NEW.id AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at;
 END;
 
--- Schedules with their next slot, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
+-- Schedules with their next occurrence, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
 CREATE VIEW schedules AS
   SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
          CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
-         (SELECT max(at) FROM slot WHERE schedule_id = s.id AND state = 'fired') AS last_at,
-         (SELECT job_id FROM slot WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,
+         (SELECT max(at) FROM occurrence WHERE schedule_id = s.id AND state = 'fired') AS last_at,
+         (SELECT job_id FROM occurrence WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,
          s.created_at, s.last_error
     FROM schedule s;
 
@@ -1382,8 +1382,8 @@ CREATE TRIGGER meta_delete_guard       BEFORE DELETE ON meta       WHEN NOT sqli
 CREATE TRIGGER counter_insert_guard    BEFORE INSERT ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
 CREATE TRIGGER counter_update_guard    BEFORE UPDATE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
 CREATE TRIGGER counter_delete_guard    BEFORE DELETE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
-CREATE TRIGGER untold_insert_guard     BEFORE INSERT ON untold     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
-CREATE TRIGGER untold_delete_guard     BEFORE DELETE ON untold     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
+CREATE TRIGGER unresolved_insert_guard     BEFORE INSERT ON unresolved     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of unresolved; to end a job INSERT INTO cancel (job_id)'); END;
+CREATE TRIGGER unresolved_delete_guard     BEFORE DELETE ON unresolved     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of unresolved; to end a job INSERT INTO cancel (job_id)'); END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a dependency stays; INSERT INTO cancel (job_id) the waiting job, and queue another one'); END;
 CREATE TRIGGER cancel_update_guard     BEFORE UPDATE ON cancel     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a stop request does not change; use tenure retry once the job has ended'); END;
 CREATE TRIGGER cancel_delete_guard     BEFORE DELETE ON cancel     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a stop request cannot be taken back; use tenure retry once the job has ended'); END;
@@ -1394,8 +1394,8 @@ CREATE TRIGGER run_delete_guard        BEFORE DELETE ON run        WHEN NOT sqli
 CREATE TRIGGER lease_delete_guard      BEFORE DELETE ON lease      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure lease release to free a lease'); END;
 CREATE TRIGGER workspace_delete_guard  BEFORE DELETE ON workspace  WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure workspace rm to remove a workspace'); END;
 CREATE TRIGGER schedule_delete_guard   BEFORE DELETE ON schedule   WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1'); END;
-CREATE TRIGGER slot_delete_guard       BEFORE DELETE ON slot       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker decides the slots of a schedule; to pause it UPDATE schedule SET paused = 1'); END;
-CREATE TRIGGER untold_update_guard     BEFORE UPDATE ON untold     BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of untold; to end a job INSERT INTO cancel (job_id)'); END;
+CREATE TRIGGER occurrence_delete_guard       BEFORE DELETE ON occurrence       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1'); END;
+CREATE TRIGGER unresolved_update_guard     BEFORE UPDATE ON unresolved     BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of unresolved; to end a job INSERT INTO cancel (job_id)'); END;
 CREATE TRIGGER event_update_guard      BEFORE UPDATE ON event      BEGIN SELECT RAISE(ABORT, 'tenure: history does not change'); END;
 CREATE TRIGGER lease_update_guard      BEFORE UPDATE ON lease      BEGIN SELECT RAISE(ABORT, 'tenure: a lease does not change hands; it is released, and acquired again'); END;
 CREATE TRIGGER pipeline_update_guard   BEFORE UPDATE ON pipeline   BEGIN SELECT RAISE(ABORT, 'tenure: a revision of a pipeline never changes; tenure pipeline apply makes a new one'); END;

@@ -80,13 +80,13 @@
 //! transaction), asked in each round of the claim loop. From there on it is a job like any other.
 //!
 //! The data goes one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` → `store::claim` → `run::spawner` → shim → monitor → `job::ending` →
-//! `store::settle`; and where a worker died: recovery → `store::reap` (which runs) → `run::runfile` (is it alive, what is recorded) →
+//! `store::settle`; and where a worker died: recovery → `store::open_runs` (which runs) → `run::runfile` (is it alive, what is recorded) →
 //! `job::verdict` (what to do) → `store::settle`.
 //!
 //! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run: a run with a kind, a run file and a shim, begun,
-//! watched, resumed after a crash and closed in one way (`worker::attempt`, `store::errand`).
+//! watched, resumed after a crash and closed in one way (`worker::attempt`, `store::auxiliary`).
 //! Work that goes through stages: `cli::pipeline` → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a job asks
-//! `job::pipeline` what follows, and the job of the next stage enters in it (`store::walk`).
+//! `job::pipeline` what follows, and the job of the next stage enters in it (`store::advance`).
 //!
 //! ## Processes and threads
 //!

@@ -81,7 +81,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
             for _round in 0..2 {
                 tenure::store::repair::repair(&conn, 2_000_000).unwrap();
                 tenure::store::recount::all(&conn, 2_000_000).unwrap();
-                tenure::store::tend::tend(&conn, 0, 1_000).unwrap();
+                tenure::store::due::process(&conn, 0, 1_000).unwrap();
             }
             // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits in vain.
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

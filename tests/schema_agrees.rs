@@ -167,7 +167,7 @@ fn the_closed_lists_have_the_same_words() {
     assert_eq!(states_of("resource"), set(ResourceState::ALL.iter().map(|s| s.as_str())));
     assert_eq!(words_in(SCHEMA.split_once("released_by NOT IN (").unwrap().1), set(ReleasedBy::ALL.iter().map(|b| b.as_str())));
     assert_eq!(words_of("schedule_catch_up_is_known"), set(CatchUp::ALL.map(CatchUp::as_str)));
-    assert_eq!(words_of("slot_reason_is_known"), set(Skip::ALL.map(Skip::as_str)));
+    assert_eq!(words_of("occurrence_reason_is_known"), set(Skip::ALL.map(Skip::as_str)));
     assert_eq!(words_of("dependency_need_is_known"), set([Need::Done, Need::Any, Need::Failed].map(Need::as_str)));
 }
 
@@ -298,9 +298,9 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "DELETE FROM queue",
             "UPDATE queue SET name = 'x'",
             "INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('n', '* * * * *', 'UTC', '{}', 0, 0)",
-            "INSERT INTO slot (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 1, 1, 'fired', 1, 1)",
+            "INSERT INTO occurrence (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 1, 1, 'fired', 1, 1)",
             "UPDATE schedule SET cron = 'x'",
-            "DELETE FROM slot",
+            "DELETE FROM occurrence",
             "UPDATE meta SET value = '0'",
             "INSERT OR REPLACE INTO meta VALUES ('run_id_limit', '1')",
             "DELETE FROM meta",

@@ -1,4 +1,4 @@
-//! Whatever stands in a cron line: it is refused or understood, never a panic and never without end; its slots come one after the other,
+//! Whatever stands in a cron line: it is refused or understood, never a panic and never without end; its occurrences come one after the other,
 //! there and back.
 
 #![no_main]

@@ -50,7 +50,7 @@ pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
     let above_run = highest_run(&place)?.map_or(0, |run| run.0);
     if is_copy {
         for run in &runs {
-            if let runfile::Look::Found { locked: true, .. } = runfile::look(&place, *run)? {
+            if let runfile::Inspection::Found { locked: true, .. } = runfile::inspect(&place, *run)? {
                 let dir = place.dir().display();
                 return Err(Error::Refused(format!(
                     "run {run} lives in {dir}, so this is not a copy; if it was moved: tenure doctor --is moved"

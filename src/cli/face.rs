@@ -178,7 +178,7 @@ pub fn is_broken_pipe(error: &Error) -> bool {
 /// # Errors
 /// When there is no worker.
 pub fn need_worker(place: &Place) -> Result<()> {
-    match Holder::look(place)? {
+    match Holder::read(place)? {
         Some(_) => Ok(()),
         None => Err(Error::NoWorker("there is no worker, and --need-worker asks for one; start it: tenure work".into())),
     }

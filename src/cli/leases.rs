@@ -11,11 +11,11 @@ use crate::store::lease::{self, Lease};
 /// # Errors
 /// When the file cannot be read.
 pub fn all(store: &Store) -> Result<Vec<Seen>> {
-    Ok(store.read(lease::list)?.into_iter().map(|held| look_at(store, held)).collect())
+    Ok(store.read(lease::list)?.into_iter().map(|held| inspect(store, held)).collect())
 }
 
 /// Whether the owner of a lease lives. One that cannot be looked at counts as alive.
-pub fn look_at(store: &Store, lease: Lease) -> Seen {
+pub fn inspect(store: &Store, lease: Lease) -> Seen {
     let is_alive = leases::is_alive(store.place(), &lease).unwrap_or_else(|error| {
         log::warn!("the lease {:?}: {error}", lease.name);
         true

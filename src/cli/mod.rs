@@ -14,7 +14,7 @@
 //!   (`options`, `lines`, `pipeline_file`), endings to exit codes (`code`).
 //! * What a job may be asked is asked through the facade (`queue`); what any process may ask of machine and worker, of `host`.
 //!
-//! Deliberately absent: SQL, signals to processes, and any judgement about who owns what.
+//! Deliberately absent: SQL, signals to processes, and any decision about who owns what.
 
 mod command_line;
 mod copies;

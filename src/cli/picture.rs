@@ -71,7 +71,7 @@ impl Picture {
         let (stuck, workspaces, schedules) = store.read(|conn| {
             Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
         })?;
-        let worker = Sight::look(store.place())?;
+        let worker = Sight::read(store.place())?;
         let over = if worker.is_none() && counts.running > 0 { run_over::how_many(store)? } else { 0 };
         let pid = worker.as_ref().map(|worker| worker.holder.pid);
         Ok(Self {
@@ -91,7 +91,7 @@ impl Picture {
             over,
             memory: picture::memory_limiter(store.place())?,
             standing: standing::advice(store)?,
-            machine: Machine::look(store.place().dir()),
+            machine: Machine::sample(store.place().dir()),
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),
             writer: locks::lasting_writer(store.place(), pid),
@@ -137,6 +137,6 @@ const RESOURCES_MAX: usize = 1_000;
 /// # Errors
 /// When the lock file cannot be looked at.
 pub fn memory_limiter(place: &Place) -> Result<Option<(String, String)>> {
-    let report = Holder::look(place)?.and_then(|holder| Report::read(place, &holder));
+    let report = Holder::read(place)?.and_then(|holder| Report::read(place, &holder));
     Ok(report.map(|report| report.memory).filter(|(by, _)| !by.is_empty()))
 }

@@ -13,7 +13,7 @@ use crate::store::Store;
 /// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
     let asked = stop::ask_directly(store, job)?;
-    let sight = Sight::look(store.place())?;
+    let sight = Sight::read(store.place())?;
     let stopped = sight.as_ref().filter(|sight| matches!(sight.process, Process::Stopped | Process::Traced));
     let records_later = match (&sight, stopped) {
         (_, Some(sight)) => {

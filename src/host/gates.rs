@@ -35,7 +35,7 @@ pub struct Machine {
 
 impl Machine {
     /// Looks at the machine, and at the disk that holds `path`.
-    pub fn look(path: &Path) -> Self {
+    pub fn sample(path: &Path) -> Self {
         let memory = System::new().map(|mut system| {
             system.refresh_memory();
             (system.total_memory(), system.available_memory())
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_machine_can_be_looked_at() {
-        let machine = Machine::look(Path::new("/"));
+        let machine = Machine::sample(Path::new("/"));
         assert!(machine.memory_available_bytes > 0 && machine.memory_total_bytes >= machine.memory_available_bytes);
         assert!(machine.disk_free_bytes.is_some());
     }

@@ -79,13 +79,13 @@ impl Holder {
     ///
     /// # Errors
     /// When the lock file cannot be looked at.
-    pub fn look(place: &Place) -> Result<Option<Self>> {
+    pub fn read(place: &Place) -> Result<Option<Self>> {
         let path = place.worker_lock();
         match open_to_look(&path) {
             Ok(mut file) => {
                 let held = record_lock::is_held(&file, record_lock::Kind::Shared, Bytes::ALL);
                 if held.map_err(|e| Error::io(format!("asking for the lock of {}", path.display()), e))? {
-                    return Ok(Some(Self::read(&mut file)));
+                    return Ok(Some(Self::from_file(&mut file)));
                 }
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -94,7 +94,7 @@ impl Holder {
         Ok(locks::has_worker(place).then(|| Self::of_the_main_file(place)))
     }
 
-    fn read(file: &mut File) -> Self {
+    fn from_file(file: &mut File) -> Self {
         let mut text = String::new();
         let _unreadable_is_shown_as_unknown = file.take(HOLDER_BYTES_MAX).read_to_string(&mut text);
         serde_json::from_str(&text).unwrap_or_else(|_| Self::unknown())
@@ -189,7 +189,7 @@ impl WorkerLock {
         };
         if !flock(&file)? {
             main.free();
-            return Ok(Err(Holder::read(&mut file)));
+            return Ok(Err(Holder::from_file(&mut file)));
         }
         // From here on it is released when it is dropped.
         let lock = Self { place: place.clone(), holder, file: Mutex::new(file), main };
@@ -238,7 +238,7 @@ fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
     loop {
         let mut file = options.open(&path).map_err(told)?;
         if !record_lock::try_lock(&file, record_lock::Kind::Exclusive, Bytes::ALL).map_err(told)? {
-            return Ok(Err(Holder::read(&mut file)));
+            return Ok(Err(Holder::from_file(&mut file)));
         }
         // The process that held it before may have been told meanwhile that its file is gone: the
         // one that the name leads to counts.
@@ -297,14 +297,14 @@ mod tests {
     fn the_second_is_told_who_has_it_and_gets_it_when_the_first_lets_go() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
-        assert_eq!(Holder::look(&place).unwrap(), None);
+        assert_eq!(Holder::read(&place).unwrap(), None);
         let first = WorkerLock::take(&place, Kind::Work, 3, "a", 7).unwrap().unwrap();
         let holder = WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().unwrap_err();
         assert_eq!((holder.instance.as_str(), holder.slots, holder.since_ms), ("a", 3, 7));
-        assert_eq!(Holder::look(&place).unwrap(), Some(holder));
+        assert_eq!(Holder::read(&place).unwrap(), Some(holder));
         first.release();
         drop(first);
-        assert_eq!(Holder::look(&place).unwrap(), None);
+        assert_eq!(Holder::read(&place).unwrap(), None);
         assert!(WorkerLock::take(&place, Kind::Run, 1, "b", 8).unwrap().is_ok());
     }
 
@@ -316,7 +316,7 @@ mod tests {
         // Between the lock and the text; and halfway through the text.
         for text in ["", "{\"pid\": 47"] {
             fs::write(place.worker_lock(), text).unwrap();
-            let holder = Holder::look(&place).unwrap().unwrap();
+            let holder = Holder::read(&place).unwrap().unwrap();
             assert_eq!((holder.kind.as_str(), holder.pid), ("unknown", 0), "{text:?}");
             assert!(holder.named().contains("has not said"), "{text:?}");
         }
@@ -332,11 +332,11 @@ mod tests {
                 false => fs::remove_file(place.worker_lock()).unwrap(),
                 true => fs::remove_dir_all(place.dir()).unwrap(),
             }
-            assert!(Holder::look(&place).unwrap().is_some());
+            assert!(Holder::read(&place).unwrap().is_some());
             fs::create_dir_all(place.dir()).unwrap();
             assert!(WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().is_err());
             assert!(first.keep().unwrap() && !first.keep().unwrap());
-            assert_eq!(Holder::look(&place).unwrap().map(|holder| holder.instance).as_deref(), Some("a"));
+            assert_eq!(Holder::read(&place).unwrap().map(|holder| holder.instance).as_deref(), Some("a"));
             drop(first);
             assert!(WorkerLock::take(&place, Kind::Work, 1, "b", 8).unwrap().is_ok());
         }

@@ -42,8 +42,8 @@ impl Sight {
     ///
     /// # Errors
     /// When the lock file cannot be looked at.
-    pub fn look(place: &Place) -> Result<Option<Self>> {
-        Ok(Holder::look(place)?.map(|holder| Self::of(place, holder)))
+    pub fn read(place: &Place) -> Result<Option<Self>> {
+        Ok(Holder::read(place)?.map(|holder| Self::of(place, holder)))
     }
 
     fn of(place: &Place, holder: Holder) -> Self {

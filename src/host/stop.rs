@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::job::{Cause, JobId};
 use crate::run::stop::{self, Asked, OutOfReach};
-use crate::store::{Store, reap};
+use crate::store::{Store, open_runs};
 
 /// What came of asking a shim without the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Direct {
 /// # Errors
 /// When the file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<Direct> {
-    let Some((own, around)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(Direct::NoShim) };
+    let Some((own, around)) = store.read(move |conn| open_runs::open_run_of(conn, job))? else { return Ok(Direct::NoShim) };
     let mut came = Direct::NoShim;
     for key in [Some(own), around].into_iter().flatten() {
         match stop::ask(store.place(), key, Cause::Cancel)? {

@@ -38,7 +38,7 @@ enum Manager {
 }
 
 impl Surroundings {
-    pub fn look() -> Self {
+    pub fn detect() -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let manager = match (is_set("INVOCATION_ID"), is_set("MANAGERPID")) {
             (false, _) => Manager::None,
@@ -100,7 +100,7 @@ fn lingers() -> bool {
 /// Asks the service manager. It is shutting down when the machine is, or, for that of a user, when
 /// the user's last session has ended.
 pub fn is_stopping_now() -> bool {
-    is_stopping(Surroundings::look().manager)
+    is_stopping(Surroundings::detect().manager)
 }
 
 fn is_stopping(manager: Manager) -> bool {

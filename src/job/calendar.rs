@@ -9,7 +9,7 @@
 //! | the clock shows the reading twice | once, the first time | both times |
 //!
 //! A line with a fixed hour means so many runs a day; a line with `*` means so many runs in real time. Several readings that fall
-//! into one gap are one slot, as they have one instant.
+//! into one gap are one occurrence, as they have one instant.
 //!
 //! Time is seen as stretches between two changes of the zone's offset, in each of which a reading is an instant plus a constant.
 
@@ -23,7 +23,7 @@ pub const CRON_CHARS_MAX: usize = 200;
 /// The last second that is looked at: the year 4000. (The days of a cron line repeat after 400 years.)
 const SECOND_MAX: i64 = 64_060_588_800;
 
-/// The slots of a cron line in a zone.
+/// The occurrences of a cron line in a zone.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     cron: Cron,
@@ -89,7 +89,7 @@ impl Calendar {
         Ok(Self { cron, zone, hour_is_fixed })
     }
 
-    /// The first slot after an instant, both in milliseconds UTC. `None`: there is none any more.
+    /// The first occurrence after an instant, both in milliseconds UTC. `None`: there is none any more.
     pub fn next(&self, after_ms: i64) -> Option<i64> {
         let mut at = after_ms.div_euclid(1_000) + 1;
         let mut known: Option<(i64, i64)> = None;
@@ -116,7 +116,7 @@ impl Calendar {
         None
     }
 
-    /// The last slot at or before an instant, both in milliseconds UTC; none before 1970.
+    /// The last occurrence at or before an instant, both in milliseconds UTC; none before 1970.
     pub fn last(&self, up_to_ms: i64) -> Option<i64> {
         let mut at = up_to_ms.div_euclid(1_000).min(SECOND_MAX);
         while at >= 0 {

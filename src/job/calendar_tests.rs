@@ -13,8 +13,8 @@ fn ms(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_millisecond()
 }
 
-/// The slots after an instant and before another, found forwards; they must be the same backwards.
-fn slots(cron: &str, zone: &str, after: &str, before: &str) -> Vec<String> {
+/// The occurrences after an instant and before another, found forwards; they must be the same backwards.
+fn occurrences(cron: &str, zone: &str, after: &str, before: &str) -> Vec<String> {
     let calendar = calendar(cron, zone);
     let (after, before) = (ms(after), ms(before));
     let forwards: Vec<i64> =
@@ -33,48 +33,51 @@ const APIA: &str = "Pacific/Apia";
 
 #[test]
 fn in_a_gap_a_fixed_hour_is_due_once_at_the_first_instant_after_it() {
-    let berlin = |cron| slots(cron, BERLIN, "2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z");
+    let berlin = |cron| occurrences(cron, BERLIN, "2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z");
     assert_eq!(berlin("30 2 * * *"), ["2026-03-29T03:00:00+02:00"]);
     assert_eq!(berlin("0 2 * * *"), ["2026-03-29T03:00:00+02:00"]);
-    assert_eq!(berlin("0,20,40 2 * * *"), ["2026-03-29T03:00:00+02:00"], "one instant is one slot");
+    assert_eq!(berlin("0,20,40 2 * * *"), ["2026-03-29T03:00:00+02:00"], "one instant is one occurrence");
     assert_eq!(berlin("0 2,3 * * *"), ["2026-03-29T03:00:00+02:00"], "the hour after it is not a second one");
     assert_eq!(berlin("59 1 * * *"), ["2026-03-29T01:59:00+01:00"]);
     assert_eq!(berlin("0 3 * * *"), ["2026-03-29T03:00:00+02:00"]);
     assert_eq!(berlin("30 2 29 3 *"), ["2026-03-29T03:00:00+02:00"]);
     assert_eq!(berlin("30 2 28 3 *"), [""; 0]);
-    let york = slots("30 2 * * *", NEW_YORK, "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z");
+    let york = occurrences("30 2 * * *", NEW_YORK, "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z");
     assert_eq!(york, ["2026-03-08T03:00:00-04:00", "2026-03-09T02:30:00-04:00"]);
-    let howe = slots("15 2 * * *", LORD_HOWE, "2026-10-03T00:00:00Z", "2026-10-04T12:00:00Z");
+    let howe = occurrences("15 2 * * *", LORD_HOWE, "2026-10-03T00:00:00Z", "2026-10-04T12:00:00Z");
     assert_eq!(howe, ["2026-10-04T02:30:00+11:00"], "a gap of half an hour");
-    assert_eq!(slots("30 2 * * *", LORD_HOWE, "2026-10-03T00:00:00Z", "2026-10-04T12:00:00Z"), ["2026-10-04T02:30:00+11:00"]);
+    assert_eq!(
+        occurrences("30 2 * * *", LORD_HOWE, "2026-10-03T00:00:00Z", "2026-10-04T12:00:00Z"),
+        ["2026-10-04T02:30:00+11:00"]
+    );
 }
 
 #[test]
 fn in_a_gap_a_wildcard_hour_is_skipped() {
-    let berlin = slots("30 * * * *", BERLIN, "2026-03-28T23:45:00Z", "2026-03-29T02:00:00Z");
+    let berlin = occurrences("30 * * * *", BERLIN, "2026-03-28T23:45:00Z", "2026-03-29T02:00:00Z");
     assert_eq!(berlin, ["2026-03-29T01:30:00+01:00", "2026-03-29T03:30:00+02:00"]);
-    let even = slots("0 */2 * * *", BERLIN, "2026-03-28T22:30:00Z", "2026-03-29T03:00:00Z");
+    let even = occurrences("0 */2 * * *", BERLIN, "2026-03-28T22:30:00Z", "2026-03-29T03:00:00Z");
     assert_eq!(even, ["2026-03-29T00:00:00+01:00", "2026-03-29T04:00:00+02:00"]);
-    let york = slots("0 * * * *", NEW_YORK, "2026-03-08T05:30:00Z", "2026-03-08T08:30:00Z");
+    let york = occurrences("0 * * * *", NEW_YORK, "2026-03-08T05:30:00Z", "2026-03-08T08:30:00Z");
     assert_eq!(york, ["2026-03-08T01:00:00-05:00", "2026-03-08T03:00:00-04:00", "2026-03-08T04:00:00-04:00"]);
-    let howe = slots("*/15 * * * *", LORD_HOWE, "2026-10-03T15:20:00Z", "2026-10-03T15:50:00Z");
+    let howe = occurrences("*/15 * * * *", LORD_HOWE, "2026-10-03T15:20:00Z", "2026-10-03T15:50:00Z");
     assert_eq!(howe, ["2026-10-04T02:30:00+11:00", "2026-10-04T02:45:00+11:00"], "02:00 and 02:15 are not on the clock");
-    assert_eq!(slots("0 * 30 12 *", APIA, "2011-12-29T00:00:00Z", "2012-01-02T00:00:00Z"), [""; 0]);
+    assert_eq!(occurrences("0 * 30 12 *", APIA, "2011-12-29T00:00:00Z", "2012-01-02T00:00:00Z"), [""; 0]);
 }
 
 #[test]
 fn where_the_clock_repeats_a_fixed_hour_is_due_the_first_time_and_a_wildcard_hour_both_times() {
-    let berlin = |cron| slots(cron, BERLIN, "2026-10-24T22:30:00Z", "2026-10-25T02:30:00Z");
+    let berlin = |cron| occurrences(cron, BERLIN, "2026-10-24T22:30:00Z", "2026-10-25T02:30:00Z");
     assert_eq!(berlin("30 2 * * *"), ["2026-10-25T02:30:00+02:00"]);
     assert_eq!(berlin("*/30 2 * * *"), ["2026-10-25T02:00:00+02:00", "2026-10-25T02:30:00+02:00"]);
     assert_eq!(
         berlin("0 * * * *"),
         ["2026-10-25T01:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"]
     );
-    let york = |cron| slots(cron, NEW_YORK, "2026-11-01T04:45:00Z", "2026-11-01T06:45:00Z");
+    let york = |cron| occurrences(cron, NEW_YORK, "2026-11-01T04:45:00Z", "2026-11-01T06:45:00Z");
     assert_eq!(york("30 1 * * *"), ["2026-11-01T01:30:00-04:00"]);
     assert_eq!(york("30 * * * *"), ["2026-11-01T01:30:00-04:00", "2026-11-01T01:30:00-05:00"]);
-    let howe = |cron| slots(cron, LORD_HOWE, "2026-04-04T14:20:00Z", "2026-04-04T15:35:00Z");
+    let howe = |cron| occurrences(cron, LORD_HOWE, "2026-04-04T14:20:00Z", "2026-04-04T15:35:00Z");
     assert_eq!(howe("45 1 * * *"), ["2026-04-05T01:45:00+11:00"]);
     assert_eq!(howe("45 * * * *"), ["2026-04-05T01:45:00+11:00", "2026-04-05T01:45:00+10:30"]);
     assert_eq!(howe("0 2 * * *"), ["2026-04-05T02:00:00+10:30"], "the second 02:00 is the only one");
@@ -93,21 +96,21 @@ fn a_search_that_begins_inside_the_repeated_hour_sees_what_is_ahead() {
 
 #[test]
 fn a_day_that_a_zone_skipped_is_a_gap_of_a_day() {
-    let apia = slots("30 2 * * *", APIA, "2011-12-29T00:00:00Z", "2012-01-01T00:00:00Z");
+    let apia = occurrences("30 2 * * *", APIA, "2011-12-29T00:00:00Z", "2012-01-01T00:00:00Z");
     assert_eq!(
         apia,
         ["2011-12-29T02:30:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T02:30:00+14:00", "2012-01-01T02:30:00+14:00"]
     );
-    let that_day = slots("0 12 30 12 *", APIA, "2011-12-01T00:00:00Z", "2012-01-02T00:00:00Z");
+    let that_day = occurrences("0 12 30 12 *", APIA, "2011-12-01T00:00:00Z", "2012-01-02T00:00:00Z");
     assert_eq!(that_day, ["2011-12-31T00:00:00+14:00"]);
-    let hourly = slots("0 * * * *", APIA, "2011-12-30T08:30:00Z", "2011-12-30T11:30:00Z");
+    let hourly = occurrences("0 * * * *", APIA, "2011-12-30T08:30:00Z", "2011-12-30T11:30:00Z");
     assert_eq!(hourly, ["2011-12-29T23:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T01:00:00+14:00"]);
 }
 
 /// The rule, said once more, the slow way: each reading of the wall clock, one after the other.
 fn by_rule(calendar: &Calendar, from: &str, minutes: i64) -> BTreeSet<i64> {
     let first: DateTime = from.parse().unwrap();
-    let mut slots = BTreeSet::new();
+    let mut occurrences = BTreeSet::new();
     for minute in 0..minutes {
         let reading = first + jiff::SignedDuration::from_mins(minute);
         if !calendar.cron.is_time_matching(&reading.to_zoned(TimeZone::UTC).unwrap()).unwrap() {
@@ -115,19 +118,19 @@ fn by_rule(calendar: &Calendar, from: &str, minutes: i64) -> BTreeSet<i64> {
         }
         let instant = |offset: Offset| offset.to_timestamp(reading).unwrap().as_millisecond();
         match calendar.zone.to_ambiguous_timestamp(reading).offset() {
-            AmbiguousOffset::Unambiguous { offset } => slots.extend([instant(offset)]),
+            AmbiguousOffset::Unambiguous { offset } => occurrences.extend([instant(offset)]),
             AmbiguousOffset::Gap { before, after } if calendar.hour_is_fixed => {
                 let in_gap = Timestamp::from_millisecond(instant(after)).unwrap();
                 let end = calendar.zone.following(in_gap).find(|change| change.offset() == after).unwrap();
                 assert!(end.timestamp().as_millisecond() <= instant(before));
-                slots.extend([end.timestamp().as_millisecond()]);
+                occurrences.extend([end.timestamp().as_millisecond()]);
             }
             AmbiguousOffset::Gap { .. } => {}
-            AmbiguousOffset::Fold { before, .. } if calendar.hour_is_fixed => slots.extend([instant(before)]),
-            AmbiguousOffset::Fold { before, after } => slots.extend([instant(before), instant(after)]),
+            AmbiguousOffset::Fold { before, .. } if calendar.hour_is_fixed => occurrences.extend([instant(before)]),
+            AmbiguousOffset::Fold { before, after } => occurrences.extend([instant(before), instant(after)]),
         }
     }
-    slots
+    occurrences
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn both_directions_agree_with_the_rule_around_changes_of_many_zones() {
 }
 
 #[test]
-fn instants_between_two_seconds_miss_no_slot_and_repeat_none() {
+fn instants_between_two_seconds_miss_no_occurrence_and_repeat_none() {
     let calendar = calendar("* * * * *", "UTC");
     for (after, next) in [(59_999, 60_000), (60_000, 120_000), (60_001, 120_000), (-1, 0)] {
         assert_eq!(calendar.next(after), Some(next), "{after}");

@@ -1,33 +1,33 @@
-//! What becomes of the slots of a schedule whose time has come: which are fired, which are skipped, and why.
+//! What becomes of the occurrences of a schedule whose time has come: which are fired, which are skipped, and why.
 //!
-//! Each slot is decided once: the schedule remembers until when it has decided, and the file remembers which slots were fired. So
-//! it does not matter whether a slot passed while the worker looked, while it was dead, while the machine slept, or because
+//! Each occurrence is decided once: the schedule remembers until when it has decided, and the file remembers which occurrences were fired. So
+//! it does not matter whether an occurrence passed while the worker looked, while it was dead, while the machine slept, or because
 //! the clock was set forward: what is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`] says what to do
 //! about it. Where the clock was set back, what was skipped in the future that now comes again is open again; what was fired is not.
 //!
-//! The work is bounded by the number of slots that are fired and by [`COUNTED_MAX`], not by how many have passed.
+//! The work is bounded by the number of occurrences that are fired and by [`COUNTED_MAX`], not by how many have passed.
 
 use std::collections::BTreeSet;
 
 use super::calendar::Calendar;
 
-/// How late a slot may be found and still be on time, in milliseconds: a busy worker, a short restart.
+/// How late an occurrence may be found and still be on time, in milliseconds: a busy worker, a short restart.
 pub const LATE_MS: i64 = 60_000;
 /// How far the clock may be behind the latest decision before that decision is taken back, in milliseconds.
 pub const SET_BACK_MS: i64 = 60_000;
-/// Most missed slots that `all` fires, unless the schedule says otherwise.
+/// Most missed occurrences that `all` fires, unless the schedule says otherwise.
 pub const CATCH_UP_DEFAULT: i64 = 100;
 /// Most that a schedule may say.
 pub const CATCH_UP_MAX: i64 = 1_000;
-/// Up to so many skipped slots are counted; of more it is known that they are more.
+/// Up to so many skipped occurrences are counted; of more it is known that they are more.
 pub const COUNTED_MAX: i64 = 1_000;
 
-/// What is done about missed slots.
+/// What is done about missed occurrences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CatchUp {
     /// Nothing.
     None,
-    /// The newest is fired, unless a slot is due on time anyway.
+    /// The newest is fired, unless an occurrence is due on time anyway.
     #[default]
     Latest,
     /// All are fired, the newest so many.
@@ -50,7 +50,7 @@ impl CatchUp {
     }
 }
 
-/// Why a slot was not fired.
+/// Why an occurrence was not fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
     /// It had passed before anybody looked, and is not caught up.
@@ -76,7 +76,7 @@ impl Skip {
     }
 }
 
-/// Slots next to each other that were skipped for one reason; instants in milliseconds UTC.
+/// Occurrences next to each other that were skipped for one reason; instants in milliseconds UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skipped {
     pub first: i64,
@@ -89,10 +89,10 @@ pub struct Skipped {
 /// What a schedule has decided so far, and how it wants to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Every slot up to here is decided, in milliseconds UTC.
+    /// Every occurrence up to here is decided, in milliseconds UTC.
     pub decided_until: i64,
     pub catch_up: CatchUp,
-    /// Most missed slots that `all` fires.
+    /// Most missed occurrences that `all` fires.
     pub catch_up_max: i64,
     /// From when until before when it was paused, in milliseconds UTC.
     pub paused: Option<(i64, i64)>,
@@ -101,12 +101,12 @@ pub struct Standing {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Slots to fire, oldest first.
+    /// Occurrences to fire, oldest first.
     pub fire: Vec<i64>,
     /// Oldest first.
     pub skip: Vec<Skipped>,
     pub decided_until: i64,
-    /// The next slot; `None`: there is none any more.
+    /// The next occurrence; `None`: there is none any more.
     pub next: Option<i64>,
     /// The clock was set back: what was skipped after now is open again.
     pub set_back: bool,
@@ -117,7 +117,7 @@ pub fn is_set_back(decided_until: i64, now_ms: i64) -> bool {
     decided_until > now_ms.saturating_add(SET_BACK_MS)
 }
 
-/// Decides the slots that have passed. `fired` are those of them that were fired already.
+/// Decides the occurrences that have passed. `fired` are those of them that were fired already.
 pub fn decide(calendar: &Calendar, standing: &Standing, now_ms: i64, fired: &BTreeSet<i64>) -> Decision {
     if is_set_back(standing.decided_until, now_ms) {
         let next = calendar.next(now_ms);
@@ -125,40 +125,40 @@ pub fn decide(calendar: &Calendar, standing: &Standing, now_ms: i64, fired: &BTr
     }
     let (from, to) = (standing.decided_until, now_ms.max(standing.decided_until));
     let (pause_from, pause_to) = standing.paused.unwrap_or((i64::MAX, i64::MAX));
-    let mut walk =
-        Walk { calendar, fired, late_before: now_ms.saturating_sub(LATE_MS), fire: Vec::new(), skip: Vec::new(), budget: 0 };
-    walk.budget = match standing.catch_up {
+    let mut pass =
+        Pass { calendar, fired, late_before: now_ms.saturating_sub(LATE_MS), fire: Vec::new(), skip: Vec::new(), budget: 0 };
+    pass.budget = match standing.catch_up {
         CatchUp::None => 0,
         CatchUp::Latest => 1,
         CatchUp::All => standing.catch_up_max,
     };
     let one_is_enough = standing.catch_up == CatchUp::Latest;
     // Newest first, as the newest of the missed are those that are caught up: after the pause, the pause, before it.
-    walk.open(from.max(pause_to.saturating_sub(1)), to, one_is_enough);
-    walk.pass_over(from.max(pause_from.saturating_sub(1)), to.min(pause_to.saturating_sub(1)), Skip::Paused);
-    walk.open(from, to.min(pause_from.saturating_sub(1)), one_is_enough);
-    walk.fire.reverse();
-    walk.skip.reverse();
-    Decision { fire: walk.fire, skip: walk.skip, decided_until: to, next: calendar.next(to), set_back: false }
+    pass.open(from.max(pause_to.saturating_sub(1)), to, one_is_enough);
+    pass.pass_over(from.max(pause_from.saturating_sub(1)), to.min(pause_to.saturating_sub(1)), Skip::Paused);
+    pass.open(from, to.min(pause_from.saturating_sub(1)), one_is_enough);
+    pass.fire.reverse();
+    pass.skip.reverse();
+    Decision { fire: pass.fire, skip: pass.skip, decided_until: to, next: calendar.next(to), set_back: false }
 }
 
-/// Backwards over the slots that have passed.
-struct Walk<'a> {
+/// Backwards over the occurrences that have passed.
+struct Pass<'a> {
     calendar: &'a Calendar,
     fired: &'a BTreeSet<i64>,
-    /// A slot before this instant was missed.
+    /// An occurrence before this instant was missed.
     late_before: i64,
     fire: Vec<i64>,
     skip: Vec<Skipped>,
-    /// Missed slots that may still be fired.
+    /// Missed occurrences that may still be fired.
     budget: i64,
 }
 
-impl Walk<'_> {
-    /// Decides the slots after `from`, up to `to`, in which the schedule was not paused.
+impl Pass<'_> {
+    /// Decides the occurrences after `from`, up to `to`, in which the schedule was not paused.
     fn open(&mut self, from: i64, to: i64, one_is_enough: bool) {
         let mut up_to = to;
-        while let Some(at) = self.slot(from, up_to) {
+        while let Some(at) = self.occurrence(from, up_to) {
             let is_fired = self.fired.contains(&at);
             if one_is_enough && (is_fired || !self.fire.is_empty()) && at < self.late_before {
                 self.budget = 0;
@@ -174,11 +174,11 @@ impl Walk<'_> {
         }
     }
 
-    /// Skips the slots after `from`, up to `to`.
+    /// Skips the occurrences after `from`, up to `to`.
     fn pass_over(&mut self, from: i64, to: i64, why: Skip) {
         let (mut n, mut last, mut first, mut up_to) = (0, None, 0, to);
         while n <= COUNTED_MAX
-            && let Some(at) = self.slot(from, up_to)
+            && let Some(at) = self.occurrence(from, up_to)
         {
             if !self.fired.contains(&at) {
                 n += 1;
@@ -194,7 +194,7 @@ impl Walk<'_> {
         self.skip.extend(last.map(|last| Skipped { first, last, n, why }));
     }
 
-    fn slot(&self, after: i64, up_to: i64) -> Option<i64> {
+    fn occurrence(&self, after: i64, up_to: i64) -> Option<i64> {
         if up_to <= after { None } else { self.calendar.last(up_to).filter(|at| *at > after) }
     }
 }

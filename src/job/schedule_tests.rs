@@ -19,8 +19,8 @@ fn decided(standing: &Standing, now: i64) -> Decision {
     decide(&hourly(), standing, now, &BTreeSet::new())
 }
 
-fn hours(slots: &[i64]) -> Vec<i64> {
-    slots.iter().map(|at| (at - START) / HOUR).collect()
+fn hours(occurrences: &[i64]) -> Vec<i64> {
+    occurrences.iter().map(|at| (at - START) / HOUR).collect()
 }
 
 fn skipped(decision: &Decision) -> Vec<(i64, i64, i64, Skip)> {
@@ -28,7 +28,7 @@ fn skipped(decision: &Decision) -> Vec<(i64, i64, i64, Skip)> {
 }
 
 #[test]
-fn a_slot_on_time_is_fired_whatever_the_catch_up() {
+fn a_occurrence_on_time_is_fired_whatever_the_catch_up() {
     for catch_up in CatchUp::ALL {
         for late in [0, 1, LATE_MS] {
             let decision = decided(&standing(catch_up), START + HOUR + late);
@@ -40,7 +40,7 @@ fn a_slot_on_time_is_fired_whatever_the_catch_up() {
 }
 
 #[test]
-fn missed_slots_are_caught_up_as_asked_and_the_rest_is_told() {
+fn missed_occurrences_are_caught_up_as_asked_and_the_rest_is_told() {
     let now = START + 10 * HOUR + 2 * MINUTE;
     let of = |catch_up| decided(&standing(catch_up), now);
     assert_eq!((hours(&of(CatchUp::None).fire), skipped(&of(CatchUp::None))), (vec![], vec![(1, 10, 10, Skip::Missed)]));
@@ -87,19 +87,19 @@ fn ten_years_of_minutes_are_decided_at_once() {
 fn a_clock_that_was_set_forward_and_back_neither_skips_nor_repeats() {
     let mut standing = standing(CatchUp::Latest);
     let mut fired = BTreeSet::new();
-    let mut look = |standing: &mut Standing, now: i64| {
+    let mut plan_at = |standing: &mut Standing, now: i64| {
         let decision = decide(&hourly(), standing, now, &fired);
         standing.decided_until = decision.decided_until;
         assert!(decision.fire.iter().all(|at| fired.insert(*at)), "fired twice: {decision:?}");
         decision
     };
-    look(&mut standing, START + HOUR);
-    let forward = look(&mut standing, START + 24 * HOUR + 5 * MINUTE);
+    plan_at(&mut standing, START + HOUR);
+    let forward = plan_at(&mut standing, START + 24 * HOUR + 5 * MINUTE);
     assert_eq!((hours(&forward.fire), skipped(&forward)), (vec![24], vec![(2, 23, 22, Skip::Missed)]));
-    let back = look(&mut standing, START + HOUR + 5 * MINUTE);
+    let back = plan_at(&mut standing, START + HOUR + 5 * MINUTE);
     assert!(back.set_back && back.fire.is_empty() && back.next == Some(START + 2 * HOUR));
     for hour in 2..=25 {
-        let decision = look(&mut standing, START + hour * HOUR);
+        let decision = plan_at(&mut standing, START + hour * HOUR);
         assert_eq!(hours(&decision.fire), if hour == 24 { vec![] } else { vec![hour] }, "hour {hour}");
     }
 }
@@ -115,7 +115,7 @@ fn a_clock_that_is_a_little_behind_changes_nothing() {
 }
 
 #[test]
-fn a_missed_slot_that_was_fired_before_is_enough_for_the_latest() {
+fn a_missed_occurrence_that_was_fired_before_is_enough_for_the_latest() {
     let fired = BTreeSet::from([START + 5 * HOUR]);
     let now = START + 5 * HOUR + 5 * MINUTE;
     let latest = decide(&hourly(), &standing(CatchUp::Latest), now, &fired);

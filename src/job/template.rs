@@ -17,7 +17,7 @@ use super::spec::NewJob;
 
 /// Prefix of the variables that hold the parameters.
 pub const PARAM_PREFIX: &str = "TENURE_PARAM_";
-/// The variable that tells a job which slot of its schedule it is for.
+/// The variable that tells a job which occurrence of its schedule it is for.
 pub const SCHEDULED_FOR: &str = "TENURE_SCHEDULED_FOR";
 
 /// The variable that names the job inside which `tenure run` follows this one.

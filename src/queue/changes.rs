@@ -21,7 +21,7 @@ impl Changes {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn look(&mut self, store: &Store) -> Result<bool> {
+    pub fn poll(&mut self, store: &Store) -> Result<bool> {
         let counter = match self.counter.take() {
             Some(counter) => counter,
             None => store::Changes::of(store)?,

@@ -8,7 +8,7 @@ use crate::host::stop::{self, Direct};
 use crate::job::JobId;
 use crate::store::control;
 use crate::store::retry::{self, Back};
-use crate::store::{look, tend};
+use crate::store::{due, pending};
 
 /// What a cancel came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,8 @@ impl Queue {
 
     /// Ends the rest of those who waited for what has ended, a step at a time: a worker would do it as well, but there may be none.
     fn end_dependants(&self, now_ms: i64) -> Result<()> {
-        while self.store.read(look::needs_going_on)? {
-            let done = self.store.write(move |conn| tend::go_on(conn, now_ms, BATCH_JOBS))?;
+        while self.store.read(pending::has_unresolved)? {
+            let done = self.store.write(move |conn| due::continue_ends(conn, now_ms, BATCH_JOBS))?;
             secrets::remove(self.store.place(), &done.freed);
             if !done.more {
                 break;

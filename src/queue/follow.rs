@@ -69,7 +69,7 @@ impl Follower {
     /// # Errors
     /// As [`Follower::until_ended`].
     pub fn round(&mut self, sink: &mut Sink<'_>) -> Result<Seen> {
-        let changed = self.changes.look(&self.store)?;
+        let changed = self.changes.poll(&self.store)?;
         let mut ended = None;
         let mut runs = Vec::new();
         if changed {

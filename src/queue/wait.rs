@@ -50,9 +50,9 @@ impl Queue {
     fn wait_until(&self, ids: &[JobId], until: Option<Instant>) -> Result<Option<Vec<JobInfo>>> {
         let (mut waiting, mut changes, mut ended) = (Waiting::new(ids.iter().copied()), Changes::default(), Vec::new());
         loop {
-            if changes.look(&self.store)? {
+            if changes.poll(&self.store)? {
                 changes.stir();
-                let moved = waiting.look(&self.store)?;
+                let moved = waiting.poll(&self.store)?;
                 ended.extend(moved.iter().filter(|job| job.shown_state().is_terminal()).map(JobInfo::of));
             }
             if waiting.left().is_empty() {
@@ -98,7 +98,7 @@ impl Waiting {
     ///
     /// # Errors
     /// When the file cannot be read, or one of them was pruned.
-    pub fn look(&mut self, store: &Store) -> Result<Vec<Job>> {
+    pub fn poll(&mut self, store: &Store) -> Result<Vec<Job>> {
         let (left, before) = (&self.left, self.read);
         let (jobs, read) = store.read(|conn| {
             let often_enough = |at: Instant| at.elapsed() < Duration::from_millis(ALL_READ_MS);
@@ -143,7 +143,7 @@ impl Iterator for Watch {
             return None;
         }
         loop {
-            match self.look() {
+            match self.poll() {
                 Ok(Some(info)) => {
                     self.last = Some(info.clone());
                     return Some(Ok(info));
@@ -157,8 +157,8 @@ impl Iterator for Watch {
 
 impl Watch {
     /// The job, if it is not as it was.
-    fn look(&mut self) -> Result<Option<JobInfo>> {
-        if !self.changes.look(&self.queue.store)? {
+    fn poll(&mut self) -> Result<Option<JobInfo>> {
+        if !self.changes.poll(&self.queue.store)? {
             return Ok(None);
         }
         self.changes.stir();

@@ -46,7 +46,7 @@ const PROBES: &[Probe] =
     &[proc_is_ours, pidfds_open, pidfds_signal, processes_are_controlled, descriptors_close, randomness, hidden_processes];
 
 /// Makes all probes. What is fine is left out.
-pub fn look() -> Vec<Fitness> {
+pub fn check_system() -> Vec<Fitness> {
     PROBES.iter().map(|probe| probe()).filter(|found| *found != Fitness::Fine).collect()
 }
 

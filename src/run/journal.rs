@@ -27,7 +27,7 @@ pub struct Journal {
     /// Where the next record goes. Not append mode: a line that was torn by a full disk is written over.
     end: u64,
     /// Lines that the file has and the pipe has not.
-    untold: Vec<u8>,
+    unsent: Vec<u8>,
 }
 
 impl Journal {
@@ -37,7 +37,7 @@ impl Journal {
     /// The run file cannot be asked for its length.
     pub fn new(file: OwnedFd, status: OwnedFd) -> io::Result<Self> {
         let end = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
-        Ok(Self { file, status, end, untold: Vec::new() })
+        Ok(Self { file, status, end, unsent: Vec::new() })
     }
 
     /// Writes a record into the file; it is told with [`Journal::tell`], even where the file could not take it.
@@ -55,7 +55,7 @@ impl Journal {
     pub fn write_all(&mut self, records: &[Record]) -> io::Result<()> {
         let line = records.iter().flat_map(Record::to_line).collect::<Vec<_>>();
         let written = self.store(&line);
-        self.untold.extend(line);
+        self.unsent.extend(line);
         written
     }
 
@@ -74,13 +74,13 @@ impl Journal {
             // A file system tells no event when it takes writes again.
             thread::sleep(Duration::from_millis(WRITE_RETRY_MS));
         };
-        self.untold.extend(line);
+        self.unsent.extend(line);
         written
     }
 
     /// Tells a record without keeping it.
     pub fn only_tell(&mut self, record: &Record) {
-        self.untold.extend(record.to_line());
+        self.unsent.extend(record.to_line());
         self.tell();
     }
 
@@ -109,8 +109,8 @@ impl Journal {
         }
     }
 
-    pub fn has_untold(&self) -> bool {
-        !self.untold.is_empty()
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
     }
 
     fn store(&mut self, line: &[u8]) -> io::Result<()> {
@@ -130,11 +130,11 @@ impl Journal {
     /// Tells all that is new. The pipe does not block and holds all records of a run; where its reader is gone, the file is what
     /// counts.
     pub fn tell(&mut self) {
-        if self.untold.is_empty() {
+        if self.unsent.is_empty() {
             return;
         }
-        let _ = rustix::io::write(self.status.as_fd(), &self.untold);
-        self.untold.clear();
+        let _ = rustix::io::write(self.status.as_fd(), &self.unsent);
+        self.unsent.clear();
     }
 }
 

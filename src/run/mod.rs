@@ -69,5 +69,5 @@ mod wait;
 
 pub use launch::Launch;
 pub use record::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Records, Started, Usage};
-pub use runfile::{Look, RunFile};
+pub use runfile::{Inspection, RunFile};
 pub use spawner::{Go, Spawner, Status, StatusPipe};

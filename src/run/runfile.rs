@@ -92,7 +92,7 @@ impl AsFd for RunFile {
 /// What was found in `runs/` for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "looked at one at a time, never kept in lists")]
-pub enum Look {
+pub enum Inspection {
     Missing,
     /// There, but not a run file of this run; says why.
     Unreadable(String),
@@ -108,35 +108,35 @@ pub enum Look {
 ///
 /// # Errors
 /// The system refuses to let us look (no permission, an I/O error).
-pub fn look(place: &Place, run: RunId) -> Result<Look> {
-    look_with_identity(place, run).map(|(look, _)| look)
+pub fn inspect(place: &Place, run: RunId) -> Result<Inspection> {
+    inspect_with_identity(place, run).map(|(found, _)| found)
 }
 
 /// As [`look`], with device and inode of the file.
-pub(super) fn look_with_identity(place: &Place, run: RunId) -> Result<(Look, (u64, u64))> {
+pub(super) fn inspect_with_identity(place: &Place, run: RunId) -> Result<(Inspection, (u64, u64))> {
     let path = place.run_file(run);
     let told = |error: io::Error| Error::io(format!("reading {}", path.display()), error);
     let file = match open_for_reading(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Look::Missing, (0, 0))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Inspection::Missing, (0, 0))),
         Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-            return Ok((Look::Unreadable("it is a symbolic link".to_owned()), (0, 0)));
+            return Ok((Inspection::Unreadable("it is a symbolic link".to_owned()), (0, 0)));
         }
         Err(error) => return Err(told(error)),
     };
     let meta = file.metadata().map_err(told)?;
     let identity = (meta.dev(), meta.ino());
     if !meta.is_file() {
-        return Ok((Look::Unreadable("it is not a regular file".to_owned()), identity));
+        return Ok((Inspection::Unreadable("it is not a regular file".to_owned()), identity));
     }
     // The lock first, the records after: if the lock is free no process can add a record any more, so what is read then is all.
     let locked = is_locked(&file).map_err(told)?;
     let mut bytes = Vec::new();
     file.take(RUN_FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(told)?;
     let look = match record::parse(&bytes) {
-        Ok((header, records)) if header.run == run => Look::Found { header, records, locked },
-        Ok((header, _)) => Look::Unreadable(format!("it names run {}", header.run)),
-        Err(why) => Look::Unreadable(why),
+        Ok((header, records)) if header.run == run => Inspection::Found { header, records, locked },
+        Ok((header, _)) => Inspection::Unreadable(format!("it names run {}", header.run)),
+        Err(why) => Inspection::Unreadable(why),
     };
     Ok((look, identity))
 }
@@ -214,8 +214,8 @@ pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let line = Record::Over { at_ms: machine::now_ms() }.to_line();
     file.write_all_at(&line, whole as u64).and_then(|()| file.set_len((whole + line.len()) as u64)).map_err(told)?;
-    match look(place, run)? {
-        Look::Found { records: Records { over: true, .. }, .. } => Ok(()),
+    match inspect(place, run)? {
+        Inspection::Found { records: Records { over: true, .. }, .. } => Ok(()),
         _ => Err(Error::File(format!("{} is damaged and cannot be added to", path.display()))),
     }
 }

@@ -10,7 +10,7 @@ use crate::job::{Cause, RunId, RunKey};
 use crate::place::Place;
 
 use super::record::Records;
-use super::runfile::{self, Look};
+use super::runfile::{self, Inspection};
 use super::stop::{self, Asked};
 
 /// How long a launch that is under way is waited for, in milliseconds: a shim that exists can be asked.
@@ -70,7 +70,7 @@ impl<'a> EndRuns<'a> {
     pub fn round(&mut self) -> Result<usize> {
         let mut alive = 0;
         for run in runfile::list(self.place)? {
-            let Ok(Look::Found { header, records, locked: true }) = runfile::look(self.place, run) else { continue };
+            let Ok(Inspection::Found { header, records, locked: true }) = runfile::inspect(self.place, run) else { continue };
             alive += usize::from(self.advance(header.key(), &records));
         }
         Ok(alive)

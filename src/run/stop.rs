@@ -17,7 +17,7 @@ use super::machine;
 use super::process::{Stat, all_pids, open_file_identity, open_pidfd};
 use super::protocol::{LOCK_FD, SHIM_NAME};
 use super::record::Started;
-use super::runfile::{Look, look_with_identity};
+use super::runfile::{Inspection, inspect_with_identity};
 use super::signal;
 
 /// In the place of a cause: the grace of a run that was asked to stop is over at once.
@@ -156,11 +156,11 @@ enum Found {
 }
 
 fn find(place: &Place, key: RunKey) -> Result<Found> {
-    let (look, identity) = look_with_identity(place, key.run)?;
-    let (header, records, locked) = match look {
-        Look::Missing => return Ok(Found::Not(Asked::Gone)),
-        Look::Unreadable(_) => return Ok(Found::Not(Asked::NotOurs)),
-        Look::Found { header, records, locked } => (header, records, locked),
+    let (found, identity) = inspect_with_identity(place, key.run)?;
+    let (header, records, locked) = match found {
+        Inspection::Missing => return Ok(Found::Not(Asked::Gone)),
+        Inspection::Unreadable(_) => return Ok(Found::Not(Asked::NotOurs)),
+        Inspection::Found { header, records, locked } => (header, records, locked),
     };
     if header.nonce != key.nonce {
         return Ok(Found::Not(Asked::NotOurs));

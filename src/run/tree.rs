@@ -32,7 +32,7 @@ use super::process::{Stat, all_pids, open_pidfd};
 #[allow(unused_imports, reason = "named in the documentation")]
 use super::record::Record;
 use super::record::{Header, Records};
-use super::runfile::{Look, is_locked, look};
+use super::runfile::{Inspection, inspect, is_locked};
 use super::signal::send_pidfd;
 use super::{fence, holders, machine};
 
@@ -66,9 +66,9 @@ impl Emptied {
 /// # Errors
 /// `/proc`, the run file or the log cannot be read.
 pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
-    let (header, records) = match look(place, run)? {
-        Look::Found { header, records, locked: false } if header.nonce == nonce => (Some(header), records),
-        Look::Found { header, records, .. } if header.nonce == nonce => (None, records),
+    let (header, records) = match inspect(place, run)? {
+        Inspection::Found { header, records, locked: false } if header.nonce == nonce => (Some(header), records),
+        Inspection::Found { header, records, .. } if header.nonce == nonce => (None, records),
         _ => (None, Records::default()),
     };
     let marks = Marks::new(nonce, records.marked, records.started.map(|started| started.shim_start_ticks));

@@ -60,12 +60,12 @@ pub(crate) mod fixture;
 
 pub use engine::locks;
 pub use file::{belief, home, restore, stamp, standing};
-pub use job::{check, claim, control, enqueue, errand, ids, look, nested, read, retry, rows, settle, why};
+pub use job::{auxiliary, check, claim, control, enqueue, ids, nested, pending, read, retry, rows, settle, why};
 pub use pipeline::{task, task_rows};
 pub use resource::teardown;
 pub use schedule::plan;
 pub use schema::{guard, upgrade};
-pub use upkeep::{inspect, prune, reap, recount, repair, tend, unreadable};
+pub use upkeep::{due, inspect, open_runs, prune, recount, repair, unreadable};
 
 pub use engine::changes::Changes;
 pub use engine::health::{Blocked, Health, blocked_file, read_blocked};

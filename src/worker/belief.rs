@@ -41,7 +41,7 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Replaced`]: the worker ends.
-    pub fn look_at_the_file(&self) -> Result<()> {
+    pub fn check_file(&self) -> Result<()> {
         let believed = self.believed();
         self.store.read(|conn| belief::check(conn, &believed)).map_err(|error| self.doubt(error))
     }

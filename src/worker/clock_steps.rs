@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use crate::error::Result;
 use crate::run::machine::boottime_ms;
-use crate::store::{Store, tend};
+use crate::store::{Store, due};
 use crate::sync::lock;
 
 /// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is
@@ -43,14 +43,14 @@ impl ClockSteps {
 
     /// Looks whether the clock was set since the last look, and moves the waits that are durations;
     /// true where it was.
-    pub fn look(&self, store: &Store) -> Result<bool> {
+    pub fn check(&self, store: &Store) -> Result<bool> {
         // Held to the end: the thread that looks second finds the waits moved.
         let mut last_ms = lock(&self.last_ms);
         let ahead_ms = ahead_ms(store.clock().now_ms());
         let by_ms = ahead_ms.saturating_sub(*last_ms);
         let was_set = by_ms.unsigned_abs() > CLOCK_STEP_MS;
         if was_set {
-            let (moved, _) = store.commit(move |conn| tend::clock_was_set(conn, by_ms))?;
+            let (moved, _) = store.commit(move |conn| due::clock_was_set(conn, by_ms))?;
             log::warn!("the clock was set by {} s; {moved} waits for another attempt were moved with it", by_ms / 1000);
         }
         *last_ms = ahead_ms;

@@ -260,7 +260,7 @@ impl Context {
     }
 
     /// Notices that the spawner is dead, and reaps it; the next launch starts a new one.
-    pub fn look_at_spawner(&self) {
+    pub fn check_spawner(&self) {
         if lock(&self.spawner).is_dead() {
             self.miss_spawner();
         }

@@ -3,7 +3,7 @@
 
 use crate::job::{Policy, Reason, RunKey};
 use crate::store::claim::Claim;
-use crate::store::reap::OpenRun;
+use crate::store::open_runs::OpenRun;
 use crate::store::rows::Job;
 
 /// A job's run. The policy is read from its row here, and nowhere else.

@@ -96,17 +96,17 @@ fn a_worker_is_seen_with_its_report_and_without() {
     std::fs::create_dir(place.dir()).unwrap();
     // The lock is on the file as well, which must be there.
     rustix::fs::mknodat(CWD, place.db(), FileType::RegularFile, Mode::from_raw_mode(0o600), 0).unwrap();
-    assert_eq!(Sight::look(&place).unwrap(), None);
+    assert_eq!(Sight::read(&place).unwrap(), None);
     let lock = WorkerLock::take(&place, Kind::Work, 3, "me", 7).unwrap().unwrap();
-    let bare = Sight::look(&place).unwrap().unwrap();
+    let bare = Sight::read(&place).unwrap().unwrap();
     assert_eq!((bare.report, bare.process, bare.claims_ago_ms), (None, Process::Runs, None));
     let reporter = Reporter::start(&place, "me", &Options::work());
     reporter.round_of_reaper();
     reporter.round_of_claims(2, &[]);
     reporter.phase(Phase::Serving);
-    let seen = Sight::look(&place).unwrap().unwrap();
+    let seen = Sight::read(&place).unwrap().unwrap();
     assert_eq!(seen.report.unwrap().busy, 2);
     assert!(seen.claims_ago_ms.unwrap() < 60_000 && seen.reaper_ago_ms.unwrap() < 60_000);
     lock.release();
-    assert_eq!(Sight::look(&place).unwrap(), None, "the report alone is nothing");
+    assert_eq!(Sight::read(&place).unwrap(), None, "the report alone is nothing");
 }

@@ -24,8 +24,8 @@ use crate::job::{Cause, Outcome, Reason, RunEnd, RunId, RunKey};
 use crate::run::RunFile;
 use crate::run::record::Records;
 use crate::store::Ticket;
-use crate::store::errand::{self, Closed};
-use crate::store::reap::{self, OpenRun};
+use crate::store::auxiliary::{self, Closed};
+use crate::store::open_runs::{self, OpenRun};
 use crate::store::rows::Run;
 use crate::store::settle::RunRecord;
 
@@ -97,7 +97,7 @@ fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
     }
     let why =
         format!("it cannot be settled: {why}\nend those processes as their user or as root; the worker looks again at each tick");
-    if let Err(error) = ctx.store.commit(move |conn| reap::note_trouble(conn, run, Some(&why))) {
+    if let Err(error) = ctx.store.commit(move |conn| open_runs::note_trouble(conn, run, Some(&why))) {
         log::warn!("run {run}: noting what keeps it: {error}");
     }
 }
@@ -132,7 +132,7 @@ fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<En
     let same_boot = open.run.boot_id == ctx.boot_id;
     let unstarted = steps::workspace::is_known_unstarted(&attempt, job, same_boot);
     let over = attempt::resume(&attempt, job, Known { same_boot, unstarted })?;
-    conclude(&attempt, job, over, open.errand.clone(), same_boot)
+    conclude(&attempt, job, over, open.auxiliary.clone(), same_boot)
 }
 
 /// What the end of the job's own run comes to, with the commands around it. `latest`: the latest of
@@ -176,7 +176,7 @@ fn end_auxiliary(ctx: &Context, auxiliary: &Run) -> Result<()> {
         record: RunRecord::default(),
     };
     let now_ms = ctx.now_ms();
-    ctx.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))?;
+    ctx.store.commit(move |conn| auxiliary::end(conn, run, &closed, now_ms))?;
     Ok(())
 }
 

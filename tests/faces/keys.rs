@@ -76,11 +76,13 @@ fn ask(case: &Case, asked: &str) -> i64 {
             if case.worker.is_none() {
                 nest.work_until_idle(&[]);
             }
-            until("the slot to be fired", || {
-                let fired = "SELECT job_id FROM slot WHERE state = 'fired' ORDER BY at DESC LIMIT 1";
-                let skipped: i64 =
-                    nest.sql().query_row("SELECT count(*) FROM slot WHERE reason = 'unique'", [], |row| row.get(0)).unwrap();
-                assert_eq!(skipped, 0, "a slot was skipped for a job that is being cancelled");
+            until("the occurrence to be fired", || {
+                let fired = "SELECT job_id FROM occurrence WHERE state = 'fired' ORDER BY at DESC LIMIT 1";
+                let skipped: i64 = nest
+                    .sql()
+                    .query_row("SELECT count(*) FROM occurrence WHERE reason = 'unique'", [], |row| row.get(0))
+                    .unwrap();
+                assert_eq!(skipped, 0, "an occurrence was skipped for a job that is being cancelled");
                 rusqlite::OptionalExtension::optional(nest.sql().query_row(fired, [], |row| row.get(0))).unwrap()
             })
         }

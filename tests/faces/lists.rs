@@ -120,7 +120,7 @@ fn a_list_of_schedules_shows_command_and_zone() {
         let line = list.lines().find(|line| line.starts_with(name)).expect("its line");
         assert!(line.contains(zone), "{line}");
         let next = offsets.iter().any(|offset| line.contains(&format!(" 02:30 {offset}")));
-        assert!(next, "the next slot in its own zone: {line}");
+        assert!(next, "the next occurrence in its own zone: {line}");
         assert!(line.contains(&format!(r"make 'it'\''s' {name}")), "{line}");
     }
     nest.ok(&["schedule", "pause", "east"]);

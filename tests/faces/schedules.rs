@@ -13,12 +13,12 @@ fn schedule(nest: &Nest, name: &str) -> Value {
     listed["schedules"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
 }
 
-fn slots(nest: &Nest, verb: &str, name: &str, n: &str) -> Vec<Value> {
-    nest.json(&["schedule", verb, name, "-n", n, "--json"])["slots"].as_array().unwrap().clone()
+fn occurrences(nest: &Nest, verb: &str, name: &str, n: &str) -> Vec<Value> {
+    nest.json(&["schedule", verb, name, "-n", n, "--json"])["occurrences"].as_array().unwrap().clone()
 }
 
 #[test]
-fn a_schedule_is_listed_with_its_next_slot_and_removed() {
+fn a_schedule_is_listed_with_its_next_occurrence_and_removed() {
     let nest = Nest::new();
     add(&nest, "nightly", "30 3 * * *", &["--tz", "Europe/Berlin", "-q", "slow", "--catch-up", "all", "--catch-up-max", "7"]);
     let one = schedule(&nest, "nightly");
@@ -35,7 +35,7 @@ fn a_schedule_is_listed_with_its_next_slot_and_removed() {
     assert!(text.lines().count() == 2 && text.contains("nightly") && text.contains("30 3 * * *"), "{text}");
     let status = nest.status();
     assert_eq!((&status["schedules"]["count"], &status["schedules"]["next"]), (&json!(1), &json!("nightly")));
-    assert!(nest.ok(&["status"]).contains("cron    1 schedule; next slot"), "{}", nest.ok(&["status"]));
+    assert!(nest.ok(&["status"]).contains("cron    1 schedule; next occurrence"), "{}", nest.ok(&["status"]));
     assert_eq!(status["problems"][0]["code"], "no_worker", "a schedule waits for a worker: {status}");
     assert_eq!(nest.say(&["schedule", "rm", "nightly"]).code, 0);
     assert_eq!(nest.json(&["schedule", "ls", "--json"]), json!({"schema": 1, "schedules": []}));
@@ -48,13 +48,13 @@ fn a_schedule_is_listed_with_its_next_slot_and_removed() {
 fn the_calendar_shows_the_zone_and_utc_and_what_the_clock_changes() {
     let nest = Nest::new();
     add(&nest, "b", "30 2 * * *", &["--tz", "Europe/Berlin"]);
-    let slots = slots(&nest, "next", "b", "800");
-    assert_eq!(slots.len(), 800);
-    let at: Vec<&str> = slots.iter().map(|slot| slot["at"].as_str().unwrap()).collect();
+    let occurrences = occurrences(&nest, "next", "b", "800");
+    assert_eq!(occurrences.len(), 800);
+    let at: Vec<&str> = occurrences.iter().map(|occurrence| occurrence["at"].as_str().unwrap()).collect();
     let changed: Vec<_> = at.iter().filter(|at| at.contains("T03:00:00+02:00")).collect();
     assert!((2..=3).contains(&changed.len()) && changed.iter().all(|at| at.contains("-03-")), "{changed:?}");
-    for slot in &slots {
-        let (at, utc) = (slot["at"].as_str().unwrap(), slot["utc"].as_str().unwrap());
+    for occurrence in &occurrences {
+        let (at, utc) = (occurrence["at"].as_str().unwrap(), occurrence["utc"].as_str().unwrap());
         assert_eq!(at.parse::<jiff::Timestamp>().unwrap(), utc.parse::<jiff::Timestamp>().unwrap());
         assert!(utc.ends_with(".000Z"), "{utc}");
     }
@@ -124,27 +124,27 @@ fn a_line_that_is_never_due_says_so() {
     let next = nest.say(&["schedule", "next", "never"]);
     assert!(next.code == 0 && next.out.is_empty() && next.err.contains("never due"), "{next:?}");
     assert!(nest.ok(&["schedule", "ls"]).contains("never"));
-    assert_eq!(nest.json(&["schedule", "next", "never", "--json"])["slots"], json!([]));
+    assert_eq!(nest.json(&["schedule", "next", "never", "--json"])["occurrences"], json!([]));
 }
 
 #[test]
-fn a_job_of_a_schedule_knows_its_slot_and_tells_where_it_comes_from() {
+fn a_job_of_a_schedule_knows_its_occurrence_and_tells_where_it_comes_from() {
     let nest = Nest::new();
     add(&nest, "often", "*/10 * * * *", &["--tz", "Asia/Kolkata"]);
     nest.sleep_through("often", 60);
-    // A worker that is to end makes what is due, and does not wait for the next slot.
+    // A worker that is to end makes what is due, and does not wait for the next occurrence.
     nest.work_until_idle(&[]);
     let job = nest.json(&["ls", "-a", "--json"])["jobs"].as_array().unwrap().first().cloned().expect("its job");
     let id = job["id"].as_i64().unwrap();
     assert_eq!((nest.until_ended(id)["state"].as_str(), job["label"].as_str()), (Some("done"), Some("often")));
-    let slots = slots(&nest, "history", "often", "10");
-    let fired = slots.iter().find(|slot| slot["state"] == "fired").unwrap();
+    let occurrences = occurrences(&nest, "history", "often", "10");
+    let fired = occurrences.iter().find(|occurrence| occurrence["state"] == "fired").unwrap();
     assert_eq!((fired["job"].as_i64(), fired["at"].as_str().unwrap()), (Some(id), nest.log(id).trim()));
     assert!(fired["at"].as_str().unwrap().ends_with("+05:30"));
-    let skipped = &slots[0];
+    let skipped = &occurrences[0];
     assert_eq!((&skipped["state"], &skipped["reason"]), (&json!("skipped"), &json!("missed")));
     assert!((4..=6).contains(&skipped["n"].as_i64().unwrap()), "{skipped}");
-    let told = format!("by schedule often, slot {}", nest.log(id).trim());
+    let told = format!("by schedule often, occurrence {}", nest.log(id).trim());
     assert!(nest.ok(&["show", &id.to_string()]).contains(&told));
     assert!(nest.ok(&["history", &id.to_string()]).contains(&told));
     let listed = schedule(&nest, "often");
@@ -199,7 +199,7 @@ fn a_plain_client_pauses_a_schedule_and_reads_the_view() {
     sql.execute("UPDATE schedule SET paused_at = paused_at - 3600000", []).unwrap();
     sql.execute("UPDATE schedule SET paused = 0 WHERE name = 'often'", []).unwrap();
     let skipped = until("the pause to be told", || {
-        slots(&nest, "history", "often", "100").into_iter().find(|slot| slot["reason"] == "paused")
+        occurrences(&nest, "history", "often", "100").into_iter().find(|occurrence| occurrence["reason"] == "paused")
     });
     assert!(skipped["n"].as_i64().unwrap() >= 59, "{skipped}");
     let (name, next): (String, Option<i64>) =
@@ -224,11 +224,11 @@ fn a_schedule_that_was_bent_by_hand_is_a_problem_with_a_remedy() {
     assert!(schedule(&nest, "bent")["error"].as_str().unwrap().contains("qeueu"));
     assert_eq!(nest.say(&["schedule", "next", "bent"]).code, 0);
     let doctor = nest.say(&["doctor"]);
-    assert!(doctor.code == 1 && doctor.out.contains("bent: slot "), "{doctor:?}");
+    assert!(doctor.code == 1 && doctor.out.contains("bent: occurrence "), "{doctor:?}");
 }
 
 #[test]
-fn old_slots_are_pruned_and_a_restored_schedule_goes_on_from_now() {
+fn old_occurrences_are_pruned_and_a_restored_schedule_goes_on_from_now() {
     let nest = Nest::new();
     add(&nest, "often", "0 * * * *", &["--catch-up", "all"]);
     nest.sleep_through("often", 24 * 60);
@@ -236,7 +236,7 @@ fn old_slots_are_pruned_and_a_restored_schedule_goes_on_from_now() {
     until("the last job", || (nest.status()["counts"]["done"].as_i64() >= Some(24)).then_some(()));
     worker.stop();
     let pruned = nest.json(&["prune", "--older-than", "12h", "--json"]);
-    assert!((11..=13).contains(&pruned["slots"].as_i64().unwrap()), "{pruned}");
+    assert!((11..=13).contains(&pruned["occurrences"].as_i64().unwrap()), "{pruned}");
     nest.sleep_through("often", 24 * 60);
     nest.ok(&["backup", "copy.db"]);
     nest.ok(&["restore", "copy.db"]);
@@ -245,5 +245,5 @@ fn old_slots_are_pruned_and_a_restored_schedule_goes_on_from_now() {
     nest.sh(&[], "true");
     until("a round of the worker", || (nest.state(i64::try_from(before).unwrap() + 1) == "done").then_some(()));
     worker.stop();
-    assert!(slots(&nest, "history", "often", "1000").iter().all(|slot| slot["reason"] != "missed"));
+    assert!(occurrences(&nest, "history", "often", "1000").iter().all(|occurrence| occurrence["reason"] != "missed"));
 }

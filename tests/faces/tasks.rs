@@ -273,7 +273,7 @@ fn an_ended_task_is_pruned_whole_and_a_step_of_a_running_one_stays() {
     assert_eq!((&task(&nest, ended)["state"], &task(&nest, waiting)["state"]), (&json!("done"), &json!("running")));
     assert_eq!(
         nest.json(&["prune", "--older-than", "0s", "--json"]),
-        json!({"schema": 1, "jobs": 2, "runs": 2, "slots": 0, "tasks": 1})
+        json!({"schema": 1, "jobs": 2, "runs": 2, "occurrences": 0, "tasks": 1})
     );
     refused(&nest, &["task", "show", "1"], 3, &["no task 1"]);
     assert_eq!(task(&nest, waiting)["jobs"].as_array().unwrap().len(), 2);

@@ -2,8 +2,8 @@
 
 use tenure::job::{Exit, JobId, Outcome, Reason, RunId, RunKind};
 use tenure::run::{Record, machine};
+use tenure::store::auxiliary::{self, Closed, Opening};
 use tenure::store::check;
-use tenure::store::errand::{self, Closed, Opening};
 use tenure::store::ids::Prepared;
 use tenure::store::settle::RunRecord;
 
@@ -31,7 +31,7 @@ fn asked(nest: &Nest, job: i64, parent: &Left, records: &[Record]) -> Left {
         .write(move |conn| {
             assert!(check::exited(conn, JobId(job), parent, &record, 0)?);
             let opening = Opening::of(RunKind::Check, JobId(job), parent);
-            assert!(errand::begin(conn, &opening, prepared, "a dead worker", &machine::boot_id(), NOW_MS)?);
+            assert!(auxiliary::begin(conn, &opening, prepared, "a dead worker", &machine::boot_id(), NOW_MS)?);
             Ok(())
         })
         .unwrap();
@@ -85,7 +85,7 @@ fn an_answer_that_was_written_down_is_taken_although_the_job_was_not_settled() {
                 .write(move |conn| {
                     let (exit, record) = (Some(Exit::Code(code)), RunRecord::default());
                     let closed = Closed { outcome, reason: Some(reason), exit, error: error.clone(), record };
-                    errand::end(conn, run, &closed, NOW_MS + 9)
+                    auxiliary::end(conn, run, &closed, NOW_MS + 9)
                 })
                 .unwrap();
             if !file_is_left {

@@ -56,7 +56,7 @@ fn places(conn: &Connection) -> Vec<Place> {
                         "id",
                         "state",
                         "torn",
-                        "errand",
+                        "auxiliary_run_id",
                         "again",
                         "attempts",
                         "next_at",

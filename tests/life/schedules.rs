@@ -1,15 +1,15 @@
-//! A worker that dies around the slots of schedules: each slot becomes one job.
+//! A worker that dies around the occurrences of schedules: each occurrence becomes one job.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::{Nest, seed, until};
 
-/// Slots that each schedule has slept through, one a minute.
+/// Occurrences that each schedule has slept through, one a minute.
 const MINUTES: i64 = 120;
 
 #[test]
-fn however_often_the_worker_is_killed_each_slot_becomes_one_job() {
+fn however_often_the_worker_is_killed_each_occurrence_becomes_one_job() {
     let nest = Nest::new();
     let mut chance = seed() | 1;
     let names = ["a", "b", "c", "d"];
@@ -27,31 +27,35 @@ fn however_often_the_worker_is_killed_each_slot_becomes_one_job() {
         chance ^= chance << 17;
         std::thread::sleep(Duration::from_millis(chance % 40)); // the moment of the kill, by chance
         worker.kill();
-        assert_one_job_for_each_slot(&nest);
+        assert_one_job_for_each_occurrence(&nest);
     }
     let _worker = nest.work(&[]);
-    until("all slots to be decided", || {
+    until("all occurrences to be decided", || {
         let open = "SELECT count(*) FROM schedule WHERE next_at <= (julianday('now') - 2440587.5) * 86400000";
         (nest.sql().query_row(open, [], |row| row.get::<_, i64>(0)).unwrap() == 0).then_some(())
     });
-    let jobs = assert_one_job_for_each_slot(&nest);
+    let jobs = assert_one_job_for_each_occurrence(&nest);
     assert!(jobs >= 4 * 8 * MINUTES - 4 * 8, "{jobs} jobs");
 }
 
 /// Returns the number of jobs.
-fn assert_one_job_for_each_slot(nest: &Nest) -> i64 {
+fn assert_one_job_for_each_occurrence(nest: &Nest) -> i64 {
     let sql = nest.sql();
     let mut jobs = sql.prepare("SELECT label, json_extract(env, '$.TENURE_SCHEDULED_FOR') FROM job").unwrap();
     let jobs: Vec<(String, String)> =
         jobs.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    assert_eq!(jobs.iter().collect::<BTreeSet<_>>().len(), jobs.len(), "a slot became two jobs");
+    assert_eq!(jobs.iter().collect::<BTreeSet<_>>().len(), jobs.len(), "an occurrence became two jobs");
     let (fired, linked): (i64, i64) = sql
         .query_row(
-            "SELECT count(*), count(DISTINCT job_id) FILTER (WHERE EXISTS (SELECT 1 FROM job WHERE id = job_id)) FROM slot WHERE state = 'fired'",
+            "SELECT count(*), count(DISTINCT job_id) FILTER (WHERE EXISTS (SELECT 1 FROM job WHERE id = job_id)) FROM occurrence WHERE state = 'fired'",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .unwrap();
-    assert_eq!((fired, linked), (jobs.len() as i64, jobs.len() as i64), "a slot without its job, or a job without its slot");
+    assert_eq!(
+        (fired, linked),
+        (jobs.len() as i64, jobs.len() as i64),
+        "an occurrence without its job, or a job without its occurrence"
+    );
     fired
 }

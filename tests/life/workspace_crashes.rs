@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use tenure::job::{Argv, JobId, RunId, RunKind, Workspace};
 use tenure::run::Record;
-use tenure::store::errand::{self, Opening};
+use tenure::store::auxiliary::{self, Opening};
 use tenure::store::ids::Prepared;
 use tenure::store::workspace::{self, Made};
 
@@ -185,8 +185,15 @@ fn begun(nest: &Nest, job: i64, parent: &left::Left, boot_id: &str, records: &[R
     store(nest)
         .write(move |conn| {
             let opening = Opening { workspace: Some("repo".into()), ..Opening::of(RunKind::Prepare, JobId(job), parent) };
-            assert!(errand::begin(conn, &opening, prepared, "a dead worker", &boot, NOW_MS)?);
-            assert!(!errand::begin(conn, &opening, Prepared { run: RunId(prepared.run.0 + 1), ..prepared }, "w", &boot, NOW_MS)?);
+            assert!(auxiliary::begin(conn, &opening, prepared, "a dead worker", &boot, NOW_MS)?);
+            assert!(!auxiliary::begin(
+                conn,
+                &opening,
+                Prepared { run: RunId(prepared.run.0 + 1), ..prepared },
+                "w",
+                &boot,
+                NOW_MS
+            )?);
             Ok(())
         })
         .unwrap();

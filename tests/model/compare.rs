@@ -20,7 +20,7 @@ impl Play {
         }
         let open: BTreeSet<i64> = self.world.runs.iter().filter(|(_, run)| run.open).map(|(id, _)| *id).collect();
         let in_file = truths::table(&self.conn, "run", "finished_at IS NULL").len();
-        assert_eq!(open.len() + self.world.errands.len(), in_file, "open runs {open:?}");
+        assert_eq!(open.len() + self.world.auxiliaries.len(), in_file, "open runs {open:?}");
         self.compare_resources();
         self.compare_history();
     }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use tenure::job::{Exit, JobId, RunEnd, RunId};
 use tenure::store::settle::{self, RunRecord, Settle};
-use tenure::store::{control, inspect, recount, retry, tend};
+use tenure::store::{control, due, inspect, recount, retry};
 
 use crate::model::{file, truths};
 
@@ -54,7 +54,7 @@ const ENDS: [End; 4] = [
         "expires",
         |conn| {
             sql(conn, "UPDATE job SET expires_at = 2 WHERE id = 1");
-            tend::tend(conn, 5, 500).unwrap();
+            due::process(conn, 5, 500).unwrap();
         },
         "failed",
     ),
@@ -69,8 +69,10 @@ fn run_of_one(conn: &Connection, code: i32) {
 /// Who goes on, a transaction at a time. False: nothing is left.
 type GoOn = (&'static str, fn(&Connection) -> bool);
 
-const GO_ON: [GoOn; 2] =
-    [("a worker", |conn| tend::tend(conn, 6, 500).unwrap().more), ("a client", |conn| tend::go_on(conn, 6, 1_000).unwrap().more)];
+const GO_ON: [GoOn; 2] = [
+    ("a worker", |conn| due::process(conn, 6, 500).unwrap().more),
+    ("a client", |conn| due::continue_ends(conn, 6, 1_000).unwrap().more),
+];
 
 fn one(conn: &Connection, text: &str) -> i64 {
     conn.query_row(text, [], |row| row.get(0)).unwrap()
@@ -121,7 +123,7 @@ fn an_end_that_concerns_many_is_told_in_small_transactions() {
                     true
                 });
                 // The reaper looks halfway, and finds nothing to mend.
-                let found = inspect::look(&conn, &mut inspect::Walk::default(), 100_000).unwrap();
+                let found = inspect::find(&conn, &mut inspect::Cursor::default(), 100_000).unwrap();
                 assert!(found.lagging.is_empty() && found.waiting.is_empty(), "{what}: {found:?}");
                 let mut n = 0;
                 while step(&conn, &what, n == 0, || go_on(&conn)) {
@@ -132,7 +134,7 @@ fn an_end_that_concerns_many_is_told_in_small_transactions() {
                 let of_others = format!("SELECT count(*) FROM job WHERE id > 1 AND state = '{}'", end.2);
                 let expected = MANY - 1;
                 assert_eq!(one(&conn, &of_others), expected, "{what}");
-                assert_eq!(one(&conn, "SELECT count(*) FROM untold"), 0, "{what}");
+                assert_eq!(one(&conn, "SELECT count(*) FROM unresolved"), 0, "{what}");
                 let ready = one(&conn, "SELECT count(*) FROM job WHERE state = 'queued' AND hold IS NULL");
                 assert_eq!(ready > 0, end.2 == "queued", "{what}");
             }
@@ -149,7 +151,7 @@ fn a_parent_that_is_put_back_halfway_is_waited_for_again() {
             control::cancel(&conn, JobId(1), None, 5).unwrap();
             true
         });
-        step(&conn, shape.0, false, || tend::tend(&conn, 6, 500).unwrap().more);
+        step(&conn, shape.0, false, || due::process(&conn, 6, 500).unwrap().more);
         // Halfway; the jobs that have ended go back with it, a step at a time.
         let mut back = retry::Back::default();
         step(&conn, shape.0, false, || {
@@ -164,7 +166,7 @@ fn a_parent_that_is_put_back_halfway_is_waited_for_again() {
                 true
             });
         }
-        while step(&conn, shape.0, false, || tend::tend(&conn, 8, 500).unwrap().more) {}
+        while step(&conn, shape.0, false, || due::process(&conn, 8, 500).unwrap().more) {}
         assert_eq!(one(&conn, "SELECT count(*) FROM job WHERE state = 'queued'"), MANY, "{}: {n} went back", shape.0);
         assert_eq!(one(&conn, "SELECT count(*) FROM job WHERE state = 'queued' AND hold IS NULL"), 1, "{}", shape.0);
         recount::all(&conn, 9).unwrap();

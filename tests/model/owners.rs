@@ -1,6 +1,6 @@
-//! Who has what: leases, workspaces and slots, played on a real file and on a plain model, compared after each step.
+//! Who has what: leases, workspaces and occurrences, played on a real file and on a plain model, compared after each step.
 //!
-//! The model is a map for each: which owner has which lease, which run is in which directory, which slot became which job. Runs
+//! The model is a map for each: which owner has which lease, which run is in which directory, which occurrence became which job. Runs
 //! begin and end by the verbs of jobs, so whatever a run has must go with its row. Four bytes are a step.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,9 +58,9 @@ struct Owners {
     present: BTreeMap<String, (String, Option<Argv>, u64)>,
     inside: BTreeMap<i64, String>,
     dirs: usize,
-    /// Slots that became jobs, of all schedules that there ever were.
+    /// Occurrences that became jobs, of all schedules that there ever were.
     fired: BTreeSet<(i64, i64)>,
-    /// The highest instant that the clock has shown, for slots that cannot have come yet.
+    /// The highest instant that the clock has shown, for occurrences that cannot have come yet.
     latest: i64,
 }
 
@@ -313,18 +313,24 @@ impl Owners {
         assert_eq!(present, expected, "which directory is whose");
         let inside: BTreeMap<i64, String> = self.pairs("SELECT id, dir FROM run WHERE finished_at IS NULL AND dir IS NOT NULL");
         assert_eq!(inside, self.inside, "who is in which directory");
-        self.compare_slots();
+        self.compare_occurrences();
     }
 
-    fn compare_slots(&mut self) {
-        let fired: BTreeSet<(i64, i64)> = self.pairs("SELECT schedule_id, at FROM slot WHERE state = 'fired'");
-        let jobs: i64 =
-            self.conn.query_row("SELECT count(DISTINCT job_id) FROM slot WHERE state = 'fired'", [], |row| row.get(0)).unwrap();
-        assert_eq!(jobs, fired.len() as i64, "each slot has a job of its own");
+    fn compare_occurrences(&mut self) {
+        let fired: BTreeSet<(i64, i64)> = self.pairs("SELECT schedule_id, at FROM occurrence WHERE state = 'fired'");
+        let jobs: i64 = self
+            .conn
+            .query_row("SELECT count(DISTINCT job_id) FROM occurrence WHERE state = 'fired'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(jobs, fired.len() as i64, "each occurrence has a job of its own");
         assert!(fired.iter().all(|(_, at)| *at <= self.latest), "none came before its time");
         let made: i64 = self.conn.query_row("SELECT count(*) FROM job WHERE queue = 'default'", [], |row| row.get(0)).unwrap();
         self.fired.extend(&fired);
-        assert_eq!(made, self.fired.len() as i64, "a slot becomes one job, whatever the clock does, and nothing else makes one");
+        assert_eq!(
+            made,
+            self.fired.len() as i64,
+            "an occurrence becomes one job, whatever the clock does, and nothing else makes one"
+        );
     }
 
     fn pairs<B: rusqlite::types::FromSql, C: FromIterator<(i64, B)>>(&self, sql: &str) -> C {

@@ -106,7 +106,7 @@ impl Play {
             21 => self.set(a, b, c, d),
             22 => self.queue(a, b, c),
             23 => self.lane(a, b),
-            24 => self.tend(),
+            24 => self.process_due(),
             25 => self.plain_depend(a, b, c),
             26 => self.heal_and_mend(),
             27 => self.prune(a),

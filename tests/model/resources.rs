@@ -1,13 +1,13 @@
-//! Steps of what is made outside: written down, torn down by an errand at a time, given up.
+//! Steps of what is made outside: written down, torn down by an auxiliary run at a time, given up.
 
 use std::collections::BTreeMap;
 
 use tenure::job::resource::{After, Ended, Step, after, backoff_ms};
 use tenure::job::{Argv, Exit, JobId, Outcome, Reason, ReleasedBy, ResourceId, ResourceState, RunId};
-use tenure::store::errand::{self, Closed, Opening};
+use tenure::store::auxiliary::{self, Closed, Opening};
 use tenure::store::resource::{self, NewResource, Owner};
 use tenure::store::settle::RunRecord;
-use tenure::store::{reap, teardown};
+use tenure::store::{open_runs, teardown};
 
 use super::play::{LIMIT, Play};
 use super::world::World;
@@ -24,7 +24,7 @@ pub struct Thing {
     pub has_probe: bool,
     pub torn: bool,
     pub again: bool,
-    pub errand: Option<i64>,
+    pub auxiliary: Option<i64>,
     pub attempts: u32,
     pub next_at: i64,
     pub released: Option<(i64, ReleasedBy)>,
@@ -64,7 +64,7 @@ impl World {
 
     fn is_due(&self, thing: &Thing) -> bool {
         thing.state == ResourceState::Releasing
-            && thing.errand.is_none()
+            && thing.auxiliary.is_none()
             && (thing.next_at <= self.now || thing.next_at > self.now + WAIT_MOST_MS)
     }
 
@@ -86,8 +86,8 @@ impl Play {
     pub(super) fn resource(&mut self, a: u8, b: u8, c: u8) {
         match a % 8 {
             0..=2 => self.make(b, c),
-            3 => self.begin_errand(b, c),
-            4 | 5 => self.right_errand(b, c),
+            3 => self.begin_auxiliary(b, c),
+            4 | 5 => self.right_auxiliary(b, c),
             6 => self.let_go_of(b, c),
             _ => self.sweep(),
         }
@@ -147,7 +147,7 @@ impl Play {
         }
         if let Some(id) = there {
             let thing = self.world.things.get_mut(&id).unwrap();
-            (thing.has_probe, thing.torn, thing.again, thing.next_at) = (has_probe, false, thing.errand.is_some(), 0);
+            (thing.has_probe, thing.torn, thing.again, thing.next_at) = (has_probe, false, thing.auxiliary.is_some(), 0);
             return;
         }
         self.world.last_thing += 1;
@@ -159,7 +159,7 @@ impl Play {
             has_probe,
             torn: false,
             again: false,
-            errand: None,
+            auxiliary: None,
             attempts: 0,
             next_at: 0,
             released: None,
@@ -168,19 +168,19 @@ impl Play {
     }
 
     /// Any step, in its turn or not.
-    fn begin_errand(&mut self, b: u8, c: u8) {
+    fn begin_auxiliary(&mut self, b: u8, c: u8) {
         let Some(id) = self.some_thing(b) else { return };
         let step = [Step::Probe, Step::Teardown, Step::Confirm][usize::from(c % 3)];
         self.begin(id, step);
     }
 
     /// The step that is next; or the end of the one that is under way.
-    fn right_errand(&mut self, b: u8, c: u8) {
+    fn right_auxiliary(&mut self, b: u8, c: u8) {
         let Some(id) = self.some_thing(b) else { return };
         let thing = self.world.things[&id].clone();
-        match thing.errand {
+        match thing.auxiliary {
             None => self.begin(id, Step::first(thing.torn, thing.has_probe)),
-            Some(run) => self.end_errand(id, run, c),
+            Some(run) => self.end_auxiliary(id, run, c),
         }
     }
 
@@ -190,14 +190,14 @@ impl Play {
         let thing = &self.world.things[&id];
         let may = self.world.is_due(thing) && thing.torn == (step == Step::Confirm);
         let opening = Opening::of_resource(ResourceId(id), step);
-        assert_eq!(errand::begin(&self.conn, &opening, prepared, "w", "b", self.world.now).unwrap(), may);
+        assert_eq!(auxiliary::begin(&self.conn, &opening, prepared, "w", "b", self.world.now).unwrap(), may);
         if may {
-            self.world.things.get_mut(&id).unwrap().errand = Some(prepared.run.0);
-            self.world.errands.insert(prepared.run.0, step.kind());
+            self.world.things.get_mut(&id).unwrap().auxiliary = Some(prepared.run.0);
+            self.world.auxiliaries.insert(prepared.run.0, step.kind());
         }
     }
 
-    fn end_errand(&mut self, id: i64, run: i64, c: u8) {
+    fn end_auxiliary(&mut self, id: i64, run: i64, c: u8) {
         let code = i32::from(c % 3);
         let (outcome, reason, exit) = match c / 3 % 4 {
             0 => (Outcome::Lost, Reason::Lost, None),
@@ -206,8 +206,8 @@ impl Play {
         };
         self.log.push(format!("end run {run} of thing {id}: {outcome} {exit:?}"));
         let closed = Closed { outcome, reason: Some(reason), exit, error: Some("why".into()), record: RunRecord::default() };
-        let ended = errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap();
-        let (kind, now) = (self.world.errands.remove(&run).unwrap(), self.world.now);
+        let ended = auxiliary::end(&self.conn, RunId(run), &closed, self.world.now).unwrap();
+        let (kind, now) = (self.world.auxiliaries.remove(&run).unwrap(), self.world.now);
         let thing = self.world.things.get_mut(&id).unwrap();
         let step = match kind {
             tenure::job::RunKind::Teardown => Step::Teardown,
@@ -220,7 +220,7 @@ impl Play {
             expected => expected,
         };
         assert_eq!((ended.was_open, ended.after.as_ref()), (true, Some(&expected)));
-        (thing.errand, thing.again) = (None, false);
+        (thing.auxiliary, thing.again) = (None, false);
         match expected {
             After::Gone(by) => (thing.state, thing.torn, thing.released) = (ResourceState::Released, false, Some((now, by))),
             After::Next(step) => thing.torn = step == Step::Confirm,
@@ -230,7 +230,7 @@ impl Play {
                 thing.next_at = now + backoff_ms(thing.attempts) as i64;
             }
         }
-        assert!(!errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, "the same news once more");
+        assert!(!auxiliary::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, "the same news once more");
     }
 
     fn let_go_of(&mut self, b: u8, c: u8) {
@@ -256,15 +256,15 @@ impl Play {
             (thing.state, thing.next_at) = (ResourceState::Releasing, 0);
             return;
         }
-        let errand = thing.errand.take();
+        let auxiliary = thing.auxiliary.take();
         (thing.state, thing.torn, thing.again) = (ResourceState::Released, false, false);
         thing.released = Some((now, ReleasedBy::Force));
-        if let Some(run) = errand {
+        if let Some(run) = auxiliary {
             // It goes on, and its end changes nothing.
             let closed = Closed { outcome: Outcome::Done, reason: None, exit: None, error: None, record: RunRecord::default() };
-            let ended = errand::end(&self.conn, RunId(run), &closed, now).unwrap();
+            let ended = auxiliary::end(&self.conn, RunId(run), &closed, now).unwrap();
             assert_eq!((ended.was_open, ended.after), (true, None));
-            self.world.errands.remove(&run);
+            self.world.auxiliaries.remove(&run);
         }
     }
 
@@ -289,7 +289,7 @@ impl Play {
                     has_probe: r.probe.is_some(),
                     torn: r.torn,
                     again,
-                    errand: r.errand.map(|run| run.0),
+                    auxiliary: r.auxiliary.map(|run| run.0),
                     attempts: r.attempts,
                     next_at: r.next_at,
                     released: r.released_at.zip(r.released_by),
@@ -303,7 +303,7 @@ impl Play {
             self.world.things.iter().filter(|(_, t)| self.world.is_due(t)).map(|(id, t)| (t.next_at, *id)).collect();
         expected.sort_unstable();
         assert_eq!(due, expected.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
-        let open: Vec<i64> = reap::open_errands(&self.conn).unwrap().iter().map(|run| run.id.0).collect();
-        assert_eq!(open, self.world.errands.keys().copied().collect::<Vec<_>>());
+        let open: Vec<i64> = open_runs::open_auxiliaries(&self.conn).unwrap().iter().map(|run| run.id.0).collect();
+        assert_eq!(open, self.world.auxiliaries.keys().copied().collect::<Vec<_>>());
     }
 }

@@ -1,8 +1,8 @@
 //! Steps of runs that start and end, the late ones too.
 
 use tenure::job::{Cause, Exit, JobId, Outcome, Reason, RunEnd, RunId, RunKind, State};
+use tenure::store::auxiliary::{self, Closed, Opening};
 use tenure::store::check;
-use tenure::store::errand::{self, Closed, Opening};
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 
 use super::play::Play;
@@ -41,7 +41,7 @@ impl Play {
             self.log.push(format!("end check {run}"));
             let (reason, exit) = (Some(Reason::Exit), Some(Exit::Code(i32::from(b % 2))));
             let closed = Closed { outcome: Outcome::Failed, reason, exit, error: None, record: RunRecord::default() };
-            assert_eq!(errand::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, open);
+            assert_eq!(auxiliary::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, open);
             let now = self.world.now;
             self.world.runs.get_mut(&run).unwrap().close(now);
             return;
@@ -52,7 +52,7 @@ impl Play {
         assert_eq!(check::exited(&self.conn, JobId(job), RunId(run), &record, 0).unwrap(), owns);
         let check = self.new_runs(1)[0];
         let opening = Opening::of(RunKind::Check, JobId(job), RunId(run));
-        let begun = errand::begin(&self.conn, &opening, check, "w", "b", self.world.now).unwrap();
+        let begun = auxiliary::begin(&self.conn, &opening, check, "w", "b", self.world.now).unwrap();
         let is_asked = self.world.runs.values().any(|r| r.open && r.parent == Some(run));
         assert_eq!(begun, owns && !is_asked);
         if owns {
@@ -103,7 +103,7 @@ impl Play {
         for check in checks {
             let record = RunRecord::default();
             let closed = Closed { outcome: Outcome::Done, reason: None, exit: None, error: None, record };
-            assert!(errand::end(&self.conn, RunId(check), &closed, self.world.now).unwrap().was_open);
+            assert!(auxiliary::end(&self.conn, RunId(check), &closed, self.world.now).unwrap().was_open);
             let now = self.world.now;
             self.world.runs.get_mut(&check).unwrap().close(now);
         }

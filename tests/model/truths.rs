@@ -77,7 +77,7 @@ const NEVER: [(&str, &str); 27] = [
     (
         "no job waits for what has ended",
         "SELECT d.job_id FROM dependency d JOIN job p ON p.id = d.on_job WHERE d.state = 'unmet' AND p.state NOT IN ('queued', 'running')
-            AND NOT EXISTS (SELECT 1 FROM untold WHERE job_id = p.id)",
+            AND NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = p.id)",
     ),
     (
         "what is broken has ended the wrong way",
@@ -108,9 +108,9 @@ const NEVER: [(&str, &str); 27] = [
              WHERE r.state = 'releasing' AND (r.job_id = j.id OR run.job_id = j.id))",
     ),
     (
-        "an errand of a resource is open, and is its own",
-        "SELECT id FROM resource r WHERE errand IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM run WHERE id = r.errand AND resource_id = r.id AND finished_at IS NULL)",
+        "an auxiliary run of a resource is open, and is its own",
+        "SELECT id FROM resource r WHERE auxiliary_run_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM run WHERE id = r.auxiliary AND resource_id = r.id AND finished_at IS NULL)",
     ),
     (
         "what is gone says how, and nothing else does",

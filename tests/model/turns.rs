@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use tenure::job::verdict::{self, Claimed, Progress, RunFile, Verdict};
 use tenure::job::{RunEnd, RunId, State};
-use tenure::store::{ids, prune, reap, recount, repair, tend};
+use tenure::store::{due, ids, open_runs, prune, recount, repair};
 
 use super::play::{LIMIT, Play, Step};
 use super::settling::end;
@@ -26,7 +26,7 @@ impl Play {
         self.conn = reopened(&self.conn);
         self.conn.execute_batch("SAVEPOINT step").unwrap();
         ids::start_generation(&self.conn).unwrap();
-        let open = reap::open_runs(&self.conn).unwrap();
+        let open = open_runs::open_runs(&self.conn).unwrap();
         let running: Vec<i64> = self.world.jobs.iter().filter(|(_, j)| j.state == State::Running).map(|(id, _)| *id).collect();
         assert_eq!(open.iter().map(|o| o.job.id.0).collect::<Vec<_>>(), running);
         for (at, open) in open.iter().enumerate() {
@@ -35,7 +35,7 @@ impl Play {
             let (job, run) = (open.job.id.0, open.run.id.0);
             let end = match verdict::of_claim(observation(seen)) {
                 Verdict::Adopt => {
-                    assert!(reap::adopted(&self.conn, RunId(run), "w2").unwrap());
+                    assert!(open_runs::adopted(&self.conn, RunId(run), "w2").unwrap());
                     continue;
                 }
                 Verdict::PutBack { .. } => RunEnd::NeverStarted,
@@ -111,12 +111,12 @@ impl Play {
         assert_eq!(truths::everything(&self.conn), before);
     }
 
-    pub(super) fn tend(&mut self) {
-        self.log.push("tend".into());
-        let tended = tend::tend(&self.conn, self.world.now, LIMIT).unwrap();
+    pub(super) fn process_due(&mut self) {
+        self.log.push("process_due".into());
+        let tended = due::process(&self.conn, self.world.now, LIMIT).unwrap();
         assert!(!tended.more);
-        self.world.tend();
-        let next = tend::next_due_ms(&self.conn).unwrap();
+        self.world.process_due();
+        let next = due::next_due_ms(&self.conn).unwrap();
         assert!(next.is_none_or(|at| at > self.world.now), "what is due has been done");
     }
 

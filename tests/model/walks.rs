@@ -11,7 +11,7 @@ use tenure::store::claim::{self, Scope};
 use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::task_rows::{self, Step, TaskRow};
-use tenure::store::{control, pipeline, read, recount, retry, task, tend};
+use tenure::store::{control, due, pipeline, read, recount, retry, task};
 
 use crate::model::file;
 
@@ -142,7 +142,7 @@ impl Walks {
     }
 
     fn claim(&mut self, n: i64) -> &'static str {
-        tend::tend(&self.conn, self.now, 500).unwrap();
+        due::process(&self.conn, self.now, 500).unwrap();
         let first = self.next_run;
         let prepared: Vec<_> = (first..first + n).map(|run| Prepared { run: RunId(run), nonce: nonce(run) }).collect();
         self.next_run += n;

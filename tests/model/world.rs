@@ -78,8 +78,8 @@ pub struct World {
     pub things: BTreeMap<i64, Thing>,
     /// The highest number of such a thing.
     pub last_thing: i64,
-    /// The errands that are under way for them.
-    pub errands: BTreeMap<i64, RunKind>,
+    /// The auxiliary runs that are under way for them.
+    pub auxiliaries: BTreeMap<i64, RunKind>,
 }
 
 impl World {
@@ -303,7 +303,7 @@ impl World {
         Some(decision)
     }
 
-    pub fn tend(&mut self) {
+    pub fn process_due(&mut self) {
         let ids: Vec<i64> = self.jobs.keys().copied().collect();
         for id in &ids {
             if self.jobs[id].cancel_open {

@@ -56,7 +56,7 @@ fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
         let id = begun(&nest);
         let mut worker = Some(nest.work(&TICK));
         let pid = pid_in(&nest, "pid");
-        let run = resource(&nest, id)["errand"].as_i64().unwrap();
+        let run = resource(&nest, id)["auxiliary_run_id"].as_i64().unwrap();
         let shim = nest.shim(run);
         if with_worker {
             worker.take().unwrap().kill();
@@ -157,7 +157,7 @@ fn killed_at_random_moments_everything_is_torn_down_in_the_end_and_nothing_twice
 }
 
 #[test]
-fn a_row_whose_errand_is_gone_and_a_held_one_without_an_owner_are_mended() {
+fn a_stale_auxiliary_run_and_an_orphan_are_repaired() {
     let nest = Nest::new();
     let job = nest.sh(&["--hold"], "true");
     let id = of_job(&nest, job, "x", "touch gone", &[]);

@@ -201,7 +201,7 @@ fn plain_sql_may_write_down_and_ask_and_may_not_say_that_it_is_gone() {
         "UPDATE resource SET state = 'released'",
         "UPDATE resource SET state = 'released', released_at = 1, released_by = 'force'",
         "UPDATE resource SET teardown = json_array('true')",
-        "UPDATE resource SET errand = 1",
+        "UPDATE resource SET auxiliary_run_id = 1",
         "UPDATE resource SET attempts = 0",
         "UPDATE resource SET job_id = NULL, run_id = 1",
         "UPDATE resource SET rowid = 99",

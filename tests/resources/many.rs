@@ -26,7 +26,7 @@ fn one_teardown_that_always_fails_and_three_that_hang_do_not_stop_a_hundred_othe
     assert_eq!((ledger.len(), ledger.iter().collect::<std::collections::BTreeSet<_>>().len()), (250, 250), "each once");
     assert!(resource(&nest, failing)["attempts"].as_i64() > Some(0));
     for id in &hanging {
-        assert!(resource(&nest, *id)["errand"].is_i64(), "it hangs still");
+        assert!(resource(&nest, *id)["auxiliary_run_id"].is_i64(), "it hangs still");
         nest.ok(&["resource", "release", &id.to_string(), "--force"]);
     }
     let status = nest.status();

@@ -185,5 +185,5 @@ fn the_end_of_an_adopted_run_can_be_waited_for() {
     assert_eq!(stop::kill_shim(&bench.place, running.key()).unwrap(), Asked::Sent);
     poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
     while running.next().is_some() {}
-    assert!(!bench.look(running.run).1);
+    assert!(!bench.inspect(running.run).1);
 }

@@ -56,7 +56,7 @@ fn whatever_is_killed_nothing_is_left_and_nothing_is_made_up() {
     let cookies: HashSet<String> = runs.iter().map(|run| format!("TENURE_COOKIE={}", run.nonce)).collect();
     for run in &mut runs {
         while run.next().is_some() {}
-        let (records, locked) = bench.look(run.run);
+        let (records, locked) = bench.inspect(run.run);
         assert!(!locked, "run {}", run.run);
         // The file is the truth; of what a killed shim had not told yet the pipe knows nothing.
         let (told, kept) = (run.records.progress(), records.progress());

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, Nonce, RunId, RunKey};
 use tenure::place::Place;
-use tenure::run::runfile::{Look, RunFile, look};
+use tenure::run::runfile::{Inspection, RunFile, inspect};
 use tenure::run::{Spawner, Status, StatusPipe, stop};
 
 use crate::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
@@ -64,7 +64,8 @@ fn start_starter(bench: &Bench) -> Starter {
         .collect();
     for (run, _) in &runs {
         until("STARTED", || {
-            matches!(look(&bench.place, *run), Ok(Look::Found { records, .. }) if records.started.is_some()).then_some(())
+            matches!(inspect(&bench.place, *run), Ok(Inspection::Found { records, .. }) if records.started.is_some())
+                .then_some(())
         });
     }
     Starter { process, spawner, runs }
@@ -86,12 +87,12 @@ pub fn kill_spawner_and_shim(bench: &Bench, mut running: Running<'_>, shim: i32)
 
 fn let_them_end(bench: &Bench, starter: &Starter) {
     for (run, _) in &starter.runs {
-        assert!(bench.look(*run).1, "run {run} is alive and its lock is held");
+        assert!(bench.inspect(*run).1, "run {run} is alive and its lock is held");
     }
     fs::write(bench.path("go"), "").unwrap();
     for ((run, _), exit) in starter.runs.iter().zip([Exit::Code(42), Exit::Signal(9), Exit::Code(7)]) {
-        until("the lock", || (!bench.look(*run).1).then_some(()));
-        let records = bench.look(*run).0;
+        until("the lock", || (!bench.inspect(*run).1).then_some(()));
+        let records = bench.inspect(*run).0;
         assert_eq!(records.progress(), Progress::Drained, "run {run}");
         assert_eq!(records.exited.map(|e| (e.exit, e.cause)), Some((exit, None)));
     }
@@ -117,7 +118,7 @@ fn the_death_of_worker_and_spawner_is_nothing_to_the_jobs() {
     kill(starter.spawner, Signal::KILL);
     starter.process.wait().unwrap();
     reap(starter.spawner);
-    let shims = starter.runs.iter().map(|(run, _)| bench.look(*run).0.started.unwrap().shim_pid).collect::<Vec<_>>();
+    let shims = starter.runs.iter().map(|(run, _)| bench.inspect(*run).0.started.unwrap().shim_pid).collect::<Vec<_>>();
     let_them_end(&bench, &starter);
     shims.into_iter().for_each(reap);
 }
@@ -129,11 +130,11 @@ fn the_death_of_a_shim_after_that_of_the_worker_is_swept() {
     starter.process.kill().unwrap();
     starter.process.wait().unwrap();
     for (run, nonce) in &starter.runs {
-        let job = bench.look(*run).0.started.unwrap().pid;
+        let job = bench.inspect(*run).0.started.unwrap().pid;
         stop::kill_shim(&bench.place, RunKey { run: *run, nonce: *nonce }).unwrap();
-        until("the lock", || (!bench.look(*run).1).then_some(()));
+        until("the lock", || (!bench.inspect(*run).1).then_some(()));
         assert!(!is_alive(job));
-        assert_eq!(bench.look(*run).0.progress(), Progress::Begun);
+        assert_eq!(bench.inspect(*run).0.progress(), Progress::Begun);
     }
     reap(starter.spawner);
 }
@@ -159,7 +160,7 @@ fn to_a_dead_spawner_nothing_can_be_given() {
     let launch = bench.shell("exit 0");
     let error = bench.spawner().launch(&launch, bench.create(&launch)).unwrap_err().to_string();
     assert!(error.contains("the spawner is dead; nothing was started"), "{error}");
-    let (records, locked) = bench.look(launch.run);
+    let (records, locked) = bench.inspect(launch.run);
     assert_eq!((records.progress(), locked), (Progress::Nothing, false));
 }
 
@@ -171,10 +172,10 @@ fn what_a_spawner_had_not_read_was_never_started() {
     let launch = bench.shell("exit 0");
     let mut running = bench.start(&launch);
     assert_eq!(running.pipe.next().unwrap(), Status::NothingYet);
-    assert!(bench.look(launch.run).1, "the packet holds the lock");
+    assert!(bench.inspect(launch.run).1, "the packet holds the lock");
     kill(spawner, Signal::KILL);
     while running.next().is_some() {}
-    let (records, locked) = bench.look(launch.run);
+    let (records, locked) = bench.inspect(launch.run);
     assert_eq!((records.progress(), locked), (Progress::Nothing, false));
 }
 

@@ -26,7 +26,7 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     let shim = running.started().shim_pid;
     let escaped = bench.pids("pids", 1)[0];
     kill_spawner_and_shim(&bench, running, shim);
-    assert!(is_alive(escaped) && !bench.look(launch.run).1, "its lock is free, and it lives");
+    assert!(is_alive(escaped) && !bench.inspect(launch.run).1, "its lock is free, and it lives");
     assert!(tree::is_log_locked(&bench.place, launch.run).unwrap(), "what it could write to is locked");
     let mut other = launch.nonce;
     other.0[15] ^= 1;

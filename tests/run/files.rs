@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, Nonce, RunId};
 use tenure::run::record::{Parsed, parse, parse_line};
-use tenure::run::runfile::{self, Look, RunFile, look};
+use tenure::run::runfile::{self, Inspection, RunFile, inspect};
 use tenure::run::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Started, Usage};
 
 use crate::harness::{Bench, header};
@@ -220,11 +220,11 @@ fn all_that_a_run_can_record_fits_into_one_block_and_the_smallest_pipe() {
 fn a_run_file_is_there_whole_and_locked_or_not_at_all() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);
-    assert_eq!(look(&bench.place, launch.run).unwrap(), Look::Missing);
+    assert_eq!(inspect(&bench.place, launch.run).unwrap(), Inspection::Missing);
     assert_eq!(runfile::list(&bench.place).unwrap(), []);
     let file = RunFile::create(&bench.place, &header(&launch)).unwrap();
     assert!(
-        matches!(look(&bench.place, launch.run).unwrap(), Look::Found { header: h, locked: true, .. } if h == header(&launch))
+        matches!(inspect(&bench.place, launch.run).unwrap(), Inspection::Found { header: h, locked: true, .. } if h == header(&launch))
     );
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(bench.place.run_file(launch.run)), 0o600);
@@ -232,9 +232,12 @@ fn a_run_file_is_there_whole_and_locked_or_not_at_all() {
     assert_eq!(mode(bench.place.log_dir(launch.run)), 0o700);
     let again = RunFile::create(&bench.place, &header(&launch)).unwrap_err().to_string();
     assert!(again.contains("exists"), "{again}");
-    assert!(matches!(look(&bench.place, launch.run).unwrap(), Look::Found { locked: true, .. }), "the first one is untouched");
+    assert!(
+        matches!(inspect(&bench.place, launch.run).unwrap(), Inspection::Found { locked: true, .. }),
+        "the first one is untouched"
+    );
     drop(file);
-    assert!(matches!(look(&bench.place, launch.run).unwrap(), Look::Found { locked: false, .. }));
+    assert!(matches!(inspect(&bench.place, launch.run).unwrap(), Inspection::Found { locked: false, .. }));
     runfile::unlink(&bench.place, launch.run).unwrap();
     runfile::unlink(&bench.place, launch.run).unwrap();
     assert_eq!(fs::read_dir(bench.place.runs()).unwrap().count(), 0, "no temporary file is left");
@@ -253,7 +256,7 @@ fn a_file_that_is_not_this_runs_run_file_is_unreadable() {
     rustix::fs::mkfifoat(rustix::fs::CWD, path(904), rustix::fs::Mode::RUSR).unwrap();
     fs::write(path(905), b"").unwrap();
     for id in 900..=905 {
-        assert!(matches!(look(&bench.place, RunId(id)).unwrap(), Look::Unreadable(_)), "{id}");
+        assert!(matches!(inspect(&bench.place, RunId(id)).unwrap(), Inspection::Unreadable(_)), "{id}");
     }
 }
 
@@ -316,15 +319,15 @@ fn a_file_is_used_again_only_when_its_lock_is_free() {
     let before = fs::read(&retired).unwrap();
     assert!(RunFile::create_from(&bench.place, &header(&launch(2)), &retired).unwrap().is_none());
     assert_eq!(fs::read(&retired).unwrap(), before);
-    assert_eq!(look(&bench.place, RunId(2)).unwrap(), Look::Missing);
+    assert_eq!(inspect(&bench.place, RunId(2)).unwrap(), Inspection::Missing);
     drop(of_the_shim);
     // What its run had recorded is not the next one's.
     fs::write(&retired, [before, Record::Prepare { at_ms: 1 }.to_line()].concat()).unwrap();
     let again = RunFile::create_from(&bench.place, &header(&launch(2)), &retired).unwrap();
     assert_eq!(again.map(|file| file.run()), Some(RunId(2)));
     assert!(!retired.exists());
-    match look(&bench.place, RunId(2)).unwrap() {
-        Look::Found { header, records, .. } => assert_eq!((header.run, records.progress()), (RunId(2), Progress::Nothing)),
+    match inspect(&bench.place, RunId(2)).unwrap() {
+        Inspection::Found { header, records, .. } => assert_eq!((header.run, records.progress()), (RunId(2), Progress::Nothing)),
         other => panic!("{other:?}"),
     }
 }

@@ -11,7 +11,7 @@ fn nothing_of_a_run_begins_before_go() {
     let launch = tenure::run::Launch { waits_for_go: true, ..bench.shell("echo here") };
     let running = bench.start(&launch);
     until("the shim to be ready", || bench.place.log_file(launch.run).exists().then_some(()));
-    let (records, locked) = bench.look(launch.run);
+    let (records, locked) = bench.inspect(launch.run);
     assert!(locked && records.progress() == Progress::Nothing, "{records:?}");
     running.pipe.go().say();
     assert_eq!(running.finish().progress(), Progress::Drained);
@@ -26,7 +26,7 @@ fn a_run_whose_worker_goes_before_it_said_go_was_never_started() {
     until("the shim to be ready", || bench.place.log_file(launch.run).exists().then_some(()));
     drop(running);
     let records = until("the lock to be free", || {
-        let (records, locked) = bench.look(launch.run);
+        let (records, locked) = bench.inspect(launch.run);
         (!locked).then_some(records)
     });
     assert_eq!(records.progress(), Progress::Nothing, "{records:?}");

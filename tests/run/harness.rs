@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 use tenure::job::{Nonce, RunId, RunKey};
 use tenure::place::Place;
-use tenure::run::runfile::{Look, RunFile, look};
+use tenure::run::runfile::{Inspection, RunFile, inspect};
 use tenure::run::{Header, Launch, Record, Records, Spawner, Status, StatusPipe, machine};
 
 /// No event that a test waits for takes longer, even on a busy machine.
@@ -90,9 +90,9 @@ impl Bench {
         self.start(launch).finish()
     }
 
-    pub fn look(&self, run: RunId) -> (Records, bool) {
-        match look(&self.place, run).unwrap() {
-            Look::Found { records, locked, .. } => (records, locked),
+    pub fn inspect(&self, run: RunId) -> (Records, bool) {
+        match inspect(&self.place, run).unwrap() {
+            Inspection::Found { records, locked, .. } => (records, locked),
             other => panic!("run {run}: {other:?}"),
         }
     }
@@ -220,7 +220,7 @@ impl Running<'_> {
     /// Waits for the end of the pipe. What came down it is what the run file says, and the lock is free.
     pub fn finish(mut self) -> Records {
         while self.next().is_some() {}
-        let (kept, locked) = self.bench.look(self.run);
+        let (kept, locked) = self.bench.inspect(self.run);
         assert_eq!(kept, self.records, "the run file and the pipe say the same");
         assert!(!locked, "the end of the pipe comes after the lock");
         kept
@@ -228,10 +228,10 @@ impl Running<'_> {
 }
 
 /// Waits until something is there.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = poll() {
             return found;
         }
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");

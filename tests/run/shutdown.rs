@@ -126,7 +126,7 @@ fn a_grace_can_be_ended_after_the_first_process_has_ended() {
     running.started();
     until("the trap", || (bench.log(launch.run) == "on\n").then_some(()));
     stop::ask(&bench.place, running.key(), Cause::Shutdown).unwrap();
-    until("the first process to end", || bench.look(launch.run).0.exited);
+    until("the first process to end", || bench.inspect(launch.run).0.exited);
     assert_eq!(stop::hasten(&bench.place, running.key()).unwrap(), Asked::Sent);
     assert!(running.finish().drained.is_some());
 }

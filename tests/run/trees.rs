@@ -82,13 +82,13 @@ fn what_a_killed_shim_leaves_is_swept_before_the_lock_is_free() {
     let pids = bench.pids("pids", 11);
     kill(shim, Signal::KILL);
     // From the first instant at which the lock is free, nothing is left.
-    until("the lock", || (!bench.look(running.run).1).then_some(()));
+    until("the lock", || (!bench.inspect(running.run).1).then_some(()));
     assert_all_gone(&pids);
     let run = running.run;
     while running.next().is_some() {}
-    assert_eq!(bench.look(run).0.progress(), Progress::Begun, "no process saw its end");
+    assert_eq!(bench.inspect(run).0.progress(), Progress::Begun, "no process saw its end");
     let (pid, neighbour_run) = (neighbour.started_pid(), neighbour.run);
-    assert!(is_alive(pid) && bench.look(neighbour_run).1, "the neighbour is not touched");
+    assert!(is_alive(pid) && bench.inspect(neighbour_run).1, "the neighbour is not touched");
     stop::ask(&bench.place, RunKey { run: neighbour_run, nonce: neighbour.nonce }, Cause::Cancel).unwrap();
     neighbour.finish();
 }

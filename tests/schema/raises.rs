@@ -29,8 +29,8 @@ INSERT INTO lease (name, nonce, command, boot_id, since) VALUES ('held', lower(h
 INSERT INTO workspace (key, dir, prepared_at, last_used_at, boot_id) VALUES ('k', 'k-1', 0, 0, 'b'), ('n', 'n-1', 0, 0, 'b');
 UPDATE run SET dir = 'k-1' WHERE id = 12;
 INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('n', '* * * * *', 'UTC', '{}', 0, 0);
-INSERT INTO slot (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 10, 10, 'fired', 3, 1);
-INSERT INTO slot (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 20, 20, 'skipped', 'missed', 1);
+INSERT INTO occurrence (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 10, 10, 'fired', 3, 1);
+INSERT INTO occurrence (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 20, 20, 'skipped', 'missed', 1);
 INSERT INTO pipeline (name, revision, spec, applied_at) VALUES ('p', 1, '{}', 1);
 INSERT INTO task (pipeline_id, pipeline, key, stage, created_at) VALUES (1, 'p', 't1', 's', 1);
 INSERT INTO job (command, task_id) VALUES ('["true"]', 1);
@@ -49,7 +49,7 @@ UPDATE task SET stop_at = 1 WHERE id = 3;
 INSERT INTO task (pipeline_id, pipeline, key, stage, created_at) VALUES (1, 'p', 't4', 's', 1);
 INSERT INTO run (id, kind, attempt, nonce, instance, boot_id, claimed_at) VALUES (30, 'probe', 1, lower(hex(zeroblob(16))), 'w', 'b', 5);
 INSERT INTO counter (name, n) VALUES ('lost_total', 1);
-INSERT INTO untold VALUES (3), (9);
+INSERT INTO unresolved VALUES (3), (9);
 "#;
 
 pub(crate) fn full() -> Connection {
@@ -157,7 +157,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("dependency_insert_guard", "a new dependency is unmet", &["INSERT INTO dependency (job_id, on_job, state) VALUES (4, 1, 'met')"]),
     ("dependency_insert_guard", "need is done", &["INSERT INTO dependency (job_id, on_job, need) VALUES (4, 1, 'x')"]),
     ("dependency_update_guard", "a dependency changes its state only", &["UPDATE dependency SET state = 'met'", "UPDATE dependency SET need = 'any'", "UPDATE dependency SET on_job = 1", "UPDATE dependency SET job_id = 5"]),
-    ("untold_update_guard", "the worker keeps the rows of untold", &["UPDATE untold SET job_id = 4", "UPDATE OR REPLACE untold SET job_id = 9 WHERE job_id = 3"]),
+    ("unresolved_update_guard", "the worker keeps the rows of unresolved", &["UPDATE unresolved SET job_id = 4", "UPDATE OR REPLACE unresolved SET job_id = 9 WHERE job_id = 3"]),
     ("job_update_guard", "unmet and broken count", &["UPDATE job SET unmet = 0 WHERE id = 4", "UPDATE job SET unmet = -1 WHERE id = 4", "UPDATE job SET broken = 1 WHERE id = 4"]),
     ("event_insert_guard", "the file gives the id of an event", &["REPLACE INTO event (id, job_id, kind) VALUES (1, 1, 'x')"]),
     ("event_insert_guard", "kind and reason of an event", &["INSERT INTO event (job_id, kind) VALUES (1, printf('%101s', ''))", "INSERT INTO event (job_id, kind, reason) VALUES (1, 'x', printf('%101s', ''))", "INSERT INTO event (job_id, kind, detail) VALUES (1, 'x', printf('%1000001s', ''))"]),
@@ -188,7 +188,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("run_insert_guard", "a new run is in no workspace", &["INSERT INTO run (id, job_id, dir, attempt, nonce, instance, boot_id, claimed_at) VALUES (31, 1, 'k-1', 1, lower(hex(zeroblob(16))), '', '', 1)"]),
     ("run_update_guard", "a run enters a workspace", &["UPDATE run SET dir = 'n-1' WHERE id = 12", "UPDATE run SET dir = 'x' WHERE id = 30"]),
     ("resource_insert_guard", "the file gives the id of a resource", &["REPLACE INTO resource (id, name, job_id, teardown) VALUES (1, 'a', 1, A)"]),
-    ("resource_insert_guard", "a new resource is held", &["INSERT INTO resource (name, job_id, teardown, state) VALUES ('a', 1, A, 'releasing')", "INSERT INTO resource (name, job_id, teardown, torn) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, errand) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, attempts) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, next_at) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, again) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, last_error) VALUES ('a', 1, A, 'x')", "INSERT INTO resource (name, job_id, teardown, releasing_since) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, released_at) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, released_by) VALUES ('a', 1, A, 'force')"]),
+    ("resource_insert_guard", "a new resource is held", &["INSERT INTO resource (name, job_id, teardown, state) VALUES ('a', 1, A, 'releasing')", "INSERT INTO resource (name, job_id, teardown, torn) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, auxiliary_run_id) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, attempts) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, next_at) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, again) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, last_error) VALUES ('a', 1, A, 'x')", "INSERT INTO resource (name, job_id, teardown, releasing_since) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, released_at) VALUES ('a', 1, A, 1)", "INSERT INTO resource (name, job_id, teardown, released_by) VALUES ('a', 1, A, 'force')"]),
     ("resource_insert_guard", "a resource has one owner", &["INSERT INTO resource (name, teardown) VALUES ('a', A)", "INSERT INTO resource (name, job_id, run_id, teardown) VALUES ('a', 1, 12, A)"]),
     ("resource_insert_guard", "the job that is to own", &["INSERT INTO resource (name, job_id, teardown) VALUES ('a', 99, A)"]),
     ("resource_insert_guard", "the task that is to own", &["INSERT INTO resource (name, task_id, teardown) VALUES ('a', 99, A)"]),
@@ -206,7 +206,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("resource_state_guard", "what is torn down", &["UPDATE resource SET next_at = 5 WHERE id = 2"]),
     ("resource_state_guard", "a resource goes from held", &["UPDATE resource SET state = 'held' WHERE id = 3", "UPDATE resource SET state = 'x' WHERE id = 3"]),
     ("resource_fault_guard", "a released resource says", &["UPDATE resource SET state = 'released' WHERE id = 3", "UPDATE resource SET released_by = 'force' WHERE id = 3", "UPDATE resource SET released_at = 1 WHERE id = 3", "UPDATE resource SET state = 'released', released_by = 'force' WHERE id = 3", "UPDATE resource SET state = 'released', released_at = 1 WHERE id = 3", "UPDATE resource SET state = 'released', released_at = 1, released_by = 'x' WHERE id = 3"]),
-    ("resource_fault_guard", "an auxiliary run tears down", &["UPDATE resource SET errand = 5 WHERE id = 1"]),
+    ("resource_fault_guard", "an auxiliary run tears down", &["UPDATE resource SET auxiliary_run_id = 5 WHERE id = 1"]),
     ("resource_state_guard", "next_at is in", &["UPDATE resource SET next_at = -1 WHERE id = 3"]),
     ("resource_delete_guard", "tear the resource down", &["DELETE FROM resource WHERE id = 1"]),
     ("resource_enters", "the file gives the id of a resource", &["INSERT INTO resource (id, name, job_id, teardown) VALUES (-1, 'a', 1, A)"]),
@@ -216,10 +216,10 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("schedule_insert_guard", "a schedule needs a catch_up", &["INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('m', '* * * * *', 'UTC', '[]', 0, 0)", "INSERT INTO schedule (name, cron, zone, catch_up, template, decided_until, created_at) VALUES ('m', '* * * * *', 'UTC', 'x', '{}', 0, 0)", "INSERT INTO schedule (name, cron, zone, catch_up_max, template, decided_until, created_at) VALUES ('m', '* * * * *', 'UTC', 0, '{}', 0, 0)", "INSERT INTO schedule (name, cron, zone, template, decided_until, created_at, paused) VALUES ('m', '* * * * *', 'UTC', '{}', 0, 0, 2)", "INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('m', '* * * * *', 'UTC', 'x', 0, 0)"]),
     ("schedule_update_guard", "a schedule keeps its id", &["UPDATE schedule SET name = 'x'", "UPDATE schedule SET rowid = 9"]),
     ("schedule_update_guard", "paused is 0 or 1", &["UPDATE schedule SET paused = 2"]),
-    ("slot_insert_guard", "that slot is decided", &["REPLACE INTO slot (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 10, 10, 'fired', 4, 1)"]),
-    ("slot_insert_guard", "a slot is fired", &["INSERT INTO slot (schedule_id, at, last_at, state, decided_at) VALUES (1, 30, 30, 'fired', 1)", "INSERT INTO slot (schedule_id, at, last_at, state, decided_at) VALUES (1, 30, 30, 'skipped', 1)", "INSERT INTO slot (schedule_id, at, last_at, state, decided_at) VALUES (1, 30, 30, 'x', 1)", "INSERT INTO slot (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 30, 30, 'x', 'missed', 1)"]),
-    ("slot_update_guard", "a slot that was fired", &["UPDATE slot SET job_id = 4 WHERE at = 10"]),
-    ("slot_update_guard", "a slot keeps its schedule", &["UPDATE slot SET at = 21 WHERE at = 20", "UPDATE slot SET schedule_id = 2 WHERE at = 20"]),
+    ("occurrence_insert_guard", "that occurrence is decided", &["REPLACE INTO occurrence (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 10, 10, 'fired', 4, 1)"]),
+    ("occurrence_insert_guard", "an occurrence is fired", &["INSERT INTO occurrence (schedule_id, at, last_at, state, decided_at) VALUES (1, 30, 30, 'fired', 1)", "INSERT INTO occurrence (schedule_id, at, last_at, state, decided_at) VALUES (1, 30, 30, 'skipped', 1)", "INSERT INTO occurrence (schedule_id, at, last_at, state, decided_at) VALUES (1, 30, 30, 'x', 1)", "INSERT INTO occurrence (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 30, 30, 'x', 'missed', 1)"]),
+    ("occurrence_update_guard", "an occurrence that was fired", &["UPDATE occurrence SET job_id = 4 WHERE at = 10"]),
+    ("occurrence_update_guard", "an occurrence keeps its schedule", &["UPDATE occurrence SET at = 21 WHERE at = 20", "UPDATE occurrence SET schedule_id = 2 WHERE at = 20"]),
     ("pipeline_insert_guard", "a revision of a pipeline is written once", &["REPLACE INTO pipeline (id, name, revision, spec, applied_at) VALUES (1, 'q', 1, '{}', 1)", "REPLACE INTO pipeline (name, revision, spec, applied_at) VALUES ('p', 1, '{}', 1)"]),
     ("pipeline_update_guard", "a revision of a pipeline never changes", &["UPDATE pipeline SET spec = '{}'"]),
     ("pipeline_delete_guard", "a task is on this revision", &["DELETE FROM pipeline"]),

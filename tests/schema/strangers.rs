@@ -23,14 +23,14 @@ const INSERTS: &[(&str, &[(&str, &str)])] = &[
     ("run", &[("id, job_id, attempt, nonce, instance, boot_id, claimed_at", "99, 1, 1, lower(hex(zeroblob(16))), '', '', 0")]),
     ("lease", &[("name, nonce, command, boot_id, since", "'n', lower(hex(zeroblob(16))), '[]', 'b', 1")]),
     ("workspace", &[("key, dir, prepared_at, last_used_at, boot_id", "'m', 'm-1', 0, 0, 'b'")]),
-    ("slot", &[("schedule_id, at, last_at, state, job_id, decided_at", "1, 30, 30, 'fired', 4, 1")]),
+    ("occurrence", &[("schedule_id, at, last_at, state, job_id, decided_at", "1, 30, 30, 'fired', 4, 1")]),
     ("pipeline", &[("name, revision, spec, applied_at", "'q', 1, '{}', 1")]),
     ("task", &[("pipeline_id, pipeline, stage, created_at", "1, 'p', 's', 1")]),
     ("task_step", &[("task_id, seq, stage, job_id, entered_at", "3, 1, 's', 9, 1")]),
     ("tally", &[("state, hold, queue, n", "'queued', '', 'n', 1")]),
     ("counter", &[("name", "'n'")]),
     ("meta", &[("key, value", "'n', 'x'")]),
-    ("untold", &[("job_id", "1")]),
+    ("unresolved", &[("job_id", "1")]),
 ];
 /// Values that some column of some table takes.
 #[rustfmt::skip]

@@ -22,6 +22,16 @@ fn tables(conn: &Connection) -> Vec<String> {
     text(conn, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").split(' ').map(str::to_owned).collect()
 }
 
+/// The names that a table and its columns have after the upgrade to version 3.
+fn present_names<'a>(table: &'a str, columns: &str) -> (&'a str, String) {
+    let table = match table {
+        "slot" => "occurrence",
+        "untold" => "unresolved",
+        other => other,
+    };
+    (table, columns.replace("\"errand\"", "\"auxiliary_run_id\""))
+}
+
 /// All values of the columns that tables of the older schema have; not of those that the upgrade derives, writes or drops.
 fn rows(conn: &Connection, like: &Connection) -> Vec<String> {
     let kept = tables(like);
@@ -30,7 +40,9 @@ fn rows(conn: &Connection, like: &Connection) -> Vec<String> {
         .filter(|name| !["event", "meta", "counter", "task_tally", "workspace_use", "sqlite_sequence"].contains(&name.as_str()));
     kept.map(|table| {
         let columns = text(like, &format!("SELECT group_concat('\"' || name || '\"') FROM pragma_table_info('{table}')"));
-        format!("{table}: {}", text(conn, &format!("SELECT {columns} FROM {table} ORDER BY {columns}")))
+        let upgraded = text(conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'occurrence'") == "1";
+        let (from, columns) = if upgraded { present_names(table, &columns) } else { (table.as_str(), columns) };
+        format!("{table}: {}", text(conn, &format!("SELECT {columns} FROM {from} ORDER BY {columns}")))
     })
     .collect()
 }

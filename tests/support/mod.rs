@@ -190,7 +190,7 @@ impl Nest {
             if let Some(status) = worker.child.try_wait().expect("a child") {
                 panic!("the worker ended with {status}: {}", worker.said());
             }
-            let holder = Holder::look(&Place::new(self.db())).ok()??; // the file may not be there yet
+            let holder = Holder::read(&Place::new(self.db())).ok()??; // the file may not be there yet
             (holder.pid == worker.child.id()).then_some(())
         });
         worker

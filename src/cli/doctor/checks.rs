@@ -209,7 +209,7 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let counts = store.read(read::counts)?;
     let ready = counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>();
     let queues = store.read(read::queues)?;
-    Ok(vec![match Sight::look(store.place())? {
+    Ok(vec![match Sight::read(store.place())? {
         Some(worker) => {
             let told = worker_words::of_file(&worker, ready, &queues);
             if !told.is_empty() {
@@ -258,7 +258,7 @@ fn schedules(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(blocked) = store::read_blocked(store.place()) else {
-        let worker = Holder::look(store.place())?.map(|worker| worker.pid);
+        let worker = Holder::read(store.place())?.map(|worker| worker.pid);
         return Ok(vec![match locks::lasting_writer(store.place(), worker) {
             None => Finding::fine("writer", "no process has to wait for the write lock"),
             Some(holder) => Finding {
@@ -320,7 +320,7 @@ fn forgets(dir: &Path) -> Option<&'static str> {
 }
 
 fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let machine = Machine::look(store.place().dir());
+    let machine = Machine::sample(store.place().dir());
     let Some(free) = machine.disk_free_bytes else {
         return Ok(vec![Finding::wrong("disk", "the disk does not say how much room it has", None)]);
     };
@@ -334,7 +334,7 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 }
 
 fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let worker = Sight::look(store.place())?;
+    let worker = Sight::read(store.place())?;
     Ok(vec![match around::gate(&worker_options::floors(&face.settings), store.place(), worker.as_ref()) {
         None if worker.is_some() => Finding::fine("floors", "the worker says whether its own are met"),
         None => Finding::fine("floors", "the machine has what the configuration asks for"),

@@ -15,7 +15,7 @@ use crate::host::lock::Holder;
 use crate::host::waker;
 use crate::job::{Argv, JobId, NewJob, Policy, Reason, RunId, State};
 use crate::run::machine;
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 use crate::store::rows::Job;
 use crate::store::{Options, Role, Store, control, enqueue, read};
 
@@ -51,8 +51,8 @@ fn adopt(bench: &Bench) -> Result<String> {
     let id = bench.add("while [ ! -e go ]; do sleep 0.02; done; exit 7")?;
     let run = bench.until_running(id)?;
     first.kill()?;
-    match runfile::look(bench.store.place(), run)? {
-        Look::Found { locked: true, .. } => {}
+    match runfile::inspect(bench.store.place(), run)? {
+        Inspection::Found { locked: true, .. } => {}
         other => return Err(broken(format!("the run's lock is not held after the worker was killed: {other:?}"))),
     }
     let _second = bench.work()?;
@@ -70,8 +70,8 @@ fn lose_a_shim(bench: &Bench) -> Result<String> {
     let _worker = bench.work()?;
     let id = bench.add("setsid sleep 600 & sleep 600")?;
     let run = bench.until_running(id)?;
-    let shim = bench.until("the shim", || match runfile::look(bench.store.place(), run)? {
-        Look::Found { records, .. } => Ok(records.started.map(|started| started.shim_pid)),
+    let shim = bench.until("the shim", || match runfile::inspect(bench.store.place(), run)? {
+        Inspection::Found { records, .. } => Ok(records.started.map(|started| started.shim_pid)),
         _ => Ok(None),
     })?;
     kill(shim)?;
@@ -135,7 +135,7 @@ impl Bench {
             .map_err(|e| Error::io("starting a worker", e))?;
         let working = Working(child);
         let pid = working.0.id();
-        self.until("the worker", || Ok(Holder::look(self.store.place())?.filter(|holder| holder.pid == pid)))?;
+        self.until("the worker", || Ok(Holder::read(self.store.place())?.filter(|holder| holder.pid == pid)))?;
         Ok(working)
     }
 
@@ -161,10 +161,10 @@ impl Bench {
         self.store.read(move |conn| read::job(conn, id))
     }
 
-    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    fn until<T>(&self, what: &str, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
         let until = Instant::now() + Duration::from_millis(PATIENCE_MS);
         loop {
-            if let Some(seen) = look()? {
+            if let Some(seen) = poll()? {
                 return Ok(seen);
             }
             if Instant::now() > until {

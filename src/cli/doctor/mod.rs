@@ -73,7 +73,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if args.fix {
         repaired = one_round(face)?;
     }
-    let (mut findings, unusable) = look(face);
+    let (mut findings, unusable) = check_all(face);
     if args.crash_test {
         findings.extend(crash_test::run(&std::env::temp_dir())?);
     }
@@ -94,7 +94,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 }
 
 /// All that can be found; and why the file cannot be used at all, if so.
-fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
+fn check_all(face: &Face) -> (Vec<Finding>, Option<Error>) {
     match face.reader() {
         Ok(store) => {
             let mut findings = vec![Finding::fine("file", format!("{} can be opened", store.place().db().display()))];
@@ -105,7 +105,7 @@ fn look(face: &Face) -> (Vec<Finding>, Option<Error>) {
                     finding.remedy = Some("first say which file this is, see home".to_owned());
                 }
             }
-            advise_what_helps(&mut findings, Holder::look(store.place()).is_ok_and(|worker| worker.is_some()));
+            advise_what_helps(&mut findings, Holder::read(store.place()).is_ok_and(|worker| worker.is_some()));
             (findings, None)
         }
         Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),

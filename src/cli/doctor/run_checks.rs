@@ -13,17 +13,17 @@ use crate::job::{ResourceState, RunId};
 use crate::queue::why::resource_words as words;
 use crate::run::fitness::{self, Fitness};
 use crate::run::removal;
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 use crate::run::workspace::Work;
 use crate::store::resource::{self, RESOURCES_MAX};
-use crate::store::{Store, read, reap, workspace};
+use crate::store::{Store, open_runs, read, workspace};
 use crate::units::size_text;
 
 const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
 
 /// Whether a worker could keep its promises here: `/proc` and the system calls that it needs.
 pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
-    let found = fitness::look().into_iter().filter_map(|found| match found {
+    let found = fitness::check_system().into_iter().filter_map(|found| match found {
         Fitness::Fine => None,
         Fitness::Restricted(text) => Some(Finding::fine("system", text)),
         Fitness::Unfit { text, remedy } => Some(Finding::wrong("system", text, remedy)),
@@ -37,11 +37,11 @@ pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
 
 /// Running rows whose lock is free: no process owns them until a worker looks.
 pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let open = store.read(reap::open_runs)?;
-    let has_worker = Holder::look(store.place())?.is_some();
+    let open = store.read(open_runs::open_runs)?;
+    let has_worker = Holder::read(store.place())?.is_some();
     let mut orphans = Vec::new();
     for one in &open {
-        let lives = matches!(runfile::look(store.place(), one.run.id)?, Look::Found { locked: true, .. });
+        let lives = matches!(runfile::inspect(store.place(), one.run.id)?, Inspection::Found { locked: true, .. });
         if !lives {
             orphans.push(format!("job {} (run {})", one.job.id, one.run.id));
         }
@@ -64,16 +64,16 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let ids = runfile::list(store.place())?;
     let rows = rows_of(store, &ids)?;
-    let has_worker = Holder::look(store.place())?.is_some();
+    let has_worker = Holder::read(store.place())?.is_some();
     let (mut stale, mut alive, mut stray, mut unreadable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, row) in rows {
-        let (locked, progress) = match runfile::look(store.place(), id)? {
-            Look::Missing => continue,
-            Look::Unreadable(why) => {
+        let (locked, progress) = match runfile::inspect(store.place(), id)? {
+            Inspection::Missing => continue,
+            Inspection::Unreadable(why) => {
                 unreadable.push(format!("{id} ({why})"));
                 continue;
             }
-            Look::Found { locked, records, .. } => (locked, records.progress()),
+            Inspection::Found { locked, records, .. } => (locked, records.progress()),
         };
         match verdict::of_run_file(row, locked, progress) {
             Leftover::Leave => {}
@@ -107,7 +107,7 @@ fn is_known(store: &Store, id: RunId) -> Result<bool> {
 }
 
 fn rows_of(store: &Store, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
-    store.read(|conn| reap::run_rows(conn, ids))
+    store.read(|conn| open_runs::run_rows(conn, ids))
 }
 
 /// Files of secrets that no live job needs.
@@ -150,7 +150,7 @@ pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 /// What is in `work/`, and which of it belongs to no run.
 pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let Some(work) = Work::look(store.place())? else {
+    let Some(work) = Work::find(store.place())? else {
         return Ok(vec![Finding::fine("workspaces", "there are none")]);
     };
     // In this order: what was an orphan when it was listed is one for good.
@@ -181,7 +181,7 @@ pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let releasing: Vec<_> = store.read(|conn| resource::live(conn, RESOURCES_MAX))?;
     let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();
     let releasing: Vec<_> = releasing.into_iter().filter(|one| one.state == ResourceState::Releasing).collect();
-    let has_worker = Holder::look(store.place())?.is_some();
+    let has_worker = Holder::read(store.place())?.is_some();
     let failing: Vec<_> = releasing.iter().filter(|one| one.attempts > 0).collect();
     if let Some(worst) = failing.iter().max_by_key(|one| one.attempts) {
         let more = if failing.len() > 1 { format!("; {} more failed as well", failing.len() - 1) } else { String::new() };

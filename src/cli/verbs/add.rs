@@ -99,7 +99,7 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
 /// Warns of what the worker will not find. The jobs of an array have one command.
 pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
     let mut warnings = Warnings::new(store, around, ShellBy::Option);
-    jobs.iter().take(1).for_each(|job| warnings.look("", job));
+    jobs.iter().take(1).for_each(|job| warnings.check("", job));
     warnings.end();
 }
 
@@ -178,7 +178,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
             line.jobs
                 .iter()
                 .take(1)
-                .for_each(|job| warnings.look_after(&format!("line {}: ", line.line), job, !line.after.is_empty()));
+                .for_each(|job| warnings.check_after(&format!("line {}: ", line.line), job, !line.after.is_empty()));
         }
         let added = add_chunk(store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
         done += count;

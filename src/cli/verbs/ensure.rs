@@ -150,7 +150,7 @@ fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &st
 }
 
 fn remove(place: &Place, new: &str) {
-    let removed = Work::look(place).and_then(|work| work.map_or(Ok(true), |work| work.remove(new, &|| true)));
+    let removed = Work::find(place).and_then(|work| work.map_or(Ok(true), |work| work.remove(new, &|| true)));
     if let Err(error) = removed {
         face::say(&format!("{error}; the worker tries again"));
     }

@@ -84,7 +84,7 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     let until = until.map(|until| until.unwrap_or_else(|| Instant::now() + Duration::from_secs(31_536_000)));
     let holding = match take(face, &store, &wanted, until)? {
         Answer::Yours(holding) => holding,
-        Answer::Held(held) => return Ok(refuse(face, args, &leases::look_at(&store, *held))),
+        Answer::Held(held) => return Ok(refuse(face, args, &leases::inspect(&store, *held))),
     };
     // The file is not kept open as long as the command runs.
     drop(store);
@@ -108,7 +108,7 @@ fn take(face: &Face, store: &Store, wanted: &host::lease::Wanted, until: Option<
         match host::lease::acquire(store, wanted, Some(look.min(until)))? {
             Answer::Held(held) if Instant::now() < until => {
                 if told.replace(held.nonce) != Some(held.nonce) {
-                    let seen = leases::look_at(store, *held);
+                    let seen = leases::inspect(store, *held);
                     let owner = owner(&seen, face.now_ms());
                     face::say(&format!("waiting for the lease {:?}, which is held by {owner} (tenure lease ls)", wanted.name));
                 }
@@ -194,7 +194,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
         let meant = nearest::question(name, names.iter().map(String::as_str));
         return Err(Error::NotFound(format!("no command has a lease {name:?}; tenure lease ls shows who has which{meant}")));
     };
-    let seen = leases::look_at(&store, held);
+    let seen = leases::inspect(&store, held);
     if seen.is_alive && !by_force {
         let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(

@@ -83,7 +83,7 @@ fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Outpu
                 store.flush_now()?;
                 return Ok(*job);
             }
-            Seen::Live { .. } => waits.look(face, store)?,
+            Seen::Live { .. } => waits.poll(face, store)?,
         }
         follower.rest();
     }

@@ -86,7 +86,7 @@ fn warn(store: &Store, pipelines: &BTreeMap<String, Pipeline>, around: &Surround
     for (name, pipeline) in pipelines {
         for (stage_name, stage) in pipeline.stages() {
             let of = format!("stage {stage_name} of pipeline {name}: ");
-            warnings.look_at_template(&of, &stage.job, stage_name != pipeline.start());
+            warnings.check_template(&of, &stage.job, stage_name != pipeline.start());
         }
     }
     warnings.end();

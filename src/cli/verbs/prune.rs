@@ -7,7 +7,7 @@ use crate::cli::face::Face;
 use crate::error::{Result, exit};
 use crate::job::RunId;
 use crate::store::Store;
-use crate::store::prune::{self, Walk};
+use crate::store::prune::{self, Cursor};
 use crate::units;
 
 /// Jobs that one transaction removes, so that no process waits long for the write lock.
@@ -23,23 +23,23 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
-    let (mut jobs, mut runs, mut slots, mut tasks) = (0, 0, 0, 0);
-    let mut walk = Some(Walk::default());
-    while let Some(from) = walk {
+    let (mut jobs, mut runs, mut occurrences, mut tasks) = (0, 0, 0, 0);
+    let mut cursor = Some(Cursor::default());
+    while let Some(from) = cursor {
         let (pruned, next) = store.write(move |conn| prune::prune_from(conn, before_ms, from, BATCH_JOBS))?;
-        walk = next;
+        cursor = next;
         // The rows are gone for good; only now may the logs go.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();
-        slots += pruned.slots;
+        occurrences += pruned.occurrences;
         tasks += pruned.tasks;
     }
     if face.json {
-        face.document(json!({"jobs": jobs, "runs": runs, "slots": slots, "tasks": tasks}))?;
+        face.document(json!({"jobs": jobs, "runs": runs, "occurrences": occurrences, "tasks": tasks}))?;
     } else {
         let also = |n: usize, what: &str| if n > 0 { format!(", and {n} {what}") } else { String::new() };
-        let more = also(tasks, "tasks") + &also(slots, "slots of schedules");
+        let more = also(tasks, "tasks") + &also(occurrences, "occurrences of schedules");
         face::say(&format!("removed {jobs} jobs with {runs} runs and their logs{more}"));
     }
     Ok(exit::OK)

@@ -189,7 +189,7 @@ fn tell_added(written: &Written, store: &Store) -> Result<()> {
 }
 
 fn tell_no_worker(store: &Store) -> Result<()> {
-    if Holder::look(store.place())?.is_none() {
+    if Holder::read(store.place())?.is_none() {
         face::say("there is no worker, so nothing is torn down yet (start one: tenure work)");
     }
     Ok(())
@@ -306,7 +306,7 @@ fn release(face: &Face, ids: &[Selector], force: bool) -> Result<u8> {
 
 fn given_up(before: &Resource) -> String {
     let id = before.id;
-    match before.errand {
+    match before.auxiliary {
         Some(run) => format!("resource {id} counts as gone; run {run}, which is under way for it, goes on and changes nothing"),
         None => format!("resource {id} counts as gone; no teardown is run"),
     }

@@ -7,7 +7,7 @@ use crate::cli::verbs::add;
 use crate::cli::view::output::Output;
 use crate::cli::view::{code, table};
 use crate::cli::warn::{nested, unread};
-use crate::cli::watch::attend::{Attended, attend};
+use crate::cli::watch::follow::{Outcome, follow};
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
 use crate::job::{JobId, State};
@@ -39,19 +39,19 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     let store = face.client()?;
     if args.need_worker {
         face::need_worker(store.place())?;
-    } else if Holder::look(store.place())?.is_none() {
+    } else if Holder::read(store.place())?.is_none() {
         // It will be the worker: a job that it could not run is not left behind.
         limits::check_for_worker(store.place())?;
         can_run()?;
     }
     let id = add_one(face, &store, &args)?;
     let mut input = unread::Input::new(id, args.options.stdin.is_some());
-    input.look();
-    let attended = attend(face, &store, id, Output::new(args.raw))?;
-    input.look();
-    match attended {
-        Attended::Left(code) => Ok(code),
-        Attended::Ended(job) => {
+    input.check();
+    let outcome = follow(face, &store, id, Output::new(args.raw))?;
+    input.check();
+    match outcome {
+        Outcome::Detached(code) => Ok(code),
+        Outcome::Ended(job) => {
             tell(&store, &job)?;
             Ok(code::of_job(&job))
         }
@@ -63,7 +63,7 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     let mut jobs = add::prepare(&args.options, &args.command, &around)?;
     nested::enter(store, &mut jobs)?;
     // Without a worker it is one itself, with what is found here; and what is not found is told by the job's end.
-    if Holder::look(store.place())?.is_some() {
+    if Holder::read(store.place())?.is_some() {
         add::warn(store, &jobs, &around);
     }
     let added = add::add_jobs(store, jobs, &args.options, &around)?;

@@ -18,21 +18,21 @@ use crate::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX};
 use crate::job::{Calendar, CatchUp};
 use crate::store::schedule::{self, NewSchedule, SLOTS_MAX};
 
-/// Slots that `next` and `history` show unless -n says otherwise.
+/// Occurrences that `next` and `history` show unless -n says otherwise.
 const SHOWN_DEFAULT: u64 = 10;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Add a schedule, which adds a job for each slot of a cron line
+    /// Add a schedule, which adds a job for each occurrence of a cron line
     Add(Box<Add>),
-    /// List schedules, with their next and their latest slots
+    /// List schedules, with their next and their latest occurrences
     Ls,
     /// Remove schedules; the jobs that they made stay
     Rm {
         #[arg(required = true, value_name = "NAME", value_parser = values::parse_name)]
         names: Vec<String>,
     },
-    /// Pause a schedule; slots that pass meanwhile are skipped
+    /// Pause a schedule; occurrences that pass meanwhile are skipped
     Pause {
         #[arg(value_name = "NAME", value_parser = values::parse_name)]
         name: String,
@@ -42,9 +42,9 @@ pub enum Verb {
         #[arg(value_name = "NAME", value_parser = values::parse_name)]
         name: String,
     },
-    /// Print the next slots
+    /// Print the next occurrences
     Next(Which),
-    /// Print the latest slots and what became of them
+    /// Print the latest occurrences and what became of them
     History(Which),
 }
 
@@ -59,7 +59,7 @@ pub struct Add {
     /// Read the line in this time zone, such as Europe/Berlin (default: the local one)
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
-    /// Set what happens to slots that passed without a worker
+    /// Set what happens to occurrences that passed without a worker
     #[arg(long, value_name = "none|latest|all", default_value = "latest", hide_default_value = true,
           value_parser = PossibleValuesParser::new(CatchUp::ALL.map(CatchUp::as_str)))]
     pub catch_up: String,
@@ -72,12 +72,12 @@ pub struct Add {
     pub command: Command,
 }
 
-/// A schedule, and how many of its slots.
+/// A schedule, and how many of its occurrences.
 #[derive(Debug, clap::Args)]
 pub struct Which {
     #[arg(value_name = "NAME", value_parser = values::parse_name)]
     pub name: String,
-    /// Print N slots
+    /// Print N occurrences
     #[arg(short = 'n', value_name = "N", default_value_t = SHOWN_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=SLOTS_MAX as u64))]
     pub n: u64,
 }
@@ -110,7 +110,7 @@ fn add(face: &Face, args: Add) -> Result<()> {
     template.label.get_or_insert_with(|| args.name.clone());
     let now_ms = face.now_ms();
     let mut warnings = Warnings::new(&store, &around, ShellBy::Option);
-    warnings.look_at_template("", &template, false);
+    warnings.check_template("", &template, false);
     warnings.end();
     let catch_up = CatchUp::parse(&args.catch_up).unwrap_or_default();
     let catch_up_max = args.catch_up_max.unwrap_or(CATCH_UP_DEFAULT);
@@ -120,7 +120,7 @@ fn add(face: &Face, args: Add) -> Result<()> {
     let next = calendar.next(now_ms);
     match next {
         _ if face.json => face.document(json!({"id": id, "name": args.name, "zone": zone, "next_at": next.map(time::utc)}))?,
-        Some(at) => face::say(&format!("the first slot of {} is {} ({zone})", args.name, calendar.text(at))),
+        Some(at) => face::say(&format!("the first occurrence of {} is {} ({zone})", args.name, calendar.text(at))),
         None => face::say(&format!("{} is never due: no day has this date; tenure schedule rm {0} removes it", args.name)),
     }
     Ok(())
@@ -158,32 +158,34 @@ fn next(face: &Face, which: &Which) -> Result<()> {
     let calendar = found.calendar().map_err(|error| Error::Refused(format!("schedule {}: {error}", found.name)))?;
     let first = calendar.next(face.now_ms());
     let n = usize::try_from(which.n).unwrap_or(usize::MAX);
-    let slots: Vec<i64> = std::iter::successors(first, |at| calendar.next(*at)).take(n).collect();
-    if slots.is_empty() {
+    let occurrences: Vec<i64> = std::iter::successors(first, |at| calendar.next(*at)).take(n).collect();
+    if occurrences.is_empty() {
         face::say(&format!("{} is never due: no day has the date of {:?}", found.name, found.cron));
     } else if found.paused {
         face::say(&format!("{} is paused: no job is made of these; tenure schedule resume {0}", found.name));
     }
     if face.json {
-        return face.document(shapes::list("slots", slots.iter().map(|at| shown::slot_to_come(&calendar, *at))));
+        return face
+            .document(shapes::list("occurrences", occurrences.iter().map(|at| shown::occurrence_to_come(&calendar, *at))));
     }
-    face::print(&shown::slots_to_come(&slots, &calendar, face.now_ms(), face.columns))
+    face::print(&shown::occurrences_to_come(&occurrences, &calendar, face.now_ms(), face.columns))
 }
 
 fn history(face: &Face, which: &Which) -> Result<()> {
     let n = usize::try_from(which.n).unwrap_or(usize::MAX);
-    let (found, slots) = face.reader()?.read(|conn| {
+    let (found, occurrences) = face.reader()?.read(|conn| {
         let found = schedule::existing(conn, &which.name)?;
-        let slots = schedule::slots(conn, found.id, n)?;
-        Ok((found, slots))
+        let occurrences = schedule::occurrences(conn, found.id, n)?;
+        Ok((found, occurrences))
     })?;
     let zone = clock::zone(&found.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     if face.json {
-        return face.document(shapes::list("slots", slots.iter().map(|slot| shown::slot(slot, &zone))));
+        return face
+            .document(shapes::list("occurrences", occurrences.iter().map(|occurrence| shown::occurrence(occurrence, &zone))));
     }
-    if slots.is_empty() {
-        face::say(&format!("no slot of {} has come yet", found.name));
+    if occurrences.is_empty() {
+        face::say(&format!("no occurrence of {} has come yet", found.name));
         return Ok(());
     }
-    face::print(&shown::slots_for_people(&slots, &zone, face.columns))
+    face::print(&shown::occurrences_for_people(&occurrences, &zone, face.columns))
 }

@@ -178,8 +178,8 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Fac
 fn schedules_text(schedules: &Summary, now: &jiff::Zoned) -> String {
     let paused = if schedules.paused > 0 { format!(", {} paused", schedules.paused) } else { String::new() };
     let next = schedules.next.as_ref().map_or_else(
-        || "no slot to come".to_owned(),
-        |(at, name)| format!("next slot {}, of {}", time::local(*at, now), escape::line(name)),
+        || "no occurrence to come".to_owned(),
+        |(at, name)| format!("next occurrence {}, of {}", time::local(*at, now), escape::line(name)),
     );
     format!("{}{paused}; {next}", count(schedules.count, "schedule", "", ""))
 }

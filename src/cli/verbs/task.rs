@@ -250,7 +250,7 @@ fn stop(face: &Face, which: Which, why: Option<String>, wait: bool) -> Result<u8
 fn wait_for_end(face: &Face, store: &Store, id: i64) -> Result<()> {
     let (mut changes, mut waits, mut job) = (Changes::default(), Waits::of(JobId(0), By::Watcher), None);
     loop {
-        if changes.look(store)? {
+        if changes.poll(store)? {
             changes.stir();
             let task = store.read(|conn| task_rows::task(conn, id))?;
             match task.filter(|task| task.state == TaskState::Running) {
@@ -259,7 +259,7 @@ fn wait_for_end(face: &Face, store: &Store, id: i64) -> Result<()> {
             }
         }
         if let Some(job) = job {
-            waits.look_at(job, face, store)?;
+            waits.poll_job(job, face, store)?;
         }
         changes.rest(None);
     }

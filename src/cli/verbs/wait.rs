@@ -48,9 +48,9 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let mut changes = Changes::default();
     let mut waits = Waits::of(JobId(0), By::Watcher);
     loop {
-        if changes.look(&store)? {
+        if changes.poll(&store)? {
             changes.stir();
-            waiting.look(&store, &bar)?;
+            waiting.poll(&store, &bar)?;
         }
         if waiting.is_over() {
             break;
@@ -61,7 +61,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             return Ok(exit::TIMEOUT);
         }
         if let Some(oldest) = waiting.jobs.left().first() {
-            bar.suspend(|| waits.look_at(*oldest, face, &store))?;
+            bar.suspend(|| waits.poll_job(*oldest, face, &store))?;
         }
         changes.rest(until);
     }
@@ -105,8 +105,8 @@ impl Waited {
         self.jobs.left().is_empty() || (self.any && !self.ended.is_empty())
     }
 
-    fn look(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
-        for job in self.jobs.look(store)? {
+    fn poll(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
+        for job in self.jobs.poll(store)? {
             let id = job.id;
             if job.shown_state().is_terminal() {
                 self.ended.push(job);

@@ -110,7 +110,7 @@ fn rm(face: &Face, key: &str) -> Result<u8> {
     let store = face.editor()?;
     let name = key.to_owned();
     let dir = store.write(move |conn| workspace::remove(conn, &name))?;
-    let Some(work) = Work::look(store.place())? else { return Ok(exit::OK) };
+    let Some(work) = Work::find(store.place())? else { return Ok(exit::OK) };
     match work.remove(&dir, &|| true) {
         Ok(_) => Ok(exit::OK),
         Err(error) => Err(Error::io(

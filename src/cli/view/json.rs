@@ -121,7 +121,7 @@ pub fn lane(lane: &LaneRow) -> Value {
 
 /// Something outside, without its runs.
 pub fn resource(one: &Resource, place: &Place) -> Value {
-    let waits = one.state == crate::job::ResourceState::Releasing && one.errand.is_none() && one.next_at > 0;
+    let waits = one.state == crate::job::ResourceState::Releasing && one.auxiliary.is_none() && one.next_at > 0;
     json!({
         "id": one.id,
         "name": one.name,
@@ -132,7 +132,7 @@ pub fn resource(one: &Resource, place: &Place) -> Value {
         "attempts": one.attempts,
         "last_error": one.last_error,
         "next_at": waits.then(|| utc(one.next_at)),
-        "errand": one.errand,
+        "auxiliary_run_id": one.auxiliary,
         "teardown": parsed(&one.teardown),
         "probe": one.probe.as_deref().map(parsed),
         "cwd": one.cwd,

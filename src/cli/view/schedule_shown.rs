@@ -1,4 +1,4 @@
-//! Schedules and their slots, for people and for scripts.
+//! Schedules and their occurrences, for people and for scripts.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::cli::parse::time;
 use crate::cli::view::{escape, table};
 use crate::job::calendar::in_zone;
 use crate::job::{Calendar, Template};
-use crate::store::schedule::{Listed, Slot};
+use crate::store::schedule::{Listed, Occurrence};
 
 /// A schedule for scripts.
 pub fn schedule(listed: &Listed) -> Value {
@@ -24,9 +24,9 @@ pub fn schedule(listed: &Listed) -> Value {
         "paused": one.paused,
         "paused_at": one.paused_at.filter(|_| one.paused).map(time::utc),
         "next_at": one.shown_next().map(time::utc),
-        "last_at": listed.fired.as_ref().map(|slot| time::utc(slot.at)),
-        "last_job": listed.fired.as_ref().and_then(|slot| slot.job),
-        "skipped": listed.skipped.as_ref().map(|skipped| slot(skipped, &zone)),
+        "last_at": listed.fired.as_ref().map(|occurrence| time::utc(occurrence.at)),
+        "last_job": listed.fired.as_ref().and_then(|occurrence| occurrence.job),
+        "skipped": listed.skipped.as_ref().map(|skipped| occurrence(skipped, &zone)),
         "error": one.last_error,
         "command": template.get("command"),
         "queue": template.get("queue"),
@@ -34,27 +34,27 @@ pub fn schedule(listed: &Listed) -> Value {
     })
 }
 
-/// A slot that was decided, for scripts. `n` is null where there were more than are counted.
-pub fn slot(slot: &Slot, zone: &TimeZone) -> Value {
+/// An occurrence that was decided, for scripts. `n` is null where there were more than are counted.
+pub fn occurrence(occurrence: &Occurrence, zone: &TimeZone) -> Value {
     json!({
-        "at": in_zone(slot.at, zone),
-        "utc": time::utc(slot.at),
-        "until": in_zone(slot.last_at, zone),
-        "until_utc": time::utc(slot.last_at),
-        "n": slot.n,
-        "state": if slot.fired { "fired" } else { "skipped" },
-        "reason": slot.reason,
-        "job": slot.job,
-        "decided_at": time::utc(slot.decided_at),
+        "at": in_zone(occurrence.at, zone),
+        "utc": time::utc(occurrence.at),
+        "until": in_zone(occurrence.last_at, zone),
+        "until_utc": time::utc(occurrence.last_at),
+        "n": occurrence.n,
+        "state": if occurrence.fired { "fired" } else { "skipped" },
+        "reason": occurrence.reason,
+        "job": occurrence.job,
+        "decided_at": time::utc(occurrence.decided_at),
     })
 }
 
-/// A slot to come, for scripts.
-pub fn slot_to_come(calendar: &Calendar, at: i64) -> Value {
+/// An occurrence to come, for scripts.
+pub fn occurrence_to_come(calendar: &Calendar, at: i64) -> Value {
     json!({"at": calendar.text(at), "utc": time::utc(at)})
 }
 
-/// Schedules, one a line. Slots stand in the schedule's own zone, with its offset then; columns that no schedule fills are left out.
+/// Schedules, one a line. Occurrences stand in the schedule's own zone, with its offset then; columns that no schedule fills are left out.
 pub fn for_people(listed: &[Listed], columns: Option<usize>) -> String {
     const HEADS: [&str; 9] = ["name", "cron", "zone", "next", "command", "last", "job", "last skipped", "error"];
     /// So many of them are always there.
@@ -68,15 +68,17 @@ pub fn for_people(listed: &[Listed], columns: Option<usize>) -> String {
             None if one.last_error.is_some() => "?".to_owned(),
             None => "never".to_owned(),
         };
-        let skipped = |slot: &Slot| format!("{} ({}), {}", how_many(slot), why(slot), time::in_zone(slot.last_at, &zone));
+        let skipped = |occurrence: &Occurrence| {
+            format!("{} ({}), {}", how_many(occurrence), why(occurrence), time::in_zone(occurrence.last_at, &zone))
+        };
         [
             one.name.clone(),
             one.cron.clone(),
             one.zone.clone(),
             next,
             command(&one.template),
-            listed.fired.as_ref().map(|slot| time::in_zone(slot.at, &zone)).unwrap_or_default(),
-            listed.fired.as_ref().and_then(|slot| slot.job).map(|job| job.to_string()).unwrap_or_default(),
+            listed.fired.as_ref().map(|occurrence| time::in_zone(occurrence.at, &zone)).unwrap_or_default(),
+            listed.fired.as_ref().and_then(|occurrence| occurrence.job).map(|job| job.to_string()).unwrap_or_default(),
             listed.skipped.as_ref().map(skipped).unwrap_or_default(),
             one.last_error.clone().unwrap_or_default(),
         ]
@@ -100,29 +102,36 @@ fn command(template: &str) -> String {
     }
 }
 
-/// Slots to come, one a line.
-pub fn slots_to_come(slots: &[i64], calendar: &Calendar, now_ms: i64, columns: Option<usize>) -> String {
-    let rows: Vec<_> = slots.iter().map(|at| vec![calendar.text(*at), time::utc(*at), time::between(now_ms, *at)]).collect();
+/// Occurrences to come, one a line.
+pub fn occurrences_to_come(occurrences: &[i64], calendar: &Calendar, now_ms: i64, columns: Option<usize>) -> String {
+    let rows: Vec<_> =
+        occurrences.iter().map(|at| vec![calendar.text(*at), time::utc(*at), time::between(now_ms, *at)]).collect();
     if rows.is_empty() { String::new() } else { table::table(&["at", "utc", "in"], &[2], &rows, columns) }
 }
 
-/// Slots that were decided, one a line.
-pub fn slots_for_people(slots: &[Slot], zone: &TimeZone, columns: Option<usize>) -> String {
-    let row = |slot: &Slot| {
-        let until = if slot.last_at == slot.at { String::new() } else { in_zone(slot.last_at, zone) };
-        let what = if slot.fired { "fired".to_owned() } else { format!("skipped ({})", why(slot)) };
-        vec![in_zone(slot.at, zone), until, how_many(slot), what, slot.job.map(|job| job.to_string()).unwrap_or_default()]
+/// Occurrences that were decided, one a line.
+pub fn occurrences_for_people(occurrences: &[Occurrence], zone: &TimeZone, columns: Option<usize>) -> String {
+    let row = |occurrence: &Occurrence| {
+        let until = if occurrence.last_at == occurrence.at { String::new() } else { in_zone(occurrence.last_at, zone) };
+        let what = if occurrence.fired { "fired".to_owned() } else { format!("skipped ({})", why(occurrence)) };
+        vec![
+            in_zone(occurrence.at, zone),
+            until,
+            how_many(occurrence),
+            what,
+            occurrence.job.map(|job| job.to_string()).unwrap_or_default(),
+        ]
     };
-    let rows: Vec<_> = slots.iter().map(row).collect();
-    table::table(&["at", "until", "slots", "what", "job"], &[2, 4], &rows, columns)
+    let rows: Vec<_> = occurrences.iter().map(row).collect();
+    table::table(&["at", "until", "occurrences", "what", "job"], &[2, 4], &rows, columns)
 }
 
-fn how_many(slot: &Slot) -> String {
-    slot.n.map_or_else(|| format!("more than {}", crate::job::schedule::COUNTED_MAX), |n| n.to_string())
+fn how_many(occurrence: &Occurrence) -> String {
+    occurrence.n.map_or_else(|| format!("more than {}", crate::job::schedule::COUNTED_MAX), |n| n.to_string())
 }
 
-fn why(slot: &Slot) -> &str {
-    slot.reason.as_deref().unwrap_or("?")
+fn why(occurrence: &Occurrence) -> &str {
+    occurrence.reason.as_deref().unwrap_or("?")
 }
 
 #[cfg(test)]
@@ -148,8 +157,15 @@ mod tests {
             created_at: 0,
             last_error: Some("\x1b]0;x\x07".into()),
         };
-        let skipped =
-            Slot { at: 0, last_at: i64::MAX, n: None, fired: false, reason: Some("missed".into()), job: None, decided_at: 0 };
+        let skipped = Occurrence {
+            at: 0,
+            last_at: i64::MAX,
+            n: None,
+            fired: false,
+            reason: Some("missed".into()),
+            job: None,
+            decided_at: 0,
+        };
         Listed { schedule, fired: None, skipped: Some(skipped) }
     }
 
@@ -160,7 +176,7 @@ mod tests {
         assert!(text.contains("more than 1000 (missed)"), "{text}");
         let value = schedule(&listed());
         assert_eq!((&value["command"], &value["skipped"]["n"]), (&Value::Null, &Value::Null));
-        assert!(!slots_for_people(&[listed().skipped.unwrap()], &TimeZone::UTC, None).contains('\x1b'));
+        assert!(!occurrences_for_people(&[listed().skipped.unwrap()], &TimeZone::UTC, None).contains('\x1b'));
     }
 
     #[test]

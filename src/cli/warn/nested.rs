@@ -35,7 +35,7 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     if all_run {
         return Ok(());
     }
-    let worker = Holder::look(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
+    let worker = Holder::read(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
     match worker.filter(|worker| ancestors.len() >= worker.slots) {
         Some(worker) => Err(Error::Refused(format!(
             "it would never start: {} of the worker (pid {}) until it ends; add it without waiting (tenure add), \

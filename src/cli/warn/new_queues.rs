@@ -16,7 +16,7 @@ pub struct NewQueues(BTreeSet<String>);
 
 impl NewQueues {
     /// What to say of this queue, once. A file that cannot be read says so by itself when it is written.
-    pub fn look(&mut self, store: &Store, queue: &str) -> Option<String> {
+    pub fn check(&mut self, store: &Store, queue: &str) -> Option<String> {
         if queue.chars().count() < NAME_CHARS_MIN || !self.0.insert(queue.to_owned()) {
             return None;
         }

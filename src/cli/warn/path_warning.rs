@@ -35,7 +35,7 @@ pub enum ShellBy {
 }
 
 /// What is looked at of a job.
-struct Looked<'a> {
+struct Checked<'a> {
     command: &'a Argv,
     cwd: &'a str,
     /// The `PATH` that it is given.
@@ -74,24 +74,30 @@ impl<'a> Warnings<'a> {
     }
 
     /// Looks at a job. `of`: what it is called, such as `line 3: `.
-    pub fn look(&mut self, of: &str, job: &NewJob) {
-        self.look_after(of, job, false);
+    pub fn check(&mut self, of: &str, job: &NewJob) {
+        self.check_after(of, job, false);
     }
 
     /// As [`Warnings::look`]; `is_later`: jobs that are not in it come before it.
-    pub fn look_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
-        self.look_at_queue(of, &job.queue);
+    pub fn check_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
+        self.check_queue(of, &job.queue);
         let path = job.env.get("PATH").map(String::as_str);
         let (is_later, has_places) = (is_later || !job.after.is_empty(), false);
-        self.look_at(of, &Looked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places });
+        self.check_command(
+            of,
+            &Checked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places },
+        );
     }
 
     /// Looks at what jobs are made from later.
-    pub fn look_at_template(&mut self, of: &str, job: &Template, is_later: bool) {
-        self.look_at_queue(of, &job.queue);
+    pub fn check_template(&mut self, of: &str, job: &Template, is_later: bool) {
+        self.check_queue(of, &job.queue);
         let path = job.env.get("PATH").map(String::as_str);
         let has_places = job.has_places;
-        self.look_at(of, &Looked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places });
+        self.check_command(
+            of,
+            &Checked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places },
+        );
     }
 
     /// Tells how many were not told one by one.
@@ -101,13 +107,13 @@ impl<'a> Warnings<'a> {
         }
     }
 
-    fn look_at_queue(&mut self, of: &str, queue: &str) {
-        if let Some(text) = self.queues.look(self.store, queue) {
+    fn check_queue(&mut self, of: &str, queue: &str) {
+        if let Some(text) = self.queues.check(self.store, queue) {
             self.tell(of, text);
         }
     }
 
-    fn look_at(&mut self, of: &str, job: &Looked<'_>) {
+    fn check_command(&mut self, of: &str, job: &Checked<'_>) {
         let workspace = job.policy.workspace.as_ref();
         if workspace.is_none() && !job.is_later {
             let theirs = self.theirs(job);
@@ -135,16 +141,16 @@ impl<'a> Warnings<'a> {
     }
 
     /// Whether what we may not reach is out of the job's reach, too.
-    fn theirs(&mut self, job: &Looked<'_>) -> bool {
+    fn theirs(&mut self, job: &Checked<'_>) -> bool {
         self.worker().is_ours && job.policy.user.is_none()
     }
 
     fn worker(&mut self) -> &Theirs {
         let place = self.place;
-        self.theirs.get_or_insert_with(|| Theirs::look(place))
+        self.theirs.get_or_insert_with(|| Theirs::read(place))
     }
 
-    fn warning(&mut self, job: &Looked<'_>, argv: &Argv) -> Option<String> {
+    fn warning(&mut self, job: &Checked<'_>, argv: &Argv) -> Option<String> {
         let name = OsStr::from_bytes(&argv.arguments()[0]);
         let cwd = Path::new(job.cwd);
         let is_ours = self.theirs(job);
@@ -211,8 +217,8 @@ impl<'a> Warnings<'a> {
 }
 
 impl Theirs {
-    fn look(place: &Place) -> Self {
-        let asked = Holder::look(place).ok().flatten().and_then(|holder| {
+    fn read(place: &Place) -> Self {
+        let asked = Holder::read(place).ok().flatten().and_then(|holder| {
             let proc = PathBuf::from(format!("/proc/{}", holder.pid));
             let uid = std::fs::metadata(&proc).ok()?.uid();
             Some((std::fs::read(proc.join("environ")).ok(), uid))

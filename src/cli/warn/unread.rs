@@ -25,7 +25,7 @@ impl Input {
     }
 
     /// Says once that something waits in it.
-    pub fn look(&mut self) {
+    pub fn check(&mut self) {
         let Some(bytes) = (if self.done { None } else { waiting() }) else { return };
         self.done = true;
         face::say(&format!(

@@ -8,7 +8,7 @@ use crate::host::sight::Sight;
 use crate::host::waker;
 use crate::queue::changes::Changes;
 use crate::store::claim::{self, Scope};
-use crate::store::{Store, look, plan, read, reap, teardown};
+use crate::store::{Store, open_runs, pending, plan, read, teardown};
 
 /// Waits until nothing runs and nothing could be started. False: there is no such worker, or it serves no queue that is meant.
 ///
@@ -20,7 +20,7 @@ pub fn wait(face: &Face, queues: &[String], until_empty: bool) -> Result<bool> {
     let mut changes = Changes::default();
     let (mut said, mut said_that_it_ends) = (false, false);
     loop {
-        let Some(worker) = Sight::look(store.place())?.filter(|one| one.holder.kind == "work" && one.holder.is_here()) else {
+        let Some(worker) = Sight::read(store.place())?.filter(|one| one.holder.kind == "work" && one.holder.is_here()) else {
             return Ok(false);
         };
         if is_ending(&worker) {
@@ -44,7 +44,7 @@ pub fn wait(face: &Face, queues: &[String], until_empty: bool) -> Result<bool> {
         if is_idle(face, &store, &worker, served, queues, until_empty)? {
             return Ok(true);
         }
-        if changes.look(&store)? {
+        if changes.poll(&store)? {
             changes.stir();
         }
         changes.rest(None);
@@ -71,9 +71,9 @@ fn is_idle(
     store.read(|conn| {
         // Without a queue that is meant: all that runs, as the worker may watch over what an earlier one has left.
         let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
-        let goes_on = running > 0 || !reap::open_errands(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
+        let goes_on = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
         let could_start =
-            claims && (claim::has_ready(conn, &scope)? || look::needs_tending(conn, now_ms)? || plan::is_due(conn, now_ms)?);
-        Ok(!(goes_on || could_start || until_empty && look::waits_for_time(conn)?))
+            claims && (claim::has_ready(conn, &scope)? || pending::has_due(conn, now_ms)? || plan::is_due(conn, now_ms)?);
+        Ok(!(goes_on || could_start || until_empty && pending::waits_for_time(conn)?))
     })
 }

@@ -1,5 +1,5 @@
 //! What a person waits for at a terminal: the end of a job, its output, a change of the file.
 
-pub(in crate::cli) mod attend;
+pub(in crate::cli) mod follow;
 pub(in crate::cli) mod idle;
 pub(in crate::cli) mod waits;

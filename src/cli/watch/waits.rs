@@ -93,18 +93,18 @@ impl Waits {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn look_at(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
+    pub fn poll_job(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
         if self.job != job {
             (self.job, self.said) = (job, Said::default());
         }
-        self.look(face, store)
+        self.poll(face, store)
     }
 
     /// Looks, now and then, and says what is new.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn look(&mut self, face: &Face, store: &Store) -> Result<()> {
+    pub fn poll(&mut self, face: &Face, store: &Store) -> Result<()> {
         if self.looked.elapsed() < Duration::from_millis(QUIET_MS) {
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl Waits {
         }
         let around = Around {
             over: run_over::of(store, id)?,
-            ..around::look(store, face.now(), &worker_options::floors(&face.settings))?
+            ..around::read(store, face.now(), &worker_options::floors(&face.settings))?
         };
         let mut all = obstacles::of(&facts, &around);
         all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
@@ -157,8 +157,8 @@ mod tests {
         const B: &str = "b";
         const NOTHING: &str = "";
         // After how many seconds what is looked at, how often the job had been started, and whether it is said.
-        type Look = (u64, &'static str, u32, bool);
-        let cases: &[(&str, &[Look])] = &[
+        type Case = (u64, &'static str, u32, bool);
+        let cases: &[(&str, &[Case])] = &[
             ("the same", &[(0, A, 0, true), (1, A, 0, false), (100, A, 0, false)]),
             ("to and fro", &[(0, A, 0, true), (1, B, 0, true), (2, A, 0, false), (3, B, 0, false), (59, A, 0, false)]),
             ("after a minute", &[(0, A, 0, true), (1, B, 0, true), (60, A, 0, true), (62, B, 0, true)]),

@@ -54,7 +54,7 @@ pub struct Decision {
 
 /// Decides how a run that ended settles its job. `now_ms` is milliseconds UTC, `chance` is in 0..1.
 pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Decision {
-    let judged = judge(end);
+    let assessment = assess(end);
     let next = match end {
         // The worker died while it had others work for the job: that tells nothing against the job,
         // however often it happens.
@@ -64,19 +64,19 @@ pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Deci
             deferrals: facts.deferrals,
             unstarts: facts.unstarts,
         },
-        _ => next_move(facts, &judged, now_ms, chance),
+        _ => next_move(facts, &assessment, now_ms, chance),
     };
     Decision {
-        outcome: judged.outcome,
-        reason: judged.reason,
-        exit_code: judged.exit_code,
-        signal: judged.signal,
-        error: judged.error,
+        outcome: assessment.outcome,
+        reason: assessment.reason,
+        exit_code: assessment.exit_code,
+        signal: assessment.signal,
+        error: assessment.error,
         next,
     }
 }
 
-struct Judged {
+struct Assessment {
     outcome: Outcome,
     reason: Option<Reason>,
     exit_code: Option<i32>,
@@ -84,30 +84,34 @@ struct Judged {
     error: Option<String>,
 }
 
-impl Judged {
+impl Assessment {
     fn new(outcome: Outcome, reason: Reason, error: impl Into<String>) -> Self {
         Self { outcome, reason: Some(reason), exit_code: None, signal: None, error: Some(error.into()) }
     }
 }
 
-fn judge(end: &RunEnd) -> Judged {
+fn assess(end: &RunEnd) -> Assessment {
     match end {
         RunEnd::NeverStarted | RunEnd::Unprepared => {
-            Judged { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None }
+            Assessment { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None }
         }
-        RunEnd::NoMeans { error, .. } => Judged::new(Outcome::Unstarted, Reason::Spawn, error),
-        RunEnd::NotExecuted { errno: WANT_OF_ITS_USER, error } => Judged::new(Outcome::Unstarted, Reason::Spawn, error),
-        RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => Judged::new(Outcome::Failed, Reason::Spawn, error),
-        RunEnd::Lost => Judged::new(Outcome::Lost, Reason::Lost, "no process saw how it ended"),
-        RunEnd::Withdrawn => Judged::new(Outcome::Cancelled, Reason::Cancelled, "cancelled before it started"),
-        RunEnd::PrepareFailed { error } => Judged::new(Outcome::Deferred, Reason::Workspace, error),
-        RunEnd::TooLate { error } => Judged::new(Outcome::Failed, Reason::Timeout, error),
-        RunEnd::CheckFailed { error } => Judged { exit_code: Some(0), ..Judged::new(Outcome::Failed, Reason::Check, error) },
-        RunEnd::Ended { exit, cause, out_of_memory } => judge_exit(*exit, *cause, *out_of_memory),
+        RunEnd::NoMeans { error, .. } => Assessment::new(Outcome::Unstarted, Reason::Spawn, error),
+        RunEnd::NotExecuted { errno: WANT_OF_ITS_USER, error } => Assessment::new(Outcome::Unstarted, Reason::Spawn, error),
+        RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => {
+            Assessment::new(Outcome::Failed, Reason::Spawn, error)
+        }
+        RunEnd::Lost => Assessment::new(Outcome::Lost, Reason::Lost, "no process saw how it ended"),
+        RunEnd::Withdrawn => Assessment::new(Outcome::Cancelled, Reason::Cancelled, "cancelled before it started"),
+        RunEnd::PrepareFailed { error } => Assessment::new(Outcome::Deferred, Reason::Workspace, error),
+        RunEnd::TooLate { error } => Assessment::new(Outcome::Failed, Reason::Timeout, error),
+        RunEnd::CheckFailed { error } => {
+            Assessment { exit_code: Some(0), ..Assessment::new(Outcome::Failed, Reason::Check, error) }
+        }
+        RunEnd::Ended { exit, cause, out_of_memory } => assess_exit(*exit, *cause, *out_of_memory),
     }
 }
 
-fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
+fn assess_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Assessment {
     let (exit_code, signal) = match exit {
         Exit::Code(code) => (Some(code), None),
         Exit::Signal(number) => (None, Some(number)),
@@ -136,7 +140,7 @@ fn judge_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Judged {
         (None, Exit::Code(_)) => (Outcome::Failed, Reason::Exit, Some(exit.in_words())),
         (None, Exit::Signal(_)) => (Outcome::Failed, Reason::Signal, Some(exit.in_words())),
     };
-    Judged { outcome, reason: Some(reason), exit_code, signal, error }
+    Assessment { outcome, reason: Some(reason), exit_code, signal, error }
 }
 
 /// Longest wait before a job is tried again whose user lacked something, in milliseconds.
@@ -146,9 +150,9 @@ const WANT_WAIT_MS_MAX: u64 = 60_000;
 /// job's own limit of memory keeps from being executed is the job's fault.
 const WANT_OF_ITS_USER: i32 = 11;
 
-fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
-    let reason = judged.reason;
-    match judged.outcome {
+fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f64) -> Next {
+    let reason = assessment.reason;
+    match assessment.outcome {
         Outcome::Done => Next::Done,
         Outcome::Cancelled => Next::Cancelled,
         // Every way back to the queue asks first whether a stop request wants the job to end. What
@@ -156,28 +160,28 @@ fn next_move(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Ne
         // what was wanted.
         Outcome::Unstarted | Outcome::Deferred | Outcome::Lost if facts.cancel_open => Next::Cancelled,
         Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
-        Outcome::Deferred if is_deferrable(facts, judged) => Next::Again {
+        Outcome::Deferred if is_deferrable(facts, assessment) => Next::Again {
             available_at: after(now_ms, backoff_ms(facts.policy, facts.deferrals + 1, chance)),
             attempts: facts.attempts.saturating_sub(1),
             deferrals: facts.deferrals + 1,
             unstarts: 0,
         },
-        Outcome::Deferred | Outcome::Failed | Outcome::Lost => try_again(facts, judged, now_ms, chance),
+        Outcome::Deferred | Outcome::Failed | Outcome::Lost => try_again(facts, assessment, now_ms, chance),
     }
 }
 
 /// Exit 75, and a workspace that could not be made, count as "not now" until it has been said too
 /// often; then it has failed for good.
-fn is_deferrable(facts: &Facts<'_>, judged: &Judged) -> bool {
-    facts.deferrals < facts.policy.max_deferrals() && !is_taken_out(facts.policy, judged)
+fn is_deferrable(facts: &Facts<'_>, assessment: &Assessment) -> bool {
+    facts.deferrals < facts.policy.max_deferrals() && !is_taken_out(facts.policy, assessment)
 }
 
 /// `--no-retry-on 75` makes 75 an ordinary failure, and `--no-retry-on workspace` a workspace that
 /// could not be made.
-fn is_taken_out(policy: &Policy, judged: &Judged) -> bool {
+fn is_taken_out(policy: &Policy, assessment: &Assessment) -> bool {
     policy.no_retry_on.iter().any(|on| match on {
-        RetryOn::Code(code) => judged.exit_code == Some(*code),
-        RetryOn::Reason(reason) => *reason == Reason::Workspace && judged.reason == Some(Reason::Workspace),
+        RetryOn::Code(code) => assessment.exit_code == Some(*code),
+        RetryOn::Reason(reason) => *reason == Reason::Workspace && assessment.reason == Some(Reason::Workspace),
     })
 }
 
@@ -201,10 +205,10 @@ fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64)
     Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, unstarts }
 }
 
-fn try_again(facts: &Facts<'_>, judged: &Judged, now_ms: i64, chance: f64) -> Next {
-    let reason = judged.reason.unwrap_or(Reason::Lost);
-    let exhausted = judged.outcome == Outcome::Deferred;
-    if exhausted || facts.attempts >= facts.max_attempts || !is_retried(facts.policy, reason, judged.exit_code) {
+fn try_again(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f64) -> Next {
+    let reason = assessment.reason.unwrap_or(Reason::Lost);
+    let exhausted = assessment.outcome == Outcome::Deferred;
+    if exhausted || facts.attempts >= facts.max_attempts || !is_retried(facts.policy, reason, assessment.exit_code) {
         return Next::Failed(reason);
     }
     if facts.cancel_open {

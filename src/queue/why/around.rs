@@ -27,9 +27,9 @@ pub(crate) struct Around {
 ///
 /// # Errors
 /// When the file or the lock file cannot be looked at.
-pub(crate) fn look(store: &Store, now: jiff::Zoned, floors: &Floors) -> Result<Around> {
+pub(crate) fn read(store: &Store, now: jiff::Zoned, floors: &Floors) -> Result<Around> {
     let running = store.read(read::counts)?.running;
-    let worker = Sight::look(store.place())?;
+    let worker = Sight::read(store.place())?;
     Ok(Around { now, gate: gate(floors, store.place(), worker.as_ref()), worker, over: None, script: None, running })
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn gate(floors: &Floors, place: &Place, worker: Option<&Sight>) -> Op
     if worker.is_some_and(|worker| worker.report.is_some()) {
         return None;
     }
-    let gate = Gate::closed(floors, &Machine::look(place.dir()))?;
+    let gate = Gate::closed(floors, &Machine::sample(place.dir()))?;
     let remedy = "wait, or lower the floor in [floor] of the configuration: tenure config";
     Some(Advice::new(gate.code(), format!("{gate}: no job is claimed meanwhile"), remedy.to_owned()))
 }

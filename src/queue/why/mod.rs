@@ -50,7 +50,7 @@ impl<'a> Explainer<'a> {
     /// # Errors
     /// When the file or the lock file cannot be looked at.
     pub fn new(store: &'a Store, now: jiff::Zoned, floors: &Floors) -> Result<Self> {
-        Ok(Self { store, around: around::look(store, now, floors)?, standing: standing::advice(store)? })
+        Ok(Self { store, around: around::read(store, now, floors)?, standing: standing::advice(store)? })
     }
 
     /// What the file says of a job, and everything that is to be told of it.

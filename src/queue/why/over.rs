@@ -7,10 +7,10 @@ use crate::job::verdict::Progress;
 use crate::job::{Exit, JobId, RunId, RunKey, State};
 use crate::place::Place;
 use crate::run::record::Records;
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 use crate::run::tree;
 use crate::store::rows::Job;
-use crate::store::{Store, reap};
+use crate::store::{Store, open_runs};
 use crate::units::count;
 
 /// What is said of the run of this job, where it is over and there is no worker that is about to record that.
@@ -18,7 +18,7 @@ use crate::units::count;
 /// # Errors
 /// When the file, the worker's lock or the run file cannot be looked at.
 pub(crate) fn of(store: &Store, job: JobId) -> Result<Option<String>> {
-    if Holder::look(store.place())?.is_some() { Ok(None) } else { look(store, job) }
+    if Holder::read(store.place())?.is_some() { Ok(None) } else { inspect(store, job) }
 }
 
 /// One line about the running jobs among these, where any of them is over.
@@ -26,12 +26,12 @@ pub(crate) fn of(store: &Store, job: JobId) -> Result<Option<String>> {
 /// # Errors
 /// As [`of`].
 pub(crate) fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) -> Result<Option<String>> {
-    if Holder::look(store.place())?.is_some() {
+    if Holder::read(store.place())?.is_some() {
         return Ok(None);
     }
     let mut over = 0;
     for job in jobs.into_iter().filter(|job| job.state == State::Running) {
-        over += i64::from(look(store, job.id)?.is_some());
+        over += i64::from(inspect(store, job.id)?.is_some());
     }
     Ok((over > 0).then(|| words(over)))
 }
@@ -42,8 +42,8 @@ pub(crate) fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) 
 /// As [`of`].
 pub(crate) fn how_many(store: &Store) -> Result<i64> {
     let mut over = 0;
-    for open in store.read(reap::open_runs)? {
-        over += i64::from(look(store, open.job.id)?.is_some());
+    for open in store.read(open_runs::open_runs)? {
+        over += i64::from(inspect(store, open.job.id)?.is_some());
     }
     Ok(over)
 }
@@ -53,31 +53,35 @@ pub(crate) fn words(over: i64) -> String {
     format!("{} ended, and no worker has recorded that yet", count(over, "running job", "has", "have"))
 }
 
-fn look(store: &Store, job: JobId) -> Result<Option<String>> {
-    let Some((RunKey { run, .. }, around)) = store.read(move |conn| reap::open_run_of(conn, job))? else { return Ok(None) };
+fn inspect(store: &Store, job: JobId) -> Result<Option<String>> {
+    let Some((RunKey { run, .. }, around)) = store.read(move |conn| open_runs::open_run_of(conn, job))? else { return Ok(None) };
     // A check or the making of a workspace goes on without the run's own lock.
     if let Some(around) = around
         && is_alive(store.place(), around.run)?
     {
         return Ok(None);
     }
-    Ok(match runfile::look(store.place(), run)? {
-        Look::Found { locked: true, .. } | Look::Unreadable(_) => None,
-        Look::Found { header, .. } if tree::is_out_of_sight(&header) => None,
-        Look::Found { header, records, .. } => match tree::what_lives(store.place(), run, &header, &records)?.as_slice() {
+    Ok(match runfile::inspect(store.place(), run)? {
+        Inspection::Found { locked: true, .. } | Inspection::Unreadable(_) => None,
+        Inspection::Found { header, .. } if tree::is_out_of_sight(&header) => None,
+        Inspection::Found { header, records, .. } => match tree::what_lives(store.place(), run, &header, &records)?.as_slice() {
             [] => Some(of_records(run, &records)),
             // What has escaped from a killed shim is still the job's.
             _ => None,
         },
         // A worker that has come meanwhile has recorded its end, and then removed the file.
-        Look::Missing if Holder::look(store.place())?.is_some() => None,
-        Look::Missing if store.read(move |conn| reap::open_run_of(conn, job))?.is_none_or(|(open, _)| open.run != run) => None,
-        Look::Missing => Some(format!("run {run} has ended, and nothing is recorded of it; the worker records it as lost")),
+        Inspection::Missing if Holder::read(store.place())?.is_some() => None,
+        Inspection::Missing
+            if store.read(move |conn| open_runs::open_run_of(conn, job))?.is_none_or(|(open, _)| open.run != run) =>
+        {
+            None
+        }
+        Inspection::Missing => Some(format!("run {run} has ended, and nothing is recorded of it; the worker records it as lost")),
     })
 }
 
 fn is_alive(place: &Place, run: RunId) -> Result<bool> {
-    Ok(matches!(runfile::look(place, run)?, Look::Found { locked: true, .. }))
+    Ok(matches!(runfile::inspect(place, run)?, Inspection::Found { locked: true, .. }))
 }
 
 /// Pure: what the records say of a run whose lock is free.

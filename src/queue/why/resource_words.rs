@@ -19,7 +19,7 @@ pub(crate) fn owner(resource: &Resource) -> String {
 
 /// `held`, or how far its teardown is.
 pub(crate) fn state(resource: &Resource, now_ms: i64) -> String {
-    match (resource.state, resource.errand) {
+    match (resource.state, resource.auxiliary) {
         (ResourceState::Releasing, Some(run)) => format!("releasing (run {run} is under way)"),
         (ResourceState::Releasing, None) if resource.next_at > now_ms => {
             format!("releasing (next try in {})", time::between(now_ms, resource.next_at))
@@ -43,7 +43,7 @@ pub(crate) fn why(resource: &Resource, now_ms: i64) -> String {
         (1, Some(error)) => format!("; it failed once: {error}"),
         (n, Some(error)) => format!("; it failed {n} times, the last time: {error}"),
     };
-    let next = match resource.errand {
+    let next = match resource.auxiliary {
         Some(run) => format!("; run {run} is under way"),
         None if resource.next_at > now_ms => format!("; next try in {}", time::between(now_ms, resource.next_at)),
         None => "; a worker tries next".to_owned(),

@@ -133,7 +133,7 @@ impl Watched<'_> {
     fn act(&mut self) -> Option<u64> {
         let now = boottime_ms();
         if self.wants_a_look(now) {
-            self.log.look();
+            self.log.check();
         }
         let tell_at = self.tell_start(now);
         earliest(tell_at, self.due(now))
@@ -142,10 +142,10 @@ impl Watched<'_> {
     /// Tells the start when it is time; says when, if it is not.
     fn tell_start(&mut self, now: u64) -> Option<u64> {
         let at = self.started_ms.saturating_add(TELL_START_MS);
-        if now >= at && self.journal.has_untold() {
+        if now >= at && self.journal.has_unsent() {
             self.journal.tell();
         }
-        self.journal.has_untold().then_some(at)
+        self.journal.has_unsent().then_some(at)
     }
 
     fn due(&mut self, now: u64) -> Option<u64> {

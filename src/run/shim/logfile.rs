@@ -51,7 +51,7 @@ impl LogFile {
     }
 
     /// Looks at the file, and keeps its limit.
-    pub fn look(&mut self) {
+    pub fn check(&mut self) {
         let Ok(stat) = fstat(&self.file) else { return };
         let now = boottime_ms();
         let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -70,7 +70,7 @@ impl LogFile {
 
     /// The last look: from here on the limit is kept exactly.
     pub fn close(&mut self) {
-        self.look();
+        self.check();
         self.punch(0);
     }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_come_faster_the_faster_it_grows() {
+    fn the_interval_shrinks_the_faster_the_log_grows() {
         assert_eq!(next_interval_ms(100, 0, 100, 1 << 20), 200);
         assert_eq!(next_interval_ms(2_000, 0, 2_000, 1 << 20), LOOK_MS_MAX);
         assert_eq!(next_interval_ms(2_000, 1 << 30, 1, 1 << 20), LOOK_MS_MIN);

@@ -62,14 +62,14 @@ impl Work {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(Error::io(format!("making {}", path.display()), error)),
         }
-        Self::look(place)?.ok_or_else(|| Error::io(format!("opening {}", path.display()), Errno::NOENT))
+        Self::find(place)?.ok_or_else(|| Error::io(format!("opening {}", path.display()), Errno::NOENT))
     }
 
     /// Opens it, if it is there.
     ///
     /// # Errors
     /// As [`Work::open`].
-    pub fn look(place: &Place) -> Result<Option<Self>> {
+    pub fn find(place: &Place) -> Result<Option<Self>> {
         let path = place.work();
         match fs::openat(CWD, &path, DIRECTORY, Mode::empty()) {
             Ok(fd) => Ok(Some(Self { fd, path })),

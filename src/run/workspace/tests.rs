@@ -35,7 +35,7 @@ fn all(work: &Work) -> Vec<String> {
 #[test]
 fn a_directory_is_made_filled_settled_measured_and_removed() {
     let (_dir, place) = place();
-    assert!(Work::look(&place).unwrap().is_none());
+    assert!(Work::find(&place).unwrap().is_none());
     let work = Work::open(&place).unwrap();
     work.make(".new-1").unwrap();
     files::write(work.path_of(".new-1").join("a"), [7; 100_000]).unwrap();
@@ -105,7 +105,7 @@ fn a_link_in_the_place_of_work_itself_is_refused() {
     files::create_dir(outside.join("k-1")).unwrap();
     symlink(&outside, place.work()).unwrap();
     assert!(Work::open(&place).unwrap_err().to_string().contains("not followed"));
-    assert!(Work::look(&place).is_err());
+    assert!(Work::find(&place).is_err());
     assert!(!is_there(&place, "k-1").unwrap());
     files::remove_file(place.work()).unwrap();
     files::write(place.work(), "").unwrap();

@@ -179,7 +179,7 @@ impl Round {
 
     /// Copies when the log is long, and makes it start again when it is too long.
     fn keep_short(&mut self) {
-        if self.log_bytes() >= COPY_AT_BYTES || self.health.look().disk_full_since_ms.is_some() {
+        if self.log_bytes() >= COPY_AT_BYTES || self.health.snapshot().disk_full_since_ms.is_some() {
             self.checkpoint("PASSIVE");
         }
         // What was written meanwhile is copied while the writers wait, so it is little.

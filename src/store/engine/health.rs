@@ -95,7 +95,7 @@ impl Shared {
         }
     }
 
-    pub(in crate::store) fn look(&self) -> Health {
+    pub(in crate::store) fn snapshot(&self) -> Health {
         self.regain();
         let wal_bytes = fs::metadata(self.place.wal()).map_or(0, |meta| meta.len());
         let readers = if wal_bytes > WAL_LARGE_BYTES { locks::readers(&self.place) } else { Vec::new() };

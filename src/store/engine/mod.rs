@@ -1,7 +1,7 @@
 //! How the one file is opened, written, flushed and kept short. Knows SQLite and threads, and nothing of jobs.
 //!
 //! A write goes `open` → `turnstile` (fair turns between processes) → `write` (the transaction, run again where it must be) → `flush` (one
-//! `fdatasync` for all who wait). In a worker `desk` and `writer` group the writes of its threads, `readers` serves its reads, and
+//! `fdatasync` for all who wait). In a worker `write_queue` and `writer` group the writes of its threads, `readers` serves its reads, and
 //! `checkpoint` keeps the log short. `health` is what these threads report.
 //!
 //! Under a crash: what `write` has acknowledged is on the disk; what was only committed may vanish in a power cut, and in nothing else.
@@ -11,7 +11,6 @@ pub(in crate::store) mod ballast;
 pub(in crate::store) mod changes;
 pub(in crate::store) mod checkpoint;
 pub(in crate::store) mod connection;
-pub(in crate::store) mod desk;
 pub(in crate::store) mod flush;
 pub(in crate::store) mod health;
 pub mod locks;
@@ -30,4 +29,5 @@ pub(in crate::store) mod text;
 pub(in crate::store) mod turnstile;
 pub(in crate::store) mod watch;
 pub(in crate::store) mod write;
+pub(in crate::store) mod write_queue;
 pub(in crate::store) mod writer;

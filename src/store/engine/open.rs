@@ -160,7 +160,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         return match identify(conn)? {
             Identity::Ours => Ok(opened),
             Identity::New => {
-                standing::judge_empty(place)?.check(place)?;
+                standing::assess_empty(place)?.check(place)?;
                 Err(Error::File("the file is empty; `tenure add` fills it".into()))
             }
             Identity::Older { version } => Err(upgrade::needed(version)),
@@ -171,7 +171,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         return Err(Error::File(permission::read_only(place).unwrap_or_else(closed)));
     }
     let identity = identify(conn)?;
-    let found = if identity == Identity::New { standing::judge_empty(place)? } else { standing::judge(place, conn)? };
+    let found = if identity == Identity::New { standing::assess_empty(place)? } else { standing::assess(place, conn)? };
     found.check(place)?;
     path::make_beside(place)?;
     set_wal_mode(conn)?;
@@ -192,7 +192,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
     // The first read opens the log, which the flusher needs, and takes the lock that keeps others from deleting it.
     conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     if options.role == Role::Worker {
-        look_over(conn, place, &mut opened.problems)?;
+        check_content(conn, place, &mut opened.problems)?;
     }
     Ok(opened)
 }
@@ -214,7 +214,7 @@ fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
 }
 
 /// A worker's look at the whole file before it acts on anything in it.
-fn look_over(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
+fn check_content(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
     if std::fs::metadata(place.db()).is_ok_and(|meta| meta.len() <= QUICK_CHECK_BYTES_MAX) {
         problems.extend(check_structure(conn, Thorough::No)?);
     }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::store::engine::health::Shared;
 use crate::store::schema;
 use crate::store::schema::altered::Altered;
-use crate::store::upkeep::reap;
+use crate::store::upkeep::open_runs;
 
 /// Time between two tries to repair what could not be repaired.
 const RETRY: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub(in crate::store) struct SchemaWatch {
 
 impl SchemaWatch {
     /// Looks, and repairs. In a write transaction, before anything else is done in it.
-    pub(in crate::store) fn look(&mut self, conn: &Connection, health: &Shared) -> rusqlite::Result<()> {
+    pub(in crate::store) fn check(&mut self, conn: &Connection, health: &Shared) -> rusqlite::Result<()> {
         let version = version(conn)?;
         self.seen = None;
         TRUSTED.set(self.known == Some(version));
@@ -99,7 +99,7 @@ fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<String>> {
     let repaired = schema::repair_schema(conn)?;
     if !repaired.is_empty() {
         let n = i64::try_from(repaired.len()).unwrap_or(i64::MAX);
-        reap::count(conn, "guards_repaired_total", n, Some(&repaired.join("; ")), now_ms)?;
+        open_runs::count(conn, "guards_repaired_total", n, Some(&repaired.join("; ")), now_ms)?;
     }
     Ok(repaired)
 }

@@ -160,7 +160,7 @@ impl Store {
 
     /// How the file is doing. Cheap: a few calls of `stat`.
     pub fn health(&self) -> Health {
-        self.0.health.look()
+        self.0.health.snapshot()
     }
 
     /// Nothing is written any more: what this store holds cannot be trusted. Only opening it again helps.

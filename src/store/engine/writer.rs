@@ -1,7 +1,7 @@
 //! The worker's writer: the one connection of this process that writes.
 //!
 //! If no write is in progress, the caller writes itself; what comes meanwhile is done by the writer thread, all that is waiting in one transaction
-//! up to a limit (see `desk`). Each is answered when it is committed. While another program keeps the
+//! up to a limit (see `queue`). Each is answered when it is committed. While another program keeps the
 //! write lock the writer keeps the requests and tries again, and says since when and because of whom. On a full disk it gives the ballast back and
 //! tries once more.
 
@@ -14,7 +14,6 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::store::engine::checkpoint::{Checkpointer, Nudge};
-use crate::store::engine::desk::{Answer, Brought, Desk};
 use crate::store::engine::flush::Flusher;
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::{Durability, Ticket};
@@ -24,6 +23,7 @@ use crate::store::engine::seldom::Seldom;
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::write;
 use crate::store::engine::write::{Request, Typed, Undone};
+use crate::store::engine::write_queue::{Answer, Submitted, WriteQueue};
 use crate::sync::lock;
 
 /// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as blocked.
@@ -31,7 +31,7 @@ const TRY_MS: u64 = 1_000;
 /// The threads of a worker's store.
 pub(in crate::store) struct Worker {
     // Dropped in this order, by `drop` below.
-    desk: Arc<Desk<Box<dyn Request>>>,
+    queue: Arc<WriteQueue<Box<dyn Request>>>,
     thread: Option<JoinHandle<()>>,
     writer: Arc<Mutex<Option<Writer>>>,
     flusher: Option<Arc<Flusher>>,
@@ -67,8 +67,8 @@ impl Worker {
             told_full: Seldom::default(),
             schema: SchemaWatch::default(),
         };
-        let (desk, writer) = (Arc::new(Desk::new()), Arc::new(Mutex::new(Some(writer))));
-        let (served, shared) = (desk.clone(), writer.clone());
+        let (queue, writer) = (Arc::new(WriteQueue::new()), Arc::new(Mutex::new(Some(writer))));
+        let (served, shared) = (queue.clone(), writer.clone());
         let thread = thread::Builder::new()
             .name("tenure-write".into())
             .spawn(move || {
@@ -78,7 +78,7 @@ impl Worker {
             })
             .map_err(|error| Error::io("starting the writer thread", error))?;
         Ok(Self {
-            desk,
+            queue,
             thread: Some(thread),
             writer,
             flusher: Some(flusher),
@@ -99,10 +99,10 @@ impl Worker {
         let answer = Answer::new();
         let reply = Reply(Some(answer.clone()));
         let reply = move |result| reply.give(result);
-        match self.desk.bring(Box::new(Typed { f, result: None, reply }), here) {
-            Brought::Write(group) => see_to(&self.desk, &self.writer, group),
-            Brought::Left => {}
-            Brought::Closed => return Err(Error::Internal("the writer has ended".into())),
+        match self.queue.submit(Box::new(Typed { f, result: None, reply }), here) {
+            Submitted::Write(group) => see_to(&self.queue, &self.writer, group),
+            Submitted::Queued => {}
+            Submitted::Closed => return Err(Error::Internal("the writer has ended".into())),
         }
         answer.wait()
     }
@@ -139,8 +139,8 @@ impl<T> Drop for Reply<T> {
     }
 }
 
-fn see_to(desk: &Desk<Box<dyn Request>>, writer: &Mutex<Option<Writer>>, group: Vec<Box<dyn Request>>) {
-    let _handed_on_even_after_a_panic = desk.hands_on();
+fn see_to(queue: &WriteQueue<Box<dyn Request>>, writer: &Mutex<Option<Writer>>, group: Vec<Box<dyn Request>>) {
+    let _handed_on_even_after_a_panic = queue.hand_over();
     if let Some(writer) = lock(writer).as_mut() {
         writer.write(group);
     }
@@ -150,7 +150,7 @@ impl Drop for Worker {
     /// The log and its descriptor must outlive the flush of the last commit, so the writer's connection is closed last.
     fn drop(&mut self) {
         self.stop_waiting();
-        self.desk.close();
+        self.queue.close();
         let on_writer = self.thread.as_ref().is_some_and(|thread| thread.thread().id() == thread::current().id());
         let conn = match self.thread.take() {
             Some(thread) if !on_writer => {
@@ -194,7 +194,7 @@ impl Writer {
                 let _rolled_back = write::undo(&self.conn, None, rusqlite::Error::InvalidQuery);
                 return refuse(group, || Error::File(error.clone()));
             }
-            let end = match self.schema.look(&self.conn, &self.health) {
+            let end = match self.schema.check(&self.conn, &self.health) {
                 Ok(()) => write::run_group(&self.conn, &mut group),
                 Err(error) => write::undo(&self.conn, None, error),
             };

@@ -41,7 +41,7 @@ pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: 
     let place = find(place.db())?;
     let conn = connect(&place, Access::Write, Durability::Full)?;
     let identity = identify(&conn)?;
-    let found = standing::judge(&place, &conn)?;
+    let found = standing::assess(&place, &conn)?;
     match (&found, is) {
         (Standing::Copy { is_there: true, of }, Is::Moved) => {
             return Err(Error::Refused(format!(

@@ -68,7 +68,7 @@ pub fn restore(
     if FileId::at(source.db()) == FileId::at(place.db()) {
         return Err(Error::Invalid(format!("{} is the file itself; name a backup", source.db().display())));
     }
-    let present = Present::look(&place)?;
+    let present = Present::read(&place)?;
     let floor = floor(&place, &present, raise_above_run, raise_above_job)?;
     let copy = copy_of(&source, &place)?;
     let file_id = random_name()?;
@@ -103,12 +103,12 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
     let mut target = connect(place, Access::Write, Durability::Full)?;
     set_wal_mode(&target)?;
     // The one that copies cannot be asked in the middle of it.
-    let witness = connect(place, Access::Read, Durability::Full)?;
+    let observer = connect(place, Access::Read, Durability::Full)?;
     let mut queue = Turnstile::open(place)?;
     let mut turn = None;
     for _ in 0..KEEP_TRIES_MAX {
-        let before = data_version(&witness)?;
-        let present = Present::look(place)?;
+        let before = data_version(&observer)?;
+        let present = Present::read(place)?;
         let conn = copy.open()?;
         prepare(&conn, Access::Write, Durability::Full)?;
         raise(&conn, &floor(place, &present, raise_above_run, raise_above_job)?)?;
@@ -116,7 +116,7 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
         drop(conn);
         let kept = if present.has_content { Some(Kept::make(&target, place, copy, now_ms)?) } else { None };
         turn = turn.or_else(|| Some(queue.take()));
-        match copy_if(&copy.open()?, &mut target, || Ok(data_version(&witness)? == before)) {
+        match copy_if(&copy.open()?, &mut target, || Ok(data_version(&observer)? == before)) {
             Ok(true) => {}
             Ok(false) => {
                 kept.map_or(Ok(()), Kept::discard)?;
@@ -177,7 +177,7 @@ fn name_the_writer(place: &Place, error: Error) -> Error {
     }
 }
 
-/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`] or [`crate::store::file::standing::judge`]. Inside a transaction of the
+/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`] or [`crate::store::file::standing::assess`]. Inside a transaction of the
 /// caller, who has announced the new id of the file before ([`home::announce`]).
 pub fn adopt_older_copy(
     conn: &Connection,
@@ -216,7 +216,7 @@ const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
 const GIVEN_MAX: i64 = 1 << 52;
 
 impl Present {
-    fn look(place: &Place) -> Result<Self> {
+    fn read(place: &Place) -> Result<Self> {
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         if length(place.db()) == 0 && length(&place.wal()) > 0 {
             // The log of a file that is gone: SQLite would take it for that of the new one.
@@ -294,11 +294,11 @@ pub(in crate::store) fn treat(
     let lost = close_runs(conn, why, now_ms)?;
     lease::keep_living(conn, living)?;
     // A task whose job has just ended goes on; the job of its next stage is held like the others.
-    crate::store::pipeline::walk::go_on(
+    crate::store::pipeline::advance::resume(
         conn,
         &crate::store::upkeep::inspect::stuck_tasks(conn)?,
         now_ms,
-        &mut crate::store::pipeline::walk::aftermath(),
+        &mut crate::store::pipeline::advance::aftermath(),
     )?;
     conn.execute("UPDATE job SET user_hold = 1 WHERE state = 'queued' AND user_hold = 0", [])?;
     conn.execute(sql!("restore.sql", "tell_truth"), [])?;

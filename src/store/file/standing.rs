@@ -135,7 +135,7 @@ impl Standing {
 ///
 /// # Errors
 /// The file or the directory cannot be read.
-pub fn judge(place: &Place, conn: &Connection) -> Result<Standing> {
+pub fn assess(place: &Place, conn: &Connection) -> Result<Standing> {
     let Some(file_id) = read::meta(conn, "file_id")? else { return Ok(Standing::Home) };
     let inode = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.ino());
     let generation = read::meta(conn, "generation")?;
@@ -151,7 +151,7 @@ pub fn judge(place: &Place, conn: &Connection) -> Result<Standing> {
         home: load(place)?,
         has_stamp: place.stamp().exists(),
     };
-    Ok(evidence.judge(|path| look_at(place, path, &evidence.file_id)))
+    Ok(evidence.assess(|path| read_before(place, path, &evidence.file_id)))
 }
 
 /// Whether the file, its path and its directory belong together, where something is to be told of it.
@@ -160,18 +160,18 @@ pub fn judge(place: &Place, conn: &Connection) -> Result<Standing> {
 /// When the file or the directory cannot be read.
 pub fn advice(store: &Store) -> Result<Option<Advice>> {
     let place = store.place().clone();
-    Ok(store.read(|conn| judge(&place, conn))?.advice(&place))
+    Ok(store.read(|conn| assess(&place, conn))?.advice(&place))
 }
 
 /// The same for a file in which nothing is, where it is about to be filled.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn judge_empty(place: &Place) -> Result<Standing> {
+pub fn assess_empty(place: &Place) -> Result<Standing> {
     let path = lossy(place.db());
     if let Some(home) = load(place)?
         && home.path != path
-        && let Some(apart) = look_at(place, &home.path, "").standing(&path, &home.path)
+        && let Some(apart) = read_before(place, &home.path, "").standing(&path, &home.path)
     {
         return Ok(apart);
     }
@@ -205,14 +205,14 @@ impl Before {
 }
 
 impl Evidence {
-    fn judge(&self, before: impl Fn(&str) -> Before) -> Standing {
+    fn assess(&self, before: impl Fn(&str) -> Before) -> Standing {
         match &self.home {
-            Some(home) => self.judge_by_home(home, before),
-            None => self.judge_without(before),
+            Some(home) => self.assess_by_home(home, before),
+            None => self.assess_without(before),
         }
     }
 
-    fn judge_by_home(&self, home: &Home, before: impl Fn(&str) -> Before) -> Standing {
+    fn assess_by_home(&self, home: &Home, before: impl Fn(&str) -> Before) -> Standing {
         let Home { path: was, .. } = home;
         let beside = format!("{}.d", self.path);
         if !home.file_ids.contains(&self.file_id) {
@@ -247,7 +247,7 @@ impl Evidence {
     }
 
     /// The directory says nothing: it is new, was emptied, or stayed behind.
-    fn judge_without(&self, before: impl Fn(&str) -> Before) -> Standing {
+    fn assess_without(&self, before: impl Fn(&str) -> Before) -> Standing {
         // Of an earlier version, which wrote no home.
         if self.has_stamp || self.noted.is_none() && (self.is_older || !self.is_used) {
             return Standing::Moved;
@@ -267,7 +267,7 @@ impl Evidence {
     }
 }
 
-fn look_at(ours: &Place, path: &str, file_id: &str) -> Before {
+fn read_before(ours: &Place, path: &str, file_id: &str) -> Before {
     let there = Place::new(PathBuf::from(path));
     let found = FileId::at(there.db());
     Before {

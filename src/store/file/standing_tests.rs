@@ -46,7 +46,7 @@ fn each_mixture_of_path_and_inodes_has_its_answer() {
         ("/now/q.db", 1, 2, false, nothing, "copy"),
         ("/now/q.db", 9, 2, false, original, "copy"),
     ] {
-        let standing = evidence(path, file, dir, has_home).judge(|_| before);
+        let standing = evidence(path, file, dir, has_home).assess(|_| before);
         assert_eq!(word(&standing), expected, "{path} {file} {dir} {has_home} {before:?}");
     }
 }
@@ -65,24 +65,24 @@ fn what_a_worker_saw_counts_until_the_next_one_has_held_the_jobs() {
     assert_eq!((home.file_ids.len(), home.replaced.as_ref().map(|replaced| replaced.since_ms)), (2, Some(7)));
     let mut evidence = evidence(&home.path.clone(), home.file, home.directory, true);
     evidence.home = Some(home);
-    assert_eq!(word(&evidence.judge(|_| Before::default())), "older");
+    assert_eq!(word(&evidence.assess(|_| Before::default())), "older");
     settle_in(&place, "h").unwrap();
     evidence.home = load(&place).unwrap();
-    assert_eq!(word(&evidence.judge(|_| Before::default())), "home");
+    assert_eq!(word(&evidence.assess(|_| Before::default())), "home");
 }
 
 #[test]
 fn a_directory_of_another_file_and_an_earlier_version_are_told_apart() {
     let mut of_another = evidence(WAS, 1, 2, true);
     of_another.file_id = "g".into();
-    assert_eq!(word(&of_another.judge(|_| Before::default())), "apart");
+    assert_eq!(word(&of_another.assess(|_| Before::default())), "apart");
     let mut earlier = evidence(WAS, 1, 2, false);
     earlier.noted = None;
-    assert_eq!(word(&earlier.judge(|_| Before::default())), "copy");
+    assert_eq!(word(&earlier.assess(|_| Before::default())), "copy");
     let changes: [fn(&mut Evidence); 3] = [|e| e.has_stamp = true, |e| e.is_used = false, |e| e.is_older = true];
     for change in changes {
         let mut earlier = earlier.clone();
         change(&mut earlier);
-        assert_eq!(word(&earlier.judge(|_| Before::default())), "moved");
+        assert_eq!(word(&earlier.assess(|_| Before::default())), "moved");
     }
 }

@@ -1,6 +1,6 @@
 //! The check of a job: a run of its own, beside the run that the job is still running under.
 //!
-//! After exit 0 the end of the job's own process is noted; then its check is opened and closed ([`crate::store::job::errand`]), as often as it
+//! After exit 0 the end of the job's own process is noted; then its check is opened and closed ([`crate::store::job::auxiliary`]), as often as it
 //! has to be asked; then the job's run is settled ([`crate::store::job::settle`]). A crash between any two of these leaves rows from which the
 //! next worker goes on.
 

@@ -23,8 +23,8 @@ use crate::store::engine::text::Key;
 use crate::store::job::ended;
 use crate::store::job::read;
 use crate::store::job::rows::Job;
-use crate::store::pipeline::walk;
-use crate::store::upkeep::reap::hold_if_a_run_is_open;
+use crate::store::pipeline::advance;
+use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 use crate::store::upkeep::repair;
 
 /// Most heads that one claim puts out of the way before it returns with what it has; the next claim goes on.
@@ -205,13 +205,13 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
 /// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
-    let mut out = walk::aftermath();
+    let mut out = advance::aftermath();
     if ended::open_cancel(conn, job)?.is_some() {
         ended::end_queued(conn, job, Reason::Cancelled, "cancelled while it waited", now_ms, &mut out)?;
-    } else if walk::is_of_a_stopped_task(conn, job)? {
+    } else if advance::is_of_a_stopped_task(conn, job)? {
         ended::end_queued(conn, job, Reason::Cancelled, "its task was stopped", now_ms, &mut out)?;
-    } else if crate::store::upkeep::tend::is_expired(conn, job, now_ms)? {
-        ended::end_queued(conn, job, Reason::Expired, crate::store::upkeep::tend::EXPIRED, now_ms, &mut out)?;
+    } else if crate::store::upkeep::due::is_expired(conn, job, now_ms)? {
+        ended::end_queued(conn, job, Reason::Expired, crate::store::upkeep::due::EXPIRED, now_ms, &mut out)?;
     } else if hold_if_a_run_is_open(conn, job)? {
         // The reaper closes that run and empties its tree.
     } else {

@@ -9,7 +9,7 @@ use crate::store::job::claim;
 use crate::store::job::claim::Scope;
 use crate::store::job::ended;
 use crate::store::job::ids::Prepared;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 use crate::store::upkeep::{inspect, prune, recount};
 
 const QUEUES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -44,7 +44,7 @@ fn expected(conn: &Connection, scope: &Scope) -> Option<JobId> {
         if ended::open_cancel(conn, head).unwrap().is_none() {
             break Some(head);
         }
-        ended::end_queued(conn, head, Reason::Cancelled, "cancelled", 5, &mut walk::aftermath()).unwrap();
+        ended::end_queued(conn, head, Reason::Cancelled, "cancelled", 5, &mut advance::aftermath()).unwrap();
     };
     conn.execute_batch("ROLLBACK TO expected; RELEASE expected").unwrap();
     next
@@ -101,7 +101,7 @@ impl Play {
         // Some are refused, as they should be.
         let _refused = self.conn.execute_batch(&sql);
         if self.dice.below(8) == 0 {
-            let found = inspect::look(&self.conn, &mut inspect::Walk::default(), 100).unwrap();
+            let found = inspect::find(&self.conn, &mut inspect::Cursor::default(), 100).unwrap();
             prune::remove_empty(&self.conn, found.empty_queues.iter(), found.empty_lanes.iter()).unwrap();
         }
         // Only a run that ended leaves nothing behind.

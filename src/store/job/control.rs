@@ -16,7 +16,7 @@ use crate::store::job::read::existing;
 use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows::Job;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 
 pub use crate::store::job::cancel::{Cancelled, open_cancels};
 
@@ -25,7 +25,7 @@ pub use crate::store::job::cancel::{Cancelled, open_cancels};
 /// # Errors
 /// [`Error::NotFound`].
 pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<Cancelled> {
-    cancel::cancel(conn, id, why, now_ms, walk::job_ended)
+    cancel::cancel(conn, id, why, now_ms, advance::job_ended)
 }
 
 /// Keeps a queued job from starting until it is released.
@@ -104,7 +104,7 @@ fn end_without_attempts(conn: &Connection, job: &Job, now_ms: i64) -> Result<Cha
     conn.prepare_cached(sql!("control.sql", "latest_end"))?.execute([job.id.0])?;
     let reason = job.last_reason.unwrap_or(Reason::Lost);
     let error = job.error.clone().unwrap_or_else(|| "no attempt is left".to_owned());
-    let mut out = walk::aftermath();
+    let mut out = advance::aftermath();
     let ended = ended::end_queued(conn, job.id, reason, &error, now_ms, &mut out)?;
     Ok(Changed { ended, freed: out.freed })
 }

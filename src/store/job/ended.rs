@@ -110,8 +110,8 @@ fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermat
 /// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A job whose row refuses that stays as it is and
 /// keeps no other job from going on; the worker tries it again. False: there was such a job.
 ///
-/// Where that concerns more than this transaction may touch, the rest is noted in `untold`, or stays queued as broken, and the next rounds of
-/// [`crate::store::upkeep::tend`] go on with it.
+/// Where that concerns more than this transaction may touch, the rest is noted in `unresolved`, or stays queued as broken, and the next rounds of
+/// [`crate::store::upkeep::due`] go on with it.
 pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut all = true;
     let mut parents = vec![ended];
@@ -123,7 +123,7 @@ pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_
         };
         out.took(told);
         if told >= most {
-            note_untold(conn, parent)?;
+            note_unresolved(conn, parent)?;
         }
         if told > 0 {
             parents.extend(end_broken_by(conn, parent, now_ms, out, &mut all)?);
@@ -133,19 +133,19 @@ pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_
 }
 
 /// Notes that a job still waits to be told of that end, if there is one.
-fn note_untold(conn: &Connection, parent: JobId) -> Result<()> {
-    let sql = sql!("ended.sql", "note_untold");
+fn note_unresolved(conn: &Connection, parent: JobId) -> Result<()> {
+    let sql = sql!("ended.sql", "note_unresolved");
     conn.prepare_cached(sql)?.execute([parent.0])?;
     Ok(())
 }
 
 /// Goes on telling where an earlier transaction has stopped. Says whether it has done anything.
-pub(in crate::store) fn tell_untold(conn: &Connection, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+pub(in crate::store) fn resolve_remaining(conn: &Connection, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut any = false;
     while out.left > 0 {
-        let mut first = conn.prepare_cached("SELECT job_id FROM untold ORDER BY job_id LIMIT 1")?;
+        let mut first = conn.prepare_cached("SELECT job_id FROM unresolved ORDER BY job_id LIMIT 1")?;
         let Some(parent) = first.query_row([], |row| rows::id(row, 0)).optional()? else { break };
-        conn.prepare_cached("DELETE FROM untold WHERE job_id = ?1")?.execute([parent.0])?;
+        conn.prepare_cached("DELETE FROM unresolved WHERE job_id = ?1")?.execute([parent.0])?;
         // One that a person has put back meanwhile has not ended.
         let mut ended =
             conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state IN ('done', 'failed', 'cancelled'))")?;

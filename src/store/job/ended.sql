@@ -26,6 +26,6 @@ UPDATE dependency
  WHERE on_job = ?1 AND state = 'unmet'
    AND (job_id = ?2 OR ?2 IS NULL AND job_id IN (SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet' LIMIT ?3));
 
--- name: note_untold
-INSERT INTO untold (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM untold WHERE job_id = ?1)
+-- name: note_unresolved
+INSERT INTO unresolved (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = ?1)
  AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet');

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::Result;
 use crate::job::NewJob;
 use crate::store::job::insert;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 
 pub use crate::store::job::insert::{ATTEMPTS_MAX, Added};
 
@@ -14,5 +14,5 @@ pub use crate::store::job::insert::{ATTEMPTS_MAX, Added};
 /// # Errors
 /// [`crate::error::Error::Invalid`] for invalid arguments, [`crate::error::Error::NotFound`] for a dependency on a job that does not exist.
 pub fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
-    insert::add(conn, jobs, now_ms, walk::job_ended)
+    insert::add(conn, jobs, now_ms, advance::job_ended)
 }

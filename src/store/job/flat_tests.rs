@@ -11,7 +11,7 @@ use crate::store::job::claim::Scope;
 use crate::store::job::ids::Prepared;
 use crate::store::job::read;
 use crate::store::resource::teardown;
-use crate::store::upkeep::{reap, recount, repair, tend};
+use crate::store::upkeep::{due, open_runs, recount, repair};
 use crate::store::{fixture, schedule};
 
 /// A file with this many jobs of each kind that must not matter, and the same few that do.
@@ -75,11 +75,11 @@ fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_f
             assert_eq!(claim::claim(conn, &Scope::default(), &prepared, "w", "b", 5).unwrap().len(), 3);
         }),
         ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
-        ("tend", |conn| assert_eq!(tend::tend(conn, 5, 100).unwrap(), tend::Tended::default())),
-        ("next_due", |conn| assert_eq!(tend::next_due_ms(conn).unwrap(), Some(99_999_999))),
+        ("due", |conn| assert_eq!(due::process(conn, 5, 100).unwrap(), due::Processed::default())),
+        ("next_due", |conn| assert_eq!(due::next_due_ms(conn).unwrap(), Some(99_999_999))),
         ("repair", |conn| assert_eq!(repair::repair(conn, 5).unwrap(), [])),
         ("recount", |conn| assert!(recount::all(conn, 5).unwrap().is_nothing())),
-        ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 1)),
+        ("open_runs", |conn| assert_eq!(open_runs::open_runs(conn).unwrap().len(), 1)),
         ("status", |conn| {
             read::counts(conn).unwrap();
             read::queues(conn).unwrap();
@@ -129,7 +129,7 @@ fn what_is_asked_about_resources_at_every_turn_costs_the_same_however_many_are_g
         ("is_due", |conn| assert!(!teardown::is_due(conn, 5).unwrap())),
         ("due", |conn| assert_eq!(teardown::due(conn, 1_000, 5).unwrap().len(), 5)),
         ("next_due", |conn| assert_eq!(teardown::next_due_ms(conn, 5).unwrap(), Some(1_000))),
-        ("open_errands", |conn| assert_eq!(reap::open_errands(conn).unwrap(), [])),
+        ("open_auxiliaries", |conn| assert_eq!(open_runs::open_auxiliaries(conn).unwrap(), [])),
     ];
     let (small, large) = (file_with_resources(30), file_with_resources(3_000));
     for (name, verb) in verbs {
@@ -147,13 +147,13 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("claim_only", sql!("claim.sql", "only")),
         ("claim_head", sql!("claim.sql", "head")),
         ("claim_take", sql!("claim.sql", "take")),
-        ("tend_due", sql!("../upkeep/tend.sql", "due")),
-        ("tend_cancelled", sql!("../upkeep/tend.sql", "cancelled")),
-        ("tend_broken", sql!("../upkeep/tend.sql", "broken")),
+        ("due_due", sql!("../upkeep/due.sql", "due")),
+        ("due_cancelled", sql!("../upkeep/due.sql", "cancelled")),
+        ("due_broken", sql!("../upkeep/due.sql", "broken")),
         ("ended_broken_by", sql!("ended.sql", "broken_by")),
         ("enqueue_live", sql!("insert.sql", "live")),
         ("control_latest_end", sql!("control.sql", "latest_end")),
-        ("tend_expired", sql!("../upkeep/tend.sql", "expired")),
+        ("due_expired", sql!("../upkeep/due.sql", "expired")),
         ("ended_resolve", sql!("ended.sql", "resolve")),
         ("ended_broken", sql!("ended.sql", "broken")),
         ("settle_facts", sql!("settle.sql", "facts")),
@@ -165,7 +165,7 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("inspect_cancels", sql!("../upkeep/inspect.sql", "cancels")),
         ("inspect_children", sql!("../upkeep/inspect.sql", "children")),
         ("inspect_empty_lanes", sql!("../upkeep/inspect.sql", "empty_lanes")),
-        ("inspect_errands", sql!("../upkeep/inspect.sql", "errands")),
+        ("inspect_auxiliaries", sql!("../upkeep/inspect.sql", "auxiliaries")),
         ("inspect_held", sql!("../upkeep/inspect.sql", "held")),
         ("inspect_lanes", sql!("../upkeep/inspect.sql", "lanes")),
         ("inspect_parents", sql!("../upkeep/inspect.sql", "parents")),
@@ -179,18 +179,18 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("inspect_untorn", sql!("../upkeep/inspect.sql", "untorn")),
         ("recount_queue", sql!("../upkeep/recount.sql", "queue")),
         ("recount_waiting", sql!("../upkeep/recount.sql", "waiting")),
-        ("teardown_mend_orphan", sql!("../resource/teardown.sql", "mend_orphan")),
-        ("teardown_mend_errand", sql!("../resource/teardown.sql", "mend_errand")),
-        ("teardown_mend_job", sql!("../resource/teardown.sql", "mend_job")),
+        ("teardown_repair_orphan", sql!("../resource/teardown.sql", "repair_orphan")),
+        ("teardown_clear_auxiliary", sql!("../resource/teardown.sql", "clear_auxiliary")),
+        ("teardown_repair_job", sql!("../resource/teardown.sql", "repair_job")),
         ("teardown_job_of", sql!("../resource/teardown.sql", "job_of")),
         ("prune_jobs", sql!("../upkeep/prune.sql", "jobs")),
         ("prune_queue", sql!("../upkeep/prune.sql", "queue")),
         ("prune_tally", sql!("../upkeep/prune.sql", "tally")),
-        ("tend_clock", sql!("../upkeep/tend.sql", "clock")),
+        ("due_clock", sql!("../upkeep/due.sql", "clock")),
         ("prune_lane", sql!("../upkeep/prune.sql", "lane")),
         ("why_ahead", sql!("why.sql", "ahead")),
-        ("errand_begin", sql!("errand.sql", "begin")),
-        ("errand_end", sql!("errand.sql", "end")),
+        ("auxiliary_begin", sql!("auxiliary.sql", "begin")),
+        ("auxiliary_end", sql!("auxiliary.sql", "end")),
         ("teardown_due", sql!("../resource/teardown.sql", "due")),
         ("teardown_take", sql!("../resource/teardown.sql", "take")),
         ("teardown_gone", sql!("../resource/teardown.sql", "gone")),
@@ -205,11 +205,11 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("plan_fired_after_all", sql!("../schedule/plan.sql", "fired_after_all")),
         ("plan_skipped", sql!("../schedule/plan.sql", "skipped")),
         ("plan_skipped_more", sql!("../schedule/plan.sql", "skipped_more")),
-        ("schedule_with_old_slots", schedule::WITH_OLD_SLOTS),
-        ("schedule_prune", schedule::REMOVE_OLD_SLOTS),
-        ("walk_facts", sql!("../pipeline/walk.sql", "facts")),
-        ("walk_step", sql!("../pipeline/walk.sql", "step")),
-        ("walk_stuck", sql!("../pipeline/walk.sql", "stuck")),
+        ("schedule_with_old_occurrences", schedule::WITH_OLD_OCCURRENCES),
+        ("schedule_prune", schedule::REMOVE_OLD_OCCURRENCES),
+        ("advance_facts", sql!("../pipeline/advance.sql", "facts")),
+        ("advance_step", sql!("../pipeline/advance.sql", "step")),
+        ("advance_stuck", sql!("../pipeline/advance.sql", "stuck")),
         ("prune_tasks", sql!("../upkeep/prune.sql", "tasks")),
         ("lease_event", sql!("../lease/lease.sql", "event")),
         ("lease_take", sql!("../lease/lease.sql", "take")),

@@ -10,12 +10,12 @@ use crate::store::job::claim::Scope;
 use crate::store::job::flat_tests::steps;
 use crate::store::job::ids::Prepared;
 use crate::store::job::retry;
-use crate::store::job::{control, enqueue, look, read};
+use crate::store::job::{control, enqueue, pending, read};
 use crate::store::resource::teardown;
 use crate::store::schedule::plan;
 use crate::store::upkeep::inspect;
-use crate::store::upkeep::inspect::Walk;
-use crate::store::upkeep::{prune, reap, recount, tend};
+use crate::store::upkeep::inspect::Cursor;
+use crate::store::upkeep::{due, open_runs, prune, recount};
 
 /// Rows of each kind in a small and in a large file.
 const SMALL: i64 = 60;
@@ -106,19 +106,19 @@ const VERBS: [(&str, Verb); 17] = [
         assert_eq!(claim::claim(conn, &scope, &prepared(), "w", "b", 5).unwrap().len(), 1);
     }),
     ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
-    ("needs_tending", |conn| assert!(!look::needs_tending(conn, 5).unwrap())),
-    ("waits_for_time", |conn| assert!([true, false].contains(&look::waits_for_time(conn).unwrap()))),
-    ("tend", |conn| assert_eq!(tend::tend(conn, 5, 100).unwrap(), tend::Tended::default())),
-    ("next_due", |conn| assert!(tend::next_due_ms(conn).unwrap() != Some(0))),
+    ("has_due", |conn| assert!(!pending::has_due(conn, 5).unwrap())),
+    ("waits_for_time", |conn| assert!([true, false].contains(&pending::waits_for_time(conn).unwrap()))),
+    ("due", |conn| assert_eq!(due::process(conn, 5, 100).unwrap(), due::Processed::default())),
+    ("next_due", |conn| assert!(due::next_due_ms(conn).unwrap() != Some(0))),
     ("plan", |conn| assert!(!plan::is_due(conn, 5).unwrap())),
     ("teardown", |conn| assert!(!teardown::is_due(conn, 5).unwrap())),
-    ("open_runs", |conn| assert_eq!(reap::open_runs(conn).unwrap().len(), 0)),
+    ("open_runs", |conn| assert_eq!(open_runs::open_runs(conn).unwrap().len(), 0)),
     ("open_cancels", |conn| assert_eq!(control::open_cancels(conn).unwrap().len(), 0)),
     ("inspect", |conn| {
-        let found = inspect::look(conn, &mut Walk::default(), 20).unwrap();
+        let found = inspect::find(conn, &mut Cursor::default(), 20).unwrap();
         assert!(found.is_nothing(), "{found:?}");
     }),
-    ("prune", |conn| drop(prune::find(conn, 9, prune::Walk::default(), 20).unwrap())),
+    ("prune", |conn| drop(prune::find(conn, 9, prune::Cursor::default(), 20).unwrap())),
     ("ls", |conn| {
         let filter = read::Filter { limit: Some(10), ..read::Filter::default() };
         assert_eq!(read::listing(conn, &filter).unwrap().0.len(), 10);
@@ -141,7 +141,7 @@ fn no_verb_pays_for_what_it_does_not_touch() {
         for (name, verb) in VERBS {
             let (few, many) = (steps(&small, verb), steps(&large, verb));
             assert!(few > 3, "{name}: {few} steps; the counter counts nothing");
-            // A deeper tree is a few steps more; a walk over them would be fifty times as many.
+            // A deeper tree is a few steps more; a cursor over them would be fifty times as many.
             if many > few + few / 4 + 40 {
                 wrong.push(format!("{name}: {few} steps with {SMALL} {kind}, {many} with {LARGE}"));
             }
@@ -230,17 +230,17 @@ fn old_jobs_that_must_stay_are_passed_over_without_a_write() {
                INSERT INTO job (command, queue) VALUES ('[\"x\"]', 'goes');
                UPDATE job SET state = 'failed', reason = 'expired', finished_at = 4 WHERE queue = 'goes';"
     });
-    let (mut walk, mut looks) = (prune::Walk::default(), 0);
+    let (mut cursor, mut looks) = (prune::Cursor::default(), 0);
     let found = loop {
         looks += 1;
-        let found = prune::find(&conn, 9, walk, 500).unwrap();
+        let found = prune::find(&conn, 9, cursor, 500).unwrap();
         match found.next {
-            Some(next) if found.is_nothing() => walk = next,
+            Some(next) if found.is_nothing() => cursor = next,
             _ => break found,
         }
     };
     assert!(looks == 5 && !found.is_nothing(), "{looks} looks: {found:?}");
-    let (pruned, next) = prune::prune_from(&conn, 9, walk, 500).unwrap();
+    let (pruned, next) = prune::prune_from(&conn, 9, cursor, 500).unwrap();
     assert_eq!((pruned.jobs, next), (1, None));
 }
 
@@ -292,9 +292,9 @@ fn names(conn: &Connection) -> Vec<String> {
 
 /// As many rounds as it takes, each of two rows of a kind.
 fn upkeep(conn: &Connection) {
-    let mut walk = Walk::default();
+    let mut cursor = Cursor::default();
     for _ in 0..20 {
-        let found = inspect::look(conn, &mut walk, 2).unwrap();
+        let found = inspect::find(conn, &mut cursor, 2).unwrap();
         assert!(found.is_nothing(), "{found:?}");
         prune::remove_empty(conn, found.empty_queues.iter(), found.empty_lanes.iter()).unwrap();
     }
@@ -355,13 +355,13 @@ fn a_queue_that_was_removed_stays_away_while_its_ended_jobs_are_kept() {
 fn what_is_to_be_pruned_is_found_also_where_no_job_is() {
     let sets = [
         "INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('s', '* * * * *', 'UTC', '{}', 9, 0);
-         INSERT INTO slot (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 1, 1, 'skipped', 'missed', 1)",
+         INSERT INTO occurrence (schedule_id, at, last_at, state, reason, decided_at) VALUES (1, 1, 1, 'skipped', 'missed', 1)",
         "INSERT INTO pipeline (name, revision, spec, applied_at) VALUES ('p', 1, '{}', 1), ('p', 2, '{}', 1)",
     ];
     for set in sets {
         let conn = fixture::fresh();
         conn.execute_batch(set).unwrap();
-        let is_nothing = |before| prune::find(&conn, before, prune::Walk::default(), 10).unwrap().is_nothing();
+        let is_nothing = |before| prune::find(&conn, before, prune::Cursor::default(), 10).unwrap().is_nothing();
         assert!(is_nothing(1) && !is_nothing(5), "{set}");
         prune::prune(&conn, 5, 10).unwrap();
         assert!(is_nothing(5), "{set}");

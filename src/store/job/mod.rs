@@ -1,9 +1,10 @@
 //! The life of a job in SQL. Each change of state is one statement that names the state and the run that it expects.
 //!
 //! `enqueue` → `claim` → (`check`) → `settle`; `ended` is what follows an end (unique keys, dependants). `control` and `retry` are what a
-//! person asks for; `read`, `why` and `look` answer questions. `errand` records the commands around a job, `ids` hands out run numbers,
+//! person asks for; `read`, `why` and `look` answer questions. `auxiliary` records the commands around a job, `ids` hands out run numbers,
 //! `rows` reads rows as values.
 
+pub mod auxiliary;
 pub(in crate::store) mod cancel;
 pub mod check;
 pub mod claim;
@@ -12,15 +13,14 @@ pub(in crate::store) mod claim_order_tests;
 pub mod control;
 pub(in crate::store) mod ended;
 pub mod enqueue;
-pub mod errand;
 #[cfg(test)]
 pub(in crate::store) mod flat_tests;
 #[cfg(test)]
 pub(in crate::store) mod growth_tests;
 pub mod ids;
 pub(in crate::store) mod insert;
-pub mod look;
 pub mod nested;
+pub mod pending;
 pub mod read;
 pub mod retry;
 pub mod rows;

@@ -12,7 +12,7 @@ use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::job::rows;
 use crate::store::job::rows::Job;
 use crate::store::job::{insert, read};
-use crate::store::upkeep::reap;
+use crate::store::upkeep::open_runs;
 
 /// Most jobs that are followed upwards.
 const DEPTH_MAX: usize = 1_000;
@@ -33,7 +33,7 @@ pub enum Never {
 /// The running jobs that wait for what `run` follows, innermost first: `job` is the first one, and `run` is its own run or that of a command
 /// around it (its check, the making of its workspace). Empty: there is no such run in this file, or it is over.
 pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> {
-    let is_of_job = reap::open_run_of(conn, job)?
+    let is_of_job = open_runs::open_run_of(conn, job)?
         .is_some_and(|(own, around)| own.run == run || around.is_some_and(|around| around.run == run));
     let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_of_job && job.state == State::Running).collect();
     while let Some(parent) = chain.last().and_then(parent_of).filter(|_| !chain.is_empty() && chain.len() < DEPTH_MAX) {

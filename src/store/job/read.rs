@@ -181,7 +181,7 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     Ok(found)
 }
 
-/// Open runs that something keeps from ending, with the words of [`crate::store::upkeep::reap::note_trouble`].
+/// Open runs that something keeps from ending, with the words of [`crate::store::upkeep::open_runs::note_trouble`].
 pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
     let mut stuck =
         conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;

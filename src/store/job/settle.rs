@@ -12,7 +12,7 @@ use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
 use crate::job::{Decision, Exit, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 use crate::store::job::ended;
 use crate::store::job::rows;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 
 /// What was recorded of a run. Times are milliseconds UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         return Ok(Settled::Late);
     }
     close_run(conn, s, &decision, now_ms)?;
-    let mut out = walk::aftermath();
+    let mut out = advance::aftermath();
     if !matches!(decision.next, Next::Again { .. }) {
         out.freed.extend(ended::tokens_of(&known.policy));
         if known.cancel_open {
@@ -103,7 +103,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         }
         ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
         if let Some(task) = known.task {
-            walk::job_ended(conn, task, s.job, now_ms)?;
+            advance::job_ended(conn, task, s.job, now_ms)?;
         }
     }
     Ok(Settled::Won { decision, freed: out.freed })
@@ -249,7 +249,7 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
     Ok(())
 }
 
-/// What an errand came to.
+/// What an auxiliary run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {
     pub outcome: Outcome,

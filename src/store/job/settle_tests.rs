@@ -4,15 +4,15 @@ use super::*;
 use crate::job::{Argv, Cause, NewJob};
 use crate::job::{Exit, Nonce};
 use crate::store::fixture;
+use crate::store::job::auxiliary;
+use crate::store::job::auxiliary::{Closed, Opening};
 use crate::store::job::check::exited;
 use crate::store::job::claim;
 use crate::store::job::claim::{Claim, Scope};
-use crate::store::job::errand;
-use crate::store::job::errand::{Closed, Opening};
 use crate::store::job::ids::Prepared;
 use crate::store::job::retry;
 use crate::store::job::{control, enqueue, read};
-use crate::store::upkeep::{prune, reap, tend};
+use crate::store::upkeep::{due, open_runs, prune};
 
 fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
     let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
@@ -133,9 +133,9 @@ fn a_retry_of_the_rules_waits_and_a_cancel_ends_it() {
     exit(&conn, &claim, 1);
     let waiting = job(&conn, id);
     assert_eq!((waiting.state, waiting.hold, waiting.available_at), (State::Queued, Some(crate::job::Hold::Time), 13_000));
-    assert_eq!(tend::next_due_ms(&conn).unwrap(), Some(13_000));
-    assert_eq!(tend::tend(&conn, 12_999, 10).unwrap().released, 0);
-    assert_eq!(tend::tend(&conn, 13_000, 10).unwrap().released, 1);
+    assert_eq!(due::next_due_ms(&conn).unwrap(), Some(13_000));
+    assert_eq!(due::process(&conn, 12_999, 10).unwrap().released, 0);
+    assert_eq!(due::process(&conn, 13_000, 10).unwrap().released, 1);
     let claim = claim_one(&conn, 2).unwrap();
     assert_eq!(claim.previous_reason, Some(Reason::Exit));
     assert_eq!(control::cancel(&conn, id, Some("enough"), 14_000).unwrap(), control::Cancelled::Asked { run: RunId(2) });
@@ -153,18 +153,19 @@ fn a_check_is_a_run_of_its_own() {
     let record = RunRecord { exited_at: Some(2_500), result: Some("r".into()), ..RunRecord::default() };
     assert!(exited(&conn, id, RunId(1), &record, 0).unwrap());
     let opening = Opening::of(crate::job::RunKind::Check, id, RunId(1));
-    let begin =
-        |run: i64| errand::begin(&conn, &opening, Prepared { run: RunId(run), nonce: Nonce([2; 16]) }, "w", "b", 2_600).unwrap();
+    let begin = |run: i64| {
+        auxiliary::begin(&conn, &opening, Prepared { run: RunId(run), nonce: Nonce([2; 16]) }, "w", "b", 2_600).unwrap()
+    };
     assert!(begin(2));
     assert!(!begin(3), "one is under way");
     assert!(started(&conn, RunId(2), 5, 2_700).unwrap());
-    let open = reap::open_runs(&conn).unwrap();
-    assert_eq!((open.len(), open[0].run.exited_at, open[0].errand.as_ref().unwrap().pid), (1, Some(2_500), Some(5)));
+    let open = open_runs::open_runs(&conn).unwrap();
+    assert_eq!((open.len(), open[0].run.exited_at, open[0].auxiliary.as_ref().unwrap().pid), (1, Some(2_500), Some(5)));
     assert_eq!(open[0].job.pid, None);
     let (exit, record) = (Some(Exit::Code(1)), RunRecord::default());
     let closed = Closed { outcome: Outcome::Failed, reason: Some(Reason::Check), exit, error: None, record };
-    assert!(errand::end(&conn, RunId(2), &closed, 2_800).unwrap().was_open);
-    assert!(!errand::end(&conn, RunId(2), &closed, 2_900).unwrap().was_open);
+    assert!(auxiliary::end(&conn, RunId(2), &closed, 2_800).unwrap().was_open);
+    assert!(!auxiliary::end(&conn, RunId(2), &closed, 2_900).unwrap().was_open);
     let end = RunEnd::CheckFailed { error: "the check said no".into() };
     let s = Settle { job: id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
     assert!(matches!(settle(&conn, &s, 3_000).unwrap(), Settled::Won { .. }));
@@ -185,7 +186,7 @@ fn tokens_are_given_back_when_a_job_ends_and_not_before() {
     assert_eq!(read::live_secrets(&conn).unwrap(), ["t1", "t2", "t3"]);
     let first = claim_one(&conn, 1).unwrap();
     assert!(matches!(exit(&conn, &first, 1), Settled::Won { freed, .. } if freed.is_empty()));
-    tend::tend(&conn, 20_000, 10).unwrap();
+    due::process(&conn, 20_000, 10).unwrap();
     let second = claim_one(&conn, 2).unwrap();
     assert!(matches!(exit(&conn, &second, 1), Settled::Won { freed, .. } if freed == ["t1", "t2", "t3"]));
     assert_eq!(job(&conn, child).state, State::Failed);
@@ -228,7 +229,7 @@ fn a_job_is_given_to_no_run_that_is_older_than_one_before_it() {
     let id = add(&conn, |j| (j.max_attempts, j.policy.backoff_ms) = (3, Some((0, 0))));
     let first = claim_one(&conn, 6).unwrap();
     assert!(matches!(exit(&conn, &first, 1), Settled::Won { .. }));
-    tend::tend(&conn, 4_000, 10).unwrap();
+    due::process(&conn, 4_000, 10).unwrap();
     assert_eq!(claim_one(&conn, 5), None, "the id is a fencing token, and this one is overtaken");
     assert_eq!(job(&conn, id).state, State::Queued, "it was left alone");
     assert_eq!(claim_one(&conn, 7).map(|claim| claim.run), Some(RunId(7)));
@@ -278,7 +279,7 @@ fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
         if is_held {
             control::hold(&conn, retried).unwrap();
         }
-        assert_eq!(tend::clock_was_set(&conn, by_ms).unwrap(), 1);
+        assert_eq!(due::clock_was_set(&conn, by_ms).unwrap(), 1);
         assert_eq!(job(&conn, retried).available_at, now_ms + by_ms + wait_ms);
         if is_held {
             control::release(&conn, retried, now_ms).unwrap();

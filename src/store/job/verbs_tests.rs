@@ -17,8 +17,8 @@ use crate::store::job::settle;
 use crate::store::job::settle::{RunRecord, Settle, Settled};
 use crate::store::job::why::Obstacle;
 use crate::store::job::{enqueue, read, why};
-use crate::store::upkeep::tend::Tended;
-use crate::store::upkeep::{prune, tend};
+use crate::store::upkeep::due::Processed;
+use crate::store::upkeep::{due, prune};
 
 fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
     let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
@@ -198,14 +198,14 @@ fn a_retried_attempt_does_not_expire_and_a_round_has_a_limit() {
     let conn = fixture::fresh();
     let id = add(&conn, |j| (j.expires_at, j.max_attempts) = (Some(2_500), 2));
     exit(&conn, &claim_one(&conn, 1), 1);
-    assert_eq!(tend::tend(&conn, 3_000, 10).unwrap(), Tended::default());
+    assert_eq!(due::process(&conn, 3_000, 10).unwrap(), Processed::default());
     assert_eq!(job(&conn, id).state, State::Queued);
     for _ in 0..5 {
         add(&conn, |j| j.expires_at = Some(2_000));
     }
-    let first = tend::tend(&conn, 3_000, 3).unwrap();
+    let first = due::process(&conn, 3_000, 3).unwrap();
     assert_eq!((first.ended.len(), first.more), (3, true));
-    let second = tend::tend(&conn, 3_000, 3).unwrap();
+    let second = due::process(&conn, 3_000, 3).unwrap();
     assert_eq!((second.ended.len(), second.more), (2, false));
 }
 
@@ -213,7 +213,7 @@ fn a_retried_attempt_does_not_expire_and_a_round_has_a_limit() {
 fn a_clock_that_was_wrong_for_a_moment_skips_no_wait() {
     let conn = fixture::fresh();
     let id = add(&conn, |j| (j.available_at, j.max_attempts) = (5_000, 2));
-    assert_eq!(tend::tend(&conn, 900_000_000, 10).unwrap().released, 1);
+    assert_eq!(due::process(&conn, 900_000_000, 10).unwrap().released, 1);
     exit(&conn, &claim_one(&conn, 1), 1);
     assert_eq!(job(&conn, id).hold, Some(Hold::Time), "the clock is right again, and the backoff holds");
 }
@@ -360,7 +360,7 @@ fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
     assert_eq!(job(&conn, child).broken, 1);
     assert_eq!(retry::retry(&conn, parent, false, 5).unwrap(), [parent]);
     assert_eq!((job(&conn, child).unmet, job(&conn, child).broken), (1, 0));
-    assert_eq!(tend::tend(&conn, 5, 10).unwrap(), Tended::default());
+    assert_eq!(due::process(&conn, 5, 10).unwrap(), Processed::default());
     exit(&conn, &claim_one(&conn, 2), 0);
     assert_eq!(claim_one(&conn, 3).job.id, child);
 }

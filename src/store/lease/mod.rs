@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::job::{JobId, Nonce, RunId};
 use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows;
-use crate::store::upkeep::reap;
+use crate::store::upkeep::open_runs;
 
 /// Names that begin with this belong to workspaces, not to people.
 pub const WORKSPACE_PREFIX: &str = "workspace/";
@@ -126,7 +126,7 @@ pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     let reclaimed = reclaim.execute((&dead.name, dead.nonce.to_string()))? > 0;
     if reclaimed {
         let note = format!("{}: its owner was gone", dead.name);
-        reap::count(conn, "leases_reclaimed_total", 1, Some(&note), now_ms)?;
+        open_runs::count(conn, "leases_reclaimed_total", 1, Some(&note), now_ms)?;
         tell(conn, dead, "lease_reclaimed", &note, now_ms)?;
     }
     Ok(reclaimed)
@@ -138,7 +138,7 @@ pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
     let reclaimed = reclaim.execute([])?;
     if reclaimed > 0 {
         let by = i64::try_from(reclaimed).unwrap_or(i64::MAX);
-        reap::count(conn, "leases_reclaimed_total", by, Some("their runs had ended"), now_ms)?;
+        open_runs::count(conn, "leases_reclaimed_total", by, Some("their runs had ended"), now_ms)?;
     }
     Ok(reclaimed)
 }
@@ -155,7 +155,7 @@ pub fn force(conn: &Connection, held: &Lease, by: &str, now_ms: i64) -> Result<b
         (None, None) => "its owner".to_owned(),
     };
     let note = format!("{}: taken from {from} by {by}", held.name);
-    reap::count(conn, "leases_forced_total", 1, Some(&note), now_ms)?;
+    open_runs::count(conn, "leases_forced_total", 1, Some(&note), now_ms)?;
     tell(conn, held, "lease_forced", &note, now_ms)?;
     Ok(true)
 }

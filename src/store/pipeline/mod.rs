@@ -2,9 +2,9 @@
 //!
 //! A revision never changes, so a task that is on one is not moved by a later one. An equal description makes no new revision.
 
+pub(in crate::store) mod advance;
 pub mod task;
 pub mod task_rows;
-pub(in crate::store) mod walk;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 

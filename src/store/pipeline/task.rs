@@ -1,4 +1,4 @@
-//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to stage is in `crate::store::pipeline::walk`.
+//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to stage is in `crate::store::pipeline::advance`.
 //!
 //! A stop is an intent first: from the moment it is written nothing of the task starts, goes back to the queue or enters a stage, whatever
 //! else happens. Then its job ends as it may: a queued one here and now, a running one by the ordinary wish to cancel; one in
@@ -16,10 +16,10 @@ use crate::store::job::control::Cancelled;
 use crate::store::job::read;
 use crate::store::job::rows;
 use crate::store::pipeline;
+use crate::store::pipeline::advance;
+use crate::store::pipeline::advance::At;
 use crate::store::pipeline::task_rows;
 use crate::store::pipeline::task_rows::TaskRow;
-use crate::store::pipeline::walk;
-use crate::store::pipeline::walk::At;
 
 /// What a start came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     )?
     .execute((row.id, name, key, pipeline.start(), json, now_ms))?;
     let id = conn.last_insert_rowid();
-    walk::enter(conn, id, pipeline.start(), &pipeline, params, false, now_ms)?
+    advance::enter(conn, id, pipeline.start(), &pipeline, params, false, now_ms)?
         .map_err(|e| Error::Invalid(format!("stage {} cannot be entered: {e}", pipeline.start())))?;
     Ok(Started { id, existing: false })
 }
@@ -97,18 +97,18 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
     conn.prepare_cached("UPDATE task SET stop_at = ?2, stop_why = ?3 WHERE id = ?1 AND state = 'running' AND stop_at IS NULL")?
         .execute((id, now_ms, why))?;
     let Some(job) = task.job else {
-        walk::go_on(conn, &[id], now_ms, &mut crate::store::pipeline::walk::aftermath())?;
+        advance::resume(conn, &[id], now_ms, &mut crate::store::pipeline::advance::aftermath())?;
         return Ok(Stopped::Ended { freed: Vec::new() });
     };
     if is_running(conn, job)? && is_critical(&task) {
         return Ok(Stopped::Waits { job, stage: task.stage });
     }
-    let words = walk::stop_text(why).replacen("it was", &format!("task {id} was"), 1);
+    let words = advance::stop_text(why).replacen("it was", &format!("task {id} was"), 1);
     match control::cancel(conn, job, Some(&words), now_ms)? {
         Cancelled::Ended { freed, .. } => waits_for_another(conn, id, freed),
         Cancelled::Asked { run } => Ok(Stopped::Asked { job, run }),
         Cancelled::AlreadyEnded => {
-            walk::job_ended(conn, id, job, now_ms)?;
+            advance::job_ended(conn, id, job, now_ms)?;
             waits_for_another(conn, id, Vec::new())
         }
     }
@@ -178,10 +178,10 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     let at = At { task: id, stage: expect, job };
     let params: Params =
         serde_json::from_str(&task.params).map_err(|e| Error::Refused(format!("the parameters of task {id}: {e}")))?;
-    if !walk::pass_gate(conn, at, to)? {
+    if !advance::pass_gate(conn, at, to)? {
         return Err(Error::Refused(format!("task {id} has moved on; tenure task show {id} says where it is")));
     }
-    walk::close_step(conn, at, "advanced", now_ms)?;
+    advance::close_step(conn, at, "advanced", now_ms)?;
     // Before the new job is made, so that it waits for this one only where it runs.
     let words = format!("task {id} was advanced to stage {to}");
     let (stopping, freed) = match control::cancel(conn, job, Some(&words), now_ms)? {
@@ -189,7 +189,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
         Cancelled::Asked { run } => (Some((job, run)), Vec::new()),
         Cancelled::AlreadyEnded => (None, Vec::new()),
     };
-    walk::enter(conn, id, to, &pipeline, &params, task.held, now_ms)?
+    advance::enter(conn, id, to, &pipeline, &params, task.held, now_ms)?
         .map_err(|e| Error::Refused(format!("stage {to} cannot be entered: {e}")))?;
     let job = existing(conn, id)?.job.ok_or_else(|| Error::Internal(format!("task {id} has no job")))?;
     Ok(Advanced { job, stopping, freed })
@@ -198,7 +198,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
 /// The job that the task is in, where it may be advanced out of it.
 fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &str, to: &str) -> Result<JobId> {
     let id = task.id;
-    let rounds = walk::rounds(conn, id)?;
+    let rounds = advance::rounds(conn, id)?;
     let wrong = match task.job {
         _ if task.state != TaskState::Running => {
             format!("task {id} has ended ({}); tenure task start walks the pipeline anew", task.state)

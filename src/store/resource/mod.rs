@@ -71,7 +71,7 @@ pub struct Resource {
     pub timeout_ms: Option<u64>,
     pub torn: bool,
     /// What is under way for it.
-    pub errand: Option<RunId>,
+    pub auxiliary: Option<RunId>,
     /// Times that it could not be torn down.
     pub attempts: u32,
     pub next_at: i64,
@@ -89,7 +89,7 @@ pub struct Resource {
 macro_rules! resource_columns {
     () => {
         "r.id, r.name, r.state, r.run_id, coalesce(r.job_id, (SELECT job_id FROM run WHERE id = r.run_id)), r.task_id, r.teardown, \
-         r.probe, r.cwd, r.env, r.timeout_ms, r.torn, r.errand, r.attempts, r.next_at, r.last_error, r.created_at, \
+         r.probe, r.cwd, r.env, r.timeout_ms, r.torn, r.auxiliary_run_id, r.attempts, r.next_at, r.last_error, r.created_at, \
          r.releasing_since, r.released_at, r.released_by, (SELECT id FROM run WHERE resource_id = r.id ORDER BY claimed_at DESC, id DESC LIMIT 1)"
     };
 }
@@ -110,7 +110,7 @@ impl Resource {
             env: text(row, 9)?,
             timeout_ms: row.get::<_, Option<i64>>(10)?.and_then(|ms| u64::try_from(ms).ok()),
             torn: row.get::<_, i64>(11)? != 0,
-            errand: row.get::<_, Option<i64>>(12)?.map(RunId),
+            auxiliary: row.get::<_, Option<i64>>(12)?.map(RunId),
             attempts: rows::count(row, 13)?,
             next_at: row.get(14)?,
             last_error: maybe(row, 15)?,

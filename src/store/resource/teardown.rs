@@ -1,6 +1,6 @@
-//! What the worker does about resources whose owner has ended: which are due, which errand is under way for one, and what its end means.
+//! What the worker does about resources whose owner has ended: which are due, which auxiliary run is under way for one, and what its end means.
 //!
-//! `resource.errand` is the gate: it is taken in the transaction that opens the run of an errand, and given back in the one that
+//! `resource.auxiliary_run_id` is the gate: it is taken in the transaction that opens the run of an auxiliary run, and given back in the one that
 //! closes that run, whichever process closes it; so there are never two at once for one resource, and one answer counts once. What an end
 //! means is decided by [`crate::job::resource::after`].
 
@@ -14,7 +14,7 @@ use crate::job::resource::{After, Ended, Step, after, backoff_ms};
 use crate::job::{ReleasedBy, ResourceId, RunId, RunKind};
 use crate::store::job::settle::Closed;
 use crate::store::upkeep::inspect::Found;
-use crate::store::upkeep::reap;
+use crate::store::upkeep::open_runs;
 
 /// A resource that is to be torn down now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,9 @@ pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
 /// The next instant after this one at which one is due, in milliseconds UTC. (Those that are due already are taken up as soon as there
 /// is a place for them.)
 pub fn next_due_ms(conn: &Connection, now_ms: i64) -> Result<Option<i64>> {
-    let mut next =
-        conn.prepare_cached("SELECT min(next_at) FROM resource WHERE state = 'releasing' AND errand IS NULL AND next_at > ?1")?;
+    let mut next = conn.prepare_cached(
+        "SELECT min(next_at) FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at > ?1",
+    )?;
     Ok(next.query_row([now_ms], |row| row.get(0))?)
 }
 
@@ -52,14 +53,14 @@ fn latest(now_ms: i64) -> i64 {
     now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
 }
 
-/// Gives a resource to a run. False: it is gone, it has another errand, it is not due, or another thread was quicker with this step.
+/// Gives a resource to a run. False: it is gone, it has another auxiliary run, it is not due, or another thread was quicker with this step.
 pub(in crate::store) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
     let torn = step == Step::Confirm;
     let mut take = conn.prepare_cached(sql!("teardown.sql", "take"))?;
     Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
 }
 
-/// What the end of an errand means for its resource; written in the transaction that closes its run. `None`: the resource is not
+/// What the end of an auxiliary run means for its resource; written in the transaction that closes its run. `None`: the resource is not
 /// this run's any more, and nothing was changed.
 pub(in crate::store) fn ended(
     conn: &Connection,
@@ -70,7 +71,7 @@ pub(in crate::store) fn ended(
     now_ms: i64,
 ) -> Result<Option<After>> {
     let mut facts = conn.prepare_cached(
-        "SELECT torn, probe IS NOT NULL, again, attempts FROM resource WHERE id = ?1 AND errand = ?2 AND state = 'releasing'",
+        "SELECT torn, probe IS NOT NULL, again, attempts FROM resource WHERE id = ?1 AND auxiliary_run_id = ?2 AND state = 'releasing'",
     )?;
     let facts = facts
         .query_row((id.0, run.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, crate::store::job::rows::count(row, 3)?)));
@@ -94,18 +95,20 @@ fn write(conn: &Connection, id: ResourceId, run: RunId, attempts: u32, came_to: 
     match came_to {
         After::Gone(by) => {
             conn.prepare_cached(sql!("teardown.sql", "gone"))?.execute((id.0, run.0, now_ms, by.as_str()))?;
-            reap::count(conn, counter(*by), 1, Some(&format!("resource {id}")), now_ms)
+            open_runs::count(conn, counter(*by), 1, Some(&format!("resource {id}")), now_ms)
         }
         After::Next(step) => {
             let torn = *step == Step::Confirm;
-            conn.prepare_cached("UPDATE resource SET errand = NULL, torn = ?3, again = 0 WHERE id = ?1 AND errand = ?2")?
-                .execute((id.0, run.0, torn))?;
+            conn.prepare_cached(
+                "UPDATE resource SET auxiliary_run_id = NULL, torn = ?3, again = 0 WHERE id = ?1 AND auxiliary_run_id = ?2",
+            )?
+            .execute((id.0, run.0, torn))?;
             Ok(())
         }
         After::Failed(error) => {
             let next_at = now_ms.saturating_add_unsigned(backoff_ms(attempts.saturating_add(1)));
             conn.prepare_cached(sql!("teardown.sql", "failed"))?.execute(params![id.0, run.0, next_at, error])?;
-            reap::count(conn, "teardown_failed_total", 1, Some(&format!("resource {id}: {error}")), now_ms)
+            open_runs::count(conn, "teardown_failed_total", 1, Some(&format!("resource {id}: {error}")), now_ms)
         }
     }
 }
@@ -121,7 +124,7 @@ fn counter(by: ReleasedBy) -> &'static str {
 /// Notes that a step could not even be begun: it has failed.
 pub fn not_made(conn: &Connection, id: ResourceId, error: &str, now_ms: i64) -> Result<bool> {
     let mut attempts =
-        conn.prepare_cached("SELECT attempts FROM resource WHERE id = ?1 AND state = 'releasing' AND errand IS NULL")?;
+        conn.prepare_cached("SELECT attempts FROM resource WHERE id = ?1 AND state = 'releasing' AND auxiliary_run_id IS NULL")?;
     let Some(attempts) = attempts.query_row([id.0], |row| crate::store::job::rows::count(row, 0)).optional()? else {
         return Ok(false);
     };
@@ -138,26 +141,26 @@ pub(in crate::store) fn forget_old_runs(conn: &Connection, id: ResourceId) -> Re
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What was mended.
+/// What was repaired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mended {
+pub struct Repaired {
     /// Resources that were held although their owner had ended.
     pub orphans: usize,
-    /// Resources whose errand had ended without a word.
-    pub errands: usize,
+    /// Resources whose auxiliary run had ended without a word.
+    pub auxiliaries: usize,
     /// Jobs that had not counted right what they wait for.
     pub jobs: usize,
 }
 
 /// Contradictions between resources, their owners and the jobs that wait. The triggers leave none; a client may have worked
 /// around those.
-pub(in crate::store) fn mend(conn: &Connection, found: &Found) -> Result<Mended> {
-    let mut mended = Mended::default();
+pub(in crate::store) fn repair(conn: &Connection, found: &Found) -> Result<Repaired> {
+    let mut repaired = Repaired::default();
     for resource in &found.orphans {
-        mended.orphans += conn.prepare_cached(sql!("teardown.sql", "mend_orphan"))?.execute([resource])?;
+        repaired.orphans += conn.prepare_cached(sql!("teardown.sql", "repair_orphan"))?.execute([resource])?;
     }
-    for resource in &found.errands {
-        mended.errands += conn.prepare_cached(sql!("teardown.sql", "mend_errand"))?.execute([resource])?;
+    for resource in &found.auxiliaries {
+        repaired.auxiliaries += conn.prepare_cached(sql!("teardown.sql", "clear_auxiliary"))?.execute([resource])?;
     }
     let mut jobs: BTreeSet<i64> = found.untorn.iter().map(|job| job.0).collect();
     for resource in &found.unwaited {
@@ -165,9 +168,9 @@ pub(in crate::store) fn mend(conn: &Connection, found: &Found) -> Result<Mended>
         jobs.extend(owner.query_row([resource], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten());
     }
     for job in jobs {
-        mended.jobs += conn.prepare_cached(sql!("teardown.sql", "mend_job"))?.execute([job])?;
+        repaired.jobs += conn.prepare_cached(sql!("teardown.sql", "repair_job"))?.execute([job])?;
     }
-    Ok(mended)
+    Ok(repaired)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 -- name: due
 -- Two stretches of the index: due, and put off by a clock that was wrong.
-SELECT * FROM (SELECT id, attempts FROM resource WHERE state = 'releasing' AND errand IS NULL AND next_at <= ?1 ORDER BY next_at, id LIMIT ?3)
+SELECT * FROM (SELECT id, attempts FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at <= ?1 ORDER BY next_at, id LIMIT ?3)
 UNION ALL
-SELECT * FROM (SELECT id, attempts FROM resource WHERE state = 'releasing' AND errand IS NULL AND next_at > ?2 ORDER BY next_at, id LIMIT ?3)
+SELECT * FROM (SELECT id, attempts FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at > ?2 ORDER BY next_at, id LIMIT ?3)
 LIMIT ?3;
 
 -- name: failed
--- Of the errand that is under way; where ?2 is NULL, of one that could not be begun.
-UPDATE resource SET errand = NULL, torn = 0, attempts = attempts + 1, last_error = ?4, next_at = ?3
- WHERE id = ?1 AND errand IS ?2 AND state = 'releasing';
+-- Of the auxiliary run that is under way; where ?2 is NULL, of one that could not be begun.
+UPDATE resource SET auxiliary_run_id = NULL, torn = 0, attempts = attempts + 1, last_error = ?4, next_at = ?3
+ WHERE id = ?1 AND auxiliary_run_id IS ?2 AND state = 'releasing';
 
 -- name: forget
 DELETE FROM run
@@ -18,21 +18,21 @@ RETURNING id;
 
 -- name: gone
 -- The gate, to the end. `last_error` stays: it is what a person asks for who finds that it took long.
-UPDATE resource SET state = 'released', released_at = ?3, released_by = ?4, errand = NULL, torn = 0
- WHERE id = ?1 AND errand = ?2 AND state = 'releasing';
+UPDATE resource SET state = 'released', released_at = ?3, released_by = ?4, auxiliary_run_id = NULL, torn = 0
+ WHERE id = ?1 AND auxiliary_run_id = ?2 AND state = 'releasing';
 
 -- name: job_of
 SELECT coalesce(r.job_id, (SELECT job_id FROM run WHERE id = r.run_id)) FROM resource r WHERE r.id = ?1;
 
--- name: mend_errand
-UPDATE resource SET errand = NULL
- WHERE id = ?1 AND errand IS NOT NULL
-   AND NOT EXISTS (SELECT 1 FROM run WHERE id = resource.errand AND resource_id = resource.id AND finished_at IS NULL);
+-- name: clear_auxiliary
+UPDATE resource SET auxiliary_run_id = NULL
+ WHERE id = ?1 AND auxiliary_run_id IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM run WHERE id = resource.auxiliary_run_id AND resource_id = resource.id AND finished_at IS NULL);
 
--- name: mend_job
+-- name: repair_job
 UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = ?1) WHERE id = ?1 AND state = 'queued';
 
--- name: mend_orphan
+-- name: repair_orphan
 UPDATE resource SET state = 'releasing'
  WHERE id = ?1 AND state = 'held'
    AND (   (run_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run  WHERE id = resource.run_id AND finished_at IS NULL))
@@ -40,6 +40,6 @@ UPDATE resource SET state = 'releasing'
         OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = resource.task_id AND state = 'running')));
 
 -- name: take
--- The gate of an errand.
-UPDATE resource SET errand = ?2
- WHERE id = ?1 AND state = 'releasing' AND errand IS NULL AND torn = ?3 AND (next_at <= ?4 OR next_at > ?5);
+-- The gate of an auxiliary run.
+UPDATE resource SET auxiliary_run_id = ?2
+ WHERE id = ?1 AND state = 'releasing' AND auxiliary_run_id IS NULL AND torn = ?3 AND (next_at <= ?4 OR next_at > ?5);

@@ -3,16 +3,16 @@
 use super::*;
 use crate::job::{Argv, Exit, Hold, JobId, NewJob, Nonce, Outcome, Reason, ResourceState, RunEnd};
 use crate::store::fixture;
+use crate::store::job::auxiliary;
+use crate::store::job::auxiliary::Opening;
 use crate::store::job::claim;
 use crate::store::job::claim::Scope;
-use crate::store::job::errand;
-use crate::store::job::errand::Opening;
 use crate::store::job::ids::Prepared;
 use crate::store::job::settle::{RunRecord, Settle, settle};
 use crate::store::job::{control, enqueue, read};
 use crate::store::resource;
 use crate::store::resource::{NewResource, Owner, Written};
-use crate::store::upkeep::{prune, reap};
+use crate::store::upkeep::{open_runs, prune};
 
 fn job(conn: &Connection) -> JobId {
     let mut new = NewJob::new(Argv::from_strs(&["true"]).unwrap());
@@ -46,10 +46,10 @@ fn add(conn: &Connection, owner: Owner, name: &str, probe: bool) -> Written {
 
 fn begin(conn: &Connection, id: ResourceId, step: Step, run: i64) -> bool {
     let prepared = Prepared { run: RunId(run), nonce: Nonce([9; 16]) };
-    errand::begin(conn, &Opening::of_resource(id, step), prepared, "w", "b", 4_000).unwrap()
+    auxiliary::begin(conn, &Opening::of_resource(id, step), prepared, "w", "b", 4_000).unwrap()
 }
 
-fn end(conn: &Connection, run: i64, code: i32, now_ms: i64) -> errand::Ended {
+fn end(conn: &Connection, run: i64, code: i32, now_ms: i64) -> auxiliary::Ended {
     let closed = Closed {
         outcome: if code == 0 { Outcome::Done } else { Outcome::Failed },
         reason: Some(Reason::Exit),
@@ -57,7 +57,7 @@ fn end(conn: &Connection, run: i64, code: i32, now_ms: i64) -> errand::Ended {
         error: (code != 0).then(|| format!("exit status {code}")),
         record: RunRecord::default(),
     };
-    errand::end(conn, RunId(run), &closed, now_ms).unwrap()
+    auxiliary::end(conn, RunId(run), &closed, now_ms).unwrap()
 }
 
 fn one(conn: &Connection, id: ResourceId) -> resource::Resource {
@@ -81,7 +81,7 @@ fn the_end_of_a_run_holds_its_job_in_the_same_transaction_until_the_thing_is_gon
     assert_eq!(claim_as(&conn, 2), None);
     assert_eq!(due(&conn, 3_000, 100).unwrap(), [Due { id: made.id, has_failed: false }]);
     assert!(begin(&conn, made.id, Step::Teardown, 3));
-    assert_eq!(reap::open_errands(&conn).unwrap()[0].resource, Some(made.id));
+    assert_eq!(open_runs::open_auxiliaries(&conn).unwrap()[0].resource, Some(made.id));
     let done = end(&conn, 3, 0, 5_000);
     assert_eq!(done.after, Some(After::Gone(ReleasedBy::Teardown)));
     assert_eq!(one(&conn, made.id).state, ResourceState::Released);
@@ -90,7 +90,7 @@ fn the_end_of_a_run_holds_its_job_in_the_same_transaction_until_the_thing_is_gon
 }
 
 #[test]
-fn one_errand_at_a_time_and_each_in_its_turn() {
+fn one_auxiliary_run_at_a_time() {
     let conn = fixture::fresh();
     let job = job(&conn);
     let made = add(&conn, Owner::Job(job), "vm", true);
@@ -108,7 +108,7 @@ fn one_errand_at_a_time_and_each_in_its_turn() {
     assert!(begin(&conn, made.id, Step::Confirm, 8));
     assert!(matches!(end(&conn, 8, 0, 7_000).after, Some(After::Failed(why)) if why.contains("still there")));
     let failed = one(&conn, made.id);
-    assert_eq!((failed.attempts, failed.next_at, failed.torn, failed.errand), (1, 8_000, false, None));
+    assert_eq!((failed.attempts, failed.next_at, failed.torn, failed.auxiliary), (1, 8_000, false, None));
     assert_eq!(due(&conn, 7_999, 100).unwrap(), []);
     assert!(!begin(&conn, made.id, Step::Probe, 9), "it is in its wait");
     assert_eq!(due(&conn, 8_000, 100).unwrap(), [Due { id: made.id, has_failed: true }]);
@@ -131,7 +131,7 @@ fn a_clock_that_was_wrong_puts_nothing_off_for_ever_and_a_round_has_a_limit() {
 }
 
 #[test]
-fn what_is_given_up_or_made_again_while_an_errand_is_under_way_is_not_closed_by_that() {
+fn a_resource_recorded_again_is_not_closed_by_the_old_run() {
     let conn = fixture::fresh();
     let job = job(&conn);
     control::cancel(&conn, job, None, 2_000).unwrap();
@@ -149,20 +149,20 @@ fn what_is_given_up_or_made_again_while_an_errand_is_under_way_is_not_closed_by_
 }
 
 #[test]
-fn closing_the_run_of_an_errand_frees_its_resource() {
+fn closing_an_auxiliary_run_frees_its_resource() {
     let conn = fixture::fresh();
     let job = job(&conn);
     control::cancel(&conn, job, None, 2_000).unwrap();
     let id = add(&conn, Owner::Job(job), "a", false).id;
     assert!(begin(&conn, id, Step::Teardown, 1));
     conn.execute("UPDATE run SET finished_at = 1, outcome = 'lost' WHERE id = 1", []).unwrap();
-    assert_eq!(one(&conn, id).errand, None);
-    assert_eq!(end(&conn, 1, 0, 5_000), errand::Ended::default());
+    assert_eq!(one(&conn, id).auxiliary, None);
+    assert_eq!(end(&conn, 1, 0, 5_000), auxiliary::Ended::default());
     assert_eq!(one(&conn, id).state, ResourceState::Releasing);
 }
 
 #[test]
-fn a_healthy_file_has_nothing_to_mend() {
+fn a_healthy_file_has_nothing_to_repair() {
     let conn = fixture::fresh();
     let job = job(&conn);
     claim_as(&conn, 1);
@@ -174,7 +174,7 @@ fn a_healthy_file_has_nothing_to_mend() {
 }
 
 #[test]
-fn a_resource_that_was_given_up_is_kept_until_its_errand_has_ended() {
+fn a_forced_resource_is_kept_until_its_run_has_ended() {
     let conn = fixture::fresh();
     let job = job(&conn);
     assert_eq!(claim_as(&conn, 1), Some(job));
@@ -186,7 +186,7 @@ fn a_resource_that_was_given_up_is_kept_until_its_errand_has_ended() {
         assert!(begin(&conn, id, Step::Teardown, run));
         resource::give_up(&conn, id, 5_000).unwrap();
     }
-    // The job goes, and leaves what its errands are for.
+    // The job goes, and leaves what its auxiliary runs are for.
     let pruned = prune::prune(&conn, 9_000, 10).unwrap();
     assert_eq!((pruned.jobs, pruned.resources, pruned.runs), (1, 0, vec![RunId(1)]));
     assert!(resource::one(&conn, of_run).unwrap().is_some() && resource::one(&conn, of_job).unwrap().is_some());

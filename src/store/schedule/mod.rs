@@ -1,4 +1,4 @@
-//! Schedules as people ask for them: added, listed, paused, removed; and what became of their slots. What makes jobs of them is [`crate::store::schedule::plan`].
+//! Schedules as people ask for them: added, listed, paused, removed; and what became of their occurrences. What makes jobs of them is [`crate::store::schedule::plan`].
 
 pub mod plan;
 
@@ -12,7 +12,7 @@ use crate::store::engine::text::{maybe, text};
 
 /// Most schedules in one list.
 pub const SCHEDULES_MAX: usize = 10_000;
-/// Most slots in one list: the newest.
+/// Most occurrences in one list: the newest.
 pub const SLOTS_MAX: usize = 10_000;
 
 /// A schedule to be added.
@@ -23,7 +23,7 @@ pub struct NewSchedule {
     /// Name of the time zone in which the line is read.
     pub zone: String,
     pub catch_up: CatchUp,
-    /// Most missed slots that `all` fires.
+    /// Most missed occurrences that `all` fires.
     pub catch_up_max: i64,
     pub template: Template,
 }
@@ -79,17 +79,17 @@ impl Schedule {
         Calendar::new(&self.cron, crate::clock::zone(&self.zone)?)
     }
 
-    /// The next slot, unless it is paused.
+    /// The next occurrence, unless it is paused.
     pub fn shown_next(&self) -> Option<i64> {
         self.next_at.filter(|_| !self.paused)
     }
 }
 
-/// A row of `slot`. Times are milliseconds UTC.
+/// A row of `occurrence`. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub struct Occurrence {
     pub at: i64,
-    /// The last of the slots that it stands for; `at` itself for one that was fired.
+    /// The last of the occurrences that it stands for; `at` itself for one that was fired.
     pub last_at: i64,
     /// How many it stands for; `None`: more than were counted.
     pub n: Option<i64>,
@@ -100,7 +100,7 @@ pub struct Slot {
     pub decided_at: i64,
 }
 
-impl Slot {
+impl Occurrence {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             at: row.get(0)?,
@@ -114,33 +114,33 @@ impl Slot {
     }
 }
 
-/// A schedule with the newest of its slots that were fired and that were skipped.
+/// A schedule with the newest of its occurrences that were fired and that were skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub schedule: Schedule,
-    pub fired: Option<Slot>,
-    pub skipped: Option<Slot>,
+    pub fired: Option<Occurrence>,
+    pub skipped: Option<Occurrence>,
 }
 
-/// How many schedules there are, and which slot is next.
+/// How many schedules there are, and which occurrence is next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     pub count: i64,
     pub paused: i64,
-    /// The next slot of those that are not paused: instant in milliseconds UTC, and name.
+    /// The next occurrence of those that are not paused: instant in milliseconds UTC, and name.
     pub next: Option<(i64, String)>,
-    /// Names and errors of those whose last slot could not become a job.
+    /// Names and errors of those whose last occurrence could not become a job.
     pub errors: Vec<(String, String)>,
 }
 
-/// Adds a schedule; its first slot is the first one after now. Returns its id.
+/// Adds a schedule; its first occurrence is the first one after now. Returns its id.
 ///
 /// # Errors
 /// [`Error::Invalid`] for invalid arguments, [`Error::Refused`] where the name is taken.
 pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
     check_name(&new.name).map_err(Error::Invalid)?;
     if !(1..=CATCH_UP_MAX).contains(&new.catch_up_max) {
-        return Err(Error::Invalid(format!("at most 1 to {CATCH_UP_MAX} missed slots are caught up")));
+        return Err(Error::Invalid(format!("at most 1 to {CATCH_UP_MAX} missed occurrences are caught up")));
     }
     let zone = crate::clock::zone(&new.zone).map_err(Error::Invalid)?;
     let calendar = Calendar::new(&new.cron, zone).map_err(Error::Invalid)?;
@@ -208,11 +208,11 @@ pub fn all(conn: &Connection) -> Result<Vec<Schedule>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Every schedule, by name, with what became of its latest slots.
+/// Every schedule, by name, with what became of its latest occurrences.
 pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
-    let newest = |id: i64, state: &str| -> Result<Option<Slot>> {
+    let newest = |id: i64, state: &str| -> Result<Option<Occurrence>> {
         let mut newest = conn.prepare_cached(sql!("schedule.sql", "newest"))?;
-        Ok(newest.query_row((id, state), Slot::from_row).optional()?)
+        Ok(newest.query_row((id, state), Occurrence::from_row).optional()?)
     };
     let listed = |schedule: Schedule| {
         Ok(Listed { fired: newest(schedule.id, "fired")?, skipped: newest(schedule.id, "skipped")?, schedule })
@@ -220,13 +220,14 @@ pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
     all(conn)?.into_iter().map(listed).collect()
 }
 
-/// The newest slots of a schedule, newest last.
-pub fn slots(conn: &Connection, schedule: i64, limit: usize) -> Result<Vec<Slot>> {
+/// The newest occurrences of a schedule, newest last.
+pub fn occurrences(conn: &Connection, schedule: i64, limit: usize) -> Result<Vec<Occurrence>> {
     let limit = i64::try_from(limit.min(SLOTS_MAX)).unwrap_or(i64::MAX);
-    let mut slots = conn.prepare_cached(sql!("schedule.sql", "slots"))?;
-    let mut slots: Vec<Slot> = slots.query_map((schedule, limit), Slot::from_row)?.collect::<rusqlite::Result<_>>()?;
-    slots.reverse();
-    Ok(slots)
+    let mut occurrences = conn.prepare_cached(sql!("schedule.sql", "occurrences"))?;
+    let mut occurrences: Vec<Occurrence> =
+        occurrences.query_map((schedule, limit), Occurrence::from_row)?.collect::<rusqlite::Result<_>>()?;
+    occurrences.reverse();
+    Ok(occurrences)
 }
 
 /// For `status`.
@@ -253,13 +254,13 @@ pub fn pause(conn: &Connection, name: &str, paused: bool, now_ms: i64) -> Result
     Ok(conn.prepare_cached(sql)?.execute((schedule.id, now_ms))? > 0)
 }
 
-/// Removes a schedule with its slots. The jobs that it made stay.
+/// Removes a schedule with its occurrences. The jobs that it made stay.
 ///
 /// # Errors
 /// [`Error::NotFound`].
 pub fn remove(conn: &Connection, name: &str) -> Result<()> {
     let schedule = existing(conn, name)?;
-    conn.prepare_cached("DELETE FROM slot WHERE schedule_id = ?1")?.execute([schedule.id])?;
+    conn.prepare_cached("DELETE FROM occurrence WHERE schedule_id = ?1")?.execute([schedule.id])?;
     conn.prepare_cached("DELETE FROM schedule WHERE id = ?1")?.execute([schedule.id])?;
     Ok(())
 }
@@ -273,9 +274,9 @@ pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Finds the next slot of each schedule again: the rules of its time zone may have changed since, or its row been mended.
+/// Finds the next occurrence of each schedule again: the rules of its time zone may have changed since, or its row been mended.
 /// Returns the number of those that changed.
-pub fn look_again(conn: &Connection) -> Result<usize> {
+pub fn recompute_next(conn: &Connection) -> Result<usize> {
     let mut changed = 0;
     for schedule in all(conn)? {
         let next = schedule.calendar().map(|calendar| calendar.next(schedule.decided_until));
@@ -287,23 +288,23 @@ pub fn look_again(conn: &Connection) -> Result<usize> {
     Ok(changed)
 }
 
-/// Schedules after ?2, ?3 at most. Then: it has a slot that [`prune`] would remove.
-pub(super) const WITH_OLD_SLOTS: &str = sql_of!(
-    "SELECT id, EXISTS (SELECT 1 FROM slot WHERE slot.schedule_id = schedule.id AND ",
+/// Schedules after ?2, ?3 at most. Then: it has an occurrence that [`prune`] would remove.
+pub(super) const WITH_OLD_OCCURRENCES: &str = sql_of!(
+    "SELECT id, EXISTS (SELECT 1 FROM occurrence WHERE occurrence.schedule_id = schedule.id AND ",
     sql!("schedule.sql", "is_old"),
     ") FROM schedule WHERE id > ?2 ORDER BY id LIMIT ?3"
 );
-pub(super) const REMOVE_OLD_SLOTS: &str = sql_of!(
-    "DELETE FROM slot WHERE (schedule_id, at) IN (SELECT slot.schedule_id, slot.at",
-    " FROM schedule CROSS JOIN slot ON slot.schedule_id = schedule.id WHERE ",
+pub(super) const REMOVE_OLD_OCCURRENCES: &str = sql_of!(
+    "DELETE FROM occurrence WHERE (schedule_id, at) IN (SELECT occurrence.schedule_id, occurrence.at",
+    " FROM schedule CROSS JOIN occurrence ON occurrence.schedule_id = schedule.id WHERE ",
     sql!("schedule.sql", "is_old"),
     " LIMIT ?2)"
 );
 
-/// Removes at most `limit` slots from before an instant, in milliseconds UTC; of each schedule the newest that was fired stays. Of what is removed it is
+/// Removes at most `limit` occurrences from before an instant, in milliseconds UTC; of each schedule the newest that was fired stays. Of what is removed it is
 /// remembered that it is decided. Returns the number of rows.
 pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     conn.prepare_cached(sql!("schedule.sql", "prune"))?.execute([before_ms])?;
-    Ok(conn.prepare_cached(REMOVE_OLD_SLOTS)?.execute((before_ms, limit))?)
+    Ok(conn.prepare_cached(REMOVE_OLD_OCCURRENCES)?.execute((before_ms, limit))?)
 }

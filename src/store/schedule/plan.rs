@@ -1,10 +1,10 @@
-//! The planner: slots whose time has come become jobs, or rows that say why not.
+//! The planner: occurrences whose time has come become jobs, or rows that say why not.
 //!
-//! What is to be done is decided by [`crate::job::schedule::decide`]. Here it is done, in one transaction for each slot's row, its job, and
-//! the instant until which the schedule has decided. So a crash leaves a slot either undecided or decided with its job, and a
+//! What is to be done is decided by [`crate::job::schedule::decide`]. Here it is done, in one transaction for each occurrence's row, its job, and
+//! the instant until which the schedule has decided. So a crash leaves an occurrence either undecided or decided with its job, and a
 //! second planner finds that the schedule has decided already.
 //!
-//! A slot whose job cannot be made is skipped, and the schedule says why; the others go on.
+//! An occurrence whose job cannot be made is skipped, and the schedule says why; the others go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::store::schedule::Schedule;
 pub const SCHEDULES_MAX: usize = 100;
 /// A round that has made so many jobs leaves the rest to the next one.
 const JOBS_MAX: usize = 500;
-/// Most slots that are known to be fired already while one schedule is decided: the newest.
+/// Most occurrences that are known to be fired already while one schedule is decided: the newest.
 const FIRED_MAX: i64 = 10_000;
 
 /// What one round did.
@@ -48,7 +48,7 @@ pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached("SELECT min(next_at) FROM schedule WHERE paused = 0")?.query_row([], |row| row.get(0))?)
 }
 
-/// Decides the slots of schedules whose next one has passed, or whose clock was set back; at most `limit` schedules.
+/// Decides the occurrences of schedules whose next one has passed, or whose clock was set back; at most `limit` schedules.
 pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
     let mut due =
         conn.prepare_cached(sql_of!(sql!("schedule.sql", "columns"), " WHERE id IN (", sql!("plan.sql", "due"), ")"))?;
@@ -127,7 +127,7 @@ fn standing(schedule: &Schedule) -> Standing {
 
 fn fired(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<BTreeSet<i64>> {
     let mut fired = conn.prepare_cached(
-        "SELECT at FROM slot WHERE schedule_id = ?1 AND at > ?2 AND at <= ?3 AND state = 'fired' ORDER BY at DESC LIMIT ?4",
+        "SELECT at FROM occurrence WHERE schedule_id = ?1 AND at > ?2 AND at <= ?3 AND state = 'fired' ORDER BY at DESC LIMIT ?4",
     )?;
     let rows = fired.query_map((schedule.id, schedule.decided_until, now_ms, FIRED_MAX), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -143,16 +143,16 @@ fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decisi
 
 /// The clock was set back: what was skipped after now is open again.
 fn open_again(conn: &Connection, schedule: &Schedule, calendar: &Calendar, now_ms: i64) -> Result<()> {
-    conn.prepare_cached("DELETE FROM slot WHERE schedule_id = ?1 AND state = 'skipped' AND at > ?2")?
+    conn.prepare_cached("DELETE FROM occurrence WHERE schedule_id = ?1 AND state = 'skipped' AND at > ?2")?
         .execute((schedule.id, now_ms))?;
-    let mut cut =
-        conn.prepare_cached("UPDATE slot SET last_at = ?2, n = ?3 WHERE schedule_id = ?1 AND at = ?4 AND state = 'skipped'")?;
-    let mut across =
-        conn.prepare_cached("SELECT at FROM slot WHERE schedule_id = ?1 AND state = 'skipped' AND at <= ?2 AND last_at > ?2")?;
+    let mut cut = conn
+        .prepare_cached("UPDATE occurrence SET last_at = ?2, n = ?3 WHERE schedule_id = ?1 AND at = ?4 AND state = 'skipped'")?;
+    let mut across = conn
+        .prepare_cached("SELECT at FROM occurrence WHERE schedule_id = ?1 AND state = 'skipped' AND at <= ?2 AND last_at > ?2")?;
     let across: Vec<i64> = across.query_map((schedule.id, now_ms), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for at in across {
-        let slots = std::iter::successors(Some(at), |at| calendar.next(*at)).take_while(|at| *at <= now_ms);
-        let n = slots.take(COUNTED_MAX as usize + 1).count() as i64;
+        let occurrences = std::iter::successors(Some(at), |at| calendar.next(*at)).take_while(|at| *at <= now_ms);
+        let n = occurrences.take(COUNTED_MAX as usize + 1).count() as i64;
         cut.execute((schedule.id, calendar.last(now_ms).unwrap_or(at).max(at), n.max(1), at))?;
     }
     conn.prepare_cached(
@@ -168,7 +168,7 @@ fn job(template: &Template, calendar: &Calendar, at: i64, now_ms: i64) -> Result
     Ok(job)
 }
 
-/// Makes the job of one slot, or says why there is none.
+/// Makes the job of one occurrence, or says why there is none.
 fn fire(
     conn: &Connection,
     schedule: &Schedule,
@@ -178,32 +178,32 @@ fn fire(
     now_ms: i64,
     planned: &mut Planned,
 ) -> Result<()> {
-    conn.execute_batch("SAVEPOINT one_slot")?;
+    conn.execute_batch("SAVEPOINT one_occurrence")?;
     let added = job.and_then(|job| enqueue::add(conn, &[job], now_ms));
     let error = match added.map(|mut added| added.pop()) {
         Ok(Some(added)) if added.existing => {
-            conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?;
+            conn.execute_batch("ROLLBACK TO one_occurrence; RELEASE one_occurrence")?;
             return skip(conn, schedule.id, &one(at, Skip::Unique), Some(added.id), now_ms);
         }
         Ok(Some(added)) if write_fired(conn, schedule.id, at, added.id, now_ms)? => {
-            let detail = format!("by schedule {}, slot {}", schedule.name, calendar.text(at));
+            let detail = format!("by schedule {}, occurrence {}", schedule.name, calendar.text(at));
             conn.prepare_cached("INSERT INTO event (job_id, kind, at, detail) VALUES (?1, 'scheduled', ?2, ?3)")?
                 .execute((added.id.0, now_ms, detail))?;
             if schedule.last_error.is_some() {
                 say(conn, schedule.id, None)?;
             }
-            conn.execute_batch("RELEASE one_slot")?;
+            conn.execute_batch("RELEASE one_occurrence")?;
             planned.jobs.push(added.id);
             planned.freed.extend(added.freed);
             return Ok(());
         }
         // Fired before: nothing follows.
-        Ok(_) => return Ok(conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?),
+        Ok(_) => return Ok(conn.execute_batch("ROLLBACK TO one_occurrence; RELEASE one_occurrence")?),
         Err(error) if is_of_the_row(&error) => error,
         Err(error) => return Err(error),
     };
-    conn.execute_batch("ROLLBACK TO one_slot; RELEASE one_slot")?;
-    say(conn, schedule.id, Some(&format!("slot {}: {error}", calendar.text(at))))?;
+    conn.execute_batch("ROLLBACK TO one_occurrence; RELEASE one_occurrence")?;
+    say(conn, schedule.id, Some(&format!("occurrence {}: {error}", calendar.text(at))))?;
     skip(conn, schedule.id, &one(at, Skip::Error), None, now_ms)
 }
 
@@ -211,7 +211,7 @@ fn one(at: i64, why: Skip) -> Skipped {
     Skipped { first: at, last: at, n: 1, why }
 }
 
-/// False: that slot was fired before.
+/// False: that occurrence was fired before.
 fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i64) -> Result<bool> {
     let values = params![schedule, at, job.0, now_ms];
     if conn.prepare_cached(sql!("plan.sql", "fired_after_all"))?.execute(values)? > 0 {
@@ -220,7 +220,7 @@ fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i6
     Ok(conn.prepare_cached(sql!("plan.sql", "fired"))?.execute(values)? > 0)
 }
 
-/// Writes down that slots were skipped; next to others that were skipped for the same reason, in their row.
+/// Writes down that occurrences were skipped; next to others that were skipped for the same reason, in their row.
 fn skip(conn: &Connection, schedule: i64, skipped: &Skipped, job: Option<JobId>, now_ms: i64) -> Result<()> {
     let job = job.map(|job| job.0);
     let most = COUNTED_MAX + 1;

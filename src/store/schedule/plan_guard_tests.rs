@@ -1,14 +1,14 @@
 //! What the file refuses, and what a bent row does to the others.
 
-use super::tests::{HOUR, START, look, new, with};
+use super::tests::{HOUR, START, new, plan_at, with};
 use super::*;
 use crate::store::fixture;
-use crate::store::schedule::{add, existing, list, look_again, slots};
+use crate::store::schedule::{add, existing, list, occurrences, recompute_next};
 
 #[test]
 fn a_plain_client_pauses_and_its_clock_says_since_when() {
     let conn = with("0 * * * *", CatchUp::All);
-    look(&conn, START + HOUR);
+    plan_at(&conn, START + HOUR);
     fixture::make_plain(&conn);
     conn.execute("UPDATE schedule SET paused = 1 WHERE name = 's'", []).unwrap();
     let since = existing(&conn, "s").unwrap().paused_at.unwrap();
@@ -27,9 +27,9 @@ fn a_plain_client_pauses_and_its_clock_says_since_when() {
             "UPDATE OR REPLACE schedule SET rowid = 9, paused = 1",
             "DELETE FROM schedule",
             "INSERT OR REPLACE INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('s', '* * * * *', 'UTC', '{}', 0, 0)",
-            "INSERT INTO slot (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 1, 1, 'fired', 1, 1)",
-            "DELETE FROM slot",
-            "UPDATE slot SET state = 'skipped'",
+            "INSERT INTO occurrence (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 1, 1, 'fired', 1, 1)",
+            "DELETE FROM occurrence",
+            "UPDATE occurrence SET state = 'skipped'",
         ] {
             assert!(conn.execute(refused, []).is_err(), "{checks}: {refused}");
         }
@@ -42,13 +42,13 @@ fn a_plain_client_pauses_and_its_clock_says_since_when() {
 #[test]
 fn the_guards_hold_against_our_own_mistakes_too() {
     let conn = with("0 * * * *", CatchUp::Latest);
-    look(&conn, START + HOUR);
+    plan_at(&conn, START + HOUR);
     for refused in [
-        "UPDATE slot SET job_id = 7",
-        "UPDATE OR REPLACE slot SET at = 5",
-        "INSERT OR REPLACE INTO slot SELECT schedule_id, at, at, 1, 'fired', NULL, 7, 1 FROM slot",
-        "INSERT INTO slot (schedule_id, at, last_at, state, decided_at) VALUES (1, 1, 1, 'fired', 1)",
-        "INSERT INTO slot (schedule_id, at, last_at, state, decided_at) VALUES (1, 1, 1, 'skipped', 1)",
+        "UPDATE occurrence SET job_id = 7",
+        "UPDATE OR REPLACE occurrence SET at = 5",
+        "INSERT OR REPLACE INTO occurrence SELECT schedule_id, at, at, 1, 'fired', NULL, 7, 1 FROM occurrence",
+        "INSERT INTO occurrence (schedule_id, at, last_at, state, decided_at) VALUES (1, 1, 1, 'fired', 1)",
+        "INSERT INTO occurrence (schedule_id, at, last_at, state, decided_at) VALUES (1, 1, 1, 'skipped', 1)",
         "INSERT OR REPLACE INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('s', 'x', 'x', '{}', 0, 0)",
         "INSERT INTO schedule (id, name, cron, zone, template, decided_until, created_at) VALUES (1, 't', 'x', 'x', '{}', 0, 0)",
         "UPDATE schedule SET name = 't'",
@@ -70,9 +70,9 @@ fn a_schedule_that_cannot_be_read_says_so_and_the_others_go_on() {
          UPDATE schedule SET template = json_set(template, '$.queue', '') WHERE name = 'd-policy'",
     )
     .unwrap();
-    assert_eq!(look(&conn, START + HOUR).jobs.len(), 1);
+    assert_eq!(plan_at(&conn, START + HOUR).jobs.len(), 1);
     let error = |name: &str| existing(&conn, name).unwrap().last_error.unwrap_or_default();
-    assert!(error("a-template").contains("slot 2026-01-01T01:00:00+00:00: template:"), "{}", error("a-template"));
+    assert!(error("a-template").contains("occurrence 2026-01-01T01:00:00+00:00: template:"), "{}", error("a-template"));
     assert!(error("b-cron").contains("not a cron line") && error("c-zone").contains("Mars/Olympus"));
     assert!(error("d-policy").contains("a queue's name"), "{}", error("d-policy"));
     assert_eq!(error("z-good"), "");
@@ -82,10 +82,10 @@ fn a_schedule_that_cannot_be_read_says_so_and_the_others_go_on() {
         "UPDATE schedule SET cron = '0 * * * *', zone = 'UTC', template = (SELECT template FROM schedule WHERE name = 'z-good')",
     )
     .unwrap();
-    assert_eq!(look_again(&conn).unwrap(), 2, "the next worker looks again at what could not be read");
-    look(&conn, START + 2 * HOUR);
+    assert_eq!(recompute_next(&conn).unwrap(), 2, "the next worker looks again at what could not be read");
+    plan_at(&conn, START + 2 * HOUR);
     assert!(list(&conn).unwrap().iter().all(|one| one.schedule.last_error.is_none() && one.fired.is_some()));
-    assert_eq!(look_again(&conn).unwrap(), 0);
+    assert_eq!(recompute_next(&conn).unwrap(), 0);
 }
 
 #[test]
@@ -102,13 +102,13 @@ fn a_row_that_no_guard_would_allow_stops_no_other_schedule() {
     .unwrap();
     assert_eq!(plan(&conn, START + HOUR, SCHEDULES_MAX).unwrap().jobs.len(), 1);
     conn.execute_batch(
-        "DROP TRIGGER slot_insert_guard;
-         CREATE TRIGGER slot_insert_guard BEFORE INSERT ON slot WHEN NEW.schedule_id = 2 BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "DROP TRIGGER occurrence_insert_guard;
+         CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence WHEN NEW.schedule_id = 2 BEGIN SELECT RAISE(ABORT, 'no'); END",
     )
     .unwrap();
     let third = add(&conn, &new("third", "0 * * * *", CatchUp::Latest), START).unwrap();
     assert_eq!(plan(&conn, START + 2 * HOUR, SCHEDULES_MAX).unwrap().jobs.len(), 1);
-    assert_eq!(slots(&conn, third, 9).unwrap().len(), 2);
+    assert_eq!(occurrences(&conn, third, 9).unwrap().len(), 2);
     assert!(existing(&conn, "good").unwrap().last_error.unwrap().contains("no"));
 }
 

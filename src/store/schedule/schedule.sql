@@ -7,11 +7,11 @@ SELECT id, name, cron, zone, catch_up, catch_up_max, paused, paused_at, resumed_
        created_at, last_error FROM schedule
 
 -- name: is_old
-slot.at < ?1 AND slot.last_at < ?1
-   AND slot.at IS NOT (SELECT max(at) FROM slot newest WHERE newest.schedule_id = slot.schedule_id AND newest.state = 'fired')
+occurrence.at < ?1 AND occurrence.last_at < ?1
+   AND occurrence.at IS NOT (SELECT max(at) FROM occurrence newest WHERE newest.schedule_id = occurrence.schedule_id AND newest.state = 'fired')
 
 -- name: newest
-SELECT at, last_at, n, state, reason, job_id, decided_at FROM slot WHERE schedule_id = ?1 AND state = ?2 ORDER BY at DESC LIMIT 1
+SELECT at, last_at, n, state, reason, job_id, decided_at FROM occurrence WHERE schedule_id = ?1 AND state = ?2 ORDER BY at DESC LIMIT 1
 
 -- name: pause
 -- A pause whose end the planner has not seen goes on: the two are one.
@@ -23,9 +23,9 @@ UPDATE schedule
 -- name: resume
 UPDATE schedule SET paused = 0, resumed_at = ?2 WHERE id = ?1 AND paused = 1;
 
--- name: slots
-SELECT at, last_at, n, state, reason, job_id, decided_at FROM slot WHERE schedule_id = ?1 ORDER BY at DESC LIMIT ?2;
+-- name: occurrences
+SELECT at, last_at, n, state, reason, job_id, decided_at FROM occurrence WHERE schedule_id = ?1 ORDER BY at DESC LIMIT ?2;
 
 -- name: prune
 UPDATE schedule SET pruned_until = max(pruned_until, min(?1, decided_until))
- WHERE EXISTS (SELECT 1 FROM slot WHERE schedule_id = schedule.id AND at < ?1);
+ WHERE EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = schedule.id AND at < ?1);

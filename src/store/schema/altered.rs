@@ -31,7 +31,7 @@ pub struct Altered {
 }
 
 /// Looks at one of our tables; `found` is `None` where it is missing.
-pub(in crate::store) fn judge(conn: &Connection, name: &str, found: Option<&Object>, wanted: &Object) -> Result<Table> {
+pub(in crate::store) fn compare(conn: &Connection, name: &str, found: Option<&Object>, wanted: &Object) -> Result<Table> {
     let Some(found) = found else { return Ok(Table::Altered(missing(conn, name, wanted)?)) };
     let (is, was) = (body(&found.sql), body(&wanted.sql));
     if is == was {

@@ -41,7 +41,7 @@ pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
     let mut told = Vec::new();
     for (name, object) in fresh {
         if object.kind == "table" {
-            if let Table::Altered(altered) = altered::judge(conn, name, is.get(name), object)? {
+            if let Table::Altered(altered) = altered::compare(conn, name, is.get(name), object)? {
                 told.push(altered.text);
             }
             continue;
@@ -91,23 +91,23 @@ pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
 
 /// The tables that another program has altered in a way that no repair takes back, each with what does.
 pub fn altered_tables(conn: &Connection) -> Result<Vec<Altered>> {
-    let judged = judged(conn)?.into_iter().map(|(_, table)| table);
-    Ok(judged.filter_map(|table| if let Table::Altered(altered) = table { Some(altered) } else { None }).collect())
+    let compared = compared(conn)?.into_iter().map(|(_, table)| table);
+    Ok(compared.filter_map(|table| if let Table::Altered(altered) = table { Some(altered) } else { None }).collect())
 }
 
 /// Columns of other programs that do no harm, as `table.column`.
 pub fn foreign_columns(conn: &Connection) -> Result<Vec<String>> {
-    let wider = judged(conn)?.into_iter().filter_map(|(name, table)| match table {
+    let wider = compared(conn)?.into_iter().filter_map(|(name, table)| match table {
         Table::Wider(columns) => Some(columns.into_iter().map(move |column| format!("{name}.{column}"))),
         _ => None,
     });
     Ok(wider.flatten().collect())
 }
 
-fn judged(conn: &Connection) -> Result<Vec<(&'static str, Table)>> {
+fn compared(conn: &Connection) -> Result<Vec<(&'static str, Table)>> {
     let is = objects(conn)?;
     let tables = fresh()?.iter().filter(|(_, object)| object.kind == "table");
-    tables.map(|(name, wanted)| Ok((name.as_str(), altered::judge(conn, name, is.get(name), wanted)?))).collect()
+    tables.map(|(name, wanted)| Ok((name.as_str(), altered::compare(conn, name, is.get(name), wanted)?))).collect()
 }
 
 fn is_dangerous(object: &Object, fresh: &Objects) -> bool {

@@ -14,41 +14,69 @@ use crate::store::file::stamp::raise_sequence;
 use crate::store::schema;
 use crate::store::schema::objects::{Objects, fresh, objects, quoted};
 
+/// Tables that have another name since version 3: the old name and the new one.
+const RENAMED_TABLES: &[(&str, &str)] = &[("slot", "occurrence"), ("untold", "unresolved")];
+
+/// Columns that have another name since version 3: the table, the old name and the new one.
+const RENAMED_COLUMNS: &[(&str, &str, &str)] = &[("resource", "errand", "auxiliary_run_id")];
+
 /// Brings all tables to the form that `schema.sql` gives them. Run it in a transaction.
 pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {
-    let (is, fresh) = (objects(conn)?, fresh()?);
+    let _settings = Settings::begin(conn)?;
+    let fresh = fresh()?;
+    let is = objects(conn)?;
+    drop_triggers_and_views(conn, &is, |table| fresh.contains_key(table) || RENAMED_TABLES.iter().any(|(old, _)| *old == table))?;
+    let is = if rename_tables(conn, &is)? { objects(conn)? } else { is };
     let differs = |name: &String| is.get(name).is_none_or(|found| !schema::same(found, &fresh[name]));
     let tables: Vec<&String> = fresh.keys().filter(|name| fresh[*name].kind == "table" && differs(name)).collect();
-    if tables.is_empty() {
-        return Ok(());
-    }
-    // Triggers and views name tables that are missing for a moment.
-    let on_ours = |name: &String| fresh.contains_key(&is[name].table);
-    for name in is.keys().filter(|name| is[*name].kind == "trigger" && on_ours(name)) {
-        conn.execute_batch(&format!("DROP TRIGGER {}", quoted(name)))?;
-    }
-    for name in is.keys().filter(|name| is[*name].kind == "view" && on_ours(name)) {
-        conn.execute_batch(&format!("DROP VIEW {}", quoted(name)))?;
-    }
-    let _settings = Settings::begin(conn)?;
     tables.into_iter().try_for_each(|name| match is.get(name) {
         Some(_) => rebuild(conn, name, &is, fresh),
         None => Ok(conn.execute_batch(&fresh[name].sql)?),
     })
 }
 
+/// Drops the triggers and views of tenure's tables: they name tables that are missing for a moment.
+fn drop_triggers_and_views(conn: &Connection, is: &Objects, is_ours: impl Fn(&str) -> bool) -> Result<()> {
+    for kind in ["trigger", "view"] {
+        for (name, _) in is.iter().filter(|(_, object)| object.kind == kind && is_ours(&object.table)) {
+            conn.execute_batch(&format!("DROP {kind} {}", quoted(name)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the tables of an older file their present names. Returns whether any was renamed.
+fn rename_tables(conn: &Connection, is: &Objects) -> Result<bool> {
+    let mut renamed = false;
+    for (old, new) in RENAMED_TABLES.iter().filter(|(old, new)| is.contains_key(*old) && !is.contains_key(*new)) {
+        conn.execute_batch(&format!("ALTER TABLE {old} RENAME TO {new}"))?;
+        renamed = true;
+    }
+    Ok(renamed)
+}
+
 fn rebuild(conn: &Connection, name: &str, is: &Objects, fresh: &Objects) -> Result<()> {
     let (new, old) = (quoted(name), quoted(&format!("tenure_before_upgrade_{name}")));
     let given = sequence(conn, name)?;
     conn.execute_batch(&format!("ALTER TABLE {new} RENAME TO {old}; {}", fresh[name].sql))?;
-    let wanted = columns(conn, &new)?;
-    let lost: Vec<String> = columns(conn, &old)?.into_iter().filter(|column| !wanted.contains(column)).collect();
+    let (wanted, had) = (columns(conn, &new)?, columns(conn, &old)?);
+    let renamed = RENAMED_COLUMNS.iter().filter(|(table, ..)| *table == name).map(|(_, old, new)| (*old, *new));
+    let renamed: Vec<(&str, &str)> = renamed.collect();
+    let (mut into, mut from, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for column in had {
+        let present = renamed.iter().find(|(old, _)| *old == column).map_or(column.as_str(), |(_, new)| *new);
+        if wanted.iter().any(|wanted| wanted == present) {
+            into.push(quoted(present));
+            from.push(quoted(&column));
+        } else {
+            lost.push(column);
+        }
+    }
     if !lost.is_empty() {
         log::warn!("the upgrade does not keep columns of {name} that this version does not have: {}", lost.join(", "));
     }
-    let common = columns(conn, &old)?.into_iter().filter(|column| wanted.contains(column)).map(|column| quoted(&column));
-    let common = common.collect::<Vec<_>>().join(", ");
-    conn.execute_batch(&format!("INSERT INTO {new} ({common}) SELECT {common} FROM {old}; DROP TABLE {old}"))?;
+    let (into, from) = (into.join(", "), from.join(", "));
+    conn.execute_batch(&format!("INSERT INTO {new} ({into}) SELECT {from} FROM {old}; DROP TABLE {old}"))?;
     if let Some(given) = given {
         raise_sequence(conn, name, given)?;
     }

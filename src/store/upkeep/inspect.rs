@@ -16,7 +16,7 @@ pub const LOOKED_AT_MAX: i64 = 1_000;
 
 /// Where the next look goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Walk {
+pub struct Cursor {
     /// A lane with members waiting, and one of their queues.
     waiting: (Key, Key),
     lane: Key,
@@ -28,7 +28,7 @@ pub struct Walk {
     parent: i64,
     child: i64,
     held: i64,
-    errand: i64,
+    auxiliary: i64,
     releasing: i64,
     untorn: i64,
     task: i64,
@@ -59,8 +59,8 @@ pub struct Found {
     pub waiting: Vec<JobId>,
     /// Resources that are held although their owner has ended.
     pub orphans: Vec<i64>,
-    /// Resources whose errand has ended without a word.
-    pub errands: Vec<i64>,
+    /// Resources whose auxiliary run has ended without a word.
+    pub auxiliaries: Vec<i64>,
     /// Jobs that wait for a teardown where there is none.
     pub untorn: Vec<JobId>,
     /// Resources that are being torn down, and the job that must wait for it does not.
@@ -81,25 +81,25 @@ impl Found {
 }
 
 /// Looks from where the last look has ended, over at most `limit` rows of each kind.
-pub fn look(conn: &Connection, walk: &mut Walk, limit: i64) -> Result<Found> {
+pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found> {
     let mut found = Found { sequences: are_sequences_poisoned(conn)?, ..Found::default() };
     found.cancels = ask(conn, sql!("inspect.sql", "cancels"))?;
     found.lanes = ask(conn, sql!("inspect.sql", "lanes"))?;
     found.counts = ask(conn, sql!("inspect.sql", "running"))?;
-    waiting_lanes(conn, walk, limit, &mut found)?;
-    ready_queues(conn, walk, limit, &mut found)?;
-    queues(conn, walk, limit, &mut found)?;
-    counted_queues(conn, walk, limit, &mut found)?;
-    walk.lane = names(conn, sql!("inspect.sql", "empty_lanes"), &walk.lane, limit, &mut found.empty_lanes)?;
+    waiting_lanes(conn, cursor, limit, &mut found)?;
+    ready_queues(conn, cursor, limit, &mut found)?;
+    queues(conn, cursor, limit, &mut found)?;
+    counted_queues(conn, cursor, limit, &mut found)?;
+    cursor.lane = names(conn, sql!("inspect.sql", "empty_lanes"), &cursor.lane, limit, &mut found.empty_lanes)?;
     let jobs = |list: Vec<i64>| list.into_iter().map(JobId);
     let ids = |sql: &str, from: &mut i64| numbers(conn, sql, from, limit);
-    found.lagging.extend(jobs(ids(sql!("inspect.sql", "parents"), &mut walk.parent)?));
-    found.waiting.extend(jobs(ids(sql!("inspect.sql", "children"), &mut walk.child)?));
-    found.orphans = ids(sql!("inspect.sql", "held"), &mut walk.held)?;
-    found.errands = ids(sql!("inspect.sql", "errands"), &mut walk.errand)?;
-    found.unwaited = ids(sql!("inspect.sql", "releasing"), &mut walk.releasing)?;
-    found.untorn.extend(jobs(ids(sql!("inspect.sql", "untorn"), &mut walk.untorn)?));
-    found.tasks = ids(sql!("inspect.sql", "tasks"), &mut walk.task)?;
+    found.lagging.extend(jobs(ids(sql!("inspect.sql", "parents"), &mut cursor.parent)?));
+    found.waiting.extend(jobs(ids(sql!("inspect.sql", "children"), &mut cursor.child)?));
+    found.orphans = ids(sql!("inspect.sql", "held"), &mut cursor.held)?;
+    found.auxiliaries = ids(sql!("inspect.sql", "auxiliaries"), &mut cursor.auxiliary)?;
+    found.unwaited = ids(sql!("inspect.sql", "releasing"), &mut cursor.releasing)?;
+    found.untorn.extend(jobs(ids(sql!("inspect.sql", "untorn"), &mut cursor.untorn)?));
+    found.tasks = ids(sql!("inspect.sql", "tasks"), &mut cursor.task)?;
     Ok(found)
 }
 
@@ -107,9 +107,9 @@ fn ask(conn: &Connection, sql: &str) -> Result<bool> {
     Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
-fn waiting_lanes(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+fn waiting_lanes(conn: &Connection, cursor: &mut Cursor, limit: i64, found: &mut Found) -> Result<()> {
     let mut lanes = conn.prepare_cached(sql!("inspect.sql", "stranded"))?;
-    let mut rows = lanes.query(params![walk.waiting.0, walk.waiting.1, limit])?;
+    let mut rows = lanes.query(params![cursor.waiting.0, cursor.waiting.1, limit])?;
     let (mut looked_at, mut last) = (0, Default::default());
     while let Some(row) = rows.next()? {
         last = (row.get(0)?, row.get(1)?);
@@ -118,13 +118,13 @@ fn waiting_lanes(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Fou
             found.stranded.push(last.clone());
         }
     }
-    walk.waiting = if looked_at < limit { Default::default() } else { last };
+    cursor.waiting = if looked_at < limit { Default::default() } else { last };
     Ok(())
 }
 
-fn ready_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+fn ready_queues(conn: &Connection, cursor: &mut Cursor, limit: i64, found: &mut Found) -> Result<()> {
     let mut ready = conn.prepare_cached(sql!("inspect.sql", "ready"))?;
-    let mut rows = ready.query(params![walk.ready, limit])?;
+    let mut rows = ready.query(params![cursor.ready, limit])?;
     let (mut looked_at, mut last) = (0, Key::of(""));
     while let Some(row) = rows.next()? {
         last = row.get(0)?;
@@ -134,13 +134,13 @@ fn ready_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Foun
         }
         found.counts |= row.get::<_, bool>(2)?;
     }
-    walk.ready = if looked_at < limit { Key::of("") } else { last };
+    cursor.ready = if looked_at < limit { Key::of("") } else { last };
     Ok(())
 }
 
-fn queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+fn queues(conn: &Connection, cursor: &mut Cursor, limit: i64, found: &mut Found) -> Result<()> {
     let mut queues = conn.prepare_cached(sql!("inspect.sql", "queues"))?;
-    let mut rows = queues.query(params![walk.queue, limit])?;
+    let mut rows = queues.query(params![cursor.queue, limit])?;
     let (mut looked_at, mut last) = (0, Key::of(""));
     while let Some(row) = rows.next()? {
         last = row.get(0)?;
@@ -153,14 +153,14 @@ fn queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> 
         }
         found.counts |= row.get::<_, bool>(3)?;
     }
-    walk.queue = if looked_at < limit { Key::of("") } else { last };
+    cursor.queue = if looked_at < limit { Key::of("") } else { last };
     Ok(())
 }
 
 /// Counts of live jobs in queues that have no row of their own.
-fn counted_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Found) -> Result<()> {
+fn counted_queues(conn: &Connection, cursor: &mut Cursor, limit: i64, found: &mut Found) -> Result<()> {
     let mut strays = Vec::new();
-    walk.counted = names(conn, sql!("inspect.sql", "tally"), &walk.counted, limit, &mut strays)?;
+    cursor.counted = names(conn, sql!("inspect.sql", "tally"), &cursor.counted, limit, &mut strays)?;
     found.counts |= !strays.is_empty();
     found.missing_queues.extend(strays);
     Ok(())
@@ -168,10 +168,10 @@ fn counted_queues(conn: &Connection, walk: &mut Walk, limit: i64, found: &mut Fo
 
 /// Whether the counts of the first queues contradict the truth.
 pub(in crate::store) fn are_counts_wrong(conn: &Connection) -> Result<bool> {
-    let (mut walk, mut found) = (Walk::default(), Found::default());
-    ready_queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
-    queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
-    counted_queues(conn, &mut walk, LOOKED_AT_MAX, &mut found)?;
+    let (mut cursor, mut found) = (Cursor::default(), Found::default());
+    ready_queues(conn, &mut cursor, LOOKED_AT_MAX, &mut found)?;
+    queues(conn, &mut cursor, LOOKED_AT_MAX, &mut found)?;
+    counted_queues(conn, &mut cursor, LOOKED_AT_MAX, &mut found)?;
     Ok(found.counts || ask(conn, sql!("inspect.sql", "running"))?)
 }
 

@@ -14,9 +14,9 @@ SELECT id,
 SELECT key, (max_running = 1 OR of_array = 1) AND running = 0 AND NOT EXISTS (SELECT 1 FROM job WHERE job.lane = lane.key AND job.lane > '')
   FROM lane WHERE key > ?1 ORDER BY key LIMIT ?2;
 
--- name: errands
--- Resources that are being torn down, after number ?1, ?2 at most. Then: its errand is over.
-SELECT id, errand IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = resource.errand AND resource_id = resource.id AND finished_at IS NULL)
+-- name: auxiliaries
+-- Resources that are being torn down, after number ?1, ?2 at most. Then: its auxiliary run is over.
+SELECT id, auxiliary_run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = resource.auxiliary_run_id AND resource_id = resource.id AND finished_at IS NULL)
   FROM resource WHERE state = 'releasing' AND state <> 'released' AND id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: held
@@ -43,7 +43,7 @@ WITH RECURSIVE parent (id, step) AS (
   UNION ALL
   SELECT (SELECT min(on_job) FROM dependency WHERE state = 'unmet' AND on_job > parent.id), step + 1
     FROM parent WHERE parent.id IS NOT NULL AND step < ?2)
-SELECT parent.id, coalesce((SELECT state NOT IN ('queued', 'running') AND NOT EXISTS (SELECT 1 FROM untold WHERE job_id = job.id) FROM job WHERE id = parent.id), 0)
+SELECT parent.id, coalesce((SELECT state NOT IN ('queued', 'running') AND NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = job.id) FROM job WHERE id = parent.id), 0)
   FROM parent WHERE parent.id IS NOT NULL;
 
 -- name: queues

@@ -22,8 +22,8 @@ pub struct Pruned {
     pub jobs: usize,
     /// Resources of tasks and of jobs that are still there.
     pub resources: usize,
-    /// Slots of schedules.
-    pub slots: usize,
+    /// Occurrences of schedules.
+    pub occurrences: usize,
     pub tasks: usize,
     /// Every run of those jobs: their logs may go.
     pub runs: Vec<RunId>,
@@ -31,13 +31,13 @@ pub struct Pruned {
 
 /// Where a walk over what ended long ago goes on: the end and the id of the last one that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walk {
+pub struct Cursor {
     job: (i64, i64),
     task: (i64, i64),
     schedule: i64,
 }
 
-impl Default for Walk {
+impl Default for Cursor {
     fn default() -> Self {
         Self { job: (i64::MIN, 0), task: (i64::MIN, 0), schedule: 0 }
     }
@@ -49,36 +49,36 @@ pub struct Found {
     jobs: Vec<JobId>,
     resources: Vec<i64>,
     tasks: Vec<i64>,
-    /// There are slots of schedules.
-    slots: bool,
+    /// There are occurrences of schedules.
+    occurrences: bool,
     /// There are revisions of pipelines that no task and no later start needs.
     revisions: bool,
     /// Where to go on; `None`: that was the end.
-    pub next: Option<Walk>,
+    pub next: Option<Cursor>,
 }
 
 impl Found {
     pub fn is_nothing(&self) -> bool {
-        self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty() && !self.slots && !self.revisions
+        self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty() && !self.occurrences && !self.revisions
     }
 }
 
 /// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from where another look has ended, at
-/// resources that are gone, and at whether slots of schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look costs the same.
-pub fn find(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<Found> {
-    let mut next = walk;
+/// resources that are gone, and at whether occurrences of schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look costs the same.
+pub fn find(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<Found> {
+    let mut next = cursor;
     let (jobs, jobs_end) = old(conn, sql!("prune.sql", "jobs"), ended_before_ms, &mut next.job, limit)?;
     let (tasks, tasks_end) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut next.task, limit)?;
     // Those of tasks, and of jobs that are still there.
     let mut gone = conn.prepare_cached(sql!("prune.sql", "gone"))?;
     let gone: Vec<i64> = gone.query_map((ended_before_ms, to_i64(limit)), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let (slots, schedules_end) = old_slots(conn, ended_before_ms, &mut next.schedule, limit)?;
+    let (occurrences, schedules_end) = old_occurrences(conn, ended_before_ms, &mut next.schedule, limit)?;
     let is_end = jobs_end && tasks_end && schedules_end && gone.len() < limit;
     Ok(Found {
         jobs: jobs.into_iter().map(JobId).collect(),
         resources: gone,
         tasks,
-        slots,
+        occurrences,
         revisions: conn.prepare_cached(OLD_REVISIONS_EXIST)?.query_row([ended_before_ms], |row| row.get(0))?,
         next: (!is_end).then_some(next),
     })
@@ -99,9 +99,9 @@ fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limi
     Ok((meant, looked_at < limit))
 }
 
-/// Whether schedules have slots that may go, and whether these were the last schedules.
-fn old_slots(conn: &Connection, before_ms: i64, from: &mut i64, limit: usize) -> Result<(bool, bool)> {
-    let mut schedules = conn.prepare_cached(schedule::WITH_OLD_SLOTS)?;
+/// Whether schedules have occurrences that may go, and whether these were the last schedules.
+fn old_occurrences(conn: &Connection, before_ms: i64, from: &mut i64, limit: usize) -> Result<(bool, bool)> {
+    let mut schedules = conn.prepare_cached(schedule::WITH_OLD_OCCURRENCES)?;
     let mut rows = schedules.query((before_ms, *from, to_i64(limit)))?;
     let (mut looked_at, mut any) = (0, false);
     while let Some(row) = rows.next()? {
@@ -116,12 +116,12 @@ fn to_i64(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Removes what a look with the same arguments finds, and as many slots of schedules from before that instant. Returns as well where to
+/// Removes what a look with the same arguments finds, and as many occurrences of schedules from before that instant. Returns as well where to
 /// go on; `None`: that was the end.
-pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: usize) -> Result<(Pruned, Option<Walk>)> {
-    let found = find(conn, ended_before_ms, walk, limit)?;
-    let slots = schedule::prune(conn, ended_before_ms, limit)?;
-    let mut pruned = Pruned { jobs: found.jobs.len(), slots, resources: found.resources.len(), ..Pruned::default() };
+pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<(Pruned, Option<Cursor>)> {
+    let found = find(conn, ended_before_ms, cursor, limit)?;
+    let occurrences = schedule::prune(conn, ended_before_ms, limit)?;
+    let mut pruned = Pruned { jobs: found.jobs.len(), occurrences, resources: found.resources.len(), ..Pruned::default() };
     let (mut queues, mut lanes) = (BTreeSet::new(), BTreeSet::new());
     for job in found.jobs {
         remove(conn, job, &mut pruned.runs, &mut queues, &mut lanes)?;
@@ -129,7 +129,7 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: us
     remove_empty(conn, queues.iter(), lanes.iter())?;
     found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
     // A task goes when the last of its jobs has gone.
-    let (tasks, _) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut { walk.task }, limit)?;
+    let (tasks, _) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut { cursor.task }, limit)?;
     pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
     // Their logs go after the flush, or never where a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
@@ -139,7 +139,7 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, walk: Walk, limit: us
             [highest.0 + 1],
         )?;
     }
-    let next = found.next.or_else(|| (slots == limit).then_some(walk));
+    let next = found.next.or_else(|| (occurrences == limit).then_some(cursor));
     Ok((pruned, next))
 }
 
@@ -153,7 +153,7 @@ pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64
 
 /// As [`prune_from`], from the oldest on.
 pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
-    Ok(prune_from(conn, ended_before_ms, Walk::default(), limit)?.0)
+    Ok(prune_from(conn, ended_before_ms, Cursor::default(), limit)?.0)
 }
 
 /// Removes the queues and lanes of these that no job names any more and that have no setting. The next job that names one

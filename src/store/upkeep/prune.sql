@@ -1,5 +1,5 @@
 -- name: gone
--- Not one whose errand is under way still (it was given up meanwhile): the thread that watches that errand looks here for what it is for.
+-- Not one whose auxiliary run is under way still (it was given up meanwhile): the thread that watches that auxiliary run looks here for what it is for.
 SELECT id FROM resource
  WHERE state = 'released' AND released_at < ?1
    AND NOT EXISTS (SELECT 1 FROM run WHERE resource_id = resource.id AND finished_at IS NULL)
@@ -31,7 +31,7 @@ DELETE FROM queue
    AND NOT EXISTS (SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL);
 
 -- name: resources
--- What a job and its runs have made, and is gone. Where an errand of it is under way still (it was given up meanwhile), it goes later.
+-- What a job and its runs have made, and is gone. Where an auxiliary run of it is under way still (it was given up meanwhile), it goes later.
 SELECT r.id FROM resource r
  WHERE r.job_id = ?1 AND r.state = 'released' AND NOT EXISTS (SELECT 1 FROM run WHERE resource_id = r.id AND finished_at IS NULL)
 UNION ALL

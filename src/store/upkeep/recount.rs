@@ -13,10 +13,10 @@ use crate::store::engine::text::Key;
 use crate::store::job::ended;
 use crate::store::job::ended::Aftermath;
 use crate::store::job::ids::ID_MAX;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 use crate::store::resource::teardown;
 use crate::store::upkeep::inspect;
-use crate::store::upkeep::inspect::{Found, LOOKED_AT_MAX, SEQUENCES, Walk, is_poisoned};
+use crate::store::upkeep::inspect::{Cursor, Found, LOOKED_AT_MAX, SEQUENCES, is_poisoned};
 
 /// What one round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub struct Recounted {
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
-    /// Resources, their errands and the jobs that wait for them.
-    pub resources: crate::store::resource::teardown::Mended,
+    /// Resources, their auxiliary runs and the jobs that wait for them.
+    pub resources: crate::store::resource::teardown::Repaired,
     /// Tasks whose job had ended or was gone.
     pub tasks: usize,
     /// Sequences that had been set out of reach.
@@ -58,7 +58,7 @@ impl Recounted {
 
 /// Looks for contradictions from the beginning, and makes true what is found.
 pub fn all(conn: &Connection, now_ms: i64) -> Result<Recounted> {
-    let found = inspect::look(conn, &mut Walk::default(), LOOKED_AT_MAX)?;
+    let found = inspect::find(conn, &mut Cursor::default(), LOOKED_AT_MAX)?;
     self::found(conn, &found, now_ms)
 }
 
@@ -81,7 +81,7 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
         made.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(sql!("recount.sql", "lanes"), [])?))?;
     }
     made.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
-    made.resources = step(conn, "resources", || teardown::mend(conn, found))?;
+    made.resources = step(conn, "resources", || teardown::repair(conn, found))?;
     step(conn, "dependencies", || make_dependencies(conn, found, now_ms, &mut made))?;
     // The steps before may have moved jobs whose counts were not kept.
     if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {
@@ -144,14 +144,14 @@ fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
 
 /// Dependencies that lag behind their parents, and jobs that lag behind their dependencies.
 fn make_dependencies(conn: &Connection, found: &Found, now_ms: i64, made: &mut Recounted) -> Result<()> {
-    let mut out = walk::aftermath();
+    let mut out = advance::aftermath();
     for parent in &found.lagging {
         made.dependencies += usize::from(tell_dependants(conn, *parent, now_ms, &mut out)?);
     }
     for job in &found.waiting {
         made.waiting += conn.prepare_cached(sql!("recount.sql", "waiting"))?.execute([job.0])?;
     }
-    made.tasks = walk::go_on(conn, &found.tasks, now_ms, &mut out)?;
+    made.tasks = advance::resume(conn, &found.tasks, now_ms, &mut out)?;
     made.ended = out.ended;
     made.freed = out.freed;
     Ok(())

@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::job::{JobId, Nonce, Outcome, Reason, RunId, State};
 use crate::store::engine::apart::apart;
 use crate::store::job::ended;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 use crate::store::upkeep::faulty::{self, Faulty, RunEnded};
-use crate::store::upkeep::reap::count;
-use crate::store::upkeep::reap::hold_if_a_run_is_open;
+use crate::store::upkeep::open_runs::count;
+use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 
 /// The rule that a running job breaks which no open run owns, and that an open run breaks which owns no job.
 const RUNNING: &str = "running_has_its_run";
@@ -147,7 +147,7 @@ fn hold_unreadable(conn: &Connection, row: &Faulty) -> Result<Repaired> {
 }
 
 fn to_quarantine(conn: &Connection, row: &Faulty, why: &str, now_ms: i64) -> Result<Repaired> {
-    let was_wanted = ended::open_cancel(conn, row.id)?.is_none() && !walk::is_of_a_stopped_task(conn, row.id)?;
+    let was_wanted = ended::open_cancel(conn, row.id)?.is_none() && !advance::is_of_a_stopped_task(conn, row.id)?;
     let runs = take_back(conn, row.id, now_ms)?;
     let text = if was_wanted {
         format!("{why}; it is held until a person has looked: tenure release {} or tenure cancel {}", row.id, row.id)
@@ -161,7 +161,7 @@ fn to_quarantine(conn: &Connection, row: &Faulty, why: &str, now_ms: i64) -> Res
 /// that a client wants cancelled is cancelled instead.
 pub(in crate::store) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
     let runs = lose_open_runs(conn, job, now_ms)?;
-    if ended::open_cancel(conn, job)?.is_some() || walk::is_of_a_stopped_task(conn, job)? {
+    if ended::open_cancel(conn, job)?.is_some() || advance::is_of_a_stopped_task(conn, job)? {
         end_as(conn, job, None, State::Cancelled, Reason::Cancelled, now_ms)?;
     } else {
         conn.prepare_cached(sql!("repair.sql", "queued"))?.execute((job.0, true))?;

@@ -9,7 +9,7 @@ use crate::store::job::claim;
 use crate::store::job::claim::Scope;
 use crate::store::job::ids::Prepared;
 use crate::store::job::{control, enqueue, read, settle};
-use crate::store::upkeep::{reap, recount, tend};
+use crate::store::upkeep::{due, open_runs, recount};
 
 /// Does what a client does that has dropped the guards and switched the checks off, and puts the guards back.
 fn hostile(conn: &Connection, sql: &str) {
@@ -127,7 +127,7 @@ fn a_running_row_without_a_run_is_held() {
         let found = repaired(&conn);
         assert_eq!((found[0].rule.as_str(), found[0].held), ("running_has_its_run", true), "{sql}");
         assert_eq!((job(&conn, id).state, job(&conn, id).hold), (State::Queued, Some(Hold::User)), "{sql}");
-        assert_eq!(reap::open_runs(&conn).unwrap(), []);
+        assert_eq!(open_runs::open_runs(&conn).unwrap(), []);
     }
 }
 
@@ -232,9 +232,9 @@ fn contradictions_are_taken_away() {
          UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name IN ('job', 'event');
          UPDATE job SET state = 'failed', reason = 'exit', finished_at = 3 WHERE id = 1;",
     );
-    let mended = recount::all(&conn, 9).unwrap();
-    assert_eq!((mended.lanes_recounted, mended.dependencies, mended.sequences, mended.recounted), (1, 1, 2, true));
-    assert_eq!(mended.ended, [child]);
+    let repaired = recount::all(&conn, 9).unwrap();
+    assert_eq!((repaired.lanes_recounted, repaired.dependencies, repaired.sequences, repaired.recounted), (1, 1, 2, true));
+    assert_eq!(repaired.ended, [child]);
     assert!(recount::all(&conn, 9).unwrap().is_nothing());
     assert_eq!(claim_one(&conn, 1), JobId(2));
     assert_eq!(add(&conn), JobId(child.0 + 1));
@@ -244,5 +244,5 @@ fn contradictions_are_taken_away() {
     assert_eq!(recount::all(&conn, 9).unwrap().lanes_passed_on, 1);
     hostile(&conn, "DELETE FROM queue");
     assert_eq!(recount::all(&conn, 9).unwrap().queues, 3, "of those that have a live job");
-    assert_eq!(tend::next_due_ms(&conn).unwrap(), None);
+    assert_eq!(due::next_due_ms(&conn).unwrap(), None);
 }

@@ -115,7 +115,7 @@ pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Resul
     Ok(())
 }
 
-/// As [`made`], for a run that owns its job and, where it was `prepared`, whose errand is open still. Written a second time it is as it was. False:
+/// As [`made`], for a run that owns its job and, where it was `prepared`, whose auxiliary run is open still. Written a second time it is as it was. False:
 /// it may not be used.
 pub fn made_for(
     conn: &Connection,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::empty::empty;
 use super::halt::Halt;
 use super::handle::Attempt;
-use super::observe::{has_its_file, look};
+use super::observe::{has_its_file, observe};
 use super::record::record_of;
 use crate::error::Result;
 use crate::job::ending::Verdict;
@@ -35,7 +35,7 @@ use crate::job::{RunEnd, RunKey};
 use crate::run::Launch;
 use crate::run::record::Records;
 use crate::run::runfile;
-use crate::store::errand::{self, Closed, Opening};
+use crate::store::auxiliary::{self, Closed, Opening};
 use crate::store::rows::Run;
 use crate::worker::context::Context;
 use crate::worker::run_waker::RunWaker;
@@ -80,14 +80,18 @@ impl<'a> Auxiliary<'a> {
         Ok(Self { ctx, opening, waker: Arc::new(RunWaker::without_stop_requests()?), grace_ms: GRACE_MS_DEFAULT })
     }
 
-    /// Runs it: `make` says what is to be launched as this run; `judge` says what its end means.
+    /// Runs it: `make` says what is to be launched as this run; `decide` says what its end means.
     ///
     /// # Errors
     /// [`Halt`]: the worker detaches; or the file or the system refused something. The run, if it
     /// was begun, is open, and the thread that looks next resumes it.
-    pub fn run(&self, make: impl Fn(RunKey) -> Result<Launch, String>, judge: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
+    pub fn run(
+        &self,
+        make: impl Fn(RunKey) -> Result<Launch, String>,
+        decide: impl Fn(&RunEnd) -> Verdict,
+    ) -> Result<Came, Halt> {
         loop {
-            let came = self.run_once(&make, &judge)?;
+            let came = self.run_once(&make, &decide)?;
             let Came::Over(over) = &came else { return Ok(came) };
             let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
             // That it lacked something of ours tells nothing about it: it is tried again until it
@@ -102,7 +106,7 @@ impl<'a> Auxiliary<'a> {
     fn run_once(
         &self,
         make: impl Fn(RunKey) -> Result<Launch, String>,
-        judge: impl Fn(&RunEnd) -> Verdict,
+        decide: impl Fn(&RunEnd) -> Verdict,
     ) -> Result<Came, Halt> {
         let ctx = self.ctx;
         if ctx.is_ending_runs() {
@@ -129,7 +133,7 @@ impl<'a> Auxiliary<'a> {
             }
         }
         let attempt = self.attempt(key);
-        self.close(&attempt, judge, || match attempt.launch(&launch, ready.file) {
+        self.close(&attempt, decide, || match attempt.launch(&launch, ready.file) {
             Err(Halt::Failed(error)) => {
                 log::warn!("{} {}: {error}", self.opening.kind, key.run);
                 Ok(Records::default())
@@ -143,7 +147,7 @@ impl<'a> Auxiliary<'a> {
         let ctx = self.ctx;
         let (opening, instance, boot_id) = (self.opening.clone(), ctx.instance.clone(), ctx.boot_id.clone());
         let now_ms = ctx.now_ms();
-        let (begun, _) = ctx.store.commit(move |conn| errand::begin(conn, &opening, key, &instance, &boot_id, now_ms))?;
+        let (begun, _) = ctx.store.commit(move |conn| auxiliary::begin(conn, &opening, key, &instance, &boot_id, now_ms))?;
         Ok(begun)
     }
 
@@ -151,9 +155,9 @@ impl<'a> Auxiliary<'a> {
     ///
     /// # Errors
     /// As [`Auxiliary::run`].
-    pub fn resume(&self, open: &Run, judge: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
+    pub fn resume(&self, open: &Run, decide: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
         let attempt = self.attempt(open.key());
-        self.close(&attempt, judge, || attempt.wait_until_over())
+        self.close(&attempt, decide, || attempt.wait_until_over())
     }
 
     fn attempt(&self, key: RunKey) -> Attempt<'a> {
@@ -163,10 +167,10 @@ impl<'a> Auxiliary<'a> {
     fn close(
         &self,
         attempt: &Attempt<'_>,
-        judge: impl Fn(&RunEnd) -> Verdict,
+        decide: impl Fn(&RunEnd) -> Verdict,
         watch: impl FnOnce() -> Result<Records, Halt>,
     ) -> Result<Came, Halt> {
-        let closed = watch().and_then(|records| close(attempt, records, judge));
+        let closed = watch().and_then(|records| close(attempt, records, decide));
         if let Err(Halt::Failed(_)) = closed {
             // It keeps its row, its run file and its lock: the thread that looks next resumes it.
             self.ctx.roster.disown(attempt.key.run);
@@ -176,21 +180,21 @@ impl<'a> Auxiliary<'a> {
 }
 
 /// Makes sure that its tree is gone, closes its row, and puts its run file away.
-fn close(attempt: &Attempt<'_>, records: Records, judge: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
+fn close(attempt: &Attempt<'_>, records: Records, decide: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
     let (ctx, run) = (attempt.ctx, attempt.key.run);
     let records = match records.progress() {
         Progress::Drained | Progress::Failed => records,
         _ => {
             attempt.wait_until_over()?;
             empty(ctx, attempt.key)?;
-            look(attempt)?.records
+            observe(attempt)?.records
         }
     };
     let end = match records.progress() {
         Progress::Nothing => RunEnd::NeverStarted,
         _ => attempt.end_of(&records),
     };
-    let (outcome, reason, error) = judge(&end);
+    let (outcome, reason, error) = decide(&end);
     let closed = Closed {
         outcome,
         reason,
@@ -200,7 +204,7 @@ fn close(attempt: &Attempt<'_>, records: Records, judge: impl Fn(&RunEnd) -> Ver
     };
     let (ended, ticket) = ctx.persist("closing an auxiliary run", || {
         let (closed, now_ms) = (closed.clone(), ctx.now_ms());
-        ctx.store.commit(move |conn| errand::end(conn, run, &closed, now_ms))
+        ctx.store.commit(move |conn| auxiliary::end(conn, run, &closed, now_ms))
     })?;
     // Where the run file is missing or is another's, recovery sees to whatever is there.
     let has_its_file = has_its_file(attempt)?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::job::{RunId, RunKey};
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 use crate::run::stop;
 use crate::run::tree::{self, Emptied};
 use crate::worker::context::Context;
@@ -30,9 +30,9 @@ pub fn end_tree(ctx: &Context, key: RunKey) -> Result<()> {
     empty(ctx, key)?;
     let run = key.run;
     for _ in 0..ROUNDS_MAX {
-        match runfile::look(ctx.place(), run)? {
-            Look::Found { locked: true, .. } if !ctx.is_detaching() => ctx.pause(ROUND_MS),
-            Look::Found { locked: true, .. } => break,
+        match runfile::inspect(ctx.place(), run)? {
+            Inspection::Found { locked: true, .. } if !ctx.is_detaching() => ctx.pause(ROUND_MS),
+            Inspection::Found { locked: true, .. } => break,
             _ => return Ok(()),
         }
     }

@@ -7,13 +7,13 @@
 use super::empty::empty;
 use super::halt::Halt;
 use super::handle::Attempt;
-use super::observe::look;
+use super::observe::observe;
 use crate::error::Error;
 use crate::job::RunEnd;
 use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
 use crate::run::record::Records;
 use crate::run::{Launch, RunFile as LockedFile};
-use crate::store::{Ticket, reap};
+use crate::store::{Ticket, open_runs};
 use crate::worker::job_log;
 use crate::worker::job_run::JobRun;
 use crate::worker::shortage;
@@ -86,17 +86,17 @@ pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: Locked
 /// [`Halt`]: the worker detaches; or the run is left to recovery.
 pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over, Halt> {
     let verdict_of = |file| of_claim(Claimed { same_boot: known.same_boot, file, known_unstarted: known.unstarted });
-    let mut seen = look(attempt)?;
+    let mut seen = observe(attempt)?;
     if verdict_of(seen.file) == Verdict::Adopt {
         count("adopted_total", attempt, job);
         job_log::adopted(&job.row, attempt.key.run);
         attempt.wait_until_over()?;
-        seen = look(attempt)?;
+        seen = observe(attempt)?;
     }
     // The second look: nothing is killed and nothing is given up on one alone.
-    let again = look(attempt)?;
+    let again = observe(attempt)?;
     if again.file != seen.file {
-        seen = look(attempt)?;
+        seen = observe(attempt)?;
     }
     let verdict = verdict_of(seen.file);
     log::info!("job {} run {}: {verdict:?} ({:?})", job.row.id, attempt.key.run, seen.file);
@@ -122,9 +122,9 @@ pub fn count(name: &'static str, attempt: &Attempt<'_>, job: &JobRun) {
     let (note, now_ms, instance) = (format!("job {} run {run}", job.row.id), ctx.now_ms(), ctx.instance.clone());
     let counted = ctx.store.commit(move |conn| {
         if name == "adopted_total" {
-            reap::adopted(conn, run, &instance)?;
+            open_runs::adopted(conn, run, &instance)?;
         }
-        reap::count(conn, name, 1, Some(&note), now_ms)
+        open_runs::count(conn, name, 1, Some(&note), now_ms)
     });
     if let Err(error) = counted {
         log::warn!("counting {name}: {error}");

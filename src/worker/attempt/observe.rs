@@ -4,7 +4,7 @@ use super::handle::Attempt;
 use crate::error::Result;
 use crate::job::verdict::RunFile;
 use crate::run::record::Records;
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 
 /// What was seen of a run.
 pub struct Seen {
@@ -16,15 +16,17 @@ pub struct Seen {
 ///
 /// # Errors
 /// The system refuses it.
-pub fn look(attempt: &Attempt<'_>) -> Result<Seen> {
+pub fn observe(attempt: &Attempt<'_>) -> Result<Seen> {
     let (ctx, key) = (attempt.ctx, attempt.key);
-    Ok(match runfile::look(ctx.place(), key.run)? {
-        Look::Missing => Seen { file: RunFile::Missing, records: Records::default() },
-        Look::Unreadable(_) => Seen { file: RunFile::Foreign, records: Records::default() },
-        Look::Found { header, .. } if header.nonce != key.nonce || header.file_id != ctx.file_id => {
+    Ok(match runfile::inspect(ctx.place(), key.run)? {
+        Inspection::Missing => Seen { file: RunFile::Missing, records: Records::default() },
+        Inspection::Unreadable(_) => Seen { file: RunFile::Foreign, records: Records::default() },
+        Inspection::Found { header, .. } if header.nonce != key.nonce || header.file_id != ctx.file_id => {
             Seen { file: RunFile::Foreign, records: Records::default() }
         }
-        Look::Found { records, locked, .. } => Seen { file: RunFile::Own { locked, progress: records.progress() }, records },
+        Inspection::Found { records, locked, .. } => {
+            Seen { file: RunFile::Own { locked, progress: records.progress() }, records }
+        }
     })
 }
 
@@ -33,5 +35,5 @@ pub fn look(attempt: &Attempt<'_>) -> Result<Seen> {
 /// # Errors
 /// As [`look`].
 pub fn has_its_file(attempt: &Attempt<'_>) -> Result<bool> {
-    Ok(matches!(look(attempt)?.file, RunFile::Own { .. }))
+    Ok(matches!(observe(attempt)?.file, RunFile::Own { .. }))
 }

@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::job::Cause;
 use crate::run::machine::boottime_ms;
 use crate::run::record::{Records, Started};
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 use crate::run::stop::{self, OutOfReach};
 use crate::run::trouble::{self, Shim};
-use crate::store::{reap, settle};
+use crate::store::{open_runs, settle};
 
 /// A shim that has not kept a limit itself this long after it, in milliseconds, is asked to by the
 /// worker.
@@ -105,7 +105,7 @@ impl Supervisor {
                 self.next_look = Some(Instant::now());
             }
         }
-        self.look_for_trouble(attempt, records, cause);
+        self.check_for_trouble(attempt, records, cause);
     }
 
     /// A shim that was stopped as soon as it had started its job has not told that; its run file
@@ -119,7 +119,7 @@ impl Supervisor {
         if self.file_look.is_none_or(|at| now >= at) {
             self.file_look = Some(now + Duration::from_millis(TROUBLE_LOOK_MS));
             self.start_is_late = true;
-            if let Ok(Look::Found { records, .. }) = runfile::look(attempt.ctx.place(), attempt.key.run) {
+            if let Ok(Inspection::Found { records, .. }) = runfile::inspect(attempt.ctx.place(), attempt.key.run) {
                 self.started_in_file = records.started;
             }
             self.next_look.get_or_insert(now);
@@ -174,7 +174,7 @@ impl Supervisor {
         output.changed_ms.saturating_add(idle_ms)
     }
 
-    fn look_for_trouble(&mut self, attempt: &Attempt<'_>, records: &Records, cause: Option<Cause>) {
+    fn check_for_trouble(&mut self, attempt: &Attempt<'_>, records: &Records, cause: Option<Cause>) {
         let now = Instant::now();
         if records.started.is_none() && self.stop.hindrance().is_none() && !self.start_is_late {
             return;
@@ -238,7 +238,7 @@ impl Supervisor {
             None => {}
         }
         let (run, what) = (attempt.key.run, trouble.clone());
-        match attempt.ctx.store.commit(move |conn| reap::note_trouble(conn, run, what.as_deref())) {
+        match attempt.ctx.store.commit(move |conn| open_runs::note_trouble(conn, run, what.as_deref())) {
             Ok(_) => self.told = Some(trouble),
             Err(error) => log::warn!("run {run}: noting what keeps it: {error}"),
         }

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::halt::Halt;
 use super::handle::Attempt;
-use super::observe::look;
+use super::observe::observe;
 use super::supervise::Supervisor;
 use crate::error::{Error, Result};
 use crate::job::Cause;
@@ -75,7 +75,7 @@ impl Attempt<'_> {
         let mut supervisor = Supervisor::of_adopted();
         let mut wait_ms = LOOK_FIRST_MS;
         loop {
-            let seen = look(self)?;
+            let seen = observe(self)?;
             if !matches!(seen.file, RunFile::Own { locked: true, .. }) {
                 return Ok(supervisor.seen_in(seen.records));
             }

@@ -51,7 +51,7 @@ impl Worker {
     ) -> Result<Self> {
         fitness::check()?;
         limits::check_for_worker(client.place())?;
-        let surroundings = Surroundings::look();
+        let surroundings = Surroundings::detect();
         let starting = options.owns_process.then(|| service_manager::Starting::begin(client.place()));
         // Recovery must have been round before each sign of life.
         let tick_ms = service_manager::watchdog_ms()
@@ -85,12 +85,12 @@ impl Worker {
             orphans,
             limiter,
         }));
-        let mut walks = recover::Walks::default();
-        recover::round(&ctx, &mut walks)?;
+        let mut cursors = recover::Cursors::default();
+        recover::round(&ctx, &mut cursors)?;
         ctx.report.round_of_reaper();
         let threads = vec![
             thread("claims", &ctx, claim::run)?,
-            thread("recovery", &ctx, move |ctx| recover::run(ctx, walks))?,
+            thread("recovery", &ctx, move |ctx| recover::run(ctx, cursors))?,
             thread("workspaces", &ctx, workspaces::run)?,
             thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
             thread("stops", &ctx, stops::run)?,

@@ -7,7 +7,7 @@ use crate::job::RunId;
 use crate::job::verdict::Progress;
 use crate::place::Place;
 use crate::run::machine;
-use crate::run::runfile::{self, Look};
+use crate::run::runfile::{self, Inspection};
 use crate::store::belief::{self, Belief};
 use crate::store::standing::{self, Standing};
 use crate::store::{self, Store, home, ids, stamp};
@@ -32,7 +32,7 @@ pub fn make_trustworthy(store: &Store) -> Result<Belief> {
     let (found, is_older) = store.read(|conn| {
         let is_older =
             stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?;
-        Ok((standing::judge(place, conn)?, is_older))
+        Ok((standing::assess(place, conn)?, is_older))
     })?;
     found.check(place)?;
     let why = match found {
@@ -76,7 +76,7 @@ fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
     let mut claimed: Vec<RunId> = runfile::highest_log(place)?.into_iter().collect();
     claimed.retain(|run| boot.as_ref().is_some_and(|boot| run.0 > boot.logged));
     for run in runfile::list(place)? {
-        if let Look::Found { header, records, .. } = runfile::look(place, run)?
+        if let Inspection::Found { header, records, .. } = runfile::inspect(place, run)?
             && header.boot_id == boot_id
             && records.progress() != Progress::Nothing
         {

@@ -12,7 +12,7 @@ use super::teardowns;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::store::claim::Scope;
-use crate::store::{self, claim, look, plan, schedule, tend};
+use crate::store::{self, claim, due, pending, plan, schedule};
 use crate::worker::claimer::{Claimed, Claimer};
 use crate::worker::context::Context;
 use crate::worker::options::{Kind, Until};
@@ -44,7 +44,7 @@ pub fn run(ctx: &Arc<Context>) {
     let mut held_back = HeldBack::default();
     if ctx.plans() {
         let _logged =
-            ctx.store.commit(schedule::look_again).inspect_err(|error| log::error!("looking at the schedules: {error}"));
+            ctx.store.commit(schedule::recompute_next).inspect_err(|error| log::error!("looking at the schedules: {error}"));
     }
     while !ctx.is_stopping() {
         let next = round(ctx, &mut held_back).unwrap_or_else(|error| {
@@ -61,7 +61,7 @@ fn failed(ctx: &Context, held_back: &mut HeldBack, error: &Error) {
         return;
     }
     // What is wrong with the file may be why, and says more.
-    held_back.look(ctx);
+    held_back.check(ctx);
     let text = format!("claiming fails: {error}");
     ctx.report.set(Condition::notice("claim_error", text, "tenure doctor says more; it is tried again each second"));
     if let Some(fatal) = ctx.store.health().fatal {
@@ -71,12 +71,12 @@ fn failed(ctx: &Context, held_back: &mut HeldBack, error: &Error) {
 
 /// One round.
 fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
-    ctx.look_at_the_file()?;
+    ctx.check_file()?;
     end_and_release(ctx)?;
     teardowns::round(ctx)?;
     // Whatever is wrong with schedules keeps no job from starting.
     let _logged = plan_schedules(ctx).inspect_err(|error| log::error!("schedules: {error}"));
-    held_back.look(ctx);
+    held_back.check(ctx);
     ctx.probe_means();
     let Claims { jobs: claimed, more } = if ctx.may_claim() { claim_for_free_slots(ctx)? } else { Claims::default() };
     let now_ms = ctx.now_ms();
@@ -97,14 +97,14 @@ fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
 /// write.
 fn end_and_release(ctx: &Arc<Context>) -> Result<()> {
     // First: what is due by a clock that was just set may be a wait that is not over.
-    if ctx.clock_steps.look(&ctx.store)? {
+    if ctx.clock_steps.check(&ctx.store)? {
         ctx.wake_claims();
     }
     let now_ms = ctx.now_ms();
-    if !ctx.store.read(|conn| look::needs_tending(conn, now_ms))? {
+    if !ctx.store.read(|conn| pending::has_due(conn, now_ms))? {
         return Ok(());
     }
-    let (done, ticket) = ctx.store.commit(move |conn| tend::tend(conn, now_ms, DUE_MAX))?;
+    let (done, ticket) = ctx.store.commit(move |conn| due::process(conn, now_ms, DUE_MAX))?;
     ctx.remove_secrets_after_flush(ticket, done.freed);
     if done.more {
         ctx.wake_claims();
@@ -133,7 +133,7 @@ fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
 /// The earliest instant at which time alone brings something about, in milliseconds UTC.
 fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
     let occurrence = if ctx.plans() { ctx.store.read(plan::next_due_ms)? } else { None };
-    let (due, teardown) = ctx.store.read(|conn| Ok((tend::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
+    let (due, teardown) = ctx.store.read(|conn| Ok((due::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
     Ok([occurrence, due, teardown].into_iter().flatten().min())
 }
 
@@ -215,13 +215,13 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
     let now_ms = ctx.now_ms();
     let could_go_on = ctx.may_claim()
         && (ctx.store.read(|conn| claim::has_ready(conn, &ctx.options.scope))?
-            || ctx.store.read(|conn| look::needs_tending(conn, now_ms))?
+            || ctx.store.read(|conn| pending::has_due(conn, now_ms))?
             || (ctx.plans() && ctx.store.read(|conn| plan::is_due(conn, now_ms))?));
     if could_go_on {
         ctx.wake_claims();
         return Ok(());
     }
-    if ctx.options.until == Until::Empty && ctx.store.read(look::waits_for_time)? {
+    if ctx.options.until == Until::Empty && ctx.store.read(pending::waits_for_time)? {
         return Ok(());
     }
     // A job that was added meanwhile is seen here or by the next worker: it is in the file.

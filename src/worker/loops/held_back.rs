@@ -20,7 +20,7 @@ pub struct HeldBack {
 }
 
 impl HeldBack {
-    pub fn look(&mut self, ctx: &Context) {
+    pub fn check(&mut self, ctx: &Context) {
         let health = ctx.store.health();
         if let Some(fatal) = health.fatal {
             ctx.end(Ended::Fatal(fatal));
@@ -69,7 +69,7 @@ impl HeldBack {
         {
             return closed;
         }
-        let closed = Gate::closed(floors, &Machine::look(ctx.place().dir()));
+        let closed = Gate::closed(floors, &Machine::sample(ctx.place().dir()));
         self.looked = Some((Instant::now(), closed));
         closed
     }

@@ -15,7 +15,7 @@ use crate::job::RunId;
 use crate::job::verdict::Row;
 use crate::place::LOGS_PER_DIRECTORY;
 use crate::run::removal;
-use crate::store::{self, prune, read, reap};
+use crate::store::{self, open_runs, prune, read};
 use crate::worker::context::Context;
 use crate::worker::secrets;
 
@@ -69,7 +69,7 @@ pub fn results(ctx: &Arc<Context>) -> Result<()> {
     let (mut flushed, mut left) = (false, None);
     for chunk in found.chunks(RESULTS_AT_ONCE) {
         let ids: Vec<RunId> = chunk.iter().map(|(run, _)| *run).collect();
-        let rows = ctx.store.read(move |conn| reap::run_rows(conn, &ids))?;
+        let rows = ctx.store.read(move |conn| open_runs::run_rows(conn, &ids))?;
         let is_settled = |run: RunId| rows.iter().all(|(id, row)| *id != run || *row != Row::Open);
         for (run, path) in chunk {
             // Its monitor, or the worker that adopts its run file, reads it before.

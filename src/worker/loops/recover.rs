@@ -13,27 +13,27 @@ use crate::host::condition::Condition;
 use crate::host::lease;
 use crate::job::verdict::{self, Leftover, Row};
 use crate::job::{RunId, RunKey};
-use crate::run::runfile::{self, Look};
-use crate::store::{inspect, prune, reap};
+use crate::run::runfile::{self, Inspection};
+use crate::store::{inspect, open_runs, prune};
 use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::run_job;
 
-/// Where the walks over the file go on at the next tick.
+/// Where the cursors over the file go on at the next tick.
 #[derive(Debug, Default)]
-pub struct Walks {
-    repair: inspect::Walk,
-    retention: prune::Walk,
+pub struct Cursors {
+    repair: inspect::Cursor,
+    retention: prune::Cursor,
 }
 
 /// The thread: a round at every tick until the worker detaches from its runs, also while it drains.
-pub fn run(ctx: &Arc<Context>, mut walks: Walks) {
+pub fn run(ctx: &Arc<Context>, mut cursors: Cursors) {
     loop {
         let is_ending = ctx.wait_for_end(Duration::from_millis(ctx.options.tick_ms)).is_some();
         if is_ending || ctx.is_detaching() {
             return;
         }
-        match round(ctx, &mut walks) {
+        match round(ctx, &mut cursors) {
             Ok(()) => ctx.report.clear("recovery_error"),
             Err(error) => {
                 let text = format!("recovery fails: {error}");
@@ -48,16 +48,16 @@ pub fn run(ctx: &Arc<Context>, mut walks: Walks) {
     }
 }
 
-type Step = fn(&Arc<Context>, &mut Walks) -> Result<()>;
+type Step = fn(&Arc<Context>, &mut Cursors) -> Result<()>;
 
 /// The steps of a round, in order; those that make new work or forget old work are left out while
 /// the worker stops.
 const STEPS: [Step; 11] = [
-    |ctx, _| ctx.look_at_the_file(),
+    |ctx, _| ctx.check_file(),
     // Before anything that an altered table would make fail.
     |ctx, _| verify_schema(ctx),
-    |ctx, _| look_at_the_clock(ctx),
-    |ctx, walks| repair::round(ctx, &mut walks.repair),
+    |ctx, _| check_clock(ctx),
+    |ctx, cursors| repair::round(ctx, &mut cursors.repair),
     |ctx, _| adopt_open_runs(ctx),
     |ctx, _| teardowns::adopt(ctx),
     |ctx, _| clear_run_files(ctx),
@@ -67,28 +67,28 @@ const STEPS: [Step; 11] = [
     |ctx, _| leftovers::results(ctx),
 ];
 const STEPS_OF_A_SERVING_WORKER: [Step; 2] =
-    [|ctx, walks| retention::round(ctx, &mut walks.retention), |ctx, _| teardowns::round(ctx)];
+    [|ctx, cursors| retention::round(ctx, &mut cursors.retention), |ctx, _| teardowns::round(ctx)];
 
 /// One round. What fails for one run is told and does not keep the others.
-pub fn round(ctx: &Arc<Context>, walks: &mut Walks) -> Result<()> {
-    ctx.look_at_spawner();
+pub fn round(ctx: &Arc<Context>, cursors: &mut Cursors) -> Result<()> {
+    ctx.check_spawner();
     ctx.keep_home();
-    if let Err(error) = steps(ctx, walks, &STEPS) {
+    if let Err(error) = steps(ctx, cursors, &STEPS) {
         // An altered table may be why, and what heals it is to be told.
         let _the_first_error_is_told = verify_schema(ctx);
         return Err(error);
     }
     if !ctx.is_stopping() {
-        steps(ctx, walks, &STEPS_OF_A_SERVING_WORKER)?;
+        steps(ctx, cursors, &STEPS_OF_A_SERVING_WORKER)?;
     }
     ctx.wake_claims();
     Ok(())
 }
 
 /// Each step is a sign of life: a round may take as long as there is much to do.
-fn steps(ctx: &Arc<Context>, walks: &mut Walks, all: &[Step]) -> Result<()> {
+fn steps(ctx: &Arc<Context>, cursors: &mut Cursors, all: &[Step]) -> Result<()> {
     for step in all {
-        step(ctx, walks)?;
+        step(ctx, cursors)?;
         ctx.report.step_of_reaper();
     }
     Ok(())
@@ -111,8 +111,8 @@ fn reclaim_leases(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-fn look_at_the_clock(ctx: &Arc<Context>) -> Result<()> {
-    if ctx.clock_steps.look(&ctx.store)? {
+fn check_clock(ctx: &Arc<Context>) -> Result<()> {
+    if ctx.clock_steps.check(&ctx.store)? {
         ctx.wake_claims();
     }
     Ok(())
@@ -125,7 +125,7 @@ fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
 
 /// Every running row without a monitor gets one, which finds out what became of its run.
 fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
-    for open in ctx.store.read(reap::open_runs)? {
+    for open in ctx.store.read(open_runs::open_runs)? {
         if ctx.roster.owns(open.run.id) {
             continue;
         }
@@ -149,7 +149,7 @@ fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
         let ids = chunk.to_vec();
         // A run that was settled between the two looks is settled here and cleared below; one that
         // was claimed is in the roster.
-        for (run, row) in ctx.store.read(move |conn| reap::run_rows(conn, &ids))? {
+        for (run, row) in ctx.store.read(move |conn| open_runs::run_rows(conn, &ids))? {
             if !ctx.roster.owns(run)
                 && let Err(error) = clear(ctx, run, row)
             {
@@ -162,14 +162,14 @@ fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
 }
 
 fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
-    let (locked, progress, nonce) = match runfile::look(ctx.place(), run)? {
-        Look::Missing => return Ok(()),
-        Look::Unreadable(_) if row == Row::Open => return Ok(()),
-        Look::Unreadable(why) => {
+    let (locked, progress, nonce) = match runfile::inspect(ctx.place(), run)? {
+        Inspection::Missing => return Ok(()),
+        Inspection::Unreadable(_) if row == Row::Open => return Ok(()),
+        Inspection::Unreadable(why) => {
             log::warn!("run {run}: its run file is unreadable ({why}) and it is not needed; removing it");
             return runfile::unlink(ctx.place(), run);
         }
-        Look::Found { header, records, locked } => (locked, records.progress(), header.nonce),
+        Inspection::Found { header, records, locked } => (locked, records.progress(), header.nonce),
     };
     match verdict::of_run_file(row, locked, progress) {
         Leftover::Leave => Ok(()),
@@ -189,7 +189,7 @@ fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
             let now_ms = ctx.now_ms();
             let note = format!("run {run}: the file does not know it; its processes were ended, its log was kept");
             log::warn!("{note}");
-            ctx.store.write(move |conn| reap::count(conn, "stray_total", 1, Some(&note), now_ms))?;
+            ctx.store.write(move |conn| open_runs::count(conn, "stray_total", 1, Some(&note), now_ms))?;
             runfile::unlink(ctx.place(), run)
         }
     }
@@ -197,5 +197,5 @@ fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
 
 /// Whether a shim may be about to put its job into the group of this run.
 fn is_locked(ctx: &Context, run: RunId) -> bool {
-    !matches!(runfile::look(ctx.place(), run), Ok(Look::Missing | Look::Found { locked: false, .. }))
+    !matches!(runfile::inspect(ctx.place(), run), Ok(Inspection::Missing | Inspection::Found { locked: false, .. }))
 }

@@ -11,23 +11,23 @@ use crate::worker::secrets;
 
 /// Repairs impossible rows and contradictions, and counts them. Where nothing is wrong nothing is
 /// written.
-pub fn round(ctx: &Context, walk: &mut inspect::Walk) -> Result<()> {
+pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
     let (repairs, now_ms) = (ctx.options.repair, ctx.now_ms());
     // Looking takes no lock; where nothing is wrong nothing is written.
-    let from = walk.clone();
+    let from = cursor.clone();
     let (found, is_faulty, next) = ctx.store.read(|conn| {
         let mut next = from.clone();
-        let found = inspect::look(conn, &mut next, LOOKED_AT_MAX)?;
+        let found = inspect::find(conn, &mut next, LOOKED_AT_MAX)?;
         Ok((found, repairs && repair::is_needed(conn)?, next))
     })?;
-    *walk = next;
+    *cursor = next;
     if !is_faulty && found.is_nothing() {
         return remove_empty(ctx, found);
     }
     let ((repaired, recounted), ticket) = ctx.store.commit(move |conn| {
         let repaired = if repairs { repair::repair(conn, now_ms)? } else { Vec::new() };
         // A row that was repaired may have made contradictions that no look has seen.
-        let found = if repaired.is_empty() { found.clone() } else { inspect::look(conn, &mut from.clone(), LOOKED_AT_MAX)? };
+        let found = if repaired.is_empty() { found.clone() } else { inspect::find(conn, &mut from.clone(), LOOKED_AT_MAX)? };
         Ok((repaired, recount::found(conn, &found, now_ms)?))
     })?;
     if !recounted.is_nothing() {

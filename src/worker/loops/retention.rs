@@ -8,14 +8,14 @@ use crate::worker::context::Context;
 const PRUNE_MAX: usize = 1_000;
 
 /// Prunes what ended long ago: rows first, then the logs of their runs.
-pub fn round(ctx: &Context, walk: &mut prune::Walk) -> Result<()> {
+pub fn round(ctx: &Context, cursor: &mut prune::Cursor) -> Result<()> {
     let Some(keep_ms) = ctx.options.keep_ms else { return Ok(()) };
     let before = ctx.clock_steps.never_early(ctx.now_ms()).saturating_sub_unsigned(keep_ms);
-    let from = *walk;
+    let from = *cursor;
     // What must stay (a live job waits for it) is looked at without writing, and not all of it at
     // each tick.
     let found = ctx.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
-    *walk = found.next.unwrap_or_default();
+    *cursor = found.next.unwrap_or_default();
     if found.is_nothing() {
         return Ok(());
     }
@@ -23,6 +23,6 @@ pub fn round(ctx: &Context, walk: &mut prune::Walk) -> Result<()> {
     for run in &pruned.runs {
         let _a_run_may_have_no_log = std::fs::remove_file(ctx.place().log_file(*run));
     }
-    log::info!("pruned what ended long ago: {} jobs, {} slots of schedules", pruned.jobs, pruned.slots);
+    log::info!("pruned what ended long ago: {} jobs, {} occurrences of schedules", pruned.jobs, pruned.occurrences);
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::NextCall;
 use crate::error::{Error, Result};
 use crate::job::Cause;
 use crate::run::machine::boottime_ms;
-use crate::store::look;
+use crate::store::pending;
 use crate::worker::context::Context;
 
 /// Longest time between two rounds, in milliseconds: a limit that is set later is kept within it,
@@ -49,7 +49,7 @@ fn round(ctx: &Context) -> (NextCall, Option<Error>) {
 /// counts on the clock of the boot: a step of the wall clock makes no run longer or shorter.
 fn stop_what_ran_too_long(ctx: &Context) -> Result<()> {
     let now_ms = boottime_ms();
-    for (run, max_runtime_ms) in ctx.store.read(look::max_runtimes)? {
+    for (run, max_runtime_ms) in ctx.store.read(pending::max_runtimes)? {
         if ctx.roster.began_ms(run).is_some_and(|began| now_ms >= began.saturating_add(max_runtime_ms)) {
             ctx.roster.request_stop(run, Cause::Backstop);
         }

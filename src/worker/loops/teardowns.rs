@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::job::ResourceId;
 use crate::job::limits::TEARDOWNS_PER_ROUND_MAX;
 use crate::store::rows::Run;
-use crate::store::{reap, teardown};
+use crate::store::{open_runs, teardown};
 use crate::worker::attempt::Halt;
 use crate::worker::context::Context;
 use crate::worker::steps;
@@ -39,7 +39,7 @@ pub fn is_busy(ctx: &Context) -> Result<bool> {
 
 /// Every open auxiliary run without a parent and without a watcher is resumed.
 pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
-    for run in ctx.store.read(reap::open_errands)? {
+    for run in ctx.store.read(open_runs::open_auxiliaries)? {
         if ctx.roster.owns(run.id) {
             continue;
         }
@@ -54,7 +54,7 @@ pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
 
 fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
     let (id, instance) = (run.id, ctx.instance.clone());
-    ctx.store.commit(move |conn| reap::adopted(conn, id, &instance))?;
+    ctx.store.commit(move |conn| open_runs::adopted(conn, id, &instance))?;
     match run.resource {
         Some(resource) => {
             ctx.teardowns.adopt(resource);

@@ -112,7 +112,7 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
             }
             Heard::Nothing => {
                 listener.regain(ctx);
-                look_once(ctx, &mut changes);
+                poll_once(ctx, &mut changes);
             }
         }
     }
@@ -127,14 +127,14 @@ fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
             obey(ctx, asked);
             ctx.file_may_have_changed();
         }
-        look_once(ctx, changes);
+        poll_once(ctx, changes);
         if ctx.is_detaching() {
             return;
         }
     }
 }
 
-fn look_once(ctx: &Context, changes: &mut Changed) {
+fn poll_once(ctx: &Context, changes: &mut Changed) {
     if changes.seen() {
         ctx.file_may_have_changed();
     }

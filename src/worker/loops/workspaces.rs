@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::leftovers::{Logs, tell_of_what_is_left};
 use crate::error::Result;
 use crate::run::workspace::Work;
-use crate::store::{reap, workspace};
+use crate::store::{open_runs, workspace};
 use crate::worker::context::Context;
 
 /// Most workspaces that are measured in one round.
@@ -32,7 +32,7 @@ pub fn run(ctx: &Arc<Context>) {
 }
 
 fn round(ctx: &Context) -> Result<()> {
-    let Some(work) = Work::look(ctx.place())? else { return Ok(()) };
+    let Some(work) = Work::find(ctx.place())? else { return Ok(()) };
     sweep(ctx, &work)?;
     sync(ctx, &work)?;
     measure(ctx, &work)?;
@@ -74,7 +74,7 @@ fn sweep(ctx: &Context, work: &Work) -> Result<()> {
     tell_of_what_is_left(ctx, "workspace_left", left);
     if swept > 0 {
         let now_ms = ctx.now_ms();
-        ctx.store.commit(move |conn| reap::count(conn, "workspaces_swept_total", swept, None, now_ms))?;
+        ctx.store.commit(move |conn| open_runs::count(conn, "workspaces_swept_total", swept, None, now_ms))?;
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ fn evict(ctx: &Context) -> Result<bool> {
         if !evicted.is_empty() {
             let keys = evicted.iter().map(|row| row.key.as_str()).collect::<Vec<_>>().join(", ");
             let count = i64::try_from(evicted.len()).unwrap_or(i64::MAX);
-            reap::count(conn, "workspaces_evicted_total", count, Some(&keys), now_ms)?;
+            open_runs::count(conn, "workspaces_evicted_total", count, Some(&keys), now_ms)?;
         }
         Ok(evicted)
     })?;

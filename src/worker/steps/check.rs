@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::job::ending::{CheckAnswer, Verdict};
 use crate::job::{Argv, Cause, Exit, RunEnd, RunKind, limits, retry};
 use crate::run::machine;
+use crate::store::auxiliary::Opening;
 use crate::store::check;
-use crate::store::errand::Opening;
 use crate::store::rows::Run;
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Ending, Halt, wait_for};
 use crate::worker::job_run::JobRun;
@@ -58,7 +58,7 @@ fn ask(attempt: &Attempt<'_>, job: &JobRun, command: &Argv, latest: Option<Run>)
             Some(check) if check.finished_at.is_some() => {
                 (CheckAnswer::of_row(check.outcome, check.error.as_deref()), check.exited_at)
             }
-            Some(check) => of_came(auxiliary(attempt, job).resume(&check, judged)?),
+            Some(check) => of_came(auxiliary(attempt, job).resume(&check, verdict)?),
             None => once(attempt, job, command)?,
         };
         match answer {
@@ -95,10 +95,10 @@ fn once(attempt: &Attempt<'_>, job: &JobRun, argv: &Argv) -> Result<(CheckAnswer
         let directory = job.policy.workspace.as_ref().map(|_| workspace::of_run(attempt)).transpose()?;
         command.launch_check(key, directory.as_deref())
     };
-    auxiliary(attempt, job).run(made, judged).map(of_came)
+    auxiliary(attempt, job).run(made, verdict).map(of_came)
 }
 
-fn judged(end: &RunEnd) -> Verdict {
+fn verdict(end: &RunEnd) -> Verdict {
     CheckAnswer::of_end(end).verdict()
 }
 

@@ -10,7 +10,7 @@ use crate::job::ending::{Verdict, verdict};
 use crate::job::workspace::{directory_name, new_name};
 use crate::job::{Argv, Outcome, Reason, RunEnd, RunKind, Workspace};
 use crate::run::workspace::{Work, is_there};
-use crate::store::errand::Opening;
+use crate::store::auxiliary::Opening;
 use crate::store::rows::Run;
 use crate::store::workspace::{self, Made as Row};
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Halt};
@@ -87,14 +87,14 @@ impl<'a, 'w> Preparation<'a, 'w> {
                 let command = Command::around(self.attempt.ctx, self.job, argv.clone())?;
                 command.launch_prepare(key, &self.work.path_of(&self.new), &self.work.path_of(&self.dir))
             },
-            |end| self.judge(end),
+            |end| self.verdict(end),
         );
         self.after(came)
     }
 
     /// Resumes a prepare that an earlier worker began for this run.
     pub fn resume(&self, open: &Run) -> Result<Made, Halt> {
-        let came = self.auxiliary().resume(open, |end| self.judge(end));
+        let came = self.auxiliary().resume(open, |end| self.verdict(end));
         self.after(came)
     }
 
@@ -136,7 +136,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
     /// What the end of the prepare command means. Its tree is gone: a directory that was filled
     /// comes into its place now, and into the file, before the auxiliary run is closed and another
     /// process could begin. Done again after a crash, it comes to the same.
-    fn judge(&self, end: &RunEnd) -> Verdict {
+    fn verdict(&self, end: &RunEnd) -> Verdict {
         if !end.is_success() {
             return verdict(end);
         }

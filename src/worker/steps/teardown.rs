@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::job::ending::verdict;
 use crate::job::resource::{After, Step};
 use crate::job::{ResourceId, ResourceState};
-use crate::store::errand::Opening;
+use crate::store::auxiliary::Opening;
 use crate::store::resource::{self, Resource};
 use crate::store::rows::Run;
 use crate::store::teardown;

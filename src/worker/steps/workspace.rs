@@ -91,7 +91,7 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
             }
             Made::Elsewhere => {
                 drop(leading);
-                if !look_later(attempt, job)? {
+                if !poll_later(attempt, job)? {
                     // Its settle comes too late, and changes nothing.
                     return Err(RunEnd::Unprepared.into());
                 }
@@ -152,7 +152,7 @@ fn wait_for_leader(attempt: &Attempt<'_>, flight: &Flight) -> Result<Option<Flig
 
 /// Polls for a workspace that another process is preparing, after reclaiming the lease of a dead
 /// holder. False: the run does not own its job any more.
-fn look_later(attempt: &Attempt<'_>, job: &JobRun) -> Result<bool> {
+fn poll_later(attempt: &Attempt<'_>, job: &JobRun) -> Result<bool> {
     let (store, id, run) = (&attempt.ctx.store, job.row.id, attempt.key.run);
     if !store.read(move |conn| settle::owns(conn, id, run))? {
         return Ok(false);

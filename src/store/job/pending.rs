@@ -5,28 +5,28 @@ use rusqlite::Connection;
 use crate::error::Result;
 use crate::job::RunId;
 
-/// Whether [`crate::store::upkeep::tend::tend`] has something to do now.
-pub fn needs_tending(conn: &Connection, now_ms: i64) -> Result<bool> {
-    let mut needed = conn.prepare_cached(sql!("look.sql", "is_due"))?;
+/// Whether [`crate::store::upkeep::due::process`] has something to do now.
+pub fn has_due(conn: &Connection, now_ms: i64) -> Result<bool> {
+    let mut needed = conn.prepare_cached(sql!("pending.sql", "is_due"))?;
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
 }
 
 /// Whether an end that concerns many jobs is told in steps, and not all of them are done.
-pub fn needs_going_on(conn: &Connection) -> Result<bool> {
-    let mut needed = conn.prepare_cached(sql!("look.sql", "is_half_told"))?;
+pub fn has_unresolved(conn: &Connection) -> Result<bool> {
+    let mut needed = conn.prepare_cached(sql!("pending.sql", "has_unresolved"))?;
     Ok(needed.query_row([], |row| row.get(0))?)
 }
 
 /// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for nothing before that: it goes on by
 /// itself.
 pub fn waits_for_time(conn: &Connection) -> Result<bool> {
-    let mut waits = conn.prepare_cached(sql!("look.sql", "waits_for_time"))?;
+    let mut waits = conn.prepare_cached(sql!("pending.sql", "waits_for_time"))?;
     Ok(waits.query_row([], |row| row.get(0))?)
 }
 
 /// The running jobs of queues that have a max-runtime, each with that, in milliseconds.
 pub fn max_runtimes(conn: &Connection) -> Result<Vec<(RunId, u64)>> {
-    let mut limited = conn.prepare_cached(sql!("look.sql", "runtime_limits"))?;
+    let mut limited = conn.prepare_cached(sql!("pending.sql", "runtime_limits"))?;
     let rows = limited.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, i64>(1)?)))?;
     rows.map(|row| row.map(|(run, ms)| (run, ms.unsigned_abs())).map_err(Into::into)).collect()
 }

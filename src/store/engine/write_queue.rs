@@ -1,4 +1,4 @@
-//! The desk: where requests to write wait, and who sees to them.
+//! The queue: where requests to write wait, and who sees to them.
 //!
 //! If no write is in progress, the caller writes on its own thread: no other has to be woken, and to wake one and to be woken by it costs more than a
 //! small transaction. What comes meanwhile waits, and is handed to the writer thread as one group, so no caller writes for others for
@@ -14,7 +14,7 @@ const WAITING_MAX: usize = 1_024;
 /// Requests in one transaction.
 const GROUP_MAX: usize = 256;
 
-pub(in crate::store) struct Desk<R> {
+pub(in crate::store) struct WriteQueue<R> {
     state: Mutex<State<R>>,
     /// The writer thread has something to do, or nothing ever again.
     handed: Condvar,
@@ -37,47 +37,47 @@ enum Writing {
 }
 
 /// What becomes of a request that was brought.
-pub(in crate::store) enum Brought<R> {
-    /// See to this group, and then drop what [`Desk::hands_on`] gives.
+pub(in crate::store) enum Submitted<R> {
+    /// See to this group, and then drop what [`WriteQueue::hand_over`] gives.
     Write(Vec<R>),
     /// Another thread does.
-    Left,
+    Queued,
     /// No thread does any more.
     Closed,
 }
 
-impl<R> Desk<R> {
+impl<R> WriteQueue<R> {
     pub(in crate::store) fn new() -> Self {
         let state = State { waiting: VecDeque::new(), writing: Writing::NoThread, closed: false };
         Self { state: Mutex::new(state), handed: Condvar::new(), room: Condvar::new() }
     }
 
     /// Brings a request. `may_write`: whether this thread may be the one to write; otherwise the writer thread is.
-    pub(in crate::store) fn bring(&self, request: R, may_write: bool) -> Brought<R> {
+    pub(in crate::store) fn submit(&self, request: R, may_write: bool) -> Submitted<R> {
         let mut state = lock(&self.state);
         while state.waiting.len() >= WAITING_MAX && !state.closed {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
-            return Brought::Closed;
+            return Submitted::Closed;
         }
         if state.writing != Writing::NoThread {
             state.waiting.push_back(request);
-            return Brought::Left;
+            return Submitted::Queued;
         }
         if may_write {
             state.writing = Writing::AThread;
-            return Brought::Write(vec![request]);
+            return Submitted::Write(vec![request]);
         }
         state.waiting.push_back(request);
         state.writing = Writing::Handed;
         self.handed.notify_one();
-        Brought::Left
+        Submitted::Queued
     }
 
     /// When this is dropped, a group was seen to, and what has come meanwhile is handed on.
-    pub(in crate::store) fn hands_on(&self) -> HandsOn<'_, R> {
-        HandsOn(self)
+    pub(in crate::store) fn hand_over(&self) -> HandOver<'_, R> {
+        HandOver(self)
     }
 
     fn hand_on(&self) {
@@ -89,7 +89,7 @@ impl<R> Desk<R> {
         }
     }
 
-    /// For the writer thread: the next group; `None` when the desk is closed and empty.
+    /// For the writer thread: the next group; `None` when the queue is closed and empty.
     pub(in crate::store) fn next(&self) -> Option<Vec<R>> {
         let mut state = lock(&self.state);
         loop {
@@ -114,10 +114,10 @@ impl<R> Desk<R> {
     }
 }
 
-/// See [`Desk::hands_on`].
-pub(in crate::store) struct HandsOn<'a, R>(&'a Desk<R>);
+/// See [`WriteQueue::hand_over`].
+pub(in crate::store) struct HandOver<'a, R>(&'a WriteQueue<R>);
 
-impl<R> Drop for HandsOn<'_, R> {
+impl<R> Drop for HandOver<'_, R> {
     fn drop(&mut self) {
         self.0.hand_on();
     }
@@ -151,55 +151,55 @@ impl<T> Answer<T> {
 mod tests {
     use super::*;
 
-    fn group<R>(brought: Brought<R>) -> Option<Vec<R>> {
+    fn group<R>(brought: Submitted<R>) -> Option<Vec<R>> {
         match brought {
-            Brought::Write(group) => Some(group),
-            Brought::Left | Brought::Closed => None,
+            Submitted::Write(group) => Some(group),
+            Submitted::Queued | Submitted::Closed => None,
         }
     }
 
     #[test]
-    fn who_comes_first_writes_and_the_others_are_one_group() {
-        let desk = Desk::new();
-        assert_eq!(group(desk.bring(1, true)), Some(vec![1]));
-        let writing = desk.hands_on();
+    fn the_first_caller_writes_and_the_others_form_one_group() {
+        let queue = WriteQueue::new();
+        assert_eq!(group(queue.submit(1, true)), Some(vec![1]));
+        let writing = queue.hand_over();
         for n in [2, 3, 4] {
-            assert!(matches!(desk.bring(n, true), Brought::Left));
+            assert!(matches!(queue.submit(n, true), Submitted::Queued));
         }
         drop(writing);
-        assert!(matches!(desk.bring(5, true), Brought::Left), "the writer thread has its turn before anybody else");
-        assert_eq!(desk.next(), Some(vec![2, 3, 4, 5]));
-        drop(desk.hands_on());
-        assert_eq!(group(desk.bring(6, true)), Some(vec![6]));
+        assert!(matches!(queue.submit(5, true), Submitted::Queued), "the writer thread has its turn before anybody else");
+        assert_eq!(queue.next(), Some(vec![2, 3, 4, 5]));
+        drop(queue.hand_over());
+        assert_eq!(group(queue.submit(6, true)), Some(vec![6]));
     }
 
     #[test]
-    fn who_may_not_write_leaves_it_to_the_writer_thread() {
-        let desk = Desk::new();
-        assert!(matches!(desk.bring(1, false), Brought::Left));
-        assert_eq!(desk.next(), Some(vec![1]));
+    fn a_caller_that_may_not_write_leaves_it_to_the_thread() {
+        let queue = WriteQueue::new();
+        assert!(matches!(queue.submit(1, false), Submitted::Queued));
+        assert_eq!(queue.next(), Some(vec![1]));
     }
 
     #[test]
-    fn what_waits_at_a_closed_desk_is_seen_to_and_nothing_more_is_taken() {
-        let desk = Desk::new();
-        assert!(matches!(desk.bring(1, false), Brought::Left));
-        desk.close();
-        assert!(matches!(desk.bring(2, true), Brought::Closed));
-        assert_eq!(desk.next(), Some(vec![1]));
-        drop(desk.hands_on());
-        assert_eq!(desk.next(), None);
+    fn a_closed_queue_serves_what_waits_and_takes_no_more() {
+        let queue = WriteQueue::new();
+        assert!(matches!(queue.submit(1, false), Submitted::Queued));
+        queue.close();
+        assert!(matches!(queue.submit(2, true), Submitted::Closed));
+        assert_eq!(queue.next(), Some(vec![1]));
+        drop(queue.hand_over());
+        assert_eq!(queue.next(), None);
     }
 
     #[test]
-    fn a_full_desk_has_room_again_when_a_group_is_taken() {
-        let desk = Desk::new();
+    fn a_full_queue_has_room_when_a_group_is_taken() {
+        let queue = WriteQueue::new();
         for n in 0..WAITING_MAX {
-            assert!(matches!(desk.bring(n, false), Brought::Left));
+            assert!(matches!(queue.submit(n, false), Submitted::Queued));
         }
         std::thread::scope(|scope| {
-            let late = scope.spawn(|| matches!(desk.bring(WAITING_MAX, true), Brought::Left));
-            assert_eq!(desk.next().map(|group| group.len()), Some(GROUP_MAX));
+            let late = scope.spawn(|| matches!(queue.submit(WAITING_MAX, true), Submitted::Queued));
+            assert_eq!(queue.next().map(|group| group.len()), Some(GROUP_MAX));
             assert!(late.join().unwrap());
         });
     }

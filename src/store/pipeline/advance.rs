@@ -77,7 +77,7 @@ fn understood(facts: &Facts) -> std::result::Result<(Pipeline, Params), String> 
 }
 
 fn facts(conn: &Connection, task: i64, job: JobId) -> Result<Option<Facts>> {
-    let mut facts = conn.prepare_cached(sql!("walk.sql", "facts"))?;
+    let mut facts = conn.prepare_cached(sql!("advance.sql", "facts"))?;
     let found = facts.query_row((task, job.0), |row| {
         let stopped: bool = row.get(1)?;
         let why = maybe(row, 2)?;
@@ -108,7 +108,7 @@ pub(in crate::store) fn rounds(conn: &Connection, task: i64) -> Result<BTreeMap<
 
 /// The gate into another stage. False: another process was first, or the task was asked to stop.
 pub(in crate::store) fn pass_gate(conn: &Connection, at: At<'_>, to: &str) -> Result<bool> {
-    let mut pass = conn.prepare_cached(sql!("walk.sql", "pass_gate"))?;
+    let mut pass = conn.prepare_cached(sql!("advance.sql", "pass_gate"))?;
     Ok(pass.execute((at.task, at.stage, at.job.0, to))? > 0)
 }
 
@@ -152,7 +152,7 @@ pub(in crate::store) fn enter(
         if into.execute((task, stage, job.0))? == 0 {
             return Err(Error::Internal(format!("task {task} left stage {stage} while it was entered")));
         }
-        conn.prepare_cached(sql!("walk.sql", "step"))?.execute((task, stage, job.0, now_ms))?;
+        conn.prepare_cached(sql!("advance.sql", "step"))?.execute((task, stage, job.0, now_ms))?;
         match pipeline.stage(stage).and_then(|stage| stage.teardown.as_ref()) {
             Some(teardown) => register_teardown(conn, task, stage, teardown, &new.cwd, &new.env),
             None => Ok(()),
@@ -178,7 +178,7 @@ fn finish(
     now_ms: i64,
 ) -> Result<()> {
     if let Some(last) = live_jobs(conn, at.task)?.last() {
-        let mut wait = conn.prepare_cached(sql!("walk.sql", "wait_for_last"))?;
+        let mut wait = conn.prepare_cached(sql!("advance.sql", "wait_for_last"))?;
         if wait.execute((at.task, at.job.0, last.0, now_ms, error))? > 0 {
             cancel::cancel(conn, *last, Some("its task ends"), now_ms, job_ended)?;
         }
@@ -188,7 +188,7 @@ fn finish(
         Some(stop) => (TaskState::Cancelled, Some(stop)),
         None => (state, error),
     };
-    conn.prepare_cached(sql!("walk.sql", "finish"))?.execute((at.task, at.stage, at.job.0, state.as_str(), error, now_ms))?;
+    conn.prepare_cached(sql!("advance.sql", "finish"))?.execute((at.task, at.stage, at.job.0, state.as_str(), error, now_ms))?;
     Ok(())
 }
 
@@ -196,7 +196,7 @@ fn finish(
 fn fail(conn: &Connection, task: i64, stage: &str, error: &str, now_ms: i64) -> Result<()> {
     let text = format!("stage {stage} cannot be entered: {error}");
     log::error!("task {task}: {text}");
-    conn.prepare_cached(sql!("walk.sql", "fail"))?.execute((task, stage, text, now_ms))?;
+    conn.prepare_cached(sql!("advance.sql", "fail"))?.execute((task, stage, text, now_ms))?;
     Ok(())
 }
 
@@ -217,10 +217,10 @@ pub(in crate::store) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> R
 }
 
 /// Moves on the tasks that no process moved: a file that was written by hand, an old program. Says how many tasks that were.
-pub(in crate::store) fn go_on(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
+pub(in crate::store) fn resume(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut moved = 0;
     for task in tasks.iter().copied() {
-        let mut stuck = conn.prepare_cached(sql!("walk.sql", "stuck"))?;
+        let mut stuck = conn.prepare_cached(sql!("advance.sql", "stuck"))?;
         let stuck = stuck.query_row([task], |row| Ok((row.get::<_, Option<i64>>(0)?.map(JobId), text(row, 1)?)));
         let Some((job, state)) = stuck.optional()? else { continue };
         let mut after = aftermath();
@@ -248,7 +248,7 @@ fn go_on_one(conn: &Connection, task: i64, job: Option<JobId>, state: &str, now_
 fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result<()> {
     conn.prepare_cached("UPDATE task_step SET ended_at = ?2, outcome = 'lost' WHERE task_id = ?1 AND ended_at IS NULL")?
         .execute((task, now_ms))?;
-    conn.prepare_cached(sql!("walk.sql", "lose"))?.execute((task, job.map(|job| job.0), now_ms))?;
+    conn.prepare_cached(sql!("advance.sql", "lose"))?.execute((task, job.map(|job| job.0), now_ms))?;
     Ok(())
 }
 
@@ -263,6 +263,6 @@ pub(in crate::store) fn register_teardown(
     env: &BTreeMap<String, String>,
 ) -> Result<()> {
     let env = serde_json::to_string(env).map_err(|e| Error::Internal(format!("env is not JSON: {e}")))?;
-    conn.prepare_cached(sql!("walk.sql", "register_teardown"))?.execute((task, stage, teardown.to_json(), cwd, env))?;
+    conn.prepare_cached(sql!("advance.sql", "register_teardown"))?.execute((task, stage, teardown.to_json(), cwd, env))?;
     Ok(())
 }

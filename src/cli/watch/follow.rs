@@ -31,70 +31,71 @@ use crate::worker::{Ended, Worker};
 use crate::worker::{Options, Started, Until};
 
 /// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
-const LOOK_MS: u64 = 1_000;
+const CHECK_MS: u64 = 1_000;
 
 /// Between two looks whether everything is torn down, in milliseconds.
-const TEARDOWN_LOOK_MS: u64 = 20;
+const TEARDOWN_POLL_MS: u64 = 20;
 
 /// The number of the signal that a program gets which writes to a closed pipe.
 const SIGPIPE: u8 = 13;
 
 /// How the following of a job came to its end.
-pub enum Attended {
+pub enum Outcome {
     Ended(Box<Job>),
     /// A person left it to itself; the exit code.
-    Left(u8),
+    Detached(u8),
 }
 
 /// Follows a job to its end; with no worker, is one for that job alone.
 ///
 /// # Errors
 /// When the file cannot be used, or the reader of the output has gone.
-pub fn attend(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Attended> {
+pub fn follow(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Outcome> {
     let signals = listen()?;
-    let mut attendant = Attendant { face, store, id, worker: None, looked: None, interrupts: 0, waits: Waits::of(id, By::Run) };
+    let mut run_follower =
+        RunFollower { face, store, id, worker: None, checked: None, interrupts: 0, waits: Waits::of(id, By::Run) };
     let mut follower = Follower::new(store, id);
     let mut output = output;
-    let came_to = loop {
-        match attendant.round(&mut follower, &mut output, &signals) {
+    let outcome = loop {
+        match run_follower.round(&mut follower, &mut output, &signals) {
             Ok(None) => follower.rest(),
-            Ok(Some(attended)) => break Ok(attended),
-            Err(error) if face::is_broken_pipe(&error) => break Ok(attendant.reader_gone()),
+            Ok(Some(outcome)) => break Ok(outcome),
+            Err(error) if face::is_broken_pipe(&error) => break Ok(run_follower.reader_gone()),
             Err(error) => break Err(error),
         }
     };
-    if matches!(came_to, Ok(Attended::Ended(_))) {
-        attendant.tear_down(&signals)?;
+    if matches!(outcome, Ok(Outcome::Ended(_))) {
+        run_follower.tear_down(&signals)?;
     }
-    attendant.end_served();
-    attendant.lay_down(Ended::Asked)?;
-    let attended = came_to?;
-    if matches!(attended, Attended::Ended(_)) {
+    run_follower.end_served();
+    run_follower.stop_worker(Ended::Asked)?;
+    let outcome = outcome?;
+    if matches!(outcome, Outcome::Ended(_)) {
         store.flush_now()?;
         output.finish()?;
     }
-    Ok(attended)
+    Ok(outcome)
 }
 
-struct Attendant<'a> {
+struct RunFollower<'a> {
     face: &'a Face,
     store: &'a Store,
     id: JobId,
     worker: Option<Worker>,
-    looked: Option<Instant>,
+    checked: Option<Instant>,
     interrupts: u32,
     waits: Waits,
 }
 
-impl Attendant<'_> {
-    fn round(&mut self, follower: &mut Follower, output: &mut Output, signals: &Receiver<i32>) -> Result<Option<Attended>> {
-        if let Some(attended) = self.see_to_a_worker(signals)? {
-            return Ok(Some(attended));
+impl RunFollower<'_> {
+    fn round(&mut self, follower: &mut Follower, output: &mut Output, signals: &Receiver<i32>) -> Result<Option<Outcome>> {
+        if let Some(outcome) = self.ensure_worker(signals)? {
+            return Ok(Some(outcome));
         }
         if let Seen::Ended(job) = follower.round(&mut |piece| output.piece(piece))? {
-            return Ok(Some(Attended::Ended(job)));
+            return Ok(Some(Outcome::Ended(job)));
         }
-        self.waits.look(self.face, self.store)?;
+        self.waits.poll(self.face, self.store)?;
         match signals.try_recv() {
             Ok(signal) => self.obey(signal),
             Err(_) => Ok(None),
@@ -102,28 +103,28 @@ impl Attendant<'_> {
     }
 
     /// Becomes the worker where there is none; gives the lock up where another process asked for it.
-    fn see_to_a_worker(&mut self, signals: &Receiver<i32>) -> Result<Option<Attended>> {
+    fn ensure_worker(&mut self, signals: &Receiver<i32>) -> Result<Option<Outcome>> {
         if let Some(worker) = &self.worker {
             let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(None) };
-            self.looked = Some(Instant::now());
+            self.checked = Some(Instant::now());
             let fatal = matches!(&ended, Ended::Fatal(_)).then(|| ended.clone());
-            self.lay_down(ended)?;
+            self.stop_worker(ended)?;
             return match fatal {
                 Some(Ended::Fatal(why)) => Err(Error::File(why)),
                 _ => Ok(None),
             };
         }
-        if self.looked.is_some_and(|at| at.elapsed() < Duration::from_millis(LOOK_MS)) {
+        if self.checked.is_some_and(|at| at.elapsed() < Duration::from_millis(CHECK_MS)) {
             return Ok(None);
         }
-        self.looked = Some(Instant::now());
+        self.checked = Some(Instant::now());
         match start_for(self.face, self.store, self.id, signals)? {
             ForOne::Serves(worker) => self.worker = Some(*worker),
             ForOne::NotNeeded => {}
             // A cancel would wait for that lock as well.
-            ForOne::Told { signal, is_blocked: true } => return Ok(Some(self.leave_blocked(signal))),
-            ForOne::Told { signal, is_blocked: false } => {
-                self.looked = None;
+            ForOne::Signalled { signal, is_blocked: true } => return Ok(Some(self.leave_blocked(signal))),
+            ForOne::Signalled { signal, is_blocked: false } => {
+                self.checked = None;
                 return self.obey(signal);
             }
         }
@@ -131,14 +132,14 @@ impl Attendant<'_> {
     }
 
     /// Ends the following while another program holds the write lock: the job stays as it is.
-    fn leave_blocked(&self, signal: i32) -> Attended {
+    fn leave_blocked(&self, signal: i32) -> Outcome {
         let id = self.id;
         let holder = locks::writer(self.store.place()).map_or("another program".to_owned(), |holder| holder.to_string());
         face::say(&format!(
             "{holder} holds the write lock, so job {id} was not started and is not cancelled; \
              it is left to itself (tenure cancel {id} ends it)"
         ));
-        Attended::Left(code_of(signal))
+        Outcome::Detached(code_of(signal))
     }
 
     /// Where there is no other worker, what the job has left outside is torn down before this one goes. A signal ends the wait, not the
@@ -148,8 +149,8 @@ impl Attendant<'_> {
         loop {
             let (id, now_ms) = (self.id, self.face.now_ms());
             let left = self.store.read(|conn| resource::left_by(conn, id, why::RESOURCES_NAMED_MAX))?;
-            let goes_on = left.iter().any(|one| one.errand.is_some() || one.next_at <= now_ms);
-            let is_told = signals.recv_timeout(Duration::from_millis(if goes_on { TEARDOWN_LOOK_MS } else { 0 })).is_ok();
+            let goes_on = left.iter().any(|one| one.auxiliary.is_some() || one.next_at <= now_ms);
+            let is_told = signals.recv_timeout(Duration::from_millis(if goes_on { TEARDOWN_POLL_MS } else { 0 })).is_ok();
             if !goes_on || is_told || worker.ended(Duration::ZERO).is_some() {
                 left.iter().for_each(|one| face::say(&format!("{} (start a worker: tenure work)", words::why(one, now_ms))));
                 return Ok(());
@@ -164,7 +165,7 @@ impl Attendant<'_> {
         }
     }
 
-    fn lay_down(&mut self, ended: Ended) -> Result<()> {
+    fn stop_worker(&mut self, ended: Ended) -> Result<()> {
         match self.worker.take() {
             Some(worker) => worker.stop(ended).map(|_| ()),
             None => Ok(()),
@@ -172,7 +173,7 @@ impl Attendant<'_> {
     }
 
     /// A first INT cancels the job, a second leaves it to its shim; TERM and HUP leave it at once.
-    fn obey(&mut self, signal: i32) -> Result<Option<Attended>> {
+    fn obey(&mut self, signal: i32) -> Result<Option<Outcome>> {
         let id = self.id;
         let code = code_of(signal);
         if signal == SIGINT {
@@ -180,10 +181,10 @@ impl Attendant<'_> {
         }
         if signal != SIGINT || self.interrupts > 1 {
             if self.worker.as_ref().is_some_and(|worker| worker.end_runs_if_nothing_survives(&never(), true)) {
-                return Ok(Some(Attended::Left(code)));
+                return Ok(Some(Outcome::Detached(code)));
             }
             face::say(&format!("job {id} is left to itself; tenure logs -f {id} follows it"));
-            return Ok(Some(Attended::Left(code)));
+            return Ok(Some(Outcome::Detached(code)));
         }
         face::say(&format!("cancelling job {id} (interrupt again to leave it to itself)"));
         let now_ms = self.face.now_ms();
@@ -194,9 +195,9 @@ impl Attendant<'_> {
     }
 
     /// The reader of the output has gone. As with any other program in a pipe that is the end, but only of the following.
-    fn reader_gone(&self) -> Attended {
+    fn reader_gone(&self) -> Outcome {
         face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
-        Attended::Left(exit::SIGNAL_BASE + SIGPIPE)
+        Outcome::Detached(exit::SIGNAL_BASE + SIGPIPE)
     }
 }
 
@@ -222,7 +223,7 @@ enum ForOne {
     /// There is a worker, or another process was quicker.
     NotNeeded,
     /// This signal came before it served. `is_blocked`: it waited for another program's write lock.
-    Told {
+    Signalled {
         signal: i32,
         is_blocked: bool,
     },
@@ -233,7 +234,7 @@ enum ForOne {
 /// # Errors
 /// When the file cannot be used.
 fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -> Result<ForOne> {
-    if let Some(holder) = Holder::look(client.place())? {
+    if let Some(holder) = Holder::read(client.place())? {
         if holder.kind == Kind::Run.as_str() {
             waker::ask_to_serve(client.place(), job);
         }
@@ -245,7 +246,7 @@ fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -
         Ok(Started::Serves(worker)) => Ok(ForOne::Serves(worker)),
         Ok(Started::Told { order: signal, worker, is_blocked }) => {
             worker.map(|worker| worker.stop(Ended::Asked)).transpose()?;
-            Ok(ForOne::Told { signal, is_blocked })
+            Ok(ForOne::Signalled { signal, is_blocked })
         }
         // Another process was quicker, and does it.
         Err(Error::Held(_)) => Ok(ForOne::NotNeeded),

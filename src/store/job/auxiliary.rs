@@ -1,6 +1,6 @@
-//! Errands: commands around jobs (a check, the making of a workspace, a teardown, a probe), each a run of its own, with a kind.
+//! Auxiliary runs: commands around jobs (a check, the making of a workspace, a teardown, a probe), each a run of its own, with a kind.
 //!
-//! An errand of a job is opened only as long as the job's run (`parent`) owns the job, and one of a kind at a time; one of a resource as long as that
+//! An auxiliary run of a job is opened only as long as the job's run (`parent`) owns the job, and one of a kind at a time; one of a resource as long as that
 //! is to be torn down and nothing else is under way for it ([`crate::store::resource::teardown`]). What it came to is written once, with whatever follows from that in the same transaction; so a crash before leaves an open run, which is watched or
 //! gone through again, and a crash after it an answer, which is used and not asked for again.
 
@@ -14,7 +14,7 @@ pub use crate::store::job::settle::Closed;
 use crate::store::resource::teardown;
 use crate::store::workspace;
 
-/// What an errand is, and for whom.
+/// What an auxiliary run is, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     pub kind: RunKind,
@@ -27,7 +27,7 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// An errand of a job's run.
+    /// An auxiliary run of a job's run.
     pub fn of(kind: RunKind, job: JobId, parent: RunId) -> Self {
         Self { kind, of: Some((job, parent)), resource: None, workspace: None }
     }
@@ -38,7 +38,7 @@ impl Opening {
     }
 }
 
-/// What the closing of an errand brought with it.
+/// What the closing of an auxiliary run brought with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ended {
     /// This call closed it. If not, nothing was changed.
@@ -49,7 +49,7 @@ pub struct Ended {
     pub forgotten: Vec<RunId>,
 }
 
-/// Opens the run of an errand. False: what it is for does not need it any more, or such an errand is under way; nothing is to be
+/// Opens the run of an auxiliary run. False: what it is for does not need it any more, or such an auxiliary run is under way; nothing is to be
 /// started then.
 pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str, boot_id: &str, now_ms: i64) -> Result<bool> {
     if let Some(key) = &opening.workspace
@@ -63,7 +63,7 @@ pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str
         return Ok(false);
     }
     let (job, parent) = opening.of.unzip();
-    let mut begin = conn.prepare_cached(sql!("errand.sql", "begin"))?;
+    let mut begin = conn.prepare_cached(sql!("auxiliary.sql", "begin"))?;
     let begun = begin.execute(params![
         run.run.0,
         job.map(|job| job.0),
@@ -82,7 +82,7 @@ pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str
     Ok(begun)
 }
 
-/// Closes the run of an errand with what it came to, and does to its resource what that means.
+/// Closes the run of an auxiliary run with what it came to, and does to its resource what that means.
 pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<Ended> {
     let Some(resource) = resource_of_open(conn, run)? else { return Ok(Ended::default()) };
     let after = match resource {
@@ -96,7 +96,7 @@ pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Resul
     Ok(Ended { was_open: true, after, forgotten })
 }
 
-/// The resource of an open errand, if it has one; the outer `None`: it is not open.
+/// The resource of an open auxiliary run, if it has one; the outer `None`: it is not open.
 fn resource_of_open(conn: &Connection, run: RunId) -> Result<Option<Option<(ResourceId, RunKind)>>> {
     let mut of =
         conn.prepare_cached("SELECT resource_id, kind FROM run WHERE id = ?1 AND kind <> 'job' AND finished_at IS NULL")?;
@@ -114,7 +114,7 @@ fn close(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<
         None => (None, None),
     };
     let record = &closed.record;
-    let mut end = conn.prepare_cached(sql!("errand.sql", "end"))?;
+    let mut end = conn.prepare_cached(sql!("auxiliary.sql", "end"))?;
     let ended = end.execute(params![
         run.0,
         now_ms,

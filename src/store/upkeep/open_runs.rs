@@ -1,6 +1,6 @@
 //! What the reaper looks at: the runs that are not settled, and what the file knows of a run file.
 //!
-//! The reaper's judgement is not here ([`crate::job::verdict`]), nor is the outside (locks, run files, processes).
+//! The reaper's decision is not here ([`crate::job::verdict`]), nor is the outside (locks, run files, processes).
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -17,7 +17,7 @@ pub struct OpenRun {
     pub run: Run,
     pub open_cancel: bool,
     /// The latest command around it (the making of its workspace, its check), if there was one; open while `finished_at` is `None`.
-    pub errand: Option<Run>,
+    pub auxiliary: Option<Run>,
 }
 
 /// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: repair sees to it.
@@ -33,7 +33,9 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
     let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 39)?)))?;
     let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter()
-        .map(|(job, run)| Ok(OpenRun { open_cancel: job.cancel_open, errand: latest_errand(conn, job.id, run.id)?, job, run }))
+        .map(|(job, run)| {
+            Ok(OpenRun { open_cancel: job.cancel_open, auxiliary: latest_auxiliary(conn, job.id, run.id)?, job, run })
+        })
         .collect()
 }
 
@@ -42,14 +44,14 @@ pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(RunKey, Opti
     let mut run = conn.prepare_cached(
         "SELECT run.id, run.nonce FROM job JOIN run ON run.id = job.run_id WHERE job.id = ?1 AND job.state = 'running'",
     )?;
-    let mut errand = conn.prepare_cached(
+    let mut auxiliary = conn.prepare_cached(
         "SELECT id, nonce FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job' AND finished_at IS NULL LIMIT 1",
     )?;
     let named = |row: &rusqlite::Row<'_>| Ok((RunId(row.get(0)?), row.get::<_, String>(1)?));
     let read = |(run, nonce): (RunId, String)| nonce.parse().ok().map(|nonce| RunKey { run, nonce });
     let Some(run) = run.query_row([job.0], named).optional()?.and_then(read) else { return Ok(None) };
-    let errand = errand.query_row((job.0, run.run.0), named).optional()?.and_then(read);
-    Ok(Some((run, errand)))
+    let auxiliary = auxiliary.query_row((job.0, run.run.0), named).optional()?.and_then(read);
+    Ok(Some((run, auxiliary)))
 }
 
 /// What the file knows of each of these runs.
@@ -83,12 +85,12 @@ pub fn note_trouble(conn: &Connection, run: RunId, what: Option<&str>) -> Result
 
 /// Counts something that was done, over the whole life of the file.
 pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms: i64) -> Result<()> {
-    conn.prepare_cached(sql!("reap.sql", "count"))?.execute((name, by, now_ms, note))?;
+    conn.prepare_cached(sql!("open_runs.sql", "count"))?.execute((name, by, now_ms, note))?;
     Ok(())
 }
 
-/// The open errands that belong to no run of a job: only the reaper finds them again.
-pub fn open_errands(conn: &Connection) -> Result<Vec<Run>> {
+/// The open auxiliary runs that belong to no run of a job: only the reaper finds them again.
+pub fn open_auxiliaries(conn: &Connection) -> Result<Vec<Run>> {
     let mut open = conn.prepare_cached(concat!(
         "SELECT ",
         run_columns!(),
@@ -98,18 +100,18 @@ pub fn open_errands(conn: &Connection) -> Result<Vec<Run>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn latest_errand(conn: &Connection, job: JobId, parent: RunId) -> Result<Option<Run>> {
-    let mut errand = conn.prepare_cached(concat!(
+fn latest_auxiliary(conn: &Connection, job: JobId, parent: RunId) -> Result<Option<Run>> {
+    let mut auxiliary = conn.prepare_cached(concat!(
         "SELECT ",
         run_columns!(),
         " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job'",
         // Ids are given from a stock and not in order. A check comes after everything else, and its asks are counted.
         " ORDER BY finished_at IS NULL DESC, kind = 'check' DESC, attempt DESC LIMIT 1"
     ))?;
-    Ok(errand.query_row((job.0, parent.0), Run::from_row).optional()?)
+    Ok(auxiliary.query_row((job.0, parent.0), Run::from_row).optional()?)
 }
 
 /// Holds a queued job of which a run is open: its process may live, and no worker starts a second one.
 pub(in crate::store) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
-    Ok(conn.prepare_cached(sql!("reap.sql", "hold"))?.execute([job.0])? > 0)
+    Ok(conn.prepare_cached(sql!("open_runs.sql", "hold"))?.execute([job.0])? > 0)
 }

@@ -21,7 +21,7 @@ fn states(conn: &Connection) -> String {
 }
 
 fn fail_first(conn: &Connection) -> Result<Aftermath> {
-    let mut out = walk::aftermath();
+    let mut out = advance::aftermath();
     ended::end_queued(conn, JobId(1), Reason::Spawn, "no", 5, &mut out)?;
     Ok(out)
 }
@@ -37,7 +37,7 @@ fn a_row_that_refuses_its_end_keeps_no_other_from_its_own() {
         // Once the row is sound, it ends as well: found by itself, or by those who look for what lags.
         conn.execute_batch("DROP TRIGGER bad").unwrap();
         crate::store::upkeep::recount::all(&conn, 6).unwrap();
-        tend(&conn, 6, 100).unwrap();
+        process(&conn, 6, 100).unwrap();
         assert_eq!(states(&conn), "failed failed failed failed failed", "{refused}");
     }
 }
@@ -56,16 +56,16 @@ fn a_round_goes_on_after_a_job_that_refuses_its_end() {
     )
     .unwrap();
     for _ in 0..2 {
-        tend(&conn, 9, 100).unwrap();
+        process(&conn, 9, 100).unwrap();
         assert_eq!(states(&conn), "failed queued failed queued failed");
     }
     conn.execute_batch("DROP TRIGGER bad").unwrap();
-    assert_eq!(tend(&conn, 9, 100).unwrap().ended, [JobId(2), JobId(4)]);
+    assert_eq!(process(&conn, 9, 100).unwrap().ended, [JobId(2), JobId(4)]);
 }
 
 #[test]
 fn a_job_ends_with_more_dependants_than_a_step_and_a_wider_file() {
-    for table in ["job", "dependency", "untold", "event"] {
+    for table in ["job", "dependency", "unresolved", "event"] {
         let conn = fixture::fresh();
         let waiting = i64::try_from(ended::STEP_MAX).unwrap() + 1;
         conn.execute_batch(&format!(
@@ -76,12 +76,12 @@ fn a_job_ends_with_more_dependants_than_a_step_and_a_wider_file() {
         ))
         .unwrap();
         fail_first(&conn).unwrap();
-        let untold = || conn.query_row("SELECT count(*) FROM untold", [], |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(untold(), 1, "{table}: the rest is noted");
+        let unresolved = || conn.query_row("SELECT count(*) FROM unresolved", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(unresolved(), 1, "{table}: the rest is noted");
         for _ in 0..4 {
-            tend(&conn, 6, 2_000).unwrap();
+            process(&conn, 6, 2_000).unwrap();
         }
         let failed: i64 = conn.query_row("SELECT count(*) FROM job WHERE state = 'failed'", [], |row| row.get(0)).unwrap();
-        assert_eq!((failed, untold()), (waiting + 1, 0), "{table}");
+        assert_eq!((failed, unresolved()), (waiting + 1, 0), "{table}");
     }
 }

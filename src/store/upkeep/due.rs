@@ -11,14 +11,14 @@ use crate::store::engine::text::text;
 use crate::store::job::ended;
 use crate::store::job::ended::Aftermath;
 use crate::store::job::rows;
-use crate::store::pipeline::walk;
+use crate::store::pipeline::advance;
 
 /// The error text of a job that expired.
 pub(in crate::store) const EXPIRED: &str = "it had not started by the time it was to expire";
 
 /// What one round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tended {
+pub struct Processed {
     /// Jobs whose time has come.
     pub released: usize,
     /// Queued jobs that were ended, with those that ended because of them.
@@ -31,39 +31,39 @@ pub struct Tended {
 
 /// Releases what is due, and ends queued jobs that can never start: a client cancelled them, a job that they wait for ended
 /// the wrong way, they have expired. At most `limit` of each.
-pub fn tend(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
+pub fn process(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut out = walk::aftermath();
-    let cancelled = end_all(conn, sql!("tend.sql", "cancelled"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
+    let mut out = advance::aftermath();
+    let cancelled = end_all(conn, sql!("due.sql", "cancelled"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
     let broken = end_broken(conn, limit, now_ms, &mut out)?;
-    let expired = end_all(conn, sql!("tend.sql", "expired"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
+    let expired = end_all(conn, sql!("due.sql", "expired"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
     // Last, because an ending may leave a job that waits for nothing but a time that has come.
-    let told = ended::tell_untold(conn, now_ms, &mut out)?;
-    let released = conn.prepare_cached(sql!("tend.sql", "due"))?.execute((now_ms, limit))?;
+    let told = ended::resolve_remaining(conn, now_ms, &mut out)?;
+    let released = conn.prepare_cached(sql!("due.sql", "due"))?.execute((now_ms, limit))?;
     let most = [released, cancelled, broken, expired].into_iter().max().unwrap_or(0);
     let more = i64::try_from(most).is_ok_and(|most| most >= limit) || told || out.left() == 0;
-    Ok(Tended { released, ended: out.ended, freed: out.freed, more })
+    Ok(Processed { released, ended: out.ended, freed: out.freed, more })
 }
 
 /// Goes on with ends that concern more jobs than one transaction touches, for a client with no worker. At most `limit` jobs; there is `more` as long as
 /// something was done.
-pub fn go_on(conn: &Connection, now_ms: i64, limit: usize) -> Result<Tended> {
-    let mut out = Aftermath::within(limit, walk::job_ended);
+pub fn continue_ends(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed> {
+    let mut out = Aftermath::within(limit, advance::job_ended);
     end_broken(conn, i64::try_from(limit).unwrap_or(i64::MAX), now_ms, &mut out)?;
-    let told = ended::tell_untold(conn, now_ms, &mut out)?;
-    Ok(Tended { released: 0, more: told || !out.ended.is_empty(), ended: out.ended, freed: out.freed })
+    let told = ended::resolve_remaining(conn, now_ms, &mut out)?;
+    Ok(Processed { released: 0, more: told || !out.ended.is_empty(), ended: out.ended, freed: out.freed })
 }
 
 /// The wall clock was set by so many milliseconds: what waits for another attempt, or for another teardown, waits as long as before. Says how many
 /// jobs that are.
 pub fn clock_was_set(conn: &Connection, by_ms: i64) -> Result<usize> {
-    conn.prepare_cached(sql!("tend.sql", "clock_resources"))?.execute([by_ms])?;
-    Ok(conn.prepare_cached(sql!("tend.sql", "clock"))?.execute([by_ms])?)
+    conn.prepare_cached(sql!("due.sql", "clock_resources"))?.execute([by_ms])?;
+    Ok(conn.prepare_cached(sql!("due.sql", "clock"))?.execute([by_ms])?)
 }
 
-/// The earliest instant at which [`tend`] has something to do, as far as time decides that; in milliseconds UTC.
+/// The earliest instant at which [`due`] has something to do, as far as time decides that; in milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
-    Ok(conn.prepare_cached(sql!("tend.sql", "next"))?.query_row([], |row| row.get(0))?)
+    Ok(conn.prepare_cached(sql!("due.sql", "next"))?.query_row([], |row| row.get(0))?)
 }
 
 pub(in crate::store) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -> Result<bool> {
@@ -75,7 +75,7 @@ pub(in crate::store) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -
 
 /// Ends the jobs that wait in vain for another one. Says how many there were.
 fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -> Result<usize> {
-    let mut doomed = conn.prepare_cached(sql!("tend.sql", "broken"))?;
+    let mut doomed = conn.prepare_cached(sql!("due.sql", "broken"))?;
     let doomed: Vec<JobId> = doomed.query_map([limit], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
     for job in &doomed {
         end_apart(conn, *job, "waits in vain for another one and cannot end", out, |after| {
@@ -122,5 +122,5 @@ fn end_apart(
 }
 
 #[cfg(test)]
-#[path = "tend_tests.rs"]
+#[path = "due_tests.rs"]
 mod tests;
