@@ -74,7 +74,7 @@
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |
 //!
-//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`, `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy.rs` keeps it so.
+//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`, `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` keeps it so.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule` (what becomes of the slot) → `store::plan` (slot and job in one
 //! transaction), asked in each round of the claim loop. From there on it is a job like any other.

@@ -11,7 +11,7 @@
 //! Each verb is done when it returns: what it says is on the disk. It wakes the worker, and removes the private files that no job needs any
 //! more. A crash between the transaction and those two steps costs time and nothing else: the worker looks by itself, and sweeps.
 //!
-//! Public signatures hold types of `std` and of this crate; `tests/tidy.rs` looks after that. Deliberately absent: printing, settings, signals.
+//! Public signatures hold types of `std` and of this crate; `tests/tidy` looks after that. Deliberately absent: printing, settings, signals.
 
 pub(crate) mod changes;
 mod control;

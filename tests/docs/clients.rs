@@ -68,7 +68,7 @@ fn the_page_of_each_language_prints_what_it_says() {
 fn every_shell_line_of_the_pages_waits_for_a_lock() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut walked = 0;
-    for page in crate::pages().into_iter().chain([root.join("README.md")]) {
+    for page in crate::docs::pages().into_iter().chain([root.join("README.md")]) {
         let text = std::fs::read_to_string(&page).unwrap();
         for line in text.lines().filter(|line| line.split_whitespace().any(|word| word.trim_matches('`') == "sqlite3")) {
             // A line that opens a file; a sentence that names the program is none.

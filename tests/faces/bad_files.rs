@@ -179,7 +179,7 @@ fn mode(path: &Path, bits: u32) {
 #[test]
 fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_where_that_is_possible() {
     let nest = Nest::new();
-    let me = crate::unprivileged::PlainUser::new(&nest);
+    let me = crate::faces::unprivileged::PlainUser::new(&nest);
     me.ok(&["run", "--", "true"]);
     let refused = |what: &str, said: &Said| {
         assert_eq!(said.code, 4, "{what}: {said:?}");
@@ -202,7 +202,7 @@ fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_whe
     assert_eq!(stuck.code, 4, "{stuck:?}");
     let remedy = stuck.err.split(['(', ')']).find(|part| part.starts_with("chmod u+rw ")).expect("a remedy");
     assert!(remedy.ends_with("-wal"), "{stuck:?}");
-    ["wal", "shm"].iter().for_each(|end| crate::unprivileged::open(&me.home().join(format!("q.db-{end}")), "u+rw"));
+    ["wal", "shm"].iter().for_each(|end| crate::faces::unprivileged::open(&me.home().join(format!("q.db-{end}")), "u+rw"));
     me.ok(&["add", "--", "true"]);
     let beside = me.home().join("q.db.d");
     me.ok(&["work", "--until-idle"]);
@@ -232,7 +232,7 @@ fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_whe
 
 #[test]
 fn a_full_disk_is_told_nothing_is_lost_and_it_goes_on_when_there_is_room() {
-    if !crate::said::is_root("a full disk (it needs a mount)") {
+    if !crate::faces::said::is_root("a full disk (it needs a mount)") {
         return;
     }
     let nest = Nest::new();
@@ -240,7 +240,7 @@ fn a_full_disk_is_told_nothing_is_lost_and_it_goes_on_when_there_is_room() {
     std::fs::create_dir(&disk).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs"]).arg(&disk).status();
     if !mounted.is_ok_and(|status| status.success()) {
-        return crate::untested::not_tested("a full disk", "a tmpfs that may be mounted");
+        return crate::support::untested::not_tested("a full disk", "a tmpfs that may be mounted");
     }
     let _unmount = Mounted(disk.clone());
     let db = disk.join("q.db");
@@ -292,7 +292,10 @@ impl Drop for Mounted {
 fn a_read_only_file_system_is_named_as_that_by_each_command() {
     let can = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
     if !can.is_ok_and(|status| status.success()) {
-        return crate::untested::not_tested("a read-only file system", "mount namespaces: unshare of util-linux, and root");
+        return crate::support::untested::not_tested(
+            "a read-only file system",
+            "mount namespaces: unshare of util-linux, and root",
+        );
     }
     let commands = [
         "add -- true",

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::{Nest, Said, said};
 
 fn from(nest: &Nest, args: &[&str], text: &str) -> Said {

@@ -1,6 +1,6 @@
 //! `run`, `wait` and `show` tell how a job ended, each in its own way, and never call good what was not.
 
-use crate::said::{end, run, run_sh};
+use crate::faces::said::{end, run, run_sh};
 use crate::support::{Nest, until};
 
 #[test]

@@ -1,6 +1,6 @@
 //! A job or a task that is being cancelled has its key no more: a new request is taken, in whatever way it comes.
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::{Nest, Worker, until};
 
 /// How the job that has the key is being cancelled.

@@ -1,6 +1,6 @@
 //! Deadlines, memory, niceness, users and the size of a log: what was asked for holds, and is told.
 
-use crate::said::{end, is_root, of_runs, run, run_sh};
+use crate::faces::said::{end, is_root, of_runs, run, run_sh};
 use crate::support::{Nest, niceness, until};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::Nest;
 
 /// Jobs by letter, in order: what each does, and what it is added after. `y` ends with 0, `n` with 1.

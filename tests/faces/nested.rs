@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::{Nest, Said, said, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::obstacles::{cleared, codes, obstacle, remedy};
+use crate::faces::obstacles::{cleared, codes, obstacle, remedy};
 use crate::support::{Nest, until};
 
 /// Makes a job that waits.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::said::{end, of_runs, run_sh};
+use crate::faces::said::{end, of_runs, run_sh};
 use crate::support::Nest;
 
 const AT_ONCE: &[&str] = &["--backoff", "0s..0s"];
@@ -83,7 +83,7 @@ fn hopeless_codes_are_not_tried_again_unless_asked() {
     assert_eq!(job["attempts"], 3);
     let job = tried(&nest, &["--retries", "2"], "cd /; exec /no/such/program");
     assert_eq!(job["attempts"], 3, "127 of a shell is a code like others");
-    let ran = crate::said::run(&nest, &["--retries", "2", "--backoff", "0s..0s", "--", "/no/such/program"]);
+    let ran = crate::faces::said::run(&nest, &["--retries", "2", "--backoff", "0s..0s", "--", "/no/such/program"]);
     assert_eq!((ran.code(), of_runs(&ran.job, "reason")), (127, vec!["spawn".to_owned()]));
 }
 

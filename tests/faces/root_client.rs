@@ -4,8 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::faces::unprivileged::PlainUser;
 use crate::support::{Nest, Said, said, until};
-use crate::unprivileged::PlainUser;
 
 const OTHER: u32 = 65_534;
 
@@ -35,7 +35,7 @@ fn of_root(dir: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn what_root_makes_belongs_to_the_user_of_the_file() {
-    if !crate::said::is_root("root as a client of another user's service") {
+    if !crate::faces::said::is_root("root as a client of another user's service") {
         return;
     }
     let nest = Nest::new();
@@ -89,7 +89,7 @@ fn what_root_makes_belongs_to_the_user_of_the_file() {
 
 #[test]
 fn doctor_as_root_says_whose_worker_is_to_be_started() {
-    if !crate::said::is_root("root as a client of another user's service") {
+    if !crate::faces::said::is_root("root as a client of another user's service") {
         return;
     }
     let nest = Nest::new();
@@ -98,7 +98,7 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
     let healthy = as_root(&nest, &me, &["doctor"], "");
     assert!(healthy.out.contains("runuser -u \"$(id -un 65534)\" -- tenure work"), "{healthy:?}");
     assert!(!healthy.out.contains("WRONG permissions"), "{healthy:?}");
-    crate::unprivileged::open(&me.db(), "o+w");
+    crate::faces::unprivileged::open(&me.db(), "o+w");
     let log = me.home().join("q.db.d/logs");
     std::os::unix::fs::chown(&log, Some(1), None).unwrap();
     let open = as_root(&nest, &me, &["doctor"], "");
@@ -111,7 +111,7 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
 
 #[test]
 fn root_is_not_led_astray_by_what_the_user_has_planted() {
-    if !crate::said::is_root("root as a client of another user's service") {
+    if !crate::faces::said::is_root("root as a client of another user's service") {
         return;
     }
     for name in ["gate", "turn", "stamp.new", "home.new"] {
@@ -145,7 +145,7 @@ fn root_is_not_led_astray_by_what_the_user_has_planted() {
 
 #[test]
 fn a_log_that_root_is_about_to_give_away_is_waited_for() {
-    if !crate::said::is_root("root as a client of another user's service") {
+    if !crate::faces::said::is_root("root as a client of another user's service") {
         return;
     }
     let nest = Nest::new();

@@ -39,7 +39,7 @@ fn each_command_says_that_a_run_is_over_without_a_worker() {
         let why = nest.ok(&["why", &id]);
         assert!(why.contains(words) && why.contains("no worker is running"), "{how}: {why}");
         assert!(!why.contains("it is running") && !why.contains("it goes on"), "{how}: {why}");
-        assert_eq!(crate::obstacles::codes(&nest, job), ["run_over"], "{how}");
+        assert_eq!(crate::faces::obstacles::codes(&nest, job), ["run_over"], "{how}");
         assert!(nest.ok(&["show", &id]).contains(words), "{how}");
         let listed = nest.say(&["ls"]);
         assert!(listed.err.contains("1 running job has ended, and no worker has recorded that yet"), "{how}: {listed:?}");
@@ -69,7 +69,7 @@ fn runs_that_are_ended_without_a_worker_are_over() {
     worker.kill();
     let ended = nest.say(&["work", "--end-runs"]);
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert_eq!(crate::obstacles::codes(&nest, job), ["run_over"]);
+    assert_eq!(crate::faces::obstacles::codes(&nest, job), ["run_over"]);
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn a_run_that_goes_on_without_a_worker_is_running() {
     let job = nest.sh(&[], "sleep 600");
     nest.until_pid(job);
     worker.kill();
-    assert_eq!(crate::obstacles::codes(&nest, job), ["running", "no_worker"]);
+    assert_eq!(crate::faces::obstacles::codes(&nest, job), ["running", "no_worker"]);
     assert!(!nest.say(&["ls"]).err.contains("ended"));
     nest.ok(&["cancel", &job.to_string()]);
-    until("its end", || (crate::obstacles::codes(&nest, job) == ["run_over"]).then_some(()));
+    until("its end", || (crate::faces::obstacles::codes(&nest, job) == ["run_over"]).then_some(()));
 }
 
 /// The lock goes with the shim; what has escaped from a shim that was killed is still the job's.

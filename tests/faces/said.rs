@@ -52,7 +52,7 @@ pub fn of_runs(job: &Value, key: &str) -> Vec<String> {
 pub fn is_root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        crate::untested::not_tested(test, "root");
+        crate::support::untested::not_tested(test, "root");
     }
     root
 }

@@ -175,7 +175,7 @@ fn the_file_and_all_that_belongs_to_it_are_for_its_user_alone_under_any_umask() 
 #[test]
 fn the_default_place_is_below_the_state_directory_of_the_user() {
     let nest = Nest::new();
-    let unprivileged = crate::unprivileged::PlainUser::new(&nest);
+    let unprivileged = crate::faces::unprivileged::PlainUser::new(&nest);
     let mut add = unprivileged.tenure(&["add", "--", "true"]);
     let added = said(add.env_remove("TENURE_DB").env("XDG_STATE_HOME", unprivileged.home().join("state")).output().unwrap());
     assert_eq!(added.code, 0, "{added:?}");

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::{Nest, lives, until};
 
 fn insert(conn: &Connection, command: &str) -> i64 {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::said::{end, run, run_sh};
+use crate::faces::said::{end, run, run_sh};
 use crate::support::{Nest, said, until};
 
 fn variables(text: &str) -> BTreeMap<String, String> {

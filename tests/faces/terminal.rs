@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Stdio;
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::{Nest, said, until};
 
 /// Everything that a terminal does something else with than to show it: C0 but NUL (no argv has one), DEL, C1, titles, links, the
@@ -186,7 +186,7 @@ fn a_log_in_a_pipe_is_byte_for_byte_and_on_a_terminal_it_is_harmless() {
     assert!(run.stdout == bytes, "also of run");
     // `script` gives it a terminal.
     let Ok(script) = std::process::Command::new("script").arg("--version").output() else {
-        return crate::untested::not_tested("logs at a terminal", "script: apt-get install bsdutils");
+        return crate::support::untested::not_tested("logs at a terminal", "script: apt-get install bsdutils");
     };
     assert!(script.status.success());
     let line = format!("{} --db {} logs {id}", env!("CARGO_BIN_EXE_tenure"), nest.db().display());

@@ -74,7 +74,7 @@ fn a_queue_that_no_worker_serves_is_told() {
     let _worker = nest.work(&["--queue", "a"]);
     let id = nest.sh(&["-q", "b"], "true");
     told(&nest, id, "queue_not_served", "does not serve queue \"b\", only \"a\"", "--queue b");
-    let remedy = crate::obstacles::remedy(&nest, id, "queue_not_served");
+    let remedy = crate::faces::obstacles::remedy(&nest, id, "queue_not_served");
     assert!(remedy.starts_with(&format!("tenure set {id} queue=a,")), "{remedy}");
     nest.ok(&["set", &id.to_string(), "queue=a"]);
     cleared(&nest, id, "queue_not_served");

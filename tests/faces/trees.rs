@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::said::{end, run_sh};
+use crate::faces::said::{end, run_sh};
 use crate::support::{Nest, lives, until};
 
 /// Ignores TERM, leaves its session, clears its environment, twice over. Writes the pids of what is hardest to find.

@@ -136,7 +136,7 @@ fn without_privileges_a_worker_is_killed_and_the_next_one_takes_over() {
 
 #[test]
 fn another_users_file_is_refused_and_not_touched() {
-    if !crate::said::is_root("files of others") {
+    if !crate::faces::said::is_root("files of others") {
         return;
     }
     let nest = Nest::new();
@@ -153,7 +153,7 @@ fn another_users_file_is_refused_and_not_touched() {
 
 #[test]
 fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
-    if !crate::said::is_root("processes of others") {
+    if !crate::faces::said::is_root("processes of others") {
         return;
     }
     let nest = Nest::new();
@@ -197,7 +197,7 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
 /// What sudo, su or a setuid program starts: a process of root below a job of another user. `setpriv` as a setuid program makes one.
 #[test]
 fn processes_of_another_user_that_outlive_a_command_are_told() {
-    if !crate::said::is_root("setuid programs") {
+    if !crate::faces::said::is_root("setuid programs") {
         return;
     }
     let nest = Nest::new();
@@ -205,7 +205,7 @@ fn processes_of_another_user_that_outlive_a_command_are_told() {
     let as_root = me.home().join("as-root");
     let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).exists());
     let Some(setpriv) = setpriv else {
-        return crate::untested::not_tested("setuid programs", "setpriv: apt-get install util-linux");
+        return crate::support::untested::not_tested("setuid programs", "setpriv: apt-get install util-linux");
     };
     std::fs::copy(setpriv, &as_root).unwrap();
     open(&as_root, "u+s,a+rx");

@@ -1,6 +1,6 @@
 //! What each verb does and says to a person; selectors and filters; queues, lanes, holds and changes.
 
-use crate::said::end;
+use crate::faces::said::end;
 use crate::support::{Nest, until};
 
 #[test]

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::said::is_root;
+use crate::faces::said::is_root;
+use crate::faces::unprivileged::{PlainUser, open};
 use crate::support::zoo::{self, lives, pid_in};
 use crate::support::{Nest, kill, until};
-use crate::unprivileged::{PlainUser, open};
 
 const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 

@@ -3,9 +3,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::containers::{Container, children, name};
+use crate::life::containers::{Container, children, name};
+use crate::life::zoo::is_root;
 use crate::support::{Nest, kill, until};
-use crate::zoo::is_root;
 
 /// Notes TERM, and goes on until KILL.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
@@ -84,7 +84,7 @@ fn has_time_namespaces() -> bool {
     let can = Command::new("unshare").args(TEN_DAYS_ON).arg("true").stderr(Stdio::null()).status();
     let can = can.is_ok_and(|status| status.success());
     if !can {
-        crate::untested::not_tested("another clock", "time namespaces: unshare of util-linux, and root");
+        crate::support::untested::not_tested("another clock", "time namespaces: unshare of util-linux, and root");
     }
     can
 }
@@ -177,7 +177,7 @@ fn processes_that_may_not_be_signalled_are_told_at_once() {
     let without_kill = ["--bounding-set", "-kill", "--inh-caps", "-kill"];
     let can = Command::new("setpriv").args(without_kill).arg("true").stderr(Stdio::null()).status();
     if !can.is_ok_and(|status| status.success()) {
-        return crate::untested::not_tested("a worker that may not signal", "setpriv: apt-get install util-linux");
+        return crate::support::untested::not_tested("a worker that may not signal", "setpriv: apt-get install util-linux");
     }
     let _worker = Below::start(&nest, "setpriv", &without_kill);
     let job = nest.sh(&["--user", "nobody", "-w", "/", "--grace", "200ms"], "echo begin; exec sleep 600.91");

@@ -7,7 +7,7 @@ use tenure::store::check;
 use tenure::store::ids::Prepared;
 use tenure::store::settle::RunRecord;
 
-use crate::left::{
+use crate::life::left::{
     Left, NOW_MS, after_a_tick, append, claimed, exited, failed, lines, outcomes, prepare, row, run_file, started, store,
     until_killed, until_no_run_file, whole,
 };

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tenure::store::{self, Role};
 use tenure::worker::{Options, Started, Worker};
 
-use crate::left::{lines, outcomes, row};
+use crate::life::left::{lines, outcomes, row};
 use crate::support::{Nest, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
@@ -95,7 +95,7 @@ fn a_run_that_cannot_write_as_a_worker_ends_on_each_signal() {
 fn a_signal_before_a_start_that_is_refused_is_not_lost() {
     let nest = Nest::new();
     let _other = nest.work(&TICK);
-    let client = crate::left::store(&nest);
+    let client = crate::life::left::store(&nest);
     let (told, orders) = crossbeam_channel::bounded(1);
     // Taken or not, by chance; lost, never.
     for _ in 0..20 {

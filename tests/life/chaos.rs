@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::left::{children, number, outcomes};
-use crate::storm::{Dice, add_all, assert_nothing_is_left, starts};
+use crate::life::left::{children, number, outcomes};
+use crate::life::storm::{Dice, add_all, assert_nothing_is_left, starts};
 use crate::support::{Nest, kill, seed};
 
 const JOBS: i64 = 150;
@@ -113,7 +113,7 @@ impl Chaos {
 }
 
 #[test]
-#[ignore = "a soak: cargo test --release --test life -- --ignored"]
+#[ignore = "a soak: cargo test --release --test all life:: -- --ignored"]
 fn whatever_is_killed_no_job_overlaps_itself_and_nothing_is_left() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
     let mut chaos =

@@ -44,7 +44,7 @@ impl Clock {
         let mut cc = Command::new("cc");
         let made = cc.args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
         if !made.is_ok_and(|status| status.success()) {
-            crate::untested::not_tested("a clock that is set", "a C compiler");
+            crate::support::untested::not_tested("a clock that is set", "a C compiler");
             return None;
         }
         Some(Self { library, offset: nest.file("offset") })

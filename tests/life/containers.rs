@@ -2,9 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
+use crate::life::zoo::is_root;
 use crate::support::zoo::lives;
 use crate::support::{Nest, kill, until};
-use crate::zoo::is_root;
 
 /// A container: `unshare` with a pid namespace of its own, which ends with it.
 pub struct Container(Child);
@@ -143,7 +143,10 @@ fn a_worker_that_sees_all_processes_needs_no_word() {
         return;
     }
     if std::fs::read_link("/proc/self/ns/pid").unwrap().to_str() != Some("pid:[4026531836]") {
-        return crate::untested::not_tested("a worker that sees all processes", "the first pid namespace of the machine");
+        return crate::support::untested::not_tested(
+            "a worker that sees all processes",
+            "the first pid namespace of the machine",
+        );
     }
     for container_lives in [true, false] {
         let nest = Nest::new();

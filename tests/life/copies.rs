@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::left::{after_a_tick, lines, number, outcomes, owner, row, until_no_run_file};
+use crate::life::left::{after_a_tick, lines, number, outcomes, owner, row, until_no_run_file};
 use crate::support::{Nest, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];

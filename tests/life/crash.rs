@@ -2,8 +2,8 @@
 
 use std::process::{Child, Stdio};
 
-use crate::frozen::Frozen;
-use crate::left::{after_a_tick, lines, number, outcomes, row, spawner_of};
+use crate::life::left::{after_a_tick, lines, number, outcomes, row, spawner_of};
+use crate::support::frozen::Frozen;
 use crate::support::{Nest, kill, lives, said, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];

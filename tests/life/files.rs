@@ -164,7 +164,7 @@ fn a_copy_that_is_being_made_is_not_swept() {
 fn what_another_user_has_planted_is_refused_before_anything_is_made() {
     const OTHER: u32 = 65_534;
     if !rustix::process::geteuid().is_root() {
-        return crate::untested::not_tested("files of another user", "root");
+        return crate::support::untested::not_tested("files of another user", "root");
     }
     use std::os::unix::fs::PermissionsExt;
     let mut cases = 0;

@@ -138,7 +138,7 @@ fn unshared(nest: &Nest, options: &[&str], line: &str) -> crate::support::Said {
 
 #[test]
 fn a_worker_does_not_start_with_a_wrong_proc_or_without() {
-    if !crate::zoo::is_root("pid namespaces") {
+    if !crate::life::zoo::is_root("pid namespaces") {
         return;
     }
     let nest = Nest::new();
@@ -154,7 +154,7 @@ fn a_worker_does_not_start_with_a_wrong_proc_or_without() {
 
 #[test]
 fn a_proc_that_hides_processes_is_told_to_who_is_not_root() {
-    if !crate::zoo::is_root("pid namespaces") {
+    if !crate::life::zoo::is_root("pid namespaces") {
         return;
     }
     let nest = Nest::new();

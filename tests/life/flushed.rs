@@ -6,8 +6,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::left::{after_a_tick, claimed, settle, until_no_run_file, whole};
-use crate::strace::{Call, bytes, calls, has_strace, unescape};
+use crate::life::left::{after_a_tick, claimed, settle, until_no_run_file, whole};
+use crate::support::strace::{Call, bytes, calls, has_strace, unescape};
 use crate::support::{Nest, kill, said, until};
 
 const JOBS: usize = 8;

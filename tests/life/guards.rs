@@ -35,7 +35,7 @@ fn each_guard_that_is_dropped_is_made_again_by_the_working_worker() {
     nest.add(&["--", "true"]);
     let worker = nest.work(&["--tick", TICK]);
     // What is missing when a worker starts is repaired in other words.
-    crate::left::after_a_tick(&nest);
+    crate::life::left::after_a_tick(&nest);
     let conn = nest.sql();
     let objects = objects(&conn);
     assert!(objects.len() > 100, "{} objects", objects.len());

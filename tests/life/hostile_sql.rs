@@ -453,7 +453,7 @@ fn random_sql_stops_neither_the_jobs_of_others_nor_a_face() {
 }
 
 #[test]
-#[ignore = "a soak: cargo test --release --test life -- --ignored"]
+#[ignore = "a soak: cargo test --release --test all life:: -- --ignored"]
 fn random_sql_for_a_minute() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
     besiege(Duration::from_secs(seconds));

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::left::{
+use crate::life::left::{
     after_a_tick, claimed, lines, number, outcomes, ownership, prepare, row, sleeper, until_killed, until_no_run_file,
     without_guards,
 };

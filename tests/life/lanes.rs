@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::storm::{Dice, add_all, assert_nothing_is_left};
+use crate::life::storm::{Dice, add_all, assert_nothing_is_left};
 use crate::support::{Nest, kill, seed, until};
 
 const JOBS: usize = 30;
@@ -87,7 +87,7 @@ fn a_lane_is_empty_when_a_job_enters_whatever_is_killed() {
 }
 
 fn lines(nest: &Nest) -> Vec<String> {
-    crate::left::lines(nest, "entered")
+    crate::life::left::lines(nest, "entered")
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tenure::job::RunId;
 use tenure::run::machine;
 
-use crate::left::{lines, owner, spawner_of, store, until_killed};
-use crate::storm::Dice;
+use crate::life::left::{lines, owner, spawner_of, store, until_killed};
+use crate::life::storm::Dice;
 use crate::support::{Nest, kill, lives, said, seed, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");
@@ -119,7 +119,7 @@ fn the_reaper_reclaims_a_lease_once_the_tree_is_gone() {
     let _worker = nest.work(&TICK);
     for (reclaimed, (how, line)) in TREES.iter().enumerate() {
         let longest = orphaned(&nest, line);
-        crate::left::after_a_tick(&nest);
+        crate::life::left::after_a_tick(&nest);
         assert_eq!(leases(&nest)[0]["state"], "held", "{how}");
         assert_eq!(nest.counter("leases_reclaimed_total"), reclaimed as i64, "{how}");
         kill(longest, 9);
@@ -255,7 +255,7 @@ fn a_signal_to_the_wrapper_reaches_the_command_and_what_it_left_ends_with_it() {
 fn an_interrupt_at_a_terminal_reaches_the_command_once() {
     // `script` gives it a terminal, and types what it reads.
     let Ok(version) = std::process::Command::new("script").arg("--version").output() else {
-        return crate::untested::not_tested("an interrupt at a terminal", "script: apt-get install bsdutils");
+        return crate::support::untested::not_tested("an interrupt at a terminal", "script: apt-get install bsdutils");
     };
     assert!(version.status.success());
     let nest = Nest::new();

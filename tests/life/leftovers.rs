@@ -5,11 +5,11 @@ use std::process::Stdio;
 use tenure::job::RunId;
 use tenure::run::machine;
 
-use crate::frozen::Frozen;
-use crate::left::{
+use crate::life::left::{
     Left, after_a_tick, append, claimed, lines, owner, prepare, row, run_file, settle, sleeper, spawner_of, started, store,
     until_killed, until_no_run_file, whole,
 };
+use crate::support::frozen::Frozen;
 use crate::support::{Nest, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];

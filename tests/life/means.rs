@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::strace::has_strace;
+use crate::support::strace::has_strace;
 use crate::support::{Nest, kill, lives, until};
 
 /// Where a fault is injected.

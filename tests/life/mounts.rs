@@ -13,7 +13,7 @@ impl Apart {
     fn start(nest: &Nest) -> Option<Self> {
         let can = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
         if !can.is_ok_and(|status| status.success()) {
-            crate::untested::not_tested("what a job mounts", "mount namespaces: unshare of util-linux, and root");
+            crate::support::untested::not_tested("what a job mounts", "mount namespaces: unshare of util-linux, and root");
             return None;
         }
         let log = std::fs::File::create(nest.file("worker.log")).unwrap();

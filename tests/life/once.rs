@@ -1,8 +1,8 @@
 //! A job with a single attempt begins at most once, over a power cut as well: nothing of it exists before its claim is on the disk, and it enters its
 //! workspace only after its use of it is.
 
-use crate::strace::{Call, calls, has_strace};
 use crate::support::Nest;
+use crate::support::strace::{Call, calls, has_strace};
 
 /// Each flush takes so long, in microseconds, that a shim which did not wait for it would be there first.
 const FLUSH_US: u32 = 150_000;

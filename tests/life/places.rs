@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::left::lines;
+use crate::life::left::lines;
 use crate::support::{Nest, Said, Worker, kill, lives, said, until};
 
 const PAGE: &str = include_str!("../../docs/files.md");

@@ -5,11 +5,11 @@ use std::process::Stdio;
 use tenure::job::{Nonce, RunId};
 use tenure::run::{Header, RunFile, machine};
 
-use crate::frozen::Frozen;
-use crate::left::{
+use crate::life::left::{
     after_a_tick, claimed, claimed_in, drained, exited, failed, lines, outcomes, prepare, row, sleeper, spawner_of, started,
     until_killed, until_no_run_file, whole,
 };
+use crate::support::frozen::Frozen;
 use crate::support::{Nest, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
@@ -177,8 +177,8 @@ fn with_a_foreign_nonce_in_the_run_file_both_trees_end() {
     // Its lock is held, and its record says that all is well: not for this run.
     let path = nest.beside().join("runs").join(run.to_string());
     std::fs::remove_file(&path).unwrap();
-    let held = RunFile::create(crate::left::store(&nest).place(), &header).unwrap();
-    crate::left::append(&nest, run, &whole(0));
+    let held = RunFile::create(crate::life::left::store(&nest).place(), &header).unwrap();
+    crate::life::left::append(&nest, run, &whole(0));
     let stranger = sleeper(&nest, Some(foreign), Stdio::null());
     let _second = nest.work(&TICK);
     nest.until_ended(job);
@@ -293,7 +293,7 @@ fn a_whole_record_is_settled_as_it_stands() {
     assert_eq!(lines(&nest, "ledger"), ["two"], "a failure is tried again by the job's own rules, a success never");
     let claimed_at: i64 =
         nest.sql().query_row("SELECT exited_at FROM run WHERE job_id = ?1", [jobs[0]], |row| row.get(0)).unwrap();
-    assert_eq!(claimed_at, crate::left::NOW_MS + 2, "the times are those of the record");
+    assert_eq!(claimed_at, crate::life::left::NOW_MS + 2, "the times are those of the record");
 }
 
 /// The same number and nonce in the run file of another queue, as where the directory of one was copied over that of the other.
@@ -314,8 +314,8 @@ fn a_run_file_of_another_queue_ends_no_run() {
             pid_ns: machine::pid_namespace(),
             pid_ns_ends: false,
         };
-        let held = RunFile::create(crate::left::store(&nest).place(), &header).unwrap();
-        crate::left::append(&nest, left.run, &whole(0));
+        let held = RunFile::create(crate::life::left::store(&nest).place(), &header).unwrap();
+        crate::life::left::append(&nest, left.run, &whole(0));
         let held = is_held.then_some(held);
         let _worker = nest.work(&TICK);
         nest.until_ended(job);

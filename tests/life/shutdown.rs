@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::supervision::keep_stopped;
+use crate::life::supervision::keep_stopped;
 use crate::support::{Nest, lives, seed, until};
 
 /// How the worker of a container is started. All need root, or a kernel that lets everybody make namespaces.
@@ -30,7 +30,7 @@ impl Contained {
         let namespaces = ["-pf", "--mount-proc", "--kill-child"];
         let can = Command::new("unshare").args(namespaces).arg("true").stderr(Stdio::null()).status();
         if !can.is_ok_and(|status| status.success()) {
-            crate::untested::not_tested("the end of a container", "pid namespaces: unshare of util-linux, and root");
+            crate::support::untested::not_tested("the end of a container", "pid namespaces: unshare of util-linux, and root");
             return None;
         }
         let template = nest.tenure(&[]);

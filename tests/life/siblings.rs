@@ -104,7 +104,7 @@ fn a_worker_spares_what_its_shell_had_started() {
 #[test]
 fn an_embedded_worker_lets_the_children_of_its_program_alone() {
     let nest = Nest::new();
-    let program = crate::embedded::program();
+    let program = crate::life::embedded::program();
     let again = "[ -e left ] && { grep -qs ') [RSDTtI] ' /proc/$(cat left)/task/*/stat && exit 5; exit 3; }";
     let hides = "env -i setsid sh -c 'exec sleep 600 >/dev/null 2>&1' & echo $! >left.new; mv left.new left; sleep 600";
     let id = nest.sh(&["--retries", "1", "--backoff", "0s..0s", "--retry-on", "lost"], &format!("{again}; {hides}"));

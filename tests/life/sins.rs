@@ -6,11 +6,11 @@ use tenure::job::{Cause, Exit, JobId, RunEnd, RunId};
 use tenure::run::Record;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 
-use crate::frozen::Frozen;
-use crate::left::{
+use crate::life::left::{
     NOW_MS, after_a_tick, claimed, exited, lines, number, outcomes, ownership, prepare, row, sleeper, spawner_of, started, store,
     until_killed, whole,
 };
+use crate::support::frozen::Frozen;
 use crate::support::{Nest, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];

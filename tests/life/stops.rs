@@ -221,7 +221,7 @@ fn what_is_cancelled_while_the_spawner_is_stopped_never_starts() {
         let debug = [("RUST_LOG", std::ffi::OsStr::new("debug"))];
         let worker = nest.work_with(&["--tick", "100ms", "--slots", "4"], &debug);
         nest.until_state(nest.sh(&[], "true"), "done");
-        let spawner = crate::left::spawner_of(&nest, worker.pid());
+        let spawner = crate::life::left::spawner_of(&nest, worker.pid());
         kill(spawner, 19);
         let jobs = [("0", "cli"), ("0", "sql"), ("2", "cli"), ("2", "sql")].map(|(retries, way)| {
             let job = nest.sh(&["--retries", retries, "--backoff", "0s..0s"], "echo $TENURE_JOB >>ledger");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::left::{lines, outcomes, row};
+use crate::life::left::{lines, outcomes, row};
 use crate::support::{Nest, seed};
 
 const JOBS: usize = 200;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::storm::Dice;
+use crate::life::storm::Dice;
 use crate::support::{Nest, kill, lives, seed, until};
 
 fn with(pipelines: &str) -> Nest {
@@ -207,7 +207,7 @@ fn a_worker_that_is_killed_again_and_again_skips_no_stage_and_does_none_twice() 
 }
 
 #[test]
-#[ignore = "a soak: cargo test --release --test life -- --ignored"]
+#[ignore = "a soak: cargo test --release --test all life:: -- --ignored"]
 fn a_thousand_tasks_of_five_stages_with_kills() {
     walks(1_000, 150);
 }

@@ -8,7 +8,7 @@ use tenure::store::auxiliary::{self, Opening};
 use tenure::store::ids::Prepared;
 use tenure::store::workspace::{self, Made};
 
-use crate::left::{self, NOW_MS, children, claimed, claimed_in, lines, number, outcomes, run_file, store};
+use crate::life::left::{self, NOW_MS, children, claimed, claimed_in, lines, number, outcomes, run_file, store};
 use crate::support::{Nest, kill, lives, seed, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "4"];
@@ -144,7 +144,7 @@ fn a_recipe_that_always_kills_its_shim_is_not_now_after_three_times() {
 #[test]
 fn workers_are_killed_at_random_while_workspaces_come_and_go() {
     let nest = Nest::new();
-    let mut dice = crate::storm::Dice::new(seed());
+    let mut dice = crate::life::storm::Dice::new(seed());
     let recipe = "echo x >half; sleep 0.05; echo x >whole";
     for n in 0..40 {
         let key = format!("k{}", n % 4);

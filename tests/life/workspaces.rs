@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::left::{lines, outcomes};
-use crate::strace::has_strace;
+use crate::life::left::{lines, outcomes};
+use crate::support::strace::has_strace;
 use crate::support::{Nest, until};
 
 /// A recipe that notes that it was run.
@@ -111,7 +111,7 @@ fn a_new_recipe_is_a_new_workspace_and_the_old_stays_in_use() {
     nest.until_ended(second);
     assert_eq!(nest.log(second), "two");
     assert_ne!(path_of(&nest, "repo"), old);
-    crate::left::after_a_tick(&nest);
+    crate::life::left::after_a_tick(&nest);
     assert!(old.join("made").exists(), "a run is in it");
     std::fs::write(nest.file("go"), "").unwrap();
     nest.until_ended(first);
@@ -338,7 +338,7 @@ fn above_the_limit_the_least_recently_used_idle_ones_go() {
     let keys = || workspaces(&nest).iter().map(|one| one["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     until("the least recently used one to go", || (keys() == ["b", "used"]).then_some(()));
     until("its directory to go", || (names(&work_dir(&nest)).len() == 2).then_some(()));
-    crate::left::after_a_tick(&nest);
+    crate::life::left::after_a_tick(&nest);
     assert_eq!(keys(), ["b", "used"]);
     assert_eq!(nest.counter("workspaces_evicted_total"), 1);
     // Used again, `b` is the younger one.

@@ -29,7 +29,7 @@ const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 pub fn is_root(what: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
-        crate::untested::not_tested(what, "root");
+        crate::support::untested::not_tested(what, "root");
     }
     is_root
 }

@@ -1,7 +1,7 @@
 //! The worker that tears down may die at any moment: the next worker goes on, never two at once, and the row is closed once.
 
+use crate::resources::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
 use crate::support::{Nest, kill, lives, until};
-use crate::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
 
 /// A teardown of which there is never a second at once: it makes a file that must not be there, and waits until it may end.
 const EXCLUSIVE: &str = "set -C; : >marker || { echo TWO AT ONCE >>ledger; exit 1; }; set +C; \

@@ -1,10 +1,10 @@
 //! Whatever ends the owner ends what it has made: of a run before the next attempt starts, of a job when it has ended for good.
 
-use crate::support::{Nest, kill, until};
-use crate::thing::{
+use crate::resources::thing::{
     REMOVE, TICK, ended_job, fail_first, hurry, lines, listed, make, nothing_is_left, of_job, pid_in, resource, steps, tenure,
     until_gone,
 };
+use crate::support::{Nest, kill, until};
 
 /// What a row of `resource` says in the end.
 fn all_gone(nest: &Nest) {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::resources::thing::{TICK, ended_job, hurry, listed, make, of_job, pid_in, resource, until_gone};
 use crate::support::{Nest, Said, until};
-use crate::thing::{TICK, ended_job, hurry, listed, make, of_job, pid_in, resource, until_gone};
 
 fn obey(nest: &Nest, command: &str) -> Said {
     let mut shell = std::process::Command::new("bash");

@@ -1,7 +1,7 @@
 //! Many at once: one that never succeeds stops no other, and so many a round and no more.
 
+use crate::resources::thing::{TICK, ended_job, lines, listed, nothing_is_left, of_job, resource};
 use crate::support::{Nest, until};
-use crate::thing::{TICK, ended_job, lines, listed, nothing_is_left, of_job, resource};
 
 #[test]
 fn one_teardown_that_always_fails_and_three_that_hang_do_not_stop_a_hundred_others() {

@@ -16,5 +16,5 @@ fn every_command_of_the_page_does_what_the_page_says() {
         let said = crate::support::said(shell.stdin(std::process::Stdio::null()).output().unwrap());
         assert_eq!(said.code, 0, "{block}\n{said:?}");
     }
-    assert_eq!(crate::thing::listed(&nest, false).len(), 0, "and everything is gone");
+    assert_eq!(crate::resources::thing::listed(&nest, false).len(), 0, "and everything is gone");
 }

@@ -1,7 +1,9 @@
 //! What a probe and a teardown say, and what follows.
 
+use crate::resources::thing::{
+    REMOVE, TICK, ended_job, hurry, lines, listed, nothing_is_left, of_job, resource, steps, until_gone,
+};
 use crate::support::{Nest, until};
-use crate::thing::{REMOVE, TICK, ended_job, hurry, lines, listed, nothing_is_left, of_job, resource, steps, until_gone};
 
 #[test]
 fn a_probe_that_says_gone_spares_the_teardown_and_any_other_answer_does_not() {

@@ -6,7 +6,7 @@ use tenure::run::runfile::RunFile;
 use tenure::run::stop::{self, Asked};
 use tenure::run::{Record, Started, machine};
 
-use crate::harness::{Bench, header, is_alive, kill, until};
+use crate::run::harness::{Bench, header, is_alive, kill, until};
 
 #[test]
 fn each_cause_arrives_as_it_was_sent() {

@@ -6,7 +6,7 @@ use std::fs;
 use tenure::job::verdict::Progress;
 use tenure::run::stop;
 
-use crate::harness::{Bench, Running, until};
+use crate::run::harness::{Bench, Running, until};
 
 const RUNS: usize = 60;
 

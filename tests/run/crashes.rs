@@ -10,7 +10,7 @@ use tenure::place::Place;
 use tenure::run::runfile::{Inspection, RunFile, inspect};
 use tenure::run::{Spawner, Status, StatusPipe, stop};
 
-use crate::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
+use crate::run::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
 
 /// Says to the role below where to work.
 pub const PLACE: &str = "TENURE_TEST_PLACE";
@@ -50,7 +50,7 @@ struct Starter {
 fn start_starter(bench: &Bench) -> Starter {
     adopt_orphans();
     let process = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "crashes::the_starter", "--ignored"])
+        .args(["--exact", "run::crashes::the_starter", "--ignored"])
         .env(PLACE, bench.place.db())
         .stdout(Stdio::null())
         .spawn()

@@ -13,9 +13,9 @@ use tenure::run::runfile::RunFile;
 use tenure::run::tree::Emptied;
 use tenure::run::{Header, Launch, Record, Started, machine, tree};
 
-use crate::crashes::{PLACE, kill_spawner_and_shim};
-use crate::harness::{Bench, adopt_orphans, header, is_alive, kill, reap, until};
-use crate::untested;
+use crate::run::crashes::{PLACE, kill_spawner_and_shim};
+use crate::run::harness::{Bench, adopt_orphans, header, is_alive, kill, reap, until};
+use crate::support::untested;
 
 #[test]
 fn what_escaped_from_everybody_is_found_by_its_cookie() {
@@ -91,7 +91,10 @@ fn the_marked_one() {
 fn a_process_that_ends_what_is_left_of_its_own_run_spares_itself() {
     let can = Command::new("unshare").args(["-p", "-f", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     if !can.is_ok_and(|status| status.success()) {
-        return crate::untested::not_tested("a process among the newest", "pid namespaces: unshare of util-linux, and root");
+        return crate::support::untested::not_tested(
+            "a process among the newest",
+            "pid namespaces: unshare of util-linux, and root",
+        );
     }
     let bench = Bench::new();
     fs::create_dir_all(bench.place.logs()).unwrap();
@@ -99,7 +102,7 @@ fn a_process_that_ends_what_is_left_of_its_own_run_spares_itself() {
     // Something that is found, so that there is a chase.
     role.args(["-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", r#"sleep 600 & "$@"; echo "CODE $?""#, "sh"]);
     role.arg(env::current_exe().unwrap());
-    role.args(["emptied::the_marked_one", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]);
+    role.args(["run::emptied::the_marked_one", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]);
     let said = role.env(PLACE, bench.place.db()).env("TENURE_COOKIE", Nonce([7; 16]).to_string()).output().unwrap();
     let told = String::from_utf8_lossy(&said.stdout);
     // The shell is marked as well, and is spared by the kernel as the first process.

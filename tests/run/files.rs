@@ -11,7 +11,7 @@ use tenure::run::record::{Parsed, parse, parse_line};
 use tenure::run::runfile::{self, Inspection, RunFile, inspect};
 use tenure::run::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Started, Usage};
 
-use crate::harness::{Bench, header};
+use crate::run::harness::{Bench, header};
 
 fn any_header() -> impl Strategy<Value = Header> {
     (".{0,40}", any::<i64>(), any::<[u8; 16]>(), "[0-9a-f-]{36}", any::<u64>()).prop_map(
@@ -265,7 +265,7 @@ fn lists_are_in_order_and_know_our_names_only() {
     let bench = Bench::without_spawner();
     assert_eq!(runfile::highest_log(&bench.place).unwrap(), None);
     for id in [3, 20, 100] {
-        let launch = crate::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
+        let launch = crate::run::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
         drop(RunFile::create(&bench.place, &header(&launch)).unwrap());
     }
     for name in [".7.tmp-0123", "x", "8.old", "+9"] {
@@ -291,7 +291,7 @@ fn a_sweep_beside_a_worker_that_is_ending_never_fails() {
             for id in 1..500 {
                 // A sweep that has much to remove is long between its look and its last act.
                 (0..20).for_each(|n| fs::write(bench.place.runs().join(format!(".{id}.tmp-{n}")), "").unwrap());
-                let launch = crate::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
+                let launch = crate::run::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
                 // The sweep may take an unfinished file away.
                 drop(RunFile::create(&bench.place, &header(&launch)));
                 let _unfinished = runfile::retire(&bench.place, RunId(id));
@@ -310,7 +310,7 @@ fn a_sweep_beside_a_worker_that_is_ending_never_fails() {
 #[test]
 fn a_file_is_used_again_only_when_its_lock_is_free() {
     let bench = Bench::without_spawner();
-    let launch = |id| crate::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
+    let launch = |id| crate::run::harness::launch_in(&bench.path(""), &bench.place, RunId(id), &["true"]);
     let file = RunFile::create(&bench.place, &header(&launch(1))).unwrap();
     // The copy of the shim, which ends a moment after its run is settled.
     let of_the_shim = file.as_fd().try_clone_to_owned().unwrap();

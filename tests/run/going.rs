@@ -3,7 +3,7 @@
 use tenure::job::verdict::Progress;
 use tenure::run::stop;
 
-use crate::harness::{Bench, until};
+use crate::run::harness::{Bench, until};
 
 #[test]
 fn nothing_of_a_run_begins_before_go() {

@@ -6,7 +6,7 @@ use std::{fs, io};
 use tenure::job::{Cause, Exit};
 use tenure::run::{Launch, Records, output, stop};
 
-use crate::harness::{Bench, until};
+use crate::run::harness::{Bench, until};
 
 /// From STARTED to EXITED.
 fn lasted_ms(records: &Records) -> i64 {

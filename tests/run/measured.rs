@@ -1,4 +1,4 @@
-//! Costs, measured by hand: `cargo test --release --test run measured:: -- --ignored --nocapture --test-threads 1`.
+//! Costs, measured by hand: `cargo test --release run::measured:: -- --ignored --nocapture --test-threads 1`.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tenure::job::Cause;
 use tenure::run::{Record, Status, stop};
 
-use crate::harness::{Bench, Running};
+use crate::run::harness::{Bench, Running};
 
 /// Runs that do nothing, all at once.
 const IDLE: usize = 300;
@@ -24,7 +24,7 @@ fn rollup_kb(pid: i32, key: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "a measurement: cargo test --release --test run measured -- --ignored --nocapture"]
+#[ignore = "a measurement: cargo test --release run::measured -- --ignored --nocapture"]
 fn memory_of_idle_runs() {
     let bench = Bench::new();
     let mut runs: Vec<Running<'_>> = (0..IDLE).map(|_| bench.start(&bench.command(&["sleep", "600"]))).collect();
@@ -84,7 +84,7 @@ fn launch_two_at_a_time(bench: &Bench, count: usize) {
 }
 
 #[test]
-#[ignore = "a measurement: cargo test --release --test run measured -- --ignored --nocapture"]
+#[ignore = "a measurement: cargo test --release run::measured -- --ignored --nocapture"]
 fn launches_per_second() {
     let bench = Bench::new();
     let per_second = |took: Duration| (LAUNCHES as f64 / took.as_secs_f64()) as u64;

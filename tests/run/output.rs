@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, fallocate};
 use tenure::run::output::{Follow, Piece, tail};
 
-use crate::harness::Bench;
+use crate::run::harness::Bench;
 
 /// A log as text, with `<n>` for what was dropped.
 fn shown(path: &Path, lines: Option<usize>) -> String {

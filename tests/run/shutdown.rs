@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tenure::job::{Cause, Exit};
 use tenure::run::stop::{self, Asked};
 
-use crate::harness::{Bench, is_alive, kill, until};
+use crate::run::harness::{Bench, is_alive, kill, until};
 
 /// Kills each of these processes that is still there, with this pause in between.
 fn kill_all(pids: &[i32], signal: Signal, pause: Duration) {

@@ -7,7 +7,7 @@ use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit};
 use tenure::run::stop;
 
-use crate::harness::Bench;
+use crate::run::harness::Bench;
 
 #[test]
 fn exit_codes_and_signals_are_recorded_as_they_were() {

@@ -7,7 +7,7 @@ use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, RunKey};
 use tenure::run::stop::{self, Asked};
 
-use crate::harness::{Bench, is_alive, kill, until};
+use crate::run::harness::{Bench, is_alive, kill, until};
 
 /// A shell fragment that notes the pid of what it starts: far away, without environment and without open files.
 const DAEMON: &str = "env -i setsid sh -c 'echo $$ >>pids; exec sleep 600 </dev/null >/dev/null 2>&1' &";

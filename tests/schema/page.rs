@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use tenure::job::State;
 
-use crate::refusals::{is_for_good, names_a_remedy};
-use crate::{file, with_job_in};
+use crate::model::file;
+use crate::schema::refusals::{is_for_good, names_a_remedy};
+use crate::schema::with_job_in;
 
 const PAGE: &str = include_str!("../../docs/sql.md");
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use rusqlite::config::DbConfig;
 
-use crate::SCHEMA;
-use crate::raises::{CASES, full, full_of, is_of, spelled};
+use crate::schema::SCHEMA;
+use crate::schema::raises::{CASES, full, full_of, is_of, spelled};
 
 /// Alternatives that another one of the same condition makes needless: what is not an array has no elements.
 const NEEDLESS: &[(&str, &str)] = &[

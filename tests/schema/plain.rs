@@ -40,11 +40,11 @@ fn the_file_calls_only_functions_of_every_sqlite() {
         "replace",
         "sqlite_compileoption_used",
     ];
-    let called = called(crate::SCHEMA);
+    let called = called(crate::schema::SCHEMA);
     assert!(called.contains("sqlite_compileoption_used"), "{called:?}");
     let others: Vec<&String> = called.iter().filter(|name| !OF_EVERY_SQLITE.contains(&name.as_str())).collect();
     assert!(others.is_empty(), "{others:?}");
-    assert!(!crate::SCHEMA.contains("tenure_owns"), "that function is gone");
+    assert!(!crate::schema::SCHEMA.contains("tenure_owns"), "that function is gone");
 }
 
 fn sources(dir: &Path, all: &mut Vec<(String, String)>) {
@@ -65,7 +65,7 @@ fn sources(dir: &Path, all: &mut Vec<(String, String)>) {
 #[test]
 fn each_insert_names_its_columns() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut all = vec![("schema.sql".to_owned(), crate::SCHEMA.to_owned())];
+    let mut all = vec![("schema.sql".to_owned(), crate::schema::SCHEMA.to_owned())];
     sources(&root.join("src"), &mut all);
     let (mut walked, mut positional) = (0, Vec::new());
     for (name, text) in &all {

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use tenure::job::policy::Policy;
 use tenure::job::policy_rules::RULES;
 
-use crate::file;
+use crate::model::file;
 
 /// Values of any kind, also such that only one key takes.
 const VALUES: &[&str] = &[

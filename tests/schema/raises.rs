@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::file;
+use crate::model::file;
 
 /// A file with a row of each kind. Jobs: 1 queued with a key, 2 running in lane `l` with a key, 3 done, 4 waits for 2, 5 queued in the full lane, 6 queued
 /// and being cancelled, 7 queued and of task 1, 8 impossible: queued with a pid, 9 failed and of the stopped task 3. Task 4 is about
@@ -53,7 +53,7 @@ INSERT INTO unresolved VALUES (3), (9);
 "#;
 
 pub(crate) fn full() -> Connection {
-    full_of(crate::SCHEMA)
+    full_of(crate::schema::SCHEMA)
 }
 
 /// The same in a file of another schema.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use crate::raises::{dump, full, statements};
-use crate::{SCHEMA, file};
+use crate::model::file;
+use crate::schema::SCHEMA;
+use crate::schema::raises::{dump, full, statements};
 
 /// The guard, the beginning of its words, and statements of which each must be refused with them.
 #[rustfmt::skip]

@@ -3,8 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::file;
-use crate::raises::full;
+use crate::model::file;
+use crate::schema::raises::full;
 
 const PAGE: &str = include_str!("../../docs/sql.md");
 

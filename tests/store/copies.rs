@@ -11,7 +11,7 @@ use tenure::error::Error;
 use tenure::store::stamp::{self, Stamp};
 use tenure::store::{Role, adopt_older_copy, restore};
 
-use crate::harness::{Home, add, ask, count, insert, open, start, text};
+use crate::store::harness::{Home, add, ask, count, insert, open, start, text};
 
 #[test]
 fn a_backup_under_writing_is_one_whole_private_file() {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tenure::error::Error;
 use tenure::store::{Role, locks, read_blocked};
 
-use crate::harness::{Home, add, ask, count, insert, open};
-use crate::helper;
+use crate::store::harness::{Home, add, ask, count, insert, open};
+use crate::store::helper;
 
 /// How long anything may take before a test gives up waiting for it, in milliseconds.
 const PATIENCE_MS: u64 = 30_000;

@@ -7,7 +7,7 @@ use std::thread;
 use tenure::error::Error;
 use tenure::store::{Durability, Options, Role, Store};
 
-use crate::harness::{Home, add, count, insert};
+use crate::store::harness::{Home, add, count, insert};
 
 #[test]
 fn what_a_client_writes_a_reader_and_a_worker_read() {

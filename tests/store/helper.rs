@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tenure::store::{Durability, Options, Role, Store};
 
-use crate::harness::insert;
+use crate::store::harness::insert;
 
 const PROGRAM: &str = "TENURE_TEST_PROGRAM";
 const FILE: &str = "TENURE_TEST_FILE";
@@ -26,7 +26,7 @@ pub fn command(program: &str, file: &Path, argument: &str) -> Command {
 pub fn command_of(binary: &Path, program: &str, file: &Path, argument: &str) -> Command {
     let mut command = Command::new(binary);
     with_program(&mut command, program, file, argument);
-    command.args(["--exact", "helper::a_program_for_other_tests", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "store::helper::a_program_for_other_tests", "--nocapture", "--test-threads=1"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }

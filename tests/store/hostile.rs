@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 use tenure::store::{Role, Store, schema_differences};
 
-use crate::harness::{Home, add, ask, count, open, start, text};
+use crate::store::harness::{Home, add, ask, count, open, start, text};
 
 /// 1 is queued and has the key `k1`; 2 is running and has the key `k2`, in lane `l`; 3 is done; 4 waits for 2.
 fn victim(home: &Home) -> Store {
@@ -173,7 +173,7 @@ fn ids_used_up_by_hand_are_told_from_a_full_disk() {
         let store = home.open(role);
         add(&store, "a");
         home.foreign().execute_batch("UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'job'").unwrap();
-        let error = store.write(|conn| crate::harness::insert(conn, "b")).unwrap_err().to_string();
+        let error = store.write(|conn| crate::store::harness::insert(conn, "b")).unwrap_err().to_string();
         assert!(error.contains("doctor --fix"), "{error}");
         let health = store.health();
         assert!(health.disk_full_since_ms.is_none() && store.place().ballast().exists() == (role == Role::Worker), "{health:?}");
@@ -264,7 +264,7 @@ fn clients(home: &Home) -> Vec<Client> {
     let mut clients = vec![Client::Plain(home.foreign())];
     match Command::new("sqlite3").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(status) if status.success() => clients.push(Client::Shell(home.db())),
-        _ => crate::untested::not_tested("the stock shell of SQLite", "sqlite3: apt-get install sqlite3"),
+        _ => crate::support::untested::not_tested("the stock shell of SQLite", "sqlite3: apt-get install sqlite3"),
     }
     clients
 }

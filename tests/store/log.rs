@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tenure::store::{Role, Store};
 
-use crate::harness::{Home, add};
+use crate::store::harness::{Home, add};
 
 const PATIENCE_MS: u64 = 30_000;
 

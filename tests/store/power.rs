@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use tenure::place::Place;
 use tenure::store::{Role, home, make_beside};
 
-use crate::harness::{add, open};
-use crate::recording::{Event, Inode, Op, Recording, has_strace, record};
+use crate::store::harness::{add, open};
+use crate::store::recording::{Event, Inode, Op, Recording, has_strace, record};
 
 /// Disks that are opened for each recording and each way in which a directory may keep its names.
 const IMAGES_MAX: usize = 250;

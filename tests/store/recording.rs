@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::helper;
-pub use crate::strace::has_strace;
-use crate::strace::{Call, bytes, calls, quoted, unescape};
+use crate::store::helper;
+pub use crate::support::strace::has_strace;
+use crate::support::strace::{Call, bytes, calls, quoted, unescape};
 
 /// A file, whatever its names.
 pub type Inode = usize;

@@ -8,9 +8,9 @@ use rusqlite::Connection;
 use tenure::error::{Error, exit};
 use tenure::store::{Options, Role, Store};
 
-use crate::harness::{Home, add, count, open};
-use crate::helper;
-use crate::untested::not_tested;
+use crate::store::harness::{Home, add, count, open};
+use crate::store::helper;
+use crate::support::untested::not_tested;
 
 const ROLES: [Role; 3] = [Role::Reader, Role::Client, Role::Worker];
 

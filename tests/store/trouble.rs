@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use tenure::error::Error;
 use tenure::store::{Role, Store, locks, restore};
 
-use crate::harness::{Home, add, count, insert};
-use crate::helper;
+use crate::store::harness::{Home, add, count, insert};
+use crate::store::helper;
 
 /// What a program said, each `WORD true`, run by another command.
 fn all_true(mut wrapper: Command, program: &str, file: &Path, words: &[&str]) {
@@ -31,14 +31,14 @@ fn on_a_full_disk_outcomes_are_still_written_and_it_goes_on_when_there_is_room()
     wrapper.args(["-m", "sh", "-c", mount, "sh"]).arg(&disk);
     let can = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
     if !rustix::process::geteuid().is_root() || !can.is_ok_and(|status| status.success()) {
-        return crate::untested::not_tested("a full disk", "root and unshare, to make a small one");
+        return crate::support::untested::not_tested("a full disk", "root and unshare, to make a small one");
     }
     all_true(wrapper, "full", &disk.join("t.db"), &["WRITTEN", "REFUSED", "SEEN", "READ", "AGAIN", "OVER", "WHOLE"]);
 }
 
 #[test]
 fn a_flush_that_fails_ends_all_acknowledgements() {
-    if !crate::recording::has_strace() {
+    if !crate::store::recording::has_strace() {
         return;
     }
     let home = Home::new();
@@ -58,7 +58,7 @@ const SYNCS_MAX: u32 = 40;
 
 #[test]
 fn a_restore_whose_sync_fails_leaves_the_old_content_somewhere() {
-    if !crate::recording::has_strace() {
+    if !crate::store::recording::has_strace() {
         return;
     }
     for call in ["fsync", "fdatasync"] {
@@ -86,7 +86,7 @@ fn fails_to_sync(call: &str, n: u32) -> bool {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let has_old = |file: &Path| {
         let conn = rusqlite::Connection::open(file).unwrap();
-        crate::harness::text(&conn, "SELECT label FROM job") == "old"
+        crate::store::harness::text(&conn, "SELECT label FROM job") == "old"
     };
     let kept = path("t.db.replaced-1000");
     let is_kept = kept.exists();

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use tenure::store::{Opened, Options, Role, Store, schema_differences};
 
-use crate::harness::{Home, ask, text};
+use crate::store::harness::{Home, ask, text};
 
 /// A file that the release with schema 1 has made: ended, queued and held jobs, a lane, a schedule, a resource, a pipeline and two tasks.
 const VERSION_1: &str = include_str!("version-1.sql");

@@ -12,7 +12,7 @@ use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{Role, Store, pipeline, task, task_rows};
 
-use crate::harness::{Home, ask};
+use crate::store::harness::{Home, ask};
 
 /// How often they meet. Each meeting is three transactions on a real file.
 const MEETINGS: i64 = 700;

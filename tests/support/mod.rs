@@ -1,8 +1,9 @@
 //! The harness: a nest of its own for each test, real workers, real kills, and no process or file left behind.
 
-#![allow(dead_code)] // each test binary uses its own part
-
+pub mod frozen;
 pub mod stopped;
+pub mod strace;
+pub mod untested;
 pub mod zoo;
 
 use std::os::unix::ffi::OsStrExt;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
-use crate::untested::not_tested;
+use crate::support::untested::not_tested;
 
 /// Whether strace is here.
 pub fn has_strace() -> bool {

@@ -1,20 +1,11 @@
 //! schema.sql and Rust hold the same lists and the same rules: nothing may be written once for each and then drift apart.
 
-#[path = "model/file.rs"]
-mod file;
-#[path = "schema/page.rs"]
 mod page;
-#[path = "schema/parts.rs"]
 mod parts;
-#[path = "schema/plain.rs"]
 mod plain;
-#[path = "schema/policies.rs"]
 mod policies;
-#[path = "schema/raises.rs"]
 mod raises;
-#[path = "schema/refusals.rs"]
 mod refusals;
-#[path = "schema/strangers.rs"]
 mod strangers;
 
 use std::collections::BTreeSet;
@@ -24,7 +15,7 @@ use tenure::job::hold::Waiting;
 use tenure::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX, COUNTED_MAX, CatchUp, Skip};
 use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State, TaskState};
 
-const SCHEMA: &str = include_str!("../schema.sql");
+const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// What must stand in a row of each state for it to be whole.
 fn whole(state: State) -> &'static str {
@@ -42,7 +33,7 @@ fn move_to(conn: &Connection, state: State) -> rusqlite::Result<usize> {
 
 /// A file with one job in this state, brought there by legal moves.
 fn with_job_in(state: State) -> Connection {
-    let conn = file::fresh();
+    let conn = crate::model::file::fresh();
     conn.execute("INSERT INTO job (command) VALUES (json_array('true'))", []).unwrap();
     if matches!(state, State::Running | State::Done) {
         move_to(&conn, State::Running).unwrap();
@@ -74,7 +65,7 @@ fn the_file_allows_exactly_the_moves_that_the_state_machine_allows() {
 
 #[test]
 fn each_move_has_the_same_name_on_both_sides() {
-    let conn = file::fresh();
+    let conn = crate::model::file::fresh();
     let mut moves = conn.prepare("SELECT before, after, event FROM legal_move").unwrap();
     let moves = moves.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     let in_sql: BTreeSet<(String, String, String)> = moves.map(Result::unwrap).collect();
@@ -91,7 +82,7 @@ fn each_move_has_the_same_name_on_both_sides() {
 
 #[test]
 fn the_hold_is_the_same_expression_over_all_facts() {
-    let conn = file::fresh();
+    let conn = crate::model::file::fresh();
     drop_triggers(&conn);
     let mut compared = 0;
     for bits in 0..1u32 << 9 {
@@ -191,7 +182,7 @@ fn the_numbers_are_the_same() {
 
 #[test]
 fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
-    let conn = file::fresh();
+    let conn = crate::model::file::fresh();
     let insert = |name: &str, nonce: &str, run: &str, command: &str| {
         let sql = format!(
             "INSERT OR REPLACE INTO lease (name, nonce, run_id, command, boot_id, since) VALUES (?1, ?2, {run}, ?3, 'b', 1)"
@@ -218,14 +209,14 @@ fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
 
 #[test]
 fn what_a_client_without_the_capability_may_do_and_what_not() {
-    let conn = file::fresh();
+    let conn = crate::model::file::fresh();
     conn.execute("INSERT INTO job (command) VALUES (json_array('true'))", []).unwrap();
     conn.execute(
         "INSERT INTO lease (name, nonce, command, boot_id, since) VALUES ('held', lower(hex(zeroblob(16))), '[]', 'b', 1)",
         [],
     )
     .unwrap();
-    file::make_plain(&conn);
+    crate::model::file::make_plain(&conn);
     for allowed in [
         "INSERT INTO job (command) VALUES (json_array('echo', 'hi'))",
         "INSERT INTO job (command, lane) VALUES (json_array('echo', 'hi'), 'db'), (json_array('echo', '\\u0000'), 'db')",

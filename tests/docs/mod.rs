@@ -4,15 +4,12 @@
 //! `tenure` is the program that was just built, `TENURE_DB` a file that is not there yet. What is expected is said in the
 //! blocks themselves, as a person would check it: `tenure wait 3`, `test -e out`.
 
-mod support;
-
-#[path = "docs/clients.rs"]
 mod clients;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::Nest;
+use crate::support::Nest;
 
 /// Pages whose blocks are an operator's, on a machine of hers: they name places that are not here.
 const NOT_RUN: &[&str] = &["operating.md"];

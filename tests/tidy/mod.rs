@@ -1,6 +1,5 @@
 //! The walls of the house: who may import whom, where unsafe code may stand, how long a file may be.
 
-#[path = "tidy/graph.rs"]
 mod graph;
 
 use std::path::{Path, PathBuf};

@@ -8,8 +8,8 @@ use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{pipeline, read, recount, task, task_rows};
 
+use crate::histories::walks::{exit, nonce, ship};
 use crate::model::file;
-use crate::walks::{exit, nonce, ship};
 
 #[test]
 fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() {

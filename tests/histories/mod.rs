@@ -1,12 +1,7 @@
 //! Whatever is done, in whatever order, a file stays what the plain model says. See `model/mod.rs`.
 
-#[path = "model/bent_tasks.rs"]
 mod bent_tasks;
-#[path = "model/many.rs"]
 mod many;
-#[path = "model/mod.rs"]
-mod model;
-#[path = "model/walks.rs"]
 mod walks;
 
 use std::cell::Cell;
@@ -29,7 +24,7 @@ fn any_history_leaves_the_file_as_the_model_says() {
     let histories = prop::collection::vec(any::<[u8; 6]>(), 1..120);
     let played = quietly(|| {
         runner.run(&histories, |steps| {
-            let played = std::panic::catch_unwind(|| model::play::play(&steps));
+            let played = std::panic::catch_unwind(|| crate::model::play::play(&steps));
             played.map_err(|cause| TestCaseError::fail(text_of(&cause)))
         })
     });
@@ -38,8 +33,8 @@ fn any_history_leaves_the_file_as_the_model_says() {
         Err(TestError::Abort(why)) => panic!("seed {seed}: {why}"),
         Err(TestError::Fail(why, steps)) => {
             eprintln!("seed {seed}: {why}\nthe shortest history that was found: {steps:?}");
-            model::play::tell();
-            model::play::play(&steps);
+            crate::model::play::tell();
+            crate::model::play::play(&steps);
             panic!("it went well when it was played once more");
         }
     }
@@ -56,7 +51,7 @@ fn any_history_leaves_leases_workspaces_and_slots_with_whom_the_model_says() {
     let histories = prop::collection::vec(any::<[u8; 4]>(), 1..200);
     let played = quietly(|| {
         runner.run(&histories, |steps| {
-            let played = std::panic::catch_unwind(|| model::owners::play(&steps));
+            let played = std::panic::catch_unwind(|| crate::model::owners::play(&steps));
             played.map_err(|cause| TestCaseError::fail(text_of(&cause)))
         })
     });
@@ -76,8 +71,8 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
     let histories = (prop::collection::vec(any::<[u8; 6]>(), 5..60), prop::collection::vec(any::<[u8; 3]>(), 1..6));
     let healed = quietly(|| {
         runner.run(&histories, |(steps, wrongs)| {
-            let conn = model::play::left_by(&steps);
-            let written = model::hostile::write(&conn, &wrongs);
+            let conn = crate::model::play::left_by(&steps);
+            let written = crate::model::hostile::write(&conn, &wrongs);
             for _round in 0..2 {
                 tenure::store::repair::repair(&conn, 2_000_000).unwrap();
                 tenure::store::recount::all(&conn, 2_000_000).unwrap();
@@ -85,7 +80,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
             }
             // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits in vain.
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                model::truths::check_but(
+                crate::model::truths::check_but(
                     &conn,
                     &["the counts are the truth", "everything is counted", "a queued job counts what it waits for"],
                 );

@@ -1,0 +1,14 @@
+//! One binary for all integration tests: one build, one harness, one pool of threads. A folder is a subject, a file is a promise.
+
+mod support;
+
+mod docs;
+mod faces;
+mod histories;
+mod life;
+mod model;
+mod resources;
+mod run;
+mod schema;
+mod store;
+mod tidy;

@@ -1,0 +1,16 @@
+//! The promises of the room `run/`, each through the real binary as spawner.
+
+mod harness;
+
+mod asking;
+mod chaos;
+mod crashes;
+mod emptied;
+mod files;
+mod going;
+mod limits;
+mod measured;
+mod output;
+mod shutdown;
+mod starting;
+mod trees;
