@@ -1,6 +1,7 @@
 -- tenure: the contract of the file.
 --
--- Read this first. Every program that opens the file, in any language, meets these tables and these guards.
+-- Read this first. Every program that opens the file, in any language, meets these tables and these
+-- guards.
 --
 -- Three kinds of client write here:
 --   * tenure's own connections. They register an SQL function of their own, `sqlite_compileoption_used('TENURE')` (the
@@ -19,40 +20,47 @@
 --     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule is a CHECK and is asked by a trigger as
 --     well, and a BEFORE INSERT trigger refuses what REPLACE would remove.
 --
--- One section per subject, each in the same order: table, indexes, guards, effects, views. SQLite resolves the bodies of triggers and
--- views when they are used, so a section may name tables of a later one. What a row must hold is said once, by the generated columns
--- `fault` (what a row in each state must hold) and `malformed` (what its texts and numbers may be): NULL, or the name of the broken
--- rule. CHECK, guards, indexes and the repair read them. A BEFORE INSERT trigger sees their new value; a BEFORE UPDATE trigger sees the old
--- one, an AFTER UPDATE trigger the new one, and its RAISE(ABORT) undoes the statement in every form (OR REPLACE, OR IGNORE, upsert).
--- Two AFTER UPDATE triggers of one table are not merged where one runs inside the other: with recursive_triggers off a trigger does not
--- run within itself.
+-- One section per subject, each in the same order: table, indexes, guards, effects, views. SQLite
+-- resolves the bodies of triggers and views when they are used, so a section may name tables of a
+-- later one. What a row must hold is said once, by the generated columns `fault` (what a row in
+-- each state must hold) and `malformed` (what its texts and numbers may be): NULL, or the name of
+-- the broken rule. CHECK, guards, indexes and the repair read them. A BEFORE INSERT trigger sees
+-- their new value; a BEFORE UPDATE trigger sees the old one, an AFTER UPDATE trigger the new one,
+-- and its RAISE(ABORT) undoes the statement in every form (OR REPLACE, OR IGNORE, upsert). Two
+-- AFTER UPDATE triggers of one table are not merged where one runs inside the other: with
+-- recursive_triggers off a trigger does not run within itself.
 --
--- Each program that opens the file parses all of this. So comments stand before the statements, not in them, and texts are short.
+-- Each program that opens the file parses all of this. So comments stand before the statements, not
+-- in them, and texts are short.
 --
--- A TEXT value can hold bytes that are not UTF-8, which no rule here can see: a job with such a value ends as failed when it would start, and
--- the rest of the file works. Sizes are limited here: 4,000,000 bytes for JSON, 4,096 for a directory, four bytes for each character of a name.
+-- A TEXT value can hold bytes that are not UTF-8, which no rule here can see: a job with such a
+-- value ends as failed when it would start, and the rest of the file works. Sizes are limited here:
+-- 4,000,000 bytes for JSON, 4,096 for a directory, four bytes for each character of a name.
 --
--- Times are integer milliseconds since 1970-01-01 UTC. Order is by id, never by time. Defaults and triggers run in the
--- client's SQLite, so only functions that SQLite 3.38 has are used here.
+-- Times are integer milliseconds since 1970-01-01 UTC. Order is by id, never by time. Defaults and
+-- triggers run in the client's SQLite, so only functions that SQLite 3.38 has are used here.
 --
--- Never open this file with `PRAGMA synchronous = OFF`: what that client checkpoints may be lost or torn by a power cut.
+-- Never open this file with `PRAGMA synchronous = OFF`: what that client checkpoints may be lost or
+-- torn by a power cut.
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- The file itself
 
--- What the file is. `file_id`: a random name of this file, new after a restore. `run_id_limit`: run ids below it may have
--- been used (reserved in blocks by a flushed write, so that a power cut repeats none). `generation`: how many workers have
--- started on this file; a directory beside the file that has seen a higher one tells that an older copy was put back.
--- `moves`: how often a job has changed its state, by which a worker sees that the content of the open file was replaced.
--- `runs_forgiven_below`: a run id below it that is not known here is expected; a higher one means that an older copy was put back.
+-- What the file is. `file_id`: a random name of this file, new after a restore. `run_id_limit`: run
+-- ids below it may have been used (reserved in blocks by a flushed write, so that a power cut
+-- repeats none). `generation`: how many workers have started on this file; a directory beside the
+-- file that has seen a higher one tells that an older copy was put back. `moves`: how often a job
+-- has changed its state, by which a worker sees that the content of the open file was replaced.
+-- `runs_forgiven_below`: a run id below it that is not known here is expected; a higher one means
+-- that an older copy was put back.
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO meta (key, value) VALUES ('moves', '0');
 
--- What was counted over the whole life of the file: by the worker and its reaper (`adopted_total`, `lost_total`, `impossible_total`),
--- and by triggers: `tasks_STATE`, how many tasks there are.
+-- What was counted over the whole life of the file: by the worker and its reaper (`adopted_total`,
+-- `lost_total`, `impossible_total`), and by triggers: `tasks_STATE`, how many tasks there are.
 CREATE TABLE counter (
   name    TEXT PRIMARY KEY,
   n       INTEGER NOT NULL DEFAULT 0,
@@ -60,12 +68,13 @@ CREATE TABLE counter (
   note    TEXT
 ) STRICT, WITHOUT ROWID;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Queues
 
--- A named line of jobs. A row is made by the first job that names it, and a row without settings goes with the last one. `slots`
--- NULL: no limit of its own. Triggers keep the rest: `head_id` is the ready job that comes first (NULL: none is ready),
--- `head_priority` its priority, and `is_full` says that all slots are taken.
+-- A named line of jobs. A row is made by the first job that names it, and a row without settings
+-- goes with the last one. `slots` NULL: no limit of its own. Triggers keep the rest: `head_id` is
+-- the ready job that comes first (NULL: none is ready), `head_priority` its priority, and `is_full`
+-- says that all slots are taken.
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
@@ -80,23 +89,23 @@ CREATE TABLE queue (
   CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0),
   CONSTRAINT queue_is_full_is_a_flag    CHECK (is_full IN (0, 1))
 ) STRICT, WITHOUT ROWID;
--- The claim takes the first row here: a queue that is open (not paused, not full) and has something ready. So it costs the same
--- however many queues there are, open or not.
+-- The claim takes the first row here: a queue that is open (not paused, not full) and has something
+-- ready. So it costs the same however many queues there are, open or not.
 CREATE INDEX queue_next ON queue (head_priority DESC, head_id) WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
 
 CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
-  SELECT RAISE(ABORT, 'tenure: a queue has a name of 1 to 200 characters and 800 bytes at most')
+  SELECT RAISE(ABORT, 'tenure: the name of a queue has 1 to 200 characters and at most 800 bytes')
    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.name AS BLOB)) > 800;
-  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
+  SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
-  SELECT RAISE(ABORT, 'tenure: the file finds the head of a queue; leave out head_id, head_priority and is_full')
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full are derived; omit them')
    WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
 END;
 CREATE TRIGGER queue_update_guard BEFORE UPDATE ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: a queue keeps its name; use tenure set ID queue=NAME to move a job to another queue')
    WHERE NEW.name IS NOT OLD.name AND NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: slots of a queue are not negative, paused is 0 or 1, max_runtime_ms is positive')
+  SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
 END;
 
@@ -106,7 +115,7 @@ END;
 -- A client that sets the head must set it to the truth.
 CREATE TRIGGER queue_changes AFTER UPDATE ON queue
 WHEN (NEW.slots, NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.slots, OLD.head_priority, OLD.head_id, OLD.is_full) BEGIN
-  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full say what the file has found; change the jobs or the slots')
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full are derived; change the jobs or the slots')
    WHERE (NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OLD.head_id, OLD.is_full)
      AND (NEW.head_priority, NEW.head_id, NEW.is_full)
          IS NOT (SELECT head_priority, head_id, is_full FROM queue_truth WHERE queue = NEW.name);
@@ -121,8 +130,9 @@ CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
          q.slots IS NOT NULL
          AND q.slots <= coalesce((SELECT n FROM tally WHERE queue = q.name AND state = 'running' AND hold = ''), 0)
     FROM queue q;
--- `INSERT INTO choose_queue_head (queue) VALUES (queue)` makes it say that; it is a procedure, not a table. A queue that has gone
--- because it was empty comes back with the next job that is queued in it.
+-- `INSERT INTO choose_queue_head (queue) VALUES (queue)` makes it say that; it is a procedure, not
+-- a table. A queue that has gone because it was empty comes back with the next job that is queued
+-- in it.
 CREATE VIEW choose_queue_head (queue) AS SELECT NULL WHERE 0;
 CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
   UPDATE queue
@@ -137,11 +147,12 @@ CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
                          AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)));
 END;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Lanes
 
--- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is kept by a trigger.
--- `of_array`: made for one array with a limit of its own (`--array 0-99%8`); it goes when the last job of that array is pruned.
+-- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is
+-- kept by a trigger. `of_array`: made for one array with a limit of its own (`--array 0-99%8`); it
+-- goes when the last job of that array is pruned.
 CREATE TABLE lane (
   key         TEXT PRIMARY KEY,
   max_running INTEGER NOT NULL DEFAULT 1,
@@ -155,16 +166,16 @@ CREATE TABLE lane (
 CREATE INDEX lane_busy ON lane (key) WHERE running <> 0;
 
 CREATE TRIGGER lane_insert_guard BEFORE INSERT ON lane BEGIN
-  SELECT RAISE(ABORT, 'tenure: a new lane is empty; leave out running') WHERE NEW.running IS NOT 0;
+  SELECT RAISE(ABORT, 'tenure: a new lane is empty; omit running') WHERE NEW.running IS NOT 0;
   SELECT RAISE(ABORT, 'tenure: of_array is 0 or 1') WHERE NEW.of_array NOT IN (0, 1);
-  SELECT RAISE(ABORT, 'tenure: a lane has a key of 1 to 200 characters and 800 bytes at most, and lets at least one job run')
+  SELECT RAISE(ABORT, 'tenure: a lane has a key of 1 to 200 characters and at most 800 bytes, and max_running is at least 1')
    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.key AS BLOB)) > 800 OR NEW.max_running < 1;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM lane WHERE key = NEW.key);
 END;
 CREATE TRIGGER lane_update_guard BEFORE UPDATE ON lane BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file keeps key, running and of_array of a lane; to change its limit UPDATE lane SET max_running')
+  SELECT RAISE(ABORT, 'tenure: key, running and of_array of a lane do not change; to change its limit UPDATE lane SET max_running')
    WHERE (NEW.key, NEW.running, NEW.of_array) IS NOT (OLD.key, OLD.running, OLD.of_array) AND NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a lane lets at least one job run; to stop its jobs, hold them') WHERE NEW.max_running < 1;
+  SELECT RAISE(ABORT, 'tenure: max_running of a lane is at least 1; to stop its jobs, hold them') WHERE NEW.max_running < 1;
 END;
 
 -- The queues that have members waiting, one index lookup for each, however many members there are.
@@ -174,15 +185,17 @@ WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
     WITH RECURSIVE waiting (queue) AS (
       SELECT min(queue) FROM job WHERE lane = NEW.key AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
       UNION ALL
-      SELECT (SELECT min(queue) FROM job WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
+      SELECT (SELECT min(queue) FROM job
+         WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
         FROM waiting WHERE waiting.queue IS NOT NULL)
     SELECT queue FROM waiting WHERE queue IS NOT NULL);
 END;
 
--- In a lane with room the best member of each queue that waits for nothing else has the lane's pass and so is ready; in
--- a full lane no member has it. (Of each queue, so that a paused or a full one strands no member.)
--- `INSERT INTO choose_lane_head (lane, queue) VALUES (lane, queue)` makes that true for one queue of one lane; it is a procedure, not a
--- table. Triggers call it for all that may have changed the answer, so a job that is held, moved or cancelled never strands its lane.
+-- In a lane with room the best member of each queue that waits for nothing else has the lane's pass
+-- and so is ready; in a full lane no member has it. (Of each queue, so that a paused or a full one
+-- strands no member.) `INSERT INTO choose_lane_head (lane, queue) VALUES (lane, queue)` makes that
+-- true for one queue of one lane; it is a procedure, not a table. Triggers call it for all that may
+-- have changed the answer, so a job that is held, moved or cancelled never strands its lane.
 CREATE VIEW choose_lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
 CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON choose_lane_head BEGIN
   INSERT INTO lane (key) SELECT NEW.lane WHERE NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
@@ -198,12 +211,12 @@ CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON choose_lane_head BEGIN
                 ORDER BY priority DESC, id LIMIT 1);
 END;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Jobs
 
--- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting are columns of their own (user_hold,
--- task_hold, unmet, untorn, available_at, lane); `hold` is the first of them, derived by one expression and therefore never stale.
--- `hold` NULL = ready.
+-- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting
+-- are columns of their own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the
+-- first of them, derived by one expression and therefore never stale. `hold` NULL = ready.
 --   command       JSON array of strings; {"hex": "ff00"} for one that is not UTF-8      env     JSON object of strings
 --   reason        why it ended; NULL while it has not                                   policy  JSON object: timeouts, limits (docs/sql.md)
 --   priority      higher first                                                          available_at  not before this instant
@@ -273,7 +286,8 @@ CREATE TABLE job (
   fault         TEXT    GENERATED ALWAYS AS (
     CASE WHEN state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled') THEN 'state_is_known'
          WHEN state = 'queued'  AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL THEN 'queued_owns_nothing'
-         WHEN state = 'running' AND (run_id IS NULL OR started_at IS NULL OR coalesce(finished_at, reason) IS NOT NULL) THEN 'running_has_its_run'
+         WHEN state = 'running' AND (run_id IS NULL OR started_at IS NULL OR coalesce(finished_at, reason) IS NOT NULL)
+            THEN 'running_has_its_run'
          WHEN state NOT IN ('queued', 'running') AND (reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL) THEN 'ended_says_why'
          WHEN state = 'done' AND (reason <> 'exit' OR exit_code IS NOT 0) THEN 'done_means_exit_zero'
          WHEN attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1 THEN 'counts_not_negative' END) VIRTUAL,
@@ -290,7 +304,8 @@ CREATE TABLE job (
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1) AND key_taken IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
-                                              AND (label IS NULL OR length(label) <= 1000) AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
+                                              AND (label IS NULL OR length(label) <= 1000)
+                                                 AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
   CONSTRAINT job_names_have_few_bytes  CHECK (length(CAST(queue AS BLOB)) <= 800 AND (lane IS NULL OR length(CAST(lane AS BLOB)) <= 800)
                                               AND (label IS NULL OR length(CAST(label AS BLOB)) <= 4000)
                                               AND (unique_key IS NULL OR length(CAST(unique_key AS BLOB)) <= 4000)),
@@ -302,56 +317,66 @@ CREATE TABLE job (
 -- The head of each queue is found here; the planner looks at the first row of the next two.
 CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
 CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
-CREATE INDEX job_expires   ON job (expires_at)                     WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
--- Jobs that could be the head of their queue in a lane, best first; jobs that have their lane's pass; whether a lane has any job left.
-CREATE INDEX job_in_lane   ON job (lane, queue, priority DESC, id) WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
+CREATE INDEX job_expires   ON job (expires_at)
+   WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
+-- Jobs that could be the head of their queue in a lane, best first; jobs that have their lane's
+-- pass; whether a lane has any job left.
+CREATE INDEX job_in_lane   ON job (lane, queue, priority DESC, id)
+   WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
 CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state = 'queued' AND lane_pass = 1;
 CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';
--- What is shown and looked after: the live jobs, and those that did not end well, of a queue as well; and jobs of a label, newest last.
--- (`done` is nearly everything, and needs no index.)
+-- What is shown and looked after: the live jobs, and those that did not end well, of a queue as
+-- well; and jobs of a label, newest last. (`done` is nearly everything, and needs no index.)
 CREATE INDEX job_by_state  ON job (state, id)                      WHERE state <> 'done';
 CREATE INDEX job_of_queue  ON job (queue, state, id)               WHERE state <> 'done';
 CREATE INDEX job_label     ON job (label, state, id)               WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
--- One live job per key; the key is free again in the transaction that ends the job, and for a newer job as soon as this one is to be cancelled.
-CREATE UNIQUE INDEX job_unique_key ON job (unique_key)             WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
--- Jobs that can never start, to be ended by the worker; that wait for other jobs, and for a teardown, to see whether they still do.
+-- One live job per key; the key is free again in the transaction that ends the job, and for a newer
+-- job as soon as this one is to be cancelled.
+CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
+   WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
+-- Jobs that can never start, to be ended by the worker; that wait for other jobs, and for a
+-- teardown, to see whether they still do.
 CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
 CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
 CREATE INDEX job_untorn    ON job (id)                             WHERE state = 'queued' AND untorn > 0;
 -- Live jobs that own files in `secrets/`.
-CREATE INDEX job_secrets   ON job (id)                             WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
--- Rows that the rules should have made impossible (written with the guards dropped). These two are empty, and are looked at at every
--- tick of the reaper.
+CREATE INDEX job_secrets   ON job (id)
+   WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
+-- Rows that the rules should have made impossible (written with the guards dropped). These two are
+-- empty, and are looked at at every tick of the reaper.
 CREATE INDEX job_fault     ON job (id)                             WHERE fault IS NOT NULL;
-CREATE INDEX job_unreadable ON job (id)                            WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
+CREATE INDEX job_unreadable ON job (id)
+   WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 
--- A new job is queued and owns nothing; its id is given by the file; and REPLACE finds nothing to remove. A job belongs to a task only where
--- the task is just making it, in the transaction that moves it on. What a policy may say: job::policy_rules has the same rules and words;
--- `null` counts as left out. (`\\u0000` is a backslash and four digits, not a NUL.)
+-- A new job is queued and owns nothing; its id is given by the file; and REPLACE finds nothing to
+-- remove. A job belongs to a task only where the task is just making it, in the transaction that
+-- moves it on. What a policy may say: job::policy_rules has the same rules and words; `null` counts
+-- as left out. (`\\u0000` is a backslash and four digits, not a NUL.)
 CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out (and never use REPLACE on job)')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id; omit it (and do not use REPLACE on job)')
    WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
+  SELECT RAISE(ABORT, 'tenure: a new job is queued; omit state, reason, run_id, pid, started_at, finished_at and the counts')
    WHERE NEW.state IS NOT 'queued'
       OR coalesce(NEW.reason, NEW.run_id, NEW.pid, NEW.started_at, NEW.finished_at, NEW.exit_code, NEW.signal, NEW.last_reason, NEW.result,
                   NEW.error, NEW.progress) IS NOT NULL
       OR (NEW.attempts, NEW.deferrals, NEW.unstarts, NEW.unmet, NEW.broken, NEW.untorn, NEW.due_seen, NEW.lane_pass, NEW.key_taken)
          IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0);
-  SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label 1000 at most, unique_key 1 to 1000')
+  SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label at most 1000, unique_key 1 to 1000')
    WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
       OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
-  SELECT RAISE(ABORT, 'tenure: queue and lane have 800 bytes at most, label and unique_key 4000')
+  SELECT RAISE(ABORT, 'tenure: queue and lane have at most 800 bytes, label and unique_key 4000')
    WHERE length(CAST(NEW.queue AS BLOB)) > 800 OR length(CAST(NEW.lane AS BLOB)) > 800 OR length(CAST(NEW.label AS BLOB)) > 4000
       OR length(CAST(NEW.unique_key AS BLOB)) > 4000;
-  SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, cwd 4096')
+  SELECT RAISE(ABORT, 'tenure: command, env and policy have at most 4000000 bytes, cwd 4096')
    WHERE length(CAST(NEW.command AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000
       OR length(CAST(NEW.policy AS BLOB)) > 4000000 OR length(CAST(NEW.cwd AS BLOB)) > 4096;
-  SELECT RAISE(ABORT, 'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at are not negative')
+  SELECT RAISE(ABORT,
+     'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at must not be negative')
    WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
       OR NEW.available_at < 0 OR NEW.created_at < 0;
-  SELECT RAISE(ABORT, 'tenure: a task makes its own jobs; leave out task_id and task_hold (tenure task start)')
+  SELECT RAISE(ABORT, 'tenure: a task adds its own jobs; omit task_id and task_hold (tenure task start)')
    WHERE (NEW.task_id IS NOT NULL OR NEW.task_hold)
      AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
   UPDATE job SET key_taken = 1
@@ -366,72 +391,106 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE json_extract(NEW.command, '$[0]') IS '' OR EXISTS (SELECT 1 FROM json_each(NEW.command) WHERE type NOT IN ('text', 'object'));
   SELECT RAISE(ABORT, 'tenure: a command cannot contain a NUL byte') WHERE instr(replace(NEW.command, '\\', ''), '\u0000') > 0;
   SELECT RAISE(ABORT, 'tenure: env and policy must be JSON objects')
-   WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy) OR json_type(NEW.policy) IS NOT 'object';
-  SELECT RAISE(ABORT, 'tenure: policy: no text may contain a NUL byte, which no program can be given; remove it')
+   WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy)
+      OR json_type(NEW.policy) IS NOT 'object';
+  SELECT RAISE(ABORT, 'tenure: policy: a text must not contain a NUL byte, which cannot be passed to a program; remove it')
     WHERE instr(replace(NEW.policy, '\\', ''), '\u0000') > 0;
   SELECT CASE p.key
     WHEN 'timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit') END
+      THEN RAISE(ABORT,
+         'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
     WHEN 'grace_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; leave it out for 10000') END
-    WHEN 'warn' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 2 OR json_type(value, '$.signal') IS NOT 'integer' OR json_type(value, '$.before_ms') IS NOT 'integer'
+      THEN RAISE(ABORT, 'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; omit it for 10000') END
+    WHEN 'warn' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1
+       ELSE (SELECT count(*) FROM json_each(p.value)) <> 2 OR json_type(value, '$.signal') IS NOT 'integer'
+       OR json_type(value, '$.before_ms') IS NOT 'integer'
       OR json_extract(value, '$.signal') NOT BETWEEN 1 AND 64 OR json_extract(value, '$.before_ms') NOT BETWEEN 0 AND 3162240000000 END
-      THEN RAISE(ABORT, 'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; leave it out for none') END
+      THEN RAISE(ABORT,
+    'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; omit it for none') END
     WHEN 'idle_timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit') END
-    WHEN 'backoff_ms' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE json_array_length(value) <> 2 OR json_type(value, '$[0]') IS NOT 'integer' OR json_type(value, '$[1]') IS NOT 'integer'
+      THEN RAISE(ABORT,
+         'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
+    WHEN 'backoff_ms' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
+       ELSE json_array_length(value) <> 2 OR json_type(value, '$[0]') IS NOT 'integer'
+       OR json_type(value, '$[1]') IS NOT 'integer'
       OR json_extract(value, '$[0]') NOT BETWEEN 0 AND json_extract(value, '$[1]') OR json_extract(value, '$[1]') > 3162240000000 END
-      THEN RAISE(ABORT, 'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; leave it out for these') END
-    WHEN 'retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
-      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text' AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired'), 0)) END
-      THEN RAISE(ABORT, 'tenure: policy: retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for the default') END
-    WHEN 'no_retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
-      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text' AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired'), 0)) END
-      THEN RAISE(ABORT, 'tenure: policy: no_retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for none') END
+      THEN RAISE(ABORT,
+       'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; omit it for these') END
+    WHEN 'retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
+       ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
+      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text'
+         AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost',
+         'check', 'dependency', 'workspace', 'expired'), 0)) END
+      THEN RAISE(ABORT,
+    'tenure: policy: retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for the default') END
+    WHEN 'no_retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
+       ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
+      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text'
+         AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost',
+         'check', 'dependency', 'workspace', 'expired'), 0)) END
+      THEN RAISE(ABORT,
+        'tenure: policy: no_retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for none') END
     WHEN 'max_deferrals' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 4294967295
-      THEN RAISE(ABORT, 'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; leave it out for 20') END
+      THEN RAISE(ABORT, 'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; omit it for 20') END
     WHEN 'memory_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 9223372036854775807
-      THEN RAISE(ABORT, 'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; leave it out for no limit') END
+      THEN RAISE(ABORT,
+         'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; omit it for no limit') END
     WHEN 'nice' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN -20 AND 19
-      THEN RAISE(ABORT, 'tenure: policy: nice must be a whole number from -20 to 19; leave it out for that of the worker') END
+      THEN RAISE(ABORT, 'tenure: policy: nice must be a whole number from -20 to 19; omit it for that of the worker') END
     WHEN 'user' THEN CASE WHEN type IS NOT 'text' OR value = ''
-      THEN RAISE(ABORT, 'tenure: policy: user must be the name of a user; leave it out for that of the worker') END
+      THEN RAISE(ABORT, 'tenure: policy: user must be the name of a user; omit it for that of the worker') END
     WHEN 'log_limit_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 65536 AND 9223372036854775807
-      THEN RAISE(ABORT, 'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; leave it out for 67108864') END
+      THEN RAISE(ABORT,
+         'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; omit it for 67108864') END
     WHEN 'stdin' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 1
       OR coalesce(json_type(value, '$.file'), json_type(value, '$.kept')) IS NOT 'text' END
-      THEN RAISE(ABORT, 'tenure: policy: stdin must name a file, such as {"file": "/path"}; leave it out for an empty one') END
-    WHEN 'check' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE json_array_length(p.value) NOT BETWEEN 1 AND 65536 OR json_extract(p.value, '$[0]') IS '' OR json_extract(p.value, '$[0].hex') IS ''
-      OR EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+      THEN RAISE(ABORT, 'tenure: policy: stdin must name a file, such as {"file": "/path"}; omit it for an empty one') END
+    WHEN 'check' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
+       ELSE json_array_length(p.value) NOT BETWEEN 1 AND 65536 OR json_extract(p.value, '$[0]') IS ''
+       OR json_extract(p.value, '$[0].hex') IS ''
+      OR EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object'
+         THEN json_type(e.value, '$.hex') IS NOT 'text'
                    OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END
-      THEN RAISE(ABORT, 'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; leave it out for none') END
-    WHEN 'workspace' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE json_type(value, '$.key') IS NOT 'text' OR length(json_extract(value, '$.key')) NOT BETWEEN 1 AND 200
+      THEN RAISE(ABORT,
+         'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; omit it for none') END
+    WHEN 'workspace' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1
+       ELSE json_type(value, '$.key') IS NOT 'text' OR length(json_extract(value, '$.key')) NOT BETWEEN 1 AND 200
       OR (SELECT count(*) FROM json_each(p.value)) <> 1 + (json_type(value, '$.prepare') IS NOT NULL)
-      OR CASE WHEN coalesce(json_type(value, '$.prepare'), 'null') = 'null' THEN 0 ELSE CASE WHEN json_type(value, '$.prepare') IS NOT 'array' THEN 1 ELSE json_array_length(json_extract(p.value, '$.prepare')) NOT BETWEEN 1 AND 65536 OR json_extract(json_extract(p.value, '$.prepare'), '$[0]') IS '' OR json_extract(json_extract(p.value, '$.prepare'), '$[0].hex') IS ''
-      OR EXISTS (SELECT 1 FROM json_each(json_extract(p.value, '$.prepare')) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
-                   OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END END END
-      THEN RAISE(ABORT, 'tenure: policy: workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; leave it out for none') END
-    WHEN 'secrets' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE e.type IS NOT 'text' OR e.key = '' OR instr(e.key, '=') > 0) END
+      OR CASE WHEN coalesce(json_type(value, '$.prepare'), 'null') = 'null' THEN 0 ELSE CASE
+         WHEN json_type(value, '$.prepare') IS NOT 'array' THEN 1
+         ELSE json_array_length(json_extract(p.value, '$.prepare')) NOT BETWEEN 1 AND 65536
+         OR json_extract(json_extract(p.value, '$.prepare'), '$[0]') IS ''
+         OR json_extract(json_extract(p.value, '$.prepare'), '$[0].hex') IS ''
+      OR EXISTS (SELECT 1 FROM json_each(json_extract(p.value, '$.prepare')) AS e WHERE CASE e.type WHEN 'text' THEN 0
+         WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+                   OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*'
+                      ELSE 1 END) END END END
+      THEN RAISE(ABORT,
+      'tenure: policy: workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; omit it for none') END
+    WHEN 'secrets' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1
+       ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e
+       WHERE e.type IS NOT 'text' OR e.key = '' OR instr(e.key, '=') > 0) END
       THEN RAISE(ABORT, 'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
-    ELSE RAISE(ABORT, 'tenure: policy: a key is not known; docs/sql.md lists the keys') END
+    ELSE RAISE(ABORT, 'tenure: policy: unknown key; docs/sql.md lists the keys') END
     FROM json_each(NEW.policy) AS p WHERE p.type <> 'null';
-  SELECT RAISE(ABORT, 'tenure: policy: a key is given twice; leave out the others')
+  SELECT RAISE(ABORT, 'tenure: policy: a key is given twice; keep one of them')
     WHERE (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
   SELECT RAISE(ABORT, 'tenure: policy: warn comes before the timeout; give timeout_ms as well')
     WHERE coalesce(json_type(NEW.policy, '$.warn'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.timeout_ms'), 'null') = 'null';
-  SELECT RAISE(ABORT, 'tenure: policy: a workspace belongs to the user of the worker, and no other may enter it; leave out workspace or user')
+  SELECT RAISE(ABORT, 'tenure: policy: a workspace is accessible to the user of the worker only; omit workspace or user')
     WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
 END;
 
--- The owner's columns. Without the capability the statement is refused with the remedy for its column. With it, only the moves listed
--- above, and nothing of a cancel, of a task or of a lane is passed by. What the row must hold is asked after the change.
+-- The owner's columns. Without the capability the statement is refused with the remedy for its
+-- column. With it, only the moves listed above, and nothing of a cancel, of a task or of a lane is
+-- passed by. What the row must hold is asked after the change.
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
                  created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
                  progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT CASE
     WHEN OLD.state IN ('done', 'failed', 'cancelled')
-      THEN RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
+      THEN RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
     WHEN NEW.progress IS NOT OLD.progress
       THEN RAISE(ABORT, 'tenure: a job reports its progress itself; use tenure progress in the job')
     WHEN OLD.state = 'running'
@@ -441,22 +500,26 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
     WHEN NEW.max_attempts IS NOT OLD.max_attempts
       THEN RAISE(ABORT, 'tenure: use tenure set ID retries=N to change max_attempts of a job to N + 1')
     WHEN NEW.policy IS NOT OLD.policy
-      THEN RAISE(ABORT, 'tenure: use tenure set ID timeout=DURATION; for the rest of policy INSERT INTO cancel (job_id), and queue another job')
+      THEN RAISE(ABORT,
+         'tenure: use tenure set ID timeout=DURATION; for the rest of policy INSERT INTO cancel (job_id), and queue another job')
     WHEN NEW.due_seen IS NOT OLD.due_seen
-      THEN RAISE(ABORT, 'tenure: the file keeps due_seen; to delay a job UPDATE job SET available_at')
+      THEN RAISE(ABORT, 'tenure: due_seen is derived; to delay a job UPDATE job SET available_at')
     WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
       THEN RAISE(ABORT, 'tenure: a job stays in its task; use tenure task hold or tenure task release to hold or release a task')
     WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.unique_key, NEW.array_index, NEW.created_at)
          IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.unique_key, OLD.array_index, OLD.created_at)
-      THEN RAISE(ABORT, 'tenure: the command of a job, its place and its key do not change; INSERT INTO cancel (job_id), and queue another job')
+      THEN RAISE(ABORT,
+         'tenure: command, cwd, env, lane and keys of a job do not change; INSERT INTO cancel (job_id), and queue another job')
     WHEN NEW.state IS NOT OLD.state
-      THEN RAISE(ABORT, 'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
-    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; set only the columns that a client may set, and to end a job INSERT INTO cancel (job_id)') END
+      THEN RAISE(ABORT,
+         'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
+    ELSE RAISE(ABORT,
+       'tenure: the worker sets this column; docs/sql.md lists what a client may set; to end a job INSERT INTO cancel (job_id)') END
    WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that is not a legal move of a job')
+  SELECT RAISE(ABORT, 'tenure: a job cannot change from its state to this one')
    WHERE NEW.state IS NOT OLD.state AND OLD.fault IS NULL
      AND NOT EXISTS (SELECT 1 FROM legal_move WHERE before = OLD.state AND after = NEW.state);
-  SELECT RAISE(ABORT, 'tenure: a cancelled job does not start and does not go back to the queue; use tenure retry')
+  SELECT RAISE(ABORT, 'tenure: a cancelled job does not start and does not return to the queue; use tenure retry')
    WHERE NEW.state IS NOT OLD.state AND NEW.state IN ('queued', 'running') AND OLD.state IN ('queued', 'running')
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.id AND closed_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: the task of this job has ended or was asked to stop')
@@ -473,26 +536,27 @@ WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('fail
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
 END;
 
--- What holds for all columns and all clients. (`rowid` is the id by another name, which `UPDATE OF id` does not see.) A terminal row never
--- changes, except by a person's retry (which changes the state), or when it was faulty. Only a job that is being cancelled gives its key
--- to another one; a person's retry gives it back, where no live job has it. Triggers of every client set the counts, so a client that
--- sets them must set them to the truth.
+-- What holds for all columns and all clients. (`rowid` is the id by another name, which
+-- `UPDATE OF id` does not see.) A terminal row never changes, except by a person's retry (which
+-- changes the state), or when it was faulty. Only a job that is being cancelled gives its key to
+-- another one; a person's retry gives it back, where no live job has it. Triggers of every client
+-- set the counts, so a client that sets them must set them to the truth.
 CREATE TRIGGER job_update_guard BEFORE UPDATE ON job
 WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.untorn) IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.untorn)
   OR (OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state) BEGIN
-  SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
-  SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to put it back in the queue')
+  SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
+  SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
    WHERE OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state AND OLD.fault IS NULL;
-  SELECT RAISE(ABORT, 'tenure: a job keeps its unique_key until it is cancelled; insert into cancel')
+  SELECT RAISE(ABORT, 'tenure: a job keeps its unique_key until it is cancelled; INSERT INTO cancel (job_id)')
    WHERE NEW.key_taken IS NOT OLD.key_taken
      AND (NEW.key_taken = 1 AND EXISTS (SELECT 1 FROM cancel WHERE job_id = OLD.id AND closed_at IS NULL)) IS NOT 1
      AND (NEW.key_taken = 0 AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled')) IS NOT 1;
-  SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows in dependency; change those')
+  SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows of dependency; change those rows')
    WHERE (NEW.unmet, NEW.broken) IS NOT (OLD.unmet, OLD.broken)
      AND (NEW.unmet < 0 OR NEW.broken < 0
        OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
        OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken'));
-  SELECT RAISE(ABORT, 'tenure: untorn counts the rows in resource; tenure resource ls shows them')
+  SELECT RAISE(ABORT, 'tenure: untorn counts the rows of resource; tenure resource ls shows them')
    WHERE NEW.untorn IS NOT OLD.untorn AND NEW.untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
 END;
 -- The columns that every client may set, while the job waits.
@@ -500,26 +564,26 @@ CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, 
   SELECT RAISE(ABORT, 'tenure: only a queued job can be changed, and this one is running; to end it INSERT INTO cancel (job_id)')
    WHERE OLD.state = 'running' AND NEW.state = 'running';
   SELECT RAISE(ABORT, 'tenure: user_hold and lane_pass are 0 or 1') WHERE NEW.user_hold NOT IN (0, 1) OR NEW.lane_pass NOT IN (0, 1);
-  SELECT RAISE(ABORT, 'tenure: available_at is in milliseconds since 1970 and not negative') WHERE NEW.available_at < 0;
-  SELECT RAISE(ABORT, 'tenure: a label has 1000 characters and 4000 bytes at most')
+  SELECT RAISE(ABORT, 'tenure: available_at is in milliseconds since 1970 and must not be negative') WHERE NEW.available_at < 0;
+  SELECT RAISE(ABORT, 'tenure: a label has at most 1000 characters and 4000 bytes')
    WHERE NEW.label IS NOT OLD.label AND (length(NEW.label) > 1000 OR length(CAST(NEW.label AS BLOB)) > 4000);
 END;
 -- What the row holds after the change.
 CREATE TRIGGER job_fault_guard AFTER UPDATE ON job WHEN NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault BEGIN
   SELECT CASE NEW.fault
-    WHEN 'queued_owns_nothing' THEN RAISE(ABORT, 'tenure: a queued job owns no run, no pid, no start')
-    WHEN 'running_has_its_run' THEN RAISE(ABORT, 'tenure: a running job has a run and a start')
-    WHEN 'ended_says_why' THEN RAISE(ABORT, 'tenure: an ended job has a reason and an end, and no pid')
-    WHEN 'done_means_exit_zero' THEN RAISE(ABORT, 'tenure: done means exit 0')
-    WHEN 'counts_not_negative' THEN RAISE(ABORT, 'tenure: counts are not negative')
-    ELSE RAISE(ABORT, 'tenure: there is no such state') END;
+    WHEN 'queued_owns_nothing' THEN RAISE(ABORT, 'tenure: a queued job has no run_id, pid, started_at, finished_at and reason')
+    WHEN 'running_has_its_run' THEN RAISE(ABORT, 'tenure: a running job has run_id and started_at, and no finished_at and reason')
+    WHEN 'ended_says_why' THEN RAISE(ABORT, 'tenure: an ended job has reason and finished_at, and no pid')
+    WHEN 'done_means_exit_zero' THEN RAISE(ABORT, 'tenure: a done job has the reason exit and exit_code 0')
+    WHEN 'counts_not_negative' THEN RAISE(ABORT, 'tenure: counts must not be negative')
+    ELSE RAISE(ABORT, 'tenure: state is queued, running, done, failed or cancelled') END;
 END;
 CREATE TRIGGER job_form_guard BEFORE UPDATE OF command, env, policy, result ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: command must be a JSON array, env and policy JSON objects')
    WHERE (NEW.command, NEW.env, NEW.policy) IS NOT (OLD.command, OLD.env, OLD.policy)
      AND NOT (json_valid(NEW.command) AND json_valid(NEW.env) AND json_valid(NEW.policy)
               AND json_type(NEW.command) = 'array' AND json_type(NEW.env) = 'object' AND json_type(NEW.policy) = 'object');
-  SELECT RAISE(ABORT, 'tenure: command, env and policy have 4000000 bytes at most, a result 65536')
+  SELECT RAISE(ABORT, 'tenure: command, env and policy have at most 4000000 bytes, a result 65536')
    WHERE (NEW.command IS NOT OLD.command AND length(CAST(NEW.command AS BLOB)) > 4000000)
       OR (NEW.env IS NOT OLD.env AND length(CAST(NEW.env AS BLOB)) > 4000000)
       OR (NEW.policy IS NOT OLD.policy AND length(CAST(NEW.policy AS BLOB)) > 4000000)
@@ -527,14 +591,17 @@ CREATE TRIGGER job_form_guard BEFORE UPDATE OF command, env, policy, result ON j
 END;
 -- History is removed by `tenure prune`, with its logs; a live job is cancelled first.
 CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: to end a job INSERT INTO cancel (job_id); use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: cancel the job first') WHERE OLD.state IN ('queued', 'running');
+  SELECT RAISE(ABORT, 'tenure: to end a job INSERT INTO cancel (job_id); use tenure prune to remove ended jobs')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: the job is live; cancel it first') WHERE OLD.state IN ('queued', 'running');
 END;
 
--- A job enters: its queue and its lane exist, and it is counted. (A row with the largest id of all would make each later insert fail.)
+-- A job enters: its queue and its lane exist, and it is counted. (A row with the largest id of all
+-- would make each later insert fail.)
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out') WHERE NEW.id < 1;
-  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id; omit it') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT,
+     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
@@ -544,12 +611,15 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
--- What follows a change of state, queue or hold, and touches no job: the counts, the heads, and the history. A trigger may run inside
--- another one and before it, so a count may be below zero for a moment. A job that goes back to its queue finds it, also where it had
--- gone. Each move is an event, named by the list of legal moves, except those that the row of the run tells: `claimed` and `done`.
+-- What follows a change of state, queue or hold, and touches no job: the counts, the heads, and the
+-- history. A trigger may run inside another one and before it, so a count may be below zero for a
+-- moment. A job that goes back to its queue finds it, also where it had gone. Each move is an
+-- event, named by the list of legal moves, except those that the row of the run tells: `claimed`
+-- and `done`.
 CREATE TRIGGER job_is_counted
 AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane, lane_pass ON job
-WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.user_hold) BEGIN
+WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold)
+   IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.user_hold) BEGIN
   INSERT INTO queue (name)
     SELECT NEW.queue WHERE NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
        AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
@@ -564,16 +634,19 @@ WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold) IS NOT (NEW.s
     SELECT NEW.queue WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
         OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
   INSERT INTO event (job_id, run_id, kind, reason, detail)
-    SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event, coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
+    SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event,
+       coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
       FROM legal_move WHERE before = OLD.state AND after = NEW.state AND NEW.state NOT IN ('running', 'done');
   INSERT INTO event (job_id, kind)
-    SELECT NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END WHERE OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued';
+    SELECT NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END
+       WHERE OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued';
   UPDATE meta SET value = value + 1 WHERE key = 'moves' AND OLD.state IS NOT NEW.state;
 END;
 
--- What follows it in other rows and in other jobs. What a job holds is to be torn down from the transaction on in which it ends. A job that is
--- put back counts what keeps it from its next attempt: nothing was counted while it had ended. Its lane counts who runs in it, and
--- gives its pass to another one.
+-- What follows it in other rows and in other jobs. What a job holds is to be torn down from the
+-- transaction on in which it ends. A job that is put back counts what keeps it from its next
+-- attempt: nothing was counted while it had ended. Its lane counts who runs in it, and gives its
+-- pass to another one.
 CREATE TRIGGER job_moves
 AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
@@ -587,7 +660,8 @@ WHEN (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
   UPDATE lane SET running = max(0, running + (NEW.state = 'running') - (OLD.state = 'running'))
    WHERE key = NEW.lane AND (OLD.state = 'running') <> (NEW.state = 'running');
   INSERT INTO choose_lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
-  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL AND (OLD.lane, OLD.queue) IS NOT (NEW.lane, NEW.queue);
+  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue
+   WHERE NEW.lane IS NOT NULL AND (OLD.lane, OLD.queue) IS NOT (NEW.lane, NEW.queue);
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
@@ -595,14 +669,16 @@ CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
   INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
 END;
 
--- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to prove that both agree. `cancelled`: by a
--- client, or not needed (dependency); `failed` of a queued job: it can never start; `requeued`: tried again, deferred, or never started.
+-- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to
+-- prove that both agree. `cancelled`: by a client, or not needed (dependency); `failed` of a queued
+-- job: it can never start; `requeued`: tried again, deferred, or never started.
 CREATE VIEW legal_move (before, after, event) AS VALUES
   ('queued', 'running', 'claimed'), ('queued', 'cancelled', 'cancelled'), ('queued', 'failed', 'failed'), ('running', 'done', 'done'),
   ('running', 'failed', 'failed'), ('running', 'cancelled', 'cancelled'), ('running', 'queued', 'requeued'),
   ('failed', 'queued', 'retried'), ('cancelled', 'queued', 'retried');
 
--- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never starts.
+-- Jobs as a person sees them: a queued job with an open cancel is shown as cancelled; it never
+-- starts.
 CREATE VIEW jobs AS
   SELECT j.id, j.command,
          CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.state END AS state,
@@ -613,12 +689,14 @@ CREATE VIEW jobs AS
          c.id IS NOT NULL AS cancelling
     FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Runs
 
--- A run: one attempt at a job, or one of the commands around it (its check, the preparation of its workspace), or a command that belongs
--- to no job (a teardown, a probe); `resource_id` and `workspace` name what it is for. Ids come from reserved blocks and are never
--- reused. `nonce` is in the header of the run file and in the environment of everything the run started. Written by the worker alone.
+-- A run: one attempt at a job, or one of the commands around it (its check, the preparation of its
+-- workspace), or a command that belongs to no job (a teardown, a probe); `resource_id` and
+-- `workspace` name what it is for. Ids come from reserved blocks and are never reused. `nonce` is
+-- in the header of the run file and in the environment of everything the run started. Written by
+-- the worker alone.
 --   parent     the job's own run, for a check and for a workspace
 --   dir        the directory of a workspace that it is in: as long as the run is open, that is neither evicted nor removed
 --   instance   the worker that claimed it
@@ -664,27 +742,32 @@ CREATE TABLE run (
 CREATE INDEX run_of_job      ON run (job_id, id);
 CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
 CREATE INDEX run_open        ON run (job_id)          WHERE finished_at IS NULL;
--- Auxiliary runs that are under way and belong to no run of a job; and the runs that are in a workspace.
+-- Auxiliary runs that are under way and belong to no run of a job; and the runs that are in a
+-- workspace.
 CREATE INDEX run_open_auxiliary ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
 CREATE INDEX run_in_dir      ON run (dir)             WHERE finished_at IS NULL AND dir IS NOT NULL;
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to queue a job INSERT INTO job (command)') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a run id is never used twice') WHERE EXISTS (SELECT 1 FROM run WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to queue a job INSERT INTO job (command)')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a run id is used once only') WHERE EXISTS (SELECT 1 FROM run WHERE id = NEW.id);
   SELECT RAISE(ABORT, 'tenure: a new run is in no workspace') WHERE NEW.dir IS NOT NULL;
 END;
 CREATE TRIGGER run_update_guard BEFORE UPDATE ON run BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to end a job INSERT INTO cancel (job_id)') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: an ended run never changes') WHERE OLD.finished_at IS NOT NULL;
-  SELECT RAISE(ABORT, 'tenure: a run keeps its id, its job and its nonce') WHERE (NEW.id, NEW.job_id, NEW.nonce) IS NOT (OLD.id, OLD.job_id, OLD.nonce);
-  SELECT RAISE(ABORT, 'tenure: a run enters a workspace that exists, and stays in it')
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to end a job INSERT INTO cancel (job_id)')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: an ended run does not change') WHERE OLD.finished_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a run keeps its id, its job and its nonce')
+   WHERE (NEW.id, NEW.job_id, NEW.nonce) IS NOT (OLD.id, OLD.job_id, OLD.nonce);
+  SELECT RAISE(ABORT, 'tenure: a run enters an existing workspace, and stays in it')
    WHERE NEW.dir IS NOT OLD.dir AND NEW.dir IS NOT NULL
      AND (OLD.dir IS NOT NULL OR NOT EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir));
 END;
 
--- A run ends when its tree is proven gone. In that transaction its leases are free, it leaves its workspace, what it holds is to be torn down
--- (the job that waits for that counts it), and the resource that it was for is free for the next auxiliary run, also when no worker has
--- judged it (it was lost with a restore). (Most hold nothing: one look tells.)
+-- A run ends when its tree is proven gone. In that transaction its leases are free, it leaves its
+-- workspace, what it holds is to be torn down (the job that waits for that counts it), and the
+-- resource that it was for is free for the next auxiliary run, also when no worker has judged it
+-- (it was lost with a restore). (Most hold nothing: one look tells.)
 CREATE TRIGGER run_ends AFTER UPDATE OF finished_at ON run
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
  AND (NEW.dir IS NOT NULL OR NEW.resource_id IS NOT NULL OR EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id)
@@ -702,13 +785,14 @@ CREATE VIEW runs AS
   SELECT id, job_id, kind, attempt, pid, started_at, exited_at, finished_at, outcome, reason, exit_code, signal, error,
          max_rss_bytes, user_ms, system_ms FROM run;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Dependencies
 
--- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end otherwise than done (`failed`).
--- `state`: `unmet` until the parent ends, then `met` or `broken` (view dependency_truth). A broken one ends the waiting job with the reason
--- `dependency`: as failed where it lacks what it needs, and as cancelled where it is not needed, because what it was to follow did not
--- fail, or was not needed either.
+-- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end
+-- otherwise than done (`failed`). `state`: `unmet` until the parent ends, then `met` or `broken`
+-- (view dependency_truth). A broken one ends the waiting job with the reason `dependency`: as
+-- failed where it lacks what it needs, and as cancelled where it is not needed, because what it was
+-- to follow did not fail, or was not needed either.
 CREATE TABLE dependency (
   job_id INTEGER NOT NULL,
   on_job INTEGER NOT NULL,
@@ -723,31 +807,35 @@ CREATE INDEX dependency_on    ON dependency (on_job, state);
 CREATE INDEX dependency_state ON dependency (job_id, state);
 CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 
--- Jobs that have ended, and of which not all jobs that wait for them have been told yet. An end that concerns many is told in steps, so that
--- others can write in between; the worker continues where a crash has ended it.
+-- Jobs that have ended, and of which not all jobs that wait for them have been told yet. An end
+-- that concerns many is told in steps, so that others can write in between; the worker continues
+-- where a crash has ended it.
 CREATE TABLE unresolved (
   job_id INTEGER PRIMARY KEY NOT NULL
 ) STRICT;
 
--- A dependency is given while the job waits, on a job that exists and is older: so there are no cycles.
+-- A dependency is given while the job waits, on a job that exists and is older: so there are no
+-- cycles.
 CREATE TRIGGER dependency_insert_guard BEFORE INSERT ON dependency BEGIN
-  SELECT RAISE(ABORT, 'tenure: that dependency exists already')
+  SELECT RAISE(ABORT, 'tenure: this dependency exists already')
    WHERE EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.job_id AND on_job = NEW.on_job);
-  SELECT RAISE(ABORT, 'tenure: only a queued job can be given a dependency') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be given a dependency')
+   WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
   SELECT RAISE(ABORT, 'tenure: the job to wait for does not exist') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.on_job);
   SELECT RAISE(ABORT, 'tenure: a job waits only for jobs added before it, so that there are no cycles') WHERE NEW.on_job >= NEW.job_id;
-  SELECT RAISE(ABORT, 'tenure: a new dependency is unmet; leave out its state') WHERE NEW.state IS NOT 'unmet';
+  SELECT RAISE(ABORT, 'tenure: a new dependency is unmet; omit its state') WHERE NEW.state IS NOT 'unmet';
   SELECT RAISE(ABORT, 'tenure: need is done, any or failed') WHERE NEW.need NOT IN ('done', 'any', 'failed');
 END;
 CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
-  SELECT RAISE(ABORT, 'tenure: a dependency changes its state only, and only to what its parent says')
+  SELECT RAISE(ABORT, 'tenure: only the state of a dependency changes, and only to match its parent')
    WHERE (NEW.job_id, NEW.on_job, NEW.need) IS NOT (OLD.job_id, OLD.on_job, OLD.need)
       OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
 END;
 
--- A dependency on a job that has ended already is settled at once; and the waiting job counts what is open and what is broken. Each change
--- counts one up or down, so that a job may wait for thousands; whether there is any is looked up, so that a count that a client has set
--- otherwise neither starts a job early nor keeps it for ever.
+-- A dependency on a job that has ended already is settled at once; and the waiting job counts what
+-- is open and what is broken. Each change counts one up or down, so that a job may wait for
+-- thousands; whether there is any is looked up, so that a count that a client has set otherwise
+-- neither starts a job early nor keeps it for ever.
 CREATE TRIGGER dependency_enters AFTER INSERT ON dependency BEGIN
   UPDATE job SET unmet = max(unmet, 0) + 1 WHERE id = NEW.job_id;
   UPDATE dependency SET state = (SELECT truth FROM dependency_truth WHERE job_id = NEW.job_id AND on_job = NEW.on_job)
@@ -763,7 +851,8 @@ CREATE TRIGGER dependency_is_counted AFTER UPDATE OF state ON dependency WHEN OL
    WHERE id = NEW.job_id AND state = 'queued';
 END;
 
--- What each dependency should be, given the state of the job it waits for. (A parent that was not needed itself has not failed.)
+-- What each dependency should be, given the state of the job it waits for. (A parent that was not
+-- needed itself has not failed.)
 CREATE VIEW dependency_truth (job_id, on_job, truth) AS
   SELECT d.job_id, d.on_job,
          CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
@@ -773,11 +862,12 @@ CREATE VIEW dependency_truth (job_id, on_job, truth) AS
               ELSE 'broken' END
     FROM dependency d JOIN job p ON p.id = d.on_job;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Cancels
 
--- A request to end a job. One is open per job; the settle closes it, and so does `tenure retry`. Any client may insert; a
--- queued job shows as cancelled in the view `jobs` at once and never starts. `run_id`: the run it found, if the job was running.
+-- A request to end a job. One is open per job; the settle closes it, and so does `tenure retry`.
+-- Any client may insert; a queued job shows as cancelled in the view `jobs` at once and never
+-- starts. `run_id`: the run it found, if the job was running.
 CREATE TABLE cancel (
   id        INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   job_id    INTEGER NOT NULL,
@@ -790,26 +880,29 @@ CREATE TABLE cancel (
 CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
 CREATE INDEX cancel_of_job      ON cancel (job_id);
 
--- A second request for the same job is the same request; one for an ended or unknown job is a mistake.
+-- A second request for the same job is the same request; one for an ended or unknown job is a
+-- mistake.
 CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
-  SELECT RAISE(ABORT, 'tenure: why has 4000 bytes at most') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
-  SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
-  SELECT RAISE(ABORT, 'tenure: that job has ended already')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of a cancel; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new cancel is open; omit closed_at') WHERE NEW.closed_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: why has at most 4000 bytes') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
+  SELECT RAISE(ABORT, 'tenure: the job does not exist') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+  SELECT RAISE(ABORT, 'tenure: the job has already ended')
    WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
 END;
 CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+  SELECT RAISE(ABORT,
+     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail) SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
 END;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- History
 
--- What happened to a job and no other row tells. Written by triggers and by the worker; never changed, removed only with its job.
+-- What happened to a job and no other row tells. Written by triggers and by the worker; never
+-- changed, removed only with its job.
 CREATE TABLE event (
   id     INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
@@ -823,32 +916,36 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_of_job ON event (job_id, id);
 
--- History is append-only. Events go with their job when it is pruned, so none is kept of a job that does not exist.
+-- History is append-only. Events go with their job when it is pruned, so none is kept of a job that
+-- does not exist.
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: kind and reason of an event have 100 bytes at most, detail 1000000')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of an event; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: kind and reason of an event have at most 100 bytes, detail 1000000')
    WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
   SELECT RAISE(IGNORE) WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
 END;
 CREATE TRIGGER event_id_guard AFTER INSERT ON event WHEN NEW.id > 4503599627370496 BEGIN
-  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
+  SELECT RAISE(ABORT,
+     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
 END;
 
--- All that happened to a job: `added`, `claimed` and `done` are told by the rows of the job and of its runs. `seq` is the order within
--- the history of one job.
+-- All that happened to a job: `added`, `claimed` and `done` are told by the rows of the job and of
+-- its runs. `seq` is the order within the history of one job.
 CREATE VIEW history AS
   SELECT 0 AS seq, created_at AS at, id AS job_id, NULL AS run_id, 'added' AS kind, NULL AS reason, NULL AS detail FROM job
   UNION ALL
   SELECT 4 * claimed_after + 1, claimed_at, job_id, id, 'claimed', NULL, NULL FROM run WHERE kind = 'job'
   UNION ALL
-  SELECT 4 * coalesce(ended_after, claimed_after) + 2, finished_at, job_id, id, 'done', reason, error FROM run WHERE kind = 'job' AND outcome = 'done'
+  SELECT 4 * coalesce(ended_after, claimed_after) + 2, finished_at, job_id, id, 'done', reason, error FROM run
+   WHERE kind = 'job' AND outcome = 'done'
   UNION ALL
   SELECT 4 * id, at, job_id, run_id, kind, reason, detail FROM event;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Counts
 
--- How many jobs there are, by state, hold ('' = none) and queue. Kept by triggers, so that `status` and the claim count nothing.
+-- How many jobs there are, by state, hold ('' = none) and queue. Kept by triggers, so that `status`
+-- and the claim count nothing.
 CREATE TABLE tally (
   state TEXT    NOT NULL,
   hold  TEXT    NOT NULL,
@@ -860,25 +957,28 @@ CREATE TABLE tally (
                                           AND length(CAST(queue AS BLOB)) <= 800)
 ) STRICT, WITHOUT ROWID;
 
--- Triggers write the counts, also in a client that has no capability. So only what would make a later count fail is refused.
+-- Triggers write the counts, also in a client that has no capability. So only what would make a
+-- later count fail is refused.
 CREATE TRIGGER tally_insert_guard BEFORE INSERT ON tally BEGIN
-  SELECT RAISE(ABORT, 'tenure: tally is kept by triggers; leave it alone')
+  SELECT RAISE(ABORT, 'tenure: tally is maintained by triggers; do not change it')
    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR length(CAST(NEW.state AS BLOB)) > 20 OR length(CAST(NEW.hold AS BLOB)) > 20
       OR length(CAST(NEW.queue AS BLOB)) > 800;
 END;
 CREATE TRIGGER tally_update_guard BEFORE UPDATE ON tally BEGIN
-  SELECT RAISE(ABORT, 'tenure: tally is kept by triggers; leave it alone')
+  SELECT RAISE(ABORT, 'tenure: tally is maintained by triggers; do not change it')
    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR (NEW.state, NEW.hold, NEW.queue) IS NOT (OLD.state, OLD.hold, OLD.queue);
 END;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Leases
 
--- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's row ends), or the whole
--- tree of a command in the foreground (`run_id` NULL): that one is asked of the kernel, by the lock on `FILE.d/leases/NONCE`, which every
--- process of the tree has inherited, and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
--- `job_id`, `command` and `why` are for display; `boot_id` says in which boot of the machine the owner lived. `workspace/KEY` is the lease
--- of the process that prepares that workspace (so a name has 10 characters more than others).
+-- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's
+-- row ends), or the whole tree of a command in the foreground (`run_id` NULL): that one is asked of
+-- the kernel, by the lock on `FILE.d/leases/NONCE`, which every process of the tree has inherited,
+-- and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
+-- `job_id`, `command` and `why` are for display; `boot_id` says in which boot of the machine the
+-- owner lived. `workspace/KEY` is the lease of the process that prepares that workspace (so a name
+-- has 10 characters more than others).
 CREATE TABLE lease (
   name    TEXT PRIMARY KEY,
   nonce   TEXT    NOT NULL,
@@ -896,10 +996,11 @@ CREATE TABLE lease (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lease_of_run ON lease (run_id) WHERE run_id IS NOT NULL;
 
--- A lease that is held is not taken: it is released first, by the process that saw that its owner is gone. That also closes REPLACE.
+-- A lease that is held is not taken: it is released first, by the process that saw that its owner
+-- is gone. That also closes REPLACE.
 CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure lease run to acquire a lease') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that lease is held') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
+  SELECT RAISE(ABORT, 'tenure: the lease is held by another owner') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a lease has a name of 1 to 210 characters, a nonce, and the argv of its owner')
    WHERE length(NEW.name) NOT BETWEEN 1 AND 210 OR length(NEW.nonce) <> 32 OR NEW.nonce GLOB '*[^0-9a-f]*' OR length(NEW.why) > 1000
       OR NOT json_valid(NEW.command) OR json_type(NEW.command) IS NOT 'array';
@@ -907,13 +1008,15 @@ CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
    WHERE NEW.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = NEW.run_id AND finished_at IS NULL);
 END;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Workspaces
 
--- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the present one, and by which prepare command
--- (`recipe`: its argv; NULL: none) it was filled: a job that asks for another one has it prepared again. The directory is a cache: where it
--- is gone, it is prepared again. A row is written only when its directory is whole and in place; whether it also outlives a power cut is
--- known when it is `synced`, so in a later boot of the machine than `boot_id` only such a one is used. `bytes`: as last measured.
+-- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the
+-- present one, and by which prepare command (`recipe`: its argv; NULL: none) it was filled: a job
+-- that asks for another one has it prepared again. The directory is a cache: where it is gone, it
+-- is prepared again. A row is written only when its directory is whole and in place; whether it
+-- also outlives a power cut is known when it is `synced`, so in a later boot of the machine than
+-- `boot_id` only such a one is used. `bytes`: as last measured.
 CREATE TABLE workspace (
   key          TEXT PRIMARY KEY,
   dir          TEXT    NOT NULL,
@@ -932,29 +1035,34 @@ CREATE TABLE workspace (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX workspace_dir ON workspace (dir);
 
--- A client that could write these rows could have any directory below `work/` removed, or a job started in one that is not ready.
+-- A client that could write these rows could have any directory below `work/` removed, or a job
+-- started in one that is not ready.
 CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure workspace ensure to prepare a workspace') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that workspace exists already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
-  SELECT RAISE(ABORT, 'tenure: that directory is another workspace''s') WHERE EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir);
-  SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and the argv that fills it')
-   WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100 OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
+  SELECT RAISE(ABORT, 'tenure: this workspace exists already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
+  SELECT RAISE(ABORT, 'tenure: this directory belongs to another workspace') WHERE EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir);
+  SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and its prepare command')
+   WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100
+      OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
       OR (NEW.recipe IS NOT NULL AND (NOT json_valid(NEW.recipe) OR json_type(NEW.recipe) IS NOT 'array')) OR NEW.bytes < 0
       OR NEW.synced NOT IN (0, 1);
 END;
 CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of workspace; use tenure workspace rm, and the next job prepares it again') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a workspace keeps its key, its directory and its recipe; one that is prepared again is another row')
+  SELECT RAISE(ABORT,
+     'tenure: the worker writes the rows of workspace; use tenure workspace rm, and the next job prepares it again')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: key, dir and recipe of a workspace do not change; a workspace that is prepared again is a new row')
    WHERE (NEW.key, NEW.dir, NEW.recipe) IS NOT (OLD.key, OLD.dir, OLD.recipe);
-  SELECT RAISE(ABORT, 'tenure: a size is not negative') WHERE NEW.bytes < 0;
+  SELECT RAISE(ABORT, 'tenure: bytes must not be negative') WHERE NEW.bytes < 0;
 END;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Resources
 
--- Something outside that work has made (a VM, a container, a directory) and that must be torn down when its owner, a run, a job or
--- a task, has ended in whatever way. `held` as long as the owner lives, then `releasing`: the worker asks the probe, runs the teardown, and does so
--- again until it is known to be gone; only then `released`. Recorded before or when the thing is made.
+-- Something outside that work has made (a VM, a container, a directory) and that must be torn down
+-- when its owner, a run, a job or a task, has ended in whatever way. `held` as long as the owner
+-- lives, then `releasing`: the worker asks the probe, runs the teardown, and does so again until it
+-- is known to be gone; only then `released`. Recorded before or when the thing is made.
 --   teardown    JSON array of strings; exit 0: it is gone               probe   the same; exit 0: it exists, 1: it is gone, else: not known
 --   cwd         where it is gone by then: /                             env     JSON object of strings
 --   timeout_ms  of the teardown; NULL: ten minutes                      next_at not before this instant
@@ -995,7 +1103,8 @@ CREATE TABLE resource (
     CASE WHEN length(name) NOT BETWEEN 1 AND 200 OR length(CAST(name AS BLOB)) > 800 OR instr(name, char(0)) > 0 THEN 'name'
          WHEN length(CAST(cwd AS BLOB)) > 4096 THEN 'cwd'
          WHEN length(CAST(env AS BLOB)) > 4000000 OR NOT json_valid(env) OR json_type(env) <> 'object' THEN 'env'
-         WHEN length(CAST(teardown AS BLOB)) > 4000000 OR NOT json_valid(teardown) OR json_type(teardown) <> 'array' OR json_array_length(teardown) = 0
+         WHEN length(CAST(teardown AS BLOB)) > 4000000 OR NOT json_valid(teardown) OR json_type(teardown) <> 'array'
+            OR json_array_length(teardown) = 0
            OR json_extract(teardown, '$[0]') IS '' OR instr(replace(teardown, '\\', ''), '\u0000') > 0 THEN 'teardown'
          WHEN length(CAST(probe AS BLOB)) > 4000000 OR NOT json_valid(probe) OR json_type(probe) <> 'array' OR json_array_length(probe) = 0
            OR json_extract(probe, '$[0]') IS '' OR instr(replace(probe, '\\', ''), '\u0000') > 0 THEN 'probe' END) VIRTUAL,
@@ -1007,7 +1116,8 @@ CREATE TABLE resource (
 CREATE UNIQUE INDEX resource_of_run  ON resource (run_id, name)  WHERE run_id  IS NOT NULL AND state <> 'released';
 CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  IS NOT NULL AND state <> 'released';
 CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
--- What is shown and looked after; what is to be torn down next; what may be forgotten; what an owner has.
+-- What is shown and looked after; what is to be torn down next; what may be forgotten; what an
+-- owner has.
 CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
 CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND auxiliary_run_id IS NULL;
 CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
@@ -1015,76 +1125,86 @@ CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
 CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
 CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
 
--- A new resource is held and whole. Every client may record one; `tenure resource add` replaces the teardown of one that exists.
+-- A new resource is held and whole. Every client may record one; `tenure resource add` replaces the
+-- teardown of one that exists.
 CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of a resource; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new resource is held; give its owner, teardown, probe, cwd and env, and omit the rest')
    WHERE NEW.state IS NOT 'held' OR (NEW.torn, NEW.again, NEW.attempts, NEW.next_at) IS NOT (0, 0, 0, 0)
       OR coalesce(NEW.auxiliary_run_id, NEW.last_error, NEW.releasing_since, NEW.released_at, NEW.released_by) IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a resource has one owner: give run_id, job_id or task_id') WHERE NEW.fault = 'has_one_owner';
-  SELECT RAISE(ABORT, 'tenure: timeout_ms is positive') WHERE NEW.fault IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: timeout_ms must be positive') WHERE NEW.fault IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: the job that is to own the resource does not exist')
    WHERE NEW.job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
   SELECT RAISE(ABORT, 'tenure: the task that is to own the resource does not exist')
    WHERE NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id);
   SELECT CASE NEW.malformed
-    WHEN 'name' THEN RAISE(ABORT, 'tenure: the name of a resource has 1 to 200 characters, 800 bytes at most, and no NUL')
-    WHEN 'cwd' THEN RAISE(ABORT, 'tenure: cwd has 4096 bytes at most')
-    WHEN 'env' THEN RAISE(ABORT, 'tenure: env must be a JSON object of 4000000 bytes at most')
-    ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays of strings without NUL, 4000000 bytes at most, such as json_array(''rm'', ''-rf'', ''/srv/x'')') END
+    WHEN 'name' THEN RAISE(ABORT, 'tenure: the name of a resource has 1 to 200 characters, at most 800 bytes, and no NUL')
+    WHEN 'cwd' THEN RAISE(ABORT, 'tenure: cwd has at most 4096 bytes')
+    WHEN 'env' THEN RAISE(ABORT, 'tenure: env must be a JSON object of at most 4000000 bytes')
+    ELSE RAISE(ABORT,
+  'tenure: teardown and probe must be JSON arrays of strings without NUL, at most 4000000 bytes: json_array(''rm'', ''/srv/x'')') END
    WHERE NEW.malformed IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: each element of teardown and probe must be a string')
    WHERE EXISTS (SELECT 1 FROM json_each(NEW.teardown) WHERE type NOT IN ('text', 'object'))
       OR EXISTS (SELECT 1 FROM json_each(NEW.probe) WHERE type NOT IN ('text', 'object'));
-  SELECT RAISE(ABORT, 'tenure: its owner has a resource of this name; tenure resource add replaces its teardown')
+  SELECT RAISE(ABORT, 'tenure: the owner has a resource of this name; use tenure resource add to replace its teardown')
    WHERE EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.run_id AND name = NEW.name AND state <> 'released')
       OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.job_id AND name = NEW.name AND state <> 'released')
       OR EXISTS (SELECT 1 FROM resource WHERE task_id = NEW.task_id AND name = NEW.name AND state <> 'released');
 END;
 
--- The worker's columns. What a resource is and whose it is never changes; nor does one that is gone.
+-- The worker's columns. What a resource is and whose it is never changes; nor does one that is
+-- gone.
 CREATE TRIGGER resource_owner_guard
-BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, auxiliary_run_id, again, attempts, last_error,
+BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, auxiliary_run_id,
+   again, attempts, last_error,
                  created_at, released_at, released_by ON resource BEGIN
   SELECT CASE
     WHEN (NEW.teardown, NEW.probe, NEW.cwd, NEW.env, NEW.timeout_ms) IS NOT (OLD.teardown, OLD.probe, OLD.cwd, OLD.env, OLD.timeout_ms)
       THEN RAISE(ABORT, 'tenure: use tenure resource add to replace teardown, probe, cwd, env or timeout_ms of a resource')
     WHEN (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id)
-      THEN RAISE(ABORT, 'tenure: a resource keeps its name and its owner; INSERT INTO resource another one')
-    ELSE RAISE(ABORT, 'tenure: the worker keeps this column; to tear a resource down UPDATE resource SET state = ''releasing'', to have that tried at once next_at = 0') END
+      THEN RAISE(ABORT, 'tenure: a resource keeps its name and its owner; INSERT INTO resource a new one')
+    ELSE RAISE(ABORT,
+     'tenure: the worker sets this column; to tear a resource down UPDATE resource SET state = ''releasing'', to retry now next_at = 0') END
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
    WHERE (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id);
 END;
 -- Every client may set `releasing` (it is torn down now) and `next_at` (when it is tried next).
 CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: an id never changes') WHERE NEW.id IS NOT OLD.id;
-  SELECT RAISE(ABORT, 'tenure: what is torn down does not change') WHERE OLD.state = 'released';
+  SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
+  SELECT RAISE(ABORT, 'tenure: a released resource does not change') WHERE OLD.state = 'released';
   SELECT RAISE(ABORT, 'tenure: a resource goes from held to releasing, and from there to released')
    WHERE NEW.state IS NOT OLD.state AND NOT (NEW.state = 'releasing' AND OLD.state = 'held') AND NEW.state IS NOT 'released';
-  SELECT RAISE(ABORT, 'tenure: use tenure resource release ID to tear it down; with --force it counts as gone')
+  SELECT RAISE(ABORT, 'tenure: use tenure resource release ID to tear it down; add --force to record it as gone')
    WHERE NEW.state IS NOT OLD.state AND NEW.state = 'released' AND NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: next_at is in milliseconds since 1970 and not negative') WHERE NEW.next_at < 0;
+  SELECT RAISE(ABORT, 'tenure: next_at is in milliseconds since 1970 and must not be negative') WHERE NEW.next_at < 0;
 END;
 -- What the row holds after the change.
 CREATE TRIGGER resource_fault_guard AFTER UPDATE ON resource
 WHEN (NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault) OR (NEW.malformed IS NOT NULL AND NEW.malformed IS NOT OLD.malformed) BEGIN
   SELECT CASE NEW.fault
-    WHEN 'released_says_how' THEN RAISE(ABORT, 'tenure: a released resource says when and how; use tenure resource release ID')
-    WHEN 'auxiliary_run_needs_releasing' THEN RAISE(ABORT, 'tenure: an auxiliary run tears down what is releasing')
-    WHEN 'numbers_in_range' THEN RAISE(ABORT, 'tenure: counts are not negative, torn and again are 0 or 1, timeout_ms is positive')
+    WHEN 'released_says_how' THEN RAISE(ABORT,
+       'tenure: a released resource has released_at and released_by; use tenure resource release ID')
+    WHEN 'auxiliary_run_needs_releasing' THEN RAISE(ABORT, 'tenure: only a resource that is releasing has an auxiliary run')
+    WHEN 'numbers_in_range' THEN RAISE(ABORT,
+       'tenure: counts must not be negative, torn and again must be 0 or 1, timeout_ms must be positive')
     ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object, of 4000000 bytes at most, cwd of 4096') END;
 END;
 -- What is not known to be gone is not forgotten.
 CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; tenure prune removes released ones') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT,
+     'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; use tenure prune to remove released resources')
+   WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
 END;
 
 -- One whose owner has ended, or is not known, is torn down at once.
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id < 1;
-  SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of a resource; omit it') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT,
+     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail)
     SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)), NEW.run_id, 'resource_held', NEW.name;
@@ -1094,8 +1214,8 @@ CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
           OR (NEW.job_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job  WHERE id = NEW.job_id AND state IN ('queued', 'running')))
           OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
 END;
--- The job that has to wait for it counts it, and its history tells of it. (A client that sets `releasing_since` as well, for many at once, counts
--- once after that.)
+-- The job that has to wait for it counts it, and its history tells of it. (A client that sets
+-- `releasing_since` as well, for many at once, counts once after that.)
 CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
   UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
    WHERE id = NEW.id AND state = 'releasing' AND releasing_since IS NULL;
@@ -1107,21 +1227,25 @@ CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state I
      AND (NEW.state = 'released' OR NEW.releasing_since IS NULL);
 END;
 
--- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one of its own from an earlier life. It
--- must be gone before the next attempt makes it again. (Found by the owner: with the words of `resource_live` all resources that a job waits for would be read.)
+-- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one
+-- of its own from an earlier life. It must be gone before the next attempt makes it again. (Found
+-- by the owner: with the words of `resource_live` all resources that a job waits for would be
+-- read.)
 CREATE VIEW resource_in_the_way (job_id, resource_id) AS
   SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
    WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
   UNION ALL
   SELECT r.job_id, r.id FROM resource r WHERE r.state = 'releasing' AND r.job_id IS NOT NULL;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Schedules: jobs that are made when a cron line is due
 
--- A schedule: a cron line, read in a time zone, and the job that each of its occurrences becomes (`template`, JSON as in job::template).
--- Every occurrence up to `decided_until` is decided; `next_at` is the first one after it (NULL: there is none, or the line cannot be
--- read, see `last_error`). Of an occurrence at or before `pruned_until` no row may be left, so none of those is ever fired again. What passes
--- from `paused_at` until before `resumed_at` is skipped; a trigger keeps both, so any client may set `paused`.
+-- A schedule: a cron line, read in a time zone, and the job that each of its occurrences becomes
+-- (`template`, JSON as in job::template). Every occurrence up to `decided_until` is decided;
+-- `next_at` is the first one after it (NULL: there is none, or the line cannot be read, see
+-- `last_error`). Of an occurrence at or before `pruned_until` no row may be left, so none of those
+-- is ever fired again. What passes from `paused_at` until before `resumed_at` is skipped; a trigger
+-- keeps both, so any client may set `paused`.
 CREATE TABLE schedule (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name          TEXT    NOT NULL UNIQUE,
@@ -1151,9 +1275,10 @@ CREATE TABLE schedule (
 CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
 CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
 
--- What became of an occurrence: the instant `at` at which a schedule was due. `fired` is written in one transaction with its job, and
--- never changes; so no occurrence is fired twice. A `skipped` row stands for `n` occurrences next to each other, `at` to `last_at`; n = 1001 means
--- more than were counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
+-- What became of an occurrence: the instant `at` at which a schedule was due. `fired` is written in
+-- one transaction with its job, and never changes; so no occurrence is fired twice. A `skipped` row
+-- stands for `n` occurrences next to each other, `at` to `last_at`; n = 1001 means more than were
+-- counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
 CREATE TABLE occurrence (
   schedule_id INTEGER NOT NULL,
   at          INTEGER NOT NULL,
@@ -1170,11 +1295,13 @@ CREATE TABLE occurrence (
   CONSTRAINT occurrence_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
 ) STRICT, WITHOUT ROWID;
 
--- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE finds nothing to remove.
+-- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE
+-- finds nothing to remove.
 CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure schedule add to make a schedule') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: a schedule of that name exists; tenure schedule rm removes it') WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of a schedule; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a schedule of this name exists; use tenure schedule rm to remove it')
+   WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
    WHERE NEW.catch_up NOT IN ('none', 'latest', 'all') OR NEW.catch_up_max NOT BETWEEN 1 AND 1000 OR NEW.paused NOT IN (0, 1)
       OR NOT json_valid(NEW.template) OR json_type(NEW.template) IS NOT 'object';
@@ -1183,26 +1310,36 @@ CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: a schedule keeps its id and its name; use tenure schedule add to make another')
    WHERE (NEW.id, NEW.name) IS NOT (OLD.id, OLD.name);
   SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
-  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1')
-   WHERE (NEW.cron, NEW.zone, NEW.catch_up, NEW.catch_up_max, NEW.template, NEW.decided_until, NEW.next_at, NEW.pruned_until, NEW.created_at, NEW.last_error)
-         IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at, OLD.pruned_until, OLD.created_at, OLD.last_error)
+  SELECT RAISE(ABORT,
+     'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1')
+   WHERE (NEW.cron, NEW.zone, NEW.catch_up, NEW.catch_up_max, NEW.template, NEW.decided_until, NEW.next_at,
+      NEW.pruned_until, NEW.created_at, NEW.last_error)
+         IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at,
+            OLD.pruned_until, OLD.created_at, OLD.last_error)
      AND NOT sqlite_compileoption_used('TENURE');
 END;
 -- An occurrence is decided by the planner alone, and what was fired stays fired.
 CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: that occurrence is decided already') WHERE EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
+  SELECT RAISE(ABORT,
+     'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: this occurrence is already decided')
+   WHERE EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
   SELECT RAISE(ABORT, 'tenure: an occurrence is fired, with its job, or skipped, with a reason')
-   WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL) OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
+   WHERE NEW.state NOT IN ('fired', 'skipped') OR (NEW.state = 'fired') <> (NEW.reason IS NULL)
+      OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
 END;
 CREATE TRIGGER occurrence_update_guard BEFORE UPDATE ON occurrence BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT,
+     'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
+   WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: an occurrence that was fired does not change') WHERE OLD.state = 'fired';
-  SELECT RAISE(ABORT, 'tenure: an occurrence keeps its schedule and its instant') WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
+  SELECT RAISE(ABORT, 'tenure: an occurrence keeps its schedule and its instant')
+   WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
 END;
 
--- A pause begins and ends when a client says so, at the time of that client unless it gives another. Where the planner has not seen the end
--- of the pause before, both are one.
+-- A pause begins and ends when a client says so, at the time of that client unless it gives
+-- another. Where the planner has not seen the end of the pause before, both are one.
 CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHEN OLD.paused <> NEW.paused BEGIN
   UPDATE schedule
      SET paused_at = CASE WHEN OLD.resumed_at > OLD.decided_until THEN OLD.paused_at
@@ -1213,7 +1350,8 @@ CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHE
    WHERE id = NEW.id AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at;
 END;
 
--- Schedules with their next occurrence, and the latest that was fired. (NULL as `next_at`: none, or see `last_error`.)
+-- Schedules with their next occurrence, and the latest that was fired. (NULL as `next_at`: none, or
+-- see `last_error`.)
 CREATE VIEW schedules AS
   SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
          CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
@@ -1222,11 +1360,12 @@ CREATE VIEW schedules AS
          s.created_at, s.last_error
     FROM schedule s;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Pipelines and tasks
 
--- A pipeline: named stages, each the description of a job, and where it goes from each (`spec`: JSON object: start, max_rounds, params,
--- stages). What was applied never changes; a change is a new revision, and a task stays on the one that it was started with.
+-- A pipeline: named stages, each the description of a job, and where it goes from each (`spec`:
+-- JSON object: start, max_rounds, params, stages). What was applied never changes; a change is a
+-- new revision, and a task stays on the one that it was started with.
 CREATE TABLE pipeline (
   id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name       TEXT    NOT NULL,
@@ -1239,9 +1378,11 @@ CREATE TABLE pipeline (
 ) STRICT;
 CREATE UNIQUE INDEX pipeline_revision ON pipeline (name, revision);
 
--- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one job whose end moves it on, and that is done in
--- the transaction that ends the job. `job_id` is NULL only within the transaction that moves it. `key`: at most one running task of a pipeline
--- has it, except for those that were asked to stop. `stop_at`: a client asked it to stop, and nothing of it starts any more.
+-- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one
+-- job whose end moves it on, and that is done in the transaction that ends the job. `job_id` is
+-- NULL only within the transaction that moves it. `key`: at most one running task of a pipeline has
+-- it, except for those that were asked to stop. `stop_at`: a client asked it to stop, and nothing
+-- of it starts any more.
 CREATE TABLE task (
   id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   pipeline_id INTEGER NOT NULL,
@@ -1289,59 +1430,70 @@ CREATE UNIQUE INDEX task_step_open   ON task_step (task_id) WHERE ended_at IS NU
 -- What was applied never changes, and stays while a task is on it.
 CREATE TRIGGER pipeline_insert_guard BEFORE INSERT ON pipeline BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure pipeline apply to make a pipeline') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline is written once')
+  SELECT RAISE(ABORT, 'tenure: this revision of the pipeline exists already')
    WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = NEW.id OR (name = NEW.name AND revision = NEW.revision));
 END;
 CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
-  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline goes with its last task; use tenure pipeline apply to make a new one') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a task is on this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
+  SELECT RAISE(ABORT,
+     'tenure: a revision of a pipeline is removed with its last task; use tenure pipeline apply to make a new one')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a task uses this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
 END;
--- A new task runs and is in no job yet; one running task has the key; and REPLACE finds nothing to remove.
+-- A new task runs and is in no job yet; one running task has the key; and REPLACE finds nothing to
+-- remove.
 CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
-  SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of a task; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new task is running and has no job')
    WHERE NEW.state IS NOT 'running' OR coalesce(NEW.job_id, NEW.finished_at, NEW.stop_at) IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')
-   WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
+   WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task
+      WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
 END;
--- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken back.
+-- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken
+-- back.
 CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release or advance to change a task') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: an ended task never changes; use tenure task start to start another') WHERE OLD.state <> 'running';
+  SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release or advance to change a task')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: an ended task does not change; use tenure task start to start another') WHERE OLD.state <> 'running';
   SELECT RAISE(ABORT, 'tenure: a task is running, done, failed or cancelled')
    WHERE NEW.state NOT IN ('running', 'done', 'failed', 'cancelled') OR (NEW.state = 'running') <> (NEW.finished_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: a task keeps its id, its pipeline, its key and its parameters')
    WHERE (NEW.id, NEW.pipeline_id, NEW.pipeline, NEW.key, NEW.params, NEW.created_at)
          IS NOT (OLD.id, OLD.pipeline_id, OLD.pipeline, OLD.key, OLD.params, OLD.created_at);
-  SELECT RAISE(ABORT, 'tenure: a task that was asked to stop enters no stage and ends as cancelled')
+  SELECT RAISE(ABORT, 'tenure: a task with a stop request enters no stage and ends as cancelled')
    WHERE OLD.stop_at IS NOT NULL AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
 END;
 CREATE TRIGGER task_delete_guard BEFORE DELETE ON task BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure task stop to end a task; tenure prune removes ended ones') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: stop the task first: tenure task stop') WHERE OLD.state = 'running';
+  SELECT RAISE(ABORT, 'tenure: use tenure task stop to end a task, and tenure prune to remove ended tasks')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: the task is running; use tenure task stop first') WHERE OLD.state = 'running';
 END;
 -- A step is opened and closed once. A job is a step of one task only.
 CREATE TRIGGER task_step_insert_guard BEFORE INSERT ON task_step BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it') WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it')
+   WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task is in one stage at a time')
    WHERE EXISTS (SELECT 1 FROM task_step WHERE task_id = NEW.task_id AND (seq = NEW.seq OR ended_at IS NULL))
       OR EXISTS (SELECT 1 FROM task_step WHERE job_id = NEW.job_id);
 END;
 CREATE TRIGGER task_step_update_guard BEFORE UPDATE ON task_step BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: a step ends once, and is what it was')
+  SELECT RAISE(ABORT, 'tenure: the worker writes the steps of a task; use tenure task advance to move it')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: an ended step does not change')
    WHERE OLD.ended_at IS NOT NULL
       OR (NEW.task_id, NEW.seq, NEW.stage, NEW.job_id, NEW.entered_at) IS NOT (OLD.task_id, OLD.seq, OLD.stage, OLD.job_id, OLD.entered_at);
 END;
 CREATE TRIGGER task_step_delete_guard BEFORE DELETE ON task_step BEGIN
-  SELECT RAISE(ABORT, 'tenure: the steps go with their task; tenure prune removes ended ones') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: the steps of a running task stay') WHERE EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id AND state = 'running');
+  SELECT RAISE(ABORT, 'tenure: steps are removed with their task; use tenure prune to remove ended tasks')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: the steps of a running task cannot be removed')
+   WHERE EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id AND state = 'running');
 END;
 
--- What a change of a task brings with it: it is counted, what it holds is torn down when it ends, and the history of the job that it is in
--- tells of it.
+-- What a change of a task brings with it: it is counted, what it holds is torn down when it ends,
+-- and the history of the job that it is in tells of it.
 CREATE TRIGGER task_enters AFTER INSERT ON task BEGIN
   INSERT INTO counter (name, n) VALUES ('tasks_' || NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
@@ -1350,16 +1502,19 @@ CREATE TRIGGER task_changes AFTER UPDATE OF state, stop_at, held ON task BEGIN
   INSERT INTO counter (name, n) SELECT 'tasks_' || NEW.state, 1 WHERE OLD.state IS NOT NEW.state ON CONFLICT DO UPDATE SET n = n + 1;
   UPDATE resource SET state = 'releasing' WHERE task_id = NEW.id AND state = 'held' AND OLD.state = 'running' AND NEW.state <> 'running';
   INSERT INTO event (job_id, kind, detail, at)
-    SELECT NEW.job_id, 'task_stop_asked', NEW.stop_why, NEW.stop_at WHERE OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL;
+    SELECT NEW.job_id, 'task_stop_asked', NEW.stop_why, NEW.stop_at
+       WHERE OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL;
   INSERT INTO event (job_id, kind)
-    SELECT NEW.job_id, CASE WHEN NEW.held THEN 'task_held' ELSE 'task_released' END WHERE OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL;
+    SELECT NEW.job_id, CASE WHEN NEW.held THEN 'task_held' ELSE 'task_released' END
+       WHERE OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL;
 END;
 CREATE TRIGGER task_leaves AFTER DELETE ON task BEGIN
   INSERT INTO counter (name, n) VALUES ('tasks_' || OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 CREATE TRIGGER task_step_is_an_event AFTER INSERT ON task_step BEGIN
   INSERT INTO event (job_id, kind, detail, at)
-    SELECT NEW.job_id, 'stage_entered', 'stage ' || NEW.stage || ' of task ' || NEW.task_id || ' (pipeline ' || pipeline || ')', NEW.entered_at
+    SELECT NEW.job_id, 'stage_entered', 'stage ' || NEW.stage || ' of task ' || NEW.task_id || ' (pipeline ' || pipeline
+       || ')', NEW.entered_at
       FROM task WHERE id = NEW.task_id;
 END;
 CREATE TRIGGER task_step_end_is_an_event AFTER UPDATE OF outcome ON task_step WHEN NEW.outcome = 'advanced' BEGIN
@@ -1373,29 +1528,75 @@ CREATE VIEW tasks AS
 CREATE VIEW task_steps AS
   SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;
 
----------------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- What only tenure may do, and what no client may do, in tables that need no other guard for it
 
-CREATE TRIGGER meta_insert_guard       BEFORE INSERT ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
-CREATE TRIGGER meta_update_guard       BEFORE UPDATE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
-CREATE TRIGGER meta_delete_guard       BEFORE DELETE ON meta       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: meta is what the file knows about itself; leave it alone'); END;
-CREATE TRIGGER counter_insert_guard    BEFORE INSERT ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
-CREATE TRIGGER counter_update_guard    BEFORE UPDATE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
-CREATE TRIGGER counter_delete_guard    BEFORE DELETE ON counter    WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker counts here; leave it alone'); END;
-CREATE TRIGGER unresolved_insert_guard     BEFORE INSERT ON unresolved     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of unresolved; to end a job INSERT INTO cancel (job_id)'); END;
-CREATE TRIGGER unresolved_delete_guard     BEFORE DELETE ON unresolved     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of unresolved; to end a job INSERT INTO cancel (job_id)'); END;
-CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a dependency stays; INSERT INTO cancel (job_id) the waiting job, and queue another one'); END;
-CREATE TRIGGER cancel_update_guard     BEFORE UPDATE ON cancel     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a stop request does not change; use tenure retry once the job has ended'); END;
-CREATE TRIGGER cancel_delete_guard     BEFORE DELETE ON cancel     WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a stop request cannot be taken back; use tenure retry once the job has ended'); END;
-CREATE TRIGGER event_delete_guard      BEFORE DELETE ON event      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: history goes with its job; use tenure prune to remove ended jobs'); END;
-CREATE TRIGGER queue_delete_guard      BEFORE DELETE ON queue      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure queue rm to remove a queue that no live job names'); END;
-CREATE TRIGGER lane_delete_guard       BEFORE DELETE ON lane       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure lane rm to remove a lane that no job names'); END;
-CREATE TRIGGER run_delete_guard        BEFORE DELETE ON run        WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: a run goes with its job; use tenure prune to remove ended jobs'); END;
-CREATE TRIGGER lease_delete_guard      BEFORE DELETE ON lease      WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure lease release to free a lease'); END;
-CREATE TRIGGER workspace_delete_guard  BEFORE DELETE ON workspace  WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure workspace rm to remove a workspace'); END;
-CREATE TRIGGER schedule_delete_guard   BEFORE DELETE ON schedule   WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1'); END;
-CREATE TRIGGER occurrence_delete_guard       BEFORE DELETE ON occurrence       WHEN NOT sqlite_compileoption_used('TENURE') BEGIN SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1'); END;
-CREATE TRIGGER unresolved_update_guard     BEFORE UPDATE ON unresolved     BEGIN SELECT RAISE(ABORT, 'tenure: the worker keeps the rows of unresolved; to end a job INSERT INTO cancel (job_id)'); END;
-CREATE TRIGGER event_update_guard      BEFORE UPDATE ON event      BEGIN SELECT RAISE(ABORT, 'tenure: history does not change'); END;
-CREATE TRIGGER lease_update_guard      BEFORE UPDATE ON lease      BEGIN SELECT RAISE(ABORT, 'tenure: a lease does not change hands; it is released, and acquired again'); END;
-CREATE TRIGGER pipeline_update_guard   BEFORE UPDATE ON pipeline   BEGIN SELECT RAISE(ABORT, 'tenure: a revision of a pipeline never changes; tenure pipeline apply makes a new one'); END;
+CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: meta is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER meta_update_guard BEFORE UPDATE ON meta WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: meta is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER meta_delete_guard BEFORE DELETE ON meta WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: meta is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER counter_insert_guard BEFORE INSERT ON counter WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: counter is written by the worker alone; do not change it');
+END;
+CREATE TRIGGER counter_update_guard BEFORE UPDATE ON counter WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: counter is written by the worker alone; do not change it');
+END;
+CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: counter is written by the worker alone; do not change it');
+END;
+CREATE TRIGGER unresolved_insert_guard BEFORE INSERT ON unresolved WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of unresolved; to end a job INSERT INTO cancel (job_id)');
+END;
+CREATE TRIGGER unresolved_delete_guard BEFORE DELETE ON unresolved WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of unresolved; to end a job INSERT INTO cancel (job_id)');
+END;
+CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: a dependency cannot be removed; INSERT INTO cancel (job_id) for the waiting job, and queue another one');
+END;
+CREATE TRIGGER cancel_update_guard BEFORE UPDATE ON cancel WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: a stop request does not change; use tenure retry once the job has ended');
+END;
+CREATE TRIGGER cancel_delete_guard BEFORE DELETE ON cancel WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: a stop request cannot be withdrawn; use tenure retry once the job has ended');
+END;
+CREATE TRIGGER event_delete_guard BEFORE DELETE ON event WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: history is removed with its job; use tenure prune to remove ended jobs');
+END;
+CREATE TRIGGER queue_delete_guard BEFORE DELETE ON queue WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: use tenure queue rm to remove a queue that no live job names');
+END;
+CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: use tenure lane rm to remove a lane that no job names');
+END;
+CREATE TRIGGER run_delete_guard BEFORE DELETE ON run WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: a run is removed with its job; use tenure prune to remove ended jobs');
+END;
+CREATE TRIGGER lease_delete_guard BEFORE DELETE ON lease WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: use tenure lease release to free a lease');
+END;
+CREATE TRIGGER workspace_delete_guard BEFORE DELETE ON workspace WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: use tenure workspace rm to remove a workspace');
+END;
+CREATE TRIGGER schedule_delete_guard BEFORE DELETE ON schedule WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: use tenure schedule rm to remove a schedule; to pause it UPDATE schedule SET paused = 1');
+END;
+CREATE TRIGGER occurrence_delete_guard BEFORE DELETE ON occurrence WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1');
+END;
+CREATE TRIGGER unresolved_update_guard BEFORE UPDATE ON unresolved BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of unresolved; to end a job INSERT INTO cancel (job_id)');
+END;
+CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
+  SELECT RAISE(ABORT, 'tenure: events do not change');
+END;
+CREATE TRIGGER lease_update_guard BEFORE UPDATE ON lease BEGIN
+  SELECT RAISE(ABORT, 'tenure: a lease cannot be updated; release it and acquire it again');
+END;
+CREATE TRIGGER pipeline_update_guard BEFORE UPDATE ON pipeline BEGIN
+  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline does not change; use tenure pipeline apply to make a new one');
+END;

@@ -1,6 +1,7 @@
 //! The only callers of "now", and of "here" as far as clocks are concerned.
 //!
-//! Wall-clock milliseconds are what stands in the file and what people see. They may jump; nothing is declared dead by them.
+//! Wall-clock milliseconds are what stands in the file and what people see. They may jump; nothing
+//! is declared dead by them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -42,7 +43,8 @@ impl Clock {
     }
 }
 
-/// A time zone by its name, such as `Europe/Berlin`; from the machine's database, or from the one in this program where it has none.
+/// A time zone by its name, such as `Europe/Berlin`; from the machine's database, or from the one
+/// in this program where it has none.
 ///
 /// # Errors
 /// When there is no such zone, with examples.

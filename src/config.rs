@@ -1,7 +1,8 @@
 //! The settings of one invocation, and where each came from.
 //!
-//! Precedence: flag > environment > `config.toml` > default. Pure but for [`read_file`]: environment and flags come in as
-//! arguments. An unknown key is refused: a misspelt limit that is silently ignored is a limit that does not hold.
+//! Precedence: flag > environment > `config.toml` > default. Pure but for [`read_file`]:
+//! environment and flags come in as arguments. An unknown key is refused: a misspelt limit that is
+//! silently ignored is a limit that does not hold.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -112,7 +113,8 @@ pub struct Settings {
     pub drain: Setting<bool>,
     /// What TERM means. `None`: what survives the worker decides.
     pub on_term: Setting<Option<OnTerm>>,
-    /// Longest time between TERM and KILL where the runs are ended with the worker, in milliseconds.
+    /// Longest time between TERM and KILL where the runs are ended with the worker, in
+    /// milliseconds.
     pub stop_timeout_ms: Setting<u64>,
     /// A worker accepts a file that other users may write: they may then run commands as its user.
     pub allow_shared: Setting<bool>,
@@ -156,7 +158,8 @@ struct Floor {
     load: Option<f64>,
 }
 
-/// What stands around an invocation: its environment, whether it is root's, and its configuration file.
+/// What stands around an invocation: its environment, whether it is root's, and its configuration
+/// file.
 pub struct Around<'a> {
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
     pub is_root: bool,

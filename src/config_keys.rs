@@ -1,10 +1,12 @@
-//! The names of the settings. What `config.toml` accepts, what `tenure config` prints and what docs/operating.md lists are these.
+//! The names of the settings. What `config.toml` accepts, what `tenure config` prints and what
+//! docs/operating.md lists are these.
 
 use toml::Table;
 
 use crate::job::nearest::edits;
 
-/// Each key, as it is written in one line of the file: `floor.memory = "1G"`, or `memory = "1G"` below `[floor]`.
+/// Each key, as it is written in one line of the file: `floor.memory = "1G"`, or `memory = "1G"`
+/// below `[floor]`.
 pub const KEYS: &[&str] = &[
     "db",
     "slots",
@@ -25,7 +27,8 @@ pub const KEYS: &[&str] = &[
 /// Edits that make one name out of another which was meant.
 const EDITS_MAX: usize = 3;
 
-/// What is wrong with a name, and which one was meant: `"slot" is not a setting; did you mean slots?`
+/// What is wrong with a name, and which one was meant:
+/// `"slot" is not a setting; did you mean slots?`
 pub fn unknown(name: &str) -> String {
     let what = format!("{:?} is not a setting", crate::units::shorten(name));
     match nearest(name) {

@@ -1,6 +1,7 @@
 //! The closed list of what can go wrong, and the exit code of each.
 //!
-//! A message says what to do. Inside a room an error is passed up, not swallowed; only the faces add context for a person.
+//! A message says what to do. Inside a room an error is passed up, not swallowed; only the faces
+//! add context for a person.
 
 use std::io;
 
@@ -11,7 +12,8 @@ use crate::units;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong. Each variant has an exit code of the program `tenure`, see [`Error::exit_code`].
+/// What can go wrong. Each variant has an exit code of the program `tenure`, see
+/// [`Error::exit_code`].
 ///
 /// The text of each says what to do, and is for people. Match on the variant.
 #[derive(Debug, Error)]
@@ -32,7 +34,8 @@ pub enum Error {
     /// The state does not allow it.
     #[error("{0}")]
     Refused(String),
-    /// Another process holds what only one can have: it is the worker of this file, or a run is still alive.
+    /// Another process holds what only one can have: it is the worker of this file, or a run is
+    /// still alive.
     #[error("{0}")]
     Held(String),
     /// The disk is full.
@@ -66,7 +69,8 @@ pub enum Error {
     Internal(String),
 }
 
-/// What SQLite answered. It can be shown and not matched on: the library that opens SQLite is not a part of this interface.
+/// What SQLite answered. It can be shown and not matched on: the library that opens SQLite is not a
+/// part of this interface.
 #[derive(Debug, Error)]
 #[error(transparent)]
 pub struct SqliteError(rusqlite::Error);
@@ -204,7 +208,8 @@ fn file_size_remedy() -> String {
     file_size_limit().unwrap_or_else(|| "the file system takes no larger files; use another".to_owned())
 }
 
-/// The limit on the memory of this process, where there is one: the lower of the two that keep it from getting more.
+/// The limit on the memory of this process, where there is one: the lower of the two that keep it
+/// from getting more.
 fn memory_limit() -> Option<String> {
     let limits = [(Resource::As, "-v"), (Resource::Data, "-d")];
     let (most, option) = limits.into_iter().filter_map(|(what, option)| Some((getrlimit(what).current?, option))).min()?;
@@ -218,16 +223,19 @@ fn memory_remedy() -> String {
 /// More than the index of the log ever takes, in bytes.
 const INDEX_BYTES_ENOUGH: u64 = 64 << 20;
 
-/// SQLite does not say why it could not open a file. A limit so low that it stops commands is a likelier reason than a permission.
+/// SQLite does not say why it could not open a file. A limit so low that it stops commands is a
+/// likelier reason than a permission.
 fn is_short_of_files() -> bool {
     getrlimit(Resource::Nofile).current.is_some_and(|most| most < OPEN_FILES_ENOUGH)
 }
 
-/// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no room, it calls it an I/O error.
+/// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no
+/// room, it calls it an I/O error.
 pub(crate) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
     let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
-    // The same code where the index may not grow that far: it is small, so only a low limit is the reason.
+    // The same code where the index may not grow that far: it is small, so only a low limit is the
+    // reason.
     let may_grow = getrlimit(Resource::Fsize).current.is_none_or(|most| most >= INDEX_BYTES_ENOUGH);
     code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && may_grow)
 }

@@ -1,20 +1,22 @@
 //! Terminal safety: nothing that a job wrote or was named reaches a terminal as a command to it.
 //!
-//! Two ways: [`line`] makes any text one printable line (names, argv, errors, table cells); [`quote`] writes an argv so that a
-//! shell would read it back. The job's own output is filtered as a stream in `cli::view::shown`.
+//! Two ways: [`line`] makes any text one printable line (names, argv, errors, table cells);
+//! [`quote`] writes an argv so that a shell would read it back. The job's own output is filtered as
+//! a stream in `cli::view::shown`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::job::{Argv, shell_line};
 
-/// Longest text of a job in a message or a table cell, in characters; what is longer is cut and says so.
+/// Longest text of a job in a message or a table cell, in characters; what is longer is cut and
+/// says so.
 const LINE_CHARS_MAX: usize = 4_000;
 /// Most lines of a message.
 const LINES_MAX: usize = 30;
 
-/// Whether a terminal would do something else with this character than show it: control characters, and what hides or
-/// reorders text.
+/// Whether a terminal would do something else with this character than show it: control characters,
+/// and what hides or reorders text.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -50,8 +52,9 @@ pub fn lines(text: &str) -> String {
     text.split('\n').take(LINES_MAX).map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON, with what a terminal would obey and JSON does not escape by itself (DEL, C1, what reorders text) as `\u009b`. It stands
-/// in strings only, so a reader gets the same. A table has nothing of the kind left, and comes back as it is.
+/// JSON, with what a terminal would obey and JSON does not escape by itself (DEL, C1, what reorders
+/// text) as `\u009b`. It stands in strings only, so a reader gets the same. A table has nothing of
+/// the kind left, and comes back as it is.
 pub fn json(text: &str) -> Cow<'_, str> {
     let is_raw = |c: char| c >= '\x7f' && is_unsafe(c);
     if !text.contains(is_raw) {

@@ -1,5 +1,5 @@
-//! tenure: a crash-proof job queue for one Linux VM. One binary, one SQLite file. It queues commands, runs them as subprocesses, and
-//! always knows who owns what.
+//! tenure: a crash-proof job queue for one Linux VM. One binary, one SQLite file. It queues
+//! commands, runs them as subprocesses, and always knows who owns what.
 //!
 //! This page begins with the library. The [map](#the-map) of the code comes after it.
 //!
@@ -19,13 +19,18 @@
 //! }
 //! ```
 //!
-//! * [`Queue`] is a file: [`add`](Queue::add), [`wait`](Queue::wait), [`watch`](Queue::watch), [`list`](Queue::list), [`cancel`](Queue::cancel),
-//!   [`retry`](Queue::retry), [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any worker, this program's, another one's or `tenure work`.
-//! * [`Job`] says what is to be done: a command, a line for a shell, or with [`Job::call`] a function of this program, in a process of its own.
-//! * [`Queue::worker`] makes this program the worker of the file. If it is killed, its running jobs go on, and the next worker takes them over.
+//! * [`Queue`] is a file: [`add`](Queue::add), [`wait`](Queue::wait), [`watch`](Queue::watch),
+//!   [`list`](Queue::list), [`cancel`](Queue::cancel), [`retry`](Queue::retry),
+//!   [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any worker, this program's,
+//!   another one's or `tenure work`.
+//! * [`Job`] says what is to be done: a command, a line for a shell, or with [`Job::call`] a
+//!   function of this program, in a process of its own.
+//! * [`Queue::worker`] makes this program the worker of the file. If it is killed, its running jobs
+//!   go on, and the next worker takes them over.
 //! * [`Error`] can be matched on.
 //!
-//! A program whose `main` is not its own, such as a test, names a helper instead of calling [`init`]:
+//! A program whose `main` is not its own, such as a test, names a helper instead of calling
+//! [`init`]:
 //!
 //! ```
 //! # let helper = std::env::current_exe().unwrap().with_file_name("no-such-helper");
@@ -43,8 +48,9 @@
 //! # Ok::<(), tenure::Error>(())
 //! ```
 //!
-//! The cargo feature `cli` (default) is the program `tenure`; without it none of the packages of its command line is built. Everything below the
-//! items of this page is not part of the interface, and not listed.
+//! The cargo feature `cli` (default) is the program `tenure`; without it none of the packages of
+//! its command line is built. Everything below the items of this page is not part of the interface,
+//! and not listed.
 //!
 //! # The map
 //!
@@ -60,7 +66,8 @@
 //!       queued ──cancel──▶ cancelled          failed, cancelled ──retry by a person──▶ queued
 //! ```
 //!
-//! `queued` owns nothing. Only a `running` job has a run and a pid. What ended does not change, but by a person's retry.
+//! `queued` owns nothing. Only a `running` job has a run and a pid. What ended does not change, but
+//! by a person's retry.
 //!
 //! ## Rooms
 //!
@@ -74,18 +81,23 @@
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |
 //!
-//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`, `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` keeps it so.
+//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`,
+//! `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` keeps it
+//! so.
 //!
-//! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule` (what becomes of the slot) → `store::plan` (slot and job in one
-//! transaction), asked in each round of the claim loop. From there on it is a job like any other.
+//! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule`
+//! (what becomes of the slot) → `store::plan` (slot and job in one transaction), asked in each
+//! round of the claim loop. From there on it is a job like any other.
 //!
-//! The data goes one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` → `store::claim` → `run::spawner` → shim → monitor → `job::ending` →
-//! `store::settle`; and where a worker died: recovery → `store::open_runs` (which runs) → `run::runfile` (is it alive, what is recorded) →
-//! `job::verdict` (what to do) → `store::settle`.
+//! The data goes one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` →
+//! `store::claim` → `run::spawner` → shim → monitor → `job::ending` → `store::settle`; and where a
+//! worker died: recovery → `store::open_runs` (which runs) → `run::runfile` (is it alive, what is
+//! recorded) → `job::verdict` (what to do) → `store::settle`.
 //!
-//! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run: a run with a kind, a run file and a shim, begun,
-//! watched, resumed after a crash and closed in one way (`worker::attempt`, `store::auxiliary`).
-//! Work that goes through stages: `cli::pipeline` → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a job asks
+//! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run:
+//! a run with a kind, a run file and a shim, begun, watched, resumed after a crash and closed in
+//! one way (`worker::attempt`, `store::auxiliary`). Work that goes through stages: `cli::pipeline`
+//! → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a job asks
 //! `job::pipeline` what follows, and the job of the next stage enters in it (`store::advance`).
 //!
 //! ## Processes and threads
@@ -112,16 +124,24 @@
 //!
 //! ## Crash rules
 //!
-//! 1. Each change of state is one statement that names the state and the run that it expects. No row changed: another process was first, and nothing follows.
-//! 2. Liveness is asked of the kernel: a run lives as long as the lock on its run file is held. A pid is for showing. Time declares nothing dead.
-//! 3. The run file is there and locked before its claim, and its claim is committed before a process exists.
+//! 1. Each change of state is one statement that names the state and the run that it expects. No
+//!    row changed: another process was first, and nothing follows.
+//! 2. Liveness is asked of the kernel: a run lives as long as the lock on its run file is held. A
+//!    pid is for showing. Time declares nothing dead.
+//! 3. The run file is there and locked before its claim, and its claim is committed before a
+//!    process exists.
 //! 4. What a run recorded is used, not repeated. An end that no process saw is `lost`.
-//! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits for a flush that began after the commit.
+//! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits
+//!    for a flush that began after the commit.
 //! 6. No transaction is held while anything outside is waited for.
-//! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the lock (`run::lease`), or the owner is a run (`store::lease`).
-//! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction; only what is known to be gone is `released`.
-//! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole (`run::workspace`), and stays while a run is in it (`store::workspace`).
-//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage and that very job: a late caller changes nothing.
+//! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the
+//!    lock (`run::lease`), or the owner is a run (`store::lease`).
+//! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction;
+//!    only what is known to be gone is `released`.
+//! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole
+//!    (`run::workspace`), and stays while a run is in it (`store::workspace`).
+//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage
+//!     and that very job: a late caller changes nothing.
 //!
 
 #[cfg(feature = "cli")]

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // First of all: this process may have been started to be the spawner, which must stay single-threaded.
+    // First of all: this process may have been started to be the spawner, which must stay
+    // single-threaded.
     tenure::init();
     tenure::run::signal::outlive_file_size_limit();
     tenure::cli::start_logging();

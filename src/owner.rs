@@ -1,8 +1,10 @@
-//! Whose a file is that root makes beside another user's: root, as a client of a service with a user of its own, gives it to that user.
+//! Whose a file is that root makes beside another user's: root, as a client of a service with a
+//! user of its own, gives it to that user.
 //!
-//! Only what this process has made a moment ago is given away, and only while no process can have put something else in its place: by its
-//! descriptor, or, where it has none, by one that follows no link and finds an object of root's with one name. After a crash in between it
-//! belongs to root, and a worker says so when it starts.
+//! Only what this process has made a moment ago is given away, and only while no process can have
+//! put something else in its place: by its descriptor, or, where it has none, by one that follows
+//! no link and finds an object of root's with one name. After a crash in between it belongs to
+//! root, and a worker says so when it starts.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -12,8 +14,9 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, openat, stat};
 
-/// Opens a file for reading and appending, and makes it (0600, the owner of `like`) where it is not there. No link is followed: a user may
-/// have put one into a directory of hers for root to go astray by.
+/// Opens a file for reading and appending, and makes it (0600, the owner of `like`) where it is not
+/// there. No link is followed: a user may have put one into a directory of hers for root to go
+/// astray by.
 ///
 /// # Errors
 /// The system refuses it, or there is a link.
@@ -27,8 +30,8 @@ pub fn open_or_make(path: &Path, like: &Path) -> io::Result<File> {
     }
 }
 
-/// Gives a file that was just made to the owner of another one. A file that is not root's, or that has a second name, was not made here and
-/// is not given away.
+/// Gives a file that was just made to the owner of another one. A file that is not root's, or that
+/// has a second name, was not made here and is not given away.
 ///
 /// # Errors
 /// The system refuses it.
@@ -41,7 +44,8 @@ pub fn give_file(file: &File, like: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The same of a directory, or of an empty file, that has no descriptor. One that is opened here drops no lock when it is closed.
+/// The same of a directory, or of an empty file, that has no descriptor. One that is opened here
+/// drops no lock when it is closed.
 ///
 /// # Errors
 /// The system refuses it.
@@ -57,7 +61,8 @@ pub fn give_path(path: &Path, like: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Who is to have what root makes: the owner of `like`, where that is another user. `None` in a directory in which every user may make files.
+/// Who is to have what root makes: the owner of `like`, where that is another user. `None` in a
+/// directory in which every user may make files.
 fn heir(like: &Path) -> io::Result<Option<(Uid, Gid)>> {
     const STICKY: u32 = 0o1000;
     if !rustix::process::geteuid().is_root() {

@@ -50,7 +50,8 @@ impl Place {
         self.beside("-wal")
     }
 
-    /// The file's shared index of the write-ahead log. Never open it: closing it would drop SQLite's locks.
+    /// The file's shared index of the write-ahead log. Never open it: closing it would drop
+    /// SQLite's locks.
     pub fn shm(&self) -> PathBuf {
         self.beside("-shm")
     }

@@ -1,4 +1,5 @@
-//! Random bytes. The kernel's own call; where a filter of system calls refuses it, the device that gives the same.
+//! Random bytes. The kernel's own call; where a filter of system calls refuses it, the device that
+//! gives the same.
 
 use std::fs::File;
 use std::io::{self, Read};

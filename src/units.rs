@@ -1,6 +1,7 @@
 //! Durations and sizes as people write them: `90s`, `1h 30m`, `64K`, `2G`.
 //!
-//! A leaf: the command line, the lines of `add --from` and `config.toml` read the same spellings, so they are read here once.
+//! A leaf: the command line, the lines of `add --from` and `config.toml` read the same spellings,
+//! so they are read here once.
 
 use jiff::SpanRelativeTo;
 
@@ -15,7 +16,8 @@ const NANOS_IN_A_MS: i128 = 1_000_000;
 /// Milliseconds of a duration such as `90s`, `10m`, `1h 30m` or `2d` (a day is 24 hours).
 ///
 /// # Errors
-/// What is wrong with it, with an example. A number without a unit is refused: it does not say what was meant.
+/// What is wrong with it, with an example. A number without a unit is refused: it does not say what
+/// was meant.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     let example = "write it as 90s, 10m or '1h 30m'";
     let trimmed = text.trim();
@@ -29,7 +31,8 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     if trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') && trimmed.parse::<f64>().is_ok() {
         return Err(format!("{shown:?} has no unit; write {shown}s for seconds, or use m, h, d"));
     }
-    // The library reads `1:30:00` as hours; beside `1:30`, which is a time of day, it does not say what was meant.
+    // The library reads `1:30:00` as hours; beside `1:30`, which is a time of day, it does not say
+    // what was meant.
     if trimmed.contains(':') {
         return Err(format!("{shown:?} is not a duration; {example}"));
     }

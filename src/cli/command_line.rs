@@ -149,7 +149,8 @@ fn without_help_verb(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStr
     all
 }
 
-/// Parses. A negative number is the value of what it stands behind, and refused there with a reason.
+/// Parses. A negative number is the value of what it stands behind, and refused there with a
+/// reason.
 ///
 /// # Errors
 /// What clap says.

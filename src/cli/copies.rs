@@ -1,4 +1,5 @@
-//! What is done to a whole file, under the worker lock: a backup comes back, a copy becomes a file of its own.
+//! What is done to a whole file, under the worker lock: a backup comes back, a copy becomes a file
+//! of its own.
 
 use std::path::Path;
 
@@ -35,10 +36,12 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     restored
 }
 
-/// Makes a file that passes for a copy at home where it is, under the worker lock. Says what was done.
+/// Makes a file that passes for a copy at home where it is, under the worker lock. Says what was
+/// done.
 ///
 /// # Errors
-/// When there is a worker, when the file is at home already, or when the one that it was is still there.
+/// When there is a worker, when the file is at home already, or when the one that it was is still
+/// there.
 pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
     let place = face.reader()?.place().clone();
     crate::store::make_beside(&place)?;

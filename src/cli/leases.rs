@@ -24,7 +24,8 @@ pub fn inspect(store: &Store, lease: Lease) -> Seen {
     Seen { lease, is_alive, survivors }
 }
 
-/// Takes a lease away: by force from an owner that lives, or as the next process would from one that is gone. `None`: another process was first.
+/// Takes a lease away: by force from an owner that lives, or as the next process would from one
+/// that is gone. `None`: another process was first.
 ///
 /// # Errors
 /// When the file cannot be written.

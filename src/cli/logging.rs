@@ -1,5 +1,5 @@
-//! Messages on stderr. Where that is the journal, each line begins with its priority, so that `journalctl -p warning` finds it.
-//! No control character of a message reaches a terminal.
+//! Messages on stderr. Where that is the journal, each line begins with its priority, so that
+//! `journalctl -p warning` finds it. No control character of a message reaches a terminal.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -27,7 +27,8 @@ pub fn start() {
     builder.init();
 }
 
-/// No line for each job: for every command but a worker that is to log them. What RUST_LOG asks for stays.
+/// No line for each job: for every command but a worker that is to log them. What RUST_LOG asks for
+/// stays.
 pub fn without_jobs() {
     if std::env::var_os("RUST_LOG").is_none_or(|wanted| wanted.is_empty()) {
         log::set_max_level(LevelFilter::Warn);

@@ -132,7 +132,8 @@ impl Workspaces {
 /// Most resources that the document lists; `resource ls` has all.
 const RESOURCES_MAX: usize = 1_000;
 
-/// What keeps `--memory` (`cgroup` or `rlimit`) and why, as the worker says; `None` without a worker that says so.
+/// What keeps `--memory` (`cgroup` or `rlimit`) and why, as the worker says; `None` without a
+/// worker that says so.
 ///
 /// # Errors
 /// When the lock file cannot be looked at.

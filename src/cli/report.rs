@@ -1,4 +1,5 @@
-//! What a command says of the jobs that it was given: a line for each of a few, and one line for many.
+//! What a command says of the jobs that it was given: a line for each of a few, and one line for
+//! many.
 
 use crate::cli::face;
 use crate::cli::face::Face;

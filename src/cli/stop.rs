@@ -6,8 +6,8 @@ use crate::host::stop::{self, Direct};
 use crate::job::JobId;
 use crate::store::Store;
 
-/// Asks the shim of a running job to stop it, whatever the worker does, and says what a person must know: empty where the job is being
-/// stopped and a worker records its end.
+/// Asks the shim of a running job to stop it, whatever the worker does, and says what a person must
+/// know: empty where the job is being stopped and a worker records its end.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -1,7 +1,7 @@
 //! A command: an argv, byte for byte.
 //!
-//! In the file it is a JSON array. An argument that is UTF-8 is a string; one that is not is `{"hex": "..."}`, so that what was
-//! typed is what is run. No shell looks at it.
+//! In the file it is a JSON array. An argument that is UTF-8 is a string; one that is not is
+//! `{"hex": "..."}`, so that what was typed is what is run. No shell looks at it.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,7 +13,8 @@ use super::limits::{ARGUMENT_BYTES_MAX, ARGV_LEN_MAX, SPEC_BYTES_MAX};
 /// Longest value of an argument that is shown in a message, in characters.
 const SHOWN_CHARS_MAX: usize = 60;
 
-/// A command line: at least one argument, the first of them not empty, none with a NUL byte, all within what `execve` takes.
+/// A command line: at least one argument, the first of them not empty, none with a NUL byte, all
+/// within what `execve` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Argv(Vec<Vec<u8>>);
 

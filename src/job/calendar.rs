@@ -1,17 +1,19 @@
 //! When a schedule is due: a cron line, read in a time zone, as instants.
 //!
-//! The crate `croner` says which readings of a clock on the wall a line names. What a change of the clock makes of a reading is
-//! decided here, because the people who wrote the line have to be able to rely on it:
+//! The crate `croner` says which readings of a clock on the wall a line names. What a change of the
+//! clock makes of a reading is decided here, because the people who wrote the line have to be able
+//! to rely on it:
 //!
 //! | | the hour is fixed (`30 2 * * *`, `0 2-4 * * *`) | the hour has a `*` (`30 * * * *`, `0 */2 * * *`) |
 //! | --- | --- | --- |
 //! | the clock skips the reading | once, at the first instant after the gap | not at all |
 //! | the clock shows the reading twice | once, the first time | both times |
 //!
-//! A line with a fixed hour means so many runs a day; a line with `*` means so many runs in real time. Several readings that fall
-//! into one gap are one occurrence, as they have one instant.
+//! A line with a fixed hour means so many runs a day; a line with `*` means so many runs in real
+//! time. Several readings that fall into one gap are one occurrence, as they have one instant.
 //!
-//! Time is seen as stretches between two changes of the zone's offset, in each of which a reading is an instant plus a constant.
+//! Time is seen as stretches between two changes of the zone's offset, in each of which a reading
+//! is an instant plus a constant.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -20,7 +22,8 @@ use jiff::{Timestamp, Zoned};
 
 /// Longest cron line, in characters.
 pub const CRON_CHARS_MAX: usize = 200;
-/// The last second that is looked at: the year 4000. (The days of a cron line repeat after 400 years.)
+/// The last second that is looked at: the year 4000. (The days of a cron line repeat after 400
+/// years.)
 const SECOND_MAX: i64 = 64_060_588_800;
 
 /// The occurrences of a cron line in a zone.
@@ -89,7 +92,8 @@ impl Calendar {
         Ok(Self { cron, zone, hour_is_fixed })
     }
 
-    /// The first occurrence after an instant, both in milliseconds UTC. `None`: there is none any more.
+    /// The first occurrence after an instant, both in milliseconds UTC. `None`: there is none any
+    /// more.
     pub fn next(&self, after_ms: i64) -> Option<i64> {
         let mut at = after_ms.div_euclid(1_000) + 1;
         let mut known: Option<(i64, i64)> = None;
@@ -153,7 +157,8 @@ impl Calendar {
         Some(Stretch { from: begin.unwrap_or(i64::MIN), to: end.unwrap_or(i64::MAX), offset, before })
     }
 
-    /// The first reading, at or after this one, that the line names. Readings are seconds, counted as if the clock never changed.
+    /// The first reading, at or after this one, that the line names. Readings are seconds, counted
+    /// as if the clock never changed.
     fn reading_from(&self, reading: i64) -> Option<i64> {
         let found = self.cron.find_next_occurrence(&as_utc(reading)?, true).ok()?;
         Some(found.timestamp().as_second())

@@ -13,7 +13,8 @@ fn ms(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_millisecond()
 }
 
-/// The occurrences after an instant and before another, found forwards; they must be the same backwards.
+/// The occurrences after an instant and before another, found forwards; they must be the same
+/// backwards.
 fn occurrences(cron: &str, zone: &str, after: &str, before: &str) -> Vec<String> {
     let calendar = calendar(cron, zone);
     let (after, before) = (ms(after), ms(before));

@@ -1,7 +1,7 @@
 //! What keeps a queued job from starting.
 //!
-//! The facts stand in columns of their own; the hold is the first of them. `schema.sql` derives the column `hold` by the same
-//! expression, and a test compares both over all combinations.
+//! The facts stand in columns of their own; the hold is the first of them. `schema.sql` derives the
+//! column `hold` by the same expression, and a test compares both over all combinations.
 
 use std::fmt;
 

@@ -1,10 +1,13 @@
 //! Every number that bounds something about a job, with its unit and its reason.
 
-/// Longest single argument or `NAME=value`, in bytes: the kernel refuses 32 pages (`MAX_ARG_STRLEN`) and more.
+/// Longest single argument or `NAME=value`, in bytes: the kernel refuses 32 pages
+/// (`MAX_ARG_STRLEN`) and more.
 pub const ARGUMENT_BYTES_MAX: usize = 131_071;
-/// Longest argv and environment together, in bytes, well below the kernel's quarter of an 8 MiB stack.
+/// Longest argv and environment together, in bytes, well below the kernel's quarter of an 8 MiB
+/// stack.
 pub const SPEC_BYTES_MAX: usize = 1_900_000;
-/// Longest JSON of a command, an environment or a policy, in bytes: an argv of which each byte is written in hexadecimal fits.
+/// Longest JSON of a command, an environment or a policy, in bytes: an argv of which each byte is
+/// written in hexadecimal fits.
 pub const JSON_BYTES_MAX: usize = 4_000_000;
 /// Longest working directory, in bytes: the kernel takes no longer path (`PATH_MAX`).
 pub const CWD_BYTES_MAX: usize = 4_096;
@@ -12,7 +15,8 @@ pub const CWD_BYTES_MAX: usize = 4_096;
 pub const WHY_BYTES_MAX: usize = 4_000;
 /// Most elements of an argv.
 pub const ARGV_LEN_MAX: usize = 65_536;
-/// Times in a row that a job is put back without having started before it ends as failed, reason `spawn`.
+/// Times in a row that a job is put back without having started before it ends as failed, reason
+/// `spawn`.
 pub const UNSTARTS_MAX: u32 = 5;
 /// How often a job may say "not now" (exit 75) unless `--max-deferrals` says otherwise.
 pub const DEFERRALS_MAX_DEFAULT: u32 = 20;

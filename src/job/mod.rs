@@ -1,15 +1,16 @@
 //! PURE. What a job is and what may happen to it.
 //!
-//! This room knows no SQL, no clock, no thread and no operating system: time and chance are arguments. Whatever has to be
-//! decided about a job is decided here by a function from values to a value, so that it can be enumerated, fuzzed and
-//! mutated without a file or a process:
+//! This room knows no SQL, no clock, no thread and no operating system: time and chance are
+//! arguments. Whatever has to be decided about a job is decided here by a function from values to a
+//! value, so that it can be enumerated, fuzzed and mutated without a file or a process:
 //!
 //! * [`state`]: the five states and the legal moves between them,
 //! * [`hold`]: what keeps a queued job from starting,
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
 //! * [`template`]: a job that is to be made later,
 //! * [`resource`]: how something outside is torn down, and when that counts as done,
-//! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what becomes of those slots,
+//! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what
+//!   becomes of those slots,
 //! * [`pipeline`]: stages, and what follows the end of each,
 //! * [`retry`]: which endings are tried again, and after how long,
 //! * [`shell_line`]: whether a command was meant for a shell,

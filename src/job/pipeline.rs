@@ -1,8 +1,8 @@
 //! A pipeline: named stages, each the description of a job, and where a task goes from each.
 //!
-//! A [`Pipeline`] that exists is sound: its stages lead to stages that there are, and each can be reached. So all that can be
-//! wrong is told when it is applied, and the worker that moves a task on in the middle of the night has nothing left to decide
-//! but [`Pipeline::follows`].
+//! A [`Pipeline`] that exists is sound: its stages lead to stages that there are, and each can be
+//! reached. So all that can be wrong is told when it is applied, and the worker that moves a task
+//! on in the middle of the night has nothing left to decide but [`Pipeline::follows`].
 //!
 //! ```text
 //! task start ──▶ stage ──done────▶ on_success, or the task is done
@@ -11,7 +11,8 @@
 //!                  └──cancelled, or the task was asked to stop ──▶ the task is cancelled
 //! ```
 //!
-//! Deliberately absent: jobs and tasks that are there ([`crate::store`] knows them), and TOML (the face reads it).
+//! Deliberately absent: jobs and tasks that are there ([`crate::store`] knows them), and TOML (the
+//! face reads it).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -239,8 +240,9 @@ impl Pipeline {
         self.stages.values().flat_map(of_stage).collect()
     }
 
-    /// Whether a task may be started with these parameters: none is missing, none is unknown, and each stage is a command that
-    /// can be executed. So a task never meets a stage whose job cannot be made.
+    /// Whether a task may be started with these parameters: none is missing, none is unknown, and
+    /// each stage is a command that can be executed. So a task never meets a stage whose job cannot
+    /// be made.
     ///
     /// # Errors
     /// What is wrong, with the names.
@@ -289,8 +291,9 @@ impl Pipeline {
         Ok(job)
     }
 
-    /// What follows the end of the job of a stage. `stopped`: the task was asked to stop, with the words for it; `why`: the job's
-    /// own words for its end; `rounds`: how often a stage was entered.
+    /// What follows the end of the job of a stage. `stopped`: the task was asked to stop, with the
+    /// words for it; `why`: the job's own words for its end; `rounds`: how often a stage was
+    /// entered.
     pub fn follows(
         &self,
         stage: &str,

@@ -1,7 +1,7 @@
 //! What the user asked for beyond the command: limits, deadlines, and what to try again.
 //!
-//! Stored as one JSON object in `job.policy`, so that it can be written by any client. Unknown keys are refused: a misspelt
-//! limit that is silently ignored is a limit that does not hold.
+//! Stored as one JSON object in `job.policy`, so that it can be written by any client. Unknown keys
+//! are refused: a misspelt limit that is silently ignored is a limit that does not hold.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use super::reason::Reason;
 use super::workspace::Workspace;
 use super::{limits, policy_rules};
 
-/// What a broken rule is called where options break it: the rule, the value (where only that one is meant), and the words.
+/// What a broken rule is called where options break it: the rule, the value (where only that one is
+/// meant), and the words.
 const OPTIONS_SAY: &[(&str, &str, &str)] = &[
-    (" timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; leave it out for none"),
-    (" idle_timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; leave it out for none"),
+    (" timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; omit it for none"),
+    (" idle_timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; omit it for none"),
     (" log_limit_bytes must be", "", "log-limit is 64K at least"),
     (policy_rules::WARN_ALONE, "", "warn needs a timeout to come before"),
     (

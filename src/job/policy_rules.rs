@@ -1,6 +1,8 @@
-//! What the JSON of a policy may say: one rule for each key, the same as in the guard `job_insert_guard` of `schema.sql`, with the same words.
+//! What the JSON of a policy may say: one rule for each key, the same as in the guard
+//! `job_insert_guard` of `schema.sql`, with the same words.
 //!
-//! A key whose value is `null` counts as left out, so that a client can pass a column of its own that may be NULL.
+//! A key whose value is `null` counts as left out, so that a client can pass a column of its own
+//! that may be NULL.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -14,55 +16,55 @@ const SHOWN_CHARS_MAX: usize = 60;
 
 /// Each key with its rule; `schema.sql` says `tenure: policy: ` and the rule.
 pub const RULES: &[(&str, &str)] = &[
-    ("timeout_ms", "timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit"),
-    ("grace_ms", "grace_ms must be a whole number of milliseconds from 0 to 3162240000000; leave it out for 10000"),
+    ("timeout_ms", "timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit"),
+    ("grace_ms", "grace_ms must be a whole number of milliseconds from 0 to 3162240000000; omit it for 10000"),
     (
         "warn",
-        r#"warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; leave it out for none"#,
+        r#"warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; omit it for none"#,
     ),
     (
         "idle_timeout_ms",
-        "idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit",
+        "idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit",
     ),
     (
         "backoff_ms",
-        "backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; leave it out for these",
+        "backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; omit it for these",
     ),
     (
         "retry_on",
-        r#"retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for the default"#,
+        r#"retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for the default"#,
     ),
     (
         "no_retry_on",
-        r#"no_retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for none"#,
+        r#"no_retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for none"#,
     ),
-    ("max_deferrals", "max_deferrals must be a whole number from 0 to 4294967295; leave it out for 20"),
-    ("memory_bytes", "memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; leave it out for no limit"),
-    ("nice", "nice must be a whole number from -20 to 19; leave it out for that of the worker"),
-    ("user", "user must be the name of a user; leave it out for that of the worker"),
+    ("max_deferrals", "max_deferrals must be a whole number from 0 to 4294967295; omit it for 20"),
+    ("memory_bytes", "memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; omit it for no limit"),
+    ("nice", "nice must be a whole number from -20 to 19; omit it for that of the worker"),
+    ("user", "user must be the name of a user; omit it for that of the worker"),
     (
         "log_limit_bytes",
-        "log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; leave it out for 67108864",
+        "log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; omit it for 67108864",
     ),
-    ("stdin", r#"stdin must name a file, such as {"file": "/path"}; leave it out for an empty one"#),
-    ("check", r#"check must be an array of at least one string, such as ["test", "-s", "out"]; leave it out for none"#),
+    ("stdin", r#"stdin must name a file, such as {"file": "/path"}; omit it for an empty one"#),
+    ("check", r#"check must be an array of at least one string, such as ["test", "-s", "out"]; omit it for none"#),
     (
         "workspace",
-        r#"workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; leave it out for none"#,
+        r#"workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; omit it for none"#,
     ),
     ("secrets", "secrets must be an object of names and tokens, which tenure add --secret makes"),
 ];
 /// What is said of any other key.
-pub const UNKNOWN: &str = "a key is not known; docs/sql.md lists the keys";
+pub const UNKNOWN: &str = "unknown key; docs/sql.md lists the keys";
 /// What is said of a key that is given twice.
-pub const TWICE: &str = "a key is given twice; leave out the others";
+pub const TWICE: &str = "a key is given twice; keep one of them";
 /// What is said of a NUL byte in any text.
-pub const NUL: &str = "no text may contain a NUL byte, which no program can be given; remove it";
+pub const NUL: &str = "a text must not contain a NUL byte, which cannot be passed to a program; remove it";
 /// What is said of a warning that comes before no timeout.
 pub const WARN_ALONE: &str = "warn comes before the timeout; give timeout_ms as well";
 /// What is said of a workspace of another user.
 pub const WORKSPACE_AND_USER: &str =
-    "a workspace belongs to the user of the worker, and no other may enter it; leave out workspace or user";
+    "a workspace is accessible to the user of the worker only; omit workspace or user";
 
 /// The keys of a JSON object as they stand there, also those that stand there twice.
 struct Pairs(Vec<(String, Value)>);

@@ -94,7 +94,8 @@ words! {
 }
 
 words! {
-    /// Why a shim stopped its run. The shim alone judges this; what comes after the process has ended does not count.
+    /// Why a shim stopped its run. The shim alone judges this; what comes after the process has
+    /// ended does not count.
     Cause {
         Cancel = "cancel",
         Timeout = "timeout",
@@ -157,7 +158,8 @@ impl Exit {
     }
 }
 
-/// The limit of a process that a signal tells of, and what to do. XCPU and XFSZ have these numbers on all architectures that tenure is built for.
+/// The limit of a process that a signal tells of, and what to do. XCPU and XFSZ have these numbers
+/// on all architectures that tenure is built for.
 fn limit_told_by(signal: i32) -> Option<&'static str> {
     match signal {
         24 => Some("it used more CPU time than it may (ulimit -t); raise that limit in the job, or for the worker"),

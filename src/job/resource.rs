@@ -1,7 +1,8 @@
 //! How something outside that a job made is torn down, and when that counts as done.
 //!
-//! A command that says "removed" does not prove it, nor does a probe that fails: gone is only what a probe calls gone with
-//! exit 1, or what a teardown has ended with 0 and no probe calls there. Unknown is torn down.
+//! A command that says "removed" does not prove it, nor does a probe that fails: gone is only what
+//! a probe calls gone with exit 1, or what a teardown has ended with 0 and no probe calls there.
+//! Unknown is torn down.
 
 use super::limits::{TEARDOWN_BACKOFF_FIRST_MS, TEARDOWN_BACKOFF_MOST_MS};
 use super::reason::{Exit, Outcome, Reason, RunKind, words};
@@ -38,7 +39,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// The step that a try begins with. `torn`: its teardown has said that it is gone, and no probe has asked since.
+    /// The step that a try begins with. `torn`: its teardown has said that it is gone, and no probe
+    /// has asked since.
     pub fn first(torn: bool, has_probe: bool) -> Self {
         match (has_probe, torn) {
             (false, _) => Self::Teardown,
@@ -109,7 +111,8 @@ pub fn after(step: Step, has_probe: bool, ended: &Ended<'_>) -> After {
     }
 }
 
-/// How long after a try that failed the next one is, in milliseconds: doubled each time. `failed` counts from 1.
+/// How long after a try that failed the next one is, in milliseconds: doubled each time. `failed`
+/// counts from 1.
 pub fn backoff_ms(failed: u32) -> u64 {
     let doubled = TEARDOWN_BACKOFF_FIRST_MS.checked_shl(failed.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
     doubled.min(TEARDOWN_BACKOFF_MOST_MS)

@@ -4,10 +4,12 @@ use super::limits;
 use super::policy::{Policy, RetryOn};
 use super::reason::Reason;
 
-/// Whether an ending is of the kind that is tried again. Whether attempts are left is another question.
+/// Whether an ending is of the kind that is tried again. Whether attempts are left is another
+/// question.
 ///
-/// By default everything is, but the codes that say "trying again will not help", and the reasons that no further attempt
-/// can mend. `--retry-on` replaces that set, `--no-retry-on` takes out of it.
+/// By default everything is, but the codes that say "trying again will not help", and the reasons
+/// that no further attempt can mend. `--retry-on` replaces that set, `--no-retry-on` takes out of
+/// it.
 pub fn is_retried(policy: &Policy, reason: Reason, exit_code: Option<i32>) -> bool {
     let names = |list: &[RetryOn]| {
         list.iter().any(|on| match *on {
@@ -26,8 +28,9 @@ pub fn is_retried(policy: &Policy, reason: Reason, exit_code: Option<i32>) -> bo
     in_set && reason != Reason::Cancelled && !names(&policy.no_retry_on)
 }
 
-/// How long to wait before the next attempt, in milliseconds: the first wait, doubled for each time it has waited already,
-/// up to the longest, and up to a quarter more by chance, so that what failed together does not come back together.
+/// How long to wait before the next attempt, in milliseconds: the first wait, doubled for each time
+/// it has waited already, up to the longest, and up to a quarter more by chance, so that what
+/// failed together does not come back together.
 ///
 /// `times` counts from 1; `chance` is in 0..1.
 pub fn backoff_ms(policy: &Policy, times: u32, chance: f64) -> u64 {

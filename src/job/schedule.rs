@@ -1,19 +1,25 @@
-//! What becomes of the occurrences of a schedule whose time has come: which are fired, which are skipped, and why.
+//! What becomes of the occurrences of a schedule whose time has come: which are fired, which are
+//! skipped, and why.
 //!
-//! Each occurrence is decided once: the schedule remembers until when it has decided, and the file remembers which occurrences were fired. So
-//! it does not matter whether an occurrence passed while the worker looked, while it was dead, while the machine slept, or because
-//! the clock was set forward: what is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`] says what to do
-//! about it. Where the clock was set back, what was skipped in the future that now comes again is open again; what was fired is not.
+//! Each occurrence is decided once: the schedule remembers until when it has decided, and the file
+//! remembers which occurrences were fired. So it does not matter whether an occurrence passed while
+//! the worker looked, while it was dead, while the machine slept, or because the clock was set
+//! forward: what is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`] says what to
+//! do about it. Where the clock was set back, what was skipped in the future that now comes again
+//! is open again; what was fired is not.
 //!
-//! The work is bounded by the number of occurrences that are fired and by [`COUNTED_MAX`], not by how many have passed.
+//! The work is bounded by the number of occurrences that are fired and by [`COUNTED_MAX`], not by
+//! how many have passed.
 
 use std::collections::BTreeSet;
 
 use super::calendar::Calendar;
 
-/// How late an occurrence may be found and still be on time, in milliseconds: a busy worker, a short restart.
+/// How late an occurrence may be found and still be on time, in milliseconds: a busy worker, a
+/// short restart.
 pub const LATE_MS: i64 = 60_000;
-/// How far the clock may be behind the latest decision before that decision is taken back, in milliseconds.
+/// How far the clock may be behind the latest decision before that decision is taken back, in
+/// milliseconds.
 pub const SET_BACK_MS: i64 = 60_000;
 /// Most missed occurrences that `all` fires, unless the schedule says otherwise.
 pub const CATCH_UP_DEFAULT: i64 = 100;
@@ -133,7 +139,8 @@ pub fn decide(calendar: &Calendar, standing: &Standing, now_ms: i64, fired: &BTr
         CatchUp::All => standing.catch_up_max,
     };
     let one_is_enough = standing.catch_up == CatchUp::Latest;
-    // Newest first, as the newest of the missed are those that are caught up: after the pause, the pause, before it.
+    // Newest first, as the newest of the missed are those that are caught up: after the pause, the
+    // pause, before it.
     pass.open(from.max(pause_to.saturating_sub(1)), to, one_is_enough);
     pass.pass_over(from.max(pause_from.saturating_sub(1)), to.min(pause_to.saturating_sub(1)), Skip::Paused);
     pass.open(from, to.min(pause_from.saturating_sub(1)), one_is_enough);

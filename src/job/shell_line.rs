@@ -1,9 +1,10 @@
-//! Whether a command was meant for a shell. No shell looks at an argv, so what only a shell understands fails, and the person must
-//! learn of `-c`.
+//! Whether a command was meant for a shell. No shell looks at an argv, so what only a shell
+//! understands fails, and the person must learn of `-c`.
 //!
 //! Pure, and no more than a guess: asked only when the program was not found.
 
-/// Words that a shell obeys itself. Where a program of that name exists, it was found, and this list is not read.
+/// Words that a shell obeys itself. Where a program of that name exists, it was found, and this
+/// list is not read.
 const BUILTINS: &[&str] = &[
     ".", ":", "alias", "bg", "break", "cd", "command", "continue", "declare", "dirs", "disown", "eval", "exec", "exit", "export",
     "fg", "for", "function", "getopts", "hash", "if", "jobs", "let", "local", "popd", "pushd", "read", "readonly", "return",
@@ -20,7 +21,8 @@ pub struct Meant {
     pub why: String,
     /// The line that the shell would have been given; `None` where it is too long to be shown.
     pub line: Option<String>,
-    /// `NAME=value` stood where the program should: the variables, and the number of arguments that they take.
+    /// `NAME=value` stood where the program should: the variables, and the number of arguments that
+    /// they take.
     pub assignments: usize,
 }
 
@@ -82,7 +84,8 @@ fn is_assignment(text: &str) -> bool {
     })
 }
 
-/// The arguments as one line, in which the shell does again what it was to do: with the first, and with what only it understands.
+/// The arguments as one line, in which the shell does again what it was to do: with the first, and
+/// with what only it understands.
 fn joined(texts: &[&str]) -> String {
     let one = |(n, text): (usize, &&str)| if n == 0 { (*text).to_owned() } else { word(text) };
     texts.iter().enumerate().map(one).collect::<Vec<_>>().join(" ")

@@ -22,7 +22,8 @@ pub enum Need {
 impl Need {
     pub const ALL: [Self; 3] = [Self::Done, Self::Any, Self::Failed];
 
-    /// Whether a job that waits for another one in vain is not needed. Otherwise it lacks what it needs, and fails.
+    /// Whether a job that waits for another one in vain is not needed. Otherwise it lacks what it
+    /// needs, and fails.
     pub fn is_needless(self, parent: Option<State>, reason: Option<Reason>) -> bool {
         self == Self::Failed || was_needless(parent, reason)
     }
@@ -36,7 +37,8 @@ impl Need {
     }
 }
 
-/// Whether a job has ended without having been needed: the one that it was to follow did not fail. That is not a failure.
+/// Whether a job has ended without having been needed: the one that it was to follow did not fail.
+/// That is not a failure.
 pub fn was_needless(state: Option<State>, reason: Option<Reason>) -> bool {
     (state, reason) == (Some(State::Cancelled), Some(Reason::Dependency))
 }

@@ -8,7 +8,8 @@
 //!       queued ──cancel──▶ cancelled     failed, cancelled ──retry by a person──▶ queued
 //! ```
 //!
-//! `schema.sql` holds the same list of moves (view `legal_move`); a test walks every pair of states in both.
+//! `schema.sql` holds the same list of moves (view `legal_move`); a test walks every pair of states
+//! in both.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,11 +1,13 @@
 //! A job that is to be made later, again and again: by a schedule, or as the stage of a pipeline.
 //!
-//! It holds everything that [`NewJob`] holds but what is tied to one moment (a delay is kept as a duration) or to one use (other
-//! jobs to wait for, secrets, a kept standard input). It stands in the file as one JSON object, so that the worker can make the
-//! job without the client that described it.
+//! It holds everything that [`NewJob`] holds but what is tied to one moment (a delay is kept as a
+//! duration) or to one use (other jobs to wait for, secrets, a kept standard input). It stands in
+//! the file as one JSON object, so that the worker can make the job without the client that
+//! described it.
 //!
-//! `{name}` in the arguments of its command stands for a parameter; `{{` and `}}` are braces. Nothing is put into a line for a shell: what a
-//! value contains must not become part of a program. Such a line finds the values in its environment, as `TENURE_PARAM_name`.
+//! `{name}` in the arguments of its command stands for a parameter; `{{` and `}}` are braces.
+//! Nothing is put into a line for a shell: what a value contains must not become part of a program.
+//! Such a line finds the values in its environment, as `TENURE_PARAM_name`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +25,8 @@ pub const SCHEDULED_FOR: &str = "TENURE_SCHEDULED_FOR";
 /// The variable that names the job inside which `tenure run` follows this one.
 pub const PARENT: &str = "TENURE_PARENT";
 
-/// Whether a variable that begins with `TENURE_` may stand in the row of a job: it is written there when the job is made.
+/// Whether a variable that begins with `TENURE_` may stand in the row of a job: it is written there
+/// when the job is made.
 pub fn is_given_at_making(name: &str) -> bool {
     [SCHEDULED_FOR, PARENT].contains(&name) || name.strip_prefix(PARAM_PREFIX).is_some_and(is_param_name)
 }
@@ -146,7 +149,8 @@ impl Template {
     /// A job, made at `now_ms` (milliseconds UTC), with these parameters.
     ///
     /// # Errors
-    /// A parameter that is named and not given, or a command that could never be executed with these values.
+    /// A parameter that is named and not given, or a command that could never be executed with
+    /// these values.
     pub fn fill(&self, params: &BTreeMap<String, String>, now_ms: i64) -> Result<NewJob, String> {
         let command = if self.has_places { self.filled(params)? } else { self.command.clone() };
         let mut env = self.env.clone();

@@ -1,7 +1,9 @@
-//! A workspace: a directory that can be made again at any time. Its path is a cache hint, its recipe is the truth.
+//! A workspace: a directory that can be made again at any time. Its path is a cache hint, its
+//! recipe is the truth.
 //!
-//! Pure: names only. What a user calls a workspace never becomes a path: a directory is called after what is harmless in the key,
-//! so that a person knows it again, and after the run that made it, so that no two ever share a name.
+//! Pure: names only. What a user calls a workspace never becomes a path: a directory is called
+//! after what is harmless in the key, so that a person knows it again, and after the run that made
+//! it, so that no two ever share a name.
 
 use serde::{Deserialize, Serialize};
 
@@ -82,8 +84,8 @@ fn mark(maker: Nonce) -> String {
     maker.to_string()[..MARK_CHARS].to_owned()
 }
 
-/// The directory in which a job stands, inside its workspace: '' is the workspace itself. A row by plain SQL says `/` unless it says
-/// otherwise, and means the same.
+/// The directory in which a job stands, inside its workspace: '' is the workspace itself. A row by
+/// plain SQL says `/` unless it says otherwise, and means the same.
 ///
 /// # Errors
 /// It would lead out of the workspace.

@@ -1,11 +1,13 @@
-//! Waiting for the file to change, without a word to anybody: a look at SQLite's change counter, and a ladder of waits.
+//! Waiting for the file to change, without a word to anybody: a look at SQLite's change counter,
+//! and a ladder of waits.
 
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::store::{self, Store};
 
-/// Waits between two looks, in milliseconds: short after something happened, long when nothing does.
+/// Waits between two looks, in milliseconds: short after something happened, long when nothing
+/// does.
 const LADDER_MS: [u64; 7] = [2, 5, 10, 25, 50, 100, 200];
 
 /// What has been seen of a file.
@@ -41,7 +43,8 @@ impl Changes {
     pub fn rest(&mut self, until: Option<Instant>) {
         let wait = Duration::from_millis(LADDER_MS[self.rung]);
         let left = until.map_or(wait, |until| until.saturating_duration_since(Instant::now()));
-        // No event tells a process that another one has committed; the worker's own hints are for the worker.
+        // No event tells a process that another one has committed; the worker's own hints are for
+        // the worker.
         std::thread::sleep(wait.min(left));
         self.rung = (self.rung + 1).min(LADDER_MS.len() - 1);
     }

@@ -1,4 +1,5 @@
-//! What a person asks of jobs: cancel, retry, hold, release. Each for one job, and, for the command line, for many.
+//! What a person asks of jobs: cancel, retry, hold, release. Each for one job, and, for the command
+//! line, for many.
 
 use super::Queue;
 use super::each::{BATCH_JOBS, each_with};
@@ -23,7 +24,8 @@ pub enum Cancelled {
 }
 
 impl Queue {
-    /// Cancels a job. A queued one ends at once; of a running one the whole process tree is stopped, whether a worker runs or not.
+    /// Cancels a job. A queued one ends at once; of a running one the whole process tree is
+    /// stopped, whether a worker runs or not.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is none with this number.
@@ -44,8 +46,8 @@ impl Queue {
         Ok(came_to)
     }
 
-    /// Cancels jobs and tells what came of each when that is on the disk. The shims of running ones are still to be asked:
-    /// [`Queue::stop_directly`].
+    /// Cancels jobs and tells what came of each when that is on the disk. The shims of running ones
+    /// are still to be asked: [`Queue::stop_directly`].
     ///
     /// # Errors
     /// What `tell` returns as one, and what keeps the file from being written.
@@ -74,7 +76,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Ends the rest of those who waited for what has ended, a step at a time: a worker would do it as well, but there may be none.
+    /// Ends the rest of those who waited for what has ended, a step at a time: a worker would do it
+    /// as well, but there may be none.
     fn end_dependants(&self, now_ms: i64) -> Result<()> {
         while self.store.read(pending::has_unresolved)? {
             let done = self.store.write(move |conn| due::continue_ends(conn, now_ms, BATCH_JOBS))?;
@@ -97,12 +100,14 @@ impl Queue {
     /// Puts an ended job back into the queue, with all its attempts.
     ///
     /// # Errors
-    /// [`Error::Refused`] where it is not failed or cancelled, or something that it needs is gone; [`Error::NotFound`].
+    /// [`Error::Refused`] where it is not failed or cancelled, or something that it needs is gone;
+    /// [`Error::NotFound`].
     pub fn retry(&self, id: JobId) -> Result<()> {
         self.retry_one(id, false).map(drop)
     }
 
-    /// As [`Queue::retry`], and puts back those that failed because of it. Returns all that were put back.
+    /// As [`Queue::retry`], and puts back those that failed because of it. Returns all that were
+    /// put back.
     ///
     /// # Errors
     /// As [`Queue::retry`].
@@ -122,7 +127,8 @@ impl Queue {
         came_to
     }
 
-    /// Puts jobs back and tells what was put back with each, itself included; nothing of one that [`Queue::why_no_retry`] tells about.
+    /// Puts jobs back and tells what was put back with each, itself included; nothing of one that
+    /// [`Queue::why_no_retry`] tells about.
     ///
     /// # Errors
     /// What `tell` returns as one, and what keeps the file from being written.

@@ -1,5 +1,7 @@
-//! The same to many jobs: a transaction for each [`BATCH_JOBS`] of them, or for as many as [`BATCH_MS`] are enough for, in which each has a
-//! savepoint of its own, so that one that is refused keeps no other from it; and one flush for each transaction, before anything is said of it.
+//! The same to many jobs: a transaction for each [`BATCH_JOBS`] of them, or for as many as
+//! [`BATCH_MS`] are enough for, in which each has a savepoint of its own, so that one that is
+//! refused keeps no other from it; and one flush for each transaction, before anything is said of
+//! it.
 
 use std::time::Instant;
 
@@ -11,11 +13,13 @@ use crate::store::Store;
 
 /// Jobs that one transaction touches: others can write between two of them.
 pub(crate) const BATCH_JOBS: usize = 1_000;
-/// After so long a transaction takes no further job, in milliseconds: what others write waits no longer for it.
+/// After so long a transaction takes no further job, in milliseconds: what others write waits no
+/// longer for it.
 const BATCH_MS: u128 = 100;
 
-/// Does `verb` to each job and tells what came of it, when that is on the disk. What is done to one job may touch others: `touched` says how
-/// many, so that a transaction ends when it has touched enough.
+/// Does `verb` to each job and tells what came of it, when that is on the disk. What is done to one
+/// job may touch others: `touched` says how many, so that a transaction ends when it has touched
+/// enough.
 ///
 /// # Errors
 /// What `tell` does not take: an error that it returns ends the whole.
@@ -54,7 +58,8 @@ fn apart<T>(conn: &Connection, id: JobId, verb: &impl Fn(&Connection, JobId) -> 
     let result = verb(conn, id);
     match &result {
         Ok(_) => {}
-        // What is wrong with this one job is its own affair. Whatever else it is, the whole batch is undone.
+        // What is wrong with this one job is its own affair. Whatever else it is, the whole batch
+        // is undone.
         Err(Error::Refused(_) | Error::NotFound(_) | Error::Invalid(_)) => {
             conn.prepare_cached("ROLLBACK TO each")?.execute([])?;
         }

@@ -11,7 +11,8 @@ fn with_jobs(n: usize) -> (tempfile::TempDir, Store, Vec<JobId>) {
     (dir, store, added.iter().map(|one| one.id).collect())
 }
 
-/// How many transactions `each_with` takes for a verb that holds jobs: as many as there are numbers of held jobs when it tells of them.
+/// How many transactions `each_with` takes for a verb that holds jobs: as many as there are numbers
+/// of held jobs when it tells of them.
 fn transactions(store: &Store, ids: &[JobId], verb: impl Fn(&Connection, JobId) -> Result<()> + Clone + Send + 'static) -> usize {
     let (mut seen, mut told) = (std::collections::BTreeSet::new(), 0);
     each_with(

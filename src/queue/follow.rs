@@ -1,8 +1,8 @@
 //! Follows a job's output across its runs, until it has ended. Used by `run` and by `logs -f`.
 //!
-//! One round reads what is new and returns; nothing here decides when to look again but the ladder in [`Changes`]. The log is
-//! read once more after the job was seen to have ended, so that nothing is missed: whatever was written stood in the log
-//! before the end was written down.
+//! One round reads what is new and returns; nothing here decides when to look again but the ladder
+//! in [`Changes`]. The log is read once more after the job was seen to have ended, so that nothing
+//! is missed: whatever was written stood in the log before the end was written down.
 
 use std::io;
 

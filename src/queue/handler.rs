@@ -1,8 +1,10 @@
 //! Functions of the embedding program as jobs, each run in a process of its own.
 //!
-//! Stored as a plain command: `["/proc/self/exe", "__handler", NAME, ARGUMENT...]`. The shim executes it as any other, and there
-//! `/proc/self/exe` is the program that the worker runs from: the version that was started, whatever has been put in its place on the disk.
-//! What holds for a command holds for it: timeout, the end of the whole tree, memory limit, log, adoption after a crash of the program.
+//! Stored as a plain command: `["/proc/self/exe", "__handler", NAME, ARGUMENT...]`. The shim
+//! executes it as any other, and there `/proc/self/exe` is the program that the worker runs from:
+//! the version that was started, whatever has been put in its place on the disk. What holds for a
+//! command holds for it: timeout, the end of the whole tree, memory limit, log, adoption after a
+//! crash of the program.
 //!
 //! | the handler | exit code |
 //! | --- | --- |
@@ -80,7 +82,8 @@ impl Call {
         u32::try_from(number("TENURE_ATTEMPT")).unwrap_or(0)
     }
 
-    /// Sets the result of the job, at most 64 KiB; a second call replaces the first. It counts when the run has ended with success.
+    /// Sets the result of the job, at most 64 KiB; a second call replaces the first. It counts when
+    /// the run has ended with success.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -146,7 +149,8 @@ impl Failure {
         Self::with_code(NOT_NOW, text)
     }
 
-    /// A failure that a retry would only repeat: never retried unless the job asks for that code (exit code 65).
+    /// A failure that a retry would only repeat: never retried unless the job asks for that code
+    /// (exit code 65).
     pub fn permanent(text: impl Into<String>) -> Self {
         Self::with_code(PERMANENT, text)
     }

@@ -26,7 +26,8 @@ pub struct JobInfo {
     pub lane: Option<String>,
     pub label: Option<String>,
     pub priority: i64,
-    /// The command and its arguments; empty where another client wrote something that is not a command.
+    /// The command and its arguments; empty where another client wrote something that is not a
+    /// command.
     pub command: Vec<OsString>,
     pub cwd: String,
     /// Attempts that were started, and how many there may be.

@@ -1,4 +1,5 @@
-//! What is to be done: a command, or a function of this program, and everything that was asked for with it.
+//! What is to be done: a command, or a function of this program, and everything that was asked for
+//! with it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +20,8 @@ pub const fn minutes(n: u64) -> Duration {
 
 /// A job that is to be added: `queue.add(Job::command(["make", "test"]).retries(3))`.
 ///
-/// A value that cannot be accepted is told by [`Queue::add`](crate::Queue::add), and nothing is added.
+/// A value that cannot be accepted is told by [`Queue::add`](crate::Queue::add), and nothing is
+/// added.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub(super) spec: NewJob,
@@ -53,7 +55,8 @@ impl Job {
         Self::command([OsStr::new("/bin/sh"), OsStr::new("-c"), line.as_ref()])
     }
 
-    /// A function of the worker's program, by the name that it has in [`init_with`](crate::init_with), and its arguments.
+    /// A function of the worker's program, by the name that it has in
+    /// [`init_with`](crate::init_with), and its arguments.
     ///
     /// The job has that name as its label until [`Job::label`] gives it another.
     pub fn call(name: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
@@ -144,13 +147,15 @@ impl Job {
         self
     }
 
-    /// Runs it again up to `n` times if it fails. Without this, a job that was started is never started again.
+    /// Runs it again up to `n` times if it fails. Without this, a job that was started is never
+    /// started again.
     pub fn retries(mut self, n: u32) -> Self {
         self.spec.max_attempts = n.saturating_add(1);
         self
     }
 
-    /// Waits `first` before the second attempt, then longer, up to `most`. 10 seconds and an hour are the defaults.
+    /// Waits `first` before the second attempt, then longer, up to `most`. 10 seconds and an hour
+    /// are the defaults.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
         self.spec.policy.backoff_ms = Some((ms_of(first), ms_of(most)));
         self
@@ -230,7 +235,8 @@ impl Job {
         self
     }
 
-    /// Adds nothing if a job with this key is queued or running: [`Queue::add`](crate::Queue::add) returns that one.
+    /// Adds nothing if a job with this key is queued or running: [`Queue::add`](crate::Queue::add)
+    /// returns that one.
     pub fn unique(mut self, key: impl Into<String>) -> Self {
         self.spec.unique_key = Some(key.into());
         self
@@ -255,7 +261,8 @@ impl Job {
         self
     }
 
-    /// Sets a variable whose value is kept in a private file until the job has ended, and is never shown.
+    /// Sets a variable whose value is kept in a private file until the job has ended, and is never
+    /// shown.
     pub fn secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         let (name, value) = (name.into(), value.into());
         if value.contains(&0) {

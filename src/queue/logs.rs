@@ -10,7 +10,8 @@ use crate::run::output::{Piece, tail};
 use crate::store::read;
 use crate::store::rows::Run;
 
-/// The output of a job: `queue.logs(id).follow().copy_to(&mut std::io::stdout())`. See [`Queue::logs`].
+/// The output of a job: `queue.logs(id).follow().copy_to(&mut std::io::stdout())`. See
+/// [`Queue::logs`].
 #[derive(Debug, Clone)]
 #[must_use = "it reads nothing until it is read"]
 pub struct Logs {
@@ -41,16 +42,19 @@ impl Logs {
         self
     }
 
-    /// Goes on with what is written later, of this run and of those after it, until the job has ended.
+    /// Goes on with what is written later, of this run and of those after it, until the job has
+    /// ended.
     pub fn follow(mut self) -> Self {
         self.follow = true;
         self
     }
 
-    /// Writes it to `out`. Where the middle of a log was dropped because of its limit, nothing is written in its place.
+    /// Writes it to `out`. Where the middle of a log was dropped because of its limit, nothing is
+    /// written in its place.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is no such job or run; [`Error::Io`] where the log cannot be read or `out` fails.
+    /// [`Error::NotFound`] where there is no such job or run; [`Error::Io`] where the log cannot be
+    /// read or `out` fails.
     pub fn copy_to(self, out: &mut dyn Write) -> Result<()> {
         let mut sink = |piece: Piece<'_>| match piece {
             Piece::Bytes(bytes) => out.write_all(bytes),

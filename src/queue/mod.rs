@@ -8,10 +8,12 @@
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
 //!
-//! Each verb is done when it returns: what it says is on the disk. It wakes the worker, and removes the private files that no job needs any
-//! more. A crash between the transaction and those two steps costs time and nothing else: the worker looks by itself, and sweeps.
+//! Each verb is done when it returns: what it says is on the disk. It wakes the worker, and removes
+//! the private files that no job needs any more. A crash between the transaction and those two
+//! steps costs time and nothing else: the worker looks by itself, and sweeps.
 //!
-//! Public signatures hold types of `std` and of this crate; `tests/tidy` looks after that. Deliberately absent: printing, settings, signals.
+//! Public signatures hold types of `std` and of this crate; `tests/tidy` looks after that.
+//! Deliberately absent: printing, settings, signals.
 
 pub(crate) mod changes;
 mod control;
@@ -50,7 +52,8 @@ pub use worker::{Ended, Summary, Worker, WorkerBuilder};
 
 /// A queue: one file, and the directory beside it.
 ///
-/// A client of the file, not its worker: it adds, asks and cancels, whether a worker runs or not. Cheap to clone; may be shared between threads.
+/// A client of the file, not its worker: it adds, asks and cancels, whether a worker runs or not.
+/// Cheap to clone; may be shared between threads.
 #[derive(Clone)]
 pub struct Queue {
     pub(crate) store: Store,
@@ -60,7 +63,8 @@ impl Queue {
     /// Opens the queue at `path`; makes it if it is not there.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) where the file is damaged, foreign, newer than this program, not permitted, or on a network file system.
+    /// [`Error::File`](crate::Error::File) where the file is damaged, foreign, newer than this
+    /// program, not permitted, or on a network file system.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { store: Store::open(path.as_ref(), Options::new(Role::Client))? })
     }

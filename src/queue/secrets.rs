@@ -1,8 +1,9 @@
-//! Values that must not stand in argv, in the file or in a backup: each in a private file until its job's end.
+//! Values that must not stand in argv, in the file or in a backup: each in a private file until its
+//! job's end.
 //!
-//! A file is written before the job that names it is added, and is held locked meanwhile, so that the worker's sweep of
-//! files that no job names leaves it alone. When the job is not added after all, it is removed again; after a crash in between
-//! the lock is free and the sweep removes it.
+//! A file is written before the job that names it is added, and is held locked meanwhile, so that
+//! the worker's sweep of files that no job names leaves it alone. When the job is not added after
+//! all, it is removed again; after a crash in between the lock is free and the sweep removes it.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -16,7 +17,8 @@ use crate::units;
 /// Most that is kept of a standard input, in bytes.
 const STDIN_BYTES_MAX: u64 = 1 << 30;
 
-/// Files in `secrets/` that belong to jobs which are not added yet. Dropped without [`Kept::keep`], it removes them.
+/// Files in `secrets/` that belong to jobs which are not added yet. Dropped without [`Kept::keep`],
+/// it removes them.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// Held open, and so held locked.

@@ -8,15 +8,18 @@ use crate::run::spawner;
 /// This process has said what it is; a worker may start this program again.
 static IS_INITIALIZED: AtomicBool = AtomicBool::new(false);
 
-/// Must be the first statement of the `main` of a program that starts a worker; no thread may have been started before it.
+/// Must be the first statement of the `main` of a program that starts a worker; no thread may have
+/// been started before it.
 ///
-/// A worker starts this program again, from `/proc/self/exe`, as the small process from which jobs are started. In such a process this
-/// function never returns. In all others it returns at once and has done nothing.
+/// A worker starts this program again, from `/proc/self/exe`, as the small process from which jobs
+/// are started. In such a process this function never returns. In all others it returns at once and
+/// has done nothing.
 pub fn init() {
     init_with(&[]);
 }
 
-/// As [`init`], and names the functions of this program that jobs may be: [`Job::call`](crate::Job::call).
+/// As [`init`], and names the functions of this program that jobs may be:
+/// [`Job::call`](crate::Job::call).
 ///
 /// In a process that was started to run one of them it runs that and never returns.
 ///

@@ -18,7 +18,8 @@ impl Queue {
     /// Adds a job and returns its number: from then on it is on the disk.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a value that cannot be accepted, [`Error::NotFound`] for a job that it waits for and that does not exist.
+    /// [`Error::Invalid`] for a value that cannot be accepted, [`Error::NotFound`] for a job that
+    /// it waits for and that does not exist.
     pub fn add(&self, job: Job) -> Result<JobId> {
         let added = self.add_many([job])?;
         added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and no number came back".into()))
@@ -79,8 +80,9 @@ impl Adding<'_> {
         Ok(spec)
     }
 
-    /// Adds what `insert` adds, in one transaction; then the worker is woken, private files that no job needs any more are removed, and
-    /// what was replaced is asked to stop. `insert` gets the present instant, and may be called more than once.
+    /// Adds what `insert` adds, in one transaction; then the worker is woken, private files that no
+    /// job needs any more are removed, and what was replaced is asked to stop. `insert` gets the
+    /// present instant, and may be called more than once.
     ///
     /// # Errors
     /// Nothing was added, unless the error is about what was replaced.

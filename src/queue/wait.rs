@@ -13,7 +13,8 @@ use crate::store::{Store, read};
 
 /// So few jobs are all read at each change.
 const FEW_JOBS: usize = 100;
-/// Time after which all are read once more, in milliseconds: one that was pruned in the meantime is told of by no event.
+/// Time after which all are read once more, in milliseconds: one that was pruned in the meantime is
+/// told of by no event.
 const ALL_READ_MS: u64 = 10_000;
 /// Most events that are read at a time.
 const EVENTS_MAX: usize = 20_000;
@@ -38,7 +39,8 @@ impl Queue {
         Ok(self.wait_until(&[id], Instant::now().checked_add(timeout))?.and_then(|mut jobs| jobs.pop()))
     }
 
-    /// Waits until all these jobs have ended, and returns them in the order in which they were seen to.
+    /// Waits until all these jobs have ended, and returns them in the order in which they were seen
+    /// to.
     ///
     /// # Errors
     /// As [`Queue::wait`].
@@ -67,7 +69,8 @@ impl Queue {
         }
     }
 
-    /// Watches a job: gives it as it is now, then each time that it has changed, and for the last time when it has ended.
+    /// Watches a job: gives it as it is now, then each time that it has changed, and for the last
+    /// time when it has ended.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is none with this number.
@@ -94,7 +97,8 @@ impl Waiting {
         &self.left
     }
 
-    /// Reads the jobs that may have changed since the last look. One that has ended is not looked at again.
+    /// Reads the jobs that may have changed since the last look. One that has ended is not looked
+    /// at again.
     ///
     /// # Errors
     /// When the file cannot be read, or one of them was pruned.
@@ -109,7 +113,8 @@ impl Waiting {
                     }
                     _ => (left.clone(), (read::seen(conn)?, Instant::now())),
                 },
-                // At first, from time to time, and when so much has happened that reading all is not more work.
+                // At first, from time to time, and when so much has happened that reading all is
+                // not more work.
                 _ => (left.clone(), (read::seen(conn)?, Instant::now())),
             };
             let jobs: Result<Vec<Job>> = ids.into_iter().map(|id| existing(conn, id)).collect();

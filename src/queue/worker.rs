@@ -1,8 +1,10 @@
 //! The worker as threads of this process.
 //!
-//! It holds the worker lock of the file, so there is one for each file on the machine; several files may each have one in the same process.
-//! It installs no signal handler, does not reap children that are not its own, and says nothing to a service manager: that is the program's.
-//! A crash of the program at any instruction is that of a worker: running jobs go on under their shims, and the next worker of the file adopts them.
+//! It holds the worker lock of the file, so there is one for each file on the machine; several
+//! files may each have one in the same process. It installs no signal handler, does not reap
+//! children that are not its own, and says nothing to a service manager: that is the program's. A
+//! crash of the program at any instruction is that of a worker: running jobs go on under their
+//! shims, and the next worker of the file adopts them.
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -25,7 +27,8 @@ pub struct WorkerBuilder {
 }
 
 impl Queue {
-    /// Begins the settings of a worker for this file: as many slots as there are CPUs, all queues, until it is stopped.
+    /// Begins the settings of a worker for this file: as many slots as there are CPUs, all queues,
+    /// until it is stopped.
     pub fn worker(&self) -> WorkerBuilder {
         WorkerBuilder { queue: self.clone(), options: Options::work() }
     }
@@ -56,9 +59,11 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts jobs from this program instead of the running one, for a program whose `main` is not its own: a test, a library.
+    /// Starts jobs from this program instead of the running one, for a program whose `main` is not
+    /// its own: a test, a library.
     ///
-    /// It is `tenure`, or another program that begins with [`init`](crate::init), and of the same version of this crate.
+    /// It is `tenure`, or another program that begins with [`init`](crate::init), and of the same
+    /// version of this crate.
     pub fn helper(mut self, program: impl Into<PathBuf>) -> Self {
         self.options.spawner = Some(program.into());
         self
@@ -97,8 +102,9 @@ impl WorkerBuilder {
     /// Starts the worker. What an earlier one has left is taken over before this returns.
     ///
     /// # Errors
-    /// [`Error::Held`] where the file has a worker already; [`Error::Invalid`] where [`init`](crate::init) was not called and no helper is
-    /// named; [`Error::Unfit`] where the machine or the helper cannot keep what is promised; [`Error::File`].
+    /// [`Error::Held`] where the file has a worker already; [`Error::Invalid`] where
+    /// [`init`](crate::init) was not called and no helper is named; [`Error::Unfit`] where the
+    /// machine or the helper cannot keep what is promised; [`Error::File`].
     pub fn start(self) -> Result<Worker> {
         if self.options.spawner.is_none() && !start::is_initialized() {
             let remedy = "call tenure::init() first in main, or name a program that does with helper()";
@@ -144,11 +150,13 @@ pub enum Ended {
 }
 
 impl Worker {
-    /// Stops the worker. Running jobs go on under their shims, and the next worker of the file adopts them; where nothing of this program
-    /// survives its end, as in a container whose first process it is, they are ended in order.
+    /// Stops the worker. Running jobs go on under their shims, and the next worker of the file
+    /// adopts them; where nothing of this program survives its end, as in a container whose first
+    /// process it is, they are ended in order.
     ///
     /// # Errors
-    /// Where what was committed could not be brought to the disk, or the file cannot be trusted any more.
+    /// Where what was committed could not be brought to the disk, or the file cannot be trusted any
+    /// more.
     pub fn stop(self) -> Result<()> {
         self.end(&[Order::Leave]).map(drop)
     }

@@ -1,7 +1,8 @@
 //! Processes that fork faster than `/proc` can be read.
 //!
-//! Of a chain in which each process starts the next one and ends, all that a walk through `/proc` has found is dead by the time it is looked at.
-//! The kernel names the process that was started last: looked at alone and at once, it is caught. While a shim lives this is not needed, as the
+//! Of a chain in which each process starts the next one and ends, all that a walk through `/proc`
+//! has found is dead by the time it is looked at. The kernel names the process that was started
+//! last: looked at alone and at once, it is caught. While a shim lives this is not needed, as the
 //! chain falls to the shim.
 
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ const CHASE_MAX: Duration = Duration::from_millis(500);
 /// Most processes that are looked at for each question to the kernel, the newest of them.
 const LOOKED_AT_MAX: i32 = 16;
 
-/// Shows `end` each process that is started from now on, the newest first, until none is caught any more. `end` says whether it caught it.
+/// Shows `end` each process that is started from now on, the newest first, until none is caught any
+/// more. `end` says whether it caught it.
 pub(super) fn chase(mut end: impl FnMut(i32) -> bool) {
     let began = Instant::now();
     let (mut seen, mut caught) = (0, began);
@@ -33,7 +35,8 @@ fn newest() -> Option<i32> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok()
 }
 
-/// The pids that were given after `seen`, from the newest down. Where the numbers have begun again from below, the newest ones.
+/// The pids that were given after `seen`, from the newest down. Where the numbers have begun again
+/// from below, the newest ones.
 fn new_ones(seen: i32, newest: i32) -> impl Iterator<Item = i32> {
     let count = if newest < seen { LOOKED_AT_MAX } else { (newest - seen).min(LOOKED_AT_MAX) };
     (0..count).map(move |n| newest - n).take_while(|pid| *pid > 1)

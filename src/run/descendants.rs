@@ -1,8 +1,8 @@
 //! Our own descendants: finding them, and ending them all.
 //!
-//! Used by processes that are subreapers (shim, spawner): whatever a child leaves behind becomes a child. A direct child can be
-//! signalled by its number, as no other process can wait for it; whatever is deeper is signalled through a pidfd that was opened
-//! first and checked after.
+//! Used by processes that are subreapers (shim, spawner): whatever a child leaves behind becomes a
+//! child. A direct child can be signalled by its number, as no other process can wait for it;
+//! whatever is deeper is signalled through a pidfd that was opened first and checked after.
 
 use std::collections::HashSet;
 use std::fs;
@@ -31,8 +31,9 @@ pub struct Round {
     pub refused: Vec<i32>,
 }
 
-/// Our direct children, dead ones that were not waited for included. `me` has one thread. `None` where they cannot be looked at, for want
-/// of a descriptor, say: that is not the same as having none.
+/// Our direct children, dead ones that were not waited for included. `me` has one thread. `None`
+/// where they cannot be looked at, for want of a descriptor, say: that is not the same as having
+/// none.
 pub fn children(me: i32) -> Option<Vec<i32>> {
     let path = format!("/proc/{me}/task/{me}/children");
     match fs::read_to_string(&path) {
@@ -47,7 +48,8 @@ pub fn children(me: i32) -> Option<Vec<i32>> {
     }
 }
 
-/// Everything below us, parents before their children, without the children named in `spare` and what is below those.
+/// Everything below us, parents before their children, without the children named in `spare` and
+/// what is below those.
 pub fn below(me: i32, spare: &dyn Fn(i32) -> bool) -> Vec<Descendant> {
     let mut found: Vec<Descendant> = Vec::new();
     let mut seen = HashSet::from([me]);
@@ -67,8 +69,9 @@ pub fn below(me: i32, spare: &dyn Fn(i32) -> bool) -> Vec<Descendant> {
     }
 }
 
-/// Sends KILL to everything below us but `spare`. First it is all stopped, so that a tree which forks as fast as it is killed
-/// comes to rest; then it is killed, the deepest first, so that nothing is woken by the death of its parent.
+/// Sends KILL to everything below us but `spare`. First it is all stopped, so that a tree which
+/// forks as fast as it is killed comes to rest; then it is killed, the deepest first, so that
+/// nothing is woken by the death of its parent.
 pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
     let mut frozen: Vec<Descendant> = Vec::new();
     let mut seen = HashSet::new();
@@ -95,15 +98,17 @@ pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
     round
 }
 
-/// Signals a descendant; `false` if it is dead already or no longer below us. What state it is in does not keep the signal from it: to
-/// the dead it does no harm, and what looks dead may be a process of which only the main thread has ended.
+/// Signals a descendant; `false` if it is dead already or no longer below us. What state it is in
+/// does not keep the signal from it: to the dead it does no harm, and what looks dead may be a
+/// process of which only the main thread has ended.
 fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
     if found.parent == me {
         let alive = Stat::of(found.pid).is_some_and(|stat| !stat.is_dead());
         return send_child(found.pid, signal).map(|()| alive);
     }
     let pidfd = open_pidfd(found.pid)?;
-    // If the number has been given to another process meanwhile, the pidfd stands for a dead one, and the signal goes nowhere.
+    // If the number has been given to another process meanwhile, the pidfd stands for a dead one,
+    // and the signal goes nowhere.
     match Stat::of(found.pid) {
         Some(stat) if stat.parent == found.parent || stat.parent == me => {
             let alive = !stat.is_dead();

@@ -49,7 +49,8 @@ pub(super) fn fault_of(head: &[u8]) -> Option<String> {
     })
 }
 
-/// Whether the kernel was configured to run more than its own formats (`binfmt_misc`): then nothing can be told.
+/// Whether the kernel was configured to run more than its own formats (`binfmt_misc`): then nothing
+/// can be told.
 pub(super) fn kernel_knows_more() -> bool {
     let Ok(entries) = fs::read_dir("/proc/sys/fs/binfmt_misc") else { return false };
     entries.flatten().any(|entry| entry.file_name() != "register" && entry.file_name() != "status")

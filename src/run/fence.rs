@@ -1,8 +1,10 @@
-//! A fenced command belongs to its run even where it redirects its output, leaves its session and clears its environment: it inherits a descriptor
-//! of the run's log, with a lock of its own kind on it. Recovery asks for that lock before it says that a run is over ([`super::tree`]).
+//! A fenced command belongs to its run even where it redirects its output, leaves its session and
+//! clears its environment: it inherits a descriptor of the run's log, with a lock of its own kind
+//! on it. Recovery asks for that lock before it says that a run is over ([`super::tree`]).
 //!
-//! The lock on the log that goes with the job's output is exclusive, so this is another: a shared record lock that belongs to the open file
-//! description (`F_OFD_SETLK`). Many commands of one run may have it at once.
+//! The lock on the log that goes with the job's output is exclusive, so this is another: a shared
+//! record lock that belongs to the open file description (`F_OFD_SETLK`). Many commands of one run
+//! may have it at once.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,7 +19,8 @@ use crate::place::Place;
 
 use super::record_lock::{self, Bytes, Kind};
 
-/// The log of a run, to be inherited by what is fenced. From then on the run is not over while that lives.
+/// The log of a run, to be inherited by what is fenced. From then on the run is not over while that
+/// lives.
 ///
 /// # Errors
 /// There is no log, so no such run; or the system refuses it.

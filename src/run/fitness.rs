@@ -1,5 +1,5 @@
-//! Whether the kernel, its `/proc` and a filter of system calls let a worker keep its promises. Asked before a worker starts anything,
-//! and by `doctor`.
+//! Whether the kernel, its `/proc` and a filter of system calls let a worker keep its promises.
+//! Asked before a worker starts anything, and by `doctor`.
 //!
 //! | what may be missing | what happens |
 //! | --- | --- |

@@ -1,11 +1,13 @@
-//! A command in the foreground: it has our terminal, our descriptors and our process group, and inherits one descriptor more.
+//! A command in the foreground: it has our terminal, our descriptors and our process group, and
+//! inherits one descriptor more.
 //!
 //! ```text
 //! block signals ─▶ start ─▶ pass signals on ─▶ it ended ─▶ end what it left ─▶ its end
 //! ```
 //!
-//! We become the reaper of whatever it leaves behind, so that nothing can slip away; if we are killed, the tree lives on, and the
-//! inherited descriptor is what it is known by. Used by processes with one thread (others block all signals).
+//! We become the reaper of whatever it leaves behind, so that nothing can slip away; if we are
+//! killed, the tree lives on, and the inherited descriptor is what it is known by. Used by
+//! processes with one thread (others block all signals).
 //!
 //! Deliberately absent: a timeout, a grace, a log.
 
@@ -57,7 +59,8 @@ pub fn run(argv: &Argv, env: &[(String, String)], inherited: BorrowedFd<'_>) -> 
     see_to(of(argv, env), inherited)
 }
 
-/// As [`run`], in a directory, and with stderr as its output: what we print ourselves stays apart from it.
+/// As [`run`], in a directory, and with stderr as its output: what we print ourselves stays apart
+/// from it.
 ///
 /// # Errors
 /// As [`run`].
@@ -76,10 +79,12 @@ fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     let fd = inherited.as_raw_fd();
     let in_the_child = move || {
         before.restore()?;
-        // SAFETY: the caller's descriptor is open until `spawn` has returned, and this is the child's own table.
+        // SAFETY: the caller's descriptor is open until `spawn` has returned, and this is the
+        // child's own table.
         Ok(fcntl_setfd(unsafe { BorrowedFd::borrow_raw(fd) }, FdFlags::empty())?)
     };
-    // SAFETY: between fork and exec only two system calls are made; nothing is allocated and no lock is taken.
+    // SAFETY: between fork and exec only two system calls are made; nothing is allocated and no
+    // lock is taken.
     unsafe { command.pre_exec(in_the_child) };
     let child = match command.spawn() {
         Ok(child) => child,
@@ -88,9 +93,10 @@ fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     Ok(see_to_the_end(child.id().cast_signed()))
 }
 
-/// Where this process has children that it did not start, as a shell leaves them that becomes us with `exec`: goes on as a child of it, which
-/// has none, so that nothing but what we start can fall to us. The parent passes signals on, and ends as the child does. Before anything is
-/// opened that does not survive a fork.
+/// Where this process has children that it did not start, as a shell leaves them that becomes us
+/// with `exec`: goes on as a child of it, which has none, so that nothing but what we start can
+/// fall to us. The parent passes signals on, and ends as the child does. Before anything is opened
+/// that does not survive a fork.
 ///
 /// # Errors
 /// The system refuses a process.
@@ -135,7 +141,8 @@ fn wait_for(child: i32) -> Exit {
     loop {
         match wait::peek() {
             Children::Ended(ended) if ended.pid == child => return ended.exit,
-            // Left to us by something of the tree, or by the program that this process was before its exec. An error would be ECHILD, which the next look sees.
+            // Left to us by something of the tree, or by the program that this process was before
+            // its exec. An error would be ECHILD, which the next look sees.
             Children::Ended(ended) => drop(wait::reap(ended.pid)),
             Children::Alive | Children::None => pass_on(child),
         }
@@ -150,7 +157,8 @@ fn see_to_the_end(child: i32) -> Ended {
     Ended::Ended { exit, leftovers, emptied: empty() }
 }
 
-/// Waits for a signal, and passes it on. One that came from the terminal has reached the command already: it is in the same group.
+/// Waits for a signal, and passes it on. One that came from the terminal has reached the command
+/// already: it is in the same group.
 fn pass_on(child: i32) {
     if let Some(came) = signal::next(&PASSED_ON, None)
         && !came.from_kernel
@@ -167,7 +175,8 @@ fn living(but: i32) -> Vec<String> {
     found.map(|(pid, stat)| format!("{pid} {}", stat.comm)).collect()
 }
 
-/// Ends whatever is left, until the kernel says that there is no child any more. False: a signal came while something did not die.
+/// Ends whatever is left, until the kernel says that there is no child any more. False: a signal
+/// came while something did not die.
 fn empty() -> bool {
     let me = getpid().as_raw_nonzero().get();
     let mut wait_ms = KILL_MS_MIN;

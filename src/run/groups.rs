@@ -1,8 +1,10 @@
-//! Where the cgroups of runs may be made, and which count of the kernel says that something outside has killed for want of memory.
+//! Where the cgroups of runs may be made, and which count of the kernel says that something outside
+//! has killed for want of memory.
 //!
-//! A worker looks once, at its start. The kernel refuses a controller below a group that has processes, so the groups of runs
-//! stand beside the worker's own group, in a parent that was delegated: by systemd, which marks it (`user.delegate`; a user
-//! manager does not), or as the root of a container's cgroup namespace. Only the worker enables the memory controller there.
+//! A worker looks once, at its start. The kernel refuses a controller below a group that has
+//! processes, so the groups of runs stand beside the worker's own group, in a parent that was
+//! delegated: by systemd, which marks it (`user.delegate`; a user manager does not), or as the root
+//! of a container's cgroup namespace. Only the worker enables the memory controller there.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -67,7 +69,8 @@ impl Limiter {
         self.parent.as_ref().map(|parent| parent.join(name))
     }
 
-    /// Removes the groups that killed shims have left. The kernel refuses it for one that is not empty.
+    /// Removes the groups that killed shims have left. The kernel refuses it for one that is not
+    /// empty.
     pub fn sweep(&self, mut lives: impl FnMut(RunId) -> bool) {
         let Some(entries) = self.parent.as_ref().and_then(|parent| fs::read_dir(parent).ok()) else { return };
         for entry in entries.flatten() {
@@ -145,7 +148,8 @@ fn kills_of_version_one(mounts: &str, groups: &str) -> Option<PathBuf> {
 /// Where groups of runs may be made; or why not. Never in a place that another program manages.
 fn parent_of_runs(own: &Own, is_in_namespace: bool) -> Result<PathBuf, String> {
     let dir = own.dir();
-    // Only a group without processes hands controllers on: ours does so only as the root of a machine without a manager.
+    // Only a group without processes hands controllers on: ours does so only as the root of a
+    // machine without a manager.
     if hands_memory_on(&dir) || (lists_memory(&dir.join("cgroup.controllers")) && hand_memory_on(&dir).is_ok()) {
         return Ok(dir);
     }
@@ -207,7 +211,8 @@ fn is_root_of_namespace(own: &Own, is_in_namespace: bool) -> bool {
     is_in_namespace && own.path.components().count() == 1
 }
 
-/// Only `DelegateSubgroup=` puts the processes of a unit into a group below that of the unit. A manager of a user sets no mark.
+/// Only `DelegateSubgroup=` puts the processes of a unit into a group below that of the unit. A
+/// manager of a user sets no mark.
 fn is_unit_with_subgroup(own: &Path, parent: &Path) -> bool {
     let is_unit = |dir: &Path| dir.extension().is_some_and(|kind| kind == "service" || kind == "scope");
     let is_slice = own.extension().is_some_and(|kind| kind == "slice");

@@ -25,7 +25,8 @@ fn group(dir: &Path, controllers: &str, handed_on: &str, procs: &str) {
     fs::write(dir.join("cgroup.procs"), procs).unwrap();
 }
 
-/// As systemd 254 and the kernel make it: below the unit nothing has a memory controller until a process enables it there.
+/// As systemd 254 and the kernel make it: below the unit nothing has a memory controller until a
+/// process enables it there.
 #[test]
 fn a_delegated_unit_gets_its_groups_beside_the_worker() {
     let root = tempfile::tempdir().unwrap();

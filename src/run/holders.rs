@@ -1,7 +1,8 @@
 //! Who may write a file: the processes that have it open for writing.
 //!
-//! A process that cleared its environment and left its session carries no cookie any more; but as long as its output goes to the
-//! log of its run, it has that log open, and no other process opens a log for writing.
+//! A process that cleared its environment and left its session carries no cookie any more; but as
+//! long as its output goes to the log of its run, it has that log open, and no other process opens
+//! a log for writing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +13,8 @@ use super::process::{all_pids, threads};
 /// `O_WRONLY` and `O_RDWR` in the octal flags of `/proc/PID/fdinfo/N`.
 const WRITES: u32 = 0o3;
 
-/// The processes, other than this one, that have the file at `path` open for writing, as far as they may be looked at.
+/// The processes, other than this one, that have the file at `path` open for writing, as far as
+/// they may be looked at.
 pub(super) fn writers_of(path: &Path) -> Vec<i32> {
     let Ok(meta) = fs::metadata(path) else { return Vec::new() };
     let me = std::process::id().cast_signed();
@@ -20,7 +22,8 @@ pub(super) fn writers_of(path: &Path) -> Vec<i32> {
     pids.into_iter().filter(|pid| *pid != me && writes(*pid, meta.dev(), meta.ino())).collect()
 }
 
-/// Whether a process has the file with this identity open for writing. A main thread that has ended shows no descriptors; the others do.
+/// Whether a process has the file with this identity open for writing. A main thread that has ended
+/// shows no descriptors; the others do.
 pub(super) fn writes(pid: i32, dev: u64, ino: u64) -> bool {
     thread_writes(&format!("/proc/{pid}"), dev, ino).unwrap_or_else(|| {
         let others = threads(pid).into_iter().filter(|thread| *thread != pid);

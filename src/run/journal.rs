@@ -1,8 +1,9 @@
-//! Writes records: into the run file at once, then down the status pipe, which is a socket: the one word that comes the other way is "go". Used by the process that holds the run's lock: the shim, or the
-//! spawner where no shim could be made.
+//! Writes records: into the run file at once, then down the status pipe, which is a socket: the one
+//! word that comes the other way is "go". Used by the process that holds the run's lock: the shim,
+//! or the spawner where no shim could be made.
 //!
-//! The file is the truth. The pipe is told later, of all that is new together: each word in it wakes the worker, and a run that is
-//! over within milliseconds needs to wake it once.
+//! The file is the truth. The pipe is told later, of all that is new together: each word in it
+//! wakes the worker, and a run that is over within milliseconds needs to wake it once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +25,8 @@ const WRITE_RETRY_MS: u64 = 100;
 pub struct Journal {
     file: OwnedFd,
     status: OwnedFd,
-    /// Where the next record goes. Not append mode: a line that was torn by a full disk is written over.
+    /// Where the next record goes. Not append mode: a line that was torn by a full disk is written
+    /// over.
     end: u64,
     /// Lines that the file has and the pipe has not.
     unsent: Vec<u8>,
@@ -40,7 +42,8 @@ impl Journal {
         Ok(Self { file, status, end, unsent: Vec::new() })
     }
 
-    /// Writes a record into the file; it is told with [`Journal::tell`], even where the file could not take it.
+    /// Writes a record into the file; it is told with [`Journal::tell`], even where the file could
+    /// not take it.
     ///
     /// # Errors
     /// The file did not take it; tried once.
@@ -59,7 +62,8 @@ impl Journal {
         written
     }
 
-    /// As [`Journal::write`], but tries for some seconds: for facts that no process can find out again.
+    /// As [`Journal::write`], but tries for some seconds: for facts that no process can find out
+    /// again.
     ///
     /// # Errors
     /// The file did not take it in all that time.
@@ -84,7 +88,8 @@ impl Journal {
         self.tell();
     }
 
-    /// Waits until the worker says that the run may begin. `false`: it has taken the run back, or is gone and has not said it.
+    /// Waits until the worker says that the run may begin. `false`: it has taken the run back, or
+    /// is gone and has not said it.
     pub fn hears_go(&self) -> bool {
         loop {
             let _ = poll(&mut [PollFd::new(&self.status, PollFlags::IN)], None);
@@ -127,8 +132,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Tells all that is new. The pipe does not block and holds all records of a run; where its reader is gone, the file is what
-    /// counts.
+    /// Tells all that is new. The pipe does not block and holds all records of a run; where its
+    /// reader is gone, the file is what counts.
     pub fn tell(&mut self) {
         if self.unsent.is_empty() {
             return;
@@ -157,10 +162,12 @@ mod tests {
         let record = Record::Prepare { at_ms: 7 };
         assert!(journal.write(&record).is_err());
         let takes = std::thread::spawn(move || {
-            // So that the first try is most likely refused; the record must be written in each case.
+            // So that the first try is most likely refused; the record must be written in each
+            // case.
             thread::sleep(Duration::from_millis(WRITE_RETRY_MS / 2));
             let file = File::options().write(true).open(&path).unwrap();
-            // SAFETY: the number stays the journal's; what it stands for changes between two of its writes.
+            // SAFETY: the number stays the journal's; what it stands for changes between two of its
+            // writes.
             assert!(unsafe { libc::dup2(file.as_raw_fd(), number) } >= 0);
             path
         });

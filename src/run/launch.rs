@@ -1,4 +1,5 @@
-//! What is to be run: everything that a shim needs to know, so that it depends on no other process while the job runs.
+//! What is to be run: everything that a shim needs to know, so that it depends on no other process
+//! while the job runs.
 
 use std::path::PathBuf;
 
@@ -14,13 +15,15 @@ pub struct Launch {
     pub nonce: Nonce,
     /// At least one argument. A name without a slash is looked for in the `PATH` of `env`.
     pub argv: Vec<Vec<u8>>,
-    /// The whole environment; the shim puts the nonce into it as `TENURE_COOKIE`, whatever is there.
+    /// The whole environment; the shim puts the nonce into it as `TENURE_COOKIE`, whatever is
+    /// there.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     pub cwd: Vec<u8>,
     /// Must not exist yet.
     #[serde(with = "path_bytes")]
     pub log: PathBuf,
-    /// Where the job may leave its result. Made by the shim only for another `user`, who must be able to reach it.
+    /// Where the job may leave its result. Made by the shim only for another `user`, who must be
+    /// able to reach it.
     #[serde(with = "optional_path_bytes")]
     pub result: Option<PathBuf>,
     /// `/dev/null` if `None`.
@@ -41,14 +44,15 @@ pub struct Launch {
     /// The cgroup that is made for the limit; `None`: `RLIMIT_DATA` keeps it.
     #[serde(with = "optional_path_bytes")]
     pub memory_group: Option<PathBuf>,
-    /// A file of the kernel that counts the kills for want of memory around the run, see [`super::groups`].
+    /// A file of the kernel that counts the kills for want of memory around the run, see
+    /// [`super::groups`].
     #[serde(with = "optional_path_bytes")]
     pub memory_kills: Option<PathBuf>,
     pub nice: Option<i32>,
     /// Name of the user to run as; for root only.
     pub user: Option<String>,
-    /// All is made ready, and then the shim waits for [`super::Go`] before it records PREPARE and makes the job's process. If the worker is
-    /// gone before it said so, the run was never started.
+    /// All is made ready, and then the shim waits for [`super::Go`] before it records PREPARE and
+    /// makes the job's process. If the worker is gone before it said so, the run was never started.
     pub waits_for_go: bool,
 }
 
@@ -60,7 +64,8 @@ impl Launch {
         RunKey { run: self.run, nonce: self.nonce }
     }
 
-    /// The value of a variable of the job's environment; the last one counts, as for most programs that look.
+    /// The value of a variable of the job's environment; the last one counts, as for most programs
+    /// that look.
     pub(super) fn variable(&self, name: &str) -> Option<&[u8]> {
         self.env.iter().rev().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
     }

@@ -1,8 +1,10 @@
 //! The lock file of a lease: `leases/NONCE`, one for each holding.
 //!
-//! It is locked before anybody can know of it, and the descriptor is inherited by everything that the owner starts: the lock is held as long
-//! as anything of that tree lives, whatever becomes of the process that took the lease. A process that closed the descriptor still has
-//! the entry `TENURE_LEASE_NONCE=1` in the environment that it was started with. Only where neither is found is the owner gone.
+//! It is locked before anybody can know of it, and the descriptor is inherited by everything that
+//! the owner starts: the lock is held as long as anything of that tree lives, whatever becomes of
+//! the process that took the lease. A process that closed the descriptor still has the entry
+//! `TENURE_LEASE_NONCE=1` in the environment that it was started with. Only where neither is found
+//! is the owner gone.
 //!
 //! Deliberately absent: rows, names, a time to live, any use of a recorded pid.
 
@@ -32,10 +34,12 @@ use super::{holders, machine, marks, signal};
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 /// How often a lock file is made anew because a reaper swept it before it was locked.
 const TRIES_MAX: u32 = 100;
-/// Scans of all processes that must find nothing, in a row: one can pass by a process that is just being started.
+/// Scans of all processes that must find nothing, in a row: one can pass by a process that is just
+/// being started.
 const SCANS: u32 = 2;
 
-/// A lock file that was made and is locked by us. Dropping it closes our copy of the lock, and leaves the file.
+/// A lock file that was made and is locked by us. Dropping it closes our copy of the lock, and
+/// leaves the file.
 #[derive(Debug)]
 pub struct LockFile {
     nonce: Nonce,
@@ -60,7 +64,8 @@ impl LockFile {
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).custom_flags(flags).open(&path);
             let file = file.map_err(told)?;
             owner::give_file(&file, place.dir()).map_err(told)?;
-            // The reaper removes a file here that no process has locked: that one is lost, and another is made.
+            // The reaper removes a file here that no process has locked: that one is lost, and
+            // another is made.
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if file.metadata().map_err(told)?.nlink() > 0 => return Ok(Self { nonce, path, file }),
                 Ok(()) | Err(Errno::WOULDBLOCK) => {}
@@ -119,7 +124,8 @@ pub enum Life {
     Gone,
 }
 
-/// Whether anything of an owner's tree lives. A lock file that is gone has no holder that could be asked.
+/// Whether anything of an owner's tree lives. A lock file that is gone has no holder that could be
+/// asked.
 ///
 /// # Errors
 /// The system refuses to let us look.
@@ -161,7 +167,8 @@ fn marked(nonce: Nonce) -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// Waits for the lock of an owner to be free, in a thread: the kernel wakes it. It ends by itself when the lock is free.
+/// Waits for the lock of an owner to be free, in a thread: the kernel wakes it. It ends by itself
+/// when the lock is free.
 pub struct Waiter {
     free: Receiver<()>,
 }
@@ -215,9 +222,11 @@ pub fn held(place: &Place) -> Result<Vec<String>> {
     Ok(held)
 }
 
-/// Removes the lock files that no process has locked and that `needed` does not name; says how many. It is asked once for all, with the locks in
-/// hand: a process that takes a lease locks its file before there is a row. The locks are shared ones, so that no process that asks meanwhile takes
-/// the sweep for an owner; a process that wants such a file for itself is refused and makes another.
+/// Removes the lock files that no process has locked and that `needed` does not name; says how
+/// many. It is asked once for all, with the locks in hand: a process that takes a lease locks its
+/// file before there is a row. The locks are shared ones, so that no process that asks meanwhile
+/// takes the sweep for an owner; a process that wants such a file for itself is refused and makes
+/// another.
 ///
 /// # Errors
 /// The directory cannot be read, or `needed` fails.
@@ -241,7 +250,8 @@ pub fn sweep(place: &Place, needed: impl FnOnce() -> Result<Vec<Nonce>>) -> Resu
     Ok(free.len())
 }
 
-/// Takes the lock file of a lease away that was given up by force, so that no process takes its holder for the owner.
+/// Takes the lock file of a lease away that was given up by force, so that no process takes its
+/// holder for the owner.
 pub fn forget(place: &Place, nonce: Nonce) {
     let _gone_already = fs::remove_file(place.lease_file(nonce));
 }
@@ -268,7 +278,8 @@ mod tests {
         Place::new(dir.path().join("q.db"))
     }
 
-    /// Drops a lock file and waits for its lock to be free: a fork of another test has every descriptor of this process until it executes.
+    /// Drops a lock file and waits for its lock to be free: a fork of another test has every
+    /// descriptor of this process until it executes.
     fn let_go(place: &Place, lock: LockFile) -> Nonce {
         let nonce = lock.nonce();
         drop(lock);

@@ -1,5 +1,6 @@
-//! The limits of a process (`ulimit`) that tenure itself cannot work with. Asked before anything is begun: what meets one in the middle is an error, and
-//! mostly of something that was promised already. Open files and processes have rooms of their own ([`super::open_files`]).
+//! The limits of a process (`ulimit`) that tenure itself cannot work with. Asked before anything is
+//! begun: what meets one in the middle is an error, and mostly of something that was promised
+//! already. Open files and processes have rooms of their own ([`super::open_files`]).
 
 use std::path::Path;
 

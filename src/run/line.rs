@@ -1,13 +1,14 @@
 //! One line of a run file: `KIND key=value key=value #crc32`.
 //!
-//! Text, so that a person can read it; with a checksum, so that a torn or damaged line is never taken for an answer.
+//! Text, so that a person can read it; with a checksum, so that a torn or damaged line is never
+//! taken for an answer.
 
 use std::fmt::{Display, Write};
 
 /// Longest line that is read, in bytes.
 pub const LINE_BYTES_MAX: usize = 2048;
-/// Longest free text in a line, in bytes after escaping. All lines of a run fit into the block that its header occupies, so that a full
-/// disk does not cost a record, and into the smallest pipe.
+/// Longest free text in a line, in bytes after escaping. All lines of a run fit into the block that
+/// its header occupies, so that a full disk does not cost a record, and into the smallest pipe.
 pub const TEXT_BYTES_MAX: usize = 900;
 /// ` #` and eight digits.
 const SEAL_BYTES: usize = 10;

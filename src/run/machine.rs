@@ -8,23 +8,27 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::job::Nonce;
 
-/// The pid namespace that the machine was started with, in which every process can be seen. A number of the kernel's interface.
+/// The pid namespace that the machine was started with, in which every process can be seen. A
+/// number of the kernel's interface.
 pub const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-/// What container runtimes put before a command (`--init`): each starts one child and ends when that ends.
+/// What container runtimes put before a command (`--init`): each starts one child and ends when
+/// that ends.
 const INITS_OF_ONE_CHILD: [&str; 5] = ["tini", "docker-init", "catatonit", "dumb-init", "podman-init"];
 
-/// The kernel's name of this boot; empty where `/proc` does not tell it. The same in each container of a machine, so it is
-/// compared together with [`pid_namespace`].
+/// The kernel's name of this boot; empty where `/proc` does not tell it. The same in each container
+/// of a machine, so it is compared together with [`pid_namespace`].
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
-/// The inode of our pid namespace: a pid means something only inside it. 0 where `/proc` does not tell it.
+/// The inode of our pid namespace: a pid means something only inside it. 0 where `/proc` does not
+/// tell it.
 pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map(|meta| meta.ino()).unwrap_or(0)
 }
 
-/// The inode of our time namespace: the clocks since the boot are the same only inside it. 0 where `/proc` does not tell it.
+/// The inode of our time namespace: the clocks since the boot are the same only inside it. 0 where
+/// `/proc` does not tell it.
 pub fn time_namespace() -> u64 {
     fs::metadata("/proc/self/ns/time").map(|meta| meta.ino()).unwrap_or(0)
 }
@@ -34,7 +38,8 @@ pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The state of a process as `/proc` tells it, such as `T` for a stopped one; `None` where it does not.
+/// The state of a process as `/proc` tells it, such as `T` for a stopped one; `None` where it does
+/// not.
 pub fn state_of(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -53,7 +58,8 @@ pub enum NamespaceEnd {
     First,
     /// We are the only child of an init that ends with its child: it ends with us.
     WithInit,
-    /// We are the only child of another first process, such as a shell, which mostly has nothing more to do without us.
+    /// We are the only child of another first process, such as a shell, which mostly has nothing
+    /// more to do without us.
     Presumed,
     /// It goes on without us, or nothing tells.
     Open,
@@ -70,8 +76,9 @@ impl NamespaceEnd {
         })
     }
 
-    /// `children` and `name`: of process 1. A command that was brought into a container later (`docker exec`) and left by its parent is a child of
-    /// process 1 as well, but never its only one.
+    /// `children` and `name`: of process 1. A command that was brought into a container later
+    /// (`docker exec`) and left by its parent is a child of process 1 as well, but never its only
+    /// one.
     fn by(pid: u32, parent: u32, children: &str, name: &str) -> Self {
         let is_only_child = || parent == 1 && children.split_ascii_whitespace().eq([pid.to_string().as_str()]);
         match () {
@@ -89,12 +96,13 @@ impl NamespaceEnd {
     }
 }
 
-/// Whether no process of a pid namespace lives, as far as that can be proven from here: we see every process of the machine, and each is in ours or
-/// may be asked for its namespace.
+/// Whether no process of a pid namespace lives, as far as that can be proven from here: we see
+/// every process of the machine, and each is in ours or may be asked for its namespace.
 pub(super) fn pid_namespace_is_gone(namespace: u64) -> bool {
     let is_elsewhere = |pid: i32| match fs::metadata(format!("/proc/{pid}/ns/pid")) {
         Ok(meta) => meta.ino() != namespace,
-        // Where that may not be read, everybody may see how many numbers a process has: one in each namespace from ours down to its own.
+        // Where that may not be read, everybody may see how many numbers a process has: one in each
+        // namespace from ours down to its own.
         Err(_) => match fs::read_to_string(format!("/proc/{pid}/status")) {
             Ok(status) => numbers_in(&status) == Some(1),
             Err(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -122,20 +130,23 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     match crate::random::fill(&mut bytes) {
         Ok(_) => bytes,
-        // A worker does not start without it ([`super::fitness`]). A name that is not random would be worse than an end.
+        // A worker does not start without it ([`super::fitness`]). A name that is not random would
+        // be worse than an end.
         Err(error) => panic!("no random bytes: {error}"),
     }
 }
 
-/// Milliseconds since the boot, sleep of the machine included. Deadlines count on this clock: it never jumps. The same in each time
-/// namespace of a machine, so that a shim in one container and a worker in another mean the same instant.
+/// Milliseconds since the boot, sleep of the machine included. Deadlines count on this clock: it
+/// never jumps. The same in each time namespace of a machine, so that a shim in one container and a
+/// worker in another mean the same instant.
 pub fn boottime_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let ms = u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
     ms.saturating_add_signed(-namespace_offset_ms())
 }
 
-/// By how much the clock of the boot is ahead in our time namespace, in milliseconds; 0 where there is none.
+/// By how much the clock of the boot is ahead in our time namespace, in milliseconds; 0 where there
+/// is none.
 fn namespace_offset_ms() -> i64 {
     static OFFSET_MS: OnceLock<i64> = OnceLock::new();
     *OFFSET_MS.get_or_init(|| {

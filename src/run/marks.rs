@@ -1,9 +1,11 @@
 //! How a process is known to belong to a run when no shim can say so.
 //!
-//! Every process of a run carries two marks that it inherits and has no reason to remove: the nonce in the environment that it was
-//! started with (the cookie), and the soft limit of its real-time budget (`RLIMIT_RTTIME`), which is set to a number drawn from the
-//! nonce. That number is beyond any budget, so it limits nothing. The kernel shows the limits of a process to everybody, also where
-//! its environment may not be read: of another user's process, of a setuid program, of one that made itself non-dumpable.
+//! Every process of a run carries two marks that it inherits and has no reason to remove: the nonce
+//! in the environment that it was started with (the cookie), and the soft limit of its real-time
+//! budget (`RLIMIT_RTTIME`), which is set to a number drawn from the nonce. That number is beyond
+//! any budget, so it limits nothing. The kernel shows the limits of a process to everybody, also
+//! where its environment may not be read: of another user's process, of a setuid program, of one
+//! that made itself non-dumpable.
 //!
 //! | what is seen of a living process | it belongs to the run |
 //! | --- | --- |
@@ -18,10 +20,12 @@
 //! | the same, and none of its users is ours | no: without a limit only a setuid program could be meant, whose kin would carry the cookie |
 //! | anything else | not known |
 //!
-//! What is not known is neither killed nor taken for gone: the run stays, and the process is named as a problem. That is rare: the
-//! run could not set its limit (`RLIMIT_RTTIME` was limited already), or `/proc` is mounted with `hidepid`.
+//! What is not known is neither killed nor taken for gone: the run stays, and the process is named
+//! as a problem. That is rare: the run could not set its limit (`RLIMIT_RTTIME` was limited
+//! already), or `/proc` is mounted with `hidepid`.
 //!
-//! A process is dead when the kernel says so of all its threads ([`Stat::is_dead`]); the dead belong to no run.
+//! A process is dead when the kernel says so of all its threads ([`Stat::is_dead`]); the dead
+//! belong to no run.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -132,7 +136,8 @@ fn ancestors(stat: &Stat) -> Vec<i32> {
     found
 }
 
-/// Whether a process was started with this entry in its environment, as far as that may be read. A dead one has none.
+/// Whether a process was started with this entry in its environment, as far as that may be read. A
+/// dead one has none.
 pub(super) fn carries(pid: i32, entry: &[u8]) -> bool {
     entry_of(pid, entry) == Entry::There
 }
@@ -253,7 +258,8 @@ mod tests {
         const NOBODY: libc::uid_t = 65_534;
         std::thread::scope(|scope| {
             let looks = scope.spawn(|| {
-                // SAFETY: the bare call changes the user of this thread alone, and the thread ends here.
+                // SAFETY: the bare call changes the user of this thread alone, and the thread ends
+                // here.
                 assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) }, 0);
                 look()
             });
@@ -261,7 +267,8 @@ mod tests {
         })
     }
 
-    /// A shell that waits for a child, which has no limit and says its number: with `limit`, and in a group of its own.
+    /// A shell that waits for a child, which has no limit and says its number: with `limit`, and in
+    /// a group of its own.
     fn family(limit: u64, line: &str) -> (std::process::Child, i32) {
         use std::io::BufRead;
         use std::os::unix::process::CommandExt;

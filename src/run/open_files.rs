@@ -1,4 +1,5 @@
-//! The limit of open files: the worker and the spawner raise theirs to what they may have; a job gets what the worker was given.
+//! The limit of open files: the worker and the spawner raise theirs to what they may have; a job
+//! gets what the worker was given.
 
 use std::sync::OnceLock;
 
@@ -9,7 +10,8 @@ pub(super) const GIVEN: &str = "TENURE_OPEN_FILES";
 
 static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
 
-/// Raises this process's limit to the highest that it may have, and says what that is; `None` means no limit. Once in a process.
+/// Raises this process's limit to the highest that it may have, and says what that is; `None` means
+/// no limit. Once in a process.
 pub fn raise() -> Option<u64> {
     let now = getrlimit(Resource::Nofile);
     BEFORE.get_or_init(|| now.current);

@@ -1,8 +1,10 @@
-//! Children of the worker's process that it did not start: what loses its parent below a worker falls to the worker.
+//! Children of the worker's process that it did not start: what loses its parent below a worker
+//! falls to the worker.
 //!
-//! While a spawner lives, nothing falls further than to it. But a spawner may be killed, and hours later one of the shims that it
-//! has left behind: whatever that shim's job had started has only the worker above it. And as the first process of a pid
-//! namespace a worker is the parent of every orphan there.
+//! While a spawner lives, nothing falls further than to it. But a spawner may be killed, and hours
+//! later one of the shims that it has left behind: whatever that shim's job had started has only
+//! the worker above it. And as the first process of a pid namespace a worker is the parent of every
+//! orphan there.
 //!
 //! | child of this process | reaped here | ended here |
 //! | --- | --- | --- |
@@ -11,9 +13,10 @@
 //! | anything else, where all that can fall to us is ours | once it is dead | yes, while a run of ours is being settled |
 //! | anything else, where others' orphans fall to us as well | once it is dead | only by the marks of a run (`super::marks`) |
 //!
-//! Others' orphans fall to a process with the number 1, and to one that had children before it became a worker (`server & exec tenure
-//! work`). A program that embeds a worker never calls [`Orphans::adopt`]: its children, and what they leave, are its own affair, and what
-//! a run leaves there is found by its marks.
+//! Others' orphans fall to a process with the number 1, and to one that had children before it
+//! became a worker (`server & exec tenure work`). A program that embeds a worker never calls
+//! [`Orphans::adopt`]: its children, and what they leave, are its own affair, and what a run leaves
+//! there is found by its marks.
 
 use std::io;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -35,7 +38,8 @@ use super::{signal, wait};
 /// Between two looks while there is no child at all, in milliseconds.
 const NO_CHILD_MS: u64 = 1_000;
 
-/// Children that were started here. While it is locked, none is started, and none that is dead gives its number away.
+/// Children that were started here. While it is locked, none is started, and none that is dead
+/// gives its number away.
 static OWN: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
 
 fn own() -> MutexGuard<'static, Vec<Arc<Mutex<Child>>>> {
@@ -101,7 +105,8 @@ pub struct Orphans {
 }
 
 impl Orphans {
-    /// Becomes the reaper of whatever falls to this process, from now on and until it ends. Before anything is started.
+    /// Becomes the reaper of whatever falls to this process, from now on and until it ends. Before
+    /// anything is started.
     ///
     /// # Errors
     /// The system refuses it.
@@ -117,8 +122,8 @@ impl Orphans {
         Ok(Self { all_are_ours })
     }
 
-    /// One round: KILL for what has fallen to us and is below no living shim. Names what is still there and may be of this run; empty when
-    /// nothing is.
+    /// One round: KILL for what has fallen to us and is below no living shim. Names what is still
+    /// there and may be of this run; empty when nothing is.
     pub fn sweep(&self, nonce: Nonce) -> Vec<String> {
         let me = getpid().as_raw_nonzero().get();
         // Held over the whole round: no number of a child is another process's meanwhile.
@@ -130,7 +135,8 @@ impl Orphans {
             let strays = all_children(me).into_iter().filter(|pid| !is_spared(*pid));
             strays.filter_map(|pid| living(&pid)).collect::<Vec<_>>()
         };
-        // A shim that is being killed has let go of its run file, and what is below it falls to us in a moment.
+        // A shim that is being killed has let go of its run file, and what is below it falls to us
+        // in a moment.
         let counts = |stat: &Stat| self.all_are_ours || stat.comm == SHIM_NAME;
         let found: Vec<Stat> = strays().into_iter().filter(counts).collect();
         if !found.is_empty() && self.all_are_ours {

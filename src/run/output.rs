@@ -1,6 +1,8 @@
-//! Reads the log of a run, while it grows and while its middle is being dropped, with constant memory.
+//! Reads the log of a run, while it grows and while its middle is being dropped, with constant
+//! memory.
 //!
-//! A part that was dropped is a hole in the file. It is told as such: to a reader it would be a million zero bytes.
+//! A part that was dropped is a hole in the file. It is told as such: to a reader it would be a
+//! million zero bytes.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -31,7 +33,8 @@ pub(super) fn open_log(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Reads what is in a log now: all of it, or its last lines. Returns where it ended, for [`Follow::from`]. A log that does not exist is empty.
+/// Reads what is in a log now: all of it, or its last lines. Returns where it ended, for
+/// [`Follow::from`]. A log that does not exist is empty.
 ///
 /// # Errors
 /// The log cannot be read, or `sink` failed.
@@ -106,7 +109,8 @@ fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>)
     Ok(at)
 }
 
-/// Where data begins at or after an offset; `None`: nowhere. A file system that knows no holes has none.
+/// Where data begins at or after an offset; `None`: nowhere. A file system that knows no holes has
+/// none.
 fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match seek(file, SeekFrom::Data(at)) {
         Ok(data) => Ok(Some(data)),
@@ -126,7 +130,8 @@ fn next_hole(file: &File, at: u64) -> io::Result<u64> {
     }
 }
 
-/// Where the last so many lines begin. Reads backwards; a hole ends the search, as it belongs to the lines before it.
+/// Where the last so many lines begin. Reads backwards; a hole ends the search, as it belongs to
+/// the lines before it.
 fn start_of_last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
     if count == 0 {
         return Ok(end);
@@ -172,7 +177,8 @@ fn end_of_last_hole(file: &File, lower: u64, upper: u64) -> io::Result<u64> {
     Ok(end)
 }
 
-/// Where the hole begins that ends here: the last lines are shown with what was dropped before them.
+/// Where the hole begins that ends here: the last lines are shown with what was dropped before
+/// them.
 fn lower_edge_of_hole(file: &File, hole_end: u64) -> io::Result<u64> {
     let mut at = 0;
     loop {

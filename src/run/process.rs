@@ -1,4 +1,5 @@
-//! What `/proc` says about a process. A pid is never proof of anything; a caller that signals opens a pidfd first and reads this after.
+//! What `/proc` says about a process. A pid is never proof of anything; a caller that signals opens
+//! a pidfd first and reads this after.
 
 use std::fs;
 use std::io::{self, Read};
@@ -37,7 +38,8 @@ impl Stat {
         Self::parse(&bytes[..length])
     }
 
-    /// The name stands in brackets and may itself contain brackets and blanks: the last closing one counts.
+    /// The name stands in brackets and may itself contain brackets and blanks: the last closing one
+    /// counts.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let open = bytes.iter().position(|byte| *byte == b'(')?;
         let close = bytes.iter().rposition(|byte| *byte == b')')?;
@@ -55,8 +57,9 @@ impl Stat {
         })
     }
 
-    /// Whether the process is dead: its main thread has ended, and no other thread of it lives. A process whose main thread has ended
-    /// shows as a zombie, has no environment there, and goes on as long as one of its threads does.
+    /// Whether the process is dead: its main thread has ended, and no other thread of it lives. A
+    /// process whose main thread has ended shows as a zombie, has no environment there, and goes on
+    /// as long as one of its threads does.
     pub fn is_dead(&self) -> bool {
         self.main_thread_has_ended()
             && !threads(self.pid).into_iter().any(|thread| thread != self.pid && thread_lives(self.pid, thread))

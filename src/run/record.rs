@@ -1,7 +1,8 @@
 //! What is written about a run: a header, then one record for each step of its life.
 //!
-//! The same bytes go into the run file and down the status pipe. A damaged line and what follows it count as never written;
-//! unknown keys and kinds are skipped, so that files of the next version can be read. Nothing here touches the system.
+//! The same bytes go into the run file and down the status pipe. A damaged line and what follows it
+//! count as never written; unknown keys and kinds are skipped, so that files of the next version
+//! can be read. Nothing here touches the system.
 
 use crate::job::verdict::Progress;
 use crate::job::{Cause, Exit, Nonce, RunId, RunKey};
@@ -36,7 +37,8 @@ pub enum Record {
         at_ms: i64,
     },
     Started(Started),
-    /// The job's process was given the limit by which everything that it starts can be found (`run::marks`).
+    /// The job's process was given the limit by which everything that it starts can be found
+    /// (`run::marks`).
     Marked,
     /// A person says that nothing of the run is left, where that cannot be known.
     Over {
@@ -58,7 +60,8 @@ pub struct Started {
     /// Start of the shim in ticks since the boot; with its pid, what a signal is checked against.
     pub shim_start_ticks: u64,
     pub at_ms: i64,
-    /// What a worker that adopts the run needs to keep its limits; `None` in a file of an earlier version.
+    /// What a worker that adopts the run needs to keep its limits; `None` in a file of an earlier
+    /// version.
     pub kept: Option<Kept>,
 }
 
@@ -78,7 +81,8 @@ pub struct NotExecuted {
     pub errno: i32,
     /// What was lacking is ours or the machine's, and the job has no part in it.
     pub ours: bool,
-    /// What was tried and what the system said, such as `execve /bin/nope: No such file or directory`.
+    /// What was tried and what the system said, such as
+    /// `execve /bin/nope: No such file or directory`.
     pub text: String,
     pub at_ms: i64,
 }
@@ -125,7 +129,8 @@ pub struct Drained {
     pub usage: Usage,
     /// Processes that were sent KILL.
     pub killed: u32,
-    /// What outlived the job's own process and was ended with it: `pid name, pid name, ...`. Empty after a stop.
+    /// What outlived the job's own process and was ended with it: `pid name, pid name, ...`. Empty
+    /// after a stop.
     pub leftovers: String,
     /// The kernel counted a kill for want of memory in the run's own cgroup.
     pub out_of_memory: bool,
@@ -148,7 +153,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// How far the records go. DRAINED counts only together with EXITED: without the end itself nothing is known.
+    /// How far the records go. DRAINED counts only together with EXITED: without the end itself
+    /// nothing is known.
     pub fn progress(&self) -> Progress {
         match self {
             Self { exited: Some(_), drained: Some(_), .. } => Progress::Drained,
@@ -344,7 +350,8 @@ impl Exited {
         .seal()
     }
 
-    /// A cause that this version does not know makes the whole record unreadable: without it the end would look like the job's own.
+    /// A cause that this version does not know makes the whole record unreadable: without it the
+    /// end would look like the job's own.
     fn of(line: &Line<'_>) -> Option<Self> {
         let exit = match (line.number("code"), line.number("signal")) {
             (Some(code), None) => Exit::Code(code),

@@ -1,7 +1,8 @@
 //! Record locks that belong to an open file description (`F_OFD_SETLK`).
 //!
-//! They are free when the last copy of the descriptor is closed, as those of `flock` are; and unlike those they can be asked for without being
-//! taken, from every pid namespace, and stand in `/proc/locks` in each of them. Closing another descriptor of the same file does not free them.
+//! They are free when the last copy of the descriptor is closed, as those of `flock` are; and
+//! unlike those they can be asked for without being taken, from every pid namespace, and stand in
+//! `/proc/locks` in each of them. Closing another descriptor of the same file does not free them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -55,7 +56,8 @@ pub fn unlock(file: impl AsFd, bytes: Bytes) -> io::Result<()> {
     lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, bytes).map(drop)
 }
 
-/// Whether another description holds a lock that a lock of this kind would have to wait for. Takes nothing.
+/// Whether another description holds a lock that a lock of this kind would have to wait for. Takes
+/// nothing.
 ///
 /// # Errors
 /// The system refuses it.
@@ -68,7 +70,8 @@ fn lock(file: impl AsFd, command: i32, kind: i32, bytes: Bytes) -> io::Result<i1
     let kind = i16::try_from(kind).map_err(io::Error::other)?;
     let whence = i16::try_from(libc::SEEK_SET).map_err(io::Error::other)?;
     let mut lock = libc::flock { l_type: kind, l_whence: whence, l_start: bytes.first, l_len: bytes.length, l_pid: 0 };
-    // SAFETY: the structure lives until the call returns; a pid of 0 is asked for by these commands.
+    // SAFETY: the structure lives until the call returns; a pid of 0 is asked for by these
+    // commands.
     if unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &raw mut lock) } < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -1,12 +1,16 @@
-//! Removing a tree of whatever shape without following a link, without leaving it, and without recursion.
+//! Removing a tree of whatever shape without following a link, without leaving it, and without
+//! recursion.
 //!
-//! Each directory in the trash is emptied of all that is not a directory; its directories are moved up into the trash itself; then it is
-//! removed. So two descriptors suffice however deep the tree is, and whatever a crash leaves is still in the trash, for the next one to go on with.
+//! Each directory in the trash is emptied of all that is not a directory; its directories are moved
+//! up into the trash itself; then it is removed. So two descriptors suffice however deep the tree
+//! is, and whatever a crash leaves is still in the trash, for the next one to go on with.
 //!
-//! What is mounted somewhere in the tree (a job may have bound a directory of the machine there) is not the tree's: it is not entered, and the rest
-//! is removed up to it. The kernel tells it by the number of the mount, which the device does not show.
+//! What is mounted somewhere in the tree (a job may have bound a directory of the machine there) is
+//! not the tree's: it is not entered, and the rest is removed up to it. The kernel tells it by the
+//! number of the mount, which the device does not show.
 //!
-//! Two may remove the same tree at once (a person, and the worker that finds that it belongs to no run): what is gone already is what was wanted.
+//! Two may remove the same tree at once (a person, and the worker that finds that it belongs to no
+//! run): what is gone already is what was wanted.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -27,13 +31,15 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).uni
 /// Names that are read from a directory at a time.
 const BATCH: usize = 1_024;
 
-/// How often a directory is looked through again that another process has put something into meanwhile.
+/// How often a directory is looked through again that another process has put something into
+/// meanwhile.
 const ROUNDS_MAX: usize = 100;
 
 /// What could not be removed, and why.
 type Refused = (PathBuf, Errno);
 
-/// Removes whatever is at `path`, with all that is in it. False: it was told to end before it was done.
+/// Removes whatever is at `path`, with all that is in it. False: it was told to end before it was
+/// done.
 ///
 /// # Errors
 /// Something in it cannot be removed (a mount, another user's file), with its name and what helps.
@@ -42,7 +48,8 @@ pub fn remove(path: &Path, goes_on: GoesOn<'_>) -> Told<bool> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
         return Err(told(Errno::INVAL));
     };
-    // The parent is a directory of ours, which may be a link of its user; a job cannot plant one there.
+    // The parent is a directory of ours, which may be a link of its user; a job cannot plant one
+    // there.
     let parent = fs::openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(told)?;
     all(&parent, name, goes_on).map_err(|refused| describe(path, refused))
 }
@@ -72,7 +79,8 @@ pub fn mounts_in(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The fifth word of each line; a space, a tab, a newline and a backslash stand there as three octal digits.
+/// The fifth word of each line; a space, a tab, a newline and a backslash stand there as three
+/// octal digits.
 fn mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
     let points = table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
     points.map(|word| {
@@ -143,7 +151,8 @@ fn refused(name: &CStr, error: Errno) -> Refused {
     (Path::new(OsStr::from_bytes(name.to_bytes())).to_owned(), error)
 }
 
-/// Removes one entry of the trash: a directory's own directories become entries of the trash. False: it was told to end.
+/// Removes one entry of the trash: a directory's own directories become entries of the trash.
+/// False: it was told to end.
 fn empty_into(trash: &OwnedFd, name: &CStr, moved: &mut u64, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
     if !unlink_unless_directory(trash.as_fd(), name).map_err(|e| refused(name, e))? {
         return Ok(goes_on());
@@ -213,13 +222,15 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     }
     let mode = Mode::from_raw_mode(fs::fstat(&found)?.st_mode);
     if !mode.contains(Mode::RWXU) {
-        // By the descriptor: a change by name would follow a link that has come in its place. Where it may not be changed, the next steps say so.
+        // By the descriptor: a change by name would follow a link that has come in its place. Where
+        // it may not be changed, the next steps say so.
         let _told_below = fs::chmodat(CWD, format!("/proc/self/fd/{}", found.as_raw_fd()), mode | Mode::RWXU, AtFlags::empty());
     }
     fs::openat(&found, c".", DIRECTORY, Mode::empty())
 }
 
-/// The number of the mount that a descriptor is in: that of what is mounted on it, where something is.
+/// The number of the mount that a descriptor is in: that of what is mounted on it, where something
+/// is.
 pub(super) fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let stat = fs::statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID)?;
     if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::OPNOTSUPP) } else { Ok(stat.stx_mnt_id) }

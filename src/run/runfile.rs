@@ -1,7 +1,8 @@
 //! The run file: `runs/ID`. A run lives as long as the lock on it is held.
 //!
-//! The lock belongs to the open file description that [`RunFile::create`] makes and that travels to the shim; it is free when the last
-//! copy of the descriptor is closed, by whatever kind of death. Probes are shared and non-blocking, on descriptions of their own.
+//! The lock belongs to the open file description that [`RunFile::create`] makes and that travels to
+//! the shim; it is free when the last copy of the descriptor is closed, by whatever kind of death.
+//! Probes are shared and non-blocking, on descriptions of their own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
@@ -22,7 +23,8 @@ use super::record::{self, Header, RUN_FILE_BYTES_MAX, Record, Records};
 /// Stands in the name of a run file that is not finished.
 const TEMPORARY_MARK: &str = ".tmp-";
 
-/// A run file that was made and is locked by us. Dropping it closes our copy of the lock; the file stays.
+/// A run file that was made and is locked by us. Dropping it closes our copy of the lock; the file
+/// stays.
 #[derive(Debug)]
 pub struct RunFile {
     run: RunId,
@@ -32,11 +34,12 @@ pub struct RunFile {
 impl RunFile {
     /// Makes and locks the run file of a new run, and the directories that the run will need.
     ///
-    /// After a crash there is either the whole locked (then: free) file under its name, or a temporary one that
-    /// [`sweep_temporaries`] removes.
+    /// After a crash there is either the whole locked (then: free) file under its name, or a
+    /// temporary one that [`sweep_temporaries`] removes.
     ///
     /// # Errors
-    /// The system refuses it, or there is a run file with this id: ids are never reused, so that one belongs to another run.
+    /// The system refuses it, or there is a run file with this id: ids are never reused, so that
+    /// one belongs to another run.
     pub fn create(place: &Place, header: &Header) -> Result<Self> {
         make_directories(place, header.run)?;
         let temporary = temporary(place, header.run);
@@ -44,15 +47,17 @@ impl RunFile {
         Self::finish(place, header, file, &temporary)
     }
 
-    /// As [`RunFile::create`], out of a file that was [`retire`]d: some file systems are slow in making what was removed a moment ago.
-    /// `None` where a process still holds its lock; it stays as it is.
+    /// As [`RunFile::create`], out of a file that was [`retire`]d: some file systems are slow in
+    /// making what was removed a moment ago. `None` where a process still holds its lock; it stays
+    /// as it is.
     ///
     /// # Errors
     /// The system refuses it; the retired file is gone then.
     pub fn create_from(place: &Place, header: &Header, retired: &Path) -> Result<Option<Self>> {
         let told = |error: io::Error| Error::io(format!("using {} again", retired.display()), error);
         let file = open_to_write(retired).map_err(told)?;
-        // Exclusive, on a description of its own: the process that had the file before has let go of it.
+        // Exclusive, on a description of its own: the process that had the file before has let go
+        // of it.
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -62,8 +67,9 @@ impl RunFile {
         Self::finish(place, header, file, retired).map(Some)
     }
 
-    /// The header over whatever is there, and nothing behind it, before the file gets its name. In this order, as a file that is cut to nothing and
-    /// written again is put onto the disk at once by ext4 when it is closed, which is not needed of a run file.
+    /// The header over whatever is there, and nothing behind it, before the file gets its name. In
+    /// this order, as a file that is cut to nothing and written again is put onto the disk at once
+    /// by ext4 when it is closed, which is not needed of a run file.
     fn finish(place: &Place, header: &Header, file: OwnedFd, temporary: &Path) -> Result<Self> {
         let (path, line) = (place.run_file(header.run), header.to_line());
         let finished = write_all(&file, &line)
@@ -99,7 +105,8 @@ pub enum Inspection {
     Found {
         header: Header,
         records: Records,
-        /// A process holds the run's lock: its shim is alive, or about to be, or what it left has not been swept yet.
+        /// A process holds the run's lock: its shim is alive, or about to be, or what it left has
+        /// not been swept yet.
         locked: bool,
     },
 }
@@ -129,7 +136,8 @@ pub(super) fn inspect_with_identity(place: &Place, run: RunId) -> Result<(Inspec
     if !meta.is_file() {
         return Ok((Inspection::Unreadable("it is not a regular file".to_owned()), identity));
     }
-    // The lock first, the records after: if the lock is free no process can add a record any more, so what is read then is all.
+    // The lock first, the records after: if the lock is free no process can add a record any more,
+    // so what is read then is all.
     let locked = is_locked(&file).map_err(told)?;
     let mut bytes = Vec::new();
     file.take(RUN_FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(told)?;
@@ -141,7 +149,8 @@ pub(super) fn inspect_with_identity(place: &Place, run: RunId) -> Result<(Inspec
     Ok((look, identity))
 }
 
-/// Whether another process holds a lock on this file. Asks with a shared lock of its own, which is gone when `file` is closed.
+/// Whether another process holds a lock on this file. Asks with a shared lock of its own, which is
+/// gone when `file` is closed.
 pub(super) fn is_locked(file: impl AsFd) -> io::Result<bool> {
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => {
@@ -179,8 +188,9 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Takes a run file that is not needed any more out of the way, to be used again by [`RunFile::create_from`]. After a crash it is a temporary
-/// file that [`sweep_temporaries`] removes.
+/// Takes a run file that is not needed any more out of the way, to be used again by
+/// [`RunFile::create_from`]. After a crash it is a temporary file that [`sweep_temporaries`]
+/// removes.
 ///
 /// # Errors
 /// The system refuses it, or there is none.
@@ -190,7 +200,8 @@ pub fn retire(place: &Place, run: RunId) -> Result<PathBuf> {
     Ok(retired)
 }
 
-/// Notes that a person says that nothing of a run is left, where that cannot be known ([`super::tree`]).
+/// Notes that a person says that nothing of a run is left, where that cannot be known
+/// ([`super::tree`]).
 ///
 /// # Errors
 /// There is no such run file, something holds its lock, or the system refuses it.
@@ -220,9 +231,10 @@ pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
     }
 }
 
-/// Removes what a crash left of unfinished run files; says how many there were. For the holder of the worker lock, at its start: it
-/// would take the file from under a [`RunFile::create`] that is under way. A thread of a worker that is just ending may still be in one: a
-/// file that has its name meanwhile is left alone.
+/// Removes what a crash left of unfinished run files; says how many there were. For the holder of
+/// the worker lock, at its start: it would take the file from under a [`RunFile::create`] that is
+/// under way. A thread of a worker that is just ending may still be in one: a file that has its
+/// name meanwhile is left alone.
 ///
 /// # Errors
 /// The system refuses it.

@@ -1,5 +1,6 @@
-//! Ends every run of a place in order: each shim is asked (TERM, and the job's own grace), at the latest after a time limit its
-//! tree gets KILL, and a shim that does not answer is killed itself. Works with and without a worker; never touches SQLite.
+//! Ends every run of a place in order: each shim is asked (TERM, and the job's own grace), at the
+//! latest after a time limit its tree gets KILL, and a shim that does not answer is killed itself.
+//! Works with and without a worker; never touches SQLite.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -13,9 +14,11 @@ use super::record::Records;
 use super::runfile::{self, Inspection};
 use super::stop::{self, Asked};
 
-/// How long a launch that is under way is waited for, in milliseconds: a shim that exists can be asked.
+/// How long a launch that is under way is waited for, in milliseconds: a shim that exists can be
+/// asked.
 const LAUNCH_MS: u64 = 1_000;
-/// A shim that has been told that its grace is over and has not emptied its tree within this time, in milliseconds, is killed.
+/// A shim that has been told that its grace is over and has not emptied its tree within this time,
+/// in milliseconds, is killed.
 const ANSWER_MS: u64 = 1_000;
 /// How long the end of the last trees is waited for after that, in milliseconds.
 const SWEEP_MS: u64 = 1_000;
@@ -36,7 +39,8 @@ pub struct EndRuns<'a> {
     place: &'a Place,
     kill_at: Instant,
     steps: HashMap<RunId, Step>,
-    /// Runs of another pid namespace, or with another user's shim: they can be neither asked nor ended from here.
+    /// Runs of another pid namespace, or with another user's shim: they can be neither asked nor
+    /// ended from here.
     foreign: HashSet<RunId>,
 }
 
@@ -66,7 +70,8 @@ impl<'a> EndRuns<'a> {
     /// One round; returns how many runs are still there.
     ///
     /// # Errors
-    /// The run files cannot be listed. What fails for one run is logged and does not keep the others.
+    /// The run files cannot be listed. What fails for one run is logged and does not keep the
+    /// others.
     pub fn round(&mut self) -> Result<usize> {
         let mut alive = 0;
         for run in runfile::list(self.place)? {

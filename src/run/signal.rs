@@ -1,4 +1,5 @@
-//! Signals: sending them, and waiting for them without a handler. The room's edge to libc for everything about signals.
+//! Signals: sending them, and waiting for them without a handler. The room's edge to libc for
+//! everything about signals.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,7 +26,8 @@ pub fn stop_signal() -> i32 {
     libc::SIGRTMIN() + 5
 }
 
-/// Whether a signal is ignored, as `nohup` and a shell's `&` arrange it for the programs they start.
+/// Whether a signal is ignored, as `nohup` and a shell's `&` arrange it for the programs they
+/// start.
 pub fn is_ignored(signal: i32) -> bool {
     let mut now = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: nothing is changed; `now` has room for the answer.
@@ -34,7 +36,8 @@ pub fn is_ignored(signal: i32) -> bool {
     asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Those of these signals that are not ignored: a parent that had one ignored does not want it to end this process.
+/// Those of these signals that are not ignored: a parent that had one ignored does not want it to
+/// end this process.
 pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
     signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
 }
@@ -51,14 +54,16 @@ pub fn block_all() -> io::Result<()> {
 pub struct Blocked(libc::sigset_t);
 
 impl Blocked {
-    /// Blocks what was blocked then, and nothing else. Only a system call, so it may be called between fork and exec.
+    /// Blocks what was blocked then, and nothing else. Only a system call, so it may be called
+    /// between fork and exec.
     pub fn restore(&self) -> io::Result<()> {
         // SAFETY: the set lives until the call returns, and nothing is written back.
         check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) }.into())
     }
 }
 
-/// Blocks these signals, and says what was blocked before. From then on they wait until the process asks for them.
+/// Blocks these signals, and says what was blocked before. From then on they wait until the process
+/// asks for them.
 pub fn block(signals: &[i32]) -> io::Result<Blocked> {
     let set = set_of(signals);
     let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
@@ -70,8 +75,8 @@ pub fn block(signals: &[i32]) -> io::Result<Blocked> {
 
 extern "C" fn heard(_: libc::c_int) {}
 
-/// A file that would grow beyond the limit of this process (`ulimit -f`) is an error from now on, and does not kill. A handler, unlike an ignored
-/// signal, is not passed on by `execve`.
+/// A file that would grow beyond the limit of this process (`ulimit -f`) is an error from now on,
+/// and does not kill. A handler, unlike an ignored signal, is not passed on by `execve`.
 pub fn outlive_file_size_limit() {
     if is_ignored(libc::SIGXFSZ) {
         return;
@@ -95,11 +100,13 @@ pub fn hear_of_children() {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Came {
     pub signal: i32,
-    /// The kernel sent it, which for these means the terminal: all of its foreground group has got it.
+    /// The kernel sent it, which for these means the terminal: all of its foreground group has got
+    /// it.
     pub from_kernel: bool,
 }
 
-/// Waits for one of these signals, which must be blocked; `None` when a child changed its state, or the time is up.
+/// Waits for one of these signals, which must be blocked; `None` when a child changed its state, or
+/// the time is up.
 pub fn next(signals: &[i32], timeout_ms: Option<u64>) -> Option<Came> {
     let mut set = set_of(signals);
     // SAFETY: a set that was filled above, and the number of a real signal.
@@ -124,17 +131,21 @@ fn timespec(timeout_ms: Option<u64>) -> Option<libc::timespec> {
     })
 }
 
-/// Gives every signal its default action. By the bare system call, as libc hides two signals that an `execve` would pass on.
+/// Gives every signal its default action. By the bare system call, as libc hides two signals that
+/// an `execve` would pass on.
 pub fn reset_dispositions() {
-    // The kernel's `struct sigaction`, whatever its layout: all zero is SIG_DFL, no flags, an empty mask.
+    // The kernel's `struct sigaction`, whatever its layout: all zero is SIG_DFL, no flags, an empty
+    // mask.
     let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: the kernel reads at most 32 bytes from `default`. KILL and STOP are refused, which is right.
+        // SAFETY: the kernel reads at most 32 bytes from `default`. KILL and STOP are refused,
+        // which is right.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null_mut::<u64>(), 8) };
     }
 }
 
-/// Waits for one of the shim's signals, which must be blocked. `timeout_ms` of `None` waits for ever.
+/// Waits for one of the shim's signals, which must be blocked. `timeout_ms` of `None` waits for
+/// ever.
 pub fn wait(timeout_ms: Option<u64>) -> Heard {
     let set = set_of(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, stop_signal()]);
     let timeout = timespec(timeout_ms);
@@ -158,7 +169,8 @@ pub fn wait(timeout_ms: Option<u64>) -> Heard {
     }
 }
 
-/// Whether TERM, INT or HUP is there, or comes within this time. What else has come stays for [`wait`].
+/// Whether TERM, INT or HUP is there, or comes within this time. What else has come stays for
+/// [`wait`].
 pub fn bare_within(timeout_ms: u64) -> bool {
     let set = set_of(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
     let timeout = timespec(Some(timeout_ms));
@@ -177,14 +189,16 @@ pub fn child_fd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sends a signal to a process by its number. Only for our own children that have not been waited for: no other number is proof.
+/// Sends a signal to a process by its number. Only for our own children that have not been waited
+/// for: no other number is proof.
 pub fn send_child(pid: i32, signal: i32) -> io::Result<()> {
     debug_assert!(pid > 0);
     // SAFETY: no memory is involved.
     check(unsafe { libc::kill(pid, signal) }.into())
 }
 
-/// Sends a signal to a process group. Only while its leader is a child of ours that has not been waited for.
+/// Sends a signal to a process group. Only while its leader is a child of ours that has not been
+/// waited for.
 pub fn send_group(leader: i32, signal: i32) -> io::Result<()> {
     debug_assert!(leader > 1);
     // SAFETY: no memory is involved.
@@ -223,13 +237,15 @@ pub fn queue_pidfd(pidfd: BorrowedFd<'_>, signal: i32, value: u64) -> io::Result
         rest: [0; 96],
     };
     const { assert!(size_of::<QueuedSignal>() == size_of::<libc::siginfo_t>()) };
-    // SAFETY: `info` has the size and layout of the kernel's siginfo and lives until the call returns.
+    // SAFETY: `info` has the size and layout of the kernel's siginfo and lives until the call
+    // returns.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, &raw const info, 0) })
 }
 
 fn set_of(signals: &[i32]) -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: sigemptyset fills the set before anything reads it; the numbers are those of real signals.
+    // SAFETY: sigemptyset fills the set before anything reads it; the numbers are those of real
+    // signals.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         for signal in signals {

@@ -1,9 +1,11 @@
-//! Asks a shim to stop its run, or ends the shim itself. Works for every run, no matter which worker started it.
+//! Asks a shim to stop its run, or ends the shim itself. Works for every run, no matter which
+//! worker started it.
 //!
-//! A pid in a file proves nothing, so: first a pidfd is opened, then it is checked that this process started when the record says and holds this very
-//! run file at its fixed descriptor, and only then the signal goes through the pidfd. If the pid had been given to another
-//! process in between, the pidfd stands for the dead one and the signal goes nowhere. The shim checks once more: the signal carries
-//! the nonce.
+//! A pid in a file proves nothing, so: first a pidfd is opened, then it is checked that this
+//! process started when the record says and holds this very run file at its fixed descriptor, and
+//! only then the signal goes through the pidfd. If the pid had been given to another process in
+//! between, the pidfd stands for the dead one and the signal goes nowhere. The shim checks once
+//! more: the signal carries the nonce.
 
 use std::fmt;
 use std::io;
@@ -33,7 +35,8 @@ pub enum Asked {
     Gone,
     /// What is there is not this run's shim. Nothing was signalled.
     NotOurs,
-    /// The run lives where this process cannot signal it. Nothing was signalled, and asking again does not help.
+    /// The run lives where this process cannot signal it. Nothing was signalled, and asking again
+    /// does not help.
     OutOfReach(OutOfReach),
 }
 
@@ -42,7 +45,8 @@ pub enum Asked {
 pub enum OutOfReach {
     /// The lock is held by a shim in another pid namespace.
     OtherNamespace,
-    /// The system refuses the signal: the shim belongs to another user, or the worker lacks CAP_KILL.
+    /// The system refuses the signal: the shim belongs to another user, or the worker lacks
+    /// CAP_KILL.
     NotPermitted,
 }
 
@@ -65,8 +69,9 @@ impl fmt::Display for OutOfReach {
     }
 }
 
-/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges which cause counts. A shim that
-/// was stopped (SIGSTOP) is continued, since a stopped process hears nothing.
+/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges
+/// which cause counts. A shim that was stopped (SIGSTOP) is continued, since a stopped process
+/// hears nothing.
 ///
 /// # Errors
 /// The run file cannot be read, or the system refuses the signal.
@@ -84,7 +89,8 @@ pub fn ask(place: &Place, key: RunKey, cause: Cause) -> Result<Asked> {
     }
 }
 
-/// Ends the grace of a run at once: its tree gets KILL now. A run that was not asked to stop is stopped for a shutdown.
+/// Ends the grace of a run at once: its tree gets KILL now. A run that was not asked to stop is
+/// stopped for a shutdown.
 ///
 /// # Errors
 /// As [`ask`].
@@ -96,7 +102,8 @@ pub fn hasten(place: &Place, key: RunKey) -> Result<Asked> {
     }
 }
 
-/// Ends the shim of a run with KILL: for one that does not answer. Its job dies with it, and the spawner sweeps what it leaves.
+/// Ends the shim of a run with KILL: for one that does not answer. Its job dies with it, and the
+/// spawner sweeps what it leaves.
 ///
 /// # Errors
 /// As [`ask`].
@@ -118,7 +125,8 @@ pub fn continue_shim(place: &Place, key: RunKey) -> Result<Asked> {
     }
 }
 
-/// The pid of the shim of a run in this pid namespace, for looking at it in `/proc`; otherwise why there is none to look at.
+/// The pid of the shim of a run in this pid namespace, for looking at it in `/proc`; otherwise why
+/// there is none to look at.
 ///
 /// # Errors
 /// The run file cannot be read.
@@ -129,8 +137,8 @@ pub fn shim_pid(place: &Place, key: RunKey) -> Result<std::result::Result<i32, A
     })
 }
 
-/// A descriptor that becomes readable when the shim of a run ends: for a run whose status pipe went down with another worker. `None`:
-/// there is none to wait for; look at the run file.
+/// A descriptor that becomes readable when the shim of a run ends: for a run whose status pipe went
+/// down with another worker. `None`: there is none to wait for; look at the run file.
 ///
 /// # Errors
 /// The run file cannot be read.
@@ -169,7 +177,8 @@ fn find(place: &Place, key: RunKey) -> Result<Found> {
         return Ok(Found::Not(Asked::Gone));
     }
     if header.pid_ns != machine::pid_namespace() {
-        // Its pids mean nothing here. From the namespace around its own it can be seen all the same, under other numbers.
+        // Its pids mean nothing here. From the namespace around its own it can be seen all the
+        // same, under other numbers.
         return Ok(match search(identity)? {
             Found::Not(Asked::NoShimYet) => Found::Not(Asked::OutOfReach(OutOfReach::OtherNamespace)),
             found => found,
@@ -181,8 +190,9 @@ fn find(place: &Place, key: RunKey) -> Result<Found> {
     }
 }
 
-/// The shim of a run by the file that it holds. For one that has not recorded itself: it may hang before it gets so far (a dead network
-/// directory, say), and must be stoppable there too. Looks at every process, which is slow, and rare.
+/// The shim of a run by the file that it holds. For one that has not recorded itself: it may hang
+/// before it gets so far (a dead network directory, say), and must be stoppable there too. Looks at
+/// every process, which is slow, and rare.
 fn search(run_file: (u64, u64)) -> Result<Found> {
     let me = std::process::id();
     for pid in all_pids().map_err(|e| Error::io("reading /proc", e))? {
@@ -216,7 +226,8 @@ fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {
     let Some(stat) = Stat::of(started.shim_pid) else {
         return Found::Not(Asked::Gone);
     };
-    // The start of a process is told differently in each time namespace, so a shim may also be known by its name.
+    // The start of a process is told differently in each time namespace, so a shim may also be
+    // known by its name.
     if stat.start_ticks != started.shim_start_ticks && stat.comm != SHIM_NAME {
         return Found::Not(Asked::NotOurs);
     }

@@ -1,11 +1,13 @@
 //! Finds and ends what is left of a run whose shim is gone.
 //!
-//! As long as a shim, its spawner or their worker lives, nothing can escape: each is the reaper of whatever the job leaves behind. This is
-//! for the case that they were killed. What is left then is found by the marks of the run (`super::marks`). What has removed those
-//! still shows by the lock on the log, which goes with the descriptors of stdout and stderr.
+//! As long as a shim, its spawner or their worker lives, nothing can escape: each is the reaper of
+//! whatever the job leaves behind. This is for the case that they were killed. What is left then is
+//! found by the marks of the run (`super::marks`). What has removed those still shows by the lock
+//! on the log, which goes with the descriptors of stdout and stderr.
 //!
-//! Nothing is taken for gone that cannot be seen. A pid namespace hides its processes from those beside it, so of a run in another one
-//! nothing is known but what the locks say, until that namespace is gone:
+//! Nothing is taken for gone that cannot be seen. A pid namespace hides its processes from those
+//! beside it, so of a run in another one nothing is known but what the locks say, until that
+//! namespace is gone:
 //!
 //! | the run's pid namespace | is anything of it left? |
 //! | --- | --- |
@@ -49,19 +51,22 @@ pub struct Emptied {
     pub log_locked: bool,
     /// The shim is dying: what is below it has not fallen to anybody yet.
     pub shim_is_dying: bool,
-    /// The run is in another pid namespace, of which nothing can be seen from here and which may live.
+    /// The run is in another pid namespace, of which nothing can be seen from here and which may
+    /// live.
     pub out_of_sight: bool,
 }
 
 impl Emptied {
-    /// Nothing is left, as far as one round can tell: one passes by what is just being started, two in a row do not.
+    /// Nothing is left, as far as one round can tell: one passes by what is just being started, two
+    /// in a row do not.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// One round: KILL for every process that belongs to the run by its marks, through a pidfd that was opened before they were read. Where none
-/// does and the log is still locked: for whatever has the log open for writing.
+/// One round: KILL for every process that belongs to the run by its marks, through a pidfd that was
+/// opened before they were read. Where none does and the log is still locked: for whatever has the
+/// log open for writing.
 ///
 /// # Errors
 /// `/proc`, the run file or the log cannot be read.
@@ -95,7 +100,8 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
     Ok(emptied)
 }
 
-/// `pid name` of what lives of a run whose lock is free, as far as that can be seen; what nothing says yes or no of included. Ends nothing.
+/// `pid name` of what lives of a run whose lock is free, as far as that can be seen; what nothing
+/// says yes or no of included. Ends nothing.
 ///
 /// # Errors
 /// `/proc` or the log cannot be read.
@@ -114,7 +120,8 @@ pub fn what_lives(place: &Place, run: RunId, header: &Header, records: &Records)
     Ok(found)
 }
 
-/// Whether processes of a run whose lock is free may live where they cannot be seen: see the table above. For the worker of the file.
+/// Whether processes of a run whose lock is free may live where they cannot be seen: see the table
+/// above. For the worker of the file.
 pub fn is_out_of_sight(header: &Header) -> bool {
     header.pid_ns != machine::pid_namespace()
         && header.boot_id == machine::boot_id()
@@ -122,7 +129,8 @@ pub fn is_out_of_sight(header: &Header) -> bool {
         && !machine::pid_namespace_is_gone(header.pid_ns)
 }
 
-/// A process that ends closes its descriptors, and with them frees its locks, before its children get another parent.
+/// A process that ends closes its descriptors, and with them frees its locks, before its children
+/// get another parent.
 fn is_dying(header: Option<&Header>, records: &Records) -> bool {
     let Some(started) = records.started.filter(|_| header.is_some_and(|header| header.pid_ns == machine::pid_namespace())) else {
         return false;
@@ -150,7 +158,8 @@ fn end_if_it_belongs(pid: i32, marks: &Marks, emptied: &mut Emptied) {
     }
 }
 
-/// Ends a process that has just been started, if it belongs to the run or may write its log; says whether it did.
+/// Ends a process that has just been started, if it belongs to the run or may write its log; says
+/// whether it did.
 fn end_the_new_one(pid: i32, marks: &Marks, log: Option<&std::fs::Metadata>, emptied: &mut Emptied) -> bool {
     let before = emptied.killed.len();
     let Ok(pidfd) = open_pidfd(pid) else { return false };
@@ -172,8 +181,8 @@ fn name_of(pid: i32) -> String {
     format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm))
 }
 
-/// Whether anybody holds a lock on the log of a run: something that has it as stdout or stderr, or that a fence let through. `false` without
-/// a log.
+/// Whether anybody holds a lock on the log of a run: something that has it as stdout or stderr, or
+/// that a fence let through. `false` without a log.
 ///
 /// # Errors
 /// The log cannot be opened or asked.

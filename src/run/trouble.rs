@@ -1,4 +1,5 @@
-//! What keeps a run from ending, as it can be seen from outside: words for people, and whether a shim listens. Never a proof of anything.
+//! What keeps a run from ending, as it can be seen from outside: words for people, and whether a
+//! shim listens. Never a proof of anything.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -77,7 +78,8 @@ pub fn below(shim: i32) -> Vec<Left> {
     named(descendants::below(shim, &|_| false).into_iter().map(|found| found.pid))
 }
 
-/// What lives below the spawner that still holds the lock of a run whose shim is gone, and the spawner's pid where that stands still.
+/// What lives below the spawner that still holds the lock of a run whose shim is gone, and the
+/// spawner's pid where that stands still.
 pub fn below_spawner(place: &Place, run: RunId) -> (Vec<Left>, Option<i32>) {
     let Some(spawner) = spawner_of(place, run) else { return (Vec::new(), None) };
     let is_shim = |pid: i32| Stat::of(pid).is_some_and(|stat| stat.comm == SHIM_NAME);

@@ -1,7 +1,8 @@
-//! Why a command cannot be executed, in words for people: the kernel has one number for a dozen faults.
+//! Why a command cannot be executed, in words for people: the kernel has one number for a dozen
+//! faults.
 //!
-//! Asked after `execve` has failed, or before a job is added. Looks at names, modes and the first bytes of a file, and executes
-//! nothing. Each answer is the reason and what to do about it.
+//! Asked after `execve` has failed, or before a job is added. Looks at names, modes and the first
+//! bytes of a file, and executes nothing. Each answer is the reason and what to do about it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -76,7 +77,8 @@ pub fn explain(refused: &Refused<'_>) -> Option<String> {
     })
 }
 
-/// What is wrong with a file that is to be executed in a directory, as far as can be seen; `None`: nothing.
+/// What is wrong with a file that is to be executed in a directory, as far as can be seen; `None`:
+/// nothing.
 pub fn fault_of(path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let path = within(cwd, path);
     if fs::metadata(&path).is_err() { missing(&path, may) } else { fault_for(&path, cwd, may) }
@@ -223,7 +225,8 @@ fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> 
     }
 }
 
-/// Why an interpreter does not find what the first line of a script hands to it: the carriage return at its end. The kernel executes such a script.
+/// Why an interpreter does not find what the first line of a script hands to it: the carriage
+/// return at its end. The kernel executes such a script.
 pub fn carriage_return(path: &Path, cwd: &Path) -> Option<String> {
     let path = within(cwd, path);
     let head = head_of(&path)?;
@@ -231,7 +234,8 @@ pub fn carriage_return(path: &Path, cwd: &Path) -> Option<String> {
     fault_of_argument(&line[..line.len().min(FIRST_LINE_BYTES)], &path)
 }
 
-/// The first line of a script, without its `#!`, that ends with a carriage return behind an argument.
+/// The first line of a script, without its `#!`, that ends with a carriage return behind an
+/// argument.
 fn fault_of_argument(line: &[u8], path: &Path) -> Option<String> {
     let text = String::from_utf8_lossy(line);
     let (interpreter, argument) = text.trim_start_matches([' ', '\t']).split_once([' ', '\t'])?;
@@ -246,7 +250,8 @@ fn fault_of_argument(line: &[u8], path: &Path) -> Option<String> {
     ))
 }
 
-/// Whether an interpreter takes the carriage return for a part of its argument. Perl does not, nor does an `env` that splits.
+/// Whether an interpreter takes the carriage return for a part of its argument. Perl does not, nor
+/// does an `env` that splits.
 fn keeps_carriage_return(interpreter: &str, argument: &str) -> bool {
     const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
     let name = interpreter.rsplit('/').next().unwrap_or_default();
@@ -338,7 +343,8 @@ pub(super) fn shorten(text: &str) -> String {
     format!("{}...{}", &text[..head], &text[tail..])
 }
 
-/// Where a name is looked for: the paths to try, in order. As `execvp` does; an empty directory is the current.
+/// Where a name is looked for: the paths to try, in order. As `execvp` does; an empty directory is
+/// the current.
 pub fn candidates(name: &[u8], path: &[u8]) -> Vec<PathBuf> {
     if name.contains(&b'/') {
         return vec![PathBuf::from(OsStr::from_bytes(name))];

@@ -1,4 +1,5 @@
-//! Waiting for children: looking first, reaping after, so that a number stays ours until we let go of it.
+//! Waiting for children: looking first, reaping after, so that a number stays ours until we let go
+//! of it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -43,7 +44,8 @@ pub fn peek() -> Children {
     }
 }
 
-/// Waits until a child has ended, and gives its number without reaping it. `None`: there is no child.
+/// Waits until a child has ended, and gives its number without reaping it. `None`: there is no
+/// child.
 pub fn next_dead() -> Option<i32> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: `info` has room for the answer; where there is none it stays zero.

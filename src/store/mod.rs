@@ -9,16 +9,21 @@
 //!            reads come from a small pool of read-only connections
 //! ```
 //!
-//! Commit fast, acknowledge after the flush. A transaction commits with `synchronous=NORMAL`, the write lock is free again, and then the
-//! write-ahead log is flushed once for everybody who waits. The log is one file and is written in commit order, so a flush that began after a
-//! commit covers it and all before it, of every process. What only commits (`commit`) may vanish in a power cut; what returned from `write`
-//! may not.
+//! Commit fast, acknowledge after the flush. A transaction commits with `synchronous=NORMAL`, the
+//! write lock is free again, and then the write-ahead log is flushed once for everybody who waits.
+//! The log is one file and is written in commit order, so a flush that began after a commit covers
+//! it and all before it, of every process. What only commits (`commit`) may vanish in a power cut;
+//! what returned from `write` may not.
 //!
 //! Rules of this room:
-//! * Only SQLite opens the main file or `-shm`: closing such a descriptor would drop SQLite's locks in this process, and another
-//!   program could then delete the log under us. (The worker's lock is on a descriptor of the main file that is never closed.) Size, owner and identity are asked with `stat`.
-//! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that was undone): it changes nothing outside.
-//! * A closure given to `read` or `write` uses the connection that it gets, and never the store that it is called by: that would wait for itself.
+//! * Only SQLite opens the main file or `-shm`: closing such a descriptor would drop SQLite's locks
+//!   in this process, and another program could then delete the log under us. (The worker's lock is
+//!   on a descriptor of the main file that is never closed.) Size, owner and identity are asked
+//!   with `stat`.
+//! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that
+//!   was undone): it changes nothing outside.
+//! * A closure given to `read` or `write` uses the connection that it gets, and never the store
+//!   that it is called by: that would wait for itself.
 //! * No transaction and no open statement is held while anything else is waited for.
 //!
 //! # Subjects
@@ -32,13 +37,15 @@
 //! | [`upkeep`] | due jobs, repair of impossible rows, retention |
 //! | [`lease`], [`workspace`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
 //!
-//! The verbs are plain functions of a connection, their arguments and the present instant, their SQL beside them. They run inside a
-//! transaction that the engine opens and ends, so what a verb does is done whole or not at all.
+//! The verbs are plain functions of a connection, their arguments and the present instant, their
+//! SQL beside them. They run inside a transaction that the engine opens and ends, so what a verb
+//! does is done whole or not at all.
 //!
-//! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in `schema.sql`, so that it is right
-//! whichever client writes.
+//! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in
+//! `schema.sql`, so that it is right whichever client writes.
 //!
-//! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a job.
+//! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a
+//! job.
 
 #[macro_use]
 mod sql;

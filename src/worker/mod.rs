@@ -42,9 +42,9 @@
 //!    on the disk, because otherwise a power cut could let it begin twice. Its shim is made at
 //!    once, makes everything ready, and waits for the word "go" that the flush sends. Crash before
 //!    that word: the shim sees the end of its socket and leaves, and the file has no record, as in
-//!    the second step. Crash after it: as without the wait. A power cut before the flush: there was no process of
-//!    the job, and the claim may be gone as well. The flush fails: "go" is never said, the worker
-//!    ends, and so does the shim.
+//!    the second step. Crash after it: as without the wait. A power cut before the flush: there was
+//!    no process of the job, and the claim may be gone as well. The flush fails: "go" is never
+//!    said, the worker ends, and so does the shim.
 //! 4. The shim writes PREPARE, starts the job, writes STARTED, EXITED, DRAINED. Crash: the record
 //!    is used.
 //! 5. `settle`: the row says how it ended. Crash before: the record is used again. Crash after: the

@@ -24,7 +24,7 @@ const NEVER: [(&str, &str); 27] = [
         "an ended job says why and when, and has no process",
         "SELECT id FROM job WHERE state NOT IN ('queued', 'running') AND (reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL)",
     ),
-    ("done means exit 0", "SELECT id FROM job WHERE state = 'done' AND (reason IS NOT 'exit' OR exit_code IS NOT 0)"),
+    ("a done job has the reason exit and exit_code 0", "SELECT id FROM job WHERE state = 'done' AND (reason IS NOT 'exit' OR exit_code IS NOT 0)"),
     (
         "no cancel of an ended job is open",
         "SELECT c.id FROM cancel c LEFT JOIN job j ON j.id = c.job_id

@@ -193,7 +193,7 @@ fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
     conn.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
     insert("held", &nonce, "NULL", "[]").unwrap();
     for (name, nonce, run, command, word) in [
-        ("held", nonce.as_str(), "NULL", "[]", "that lease is held"),
+        ("held", nonce.as_str(), "NULL", "[]", "the lease is held by another owner"),
         ("", &nonce, "NULL", "[]", "1 to 210"),
         (&"x".repeat(211), &nonce, "NULL", "[]", "1 to 210"),
         ("a", "short", "NULL", "[]", "nonce"),
@@ -204,7 +204,7 @@ fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
         let refused = insert(name, nonce, run, command).unwrap_err();
         assert!(refused.contains(word), "{name} {nonce} {run} {command}: {refused}");
     }
-    assert!(conn.execute("UPDATE lease SET since = 2", []).unwrap_err().to_string().contains("does not change hands"));
+    assert!(conn.execute("UPDATE lease SET since = 2", []).unwrap_err().to_string().contains("cannot be updated"));
 }
 
 #[test]

@@ -174,6 +174,6 @@ fn a_refused_policy_says_the_value_the_rule_and_the_remedy() {
         (r#"{"nice": 99}"#, "it is 99"),
     ] {
         let error = Policy::from_json(policy).unwrap_err();
-        assert!(error.contains(value) && error.contains("must be") && error.contains("leave it out"), "{policy}: {error}");
+        assert!(error.contains(value) && error.contains("must be") && error.contains("omit it"), "{policy}: {error}");
     }
 }

@@ -1,6 +1,7 @@
 //! The walls of the house: who may import whom, where unsafe code may stand, how long a file may be.
 
 mod graph;
+mod texts;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! The checks of `doctor`, each with a name. A check that cannot be made says so; it does not keep the others from being made.
+//! The checks of `doctor`, each with a name. A check that cannot be made says so; it does not keep
+//! the others from being made.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -143,7 +144,8 @@ fn remedy_of(store: &Store, value: &unreadable::Unreadable) -> Result<String> {
     })
 }
 
-/// For root, who may do all, what counts is whether the file is safe for the user that it belongs to.
+/// For root, who may do all, what counts is whether the file is safe for the user that it belongs
+/// to.
 fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let place = store.place();
     let me = rustix::process::geteuid().as_raw();
@@ -178,8 +180,9 @@ fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![Finding { remedy, ..Finding::wrong("permissions", named(&open), None) }])
 }
 
-/// Who may write there besides the user of the file, and the command that ends it. A directory like /tmp, where everybody may make files and
-/// a user may not remove another's files, is as safe as the file in it.
+/// Who may write there besides the user of the file, and the command that ends it. A directory like
+/// /tmp, where everybody may make files and a user may not remove another's files, is as safe as
+/// the file in it.
 fn too_open(path: &Path, mode: u32, owner: u32, user: u32) -> Option<(String, String)> {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
@@ -324,7 +327,8 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(free) = machine.disk_free_bytes else {
         return Ok(vec![Finding::wrong("disk", "the disk does not say how much room it has", None)]);
     };
-    // Told, and not wrong: a test, or a container whose jobs are as short-lived as it is, may want just that.
+    // Told, and not wrong: a test, or a container whose jobs are as short-lived as it is, may want
+    // just that.
     let kind = forgets(store.place().dir()).map(|why| format!("; {why}")).unwrap_or_default();
     let text = format!("{} are free{kind}", size_text(free));
     Ok(vec![match free < DISK_LOW_BYTES {

@@ -1,7 +1,9 @@
-//! `tenure doctor --crash-test`: kills a worker and a shim on this machine, and shows that the promises hold here.
+//! `tenure doctor --crash-test`: kills a worker and a shim on this machine, and shows that the
+//! promises hold here.
 //!
-//! On a file of its own in a temporary directory, with workers that are this very program. What is found depends on the kernel and
-//! on the file system, so an operator may want to see it where it counts. Nothing of it is left.
+//! On a file of its own in a temporary directory, with workers that are this very program. What is
+//! found depends on the kernel and on the file system, so an operator may want to see it where it
+//! counts. Nothing of it is left.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,8 @@ use crate::run::runfile::{self, Inspection};
 use crate::store::rows::Job;
 use crate::store::{Options, Role, Store, control, enqueue, read};
 
-/// How long each event is waited for, in milliseconds. It comes within a second on a machine that is not in trouble.
+/// How long each event is waited for, in milliseconds. It comes within a second on a machine that
+/// is not in trouble.
 const PATIENCE_MS: u64 = 30_000;
 /// Between two looks, in milliseconds: what is waited for happens in other processes.
 const LOOK_MS: u64 = 5;
@@ -175,7 +178,8 @@ impl Bench {
         }
     }
 
-    /// Nothing works in the test's directory any more but this program and the worker, which are somewhere else.
+    /// Nothing works in the test's directory any more but this program and the worker, which are
+    /// somewhere else.
     fn expect_nothing_left(&self) -> Result<()> {
         let left: Vec<String> = std::fs::read_dir("/proc")
             .map_err(|e| Error::io("reading /proc", e))?

@@ -1,7 +1,9 @@
-//! `tenure doctor`: finds and explains what is wrong with the file, its processes, locks, permissions and disk.
+//! `tenure doctor`: finds and explains what is wrong with the file, its processes, locks,
+//! permissions and disk.
 //!
-//! Looking changes nothing. `--fix` is one round of a worker that claims nothing: the same code that repairs at each start of
-//! one, so that there is one way to repair. What needs a decision of a person is never done here.
+//! Looking changes nothing. `--fix` is one round of a worker that claims nothing: the same code
+//! that repairs at each start of one, so that there is one way to repair. What needs a decision of
+//! a person is never done here.
 
 pub(in crate::cli) mod checks;
 pub(in crate::cli) mod crash_test;
@@ -112,7 +114,8 @@ fn check_all(face: &Face) -> (Vec<Finding>, Option<Error>) {
     }
 }
 
-/// `--fix` is one round of a worker: where it would be refused or would wait, what must be done before is the advice.
+/// `--fix` is one round of a worker: where it would be refused or would wait, what must be done
+/// before is the advice.
 fn advise_what_helps(findings: &mut [Finding], has_worker: bool) {
     let first = findings.iter().find(|finding| finding.keeps_fix).map(|finding| format!("first see {}", finding.name));
     let by_worker = has_worker.then(|| {
@@ -150,7 +153,8 @@ fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> Stri
     text
 }
 
-/// Is a worker for one round: what a start repairs, settles and sweeps is done then. Claims nothing.
+/// Is a worker for one round: what a start repairs, settles and sweeps is done then. Claims
+/// nothing.
 ///
 /// # Errors
 /// When there is a worker, or the file cannot be used.

@@ -79,7 +79,8 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             Leftover::Leave => {}
             Leftover::Unlink => stale.push(id.to_string()),
             Leftover::EmptyTreeThenUnlink => alive.push(id.to_string()),
-            // A worker keeps some that are prepared for its next jobs, and may have claimed one since the rows were read.
+            // A worker keeps some that are prepared for its next jobs, and may have claimed one
+            // since the rows were read.
             Leftover::Stray if has_worker && (progress == Progress::Nothing || is_known(store, id)?) => {}
             Leftover::Stray => stray.push(id.to_string()),
         }

@@ -1,4 +1,5 @@
-//! What users of other queues type, and what does it here: verbs and options of pueue, task spooler, at, cron, Slurm and docker.
+//! What users of other queues type, and what does it here: verbs and options of pueue, task
+//! spooler, at, cron, Slurm and docker.
 
 /// What is wanted, and the command that does it.
 type Does = (&'static str, &'static str);

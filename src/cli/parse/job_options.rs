@@ -1,4 +1,5 @@
-//! The options of a job: those of `add`, `run` and `schedule add`, which are the keys of a line of `add --from` too.
+//! The options of a job: those of `add`, `run` and `schedule add`, which are the keys of a line of
+//! `add --from` too.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,7 +27,8 @@ pub struct JobOptions {
     /// Start after DURATION at the earliest, such as 10m
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::parse_duration, conflicts_with = "at")]
     pub delay: Option<u64>,
-    /// Start at TIME at the earliest, such as 03:00, '2026-12-01 03:00' or 2026-12-01T03:00[Europe/Berlin]
+    /// Start at TIME at the earliest, such as 03:00, '2026-12-01 03:00' or
+    /// 2026-12-01T03:00[Europe/Berlin]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// Fail as `expired` if it has not started by TIME, or within DURATION
@@ -92,7 +94,8 @@ pub struct JobOptions {
     /// As --pass-env, but keep the value in a private file until the job ends, and never show it
     #[arg(long, value_name = "NAME")]
     pub secret: Vec<String>,
-    /// Read standard input from FILE, opened at the start; -: from a copy of this standard input (default: empty)
+    /// Read standard input from FILE, opened at the start; -: from a copy of this standard input
+    /// (default: empty)
     #[arg(long, value_name = "FILE|-")]
     pub stdin: Option<OsString>,
     /// Run this shell command after exit 0; the job is done only if it exits with 0

@@ -1,14 +1,15 @@
 //! What libraries say of wrong input, in words that name the value and what to write instead.
 //!
-//! Pure. Their messages are for programmers: they name Rust's types, and grammar that the user did not type.
+//! Pure. Their messages are for programmers: they name Rust's types, and grammar that the user did
+//! not type.
 
 use std::borrow::Cow;
 
 use crate::cli::parse::values;
 use crate::job::nearest;
 
-/// What is wrong with a line of JSON, with the key that it is about; without serde's position, which is that within one line. `own`: keys that
-/// may stand beside those that serde knows.
+/// What is wrong with a line of JSON, with the key that it is about; without serde's position,
+/// which is that within one line. `own`: keys that may stand beside those that serde knows.
 pub fn json(error: &serde_json::Error, text: &str, own: &[&str]) -> String {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);

@@ -1,8 +1,10 @@
 //! `add --from`: many jobs, one JSON object a line.
 //!
-//! Pure over a reader. A line is laid over the options of the command line, so `add --from FILE -q slow` gives each line that
-//! names no queue the queue `slow`. What a line means is decided by the same functions as for options. Deliberately absent:
-//! adding; [`crate::cli::verbs::add`] gives what is read here to the store, in one transaction or in chunks.
+//! Pure over a reader. A line is laid over the options of the command line, so
+//! `add --from FILE -q slow` gives each line that names no queue the queue `slow`. What a line
+//! means is decided by the same functions as for options. Deliberately absent: adding;
+//! [`crate::cli::verbs::add`] gives what is read here to the store, in one transaction or in
+//! chunks.
 
 use std::collections::HashSet;
 use std::io::BufRead;
@@ -116,8 +118,9 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 }
 
-/// What jobs are made from later, as one JSON object describes it with the keys of a line: the stage of a pipeline. So each key has
-/// one meaning, wherever it stands. `own`: keys that were taken out before.
+/// What jobs are made from later, as one JSON object describes it with the keys of a line: the
+/// stage of a pipeline. So each key has one meaning, wherever it stands. `own`: keys that were
+/// taken out before.
 ///
 /// # Errors
 /// What is wrong with it, with the key.
@@ -133,7 +136,8 @@ pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str])
     if let Some((name, _)) = refs.first() {
         return Err(format!("after: {:?}: a stage follows another by on_success and on_failure", values::shorten(name)));
     }
-    // A line for the shell finds the parameters in its environment: what a value contains must not become part of a program.
+    // A line for the shell finds the parameters in its environment: what a value contains must not
+    // become part of a program.
     Ok(Template { has_places: line.shell.is_none(), ..options.template(command, around)? })
 }
 
@@ -193,7 +197,8 @@ impl Line {
         }
     }
 
-    /// Lays this line over the options of the command line; what waits for a line of the same file goes into `refs`.
+    /// Lays this line over the options of the command line; what waits for a line of the same file
+    /// goes into `refs`.
     fn over(&self, base: &JobOptions, refs: &mut Vec<(String, Need)>) -> Result<JobOptions, String> {
         let mut o = base.clone();
         put(&mut o.queue, "queue", &self.queue, |t| values::parse_name(t))?;

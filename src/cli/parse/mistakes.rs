@@ -1,6 +1,8 @@
-//! What is said of a command line that cannot be parsed: what was typed, why it is refused, and what to type instead.
+//! What is said of a command line that cannot be parsed: what was typed, why it is refused, and
+//! what to type instead.
 //!
-//! clap says the rest; of its hints those are left out that would turn an option into a command (`use '-- -5'`).
+//! clap says the rest; of its hints those are left out that would turn an option into a command
+//! (`use '-- -5'`).
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -187,7 +189,8 @@ fn plain(value: &str, why: &str) -> String {
     if why.contains(&shown) { why.to_owned() } else { format!("'{shown}': {why}") }
 }
 
-/// The options of a verb, short and long, those of every command included; `--` where a command follows.
+/// The options of a verb, short and long, those of every command included; `--` where a command
+/// follows.
 fn options(root: &Command, verb: &Command) -> Vec<String> {
     let of_all = root.get_arguments().filter(|one| one.is_global_set());
     let mut all = Vec::new();
@@ -199,7 +202,8 @@ fn options(root: &Command, verb: &Command) -> Vec<String> {
     all
 }
 
-/// A tip such as `to pass '-5' as a value, use '-- -5'` would queue a command, or name a job, that was not meant.
+/// A tip such as `to pass '-5' as a value, use '-- -5'` would queue a command, or name a job, that
+/// was not meant.
 fn without_wrong_tips(text: &str) -> String {
     let mut out = String::new();
     let mut was_dropped = false;
@@ -215,7 +219,8 @@ fn without_wrong_tips(text: &str) -> String {
     out
 }
 
-/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its middle.
+/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its
+/// middle.
 fn shorten(line: &str) -> String {
     const HEAD_BYTES_MAX: usize = 300;
     const TAIL_BYTES_MAX: usize = 700;

@@ -1,4 +1,5 @@
-//! From what a person typed to what is meant: options, values, selectors, files of jobs and pipelines, and what is said where that fails.
+//! From what a person typed to what is meant: options, values, selectors, files of jobs and
+//! pipelines, and what is said where that fails.
 //!
 //! Pure but for `pick` (which asks the file which jobs there are).
 

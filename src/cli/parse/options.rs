@@ -1,8 +1,9 @@
-//! How what was asked for with a job ([`JobOptions`]), by options or by the keys of a line of `add --from`, becomes a [`NewJob`].
+//! How what was asked for with a job ([`JobOptions`]), by options or by the keys of a line of
+//! `add --from`, becomes a [`NewJob`].
 //!
-//! Pure: the present instant, the working directory, the environment and the last job's id come in as [`Surroundings`].
-//! Deliberately absent: secrets and a kept standard input. They are files, so `crate::cli::parse::secrets` writes them before the job is
-//! added.
+//! Pure: the present instant, the working directory, the environment and the last job's id come in
+//! as [`Surroundings`]. Deliberately absent: secrets and a kept standard input. They are files, so
+//! `crate::cli::parse::secrets` writes them before the job is added.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -142,7 +143,8 @@ impl JobOptions {
         })
     }
 
-    /// The description from which jobs like this are made later, by a schedule or as a stage of a pipeline.
+    /// The description from which jobs like this are made later, by a schedule or as a stage of a
+    /// pipeline.
     ///
     /// # Errors
     /// As [`JobOptions::new_jobs`], and what is tied to one moment or to one job.
@@ -278,7 +280,8 @@ fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
     }
 }
 
-/// The kernel takes an argv and an environment together up to a limit; better to know now than at the start.
+/// The kernel takes an argv and an environment together up to a limit; better to know now than at
+/// the start.
 fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
     let argv: usize = command.arguments().iter().map(|a| a.len() + 1).sum();
     let bytes = argv + env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();

@@ -10,7 +10,8 @@ use crate::store::Store;
 use crate::store::read::{self, Filter};
 use crate::store::rows::Job;
 
-/// Most jobs that one command changes; more are a matter for several commands, each with its own answer.
+/// Most jobs that one command changes; more are a matter for several commands, each with its own
+/// answer.
 pub const JOBS_MAX: usize = 100_000;
 
 /// Most ended jobs that a queue, a state or a label stands for: the newest.
@@ -52,7 +53,8 @@ impl Many {
         self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
     }
 
-    /// The jobs that are meant, by id. `states` are meant where none were named. Ended jobs are the newest [`ENDED_MAX`] of them.
+    /// The jobs that are meant, by id. `states` are meant where none were named. Ended jobs are the
+    /// newest [`ENDED_MAX`] of them.
     ///
     /// # Errors
     /// When a job that was named is not there; when no job matches; when nothing was named.
@@ -62,7 +64,8 @@ impl Many {
         if found.is_empty() { Err(self.no_match(store, states)?) } else { Ok(found) }
     }
 
-    /// Says which jobs were looked for in vain: that there are others, or the name that was most likely meant.
+    /// Says which jobs were looked for in vain: that there are others, or the name that was most
+    /// likely meant.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -1,7 +1,8 @@
 //! A file of pipelines, in TOML.
 //!
-//! Pure. A stage is read with the keys of a line of `add --from`, after its own keys were taken out, so each option of `add` means
-//! the same here. Deliberately absent: applying; `crate::cli::verbs::pipeline` gives what is read here to the store, all or nothing.
+//! Pure. A stage is read with the keys of a line of `add --from`, after its own keys were taken
+//! out, so each option of `add` means the same here. Deliberately absent: applying;
+//! `crate::cli::verbs::pipeline` gives what is read here to the store, all or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +42,8 @@ pub fn parse(text: &str, around: &Surroundings) -> Result<BTreeMap<String, Pipel
     all.into_iter().map(one).collect()
 }
 
-/// What the parser says, with the number of the line; its picture of the place is left out, as it repeats what was written.
+/// What the parser says, with the number of the line; its picture of the place is left out, as it
+/// repeats what was written.
 fn readable(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let message = error.message().trim().replace('\n', "; ");

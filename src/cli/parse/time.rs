@@ -21,11 +21,13 @@ const BASIC_DATE_BYTES: usize = 8;
 const EXAMPLE: &str =
     "write it as '2026-12-01 03:00' (local), 2026-12-01T03:00[Europe/Berlin], 2026-12-01T03:00Z, 2026-12-01, 03:00 or +10m";
 
-/// Milliseconds UTC of an instant: `2026-12-01T03:00[Europe/Berlin]`, `2026-12-01T03:00Z`, `2026-12-01 03:00` (local),
-/// `2026-12-01` (local midnight), `03:00`, the next such local time, or `+10m` from now.
+/// Milliseconds UTC of an instant: `2026-12-01T03:00[Europe/Berlin]`, `2026-12-01T03:00Z`,
+/// `2026-12-01 03:00` (local), `2026-12-01` (local midnight), `03:00`, the next such local time, or
+/// `+10m` from now.
 ///
-/// Where clocks are set forward, a local time that is skipped means the time as much later as the clocks are; where they are
-/// set back, a local time that comes twice means the first one that is still to come.
+/// Where clocks are set forward, a local time that is skipped means the time as much later as the
+/// clocks are; where they are set back, a local time that comes twice means the first one that is
+/// still to come.
 ///
 /// # Errors
 /// What is wrong with it, with examples.
@@ -74,7 +76,8 @@ fn dated(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     }
 }
 
-/// `03:00` or `03:00:30` alone. The library's parser of times would also take a date before it, and drop that.
+/// `03:00` or `03:00:30` alone. The library's parser of times would also take a date before it, and
+/// drop that.
 fn time_of_day(text: &str) -> Option<Time> {
     let is_alone = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.'));
     // A bare `10` is too likely to be a slip.
@@ -89,7 +92,8 @@ fn names_a_leap_second(text: &str) -> bool {
     digits.len() == 6 && digits.ends_with("60")
 }
 
-/// The first such time of a day that is still to come: today's, where that comes twice its second, or tomorrow's.
+/// The first such time of a day that is still to come: today's, where that comes twice its second,
+/// or tomorrow's.
 fn next(time: Time, now: &Zoned) -> Result<Timestamp, String> {
     let zone = now.time_zone();
     let on = |date: Date| -> Result<Vec<Timestamp>, String> {
@@ -139,7 +143,8 @@ pub fn utc(ms: i64) -> String {
     }
 }
 
-/// As [`local`], with the year only when it is another one, and without seconds on another day: for a narrow column.
+/// As [`local`], with the year only when it is another one, and without seconds on another day: for
+/// a narrow column.
 pub fn short(ms: i64, now: &Zoned) -> String {
     let Ok(instant) = Timestamp::from_millisecond(ms) else {
         return format!("@{ms}ms");

@@ -1,7 +1,8 @@
-//! Times and durations against a second reading that shares no code with the first: own calendar, own rule for summer time, own scanner.
+//! Times and durations against a second reading that shares no code with the first: own calendar,
+//! own rule for summer time, own scanner.
 //!
-//! Whatever is accepted means what the second reading says, and whatever the second reading knows is accepted; also after
-//! characters were removed, added and exchanged.
+//! Whatever is accepted means what the second reading says, and whatever the second reading knows
+//! is accepted; also after characters were removed, added and exchanged.
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -27,14 +28,16 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(since_zero - 719_528)
 }
 
-/// 01:00 UTC of the last Sunday of a month with 31 days, in milliseconds: when the clocks of the European Union are set.
+/// 01:00 UTC of the last Sunday of a month with 31 days, in milliseconds: when the clocks of the
+/// European Union are set.
 fn clocks_are_set(year: i64, month: i64) -> i64 {
     let last = days(year, month, 31).unwrap();
     // 1970-01-01 was a Thursday.
     (last - (last + 4).rem_euclid(7)) * DAY_MS + 3_600_000
 }
 
-/// The instants at which clocks in Central Europe show this, with the skipped hour moved on; first one first.
+/// The instants at which clocks in Central Europe show this, with the skipped hour moved on; first
+/// one first.
 fn in_central_europe(civil_ms: i64, year: i64) -> Vec<i64> {
     let (spring, autumn) = (clocks_are_set(year, 3), clocks_are_set(year, 10));
     let is_summer = |at: i64| (spring..autumn).contains(&at);
@@ -115,7 +118,8 @@ fn offset(text: &str) -> Option<(Option<i64>, &str)> {
     (hour < 26 && minute < 60 && second < 60).then_some((Some(sign * ((hour * 60 + minute) * 60 + second) * 1000), rest))
 }
 
-/// What a text means, as another programmer reads the page about times. The zone here is Central Europe.
+/// What a text means, as another programmer reads the page about times. The zone here is Central
+/// Europe.
 fn second_reading(text: &str, now_ms: i64, today: (i64, i64, i64)) -> Option<i64> {
     let text = text.trim();
     if !text.is_ascii() {
@@ -165,7 +169,8 @@ fn second_reading(text: &str, now_ms: i64, today: (i64, i64, i64)) -> Option<i64
     (0..=LAST_MS).contains(&at).then_some(at)
 }
 
-/// Milliseconds of a duration, rounded up; the units that the page about durations lists, from large to small.
+/// Milliseconds of a duration, rounded up; the units that the page about durations lists, from
+/// large to small.
 fn second_reading_of_duration(text: &str) -> Option<u64> {
     const UNITS: &[(&str, u128)] = &[
         // Their length is not known, so that there may be none of them.

@@ -34,7 +34,8 @@ fn a_time_of_day_is_the_next_one() {
     assert_eq!(shown("03:00", "2026-11-30T02:59:59"), "2026-11-30T02:00:00.000Z");
     assert_eq!(shown("03:00", "2026-11-30T03:00:00"), "2026-12-01T02:00:00.000Z");
     assert_eq!(shown("23:59:30", "2026-12-31T23:59:59"), "2027-01-01T22:59:30.000Z");
-    // It does not exist on the night of the change: the first instant after the gap's start, shifted by the gap.
+    // It does not exist on the night of the change: the first instant after the gap's start,
+    // shifted by the gap.
     assert_eq!(shown("02:30", "2026-03-28T12:00:00"), "2026-03-29T01:30:00.000Z");
     // It comes twice on the night of the other change; between the two, the second one is the next.
     let between_both = at("2026-10-25T02:45:00");

@@ -1,4 +1,5 @@
-//! The values of options: each a pure function from text to what is meant, with an error that shows an example.
+//! The values of options: each a pure function from text to what is meant, with an error that shows
+//! an example.
 //!
 //! The command line and the lines of `add --from` read the same spellings with the same functions.
 

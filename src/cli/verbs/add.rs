@@ -34,7 +34,8 @@ const CHUNK_BYTES_MAX: usize = 256 << 20;
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,
-    /// Add a job for each line of FILE (- for standard input), a JSON object; the other options are defaults
+    /// Add a job for each line of FILE (- for standard input), a JSON object; the other options are
+    /// defaults
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
     pub from: Option<OsString>,
     /// With --from: commit after each N lines, instead of once for all
@@ -222,7 +223,8 @@ fn progress_bar() -> ProgressBar {
     }
 }
 
-/// Reads up to one transaction's worth of lines. In memory is one such chunk, however long the file is.
+/// Reads up to one transaction's worth of lines. In memory is one such chunk, however long the file
+/// is.
 fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Result<Vec<Asked>, String> {
     let mut asked: Vec<Asked> = Vec::new();
     let (mut jobs, mut bytes) = (0, 0);

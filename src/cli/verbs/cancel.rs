@@ -1,4 +1,5 @@
-//! `tenure cancel`: end jobs. Queued ones end at once, also with no worker; of running ones the whole tree is stopped.
+//! `tenure cancel`: end jobs. Queued ones end at once, also with no worker; of running ones the
+//! whole tree is stopped.
 
 use serde_json::json;
 

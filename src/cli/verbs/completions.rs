@@ -1,4 +1,5 @@
-//! `tenure completions` and `tenure man`: made from the definition of the command line, so that they cannot be out of date.
+//! `tenure completions` and `tenure man`: made from the definition of the command line, so that
+//! they cannot be out of date.
 
 use clap::Command;
 use clap_complete::Shell;

@@ -1,7 +1,9 @@
-//! `tenure workspace ensure`: makes a workspace in the foreground, with or without a worker, and prints where it is.
+//! `tenure workspace ensure`: makes a workspace in the foreground, with or without a worker, and
+//! prints where it is.
 //!
-//! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in the middle, the lease stays with whatever
-//! the recipe has started, and what is there of the directory belongs to no run when that is gone.
+//! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in
+//! the middle, the lease stays with whatever the recipe has started, and what is there of the
+//! directory belongs to no run when that is gone.
 
 use std::time::{Duration, Instant};
 
@@ -127,7 +129,8 @@ fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &s
     }
 }
 
-/// The directory comes into its place, and then into the file: a crash in between leaves one that belongs to no run.
+/// The directory comes into its place, and then into the file: a crash in between leaves one that
+/// belongs to no run.
 fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &str) -> Result<u8> {
     let store = face.client()?;
     let settled = Work::open(store.place()).and_then(|work| {

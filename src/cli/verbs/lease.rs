@@ -99,7 +99,8 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     Ok(tell(face, args, &argv, holding, ended))
 }
 
-/// Waits for it, and says who has it: when nothing has happened for a second, and again where another one has got it first.
+/// Waits for it, and says who has it: when nothing has happened for a second, and again where
+/// another one has got it first.
 fn take(face: &Face, store: &Store, wanted: &host::lease::Wanted, until: Option<Instant>) -> Result<Answer> {
     let Some(until) = until else { return host::lease::acquire(store, wanted, None) };
     let mut told = None;

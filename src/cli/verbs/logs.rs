@@ -89,7 +89,8 @@ fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Outpu
     }
 }
 
-/// Says why there is no output, where that is not because nothing was written. False: a log that was written is not there.
+/// Says why there is no output, where that is not because nothing was written. False: a log that
+/// was written is not there.
 fn tell(store: &Store, job: &Job, run: Option<&Run>) -> bool {
     let because = |error: Option<&String>| error.map(|error| format!(": {error}")).unwrap_or_default();
     let Some(run) = run else {

@@ -61,7 +61,8 @@ pub struct AddArgs {
     /// Look for it with this shell command; exit 0: it exists, 1: it is gone, else: not known
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub probe: Option<Argv>,
-    /// Tear it down when this job has ended for good (default, inside a job: when the present run ends)
+    /// Tear it down when this job has ended for good (default, inside a job: when the present run
+    /// ends)
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..), conflicts_with = "task")]
     pub job: Option<i64>,
     /// Tear it down when this task has ended
@@ -70,7 +71,8 @@ pub struct AddArgs {
     /// Run teardown and probe in this directory (default: the current one; / if it is gone by then)
     #[arg(short = 'w', long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
-    /// Set a variable for teardown and probe, beside those of the owner's job; may be given several times
+    /// Set a variable for teardown and probe, beside those of the owner's job; may be given several
+    /// times
     #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
     pub env: Vec<(String, String)>,
     /// Pass this variable of the present environment; may be given several times

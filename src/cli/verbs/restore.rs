@@ -1,4 +1,5 @@
-//! `tenure restore`: bring a backup back. Nothing in it starts by itself: every job that was not at its end is held.
+//! `tenure restore`: bring a backup back. Nothing in it starts by itself: every job that was not at
+//! its end is held.
 
 use std::path::PathBuf;
 

@@ -62,7 +62,8 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     let around = add::surroundings(face, store, &args.options)?;
     let mut jobs = add::prepare(&args.options, &args.command, &around)?;
     nested::enter(store, &mut jobs)?;
-    // Without a worker it is one itself, with what is found here; and what is not found is told by the job's end.
+    // Without a worker it is one itself, with what is found here; and what is not found is told by
+    // the job's end.
     if Holder::read(store.place())?.is_some() {
         add::warn(store, &jobs, &around);
     }
@@ -74,7 +75,8 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     Ok(added.id)
 }
 
-/// Says why it is not done, where its exit code alone does not, and what was left behind and ended with it.
+/// Says why it is not done, where its exit code alone does not, and what was left behind and ended
+/// with it.
 fn tell(store: &Store, job: &Job) -> Result<()> {
     let state = job.shown_state();
     if state != State::Done && job.reason != Some(crate::job::Reason::Exit) {

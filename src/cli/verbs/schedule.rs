@@ -53,7 +53,8 @@ pub struct Add {
     /// Its name: letters, digits, _ . -
     #[arg(value_name = "NAME", value_parser = parse_name)]
     pub name: String,
-    /// Minute, hour, day of the month, month, weekday, as in '30 3 * * 1-5'; or @hourly, @daily, @weekly, @monthly, @yearly
+    /// Minute, hour, day of the month, month, weekday, as in '30 3 * * 1-5'; or @hourly, @daily,
+    /// @weekly, @monthly, @yearly
     #[arg(value_name = "CRON")]
     pub cron: String,
     /// Read the line in this time zone, such as Europe/Berlin (default: the local one)

@@ -20,7 +20,8 @@ pub struct Args {
     pub key: Option<String>,
 }
 
-/// A setting: its key, what a script reads, what a person reads (as the file accepts it, where it is set), and where it came from.
+/// A setting: its key, what a script reads, what a person reads (as the file accepts it, where it
+/// is set), and where it came from.
 struct Row {
     key: &'static str,
     document: Value,

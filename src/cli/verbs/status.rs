@@ -1,4 +1,5 @@
-//! `tenure status`, also with no verb: how things stand, and what is wrong. Counts are kept in the file, so this counts nothing.
+//! `tenure status`, also with no verb: how things stand, and what is wrong. Counts are kept in the
+//! file, so this counts nothing.
 
 use serde_json::{Value, json};
 

@@ -62,7 +62,8 @@ pub enum Verb {
         #[arg(value_name = "TASK", required = true, value_parser = parse_task)]
         tasks: Vec<Which>,
     },
-    /// End a task: what is queued never starts, what runs is cancelled with its whole tree; a critical stage is waited for
+    /// End a task: what is queued never starts, what runs is cancelled with its whole tree; a
+    /// critical stage is waited for
     Stop {
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,

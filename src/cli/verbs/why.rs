@@ -1,4 +1,5 @@
-//! `tenure why`: every reason a job waits, with numbers, and the command that would clear each; for an ended job why it ended.
+//! `tenure why`: every reason a job waits, with numbers, and the command that would clear each; for
+//! an ended job why it ended.
 
 use serde_json::json;
 

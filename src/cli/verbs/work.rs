@@ -36,7 +36,8 @@ pub struct Args {
     /// On TERM, wait for the running jobs instead of detaching from them
     #[arg(long, conflicts_with = "on_term")]
     pub drain: bool,
-    /// Set what TERM does to the running jobs [default: detach; end where nothing would survive the worker]
+    /// Set what TERM does to the running jobs [default: detach; end where nothing would survive the
+    /// worker]
     #[arg(long, value_name = "ACTION")]
     pub on_term: Option<OnTerm>,
     /// Wait at most DURATION between TERM and KILL where the runs end with the worker [default: 8s]
@@ -138,7 +139,8 @@ fn end_runs(face: &Face) -> Result<()> {
             let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
             return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
         }
-        // The runs are not children of this process; each round looks at their locks and passes the signals on.
+        // The runs are not children of this process; each round looks at their locks and passes the
+        // signals on.
         std::thread::sleep(Duration::from_millis(END_LOOK_MS));
     }
     if ending.asked() > 0 {

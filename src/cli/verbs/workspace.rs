@@ -1,4 +1,5 @@
-//! `tenure workspace`: directories that jobs of a key share, and that can be made again at any time.
+//! `tenure workspace`: directories that jobs of a key share, and that can be made again at any
+//! time.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -105,7 +106,8 @@ fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String
     table::table(&["workspace", "size", "jobs", "last used", "prepare", "path"], &[1, 2], &rows, columns)
 }
 
-/// The row first: from then on no run enters. What a crash leaves of the directory belongs to no run, and the worker sweeps it.
+/// The row first: from then on no run enters. What a crash leaves of the directory belongs to no
+/// run, and the worker sweeps it.
 fn rm(face: &Face, key: &str) -> Result<u8> {
     let store = face.editor()?;
     let name = key.to_owned();

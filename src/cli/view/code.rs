@@ -62,8 +62,8 @@ fn of_end(code: Option<i32>, signal: Option<i32>) -> u8 {
     }
 }
 
-/// As a shell says it: 127 when the program was not found, 126 for everything else. A missing directory, input or secret is not a
-/// missing program.
+/// As a shell says it: 127 when the program was not found, 126 for everything else. A missing
+/// directory, input or secret is not a missing program.
 fn of_spawn(error: &str) -> u8 {
     let not_found = error.starts_with("execve ") && error.contains("No such file or directory");
     if not_found { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }

@@ -1,7 +1,8 @@
 //! What a script reads. The shapes are a contract: names and kinds of values here do not change.
 //!
 //! Times are RFC 3339 UTC with milliseconds, durations are `*_ms` integers. What a terminal would
-//! obey is escaped where it is printed ([`crate::cli::view::escape::json`]); nothing is cut and nothing is made pretty.
+//! obey is escaped where it is printed ([`crate::cli::view::escape::json`]); nothing is cut and
+//! nothing is made pretty.
 
 use serde_json::{Map, Value, json};
 

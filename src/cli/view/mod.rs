@@ -1,4 +1,5 @@
-//! From values to what a person or a script reads. Nothing that a job wrote or was named reaches a terminal as a command to it (`escape`).
+//! From values to what a person or a script reads. Nothing that a job wrote or was named reaches a
+//! terminal as a command to it (`escape`).
 //!
 //! Pure but for `output`, which writes.
 

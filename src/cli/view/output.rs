@@ -1,4 +1,5 @@
-//! Writes a job's output to stdout: as it is, or on a terminal with everything but colours made visible.
+//! Writes a job's output to stdout: as it is, or on a terminal with everything but colours made
+//! visible.
 
 use std::io::{self, IsTerminal, Write};
 

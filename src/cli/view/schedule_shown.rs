@@ -54,7 +54,8 @@ pub fn occurrence_to_come(calendar: &Calendar, at: i64) -> Value {
     json!({"at": calendar.text(at), "utc": time::utc(at)})
 }
 
-/// Schedules, one a line. Occurrences stand in the schedule's own zone, with its offset then; columns that no schedule fills are left out.
+/// Schedules, one a line. Occurrences stand in the schedule's own zone, with its offset then;
+/// columns that no schedule fills are left out.
 pub fn for_people(listed: &[Listed], columns: Option<usize>) -> String {
     const HEADS: [&str; 9] = ["name", "cron", "zone", "next", "command", "last", "job", "last skipped", "error"];
     /// So many of them are always there.

@@ -1,7 +1,8 @@
-//! A job's output on a terminal: colours stay, everything else that would command the terminal is made visible.
+//! A job's output on a terminal: colours stay, everything else that would command the terminal is
+//! made visible.
 //!
-//! A filter over a stream of bytes: what it was given in pieces gives the same as what it was given at once. It keeps at most
-//! [`SEQUENCE_BYTES_MAX`] bytes back.
+//! A filter over a stream of bytes: what it was given in pieces gives the same as what it was given
+//! at once. It keeps at most [`SEQUENCE_BYTES_MAX`] bytes back.
 
 use crate::cli::view::escape::is_unsafe;
 

@@ -1,6 +1,7 @@
 //! What a person reads: tables without borders, and lines `name  value`.
 //!
-//! Every cell goes through [`crate::cli::view::escape`]; colour is put on afterwards, so that no width is miscounted.
+//! Every cell goes through [`crate::cli::view::escape`]; colour is put on afterwards, so that no
+//! width is miscounted.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
@@ -12,7 +13,8 @@ use crate::store::rows::Job;
 
 pub use crate::units::count;
 
-/// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within these.
+/// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within
+/// these.
 const CELL_CHARS_MIN: usize = 20;
 const CELL_CHARS_MAX: usize = 80;
 /// A terminal with fewer columns has no room for all of a list of jobs.
@@ -57,7 +59,8 @@ fn shown(cell: &str, chars_max: Option<usize>) -> String {
     }
 }
 
-/// Cuts each line where the terminal ends, so that a job has one line there too. In a pipe (`None`) nothing is cut.
+/// Cuts each line where the terminal ends, so that a job has one line there too. In a pipe (`None`)
+/// nothing is cut.
 pub fn fit(text: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else { return text.to_owned() };
     text.lines().map(|line| format!("{}\n", fit_line(line, columns))).collect()
@@ -131,7 +134,8 @@ pub fn took(job: &Job, now_ms: i64) -> String {
     job.started_at.map(|start| time::between(start, job.finished_at.unwrap_or(now_ms))).unwrap_or_default()
 }
 
-/// Jobs, one a line; on a narrow terminal without the column `since`. The columns of priority and progress are there when a job has any.
+/// Jobs, one a line; on a narrow terminal without the column `since`. The columns of priority and
+/// progress are there when a job has any.
 pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let progress = |job: &Job| {
@@ -172,7 +176,8 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
     if coloured { paint_lines(&text, jobs) } else { text }
 }
 
-/// The state is the first word of a line after the id, so the first place where it stands is the right one.
+/// The state is the first word of a line after the id, so the first place where it stands is the
+/// right one.
 fn paint_lines(text: &str, jobs: &[Job]) -> String {
     let mut lines = text.lines();
     let head = lines.next().map(|head| format!("\x1b[1m{head}\x1b[0m\n")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `tenure run` inside a job: which jobs wait for the new one, and a refusal where it could never start beside them.
+//! `tenure run` inside a job: which jobs wait for the new one, and a refusal where it could never
+//! start beside them.
 
 use std::path::Path;
 
@@ -11,8 +12,9 @@ use crate::store::Store;
 use crate::store::nested::{self, Followed, Never};
 use crate::store::rows::Job;
 
-/// Names the job inside which this command runs as the parent of the new one. Where a live job has the key of the new one, that one is
-/// followed, and must be able to start; one that runs already holds no other job.
+/// Names the job inside which this command runs as the parent of the new one. Where a live job has
+/// the key of the new one, that one is followed, and must be able to start; one that runs already
+/// holds no other job.
 ///
 /// # Errors
 /// `Refused` where what is followed could never start; nothing was added then.

@@ -1,4 +1,5 @@
-//! Warns of a queue that is new and has nearly the name of another one: no worker that serves the other starts its jobs.
+//! Warns of a queue that is new and has nearly the name of another one: no worker that serves the
+//! other starts its jobs.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ const NAME_CHARS_MIN: usize = 4;
 pub struct NewQueues(BTreeSet<String>);
 
 impl NewQueues {
-    /// What to say of this queue, once. A file that cannot be read says so by itself when it is written.
+    /// What to say of this queue, once. A file that cannot be read says so by itself when it is
+    /// written.
     pub fn check(&mut self, store: &Store, queue: &str) -> Option<String> {
         if queue.chars().count() < NAME_CHARS_MIN || !self.0.insert(queue.to_owned()) {
             return None;

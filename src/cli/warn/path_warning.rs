@@ -1,7 +1,8 @@
-//! Warns of a command that will not be found, or that is another file for the worker than for the person who adds it.
+//! Warns of a command that will not be found, or that is another file for the worker than for the
+//! person who adds it.
 //!
-//! A job is started by the worker, which has a `PATH` of its own. Looks only; never fails, and never keeps a job from being added:
-//! what is missing now may be there when the job starts.
+//! A job is started by the worker, which has a `PATH` of its own. Looks only; never fails, and
+//! never keeps a job from being added: what is missing now may be there when the job starts.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -242,7 +243,8 @@ fn find(name: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
     tried.into_iter().map(|file| cwd.join(file)).find(is_executable)
 }
 
-/// One file, by whatever name. The Python of a virtual environment is a link to another one, and looks at its own path.
+/// One file, by whatever name. The Python of a virtual environment is a link to another one, and
+/// looks at its own path.
 fn is_same(a: &Path, b: &Path) -> bool {
     let dir = |file: &Path| file.parent().and_then(|dir| dir.canonicalize().ok());
     if dir(a) == dir(b) {

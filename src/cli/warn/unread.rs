@@ -1,7 +1,7 @@
 //! Whether something waits in the standard input of a command whose job does not get it.
 //!
-//! It is not passed by itself: a script that calls `tenure run` in a loop that reads a list would lose the rest of the list, and a pipe that
-//! no process closes would hold the job up for ever.
+//! It is not passed by itself: a script that calls `tenure run` in a loop that reads a list would
+//! lose the rest of the list, and a pipe that no process closes would hold the job up for ever.
 
 use std::io::stdin;
 

@@ -1,8 +1,10 @@
-//! `tenure run`, after its job is in the file: follows it to its end, and is its worker where there is none.
+//! `tenure run`, after its job is in the file: follows it to its end, and is its worker where there
+//! is none.
 //!
-//! Each round does four things: reads what is new, sees to it that there is a worker, obeys signals, and says once what the job
-//! waits for. When a `tenure work` asks for the lock, it is given up, and the following goes on. Where another `tenure run` is the worker, that
-//! one is asked to serve this job too, again and again for as long as a client follows it.
+//! Each round does four things: reads what is new, sees to it that there is a worker, obeys
+//! signals, and says once what the job waits for. When a `tenure work` asks for the lock, it is
+//! given up, and the following goes on. Where another `tenure run` is the worker, that one is asked
+//! to serve this job too, again and again for as long as a client follows it.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +32,8 @@ use crate::store::{Store, control, locks, resource, why};
 use crate::worker::{Ended, Worker};
 use crate::worker::{Options, Started, Until};
 
-/// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it well within this.
+/// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it
+/// well within this.
 const CHECK_MS: u64 = 1_000;
 
 /// Between two looks whether everything is torn down, in milliseconds.
@@ -102,7 +105,8 @@ impl RunFollower<'_> {
         }
     }
 
-    /// Becomes the worker where there is none; gives the lock up where another process asked for it.
+    /// Becomes the worker where there is none; gives the lock up where another process asked for
+    /// it.
     fn ensure_worker(&mut self, signals: &Receiver<i32>) -> Result<Option<Outcome>> {
         if let Some(worker) = &self.worker {
             let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(None) };
@@ -142,8 +146,8 @@ impl RunFollower<'_> {
         Outcome::Detached(code_of(signal))
     }
 
-    /// Where there is no other worker, what the job has left outside is torn down before this one goes. A signal ends the wait, not the
-    /// teardown; what has failed waits for the next worker.
+    /// Where there is no other worker, what the job has left outside is torn down before this one
+    /// goes. A signal ends the wait, not the teardown; what has failed waits for the next worker.
     fn tear_down(&mut self, signals: &Receiver<i32>) -> Result<()> {
         let Some(worker) = &self.worker else { return Ok(()) };
         loop {
@@ -158,7 +162,8 @@ impl RunFollower<'_> {
         }
     }
 
-    /// As process 1 of a container, or with its init, this one takes the jobs with it that it serves for others: they are ended in order.
+    /// As process 1 of a container, or with its init, this one takes the jobs with it that it
+    /// serves for others: they are ended in order.
     fn end_served(&self) {
         if let Some(worker) = &self.worker {
             worker.end_runs_if_namespace_ends(&never());
@@ -194,7 +199,8 @@ impl RunFollower<'_> {
         Ok(None)
     }
 
-    /// The reader of the output has gone. As with any other program in a pipe that is the end, but only of the following.
+    /// The reader of the output has gone. As with any other program in a pipe that is the end, but
+    /// only of the following.
     fn reader_gone(&self) -> Outcome {
         face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
         Outcome::Detached(exit::SIGNAL_BASE + SIGPIPE)
@@ -229,7 +235,8 @@ enum ForOne {
     },
 }
 
-/// A worker for one job alone, where there is none. One that is a `tenure run` is asked to serve this job too.
+/// A worker for one job alone, where there is none. One that is a `tenure run` is asked to serve
+/// this job too.
 ///
 /// # Errors
 /// When the file cannot be used.

@@ -1,4 +1,5 @@
-//! `tenure work --until-idle` beside a worker that is there already: that one does the work, and this waits until it has nothing to do.
+//! `tenure work --until-idle` beside a worker that is there already: that one does the work, and
+//! this waits until it has nothing to do.
 
 use crate::cli::face;
 use crate::cli::face::Face;
@@ -10,7 +11,8 @@ use crate::queue::changes::Changes;
 use crate::store::claim::{self, Scope};
 use crate::store::{Store, open_runs, pending, plan, read, teardown};
 
-/// Waits until nothing runs and nothing could be started. False: there is no such worker, or it serves no queue that is meant.
+/// Waits until nothing runs and nothing could be started. False: there is no such worker, or it
+/// serves no queue that is meant.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -55,7 +57,8 @@ fn is_ending(worker: &Sight) -> bool {
     worker.report.as_ref().is_some_and(|report| matches!(report.phase, Phase::Draining | Phase::Leaving))
 }
 
-/// As a worker of these queues judges it that ends when it has nothing to do: it tends jobs and schedules of all queues.
+/// As a worker of these queues judges it that ends when it has nothing to do: it tends jobs and
+/// schedules of all queues.
 fn is_idle(
     face: &Face,
     store: &Store,
@@ -69,7 +72,8 @@ fn is_idle(
     let claimed = if queues.is_empty() { served } else { queues.to_vec() };
     let scope = Scope { queues: claimed, only: None };
     store.read(|conn| {
-        // Without a queue that is meant: all that runs, as the worker may watch over what an earlier one has left.
+        // Without a queue that is meant: all that runs, as the worker may watch over what an
+        // earlier one has left.
         let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
         let goes_on = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
         let could_start =

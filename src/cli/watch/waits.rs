@@ -1,4 +1,5 @@
-//! Says what a job waits for where a person waits for it: when nothing has happened for a second, and once for each change.
+//! Says what a job waits for where a person waits for it: when nothing has happened for a second,
+//! and once for each change.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ const AGAIN_MS: u64 = 60_000;
 
 /// Codes of what `why` tells that holds nothing up.
 const NOT_WAITED_FOR: &[&str] = &["running", "latest_run", "expires", "ended", "not_retried"];
-/// What is said first where there is more, as it keeps everything else from being cleared; and what is said last, as it clears itself.
+/// What is said first where there is more, as it keeps everything else from being cleared; and what
+/// is said last, as it clears itself.
 const FIRST: &[&str] = &["writer_blocked", "worker_stopped", "worker_hangs"];
 const LAST: &[&str] = &["position"];
 
@@ -31,7 +33,8 @@ const LAST: &[&str] = &["position"];
 pub enum By {
     /// A client that looks on.
     Watcher,
-    /// A `tenure run`: it is the worker where there is none, and asks another `tenure run` to serve its job.
+    /// A `tenure run`: it is the worker where there is none, and asks another `tenure run` to serve
+    /// its job.
     Run,
 }
 
@@ -44,7 +47,8 @@ pub struct Waits {
     said: Said,
 }
 
-/// An obstacle, without what changes with time alone: a teardown that is tried again and again is one.
+/// An obstacle, without what changes with time alone: a teardown that is tried again and again is
+/// one.
 type Told = (&'static str, Option<String>);
 
 fn told(one: &Advice) -> Told {
@@ -55,7 +59,8 @@ fn told(one: &Advice) -> Told {
 /// How often the job has been started, and its run: between two of these something has happened.
 type HasRun = (u32, Option<RunId>);
 
-/// The lines that were said. What changes to and fro is said once a minute at the most, as long as the job is not started.
+/// The lines that were said. What changes to and fro is said once a minute at the most, as long as
+/// the job is not started.
 #[derive(Debug, Default)]
 struct Said {
     last: Vec<Told>,
@@ -64,7 +69,8 @@ struct Said {
 }
 
 impl Said {
-    /// Whether this is to be said now. Empty: the job waits for nothing, and no line is said of that.
+    /// Whether this is to be said now. Empty: the job waits for nothing, and no line is said of
+    /// that.
     fn is_news(&mut self, told: Vec<Told>, has_run: HasRun, now: Instant) -> bool {
         if self.has_run != has_run {
             *self = Self { has_run, ..Self::default() };
@@ -156,7 +162,8 @@ mod tests {
         const A: &str = "a";
         const B: &str = "b";
         const NOTHING: &str = "";
-        // After how many seconds what is looked at, how often the job had been started, and whether it is said.
+        // After how many seconds what is looked at, how often the job had been started, and whether
+        // it is said.
         type Case = (u64, &'static str, u32, bool);
         let cases: &[(&str, &[Case])] = &[
             ("the same", &[(0, A, 0, true), (1, A, 0, false), (100, A, 0, false)]),

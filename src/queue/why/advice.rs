@@ -1,4 +1,5 @@
-//! One thing to tell: a word for scripts, a text with numbers for people, and the command that clears it.
+//! One thing to tell: a word for scripts, a text with numbers for people, and the command that
+//! clears it.
 
 /// One thing that a person is told: what is the matter, and the command that clears it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! What is seen beside the file when a person asks why a job waits: the worker, and what the machine lacks.
+//! What is seen beside the file when a person asks why a job waits: the worker, and what the
+//! machine lacks.
 
 use super::advice::Advice;
 use crate::error::Result;
@@ -13,13 +14,15 @@ pub(crate) struct Around {
     /// In the local time zone.
     pub now: jiff::Zoned,
     pub worker: Option<Sight>,
-    /// What is said of the job's run, where it is over and there is no worker that records it ([`super::over`]).
+    /// What is said of the job's run, where it is over and there is no worker that records it
+    /// ([`super::over`]).
     pub over: Option<String>,
     /// What is wrong with the script that the job is, where the kernel executes it all the same.
     pub script: Option<String>,
     /// Jobs that run now, over all queues.
     pub running: i64,
-    /// Why the machine would hold jobs back, by the floors of the configuration; where no worker says it of itself.
+    /// Why the machine would hold jobs back, by the floors of the configuration; where no worker
+    /// says it of itself.
     pub gate: Option<Advice>,
 }
 

@@ -1,7 +1,10 @@
-//! Why a job waits, or ended as it did: every reason, with numbers, and the command that clears each.
+//! Why a job waits, or ended as it did: every reason, with numbers, and the command that clears
+//! each.
 //!
-//! The file says what it knows (`store::why`); the rest is looked at when it is asked for ([`around`], [`over`]). What becomes of both in words is
-//! pure ([`obstacles`], [`worker_words`], [`resource_words`]), and the same for every face: one [`Advice`] for each thing. Changes nothing.
+//! The file says what it knows (`store::why`); the rest is looked at when it is asked for
+//! ([`around`], [`over`]). What becomes of both in words is pure ([`obstacles`], [`worker_words`],
+//! [`resource_words`]), and the same for every face: one [`Advice`] for each thing. Changes
+//! nothing.
 
 pub(super) mod advice;
 pub(crate) mod around;
@@ -25,8 +28,8 @@ use crate::store::why::{self, WhyFacts};
 use advice::Advice;
 
 impl Queue {
-    /// Returns every reason for which a job waits, how it is with one that runs, or why one has ended; nothing for a queued job that starts in
-    /// the next free slot.
+    /// Returns every reason for which a job waits, how it is with one that runs, or why one has
+    /// ended; nothing for a queued job that starts in the next free slot.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) where there is none with this number.
@@ -45,7 +48,8 @@ pub(crate) struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Looks at worker and machine. `floors` are those of the configuration, which are told where no worker says what its own are.
+    /// Looks at worker and machine. `floors` are those of the configuration, which are told where
+    /// no worker says what its own are.
     ///
     /// # Errors
     /// When the file or the lock file cannot be looked at.
@@ -70,7 +74,8 @@ impl<'a> Explainer<'a> {
     }
 }
 
-/// What is wrong with the script of a job, as it stands there now. Without a `PATH` of its own it is looked for in ours.
+/// What is wrong with the script of a job, as it stands there now. Without a `PATH` of its own it
+/// is looked for in ours.
 fn script(job: &Job) -> Option<String> {
     let argv = job.argv().ok()?;
     let env: serde_json::Value = serde_json::from_str(&job.env).unwrap_or_default();

@@ -1,6 +1,8 @@
-//! From facts to words: what stands in the way of a job, with numbers, and the command that clears each.
+//! From facts to words: what stands in the way of a job, with numbers, and the command that clears
+//! each.
 //!
-//! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of worker and machine.
+//! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of
+//! worker and machine.
 
 use super::advice::Advice;
 use super::around::Around;
@@ -15,7 +17,8 @@ use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::count;
 use crate::units::{duration_text, size_text};
 
-/// Everything that stands in the way of a queued job; how things stand with one that runs; why one has ended.
+/// Everything that stands in the way of a queued job; how things stand with one that runs; why one
+/// has ended.
 pub(crate) fn of(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     match facts.job.shown_state() {
         State::Queued => of_queued(facts, around),
@@ -233,7 +236,8 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     all
 }
 
-/// What the worker has noted of a run: on the first line what keeps it from ending, on the second what to do.
+/// What the worker has noted of a run: on the first line what keeps it from ending, on the second
+/// what to do.
 pub(crate) fn trouble(noted: &str) -> (String, Option<String>) {
     match noted.split_once('\n') {
         Some((what, remedy)) => (what.to_owned(), Some(remedy.to_owned())),

@@ -1,5 +1,5 @@
-//! Runs that the file calls running and that are over: their worker is gone, and no other has recorded their end yet. The lock of a run is
-//! asked, as always; a row cannot know.
+//! Runs that the file calls running and that are over: their worker is gone, and no other has
+//! recorded their end yet. The lock of a run is asked, as always; a row cannot know.
 
 use crate::error::Result;
 use crate::host::lock::Holder;
@@ -13,7 +13,8 @@ use crate::store::rows::Job;
 use crate::store::{Store, open_runs};
 use crate::units::count;
 
-/// What is said of the run of this job, where it is over and there is no worker that is about to record that.
+/// What is said of the run of this job, where it is over and there is no worker that is about to
+/// record that.
 ///
 /// # Errors
 /// When the file, the worker's lock or the run file cannot be looked at.
@@ -36,7 +37,8 @@ pub(crate) fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) 
     Ok((over > 0).then(|| words(over)))
 }
 
-/// How many runs of jobs are over and wait for a worker to record that. For a file without a worker.
+/// How many runs of jobs are over and wait for a worker to record that. For a file without a
+/// worker.
 ///
 /// # Errors
 /// As [`of`].

@@ -1,5 +1,5 @@
-//! The worker in words: what keeps it from doing something for a job, and the command that clears it. Pure; `why`, `status` and
-//! `doctor` say the same.
+//! The worker in words: what keeps it from doing something for a job, and the command that clears
+//! it. Pure; `why`, `status` and `doctor` say the same.
 
 use super::advice::Advice;
 use crate::clock as time;
@@ -9,11 +9,13 @@ use crate::host::sight::{Process, Sight};
 use crate::store::rows::{Job, QueueRow};
 use crate::units::count;
 
-/// A claim loop that has not been round for this long, in milliseconds, hangs: it looks every 10 s at the least.
+/// A claim loop that has not been round for this long, in milliseconds, hangs: it looks every 10 s
+/// at the least.
 const CLAIMS_HANG_MS: u64 = 30_000;
 /// So many ticks without a round of the reaper, and the time above: it hangs.
 const REAPER_HANG_TICKS: u64 = 3;
-/// A job that has been there for so long, in milliseconds, has been announced to a worker that looks.
+/// A job that has been there for so long, in milliseconds, has been announced to a worker that
+/// looks.
 const ANNOUNCED_MS: u64 = 5_000;
 
 /// The pid as a command can use it.
@@ -111,7 +113,8 @@ pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> 
     all
 }
 
-/// What is the matter with the worker that a running job feels: who records its end, and passes a stop on.
+/// What is the matter with the worker that a running job feels: who records its end, and passes a
+/// stop on.
 pub(crate) fn of_running(sight: &Sight, now_ms: i64) -> Vec<Advice> {
     const FELT: [&str; 6] = ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
@@ -184,7 +187,8 @@ fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
     (slots > 0 && running >= slots).then(|| Advice::new("slots", text(), more))
 }
 
-/// What is the matter with the worker of a file in which so many jobs are ready, as `status` and `doctor` tell it.
+/// What is the matter with the worker of a file in which so many jobs are ready, as `status` and
+/// `doctor` tell it.
 pub(crate) fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Advice> {
     let waits = |one: &Advice| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&one.code);
     let mut all: Vec<Advice> = of_worker(sight).into_iter().filter(|one| waits(one) || ready > 0).collect();

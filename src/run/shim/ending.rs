@@ -1,4 +1,5 @@
-//! From STARTED to DRAINED: waits, keeps deadlines, stops, records the end, and ends what is left.
+//! From STARTED to DRAINED: waits for the job, enforces deadlines, stops the run, records its end,
+//! and ends leftover processes.
 
 use std::collections::HashSet;
 
@@ -11,29 +12,33 @@ use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::process::Stat;
 use crate::run::record::{Drained, Exited, Record, Usage};
 use crate::run::signal::{self, Heard};
-use crate::run::stop::KILL_NOW;
 use crate::run::wait::{self, Children};
 
 use super::TREE_IS_EMPTY;
 use super::logfile::LogFile;
 use super::memory::Memory;
+use super::stop_signal::{Request, ends_like_a_shutdown, request_of};
 use super::watch::{Due, Limits};
 
-/// Longest wait without a look at the clock, in milliseconds: waits do not count the sleep of a machine, deadlines do.
+/// Longest wait between two readings of the clock, in milliseconds: a wait does not count while the
+/// machine is suspended, but deadlines do.
 const WAIT_MS_MAX: u64 = 30_000;
-/// Time between two rounds of killing what does not die, in milliseconds: first and longest.
+/// Interval between two rounds of killing processes that do not die, in milliseconds: first and
+/// longest.
 const KILL_MS_MIN: u64 = 5;
 const KILL_MS_MAX: u64 = 1_000;
-/// While a stopped tree uses its grace, so often it is looked whether all of its group is gone, in milliseconds.
+/// How often a stopped tree is polled during its grace, in milliseconds.
 const LINGER_MS: u64 = 20;
-/// A start is told when the run has lived for this long, in milliseconds; with a shorter one it is told together with the end.
+/// A run that lives this long reports its start separately, in milliseconds; a shorter one reports
+/// start and end together.
 const TELL_START_MS: u64 = 10;
-/// How long the shim of a job that was ended by a signal waits for a signal to itself, in milliseconds.
+/// How long the shim waits for a signal to itself after its job was ended by a signal, in
+/// milliseconds.
 const SHUTDOWN_WINDOW_MS: u64 = 500;
-/// Most leftovers that are named.
+/// Most leftover processes that are named.
 const LEFTOVERS_NAMED_MAX: usize = 8;
 
-/// Sees a run to its end; returns the exit status of the shim.
+/// Runs a job to its end; returns the exit status of the shim.
 pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u64, log: LogFile, memory: Memory) -> i32 {
     let now = boottime_ms();
     let me = getpid().as_raw_nonzero().get();
@@ -67,7 +72,7 @@ struct Watched<'a> {
     killed: HashSet<i32>,
 }
 
-/// The job was told to end.
+/// The job was asked to stop.
 #[derive(Clone, Copy)]
 struct Stop {
     cause: Cause,
@@ -78,7 +83,7 @@ struct Stop {
 impl Watched<'_> {
     fn see_through(mut self) -> i32 {
         let exit = loop {
-            // First of all: a request that comes when the job has ended already does not count.
+            // Checked first: a request that arrives after the job has ended does not count.
             if let Some(exit) = self.reap_all_but_the_job() {
                 self.heed_shutdown(exit);
                 break exit;
@@ -87,10 +92,11 @@ impl Watched<'_> {
             self.hear(until_ms);
         };
         let cause = self.stop.map(|stop| stop.cause);
-        // Where the file does not take it in all that time, the run is lost: only the worker will have seen its end, by the pipe.
+        // If the file cannot be written in all that time, the run is lost: only the worker has seen
+        // its end, through the pipe.
         let _ = self.journal.insist(&Record::Exited(Exited { exit, cause, at_ms: now_ms(), boot_ms: Some(boottime_ms()) }));
         self.linger();
-        // With nothing else there, nothing else can come: nearly every run.
+        // Nothing else is left, so no further event can arrive: the usual case.
         let mut leftovers = String::new();
         if !self.only_the_job_is_left() {
             if cause.is_none() {
@@ -107,8 +113,8 @@ impl Watched<'_> {
         TREE_IS_EMPTY
     }
 
-    /// Reaps what the tree has left to us. The job's own process is looked at and stays: as long as it is not reaped, its
-    /// number and that of its group belong to this run.
+    /// Reaps what the tree has left to the shim. The job's own process is peeked at but not reaped:
+    /// until it is reaped, its pid and its process group belong to this run.
     fn reap_all_but_the_job(&self) -> Option<Exit> {
         loop {
             match wait::peek() {
@@ -119,9 +125,10 @@ impl Watched<'_> {
         }
     }
 
-    /// A shutdown signals the shim and its job at once, in any order. No process can tell which of a bare signal and the end of the
-    /// job was first, so a signal that is there when the end is seen counts. Where the end itself looks like that of a shutdown,
-    /// the shim waits for a signal that is still on its way.
+    /// A shutdown signals the shim and its job at once, in any order. The order of a bare signal
+    /// and the end of the job cannot be observed, so a signal that is pending when the end is seen
+    /// counts. If the end looks like that of a shutdown, the shim waits for a signal that may still
+    /// arrive.
     fn heed_shutdown(&mut self, exit: Exit) {
         let window_ms = if ends_like_a_shutdown(exit) && !self.memory.has_killed(exit) { SHUTDOWN_WINDOW_MS } else { 0 };
         if self.stop.is_none() && signal::bare_within(window_ms) {
@@ -129,7 +136,7 @@ impl Watched<'_> {
         }
     }
 
-    /// Does what is due; says when to look again.
+    /// Does what is due; returns when to check again.
     fn act(&mut self) -> Option<u64> {
         let now = boottime_ms();
         if self.wants_a_look(now) {
@@ -139,7 +146,7 @@ impl Watched<'_> {
         earliest(tell_at, self.due(now))
     }
 
-    /// Tells the start when it is time; says when, if it is not.
+    /// Reports the start when it is time; otherwise returns when that is.
     fn tell_start(&mut self, now: u64) -> Option<u64> {
         let at = self.started_ms.saturating_add(TELL_START_MS);
         if now >= at && self.journal.has_unsent() {
@@ -175,18 +182,18 @@ impl Watched<'_> {
         let wait_ms = until_ms.map_or(WAIT_MS_MAX, |at| at.saturating_sub(boottime_ms()).min(WAIT_MS_MAX));
         match signal::wait(Some(wait_ms)) {
             Heard::Nothing | Heard::Child => {}
-            // Also where the job has ended meanwhile, see `heed_shutdown`.
+            // Also when the job has ended meanwhile, see `heed_shutdown`.
             Heard::Bare => self.stop(Cause::Shutdown, self.limits.grace_ms),
             Heard::Stop(value) => match request_of(value, self.nonce_bits) {
                 Some(Request::Stop(cause)) if self.reap_all_but_the_job().is_none() => self.stop(cause, self.limits.grace_ms),
                 Some(Request::KillNow) => self.hasten(),
-                // Too late; or meant for another run, or for another version of us.
+                // Too late, or meant for another run or another version of tenure.
                 Some(Request::Stop(_)) | None => {}
             },
         }
     }
 
-    /// The grace is over, whatever is left of it.
+    /// Ends the grace period now.
     fn hasten(&mut self) {
         self.stop(Cause::Shutdown, 0);
         if let Some(stop) = &mut self.stop {
@@ -205,7 +212,7 @@ impl Watched<'_> {
         self.signal_group(libc::SIGCONT);
     }
 
-    /// After the grace: KILL for everything. Says when to look again.
+    /// After the grace period: sends KILL to everything. Returns when to check again.
     fn escalate(&mut self, mut stop: Stop, now: u64) -> Option<u64> {
         if stop.kill_at_ms <= now {
             self.kill_group();
@@ -217,10 +224,11 @@ impl Watched<'_> {
         Some(stop.kill_at_ms)
     }
 
-    /// Signals the job's group, or where the job has left it, the job. Never after the job was reaped.
+    /// Signals the job's group, or the job itself if it has left the group. Never after the job was
+    /// reaped.
     fn signal_group(&self, signal: i32) {
         if signal::send_group(self.job, signal).is_err() {
-            // Gone, or not permitted: the next round of killing finds out.
+            // The process is gone, or may not be signalled: the next round of killing handles that.
             let _ = signal::send_child(self.job, signal);
         }
     }
@@ -230,13 +238,15 @@ impl Watched<'_> {
         self.killed.extend(round.killed);
     }
 
-    /// A stopped tree has its grace, also where its first process has ended before the others of its group.
+    /// A stopped tree keeps its grace period even if its first process ends before the others of
+    /// its group.
     fn linger(&mut self) {
         while let Some(stop) = self.stop
             && boottime_ms() < stop.kill_at_ms
             && self.group_is_alive()
         {
-            // The end of the job's own process is told now: the rest may take all of the grace.
+            // The end of the job's own process is reported now: the others may use the whole grace
+            // period.
             self.journal.tell();
             let left = stop.kill_at_ms.saturating_sub(boottime_ms());
             if let Heard::Stop(value) = signal::wait(Some(left.min(LINGER_MS)))
@@ -251,20 +261,22 @@ impl Watched<'_> {
         self.living().any(|(_, stat)| stat.group == self.job)
     }
 
-    /// What of the tree is alive.
+    /// The live processes of the tree.
     fn living(&self) -> impl Iterator<Item = (i32, Stat)> {
         let found = descendants::below(self.me, &|_| false).into_iter();
         found.filter_map(|found| Some((found.pid, Stat::of(found.pid)?))).filter(|(_, stat)| !stat.is_dead())
     }
 
-    /// Nothing below us but the job's own process, which has ended: what nearly every run comes to.
+    /// Whether only the job's own process is left below the shim, and it has ended: the usual case.
     fn only_the_job_is_left(&self) -> bool {
         descendants::children(self.me).is_some_and(|children| children.iter().all(|pid| *pid == self.job))
     }
 
-    /// Ends all of the job's group at one instant. Never after the job was reaped: till then the number of the group is ours.
+    /// Kills all of the job's group at once. Never after the job was reaped: until then the group
+    /// belongs to this run.
     fn kill_group(&mut self) {
-        // Also stopped at one instant: a process that forks without end is counted, and outrun, only when it stands still.
+        // Also stops them at once: a process that forks without end can be counted, and caught,
+        // only while it is stopped.
         let _ = signal::send_group(self.job, libc::SIGSTOP);
         let members = self.living().filter(|(_, stat)| stat.group == self.job).map(|(pid, _)| pid).collect::<Vec<_>>();
         if signal::send_group(self.job, libc::SIGKILL).is_ok() {
@@ -272,12 +284,13 @@ impl Watched<'_> {
         }
     }
 
-    /// Ends whatever is left, until the kernel says that there is no child any more. What may not be signalled is waited for: the run lives as
-    /// long as it does.
+    /// Ends all remaining processes, until the kernel reports no children. Waits for processes that
+    /// may not be signalled: the run lives as long as they do.
     fn empty_tree(&mut self) {
         let mut wait_ms = KILL_MS_MIN;
         while !reap_everything() {
-            // The monitor knows from here on that the job's own process has ended, and what is still there.
+            // From here on the monitor knows that the job's own process has ended, and what is
+            // left.
             if wait_ms > KILL_MS_MIN {
                 self.journal.tell();
             }
@@ -319,40 +332,15 @@ fn name(leftovers: &[(i32, Stat)]) -> String {
     }
 }
 
-/// `true` when there is no child left.
+/// Returns true when no child is left.
 fn reap_everything() -> bool {
     loop {
         match wait::peek() {
             Children::None => return true,
             Children::Alive => return false,
-            // An error would be ECHILD, which the next look sees.
+            // An error would be ECHILD, which the next check sees.
             Children::Ended(ended) => drop(wait::reap(ended.pid)),
         }
-    }
-}
-
-/// What a stop signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Request {
-    Stop(Cause),
-    KillNow,
-}
-
-/// What a stop signal says, if it is meant for this run.
-fn request_of(value: u64, nonce_bits: u64) -> Option<Request> {
-    let [code, ..] = value.to_le_bytes();
-    if value >> 8 != nonce_bits {
-        return None;
-    }
-    if code == KILL_NOW { Some(Request::KillNow) } else { Cause::from_code(code).map(Request::Stop) }
-}
-
-/// Ended by one of the signals that a shutdown sends, or by an exit status with which programs say so.
-fn ends_like_a_shutdown(exit: Exit) -> bool {
-    const SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGKILL];
-    match exit {
-        Exit::Signal(signal) => SIGNALS.contains(&signal),
-        Exit::Code(code) => SIGNALS.contains(&(code - 128)),
     }
 }
 
@@ -360,10 +348,10 @@ fn earliest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     [a, b].into_iter().flatten().min()
 }
 
-/// Of everything that was reaped: the job and whatever it left.
+/// The resource usage of everything that was reaped: the job and its leftovers.
 fn usage_of_children() -> Usage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: `usage` has room for the answer; where there is none it stays zero.
+    // SAFETY: `usage` has room for the answer; on failure it stays zero.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
         usage.assume_init()
@@ -373,41 +361,5 @@ fn usage_of_children() -> Usage {
         max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
         user_ms: ms(usage.ru_utime),
         system_ms: ms(usage.ru_stime),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::job::Nonce;
-
-    #[test]
-    fn a_stop_is_heard_only_by_the_run_that_it_names() {
-        let bits = Nonce([0x5a; 16]).signal_bits();
-        for cause in Cause::ALL {
-            let value = bits << 8 | u64::from(cause.code());
-            assert_eq!(request_of(value, bits), Some(Request::Stop(*cause)));
-            assert_eq!(request_of(value, bits ^ 1), None);
-        }
-        assert_eq!(request_of(bits << 8 | u64::from(KILL_NOW), bits), Some(Request::KillNow));
-        assert_eq!(request_of(bits << 8, bits), None);
-    }
-
-    #[test]
-    fn ends_that_a_shutdown_may_have_caused() {
-        for (exit, is_like_it) in [
-            (Exit::Signal(15), true),
-            (Exit::Signal(9), true),
-            (Exit::Signal(1), true),
-            (Exit::Signal(2), true),
-            (Exit::Code(143), true),
-            (Exit::Code(137), true),
-            (Exit::Signal(11), false),
-            (Exit::Code(0), false),
-            (Exit::Code(1), false),
-            (Exit::Code(139), false),
-        ] {
-            assert_eq!(ends_like_a_shutdown(exit), is_like_it, "{exit:?}");
-        }
     }
 }

@@ -1,8 +1,10 @@
-//! Makes the job's process: `clone(CLONE_VM | CLONE_VFORK)` onto a stack of its own, as `posix_spawn` does inside, because `posix_spawn`
-//! itself knows neither a death signal, nor limits, nor another user.
+//! Creates the job's process with `clone(CLONE_VM | CLONE_VFORK)` onto a separate stack, as
+//! `posix_spawn` does internally: `posix_spawn` itself supports neither a death signal, nor limits,
+//! nor another user.
 //!
-//! The child shares our memory and we stand still until it executes the command or ends. So it only makes system calls and
-//! writes to [`Shared`]: no allocation, no lock, no panic, no libc function that does more than the call.
+//! The child shares the shim's memory, and the shim is suspended until the child executes the
+//! command or ends. So the child makes only system calls and writes to [`Shared`]: no allocation,
+//! no lock, no panic, and no libc function that does more than the call.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::CString;
@@ -17,7 +19,7 @@ use crate::run::wait;
 use super::prepare::{Prepared, RESULT_FD, path_of, raw, shown};
 use super::refusal::Refusal;
 
-/// Room for the child, in bytes; below it lies a page that may not be touched.
+/// Stack of the child, in bytes; the page below it is inaccessible.
 const STACK_BYTES: usize = 64 << 10;
 const GUARD_BYTES: usize = 4096;
 
@@ -40,7 +42,7 @@ enum Step {
     Execve,
 }
 
-/// What the child reads, and where it says why it failed.
+/// Input of the child, and where it reports why it failed.
 struct Shared<'a> {
     prepared: &'a Prepared,
     argv: Vec<*const c_char>,
@@ -48,18 +50,18 @@ struct Shared<'a> {
     candidates: Vec<*const c_char>,
     stdin: c_int,
     log: c_int,
-    /// -1 where there is none.
+    /// -1 if there is none.
     result: c_int,
     shim: c_int,
     failure: UnsafeCell<Failure>,
-    /// The mark was set.
+    /// Whether the mark was set.
     marked: Cell<bool>,
 }
 
 /// A job that is executing its command.
 pub struct Begun {
     pub pid: i32,
-    /// It has the limit by which everything that it starts is found.
+    /// Whether it has the limit that marks its processes.
     pub marked: bool,
 }
 
@@ -74,7 +76,7 @@ struct Failure {
 /// Starts the job; returns once the command is executing.
 ///
 /// # Errors
-/// There is no process any more; says at which step it failed.
+/// The process is gone; the error says at which step it failed.
 pub fn execute(prepared: &Prepared) -> Result<Begun, Refusal> {
     let shared = Shared {
         prepared,
@@ -91,13 +93,15 @@ pub fn execute(prepared: &Prepared) -> Result<Begun, Refusal> {
     let stack = Stack::new().map_err(|e| Refusal::ours("making a stack", &e))?;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let argument = (&raw const shared).cast_mut().cast::<c_void>();
-    // SAFETY: the stack is ours until it is dropped below, `shared` lives as long, and CLONE_VFORK keeps us from going on before the
-    // child has let go of both. The child writes only to `failure`, through its cell.
+    // SAFETY: the stack is ours until it is dropped below, `shared` lives as long, and CLONE_VFORK
+    // suspends us until the child has stopped using both. The child writes only to `failure`,
+    // through its cell.
     let pid = unsafe { libc::clone(child, stack.top(), flags, argument) };
     if pid < 0 {
         return Err(Refusal::ours("clone", &io::Error::last_os_error()));
     }
-    // SAFETY: the child has executed or ended; volatile because the compiler cannot know that it wrote.
+    // SAFETY: the child has executed or ended; volatile because the compiler cannot know that it
+    // wrote.
     let failure = unsafe { shared.failure.get().read_volatile() };
     if failure.step == Step::None {
         // The same for this cell.
@@ -109,7 +113,7 @@ pub fn execute(prepared: &Prepared) -> Result<Begun, Refusal> {
     Err(describe(&failure, prepared))
 }
 
-/// The child has told its failure and is about to end, if it has not already.
+/// The child has reported its failure and is about to end, if it has not already.
 fn reap_failed(pid: i32) {
     // An error would be ECHILD; no signal can disturb us, as all are blocked.
     let _ = wait::reap_when_ended(pid);
@@ -136,21 +140,24 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
         Step::Mask => "sigprocmask".to_owned(),
         Step::Execve => match prepared.candidates.as_slice() {
             [only] => format!("execve {}", shown(only)),
-            // Not found in any place: the name says more than the last place that was tried.
+            // Not found anywhere: naming the command says more than the last directory that was
+            // searched.
             _ if failure.errno == libc::ENOENT => format!("execve {} (looked for in PATH)", shown(&prepared.argv[0])),
             many => format!("execve {}", shown(&many[failure.candidate.min(many.len() - 1)])),
         },
     };
     let error = io::Error::from_raw_os_error(failure.errno);
     let why = why(failure, prepared);
-    // What the job's own limit of memory or its own user's limit of processes keeps it from is not a shortage of the worker's.
+    // A job that is stopped by its own memory limit or its user's process limit is not a shortage
+    // of the worker.
     let its_own = (failure.errno == libc::ENOMEM && prepared.memory.data_limit_bytes().is_some())
         || (failure.errno == libc::EAGAIN && prepared.identity.is_some());
     let refusal = if its_own { Refusal::new(what, &error) } else { Refusal::shared(what, &error) };
     refusal.because(why)
 }
 
-/// What a look at the files tells beyond the number: which interpreter is missing, what is not executable, where a line was meant for a shell.
+/// Explains an errno by inspecting the files: which interpreter is missing, what is not executable,
+/// which line was meant for a shell.
 fn why(failure: &Failure, prepared: &Prepared) -> Option<String> {
     let may = |path: &Path| prepared.identity.as_ref().map_or_else(|| unexecutable::we_may(path), |user| user.may_pass(path));
     let cwd = path_of(&prepared.cwd);
@@ -168,7 +175,7 @@ fn why(failure: &Failure, prepared: &Prepared) -> Option<String> {
     }
 }
 
-/// Memory for the child to stand on.
+/// The child's stack.
 struct Stack {
     base: *mut c_void,
 }
@@ -195,7 +202,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; the child that used it has let go of it.
+        // SAFETY: the mapping made in `new`; the child that used it no longer does.
         unsafe { libc::munmap(self.base, STACK_BYTES) };
     }
 }
@@ -205,12 +212,13 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
     // SAFETY: `execute` gives a pointer to a `Shared` that outlives us.
     let shared = unsafe { &*argument.cast::<Shared<'_>>() };
     let (step, errno, candidate) = become_job(shared);
-    // SAFETY: the parent stands still, so no other thread looks at the cell.
+    // SAFETY: the parent is suspended, so no other thread accesses the cell.
     unsafe { shared.failure.get().write_volatile(Failure { step, errno, candidate }) };
     127
 }
 
-/// Makes this process what the job must be, and executes the command. Comes back only with the step that failed.
+/// Makes this process what the job must be, and executes the command. Returns only the step that
+/// failed.
 fn become_job(shared: &Shared<'_>) -> (Step, c_int, usize) {
     for (step, prepare) in STEPS {
         if let Err(errno) = prepare(shared) {
@@ -223,8 +231,9 @@ fn become_job(shared: &Shared<'_>) -> (Step, c_int, usize) {
 
 type Prepare = fn(&Shared<'_>) -> Result<(), c_int>;
 
-/// In this order: what needs root before the user changes; the directory as that user sees it; the death signal after, as a change of user clears
-/// it; the mask last, so that no signal is taken before all is in place. Dispositions are the default already, by the spawner.
+/// The order matters: first what needs root before the user changes; the directory as that user
+/// sees it; then the death signal, as a change of user clears it; the mask last, so that no signal
+/// is delivered before everything is in place. The spawner has already reset the dispositions.
 const STEPS: &[(Step, Prepare)] = &[
     (Step::Group, own_group),
     (Step::Fds, standard_fds),
@@ -248,12 +257,13 @@ fn own_group(_: &Shared<'_>) -> Result<(), c_int> {
 
 fn standard_fds(shared: &Shared<'_>) -> Result<(), c_int> {
     for (from, to) in [(shared.stdin, 0), (shared.log, 1), (shared.log, 2)] {
-        // SAFETY: a system call without memory; the table of descriptors is the child's own. What is copied has a number above 2.
+        // SAFETY: a system call without memory; the table of descriptors is the child's own. What
+        // is copied has a number above 2.
         check(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
     }
-    // The cgroup's descriptor is still needed; it and everything else is closed by execve. The lock is closed at once, so that it is
-    // ours alone even if the next steps take long.
-    // SAFETY: a system call without memory; the table of descriptors is the child's own.
+    // The cgroup's descriptor is still needed; execve closes it and everything else. The lock is
+    // closed now, so that only the shim holds it even if the next steps take long. SAFETY: a system
+    // call without memory; the table of descriptors is the child's own.
     check(unsafe { libc::syscall(libc::SYS_close, super::LOCK_FD) })?;
     if shared.result < 0 {
         return Ok(());
@@ -264,7 +274,7 @@ fn standard_fds(shared: &Shared<'_>) -> Result<(), c_int> {
 
 fn join_cgroup(shared: &Shared<'_>) -> Result<(), c_int> {
     let Some(procs) = shared.prepared.memory.join_fd() else { return Ok(()) };
-    // SAFETY: the byte lives for ever. "0" stands for the process that writes.
+    // SAFETY: the byte is static. "0" means the process that writes.
     check(unsafe { libc::syscall(libc::SYS_write, procs, b"0".as_ptr(), 1) })
 }
 
@@ -275,7 +285,8 @@ fn limit_memory(shared: &Shared<'_>) -> Result<(), c_int> {
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_DATA, limit.as_ptr(), ptr::null_mut::<u64>()) })
 }
 
-/// Only where there was no limit: who has set one means it. Without the mark the job runs as well.
+/// Only if there was no limit: a limit that is set was set on purpose. The job runs without the
+/// mark as well.
 fn mark_by_limit(shared: &Shared<'_>) -> Result<(), c_int> {
     const UNLIMITED: u64 = u64::MAX;
     let mut limit = [0_u64; 2];
@@ -332,7 +343,7 @@ fn die_with_the_shim(shared: &Shared<'_>) -> Result<(), c_int> {
     check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
     // SAFETY: a system call without memory.
     let parent = unsafe { libc::syscall(libc::SYS_getppid) };
-    // The shim may have died before it was asked to tell.
+    // The shim may have died before the death signal was set.
     if parent == i64::from(shared.shim) { Ok(()) } else { Err(libc::ESRCH) }
 }
 
@@ -342,8 +353,8 @@ fn empty_mask(_: &Shared<'_>) -> Result<(), c_int> {
     check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null_mut::<u64>(), 8) })
 }
 
-/// As `execvp` does, but a file without a known format is not given to a shell: the job did not ask for one. Comes back with what the
-/// last refusal says, or that something was found and may not be executed.
+/// Like `execvp`, but a file of unknown format is not passed to a shell: the job did not ask for
+/// one. Returns the last error, or that a file was found but may not be executed.
 fn execute_first(shared: &Shared<'_>) -> (c_int, usize) {
     let mut refused = (libc::ENOENT, 0);
     for (index, candidate) in shared.candidates.iter().enumerate() {
@@ -367,6 +378,7 @@ fn check(result: i64) -> Result<(), c_int> {
 }
 
 fn errno() -> c_int {
-    // SAFETY: the address of this thread's errno; the child shares it with its parent, which stands still.
+    // SAFETY: the address of this thread's errno; the child shares it with its parent, which is
+    // suspended.
     unsafe { *libc::__errno_location() }
 }

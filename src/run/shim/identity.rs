@@ -1,4 +1,5 @@
-//! Who the job runs as, when a user was asked for. Looked up in the shim, so that a slow directory server delays this run only.
+//! The user a job runs as, if one was requested. Looked up in the shim, so that a slow directory
+//! server delays only this run.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -12,7 +13,7 @@ use super::refusal::Refusal;
 
 /// Room for one entry of the user database, in bytes.
 const ENTRY_BYTES_MAX: usize = 64 << 10;
-/// Most groups that a user may have; the kernel's own limit.
+/// Maximum number of groups of a user; the kernel's own limit.
 const GROUPS_MAX: usize = 65_536;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Identity {
     pub user: u32,
     pub group: u32,
     pub groups: Vec<u32>,
-    /// `HOME`, `USER` and `SHELL`, by the user database.
+    /// `HOME`, `USER` and `SHELL` from the user database.
     pub env: Vec<(&'static str, Vec<u8>)>,
 }
 
@@ -29,7 +30,7 @@ impl Identity {
     /// Looks a user up by name.
     ///
     /// # Errors
-    /// There is no such user, or the database cannot be asked.
+    /// The user does not exist, or the database cannot be read.
     pub fn of(name: &str) -> Result<Self, Refusal> {
         let refused = |errno| Refusal::shared(format!("user {name}"), &io::Error::from_raw_os_error(errno));
         let c_name = CString::new(name).map_err(|_| refused(libc::EINVAL))?;
@@ -56,7 +57,7 @@ impl Identity {
         Ok(Self { name: name.to_owned(), user: entry.pw_uid, group: entry.pw_gid, groups, env })
     }
 
-    /// Whether that user may pass through a directory, by its mode.
+    /// Whether that user may traverse a directory, by its mode.
     pub fn may_pass(&self, dir: &Path) -> bool {
         fs::metadata(dir).is_ok_and(|meta| {
             let bit = match () {

@@ -1,7 +1,9 @@
-//! The log of a run, as its shim sees it: how long it has been silent, and when its middle must go.
+//! The log of a run, as its shim sees it: how long it has been silent, and when its middle must be
+//! removed.
 //!
-//! The job has the file itself as stdout and stderr. What it has written can be asked of the kernel, so nothing is copied and no
-//! pipe can fill. Above the limit the middle is punched out: the file keeps its length, and head and tail stay where they are.
+//! The job has the file itself as stdout and stderr. Its size can be read from the kernel, so
+//! nothing is copied and no pipe can fill. Above the limit the middle is punched out: the file
+//! keeps its length, and head and tail stay where they are.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,25 +12,26 @@ use rustix::fs::{FallocateFlags, fallocate, fstat};
 
 use crate::run::machine::{boottime_ms, now_ms};
 
-/// Shortest and longest time between two looks at the size, in milliseconds.
+/// Shortest and longest interval between two checks of the size, in milliseconds.
 const LOOK_MS_MIN: u64 = 100;
 const LOOK_MS_MAX: u64 = 2_000;
 /// Holes begin and end at multiples of this, in bytes.
 const BLOCK_BYTES: u64 = 4096;
-/// While the job runs the log may be above its limit by this part of it, so that not each look punches.
+/// While the job runs, the log may exceed its limit by this fraction, so that not every check
+/// punches a hole.
 const SLACK_PART: u64 = 8;
 
 pub struct LogFile {
     file: OwnedFd,
     limit_bytes: u64,
     size: u64,
-    /// End of what was punched out.
+    /// End of the punched range.
     hole_end: u64,
     /// Milliseconds since the boot.
     looked_ms: u64,
     last_output_ms: u64,
     look_every_ms: u64,
-    /// The file system cannot punch.
+    /// The file system cannot punch holes.
     gave_up: bool,
 }
 
@@ -40,23 +43,24 @@ impl LogFile {
         Self { file, limit_bytes, size: 0, hole_end: 0, looked_ms: now, last_output_ms: now, look_every_ms, gave_up: false }
     }
 
-    /// When the job was last heard, in milliseconds since the boot, as of the last look.
+    /// When the job last wrote output, in milliseconds since the boot, as of the last check.
     pub fn last_output_ms(&self) -> u64 {
         self.last_output_ms
     }
 
-    /// When the limit wants the next look.
+    /// When the size must be checked next.
     pub fn next_look_ms(&self) -> Option<u64> {
         (self.limit_bytes > 0 && !self.gave_up).then(|| self.looked_ms + self.look_every_ms)
     }
 
-    /// Looks at the file, and keeps its limit.
+    /// Checks the size, and enforces the limit.
     pub fn check(&mut self) {
         let Ok(stat) = fstat(&self.file) else { return };
         let now = boottime_ms();
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         if size != self.size {
-            // The time of the change is on another clock, which may jump: it counts only as far as it fits between the two looks.
+            // The modification time is on another clock, which may jump: it counts only as far as
+            // it lies between the two checks.
             let changed_ms =
                 stat.st_mtime.saturating_mul(1000).saturating_add(i64::try_from(stat.st_mtime_nsec / 1_000_000).unwrap_or(0));
             let ago = u64::try_from(now_ms().saturating_sub(changed_ms)).unwrap_or(0);
@@ -68,7 +72,7 @@ impl LogFile {
         self.punch(self.limit_bytes / SLACK_PART);
     }
 
-    /// The last look: from here on the limit is kept exactly.
+    /// Makes the last check: from here on the limit is exact.
     pub fn close(&mut self) {
         self.check();
         self.punch(0);
@@ -94,7 +98,8 @@ fn punch_out(file: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
     Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, end - start)?)
 }
 
-/// What is to be dropped of a log: all between the first and the last half of its limit, in whole blocks.
+/// The range of a log to drop: everything between the first and the last half of its limit, in
+/// whole blocks.
 fn hole(size: u64, limit: u64) -> Option<(u64, u64)> {
     if limit == 0 || size <= limit {
         return None;
@@ -104,7 +109,7 @@ fn hole(size: u64, limit: u64) -> Option<(u64, u64)> {
     (start < end).then_some((start, end))
 }
 
-/// So often that between two looks a log grows by about an eighth of its limit.
+/// Chosen so that a log grows by about an eighth of its limit between two checks.
 fn next_interval_ms(interval_ms: u64, grown: u64, in_ms: u64, limit: u64) -> u64 {
     let wanted = (limit / SLACK_PART).saturating_mul(in_ms.max(1)).checked_div(grown);
     wanted.unwrap_or(interval_ms.saturating_mul(2)).clamp(LOOK_MS_MIN, LOOK_MS_MAX)

@@ -1,11 +1,12 @@
-//! The limit of memory: a cgroup of the run's own where the worker may make one, else `RLIMIT_DATA`.
+//! The memory limit: a cgroup of the run where the worker may create one, otherwise `RLIMIT_DATA`.
 //!
-//! A cgroup counts the whole tree and says afterwards whether the kernel killed for want of memory; `RLIMIT_DATA` counts each
-//! process by itself and makes its allocations fail. Which one it was stands in DRAINED. Whether a limit around the worker (of a
-//! container, of its unit) has killed says a count of the kernel that is compared before and after.
+//! A cgroup counts the whole tree and reports afterwards whether the kernel killed a process
+//! because of the limit; `RLIMIT_DATA` applies to each process separately and makes its allocations
+//! fail. DRAINED records which one was used. Whether a limit around the worker (of a container or a
+//! unit) has killed is read from a kernel counter that is compared before and after.
 //!
-//! Each run has a fresh cgroup, which the child joins by writing to `cgroup.procs`: to be cloned into one that was ever killed
-//! means to be killed at birth.
+//! Each run has a fresh cgroup, which the child joins by writing to `cgroup.procs`: a process that
+//! is cloned into a cgroup that was ever killed is killed at birth.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -37,7 +38,7 @@ struct Cgroup {
     procs: OwnedFd,
 }
 
-/// The kernel's count of kills around the run, and what it was before.
+/// The kernel's count of kills around the run, and its value before the run.
 #[derive(Debug)]
 struct Outer {
     file: PathBuf,
@@ -45,7 +46,7 @@ struct Outer {
 }
 
 impl Memory {
-    /// Prepares the limit that a launch asks for.
+    /// Prepares the limit that a launch requests.
     pub fn of(launch: &Launch) -> Self {
         let limit = match (launch.memory_bytes, &launch.memory_group) {
             (None, _) => Limit::None,
@@ -56,7 +57,7 @@ impl Memory {
         Self { limit, outer }
     }
 
-    /// Where the child writes to be counted.
+    /// The descriptor that the child writes to in order to join the cgroup.
     pub fn join_fd(&self) -> Option<i32> {
         match &self.limit {
             Limit::Cgroup(cgroup) => Some(cgroup.procs.as_raw_fd()),
@@ -79,15 +80,15 @@ impl Memory {
         }
     }
 
-    /// Whether the kernel has killed something of this run for want of memory, by its own count. A limit around the worker kills
-    /// in other runs as well, so only what was killed counts as killed by that.
+    /// Whether the kernel has killed a process of this run because of a memory limit. A limit
+    /// around the worker kills in other runs as well, so only a run that was killed counts.
     pub fn has_killed(&self, exit: Exit) -> bool {
         let was_killed = matches!(exit, Exit::Signal(libc::SIGKILL)) || exit == Exit::Code(128 + libc::SIGKILL);
         let by_own = matches!(&self.limit, Limit::Cgroup(cgroup) if kills_in(&cgroup.dir.join("memory.events")) > 0);
         by_own || (was_killed && self.outer.as_ref().is_some_and(|outer| kills_in(&outer.file) > outer.before))
     }
 
-    /// Takes the cgroup away. One that is not empty stays, and the worker sweeps it.
+    /// Removes the cgroup. One that is not empty stays, and the worker removes it later.
     pub fn remove(&self) {
         if let Limit::Cgroup(cgroup) = &self.limit {
             let _ = fs::remove_dir(&cgroup.dir);
@@ -100,7 +101,7 @@ impl Cgroup {
         fs::create_dir(dir)?;
         let made = Self::fill(dir, bytes);
         if made.is_err() {
-            // Empty, as nothing has joined it.
+            // Empty, because no process has joined it.
             let _ = fs::remove_dir(dir);
         }
         made.map(|procs| Self { dir: dir.to_owned(), procs })
@@ -108,12 +109,12 @@ impl Cgroup {
 
     fn fill(dir: &Path, bytes: u64) -> io::Result<OwnedFd> {
         write_existing(&dir.join("memory.max"), &bytes.to_string())?;
-        // Swap is memory as well. A kernel that does not count it has no such file.
+        // Swap counts as memory. A kernel that does not account for swap has no such file.
         match write_existing(&dir.join("memory.swap.max"), "0") {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // The tree lives or dies as one. A kernel without it (before 4.19) is not supported.
+        // The tree is killed as a whole. A kernel without this (before 4.19) is not supported.
         write_existing(&dir.join("memory.oom.group"), "1")?;
         Ok(OpenOptions::new().write(true).open(dir.join("cgroup.procs"))?.into())
     }

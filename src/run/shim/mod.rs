@@ -1,13 +1,15 @@
-//! The shim: the process that owns one run's tree. A fork of the spawner that executes nothing, so it is small (about 50 kB of its own).
+//! The shim: the process that owns one run's tree. A fork of the spawner that executes nothing, so
+//! it is small (about 50 kB of its own).
 //!
 //! ```text
 //! be_shim ─▶ prepare ─▶ (go) ─▶ PREPARE ─▶ execute ─▶ STARTED ─▶ watch ─▶ EXITED ─▶ empty the tree ─▶ DRAINED
 //!               └──────────── FAILED ─────────┘                     deadlines, stop requests, log limit
 //! ```
 //!
-//! It holds the run's lock at a fixed descriptor, is the reaper of whatever the job leaves behind, and has every signal blocked: it asks for them one by one,
-//! so there is no handler and nothing to interrupt. Records go into the run file first, then down the pipe. It alone judges
-//! why a run ended: the first cause counts, and none that comes after the job's process has ended.
+//! It holds the run's lock at a fixed descriptor, is the reaper of whatever the job leaves behind,
+//! and has every signal blocked: it asks for them one by one, so there is no handler and nothing to
+//! interrupt. Records go into the run file first, then down the pipe. It alone judges why a run
+//! ended: the first cause counts, and none that comes after the job's process has ended.
 //!
 //! Its exit status speaks to the spawner: [`TREE_IS_EMPTY`], or there may be something to sweep.
 
@@ -18,6 +20,7 @@ mod logfile;
 mod memory;
 mod prepare;
 pub(super) mod refusal;
+mod stop_signal;
 mod watch;
 
 use std::io;
@@ -38,13 +41,13 @@ use refusal::Refusal;
 
 use prepare::Prepared;
 
-/// Exit status of a shim that could not go on.
+/// Exit status of a shim that could not continue.
 const GAVE_UP: i32 = 1;
 
 const STATUS_FD: i32 = 4;
 const SPEC_FD: i32 = 5;
 
-/// What the process that the spawner has just forked does. Never returns.
+/// Entry point of a process that the spawner has just forked. Never returns.
 pub fn be_shim(arrived: Arrived, inherited: Inherited) -> ! {
     // A panic must not unwind into the spawner's loop, of which this process has a copy.
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(arrived, inherited)));
@@ -58,7 +61,8 @@ fn live(arrived: Arrived, inherited: Inherited) -> i32 {
     run(journal, spec, inherited.title)
 }
 
-/// Keeps what is ours and closes all else: first of all the control socket and the locks of the other runs.
+/// Keeps its own descriptors and closes all others, first the control socket and the locks of the
+/// other runs.
 fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)> {
     let Arrived { spec, lock: lock_copy, status: status_copy } = arrived;
     let lock = at_fd(&lock_copy, LOCK_FD)?;
@@ -72,7 +76,7 @@ fn settle_in(arrived: Arrived, open_files: Rlimit) -> io::Result<(Journal, Spec)
     close_from(first_foreign.cast_unsigned())?;
     become_reaper(SHIM_NAME)?;
     setsid()?;
-    // Ours are five; the job gets what the worker had.
+    // The shim needs five descriptors; the job gets the worker's limit.
     let _ = setrlimit(Resource::Nofile, open_files);
     Ok((Journal::new(lock, status)?, spec))
 }
@@ -92,13 +96,13 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
     };
     let me = getpid().as_raw_nonzero().get();
     let shim_start_ticks = Stat::of(me).map_or(0, |stat| stat.start_ticks);
-    // The log is there and empty; the process that forgets the run removes it.
+    // The log exists and is empty; the process that deletes the run removes it.
     if launch.waits_for_go && !journal.hears_go() || journal.is_withdrawn() {
         prepared.memory.remove();
         return TREE_IS_EMPTY;
     }
     if let Err(error) = journal.write(&Record::Prepare { at_ms: now_ms() }) {
-        // Nothing may exist that the file does not know of.
+        // No process may exist that the file does not record.
         journal.only_tell(&Refusal::ours("writing the run file", &error).into_record());
         prepared.memory.remove();
         return TREE_IS_EMPTY;
@@ -110,7 +114,8 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
             return refuse(&mut journal, refusal);
         }
     };
-    // Where the file does not take it, the run goes on; it cannot be asked to stop, but keeps its deadlines.
+    // If the record cannot be written, the run continues; it cannot be asked to stop, but its
+    // deadlines hold.
     let limits = watch::Limits::of(&launch);
     let (at_ms, kept) = (now_ms(), Some(limits.kept_from(boottime_ms())));
     let started = Record::Started(Started { pid, shim_pid: me, shim_start_ticks, at_ms, kept });
@@ -123,10 +128,11 @@ fn run(mut journal: Journal, spec: Spec, title: Option<Title>) -> i32 {
 }
 
 fn refuse(journal: &mut Journal, refusal: Refusal) -> i32 {
-    // It was told down the pipe in any case; without the record the run counts as never started or as lost, never as ended well.
+    // The pipe carried the record in any case; without it in the file, the run counts as never
+    // started or as lost, never as successful.
     let record = refusal.into_record();
     let _ = match &record {
-        // As good as never started, and the disk may be what is lacking.
+        // Equivalent to never started; the disk may be what is short.
         Record::Failed(failed) if failed.ours => journal.write(&record),
         _ => journal.insist(&record),
     };

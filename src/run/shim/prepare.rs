@@ -1,4 +1,5 @@
-//! Everything that is made before the job's process exists, so that the child only makes system calls.
+//! Everything that is prepared before the job's process exists, so that the child makes only system
+//! calls.
 
 use std::ffi::{CString, OsStr};
 use std::fs::{self, OpenOptions, Permissions};
@@ -22,10 +23,11 @@ use super::identity::Identity;
 use super::memory::Memory;
 use super::refusal::Refusal;
 
-/// Where another user's job has its result, if it cannot reach it by its path: a number, and the variable that names it.
+/// Where the job of another user has its result, if it cannot reach the file by path: a descriptor,
+/// and the variable that names it.
 pub const RESULT_FD: i32 = 3;
 const RESULT: &str = "TENURE_RESULT";
-/// A prober may hold the log's lock for an instant; so often it is tried, one millisecond apart.
+/// A prober may hold the log's lock for an instant; the number of attempts, one millisecond apart.
 const LOG_LOCK_TRIES_MAX: u32 = 200;
 
 /// A job that is ready to be executed.
@@ -34,7 +36,7 @@ pub struct Prepared {
     pub env: Vec<CString>,
     /// Paths to try, in order.
     pub candidates: Vec<CString>,
-    /// Where the command was looked for.
+    /// The `PATH` in which the command was searched.
     pub path: Vec<u8>,
     pub cwd: CString,
     pub stdin: OwnedFd,
@@ -43,9 +45,9 @@ pub struct Prepared {
     pub identity: Option<Identity>,
     pub nice: Option<i32>,
     pub memory: Memory,
-    /// Where another user's job leaves its result, if it cannot reach the file by its path.
+    /// Where the job of another user writes its result, if it cannot reach the file by path.
     pub result: Option<OwnedFd>,
-    /// The limit by which the job's processes are found again.
+    /// The limit that marks the job's processes.
     pub mark: u64,
 }
 
@@ -82,7 +84,7 @@ impl Prepared {
         })
     }
 
-    /// Once the command is executing: gives the rest free.
+    /// Releases everything that is not needed once the command is executing.
     pub fn into_what_is_still_needed(self) -> (OwnedFd, Memory) {
         (self.log, self.memory)
     }
@@ -92,7 +94,8 @@ fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
     CString::new(bytes).map_err(|_| Refusal { errno: libc::EINVAL, text: format!("{what} contains a NUL byte"), ours: false })
 }
 
-/// What was asked for, what the user is called and where it lives, and the run's cookie in any case: by it the tree is found again.
+/// The requested variables, the name and home of the user, and always the run's cookie, by which
+/// its tree is found.
 fn environment(launch: &Launch, identity: Option<&Identity>, result_by_fd: bool) -> Result<Vec<CString>, Refusal> {
     let cookie = launch.nonce.to_string();
     let own = identity.map_or(&[][..], |identity| &identity.env).iter();
@@ -108,19 +111,20 @@ fn environment(launch: &Launch, identity: Option<&Identity>, result_by_fd: bool)
         .collect()
 }
 
-/// A name with a slash is a path, any other is looked for in each directory of `PATH`.
+/// A name with a slash is a path; any other is searched in each directory of `PATH`.
 fn candidates(name: &[u8], path: &[u8]) -> Result<Vec<CString>, Refusal> {
     let what = if name.contains(&b'/') { "the command" } else { "PATH" };
     unexecutable::candidates(name, path).iter().map(|path| c_string(path.as_os_str().as_bytes(), what)).collect()
 }
 
-/// Without waiting, and without becoming the session of a terminal: nothing but the job may wait, since only the job has deadlines.
+/// Opens without waiting, and without acquiring a controlling terminal: only the job may wait,
+/// since only the job has deadlines.
 fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     let path = path.unwrap_or(Path::new("/dev/null"));
     let refused = |error: io::Error| {
         Refusal::shared(format!("opening stdin {}", path.display()), &error).because(unexecutable::explain_input(path))
     };
-    // Opening a pipe would wait for a process to write to it, with every signal blocked.
+    // Opening a pipe would wait for a writer, with every signal blocked.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(refused)?;
     let kind = file.metadata().map_err(refused)?.file_type();
@@ -133,8 +137,8 @@ fn open_stdin(path: Option<&Path>) -> Result<OwnedFd, Refusal> {
     Ok(file.into())
 }
 
-/// The log is the job's stdout and stderr. The lock on it goes with every copy of the descriptor, so it is held as long as anything of the tree may
-/// write there.
+/// The log is the job's stdout and stderr. Its lock is shared by every copy of the descriptor, so
+/// it is held as long as any process of the tree may write there.
 fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal> {
     let log = create_for(path, identity, "opening the log", OFlags::APPEND)?;
     for _ in 1..LOG_LOCK_TRIES_MAX {
@@ -152,9 +156,10 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
     })
 }
 
-/// A job of our own user makes the file itself, if it has something to say. For another one it is made here, and the two directories that
-/// are ours are opened for passing through: nothing in them may be listed, and nothing but this file may be read. Where a directory above
-/// them is closed to that user, the job gets the open file instead.
+/// A job of the worker's own user creates the file itself if it needs one. For another user it is
+/// created here, and tenure's two directories get search permission only: they cannot be listed,
+/// and nothing but this file can be read. If a directory above them is closed to that user, the job
+/// gets the open file instead.
 fn result_for(launch: &Launch, identity: Option<&Identity>) -> Result<Option<OwnedFd>, Refusal> {
     let (Some(path), Some(identity)) = (&launch.result, identity) else { return Ok(None) };
     let file = create_for(path, Some(identity), "making", OFlags::empty())?;
@@ -169,7 +174,7 @@ fn result_for(launch: &Launch, identity: Option<&Identity>) -> Result<Option<Own
     Ok((!is_reachable).then_some(file))
 }
 
-/// A new file that the job's user owns.
+/// A new file that is owned by the job's user.
 fn create_for(path: &Path, identity: Option<&Identity>, what: &str, extra: OFlags) -> Result<OwnedFd, Refusal> {
     let refused = |error: io::Error| Refusal::ours(format!("{what} {}", path.display()), &error);
     let flags = (OFlags::NOFOLLOW | extra).bits().cast_signed();
@@ -181,7 +186,7 @@ fn create_for(path: &Path, identity: Option<&Identity>, what: &str, extra: OFlag
     Ok(file.into())
 }
 
-/// For an error: the path in a form that can be shown.
+/// The path in a printable form, for an error.
 pub fn shown(path: &CString) -> String {
     unexecutable::shown(path_of(path))
 }

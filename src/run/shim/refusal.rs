@@ -12,7 +12,7 @@ use crate::run::record::{NotExecuted, Record};
 pub struct Refusal {
     pub errno: i32,
     pub text: String,
-    /// Whose it is: see [`NotExecuted::ours`].
+    /// Who is at fault: see [`NotExecuted::ours`].
     pub ours: bool,
 }
 
@@ -23,18 +23,20 @@ impl Refusal {
         Self { errno, text: format!("{what}: {}", said(error)), ours: false }
     }
 
-    /// It is about a file or a process of ours: whatever the system said, the job has no part in it.
+    /// The error is about a file or a process of tenure: the job is not at fault, whatever the
+    /// errno.
     pub fn ours(what: impl std::fmt::Display, error: &io::Error) -> Self {
         Self { ours: true, ..Self::new(what, error) }
     }
 
-    /// It is about something of the job's, and the system lacks what anything needs: processes, memory or descriptors.
+    /// The error is about the job, and the system lacks what any process needs: processes, memory
+    /// or descriptors.
     pub fn shared(what: impl std::fmt::Display, error: &io::Error) -> Self {
         let refusal = Self::new(what, error);
         Self { ours: is_want_of_resources(refusal.errno), ..refusal }
     }
 
-    /// The same, with what is known beyond the number.
+    /// The same, with an explanation beyond the errno.
     pub fn because(self, why: Option<String>) -> Self {
         match why {
             Some(why) => Self { text: format!("{}; {why}", self.text), ..self },

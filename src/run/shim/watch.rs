@@ -1,4 +1,4 @@
-//! When a shim must do something about its run: pure functions of instants. All are milliseconds since the boot.
+//! When a shim must act on its run: pure functions of instants, in milliseconds since the boot.
 
 use crate::job::Cause;
 use crate::run::launch::Launch;
@@ -27,7 +27,7 @@ impl Limits {
         }
     }
 
-    /// What is recorded of them for a worker that adopts the run.
+    /// The part that is recorded for a worker that adopts the run.
     pub fn kept_from(&self, boot_ms: u64) -> Kept {
         Kept {
             boot_ms,
@@ -38,7 +38,8 @@ impl Limits {
         }
     }
 
-    /// The first deadline that stops the run, if it goes on being heard from. On a tie the user's own timeout counts.
+    /// The first deadline that stops the run while it keeps writing output. On a tie the user's
+    /// timeout counts.
     fn deadline(&self, started_ms: u64) -> Option<(u64, Cause)> {
         let at = |after: Option<u64>, cause| after.map(|ms| (started_ms.saturating_add(ms), cause));
         [at(self.timeout_ms, Cause::Timeout), at(self.max_runtime_ms, Cause::Backstop)]
@@ -47,7 +48,7 @@ impl Limits {
             .min_by_key(|(at, _)| *at)
     }
 
-    /// What is to be done with a run that no stop request has reached yet.
+    /// What to do with a run that has no stop request.
     pub fn due(&self, now_ms: u64, started_ms: u64, last_output_ms: u64, warned: bool) -> Due {
         let deadline = self.deadline(started_ms);
         let silence = self.idle_timeout_ms.map(|ms| (last_output_ms.saturating_add(ms), Cause::Silence));

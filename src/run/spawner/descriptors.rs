@@ -1,4 +1,5 @@
-//! Descriptors of a process that is a fork, or a new program: which it keeps, and under which numbers.
+//! Descriptors of a process that is a fork, or a new program: which it keeps, and under which
+//! numbers.
 
 use std::fs;
 use std::io;
@@ -26,8 +27,8 @@ pub fn at_fd(fd: &impl AsFd, number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Closes every descriptor from this number on: at once, or one by one where the system refuses that. What stays open would keep the locks
-/// of other runs.
+/// Closes every descriptor from this number on: at once, or one by one where the system refuses
+/// that. What stays open would keep the locks of other runs.
 ///
 /// # Errors
 /// Neither way is open.

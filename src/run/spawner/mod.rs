@@ -1,13 +1,17 @@
-//! The spawner: one small single-threaded process that forks shims for the worker. This file is the worker's end of it.
+//! The spawner: one small single-threaded process that forks shims for the worker. This file is the
+//! worker's end of it.
 //!
-//! It is the same program, started again from `/proc/self/exe`, so that an upgrade on the disk does not mix versions. It is
-//! fresh (no database, no threads, no handlers), so that it may fork without executing anything: that is what makes a supervised start cheap.
+//! It is the same program, started again from `/proc/self/exe`, so that an upgrade on the disk does
+//! not mix versions. It is fresh (no database, no threads, no handlers), so that it may fork
+//! without executing anything: that is what makes a supervised start cheap.
 //!
-//! A launch is one packet on a socket, with the run's lock and the write end of its status pipe travelling beside it. Packets that were not
-//! read yet hold the lock too. When the spawner is killed, they vanish, and with them the locks: never started. When the worker is
-//! killed, the spawner starts what is in the socket, waits for its last shim, and goes.
+//! A launch is one packet on a socket, with the run's lock and the write end of its status pipe
+//! travelling beside it. Packets that were not read yet hold the lock too. When the spawner is
+//! killed, they vanish, and with them the locks: never started. When the worker is killed, the
+//! spawner starts what is in the socket, waits for its last shim, and goes.
 //!
-//! Its limits (open files, umask, processes) are those that the worker has when it calls [`Spawner::start`].
+//! Its limits (open files, umask, processes) are those that the worker has when it calls
+//! [`Spawner::start`].
 
 pub(super) mod descriptors;
 pub(super) mod process;
@@ -42,7 +46,8 @@ const READY_MS_MAX: i64 = 30_000;
 /// How long the end of a spawner that has closed its socket is waited for, in milliseconds.
 const DYING_MS_MAX: u64 = 1_000;
 
-/// If this process was started to be the spawner: be it, and never return. Must be the first statement of `main`.
+/// If this process was started to be the spawner: be it, and never return. Must be the first
+/// statement of `main`.
 pub fn main_if_spawner() {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(SPAWNER_ARGUMENT)) {
         process::be_spawner();
@@ -57,7 +62,8 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts a spawner from the running program, or from `helper`, whose `main` begins with [`main_if_spawner`].
+    /// Starts a spawner from the running program, or from `helper`, whose `main` begins with
+    /// [`main_if_spawner`].
     ///
     /// # Errors
     /// The system refuses a process, or the new one does not say that it is ready.
@@ -73,7 +79,8 @@ impl Spawner {
         let told = |error: io::Error| Error::io("starting the spawner", error);
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(|e| told(e.into()))?;
-        // An empty environment: should the worker itself carry the cookie of a run, its shims must not be taken for that run's tree.
+        // An empty environment: should the worker itself carry the cookie of a run, its shims must
+        // not be taken for that run's tree.
         let mut command = Command::new(program);
         command.arg0(SPAWNER_NAME).arg(SPAWNER_ARGUMENT).env_clear();
         command.envs(super::open_files::given().map(|files| (super::open_files::GIVEN, files.to_string()))).current_dir("/");
@@ -89,11 +96,12 @@ impl Spawner {
         Ok(Self { control: ours, process })
     }
 
-    /// Hands a run to the spawner. `file` is consumed, whatever comes of it: our copy of the lock is closed.
+    /// Hands a run to the spawner. `file` is consumed, whatever comes of it: our copy of the lock
+    /// is closed.
     ///
     /// # Errors
-    /// Nothing was started and the lock is free again: the spawner is dead ([`Spawner::is_dead`]; start another) or takes nothing for
-    /// some seconds, or the system refuses a pair of sockets.
+    /// Nothing was started and the lock is free again: the spawner is dead ([`Spawner::is_dead`];
+    /// start another) or takes nothing for some seconds, or the system refuses a pair of sockets.
     pub fn launch(&self, launch: &Launch, file: RunFile) -> Result<StatusPipe> {
         let what = || format!("starting run {}", launch.run);
         if launch.run != file.run() {
@@ -116,8 +124,9 @@ impl Spawner {
 
     /// Whether the spawner takes no more launches. Its shims may live on.
     ///
-    /// A process that is being killed closes its descriptors before its parent can wait for it. The status pipes of its runs end
-    /// then, and the worker that sees that starts something next: so the socket is asked as well.
+    /// A process that is being killed closes its descriptors before its parent can wait for it. The
+    /// status pipes of its runs end then, and the worker that sees that starts something next: so
+    /// the socket is asked as well.
     pub fn is_dead(&self) -> bool {
         if self.process.has_ended() {
             return true;
@@ -133,7 +142,8 @@ impl Spawner {
         true
     }
 
-    /// Why the spawner could not take a launch of which nothing else came: each complaint stands for one run, no matter which.
+    /// Why the spawner could not take a launch of which nothing else came: each complaint stands
+    /// for one run, no matter which.
     pub fn take_complaint(&self) -> Option<i32> {
         wire::take_complaint(self.control.as_fd()).map(rustix::io::Errno::raw_os_error)
     }

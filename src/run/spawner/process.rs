@@ -1,8 +1,9 @@
 //! The spawner's own life: receive, fork, reap, sweep.
 //!
-//! It keeps a copy of each run's lock and status pipe until that run's shim has been reaped and, if the shim died without having emptied its tree,
-//! until what it left has been ended: everything that is our child and not one of our shims. So the end of a status pipe says that
-//! the lock is free, and a free lock that nothing is left.
+//! It keeps a copy of each run's lock and status pipe until that run's shim has been reaped and, if
+//! the shim died without having emptied its tree, until what it left has been ended: everything
+//! that is our child and not one of our shims. So the end of a status pipe says that the lock is
+//! free, and a free lock that nothing is left.
 
 use std::collections::HashMap;
 use std::fs;
@@ -148,7 +149,8 @@ impl Nursery {
         if children.as_raw_fd() != CHILDREN_FD {
             return Err(Unfit::at("closing what it has inherited")(io::Error::from_raw_os_error(libc::EBADF)));
         }
-        // Refused only to the leader of a group, which then has a session of its own or was started by a test.
+        // Refused only to the leader of a group, which then has a session of its own or was started
+        // by a test.
         let _ = setsid();
         become_reaper(SPAWNER_NAME).map_err(Unfit::at("becoming the reaper of its tree (prctl)"))?;
         unmark().map_err(Unfit::at("setting a limit (prlimit64)"))?;
@@ -166,7 +168,8 @@ impl Nursery {
         if ready.children {
             drain(self.children.as_fd());
         }
-        // Even without the signal: a look is cheap, and the signal of a child can be merged with that of another.
+        // Even without the signal: a look is cheap, and the signal of a child can be merged with
+        // that of another.
         self.reap();
         self.sweep();
         if ready.control {
@@ -194,7 +197,8 @@ impl Nursery {
             match receive(control.as_fd(), &mut self.buffer) {
                 Ok(Received::Launch(arrived)) => self.fork(arrived),
                 Ok(Received::Broken) => {}
-                // Its status pipe is closed by now, or its reader has nothing to read: the word comes beside it.
+                // Its status pipe is closed by now, or its reader has nothing to read: the word
+                // comes beside it.
                 Ok(Received::NoMeans(errno)) => wire::complain(control.as_fd(), errno),
                 Ok(Received::NothingYet) => return,
                 Ok(Received::Ended) | Err(_) => self.control = None,
@@ -203,7 +207,8 @@ impl Nursery {
     }
 
     fn fork(&mut self, arrived: Arrived) {
-        // SAFETY: this process has one thread (asserted at its start), so the child may do whatever the parent may; it never returns.
+        // SAFETY: this process has one thread (asserted at its start), so the child may do whatever
+        // the parent may; it never returns.
         match unsafe { libc::fork() } {
             0 => shim::be_shim(arrived, self.inherited),
             -1 => record_failed_fork(arrived, &io::Error::last_os_error()),
@@ -228,7 +233,8 @@ impl Nursery {
         }
     }
 
-    /// Ends what dead shims have left. What may not be signalled keeps the lock held, and is tried again.
+    /// Ends what dead shims have left. What may not be signalled keeps the lock held, and is tried
+    /// again.
     fn sweep(&mut self) {
         if self.dirty.is_empty() {
             return;
@@ -261,7 +267,8 @@ fn record_failed_fork(arrived: Arrived, error: &io::Error) {
     }
 }
 
-/// Closes everything that is not ours, and moves the control socket from where it was handed over, stdin.
+/// Closes everything that is not ours, and moves the control socket from where it was handed over,
+/// stdin.
 fn adopt_control() -> Result<OwnedFd, Unfit> {
     // SAFETY: descriptor 0 is open or not; no other code in this process owns it.
     let stdin = unsafe { BorrowedFd::borrow_raw(0) };
@@ -289,7 +296,8 @@ fn unmark() -> io::Result<()> {
     if unsafe { libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A filter of system calls may refuse what every launch needs; better known now than by each job. Too many processes are a passing want.
+/// A filter of system calls may refuse what every launch needs; better known now than by each job.
+/// Too many processes are a passing want.
 fn try_fork() -> Result<(), Unfit> {
     // SAFETY: this process has one thread; the child only ends.
     match unsafe { libc::fork() } {
@@ -302,8 +310,9 @@ fn try_fork() -> Result<(), Unfit> {
     }
 }
 
-/// Does once what each shim would do anew: the checksum asks the processor for its features, which costs a tenth of a millisecond on a
-/// virtual machine and is remembered by the forks. So is the offset of our time namespace.
+/// Does once what each shim would do anew: the checksum asks the processor for its features, which
+/// costs a tenth of a millisecond on a virtual machine and is remembered by the forks. So is the
+/// offset of our time namespace.
 fn warm_up() {
     std::hint::black_box(boottime_ms());
     let line = Record::Prepare { at_ms: now_ms() }.to_line();

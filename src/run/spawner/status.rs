@@ -18,8 +18,9 @@ const READ_BYTES: usize = 4096;
 pub enum Status {
     Record(Record),
     NothingYet,
-    /// No more will come: shim and spawner have let go of the run. Unless the spawner was killed, what the shim left has been
-    /// swept and the lock is free. Without DRAINED, look at the run file.
+    /// No more will come: shim and spawner have let go of the run. Unless the spawner was killed,
+    /// what the shim left has been swept and the lock is free. Without DRAINED, look at the run
+    /// file.
     Closed,
 }
 
@@ -28,7 +29,8 @@ pub(in crate::run) const GO: u8 = b'g';
 /// The run is not wanted any more.
 pub(in crate::run) const NOT: u8 = b'n';
 
-/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]), or keeps one from beginning.
+/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]), or keeps one from
+/// beginning.
 #[derive(Debug, Clone)]
 pub struct Go(Arc<OwnedFd>);
 
@@ -38,8 +40,8 @@ impl Go {
         self.send(GO);
     }
 
-    /// Takes the run back, also after [`Go::say`]: a shim that has made no process of the job yet makes none, and ends as one whose run
-    /// never began. One that has made it does not hear this.
+    /// Takes the run back, also after [`Go::say`]: a shim that has made no process of the job yet
+    /// makes none, and ends as one whose run never began. One that has made it does not hear this.
     pub fn withdraw(&self) {
         self.send(NOT);
     }

@@ -1,4 +1,5 @@
-//! What `ps` shows of a shim: `tenure-shim 12`. A fork that executes nothing would be shown with the arguments of the spawner.
+//! What `ps` shows of a shim: `tenure-shim 12`. A fork that executes nothing would be shown with
+//! the arguments of the spawner.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -29,8 +30,9 @@ impl Title {
     pub fn set(&self, text: &str) {
         let text = &text.as_bytes()[..text.len().min(self.bytes - 1)];
         let area = self.start as *mut u8;
-        // SAFETY: the kernel put the arguments there, so many bytes on the writable stack of the main thread, which never goes away. This process has
-        // one thread and does not look at its arguments any more; if it did, it would still find a NUL at the end of each.
+        // SAFETY: the kernel put the arguments there, so many bytes on the writable stack of the
+        // main thread, which never goes away. This process has one thread and does not look at its
+        // arguments any more; if it did, it would still find a NUL at the end of each.
         unsafe {
             area.write_bytes(0, self.bytes);
             area.copy_from_nonoverlapping(text.as_ptr(), text.len());

@@ -1,5 +1,5 @@
-//! One launch is one packet: a mark, the spec, and beside it the descriptors of the lock and of the status pipe. A spec that is too long for a packet
-//! travels as a third descriptor, a sealed memfd.
+//! One launch is one packet: a mark, the spec, and beside it the descriptors of the lock and of the
+//! status pipe. A spec that is too long for a packet travels as a third descriptor, a sealed memfd.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
@@ -18,7 +18,8 @@ use rustix::net::{
 
 /// Longest spec inside a packet, in bytes. A socket with default buffers takes twice as much.
 pub const INLINE_BYTES_MAX: usize = 60 << 10;
-/// Longest spec at all, in bytes: argv and environment as the kernel takes them, and room for their lengths.
+/// Longest spec at all, in bytes: argv and environment as the kernel takes them, and room for their
+/// lengths.
 pub const SPEC_BYTES_MAX: usize = 16 << 20;
 /// How long a full socket is waited for, in milliseconds.
 const SEND_WAIT_MS_MAX: u64 = 10_000;
@@ -60,10 +61,12 @@ pub struct Arrived {
     pub status: OwnedFd,
 }
 
-/// First byte of what the spawner says when it could not take a launch; the number of the error follows.
+/// First byte of what the spawner says when it could not take a launch; the number of the error
+/// follows.
 const MARK_COMPLAINT: u8 = b'E';
 
-/// Tells the worker that a launch could not be taken. Where no worker hears it, it counts as never started, which is true.
+/// Tells the worker that a launch could not be taken. Where no worker hears it, it counts as never
+/// started, which is true.
 pub fn complain(control: BorrowedFd<'_>, errno: Errno) {
     let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
     let _ = send(control, &[MARK_COMPLAINT, a, b, c, d], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
@@ -86,7 +89,8 @@ pub enum Received {
     Launch(Arrived),
     /// A packet that is not whole. Its descriptors are closed: that run was never started.
     Broken,
-    /// There was no descriptor or no memory left for what came with the packet: that run was never started either.
+    /// There was no descriptor or no memory left for what came with the packet: that run was never
+    /// started either.
     NoMeans(Errno),
     NothingYet,
     /// The worker is gone, and everything that it sent has been read.

@@ -6,9 +6,11 @@
 //! .trash-NONCE   is being removed
 //! ```
 //!
-//! Everything here is done relative to an open descriptor of `work/`, which was opened without following a link, and with names of one
-//! part that tenure drew itself. No symbolic link is followed: what is planted in the way of a name is refused, or removed as the link that it
-//! is. What is mounted somewhere in it is not entered. So nothing outside `work/` is ever made, filled or removed.
+//! Everything here is done relative to an open descriptor of `work/`, which was opened without
+//! following a link, and with names of one part that tenure drew itself. No symbolic link is
+//! followed: what is planted in the way of a name is refused, or removed as the link that it is.
+//! What is mounted somewhere in it is not entered. So nothing outside `work/` is ever made, filled
+//! or removed.
 //!
 //! Deliberately absent: rows, and when to do any of this.
 
@@ -28,7 +30,8 @@ use crate::error::{Error, Result};
 use crate::job::workspace::{TRASH_PREFIX, is_ours};
 use crate::place::Place;
 
-/// Whether the directory of a workspace is there, and is one: the price of a warm hit. (A link in the place of `work/` itself is seen too.)
+/// Whether the directory of a workspace is there, and is one: the price of a warm hit. (A link in
+/// the place of `work/` itself is seen too.)
 ///
 /// # Errors
 /// The system does not say.
@@ -82,7 +85,8 @@ impl Work {
         }
     }
 
-    /// Every name in it that tenure may have given. (What is mounted there may have a `lost+found`.)
+    /// Every name in it that tenure may have given. (What is mounted there may have a
+    /// `lost+found`.)
     ///
     /// # Errors
     /// The system does not say.
@@ -144,7 +148,8 @@ impl Work {
         fs::syncfs(&self.fd).map_err(|error| Error::io(format!("flushing {}", self.path.display()), error))
     }
 
-    /// How much a directory takes on the disk, in bytes; `None`: it is not there, or the walk was ended.
+    /// How much a directory takes on the disk, in bytes; `None`: it is not there, or the walk was
+    /// ended.
     ///
     /// # Errors
     /// The system does not say.
@@ -153,8 +158,8 @@ impl Work {
         size::of(&self.fd, name, goes_on).map_err(|error| Error::io(format!("measuring {}", self.path_of(name).display()), error))
     }
 
-    /// Removes whatever has this name, with all that is in it. What cannot be removed stays under a name of trash, to be tried again.
-    /// False: the walk was ended.
+    /// Removes whatever has this name, with all that is in it. What cannot be removed stays under a
+    /// name of trash, to be tried again. False: the walk was ended.
     ///
     /// # Errors
     /// Something in it cannot be removed (a mount, another user's file), with its name.

@@ -1,4 +1,5 @@
-//! How much a tree takes on the disk. It may change meanwhile, and parts of it may be unreadable: what is seen is counted.
+//! How much a tree takes on the disk. It may change meanwhile, and parts of it may be unreadable:
+//! what is seen is counted.
 
 use std::collections::HashSet;
 use std::ffi::CStr;

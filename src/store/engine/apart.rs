@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// Runs `act` in a savepoint of its own. Where a row refuses it, that alone is undone, and the inner error says why. What has nothing to do with
-/// rows (a full disk, a damaged file) goes up.
+/// Runs `act` in a savepoint of its own. Where a row refuses it, that alone is undone, and the
+/// inner error says why. What has nothing to do with rows (a full disk, a damaged file) goes up.
 pub(in crate::store) fn apart<T>(conn: &Connection, act: impl FnOnce() -> Result<T>) -> Result<std::result::Result<T, String>> {
     run(conn, "SAVEPOINT apart")?;
     let why = match act() {
@@ -33,7 +33,8 @@ mod tests {
 
     use super::*;
 
-    /// What the table holds after an act that has written 2 and then comes to this, in a transaction that has written 1 before.
+    /// What the table holds after an act that has written 2 and then comes to this, in a
+    /// transaction that has written 1 before.
     fn after(end: impl FnOnce() -> Result<()>) -> (Result<std::result::Result<(), String>>, Vec<i64>) {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch("CREATE TABLE t (n); BEGIN; INSERT INTO t VALUES (1)").unwrap();

@@ -11,7 +11,8 @@ use crate::place::Place;
 
 /// Space kept back, in bytes: some dozens of commits.
 const BALLAST_BYTES: u64 = 1 << 20;
-/// Free space above which the ballast is taken on again, in bytes. More than its size, or it would be given and taken in turns.
+/// Free space above which the ballast is taken on again, in bytes. More than its size, or it would
+/// be given and taken in turns.
 const ROOM_BYTES: u64 = 4 * BALLAST_BYTES;
 #[derive(Debug)]
 pub(in crate::store) struct Ballast {

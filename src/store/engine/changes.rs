@@ -7,7 +7,8 @@ use crate::store::engine::connection::{Access, connect};
 use crate::store::engine::options::Durability;
 use crate::store::engine::store::Store;
 
-/// A connection of its own, since the counter is one of a connection: it changes when anybody else commits.
+/// A connection of its own, since the counter is one of a connection: it changes when anybody else
+/// commits.
 pub struct Changes(Connection);
 
 impl Changes {

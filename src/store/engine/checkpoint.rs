@@ -1,8 +1,10 @@
 //! The checkpointer: moves what is in the log into the file, so that the log stays small.
 //!
-//! A thread with a connection of its own, woken by the writer. Below the size at which other programs' SQLite would do it (1000 pages), so
-//! that a client with `synchronous=OFF` is never the one who does. Under constant writing the log never comes to an end by itself: when it has
-//! grown too long, the turn is held so that it can start again. When all is quiet it is emptied, and then the thread sleeps for good.
+//! A thread with a connection of its own, woken by the writer. Below the size at which other
+//! programs' SQLite would do it (1000 pages), so that a client with `synchronous=OFF` is never the
+//! one who does. Under constant writing the log never comes to an end by itself: when it has grown
+//! too long, the turn is held so that it can start again. When all is quiet it is emptied, and then
+//! the thread sleeps for good.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -64,7 +66,8 @@ pub(in crate::store) struct Nudge {
 }
 
 impl Nudge {
-    /// Takes SQLite's automatic checkpoint off this connection, and listens to the length of the log instead.
+    /// Takes SQLite's automatic checkpoint off this connection, and listens to the length of the
+    /// log instead.
     pub(in crate::store) fn listen(&self, conn: &Connection) -> Result<()> {
         conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
         conn.wal_hook(Some(|_, pages| {
@@ -140,7 +143,8 @@ struct Round {
     turnstile: Turnstile,
     state: Arc<State>,
     health: Arc<Shared>,
-    /// When the writers were held up and the log could not start again, because a reader has a snapshot.
+    /// When the writers were held up and the log could not start again, because a reader has a
+    /// snapshot.
     in_vain: Option<Instant>,
     told: Seldom,
     quiet_ms: u64,
@@ -194,7 +198,8 @@ impl Round {
         self.wake_at_next();
     }
 
-    /// After a copy the log is used again from its beginning or it goes on; either way another stretch is written before it is worth a look.
+    /// After a copy the log is used again from its beginning or it goes on; either way another
+    /// stretch is written before it is worth a look.
     fn wake_at_next(&self) {
         let (pages, step) = (self.state.pages.load(Ordering::SeqCst), COPY_AT_BYTES / FRAME_BYTES);
         let next = if pages < step { step } else { pages + step };
@@ -205,13 +210,15 @@ impl Round {
         self.state.pages.load(Ordering::SeqCst).saturating_mul(FRAME_BYTES)
     }
 
-    /// Empties the log if nothing was committed since the latest look. True if it is empty, and nothing needs a look until the next commit.
+    /// Empties the log if nothing was committed since the latest look. True if it is empty, and
+    /// nothing needs a look until the next commit.
     fn when_quiet(&mut self) -> bool {
         let commits = self.state.commits.load(Ordering::SeqCst);
         if std::mem::replace(&mut self.seen, commits) != commits {
             return false;
         }
-        // From here on the next commit wakes us, also one that comes while the log is being emptied.
+        // From here on the next commit wakes us, also one that comes while the log is being
+        // emptied.
         self.state.wake_at.store(0, Ordering::SeqCst);
         match self.checkpoint("TRUNCATE") {
             Some(Done { busy: false, log_pages: 0 }) => true,

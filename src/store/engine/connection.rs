@@ -15,9 +15,11 @@ use crate::store::schema::guard;
 pub(in crate::store) const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// Statements that a connection keeps prepared.
 const STATEMENTS_KEPT: usize = 256;
-/// Size of the log after which SQLite cuts it back when it starts again from its beginning, in bytes.
+/// Size of the log after which SQLite cuts it back when it starts again from its beginning, in
+/// bytes.
 const WAL_KEPT_BYTES: u64 = 16 << 20;
-/// Most memory for pages of a connection that writes, in KiB; it takes what it needs. A claim and a settle touch a dozen indexes.
+/// Most memory for pages of a connection that writes, in KiB; it takes what it needs. A claim and a
+/// settle touch a dozen indexes.
 const CACHE_KIB: u64 = 65_536;
 
 /// What a connection may do.
@@ -27,7 +29,8 @@ pub(in crate::store) enum Access {
     Write,
 }
 
-/// Opens a connection. The file must exist: SQLite makes none, since it would make it readable by others.
+/// Opens a connection. The file must exist: SQLite makes none, since it would make it readable by
+/// others.
 pub(in crate::store) fn connect(place: &Place, access: Access, durability: Durability) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(place.db(), flags(access))?;
     prepare(&conn, access, durability)?;
@@ -47,15 +50,17 @@ pub(in crate::store) fn flags(access: Access) -> OpenFlags {
 pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: Durability) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    // Any program may have written the file: nothing in it is trusted to call functions, and no client edits sqlite_schema by hand.
+    // Any program may have written the file: nothing in it is trusted to call functions, and no
+    // client edits sqlite_schema by hand.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-    // Otherwise a statement in whose plan a parameter has a say, such as that of a LIMIT, is compiled anew, with all triggers of its tables, each time
-    // that it is bound.
+    // Otherwise a statement in whose plan a parameter has a say, such as that of a LIMIT, is
+    // compiled anew, with all triggers of its tables, each time that it is bound.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // SQLITE_LIMIT_LENGTH stays as it is: another client may have written a value of any size, and its row must not make a statement fail.
+    // SQLITE_LIMIT_LENGTH stays as it is: another client may have written a value of any size, and
+    // its row must not make a statement fail.
     conn.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20)?;
     conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;
     conn.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 50)?;

@@ -1,10 +1,13 @@
 //! The flush: from committed to on the disk.
 //!
-//! A worker has a thread for it with a descriptor of its own on the log (the log carries no POSIX locks, so this one file may be opened). All who
-//! wait while one flush runs are served by the next. A flush that fails is the end: the kernel may have dropped the pages, and a second try
-//! would report success for data that is gone. The same goes for a log or a file that was replaced under us.
+//! A worker has a thread for it with a descriptor of its own on the log (the log carries no POSIX
+//! locks, so this one file may be opened). All who wait while one flush runs are served by the
+//! next. A flush that fails is the end: the kernel may have dropped the pages, and a second try
+//! would report success for data that is gone. The same goes for a log or a file that was replaced
+//! under us.
 //!
-//! A client flushes SQLite's own handle of the log on its own thread, a reader opens the log for one flush.
+//! A client flushes SQLite's own handle of the log on its own thread, a reader opens the log for
+//! one flush.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,7 +27,8 @@ use crate::store::engine::small_file::sync_directory;
 use crate::store::engine::watch::FileId;
 use crate::sync::lock;
 
-/// Calls that are put off for as long as there is always something to flush. With more of them they have their turn.
+/// Calls that are put off for as long as there is always something to flush. With more of them they
+/// have their turn.
 const PUT_OFF_MAX: usize = 256;
 /// Calls that wait for a flush. Who comes when so many wait already, waits until there is room.
 const AFTER_FLUSH_MAX: usize = 65_536;
@@ -54,7 +58,8 @@ struct Book {
     flushed: u64,
     /// A flush was asked for what others have committed.
     foreign: bool,
-    /// Calls to make once their commit is flushed, oldest first: those that a caller waits for, and the others.
+    /// Calls to make once their commit is flushed, oldest first: those that a caller waits for, and
+    /// the others.
     at_once: VecDeque<(u64, Then)>,
     then: VecDeque<(u64, Then)>,
     closing: bool,
@@ -63,7 +68,8 @@ struct Book {
 }
 
 impl Flusher {
-    /// Starts the thread. A connection of this process must have read from the file already, so that the log exists and stays.
+    /// Starts the thread. A connection of this process must have read from the file already, so
+    /// that the log exists and stays.
     pub(in crate::store) fn start(health: Arc<Shared>, durability: Durability) -> Result<Self> {
         let log = OpenLog::open(&health)?;
         let ledger = Arc::new(Ledger { health, book: Mutex::default(), work: Condvar::new(), done: Condvar::new() });
@@ -115,7 +121,8 @@ impl Flusher {
 }
 
 impl Flusher {
-    /// As [`Flusher::after_flush`], but before all of those; and at once, on this thread, where the commit is flushed already.
+    /// As [`Flusher::after_flush`], but before all of those; and at once, on this thread, where the
+    /// commit is flushed already.
     pub(in crate::store) fn as_soon_as_flushed(&self, ticket: Ticket, then: Then) -> Result<()> {
         let mut book = lock(&self.ledger.book);
         if book.dead {
@@ -170,8 +177,8 @@ impl Ledger {
         }
     }
 
-    /// Wakes those who wait for commits up to `target`, and makes the calls that a caller waits for. The others are made when there is nothing to
-    /// flush, as a flush is waited for.
+    /// Wakes those who wait for commits up to `target`, and makes the calls that a caller waits
+    /// for. The others are made when there is nothing to flush, as a flush is waited for.
     fn serve(&self, target: u64) {
         let mut book = lock(&self.book);
         book.flushed = book.flushed.max(target);
@@ -275,9 +282,11 @@ pub(in crate::store) fn flush_from_outside(place: &Place) -> Result<()> {
 /// Flushes the log through SQLite's own handle of it, with its directory the first time.
 pub(in crate::store) fn flush_journal(conn: &Connection) -> Result<()> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
-    // SAFETY: `handle` is open as long as `conn` is borrowed, and this thread is the only one that uses it. JOURNAL_POINTER stores a pointer to
-    // the log's file object, which belongs to the pager and lives as long as the connection; nothing below closes the connection. xSync is a
-    // method of that object and may be called between transactions, as SQLite's own checkpoint does.
+    // SAFETY: `handle` is open as long as `conn` is borrowed, and this thread is the only one that
+    // uses it. JOURNAL_POINTER stores a pointer to the log's file object, which belongs to the
+    // pager and lives as long as the connection; nothing below closes the connection. xSync is a
+    // method of that object and may be called between transactions, as SQLite's own checkpoint
+    // does.
     let code = unsafe {
         let asked = ffi::sqlite3_file_control(
             conn.handle(),

@@ -1,4 +1,5 @@
-//! How the file is doing, for `status` and `doctor`, and for the worker: with some of these troubles it must not claim.
+//! How the file is doing, for `status` and `doctor`, and for the worker: with some of these
+//! troubles it must not claim.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +20,8 @@ use crate::sync::lock;
 /// What is wrong, if anything. Take no jobs on while [`Health::may_claim`] is false.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Size of the write-ahead log. Far above 12 MB, a reader keeps a snapshot open: [`Health::readers`].
+    /// Size of the write-ahead log. Far above 12 MB, a reader keeps a snapshot open:
+    /// [`Health::readers`].
     pub wal_bytes: u64,
     /// The writer waits for another program's write lock.
     pub blocked: Option<Blocked>,

@@ -1,10 +1,12 @@
 //! Who holds the write lock, and who pins the log: asked of the kernel (`/proc/locks`).
 //!
-//! SQLite's locks in WAL mode are POSIX locks on single bytes of `-shm`. The file is found there by device and inode, which `stat` tells; it is
-//! never opened. A holder in another pid namespace has no pid here.
+//! SQLite's locks in WAL mode are POSIX locks on single bytes of `-shm`. The file is found there by
+//! device and inode, which `stat` tells; it is never opened. A holder in another pid namespace has
+//! no pid here.
 //!
-//! The kernel shows that table a page at a time, and who frees a lock between two pages moves the rest up by a line: a line that is there all the
-//! time may be missed. So a table of several pages is read several times, and what stands in any of them counts.
+//! The kernel shows that table a page at a time, and who frees a lock between two pages moves the
+//! rest up by a line: a line that is there all the time may be missed. So a table of several pages
+//! is read several times, and what stands in any of them counts.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -22,14 +24,16 @@ const READ_BYTES: std::ops::RangeInclusive<u64> = 123..=127;
 const OPEN_BYTE: u64 = 128;
 /// The bytes of the main file that everybody who has it open locks.
 const SHARED_BYTES: std::ops::RangeInclusive<u64> = 0x4000_0002..=0x4000_0201;
-/// The byte of the main file that its worker locks as long as it lives, far from those that SQLite uses and from every page. A lock of an open file
-/// description, which SQLite's own locks neither see nor free.
+/// The byte of the main file that its worker locks as long as it lives, far from those that SQLite
+/// uses and from every page. A lock of an open file description, which SQLite's own locks neither
+/// see nor free.
 pub const WORKER_BYTE: i64 = 1 << 62;
 /// Looks at the holder of the write lock before it counts as one that stays.
 const LOOKS: u32 = 6;
 /// Between two of them, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 50;
-/// Times that a table of several pages is read. Where locks are taken and freed without a pause, one reading misses a given line once in some 200 times.
+/// Times that a table of several pages is read. Where locks are taken and freed without a pause,
+/// one reading misses a given line once in some 200 times.
 const READINGS: u32 = 5;
 /// Longest part of the table that is taken at once, in bytes: more than a page of any machine.
 const PART_BYTES: usize = 128 << 10;
@@ -69,12 +73,14 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// The process that is inside a write transaction, if it can be told. With threads of one process it is that process.
+/// The process that is inside a write transaction, if it can be told. With threads of one process
+/// it is that process.
 pub fn writer(place: &Place) -> Option<Holder> {
     holders(&place.shm(), WRITE_BYTE..=WRITE_BYTE, true).into_iter().next()
 }
 
-/// The process that is inside a write transaction and stays there: seen at each of a few looks. `but`: the worker, which writes as it should.
+/// The process that is inside a write transaction and stays there: seen at each of a few looks.
+/// `but`: the worker, which writes as it should.
 pub fn lasting_writer(place: &Place, but: Option<u32>) -> Option<Holder> {
     let first = writer(place).filter(|holder| but.is_none_or(|but| but != holder.pid.cast_unsigned()))?;
     for _ in 1..LOOKS {
@@ -97,8 +103,8 @@ pub fn openers(place: &Place) -> Vec<Holder> {
     holders(place.db(), SHARED_BYTES, false)
 }
 
-/// The process that has the file open with another log than the one beside this name: the file was renamed under it, or its log was removed. What two
-/// such processes write is lost.
+/// The process that has the file open with another log than the one beside this name: the file was
+/// renamed under it, or its log was removed. What two such processes write is lost.
 pub(in crate::store) fn opened_elsewhere(place: &Place) -> Option<Holder> {
     let at_the_log = holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false);
     let me = i32::try_from(std::process::id()).unwrap_or(0);
@@ -106,7 +112,8 @@ pub(in crate::store) fn opened_elsewhere(place: &Place) -> Option<Holder> {
     openers(place).into_iter().find(is_elsewhere)
 }
 
-/// The process that has the log open that is not there any more, where no other process has made a new one since.
+/// The process that has the log open that is not there any more, where no other process has made a
+/// new one since.
 pub(in crate::store) fn log_was_removed(place: &Place) -> Option<Holder> {
     if place.wal().exists() {
         return None;
@@ -114,7 +121,8 @@ pub(in crate::store) fn log_was_removed(place: &Place) -> Option<Holder> {
     holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false).into_iter().next()
 }
 
-/// The process that has the file open with an index of the log that is not there any more, where no other process has made a new one since.
+/// The process that has the file open with an index of the log that is not there any more, where no
+/// other process has made a new one since.
 pub(in crate::store) fn index_was_removed(place: &Place) -> Option<Holder> {
     if place.shm().exists() || !place.wal().exists() {
         return None;
@@ -123,8 +131,9 @@ pub(in crate::store) fn index_was_removed(place: &Place) -> Option<Holder> {
     openers(place).into_iter().find(|opener| opener.pid != me)
 }
 
-/// Whether a worker of this very file lives, under whatever name and in whatever pid namespace, as far as the kernel tells without the file being
-/// opened. Some file systems (btrfs, overlayfs) show another device than `stat` does: there it is false.
+/// Whether a worker of this very file lives, under whatever name and in whatever pid namespace, as
+/// far as the kernel tells without the file being opened. Some file systems (btrfs, overlayfs) show
+/// another device than `stat` does: there it is false.
 pub fn has_worker(place: &Place) -> bool {
     let Ok(meta) = fs::metadata(place.db()) else { return false };
     let Ok(table) = table() else { return false };
@@ -185,7 +194,8 @@ fn program_of(pid: i32) -> Option<String> {
     Some(String::from_utf8_lossy(comm).trim_end().to_owned())
 }
 
-/// The pids of the lines `1: POSIX  ADVISORY  WRITE 4711 08:01:1234 120 120` that are about those bytes of that file.
+/// The pids of the lines `1: POSIX ADVISORY WRITE 4711 08:01:1234 120 120` that are about those
+/// bytes of that file.
 fn pids_in(table: &str, dev: u64, inode: u64, bytes: &std::ops::RangeInclusive<u64>, exclusive: bool) -> Vec<i32> {
     let lines: Vec<Line> = table.lines().filter_map(Line::parse).collect();
     let ours = |line: &&Line| {

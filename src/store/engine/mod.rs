@@ -1,10 +1,13 @@
-//! How the one file is opened, written, flushed and kept short. Knows SQLite and threads, and nothing of jobs.
+//! How the one file is opened, written, flushed and kept short. Knows SQLite and threads, and
+//! nothing of jobs.
 //!
-//! A write goes `open` → `turnstile` (fair turns between processes) → `write` (the transaction, run again where it must be) → `flush` (one
-//! `fdatasync` for all who wait). In a worker `write_queue` and `writer` group the writes of its threads, `readers` serves its reads, and
-//! `checkpoint` keeps the log short. `health` is what these threads report.
+//! A write goes `open` → `turnstile` (fair turns between processes) → `write` (the transaction, run
+//! again where it must be) → `flush` (one `fdatasync` for all who wait). In a worker `write_queue`
+//! and `writer` group the writes of its threads, `readers` serves its reads, and `checkpoint` keeps
+//! the log short. `health` is what these threads report.
 //!
-//! Under a crash: what `write` has acknowledged is on the disk; what was only committed may vanish in a power cut, and in nothing else.
+//! Under a crash: what `write` has acknowledged is on the disk; what was only committed may vanish
+//! in a power cut, and in nothing else.
 
 pub(in crate::store) mod apart;
 pub(in crate::store) mod ballast;

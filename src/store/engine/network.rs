@@ -1,4 +1,5 @@
-//! Refuses network file systems: their locks and their shared memory do not keep two processes apart.
+//! Refuses network file systems: their locks and their shared memory do not keep two processes
+//! apart.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -25,7 +25,8 @@ use crate::store::file::{home, standing};
 use crate::store::schema;
 use crate::store::schema::upgrade;
 
-/// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about a second's work.
+/// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about
+/// a second's work.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
 /// How the message begins where SQLite cannot open the file.
 const CANNOT_OPEN: &str = "the file cannot be opened";
@@ -40,8 +41,9 @@ impl Store {
     /// Opens the file at `path` in a role; a client or worker makes it first if it is not there.
     ///
     /// # Errors
-    /// [`Error::File`] with the remedy where the file cannot be used: a reader finds none, it is foreign, damaged, newer than this program,
-    /// not permitted, on a network file system, or has a second hard link. Two processes may make the same file at once: both get the same one.
+    /// [`Error::File`] with the remedy where the file cannot be used: a reader finds none, it is
+    /// foreign, damaged, newer than this program, not permitted, on a network file system, or has a
+    /// second hard link. Two processes may make the same file at once: both get the same one.
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         open(path, options)
     }
@@ -56,7 +58,8 @@ fn open(path: &Path, options: Options) -> Result<Store> {
         permission::check_private(&place)?;
     }
     let opened = match open_at(&place, options.clone()) {
-        // It may have been given by the time of the look, so a second attempt is made also where nothing is closed.
+        // It may have been given by the time of the look, so a second attempt is made also where
+        // nothing is closed.
         Err(Error::File(text)) if is_about_access(&text) && was_of_root(&place) => open_at(&place, options),
         opened => opened,
     };
@@ -68,8 +71,9 @@ fn is_about_access(text: &str) -> bool {
     text.starts_with(CANNOT_OPEN) || text.contains("may not be written")
 }
 
-/// SQLite makes the log and its index as root's where root is the first to open the file of another user, and gives them to that user a moment
-/// later. In between that user's own commands cannot open the file. Waits for that moment; `false` where it does not come.
+/// SQLite makes the log and its index as root's where root is the first to open the file of another
+/// user, and gives them to that user a moment later. In between that user's own commands cannot
+/// open the file. Waits for that moment; `false` where it does not come.
 fn was_of_root(place: &Place) -> bool {
     if rustix::process::geteuid().is_root() || !permission::is_writable(place.db()) {
         return false;
@@ -140,8 +144,8 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
 /// Who has open what is not there any more.
 type Removed = fn(&Place) -> Option<locks::Holder>;
 
-/// The last one to close the file removes log and index a moment before it lets go of them, and the first one makes the log before the index: who
-/// is still there after that has lost it.
+/// The last one to close the file removes log and index a moment before it lets go of them, and the
+/// first one makes the log before the index: who is still there after that has lost it.
 fn who_has_what_was_removed(place: &Place, ask: Removed) -> Option<locks::Holder> {
     let began = Instant::now();
     loop {
@@ -153,7 +157,8 @@ fn who_has_what_was_removed(place: &Place, ask: Removed) -> Option<locks::Holder
     }
 }
 
-/// Brings the file to where this role can use it: filled, in WAL mode, of this version, with its guards.
+/// Brings the file to where this role can use it: filled, in WAL mode, of this version, with its
+/// guards.
 fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Opened> {
     let mut opened = Opened::default();
     if options.role == Role::Reader {
@@ -189,7 +194,8 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         Identity::Older { .. } if options.allow_older => return Ok(opened),
         Identity::Older { version } => return Err(upgrade::needed(version)),
     }
-    // The first read opens the log, which the flusher needs, and takes the lock that keeps others from deleting it.
+    // The first read opens the log, which the flusher needs, and takes the lock that keeps others
+    // from deleting it.
     conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     if options.role == Role::Worker {
         check_content(conn, place, &mut opened.problems)?;
@@ -197,7 +203,8 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
     Ok(opened)
 }
 
-/// Another process may be filling the file at the same time; who gets the write lock first does it. False if it was not us.
+/// Another process may be filling the file at the same time; who gets the write lock first does it.
+/// False if it was not us.
 fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
     let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let new = identify(&transaction)? == Identity::New;
@@ -205,8 +212,8 @@ fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
         let file_id = random_name()?;
         schema::create_schema(&transaction, options.clock.now_ms(), &file_id)?;
         home::note(&transaction, &home::noted(place)?)?;
-        // Before the commit: a directory that names a file which came to nothing does no harm, and a file that its directory does not name would
-        // pass for a copy.
+        // Before the commit: a directory that names a file which came to nothing does no harm, and
+        // a file that its directory does not name would pass for a copy.
         home::settle_in(place, &file_id)?;
     }
     transaction.commit()?;

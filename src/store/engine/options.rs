@@ -9,7 +9,8 @@ pub enum Role {
     Reader,
     /// Writes now and then, each time inline. Makes the file on first use.
     Client,
-    /// The holder of the worker lock: threads that group, flush and checkpoint. Makes and upgrades the file.
+    /// The holder of the worker lock: threads that group, flush and checkpoint. Makes and upgrades
+    /// the file.
     Worker,
 }
 
@@ -29,10 +30,11 @@ pub struct Options {
     pub role: Role,
     pub durability: Durability,
     pub clock: Clock,
-    /// A worker accepts a file, or a directory around it, that others may write. They may then run commands as this user.
+    /// A worker accepts a file, or a directory around it, that others may write. They may then run
+    /// commands as this user.
     pub allow_shared: bool,
-    /// A client may open a file of an earlier version, which it must not read or write: for a program that is about to be its worker, which
-    /// upgrades it.
+    /// A client may open a file of an earlier version, which it must not read or write: for a
+    /// program that is about to be its worker, which upgrades it.
     pub allow_older: bool,
 }
 
@@ -61,6 +63,7 @@ pub struct Opened {
     pub created: bool,
     /// The version of the schema before it was upgraded.
     pub upgraded_from: Option<i32>,
-    /// What a person should know: guards that were repaired, rows that break a rule. For `doctor` and the log.
+    /// What a person should know: guards that were repaired, rows that break a rule. For `doctor`
+    /// and the log.
     pub problems: Vec<String>,
 }

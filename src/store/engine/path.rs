@@ -1,6 +1,8 @@
-//! From what a person typed to the place of the file: links resolved, directories made, and refusals that say why.
+//! From what a person typed to the place of the file: links resolved, directories made, and
+//! refusals that say why.
 //!
-//! Nothing here opens the file: another thread of this process may have it open, and closing a second descriptor would drop its locks.
+//! Nothing here opens the file: another thread of this process may have it open, and closing a
+//! second descriptor would drop its locks.
 
 use crate::store::engine::small_file::sync_directory;
 use std::fs::{self, DirBuilder, Metadata};
@@ -18,7 +20,8 @@ use crate::store::file::home;
 
 /// Links that are followed from the name to the file, as many as the kernel follows.
 const LINKS_MAX: usize = 40;
-/// The smallest file that SQLite can have made, in bytes. It takes a file of one byte for an empty one, and would write over it.
+/// The smallest file that SQLite can have made, in bytes. It takes a file of one byte for an empty
+/// one, and would write over it.
 const DATABASE_BYTES_MIN: u64 = 512;
 
 /// The place of a file that must exist.
@@ -45,7 +48,8 @@ pub(in crate::store) enum Missing {
     Restore,
 }
 
-/// The place of a file, which is made empty (0600) if it is not there, as are the directories above it (0700).
+/// The place of a file, which is made empty (0600) if it is not there, as are the directories above
+/// it (0700).
 pub(in crate::store) fn find_or_make(path: &Path, missing: Missing) -> Result<Place> {
     let path = follow(path)?;
     let parent = path.parent().ok_or_else(|| not_a_file(&path))?;
@@ -205,7 +209,8 @@ fn make_directory(dir: &Path) -> Result<()> {
     }
 }
 
-/// `mknod` makes the file with its mode in one step and without a descriptor, so that there is nothing to close.
+/// `mknod` makes the file with its mode in one step and without a descriptor, so that there is
+/// nothing to close.
 fn make_file(path: &Path) -> Result<()> {
     match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
         Ok(()) => {

@@ -1,4 +1,5 @@
-//! Who may write the file: whether we may, and for a worker, whether others may, who could then run commands as its user.
+//! Who may write the file: whether we may, and for a worker, whether others may, who could then run
+//! commands as its user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +15,8 @@ use crate::place::Place;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// # Errors
-/// [`Error::File`] if the file, what belongs to it, or a directory around it may be written by another user, or belongs to one.
+/// [`Error::File`] if the file, what belongs to it, or a directory around it may be written by
+/// another user, or belongs to one.
 pub(in crate::store) fn check_private(place: &Place) -> Result<()> {
     let around = place.db().parent().unwrap_or(Path::new("/"));
     for path in [around, place.dir(), place.db(), &place.wal(), &place.shm(), &place.secrets(), &place.runs()] {
@@ -25,8 +27,9 @@ pub(in crate::store) fn check_private(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Whether this process may write the file and its log. Asked before SQLite opens them: a log that it makes for a file that may only be read
-/// may only be read too, and would still be there when the file may be written again.
+/// Whether this process may write the file and its log. Asked before SQLite opens them: a log that
+/// it makes for a file that may only be read may only be read too, and would still be there when
+/// the file may be written again.
 ///
 /// # Errors
 /// [`Error::File`], with the name of the one that may not be written.
@@ -54,8 +57,9 @@ fn read_only_text(path: &Path) -> String {
     )
 }
 
-/// Why nothing can be written where this file is, if its file system says so. One that became read-only by an error may still be shown as writable by
-/// `mount` and by the permissions; it says so when a file is made, here one without a name.
+/// Why nothing can be written where this file is, if its file system says so. One that became
+/// read-only by an error may still be shown as writable by `mount` and by the permissions; it says
+/// so when a file is made, here one without a name.
 pub fn read_only(place: &Place) -> Option<String> {
     let around = place.db().parent()?;
     let made = openat(CWD, around, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
@@ -87,8 +91,9 @@ pub(in crate::store) fn check_beside(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// In a directory where every user may make files, another user may have been there first: a link of theirs would lead what is written to where they want
-/// it, and what is in a directory of theirs can be replaced by them. Asked before anything is made or written.
+/// In a directory where every user may make files, another user may have been there first: a link
+/// of theirs would lead what is written to where they want it, and what is in a directory of theirs
+/// can be replaced by them. Asked before anything is made or written.
 ///
 /// # Errors
 /// [`Error::File`], with the name of what belongs to another user.

@@ -30,7 +30,8 @@ impl Readers {
     /// # Errors
     /// The system gives no more threads.
     pub(in crate::store) fn new(place: &Place, durability: Durability) -> Result<Self> {
-        // The pool panics where it gets no thread, so that is asked before, and the little that may change in between is caught.
+        // The pool panics where it gets no thread, so that is asked before, and the little that may
+        // change in between is caught.
         try_threads(POOL_THREADS).map_err(threads_refused)?;
         let manager = SqliteConnectionManager::file(place.db())
             .with_flags(connection::flags(Access::Read))

@@ -1,9 +1,11 @@
-//! Are the guards those of `schema.sql`, still? The worker's writer asks at the beginning of each transaction, by the number that SQLite changes with each
-//! change of the schema; and no other program can change the schema before that transaction ends. So nothing is claimed or settled under other
-//! guards than ours.
+//! Are the guards those of `schema.sql`, still? The worker's writer asks at the beginning of each
+//! transaction, by the number that SQLite changes with each change of the schema; and no other
+//! program can change the schema before that transaction ends. So nothing is claimed or settled
+//! under other guards than ours.
 //!
-//! What is missing, altered or added is repaired in that very transaction. Where it cannot be (a table itself was altered), nothing is claimed until it is
-//! as it was; settles go on, as runs end whether the file is whole or not.
+//! What is missing, altered or added is repaired in that very transaction. Where it cannot be (a
+//! table itself was altered), nothing is claimed until it is as it was; settles go on, as runs end
+//! whether the file is whole or not.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -90,7 +92,8 @@ impl SchemaWatch {
     }
 }
 
-/// Whether the schema is another one than the writer has last found in order, so that it should look. Takes no lock.
+/// Whether the schema is another one than the writer has last found in order, so that it should
+/// look. Takes no lock.
 pub(in crate::store) fn is_unverified(conn: &Connection, health: &Shared) -> Result<bool> {
     Ok(version(conn)? != health.schema_version.load(Ordering::SeqCst))
 }

@@ -1,4 +1,5 @@
-//! Small files of the directory beside the database, and the names in it: replaced whole, and put on the disk.
+//! Small files of the directory beside the database, and the names in it: replaced whole, and put
+//! on the disk.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -9,8 +10,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::owner;
 
-/// Writes a small file of the directory anew: its name holds the old bytes or all the new ones, whatever dies when. A write that must
-/// survive a power cut is followed by [`sync_directory`].
+/// Writes a small file of the directory anew: its name holds the old bytes or all the new ones,
+/// whatever dies when. A write that must survive a power cut is followed by [`sync_directory`].
 pub(in crate::store) fn replace_file(path: &Path, dir: &Path, bytes: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     let put = || {

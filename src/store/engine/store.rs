@@ -55,8 +55,8 @@ impl Store {
         &self.0.opened
     }
 
-    /// Reads in one snapshot. Keep it short: an open snapshot keeps the log from being emptied. What it sees may not be on the disk yet,
-    /// see [`Store::flush_now`].
+    /// Reads in one snapshot. Keep it short: an open snapshot keeps the log from being emptied.
+    /// What it sees may not be on the disk yet, see [`Store::flush_now`].
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         match &self.0.engine {
             Engine::Reader(conn) => snapshot(&lock(conn), f),
@@ -68,7 +68,8 @@ impl Store {
         }
     }
 
-    /// Writes in one transaction and returns when it is on the disk. A closure that fails undoes what it did, and nothing else.
+    /// Writes in one transaction and returns when it is on the disk. A closure that fails undoes
+    /// what it did, and nothing else.
     ///
     /// The closure may run more than once, see the head of this room.
     pub fn write<T: Send + 'static>(&self, f: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
@@ -77,7 +78,8 @@ impl Store {
         Ok(value)
     }
 
-    /// Writes in one transaction and returns when it is committed: others see it, but a power cut may still undo it.
+    /// Writes in one transaction and returns when it is committed: others see it, but a power cut
+    /// may still undo it.
     pub fn commit<T: Send + 'static>(&self, f: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<(T, Ticket)> {
         match &self.0.engine {
             Engine::Reader(_) => Err(Error::Internal("a reader was asked to write".into())),
@@ -86,7 +88,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::commit`], but in a worker never on this thread: for many threads that write once, whose stacks should stay small.
+    /// As [`Store::commit`], but in a worker never on this thread: for many threads that write
+    /// once, whose stacks should stay small.
     pub fn commit_elsewhere<T: Send + 'static>(
         &self,
         f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
@@ -100,7 +103,8 @@ impl Store {
     /// Waits until a flush that began after that commit has ended.
     ///
     /// # Errors
-    /// The flush failed, or the file was replaced: the commit may be lost in a power cut, and this store acknowledges nothing any more.
+    /// The flush failed, or the file was replaced: the commit may be lost in a power cut, and this
+    /// store acknowledges nothing any more.
     pub fn flushed(&self, ticket: Ticket) -> Result<()> {
         match &self.0.engine {
             Engine::Reader(_) => Err(Error::Internal("a reader has no tickets".into())),
@@ -109,8 +113,9 @@ impl Store {
         }
     }
 
-    /// Calls `then` when that commit is on the disk; never if the flush fails. In a worker on the flusher thread, so it must be short and
-    /// must not wait for this store; in a client at once, after a flush.
+    /// Calls `then` when that commit is on the disk; never if the flush fails. In a worker on the
+    /// flusher thread, so it must be short and must not wait for this store; in a client at once,
+    /// after a flush.
     pub fn after_flush(&self, ticket: Ticket, then: impl FnOnce() + Send + 'static) {
         match &self.0.engine {
             Engine::Worker(worker) => worker.flusher().after_flush(ticket, Box::new(then)),
@@ -121,7 +126,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::after_flush`], for what a caller waits for: before all other calls, and at once where that commit is on the disk already.
+    /// As [`Store::after_flush`], for what a caller waits for: before all other calls, and at once
+    /// where that commit is on the disk already.
     ///
     /// # Errors
     /// Nothing will ever be flushed again; the call is not made.
@@ -140,7 +146,8 @@ impl Store {
         }
     }
 
-    /// Makes durable whatever this store has read so far, whichever client wrote it: for a caller that is about to state an outcome to a person.
+    /// Makes durable whatever this store has read so far, whichever client wrote it: for a caller
+    /// that is about to state an outcome to a person.
     pub fn flush_now(&self) -> Result<()> {
         match &self.0.engine {
             Engine::Reader(_) => flush::flush_from_outside(&self.0.place),
@@ -149,8 +156,9 @@ impl Store {
         }
     }
 
-    /// Lets the writer look at the schema where it is not the one that it has last found in order, or cannot be repaired so far: an idle worker
-    /// begins no other transaction. Writes nothing where nothing is wrong.
+    /// Lets the writer look at the schema where it is not the one that it has last found in order,
+    /// or cannot be repaired so far: an idle worker begins no other transaction. Writes nothing
+    /// where nothing is wrong.
     pub fn verify_schema(&self) -> Result<()> {
         match self.read(|conn| schema_watch::is_unverified(conn, &self.0.health))? {
             true => self.commit(|_| Ok(())).map(drop),
@@ -163,12 +171,14 @@ impl Store {
         self.0.health.snapshot()
     }
 
-    /// Nothing is written any more: what this store holds cannot be trusted. Only opening it again helps.
+    /// Nothing is written any more: what this store holds cannot be trusted. Only opening it again
+    /// helps.
     pub fn distrust(&self, why: &str) {
         self.0.health.set_fatal(why);
     }
 
-    /// From now on a write that would wait for another program's write lock fails with [`Error::Busy`] instead: for a worker that shuts down.
+    /// From now on a write that would wait for another program's write lock fails with
+    /// [`Error::Busy`] instead: for a worker that shuts down.
     pub fn stop_waiting(&self) {
         if let Engine::Worker(worker) = &self.0.engine {
             worker.stop_waiting();

@@ -1,8 +1,9 @@
 //! Text that any client may have written.
 //!
-//! A TEXT value may hold bytes that are not UTF-8, and may be of any size: SQLite checks neither. Reading never fails for that. What is shown
-//! is cut and its wrong bytes are replaced; what names a row (a queue, a lane) is kept byte for byte; and what would be acted on (a command)
-//! is refused by [`whole`], so that no command runs that was not written so.
+//! A TEXT value may hold bytes that are not UTF-8, and may be of any size: SQLite checks neither.
+//! Reading never fails for that. What is shown is cut and its wrong bytes are replaced; what names
+//! a row (a queue, a lane) is kept byte for byte; and what would be acted on (a command) is refused
+//! by [`whole`], so that no command runs that was not written so.
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};

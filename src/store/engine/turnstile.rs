@@ -1,11 +1,13 @@
 //! The queue of our processes for the write lock.
 //!
-//! SQLite's own waiting is polling, and unfair: one process may commit thousands of times while another does not get through once. A single
-//! lock file is unfair too, since the process that lets go of it takes it again before the others are awake. Two make a queue: lock the gate, lock
-//! the turn, unlock the gate, write, unlock the turn. Only one waits at the turn, and who has just written must pass the gate again.
+//! SQLite's own waiting is polling, and unfair: one process may commit thousands of times while
+//! another does not get through once. A single lock file is unfair too, since the process that lets
+//! go of it takes it again before the others are awake. Two make a queue: lock the gate, lock the
+//! turn, unlock the gate, write, unlock the turn. Only one waits at the turn, and who has just
+//! written must pass the gate again.
 //!
-//! This is for fairness only; what keeps writers apart is SQLite's lock. So a holder that is stopped is passed by after a second, and
-//! programs other than tenure never come here.
+//! This is for fairness only; what keeps writers apart is SQLite's lock. So a holder that is
+//! stopped is passed by after a second, and programs other than tenure never come here.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use crate::store::engine::seldom::Seldom;
 /// How long we stand in the queue before we pass by, in milliseconds.
 const WAIT_MS: u64 = 1_000;
 
-/// One user's place in the queue. Each thread that writes has its own: two that shared one would be let through together.
+/// One user's place in the queue. Each thread that writes has its own: two that shared one would be
+/// let through together.
 pub(in crate::store) struct Turnstile {
     locks: Arc<Locks>,
     waiter: Option<Waiter>,
@@ -119,8 +122,9 @@ enum Ask {
     Turn,
 }
 
-/// A thread that does the blocking calls, since `flock` knows no timeout. It may be stuck in one for as long as another process is stopped;
-/// no caller waits for it then, and it ends with our process.
+/// A thread that does the blocking calls, since `flock` knows no timeout. It may be stuck in one
+/// for as long as another process is stopped; no caller waits for it then, and it ends with our
+/// process.
 struct Waiter {
     ask: Sender<Ask>,
     granted: Receiver<()>,

@@ -1,6 +1,7 @@
 //! Is the file that we have open still the one that its name leads to?
 //!
-//! A file that was replaced or removed under a living process goes on working, silently, in a place that no other process sees. `stat` tells.
+//! A file that was replaced or removed under a living process goes on working, silently, in a place
+//! that no other process sees. `stat` tells.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -33,8 +34,8 @@ pub(in crate::store) struct Watch {
 }
 
 impl Watch {
-    /// Notes what the names lead to now. A connection must be open that has read already: from then on no other process can be the last one
-    /// to close, so that the log keeps its inode.
+    /// Notes what the names lead to now. A connection must be open that has read already: from then
+    /// on no other process can be the last one to close, so that the log keeps its inode.
     pub(in crate::store) fn begin(place: &Place) -> Self {
         Self { place: place.clone(), db: FileId::at(place.db()), wal: FileId::at(&place.wal()), shm: FileId::at(&place.shm()) }
     }

@@ -13,9 +13,11 @@ use crate::store::engine::options::{Durability, Ticket};
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::{flush, locks};
 
-/// Something that wants to be done inside a write transaction. It may be tried more than once, until it is answered.
+/// Something that wants to be done inside a write transaction. It may be tried more than once,
+/// until it is answered.
 pub(in crate::store) trait Request: Send {
-    /// Does it. False if it failed by itself: then its savepoint is rolled back, and the group goes on.
+    /// Does it. False if it failed by itself: then its savepoint is rolled back, and the group goes
+    /// on.
     fn attempt(&mut self, conn: &Connection) -> Attempt;
     /// Tells the caller: the commit that it is in, or why it is in none.
     fn answer(self: Box<Self>, fate: Result<Ticket>);
@@ -95,7 +97,8 @@ pub(in crate::store) fn run_group<'a>(conn: &Connection, group: &mut [Box<dyn Re
 }
 
 pub(in crate::store) fn undo(conn: &Connection, culprit: Option<usize>, error: rusqlite::Error) -> Result<(), Undone> {
-    // After a full disk or an I/O error SQLite has rolled back already, and a second ROLLBACK would hide the real error.
+    // After a full disk or an I/O error SQLite has rolled back already, and a second ROLLBACK would
+    // hide the real error.
     if !conn.is_autocommit() {
         let _ = conn.execute_batch("ROLLBACK");
     }
@@ -123,9 +126,9 @@ fn attempt(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()>
     run(conn, "RELEASE one")
 }
 
-/// A request that has the transaction for itself needs no savepoint: what failed is rolled back as a whole. An open savepoint makes each
-/// statement after it slower by the number of pages that were changed since, so that many rows would take time in the square of
-/// their number.
+/// A request that has the transaction for itself needs no savepoint: what failed is rolled back as
+/// a whole. An open savepoint makes each statement after it slower by the number of pages that were
+/// changed since, so that many rows would take time in the square of their number.
 fn attempt_alone(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()> {
     let attempt = request.attempt(conn);
     if attempt == Attempt::NoSpace {
@@ -141,7 +144,8 @@ fn no_space() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some("no space".into()))
 }
 
-/// SQLite rolls everything back after some errors (I/O, memory); the request's own error says which it was.
+/// SQLite rolls everything back after some errors (I/O, memory); the request's own error says which
+/// it was.
 fn ended_inside() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK),
@@ -169,7 +173,8 @@ pub(in crate::store) fn is_full(error: &rusqlite::Error) -> bool {
     crate::error::is_for_want_of_room(error)
 }
 
-/// SQLITE_FULL has two causes: no space, or a table whose ids are used up, because a client has inserted the largest one.
+/// SQLITE_FULL has two causes: no space, or a table whose ids are used up, because a client has
+/// inserted the largest one.
 fn explain_full(conn: &Connection, error: Error) -> Error {
     let used_up = sql!("write.sql", "sequences_end");
     match conn.query_row(used_up, [], |row| row.get(0)) {
@@ -274,8 +279,9 @@ impl Inline {
         Ok(())
     }
 
-    /// A commit to a file that its name does not lead to any more is lost to everybody else, and its pages in the log, which has kept its
-    /// name, would damage the file that has come in its place.
+    /// A commit to a file that its name does not lead to any more is lost to everybody else, and
+    /// its pages in the log, which has kept its name, would damage the file that has come in its
+    /// place.
     fn still_ours(&self) -> Result<()> {
         match self.health.watch.replaced() {
             None => Ok(()),
@@ -291,7 +297,8 @@ fn busy(place: &Place) -> Error {
     Error::Busy(busy_text(place, locks::writer(place)))
 }
 
-/// Who kept a client from writing, and what helps. Seen is only who writes at the end of the wait: that one may have come a moment ago.
+/// Who kept a client from writing, and what helps. Seen is only who writes at the end of the wait:
+/// that one may have come a moment ago.
 fn busy_text(place: &Place, writer: Option<locks::Holder>) -> String {
     let (file, s) = (place.db().display(), crate::store::engine::connection::BUSY_TIMEOUT_MS / 1000);
     let waited = format!("{file} was locked by other writers for the {s} s that this command waited");

@@ -1,7 +1,8 @@
 //! The queue: where requests to write wait, and who sees to them.
 //!
-//! If no write is in progress, the caller writes on its own thread: no other has to be woken, and to wake one and to be woken by it costs more than a
-//! small transaction. What comes meanwhile waits, and is handed to the writer thread as one group, so no caller writes for others for
+//! If no write is in progress, the caller writes on its own thread: no other has to be woken, and
+//! to wake one and to be woken by it costs more than a small transaction. What comes meanwhile
+//! waits, and is handed to the writer thread as one group, so no caller writes for others for
 //! longer than one transaction.
 
 use std::collections::VecDeque;
@@ -52,7 +53,8 @@ impl<R> WriteQueue<R> {
         Self { state: Mutex::new(state), handed: Condvar::new(), room: Condvar::new() }
     }
 
-    /// Brings a request. `may_write`: whether this thread may be the one to write; otherwise the writer thread is.
+    /// Brings a request. `may_write`: whether this thread may be the one to write; otherwise the
+    /// writer thread is.
     pub(in crate::store) fn submit(&self, request: R, may_write: bool) -> Submitted<R> {
         let mut state = lock(&self.state);
         while state.waiting.len() >= WAITING_MAX && !state.closed {

@@ -1,9 +1,10 @@
 //! The worker's writer: the one connection of this process that writes.
 //!
-//! If no write is in progress, the caller writes itself; what comes meanwhile is done by the writer thread, all that is waiting in one transaction
-//! up to a limit (see `queue`). Each is answered when it is committed. While another program keeps the
-//! write lock the writer keeps the requests and tries again, and says since when and because of whom. On a full disk it gives the ballast back and
-//! tries once more.
+//! If no write is in progress, the caller writes itself; what comes meanwhile is done by the writer
+//! thread, all that is waiting in one transaction up to a limit (see `queue`). Each is answered
+//! when it is committed. While another program keeps the write lock the writer keeps the requests
+//! and tries again, and says since when and because of whom. On a full disk it gives the ballast
+//! back and tries once more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,8 @@ use crate::store::engine::write::{Request, Typed, Undone};
 use crate::store::engine::write_queue::{Answer, Submitted, WriteQueue};
 use crate::sync::lock;
 
-/// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as blocked.
+/// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as
+/// blocked.
 const TRY_MS: u64 = 1_000;
 /// The threads of a worker's store.
 pub(in crate::store) struct Worker {
@@ -147,7 +149,8 @@ fn see_to(queue: &WriteQueue<Box<dyn Request>>, writer: &Mutex<Option<Writer>>, 
 }
 
 impl Drop for Worker {
-    /// The log and its descriptor must outlive the flush of the last commit, so the writer's connection is closed last.
+    /// The log and its descriptor must outlive the flush of the last commit, so the writer's
+    /// connection is closed last.
     fn drop(&mut self) {
         self.stop_waiting();
         self.queue.close();
@@ -214,8 +217,8 @@ impl Writer {
         }
     }
 
-    /// The pages of a commit to a file that its name does not lead to any more go into a log that has kept its name, and would damage the
-    /// file that has come in its place.
+    /// The pages of a commit to a file that its name does not lead to any more go into a log that
+    /// has kept its name, and would damage the file that has come in its place.
     fn still_ours(&self) -> std::result::Result<(), String> {
         match self.health.watch.replaced() {
             None => Ok(()),
@@ -268,7 +271,8 @@ impl Writer {
         }
     }
 
-    /// One request spoiled it: the others go again without it. Otherwise no single request is to blame, and all are told.
+    /// One request spoiled it: the others go again without it. Otherwise no single request is to
+    /// blame, and all are told.
     fn sort_out(&mut self, group: &mut Vec<Box<dyn Request>>, undone: &Undone) {
         if write::is_failed_flush(&undone.error) {
             self.health.set_fatal(&format!("a flush failed: {}", undone.error));

@@ -1,7 +1,8 @@
-//! A copy of the file while it is in use, through SQLite's backup API: never by reading the file ourselves.
+//! A copy of the file while it is in use, through SQLite's backup API: never by reading the file
+//! ourselves.
 //!
-//! The copy is one plain file (no log beside it), checked, 0600, and stands under its name only when it is complete and on the disk.
-//! Logs, run files and secrets are not in it.
+//! The copy is one plain file (no log beside it), checked, 0600, and stands under its name only
+//! when it is complete and on the disk. Logs, run files and secrets are not in it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -68,7 +69,8 @@ fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
     Ok(there.db().to_owned())
 }
 
-/// A finished copy in a temporary directory, which is locked as long as we live and removed at the end.
+/// A finished copy in a temporary directory, which is locked as long as we live and removed at the
+/// end.
 pub(in crate::store) struct Copy {
     place: Place,
     directory: PathBuf,
@@ -167,7 +169,8 @@ fn temporary(dir: &Path) -> Result<(PathBuf, File)> {
     for _ in 0..TRIES_MAX {
         let path = dir.join(format!("{TEMPORARY_BEFORE}{}{TEMPORARY_AFTER}", random_name()?));
         DirBuilder::new().mode(0o700).create(&path).map_err(told)?;
-        // A sweep that comes in between takes it for one that was left, and removes it: then another is made.
+        // A sweep that comes in between takes it for one that was left, and removes it: then
+        // another is made.
         if let Some(locked) = lock_directory(&path)
             && FileId::at(&path) == locked.metadata().ok().as_ref().map(FileId::of)
         {
@@ -183,7 +186,8 @@ fn lock_directory(path: &Path) -> Option<File> {
     directory.try_lock().is_ok().then_some(directory)
 }
 
-/// Removes the copies in a directory whose makers were killed: no process has them locked. What is another user's stays.
+/// Removes the copies in a directory whose makers were killed: no process has them locked. What is
+/// another user's stays.
 pub fn sweep(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     let me = rustix::process::geteuid().as_raw();
@@ -203,12 +207,14 @@ fn is_temporary(path: &Path) -> bool {
         .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Copies all pages in one step, which is one snapshot of the source and one transaction of the target.
+/// Copies all pages in one step, which is one snapshot of the source and one transaction of the
+/// target.
 pub(in crate::store) fn copy_into(source: &Connection, target: &mut Connection) -> Result<()> {
     step(&Backup::new(source, target)?, ALL_PAGES)
 }
 
-/// The same if `may` says yes when no other process can write to the target any more. Whether it was copied. The source is not empty.
+/// The same if `may` says yes when no other process can write to the target any more. Whether it
+/// was copied. The source is not empty.
 pub(in crate::store) fn copy_if(
     source: &Connection,
     target: &mut Connection,
@@ -240,7 +246,8 @@ impl Store {
     /// Copies the file, as it is now, into a single plain file. Jobs go on meanwhile.
     ///
     /// # Errors
-    /// `to` exists and `overwrite` is not given. Under a crash either no file of that name is there, or a complete one.
+    /// `to` exists and `overwrite` is not given. Under a crash either no file of that name is
+    /// there, or a complete one.
     pub fn backup(&self, to: &Path, overwrite: bool) -> Result<()> {
         backup(&self.0.place, to, overwrite)
     }

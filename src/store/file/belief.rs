@@ -1,14 +1,18 @@
-//! What a worker believes about the content of the file, checked in each transaction that claims or settles.
+//! What a worker believes about the content of the file, checked in each transaction that claims or
+//! settles.
 //!
-//! The content of an open file can be replaced (`.restore`, `cp`) without its name or inode telling. Then the rows speak of another time: what has
-//! ended is queued again. Each number here only grows in one life of a file, and each change of a job's state is counted, so a file in which one
-//! of them is lower than this worker has seen it is not the file of a moment ago. And a higher generation is another worker's.
+//! The content of an open file can be replaced (`.restore`, `cp`) without its name or inode
+//! telling. Then the rows speak of another time: what has ended is queued again. Each number here
+//! only grows in one life of a file, and each change of a job's state is counted, so a file in
+//! which one of them is lower than this worker has seen it is not the file of a moment ago. And a
+//! higher generation is another worker's.
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// No honest id is above this; a sequence beyond it was written by a client, and is lowered again by the repair.
+/// No honest id is above this; a sequence beyond it was written by a client, and is lowered again
+/// by the repair.
 const HONEST_ID_MAX: i64 = 1 << 52;
 
 /// How far a worker has seen the file.

@@ -1,7 +1,9 @@
-//! A person says what a file is that cannot be told from a copy: the file itself, moved here, or a copy that is to be a file of its own.
+//! A person says what a file is that cannot be told from a copy: the file itself, moved here, or a
+//! copy that is to be a file of its own.
 //!
-//! A copy must not do what the original does. Its jobs are held and its runs are closed, as after a restore; its schedules are paused; and what jobs
-//! have made outside is the original's to tear down.
+//! A copy must not do what the original does. Its jobs are held and its runs are closed, as after a
+//! restore; its schedules are paused; and what jobs have made outside is the original's to tear
+//! down.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -32,11 +34,13 @@ pub enum Is {
     Copy,
 }
 
-/// Makes the file at home where it is. The caller holds the worker lock and has no store open on the file; `living`: the leases whose lock file in the
-/// directory is held now. `None`: it was moved, and nothing in it was changed.
+/// Makes the file at home where it is. The caller holds the worker lock and has no store open on
+/// the file; `living`: the leases whose lock file in the directory is held now. `None`: it was
+/// moved, and nothing in it was changed.
 ///
 /// # Errors
-/// [`Error::Refused`] where the file is at home already, or the one that it was is still there; [`Error::File`] where it cannot be used.
+/// [`Error::Refused`] where the file is at home already, or the one that it was is still there;
+/// [`Error::File`] where it cannot be used.
 pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: i64) -> Result<Option<Restored>> {
     let place = find(place.db())?;
     let conn = connect(&place, Access::Write, Durability::Full)?;

@@ -1,4 +1,5 @@
-//! What file and directory say of each other; whether they belong together is judged by it ([`crate::store::file::standing`]).
+//! What file and directory say of each other; whether they belong together is judged by it
+//! ([`crate::store::file::standing`]).
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -28,7 +29,8 @@ pub struct Home {
     pub file: u64,
     /// Inode of the directory.
     pub directory: u64,
-    /// A worker has seen that the content of the file was replaced, and stopped: since when, in milliseconds UTC, and what it saw.
+    /// A worker has seen that the content of the file was replaced, and stopped: since when, in
+    /// milliseconds UTC, and what it saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Replaced>,
     /// Of the machine's present start, when a worker first started in it.
@@ -36,7 +38,8 @@ pub struct Home {
     pub boot: Option<Boot>,
 }
 
-/// What was there when a worker first started after the machine did. No clock is asked: one without a battery may be behind after a power cut.
+/// What was there when a worker first started after the machine did. No clock is asked: one without
+/// a battery may be behind after a power cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     pub id: String,
@@ -106,8 +109,8 @@ pub fn settle_in(place: &Place, file_id: &str) -> Result<()> {
     write(place, &home)
 }
 
-/// Lets the directory know that its file is about to get another id. What else it says stays as it is until [`settle_in`], so that a crash in between
-/// is met with both.
+/// Lets the directory know that its file is about to get another id. What else it says stays as it
+/// is until [`settle_in`], so that a crash in between is met with both.
 ///
 /// # Errors
 /// It cannot be written.
@@ -121,7 +124,8 @@ pub fn announce(place: &Place, file_id: &str) -> Result<()> {
     }
 }
 
-/// Notes which logs are of an earlier start of the machine, at the first start of a worker in this one.
+/// Notes which logs are of an earlier start of the machine, at the first start of a worker in this
+/// one.
 ///
 /// # Errors
 /// It cannot be written.
@@ -134,7 +138,8 @@ pub fn begin_boot(place: &Place, id: &str, logged: i64) -> Result<()> {
     }
 }
 
-/// Notes that the content of the file was replaced, for the next worker and for people. The first reason stays.
+/// Notes that the content of the file was replaced, for the next worker and for people. The first
+/// reason stays.
 ///
 /// # Errors
 /// It cannot be written, or there is no home.
@@ -168,7 +173,8 @@ fn write(place: &Place, home: &Home) -> Result<()> {
     sync_directory(place.dir())
 }
 
-/// What says, at a path where no file is, that one was there and belongs to what is left: the first of its log and its directory.
+/// What says, at a path where no file is, that one was there and belongs to what is left: the first
+/// of its log and its directory.
 pub(in crate::store) fn left_behind(place: &Place) -> Option<PathBuf> {
     let has_log = fs::metadata(place.wal()).is_ok_and(|meta| meta.len() > 0);
     let has_home = place.home().exists() || place.stamp().exists();

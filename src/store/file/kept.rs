@@ -1,4 +1,5 @@
-//! The file that a restore replaces: it is kept beside the new one, and what stands in it alone is counted.
+//! The file that a restore replaces: it is kept beside the new one, and what stands in it alone is
+//! counted.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ use crate::store::file::backup::Copy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub path: PathBuf,
-    /// Jobs that stand in it and not in the backup, by their state. `None`: it is too damaged to be read.
+    /// Jobs that stand in it and not in the backup, by their state. `None`: it is too damaged to be
+    /// read.
     pub only_here: Option<Vec<(String, i64)>>,
 }
 

@@ -1,8 +1,10 @@
 //! A copy comes back: what must be done to it before anything in it may be acted on.
 //!
-//! A copy knows nothing of what has happened since it was made. Its running rows speak of runs whose end is not recorded there, its queued rows
-//! may have been done long ago, and its ids have been used. So nothing in it starts by itself: each job that was not at its end is held, with an
-//! event that says why, runs are closed as lost, schedules go on from now, ids go on above the highest that was ever seen, and the file gets a new name.
+//! A copy knows nothing of what has happened since it was made. Its running rows speak of runs
+//! whose end is not recorded there, its queued rows may have been done long ago, and its ids have
+//! been used. So nothing in it starts by itself: each job that was not at its end is held, with an
+//! event that says why, runs are closed as lost, schedules go on from now, ids go on above the
+//! highest that was ever seen, and the file gets a new name.
 
 use crate::store::file::stamp::raise_sequence;
 use std::path::{Path, PathBuf};
@@ -46,14 +48,17 @@ pub struct Restored {
     pub kept: Option<Kept>,
 }
 
-/// Puts the copy `source` in the place of the file at `store_path`, through the backup API, in one transaction: others that have the file open see
-/// either the old content or the new one. The caller holds the worker lock and has no store open on the file.
+/// Puts the copy `source` in the place of the file at `store_path`, through the backup API, in one
+/// transaction: others that have the file open see either the old content or the new one. The
+/// caller holds the worker lock and has no store open on the file.
 ///
-/// Ids go on above `raise_above_run` and `raise_above_job`, above the stamp, and above what the present file has given. The leases in the copy are
-/// of another time: `living` takes their place, those whose lock file is held now.
+/// Ids go on above `raise_above_run` and `raise_above_job`, above the stamp, and above what the
+/// present file has given. The leases in the copy are of another time: `living` takes their place,
+/// those whose lock file is held now.
 ///
 /// # Errors
-/// [`Error::File`] if the source is damaged, foreign, empty or newer, or if the file in its place is another program's; nothing is changed then.
+/// [`Error::File`] if the source is damaged, foreign, empty or newer, or if the file in its place
+/// is another program's; nothing is changed then.
 pub fn restore(
     store_path: &Path,
     source: &Path,
@@ -97,8 +102,9 @@ fn floor(place: &Place, present: &Present, raise_above_run: i64, raise_above_job
 
 /// Writes the copy over the present file, which is kept beside it.
 ///
-/// A client may add a job meanwhile: the file is kept anew until nothing was written since, which is asked when no other process can write any more. From
-/// the second time on our own clients wait for their turn.
+/// A client may add a job meanwhile: the file is kept anew until nothing was written since, which
+/// is asked when no other process can write any more. From the second time on our own clients wait
+/// for their turn.
 fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Option<Kept>> {
     let mut target = connect(place, Access::Write, Durability::Full)?;
     set_wal_mode(&target)?;
@@ -122,7 +128,8 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
                 kept.map_or(Ok(()), Kept::discard)?;
                 continue;
             }
-            // A log whose sync failed may hold the new content all the same: then the kept file is the only one that has the old.
+            // A log whose sync failed may hold the new content all the same: then the kept file is
+            // the only one that has the old.
             Err(error @ Error::Io { .. }) => return Err(name_the_kept(kept.as_ref(), error)),
             Err(error) => {
                 kept.map_or(Ok(()), Kept::discard)?;
@@ -143,7 +150,8 @@ fn data_version(conn: &Connection) -> Result<i64> {
     Ok(conn.query_row("PRAGMA data_version", [], |row| row.get(0))?)
 }
 
-/// The place of a file into which a backup is to come; what is missing is made, empty. The file itself may be damaged, and is not opened.
+/// The place of a file into which a backup is to come; what is missing is made, empty. The file
+/// itself may be damaged, and is not opened.
 ///
 /// # Errors
 /// As for every file that is opened for writing.
@@ -153,7 +161,8 @@ pub fn place_to_restore(path: &Path) -> Result<Place> {
     Ok(place)
 }
 
-/// The file may have the new content, or have it after a power cut: the error says where the old one is.
+/// The file may have the new content, or have it after a power cut: the error says where the old
+/// one is.
 fn name_the_kept(kept: Option<&Kept>, error: Error) -> Error {
     let Some(kept) = kept else { return error };
     let path = kept.path.display();
@@ -177,8 +186,9 @@ fn name_the_writer(place: &Place, error: Error) -> Error {
     }
 }
 
-/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`] or [`crate::store::file::standing::assess`]. Inside a transaction of the
-/// caller, who has announced the new id of the file before ([`home::announce`]).
+/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`]
+/// or [`crate::store::file::standing::assess`]. Inside a transaction of the caller, who has
+/// announced the new id of the file before ([`home::announce`]).
 pub fn adopt_older_copy(
     conn: &Connection,
     file_id: &str,
@@ -212,7 +222,8 @@ struct Present {
 const KEEP_TRIES_MAX: u32 = 5;
 /// Tables whose ids are in people's hands, beside jobs and tasks.
 const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
-/// No honest file has given more ids than this; a client that wrote a sequence beyond it made a mistake.
+/// No honest file has given more ids than this; a client that wrote a sequence beyond it made a
+/// mistake.
 const GIVEN_MAX: i64 = 1 << 52;
 
 impl Present {
@@ -231,7 +242,8 @@ impl Present {
             }
             Err(error) => return Err(error.into()),
         };
-        // Where only the tables are damaged the header is enough to write into it, and there is nothing to learn from it.
+        // Where only the tables are damaged the header is enough to write into it, and there is
+        // nothing to learn from it.
         let identity = identify(&conn)?;
         let has_content = identity != Identity::New;
         let (stamp, given) = match identity {
@@ -244,7 +256,8 @@ impl Present {
     }
 }
 
-/// A checked copy of the source, beside the file: on the same file system, so that it may be renamed.
+/// A checked copy of the source, beside the file: on the same file system, so that it may be
+/// renamed.
 fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
     let make = || {
         let conn = connect(source, Access::Read, Durability::Full)?;
@@ -260,7 +273,8 @@ fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
     })
 }
 
-/// All that must be done to the copy is done before it is in place, so that a crash leaves no untreated copy there.
+/// All that must be done to the copy is done before it is in place, so that a crash leaves no
+/// untreated copy there.
 fn treat_copy(copy: &Copy, place: &Place, floor: &Stamp, living: &[Lease], file_id: String, now_ms: i64) -> Result<Restored> {
     let conn = copy.open()?;
     prepare(&conn, Access::Write, Durability::Full)?;
@@ -307,14 +321,16 @@ pub(in crate::store) fn treat(
     Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None, kept: None })
 }
 
-/// Jobs that wait for a release: those that ran, those that waited, and those that a person had held before. One with an open cancel ends by it.
+/// Jobs that wait for a release: those that ran, those that waited, and those that a person had
+/// held before. One with an open cancel ends by it.
 fn count_held(conn: &Connection) -> Result<usize> {
     let held = sql!("restore.sql", "count_held");
     let held: i64 = conn.query_row(held, [], |row| row.get(0))?;
     Ok(usize::try_from(held).unwrap_or(usize::MAX))
 }
 
-/// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was asked for. Returns the number of jobs.
+/// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was
+/// asked for. Returns the number of jobs.
 fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
     conn.execute(
         "UPDATE run SET finished_at = ?1, outcome = 'lost', reason = 'lost', error = ?2 WHERE finished_at IS NULL",
@@ -344,11 +360,13 @@ fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
             (key, at_least),
         )?;
     }
-    // Each task has made a job of its own, so no task ever had a higher number than the highest job.
+    // Each task has made a job of its own, so no task ever had a higher number than the highest
+    // job.
     ["job", "task"].into_iter().try_for_each(|table| raise_sequence(conn, table, floor.max_job_id))
 }
 
-/// Moves a damaged file and its log out of the way. A person may be able to repair it, so it is not removed.
+/// Moves a damaged file and its log out of the way. A person may be able to repair it, so it is not
+/// removed.
 fn move_aside(place: &Place, now_ms: i64) -> Result<PathBuf> {
     let users = locks::openers(place);
     if let Some(user) = users.first() {

@@ -1,7 +1,8 @@
 //! The stamp: how far the file has been, as the directory beside it remembers.
 //!
-//! If the file is behind its stamp, an older copy was put in its place. Then its ids would be used again, and its running rows speak of
-//! runs that have long ended: [`crate::store::adopt_older_copy`].
+//! If the file is behind its stamp, an older copy was put in its place. Then its ids would be used
+//! again, and its running rows speak of runs that have long ended:
+//! [`crate::store::adopt_older_copy`].
 
 use std::fs;
 use std::io::ErrorKind;
@@ -40,7 +41,8 @@ pub fn read(place: &Place) -> Result<Option<Stamp>> {
     }
 }
 
-/// Writes the stamp. Call it after a flush that covers what it says: a stamp must never be ahead of the disk.
+/// Writes the stamp. Call it after a flush that covers what it says: a stamp must never be ahead of
+/// the disk.
 pub fn write(place: &Place, stamp: &Stamp) -> Result<()> {
     let text = serde_json::to_vec(stamp).map_err(|error| Error::Internal(error.to_string()))?;
     replace_file(&place.stamp(), place.dir(), &text)
@@ -66,8 +68,9 @@ pub fn older_copy_was_put_back(conn: &Connection, stamp: Option<&Stamp>, highest
     Ok(behind_stamp || highest_log.is_some_and(|run| run.0 >= is.run_id_limit))
 }
 
-/// Whether the file knows nothing of one of these runs, each of which has certainly been claimed in it. Then it is an older copy, also
-/// where all its numbers are as high as those of the stamp: ids are reserved ahead.
+/// Whether the file knows nothing of one of these runs, each of which has certainly been claimed in
+/// it. Then it is an older copy, also where all its numbers are as high as those of the stamp: ids
+/// are reserved ahead.
 pub fn has_forgotten(conn: &Connection, claimed: &[RunId]) -> Result<bool> {
     let forgiven_below = number(conn, "runs_forgiven_below")?;
     let mut known = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)")?;
@@ -79,7 +82,8 @@ pub fn has_forgotten(conn: &Connection, claimed: &[RunId]) -> Result<bool> {
     Ok(false)
 }
 
-/// From now on it means nothing that a run below this one is unknown: it was pruned, or it came after a copy that was brought back.
+/// From now on it means nothing that a run below this one is unknown: it was pruned, or it came
+/// after a copy that was brought back.
 pub(in crate::store) fn forgive_below(conn: &Connection, run: i64) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO meta (key, value) VALUES ('runs_forgiven_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",

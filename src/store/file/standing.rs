@@ -1,13 +1,16 @@
 //! Do this file, this path and this directory belong together?
 //!
-//! A copy of the file has the same jobs, the same runs and the same cookies as the original. A worker on it would end the original's running jobs and
-//! run its queued jobs a second time. So each side names the other ([`crate::store::file::home`]):
+//! A copy of the file has the same jobs, the same runs and the same cookies as the original. A
+//! worker on it would end the original's running jobs and run its queued jobs a second time. So
+//! each side names the other ([`crate::store::file::home`]):
 //!
-//! * `home` in the directory: the ids that its file has had, and the path and the inodes of file and directory;
+//! * `home` in the directory: the ids that its file has had, and the path and the inodes of file
+//!   and directory;
 //! * `meta.home` in the file: the path and the inode that it had when a worker last started on it.
 //!
-//! Inodes stay when a file is renamed and differ in a copy, however it is made; but a snapshot of a volume keeps them, so a path that changed is
-//! looked up too. What cannot be told from a copy is not written until a person says what it is ([`crate::store::declare()`]). Readers are not asked.
+//! Inodes stay when a file is renamed and differ in a copy, however it is made; but a snapshot of a
+//! volume keeps them, so a path that changed is looked up too. What cannot be told from a copy is
+//! not written until a person says what it is ([`crate::store::declare()`]). Readers are not asked.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +27,8 @@ use crate::store::file::home::{Home, Noted, load, lossy};
 use crate::store::file::identity::{Identity, identify};
 use crate::store::job::read;
 
-/// File systems (`f_type`) that may give a file another inode each time they are mounted: FAT, exFAT, FUSE.
+/// File systems (`f_type`) that may give a file another inode each time they are mounted: FAT,
+/// exFAT, FUSE.
 const INODES_CHANGE: [u32; 3] = [0x4d44, 0x2011_bab0, 0x6573_5546];
 
 /// What kind of place this is for this file.
@@ -32,11 +36,14 @@ const INODES_CHANGE: [u32; 3] = [0x4d44, 0x2011_bab0, 0x6573_5546];
 pub enum Standing {
     /// They belong together.
     Home,
-    /// They do, and one of them has been moved, or its directory is lost: to be noted by the next worker.
+    /// They do, and one of them has been moved, or its directory is lost: to be noted by the next
+    /// worker.
     Moved,
-    /// The directory is the file's own, and the content is another's: an older copy. Says how that is known.
+    /// The directory is the file's own, and the content is another's: an older copy. Says how that
+    /// is known.
     OlderCopy(String),
-    /// The file is a copy of the one at this path, or was moved from there. `is_there`: that one is there, with its directory.
+    /// The file is a copy of the one at this path, or was moved from there. `is_there`: that one is
+    /// there, with its directory.
     Copy { of: String, is_there: bool },
     /// They do not belong together: why, and what to do.
     Apart { why: String, remedy: String },
@@ -154,7 +161,8 @@ pub fn assess(place: &Place, conn: &Connection) -> Result<Standing> {
     Ok(evidence.assess(|path| read_before(place, path, &evidence.file_id)))
 }
 
-/// Whether the file, its path and its directory belong together, where something is to be told of it.
+/// Whether the file, its path and its directory belong together, where something is to be told of
+/// it.
 ///
 /// # Errors
 /// When the file or the directory cannot be read.

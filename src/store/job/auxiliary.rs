@@ -1,8 +1,12 @@
-//! Auxiliary runs: commands around jobs (a check, the making of a workspace, a teardown, a probe), each a run of its own, with a kind.
+//! Auxiliary runs: commands around jobs (a check, the making of a workspace, a teardown, a probe),
+//! each a run of its own, with a kind.
 //!
-//! An auxiliary run of a job is opened only as long as the job's run (`parent`) owns the job, and one of a kind at a time; one of a resource as long as that
-//! is to be torn down and nothing else is under way for it ([`crate::store::resource::teardown`]). What it came to is written once, with whatever follows from that in the same transaction; so a crash before leaves an open run, which is watched or
-//! gone through again, and a crash after it an answer, which is used and not asked for again.
+//! An auxiliary run of a job is opened only as long as the job's run (`parent`) owns the job, and
+//! one of a kind at a time; one of a resource as long as that is to be torn down and nothing else
+//! is under way for it ([`crate::store::resource::teardown`]). What it came to is written once,
+//! with whatever follows from that in the same transaction; so a crash before leaves an open run,
+//! which is watched or gone through again, and a crash after it an answer, which is used and not
+//! asked for again.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -49,8 +53,8 @@ pub struct Ended {
     pub forgotten: Vec<RunId>,
 }
 
-/// Opens the run of an auxiliary run. False: what it is for does not need it any more, or such an auxiliary run is under way; nothing is to be
-/// started then.
+/// Opens the run of an auxiliary run. False: what it is for does not need it any more, or such an
+/// auxiliary run is under way; nothing is to be started then.
 pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str, boot_id: &str, now_ms: i64) -> Result<bool> {
     if let Some(key) = &opening.workspace
         && !workspace::is_free_to_make(conn, key)?
@@ -82,7 +86,8 @@ pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str
     Ok(begun)
 }
 
-/// Closes the run of an auxiliary run with what it came to, and does to its resource what that means.
+/// Closes the run of an auxiliary run with what it came to, and does to its resource what that
+/// means.
 pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<Ended> {
     let Some(resource) = resource_of_open(conn, run)? else { return Ok(Ended::default()) };
     let after = match resource {

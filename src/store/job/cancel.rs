@@ -1,4 +1,5 @@
-//! Cancels: a queued job ends at once, of a running one the request is recorded and its worker stops the run.
+//! Cancels: a queued job ends at once, of a running one the request is recorded and its worker
+//! stops the run.
 
 use rusqlite::Connection;
 

@@ -1,16 +1,21 @@
 //! queued -> running.
 //!
-//! A claim takes the first row of one index: of the open queues with something ready, the one whose head comes first, by priority
-//! and then by id. A queue is open when it is not paused and has a free slot of its own. Triggers keep in the row of each queue
-//! which job is its head and whether it is full. So the cost depends neither on the number of queues, ready, paused or full, nor
-//! on the number of jobs that are ready, delayed, blocked or in a full lane, nor on how much history there is.
+//! A claim takes the first row of one index: of the open queues with something ready, the one whose
+//! head comes first, by priority and then by id. A queue is open when it is not paused and has a
+//! free slot of its own. Triggers keep in the row of each queue which job is its head and whether
+//! it is full. So the cost depends neither on the number of queues, ready, paused or full, nor on
+//! the number of jobs that are ready, delayed, blocked or in a full lane, nor on how much history
+//! there is.
 //!
-//! What those rows say is used to find a job; whether it may start is asked once more by the statement that claims it.
+//! What those rows say is used to find a job; whether it may start is asked once more by the
+//! statement that claims it.
 //!
-//! A head that may not start after all (a client cancelled it, it has expired, its lane is full in spite of its pass) is put
-//! out of the way and the next one is looked at: it never blocks its queue.
+//! A head that may not start after all (a client cancelled it, it has expired, its lane is full in
+//! spite of its pass) is put out of the way and the next one is looked at: it never blocks its
+//! queue.
 //!
-//! Deliberately absent: starting anything. A run's file is created and locked before, its process is started after the commit.
+//! Deliberately absent: starting anything. A run's file is created and locked before, its process
+//! is started after the commit.
 
 use crate::store::job::ids::Prepared;
 use rusqlite::{Connection, OptionalExtension};
@@ -27,7 +32,8 @@ use crate::store::pipeline::advance;
 use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 use crate::store::upkeep::repair;
 
-/// Most heads that one claim puts out of the way before it returns with what it has; the next claim goes on.
+/// Most heads that one claim puts out of the way before it returns with what it has; the next claim
+/// goes on.
 pub const HEADS_CLEARED_MAX: usize = 256;
 
 /// What a claim may take.
@@ -75,7 +81,8 @@ struct Claimer<'a> {
 
 /// Claims at most `prepared.len()` jobs, best first, and gives them these runs in this order.
 ///
-/// A crash before the commit leaves run files that no row knows; a power cut after it leaves a job that is still queued.
+/// A crash before the commit leaves run files that no row knows; a power cut after it leaves a job
+/// that is still queued.
 pub fn claim(
     conn: &Connection,
     scope: &Scope,
@@ -92,7 +99,8 @@ pub fn claim(
     while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
         let Some(head) = next_head(conn, scope, &stuck)? else { break };
         let next = prepared[claims.len()];
-        // A row that refuses its claim is put aside, alone: neither this claim nor a settle in the same transaction fails with it.
+        // A row that refuses its claim is put aside, alone: neither this claim nor a settle in the
+        // same transaction fails with it.
         let claim = apart(conn, || {
             Ok(match take(conn, head.job, next, &claimer)? {
                 true => Some(taken(conn, head.job, next, head.max_runtime_ms)?),
@@ -119,8 +127,9 @@ pub fn claim(
     Ok(claims)
 }
 
-/// Claims one job in a transaction that does something else as well, which must not be undone because the claim fails. What a claim writes, it writes in
-/// savepoints of its own, so nothing is to be undone here.
+/// Claims one job in a transaction that does something else as well, which must not be undone
+/// because the claim fails. What a claim writes, it writes in savepoints of its own, so nothing is
+/// to be undone here.
 pub fn claim_beside(
     conn: &Connection,
     scope: &Scope,
@@ -144,7 +153,8 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
     Ok(next_head(conn, scope, &[])?.is_some())
 }
 
-/// The job that comes first in the open queues of a scope, but for some of them: by priority, then by id.
+/// The job that comes first in the open queues of a scope, but for some of them: by priority, then
+/// by id.
 fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
     let is_meant = |head: &Head| !without.contains(&head.queue);
     if let Some(only) = scope.only {
@@ -201,8 +211,9 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
     Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
 }
 
-/// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it has expired, holds it where
-/// a run of it is open, takes its pass where its lane is full. (Its files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
+/// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it
+/// has expired, holds it where a run of it is open, takes its pass where its lane is full. (Its
+/// files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
     let mut out = advance::aftermath();

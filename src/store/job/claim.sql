@@ -3,7 +3,8 @@ SELECT name, head_id, head_priority, max_runtime_ms FROM queue
  WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0;
 
 -- name: heads
--- The open queues that have something ready, by the order of their heads. The caller takes the first.
+-- The open queues that have something ready, by the order of their heads. The caller takes the
+-- first.
 SELECT name, head_id, head_priority, max_runtime_ms FROM queue
  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0
  ORDER BY head_priority DESC, head_id;
@@ -18,10 +19,10 @@ INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at
 SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FROM event) FROM job WHERE id = ?2;
 
 -- name: take
--- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open queue, with room in its lane, and of which no
--- run is open (a client may have put a running row back to queued by hand, and its process lives), with a run that is higher than
--- every one before it, as a fencing token must be. What the last run left in
--- the row goes; it is in the history.
+-- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open
+-- queue, with room in its lane, and of which no run is open (a client may have put a running row
+-- back to queued by hand, and its process lives), with a run that is higher than every one before
+-- it, as a fencing token must be. What the last run left in the row goes; it is in the history.
 UPDATE job
    SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
        exit_code = NULL, signal = NULL, error = NULL, progress = NULL, result = NULL

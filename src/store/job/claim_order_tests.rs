@@ -1,5 +1,5 @@
-//! Which job is claimed is what it was when each claim looked at the head of each queue: that definition stands here, over the
-//! plain tables, and random histories are compared with it.
+//! Which job is claimed is what it was when each claim looked at the head of each queue: that
+//! definition stands here, over the plain tables, and random histories are compared with it.
 
 use rusqlite::{Connection, OptionalExtension};
 

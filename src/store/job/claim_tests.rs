@@ -69,7 +69,8 @@ fn a_job_with_text_that_is_not_utf8_is_claimed_and_known_as_unreadable() {
     assert_eq!(claims[0].job.unreadable, None);
 }
 
-/// A file whose only job is ready in a lane, and in which this was done behind the backs of the triggers: the job is still said to be ready.
+/// A file whose only job is ready in a lane, and in which this was done behind the backs of the
+/// triggers: the job is still said to be ready.
 fn ready_but(done: &str) -> Connection {
     let conn = fixture::fresh();
     conn.execute_batch(r#"INSERT INTO job (command, lane) VALUES ('["a"]', 'l')"#).unwrap();

@@ -59,7 +59,8 @@ pub struct Change {
 /// What a change came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// It had waited for another attempt, and has none any more: it has ended as its latest run did.
+    /// It had waited for another attempt, and has none any more: it has ended as its latest run
+    /// did.
     pub ended: bool,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
@@ -116,7 +117,8 @@ fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
     Ok(Policy::to_json(&policy))
 }
 
-/// Sets what a queue may do; an unknown one is made. The outer `None` leaves a setting as it is, the inner one takes it away.
+/// Sets what a queue may do; an unknown one is made. The outer `None` leaves a setting as it is,
+/// the inner one takes it away.
 pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_runtime_ms: Option<Option<u64>>) -> Result<()> {
     let name = &queue_key(conn, name)?;
     if slots.flatten().is_some_and(|slots| slots < 0) {
@@ -146,7 +148,7 @@ pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
 pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
     check_name(key, "a lane's key")?;
     if max_running < 1 {
-        return Err(Error::Invalid("a lane lets at least one job run; to stop its jobs, hold them".into()));
+        return Err(Error::Invalid("max_running of a lane is at least 1; to stop its jobs, hold them".into()));
     }
     let key = match shown_as(conn, "SELECT key FROM lane", key)? {
         Some(key) => key,
@@ -226,7 +228,8 @@ fn queue_key(conn: &Connection, name: &str) -> Result<Key> {
     Ok(Key::of(name))
 }
 
-/// The name in the file that is shown as this text: the text itself, or one with bytes that are not UTF-8, which a person cannot type.
+/// The name in the file that is shown as this text: the text itself, or one with bytes that are not
+/// UTF-8, which a person cannot type.
 fn shown_as(conn: &Connection, names: &str, text: &str) -> Result<Option<Key>> {
     let mut all = conn.prepare(names)?;
     if !text.contains(char::REPLACEMENT_CHARACTER) {

@@ -1,8 +1,10 @@
-//! What follows the end of a job: its cancel is closed, each job that waits for it goes on or ends as well, and its task moves on.
+//! What follows the end of a job: its cancel is closed, each job that waits for it goes on or ends
+//! as well, and its task moves on.
 //!
-//! Called only by the winner of the statement that ended the job, in the same transaction. Its key is free and its lane goes
-//! on by themselves: an index and the triggers of the schema see to that. Endings run down through dependants by a list, not
-//! by recursion, so that a long chain needs no stack.
+//! Called only by the winner of the statement that ended the job, in the same transaction. Its key
+//! is free and its lane goes on by themselves: an index and the triggers of the schema see to that.
+//! Endings run down through dependants by a list, not by recursion, so that a long chain needs no
+//! stack.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -14,11 +16,12 @@ use crate::store::engine::apart::apart;
 use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows;
 
-/// Most jobs that one transaction tells of the end of another, or ends because of it: others can write before it goes on.
+/// Most jobs that one transaction tells of the end of another, or ends because of it: others can
+/// write before it goes on.
 pub const STEP_MAX: usize = 1_000;
 
-/// What follows the end of a task's job, in the same transaction: task, job, present instant. A parameter, because the next stage of the task
-/// may itself add and end jobs.
+/// What follows the end of a task's job, in the same transaction: task, job, present instant. A
+/// parameter, because the next stage of the task may itself add and end jobs.
 pub(in crate::store) type TaskStep = fn(&Connection, i64, JobId, i64) -> Result<()>;
 
 /// What ended, and what is not needed any more.
@@ -66,8 +69,9 @@ impl Aftermath {
     }
 }
 
-/// Ends a queued job, and with it whatever cannot start without it. A job that a client cancelled ends as cancelled, whatever
-/// else is wrong with it: that is what the view has been showing. False: it is not queued any more.
+/// Ends a queued job, and with it whatever cannot start without it. A job that a client cancelled
+/// ends as cancelled, whatever else is wrong with it: that is what the view has been showing.
+/// False: it is not queued any more.
 pub(in crate::store) fn end_queued(
     conn: &Connection,
     job: JobId,
@@ -84,8 +88,8 @@ pub(in crate::store) fn end_queued(
     Ok(true)
 }
 
-/// Ends a queued job that waits in vain for another one, and with it whatever cannot start without it. False: it waits for none in vain, or
-/// is not queued any more.
+/// Ends a queued job that waits in vain for another one, and with it whatever cannot start without
+/// it. False: it waits for none in vain, or is not queued any more.
 pub(in crate::store) fn end_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     if !end_one_broken(conn, job, now_ms, out)? {
         return Ok(false);
@@ -107,11 +111,12 @@ fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermat
     end_one(conn, job, end, Reason::Dependency, &broken_text(parent, need, state, reason), now_ms, out)
 }
 
-/// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A job whose row refuses that stays as it is and
-/// keeps no other job from going on; the worker tries it again. False: there was such a job.
+/// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A
+/// job whose row refuses that stays as it is and keeps no other job from going on; the worker tries
+/// it again. False: there was such a job.
 ///
-/// Where that concerns more than this transaction may touch, the rest is noted in `unresolved`, or stays queued as broken, and the next rounds of
-/// [`crate::store::upkeep::due`] go on with it.
+/// Where that concerns more than this transaction may touch, the rest is noted in `unresolved`, or
+/// stays queued as broken, and the next rounds of [`crate::store::upkeep::due`] go on with it.
 pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut all = true;
     let mut parents = vec![ended];
@@ -157,14 +162,16 @@ pub(in crate::store) fn resolve_remaining(conn: &Connection, now_ms: i64, out: &
     Ok(any)
 }
 
-/// Gives dependencies on a job that has ended their truth, so many at most. `None`: one of those who wait refuses it, and nothing was changed.
+/// Gives dependencies on a job that has ended their truth, so many at most. `None`: one of those
+/// who wait refuses it, and nothing was changed.
 fn tell_some(conn: &Connection, parent: JobId, most: usize) -> Result<Option<usize>> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let told = apart(conn, || Ok(conn.prepare_cached(sql!("ended.sql", "resolve"))?.execute((parent.0, None::<i64>, most))?))?;
     Ok(told.ok())
 }
 
-/// The same, each of those who wait by itself; says how many were told. Where one of them refuses it, `all` becomes false.
+/// The same, each of those who wait by itself; says how many were told. Where one of them refuses
+/// it, `all` becomes false.
 fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> Result<usize> {
     let mut waiting = conn.prepare_cached("SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet'")?;
     let waiting: Vec<i64> = waiting.query_map([parent.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -185,7 +192,8 @@ fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> R
     Ok(told)
 }
 
-/// Ends those who cannot start any more because of how `parent` ended, and returns them. Where one of them refuses its end, `all` becomes false.
+/// Ends those who cannot start any more because of how `parent` ended, and returns them. Where one
+/// of them refuses its end, `all` becomes false.
 fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath, all: &mut bool) -> Result<Vec<JobId>> {
     let mut ended = Vec::new();
     for child in broken_by(conn, parent, out.left)? {

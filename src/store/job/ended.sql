@@ -6,7 +6,8 @@ SELECT d.job_id
  ORDER BY d.job_id LIMIT ?2;
 
 -- name: broken_by
--- The first job that this one waits for in vain; one that makes it needless before one that fails it.
+-- The first job that this one waits for in vain; one that makes it needless before one that fails
+-- it.
 SELECT d.on_job, d.need, p.state, p.reason
   FROM dependency d LEFT JOIN job p ON p.id = d.on_job
  WHERE d.job_id = ?1 AND d.state = 'broken'
@@ -19,8 +20,8 @@ UPDATE job
 RETURNING policy, task_id;
 
 -- name: resolve
--- Dependencies on a job that has ended take their truth: that of the job ?2 alone, where it is given; otherwise ?3 at most. The triggers count it at
--- the job that waits.
+-- Dependencies on a job that has ended take their truth: that of the job ?2 alone, where it is
+-- given; otherwise ?3 at most. The triggers count it at the job that waits.
 UPDATE dependency
    SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
  WHERE on_job = ?1 AND state = 'unmet'

@@ -12,7 +12,8 @@ pub use crate::store::job::insert::{ATTEMPTS_MAX, Added};
 /// Adds jobs, all or none, in this order. They are the file's when the transaction is on the disk.
 ///
 /// # Errors
-/// [`crate::error::Error::Invalid`] for invalid arguments, [`crate::error::Error::NotFound`] for a dependency on a job that does not exist.
+/// [`crate::error::Error::Invalid`] for invalid arguments, [`crate::error::Error::NotFound`] for a
+/// dependency on a job that does not exist.
 pub fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64) -> Result<Vec<Added>> {
     insert::add(conn, jobs, now_ms, advance::job_ended)
 }

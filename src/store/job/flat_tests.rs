@@ -1,4 +1,5 @@
-//! The cost of a claim does not depend on how much else is in the file. Counted are the steps of SQLite's machine, not time.
+//! The cost of a claim does not depend on how much else is in the file. Counted are the steps of
+//! SQLite's machine, not time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,7 +104,8 @@ fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_f
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// A file with this many resources that are gone, each torn down by a run, and this many that have failed and wait.
+/// A file with this many resources that are gone, each torn down by a run, and this many that have
+/// failed and wait.
 fn file_with_resources(n: i64) -> Connection {
     let conn = file_with(n);
     conn.execute_batch(&format!(
@@ -225,8 +227,9 @@ fn no_statement_of_the_worker_scans_a_table() {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = plan.raw_bind_and_explain();
         for step in steps {
-            // Read from end to end may be: an index that holds nothing but what is looked for (what is open or under way),
-            // a list made by the statement itself, one row; and by the retention, which runs seldom, the names of schedules.
+            // Read from end to end may be: an index that holds nothing but what is looked for (what
+            // is open or under way), a list made by the statement itself, one row; and by the
+            // retention, which runs seldom, the names of schedules.
             let small = [
                 // Of this one the claim reads the first row.
                 "USING INDEX queue_next",
@@ -331,7 +334,8 @@ fn a_job_that_has_left_nothing_pays_nearly_nothing_for_what_others_leave() {
     assert!(with - without <= 110, "{with} steps with the triggers, {without} without them");
 }
 
-/// Steps of the end of a run that holds this many resources and whose job has gone back to the queue.
+/// Steps of the end of a run that holds this many resources and whose job has gone back to the
+/// queue.
 fn steps_of_an_end_with_resources(n: i64) -> u64 {
     let conn = file_with(3);
     conn.execute_batch(&format!(

@@ -1,5 +1,6 @@
-//! What the worker and the faces ask again and again costs the same however many queues, lanes, jobs, dependencies, labels, resources,
-//! schedules and tasks there are. Counted are the steps of SQLite's machine, not time.
+//! What the worker and the faces ask again and again costs the same however many queues, lanes,
+//! jobs, dependencies, labels, resources, schedules and tasks there are. Counted are the steps of
+//! SQLite's machine, not time.
 
 use rusqlite::Connection;
 

@@ -1,7 +1,8 @@
 //! Run ids, and the numbers that must never go back.
 //!
-//! A run id is the fencing token, so none is ever used twice: not after a power cut, not after an older copy of the file was
-//! put back. They come in blocks; the caller reserves a block with a write that is flushed, and uses it only then.
+//! A run id is the fencing token, so none is ever used twice: not after a power cut, not after an
+//! older copy of the file was put back. They come in blocks; the caller reserves a block with a
+//! write that is flushed, and uses it only then.
 
 use std::ops::Range;
 
@@ -24,7 +25,8 @@ pub fn reserve_runs(conn: &Connection, n: i64) -> Result<Range<i64>> {
     Ok(first..end)
 }
 
-/// Raises both sequences: the next run id is above `above_run`, the next job id above `above_job`. Never lowers one.
+/// Raises both sequences: the next run id is above `above_run`, the next job id above `above_job`.
+/// Never lowers one.
 pub fn raise_sequences(conn: &Connection, above_run: i64, above_job: i64) -> Result<()> {
     let next = next_run(conn)?.max(above_run.saturating_add(1));
     set_meta(conn, "run_id_limit", next.min(ID_MAX))?;
@@ -44,7 +46,8 @@ pub fn start_generation(conn: &Connection) -> Result<i64> {
     Ok(generation)
 }
 
-/// The lowest run id that was certainly never used. Looks at the rows as well, in case the limit was tampered with.
+/// The lowest run id that was certainly never used. Looks at the rows as well, in case the limit
+/// was tampered with.
 fn next_run(conn: &Connection) -> Result<i64> {
     let limit = number(conn, "run_id_limit")?.unwrap_or(1);
     let used: i64 = conn.prepare_cached("SELECT coalesce(max(id), 0) FROM run")?.query_row([], |row| row.get(0))?;

@@ -1,7 +1,8 @@
-//! Adds jobs, with what follows the end of a job of a task as a parameter ([`crate::store::job::enqueue`] knows it).
+//! Adds jobs, with what follows the end of a job of a task as a parameter
+//! ([`crate::store::job::enqueue`] knows it).
 //!
-//! A batch is taken whole or not at all. What it says is checked here in words, and once more by the guards of the schema,
-//! which do the same for every other client.
+//! A batch is taken whole or not at all. What it says is checked here in words, and once more by
+//! the guards of the schema, which do the same for every other client.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -23,7 +24,8 @@ pub struct Added {
     pub id: JobId,
     /// A live job has that unique key: this is that one, and none was added.
     pub existing: bool,
-    /// The live job with the same unique key that was cancelled in favour of this one. It may still run.
+    /// The live job with the same unique key that was cancelled in favour of this one. It may still
+    /// run.
     pub replaced: Option<JobId>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
@@ -53,7 +55,8 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) ->
         None => None,
     };
     if let (Some(lane), Some(limit)) = (&job.lane, job.lane_limit) {
-        // Before its first job, which would make it with a limit of one; for the others it is there.
+        // Before its first job, which would make it with a limit of one; for the others it is
+        // there.
         conn.prepare_cached("INSERT INTO lane (key, max_running, of_array) VALUES (?1, ?2, 1)")?.execute((lane, limit))?;
     }
     let id = insert(conn, job, now_ms)?;
@@ -93,13 +96,15 @@ fn check(job: &NewJob) -> Result<()> {
     Err(Error::Invalid(wrong))
 }
 
-/// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the next job that asks for it.
+/// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the
+/// next job that asks for it.
 pub(in crate::store) fn live_with_key(conn: &Connection, key: &str) -> Result<Option<(JobId, State)>> {
     let mut live = conn.prepare_cached(sql!("insert.sql", "live"))?;
     Ok(live.query_row([key], |row| Ok((rows::id(row, 0)?, rows::state(row, 1)?))).optional()?)
 }
 
-/// The newest wins: a queued job with its key ends, a running one is asked to end, and so gives up the key.
+/// The newest wins: a queued job with its key ends, a running one is asked to end, and so gives up
+/// the key.
 fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut Aftermath) -> Result<()> {
     const WHY: &str = "replaced by a newer job with the same unique key";
     conn.prepare_cached("INSERT INTO event (job_id, kind, at) VALUES (?1, 'replaced', ?2)")?.execute((old.0, now_ms))?;
@@ -155,7 +160,8 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     if !exists || parent >= job {
         return Err(Error::NotFound(format!("there is no job {parent} to wait for; tenure ls -a lists the jobs")));
     }
-    // A job that is named twice with the same need is one wish; with two needs the guard says what is wrong.
+    // A job that is named twice with the same need is one wish; with two needs the guard says what
+    // is wrong.
     let mut same = conn.prepare_cached("SELECT need FROM dependency WHERE job_id = ?1 AND on_job = ?2")?;
     let before: Option<String> = same.query_row((job.0, parent.0), |row| text(row, 0)).optional()?;
     if before.as_deref() != Some(need) {
@@ -165,7 +171,8 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     Ok(())
 }
 
-/// A job whose parent has already ended the wrong way is added, and ends at once: so its history says what happened.
+/// A job whose parent has already ended the wrong way is added, and ends at once: so its history
+/// says what happened.
 fn end_if_hopeless(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
     ended::end_broken(conn, job, now_ms, out).map(|_| ())
 }

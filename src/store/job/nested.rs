@@ -1,6 +1,8 @@
-//! A job that is followed by `tenure run` inside another job: which jobs wait for it, and whether it could ever start beside them.
+//! A job that is followed by `tenure run` inside another job: which jobs wait for it, and whether
+//! it could ever start beside them.
 //!
-//! Those jobs hold what they have until it has ended. What else holds it may go away; that never does.
+//! Those jobs hold what they have until it has ended. What else holds it may go away; that never
+//! does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +32,9 @@ pub enum Never {
     Queue { name: String, slots: i64, by: Vec<JobId> },
 }
 
-/// The running jobs that wait for what `run` follows, innermost first: `job` is the first one, and `run` is its own run or that of a command
-/// around it (its check, the making of its workspace). Empty: there is no such run in this file, or it is over.
+/// The running jobs that wait for what `run` follows, innermost first: `job` is the first one, and
+/// `run` is its own run or that of a command around it (its check, the making of its workspace).
+/// Empty: there is no such run in this file, or it is over.
 pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> {
     let is_of_job = open_runs::open_run_of(conn, job)?
         .is_some_and(|(own, around)| own.run == run || around.is_some_and(|around| around.run == run));

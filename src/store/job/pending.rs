@@ -17,8 +17,8 @@ pub fn has_unresolved(conn: &Connection) -> Result<bool> {
     Ok(needed.query_row([], |row| row.get(0))?)
 }
 
-/// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for nothing before that: it goes on by
-/// itself.
+/// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for
+/// nothing before that: it goes on by itself.
 pub fn waits_for_time(conn: &Connection) -> Result<bool> {
     let mut waits = conn.prepare_cached(sql!("pending.sql", "waits_for_time"))?;
     Ok(waits.query_row([], |row| row.get(0))?)

@@ -1,6 +1,7 @@
 //! What is there. Nothing here changes anything.
 //!
-//! Every list has a limit, and every question is answered from an index or from counts that are kept.
+//! Every list has a limit, and every question is answered from an index or from counts that are
+//! kept.
 
 use std::ops::RangeInclusive;
 
@@ -54,7 +55,8 @@ pub fn job(conn: &Connection, id: JobId) -> Result<Option<Job>> {
 pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
     let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
     let mut found = Vec::new();
-    // State by state, because each has its own stretch of the index, and the newest of each are enough.
+    // State by state, because each has its own stretch of the index, and the newest of each are
+    // enough.
     for state in states(filter) {
         found.extend(jobs_in(conn, filter, state, limit)?);
     }
@@ -63,7 +65,8 @@ pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
     Ok(found)
 }
 
-/// Labels of jobs, each once, at most so many: from one to the next by the index, however many jobs have each.
+/// Labels of jobs, each once, at most so many: from one to the next by the index, however many jobs
+/// have each.
 pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
     let sql = sql!("read.sql", "labels");
     let mut statement = conn.prepare_cached(sql)?;
@@ -71,8 +74,8 @@ pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The jobs to list: those that are running first, however many there are of others, then the rest that the filter means; each newest
-/// last. Returns as well whether there are more.
+/// The jobs to list: those that are running first, however many there are of others, then the rest
+/// that the filter means; each newest last. Returns as well whether there are more.
 pub fn listing(conn: &Connection, filter: &Filter) -> Result<(Vec<Job>, bool)> {
     let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
     let (mut running, mut rest) = (Vec::new(), Vec::new());
@@ -138,7 +141,8 @@ pub struct Seen {
     ended_at: i64,
 }
 
-/// How much later than its instant the end of a job may be committed for [`told_of`] to tell of it, in milliseconds.
+/// How much later than its instant the end of a job may be committed for [`told_of`] to tell of it,
+/// in milliseconds.
 const COMMIT_LATE_MS: i64 = 60_000;
 
 /// How far things are now.
@@ -147,8 +151,9 @@ pub fn seen(conn: &Connection) -> Result<Seen> {
     Ok(seen.query_row([], |row| Ok(Seen { event: row.get(0)?, ended_at: row.get(1)? }))?)
 }
 
-/// Returns the jobs that have ended since, and those that later events tell of, `limit` of each at most, and how far that goes. An end that
-/// was recorded long before it is committed, as after a crash of the worker, is not among them.
+/// Returns the jobs that have ended since, and those that later events tell of, `limit` of each at
+/// most, and how far that goes. An end that was recorded long before it is committed, as after a
+/// crash of the worker, is not among them.
 pub fn told_of(conn: &Connection, since: Seen, limit: usize) -> Result<(Vec<JobId>, Seen)> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut told = conn.prepare_cached("SELECT id, job_id FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
@@ -181,7 +186,8 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     Ok(found)
 }
 
-/// Open runs that something keeps from ending, with the words of [`crate::store::upkeep::open_runs::note_trouble`].
+/// Open runs that something keeps from ending, with the words of
+/// [`crate::store::upkeep::open_runs::note_trouble`].
 pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
     let mut stuck =
         conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
@@ -325,13 +331,15 @@ pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
     Ok(meta.query_row([key], |row| text(row, 0)).optional()?)
 }
 
-/// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that a clock that was wrong
-/// when one was added does not hide the others. Looks at the first of each priority, of a limited number of priorities.
+/// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that
+/// a clock that was wrong when one was added does not hide the others. Looks at the first of each
+/// priority, of a limited number of priorities.
 pub fn oldest_ready_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(sql!("read.sql", "oldest"))?.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// The files in `secrets/` that live jobs need; every other one may go. Looks at the jobs that have some, not at all of them.
+/// The files in `secrets/` that live jobs need; every other one may go. Looks at the jobs that have
+/// some, not at all of them.
 pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
     let mut policies = conn.prepare_cached(sql!("read.sql", "secrets"))?;
     let mut rows = policies.query([])?;

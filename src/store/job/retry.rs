@@ -13,11 +13,13 @@ use crate::store::job::rows::Job;
 use crate::store::job::{ended, insert, read};
 use crate::store::pipeline::task_rows;
 
-/// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the jobs below it that failed
-/// because of it and can go back. Returns what was put back, parents first.
+/// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the
+/// jobs below it that failed because of it and can go back. Returns what was put back, parents
+/// first.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits for does not allow it.
+/// [`Error::NotFound`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits
+/// for does not allow it.
 pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
     let mut done = retry_step(conn, id, with_dependants, now_ms)?;
     if done.back.is_empty() {
@@ -40,8 +42,9 @@ pub struct Back {
     pub parents: VecDeque<JobId>,
 }
 
-/// As [`retry`], but puts back no more jobs than one transaction should touch; and none where something keeps this one from it. Of what that is,
-/// [`why_not`] tells afterwards: it may have to look at many jobs, while no other client could write.
+/// As [`retry`], but puts back no more jobs than one transaction should touch; and none where
+/// something keeps this one from it. Of what that is, [`why_not`] tells afterwards: it may have to
+/// look at many jobs, while no other client could write.
 ///
 /// # Errors
 /// As [`retry`], where the state does not allow it.
@@ -86,7 +89,8 @@ pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Re
                 parents.push_front(parent);
                 return Ok(Back { back, parents });
             }
-            // One that another parent keeps broken stays as it is; it is met again when that parent has been put back.
+            // One that another parent keeps broken stays as it is; it is met again when that parent
+            // has been put back.
             if !is_kept_back(conn, &existing(conn, child)?)? {
                 put_back(conn, child, now_ms)?;
                 back.push(child);
@@ -97,12 +101,14 @@ pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Re
     Ok(Back { back, parents })
 }
 
-/// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has some cannot be retried.
+/// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has
+/// some cannot be retried.
 pub fn secret_tokens(job: &Job) -> Vec<String> {
     ended::tokens_of(&job.policy)
 }
 
-/// How a failed or cancelled job comes back into the queue: what each remedy and each refusal that names a retry is made of.
+/// How a failed or cancelled job comes back into the queue: what each remedy and each refusal that
+/// names a retry is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WayBack {
     /// `tenure retry` takes it.
@@ -126,7 +132,8 @@ pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
 /// The same, with a look at `most` jobs.
 pub(in crate::store) fn way_back_within(conn: &Connection, job: &Job, most: usize) -> Result<WayBack> {
     let id = job.id;
-    // Those that nothing keeps from going back; and whether each below them goes with them, because it failed for want of them.
+    // Those that nothing keeps from going back; and whether each below them goes with them, because
+    // it failed for want of them.
     let (mut heads, mut comes_along, mut all) = (BTreeSet::new(), true, true);
     let (mut seen, mut to_see, mut parent) = (HashSet::from([id]), vec![job.clone()], None);
     while let Some(one) = to_see.pop() {
@@ -156,8 +163,9 @@ pub(in crate::store) fn way_back_within(conn: &Connection, job: &Job, most: usiz
     Ok(WayBack::With { parent, state, command: retry_of(&heads, all, id) })
 }
 
-/// The command that puts these back, for the sake of `job`: numbers that follow each other as a range. Where they are still too many for a line, or not
-/// `all` that have to go back, the command that names the rest afterwards stands behind it.
+/// The command that puts these back, for the sake of `job`: numbers that follow each other as a
+/// range. Where they are still too many for a line, or not `all` that have to go back, the command
+/// that names the rest afterwards stands behind it.
 fn retry_of(ids: &BTreeSet<JobId>, all: bool, job: JobId) -> String {
     let mut ranges: Vec<(i64, i64)> = Vec::new();
     for id in ids {

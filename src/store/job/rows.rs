@@ -1,7 +1,8 @@
 //! Rows of the file as values.
 //!
-//! Reading is lenient where a wrong value can do no harm (a count below zero, a word that the closed lists do not have), so
-//! that one bad row does not hide all the others; the reaper heals such rows. It is strict about the state.
+//! Reading is lenient where a wrong value can do no harm (a count below zero, a word that the
+//! closed lists do not have), so that one bad row does not hide all the others; the reaper heals
+//! such rows. It is strict about the state.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
@@ -81,7 +82,8 @@ pub struct Job {
     pub lane_pass: bool,
     /// A client asked to cancel it, and that is not done yet.
     pub cancel_open: bool,
-    /// Why the job cannot be run: a client wrote bytes that are not UTF-8. What is shown of it is not what was written.
+    /// Why the job cannot be run: a client wrote bytes that are not UTF-8. What is shown of it is
+    /// not what was written.
     pub unreadable: Option<String>,
 }
 
@@ -157,7 +159,8 @@ impl Job {
         was_needless(Some(self.state), self.reason)
     }
 
-    /// The state as people see it: a queued job that a client cancelled is cancelled, it never starts.
+    /// The state as people see it: a queued job that a client cancelled is cancelled, it never
+    /// starts.
     pub fn shown_state(&self) -> State {
         if self.state == State::Queued && self.cancel_open { State::Cancelled } else { self.state }
     }

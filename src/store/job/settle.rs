@@ -1,8 +1,9 @@
 //! running -> its end, or back to queued.
 //!
-//! One guarded statement is the gate: it names the job, the state and the run. The process that changes a row with it is the winner and
-//! does what follows (the run's row, the cancel, the dependants) in the same transaction; a process that does not is late and does
-//! nothing at all. So it does not matter how many monitors, reapers or old workers bring the same news.
+//! One guarded statement is the gate: it names the job, the state and the run. The process that
+//! changes a row with it is the winner and does what follows (the run's row, the cancel, the
+//! dependants) in the same transaction; a process that does not is late and does nothing at all. So
+//! it does not matter how many monitors, reapers or old workers bring the same news.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -20,7 +21,8 @@ pub struct RunRecord {
     pub pid: Option<i32>,
     pub started_at: Option<i64>,
     pub exited_at: Option<i64>,
-    /// When the check had answered that came after the exit: the end of the job. `None`: the exit is.
+    /// When the check had answered that came after the exit: the end of the job. `None`: the exit
+    /// is.
     pub checked_at: Option<i64>,
     pub max_rss_bytes: Option<i64>,
     pub user_ms: Option<i64>,
@@ -64,17 +66,20 @@ pub fn owns(conn: &Connection, job: JobId, run: RunId) -> Result<bool> {
     Ok(owns.query_row((job.0, run.0), |row| row.get(0))?)
 }
 
-/// Notes that the run's process has started. For a check's run, the run's row alone. False: the run no longer owns its job.
+/// Notes that the run's process has started. For a check's run, the run's row alone. False: the run
+/// no longer owns its job.
 pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bool> {
     let noted = conn.prepare_cached(sql!("settle.sql", "started"))?.execute((run.0, pid, at_ms))?;
     conn.prepare_cached(sql!("settle.sql", "started_job"))?.execute((run.0, pid, at_ms))?;
     Ok(noted > 0)
 }
 
-/// Settles a run: decides what its end means for its job, and writes it, unless another process was first.
+/// Settles a run: decides what its end means for its job, and writes it, unless another process was
+/// first.
 pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     let Some(known) = facts(conn, s.job, s.run)? else { return Ok(Settled::Late) };
-    // A policy that does not parse was never run by: the end of such a run is judged by the defaults.
+    // A policy that does not parse was never run by: the end of such a run is judged by the
+    // defaults.
     let policy = Policy::from_json(&known.policy).unwrap_or_default();
     let facts = Facts {
         attempts: known.attempts,
@@ -109,11 +114,12 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     Ok(Settled::Won { decision, freed: out.freed })
 }
 
-/// What a run wrote to `TENURE_RESULT`, as text of at most [`RESULT_BYTES_MAX`] bytes: what is not UTF-8 is replaced, and the
-/// cut is between characters.
+/// What a run wrote to `TENURE_RESULT`, as text of at most [`RESULT_BYTES_MAX`] bytes: what is not
+/// UTF-8 is replaced, and the cut is between characters.
 pub fn kept_result(bytes: &[u8]) -> String {
     let bytes = &bytes[..bytes.len().min(RESULT_BYTES_MAX)];
-    // A cut in the middle of a character would make a replacement out of a character that was whole.
+    // A cut in the middle of a character would make a replacement out of a character that was
+    // whole.
     let whole = match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
         _ => bytes,
@@ -193,7 +199,8 @@ fn end(
     ])? > 0)
 }
 
-/// When the job ended: as recorded, also where no worker was there to record it; where nothing is recorded, now.
+/// When the job ended: as recorded, also where no worker was there to record it; where nothing is
+/// recorded, now.
 fn ended_at(s: &Settle, now_ms: i64) -> i64 {
     let recorded = match s.end {
         RunEnd::Ended { .. } | RunEnd::CheckFailed { .. } => s.record.checked_at.or(s.record.exited_at),
@@ -202,7 +209,8 @@ fn ended_at(s: &Settle, now_ms: i64) -> i64 {
     recorded.map_or(now_ms, |at| at.clamp(0, now_ms.max(0)))
 }
 
-/// Words for a job that was cancelled while it ran or was about to, or that is not tried again because its task was asked to stop.
+/// Words for a job that was cancelled while it ran or was about to, or that is not tried again
+/// because its task was asked to stop.
 fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decision) -> Result<String> {
     let cancel = ended::open_cancel(conn, s.job)?;
     if cancel.is_none() && decision.outcome != Outcome::Cancelled && known.task.is_some() {
@@ -239,8 +247,9 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
         record.user_ms,
         record.system_ms,
     ])?;
-    // A job's history says what was ended with it: who started a daemon there looks for the reason here. And how its memory was
-    // limited: an rlimit only makes allocations fail, which no exit code tells.
+    // A job's history says what was ended with it: who started a daemon there looks for the reason
+    // here. And how its memory was limited: an rlimit only makes allocations fail, which no exit
+    // code tells.
     let told = [("left_behind", record.leftovers.as_deref()), ("memory_limit", record.memory_by)];
     for (kind, detail) in told.into_iter().filter_map(|(kind, detail)| Some((kind, detail?))) {
         conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, ?3, ?4)")?

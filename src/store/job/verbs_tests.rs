@@ -1,4 +1,5 @@
-//! What a person asks for, and what they are told. The orders in which things may happen are the model's part (tests/model).
+//! What a person asks for, and what they are told. The orders in which things may happen are the
+//! model's part (tests/model).
 
 use rusqlite::Connection;
 

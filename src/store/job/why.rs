@@ -1,6 +1,8 @@
-//! What stands in the way of a job, and why it ended. Facts with numbers; the words and the remedies are the face's.
+//! What stands in the way of a job, and why it ended. Facts with numbers; the words and the
+//! remedies are the face's.
 //!
-//! All facts, not only the first: a job that is held and waits for another and whose queue is paused says all three.
+//! All facts, not only the first: a job that is held and waits for another and whose queue is
+//! paused says all three.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -38,14 +40,16 @@ pub enum Obstacle {
     TaskHold {
         task: Option<i64>,
     },
-    /// A job that it waits for has not ended, or has ended the wrong way. `back`: how that one comes back, where it can have ended otherwise then.
+    /// A job that it waits for has not ended, or has ended the wrong way. `back`: how that one
+    /// comes back, where it can have ended otherwise then.
     Dependency {
         on: Dependency,
         back: Option<WayBack>,
     },
     /// What an earlier run of it made is not torn down yet.
     Resource(Box<Resource>),
-    /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not looked yet.
+    /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not
+    /// looked yet.
     Time {
         available_at: i64,
         due: bool,
@@ -78,7 +82,8 @@ pub enum Obstacle {
     Expires {
         at: i64,
     },
-    /// Of a running job that has not started: it is not in its workspace yet. `by`: who makes that, in words.
+    /// Of a running job that has not started: it is not in its workspace yet. `by`: who makes that,
+    /// in words.
     Workspace {
         key: String,
         by: Option<String>,
@@ -102,8 +107,8 @@ pub struct LastEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhyFacts {
     pub job: Job,
-    /// Of a queued job: everything that holds it, most lasting first. Empty: it starts in the next free slot. Of a job
-    /// that failed for want of another: which.
+    /// Of a queued job: everything that holds it, most lasting first. Empty: it starts in the next
+    /// free slot. Of a job that failed for want of another: which.
     pub obstacles: Vec<Obstacle>,
     /// Of a job that has run or has ended.
     pub last: Option<LastEnd>,

@@ -1,8 +1,9 @@
 //! Leases: a name that at most one owner has at a time.
 //!
-//! The owner is a run, whose leases are freed by a trigger in the transaction that ends its row, or the tree of a command in
-//! the foreground. Whether such a tree is alive is asked of the kernel by the callers, outside of any transaction; what they saw
-//! is acted on here by one statement that names the very holding it is about (name and nonce), so that a late one changes nothing.
+//! The owner is a run, whose leases are freed by a trigger in the transaction that ends its row, or
+//! the tree of a command in the foreground. Whether such a tree is alive is asked of the kernel by
+//! the callers, outside of any transaction; what they saw is acted on here by one statement that
+//! names the very holding it is about (name and nonce), so that a late one changes nothing.
 //!
 //! Deliberately absent: lock files, processes, a time to live.
 
@@ -44,7 +45,8 @@ impl Lease {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             name: text(row, 0)?,
-            // A row that only a program without guards can have written: a nonce that no process carries, so its owner is gone.
+            // A row that only a program without guards can have written: a nonce that no process
+            // carries, so its owner is gone.
             nonce: text(row, 1)?.parse().unwrap_or(Nonce([0; 16])),
             run: row.get::<_, Option<i64>>(2)?.map(RunId),
             job: row.get::<_, Option<i64>>(3)?.map(JobId),
@@ -65,10 +67,11 @@ pub enum Taken {
     Held(Box<Lease>),
 }
 
-/// Takes a lease for a command in the foreground, whose lock file is locked already. If it is not free, says who has it; one that this very
-/// holding has is yours.
+/// Takes a lease for a command in the foreground, whose lock file is locked already. If it is not
+/// free, says who has it; one that this very holding has is yours.
 ///
-/// Needs no flush: after a power cut its owner is dead. The same holds for [`free`] and [`reclaim`].
+/// Needs no flush: after a power cut its owner is dead. The same holds for [`free`] and
+/// [`reclaim`].
 pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
     let taken = conn.prepare_cached(sql!("lease.sql", "take"))?.execute(params![
         lease.name,
@@ -96,8 +99,9 @@ fn tell(conn: &Connection, lease: &Lease, kind: &str, detail: &str, now_ms: i64)
     Ok(())
 }
 
-/// Takes a lease for a run that has not ended. It is free when the run's row ends. A second time by the same run is the
-/// same lease. A holder in the foreground may be dead: the caller asks the kernel, [`reclaim`]s and comes again.
+/// Takes a lease for a run that has not ended. It is free when the run's row ends. A second time by
+/// the same run is the same lease. A holder in the foreground may be dead: the caller asks the
+/// kernel, [`reclaim`]s and comes again.
 ///
 /// # Errors
 /// [`Error::Refused`]: the run has ended, or there is none.
@@ -132,7 +136,8 @@ pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     Ok(reclaimed)
 }
 
-/// Leases of runs that have ended, or that there are not: the trigger frees them, so there are none unless a client worked around it.
+/// Leases of runs that have ended, or that there are not: the trigger frees them, so there are none
+/// unless a client worked around it.
 pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
     let mut reclaim = conn.prepare_cached(sql!("lease.sql", "of_ended_runs"))?;
     let reclaimed = reclaim.execute([])?;
@@ -178,7 +183,8 @@ pub fn named(conn: &Connection, name: &str) -> Result<Option<Lease>> {
     Ok(one.query_row([name], Lease::from_row).optional()?)
 }
 
-/// In a copy that comes back: what its rows say of owners is of another time, so they go, and those that live now take their place.
+/// In a copy that comes back: what its rows say of owners is of another time, so they go, and those
+/// that live now take their place.
 pub(super) fn keep_living(conn: &Connection, living: &[Lease]) -> Result<()> {
     conn.execute("DELETE FROM lease", [])?;
     add_living(conn, living)

@@ -1,16 +1,18 @@
 //! A task goes from stage to stage.
 //!
-//! The end of a job moves its task on, in the same transaction, however the end comes: a settle, an ending of a queued job (cancelled, expired,
-//! a dependency), a healer. So there is no instant at which a job has ended and its task does not know. The gate is one statement that
-//! names the task, its state, the stage and the very job that ended: a second settle, a reaper or a late `advance` changes no row,
-//! and nothing follows.
+//! The end of a job moves its task on, in the same transaction, however the end comes: a settle, an
+//! ending of a queued job (cancelled, expired, a dependency), a healer. So there is no instant at
+//! which a job has ended and its task does not know. The gate is one statement that names the task,
+//! its state, the stage and the very job that ended: a second settle, a reaper or a late `advance`
+//! changes no row, and nothing follows.
 //!
 //! ```text
 //! job ends ──▶ job::pipeline decides ──▶ gate ──▶ the next stage's job and its step, or the end of the task
 //! ```
 //!
-//! What is wrong with a pipeline or its parameters here (they were checked at `apply` and at `start`, so only an old program or a
-//! stranger can have written them) ends the task as failed, with words. It never keeps a job from being settled.
+//! What is wrong with a pipeline or its parameters here (they were checked at `apply` and at
+//! `start`, so only an old program or a stranger can have written them) ends the task as failed,
+//! with words. It never keeps a job from being settled.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +51,8 @@ pub(in crate::store) fn aftermath() -> Aftermath {
     Aftermath::new(job_ended)
 }
 
-/// Moves a task on whose job has ended. A job that is not the one that the task is in moves nothing.
+/// Moves a task on whose job has ended. A job that is not the one that the task is in moves
+/// nothing.
 pub(in crate::store) fn job_ended(conn: &Connection, task: i64, job: JobId, now_ms: i64) -> Result<()> {
     let Some(facts) = facts(conn, task, job)? else { return Ok(()) };
     let at = At { task, stage: &facts.stage, job };
@@ -121,8 +124,9 @@ pub(in crate::store) fn close_step(conn: &Connection, at: At<'_>, outcome: &str,
     Ok(())
 }
 
-/// Makes the job of the stage that a task has just gone to, and what belongs to it. A job of the task that has not ended yet
-/// (its tree is being stopped) is waited for: two stages of one task never run at once. The inner error: it cannot be made.
+/// Makes the job of the stage that a task has just gone to, and what belongs to it. A job of the
+/// task that has not ended yet (its tree is being stopped) is waited for: two stages of one task
+/// never run at once. The inner error: it cannot be made.
 pub(in crate::store) fn enter(
     conn: &Connection,
     task: i64,
@@ -167,8 +171,9 @@ fn live_jobs(conn: &Connection, task: i64) -> Result<Vec<JobId>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Ends a task, unless another job of it still lives (it was advanced out of that stage, and the tree is being stopped): then the task
-/// is stopped, and ends with that job. So the key is free and resources are torn down only when nothing of the task is left.
+/// Ends a task, unless another job of it still lives (it was advanced out of that stage, and the
+/// tree is being stopped): then the task is stopped, and ends with that job. So the key is free and
+/// resources are torn down only when nothing of the task is left.
 fn finish(
     conn: &Connection,
     at: At<'_>,
@@ -200,7 +205,8 @@ fn fail(conn: &Connection, task: i64, stage: &str, error: &str, now_ms: i64) -> 
     Ok(())
 }
 
-/// Whether the task of a job was asked to stop, or has ended: nothing of it starts or goes back to the queue.
+/// Whether the task of a job was asked to stop, or has ended: nothing of it starts or goes back to
+/// the queue.
 pub(in crate::store) fn is_stopped(conn: &Connection, task: i64) -> Result<bool> {
     let mut goes_on =
         conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM task WHERE id = ?1 AND state = 'running' AND stop_at IS NULL)")?;
@@ -216,7 +222,8 @@ pub(in crate::store) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> R
     }
 }
 
-/// Moves on the tasks that no process moved: a file that was written by hand, an old program. Says how many tasks that were.
+/// Moves on the tasks that no process moved: a file that was written by hand, an old program. Says
+/// how many tasks that were.
 pub(in crate::store) fn resume(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut moved = 0;
     for task in tasks.iter().copied() {
@@ -252,8 +259,9 @@ fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result
     Ok(())
 }
 
-/// Writes down what is to be torn down at the end of a task, once for each of its stages. It stands in the file before the stage's job can
-/// start, so whatever becomes of that job, the teardown is run.
+/// Writes down what is to be torn down at the end of a task, once for each of its stages. It stands
+/// in the file before the stage's job can start, so whatever becomes of that job, the teardown is
+/// run.
 pub(in crate::store) fn register_teardown(
     conn: &Connection,
     task: i64,

@@ -11,7 +11,8 @@ INSERT INTO task_step (task_id, seq, stage, job_id, entered_at)
 SELECT ?1, 1 + (SELECT coalesce(max(seq), 0) FROM task_step WHERE task_id = ?1), ?2, ?3, ?4;
 
 -- name: stuck
--- A running task that no worker will move on: its job is gone, or has ended, or waits although the task was asked to stop.
+-- A running task that no worker will move on: its job is gone, or has ended, or waits although the
+-- task was asked to stop.
 SELECT t.job_id, coalesce(j.state, '')
   FROM task t LEFT JOIN job j ON j.id = t.job_id
  WHERE t.id = ?1 AND t.state = 'running'

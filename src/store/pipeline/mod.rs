@@ -1,6 +1,7 @@
 //! Pipelines: what was applied, revision by revision.
 //!
-//! A revision never changes, so a task that is on one is not moved by a later one. An equal description makes no new revision.
+//! A revision never changes, so a task that is on one is not moved by a later one. An equal
+//! description makes no new revision.
 
 pub(in crate::store) mod advance;
 pub mod task;

@@ -1,8 +1,10 @@
-//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to stage is in `crate::store::pipeline::advance`.
+//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to
+//! stage is in `crate::store::pipeline::advance`.
 //!
-//! A stop is an intent first: from the moment it is written nothing of the task starts, goes back to the queue or enters a stage, whatever
-//! else happens. Then its job ends as it may: a queued one here and now, a running one by the ordinary wish to cancel; one in
-//! a critical stage is left alone until its honest end.
+//! A stop is an intent first: from the moment it is written nothing of the task starts, goes back
+//! to the queue or enters a stage, whatever else happens. Then its job ends as it may: a queued one
+//! here and now, a running one by the ordinary wish to cancel; one in a critical stage is left
+//! alone until its honest end.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -29,10 +31,12 @@ pub struct Started {
     pub existing: bool,
 }
 
-/// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was asked to stop has the key no more.
+/// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was
+/// asked to stop has the key no more.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown pipeline, [`Error::Invalid`] for parameters that are missing, unknown or cannot be given.
+/// [`Error::NotFound`] for an unknown pipeline, [`Error::Invalid`] for parameters that are missing,
+/// unknown or cannot be given.
 pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, now_ms: i64) -> Result<Started> {
     let row = pipeline::existing(conn, name)?;
     let pipeline = row.read()?;
@@ -55,7 +59,8 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     Ok(Started { id, existing: false })
 }
 
-/// A task whose job is being cancelled ends with it, so it is stopped from now on, and has its key no more.
+/// A task whose job is being cancelled ends with it, so it is stopped from now on, and has its key
+/// no more.
 fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
     let Some(key) = key else { return Ok(()) };
     conn.prepare_cached(sql!("task.sql", "stop_of_cancelled"))?.execute((pipeline, key, now_ms))?;
@@ -114,7 +119,8 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
     }
 }
 
-/// The queued job of a task that was advanced has ended, and the one before it is still being stopped: the task ends with that.
+/// The queued job of a task that was advanced has ended, and the one before it is still being
+/// stopped: the task ends with that.
 fn waits_for_another(conn: &Connection, id: i64, freed: Vec<String>) -> Result<Stopped> {
     let task = existing(conn, id)?;
     let Some(job) = task.job.filter(|_| task.state == TaskState::Running) else { return Ok(Stopped::Ended { freed }) };
@@ -148,7 +154,8 @@ pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
 pub struct Advanced {
     /// The job of the stage that the task is in now.
     pub job: JobId,
-    /// The job that it left, where that runs: it is to be stopped, and the new one waits for its end.
+    /// The job that it left, where that runs: it is to be stopped, and the new one waits for its
+    /// end.
     pub stopping: Option<(JobId, RunId)>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
@@ -157,8 +164,9 @@ pub struct Advanced {
 /// Moves a task by hand, if it still is in the stage that the caller believes it to be in.
 ///
 /// # Errors
-/// [`Error::NotFound`] for the task or a stage; [`Error::Refused`] where it has moved on, ended, was asked to stop, is in a critical stage
-/// that runs, or has entered the stage as often as it may. Nothing is changed then.
+/// [`Error::NotFound`] for the task or a stage; [`Error::Refused`] where it has moved on, ended,
+/// was asked to stop, is in a critical stage that runs, or has entered the stage as often as it
+/// may. Nothing is changed then.
 pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) -> Result<Advanced> {
     let task = existing(conn, id)?;
     let pipeline = Pipeline::from_json(&task.spec).map_err(Error::Refused)?;
@@ -219,7 +227,8 @@ fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &
     Err(Error::Refused(wrong))
 }
 
-/// Keeps the jobs of a task from starting, those of later stages too, until it is released. What runs goes on.
+/// Keeps the jobs of a task from starting, those of later stages too, until it is released. What
+/// runs goes on.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Refused`] where it has ended.

@@ -1,7 +1,9 @@
-//! What work has made outside and what must be torn down: written down, looked at, and released by a person.
+//! What work has made outside and what must be torn down: written down, looked at, and released by
+//! a person.
 //!
-//! The end of an owner makes its resources `releasing` by triggers of the schema, however it ends; so there is no path on which that is
-//! forgotten. What the worker does about those is in [`crate::store::resource::teardown`].
+//! The end of an owner makes its resources `releasing` by triggers of the schema, however it ends;
+//! so there is no path on which that is forgotten. What the worker does about those is in
+//! [`crate::store::resource::teardown`].
 
 pub mod teardown;
 
@@ -124,10 +126,12 @@ impl Resource {
     }
 }
 
-/// Writes a resource down. Where its owner has one of this name that is not torn down, that one gets the new teardown and probe.
+/// Writes a resource down. Where its owner has one of this name that is not torn down, that one
+/// gets the new teardown and probe.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an invalid name, [`Error::NotFound`] for a job or a task that does not exist.
+/// [`Error::Invalid`] for an invalid name, [`Error::NotFound`] for a job or a task that does not
+/// exist.
 pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
     let (run, job, task) = of_owner(new.owner);
     check_name(&new.name)?;
@@ -169,7 +173,8 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A run that is not known is one that has ended, for all that anybody knows; so what it made is not refused.
+/// A run that is not known is one that has ended, for all that anybody knows; so what it made is
+/// not refused.
 fn check_owner(conn: &Connection, owner: Owner) -> Result<()> {
     let (sql, id, what) = match owner {
         Owner::Run(_) => return Ok(()),
@@ -225,7 +230,8 @@ pub fn live(conn: &Connection, limit: usize) -> Result<Vec<Resource>> {
     collect(conn, sql, [i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 
-/// What a job and its runs have left and is not torn down yet; so it keeps the job from its next attempt. The newest so many.
+/// What a job and its runs have left and is not torn down yet; so it keeps the job from its next
+/// attempt. The newest so many.
 pub fn left_by(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource>> {
     let sql = concat!(
         "SELECT ",
@@ -235,7 +241,8 @@ pub fn left_by(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource
     collect(conn, sql, (job.0, limit))
 }
 
-/// How many there are that are not torn down, and those that have failed so often that a person should look.
+/// How many there are that are not torn down, and those that have failed so often that a person
+/// should look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     pub held: i64,
@@ -279,7 +286,8 @@ pub fn release(conn: &Connection, id: ResourceId) -> Result<Resource> {
     if released == 0 { Err(gone(&resource)) } else { Ok(resource) }
 }
 
-/// Counts a resource as gone, without a teardown: a person has removed it. What is under way for it goes on, and changes nothing.
+/// Counts a resource as gone, without a teardown: a person has removed it. What is under way for it
+/// goes on, and changes nothing.
 ///
 /// # Errors
 /// As [`release`].

@@ -1,8 +1,10 @@
-//! What the worker does about resources whose owner has ended: which are due, which auxiliary run is under way for one, and what its end means.
+//! What the worker does about resources whose owner has ended: which are due, which auxiliary run
+//! is under way for one, and what its end means.
 //!
-//! `resource.auxiliary_run_id` is the gate: it is taken in the transaction that opens the run of an auxiliary run, and given back in the one that
-//! closes that run, whichever process closes it; so there are never two at once for one resource, and one answer counts once. What an end
-//! means is decided by [`crate::job::resource::after`].
+//! `resource.auxiliary_run_id` is the gate: it is taken in the transaction that opens the run of an
+//! auxiliary run, and given back in the one that closes that run, whichever process closes it; so
+//! there are never two at once for one resource, and one answer counts once. What an end means is
+//! decided by [`crate::job::resource::after`].
 
 use std::collections::BTreeSet;
 
@@ -24,8 +26,8 @@ pub struct Due {
     pub has_failed: bool,
 }
 
-/// The resources that are due, those first that have never been tried. One that is due later than any wait can be was put off by a
-/// clock that was wrong, and is due.
+/// The resources that are due, those first that have never been tried. One that is due later than
+/// any wait can be was put off by a clock that was wrong, and is due.
 pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut due = conn.prepare_cached(sql!("teardown.sql", "due"))?;
@@ -40,8 +42,8 @@ pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
     Ok(!due(conn, now_ms, 1)?.is_empty())
 }
 
-/// The next instant after this one at which one is due, in milliseconds UTC. (Those that are due already are taken up as soon as there
-/// is a place for them.)
+/// The next instant after this one at which one is due, in milliseconds UTC. (Those that are due
+/// already are taken up as soon as there is a place for them.)
 pub fn next_due_ms(conn: &Connection, now_ms: i64) -> Result<Option<i64>> {
     let mut next = conn.prepare_cached(
         "SELECT min(next_at) FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at > ?1",
@@ -53,15 +55,16 @@ fn latest(now_ms: i64) -> i64 {
     now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
 }
 
-/// Gives a resource to a run. False: it is gone, it has another auxiliary run, it is not due, or another thread was quicker with this step.
+/// Gives a resource to a run. False: it is gone, it has another auxiliary run, it is not due, or
+/// another thread was quicker with this step.
 pub(in crate::store) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
     let torn = step == Step::Confirm;
     let mut take = conn.prepare_cached(sql!("teardown.sql", "take"))?;
     Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
 }
 
-/// What the end of an auxiliary run means for its resource; written in the transaction that closes its run. `None`: the resource is not
-/// this run's any more, and nothing was changed.
+/// What the end of an auxiliary run means for its resource; written in the transaction that closes
+/// its run. `None`: the resource is not this run's any more, and nothing was changed.
 pub(in crate::store) fn ended(
     conn: &Connection,
     id: ResourceId,
@@ -152,8 +155,8 @@ pub struct Repaired {
     pub jobs: usize,
 }
 
-/// Contradictions between resources, their owners and the jobs that wait. The triggers leave none; a client may have worked
-/// around those.
+/// Contradictions between resources, their owners and the jobs that wait. The triggers leave none;
+/// a client may have worked around those.
 pub(in crate::store) fn repair(conn: &Connection, found: &Found) -> Result<Repaired> {
     let mut repaired = Repaired::default();
     for resource in &found.orphans {

@@ -17,7 +17,8 @@ DELETE FROM run
 RETURNING id;
 
 -- name: gone
--- The gate, to the end. `last_error` stays: it is what a person asks for who finds that it took long.
+-- The gate, to the end. `last_error` stays: it is what a person asks for who finds that it took
+-- long.
 UPDATE resource SET state = 'released', released_at = ?3, released_by = ?4, auxiliary_run_id = NULL, torn = 0
  WHERE id = ?1 AND auxiliary_run_id = ?2 AND state = 'releasing';
 

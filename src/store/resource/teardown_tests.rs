@@ -197,7 +197,8 @@ fn a_forced_resource_is_kept_until_its_run_has_ended() {
     assert_eq!((pruned.resources, pruned.runs), (2, vec![RunId(2), RunId(3)]));
 }
 
-/// A clock that was hours ahead put the next try far away. With the clock right again it is due, and a wait that a right clock set is not.
+/// A clock that was hours ahead put the next try far away. With the clock right again it is due,
+/// and a wait that a right clock set is not.
 #[test]
 fn a_wrong_clock_puts_no_teardown_far_ahead() {
     let conn = fixture::fresh();

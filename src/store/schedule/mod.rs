@@ -1,4 +1,5 @@
-//! Schedules as people ask for them: added, listed, paused, removed; and what became of their occurrences. What makes jobs of them is [`crate::store::schedule::plan`].
+//! Schedules as people ask for them: added, listed, paused, removed; and what became of their
+//! occurrences. What makes jobs of them is [`crate::store::schedule::plan`].
 
 pub mod plan;
 
@@ -265,7 +266,8 @@ pub fn remove(conn: &Connection, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets every schedule go on from now: what was to be done before belongs to another life of the file.
+/// Lets every schedule go on from now: what was to be done before belongs to another life of the
+/// file.
 pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
     for schedule in all(conn)? {
         let from = now_ms.max(schedule.pruned_until).max(0);
@@ -274,8 +276,8 @@ pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Finds the next occurrence of each schedule again: the rules of its time zone may have changed since, or its row been mended.
-/// Returns the number of those that changed.
+/// Finds the next occurrence of each schedule again: the rules of its time zone may have changed
+/// since, or its row been mended. Returns the number of those that changed.
 pub fn recompute_next(conn: &Connection) -> Result<usize> {
     let mut changed = 0;
     for schedule in all(conn)? {
@@ -301,8 +303,9 @@ pub(super) const REMOVE_OLD_OCCURRENCES: &str = sql_of!(
     " LIMIT ?2)"
 );
 
-/// Removes at most `limit` occurrences from before an instant, in milliseconds UTC; of each schedule the newest that was fired stays. Of what is removed it is
-/// remembered that it is decided. Returns the number of rows.
+/// Removes at most `limit` occurrences from before an instant, in milliseconds UTC; of each
+/// schedule the newest that was fired stays. Of what is removed it is remembered that it is
+/// decided. Returns the number of rows.
 pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     conn.prepare_cached(sql!("schedule.sql", "prune"))?.execute([before_ms])?;

@@ -1,8 +1,9 @@
 //! The planner: occurrences whose time has come become jobs, or rows that say why not.
 //!
-//! What is to be done is decided by [`crate::job::schedule::decide`]. Here it is done, in one transaction for each occurrence's row, its job, and
-//! the instant until which the schedule has decided. So a crash leaves an occurrence either undecided or decided with its job, and a
-//! second planner finds that the schedule has decided already.
+//! What is to be done is decided by [`crate::job::schedule::decide`]. Here it is done, in one
+//! transaction for each occurrence's row, its job, and the instant until which the schedule has
+//! decided. So a crash leaves an occurrence either undecided or decided with its job, and a second
+//! planner finds that the schedule has decided already.
 //!
 //! An occurrence whose job cannot be made is skipped, and the schedule says why; the others go on.
 
@@ -43,12 +44,14 @@ pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
     Ok(due.query_row(due_params(now_ms, 1), |row| row.get(0))?)
 }
 
-/// The earliest instant at which [`plan`] has something to do, as far as time decides that; in milliseconds UTC.
+/// The earliest instant at which [`plan`] has something to do, as far as time decides that; in
+/// milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached("SELECT min(next_at) FROM schedule WHERE paused = 0")?.query_row([], |row| row.get(0))?)
 }
 
-/// Decides the occurrences of schedules whose next one has passed, or whose clock was set back; at most `limit` schedules.
+/// Decides the occurrences of schedules whose next one has passed, or whose clock was set back; at
+/// most `limit` schedules.
 pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
     let mut due =
         conn.prepare_cached(sql_of!(sql!("schedule.sql", "columns"), " WHERE id IN (", sql!("plan.sql", "due"), ")"))?;
@@ -133,7 +136,8 @@ fn fired(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<BTreeSet
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes down until when the schedule has decided. False: another process was first, or it is paused now.
+/// Writes down until when the schedule has decided. False: another process was first, or it is
+/// paused now.
 fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decision: &Decision) -> Result<bool> {
     let until = decision.decided_until.max(schedule.pruned_until).max(0);
     let next = if until == decision.decided_until { decision.next } else { calendar.next(until) };
@@ -220,7 +224,8 @@ fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i6
     Ok(conn.prepare_cached(sql!("plan.sql", "fired"))?.execute(values)? > 0)
 }
 
-/// Writes down that occurrences were skipped; next to others that were skipped for the same reason, in their row.
+/// Writes down that occurrences were skipped; next to others that were skipped for the same reason,
+/// in their row.
 fn skip(conn: &Connection, schedule: i64, skipped: &Skipped, job: Option<JobId>, now_ms: i64) -> Result<()> {
     let job = job.map(|job| job.0);
     let most = COUNTED_MAX + 1;

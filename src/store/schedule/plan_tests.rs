@@ -32,7 +32,8 @@ pub(super) fn plan_at(conn: &Connection, now: i64) -> Planned {
     planned
 }
 
-/// Hours after the start of the occurrences for which there are jobs, as the jobs say it themselves.
+/// Hours after the start of the occurrences for which there are jobs, as the jobs say it
+/// themselves.
 fn hours_of_jobs(conn: &Connection) -> Vec<i64> {
     let mut envs = conn.prepare("SELECT json_extract(env, '$.TENURE_SCHEDULED_FOR') FROM job ORDER BY id").unwrap();
     let hour = |text: String| (text.parse::<jiff::Timestamp>().unwrap().as_millisecond() - START) / HOUR;

@@ -1,7 +1,9 @@
-//! What another program has made of a table: columns of its own that do no harm, or a change that must be taken back, and how.
+//! What another program has made of a table: columns of its own that do no harm, or a change that
+//! must be taken back, and how.
 //!
-//! A column that was added (`ALTER TABLE job ADD COLUMN note`) with a plain type, and a literal default or NULL, changes nothing that tenure's
-//! statements do: each names its columns. A CHECK, an expression, or a default that the column itself refuses could make them fail. REFERENCES does
+//! A column that was added (`ALTER TABLE job ADD COLUMN note`) with a plain type, and a literal
+//! default or NULL, changes nothing that tenure's statements do: each names its columns. A CHECK,
+//! an expression, or a default that the column itself refuses could make them fail. REFERENCES does
 //! not: our connections check no foreign keys.
 
 use std::collections::BTreeMap;
@@ -95,7 +97,8 @@ fn missing(conn: &Connection, name: &str, wanted: &Object) -> Result<Altered> {
     })
 }
 
-/// The definitions of the columns that `ALTER TABLE ADD COLUMN` has put behind ours; `None` where anything else is different.
+/// The definitions of the columns that `ALTER TABLE ADD COLUMN` has put behind ours; `None` where
+/// anything else is different.
 fn added_at_the_end(is: &str, was: &str) -> Option<Vec<String>> {
     let ends = [",CONSTRAINT ", ",PRIMARY KEY(", ")STRICT"];
     let end = ends.iter().filter_map(|end| was.find(end)).min()?;
@@ -156,7 +159,8 @@ fn has_an_expression(definition: &str) -> bool {
     upper.match_indices("DEFAULT").any(|(at, word)| upper[at + word.len()..].trim_start().starts_with('('))
 }
 
-/// Tries whether a row that does not name the column can be inserted. An empty table takes each definition, also one whose every later insert fails.
+/// Tries whether a row that does not name the column can be inserted. An empty table takes each
+/// definition, also one whose every later insert fails.
 fn takes_its_default(conn: &Connection, table: &str, column: &str) -> Result<bool> {
     let mut info = conn.prepare_cached("SELECT type, \"notnull\", dflt_value FROM pragma_table_xinfo(?1) WHERE name = ?2")?;
     let definition = info.query_row([table, column], |row| {

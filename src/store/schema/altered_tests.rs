@@ -1,4 +1,5 @@
-//! Each table, altered in each way that a tool has: tolerated, or healed by the statement that is named.
+//! Each table, altered in each way that a tool has: tolerated, or healed by the statement that is
+//! named.
 
 use super::*;
 use crate::job::{Argv, NewJob};
@@ -94,7 +95,8 @@ fn what_must_be_taken_back_is_by_the_named_statement() {
     println!("{walked} changes");
 }
 
-/// On a table with rows SQLite itself refuses most of these; on an empty one it takes all, and what fails is each later insert.
+/// On a table with rows SQLite itself refuses most of these; on an empty one it takes all, and what
+/// fails is each later insert.
 #[test]
 fn a_column_that_refuses_our_inserts_is_harmful_in_empty_tables() {
     let mut walked = 0;

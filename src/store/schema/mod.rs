@@ -34,8 +34,9 @@ pub fn create_schema(conn: &Connection, now_ms: i64, file_id: &str) -> Result<()
     Ok(())
 }
 
-/// What is different from a fresh file, in words; empty if nothing is. What a person has added for his own use is left alone, unless it
-/// could change what a statement does: a trigger or a unique index on one of our tables.
+/// What is different from a fresh file, in words; empty if nothing is. What a person has added for
+/// his own use is left alone, unless it could change what a statement does: a trigger or a unique
+/// index on one of our tables.
 pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
     let (is, fresh) = (objects(conn)?, fresh()?);
     let mut told = Vec::new();
@@ -57,11 +58,13 @@ pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// Makes triggers, views and indexes again as they are in a fresh file, and removes foreign triggers and unique indexes from our tables.
-/// Returns what was different. Run it in a transaction: then it is all or nothing.
+/// Makes triggers, views and indexes again as they are in a fresh file, and removes foreign
+/// triggers and unique indexes from our tables. Returns what was different. Run it in a
+/// transaction: then it is all or nothing.
 ///
 /// # Errors
-/// [`Error::File`] if a table itself was altered: that needs the statement that it names, or a backup.
+/// [`Error::File`] if a table itself was altered: that needs the statement that it names, or a
+/// backup.
 pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
     let told = schema_differences(conn)?;
     if told.is_empty() {
@@ -84,12 +87,14 @@ pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
     for (_, object) in fresh.iter().filter(|(name, _)| !is.contains_key(*name)) {
         conn.execute_batch(&object.sql)?;
     }
-    // What the triggers did not keep while they were missing, or before there were any. (The reaper finds everything else.)
+    // What the triggers did not keep while they were missing, or before there were any. (The reaper
+    // finds everything else.)
     conn.execute("INSERT INTO choose_queue_head (queue) SELECT name FROM queue", [])?;
     Ok(told)
 }
 
-/// The tables that another program has altered in a way that no repair takes back, each with what does.
+/// The tables that another program has altered in a way that no repair takes back, each with what
+/// does.
 pub fn altered_tables(conn: &Connection) -> Result<Vec<Altered>> {
     let compared = compared(conn)?.into_iter().map(|(_, table)| table);
     Ok(compared.filter_map(|table| if let Table::Altered(altered) = table { Some(altered) } else { None }).collect())

@@ -42,7 +42,8 @@ pub(in crate::store) fn tables() -> Result<impl Iterator<Item = &'static str>> {
     Ok(fresh()?.iter().filter(|(_, object)| object.kind == "table").map(|(name, _)| name.as_str()))
 }
 
-/// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form of its own.
+/// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form
+/// of its own.
 pub(in crate::store) fn fresh() -> Result<&'static Objects> {
     static FRESH: OnceLock<Objects> = OnceLock::new();
     if let Some(known) = FRESH.get() {
@@ -54,7 +55,8 @@ pub(in crate::store) fn fresh() -> Result<&'static Objects> {
     Ok(FRESH.get_or_init(|| found))
 }
 
-/// The text without comments and with single spaces where spaces matter, so that a better comment in a later release is not a difference.
+/// The text without comments and with single spaces where spaces matter, so that a better comment
+/// in a later release is not a difference.
 pub(in crate::store) fn plain(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();
@@ -73,7 +75,8 @@ pub(in crate::store) fn plain(sql: &str) -> String {
                 }
                 out.push(c);
                 if matches!(c, '\'' | '"' | '`') {
-                    // A doubled quote inside ends one literal and begins the next, which comes to the same text.
+                    // A doubled quote inside ends one literal and begins the next, which comes to
+                    // the same text.
                     for inner in rest.by_ref() {
                         out.push(inner);
                         if inner == c {

@@ -1,11 +1,13 @@
 //! Makes the tables of an older file equal to `schema.sql`.
 //!
-//! Each table whose text differs is renamed, made anew from the text of `schema.sql`, filled with the columns that both have, and dropped.
-//! Triggers, views and indexes are left to [`crate::store::schema::repair_schema`]. A new column needs a default value, or an upgrade step that
-//! fills it.
+//! Each table whose text differs is renamed, made anew from the text of `schema.sql`, filled with
+//! the columns that both have, and dropped. Triggers, views and indexes are left to
+//! [`crate::store::schema::repair_schema`]. A new column needs a default value, or an upgrade step
+//! that fills it.
 //!
-//! CHECK constraints are not applied while rows are copied: a row that breaks a new rule would otherwise make the upgrade impossible. Such
-//! a row stays as it is and is found by the repair rounds of the worker.
+//! CHECK constraints are not applied while rows are copied: a row that breaks a new rule would
+//! otherwise make the upgrade impossible. Such a row stays as it is and is found by the repair
+//! rounds of the worker.
 
 use rusqlite::Connection;
 
@@ -103,7 +105,8 @@ fn columns(conn: &Connection, quoted: &str) -> Result<Vec<String>> {
     Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What a connection needs for the copy: rows of any content go over, and views of other programs are left alone.
+/// What a connection needs for the copy: rows of any content go over, and views of other programs
+/// are left alone.
 struct Settings<'a>(&'a Connection);
 
 impl<'a> Settings<'a> {

@@ -1,8 +1,10 @@
 //! From an older schema to this one.
 //!
-//! One step per version, each a function that may do anything inside one transaction; a backup is made first. A step that only changes tables
-//! is `rebuild_tables`. Afterwards triggers, views and indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are
-//! an error: then nothing is changed. Only the holder of the worker lock upgrades; all others ask for it.
+//! One step per version, each a function that may do anything inside one transaction; a backup is
+//! made first. A step that only changes tables is `rebuild_tables`. Afterwards triggers, views and
+//! indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are an
+//! error: then nothing is changed. Only the holder of the worker lock upgrades; all others ask for
+//! it.
 
 use std::path::PathBuf;
 
@@ -19,11 +21,13 @@ use crate::store::schema::rebuild::rebuild_tables;
 /// Brings the tables from the version before to the one that it is listed for.
 pub(in crate::store) type Step = fn(&Connection) -> Result<()>;
 
-/// The steps, each with the version that it leads to, in order. Triggers, views and indexes need no step.
+/// The steps, each with the version that it leads to, in order. Triggers, views and indexes need no
+/// step.
 const STEPS: &[(i32, Step)] = &[(2, rebuild_tables), (3, derive_history)];
 
-/// What a run, its job and the counters tell is not told by rows of its own any more: events of an added, a claimed and a done job, who is in
-/// which directory of a workspace, and how many tasks there are.
+/// What a run, its job and the counters tell is not told by rows of its own any more: events of an
+/// added, a claimed and a done job, who is in which directory of a workspace, and how many tasks
+/// there are.
 fn derive_history(conn: &Connection) -> Result<()> {
     rebuild_tables(conn)?;
     Ok(conn.execute_batch(sql!("upgrade.sql", "derive_history"))?)
@@ -158,7 +162,8 @@ mod tests {
         let place = store.place().clone();
         drop(store);
         let conn = Connection::open(&path).unwrap();
-        // There is no way from version 0: it shows that the backup comes first and that a failed upgrade leaves the file alone.
+        // There is no way from version 0: it shows that the backup comes first and that a failed
+        // upgrade leaves the file alone.
         conn.execute_batch("PRAGMA user_version = 0").unwrap();
         assert!(upgrade(&conn, &place, 0).unwrap_err().to_string().contains("too old"));
         let saved = Connection::open(saved_as(&place, 0)).unwrap();

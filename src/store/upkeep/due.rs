@@ -1,6 +1,8 @@
-//! What time and other clients bring about: a delayed job becomes due, and a queued job that can never start ends.
+//! What time and other clients bring about: a delayed job becomes due, and a queued job that can
+//! never start ends.
 //!
-//! One round does a limited number of each and says whether more is waiting. Each of them is found at the head of an index.
+//! One round does a limited number of each and says whether more is waiting. Each of them is found
+//! at the head of an index.
 
 use rusqlite::{Connection, params};
 
@@ -29,8 +31,8 @@ pub struct Processed {
     pub more: bool,
 }
 
-/// Releases what is due, and ends queued jobs that can never start: a client cancelled them, a job that they wait for ended
-/// the wrong way, they have expired. At most `limit` of each.
+/// Releases what is due, and ends queued jobs that can never start: a client cancelled them, a job
+/// that they wait for ended the wrong way, they have expired. At most `limit` of each.
 pub fn process(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut out = advance::aftermath();
@@ -45,8 +47,8 @@ pub fn process(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed
     Ok(Processed { released, ended: out.ended, freed: out.freed, more })
 }
 
-/// Goes on with ends that concern more jobs than one transaction touches, for a client with no worker. At most `limit` jobs; there is `more` as long as
-/// something was done.
+/// Goes on with ends that concern more jobs than one transaction touches, for a client with no
+/// worker. At most `limit` jobs; there is `more` as long as something was done.
 pub fn continue_ends(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed> {
     let mut out = Aftermath::within(limit, advance::job_ended);
     end_broken(conn, i64::try_from(limit).unwrap_or(i64::MAX), now_ms, &mut out)?;
@@ -54,14 +56,15 @@ pub fn continue_ends(conn: &Connection, now_ms: i64, limit: usize) -> Result<Pro
     Ok(Processed { released: 0, more: told || !out.ended.is_empty(), ended: out.ended, freed: out.freed })
 }
 
-/// The wall clock was set by so many milliseconds: what waits for another attempt, or for another teardown, waits as long as before. Says how many
-/// jobs that are.
+/// The wall clock was set by so many milliseconds: what waits for another attempt, or for another
+/// teardown, waits as long as before. Says how many jobs that are.
 pub fn clock_was_set(conn: &Connection, by_ms: i64) -> Result<usize> {
     conn.prepare_cached(sql!("due.sql", "clock_resources"))?.execute([by_ms])?;
     Ok(conn.prepare_cached(sql!("due.sql", "clock"))?.execute([by_ms])?)
 }
 
-/// The earliest instant at which [`due`] has something to do, as far as time decides that; in milliseconds UTC.
+/// The earliest instant at which [`due`] has something to do, as far as time decides that; in
+/// milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(sql!("due.sql", "next"))?.query_row([], |row| row.get(0))?)
 }

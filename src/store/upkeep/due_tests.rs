@@ -34,7 +34,8 @@ fn a_row_that_refuses_its_end_keeps_no_other_from_its_own() {
         out.ended.sort_unstable();
         assert_eq!(out.ended, [1, 3, 4, 5].map(JobId), "{refused}");
         assert_eq!(states(&conn), "failed queued failed failed failed", "{refused}");
-        // Once the row is sound, it ends as well: found by itself, or by those who look for what lags.
+        // Once the row is sound, it ends as well: found by itself, or by those who look for what
+        // lags.
         conn.execute_batch("DROP TRIGGER bad").unwrap();
         crate::store::upkeep::recount::all(&conn, 6).unwrap();
         process(&conn, 6, 100).unwrap();

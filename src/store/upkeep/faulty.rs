@@ -1,6 +1,7 @@
 //! Finds rows that break a rule which the guards keep. See [`crate::store::upkeep::repair`].
 //!
-//! Each question reads an index that is empty in a healthy file, the running rows, or the open runs.
+//! Each question reads an index that is empty in a healthy file, the running rows, or the open
+//! runs.
 
 use rusqlite::Connection;
 

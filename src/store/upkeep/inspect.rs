@@ -1,7 +1,9 @@
-//! Looks for contradictions between what is kept and what is true, and changes nothing. [`crate::store::upkeep::recount`] makes true what is found.
+//! Looks for contradictions between what is kept and what is true, and changes nothing.
+//! [`crate::store::upkeep::recount`] makes true what is found.
 //!
-//! Looking needs no write lock, so no writer waits for it. One look goes over a limited number of lanes, queues, jobs, resources and
-//! tasks, and the next one goes on where it has ended: so it costs the same however many there are.
+//! Looking needs no write lock, so no writer waits for it. One look goes over a limited number of
+//! lanes, queues, jobs, resources and tasks, and the next one goes on where it has ended: so it
+//! costs the same however many there are.
 
 use rusqlite::{Connection, params};
 

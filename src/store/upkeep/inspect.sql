@@ -3,14 +3,16 @@ SELECT EXISTS (SELECT 1 FROM cancel WHERE closed_at IS NULL
                   AND NOT EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('queued', 'running')));
 
 -- name: children
--- Jobs that wait for others, after number ?1, ?2 at most. Then: it waits for nothing that there is, or not for all that there is.
+-- Jobs that wait for others, after number ?1, ?2 at most. Then: it waits for nothing that there is,
+-- or not for all that there is.
 SELECT id,
        (unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND state = 'unmet')
        OR (broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND state = 'broken')
   FROM job WHERE state = 'queued' AND hold = 'dependency' AND id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: empty_lanes
--- Lanes after ?1, ?2 at most. Then: it has no job and no setting (or was made for an array, which is gone).
+-- Lanes after ?1, ?2 at most. Then: it has no job and no setting (or was made for an array, which
+-- is gone).
 SELECT key, (max_running = 1 OR of_array = 1) AND running = 0 AND NOT EXISTS (SELECT 1 FROM job WHERE job.lane = lane.key AND job.lane > '')
   FROM lane WHERE key > ?1 ORDER BY key LIMIT ?2;
 
@@ -28,7 +30,8 @@ SELECT r.id,
   FROM resource r WHERE r.state = 'held' AND r.state <> 'released' AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 
 -- name: lanes
--- Of each lane that something runs in, whether so many are counted; and whether any other one says so.
+-- Of each lane that something runs in, whether so many are counted; and whether any other one says
+-- so.
 SELECT EXISTS (
          SELECT 1 FROM (SELECT lane, count(*) AS n FROM job WHERE state = 'running' AND state <> 'done' AND lane IS NOT NULL GROUP BY lane) r
            JOIN lane ON lane.key = r.lane WHERE lane.running <> r.n)
@@ -37,7 +40,8 @@ SELECT EXISTS (
             AND key NOT IN (SELECT lane FROM job WHERE state = 'running' AND state <> 'done' AND lane IS NOT NULL));
 
 -- name: parents
--- Jobs that others wait for, after number ?1, ?2 at most: one step of the index for each. Then: it has ended, and no worker is about to tell them.
+-- Jobs that others wait for, after number ?1, ?2 at most: one step of the index for each. Then: it
+-- has ended, and no worker is about to tell them.
 WITH RECURSIVE parent (id, step) AS (
   SELECT (SELECT min(on_job) FROM dependency WHERE state = 'unmet' AND on_job > ?1), 1
   UNION ALL
@@ -47,8 +51,9 @@ SELECT parent.id, coalesce((SELECT state NOT IN ('queued', 'running') AND NOT EX
   FROM parent WHERE parent.id IS NOT NULL;
 
 -- name: queues
--- Queues after ?1, ?2 at most. Then: it does not know its head or whether it is full; it has no job and no setting; its counts contradict
--- the truth (one that no file can have, something ready that is not there, something running where nothing is).
+-- Queues after ?1, ?2 at most. Then: it does not know its head or whether it is full; it has no job
+-- and no setting; its counts contradict the truth (one that no file can have, something ready that
+-- is not there, something running where nothing is).
 WITH running (queue) AS (SELECT DISTINCT queue FROM job WHERE state = 'running' AND state <> 'done')
 SELECT q.name,
        (q.head_priority, q.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL
@@ -67,7 +72,8 @@ SELECT q.name,
   FROM queue q WHERE q.name > ?1 ORDER BY q.name LIMIT ?2;
 
 -- name: ready
--- Queues with something ready, after ?1, ?2 at most: one step of the index for each. Then: it has no row; it is not counted.
+-- Queues with something ready, after ?1, ?2 at most: one step of the index for each. Then: it has
+-- no row; it is not counted.
 WITH RECURSIVE ready (queue, step) AS (
   SELECT (SELECT min(queue) FROM job WHERE state = 'queued' AND hold IS NULL AND queue > ?1), 1
   UNION ALL
@@ -79,7 +85,8 @@ SELECT queue,
   FROM ready WHERE queue IS NOT NULL;
 
 -- name: releasing
--- Resources that are being torn down, after number ?1, ?2 at most. Then: the job that must wait for it does not.
+-- Resources that are being torn down, after number ?1, ?2 at most. Then: the job that must wait for
+-- it does not.
 SELECT r.id, EXISTS (SELECT 1 FROM job WHERE id = coalesce(r.job_id, (SELECT job_id FROM run WHERE id = r.run_id)) AND state = 'queued' AND untorn = 0)
   FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 
@@ -90,8 +97,9 @@ SELECT EXISTS (
    WHERE r.n IS NOT (SELECT n FROM tally WHERE queue = r.queue AND state = 'running' AND hold = ''));
 
 -- name: stranded
--- Lanes with members waiting, and their queues, after (?1, ?2), ?3 at most: one step of the index for each, however many members there
--- are. The last column: the lane has room, and none of them is ready.
+-- Lanes with members waiting, and their queues, after (?1, ?2), ?3 at most: one step of the index
+-- for each, however many members there are. The last column: the lane has room, and none of them is
+-- ready.
 WITH RECURSIVE waiting (lane, queue, step) AS (
   SELECT * FROM (SELECT lane, queue, 1 FROM job WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane'
                     AND (lane, queue) > (?1, ?2)
@@ -110,8 +118,9 @@ SELECT w.lane, w.queue,
   FROM waiting w;
 
 -- name: tally
--- Queues that something is counted in, after ?1, ?2 at most: one step of the index for each. Then: it has no row, and a live job is counted in
--- it, or a count is one that no file can have. (Of ended jobs alone a queue needs no row: `queue rm` has taken it away.)
+-- Queues that something is counted in, after ?1, ?2 at most: one step of the index for each. Then:
+-- it has no row, and a live job is counted in it, or a count is one that no file can have. (Of
+-- ended jobs alone a queue needs no row: `queue rm` has taken it away.)
 WITH RECURSIVE counted (queue, step) AS (
   SELECT (SELECT min(queue) FROM tally WHERE queue > ?1), 1
   UNION ALL
@@ -124,8 +133,8 @@ SELECT queue,
   FROM counted WHERE queue IS NOT NULL;
 
 -- name: tasks
--- Running tasks after number ?1, ?2 at most. Then: no worker will move it on, because its job is gone, or has ended, or waits although the
--- task was asked to stop.
+-- Running tasks after number ?1, ?2 at most. Then: no worker will move it on, because its job is
+-- gone, or has ended, or waits although the task was asked to stop.
 SELECT t.id, j.id IS NULL OR j.state IN ('done', 'failed', 'cancelled') OR (j.state = 'queued' AND t.stop_at IS NOT NULL)
   FROM task t LEFT JOIN job j ON j.id = t.job_id
  WHERE t.state = 'running' AND t.id > ?1 ORDER BY t.id LIMIT ?2;

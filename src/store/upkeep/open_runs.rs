@@ -1,6 +1,7 @@
 //! What the reaper looks at: the runs that are not settled, and what the file knows of a run file.
 //!
-//! The reaper's decision is not here ([`crate::job::verdict`]), nor is the outside (locks, run files, processes).
+//! The reaper's decision is not here ([`crate::job::verdict`]), nor is the outside (locks, run
+//! files, processes).
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,11 +17,13 @@ pub struct OpenRun {
     /// The run that owns it.
     pub run: Run,
     pub open_cancel: bool,
-    /// The latest command around it (the making of its workspace, its check), if there was one; open while `finished_at` is `None`.
+    /// The latest command around it (the making of its workspace, its check), if there was one;
+    /// open while `finished_at` is `None`.
     pub auxiliary: Option<Run>,
 }
 
-/// Every running job with the run that owns it, oldest first. A row whose run is missing is not here: repair sees to it.
+/// Every running job with the run that owns it, oldest first. A row whose run is missing is not
+/// here: repair sees to it.
 pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
     let mut open = conn.prepare_cached(concat!(
         "SELECT ",
@@ -39,7 +42,8 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
         .collect()
 }
 
-/// The open run of a job, and the open command around it, if there is one. `None`: the job does not run.
+/// The open run of a job, and the open command around it, if there is one. `None`: the job does not
+/// run.
 pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(RunKey, Option<RunKey>)>> {
     let mut run = conn.prepare_cached(
         "SELECT run.id, run.nonce FROM job JOIN run ON run.id = job.run_id WHERE job.id = ?1 AND job.state = 'running'",
@@ -75,8 +79,9 @@ pub fn adopted(conn: &Connection, run: RunId, instance: &str) -> Result<bool> {
     Ok(adopt.execute((run.0, instance))? > 0)
 }
 
-/// Notes what keeps an open run from ending, or that nothing does any more: on the first line what it is, on the second what a person can
-/// do. Shown by `status`, `why` and `doctor`; the settle puts its own words in the place of these. Writes only what is new.
+/// Notes what keeps an open run from ending, or that nothing does any more: on the first line what
+/// it is, on the second what a person can do. Shown by `status`, `why` and `doctor`; the settle
+/// puts its own words in the place of these. Writes only what is new.
 pub fn note_trouble(conn: &Connection, run: RunId, what: Option<&str>) -> Result<()> {
     conn.prepare_cached("UPDATE run SET error = ?2 WHERE id = ?1 AND finished_at IS NULL AND error IS NOT ?2")?
         .execute((run.0, what))?;
@@ -105,13 +110,15 @@ fn latest_auxiliary(conn: &Connection, job: JobId, parent: RunId) -> Result<Opti
         "SELECT ",
         run_columns!(),
         " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job'",
-        // Ids are given from a stock and not in order. A check comes after everything else, and its asks are counted.
+        // Ids are given from a stock and not in order. A check comes after everything else, and its
+        // asks are counted.
         " ORDER BY finished_at IS NULL DESC, kind = 'check' DESC, attempt DESC LIMIT 1"
     ))?;
     Ok(auxiliary.query_row((job.0, parent.0), Run::from_row).optional()?)
 }
 
-/// Holds a queued job of which a run is open: its process may live, and no worker starts a second one.
+/// Holds a queued job of which a run is open: its process may live, and no worker starts a second
+/// one.
 pub(in crate::store) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(conn.prepare_cached(sql!("open_runs.sql", "hold"))?.execute([job.0])? > 0)
 }

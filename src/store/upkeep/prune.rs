@@ -1,7 +1,8 @@
-//! History goes: ended jobs with everything that belongs to them, but for the logs, which the caller unlinks after the flush.
+//! History goes: ended jobs with everything that belongs to them, but for the logs, which the
+//! caller unlinks after the flush.
 //!
-//! A job that a live one still waits for stays. A job that failed because of a pruned one remembers that, so that it is not
-//! retried as if nothing had been. Counters stay.
+//! A job that a live one still waits for stays. A job that failed because of a pruned one remembers
+//! that, so that it is not retried as if nothing had been. Counters stay.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -29,7 +30,8 @@ pub struct Pruned {
     pub runs: Vec<RunId>,
 }
 
-/// Where a walk over what ended long ago goes on: the end and the id of the last one that was looked at.
+/// Where a walk over what ended long ago goes on: the end and the id of the last one that was
+/// looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     job: (i64, i64),
@@ -63,8 +65,10 @@ impl Found {
     }
 }
 
-/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from where another look has ended, at
-/// resources that are gone, and at whether occurrences of schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look costs the same.
+/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from
+/// where another look has ended, at resources that are gone, and at whether occurrences of
+/// schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look
+/// costs the same.
 pub fn find(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<Found> {
     let mut next = cursor;
     let (jobs, jobs_end) = old(conn, sql!("prune.sql", "jobs"), ended_before_ms, &mut next.job, limit)?;
@@ -116,8 +120,8 @@ fn to_i64(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Removes what a look with the same arguments finds, and as many occurrences of schedules from before that instant. Returns as well where to
-/// go on; `None`: that was the end.
+/// Removes what a look with the same arguments finds, and as many occurrences of schedules from
+/// before that instant. Returns as well where to go on; `None`: that was the end.
 pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<(Pruned, Option<Cursor>)> {
     let found = find(conn, ended_before_ms, cursor, limit)?;
     let occurrences = schedule::prune(conn, ended_before_ms, limit)?;
@@ -143,7 +147,8 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit
     Ok((pruned, next))
 }
 
-/// The runs between these two that are known, and the id below which one that is not known was pruned.
+/// The runs between these two that are known, and the id below which one that is not known was
+/// pruned.
 pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64>, i64)> {
     let pruned_below = crate::store::job::read::meta(conn, "runs_pruned_below")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut known = conn.prepare_cached("SELECT id FROM run WHERE id BETWEEN ?1 AND ?2")?;
@@ -156,8 +161,8 @@ pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pr
     Ok(prune_from(conn, ended_before_ms, Cursor::default(), limit)?.0)
 }
 
-/// Removes the queues and lanes of these that no job names any more and that have no setting. The next job that names one
-/// makes it anew.
+/// Removes the queues and lanes of these that no job names any more and that have no setting. The
+/// next job that names one makes it anew.
 pub fn remove_empty<'a>(
     conn: &Connection,
     queues: impl Iterator<Item = &'a Key>,
@@ -177,7 +182,8 @@ pub fn remove_empty<'a>(
     Ok(removed)
 }
 
-/// Tasks of which no job is left, with their steps, and revisions that no task and no later start needs.
+/// Tasks of which no job is left, with their steps, and revisions that no task and no later start
+/// needs.
 fn remove_tasks(conn: &Connection, old: &[i64], ended_before_ms: i64) -> Result<usize> {
     for task in old {
         conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;

@@ -1,8 +1,10 @@
-//! Takes away contradictions between what is kept and what is true: counts, heads, lanes, dependencies, sequences.
+//! Takes away contradictions between what is kept and what is true: counts, heads, lanes,
+//! dependencies, sequences.
 //!
-//! The triggers keep all of these, so there is nothing to do unless a client worked around them. [`crate::store::upkeep::inspect`] looks for them
-//! at every tick, without the write lock; only what it has found is made true here, each by a statement that asks for the truth
-//! once more. A full recount is made only when the counts contradict the truth.
+//! The triggers keep all of these, so there is nothing to do unless a client worked around them.
+//! [`crate::store::upkeep::inspect`] looks for them at every tick, without the write lock; only
+//! what it has found is made true here, each by a statement that asks for the truth once more. A
+//! full recount is made only when the counts contradict the truth.
 
 use rusqlite::Connection;
 
@@ -69,7 +71,8 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     if found.sequences {
         made.sequences = make_sequences(conn)?;
     }
-    // The counts come before the rest: a count that cannot be changed makes each move of its queue fail.
+    // The counts come before the rest: a count that cannot be changed makes each move of its queue
+    // fail.
     if found.counts {
         made.recounted = step(conn, "the counts", || tally(conn).map(|()| true))?;
     }
@@ -120,7 +123,8 @@ pub(in crate::store) fn tally(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Lanes with room, waiting members and none ready: the triggers are asked once more. Lanes without a row get one.
+/// Lanes with room, waiting members and none ready: the triggers are asked once more. Lanes without
+/// a row get one.
 fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
     let mut passed_on = 0;
     for (lane, queue) in stranded {
@@ -174,7 +178,8 @@ fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afte
 
 /// A sequence at its end makes every insert fail as if the disk were full.
 pub(in crate::store) fn make_sequences(conn: &Connection) -> Result<usize> {
-    // Written with the guards dropped: the largest id of all leaves none for what is written from now on.
+    // Written with the guards dropped: the largest id of all leaves none for what is written from
+    // now on.
     let mut made = conn.prepare_cached("DELETE FROM event WHERE id > ?1")?.execute([ID_MAX])?;
     for (table, highest) in SEQUENCES {
         if is_poisoned(conn, table)? {

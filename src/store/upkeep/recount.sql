@@ -3,7 +3,8 @@ UPDATE cancel SET closed_at = ?1
  WHERE closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('queued', 'running'));
 
 -- name: lanes
--- A lane counts its running jobs. Compared are the lanes whose count is not zero, and the lanes of running jobs.
+-- A lane counts its running jobs. Compared are the lanes whose count is not zero, and the lanes of
+-- running jobs.
 UPDATE lane
    SET running = (SELECT count(*) FROM job WHERE job.state = 'running' AND job.state <> 'done' AND job.lane = lane.key)
  WHERE key IN (SELECT key FROM lane WHERE running <> 0

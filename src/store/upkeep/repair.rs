@@ -1,11 +1,15 @@
-//! Repairs rows that break a rule which the guards keep: written by a client that dropped the guards, or by an old program.
+//! Repairs rows that break a rule which the guards keep: written by a client that dropped the
+//! guards, or by an old program.
 //!
-//! They are found at start and at every tick, through indexes that are empty in a healthy file, so that looking costs nothing. The column
-//! `fault` names the rule. A repair makes the row whole in the least hopeful way: what no record supports is held by `user` until a person
-//! looks, never started and never called done. It writes an event that names the rule, and counts. A second look finds nothing.
+//! They are found at start and at every tick, through indexes that are empty in a healthy file, so
+//! that looking costs nothing. The column `fault` names the rule. A repair makes the row whole in
+//! the least hopeful way: what no record supports is held by `user` until a person looks, never
+//! started and never called done. It writes an event that names the rule, and counts. A second look
+//! finds nothing.
 //!
-//! Deliberately absent: killing (a repair that takes a run away from its job returns it, and the caller empties its tree), and
-//! what follows an ending: jobs that wait may break a rule themselves, so [`super::recount`] tells them, after all rows are whole.
+//! Deliberately absent: killing (a repair that takes a run away from its job returns it, and the
+//! caller empties its tree), and what follows an ending: jobs that wait may break a rule
+//! themselves, so [`super::recount`] tells them, after all rows are whole.
 
 use rusqlite::Connection;
 
@@ -18,7 +22,8 @@ use crate::store::upkeep::faulty::{self, Faulty, RunEnded};
 use crate::store::upkeep::open_runs::count;
 use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 
-/// The rule that a running job breaks which no open run owns, and that an open run breaks which owns no job.
+/// The rule that a running job breaks which no open run owns, and that an open run breaks which
+/// owns no job.
 const RUNNING: &str = "running_has_its_run";
 const RUN: &str = "run_has_its_job";
 /// What a queued job breaks that is held because its row cannot be read, or refuses to be claimed.
@@ -70,7 +75,8 @@ pub fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<Repaired>> {
     Ok(repaired)
 }
 
-/// Repairs one row, with its event. A row that refuses that is told, and keeps no other row from being repaired.
+/// Repairs one row, with its event. A row that refuses that is told, and keeps no other row from
+/// being repaired.
 fn one(
     conn: &Connection,
     job: JobId,
@@ -119,7 +125,8 @@ fn clean_queued(conn: &Connection, row: &Faulty) -> Result<Repaired> {
     Ok(Repaired::of(row, "a queued job owns nothing; no run of it is open, so the columns were cleared"))
 }
 
-/// A running row whose run has ended goes the way of that run; every other one is held for a person.
+/// A running row whose run has ended goes the way of that run; every other one is held for a
+/// person.
 fn repair_running(conn: &Connection, row: &Faulty, ended: Option<RunEnded>, now_ms: i64) -> Result<Repaired> {
     let (state, reason) = match ended {
         Some(RunEnded { outcome: Outcome::Done, .. }) => (State::Done, Reason::Exit),
@@ -132,7 +139,8 @@ fn repair_running(conn: &Connection, row: &Faulty, ended: Option<RunEnded>, now_
     Ok(Repaired::of(row, &format!("its run had ended already, so the job ended as {state} ({reason})")))
 }
 
-/// An ended row that is not whole: it keeps what it says where that can be true, and is `lost` where it cannot.
+/// An ended row that is not whole: it keeps what it says where that can be true, and is `lost`
+/// where it cannot.
 fn make_ended_whole(conn: &Connection, row: &Faulty, now_ms: i64) -> Result<Repaired> {
     let runs = lose_open_runs(conn, row.id, now_ms)?;
     conn.execute(sql!("repair.sql", "ended"), (row.id.0, now_ms))?;
@@ -157,8 +165,8 @@ fn to_quarantine(conn: &Connection, row: &Faulty, why: &str, now_ms: i64) -> Res
     Ok(Repaired { held: was_wanted, runs, ..Repaired::of(row, &text) })
 }
 
-/// Takes a job away from its owner: back to the queue, clean and held by `user`, its open runs closed as lost. A job
-/// that a client wants cancelled is cancelled instead.
+/// Takes a job away from its owner: back to the queue, clean and held by `user`, its open runs
+/// closed as lost. A job that a client wants cancelled is cancelled instead.
 pub(in crate::store) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
     let runs = lose_open_runs(conn, job, now_ms)?;
     if ended::open_cancel(conn, job)?.is_some() || advance::is_of_a_stopped_task(conn, job)? {
@@ -182,7 +190,8 @@ fn repair_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i
     Ok(Repaired { rule: RUN.into(), job, held, runs: vec![(run, nonce)], text })
 }
 
-/// Holds a queued job whose row refuses what the worker does with it, and says why. It never fails: others go on.
+/// Holds a queued job whose row refuses what the worker does with it, and says why. It never fails:
+/// others go on.
 pub(in crate::store) fn set_aside(conn: &Connection, job: JobId, why: &str, now_ms: i64) {
     log::error!("job {job} is held, because its row refuses to be claimed: {why}");
     let text = format!("its row refuses to be claimed ({why}); it is held: tenure cancel {job} removes it from the queue");

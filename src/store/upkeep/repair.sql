@@ -38,8 +38,8 @@ UPDATE run
  WHERE id = ?1 AND finished_at IS NULL;
 
 -- name: queued
--- Clean and queued; held by a person where ?2 says so. A key that another live job has by now is given up. What it waits for was
--- not counted while it was in another state.
+-- Clean and queued; held by a person where ?2 says so. A key that another live job has by now is
+-- given up. What it waits for was not counted while it was in another state.
 UPDATE job
    SET state = 'queued', reason = NULL, run_id = NULL, pid = NULL, started_at = NULL, finished_at = NULL, lane_pass = 0,
        user_hold = max(user_hold, ?2),
@@ -62,7 +62,8 @@ SELECT job.id, job.run_id,
  ORDER BY job.id LIMIT ?1;
 
 -- name: runs
--- Open runs of jobs, and of the commands around them, that own nothing. What has no parent is not a job's.
+-- Open runs of jobs, and of the commands around them, that own nothing. What has no parent is not a
+-- job's.
 SELECT r.id, r.nonce, r.job_id FROM run r
  WHERE r.finished_at IS NULL AND (r.kind = 'job' OR r.parent IS NOT NULL)
    AND NOT EXISTS (SELECT 1 FROM job WHERE id = r.job_id AND state = 'running' AND run_id = coalesce(r.parent, r.id))

@@ -11,7 +11,8 @@ use crate::store::job::ids::Prepared;
 use crate::store::job::{control, enqueue, read, settle};
 use crate::store::upkeep::{due, open_runs, recount};
 
-/// Does what a client does that has dropped the guards and switched the checks off, and puts the guards back.
+/// Does what a client does that has dropped the guards and switched the checks off, and puts the
+/// guards back.
 fn hostile(conn: &Connection, sql: &str) {
     let mut guards = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
     let guards: Vec<(String, String)> =

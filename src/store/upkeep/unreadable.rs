@@ -1,5 +1,5 @@
-//! Finds the values that cannot be read: bytes that are not UTF-8, and text that is larger than any that is read. It looks at each row of each table, for
-//! `doctor` alone.
+//! Finds the values that cannot be read: bytes that are not UTF-8, and text that is larger than any
+//! that is read. It looks at each row of each table, for `doctor` alone.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;

@@ -1,11 +1,13 @@
 //! Workspaces: which directory is a key's present one, who is in it, and which may go.
 //!
-//! A row of `workspace` is a cache hint: a process that enters looks whether the directory is there, and [`forget`]s it where it is not. The `dir`
-//! of an open run is a fact: as long as the run is open, its directory stays. Both are asked and changed in one transaction, so that
+//! A row of `workspace` is a cache hint: a process that enters looks whether the directory is
+//! there, and [`forget`]s it where it is not. The `dir` of an open run is a fact: as long as the
+//! run is open, its directory stays. Both are asked and changed in one transaction, so that
 //! entering and removing never miss each other.
 //!
-//! Every name in `work/` that neither a row nor an open run names is an orphan. Names are never used twice and the work is
-//! written down before its directory is made, so what is an orphan once stays one: list the directory first, then ask [`in_hand`].
+//! Every name in `work/` that neither a row nor an open run names is an orphan. Names are never
+//! used twice and the work is written down before its directory is made, so what is an orphan once
+//! stays one: list the directory first, then ask [`in_hand`].
 //!
 //! Deliberately absent: directories.
 
@@ -55,8 +57,9 @@ pub struct Made {
     pub bytes: Option<u64>,
 }
 
-/// Lets a run into the present directory of its workspace, if that was made by the same recipe and is known to have outlived what there was of
-/// power cuts; says which it is. A second time it is the one that it is in.
+/// Lets a run into the present directory of its workspace, if that was made by the same recipe and
+/// is known to have outlived what there was of power cuts; says which it is. A second time it is
+/// the one that it is in.
 pub fn enter(
     conn: &Connection,
     workspace: &Workspace,
@@ -83,7 +86,8 @@ pub fn entered(conn: &Connection, run: RunId) -> Result<Option<String>> {
     Ok(entered.query_row([run.0], |row| row.get(0)).optional()?)
 }
 
-/// Forgets a directory that is not there: its key has none, and this run is not in it. Others who are in it stay so until they end.
+/// Forgets a directory that is not there: its key has none, and this run is not in it. Others who
+/// are in it stay so until they end.
 pub fn forget(conn: &Connection, key: &str, dir: &str, run: Option<RunId>) -> Result<()> {
     if let Some(run) = run {
         conn.prepare_cached("UPDATE run SET dir = NULL WHERE id = ?1 AND dir = ?2 AND finished_at IS NULL")?
@@ -106,7 +110,8 @@ pub fn touch(conn: &Connection, key: &str, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Makes a directory the present one of its key. The one before it goes when no run is in it any more.
+/// Makes a directory the present one of its key. The one before it goes when no run is in it any
+/// more.
 pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM workspace WHERE key = ?1")?.execute([&made.workspace.key])?;
     let bytes = made.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -115,8 +120,8 @@ pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Resul
     Ok(())
 }
 
-/// As [`made`], for a run that owns its job and, where it was `prepared`, whose auxiliary run is open still. Written a second time it is as it was. False:
-/// it may not be used.
+/// As [`made`], for a run that owns its job and, where it was `prepared`, whose auxiliary run is
+/// open still. Written a second time it is as it was. False: it may not be used.
 pub fn made_for(
     conn: &Connection,
     one: &Made,
@@ -171,7 +176,8 @@ pub fn unsynced(conn: &Connection) -> Result<Vec<String>> {
     Ok(unsynced.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Notes that everything that was in these directories at an instant after they were made is on the disk.
+/// Notes that everything that was in these directories at an instant after they were made is on the
+/// disk.
 pub fn synced(conn: &Connection, dirs: &[String]) -> Result<()> {
     let mut synced = conn.prepare_cached("UPDATE workspace SET synced = 1 WHERE dir = ?1")?;
     for dir in dirs {
@@ -201,8 +207,8 @@ pub fn total_bytes(conn: &Connection) -> Result<u64> {
     Ok(u64::try_from(total.query_row([], |row| row.get::<_, i64>(0))?).unwrap_or(0))
 }
 
-/// Takes the rows of the least recently used ones that no run is in, until the others take no more than `most_bytes`. Returns what was taken:
-/// their directories are orphans now.
+/// Takes the rows of the least recently used ones that no run is in, until the others take no more
+/// than `most_bytes`. Returns what was taken: their directories are orphans now.
 pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
     let mut all = conn.prepare_cached(sql_of!(sql!("workspace.sql", "columns"), " ORDER BY last_used_at, key"))?;
     let all: Vec<WorkspaceRow> = all.query_map([], WorkspaceRow::from_row)?.collect::<rusqlite::Result<_>>()?;

@@ -11,13 +11,15 @@ INSERT INTO workspace (key, dir, recipe, bytes, prepared_at, last_used_at, measu
 VALUES (?1, ?2, ?3, ?4, ?5, ?5, iif(?4 IS NULL, NULL, ?5), ?6);
 
 -- name: makers
--- The runs that prepare, the jobs that make themselves an empty one, and commands in the foreground.
+-- The runs that prepare, the jobs that make themselves an empty one, and commands in the
+-- foreground.
 SELECT nonce FROM run WHERE finished_at IS NULL AND kind IN ('job', 'prepare')
 UNION ALL
 SELECT nonce FROM lease WHERE run_id IS NULL AND name GLOB 'workspace/*';
 
 -- name: may_be_made
--- The run owns its job, and it makes the workspace itself: by an open auxiliary run (?3), or, where no other process does, at once.
+-- The run owns its job, and it makes the workspace itself: by an open auxiliary run (?3), or, where
+-- no other process does, at once.
 SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2)
    AND iif(?3, EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND parent = ?2 AND kind = 'prepare' AND workspace = ?4 AND finished_at IS NULL),
                NOT EXISTS (SELECT 1 FROM lease WHERE name = 'workspace/' || ?4));
