@@ -1,66 +1,75 @@
--- tenure: the contract of the file.
+-- tenure: the schema of the file.
 --
--- Read this first. Every program that opens the file, in any language, meets these tables and these
--- guards.
+-- Read this first. It is the interface of the file: every program that opens it, in any language,
+-- uses these tables and is bound by these guards.
 --
--- Three kinds of client write here:
---   * tenure's own connections. They register an SQL function of their own, `sqlite_compileoption_used('TENURE')` (the
---     capability), which is true there and false in every other SQLite, and may do everything that the rules below allow.
---   * plain SQL clients. A statement that touches a column of the owner is refused by a trigger (SQLITE_CONSTRAINT_TRIGGER, so
---     no retry loop takes it for "locked"), and its message names what to do instead. They may:
---         INSERT INTO job(command, ...) VALUES (json_array('echo', 'hi')) RETURNING id;
---         INSERT INTO cancel(job_id) VALUES (7);
---         UPDATE job SET priority = 5 WHERE id = 7;      -- and label, available_at, user_hold, expires_at, of a queued job
---         UPDATE queue SET paused = 1 WHERE name = 'slow';
---         INSERT INTO resource(name, job_id, teardown) VALUES ('vm-7', 7, json_array('vm', 'delete', 'vm-7'));
---         UPDATE schedule SET paused = 1 WHERE name = 'nightly';
---         SELECT ... FROM jobs / runs / history / schedules / tasks / task_steps;        -- the views; and any table
---     docs/sql.md has the whole table of what they may insert, update and delete.
---   * careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE. CHECK constraints alone do
---     not stop those (REPLACE deletes rows without firing DELETE triggers), so each rule is a CHECK and is asked by a trigger as
---     well, and a BEFORE INSERT trigger refuses what REPLACE would remove.
+-- There are three kinds of clients:
 --
--- One section per subject, each in the same order: table, indexes, guards, effects, views. SQLite
--- resolves the bodies of triggers and views when they are used, so a section may name tables of a
--- later one. What a row must hold is said once, by the generated columns `fault` (what a row in
--- each state must hold) and `malformed` (what its texts and numbers may be): NULL, or the name of
--- the broken rule. CHECK, guards, indexes and the repair read them. A BEFORE INSERT trigger sees
--- their new value; a BEFORE UPDATE trigger sees the old one, an AFTER UPDATE trigger the new one,
--- and its RAISE(ABORT) undoes the statement in every form (OR REPLACE, OR IGNORE, upsert). Two
--- AFTER UPDATE triggers of one table are not merged where one runs inside the other: with
--- recursive_triggers off a trigger does not run within itself.
+-- * tenure's own connections. They register an SQL function, `sqlite_compileoption_used('TENURE')`
+--   (the capability), that returns true there and false in every other SQLite. They may do
+--   everything that the rules below allow.
+-- * Plain SQL clients. A trigger refuses a statement that changes a column of tenure
+--   (SQLITE_CONSTRAINT_TRIGGER, so that no retry loop takes the error for "locked"); its message
+--   says what to do instead. Examples of what they may do:
+--       INSERT INTO job(command, ...) VALUES (json_array('echo', 'hi')) RETURNING id;
+--       INSERT INTO cancel(job_id) VALUES (7);
+--       UPDATE job SET priority = 5 WHERE id = 7;  -- or label, user_hold, ...
+--       UPDATE queue SET paused = 1 WHERE name = 'slow';
+--       INSERT INTO resource(name, job_id, teardown) VALUES ('vm-7', 7, json_array('rm', '7'));
+--       UPDATE schedule SET paused = 1 WHERE name = 'nightly';
+--       SELECT ... FROM jobs;   -- runs, history, schedules, tasks, task_steps; and any table
+--   docs/sql.md lists everything that they may insert, update and delete.
+-- * Careless clients: `PRAGMA ignore_check_constraints`, INSERT OR REPLACE, UPDATE OR REPLACE.
+--   CHECK constraints alone do not stop them (REPLACE deletes rows without firing DELETE triggers),
+--   so every rule is both a CHECK and a trigger, and a BEFORE INSERT trigger refuses what REPLACE
+--   would delete.
 --
--- Each program that opens the file parses all of this. So comments stand before the statements, not
--- in them, and texts are short.
+-- There is one section per subject, each in the same order: table, indexes, guards, effects, views.
+-- SQLite resolves the bodies of triggers and views when they are used, so a section may name tables
+-- of a later one.
 --
--- A TEXT value can hold bytes that are not UTF-8, which no rule here can see: a job with such a
--- value ends as failed when it would start, and the rest of the file works. Sizes are limited here:
--- 4,000,000 bytes for JSON, 4,096 for a directory, four bytes for each character of a name.
+-- What a row must hold is stated once, in the generated columns `fault` (the rules of each state)
+-- and `malformed` (the rules for texts and numbers). They are NULL, or the name of the broken rule;
+-- CHECK constraints, guards, indexes and the repair read them. A BEFORE INSERT trigger sees their
+-- new value. A BEFORE UPDATE trigger sees the old value and an AFTER UPDATE trigger the new one,
+-- where RAISE(ABORT) undoes the statement in every form (OR REPLACE, OR IGNORE, upsert). Two AFTER
+-- UPDATE triggers of one table stay separate if one fires inside the other: with recursive_triggers
+-- off, a trigger does not fire within itself.
 --
--- Times are integer milliseconds since 1970-01-01 UTC. Order is by id, never by time. Defaults and
--- triggers run in the client's SQLite, so only functions that SQLite 3.38 has are used here.
+-- Every program that opens the file parses all of this. Therefore comments precede the statements,
+-- and texts are short.
 --
--- Never open this file with `PRAGMA synchronous = OFF`: what that client checkpoints may be lost or
--- torn by a power cut.
+-- A TEXT value can hold bytes that are not UTF-8, which no rule here can detect: a job with such a
+-- value fails when it would start, and the rest of the file works. Sizes are limited: 4,000,000
+-- bytes for JSON, 4,096 bytes for a directory, four bytes for each character of a name.
+--
+-- Times are integer milliseconds since 1970-01-01 UTC. The order is that of ids, never of times.
+-- Defaults and triggers run in the client's SQLite, so only functions of SQLite 3.38 are used.
+--
+-- Never open this file with `PRAGMA synchronous = OFF`: a power cut can then lose or tear what that
+-- client checkpoints.
 
 ----------------------------------------------------------------------------------------------------
 -- The file itself
 
--- What the file is. `file_id`: a random name of this file, new after a restore. `run_id_limit`: run
--- ids below it may have been used (reserved in blocks by a flushed write, so that a power cut
--- repeats none). `generation`: how many workers have started on this file; a directory beside the
--- file that has seen a higher one tells that an older copy was put back. `moves`: how often a job
--- has changed its state, by which a worker sees that the content of the open file was replaced.
--- `runs_forgiven_below`: a run id below it that is not known here is expected; a higher one means
--- that an older copy was put back.
+-- Facts about the file itself.
+--   file_id              a random name of this file; a restore changes it
+--   run_id_limit         run ids below it may have been used; they are reserved in blocks by a
+--                        flushed write, so that no id is repeated after a power cut
+--   generation           how many workers have started on this file; a higher number in the
+--                        directory beside the file means that an older copy was restored
+--   moves                how often any job has changed its state, by which a worker detects that
+--                        the content of the open file was replaced
+--   runs_forgiven_below  an unknown run id below it is expected; a higher one means that an older
+--                        copy was restored
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO meta (key, value) VALUES ('moves', '0');
 
--- What was counted over the whole life of the file: by the worker and its reaper (`adopted_total`,
--- `lost_total`, `impossible_total`), and by triggers: `tasks_STATE`, how many tasks there are.
+-- Counters over the life of the file, written by the worker (`adopted_total`, `lost_total`,
+-- `impossible_total`) and by triggers (`tasks_STATE`: the number of tasks in a state).
 CREATE TABLE counter (
   name    TEXT PRIMARY KEY,
   n       INTEGER NOT NULL DEFAULT 0,
@@ -71,10 +80,10 @@ CREATE TABLE counter (
 ----------------------------------------------------------------------------------------------------
 -- Queues
 
--- A named line of jobs. A row is made by the first job that names it, and a row without settings
--- goes with the last one. `slots` NULL: no limit of its own. Triggers keep the rest: `head_id` is
--- the ready job that comes first (NULL: none is ready), `head_priority` its priority, and `is_full`
--- says that all slots are taken.
+-- A named queue of jobs. The first job that names a queue inserts its row; a row without settings
+-- is deleted with the last job of the queue. `slots` NULL: no limit of its own. Triggers maintain
+-- `head_id` (the ready job that comes first; NULL: none is ready), `head_priority` (its priority)
+-- and `is_full` (all slots are taken).
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
@@ -89,8 +98,8 @@ CREATE TABLE queue (
   CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0),
   CONSTRAINT queue_is_full_is_a_flag    CHECK (is_full IN (0, 1))
 ) STRICT, WITHOUT ROWID;
--- The claim takes the first row here: a queue that is open (not paused, not full) and has something
--- ready. So it costs the same however many queues there are, open or not.
+-- The claim takes the first row of this index: a queue that is open (neither paused nor full) and
+-- has a ready job. So its cost does not depend on the number of queues.
 CREATE INDEX queue_next ON queue (head_priority DESC, head_id) WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
 
 CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
@@ -112,7 +121,7 @@ END;
 CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
   INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
 END;
--- A client that sets the head must set it to the truth.
+-- A client that sets the head must set it to the true value.
 CREATE TRIGGER queue_changes AFTER UPDATE ON queue
 WHEN (NEW.slots, NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.slots, OLD.head_priority, OLD.head_id, OLD.is_full) BEGIN
   SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full are derived; change the jobs or the slots')
@@ -122,7 +131,7 @@ WHEN (NEW.slots, NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.slots,
   INSERT INTO choose_queue_head (queue) SELECT NEW.name WHERE NEW.slots IS NOT OLD.slots;
 END;
 
--- What the row of each queue should say of its head and of its slots.
+-- The true head and slots of each queue.
 CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
   SELECT q.name,
          (SELECT priority FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
@@ -130,9 +139,8 @@ CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
          q.slots IS NOT NULL
          AND q.slots <= coalesce((SELECT n FROM tally WHERE queue = q.name AND state = 'running' AND hold = ''), 0)
     FROM queue q;
--- `INSERT INTO choose_queue_head (queue) VALUES (queue)` makes it say that; it is a procedure, not
--- a table. A queue that has gone because it was empty comes back with the next job that is queued
--- in it.
+-- `INSERT INTO choose_queue_head (queue) VALUES (queue)` stores them; it is a procedure, not a
+-- table. A queue that was deleted because it was empty is inserted again with its next queued job.
 CREATE VIEW choose_queue_head (queue) AS SELECT NULL WHERE 0;
 CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
   UPDATE queue
@@ -150,9 +158,9 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- Lanes
 
--- A serial gate: at most `max_running` jobs of this key run at once, over all queues. `running` is
--- kept by a trigger. `of_array`: made for one array with a limit of its own (`--array 0-99%8`); it
--- goes when the last job of that array is pruned.
+-- A serial gate: at most `max_running` jobs of this key run at once, in all queues together. A
+-- trigger maintains `running`. `of_array`: the lane of one array with its own limit
+-- (`--array 0-99%8`); it is deleted when the last job of that array is pruned.
 CREATE TABLE lane (
   key         TEXT PRIMARY KEY,
   max_running INTEGER NOT NULL DEFAULT 1,
@@ -178,7 +186,7 @@ CREATE TRIGGER lane_update_guard BEFORE UPDATE ON lane BEGIN
   SELECT RAISE(ABORT, 'tenure: max_running of a lane is at least 1; to stop its jobs, hold them') WHERE NEW.max_running < 1;
 END;
 
--- The queues that have members waiting, one index lookup for each, however many members there are.
+-- The queues with waiting members: one index lookup for each queue, however many members wait.
 CREATE TRIGGER lane_opens_or_fills AFTER UPDATE OF running, max_running ON lane
 WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
   INSERT INTO choose_lane_head (lane, queue) SELECT NEW.key, queue FROM (
@@ -191,11 +199,12 @@ WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
     SELECT queue FROM waiting WHERE queue IS NOT NULL);
 END;
 
--- In a lane with room the best member of each queue that waits for nothing else has the lane's pass
--- and so is ready; in a full lane no member has it. (Of each queue, so that a paused or a full one
--- strands no member.) `INSERT INTO choose_lane_head (lane, queue) VALUES (lane, queue)` makes that
--- true for one queue of one lane; it is a procedure, not a table. Triggers call it for all that may
--- have changed the answer, so a job that is held, moved or cancelled never strands its lane.
+-- In a lane with room, the best member of each queue that waits for nothing else has the lane's
+-- pass and so is ready; in a full lane no member has it. (One per queue, so that a paused or full
+-- queue blocks no member of another.)
+-- `INSERT INTO choose_lane_head (lane, queue) VALUES (lane, queue)` establishes that for one queue
+-- of one lane; it is a procedure, not a table. Triggers call it whenever the answer may have
+-- changed, so a job that is held, moved or cancelled never blocks its lane.
 CREATE VIEW choose_lane_head (lane, queue) AS SELECT NULL, NULL WHERE 0;
 CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON choose_lane_head BEGIN
   INSERT INTO lane (key) SELECT NEW.lane WHERE NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
@@ -214,27 +223,33 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- Jobs
 
--- A job: an argv and a policy, and where it is in its life. Facts that keep a queued job waiting
--- are columns of their own (user_hold, task_hold, unmet, untorn, available_at, lane); `hold` is the
--- first of them, derived by one expression and therefore never stale. `hold` NULL = ready.
---   command       JSON array of strings; {"hex": "ff00"} for one that is not UTF-8      env     JSON object of strings
---   reason        why it ended; NULL while it has not                                   policy  JSON object: timeouts, limits (docs/sql.md)
---   priority      higher first                                                          available_at  not before this instant
---   run_id        the run that owns it (running) or ended it (terminal)
---   pid           first process of a running job; for display, never proof
---   attempts      runs that count, the present one included
---   expires_at    a job that has not started by then ends as failed, `expired`
---   unique_key    at most one live job has it, except for those that are being cancelled (`key_taken`: a newer job has it)
---   deferrals     exits with 75, "not now"
---   unstarts      times in a row it was put back without having started
---   last_reason   reason of the latest run that ended
---   progress      JSON object: percent, text, at
---   result        what the job wrote to TENURE_RESULT, at most 64 KiB
---   user_hold     held by a person                                                      task_hold     held by its task
---   unmet         dependencies that are not met yet                                     broken        that cannot be met any more
---   untorn        resources of its earlier runs that are not torn down yet
---   due_seen      the latest instant that the planner has seen pass for this job
---   lane_pass     its lane lets it stand at the head of its queue
+-- A job: a command and a policy, and its state. Each fact that keeps a queued job waiting has its
+-- own column (user_hold, task_hold, unmet, unreleased, available_at, lane); `hold` names the first
+-- of them and is computed by one expression, so it is never stale. `hold` NULL: the job is ready.
+--   command        JSON array of strings; {"hex": "ff00"} for one that is not UTF-8
+--   reason         why it ended; NULL until then
+--   priority       higher first
+--   available_at   does not start before this instant
+--   run_id         the run that owns it (running) or ended it (terminal)
+--   pid            first process of a running job; for display only, never proof
+--   attempts       runs that count, including the current one
+--   expires_at     a job that has not started by then ends as failed, reason `expired`
+--   unique_key     at most one live job has it, not counting jobs that are being cancelled
+--   key_taken      it is being cancelled, and a newer job has its unique_key
+--   env            JSON object of strings
+--   policy         JSON object: timeouts, limits (docs/sql.md)
+--   deferrals      exits with code 75, "not now"
+--   failed_starts  how often in a row it was requeued without having started
+--   last_reason    reason of the latest run that ended
+--   progress       JSON object: percent, text, at
+--   result         what the job wrote to TENURE_RESULT, at most 64 KiB
+--   user_hold      held by a person
+--   task_hold      held by its task
+--   unmet          dependencies that are not met yet
+--   broken         dependencies that can no longer be met
+--   unreleased     resources of its earlier runs that are not released yet
+--   due_seen       the latest instant of this job that the worker has seen pass
+--   lane_pass      its lane admits it to the head of its queue
 CREATE TABLE job (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   command       TEXT    NOT NULL,
@@ -244,7 +259,7 @@ CREATE TABLE job (
          WHEN user_hold                          THEN 'user'
          WHEN task_hold                          THEN 'task'
          WHEN unmet + broken > 0                 THEN 'dependency'
-         WHEN untorn > 0                         THEN 'resource'
+         WHEN unreleased > 0                         THEN 'resource'
          WHEN available_at > due_seen            THEN 'time'
          WHEN lane IS NOT NULL AND NOT lane_pass THEN 'lane' END) VIRTUAL,
   reason        TEXT,
@@ -267,7 +282,7 @@ CREATE TABLE job (
   env           TEXT    NOT NULL DEFAULT '{}',
   policy        TEXT    NOT NULL DEFAULT '{}',
   deferrals     INTEGER NOT NULL DEFAULT 0,
-  unstarts      INTEGER NOT NULL DEFAULT 0,
+  failed_starts      INTEGER NOT NULL DEFAULT 0,
   last_reason   TEXT,
   exit_code     INTEGER,
   signal        INTEGER,
@@ -279,7 +294,7 @@ CREATE TABLE job (
   task_hold     INTEGER NOT NULL DEFAULT 0,
   unmet         INTEGER NOT NULL DEFAULT 0,
   broken        INTEGER NOT NULL DEFAULT 0,
-  untorn        INTEGER NOT NULL DEFAULT 0,
+  unreleased        INTEGER NOT NULL DEFAULT 0,
   due_seen      INTEGER NOT NULL DEFAULT 0,
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
@@ -290,7 +305,7 @@ CREATE TABLE job (
             THEN 'running_has_its_run'
          WHEN state NOT IN ('queued', 'running') AND (reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL) THEN 'ended_says_why'
          WHEN state = 'done' AND (reason <> 'exit' OR exit_code IS NOT 0) THEN 'done_means_exit_zero'
-         WHEN attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1 THEN 'counts_not_negative' END) VIRTUAL,
+         WHEN attempts < 0 OR deferrals < 0 OR failed_starts < 0 OR max_attempts < 1 THEN 'counts_not_negative' END) VIRTUAL,
   CONSTRAINT job_id_positive           CHECK (id > 0),
   CONSTRAINT job_has_no_fault          CHECK (fault IS NULL),
   CONSTRAINT job_command_is_an_argv    CHECK (json_valid(command) AND json_type(command) = 'array' AND json_array_length(command) > 0),
@@ -300,7 +315,7 @@ CREATE TABLE job (
                                               'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
   CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
-  CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND untorn >= 0),
+  CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND unreleased >= 0),
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1) AND key_taken IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
@@ -314,46 +329,46 @@ CREATE TABLE job (
   CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536)
 ) STRICT;
 
--- The head of each queue is found here; the planner looks at the first row of the next two.
+-- The head of each queue; then the two indexes whose first row says what is due next.
 CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
 CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
 CREATE INDEX job_expires   ON job (expires_at)
    WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
--- Jobs that could be the head of their queue in a lane, best first; jobs that have their lane's
--- pass; whether a lane has any job left.
+-- Jobs that could be the head of their queue in a lane, best first; jobs with their lane's pass;
+-- whether a lane has any job left.
 CREATE INDEX job_in_lane   ON job (lane, queue, priority DESC, id)
    WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
 CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state = 'queued' AND lane_pass = 1;
 CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';
--- What is shown and looked after: the live jobs, and those that did not end well, of a queue as
--- well; and jobs of a label, newest last. (`done` is nearly everything, and needs no index.)
+-- Lists: live jobs and those that did not succeed, in all queues and by queue; jobs of a label,
+-- newest last. (Most jobs are `done`, and need no index.)
 CREATE INDEX job_by_state  ON job (state, id)                      WHERE state <> 'done';
 CREATE INDEX job_of_queue  ON job (queue, state, id)               WHERE state <> 'done';
 CREATE INDEX job_label     ON job (label, state, id)               WHERE label IS NOT NULL;
 CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
 CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
--- One live job per key; the key is free again in the transaction that ends the job, and for a newer
--- job as soon as this one is to be cancelled.
+-- One live job per key. The key is free again in the transaction that ends the job, and for a newer
+-- job as soon as a cancel of this job is open.
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
    WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
--- Jobs that can never start, to be ended by the worker; that wait for other jobs, and for a
--- teardown, to see whether they still do.
+-- Jobs that can never start, which the worker ends; jobs that wait for other jobs; jobs that wait
+-- for a teardown.
 CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
 CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
-CREATE INDEX job_untorn    ON job (id)                             WHERE state = 'queued' AND untorn > 0;
+CREATE INDEX job_unreleased    ON job (id)                             WHERE state = 'queued' AND unreleased > 0;
 -- Live jobs that own files in `secrets/`.
 CREATE INDEX job_secrets   ON job (id)
    WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
--- Rows that the rules should have made impossible (written with the guards dropped). These two are
--- empty, and are looked at at every tick of the reaper.
+-- Rows that the rules make impossible (written with the guards dropped). Both indexes are normally
+-- empty, and the worker reads them at every tick.
 CREATE INDEX job_fault     ON job (id)                             WHERE fault IS NOT NULL;
 CREATE INDEX job_unreadable ON job (id)
    WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 
--- A new job is queued and owns nothing; its id is given by the file; and REPLACE finds nothing to
--- remove. A job belongs to a task only where the task is just making it, in the transaction that
--- moves it on. What a policy may say: job::policy_rules has the same rules and words; `null` counts
--- as left out. (`\\u0000` is a backslash and four digits, not a NUL.)
+-- A new job is queued and owns nothing, the file assigns its id, and REPLACE finds nothing to
+-- delete. A job belongs to a task only if the task adds it, in the transaction that advances the
+-- task. job::policy_rules has the same rules and messages for a policy; `null` counts as omitted.
+-- (`\\u0000` is a backslash and four digits, not a NUL.)
 CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id; omit it (and do not use REPLACE on job)')
    WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
@@ -361,7 +376,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE NEW.state IS NOT 'queued'
       OR coalesce(NEW.reason, NEW.run_id, NEW.pid, NEW.started_at, NEW.finished_at, NEW.exit_code, NEW.signal, NEW.last_reason, NEW.result,
                   NEW.error, NEW.progress) IS NOT NULL
-      OR (NEW.attempts, NEW.deferrals, NEW.unstarts, NEW.unmet, NEW.broken, NEW.untorn, NEW.due_seen, NEW.lane_pass, NEW.key_taken)
+      OR (NEW.attempts, NEW.deferrals, NEW.failed_starts, NEW.unmet, NEW.broken, NEW.unreleased, NEW.due_seen, NEW.lane_pass, NEW.key_taken)
          IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0);
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label at most 1000, unique_key 1 to 1000')
    WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
@@ -481,12 +496,12 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
 END;
 
--- The owner's columns. Without the capability the statement is refused with the remedy for its
--- column. With it, only the moves listed above, and nothing of a cancel, of a task or of a lane is
--- passed by. What the row must hold is asked after the change.
+-- The columns of the worker. Without the capability, the statement is refused with the remedy for
+-- its column. With it, only legal moves are possible, and no open cancel, stopped task or full lane
+-- is bypassed. `job_fault_guard` checks the row after the change.
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
-                 created_at, unique_key, array_index, env, policy, deferrals, unstarts, last_reason, exit_code, signal, error,
+                 created_at, unique_key, array_index, env, policy, deferrals, failed_starts, last_reason, exit_code, signal, error,
                  progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT CASE
     WHEN OLD.state IN ('done', 'failed', 'cancelled')
@@ -536,13 +551,13 @@ WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('fail
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
 END;
 
--- What holds for all columns and all clients. (`rowid` is the id by another name, which
--- `UPDATE OF id` does not see.) A terminal row never changes, except by a person's retry (which
--- changes the state), or when it was faulty. Only a job that is being cancelled gives its key to
--- another one; a person's retry gives it back, where no live job has it. Triggers of every client
--- set the counts, so a client that sets them must set them to the truth.
+-- Rules for all columns and all clients. (`rowid` is another name of the id, which `UPDATE OF id`
+-- does not cover.) A terminal row does not change, except by a retry (which changes the state) or
+-- to repair a faulty row. Only a job that is being cancelled gives up its key; a retry takes it
+-- back if no live job has it. Triggers of every client set the counts, so a client that sets them
+-- must set the true value.
 CREATE TRIGGER job_update_guard BEFORE UPDATE ON job
-WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.untorn) IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.untorn)
+WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased) IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.unreleased)
   OR (OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state) BEGIN
   SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
@@ -556,10 +571,10 @@ WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.untorn) IS NOT (OLD.id, 
      AND (NEW.unmet < 0 OR NEW.broken < 0
        OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
        OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken'));
-  SELECT RAISE(ABORT, 'tenure: untorn counts the rows of resource; tenure resource ls shows them')
-   WHERE NEW.untorn IS NOT OLD.untorn AND NEW.untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
+  SELECT RAISE(ABORT, 'tenure: unreleased counts the rows of resource; tenure resource ls shows them')
+   WHERE NEW.unreleased IS NOT OLD.unreleased AND NEW.unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
 END;
--- The columns that every client may set, while the job waits.
+-- The columns that every client may set while the job is queued.
 CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: only a queued job can be changed, and this one is running; to end it INSERT INTO cancel (job_id)')
    WHERE OLD.state = 'running' AND NEW.state = 'running';
@@ -568,7 +583,7 @@ CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, 
   SELECT RAISE(ABORT, 'tenure: a label has at most 1000 characters and 4000 bytes')
    WHERE NEW.label IS NOT OLD.label AND (length(NEW.label) > 1000 OR length(CAST(NEW.label AS BLOB)) > 4000);
 END;
--- What the row holds after the change.
+-- The rules for the row after the change.
 CREATE TRIGGER job_fault_guard AFTER UPDATE ON job WHEN NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault BEGIN
   SELECT CASE NEW.fault
     WHEN 'queued_owns_nothing' THEN RAISE(ABORT, 'tenure: a queued job has no run_id, pid, started_at, finished_at and reason')
@@ -589,15 +604,15 @@ CREATE TRIGGER job_form_guard BEFORE UPDATE OF command, env, policy, result ON j
       OR (NEW.policy IS NOT OLD.policy AND length(CAST(NEW.policy AS BLOB)) > 4000000)
       OR (NEW.result IS NOT OLD.result AND length(CAST(NEW.result AS BLOB)) > 65536);
 END;
--- History is removed by `tenure prune`, with its logs; a live job is cancelled first.
+-- `tenure prune` removes history, with its logs; a live job must be cancelled first.
 CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: to end a job INSERT INTO cancel (job_id); use tenure prune to remove ended jobs')
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the job is live; cancel it first') WHERE OLD.state IN ('queued', 'running');
 END;
 
--- A job enters: its queue and its lane exist, and it is counted. (A row with the largest id of all
--- would make each later insert fail.)
+-- A new job: its queue and its lane exist, and it is counted. (A row with the largest possible id
+-- would make every later insert fail.)
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id; omit it') WHERE NEW.id < 1;
   SELECT RAISE(ABORT,
@@ -611,13 +626,13 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
--- What follows a change of state, queue or hold, and touches no job: the counts, the heads, and the
--- history. A trigger may run inside another one and before it, so a count may be below zero for a
--- moment. A job that goes back to its queue finds it, also where it had gone. Each move is an
--- event, named by the list of legal moves, except those that the row of the run tells: `claimed`
--- and `done`.
+-- Effects of a change of state, queue or hold on the counts, the heads and the history; other jobs
+-- are not touched. A trigger may run inside another one and before it, so a count may be negative
+-- for a moment. A requeued job finds its queue even if that was deleted. Each move is an event with
+-- the name in `legal_move`, except for `claimed` and `done`, which are read from the row of the
+-- run.
 CREATE TRIGGER job_is_counted
-AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane, lane_pass ON job
+AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold)
    IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.user_hold) BEGIN
   INSERT INTO queue (name)
@@ -643,20 +658,19 @@ WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold)
   UPDATE meta SET value = value + 1 WHERE key = 'moves' AND OLD.state IS NOT NEW.state;
 END;
 
--- What follows it in other rows and in other jobs. What a job holds is to be torn down from the
--- transaction on in which it ends. A job that is put back counts what keeps it from its next
--- attempt: nothing was counted while it had ended. Its lane counts who runs in it, and gives its
--- pass to another one.
+-- Effects on other rows and jobs. The resources of a job that ends are released from this
+-- transaction on. A requeued job counts the resources that block its next attempt, as nothing was
+-- counted while it was ended. Its lane counts running jobs, and passes to the next one.
 CREATE TRIGGER job_moves
-AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, untorn, available_at, due_seen, lane_pass ON job
+AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
      IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass)
  AND (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL OR NEW.state = 'queued' OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id)) BEGIN
   UPDATE resource SET state = 'releasing'
    WHERE job_id = NEW.id AND state = 'held' AND OLD.state IS NOT NEW.state AND NEW.state IN ('done', 'failed', 'cancelled');
-  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id)
+  UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id)
    WHERE id = NEW.id AND NEW.state = 'queued' AND OLD.state IS NOT 'queued'
-     AND untorn IS NOT (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = NEW.id);
+     AND unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
   UPDATE lane SET running = max(0, running + (NEW.state = 'running') - (OLD.state = 'running'))
    WHERE key = NEW.lane AND (OLD.state = 'running') <> (NEW.state = 'running');
   INSERT INTO choose_lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
@@ -669,9 +683,9 @@ CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
   INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
 END;
 
--- Every legal move of a job. `job::state` holds the same list in Rust; a test walks all pairs to
--- prove that both agree. `cancelled`: by a client, or not needed (dependency); `failed` of a queued
--- job: it can never start; `requeued`: tried again, deferred, or never started.
+-- Every legal move of a job. `job::state` has the same list in Rust, and a test compares all pairs.
+-- `cancelled`: by a client, or not needed (dependency). `failed` from queued: it can never start.
+-- `requeued`: retried, deferred, or never started.
 CREATE VIEW legal_move (before, after, event) AS VALUES
   ('queued', 'running', 'claimed'), ('queued', 'cancelled', 'cancelled'), ('queued', 'failed', 'failed'), ('running', 'done', 'done'),
   ('running', 'failed', 'failed'), ('running', 'cancelled', 'cancelled'), ('running', 'queued', 'requeued'),
@@ -692,17 +706,18 @@ CREATE VIEW jobs AS
 ----------------------------------------------------------------------------------------------------
 -- Runs
 
--- A run: one attempt at a job, or one of the commands around it (its check, the preparation of its
--- workspace), or a command that belongs to no job (a teardown, a probe); `resource_id` and
--- `workspace` name what it is for. Ids come from reserved blocks and are never reused. `nonce` is
--- in the header of the run file and in the environment of everything the run started. Written by
--- the worker alone.
---   parent     the job's own run, for a check and for a workspace
---   dir        the directory of a workspace that it is in: as long as the run is open, that is neither evicted nor removed
---   instance   the worker that claimed it
---   leftovers  processes that outlived the job's own and were ended with it
---   adopted    how many later workers have taken it over
---   claimed_after, ended_after   the last event before that moment, for the order of the history
+-- A run: one attempt at a job, or an auxiliary run: a command around a job (its check, the
+-- preparation of its workspace), or one of no job (a teardown, a probe); `resource_id` and
+-- `workspace` name its purpose. Ids come from reserved blocks and are never reused. `nonce` is also
+-- in the header of the run file and in the environment of every process of the run. Only the worker
+-- writes these rows.
+--   parent         the job's own run, for a check and for a workspace
+--   dir            the workspace directory that it uses; neither evicted nor removed meanwhile
+--   instance       the worker that claimed it
+--   leftovers      processes that outlived the job's own process and were ended with it
+--   adopted        how many later workers have adopted it
+--   claimed_after  the last event before its claim, for the order of the history
+--   ended_after    the last event before its end
 CREATE TABLE run (
   id            INTEGER PRIMARY KEY NOT NULL,
   job_id        INTEGER,
@@ -742,8 +757,7 @@ CREATE TABLE run (
 CREATE INDEX run_of_job      ON run (job_id, id);
 CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
 CREATE INDEX run_open        ON run (job_id)          WHERE finished_at IS NULL;
--- Auxiliary runs that are under way and belong to no run of a job; and the runs that are in a
--- workspace.
+-- Open auxiliary runs that belong to no run of a job; and the open runs in a workspace.
 CREATE INDEX run_open_auxiliary ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
 CREATE INDEX run_in_dir      ON run (dir)             WHERE finished_at IS NULL AND dir IS NOT NULL;
 
@@ -764,10 +778,10 @@ CREATE TRIGGER run_update_guard BEFORE UPDATE ON run BEGIN
      AND (OLD.dir IS NOT NULL OR NOT EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir));
 END;
 
--- A run ends when its tree is proven gone. In that transaction its leases are free, it leaves its
--- workspace, what it holds is to be torn down (the job that waits for that counts it), and the
--- resource that it was for is free for the next auxiliary run, also when no worker has judged it
--- (it was lost with a restore). (Most hold nothing: one look tells.)
+-- A run ends when its tree is known to be gone. That transaction releases its leases, leaves its
+-- workspace, makes its resources `releasing` (the job that waits for them counts them), and clears
+-- the auxiliary run of its resource, also if no worker has evaluated the run (it was lost with a
+-- restore). (Most runs hold nothing, which one lookup shows.)
 CREATE TRIGGER run_ends AFTER UPDATE OF finished_at ON run
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
  AND (NEW.dir IS NOT NULL OR NEW.resource_id IS NOT NULL OR EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id)
@@ -777,7 +791,7 @@ WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
   UPDATE resource SET auxiliary_run_id = NULL, again = 0 WHERE id = NEW.resource_id AND auxiliary_run_id = NEW.id;
   UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
    WHERE run_id = NEW.id AND state = 'held';
-  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
+  UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = job.id)
    WHERE id = NEW.job_id AND state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id);
 END;
 
@@ -788,11 +802,11 @@ CREATE VIEW runs AS
 ----------------------------------------------------------------------------------------------------
 -- Dependencies
 
--- `job_id` waits for `on_job`: for it to be done (`done`), to end in any way (`any`), or to end
--- otherwise than done (`failed`). `state`: `unmet` until the parent ends, then `met` or `broken`
--- (view dependency_truth). A broken one ends the waiting job with the reason `dependency`: as
--- failed where it lacks what it needs, and as cancelled where it is not needed, because what it was
--- to follow did not fail, or was not needed either.
+-- `job_id` waits for `on_job`: until it is done (`done`), ends in any way (`any`), or ends but is
+-- not done (`failed`). `state` is `unmet` until the parent ends, then `met` or `broken` (view
+-- dependency_truth). A broken dependency ends the waiting job with the reason `dependency`: as
+-- failed if the job lacks what it needs, and as cancelled if the job is not needed because its
+-- parent did not fail or was not needed either.
 CREATE TABLE dependency (
   job_id INTEGER NOT NULL,
   on_job INTEGER NOT NULL,
@@ -807,14 +821,14 @@ CREATE INDEX dependency_on    ON dependency (on_job, state);
 CREATE INDEX dependency_state ON dependency (job_id, state);
 CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 
--- Jobs that have ended, and of which not all jobs that wait for them have been told yet. An end
--- that concerns many is told in steps, so that others can write in between; the worker continues
--- where a crash has ended it.
+-- Ended jobs whose dependants are not all resolved yet. An end that affects many jobs is resolved
+-- in steps, so that other clients can write in between; after a crash the worker continues from
+-- here.
 CREATE TABLE unresolved (
   job_id INTEGER PRIMARY KEY NOT NULL
 ) STRICT;
 
--- A dependency is given while the job waits, on a job that exists and is older: so there are no
+-- A dependency is added while the job is queued, on an existing, older job; therefore there are no
 -- cycles.
 CREATE TRIGGER dependency_insert_guard BEFORE INSERT ON dependency BEGIN
   SELECT RAISE(ABORT, 'tenure: this dependency exists already')
@@ -832,10 +846,10 @@ CREATE TRIGGER dependency_update_guard BEFORE UPDATE ON dependency BEGIN
       OR NEW.state IS NOT (SELECT truth FROM dependency_truth WHERE job_id = OLD.job_id AND on_job = OLD.on_job);
 END;
 
--- A dependency on a job that has ended already is settled at once; and the waiting job counts what
--- is open and what is broken. Each change counts one up or down, so that a job may wait for
--- thousands; whether there is any is looked up, so that a count that a client has set otherwise
--- neither starts a job early nor keeps it for ever.
+-- A dependency on an ended job is resolved immediately, and the waiting job counts its unmet and
+-- broken dependencies. Each change counts one up or down, so that a job may wait for thousands;
+-- whether any is left is looked up, so that a count that a client has changed neither starts a job
+-- early nor blocks it forever.
 CREATE TRIGGER dependency_enters AFTER INSERT ON dependency BEGIN
   UPDATE job SET unmet = max(unmet, 0) + 1 WHERE id = NEW.job_id;
   UPDATE dependency SET state = (SELECT truth FROM dependency_truth WHERE job_id = NEW.job_id AND on_job = NEW.on_job)
@@ -851,8 +865,8 @@ CREATE TRIGGER dependency_is_counted AFTER UPDATE OF state ON dependency WHEN OL
    WHERE id = NEW.job_id AND state = 'queued';
 END;
 
--- What each dependency should be, given the state of the job it waits for. (A parent that was not
--- needed itself has not failed.)
+-- The true state of each dependency, given the state of its parent. (A parent that was not needed
+-- itself has not failed.)
 CREATE VIEW dependency_truth (job_id, on_job, truth) AS
   SELECT d.job_id, d.on_job,
          CASE WHEN p.state IN ('queued', 'running')                  THEN 'unmet'
@@ -865,9 +879,9 @@ CREATE VIEW dependency_truth (job_id, on_job, truth) AS
 ----------------------------------------------------------------------------------------------------
 -- Cancels
 
--- A request to end a job. One is open per job; the settle closes it, and so does `tenure retry`.
--- Any client may insert; a queued job shows as cancelled in the view `jobs` at once and never
--- starts. `run_id`: the run it found, if the job was running.
+-- A request to end a job. At most one is open per job; the settle closes it, and so does
+-- `tenure retry`. Any client may insert one; the view `jobs` then shows a queued job as cancelled,
+-- and it never starts. `run_id`: the run at the time of the request, if the job was running.
 CREATE TABLE cancel (
   id        INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   job_id    INTEGER NOT NULL,
@@ -880,8 +894,7 @@ CREATE TABLE cancel (
 CREATE UNIQUE INDEX cancel_open ON cancel (job_id) WHERE closed_at IS NULL;
 CREATE INDEX cancel_of_job      ON cancel (job_id);
 
--- A second request for the same job is the same request; one for an ended or unknown job is a
--- mistake.
+-- A second request for the same job is ignored; a request for an ended or unknown job is an error.
 CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of a cancel; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new cancel is open; omit closed_at') WHERE NEW.closed_at IS NOT NULL;
@@ -901,8 +914,8 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- History
 
--- What happened to a job and no other row tells. Written by triggers and by the worker; never
--- changed, removed only with its job.
+-- Events of a job that no other row records. Written by triggers and by the worker; never changed,
+-- and removed only with the job.
 CREATE TABLE event (
   id     INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
@@ -916,8 +929,8 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_of_job ON event (job_id, id);
 
--- History is append-only. Events go with their job when it is pruned, so none is kept of a job that
--- does not exist.
+-- History is append-only. The events of a job are pruned with it, so there are no events of a job
+-- that does not exist.
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of an event; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: kind and reason of an event have at most 100 bytes, detail 1000000')
@@ -929,8 +942,8 @@ CREATE TRIGGER event_id_guard AFTER INSERT ON event WHEN NEW.id > 45035996273704
      'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
 END;
 
--- All that happened to a job: `added`, `claimed` and `done` are told by the rows of the job and of
--- its runs. `seq` is the order within the history of one job.
+-- Everything that happened to a job. `added`, `claimed` and `done` are read from the rows of the
+-- job and its runs. `seq` is the order within one job.
 CREATE VIEW history AS
   SELECT 0 AS seq, created_at AS at, id AS job_id, NULL AS run_id, 'added' AS kind, NULL AS reason, NULL AS detail FROM job
   UNION ALL
@@ -944,8 +957,8 @@ CREATE VIEW history AS
 ----------------------------------------------------------------------------------------------------
 -- Counts
 
--- How many jobs there are, by state, hold ('' = none) and queue. Kept by triggers, so that `status`
--- and the claim count nothing.
+-- The number of jobs by state, hold ('' = none) and queue. Triggers maintain it, so `status` and
+-- the claim do not count rows.
 CREATE TABLE tally (
   state TEXT    NOT NULL,
   hold  TEXT    NOT NULL,
@@ -957,8 +970,8 @@ CREATE TABLE tally (
                                           AND length(CAST(queue AS BLOB)) <= 800)
 ) STRICT, WITHOUT ROWID;
 
--- Triggers write the counts, also in a client that has no capability. So only what would make a
--- later count fail is refused.
+-- Triggers write the counts, also in clients without the capability. So only values that would make
+-- a later count fail are refused.
 CREATE TRIGGER tally_insert_guard BEFORE INSERT ON tally BEGIN
   SELECT RAISE(ABORT, 'tenure: tally is maintained by triggers; do not change it')
    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR length(CAST(NEW.state AS BLOB)) > 20 OR length(CAST(NEW.hold AS BLOB)) > 20
@@ -972,13 +985,13 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- Leases
 
--- A name that at most one owner has at a time. The owner is a run (`run_id`: free when that run's
--- row ends), or the whole tree of a command in the foreground (`run_id` NULL): that one is asked of
--- the kernel, by the lock on `FILE.d/leases/NONCE`, which every process of the tree has inherited,
--- and by the entry `TENURE_LEASE_NONCE` of its environment. There is no time to live. `pid`,
--- `job_id`, `command` and `why` are for display; `boot_id` says in which boot of the machine the
--- owner lived. `workspace/KEY` is the lease of the process that prepares that workspace (so a name
--- has 10 characters more than others).
+-- A named lock that at most one owner holds at a time. The owner is a run (`run_id`: released when
+-- the row of the run ends), or the process tree of a foreground command (`run_id` NULL). Whether
+-- such a tree is alive is asked of the kernel: every process of the tree has inherited the lock on
+-- `FILE.d/leases/NONCE`, and `TENURE_LEASE_NONCE` in its environment. A lease has no time to live.
+-- `pid`, `job_id`, `command` and `why` are for display; `boot_id` is the boot of the machine in
+-- which the owner acquired it. `workspace/KEY` is the lease of the process that prepares that
+-- workspace (so a name may have 10 more characters than others).
 CREATE TABLE lease (
   name    TEXT PRIMARY KEY,
   nonce   TEXT    NOT NULL,
@@ -996,8 +1009,8 @@ CREATE TABLE lease (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lease_of_run ON lease (run_id) WHERE run_id IS NOT NULL;
 
--- A lease that is held is not taken: it is released first, by the process that saw that its owner
--- is gone. That also closes REPLACE.
+-- A held lease cannot be acquired: the process that sees its owner gone reclaims it first. This
+-- also covers REPLACE.
 CREATE TRIGGER lease_insert_guard BEFORE INSERT ON lease BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure lease run to acquire a lease') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the lease is held by another owner') WHERE EXISTS (SELECT 1 FROM lease WHERE name = NEW.name);
@@ -1011,16 +1024,16 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- Workspaces
 
--- A directory that the jobs of a key share. The row says which directory of `FILE.d/work/` is the
--- present one, and by which prepare command (`recipe`: its argv; NULL: none) it was filled: a job
--- that asks for another one has it prepared again. The directory is a cache: where it is gone, it
--- is prepared again. A row is written only when its directory is whole and in place; whether it
--- also outlives a power cut is known when it is `synced`, so in a later boot of the machine than
--- `boot_id` only such a one is used. `bytes`: as last measured.
+-- A directory that the jobs of a key share. The row names the current directory in `FILE.d/work/`
+-- and the command that prepared it (`prepare_command`: its argv; NULL: none); a job with another
+-- prepare command has the workspace prepared again. The directory is a cache: if it is gone, it is
+-- prepared again. The row is inserted when the directory is complete and in place. It is known to
+-- survive a power cut once it is `synced`; so in a later boot than `boot_id` only a synced one is
+-- used. `bytes`: the size as last measured.
 CREATE TABLE workspace (
   key          TEXT PRIMARY KEY,
   dir          TEXT    NOT NULL,
-  recipe       TEXT,
+  prepare_command       TEXT,
   bytes        INTEGER,
   prepared_at  INTEGER NOT NULL,
   last_used_at INTEGER NOT NULL,
@@ -1029,7 +1042,7 @@ CREATE TABLE workspace (
   synced       INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT workspace_key_is_short       CHECK (length(key) BETWEEN 1 AND 200),
   CONSTRAINT workspace_dir_is_a_name      CHECK (length(dir) BETWEEN 1 AND 100 AND dir NOT GLOB '*[^A-Za-z0-9._-]*' AND dir NOT GLOB '.*'),
-  CONSTRAINT workspace_recipe_is_an_argv  CHECK (recipe IS NULL OR (json_valid(recipe) AND json_type(recipe) = 'array')),
+  CONSTRAINT workspace_prepare_is_an_argv  CHECK (prepare_command IS NULL OR (json_valid(prepare_command) AND json_type(prepare_command) = 'array')),
   CONSTRAINT workspace_bytes_not_negative CHECK (bytes IS NULL OR bytes >= 0),
   CONSTRAINT workspace_synced_is_a_flag   CHECK (synced IN (0, 1))
 ) STRICT, WITHOUT ROWID;
@@ -1044,32 +1057,35 @@ CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
   SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and its prepare command')
    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100
       OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
-      OR (NEW.recipe IS NOT NULL AND (NOT json_valid(NEW.recipe) OR json_type(NEW.recipe) IS NOT 'array')) OR NEW.bytes < 0
+      OR (NEW.prepare_command IS NOT NULL AND (NOT json_valid(NEW.prepare_command) OR json_type(NEW.prepare_command) IS NOT 'array')) OR NEW.bytes < 0
       OR NEW.synced NOT IN (0, 1);
 END;
 CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
   SELECT RAISE(ABORT,
      'tenure: the worker writes the rows of workspace; use tenure workspace rm, and the next job prepares it again')
    WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: key, dir and recipe of a workspace do not change; a workspace that is prepared again is a new row')
-   WHERE (NEW.key, NEW.dir, NEW.recipe) IS NOT (OLD.key, OLD.dir, OLD.recipe);
+  SELECT RAISE(ABORT, 'tenure: key, dir and prepare_command of a workspace do not change; a workspace that is prepared again is a new row')
+   WHERE (NEW.key, NEW.dir, NEW.prepare_command) IS NOT (OLD.key, OLD.dir, OLD.prepare_command);
   SELECT RAISE(ABORT, 'tenure: bytes must not be negative') WHERE NEW.bytes < 0;
 END;
 
 ----------------------------------------------------------------------------------------------------
 -- Resources
 
--- Something outside that work has made (a VM, a container, a directory) and that must be torn down
--- when its owner, a run, a job or a task, has ended in whatever way. `held` as long as the owner
--- lives, then `releasing`: the worker asks the probe, runs the teardown, and does so again until it
--- is known to be gone; only then `released`. Recorded before or when the thing is made.
---   teardown    JSON array of strings; exit 0: it is gone               probe   the same; exit 0: it exists, 1: it is gone, else: not known
---   cwd         where it is gone by then: /                             env     JSON object of strings
---   timeout_ms  of the teardown; NULL: ten minutes                      next_at not before this instant
---   torn        the teardown has said that it is gone, and the probe is still to be asked
---   auxiliary_run_id  the auxiliary run that is under way for it
---   again       it was recorded again meanwhile, so that this run speaks of an earlier thing
---   attempts    times that it could not be torn down
+-- An external resource (a VM, a container, a directory) that is torn down when its owner, a run, a
+-- job or a task, ends in any way. It is `held` while the owner lives, then `releasing`: the worker
+-- runs the probe and the teardown until the resource is known to be gone; only then is it
+-- `released`. It is recorded before or when it is created.
+--   teardown          JSON array of strings; exit 0: it is gone
+--   probe             the same; exit 0: it exists, 1: it is gone, any other: unknown
+--   cwd               working directory of both; / if it no longer exists
+--   env               JSON object of strings
+--   timeout_ms        of the teardown; NULL: ten minutes
+--   next_at           the next attempt is not before this instant
+--   torn              the teardown has reported success, and the probe has yet to confirm it
+--   auxiliary_run_id  the auxiliary run that is in progress for it
+--   again             it was recorded again meanwhile, so that run is about an earlier resource
+--   attempts          failed attempts to tear it down
 CREATE TABLE resource (
   id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name            TEXT    NOT NULL,
@@ -1112,12 +1128,11 @@ CREATE TABLE resource (
   CONSTRAINT resource_is_well_formed       CHECK (malformed IS NULL),
   CONSTRAINT resource_next_at_not_negative CHECK (next_at >= 0)
 ) STRICT;
--- A thing is recorded once by each owner, as long as it is not torn down.
+-- An owner records a resource once, until that is released.
 CREATE UNIQUE INDEX resource_of_run  ON resource (run_id, name)  WHERE run_id  IS NOT NULL AND state <> 'released';
 CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  IS NOT NULL AND state <> 'released';
 CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
--- What is shown and looked after; what is to be torn down next; what may be forgotten; what an
--- owner has.
+-- Lists; what to tear down next; what may be pruned; the resources of an owner.
 CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
 CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND auxiliary_run_id IS NULL;
 CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
@@ -1125,8 +1140,8 @@ CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
 CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
 CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
 
--- A new resource is held and whole. Every client may record one; `tenure resource add` replaces the
--- teardown of one that exists.
+-- A new resource is held and complete. Every client may record one; `tenure resource add` replaces
+-- the teardown of an existing one.
 CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of a resource; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new resource is held; give its owner, teardown, probe, cwd and env, and omit the rest')
@@ -1154,8 +1169,8 @@ CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
       OR EXISTS (SELECT 1 FROM resource WHERE task_id = NEW.task_id AND name = NEW.name AND state <> 'released');
 END;
 
--- The worker's columns. What a resource is and whose it is never changes; nor does one that is
--- gone.
+-- The columns of the worker. Identity and owner of a resource do not change, and a released
+-- resource does not change at all.
 CREATE TRIGGER resource_owner_guard
 BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, auxiliary_run_id,
    again, attempts, last_error,
@@ -1171,7 +1186,7 @@ BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, t
   SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
    WHERE (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id);
 END;
--- Every client may set `releasing` (it is torn down now) and `next_at` (when it is tried next).
+-- Every client may set `releasing` (tear it down now) and `next_at` (when to retry).
 CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: a released resource does not change') WHERE OLD.state = 'released';
@@ -1181,7 +1196,7 @@ CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
    WHERE NEW.state IS NOT OLD.state AND NEW.state = 'released' AND NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: next_at is in milliseconds since 1970 and must not be negative') WHERE NEW.next_at < 0;
 END;
--- What the row holds after the change.
+-- The rules for the row after the change.
 CREATE TRIGGER resource_fault_guard AFTER UPDATE ON resource
 WHEN (NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault) OR (NEW.malformed IS NOT NULL AND NEW.malformed IS NOT OLD.malformed) BEGIN
   SELECT CASE NEW.fault
@@ -1192,7 +1207,7 @@ WHEN (NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault) OR (NEW.malformed IS
        'tenure: counts must not be negative, torn and again must be 0 or 1, timeout_ms must be positive')
     ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object, of 4000000 bytes at most, cwd of 4096') END;
 END;
--- What is not known to be gone is not forgotten.
+-- A resource that is not known to be gone is not deleted.
 CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
   SELECT RAISE(ABORT,
      'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; use tenure prune to remove released resources')
@@ -1200,7 +1215,7 @@ CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
 END;
 
--- One whose owner has ended, or is not known, is torn down at once.
+-- A resource whose owner has ended, or is unknown, is torn down immediately.
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of a resource; omit it') WHERE NEW.id < 1;
   SELECT RAISE(ABORT,
@@ -1214,24 +1229,24 @@ CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
           OR (NEW.job_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job  WHERE id = NEW.job_id AND state IN ('queued', 'running')))
           OR (NEW.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running')));
 END;
--- The job that has to wait for it counts it, and its history tells of it. (A client that sets
--- `releasing_since` as well, for many at once, counts once after that.)
+-- The job that must wait for it counts it, and the history of that job records it. (A client that
+-- also sets `releasing_since`, for many resources at once, counts once afterwards.)
 CREATE TRIGGER resource_moves AFTER UPDATE OF state ON resource WHEN OLD.state IS NOT NEW.state BEGIN
   UPDATE resource SET releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), next_at = 0
    WHERE id = NEW.id AND state = 'releasing' AND releasing_since IS NULL;
   INSERT INTO event (job_id, run_id, kind, detail)
     SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)), NEW.run_id, 'resource_' || NEW.state,
            NEW.name || coalesce(' (' || NEW.released_by || ')', '');
-  UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = job.id)
+  UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = job.id)
    WHERE id = coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AND state IN ('queued', 'running')
      AND (NEW.state = 'released' OR NEW.releasing_since IS NULL);
 END;
 
--- Each resource that keeps a job from its next attempt: one of a run of it that has ended, or one
--- of its own from an earlier life. It must be gone before the next attempt makes it again. (Found
--- by the owner: with the words of `resource_live` all resources that a job waits for would be
--- read.)
-CREATE VIEW resource_in_the_way (job_id, resource_id) AS
+-- Each resource that blocks a job's next attempt: one of an ended run of the job, or one of the job
+-- itself from before a retry. It must be gone before the next attempt creates it again. (Found by
+-- the owner: with the condition of `resource_live` SQLite would read all resources that any job
+-- waits for.)
+CREATE VIEW blocking_resource (job_id, resource_id) AS
   SELECT run.job_id, r.id FROM run CROSS JOIN resource r ON r.run_id = run.id
    WHERE r.state = 'releasing' AND run.job_id IS NOT NULL
   UNION ALL
@@ -1243,9 +1258,9 @@ CREATE VIEW resource_in_the_way (job_id, resource_id) AS
 -- A schedule: a cron line, read in a time zone, and the job that each of its occurrences becomes
 -- (`template`, JSON as in job::template). Every occurrence up to `decided_until` is decided;
 -- `next_at` is the first one after it (NULL: there is none, or the line cannot be read, see
--- `last_error`). Of an occurrence at or before `pruned_until` no row may be left, so none of those
--- is ever fired again. What passes from `paused_at` until before `resumed_at` is skipped; a trigger
--- keeps both, so any client may set `paused`.
+-- `last_error`). Rows of occurrences up to `pruned_until` may be deleted, so none of those is ever
+-- fired again. Occurrences from `paused_at` until before `resumed_at` are skipped; a trigger
+-- maintains both columns, so any client may set `paused`.
 CREATE TABLE schedule (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name          TEXT    NOT NULL UNIQUE,
@@ -1271,14 +1286,15 @@ CREATE TABLE schedule (
   CONSTRAINT schedule_template_is_an_object CHECK (json_valid(template) AND json_type(template) = 'object'),
   CONSTRAINT schedule_times_not_negative    CHECK (decided_until >= 0 AND pruned_until >= 0 AND created_at >= 0)
 ) STRICT;
--- The planner looks at the first row of each.
+-- The worker reads the first row of each.
 CREATE INDEX schedule_due     ON schedule (next_at)       WHERE paused = 0;
 CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
 
--- What became of an occurrence: the instant `at` at which a schedule was due. `fired` is written in
--- one transaction with its job, and never changes; so no occurrence is fired twice. A `skipped` row
--- stands for `n` occurrences next to each other, `at` to `last_at`; n = 1001 means more than were
--- counted. (Where the clock was set back, the skipped ones that now lie ahead are open again.)
+-- What became of an occurrence: the instant `at` at which a schedule was due. A `fired` row is
+-- inserted in one transaction with its job and does not change, so no occurrence is fired twice. A
+-- `skipped` row covers `n` adjacent occurrences, from `at` to `last_at`; n = 1001 means more than
+-- were counted. (If the clock is set back, skipped occurrences that are now in the future are open
+-- again.)
 CREATE TABLE occurrence (
   schedule_id INTEGER NOT NULL,
   at          INTEGER NOT NULL,
@@ -1295,8 +1311,8 @@ CREATE TABLE occurrence (
   CONSTRAINT occurrence_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
 ) STRICT, WITHOUT ROWID;
 
--- Made by `tenure schedule add`, which knows whether line, zone and template can be read. REPLACE
--- finds nothing to remove.
+-- Inserted by `tenure schedule add`, which checks line, zone and template. REPLACE finds nothing to
+-- delete.
 CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure schedule add to make a schedule') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of a schedule; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
@@ -1318,7 +1334,7 @@ CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
             OLD.pruned_until, OLD.created_at, OLD.last_error)
      AND NOT sqlite_compileoption_used('TENURE');
 END;
--- An occurrence is decided by the planner alone, and what was fired stays fired.
+-- Only the worker decides occurrences, and a fired one does not change.
 CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence BEGIN
   SELECT RAISE(ABORT,
      'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
@@ -1338,8 +1354,8 @@ CREATE TRIGGER occurrence_update_guard BEFORE UPDATE ON occurrence BEGIN
    WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
 END;
 
--- A pause begins and ends when a client says so, at the time of that client unless it gives
--- another. Where the planner has not seen the end of the pause before, both are one.
+-- A pause begins and ends when a client sets `paused`, by the clock of that client unless it gives
+-- another time. If the worker has not yet seen the end of the previous pause, both pauses are one.
 CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHEN OLD.paused <> NEW.paused BEGIN
   UPDATE schedule
      SET paused_at = CASE WHEN OLD.resumed_at > OLD.decided_until THEN OLD.paused_at
@@ -1350,8 +1366,8 @@ CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHE
    WHERE id = NEW.id AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at;
 END;
 
--- Schedules with their next occurrence, and the latest that was fired. (NULL as `next_at`: none, or
--- see `last_error`.)
+-- Schedules with their next and their latest fired occurrence. (`next_at` NULL: none, or see
+-- `last_error`.)
 CREATE VIEW schedules AS
   SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
          CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
@@ -1363,9 +1379,9 @@ CREATE VIEW schedules AS
 ----------------------------------------------------------------------------------------------------
 -- Pipelines and tasks
 
--- A pipeline: named stages, each the description of a job, and where it goes from each (`spec`:
--- JSON object: start, max_rounds, params, stages). What was applied never changes; a change is a
--- new revision, and a task stays on the one that it was started with.
+-- A pipeline: named stages, each with the description of a job and its transitions (`spec`: JSON
+-- object: start, max_rounds, params, stages). An applied revision does not change; a change is a
+-- new revision, and a task keeps the revision that it was started with.
 CREATE TABLE pipeline (
   id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name       TEXT    NOT NULL,
@@ -1378,11 +1394,10 @@ CREATE TABLE pipeline (
 ) STRICT;
 CREATE UNIQUE INDEX pipeline_revision ON pipeline (name, revision);
 
--- A task: one walk through a pipeline. `stage` and `job_id` say where it is; `job_id` is the one
--- job whose end moves it on, and that is done in the transaction that ends the job. `job_id` is
--- NULL only within the transaction that moves it. `key`: at most one running task of a pipeline has
--- it, except for those that were asked to stop. `stop_at`: a client asked it to stop, and nothing
--- of it starts any more.
+-- A task: one pass through a pipeline. `stage` and `job_id` are its position; the end of that job
+-- advances the task, in the same transaction. `job_id` is NULL only within that transaction. `key`:
+-- at most one running task of a pipeline has it, not counting tasks with a stop request. `stop_at`:
+-- a client requested a stop, and no further job of the task starts.
 CREATE TABLE task (
   id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   pipeline_id INTEGER NOT NULL,
@@ -1427,7 +1442,7 @@ CREATE TABLE task_step (
 CREATE UNIQUE INDEX task_step_of_job ON task_step (job_id);
 CREATE UNIQUE INDEX task_step_open   ON task_step (task_id) WHERE ended_at IS NULL;
 
--- What was applied never changes, and stays while a task is on it.
+-- An applied revision does not change, and is kept while a task uses it.
 CREATE TRIGGER pipeline_insert_guard BEFORE INSERT ON pipeline BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure pipeline apply to make a pipeline') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: this revision of the pipeline exists already')
@@ -1439,8 +1454,8 @@ CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task uses this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
 END;
--- A new task runs and is in no job yet; one running task has the key; and REPLACE finds nothing to
--- remove.
+-- A new task is running and has no job yet; one running task has the key; and REPLACE finds nothing
+-- to delete.
 CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of a task; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
@@ -1451,8 +1466,8 @@ CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
       WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
 END;
--- A task moves while it runs, ends once, and keeps what it was started with. A stop is never taken
--- back.
+-- A task advances while it is running, ends once, and keeps its parameters. A stop request is never
+-- withdrawn.
 CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release or advance to change a task')
    WHERE NOT sqlite_compileoption_used('TENURE');
@@ -1492,8 +1507,8 @@ CREATE TRIGGER task_step_delete_guard BEFORE DELETE ON task_step BEGIN
    WHERE EXISTS (SELECT 1 FROM task WHERE id = OLD.task_id AND state = 'running');
 END;
 
--- What a change of a task brings with it: it is counted, what it holds is torn down when it ends,
--- and the history of the job that it is in tells of it.
+-- Effects of a change of a task: it is counted, its resources are released when it ends, and the
+-- history of its current job records it.
 CREATE TRIGGER task_enters AFTER INSERT ON task BEGIN
   INSERT INTO counter (name, n) VALUES ('tasks_' || NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
@@ -1529,7 +1544,7 @@ CREATE VIEW task_steps AS
   SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;
 
 ----------------------------------------------------------------------------------------------------
--- What only tenure may do, and what no client may do, in tables that need no other guard for it
+-- Guards of tables that need no other guard: what only tenure may do, and what no client may do
 
 CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: meta is written by tenure alone; do not change it');

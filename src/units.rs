@@ -43,7 +43,7 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(format!("{shown:?}: months and years have no fixed length; write days (30d)"));
     }
-    let too_long = || format!("{shown:?} is longer than 100 years; give a shorter one, or leave it out");
+    let too_long = || format!("{shown:?} is longer than 100 years; give a shorter one, or omit it");
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| too_long())?;
     let ms = exact.as_nanos().div_euclid(NANOS_IN_A_MS) + i128::from(exact.as_nanos() % NANOS_IN_A_MS != 0);
     u64::try_from(ms).ok().filter(|ms| *ms <= DURATION_MS_MAX).ok_or_else(too_long)

@@ -33,7 +33,7 @@ pub struct Waiting {
     /// Dependencies that are unmet or broken.
     pub unmet: u32,
     /// Resources of its earlier runs that are not torn down yet.
-    pub untorn: u32,
+    pub unreleased: u32,
     /// Not before this instant, in milliseconds UTC.
     pub available_at: i64,
     /// The latest instant that the planner has seen pass for this job, in milliseconds UTC.
@@ -54,7 +54,7 @@ impl Hold {
             Some(Self::Task)
         } else if waiting.unmet > 0 {
             Some(Self::Dependency)
-        } else if waiting.untorn > 0 {
+        } else if waiting.unreleased > 0 {
             Some(Self::Resource)
         } else if waiting.available_at > waiting.due_seen {
             Some(Self::Time)

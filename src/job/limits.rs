@@ -17,10 +17,10 @@ pub const WHY_BYTES_MAX: usize = 4_000;
 pub const ARGV_LEN_MAX: usize = 65_536;
 /// Times in a row that a job is put back without having started before it ends as failed, reason
 /// `spawn`.
-pub const UNSTARTS_MAX: u32 = 5;
+pub const FAILED_STARTS_MAX: u32 = 5;
 /// How often a job may say "not now" (exit 75) unless `--max-deferrals` says otherwise.
 pub const DEFERRALS_MAX_DEFAULT: u32 = 20;
-/// Longest time that a recipe may take to fill a workspace, in milliseconds.
+/// Longest time that a prepare command may take to fill a workspace, in milliseconds.
 pub const PREPARE_TIMEOUT_MS: u64 = 3_600_000;
 /// Timeout of a check whose job has none, in milliseconds.
 pub const CHECK_TIMEOUT_MS_DEFAULT: u64 = 3_600_000;

@@ -22,10 +22,7 @@ pub const RULES: &[(&str, &str)] = &[
         "warn",
         r#"warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; omit it for none"#,
     ),
-    (
-        "idle_timeout_ms",
-        "idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit",
-    ),
+    ("idle_timeout_ms", "idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit"),
     (
         "backoff_ms",
         "backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; omit it for these",
@@ -63,8 +60,7 @@ pub const NUL: &str = "a text must not contain a NUL byte, which cannot be passe
 /// What is said of a warning that comes before no timeout.
 pub const WARN_ALONE: &str = "warn comes before the timeout; give timeout_ms as well";
 /// What is said of a workspace of another user.
-pub const WORKSPACE_AND_USER: &str =
-    "a workspace is accessible to the user of the worker only; omit workspace or user";
+pub const WORKSPACE_AND_USER: &str = "a workspace is accessible to the user of the worker only; omit workspace or user";
 
 /// The keys of a JSON object as they stand there, also those that stand there twice.
 struct Pairs(Vec<(String, Value)>);

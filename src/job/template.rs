@@ -81,7 +81,7 @@ impl Template {
     /// What belongs to one job alone, with the remedy.
     pub fn of(job: NewJob, delay_ms: Option<u64>, expires_in_ms: Option<u64>) -> Result<Self, String> {
         if !job.after.is_empty() {
-            return Err("after: jobs that are made later cannot wait for a job that is there now; leave it out".into());
+            return Err("after: jobs that are made later cannot wait for a job that is there now; omit it".into());
         }
         if job.array_index.is_some() {
             return Err("array: add the array from a job of its own (tenure add --array ...)".into());

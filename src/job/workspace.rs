@@ -1,5 +1,5 @@
 //! A workspace: a directory that can be made again at any time. Its path is a cache hint, its
-//! recipe is the truth.
+//! prepare command is the truth.
 //!
 //! Pure: names only. What a user calls a workspace never becomes a path: a directory is called
 //! after what is harmless in the key, so that a person knows it again, and after the run that made
@@ -32,8 +32,8 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The recipe as it stands in the file.
-    pub fn recipe(&self) -> Option<String> {
+    /// The prepare command as it stands in the file.
+    pub fn prepare_command(&self) -> Option<String> {
         self.prepare.as_ref().map(Argv::to_json)
     }
 }
@@ -94,10 +94,10 @@ pub fn inside(cwd: &str) -> Result<&str, String> {
         return Ok("");
     }
     if cwd.starts_with('/') {
-        return Err(format!("cwd {cwd:?} is absolute, and the job has a workspace; name a directory inside it, or leave it out"));
+        return Err(format!("cwd {cwd:?} is absolute, and the job has a workspace; name a directory inside it, or omit it"));
     }
     if cwd.split('/').any(|part| part == "..") {
-        return Err(format!("cwd {cwd:?} leads out of the workspace; name a directory inside it, or leave it out"));
+        return Err(format!("cwd {cwd:?} leads out of the workspace; name a directory inside it, or omit it"));
     }
     Ok(cwd)
 }

@@ -34,7 +34,7 @@ pub(crate) fn job(id: i64, state: State) -> Job {
         env: "{}".into(),
         policy: "{}".into(),
         deferrals: 0,
-        unstarts: 0,
+        failed_starts: 0,
         last_reason: None,
         exit_code: None,
         signal: None,

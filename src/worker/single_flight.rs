@@ -17,7 +17,7 @@ pub(super) enum FlightEnd {
     /// Nothing came of it that others could use: another thread leads.
     Abandoned,
     /// By this prepare command it could not be made, in words.
-    Failed { recipe: Option<String>, error: String },
+    Failed { prepare_command: Option<String>, error: String },
 }
 
 /// One preparation of a workspace.
@@ -81,8 +81,8 @@ impl SingleFlight {
 
 impl Leader<'_> {
     /// Tells those who wait that it has failed, and why.
-    pub fn fail(self, recipe: Option<String>, error: String) {
-        self.flight.end(FlightEnd::Failed { recipe, error });
+    pub fn fail(self, prepare_command: Option<String>, error: String) {
+        self.flight.end(FlightEnd::Failed { prepare_command, error });
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
         let Role::Leads(other) = single_flight.join("l", &waker) else { panic!("another key is another flight") };
         assert_eq!(flight.ended(), None);
         lead.fail(None, "no room".into());
-        assert_eq!(flight.ended(), Some(FlightEnd::Failed { recipe: None, error: "no room".into() }));
+        assert_eq!(flight.ended(), Some(FlightEnd::Failed { prepare_command: None, error: "no room".into() }));
         let Role::Leads(lead) = single_flight.join("k", &waker) else { panic!("it has ended") };
         let Role::Waits(flight) = single_flight.join("k", &waker) else { panic!("two led") };
         drop((lead, other));

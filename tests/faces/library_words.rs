@@ -76,7 +76,7 @@ fn a_wrong_option_is_answered_in_our_words() {
         ),
         (&["add", "--memory", "512", "--", "true"], 2, &["such as 512G or 512M"]),
         (&["add", "--memory", "2K", "--", "true"], 2, &["\"2K\" is 2.0K", "give 1M or more"]),
-        (&["add", "--memory", "0", "--", "true"], 2, &["leave it out"]),
+        (&["add", "--memory", "0", "--", "true"], 2, &["omit it"]),
         (&["add", "--pass-env", "X=1", "--", "true"], 2, &["write the name alone, X", "export X=", "-e X="]),
         (&["add", "--secret", "X=hush", "--", "true"], 2, &["write the name alone, X", "export X="]),
         (&["add", "--secret", "=hush", "--", "true"], 2, &["not the name of a variable"]),

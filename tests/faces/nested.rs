@@ -146,8 +146,8 @@ fn a_run_in_a_command_around_a_job_is_refused_like_one_in_the_job() {
     assert_eq!(end(&job), "failed/check", "{job}");
     assert!(job["error"].to_string().contains("6"), "{job}");
     assert!(nest.ok(&["ls", "-a", "--label", "inner", "--json"]).contains("\"jobs\":[]"), "nothing was added");
-    let recipe = format!("{line}; : > made");
-    let id = nest.add(&["--workspace", "w", "--prepare", &recipe, "--", "true"]);
+    let prepare_command = format!("{line}; : > made");
+    let id = nest.add(&["--workspace", "w", "--prepare", &prepare_command, "--", "true"]);
     nest.until_ended(id);
     assert!(nest.ok(&["ls", "-a", "--label", "inner", "--json"]).contains("\"jobs\":[]"), "nothing was added");
 }

@@ -89,7 +89,7 @@ fn invalid_arguments_end_with_2_and_leave_no_file() {
     }
     for (options, remedy) in [
         (vec!["--at", "03:00"], "--delay"),
-        (vec!["--after", "1"], "leave it out"),
+        (vec!["--after", "1"], "omit it"),
         (vec!["--stdin", "-"], "file"),
         (vec!["--secret", "HOME"], "file"),
         (vec!["--array", "0-9"], "--array"),

@@ -322,7 +322,7 @@ impl Walks {
     fn look(&mut self, id: i64) {
         let (task, steps) = (self.task(id), self.steps(id));
         if let Some(first) = self.ended.get(&id) {
-            assert_eq!(*first, task, "an ended task never changes");
+            assert_eq!(*first, task, "an ended task does not");
         }
         let (last, before) = steps.split_last().unwrap();
         for (step, next) in before.iter().zip(&steps[1..]) {

@@ -55,7 +55,7 @@ fn faulty_jobs(nest: &Nest) -> Vec<i64> {
 fn assert_repaired(nest: &Nest, jobs: &[i64], times: i64) {
     for (job, (act, expected, rule)) in jobs.iter().zip(FAULTY) {
         assert_eq!(ownership(nest, *job), *expected, "{act}");
-        assert_eq!(number(nest, "SELECT min(attempts, deferrals, unstarts) >= 0 FROM job WHERE id = ?1", *job), 1, "{act}");
+        assert_eq!(number(nest, "SELECT min(attempts, deferrals, failed_starts) >= 0 FROM job WHERE id = ?1", *job), 1, "{act}");
         let told = format!(
             "SELECT count(*) FROM event WHERE job_id = ?1 AND kind IN ('repaired', 'quarantined') AND detail GLOB '{rule}: *'"
         );

@@ -87,8 +87,9 @@ fn inject(fault: &Fault, errno: &str) {
         assert_eq!((&job["state"], &job["attempts"]), (&"done".into(), &1.into()), "{what}: {job} {}", said());
         assert_eq!(job["result"].as_str().map(str::trim), Some(format!("res {n}").as_str()), "{what}: {job}");
         assert_eq!(nest.log(*id).trim(), format!("out {n}"), "{what}");
-        let unstarts: i64 = nest.sql().query_row("SELECT unstarts FROM job WHERE id = ?1", [id], |row| row.get(0)).unwrap();
-        assert_eq!(unstarts, 0, "{what}");
+        let failed_starts: i64 =
+            nest.sql().query_row("SELECT failed_starts FROM job WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+        assert_eq!(failed_starts, 0, "{what}");
     }
     until(&format!("{what} to be over"), || (nest.status()["worker"]["conditions"].as_array()?.is_empty()).then_some(()));
     let worker = nest.status()["worker"]["pid"].as_i64().unwrap() as i32;
@@ -145,8 +146,9 @@ fn a_limit_of_descriptors_holds_back_is_told_and_clears_by_itself() {
         for id in &jobs {
             let job = nest.until_ended(*id);
             assert_eq!((&job["state"], &job["attempts"]), (&"done".into(), &1.into()), "{job}");
-            let unstarts: i64 = nest.sql().query_row("SELECT unstarts FROM job WHERE id = ?1", [id], |row| row.get(0)).unwrap();
-            assert_eq!(unstarts, 0);
+            let failed_starts: i64 =
+                nest.sql().query_row("SELECT failed_starts FROM job WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+            assert_eq!(failed_starts, 0);
         }
         let is_over = || nest.status()["worker"]["conditions"].as_array().is_some_and(Vec::is_empty).then_some(());
         until("the want to be over", is_over);

@@ -57,7 +57,7 @@ fn through(nest: &Nest, outer: &[&str], args: &[&str]) -> Command {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     APersonRemovesIt,
-    AnotherRecipe,
+    AnotherPrepare,
     APrepareThatFails,
     AResult,
 }
@@ -78,7 +78,7 @@ impl Way {
                 let told = worker.say(nest, &["workspace", "rm", "k"]);
                 assert!(told.code == 1 && told.err.contains("umount "), "{told:?}");
             }
-            Self::AnotherRecipe => {
+            Self::AnotherPrepare => {
                 nest.until_ended(job("echo 1 >v", mount));
                 nest.until_ended(job("echo 2 >v", "true"));
             }
@@ -117,8 +117,8 @@ fn a_mount_outlives_a_workspace_that_a_person_removes() {
 }
 
 #[test]
-fn a_mount_outlives_a_workspace_of_another_recipe() {
-    walk(Way::AnotherRecipe);
+fn a_mount_outlives_a_workspace_of_another_prepare_command() {
+    walk(Way::AnotherPrepare);
 }
 
 #[test]

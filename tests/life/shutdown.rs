@@ -234,7 +234,7 @@ fn what_belongs_to_a_job_ends_with_the_worker_and_is_repeated() {
         &["--workspace", "k", "--prepare", &format!("echo made >> {0}/made; [ -e {0}/yes ] || sleep 600", nest.path().display())],
         "true",
     );
-    until("the check and the recipe", || (nest.file("asked").exists() && nest.file("made").exists()).then_some(()));
+    until("the check and the prepare command", || (nest.file("asked").exists() && nest.file("made").exists()).then_some(()));
     assert_eq!(worker.stop(), 0);
     assert_eq!(nest.of_runs(), Vec::<i32>::new(), "nothing is left");
     std::fs::write(nest.file("yes"), "").expect("a file");

@@ -14,12 +14,12 @@ use crate::support::{Nest, kill, lives, seed, until};
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "4"];
 const RAN: &str = "test -e half && test -e whole && echo ran >>\"$HOME/ran\"";
 
-/// A recipe that is half done until `go` is there.
+/// A prepare command that is half done until `go` is there.
 const HALF: &str =
     "echo prepared >>\"$HOME/prepares\"; echo x >half; until test -e \"$HOME/go\"; do sleep 0.01; done; echo x >whole";
 
-fn job(nest: &Nest, recipe: &str) -> i64 {
-    nest.sh(&["--workspace", "repo", "--prepare", recipe, "--backoff", "0s..0s"], RAN)
+fn job(nest: &Nest, prepare_command: &str) -> i64 {
+    nest.sh(&["--workspace", "repo", "--prepare", prepare_command, "--backoff", "0s..0s"], RAN)
 }
 
 fn go(nest: &Nest) {
@@ -45,8 +45,8 @@ fn open_prepare(nest: &Nest) -> i64 {
     })
 }
 
-fn unstarts(nest: &Nest, job: i64) -> i64 {
-    number(nest, "SELECT unstarts FROM job WHERE id = ?1", job)
+fn failed_starts(nest: &Nest, job: i64) -> i64 {
+    number(nest, "SELECT failed_starts FROM job WHERE id = ?1", job)
 }
 
 fn whole(nest: &Nest) {
@@ -73,7 +73,7 @@ fn a_prepare_outlives_its_worker_and_is_used() {
     for id in [id, waits] {
         let ended = nest.until_ended(id);
         assert_eq!((&ended["state"], &ended["attempts"]), (&"done".into(), &1.into()), "{ended}");
-        assert_eq!(unstarts(&nest, id), 0);
+        assert_eq!(failed_starts(&nest, id), 0);
     }
     assert_eq!((prepares(&nest), lines(&nest, "ran").len()), (1, 2));
     whole(&nest);
@@ -92,7 +92,7 @@ fn a_prepare_that_is_killed_with_everything_is_made_anew_and_nothing_counts_agai
         let tree = children(shim);
         worker.kill();
         [spawner, shim].into_iter().chain(tree).for_each(|pid| kill(pid, 9));
-        assert_eq!((unstarts(&nest, id), lines(&nest, "ran").len()), (0, 0));
+        assert_eq!((failed_starts(&nest, id), lines(&nest, "ran").len()), (0, 0));
     }
     go(&nest);
     let _worker = nest.work(&TICK);
@@ -121,7 +121,7 @@ fn a_prepare_that_is_killed_with_its_shim_is_made_again_by_the_same_worker() {
 }
 
 #[test]
-fn a_recipe_that_always_kills_its_shim_is_not_now_after_three_times() {
+fn a_prepare_command_that_always_kills_its_shim_is_not_now_after_three_times() {
     let nest = Nest::new();
     let id = nest.sh(
         &[
@@ -145,10 +145,10 @@ fn a_recipe_that_always_kills_its_shim_is_not_now_after_three_times() {
 fn workers_are_killed_at_random_while_workspaces_come_and_go() {
     let nest = Nest::new();
     let mut dice = crate::life::storm::Dice::new(seed());
-    let recipe = "echo x >half; sleep 0.05; echo x >whole";
+    let prepare_command = "echo x >half; sleep 0.05; echo x >whole";
     for n in 0..40 {
         let key = format!("k{}", n % 4);
-        nest.sh(&["--workspace", &key, "--prepare", recipe, "--backoff", "0s..0s", "--retries", "50"], RAN);
+        nest.sh(&["--workspace", &key, "--prepare", prepare_command, "--backoff", "0s..0s", "--retries", "50"], RAN);
     }
     let mut rounds = 0;
     while nest.status()["counts"]["done"] != 40 && rounds < 60 {
@@ -170,7 +170,7 @@ fn workers_are_killed_at_random_while_workspaces_come_and_go() {
     let other = "SELECT coalesce(group_concat(id || ' ' || state || ' ' || coalesce(reason, '-') || ' ' || coalesce(error, '-')), '') FROM job WHERE state <> 'done'";
     assert_eq!(conn.query_row(other, [], |row| row.get::<_, String>(0)).unwrap(), "");
     // A kill between the entering and the first record counts; one while a workspace is made does not.
-    assert!(count("SELECT max(unstarts) FROM job") < 5);
+    assert!(count("SELECT max(failed_starts) FROM job") < 5);
     assert_eq!(count("SELECT count(*) FROM run WHERE finished_at IS NULL AND dir IS NOT NULL"), 0);
     assert_eq!(count("SELECT count(*) FROM lease"), 0);
     assert!(lines(&nest, "ran").len() >= 40);
@@ -203,7 +203,7 @@ fn begun(nest: &Nest, job: i64, parent: &left::Left, boot_id: &str, records: &[R
 }
 
 #[test]
-fn a_recipe_whose_end_is_recorded_is_not_run_again() {
+fn a_prepare_command_whose_end_is_recorded_is_not_run_again() {
     for is_in_place in [false, true] {
         let nest = Nest::new();
         let id = job(&nest, HALF);
@@ -218,14 +218,14 @@ fn a_recipe_whose_end_is_recorded_is_not_run_again() {
         ["half", "whole"].iter().for_each(|file| std::fs::write(dir.join(file), "x").unwrap());
         nest.work_until_idle(&TICK);
         assert_eq!(nest.state(id), "done", "{}", nest.show(id));
-        assert_eq!((prepares(&nest), unstarts(&nest, id)), (0, 0));
+        assert_eq!((prepares(&nest), failed_starts(&nest, id)), (0, 0));
         assert_eq!(outcomes(&nest, id), ["job unstarted", "prepare done", "job done"]);
         whole(&nest);
     }
 }
 
 #[test]
-fn a_recipe_whose_failure_is_recorded_is_a_failure_and_its_directory_goes() {
+fn a_prepare_command_whose_failure_is_recorded_is_a_failure_and_its_directory_goes() {
     let nest = Nest::new();
     let id = nest.sh(&["--workspace", "repo", "--prepare", HALF, "--backoff", "1h..1h"], RAN);
     let parent = claimed(&nest, id, &[]);
@@ -278,8 +278,8 @@ fn a_workspace_that_vanishes_between_the_look_and_the_start_is_not_the_jobs_faul
     assert_eq!(outcomes(&nest, id), ["job deferred", "job done", "prepare done"]);
 }
 
-fn ensure(nest: &Nest, recipe: &str) -> Child {
-    let mut command = nest.tenure(&["workspace", "ensure", "repo", "--prepare", recipe]);
+fn ensure(nest: &Nest, prepare_command: &str) -> Child {
+    let mut command = nest.tenure(&["workspace", "ensure", "repo", "--prepare", prepare_command]);
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -340,7 +340,7 @@ fn stands_in_work(nest: &Nest, pid: i32) -> bool {
 #[test]
 fn ensure_says_how_it_went() {
     let nest = Nest::new();
-    let say = |recipe: &str| nest.say(&["workspace", "ensure", "k", "--prepare", recipe]);
+    let say = |prepare_command: &str| nest.say(&["workspace", "ensure", "k", "--prepare", prepare_command]);
     let failed = say("echo out; exit 9");
     assert_eq!((failed.code, failed.out.as_str()), (1, ""), "{failed:?}");
     assert!(failed.err.contains("out\n") && failed.err.contains("exit status 9"), "{failed:?}");
@@ -352,7 +352,7 @@ fn ensure_says_how_it_went() {
     let path = std::path::PathBuf::from(made.out.trim_end());
     assert!(path.is_dir() && made.out.lines().count() == 1 && made.err.contains("out"), "{made:?}");
     assert_eq!(std::fs::read_to_string(path.join("final")).unwrap(), made.out);
-    assert!(nest.processes().is_empty(), "what the recipe left behind has ended");
+    assert!(nest.processes().is_empty(), "what the prepare command left behind has ended");
     let again = say("echo out; pwd >where; echo \"$TENURE_WORKSPACE\" >final; setsid sleep 600 &");
     assert_eq!((again.out.as_str(), again.err.as_str()), (made.out.as_str(), ""));
     let empty = nest.ok(&["workspace", "ensure", "empty"]);

@@ -10,7 +10,7 @@ use crate::life::left::{lines, outcomes};
 use crate::support::strace::has_strace;
 use crate::support::{Nest, until};
 
-/// A recipe that notes that it was run.
+/// A prepare command that notes that it was run.
 fn counting(then: &str) -> String {
     format!("echo prepared >>\"$HOME/prepares\"; {then}")
 }
@@ -54,7 +54,10 @@ fn a_job_runs_in_a_workspace_that_is_made_once_and_then_warm() {
     let path = path_of(&nest, "repo").display().to_string();
     assert_eq!(nest.log(first), format!("whole\n{path}\n{path}"));
     let read = |name: &str| std::fs::read_to_string(Path::new(&path).join(name)).unwrap();
-    assert!(read("where").contains("/work/.new-") && read("final").trim() == path, "the recipe ran in a directory of its own");
+    assert!(
+        read("where").contains("/work/.new-") && read("final").trim() == path,
+        "the prepare command ran in a directory of its own"
+    );
     let second = job(&nest, "repo", &counting("echo whole >made; pwd >where; echo \"$TENURE_WORKSPACE\" >final"), line);
     nest.work_until_idle(&[]);
     assert_eq!(nest.log(second), nest.log(first));
@@ -101,7 +104,7 @@ fn twenty_jobs_of_a_key_prepare_once() {
 }
 
 #[test]
-fn a_new_recipe_is_a_new_workspace_and_the_old_stays_in_use() {
+fn a_new_prepare_command_is_a_new_workspace_and_the_old_stays_in_use() {
     let nest = Nest::new();
     let _worker = nest.work(&["--tick", "20ms", "--slots", "2"]);
     let first = job(&nest, "repo", &counting("echo one >made"), "until test -e \"$HOME/go\"; do sleep 0.01; done; cat made");
@@ -153,10 +156,10 @@ fn a_row_by_plain_sql_has_a_workspace_too() {
 }
 
 #[test]
-fn a_recipe_that_fails_is_not_now_and_leaves_nothing() {
+fn a_prepare_command_that_fails_is_not_now_and_leaves_nothing() {
     let nest = Nest::new();
-    let recipe = "echo half >half; echo no such branch >&2; test -e \"$HOME/repaired\"";
-    let id = nest.sh(&["--workspace", "repo", "--prepare", recipe, "--backoff", "1h..1h"], "cat half");
+    let prepare_command = "echo half >half; echo no such branch >&2; test -e \"$HOME/repaired\"";
+    let id = nest.sh(&["--workspace", "repo", "--prepare", prepare_command, "--backoff", "1h..1h"], "cat half");
     nest.work_until_idle(&[]);
     let shown = nest.show(id);
     assert_eq!((&shown["state"], &shown["attempts"], &shown["deferrals"]), (&"queued".into(), &0.into(), &1.into()));
@@ -175,7 +178,7 @@ fn a_recipe_that_fails_is_not_now_and_leaves_nothing() {
 }
 
 #[test]
-fn a_recipe_that_fails_too_often_fails_the_job_and_those_who_waited_fail_with_the_one_that_led() {
+fn a_prepare_command_that_fails_too_often_fails_the_job_and_those_who_waited_fail_with_the_one_that_led() {
     let nest = Nest::new();
     for _ in 0..4 {
         nest.sh(
@@ -199,7 +202,7 @@ fn a_recipe_that_fails_too_often_fails_the_job_and_those_who_waited_fail_with_th
 #[test]
 fn a_wiped_directory_costs_a_prepare_and_nothing_else() {
     let nest = Nest::new();
-    let recipe = counting("echo whole >made");
+    let prepare_command = counting("echo whole >made");
     let _worker = nest.work(&["--tick", "20ms"]);
     let wipes: [&dyn Fn(); 5] = [
         &|| {},
@@ -214,7 +217,7 @@ fn a_wiped_directory_costs_a_prepare_and_nothing_else() {
     ];
     for (n, wipe) in wipes.iter().enumerate() {
         wipe();
-        let id = job(&nest, "repo", &recipe, "cat made");
+        let id = job(&nest, "repo", &prepare_command, "cat made");
         let ended = nest.until_ended(id);
         assert_eq!((&ended["state"], &ended["attempts"]), (&"done".into(), &1.into()), "{n}: {ended}");
         assert_eq!((nest.log(id).as_str(), prepares(&nest)), ("whole", n + 1));
@@ -224,12 +227,12 @@ fn a_wiped_directory_costs_a_prepare_and_nothing_else() {
 #[test]
 fn a_link_that_is_planted_in_the_way_is_not_followed() {
     let nest = Nest::new();
-    let recipe = counting("echo whole >made");
+    let prepare_command = counting("echo whole >made");
     let outside = nest.file("outside");
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("precious"), "x").unwrap();
     let is_untouched = || names(&outside) == ["precious"];
-    let first = job(&nest, "repo", &recipe, "true");
+    let first = job(&nest, "repo", &prepare_command, "true");
     nest.work_until_idle(&[]);
     assert_eq!(nest.state(first), "done");
     // In the place of the workspace, of one that is being made, and of one that is being removed.
@@ -239,7 +242,7 @@ fn a_link_that_is_planted_in_the_way_is_not_followed() {
     {
         symlink(&outside, planted).unwrap();
     }
-    let second = job(&nest, "repo", &recipe, "pwd");
+    let second = job(&nest, "repo", &prepare_command, "pwd");
     {
         let _worker = nest.work(&["--tick", "20ms"]);
         nest.until_ended(second);
@@ -247,7 +250,7 @@ fn a_link_that_is_planted_in_the_way_is_not_followed() {
     }
     assert_eq!((nest.log(second), prepares(&nest)), (path_of(&nest, "repo").display().to_string(), 2));
     assert!(is_untouched());
-    // A recipe that puts a link in the place of its own directory.
+    // A prepare command that puts a link in the place of its own directory.
     let evil = counting("cd ..; d=$(echo .new-*); rm -r \"$d\"; ln -s \"$HOME/outside\" \"$d\"");
     let third = nest.sh(&["--workspace", "evil", "--prepare", &evil, "--max-deferrals", "0"], "touch here");
     nest.work_until_idle(&[]);
@@ -255,7 +258,8 @@ fn a_link_that_is_planted_in_the_way_is_not_followed() {
     // In the place of `work` itself.
     std::fs::rename(work_dir(&nest), nest.file("elsewhere")).unwrap();
     symlink(nest.file("elsewhere"), work_dir(&nest)).unwrap();
-    let fourth = nest.sh(&["--workspace", "repo", "--prepare", &recipe, "--max-deferrals", "0"], "touch \"$HOME/outside/here\"");
+    let fourth =
+        nest.sh(&["--workspace", "repo", "--prepare", &prepare_command, "--max-deferrals", "0"], "touch \"$HOME/outside/here\"");
     nest.work_until_idle(&[]);
     let ended = nest.show(fourth);
     assert_eq!((&ended["reason"], &ended["attempts"]), (&"workspace".into(), &1.into()), "{ended}");
@@ -412,11 +416,11 @@ fn whatever_a_key_is_called_it_is_one_workspace_in_its_place() {
 fn a_cancel_reaches_a_prepare_and_the_jobs_that_wait_for_it() {
     let nest = Nest::new();
     let _worker = nest.work(&["--tick", "20ms", "--slots", "3"]);
-    let recipe = counting("until test -e \"$HOME/go\"; do sleep 0.01; done");
-    let leads = job(&nest, "k", &recipe, "true");
+    let prepare_command = counting("until test -e \"$HOME/go\"; do sleep 0.01; done");
+    let leads = job(&nest, "k", &prepare_command, "true");
     until("the prepare", || (prepares(&nest) == 1).then_some(()));
-    let waits = job(&nest, "k", &recipe, "echo ran");
-    let leaves = job(&nest, "k", &recipe, "true");
+    let waits = job(&nest, "k", &prepare_command, "echo ran");
+    let leaves = job(&nest, "k", &prepare_command, "true");
     nest.until_state(leaves, "running");
     nest.ok(&["cancel", &leaves.to_string()]);
     assert_eq!(nest.until_ended(leaves)["state"], "cancelled");

@@ -57,7 +57,7 @@ impl Play {
             attempts: job.attempts,
             max_attempts: job.max_attempts,
             deferrals: job.deferrals,
-            unstarts: job.unstarts,
+            failed_starts: job.failed_starts,
             last_reason: job.last_reason,
             // A terminal row keeps the run that ended it.
             run: job.run_id.map(|run| run.0).filter(|_| !job.state.is_terminal()),

@@ -54,7 +54,7 @@ struct Owners {
     runs: BTreeMap<i64, JobId>,
     leases: BTreeMap<String, Owner>,
     nonces: u8,
-    /// The present directory of each key, with its recipe and size.
+    /// The present directory of each key, with its prepare command and size.
     present: BTreeMap<String, (String, Option<Argv>, u64)>,
     inside: BTreeMap<i64, String>,
     dirs: usize,
@@ -214,7 +214,8 @@ impl Owners {
         // In another boot nothing is used that is not known to be on the disk.
         let boot = if c >> 7 == 1 { "another" } else { BOOT };
         let entered = workspace::enter(&self.conn, &wanted, self.runs[&run], RunId(run), boot, self.now).unwrap();
-        let present = self.present.get(&wanted.key).filter(|(_, recipe, _)| *recipe == wanted.prepare && boot == BOOT);
+        let present =
+            self.present.get(&wanted.key).filter(|(_, prepare_command, _)| *prepare_command == wanted.prepare && boot == BOOT);
         let expected = self.inside.get(&run).cloned().or_else(|| present.map(|(dir, _, _)| dir.clone()));
         assert_eq!(entered, expected);
         self.inside.extend(expected.map(|dir| (run, dir)));

@@ -36,7 +36,7 @@ impl World {
         thing.job.or_else(|| Some(self.runs.get(&thing.run?)?.job))
     }
 
-    pub fn is_untorn(&self, job: i64) -> bool {
+    pub fn is_unreleased(&self, job: i64) -> bool {
         self.things.values().any(|thing| thing.state == ResourceState::Releasing && self.job_of(thing) == Some(job))
     }
 

@@ -103,7 +103,7 @@ const NEVER: [(&str, &str); 27] = [
     ),
     (
         "a queued job counts what its next attempt must not find",
-        "SELECT id FROM job j WHERE state = 'queued' AND untorn <> (
+        "SELECT id FROM job j WHERE state = 'queued' AND unreleased <> (
             SELECT count(*) FROM resource r LEFT JOIN run ON run.id = r.run_id
              WHERE r.state = 'releasing' AND (r.job_id = j.id OR run.job_id = j.id))",
     ),

@@ -240,7 +240,7 @@ pub(super) fn fresh_job(new: &NewJob) -> Job {
         attempts: 0,
         max_attempts: new.max_attempts,
         deferrals: 0,
-        unstarts: 0,
+        failed_starts: 0,
         last_reason: None,
         run: None,
         pid: None,

@@ -29,7 +29,7 @@ pub struct Job {
     pub attempts: u32,
     pub max_attempts: u32,
     pub deferrals: u32,
-    pub unstarts: u32,
+    pub failed_starts: u32,
     pub last_reason: Option<Reason>,
     pub run: Option<i64>,
     pub pid: Option<i32>,
@@ -136,7 +136,7 @@ impl World {
             Some(Hold::User)
         } else if job.deps.values().any(|(_, dep)| *dep != Dep::Met) {
             Some(Hold::Dependency)
-        } else if self.is_untorn(id) {
+        } else if self.is_unreleased(id) {
             Some(Hold::Resource)
         } else if job.available_at > job.due_seen {
             Some(Hold::Time)
@@ -262,7 +262,7 @@ impl World {
             attempts: job.attempts,
             max_attempts: job.max_attempts,
             deferrals: job.deferrals,
-            unstarts: job.unstarts,
+            failed_starts: job.failed_starts,
             policy: &job.policy,
             cancel_open: job.cancel_open,
         };
@@ -273,9 +273,9 @@ impl World {
         }
         job.pid = None;
         let (state, reason) = match decision.next {
-            Next::Again { available_at, attempts, deferrals, unstarts } => {
+            Next::Again { available_at, attempts, deferrals, failed_starts } => {
                 (job.available_at, job.due_seen) = (available_at, 0);
-                (job.attempts, job.deferrals, job.unstarts) = (attempts, deferrals, unstarts);
+                (job.attempts, job.deferrals, job.failed_starts) = (attempts, deferrals, failed_starts);
                 job.run = None;
                 job.exit_code = None;
                 (State::Queued, None)
@@ -353,7 +353,7 @@ impl World {
         }
         let job = self.job(id);
         (job.state, job.reason, job.run, job.finished_at) = (State::Queued, None, None, None);
-        (job.attempts, job.deferrals, job.unstarts) = (0, 0, 0);
+        (job.attempts, job.deferrals, job.failed_starts) = (0, 0, 0);
         (job.available_at, job.due_seen, job.expires_at, job.exit_code) = (0, 0, None, None);
         job.events.push("retried");
         for child in self.jobs.values_mut().filter(|j| j.state == State::Queued) {
@@ -401,7 +401,7 @@ impl World {
             .jobs
             .iter()
             .filter(|(id, j)| j.finished_at.is_some_and(|at| at < before) && !waited_for.contains(id) && !busy.contains(id))
-            .filter(|(id, _)| !self.is_untorn(**id))
+            .filter(|(id, _)| !self.is_unreleased(**id))
             .map(|(id, _)| *id)
             .collect();
         self.forget_things(before, &gone);

@@ -171,7 +171,8 @@ fn a_stale_auxiliary_run_and_an_orphan_are_repaired() {
         .map(Result::unwrap)
         .collect();
     triggers.iter().for_each(|(name, _)| sql.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
-    sql.execute_batch("UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1; UPDATE job SET untorn = 0").unwrap();
+    sql.execute_batch("UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1; UPDATE job SET unreleased = 0")
+        .unwrap();
     triggers.iter().for_each(|(_, text)| sql.execute_batch(text).unwrap());
     drop(sql);
     assert_eq!(resource(&nest, id)["state"], "held");

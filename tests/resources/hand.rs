@@ -218,7 +218,7 @@ fn plain_sql_may_write_down_and_ask_and_may_not_say_that_it_is_gone() {
         "INSERT INTO resource (name, job_id, teardown, state) VALUES ('y', 1, json_array('true'), 'released')",
         "INSERT INTO resource (name, job_id, teardown) VALUES ('', 1, json_array('true'))",
         "INSERT INTO resource (id, name, job_id, teardown) VALUES (-5, 'y', 1, json_array('true'))",
-        "UPDATE job SET untorn = 5",
+        "UPDATE job SET unreleased = 5",
     ] {
         for checks in ["OFF", "ON"] {
             sql.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).unwrap();

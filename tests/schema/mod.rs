@@ -92,14 +92,14 @@ fn the_hold_is_the_same_expression_over_all_facts() {
             user_hold: is(0),
             task_hold: is(1),
             unmet: unmet + broken,
-            untorn: u32::from(is(8)),
+            unreleased: u32::from(is(8)),
             available_at: 5,
             due_seen: [4, 5, 6, 0][(bits >> 4 & 3) as usize],
             in_lane: is(6),
             lane_pass: is(7),
         };
         conn.execute(
-            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, untorn)
+            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, unreleased)
              VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 waiting.user_hold,
@@ -110,7 +110,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
                 waiting.due_seen,
                 waiting.in_lane.then_some("lane"),
                 waiting.lane_pass,
-                waiting.untorn,
+                waiting.unreleased,
             ),
         )
         .unwrap();
@@ -250,7 +250,7 @@ fn what_a_client_without_the_capability_may_do_and_what_not() {
             "UPDATE job SET cwd = '/x'",
             "UPDATE job SET unmet = 1",
             "UPDATE job SET broken = 1",
-            "UPDATE job SET untorn = 1",
+            "UPDATE job SET unreleased = 1",
             "UPDATE job SET id = 77 WHERE id = 1",
             "UPDATE job SET rowid = 77 WHERE id = 1",
             "UPDATE OR REPLACE job SET rowid = 2 WHERE id = 1",

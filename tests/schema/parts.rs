@@ -30,7 +30,7 @@ const CHECK_CASES: &[&str] = &[
     "UPDATE run SET nonce = 'x' WHERE id = 12", "UPDATE run SET outcome = 'x' WHERE id = 13", "UPDATE schedule SET cron = ''", "UPDATE schedule SET id = 0",
     "UPDATE schedule SET name = ''", "UPDATE schedule SET created_at = -1", "UPDATE occurrence SET reason = 'x' WHERE at = 20", "UPDATE task SET held = 2",
     "UPDATE task SET stage = ''", "UPDATE task_step SET outcome = 'lost' WHERE task_id = 1", "UPDATE task_step SET outcome = 'x' WHERE task_id = 2",
-    "UPDATE task_step SET seq = 0 WHERE task_id = 1", "UPDATE workspace SET recipe = '{}'", "UPDATE workspace SET synced = 2",
+    "UPDATE task_step SET seq = 0 WHERE task_id = 1", "UPDATE workspace SET prepare_command = '{}'", "UPDATE workspace SET synced = 2",
 ];
 
 /// A condition without one of its parts, and that part.
@@ -120,7 +120,8 @@ fn conditions(trigger: &str) -> Vec<(String, Range<usize>)> {
         let rest = &trigger[at + "RAISE(ABORT, 'tenure: ".len()..];
         let (words, rest) = rest.split_once("')").unwrap();
         let words = words.replace("''", "'");
-        let Some(condition) = rest.find("WHERE ").filter(|n| matches!(rest[..*n].trim(), "" | "END")).map(|n| &rest[n + "WHERE ".len()..])
+        let Some(condition) =
+            rest.find("WHERE ").filter(|n| matches!(rest[..*n].trim(), "" | "END")).map(|n| &rest[n + "WHERE ".len()..])
         else {
             continue;
         };
@@ -144,8 +145,11 @@ fn each_alternative_of_a_guard_is_needed_by_a_case() {
     let conn = full();
     conn.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
     let mut triggers = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name").unwrap();
-    let triggers: Vec<(String, String)> =
-        triggers.query_map([], |row| Ok((row.get(0)?, with_whole_raises(&row.get::<_, String>(1)?)))).unwrap().map(Result::unwrap).collect();
+    let triggers: Vec<(String, String)> = triggers
+        .query_map([], |row| Ok((row.get(0)?, with_whole_raises(&row.get::<_, String>(1)?))))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let (mut walked, mut missing) = (0, Vec::new());
     for (guard, sql) in &triggers {
         for (words, place) in conditions(sql) {

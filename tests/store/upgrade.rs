@@ -29,7 +29,10 @@ fn present_names<'a>(table: &'a str, columns: &str) -> (&'a str, String) {
         "untold" => "unresolved",
         other => other,
     };
-    (table, columns.replace("\"errand\"", "\"auxiliary_run_id\""))
+    let renamed =
+        [("errand", "auxiliary_run_id"), ("unstarts", "failed_starts"), ("untorn", "unreleased"), ("recipe", "prepare_command")];
+    let named = |text: String, (old, new): (&str, &str)| text.replace(&format!("\"{old}\""), &format!("\"{new}\""));
+    (table, renamed.into_iter().fold(columns.to_owned(), named))
 }
 
 /// All values of the columns that tables of the older schema have; not of those that the upgrade derives, writes or drops.

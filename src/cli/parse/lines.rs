@@ -129,7 +129,7 @@ pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str])
     let line: Line = serde_json::from_str(&text).map_err(|e| library_words::json(&e, &text, own))?;
     let command = line.argv()?;
     if line.name.is_some() {
-        return Err("ref: stages go by their names; leave it out".into());
+        return Err("ref: stages go by their names; omit it".into());
     }
     let mut refs = Vec::new();
     let options = line.over(&JobOptions::default(), &mut refs)?;

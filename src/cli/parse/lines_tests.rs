@@ -135,12 +135,12 @@ fn a_long_line_is_refused_without_being_held() {
 }
 
 #[test]
-fn a_line_may_have_a_workspace_and_its_recipe_is_a_line_for_the_shell_or_an_argv() {
+fn a_line_may_have_a_workspace_and_its_prepare_command_is_a_line_for_the_shell_or_an_argv() {
     let text = "{\"command\": [\"make\"], \"workspace\": \"repo\", \"prepare\": \"git clone x .\", \"cwd\": \"sub\"}\n\
                 {\"command\": [\"make\"], \"workspace\": \"repo\", \"prepare\": [\"git\", \"clone\", \"x\", \".\"]}";
-    let recipes: Vec<_> =
+    let prepare_commands: Vec<_> =
         read(text).unwrap().iter().map(|one| one.jobs[0].policy.workspace.clone().unwrap().prepare.unwrap()).collect();
-    assert_eq!(recipes, [Argv::shell("git clone x .").unwrap(), Argv::from_strs(&["git", "clone", "x", "."]).unwrap()]);
+    assert_eq!(prepare_commands, [Argv::shell("git clone x .").unwrap(), Argv::from_strs(&["git", "clone", "x", "."]).unwrap()]);
     for (line, word) in [
         (r#"{"command": ["x"], "prepare": "y"}"#, "workspace"),
         (r#"{"command": ["x"], "workspace": ""}"#, "key"),

@@ -78,7 +78,7 @@ impl Surroundings {
     /// When it is not set or is not UTF-8.
     pub fn variable(&self, name: &str) -> Result<String, String> {
         let value = self.env.get(&OsString::from(name));
-        let value = value.ok_or_else(|| format!("the variable {name:?} is not set here; set it, or leave it out"))?;
+        let value = value.ok_or_else(|| format!("the variable {name:?} is not set here; set it, or omit it"))?;
         let text = value.to_str().ok_or_else(|| format!("the value of {name:?} is not UTF-8; put it in a file instead"))?;
         values::check_env(name, text)?;
         Ok(text.to_owned())
@@ -187,7 +187,7 @@ impl JobOptions {
         if self.workspace.is_some() {
             let inside = self.cwd.as_deref().map_or(Ok(String::new()), text_of).map_err(|e| format!("--cwd: {e}"))?;
             if inside == "/" {
-                return Err("--cwd: \"/\" is absolute, and the job has a workspace; leave it out".into());
+                return Err("--cwd: \"/\" is absolute, and the job has a workspace; omit it".into());
             }
             return workspace::inside(&inside).map(str::to_owned).map_err(|e| format!("--{e}"));
         }

@@ -192,8 +192,8 @@ fn an_invalid_value_is_refused_with_the_name_of_the_option() {
 #[test]
 fn a_job_with_a_workspace_stands_in_it_or_inside_it() {
     let job = one(&["--workspace", "repo", "--prepare", "git clone x .", "--", "make"]);
-    let recipe = Argv::shell("git clone x .").unwrap();
-    assert_eq!(job.policy.workspace, Some(Workspace { key: "repo".into(), prepare: Some(recipe) }));
+    let prepare_command = Argv::shell("git clone x .").unwrap();
+    assert_eq!(job.policy.workspace, Some(Workspace { key: "repo".into(), prepare: Some(prepare_command) }));
     assert_eq!(job.cwd, "");
     let job = one(&["--workspace", "repo", "--cwd", "sub/dir", "--", "make"]);
     assert_eq!((job.cwd.as_str(), job.policy.workspace.unwrap().prepare), ("sub/dir", None));

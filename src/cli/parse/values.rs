@@ -207,7 +207,7 @@ pub fn check_memory(bytes: u64, text: &str) -> Result<u64, String> {
     }
     let is_bare = bytes > 0 && text.bytes().all(|b| b.is_ascii_digit());
     let meant =
-        if is_bare { format!("write the unit, such as {text}G or {text}M") } else { "give 1M or more, or leave it out".into() };
+        if is_bare { format!("write the unit, such as {text}G or {text}M") } else { "give 1M or more, or omit it".into() };
     Err(format!("memory: {:?} is {}, in which no program starts; {meant}", shorten(text), units::size_text(bytes)))
 }
 

@@ -2,7 +2,7 @@
 //! prints where it is.
 //!
 //! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in
-//! the middle, the lease stays with whatever the recipe has started, and what is there of the
+//! the middle, the lease stays with whatever the prepare command has started, and what is there of the
 //! directory belongs to no run when that is gone.
 
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
         return tell(store.place(), &dir);
     }
     let place = store.place().clone();
-    // The file is not kept open as long as the recipe runs.
+    // The file is not kept open as long as the prepare command runs.
     drop(store);
     let nonce = holding.nonce();
     let (dir, new) = (directory_name(key, nonce), new_name(nonce));
@@ -52,7 +52,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
         Err(Failed::Left) => {
             let _reclaimed_when_they_are_gone = holding.leave();
             Err(Error::Refused(format!(
-                "something that the recipe of workspace {key:?} has started does not end; it is not used"
+                "something that the prepare command of workspace {key:?} has started does not end; it is not used"
             )))
         }
         Err(Failed::With(error, code)) => {
@@ -78,7 +78,7 @@ fn present(face: &Face, store: &Store, wanted: &Workspace) -> Result<Option<Stri
 }
 
 fn lease(store: &Store, wanted: &Workspace) -> Result<Holding> {
-    let command = wanted.recipe().unwrap_or_else(|| "[]".into());
+    let command = wanted.prepare_command().unwrap_or_else(|| "[]".into());
     let ask =
         Wanted { name: format!("{WORKSPACE_PREFIX}{}", wanted.key), command, why: Some("workspace ensure".into()), job: None };
     if let Answer::Yours(holding) = host::lease::acquire(store, &ask, None)? {
@@ -97,7 +97,7 @@ fn late(held: &Lease) -> Error {
 
 /// Why a directory was not filled.
 enum Failed {
-    /// Something of the recipe is still at work in it.
+    /// Something of the prepare command is still at work in it.
     Left,
     With(String, u8),
 }
@@ -108,23 +108,25 @@ impl From<Error> for Failed {
     }
 }
 
-/// Makes the new directory and runs the recipe in it.
+/// Makes the new directory and runs the prepare command in it.
 fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &str) -> Result<(), Failed> {
     let work = Work::open(place)?;
     work.make(new)?;
-    let Some(recipe) = &wanted.prepare else { return Ok(()) };
+    let Some(prepare_command) = &wanted.prepare else { return Ok(()) };
     let path = |name: &str| work.path_of(name).to_string_lossy().into_owned();
     let db = place.db().to_string_lossy().into_owned();
     let env = [holding.mark(), ("TENURE_WORKSPACE".into(), path(dir)), ("TENURE_DB".into(), db)];
-    match foreground::run_inside(&work.path_of(new), recipe, &env, holding.lock())? {
-        Ended::NotExecuted(error) => Err(Failed::With(format!("its recipe could not be executed: {error}"), exit::FAILED)),
+    match foreground::run_inside(&work.path_of(new), prepare_command, &env, holding.lock())? {
+        Ended::NotExecuted(error) => {
+            Err(Failed::With(format!("its prepare command could not be executed: {error}"), exit::FAILED))
+        }
         Ended::Ended { emptied: false, .. } => Err(Failed::Left),
         Ended::Ended { exit: Exit::Code(0), .. } => Ok(()),
         Ended::Ended { exit: Exit::Code(code), .. } => {
-            Err(Failed::With(format!("its recipe ended with exit status {code}"), exit::FAILED))
+            Err(Failed::With(format!("its prepare command ended with exit status {code}"), exit::FAILED))
         }
         Ended::Ended { exit: ended @ Exit::Signal(signal), .. } => {
-            Err(Failed::With(format!("its recipe was killed by signal {signal}"), code::of_exit(ended)))
+            Err(Failed::With(format!("its prepare command was killed by signal {signal}"), code::of_exit(ended)))
         }
     }
 }

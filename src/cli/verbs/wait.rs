@@ -76,7 +76,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 /// The jobs that are waited for, those that have ended before included.
 fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
     if args.since.is_some() && !args.which.is_filter() {
-        return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or leave it out".into()));
+        return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or omit it".into()));
     }
     let mut jobs = args.which.jobs(store, &State::ALL)?;
     if args.which.is_filter() && jobs.iter().filter(|job| job.state.is_terminal()).count() >= ENDED_MAX {

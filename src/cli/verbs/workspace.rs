@@ -80,7 +80,7 @@ fn document(seen: &Seen) -> Value {
         "present": seen.is_there,
         "bytes": row.bytes,
         "jobs": row.users,
-        "prepare": row.recipe.as_deref().and_then(|recipe| serde_json::from_str::<Value>(recipe).ok()),
+        "prepare": row.prepare_command.as_deref().and_then(|prepare_command| serde_json::from_str::<Value>(prepare_command).ok()),
         "prepared_at": time::utc(row.prepared_at),
         "last_used_at": time::utc(row.last_used_at),
     })
@@ -94,9 +94,9 @@ fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String
             row.bytes.map(size_text).unwrap_or_default(),
             row.users.to_string(),
             time::local(row.last_used_at, now),
-            row.recipe
+            row.prepare_command
                 .as_deref()
-                .and_then(|recipe| Argv::from_json(recipe).ok())
+                .and_then(|prepare_command| Argv::from_json(prepare_command).ok())
                 .map(|a| crate::cli::view::escape::quote_whole(&a))
                 .unwrap_or_default(),
             if seen.is_there { seen.path.clone() } else { format!("gone, to be made again: {}", seen.path) },
@@ -131,7 +131,7 @@ mod tests {
         let row = WorkspaceRow {
             key: "\x1b[2Ja\nb".into(),
             dir: "a-b".into(),
-            recipe: Some("[\"\\u001b]0;x\"]".into()),
+            prepare_command: Some("[\"\\u001b]0;x\"]".into()),
             bytes: Some(2048),
             prepared_at: 0,
             last_used_at: 0,

@@ -29,7 +29,7 @@ impl Input {
         let Some(bytes) = (if self.done { None } else { waiting() }) else { return };
         self.done = true;
         face::say(&format!(
-            "job {} does not get this standard input, in which {} or more wait; pass it with --stdin -, or leave it out with < /dev/null",
+            "job {} does not get this standard input, in which {} or more wait; pass it with --stdin -, or omit it with < /dev/null",
             self.job,
             size_text(bytes)
         ));

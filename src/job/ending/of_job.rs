@@ -18,7 +18,7 @@ pub struct Facts<'a> {
     pub max_attempts: u32,
     pub deferrals: u32,
     /// Times in a row that it was put back without having started.
-    pub unstarts: u32,
+    pub failed_starts: u32,
     pub policy: &'a Policy,
     /// A client asked to cancel it, and that is not done yet.
     pub cancel_open: bool,
@@ -36,7 +36,7 @@ pub enum Next {
         available_at: i64,
         attempts: u32,
         deferrals: u32,
-        unstarts: u32,
+        failed_starts: u32,
     },
 }
 
@@ -62,7 +62,7 @@ pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Deci
             available_at: 0,
             attempts: facts.attempts.saturating_sub(1),
             deferrals: facts.deferrals,
-            unstarts: facts.unstarts,
+            failed_starts: facts.failed_starts,
         },
         _ => next_move(facts, &assessment, now_ms, chance),
     };
@@ -164,7 +164,7 @@ fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f6
             available_at: after(now_ms, backoff_ms(facts.policy, facts.deferrals + 1, chance)),
             attempts: facts.attempts.saturating_sub(1),
             deferrals: facts.deferrals + 1,
-            unstarts: 0,
+            failed_starts: 0,
         },
         Outcome::Deferred | Outcome::Failed | Outcome::Lost => try_again(facts, assessment, now_ms, chance),
     }
@@ -194,15 +194,15 @@ fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64)
             available_at: after(now_ms, wait_ms),
             attempts: facts.attempts.saturating_sub(1),
             deferrals: facts.deferrals,
-            unstarts: facts.unstarts,
+            failed_starts: facts.failed_starts,
         };
     }
-    let unstarts = facts.unstarts + 1;
-    if unstarts >= limits::UNSTARTS_MAX {
+    let failed_starts = facts.failed_starts + 1;
+    if failed_starts >= limits::FAILED_STARTS_MAX {
         return Next::Failed(Reason::Spawn);
     }
     // A worker that died is not a reason to wait.
-    Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, unstarts }
+    Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, failed_starts }
 }
 
 fn try_again(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f64) -> Next {
@@ -218,7 +218,7 @@ fn try_again(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f6
         available_at: after(now_ms, backoff_ms(facts.policy, facts.attempts, chance)),
         attempts: facts.attempts,
         deferrals: facts.deferrals,
-        unstarts: 0,
+        failed_starts: 0,
     }
 }
 
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn facts(policy: &Policy, attempts: u32, max_attempts: u32) -> Facts<'_> {
-        Facts { attempts, max_attempts, deferrals: 0, unstarts: 0, policy, cancel_open: false }
+        Facts { attempts, max_attempts, deferrals: 0, failed_starts: 0, policy, cancel_open: false }
     }
 
     fn ended(exit: Exit, cause: Option<Cause>) -> RunEnd {
@@ -263,10 +263,13 @@ mod tests {
         assert_eq!(decide(&f, &ended(Exit::Code(3), None), 0, 0.0).next, Next::Failed(Reason::Exit));
         assert_eq!(
             decide(&f, &RunEnd::NeverStarted, 7, 0.0).next,
-            Next::Again { available_at: 0, attempts: 0, deferrals: 0, unstarts: 1 }
+            Next::Again { available_at: 0, attempts: 0, deferrals: 0, failed_starts: 1 }
         );
         let eagain = RunEnd::NotExecuted { errno: 11, error: "fork".into() };
-        assert!(matches!(decide(&f, &eagain, 7, 0.0).next, Next::Again { attempts: 0, unstarts: 0, available_at: 10_007, .. }));
+        assert!(matches!(
+            decide(&f, &eagain, 7, 0.0).next,
+            Next::Again { attempts: 0, failed_starts: 0, available_at: 10_007, .. }
+        ));
         let enoent = RunEnd::NotExecuted { errno: 2, error: "no such file".into() };
         assert_eq!(decide(&f, &enoent, 7, 0.0).next, Next::Failed(Reason::Spawn));
     }
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn five_starts_that_came_to_nothing_end_as_spawn() {
         let policy = Policy::default();
-        let f = Facts { unstarts: 4, ..facts(&policy, 1, 1) };
+        let f = Facts { failed_starts: 4, ..facts(&policy, 1, 1) };
         assert_eq!(decide(&f, &RunEnd::NeverStarted, 0, 0.0).next, Next::Failed(Reason::Spawn));
     }
 
@@ -282,11 +285,11 @@ mod tests {
     fn want_of_means_never_ends_a_job_and_burns_nothing() {
         let policy = Policy::default();
         for errno in [5, 11, 12, 23, 24, 28, 30, 105, 109, 122] {
-            for unstarts in [0, 4, 1_000] {
-                let f = Facts { unstarts, deferrals: 3, ..facts(&policy, 1, 1) };
+            for failed_starts in [0, 4, 1_000] {
+                let f = Facts { failed_starts, deferrals: 3, ..facts(&policy, 1, 1) };
                 let end = RunEnd::NoMeans { errno, error: "words".into() };
                 let d = decide(&f, &end, 7, 0.5);
-                assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, unstarts }, "{errno}");
+                assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, failed_starts }, "{errno}");
                 assert_eq!((d.outcome, d.error.as_deref()), (Outcome::Unstarted, Some("words")));
                 let cancelled = Facts { cancel_open: true, ..f };
                 assert_eq!(decide(&cancelled, &end, 7, 0.5).next, Next::Cancelled);
@@ -294,7 +297,7 @@ mod tests {
                     let of_its_user = RunEnd::NotExecuted { errno, error: "words".into() };
                     let next = decide(&f, &of_its_user, 7, 0.5).next;
                     assert!(
-                        matches!(next, Next::Again { attempts: 0, deferrals: 3, unstarts: u, .. } if u == unstarts),
+                        matches!(next, Next::Again { attempts: 0, deferrals: 3, failed_starts: u, .. } if u == failed_starts),
                         "{next:?}"
                     );
                 }
@@ -308,7 +311,7 @@ mod tests {
         let end = ended(Exit::Code(75), None);
         let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
         assert_eq!(d.outcome, Outcome::Deferred);
-        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, unstarts: 0 });
+        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, failed_starts: 0 });
         let often = Facts { deferrals: 20, ..facts(&policy, 1, 5) };
         assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Exit));
         let refused = Policy::from_json(r#"{"no_retry_on": [75]}"#).unwrap();
@@ -321,7 +324,7 @@ mod tests {
         for end in [ended(Exit::Code(75), None), RunEnd::PrepareFailed { error: "no room".into() }] {
             let waits = [0, 1, 2, 3, 4, 5].map(|deferrals| {
                 // Neither the attempts nor the starts that came to nothing count.
-                let f = Facts { deferrals, unstarts: 3, ..facts(&policy, 5, 9) };
+                let f = Facts { deferrals, failed_starts: 3, ..facts(&policy, 5, 9) };
                 match decide(&f, &end, 7_000, 0.0).next {
                     Next::Again { available_at, .. } => available_at - 7_000,
                     other => panic!("{end:?} after {deferrals} deferrals: {other:?}"),
@@ -338,7 +341,7 @@ mod tests {
         let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
         assert_eq!((d.outcome, d.reason, d.exit_code), (Outcome::Deferred, Some(Reason::Workspace), None));
         assert_eq!(d.error.as_deref(), Some("no room"));
-        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, unstarts: 0 });
+        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, failed_starts: 0 });
         let often = Facts { deferrals: 20, ..facts(&policy, 1, 5) };
         assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Workspace));
         let refused = Policy::from_json(r#"{"no_retry_on": ["workspace"]}"#).unwrap();
@@ -349,10 +352,10 @@ mod tests {
     #[test]
     fn a_worker_that_dies_during_a_prepare_tells_nothing_against_the_job() {
         let policy = Policy::default();
-        let f = Facts { unstarts: 4, deferrals: 3, ..facts(&policy, 1, 1) };
+        let f = Facts { failed_starts: 4, deferrals: 3, ..facts(&policy, 1, 1) };
         let d = decide(&f, &RunEnd::Unprepared, 7, 0.0);
         assert_eq!((d.outcome, d.reason), (Outcome::Unstarted, None));
-        assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, unstarts: 4 });
+        assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, failed_starts: 4 });
         let cancelled = Facts { cancel_open: true, ..f };
         assert_eq!(decide(&cancelled, &RunEnd::Unprepared, 7, 0.0).next, Next::Cancelled);
     }

@@ -305,7 +305,7 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Advice> {
         _ if job.state == State::Done => return None,
         Reason::Cancelled => "it was not tried again, because it was cancelled".to_owned(),
         Reason::Dependency | Reason::Expired => "it never started, so there was nothing to try again".to_owned(),
-        Reason::Spawn if last.unstarts > 0 => format!("it was put back {} times without having started", last.unstarts),
+        Reason::Spawn if last.failed_starts > 0 => format!("it was put back {} times without having started", last.failed_starts),
         reason if !last.kind_is_retried => {
             let code = job.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
             format!(

@@ -111,7 +111,7 @@ fn a_running_job_says_so_and_that_no_worker_watches_it() {
 }
 
 fn last(kind_is_retried: bool, attempts: u32, max_attempts: u32) -> LastEnd {
-    LastEnd { run: None, kind_is_retried, attempts, max_attempts, deferrals: 0, max_deferrals: 20, unstarts: 0 }
+    LastEnd { run: None, kind_is_retried, attempts, max_attempts, deferrals: 0, max_deferrals: 20, failed_starts: 0 }
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("inspect_stranded", sql!("../upkeep/inspect.sql", "stranded")),
         ("inspect_tally", sql!("../upkeep/inspect.sql", "tally")),
         ("inspect_tasks", sql!("../upkeep/inspect.sql", "tasks")),
-        ("inspect_untorn", sql!("../upkeep/inspect.sql", "untorn")),
+        ("inspect_unreleased", sql!("../upkeep/inspect.sql", "unreleased")),
         ("recount_queue", sql!("../upkeep/recount.sql", "queue")),
         ("recount_waiting", sql!("../upkeep/recount.sql", "waiting")),
         ("teardown_repair_orphan", sql!("../resource/teardown.sql", "repair_orphan")),
@@ -254,7 +254,7 @@ fn no_statement_of_the_worker_scans_a_table() {
             .iter()
             .any(|known| step.contains(known))
                 || step.contains("USING INDEX job_doomed")
-                || step.contains("USING INDEX job_untorn");
+                || step.contains("USING INDEX job_unreleased");
             if step.contains("SCAN") && !small {
                 scans.push(format!("{name}: {step}"));
             }
@@ -346,8 +346,8 @@ fn steps_of_an_end_with_resources(n: i64) -> u64 {
     .unwrap();
     steps(&conn, |conn| {
         conn.execute_batch("UPDATE run SET finished_at = 9, outcome = 'failed' WHERE id = 1000000001").unwrap();
-        let untorn: i64 = conn.query_row("SELECT untorn FROM job WHERE queue = 'b'", [], |row| row.get(0)).unwrap();
-        assert_eq!(untorn, n);
+        let unreleased: i64 = conn.query_row("SELECT unreleased FROM job WHERE queue = 'b'", [], |row| row.get(0)).unwrap();
+        assert_eq!(unreleased, n);
     })
 }
 

@@ -15,4 +15,4 @@ SELECT j.run_id, q.max_runtime_ms FROM job j JOIN queue q ON q.name = j.queue
 
 -- name: waits_for_time
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time')
- OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND untorn > 0 AND hold = 'resource');
+ OR EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND unreleased > 0 AND hold = 'resource');

@@ -17,7 +17,7 @@ macro_rules! job_columns {
     () => {
         "job.id, job.command, job.state, job.hold, job.reason, job.queue, job.lane, job.priority, job.label, job.cwd, \
          job.available_at, job.run_id, job.pid, job.started_at, job.finished_at, job.attempts, job.max_attempts, \
-         job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.unstarts, \
+         job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.failed_starts, \
          job.last_reason, job.exit_code, job.signal, job.error, job.progress, job.result, job.user_hold, job.task_id, \
          job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, \
          EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL)"
@@ -64,7 +64,7 @@ pub struct Job {
     /// JSON, see [`Job::policy`].
     pub policy: String,
     pub deferrals: u32,
-    pub unstarts: u32,
+    pub failed_starts: u32,
     /// Of the latest run that ended.
     pub last_reason: Option<Reason>,
     pub exit_code: Option<i32>,
@@ -119,7 +119,7 @@ impl Job {
             env: text(row, 21)?,
             policy: text(row, 22)?,
             deferrals: count(row, 23)?,
-            unstarts: count(row, 24)?,
+            failed_starts: count(row, 24)?,
             last_reason: word(row, 25, Reason::parse)?,
             exit_code: small(row, 26)?,
             signal: small(row, 27)?,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::job::ending::decide;
-use crate::job::limits::{RESULT_BYTES_MAX, UNSTARTS_MAX};
+use crate::job::limits::{FAILED_STARTS_MAX, RESULT_BYTES_MAX};
 use crate::job::{Decision, Exit, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 use crate::store::job::ended;
 use crate::store::job::rows;
@@ -85,7 +85,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         attempts: known.attempts,
         max_attempts: known.max_attempts,
         deferrals: known.deferrals,
-        unstarts: known.unstarts,
+        failed_starts: known.failed_starts,
         policy: &policy,
         cancel_open: known.cancel_open,
     };
@@ -135,7 +135,7 @@ struct Known {
     attempts: u32,
     max_attempts: u32,
     deferrals: u32,
-    unstarts: u32,
+    failed_starts: u32,
     policy: String,
     cancel_open: bool,
     task: Option<i64>,
@@ -149,7 +149,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
             attempts: rows::count(row, 0)?,
             max_attempts: rows::count(row, 1)?,
             deferrals: rows::count(row, 2)?,
-            unstarts: rows::count(row, 3)?,
+            failed_starts: rows::count(row, 3)?,
             policy: crate::store::engine::text::text(row, 4)?,
             cancel_open: row.get(5)?,
             task: row.get(6)?,
@@ -159,10 +159,10 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
 }
 
 fn put_back(conn: &Connection, s: &Settle, decision: &Decision) -> Result<bool> {
-    let Next::Again { available_at, attempts, deferrals, unstarts } = decision.next else { return Ok(false) };
+    let Next::Again { available_at, attempts, deferrals, failed_starts } = decision.next else { return Ok(false) };
     let mut again = conn.prepare_cached(sql!("settle.sql", "again"))?;
     let reason = decision.reason.map(Reason::as_str);
-    Ok(again.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, unstarts, reason, decision.error,])? > 0)
+    Ok(again.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, failed_starts, reason, decision.error,])? > 0)
 }
 
 fn end(
@@ -178,7 +178,7 @@ fn end(
         State::Cancelled => Some(cancelled_text(conn, s, known, decision)?),
         _ if decision.outcome == Outcome::Unstarted => {
             let last = decision.error.as_deref().map(|error| format!("; the last time: {error}")).unwrap_or_default();
-            Some(format!("was put back {UNSTARTS_MAX} times in a row without having started{last}"))
+            Some(format!("was put back {FAILED_STARTS_MAX} times in a row without having started{last}"))
         }
         _ => decision.error.clone(),
     };

@@ -3,7 +3,7 @@
 -- the wait.
 UPDATE job
    SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, lane_pass = 0,
-       available_at = ?3, due_seen = 0, attempts = ?4, deferrals = ?5, unstarts = ?6,
+       available_at = ?3, due_seen = 0, attempts = ?4, deferrals = ?5, failed_starts = ?6,
        last_reason = coalesce(?7, last_reason), exit_code = NULL, signal = NULL, error = ?8
  WHERE id = ?1 AND state = 'running' AND run_id = ?2;
 
@@ -24,7 +24,7 @@ UPDATE run
    AND EXISTS (SELECT 1 FROM job WHERE id = ?2 AND state = 'running' AND run_id = ?1);
 
 -- name: facts
-SELECT attempts, max_attempts, deferrals, unstarts, policy,
+SELECT attempts, max_attempts, deferrals, failed_starts, policy,
        EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
          -- A task that was asked to stop wants none of its jobs tried again, though it waits for
          -- the honest end of a critical one.

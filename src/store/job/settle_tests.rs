@@ -339,8 +339,10 @@ fn a_retry_by_a_person_leaves_nothing_of_the_earlier_life() {
     assert_eq!(job(&conn, id).state, State::Failed);
     assert_ne!(row(&conn, id), new);
     conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
-    conn.execute_batch("INSERT INTO cancel (job_id) VALUES (1); UPDATE job SET expires_at = 1, progress = '{}', unstarts = 3")
-        .unwrap();
+    conn.execute_batch(
+        "INSERT INTO cancel (job_id) VALUES (1); UPDATE job SET expires_at = 1, progress = '{}', failed_starts = 3",
+    )
+    .unwrap();
     conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
     retry::retry(&conn, id, false, 9_000).unwrap();
     assert_eq!(row(&conn, id), new);

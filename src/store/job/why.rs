@@ -100,7 +100,7 @@ pub struct LastEnd {
     pub max_attempts: u32,
     pub deferrals: u32,
     pub max_deferrals: u32,
-    pub unstarts: u32,
+    pub failed_starts: u32,
 }
 
 /// Everything that is known.
@@ -164,8 +164,8 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
         found.push(Obstacle::TaskHold { task: job.task_id });
     }
     found.extend(dependencies(conn, job.id, |state| state != "met")?);
-    let untorn = resource::left_by(conn, job.id, RESOURCES_NAMED_MAX)?;
-    found.extend(untorn.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
+    let unreleased = resource::left_by(conn, job.id, RESOURCES_NAMED_MAX)?;
+    found.extend(unreleased.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
     // Of one that something else holds as well, the worker looks at the time when that is cleared.
     if job.available_at > job.due_seen && (job.available_at > now_ms || job.hold == Some(Hold::Time)) {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
@@ -248,7 +248,7 @@ fn last_end(conn: &Connection, job: &Job) -> Result<Option<LastEnd>> {
         max_attempts: job.max_attempts,
         deferrals: job.deferrals,
         max_deferrals: policy.max_deferrals(),
-        unstarts: job.unstarts,
+        failed_starts: job.failed_starts,
     }))
 }
 

@@ -236,7 +236,7 @@ pub fn left_by(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource
     let sql = concat!(
         "SELECT ",
         resource_columns!(),
-        " FROM resource r WHERE r.id IN (SELECT resource_id FROM resource_in_the_way WHERE job_id = ?1) ORDER BY r.id DESC LIMIT ?2"
+        " FROM resource r WHERE r.id IN (SELECT resource_id FROM blocking_resource WHERE job_id = ?1) ORDER BY r.id DESC LIMIT ?2"
     );
     collect(conn, sql, (job.0, limit))
 }

@@ -165,7 +165,7 @@ pub(in crate::store) fn repair(conn: &Connection, found: &Found) -> Result<Repai
     for resource in &found.auxiliaries {
         repaired.auxiliaries += conn.prepare_cached(sql!("teardown.sql", "clear_auxiliary"))?.execute([resource])?;
     }
-    let mut jobs: BTreeSet<i64> = found.untorn.iter().map(|job| job.0).collect();
+    let mut jobs: BTreeSet<i64> = found.unreleased.iter().map(|job| job.0).collect();
     for resource in &found.unwaited {
         let mut owner = conn.prepare_cached(sql!("teardown.sql", "job_of"))?;
         jobs.extend(owner.query_row([resource], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten());

@@ -31,7 +31,7 @@ UPDATE resource SET auxiliary_run_id = NULL
    AND NOT EXISTS (SELECT 1 FROM run WHERE id = resource.auxiliary_run_id AND resource_id = resource.id AND finished_at IS NULL);
 
 -- name: repair_job
-UPDATE job SET untorn = (SELECT count(*) FROM resource_in_the_way w WHERE w.job_id = ?1) WHERE id = ?1 AND state = 'queued';
+UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = ?1) WHERE id = ?1 AND state = 'queued';
 
 -- name: repair_orphan
 UPDATE resource SET state = 'releasing'

@@ -19,8 +19,16 @@ use crate::store::schema::objects::{Objects, fresh, objects, quoted};
 /// Tables that have another name since version 3: the old name and the new one.
 const RENAMED_TABLES: &[(&str, &str)] = &[("slot", "occurrence"), ("untold", "unresolved")];
 
+/// Views that have another name since version 3.
+const OLD_VIEWS: &[&str] = &["resource_in_the_way"];
+
 /// Columns that have another name since version 3: the table, the old name and the new one.
-const RENAMED_COLUMNS: &[(&str, &str, &str)] = &[("resource", "errand", "auxiliary_run_id")];
+const RENAMED_COLUMNS: &[(&str, &str, &str)] = &[
+    ("job", "unstarts", "failed_starts"),
+    ("job", "untorn", "unreleased"),
+    ("resource", "errand", "auxiliary_run_id"),
+    ("workspace", "recipe", "prepare_command"),
+];
 
 /// Brings all tables to the form that `schema.sql` gives them. Run it in a transaction.
 pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {

@@ -11,7 +11,7 @@ SELECT job.id, 'cancelled while it waited'
 -- A job that has been run waits because the worker said so, for a time, whatever else it waits for;
 -- one that has not waits for the instant that a person named.
 UPDATE job SET available_at = max(1, available_at + ?1), due_seen = min(due_seen, max(0, available_at + ?1 - 1))
- WHERE state = 'queued' AND state <> 'done' AND available_at > due_seen AND attempts + deferrals + unstarts > 0;
+ WHERE state = 'queued' AND state <> 'done' AND available_at > due_seen AND attempts + deferrals + failed_starts > 0;
 
 -- name: clock_resources
 UPDATE resource SET next_at = max(0, next_at + ?1) WHERE state = 'releasing' AND next_at > 0;

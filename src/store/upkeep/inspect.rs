@@ -32,7 +32,7 @@ pub struct Cursor {
     held: i64,
     auxiliary: i64,
     releasing: i64,
-    untorn: i64,
+    unreleased: i64,
     task: i64,
 }
 
@@ -64,7 +64,7 @@ pub struct Found {
     /// Resources whose auxiliary run has ended without a word.
     pub auxiliaries: Vec<i64>,
     /// Jobs that wait for a teardown where there is none.
-    pub untorn: Vec<JobId>,
+    pub unreleased: Vec<JobId>,
     /// Resources that are being torn down, and the job that must wait for it does not.
     pub unwaited: Vec<i64>,
     /// Tasks that no worker will move on.
@@ -100,7 +100,7 @@ pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found>
     found.orphans = ids(sql!("inspect.sql", "held"), &mut cursor.held)?;
     found.auxiliaries = ids(sql!("inspect.sql", "auxiliaries"), &mut cursor.auxiliary)?;
     found.unwaited = ids(sql!("inspect.sql", "releasing"), &mut cursor.releasing)?;
-    found.untorn.extend(jobs(ids(sql!("inspect.sql", "untorn"), &mut cursor.untorn)?));
+    found.unreleased.extend(jobs(ids(sql!("inspect.sql", "unreleased"), &mut cursor.unreleased)?));
     found.tasks = ids(sql!("inspect.sql", "tasks"), &mut cursor.task)?;
     Ok(found)
 }

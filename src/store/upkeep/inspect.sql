@@ -87,7 +87,7 @@ SELECT queue,
 -- name: releasing
 -- Resources that are being torn down, after number ?1, ?2 at most. Then: the job that must wait for
 -- it does not.
-SELECT r.id, EXISTS (SELECT 1 FROM job WHERE id = coalesce(r.job_id, (SELECT job_id FROM run WHERE id = r.run_id)) AND state = 'queued' AND untorn = 0)
+SELECT r.id, EXISTS (SELECT 1 FROM job WHERE id = coalesce(r.job_id, (SELECT job_id FROM run WHERE id = r.run_id)) AND state = 'queued' AND unreleased = 0)
   FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 
 -- name: running
@@ -139,7 +139,7 @@ SELECT t.id, j.id IS NULL OR j.state IN ('done', 'failed', 'cancelled') OR (j.st
   FROM task t LEFT JOIN job j ON j.id = t.job_id
  WHERE t.state = 'running' AND t.id > ?1 ORDER BY t.id LIMIT ?2;
 
--- name: untorn
+-- name: unreleased
 -- Jobs that wait for a teardown, after number ?1, ?2 at most. Then: there is none.
-SELECT id, NOT EXISTS (SELECT 1 FROM resource_in_the_way w WHERE w.job_id = job.id)
-  FROM job WHERE state = 'queued' AND untorn > 0 AND id > ?1 ORDER BY id LIMIT ?2;
+SELECT id, NOT EXISTS (SELECT 1 FROM blocking_resource w WHERE w.job_id = job.id)
+  FROM job WHERE state = 'queued' AND unreleased > 0 AND id > ?1 ORDER BY id LIMIT ?2;

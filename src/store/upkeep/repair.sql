@@ -1,6 +1,6 @@
 -- name: counts
 UPDATE job
-   SET attempts = max(0, attempts), deferrals = max(0, deferrals), unstarts = max(0, unstarts), max_attempts = max(1, max_attempts)
+   SET attempts = max(0, attempts), deferrals = max(0, deferrals), failed_starts = max(0, failed_starts), max_attempts = max(1, max_attempts)
  WHERE id = ?1;
 
 -- name: end
@@ -8,7 +8,7 @@ UPDATE job
    SET state = ?2, reason = ?3, finished_at = ?4, pid = NULL, lane_pass = 0, run_id = ?5,
        exit_code = iif(?2 = 'done', 0, (SELECT exit_code FROM run WHERE id = ?5)), signal = (SELECT signal FROM run WHERE id = ?5),
        error = (SELECT error FROM run WHERE id = ?5),
-       attempts = max(0, attempts), deferrals = max(0, deferrals), unstarts = max(0, unstarts), max_attempts = max(1, max_attempts)
+       attempts = max(0, attempts), deferrals = max(0, deferrals), failed_starts = max(0, failed_starts), max_attempts = max(1, max_attempts)
  WHERE id = ?1;
 
 -- name: ended
@@ -21,7 +21,7 @@ UPDATE job
                      WHEN state = 'cancelled' THEN coalesce(reason, 'cancelled')
                      ELSE coalesce(reason, 'lost') END,
        finished_at = coalesce(finished_at, ?2), pid = NULL, lane_pass = 0,
-       attempts = max(0, attempts), deferrals = max(0, deferrals), unstarts = max(0, unstarts), max_attempts = max(1, max_attempts)
+       attempts = max(0, attempts), deferrals = max(0, deferrals), failed_starts = max(0, failed_starts), max_attempts = max(1, max_attempts)
  WHERE id = ?1;
 
 -- name: event
@@ -45,7 +45,7 @@ UPDATE job
        user_hold = max(user_hold, ?2),
        unmet  = (SELECT count(*) FROM dependency WHERE job_id = ?1 AND state = 'unmet'),
        broken = (SELECT count(*) FROM dependency WHERE job_id = ?1 AND state = 'broken'),
-       attempts = max(0, attempts), deferrals = max(0, deferrals), unstarts = max(0, unstarts), max_attempts = max(1, max_attempts),
+       attempts = max(0, attempts), deferrals = max(0, deferrals), failed_starts = max(0, failed_starts), max_attempts = max(1, max_attempts),
        unique_key = iif(EXISTS (SELECT 1 FROM job o WHERE o.unique_key = job.unique_key AND o.state IN ('queued', 'running') AND o.id <> job.id),
                         NULL, unique_key)
  WHERE id = ?1;

@@ -26,7 +26,7 @@ pub struct WorkspaceRow {
     pub key: String,
     pub dir: String,
     /// JSON array, see [`crate::job::Argv::from_json`].
-    pub recipe: Option<String>,
+    pub prepare_command: Option<String>,
     pub bytes: Option<u64>,
     pub prepared_at: i64,
     pub last_used_at: i64,
@@ -39,7 +39,7 @@ impl WorkspaceRow {
         Ok(Self {
             key: text(row, 0)?,
             dir: text(row, 1)?,
-            recipe: maybe(row, 2)?,
+            prepare_command: maybe(row, 2)?,
             bytes: row.get::<_, Option<i64>>(3)?.and_then(|bytes| u64::try_from(bytes).ok()),
             prepared_at: row.get(4)?,
             last_used_at: row.get(5)?,
@@ -57,7 +57,7 @@ pub struct Made {
     pub bytes: Option<u64>,
 }
 
-/// Lets a run into the present directory of its workspace, if that was made by the same recipe and
+/// Lets a run into the present directory of its workspace, if that was made by the same prepare command and
 /// is known to have outlived what there was of power cuts; says which it is. A second time it is
 /// the one that it is in.
 pub fn enter(
@@ -71,9 +71,9 @@ pub fn enter(
     if let Some(dir) = entered(conn, run)? {
         return Ok(Some(dir));
     }
-    let recipe = workspace.recipe();
+    let prepare_command = workspace.prepare_command();
     let mut enter = conn.prepare_cached(sql!("workspace.sql", "enter"))?;
-    let dir = enter.query_row((run.0, &workspace.key, recipe, job.0, boot_id), |row| row.get(0)).optional()?;
+    let dir = enter.query_row((run.0, &workspace.key, prepare_command, job.0, boot_id), |row| row.get(0)).optional()?;
     if dir.is_some() {
         touch(conn, &workspace.key, now_ms)?;
     }
@@ -100,8 +100,8 @@ pub fn forget(conn: &Connection, key: &str, dir: &str, run: Option<RunId>) -> Re
 /// The present directory of a workspace, if a run could enter it.
 pub fn present(conn: &Connection, workspace: &Workspace, boot_id: &str) -> Result<Option<String>> {
     let mut present =
-        conn.prepare_cached("SELECT dir FROM workspace WHERE key = ?1 AND recipe IS ?2 AND (synced OR boot_id = ?3)")?;
-    Ok(present.query_row((&workspace.key, workspace.recipe(), boot_id), |row| row.get(0)).optional()?)
+        conn.prepare_cached("SELECT dir FROM workspace WHERE key = ?1 AND prepare_command IS ?2 AND (synced OR boot_id = ?3)")?;
+    Ok(present.query_row((&workspace.key, workspace.prepare_command(), boot_id), |row| row.get(0)).optional()?)
 }
 
 /// Notes that a caller has looked at a workspace to use it.
@@ -116,7 +116,7 @@ pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Resul
     conn.prepare_cached("DELETE FROM workspace WHERE key = ?1")?.execute([&made.workspace.key])?;
     let bytes = made.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let mut insert = conn.prepare_cached(sql!("workspace.sql", "made"))?;
-    insert.execute(params![made.workspace.key, made.dir, made.workspace.recipe(), bytes, now_ms, boot_id])?;
+    insert.execute(params![made.workspace.key, made.dir, made.workspace.prepare_command(), bytes, now_ms, boot_id])?;
     Ok(())
 }
 

@@ -2,12 +2,12 @@
 -- Only a run that owns its job gets in.
 UPDATE run SET dir = (SELECT dir FROM workspace WHERE key = ?2)
  WHERE id = ?1 AND finished_at IS NULL AND dir IS NULL
-   AND EXISTS (SELECT 1 FROM workspace WHERE key = ?2 AND recipe IS ?3 AND (synced OR boot_id = ?5))
+   AND EXISTS (SELECT 1 FROM workspace WHERE key = ?2 AND prepare_command IS ?3 AND (synced OR boot_id = ?5))
    AND EXISTS (SELECT 1 FROM job WHERE id = ?4 AND state = 'running' AND run_id = ?1)
 RETURNING dir;
 
 -- name: made
-INSERT INTO workspace (key, dir, recipe, bytes, prepared_at, last_used_at, measured_at, boot_id)
+INSERT INTO workspace (key, dir, prepare_command, bytes, prepared_at, last_used_at, measured_at, boot_id)
 VALUES (?1, ?2, ?3, ?4, ?5, ?5, iif(?4 IS NULL, NULL, ?5), ?6);
 
 -- name: makers
@@ -31,6 +31,6 @@ SELECT dir FROM workspace
 
 -- name: columns
 -- What WorkspaceRow::from_row reads, in its order.
-SELECT key, dir, recipe, bytes, prepared_at, last_used_at, measured_at,
+SELECT key, dir, prepare_command, bytes, prepared_at, last_used_at, measured_at,
        (SELECT count(*) FROM run WHERE run.dir = workspace.dir AND run.finished_at IS NULL)
   FROM workspace

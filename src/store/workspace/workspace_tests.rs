@@ -11,8 +11,8 @@ use crate::store::job::enqueue;
 use crate::store::job::ids::Prepared;
 use crate::store::job::settle::{RunRecord, Settle, settle};
 
-fn workspace(key: &str, recipe: &str) -> Workspace {
-    Workspace { key: key.into(), prepare: Some(Argv::from_strs(&["sh", "-c", recipe]).unwrap()) }
+fn workspace(key: &str, prepare_command: &str) -> Workspace {
+    Workspace { key: key.into(), prepare: Some(Argv::from_strs(&["sh", "-c", prepare_command]).unwrap()) }
 }
 
 /// A running job, as run `run`.
@@ -33,13 +33,13 @@ fn make(conn: &Connection, one: &Workspace, dir: &str, bytes: u64, at: i64) {
 }
 
 #[test]
-fn a_run_enters_what_was_made_by_its_own_recipe_and_leaves_it_with_its_end() {
+fn a_run_enters_what_was_made_by_its_own_prepare_command_and_leaves_it_with_its_end() {
     let conn = fixture::fresh();
     let (one, other) = (workspace("k", "a"), workspace("k", "b"));
     let (job, run) = running(&conn, 1);
     assert_eq!(enter(&conn, &one, job, run, "b", 3_000).unwrap(), None);
     make(&conn, &one, "k-1", 10, 3_000);
-    assert_eq!(enter(&conn, &other, job, run, "b", 3_000).unwrap(), None, "another recipe");
+    assert_eq!(enter(&conn, &other, job, run, "b", 3_000).unwrap(), None, "another prepare command");
     assert_eq!(enter(&conn, &one, job, RunId(77), "b", 3_000).unwrap(), None, "a run that owns no job");
     assert_eq!(enter(&conn, &one, job, run, "b", 4_000).unwrap().as_deref(), Some("k-1"));
     assert_eq!(enter(&conn, &one, job, run, "b", 4_000).unwrap().as_deref(), Some("k-1"));
@@ -156,7 +156,7 @@ fn the_guards_refuse_what_would_harm() {
         "INSERT INTO workspace (key, dir, prepared_at, last_used_at, boot_id) VALUES ('l', '../x', 0, 0, 'b')",
         "INSERT INTO workspace (key, dir, prepared_at, last_used_at, boot_id) VALUES ('l', '..', 0, 0, 'b')",
         "INSERT INTO workspace (key, dir, prepared_at, last_used_at, boot_id) VALUES ('', 'l-1', 0, 0, 'b')",
-        "INSERT INTO workspace (key, dir, recipe, prepared_at, last_used_at, boot_id) VALUES ('l', 'l-1', 'x', 0, 0, 'b')",
+        "INSERT INTO workspace (key, dir, prepare_command, prepared_at, last_used_at, boot_id) VALUES ('l', 'l-1', 'x', 0, 0, 'b')",
         "UPDATE workspace SET dir = 'k-2'",
         "UPDATE workspace SET bytes = -1",
         "INSERT INTO run (id, kind, dir, attempt, nonce, instance, boot_id, claimed_at) VALUES (2, 'probe', 'k-1', 1, lower(hex(zeroblob(16))), 'w', 'b', 5)",

@@ -76,7 +76,9 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
                 // Another preparation may have ended since we looked: once more.
                 Role::Leads(leads) => lead = Some(leads),
                 Role::Waits(flight) => match wait_for_leader(attempt, &flight)? {
-                    Some(FlightEnd::Failed { recipe, error }) if recipe == wanted.recipe() => return Err(failed(error)),
+                    Some(FlightEnd::Failed { prepare_command, error }) if prepare_command == wanted.prepare_command() => {
+                        return Err(failed(error));
+                    }
                     _ => {}
                 },
             }
@@ -86,7 +88,7 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
             Made::Ready => makes += 1,
             Made::Again(error) => (makes, again) = (makes + 1, error),
             Made::Failed(error) => {
-                leading.fail(wanted.recipe(), error.clone());
+                leading.fail(wanted.prepare_command(), error.clone());
                 return Err(failed(error));
             }
             Made::Elsewhere => {
