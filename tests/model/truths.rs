@@ -110,7 +110,7 @@ const NEVER: [(&str, &str); 27] = [
     (
         "an auxiliary run of a resource is open, and is its own",
         "SELECT id FROM resource r WHERE auxiliary_run_id IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM run WHERE id = r.auxiliary AND resource_id = r.id AND finished_at IS NULL)",
+            AND NOT EXISTS (SELECT 1 FROM run WHERE id = r.auxiliary_run_id AND resource_id = r.id AND finished_at IS NULL)",
     ),
     (
         "what is gone says how, and nothing else does",
