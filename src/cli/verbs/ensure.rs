@@ -2,8 +2,8 @@
 //! prints where it is.
 //!
 //! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in
-//! the middle, the lease stays with whatever the prepare command has started, and what is there of the
-//! directory belongs to no run when that is gone.
+//! the middle, the lease stays with whatever the prepare command has started, and what is there of
+//! the directory belongs to no run when that is gone.
 
 use std::time::{Duration, Instant};
 

@@ -57,9 +57,9 @@ pub struct Made {
     pub bytes: Option<u64>,
 }
 
-/// Lets a run into the present directory of its workspace, if that was made by the same prepare command and
-/// is known to have outlived what there was of power cuts; says which it is. A second time it is
-/// the one that it is in.
+/// Lets a run into the present directory of its workspace, if that was made by the same prepare
+/// command and is known to have outlived what there was of power cuts; says which it is. A second
+/// time it is the one that it is in.
 pub fn enter(
     conn: &Connection,
     workspace: &Workspace,
