@@ -1042,7 +1042,8 @@ CREATE TABLE workspace (
   synced       INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT workspace_key_is_short       CHECK (length(key) BETWEEN 1 AND 200),
   CONSTRAINT workspace_dir_is_a_name      CHECK (length(dir) BETWEEN 1 AND 100 AND dir NOT GLOB '*[^A-Za-z0-9._-]*' AND dir NOT GLOB '.*'),
-  CONSTRAINT workspace_prepare_is_an_argv  CHECK (prepare_command IS NULL OR (json_valid(prepare_command) AND json_type(prepare_command) = 'array')),
+  CONSTRAINT workspace_prepare_is_an_argv  CHECK (prepare_command IS NULL
+                                                  OR (json_valid(prepare_command) AND json_type(prepare_command) = 'array')),
   CONSTRAINT workspace_bytes_not_negative CHECK (bytes IS NULL OR bytes >= 0),
   CONSTRAINT workspace_synced_is_a_flag   CHECK (synced IN (0, 1))
 ) STRICT, WITHOUT ROWID;
@@ -1057,7 +1058,8 @@ CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
   SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and its prepare command')
    WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100
       OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
-      OR (NEW.prepare_command IS NOT NULL AND (NOT json_valid(NEW.prepare_command) OR json_type(NEW.prepare_command) IS NOT 'array')) OR NEW.bytes < 0
+      OR (NEW.prepare_command IS NOT NULL AND (NOT json_valid(NEW.prepare_command) OR json_type(NEW.prepare_command) IS NOT 'array'))
+      OR NEW.bytes < 0
       OR NEW.synced NOT IN (0, 1);
 END;
 CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
