@@ -72,6 +72,7 @@ fn a_worker_upgrades_an_older_file_in_place() {
         assert_eq!(text(&foreign, given), text(&before, given));
         assert_eq!(text(&foreign, "SELECT count(*) FROM my_jobs"), jobs, "a view of a person is left alone");
         compare_what_is_derived(&foreign, &before);
+        assert_eq!(text(&foreign, "SELECT count(*) FROM sqlite_schema WHERE name = 'resource_in_the_way'"), "0");
         foreign.execute_batch("DROP INDEX mine; DROP VIEW my_jobs; DROP TABLE my_notes").unwrap();
 
         drop(worker);

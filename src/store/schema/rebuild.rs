@@ -35,7 +35,9 @@ pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {
     let _settings = Settings::begin(conn)?;
     let fresh = fresh()?;
     let is = objects(conn)?;
-    drop_triggers_and_views(conn, &is, |table| fresh.contains_key(table) || RENAMED_TABLES.iter().any(|(old, _)| *old == table))?;
+    drop_triggers_and_views(conn, &is, |table| {
+        fresh.contains_key(table) || OLD_VIEWS.contains(&table) || RENAMED_TABLES.iter().any(|(old, _)| *old == table)
+    })?;
     let is = if rename_tables(conn, &is)? { objects(conn)? } else { is };
     let differs = |name: &String| is.get(name).is_none_or(|found| !schema::same(found, &fresh[name]));
     let tables: Vec<&String> = fresh.keys().filter(|name| fresh[*name].kind == "table" && differs(name)).collect();
