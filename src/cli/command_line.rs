@@ -6,10 +6,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::face::Face;
 use crate::cli::global::Global;
+use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
 use crate::cli::verbs::{
-    add, backup, cancel, completions, fence, history, hold, lane, lease, logs, ls, pipeline, progress, prune, queue, resource,
-    restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
+    add, backup, cancel, completions, fence, help, history, hold, lane, lease, logs, ls, pipeline, progress, prune, queue,
+    resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
 use crate::config::Flags;
@@ -76,7 +77,7 @@ pub enum Verb {
     /// Manage workspaces, the directories that jobs share
     #[command(subcommand)]
     Workspace(workspace::Verb),
-    /// Manage external resources that are torn down when their owner ends
+    /// Manage external resources, torn down when their owner ends
     #[command(subcommand)]
     Resource(resource::Verb),
     /// Manage schedules, which add a job when a cron line is due
@@ -96,9 +97,9 @@ pub enum Verb {
     Restore(restore::Args),
     /// Remove ended jobs with their logs
     Prune(prune::Args),
-    /// Report the progress of a job, from inside it
+    /// Report the progress of this job
     Progress(progress::Args),
-    /// Run a command, from inside a job, only while this run owns the job
+    /// Run a command only while this run owns its job
     Fence(fence::Args),
     /// Show the settings and where each comes from
     Config(settings::Args),
@@ -106,6 +107,8 @@ pub enum Verb {
     Completions(completions::Args),
     /// Print the manual page
     Man,
+    /// Print the help of a verb
+    Help(help::Args),
 }
 
 /// Parses, dispatches, and tells the exit code. Prints errors; never panics on what was typed.
@@ -120,8 +123,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 #[inline(never)]
 fn parse_and_dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match parse(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match parse(arguments.iter().cloned()) {
         Ok(cli) => cli,
+        Err(error) if page::is_help(error.kind()) => return show_help(&error, &arguments),
         Err(error) => return mistakes::print(&error, &Cli::command()),
     };
     let ends_with_job =
@@ -139,14 +144,16 @@ fn parse_and_dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-/// `help VERB` is `VERB --help`, also of verbs with verbs.
-fn without_help_verb(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut all: Vec<OsString> = arguments.into_iter().collect();
-    if all.get(1).is_some_and(|verb| verb == "help") {
-        all.remove(1);
-        all.push("--help".into());
+/// What the parser would print is made anew, with groups and examples.
+fn show_help(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let root = Cli::command();
+    let path = mistakes::verb_of(&root, &error.render().to_string());
+    if error.use_stderr() {
+        return page::complain(root, &path);
     }
-    all
+    // The value of an option cannot be `--help`, and the command of a job comes after `--`.
+    let is_long = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--help");
+    page::print(root, &path, if is_long { Length::Long } else { Length::Short })
 }
 
 /// Parses. A negative number is the value of what it stands behind, and refused there with a
@@ -155,7 +162,7 @@ fn without_help_verb(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStr
 /// # Errors
 /// What clap says.
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let matches = with_negative_numbers(Cli::command()).try_get_matches_from(without_help_verb(arguments))?;
+    let matches = with_negative_numbers(Cli::command()).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -190,6 +197,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         // These need no file and no settings, so a broken configuration does not stop them.
         Verb::Completions(args) => return completions::run(args, &mut Cli::command()),
         Verb::Man => return completions::man(&Cli::command()),
+        Verb::Help(args) => return Ok(help::run(args, Cli::command())),
         _ => {}
     }
     let face = Face::new(&cli.global, flags(&verb))?;
@@ -224,7 +232,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Progress(args) => progress::run(&face, &args),
         Verb::Fence(args) => fence::run(&face, &args),
         Verb::Config(args) => settings::run(&face, &args),
-        Verb::Completions(_) | Verb::Man => Err(Error::Internal("handled above".into())),
+        Verb::Completions(_) | Verb::Man | Verb::Help(_) => Err(Error::Internal("handled above".into())),
     }
 }
 

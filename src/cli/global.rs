@@ -8,16 +8,22 @@ use crate::config::Colour;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Use this database file (default: TENURE_DB, or the one of the configuration)
+    /// Use this database file
+    ///
+    /// The default is that of TENURE_DB, or of the configuration.
     #[arg(long, global = true, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Run the worker on a file that other users may write (they can then run commands as you)
+    /// Run the worker on a file that other users may write
+    ///
+    /// They can then run commands as you.
     #[arg(long, global = true)]
     pub allow_shared: bool,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// Set when to colour (auto: on a terminal, unless NO_COLOR is set)
-    #[arg(long, global = true, value_name = "WHEN")]
+    /// Set when to colour: auto, always or never
+    ///
+    /// auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", hide_possible_values = true)]
     pub color: Option<Colour>,
 }

@@ -3,7 +3,8 @@
 //! `command_line` defines the verbs and sends each to its file in `verbs`, which gets a
 //! `face::Face`: the settings, the file, and a way to print. `parse` turns text into values, `view`
 //! turns values into text and JSON, `watch` waits for what a person waits for, `warn` is said when
-//! a job is added, and `doctor` looks for faults.
+//! a job is added, `doctor` looks for faults, and `help` makes help and manual pages from the
+//! definition of the verbs.
 //!
 //! ```text
 //! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
@@ -26,6 +27,7 @@ mod face;
 #[cfg(test)]
 mod fixture;
 mod global;
+mod help;
 mod leases;
 mod logging;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here

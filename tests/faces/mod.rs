@@ -1,4 +1,5 @@
-//! The command line from outside: how jobs end, what each verb says, and what a hostile user gets. A file is a promise.
+//! The command line from outside: how jobs end, what each verb says, and what a hostile user gets.
+//! A file is a promise.
 
 mod bad_files;
 mod bad_input;
@@ -8,6 +9,7 @@ mod documents;
 mod endings;
 mod exit_codes;
 mod found;
+mod help;
 mod job_lines;
 mod keys;
 mod leases;

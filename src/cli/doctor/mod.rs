@@ -37,16 +37,26 @@ const NO_JOB: JobId = JobId(0);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Repair what can be repaired without harm; no worker may be running
+    /// Repair what can be repaired without harm
+    ///
+    /// No worker may be running.
     #[arg(long)]
     pub fix: bool,
-    /// Say what this file is, where that cannot be told from a copy; no worker may be running
-    #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["fix", "crash_test"])]
+    /// Say what this file is: moved, or a copy
+    ///
+    /// moved: it was moved here, and the one that it was is gone. copy: it is a file of its own
+    /// from now on; every job that had not ended is held, schedules are paused. No worker may be
+    /// running.
+    #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true, conflicts_with_all = ["fix", "crash_test"])]
     pub is: Option<Is>,
-    /// Kill a worker and a shim on a file of their own, and check that the promises hold
+    /// Check that the promises hold on this machine
+    ///
+    /// A worker and a shim are killed, on a file of their own.
     #[arg(long, conflicts_with = "fix")]
     pub crash_test: bool,
-    /// Declare that nothing of RUN is left, where that cannot be seen from here (another container)
+    /// Declare that nothing of RUN is left
+    ///
+    /// That is where it cannot be seen from here: RUN was in another container.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["fix", "crash_test"])]
     pub gone: Option<i64>,
 }

@@ -93,7 +93,7 @@ fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
 }
 
 /// The verbs that were understood before the mistake, from the line of usage.
-fn verb_of(root: &Command, text: &str) -> Vec<String> {
+pub fn verb_of(root: &Command, text: &str) -> Vec<String> {
     let usage = text.lines().find_map(|line| line.trim_start().strip_prefix("Usage: tenure")).unwrap_or_default();
     let (mut path, mut at) = (Vec::new(), root);
     for word in usage.split_whitespace() {
@@ -111,8 +111,20 @@ fn find<'a>(root: &'a Command, path: &[String]) -> &'a Command {
 /// Verbs that change nothing: what is advised for a letter that many verbs have is one of these.
 const LOOKS: &[&str] = &["ls", "status", "show", "logs", "why", "wait"];
 
+/// Says what is wrong with the words of a verb; `None`: they are one.
+pub fn unknown_path(root: &Command, words: &[String]) -> Option<String> {
+    let known = (0..words.len()).take_while(|n| find(root, &words[..*n]).find_subcommand(&words[*n]).is_some()).count();
+    let (path, typed) = (&words[..known], words.get(known)?);
+    if find(root, path).has_subcommands() {
+        return Some(unknown_verb(root, path, typed));
+    }
+    let (verb, shown) = (path.join(" "), values::shorten(typed));
+    Some(format!("tenure {verb} has no verbs, and {shown:?} is one too many; its help: tenure help {verb}"))
+}
+
 fn unknown_verb(root: &Command, path: &[String], typed: &str) -> String {
-    let names: Vec<&str> = find(root, path).get_subcommands().map(Command::get_name).collect();
+    let verbs = find(root, path).get_subcommands().filter(|verb| !verb.is_hide_set());
+    let names: Vec<&str> = verbs.map(Command::get_name).collect();
     let shown = values::shorten(typed);
     if path.is_empty() {
         if let Some(does) = foreign::verb(typed) {

@@ -34,7 +34,9 @@ pub struct Many {
     /// Select jobs of this queue
     #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
     pub queue: Option<String>,
-    /// Select jobs in this state; may be given several times
+    /// Select jobs in this state
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "STATE")]
     pub state: Vec<State>,
     /// Select jobs with this label

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::cli::face;
 use crate::cli::face::{Face, versioned};
+use crate::cli::parse::job_options::MANY;
 use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
 use crate::cli::parse::values;
@@ -34,12 +35,15 @@ const CHUNK_BYTES_MAX: usize = 256 << 20;
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,
-    /// Add a job for each line of FILE (- for standard input), a JSON object; the other options are
-    /// defaults
-    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"])]
+    /// Add a job for each line of FILE, a JSON object
+    ///
+    /// The other options are defaults. FILE - is standard input.
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["shell", "command"], help_heading = MANY)]
     pub from: Option<OsString>,
-    /// With --from: commit after each N lines, instead of once for all
-    #[arg(long, value_name = "N", value_parser = parse_chunk)]
+    /// With --from: commit after each N lines
+    ///
+    /// Without it, all lines are added in one transaction or none is.
+    #[arg(long, value_name = "N", value_parser = parse_chunk, help_heading = MANY)]
     pub chunk: Option<usize>,
     /// Fail with exit code 5 if no worker is running
     #[arg(long)]

@@ -28,6 +28,7 @@ of one job end with the job's own code, with 128+N when signal N killed it, with
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The shell
     pub shell: Shell,
 }
 

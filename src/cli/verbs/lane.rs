@@ -16,15 +16,18 @@ use crate::store::{control, read};
 pub enum Verb {
     /// List lanes
     Ls,
-    /// Set how many jobs of a lane run at once, and create it if it does not exist
+    /// Set how many jobs of a lane run at once
     Set {
+        /// The lane
         #[arg(value_parser = values::parse_name)]
         key: String,
+        /// Run up to N of its jobs at once
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=limits::LANE_LIMIT_MAX))]
         limit: i64,
     },
     /// Remove a lane and its limit; it must have no live job
     Rm {
+        /// The lane
         #[arg(value_parser = values::parse_name)]
         key: String,
     },

@@ -35,9 +35,12 @@ pub enum Verb {
     Ls,
     /// Release a lease whose owner is gone; with --force, any lease
     Release {
+        /// The lease
         #[arg(value_parser = values::parse_name)]
         name: String,
-        /// Release it although its owner lives; the next command then runs beside it
+        /// Release it although its owner lives
+        ///
+        /// The next command then runs beside the one that has it now.
         #[arg(long)]
         force: bool,
     },
@@ -45,9 +48,12 @@ pub enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
+    /// The lease
     #[arg(value_parser = parse_name)]
     pub name: String,
-    /// Wait up to DURATION for the lease, then exit with 124 (default: fail at once if it is held)
+    /// Wait up to DURATION for it, then exit with 124
+    ///
+    /// Without it, a lease that is held is a failure at once.
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub wait: Option<u64>,
     /// Record what it is for; `tenure lease ls` shows it

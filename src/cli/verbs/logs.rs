@@ -24,7 +24,9 @@ pub struct Args {
     /// Print only the last N lines
     #[arg(short = 'n', long, value_name = "N")]
     pub lines: Option<usize>,
-    /// Print the output of this run (default: the latest one); `tenure show` lists the runs
+    /// Print the output of this run (default: the latest)
+    ///
+    /// `tenure show` lists the runs.
     #[arg(long, value_name = "RUN", conflicts_with = "follow")]
     pub run: Option<i64>,
     /// Pass control sequences to the terminal

@@ -18,7 +18,9 @@ const LIVE: [State; 2] = [State::Queued, State::Running];
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// List at most N jobs, the running ones and the newest (default: 1000)
+    /// List at most N jobs (default: 1000)
+    ///
+    /// Those are the running ones and the newest.
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<usize>,
     /// List ended jobs too

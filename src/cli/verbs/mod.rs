@@ -6,6 +6,7 @@ pub(in crate::cli) mod cancel;
 pub(in crate::cli) mod completions;
 pub(in crate::cli) mod ensure;
 pub(in crate::cli) mod fence;
+pub(in crate::cli) mod help;
 pub(in crate::cli) mod history;
 pub(in crate::cli) mod hold;
 pub(in crate::cli) mod lane;

@@ -36,6 +36,7 @@ pub enum Verb {
     Ls,
     /// Show a pipeline with its stages
     Show {
+        /// The pipeline
         #[arg(value_name = "NAME")]
         name: String,
     },

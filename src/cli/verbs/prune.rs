@@ -15,7 +15,7 @@ const BATCH_JOBS: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Remove jobs that ended longer ago than this, such as 30d
+    /// Remove what ended longer ago than this, as 30d
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub older_than: u64,
 }

@@ -21,27 +21,35 @@ pub enum Verb {
     Ls,
     /// Set the limits of a queue, and create it if it does not exist
     Set {
+        /// The queue
         #[arg(value_parser = values::parse_name)]
         queue: String,
-        /// Run up to N of its jobs at once; none: no limit of its own
+        /// Run up to N of its jobs at once
+        ///
+        /// none: no limit of its own.
         #[arg(long, value_name = "N|none", value_parser = parse_slots)]
         slots: Option<Limit<i64>>,
-        /// Stop each of its jobs after DURATION; none: no limit
+        /// Stop each of its jobs after DURATION
+        ///
+        /// none: no limit.
         #[arg(long, value_name = "DURATION|none", value_parser = parse_runtime)]
         max_runtime: Option<Limit<u64>>,
     },
     /// Keep the jobs of a queue from starting
     Pause {
+        /// The queue
         #[arg(value_parser = values::parse_name)]
         queue: String,
     },
     /// Remove a queue and its limits; it must have no live job
     Rm {
+        /// The queue
         #[arg(value_parser = values::parse_name)]
         queue: String,
     },
     /// Let the jobs of a queue start again
     Resume {
+        /// The queue
         #[arg(value_parser = values::parse_name)]
         queue: String,
     },

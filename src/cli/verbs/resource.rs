@@ -25,7 +25,7 @@ use crate::units;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Record a resource that is torn down when its owner ends, and print its id
+    /// Record a resource and its teardown, and print its id
     Add(Box<AddArgs>),
     /// List resources that are not torn down yet
     Ls {
@@ -35,11 +35,13 @@ pub enum Verb {
     },
     /// Show a resource with its teardowns and their logs
     Show {
+        /// Resources: 7, 3-9, 1,4,8
         #[arg(value_name = "ID", required = true, value_parser = parse_ids)]
         ids: Vec<Selector>,
     },
     /// Tear resources down now
     Release {
+        /// Resources: 7, 3-9, 1,4,8
         #[arg(value_name = "ID", required = true, value_parser = parse_ids)]
         ids: Vec<Selector>,
         /// Run no teardown; a person has removed it
@@ -55,30 +57,42 @@ pub struct AddArgs {
     /// The name of the resource, unique for its owner
     #[arg(value_name = "NAME", value_parser = values::parse_name)]
     pub name: String,
-    /// Remove it with this shell command; exit 0: it is gone
+    /// Remove it with this shell command
+    ///
+    /// Exit 0: it is gone.
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub teardown: Argv,
-    /// Look for it with this shell command; exit 0: it exists, 1: it is gone, else: not known
+    /// Look for it with this shell command
+    ///
+    /// Exit 0: it exists, 1: it is gone, else: not known.
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub probe: Option<Argv>,
-    /// Tear it down when this job has ended for good (default, inside a job: when the present run
-    /// ends)
+    /// Tear it down when this job has ended for good
+    ///
+    /// The default, inside a job, is: when the present run has ended.
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..), conflicts_with = "task")]
     pub job: Option<i64>,
     /// Tear it down when this task has ended
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub task: Option<i64>,
-    /// Run teardown and probe in this directory (default: the current one; / if it is gone by then)
+    /// Run teardown and probe in this directory
+    ///
+    /// The default is the current one, or / if that is gone by then.
     #[arg(short = 'w', long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
-    /// Set a variable for teardown and probe, beside those of the owner's job; may be given several
-    /// times
+    /// Set a variable for teardown and probe
+    ///
+    /// They have those of the owner's job too. May be given several times.
     #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
     pub env: Vec<(String, String)>,
-    /// Pass this variable of the present environment; may be given several times
+    /// Pass this variable of the present environment
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
     pub pass_env: Vec<String>,
-    /// Stop a teardown after DURATION, and try again (default: 10m)
+    /// Stop a teardown after DURATION (default: 10m)
+    ///
+    /// It is tried again later.
     #[arg(short = 't', long, value_name = "DURATION", value_parser = parse_timeout)]
     pub timeout: Option<u64>,
 }

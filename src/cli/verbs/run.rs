@@ -21,7 +21,9 @@ use crate::worker::can_run;
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,
-    /// Fail with exit code 5 if no worker is running, instead of running the job here
+    /// Fail with exit code 5 if no worker is running
+    ///
+    /// Without it, the job is run here.
     #[arg(long)]
     pub need_worker: bool,
     /// Pass control sequences to the terminal

@@ -20,6 +20,8 @@ use crate::store::schedule::{self, NewSchedule, SLOTS_MAX};
 
 /// Occurrences that `next` and `history` show unless -n says otherwise.
 const SHOWN_DEFAULT: u64 = 10;
+/// Heading of its own options in the help.
+const DUE: &str = "When it is due";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -29,16 +31,19 @@ pub enum Verb {
     Ls,
     /// Remove schedules; the jobs that they made stay
     Rm {
+        /// The schedules
         #[arg(required = true, value_name = "NAME", value_parser = values::parse_name)]
         names: Vec<String>,
     },
     /// Pause a schedule; occurrences that pass meanwhile are skipped
     Pause {
+        /// The schedule
         #[arg(value_name = "NAME", value_parser = values::parse_name)]
         name: String,
     },
     /// Resume a schedule from now on
     Resume {
+        /// The schedule
         #[arg(value_name = "NAME", value_parser = values::parse_name)]
         name: String,
     },
@@ -53,19 +58,24 @@ pub struct Add {
     /// Its name: letters, digits, _ . -
     #[arg(value_name = "NAME", value_parser = parse_name)]
     pub name: String,
-    /// Minute, hour, day of the month, month, weekday, as in '30 3 * * 1-5'; or @hourly, @daily,
-    /// @weekly, @monthly, @yearly
+    /// Minute, hour, day, month, weekday, as in '30 3 * * 1-5'
+    ///
+    /// Or @hourly, @daily, @weekly, @monthly, @yearly.
     #[arg(value_name = "CRON")]
     pub cron: String,
-    /// Read the line in this time zone, such as Europe/Berlin (default: the local one)
-    #[arg(long, value_name = "ZONE")]
+    /// Read CRON in this time zone, such as Europe/Berlin
+    ///
+    /// The default is the local one.
+    #[arg(long, value_name = "ZONE", help_heading = DUE)]
     pub tz: Option<String>,
-    /// Set what happens to occurrences that passed without a worker
-    #[arg(long, value_name = "none|latest|all", default_value = "latest", hide_default_value = true,
+    /// Set which missed occurrences still add a job
+    ///
+    /// WHICH is none, latest or all (default: latest) of those that passed without a worker.
+    #[arg(long, value_name = "WHICH", default_value = "latest", hide_default_value = true, hide_possible_values = true, help_heading = DUE,
           value_parser = PossibleValuesParser::new(CatchUp::ALL.map(CatchUp::as_str)))]
     pub catch_up: String,
-    /// With --catch-up all: at most the newest N (default: 100)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=CATCH_UP_MAX))]
+    /// With --catch-up all: only the newest N (default: 100)
+    #[arg(long, value_name = "N", help_heading = DUE, value_parser = clap::value_parser!(i64).range(1..=CATCH_UP_MAX))]
     pub catch_up_max: Option<i64>,
     #[command(flatten)]
     pub options: JobOptions,
@@ -76,6 +86,7 @@ pub struct Add {
 /// A schedule, and how many of its occurrences.
 #[derive(Debug, clap::Args)]
 pub struct Which {
+    /// The schedule
     #[arg(value_name = "NAME", value_parser = values::parse_name)]
     pub name: String,
     /// Print N occurrences

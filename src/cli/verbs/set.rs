@@ -17,8 +17,10 @@ pub struct Args {
     /// Jobs: 7, 3-9, 1,4,8 or last
     #[arg(value_name = "ID")]
     pub ids: Selector,
-    /// What to change: priority=N, queue=NAME, delay=10m (or 0s for at once), at=TIME, expires=TIME
-    /// (or a duration, or none), timeout=1h (or none), retries=N, label=TEXT (or empty for none)
+    /// What to change, such as priority=5 or delay=10m
+    ///
+    /// priority=N, queue=NAME, delay=10m (or 0s for at once), at=TIME, expires=TIME (or a duration,
+    /// or none), timeout=1h (or none), retries=N, label=TEXT (or empty for none).
     #[arg(value_name = "KEY=VALUE", required = true)]
     pub changes: Vec<String>,
 }

@@ -30,9 +30,12 @@ const SHOWN_DEFAULT: usize = 1_000;
 pub enum Verb {
     /// Start a task and print its id
     Start {
+        /// The pipeline to go through
         #[arg(value_name = "PIPELINE")]
         pipeline: String,
-        /// Return the existing task if one of this pipeline with this key is running
+        /// Return the running task with this key, if any
+        ///
+        /// Keys are those of tasks of this pipeline.
         #[arg(long, value_name = "KEY", value_parser = values::parse_label)]
         key: Option<String>,
         /// Set a parameter; may be given several times
@@ -44,7 +47,9 @@ pub enum Verb {
         /// List ended tasks too
         #[arg(short = 'a', long)]
         all: bool,
-        /// Select tasks in this state; may be given several times
+        /// Select tasks in this state
+        ///
+        /// May be given several times.
         #[arg(long, value_name = "STATE", value_parser = parse_state)]
         state: Vec<TaskState>,
         /// Select tasks of this pipeline
@@ -59,12 +64,13 @@ pub enum Verb {
     },
     /// Show a task with the stages that it has entered
     Show {
+        /// Tasks: 7 or last
         #[arg(value_name = "TASK", required = true, value_parser = parse_task)]
         tasks: Vec<Which>,
     },
-    /// End a task: what is queued never starts, what runs is cancelled with its whole tree; a
-    /// critical stage is waited for
+    /// End a task: cancel its jobs, but wait for a critical stage
     Stop {
+        /// The task: 7 or last
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
         /// Record why, for its history
@@ -74,23 +80,27 @@ pub enum Verb {
         #[arg(long)]
         wait: bool,
     },
-    /// Move a task by hand to another stage, if it is still in the one that you expect
+    /// Move a task by hand from the stage that you expect
     Advance {
+        /// The task: 7 or last
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
-        /// Do nothing and exit with 6 if the task is not in this stage
+        /// Do nothing and exit with 6 if it is not in STAGE
         #[arg(long, value_name = "STAGE")]
         expect: String,
+        /// Move it to this stage
         #[arg(long, value_name = "STAGE")]
         to: String,
     },
     /// Keep a task's jobs from starting, those of later stages too
     Hold {
+        /// The task: 7 or last
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
     },
     /// Let a held task continue
     Release {
+        /// The task: 7 or last
         #[arg(value_name = "TASK", value_parser = parse_task)]
         task: Which,
     },

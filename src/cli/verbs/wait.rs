@@ -22,8 +22,10 @@ use crate::units;
 pub struct Args {
     #[command(flatten)]
     pub which: Many,
-    /// With --queue, --state and --label: only jobs added within DURATION (default: every live job,
-    /// and the newest 10000 ended ones)
+    /// Select only jobs that were added within DURATION
+    ///
+    /// With --queue, --state and --label. The default is every live job and the newest 10000 ended
+    /// ones.
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub since: Option<u64>,
     /// Wait until one of them has ended

@@ -25,38 +25,53 @@ use crate::worker::{self, Ended, Options, Until, Worker, signals};
 /// Between two looks at runs that are being ended, in milliseconds.
 const END_LOOK_MS: u64 = 20;
 
+/// Headings of the options in the help.
+const WHICH: &str = "Which jobs it runs";
+const SHUTDOWN: &str = "How it ends";
+
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Run up to N jobs at once (default: one for each CPU)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = WHICH)]
     pub slots: Option<usize>,
     /// Run only jobs of this queue; may be given several times
-    #[arg(long, value_name = "QUEUE", value_parser = values::parse_name)]
+    #[arg(long, value_name = "QUEUE", value_parser = values::parse_name, help_heading = WHICH)]
     pub queue: Vec<String>,
-    /// On TERM, wait for the running jobs instead of detaching from them
-    #[arg(long, conflicts_with = "on_term")]
+    /// On TERM, wait for the running jobs
+    ///
+    /// Without it, the worker detaches from them: they run on under their shims, and the next
+    /// worker takes them over.
+    #[arg(long, conflicts_with = "on_term", help_heading = SHUTDOWN)]
     pub drain: bool,
-    /// Set what TERM does to the running jobs [default: detach; end where nothing would survive the
-    /// worker]
-    #[arg(long, value_name = "ACTION")]
+    /// Set what TERM does to the running jobs
+    ///
+    /// ACTION is detach, drain or end. The default is detach, and end where nothing would survive
+    /// the worker.
+    #[arg(long, value_name = "ACTION", hide_possible_values = true, help_heading = SHUTDOWN)]
     pub on_term: Option<OnTerm>,
-    /// Wait at most DURATION between TERM and KILL where the runs end with the worker [default: 8s]
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    /// Send KILL so long after TERM (default: 8s)
+    ///
+    /// It applies where the runs end with the worker.
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, help_heading = SHUTDOWN)]
     pub stop_timeout: Option<u64>,
-    /// End every run of the file instead of working: TERM, its grace, KILL after --stop-timeout
-    #[arg(long, conflicts_with_all = ["slots", "queue", "drain", "on_term", "until_idle", "until_empty"])]
+    /// End every run of this file, and exit
+    ///
+    /// Each gets TERM, has its grace, and gets KILL after --stop-timeout.
+    #[arg(long, conflicts_with_all = ["slots", "queue", "drain", "on_term", "until_idle", "until_empty"], help_heading = SHUTDOWN)]
     pub end_runs: bool,
-    /// With --end-runs: do nothing unless the service manager is shutting down
-    #[arg(long, requires = "end_runs")]
+    /// With --end-runs: only at a machine shutdown
+    ///
+    /// The service manager is asked; otherwise nothing is done.
+    #[arg(long, requires = "end_runs", help_heading = SHUTDOWN)]
     pub at_shutdown: bool,
     /// Do not log the start and the end of each job
     #[arg(long, conflicts_with = "end_runs")]
     pub quiet: bool,
-    /// Exit when no job runs and none could start now
-    #[arg(long, conflicts_with = "until_empty")]
+    /// Exit when no job runs or could start now
+    #[arg(long, conflicts_with = "until_empty", help_heading = SHUTDOWN)]
     pub until_idle: bool,
-    /// Exit when no job runs and none waits for its time
-    #[arg(long)]
+    /// Exit when no job runs or waits for its time
+    #[arg(long, help_heading = SHUTDOWN)]
     pub until_empty: bool,
     /// Time between two rounds of the reaper. For tests: what it does is right at any interval
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, hide = true)]

@@ -20,16 +20,20 @@ use crate::units::size_text;
 pub enum Verb {
     /// List workspaces
     Ls,
-    /// Remove a workspace that no job is in; the next job of its key prepares it again
+    /// Remove a workspace that no job is in
     Rm {
+        /// The workspace
         #[arg(value_parser = values::parse_workspace)]
         key: String,
     },
     /// Prepare a workspace if it does not exist, and print its path
     Ensure {
+        /// The workspace
         #[arg(value_parser = values::parse_workspace)]
         key: String,
-        /// Fill it with this shell command, run in its new and empty directory
+        /// Fill it with this shell command
+        ///
+        /// The command runs in the new and empty directory.
         #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
         prepare: Option<Argv>,
     },

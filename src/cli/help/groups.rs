@@ -1,0 +1,26 @@
+//! The verbs by what they are for. `tenure --help`, the manual and the tests read this table.
+
+use clap::Command;
+
+/// A heading, and the verbs below it. Each verb is in one group.
+pub const GROUPS: &[(&str, &[&str])] = &[
+    ("Jobs", &["add", "run", "cancel", "retry", "set", "hold", "release"]),
+    ("What is going on", &["status", "ls", "show", "logs", "wait", "why", "history"]),
+    ("Queues and lanes", &["queue", "lane"]),
+    ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
+    ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
+    ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "config"]),
+    ("Inside a job", &["progress", "fence"]),
+    ("This program", &["completions", "man", "help"]),
+];
+
+/// Returns the groups with what each of their verbs does.
+pub fn verbs(root: &Command) -> impl Iterator<Item = (&'static str, Vec<(&'static str, String)>)> {
+    GROUPS.iter().map(|(heading, names)| {
+        let about = |name: &&'static str| {
+            let verb = root.find_subcommand(name);
+            (*name, verb.and_then(Command::get_about).map(ToString::to_string).unwrap_or_default())
+        };
+        (*heading, names.iter().map(about).collect())
+    })
+}
