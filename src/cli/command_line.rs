@@ -9,7 +9,7 @@ use crate::cli::global::Global;
 use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
 use crate::cli::verbs::{
-    add, backup, cancel, completions, fence, help, history, hold, lane, lease, logs, ls, pipeline, progress, prune, queue,
+    add, backup, cancel, completions, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress, prune, queue,
     resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
@@ -105,8 +105,8 @@ pub enum Verb {
     Config(settings::Args),
     /// Print completions for a shell
     Completions(completions::Args),
-    /// Print the manual page
-    Man,
+    /// Print the manual page of a verb
+    Man(man::Args),
     /// Print the help of a verb
     Help(help::Args),
 }
@@ -196,7 +196,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
     match &verb {
         // These need no file and no settings, so a broken configuration does not stop them.
         Verb::Completions(args) => return completions::run(args, &mut Cli::command()),
-        Verb::Man => return completions::man(&Cli::command()),
+        Verb::Man(args) => return man::run(args, Cli::command()),
         Verb::Help(args) => return Ok(help::run(args, Cli::command())),
         _ => {}
     }
@@ -232,7 +232,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Progress(args) => progress::run(&face, &args),
         Verb::Fence(args) => fence::run(&face, &args),
         Verb::Config(args) => settings::run(&face, &args),
-        Verb::Completions(_) | Verb::Man | Verb::Help(_) => Err(Error::Internal("handled above".into())),
+        Verb::Completions(_) | Verb::Man(_) | Verb::Help(_) => Err(Error::Internal("handled above".into())),
     }
 }
 

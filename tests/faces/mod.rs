@@ -1,5 +1,4 @@
-//! The command line from outside: how jobs end, what each verb says, and what a hostile user gets.
-//! A file is a promise.
+//! The command line from outside: how jobs end, what each verb says, and what a hostile user gets. A file is a promise.
 
 mod bad_files;
 mod bad_input;
@@ -16,6 +15,7 @@ mod leases;
 mod library_words;
 mod limits;
 mod lists;
+mod manual;
 mod needless;
 mod nested;
 mod obstacles;

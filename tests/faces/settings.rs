@@ -240,7 +240,7 @@ fn shells_and_readers_of_manuals_get_something_and_need_no_file() {
     assert!(
         man.code == 0
             && man.out.contains(".TH")
-            && man.out.contains("idle")
+            && man.out.contains("tenure\\-work")
             && man.out.contains("EXIT STATUS")
             && man.out.contains("124"),
         "{}",

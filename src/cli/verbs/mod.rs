@@ -13,6 +13,7 @@ pub(in crate::cli) mod lane;
 pub(in crate::cli) mod lease;
 pub(in crate::cli) mod logs;
 pub(in crate::cli) mod ls;
+pub(in crate::cli) mod man;
 pub(in crate::cli) mod pipeline;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod prune;
