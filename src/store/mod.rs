@@ -9,40 +9,40 @@
 //!            reads come from a small pool of read-only connections
 //! ```
 //!
-//! Commit fast, acknowledge after the flush. A transaction commits with `synchronous=NORMAL`, the
-//! write lock is free again, and then the write-ahead log is flushed once for everybody who waits.
+//! Commit fast, acknowledge after the flush. A transaction commits with `synchronous=NORMAL`,
+//! releases the write lock, and then the write-ahead log is flushed once for all waiting callers.
 //! The log is one file and is written in commit order, so a flush that began after a commit covers
-//! it and all before it, of every process. What only commits (`commit`) may vanish in a power cut;
-//! what returned from `write` may not.
+//! it and all before it, of every process. A power cut may undo what was only committed (`commit`),
+//! but not what returned from `write`.
 //!
 //! Rules of this room:
 //! * Only SQLite opens the main file or `-shm`: closing such a descriptor would drop SQLite's locks
 //!   in this process, and another program could then delete the log under us. (The worker's lock is
 //!   on a descriptor of the main file that is never closed.) Size, owner and identity are asked
 //!   with `stat`.
-//! * A closure given to `write` may run more than once (a full disk, a neighbour in its group that
-//!   was undone): it changes nothing outside.
+//! * A closure given to `write` may run more than once (a full disk, a failed request in its
+//!   group): it changes nothing outside.
 //! * A closure given to `read` or `write` uses the connection that it gets, and never the store
-//!   that it is called by: that would wait for itself.
-//! * No transaction and no open statement is held while anything else is waited for.
+//!   that calls it, which would deadlock.
+//! * No transaction or statement stays open while a caller waits for anything else.
 //!
 //! # Subjects
 //!
 //! | folder | holds |
 //! | --- | --- |
 //! | [`engine`] | open a connection, group writes, flush, checkpoint, health |
-//! | [`mod@file`] | which file this is: its directory, its copies, backup and restore |
+//! | [`mod@file`] | the identity of the file: its directory, its copies, backup and restore |
 //! | [`schema`] | creates, upgrades, verifies and repairs the tables of `schema.sql` |
-//! | [`job`] | the life of a job: enqueue, claim, settle, what a person asks for, what a person reads |
+//! | [`job`] | the life of a job: enqueue, claim, settle, requests of a person, reads |
 //! | [`upkeep`] | due jobs, repair of impossible rows, retention |
 //! | [`lease`], [`workspace`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
 //!
-//! The verbs are plain functions of a connection, their arguments and the present instant, their
-//! SQL beside them. They run inside a transaction that the engine opens and ends, so what a verb
-//! does is done whole or not at all.
+//! The verbs are plain functions of a connection, their arguments and the current time, with their
+//! SQL beside them. They run inside a transaction that the engine opens and ends, so each verb is
+//! atomic.
 //!
-//! Who stands at the head of a lane, what is counted and what is an event is kept by triggers in
-//! `schema.sql`, so that it is right whichever client writes.
+//! Triggers in `schema.sql` maintain the heads of lanes, the counts and the events, so that they
+//! are right whichever client writes.
 //!
 //! Deliberately absent: the worker lock (its holder is `worker`), run files, any decision about a
 //! job.

@@ -1,8 +1,8 @@
-//! Files of named statements: `claim.sql` beside `claim.rs` holds what `claim.rs` asks SQLite. A
+//! Files of named statements: `claim.sql` beside `claim.rs` holds the SQL of `claim.rs`. A
 //! statement begins after its line `-- name: take` and ends before the next such line.
 //!
-//! Names are resolved when the program is compiled, so a statement that does not exist is an error
-//! of the build, and a statement costs nothing at run time.
+//! Names are resolved at compile time, so a missing statement is a build error, and a statement
+//! costs nothing at run time.
 
 /// Line that begins a statement.
 const MARK: &[u8] = b"-- name: ";

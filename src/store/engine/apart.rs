@@ -1,11 +1,12 @@
-//! Does something that one row may refuse, without undoing what was done for others.
+//! Runs work that a single row may refuse, without undoing the work done for other rows.
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// Runs `act` in a savepoint of its own. Where a row refuses it, that alone is undone, and the
-/// inner error says why. What has nothing to do with rows (a full disk, a damaged file) goes up.
+/// Runs `act` in a savepoint of its own. If a row refuses it, only that savepoint is rolled back,
+/// and the inner error says why. An error that is not about rows (a full disk, a damaged file) is
+/// returned as such.
 pub(in crate::store) fn apart<T>(conn: &Connection, act: impl FnOnce() -> Result<T>) -> Result<std::result::Result<T, String>> {
     run(conn, "SAVEPOINT apart")?;
     let why = match act() {
@@ -33,7 +34,7 @@ mod tests {
 
     use super::*;
 
-    /// What the table holds after an act that has written 2 and then comes to this, in a
+    /// Returns the content of the table after an act that writes 2 and then ends like this, in a
     /// transaction that has written 1 before.
     fn after(end: impl FnOnce() -> Result<()>) -> (Result<std::result::Result<(), String>>, Vec<i64>) {
         let conn = Connection::open_in_memory().unwrap();

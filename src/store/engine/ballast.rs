@@ -1,4 +1,4 @@
-//! Space that is kept back on the disk, so that outcomes can still be written when it is full.
+//! Disk space held in reserve, so that outcomes can still be recorded when the disk is full.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,10 +9,10 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::place::Place;
 
-/// Space kept back, in bytes: some dozens of commits.
+/// Reserved space, in bytes: enough for some dozens of commits.
 const BALLAST_BYTES: u64 = 1 << 20;
-/// Free space above which the ballast is taken on again, in bytes. More than its size, or it would
-/// be given and taken in turns.
+/// Free space above which the ballast is allocated again, in bytes. Larger than the ballast, so
+/// that it is not released and allocated in turns.
 const ROOM_BYTES: u64 = 4 * BALLAST_BYTES;
 #[derive(Debug)]
 pub(in crate::store) struct Ballast {
@@ -24,7 +24,7 @@ impl Ballast {
         Self { path: place.ballast() }
     }
 
-    /// Makes the file. False if there is no room for it: the disk counts as full.
+    /// Allocates the file. False if there is no room for it: the disk counts as full.
     pub(in crate::store) fn take_on(&self) -> bool {
         if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= BALLAST_BYTES) {
             return true;
@@ -48,13 +48,14 @@ impl Ballast {
         }
     }
 
-    /// Gives the space back. False if there was none to give.
+    /// Releases the space. False if there was none to release.
     pub(in crate::store) fn release(&self) -> bool {
         fs::remove_file(&self.path).is_ok()
     }
 }
 
-/// Free space for us on the file system of `path`, or of its directory.
+/// Returns the space that is available to this user on the file system of `path`, or of its
+/// directory.
 fn free_bytes(path: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(path.parent().unwrap_or(path))).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))

@@ -1,4 +1,4 @@
-//! SQLite's own counter of changes by others.
+//! SQLite's own counter of changes made by other connections.
 
 use rusqlite::Connection;
 
@@ -7,17 +7,17 @@ use crate::store::engine::connection::{Access, connect};
 use crate::store::engine::options::Durability;
 use crate::store::engine::store::Store;
 
-/// A connection of its own, since the counter is one of a connection: it changes when anybody else
-/// commits.
+/// A separate connection, because the counter belongs to a connection: it changes when any other
+/// connection commits.
 pub struct Changes(Connection);
 
 impl Changes {
-    /// Starts to watch a file.
+    /// Starts watching a file.
     pub fn of(store: &Store) -> Result<Self> {
         Ok(Self(connect(store.place(), Access::Read, Durability::default())?))
     }
 
-    /// The counter. Only whether it is the same as before means anything.
+    /// Returns the counter. Only its equality with an earlier value has a meaning.
     pub fn count(&self) -> Result<i64> {
         Ok(self.0.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
     }

@@ -1,10 +1,10 @@
-//! The checkpointer: moves what is in the log into the file, so that the log stays small.
+//! The checkpointer: copies the log into the file, so that the log stays small.
 //!
-//! A thread with a connection of its own, woken by the writer. Below the size at which other
-//! programs' SQLite would do it (1000 pages), so that a client with `synchronous=OFF` is never the
-//! one who does. Under constant writing the log never comes to an end by itself: when it has grown
-//! too long, the turn is held so that it can start again. When all is quiet it is emptied, and then
-//! the thread sleeps for good.
+//! A thread with its own connection, woken by the writer. It runs below the size at which the
+//! SQLite of other programs would checkpoint (1000 pages), so that a client with `synchronous=OFF`
+//! never does. Under constant writes the log never restarts by itself: when it is too long, the
+//! checkpointer holds the turn so that it can. When nothing is written the log is emptied, and the
+//! thread sleeps until the next commit.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -24,17 +24,18 @@ use crate::store::engine::turnstile::Turnstile;
 
 /// Length of the log at which it is copied into the file, in bytes.
 const COPY_AT_BYTES: u32 = 2 << 20;
-/// Length of the log at which writers are held up so that it can start again, in bytes.
+/// Length of the log at which writers are delayed so that it can restart, in bytes.
 const RESTART_AT_BYTES: u32 = 12 << 20;
 /// Time without a commit after which the log is emptied, in milliseconds.
 const QUIET_MS: u64 = 5_000;
-/// Longest time between two tries to empty it while a reader has a snapshot, in milliseconds.
+/// Longest interval between two attempts to empty the log while a reader has a snapshot, in
+/// milliseconds.
 const QUIET_MS_MAX: u64 = 300_000;
-/// How long writers are held up for one restart of the log, in milliseconds.
+/// How long writers are delayed for one restart of the log, in milliseconds.
 const HOLD_UP_MS: u64 = 200;
-/// Time after such a try that was in vain until the next, in milliseconds.
+/// Interval after a failed attempt to restart the log, in milliseconds.
 const HOLD_UP_AGAIN_MS: u64 = 5_000;
-/// A page in the log, in bytes, with its header.
+/// Size of a page in the log with its header, in bytes.
 const FRAME_BYTES: u32 = 4096 + 24;
 
 thread_local! {
@@ -50,9 +51,9 @@ pub(in crate::store) struct Checkpointer {
 
 #[derive(Default)]
 struct State {
-    /// Commits of the writer so far.
+    /// Number of commits of the writer.
     commits: AtomicU64,
-    /// Length of the log after the latest of them, in pages.
+    /// Length of the log after the latest commit, in pages.
     pages: AtomicU32,
     closing: AtomicBool,
     /// Length at which to wake the checkpointer next; 0 = at the next commit.
@@ -66,7 +67,7 @@ pub(in crate::store) struct Nudge {
 }
 
 impl Nudge {
-    /// Takes SQLite's automatic checkpoint off this connection, and listens to the length of the
+    /// Disables SQLite's automatic checkpoint on this connection, and observes the length of the
     /// log instead.
     pub(in crate::store) fn listen(&self, conn: &Connection) -> Result<()> {
         conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
@@ -77,11 +78,11 @@ impl Nudge {
         Ok(())
     }
 
-    /// On the thread that committed.
+    /// Runs on the thread that committed.
     pub(in crate::store) fn after_commit(&self) {
         let pages = LOG_PAGES.get();
         if pages < self.state.pages.swap(pages, Ordering::SeqCst) {
-            // It has started again from its beginning.
+            // The log has restarted from its beginning.
             self.state.wake_at.fetch_min(COPY_AT_BYTES / FRAME_BYTES, Ordering::SeqCst);
         }
         self.state.commits.fetch_add(1, Ordering::SeqCst);
@@ -90,7 +91,8 @@ impl Nudge {
         }
     }
 
-    /// The disk is full: what is in the log may be put where there is room already.
+    /// Requests a checkpoint because the disk is full: pages of the log may fit into the existing
+    /// file.
     pub(in crate::store) fn make_room(&self) {
         self.state.wake_at.store(0, Ordering::SeqCst);
         let _ = self.wake.try_send(());
@@ -130,7 +132,7 @@ impl Checkpointer {
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.state.closing.store(true, Ordering::SeqCst);
-        // If there is a nudge in the channel already, that one will do.
+        // A pending nudge serves this one too.
         let _ = self.wake.try_send(());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -143,18 +145,18 @@ struct Round {
     turnstile: Turnstile,
     state: Arc<State>,
     health: Arc<Shared>,
-    /// When the writers were held up and the log could not start again, because a reader has a
+    /// When the log could not restart although writers were delayed, because a reader has a
     /// snapshot.
     in_vain: Option<Instant>,
     told: Seldom,
     quiet_ms: u64,
-    /// Commits at the latest look.
+    /// Number of commits at the latest check.
     seen: u64,
 }
 
-/// What a checkpoint has done.
+/// Result of a checkpoint.
 struct Done {
-    /// A reader or a writer was in the way.
+    /// A reader or a writer blocked it.
     busy: bool,
     log_pages: u32,
 }
@@ -181,12 +183,12 @@ impl Round {
         }
     }
 
-    /// Copies when the log is long, and makes it start again when it is too long.
+    /// Copies the log when it is long, and restarts it when it is too long.
     fn keep_short(&mut self) {
         if self.log_bytes() >= COPY_AT_BYTES || self.health.snapshot().disk_full_since_ms.is_some() {
             self.checkpoint("PASSIVE");
         }
-        // What was written meanwhile is copied while the writers wait, so it is little.
+        // Little is left to copy while the writers wait.
         if self.log_bytes() >= RESTART_AT_BYTES
             && self.in_vain.is_none_or(|at| at.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS))
         {
@@ -198,8 +200,8 @@ impl Round {
         self.wake_at_next();
     }
 
-    /// After a copy the log is used again from its beginning or it goes on; either way another
-    /// stretch is written before it is worth a look.
+    /// After a copy the log restarts or continues; in both cases the next check is due after
+    /// another stretch of it was written.
     fn wake_at_next(&self) {
         let (pages, step) = (self.state.pages.load(Ordering::SeqCst), COPY_AT_BYTES / FRAME_BYTES);
         let next = if pages < step { step } else { pages + step };
@@ -210,15 +212,15 @@ impl Round {
         self.state.pages.load(Ordering::SeqCst).saturating_mul(FRAME_BYTES)
     }
 
-    /// Empties the log if nothing was committed since the latest look. True if it is empty, and
-    /// nothing needs a look until the next commit.
+    /// Empties the log if nothing was committed since the latest check. True if it is empty and
+    /// needs no check until the next commit.
     fn when_quiet(&mut self) -> bool {
         let commits = self.state.commits.load(Ordering::SeqCst);
         if std::mem::replace(&mut self.seen, commits) != commits {
             return false;
         }
-        // From here on the next commit wakes us, also one that comes while the log is being
-        // emptied.
+        // From here on the next commit wakes this thread, including one that arrives while the log
+        // is being emptied.
         self.state.wake_at.store(0, Ordering::SeqCst);
         match self.checkpoint("TRUNCATE") {
             Some(Done { busy: false, log_pages: 0 }) => true,

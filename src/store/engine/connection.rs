@@ -1,4 +1,4 @@
-//! A connection as tenure wants it: its pragmas, limits and capability.
+//! Opens connections with tenure's pragmas, limits and capability.
 
 use std::time::Duration;
 
@@ -13,31 +13,29 @@ use crate::store::schema::guard;
 
 /// How long a statement waits for another program's write lock, in milliseconds.
 pub(in crate::store) const BUSY_TIMEOUT_MS: u64 = 5_000;
-/// Statements that a connection keeps prepared.
+/// Number of statements that a connection keeps prepared.
 const STATEMENTS_KEPT: usize = 256;
-/// Size of the log after which SQLite cuts it back when it starts again from its beginning, in
-/// bytes.
+/// Size to which SQLite truncates the log when it restarts, in bytes.
 const WAL_KEPT_BYTES: u64 = 16 << 20;
-/// Most memory for pages of a connection that writes, in KiB; it takes what it needs. A claim and a
-/// settle touch a dozen indexes.
+/// Largest page cache of a connection that writes, in KiB; it grows as needed. A claim and a settle
+/// touch a dozen indexes.
 const CACHE_KIB: u64 = 65_536;
 
-/// What a connection may do.
+/// Access mode of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Access {
     Read,
     Write,
 }
 
-/// Opens a connection. The file must exist: SQLite makes none, since it would make it readable by
-/// others.
+/// Opens a connection. The file must exist: SQLite would create it readable by other users.
 pub(in crate::store) fn connect(place: &Place, access: Access, durability: Durability) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(place.db(), flags(access))?;
     prepare(&conn, access, durability)?;
     Ok(conn)
 }
 
-/// Links are resolved already, so one that appears now is an attack or a mistake.
+/// Links are resolved already, so a link here is an attack or a mistake.
 pub(in crate::store) fn flags(access: Access) -> OpenFlags {
     let mode = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -46,21 +44,21 @@ pub(in crate::store) fn flags(access: Access) -> OpenFlags {
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
-/// The settings of every connection. None of them writes to the file.
+/// Applies the settings of every connection. None of them writes to the file.
 pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: Durability) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    // Any program may have written the file: nothing in it is trusted to call functions, and no
-    // client edits sqlite_schema by hand.
+    // Any program may have written the file: its schema is not trusted to call functions, and no
+    // client may edit sqlite_schema.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-    // Otherwise a statement in whose plan a parameter has a say, such as that of a LIMIT, is
-    // compiled anew, with all triggers of its tables, each time that it is bound.
+    // Otherwise a statement whose plan depends on a parameter, such as that of a LIMIT, is compiled
+    // again, with all triggers of its tables, whenever the parameter is bound.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // SQLITE_LIMIT_LENGTH stays as it is: another client may have written a value of any size, and
-    // its row must not make a statement fail.
+    // SQLITE_LIMIT_LENGTH keeps its default: another client may have written a value of any size,
+    // and that row must not make a statement fail.
     conn.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20)?;
     conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;
     conn.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 50)?;
@@ -84,7 +82,7 @@ pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: D
     }
 }
 
-/// Runs `f` in a read transaction, which is ended even if it panics.
+/// Runs `f` in a read transaction, which ends even if `f` panics.
 pub(in crate::store) fn snapshot<T>(conn: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let transaction = conn.unchecked_transaction()?;
     let value = f(&transaction)?;

@@ -35,7 +35,7 @@ fn no_statement_is_compiled_anew_for_other_values() {
                     for parameter in 1..=statement.parameter_count() {
                         statement.raw_bind_parameter(parameter, value).unwrap();
                     }
-                    // What a constraint refuses has been compiled by then.
+                    // A statement that a constraint refuses has been compiled.
                     let _all_rows = statement.raw_query().next().map(drop);
                 }
                 tried += 1;

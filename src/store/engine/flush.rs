@@ -1,12 +1,12 @@
-//! The flush: from committed to on the disk.
+//! The flush: makes committed transactions durable.
 //!
-//! A worker has a thread for it with a descriptor of its own on the log (the log carries no POSIX
-//! locks, so this one file may be opened). All who wait while one flush runs are served by the
-//! next. A flush that fails is the end: the kernel may have dropped the pages, and a second try
-//! would report success for data that is gone. The same goes for a log or a file that was replaced
-//! under us.
+//! A worker has a flusher thread with its own descriptor of the log (SQLite holds no POSIX locks on
+//! the log, so this file may be opened separately). All callers that wait while one flush runs are
+//! served by the next one. A failed flush is final: the kernel may have dropped the pages, and a
+//! second attempt would report success for lost data. The same applies to a log or a file that was
+//! replaced while it was open.
 //!
-//! A client flushes SQLite's own handle of the log on its own thread, a reader opens the log for
+//! A client flushes SQLite's own handle of the log on its own thread. A reader opens the log for
 //! one flush.
 
 use std::collections::VecDeque;
@@ -27,10 +27,10 @@ use crate::store::engine::small_file::sync_directory;
 use crate::store::engine::watch::FileId;
 use crate::sync::lock;
 
-/// Calls that are put off for as long as there is always something to flush. With more of them they
-/// have their turn.
+/// Calls that are deferred while there is always something to flush. When there are more, they are
+/// made anyway.
 const PUT_OFF_MAX: usize = 256;
-/// Calls that wait for a flush. Who comes when so many wait already, waits until there is room.
+/// Calls that may wait for a flush. When so many wait, the next caller waits until there is room.
 const AFTER_FLUSH_MAX: usize = 65_536;
 
 pub(in crate::store) type Then = Box<dyn FnOnce() + Send>;
@@ -46,7 +46,7 @@ struct Ledger {
     book: Mutex<Book>,
     /// There is something to flush or to call.
     work: Condvar,
-    /// A flush has ended, well or badly.
+    /// A flush has ended, successfully or not.
     done: Condvar,
 }
 
@@ -54,22 +54,22 @@ struct Ledger {
 struct Book {
     /// The latest commit.
     committed: u64,
-    /// The latest commit that a flush which began after it has covered.
+    /// The latest commit that is covered by a flush that began after it.
     flushed: u64,
-    /// A flush was asked for what others have committed.
+    /// A flush was requested for commits of other processes.
     foreign: bool,
-    /// Calls to make once their commit is flushed, oldest first: those that a caller waits for, and
+    /// Calls to make when their commit is flushed, oldest first: those that a caller waits for, and
     /// the others.
     at_once: VecDeque<(u64, Then)>,
     then: VecDeque<(u64, Then)>,
     closing: bool,
-    /// No flush will ever end well again.
+    /// No flush will succeed any more.
     dead: bool,
 }
 
 impl Flusher {
-    /// Starts the thread. A connection of this process must have read from the file already, so
-    /// that the log exists and stays.
+    /// Starts the thread. A connection of this process must have read from the file, so that the
+    /// log exists and stays.
     pub(in crate::store) fn start(health: Arc<Shared>, durability: Durability) -> Result<Self> {
         let log = OpenLog::open(&health)?;
         let ledger = Arc::new(Ledger { health, book: Mutex::default(), work: Condvar::new(), done: Condvar::new() });
@@ -81,7 +81,7 @@ impl Flusher {
         Ok(Self { ledger, thread: Some(thread) })
     }
 
-    /// Notes a commit that has returned.
+    /// Records a commit that has returned.
     pub(in crate::store) fn committed(&self) -> Ticket {
         let mut book = lock(&self.ledger.book);
         book.committed += 1;
@@ -100,7 +100,7 @@ impl Flusher {
         Ok(())
     }
 
-    /// A flush for what others have written: it begins now.
+    /// Flushes commits of other processes; the flush begins now.
     pub(in crate::store) fn flush_now(&self) -> Result<()> {
         lock(&self.ledger.book).foreign = true;
         let ticket = self.committed();
@@ -121,8 +121,8 @@ impl Flusher {
 }
 
 impl Flusher {
-    /// As [`Flusher::after_flush`], but before all of those; and at once, on this thread, where the
-    /// commit is flushed already.
+    /// Like [`Flusher::after_flush`], but before all of those; and immediately, on this thread, if
+    /// the commit is flushed already.
     pub(in crate::store) fn as_soon_as_flushed(&self, ticket: Ticket, then: Then) -> Result<()> {
         let mut book = lock(&self.ledger.book);
         if book.dead {
@@ -143,7 +143,7 @@ impl Flusher {
 }
 
 impl Drop for Flusher {
-    /// Flushes what is committed, makes the calls that wait for it, and ends.
+    /// Flushes all commits, makes the calls that wait for them, and ends the thread.
     fn drop(&mut self) {
         lock(&self.ledger.book).closing = true;
         self.ledger.work.notify_one();
@@ -167,7 +167,8 @@ impl Ledger {
                 return;
             }
             let flush = target > book.flushed;
-            // With FULL our own commits are on the disk when they return, but not those of others.
+            // With FULL, commits of this process are durable when they return, but those of others
+            // may not be.
             let sync = durability == Durability::Flush || std::mem::take(&mut book.foreign);
             drop(book);
             if flush && let Err(error) = log.flush(&self.health, sync) {
@@ -177,8 +178,9 @@ impl Ledger {
         }
     }
 
-    /// Wakes those who wait for commits up to `target`, and makes the calls that a caller waits
-    /// for. The others are made when there is nothing to flush, as a flush is waited for.
+    /// Wakes the callers that wait for commits up to `target`, and makes the calls that a caller
+    /// waits for. The other calls are made when there is nothing to flush, so that they delay no
+    /// flush.
     fn serve(&self, target: u64) {
         let mut book = lock(&self.book);
         book.flushed = book.flushed.max(target);
@@ -234,7 +236,7 @@ fn not_flushed(health: &Shared) -> Error {
     Error::io("the commit is not known to be on the disk", std::io::Error::other(why))
 }
 
-/// Our own descriptor of the log.
+/// The flusher's own descriptor of the log.
 struct OpenLog(File);
 
 impl OpenLog {
@@ -245,7 +247,8 @@ impl OpenLog {
         if Some(FileId::of(&meta)) != health.watch.wal() {
             return Err(Error::File(format!("{} was replaced just now; try again", path.display())));
         }
-        // Its name must survive as well, and the process that made it may not have seen to that.
+        // The name of the log must be durable as well, and the process that created it may not have
+        // synced the directory.
         sync_directory(path.parent().unwrap_or(Path::new("/")))?;
         Ok(Self(file))
     }
@@ -262,7 +265,7 @@ impl OpenLog {
     }
 }
 
-/// A reader's flush: whatever it has read is in the file already, or in the log.
+/// Flushes for a reader: everything that it has read is in the file already, or in the log.
 pub(in crate::store) fn flush_from_outside(place: &Place) -> Result<()> {
     let path = place.wal();
     let io = |error| Error::io(format!("flushing {}", path.display()), error);
@@ -279,7 +282,7 @@ pub(in crate::store) fn flush_from_outside(place: &Place) -> Result<()> {
     }
 }
 
-/// Flushes the log through SQLite's own handle of it, with its directory the first time.
+/// Flushes the log through SQLite's own handle, and its directory the first time.
 pub(in crate::store) fn flush_journal(conn: &Connection) -> Result<()> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     // SAFETY: `handle` is open as long as `conn` is borrowed, and this thread is the only one that

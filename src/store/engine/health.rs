@@ -1,5 +1,5 @@
-//! How the file is doing, for `status` and `doctor`, and for the worker: with some of these
-//! troubles it must not claim.
+//! The health of the file, for `status`, `doctor` and the worker, which must not claim in some of
+//! these conditions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,62 +17,62 @@ use crate::store::engine::watch::Watch;
 use crate::store::schema::altered::Altered;
 use crate::sync::lock;
 
-/// What is wrong, if anything. Take no jobs on while [`Health::may_claim`] is false.
+/// Conditions of the file. Claim no jobs while [`Health::may_claim`] is false.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Size of the write-ahead log. Far above 12 MB, a reader keeps a snapshot open:
-    /// [`Health::readers`].
+    /// Size of the write-ahead log, in bytes. If it is far above 12 MB, a reader keeps a snapshot
+    /// open: [`Health::readers`].
     pub wal_bytes: u64,
     /// The writer waits for another program's write lock.
     pub blocked: Option<Blocked>,
-    /// The disk was full at this instant, in milliseconds UTC, and has not got room again.
+    /// When the disk was found full, in milliseconds UTC, if it still is.
     pub disk_full_since_ms: Option<i64>,
     /// The file or its log was replaced or removed while it was open.
     pub replaced: Option<String>,
-    /// A flush failed: nothing is acknowledged any more. Only opening the store again helps.
+    /// A flush failed: nothing is acknowledged any more. The store must be opened again.
     pub fatal: Option<String>,
-    /// The schema was changed, in a way that cannot be repaired.
+    /// The schema was changed in a way that cannot be repaired.
     pub schema: Option<Altered>,
-    /// Who keeps the log from being emptied, when it has grown beyond what is normal.
+    /// The processes that prevent an unusually large log from being emptied.
     pub readers: Vec<Holder>,
 }
 
 impl Health {
-    /// Whether new work may be started.
+    /// Whether new runs may be started.
     pub fn may_claim(&self) -> bool {
         self.disk_full_since_ms.is_none() && self.replaced.is_none() && self.fatal.is_none() && self.schema.is_none()
     }
 }
 
-/// The writer has been waiting for the write lock for longer than SQLite's own timeout.
+/// The writer has waited for the write lock for longer than SQLite's own timeout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
-    /// Since when, in milliseconds UTC.
+    /// Start of the wait, in milliseconds UTC.
     pub since_ms: i64,
-    /// Who holds it, if the kernel tells.
+    /// The holder of the lock, if the kernel reports it.
     pub by: Option<Holder>,
 }
 
-/// Where a blocked writer says so, for a `doctor` in another process.
+/// Returns the file in which a blocked writer reports that, for `doctor` in another process.
 pub fn blocked_file(place: &Place) -> PathBuf {
     place.dir().join("blocked")
 }
 
-/// What the writer of some process has said in [`blocked_file`].
+/// Reads what the writer of another process has reported in [`blocked_file`].
 pub fn read_blocked(place: &Place) -> Option<Blocked> {
     serde_json::from_slice(&fs::read(blocked_file(place)).ok()?).ok()
 }
 
-/// Size of the log above which its readers are looked for, in bytes.
+/// Size of the log above which its readers are looked up, in bytes.
 const WAL_LARGE_BYTES: u64 = 24 << 20;
 
-/// The troubles that the threads of one store know of.
+/// The conditions that the threads of one store have found.
 pub(in crate::store) struct Shared {
     pub place: Place,
     pub clock: Clock,
     pub watch: Watch,
     pub ballast: Option<Ballast>,
-    /// The number of the schema that the writer has last found in order.
+    /// The schema version that the writer last verified.
     pub schema_version: AtomicI64,
     troubles: Mutex<Troubles>,
 }
@@ -113,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// The first reason stays: what follows from it would only hide it.
+    /// Keeps the first reason: later ones are consequences of it.
     pub(in crate::store) fn set_fatal(&self, why: &str) {
         let mut troubles = lock(&self.troubles);
         if troubles.fatal.is_none() {
@@ -122,7 +122,7 @@ impl Shared {
         }
     }
 
-    /// `None`: it is as it should be.
+    /// `None`: the schema is valid.
     pub(in crate::store) fn set_schema(&self, why: Option<Altered>) {
         lock(&self.troubles).schema = why;
     }
@@ -131,13 +131,13 @@ impl Shared {
         lock(&self.troubles).fatal.clone()
     }
 
-    /// Says, here and in the file, that the writer waits; and since when.
+    /// Records, here and in the file, that the writer waits, and since when.
     pub(in crate::store) fn set_blocked(&self, since_ms: i64) -> Blocked {
         let blocked = Blocked { since_ms, by: locks::writer(&self.place) };
         let mut troubles = lock(&self.troubles);
         if troubles.blocked.as_ref() != Some(&blocked) {
             if let Ok(text) = serde_json::to_vec(&blocked) {
-                // It only helps a person to look; a full disk must not stop the writer.
+                // The file is only informative; a full disk must not stop the writer.
                 let _ = fs::write(blocked_file(&self.place), text);
             }
             troubles.blocked = Some(blocked.clone());
@@ -151,14 +151,14 @@ impl Shared {
         }
     }
 
-    /// Gives the ballast back to the disk. False if there was none.
+    /// Releases the ballast. False if there was none.
     pub(in crate::store) fn disk_is_full(&self) -> bool {
         let mut troubles = lock(&self.troubles);
         troubles.disk_full_since_ms.get_or_insert_with(|| self.clock.now_ms());
         self.ballast.as_ref().is_some_and(Ballast::release)
     }
 
-    /// Takes the ballast on again once there is room, and with that the trouble is over.
+    /// Allocates the ballast again if there is room, which ends the condition.
     pub(in crate::store) fn regain(&self) {
         let mut troubles = lock(&self.troubles);
         if troubles.disk_full_since_ms.is_some() && self.ballast.as_ref().is_none_or(Ballast::take_on) {

@@ -1,12 +1,13 @@
-//! Who holds the write lock, and who pins the log: asked of the kernel (`/proc/locks`).
+//! Which process holds the write lock, and which ones pin the log, read from the kernel
+//! (`/proc/locks`).
 //!
-//! SQLite's locks in WAL mode are POSIX locks on single bytes of `-shm`. The file is found there by
-//! device and inode, which `stat` tells; it is never opened. A holder in another pid namespace has
+//! SQLite's locks in WAL mode are POSIX locks on single bytes of `-shm`. They are found by device
+//! and inode, which `stat` returns; the file is never opened. A holder in another pid namespace has
 //! no pid here.
 //!
-//! The kernel shows that table a page at a time, and who frees a lock between two pages moves the
-//! rest up by a line: a line that is there all the time may be missed. So a table of several pages
-//! is read several times, and what stands in any of them counts.
+//! The kernel returns that table one page at a time, and a lock that is released between two pages
+//! shifts the rest up by a line, so a line that is always present may be missed. Therefore a table
+//! of several pages is read several times, and the lines of all readings count.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -20,43 +21,43 @@ use crate::place::Place;
 const WRITE_BYTE: u64 = 120;
 /// The bytes that readers lock for as long as they keep a snapshot.
 const READ_BYTES: std::ops::RangeInclusive<u64> = 123..=127;
-/// The byte of `-shm` that everybody locks who has it open.
+/// The byte of `-shm` that every process locks that has it open.
 const OPEN_BYTE: u64 = 128;
-/// The bytes of the main file that everybody who has it open locks.
+/// The bytes of the main file that every process locks that has it open.
 const SHARED_BYTES: std::ops::RangeInclusive<u64> = 0x4000_0002..=0x4000_0201;
-/// The byte of the main file that its worker locks as long as it lives, far from those that SQLite
-/// uses and from every page. A lock of an open file description, which SQLite's own locks neither
-/// see nor free.
+/// The byte of the main file that its worker locks while it lives, far from the bytes of SQLite and
+/// from every page. It is a lock of an open file description, which SQLite's own locks neither see
+/// nor release.
 pub const WORKER_BYTE: i64 = 1 << 62;
-/// Looks at the holder of the write lock before it counts as one that stays.
+/// Number of checks before the holder of the write lock counts as a lasting one.
 const LOOKS: u32 = 6;
-/// Between two of them, in milliseconds.
+/// Interval between two of them, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 50;
-/// Times that a table of several pages is read. Where locks are taken and freed without a pause,
-/// one reading misses a given line once in some 200 times.
+/// Number of readings of a table of several pages. While locks are taken and released continuously,
+/// one reading misses a given line about once in 200 times.
 const READINGS: u32 = 5;
-/// Longest part of the table that is taken at once, in bytes: more than a page of any machine.
+/// Largest part of the table that is read at once, in bytes: more than a page of any machine.
 const PART_BYTES: usize = 128 << 10;
-/// A name in `/proc/PID/comm` is at most this long, in bytes.
+/// Longest name in `/proc/PID/comm`, in bytes.
 const COMM_BYTES_MAX: usize = 64;
 
 /// A process that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     pub pid: i32,
-    /// Its name, as far as it can be read. Escape it before it is shown.
+    /// Its name, if it can be read. Escape it before showing it.
     pub program: Option<String>,
 }
 
 impl Holder {
-    /// Whether it is a process of this program, by its name.
+    /// Whether it is a process of tenure, by its name.
     pub(in crate::store) fn is_ours(&self) -> bool {
         let me = fs::read("/proc/self/comm").unwrap_or_default();
         let me = String::from_utf8_lossy(&me).trim_end().to_owned();
         self.program.as_ref().is_some_and(|program| *program == me || program.starts_with("tenure"))
     }
 
-    /// Whether all of it stands still (SIGSTOP, a debugger).
+    /// Whether all its threads are stopped (SIGSTOP, a debugger).
     pub(in crate::store) fn is_stopped(&self) -> bool {
         let stat = fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         let state = stat.rsplit(|byte| *byte == b')').next().and_then(|rest| rest.get(1));
@@ -73,18 +74,18 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// The process that is inside a write transaction, if it can be told. With threads of one process
-/// it is that process.
+/// Returns the process that is in a write transaction, if the kernel reports it. Threads of one
+/// process are not distinguished.
 pub fn writer(place: &Place) -> Option<Holder> {
     holders(&place.shm(), WRITE_BYTE..=WRITE_BYTE, true).into_iter().next()
 }
 
-/// The process that is inside a write transaction and stays there: seen at each of a few looks.
-/// `but`: the worker, which writes as it should.
+/// Returns the process that stays in a write transaction during several checks. `but`: the worker,
+/// which writes legitimately.
 pub fn lasting_writer(place: &Place, but: Option<u32>) -> Option<Holder> {
     let first = writer(place).filter(|holder| but.is_none_or(|but| but != holder.pid.cast_unsigned()))?;
     for _ in 1..LOOKS {
-        // The time between the looks is the measure: a short transaction is over by then.
+        // A short transaction ends between the checks.
         std::thread::sleep(Duration::from_millis(LOOK_AGAIN_MS));
         if writer(place).is_none_or(|holder| holder.pid != first.pid) {
             return None;
@@ -93,7 +94,7 @@ pub fn lasting_writer(place: &Place, but: Option<u32>) -> Option<Holder> {
     Some(first)
 }
 
-/// The processes that keep a snapshot, and with it the log.
+/// Returns the processes that have a snapshot, and so pin the log.
 pub fn readers(place: &Place) -> Vec<Holder> {
     holders(&place.shm(), READ_BYTES, false)
 }
@@ -103,8 +104,8 @@ pub fn openers(place: &Place) -> Vec<Holder> {
     holders(place.db(), SHARED_BYTES, false)
 }
 
-/// The process that has the file open with another log than the one beside this name: the file was
-/// renamed under it, or its log was removed. What two such processes write is lost.
+/// Returns the process that has the file open with another log than the one beside this name: the
+/// file was renamed while open, or its log was removed. Writes of two such processes are lost.
 pub(in crate::store) fn opened_elsewhere(place: &Place) -> Option<Holder> {
     let at_the_log = holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false);
     let me = i32::try_from(std::process::id()).unwrap_or(0);
@@ -112,8 +113,8 @@ pub(in crate::store) fn opened_elsewhere(place: &Place) -> Option<Holder> {
     openers(place).into_iter().find(is_elsewhere)
 }
 
-/// The process that has the log open that is not there any more, where no other process has made a
-/// new one since.
+/// Returns the process that has a removed log open, if no other process has created a new one
+/// since.
 pub(in crate::store) fn log_was_removed(place: &Place) -> Option<Holder> {
     if place.wal().exists() {
         return None;
@@ -121,8 +122,8 @@ pub(in crate::store) fn log_was_removed(place: &Place) -> Option<Holder> {
     holders(&place.shm(), OPEN_BYTE..=OPEN_BYTE, false).into_iter().next()
 }
 
-/// The process that has the file open with an index of the log that is not there any more, where no
-/// other process has made a new one since.
+/// Returns the process that has a removed index of the log open, if no other process has created a
+/// new one since.
 pub(in crate::store) fn index_was_removed(place: &Place) -> Option<Holder> {
     if place.shm().exists() || !place.wal().exists() {
         return None;
@@ -131,9 +132,9 @@ pub(in crate::store) fn index_was_removed(place: &Place) -> Option<Holder> {
     openers(place).into_iter().find(|opener| opener.pid != me)
 }
 
-/// Whether a worker of this very file lives, under whatever name and in whatever pid namespace, as
-/// far as the kernel tells without the file being opened. Some file systems (btrfs, overlayfs) show
-/// another device than `stat` does: there it is false.
+/// Whether a worker of this file is alive, under any name and in any pid namespace, as far as the
+/// kernel shows without opening the file. Some file systems (btrfs, overlayfs) report another
+/// device than `stat` does: there it is false.
 pub fn has_worker(place: &Place) -> bool {
     let Ok(meta) = fs::metadata(place.db()) else { return false };
     let Ok(table) = table() else { return false };
@@ -153,7 +154,7 @@ fn is_served(table: &str, dev: u64, inode: u64) -> bool {
     })
 }
 
-/// The lines of the kernel's table, some of them several times.
+/// Reads the lines of the kernel's table, some of them several times.
 fn table() -> io::Result<String> {
     let (mut all, is_one_page) = reading()?;
     if !is_one_page {
@@ -164,7 +165,7 @@ fn table() -> io::Result<String> {
     Ok(all)
 }
 
-/// The table as one reading shows it, and whether the kernel gave it in one piece.
+/// Reads the table once; returns whether the kernel returned it in one piece.
 fn reading() -> io::Result<(String, bool)> {
     let mut file = File::open("/proc/locks")?;
     let (mut all, mut part, mut parts) = (Vec::new(), vec![0; PART_BYTES], 0);
@@ -194,8 +195,8 @@ fn program_of(pid: i32) -> Option<String> {
     Some(String::from_utf8_lossy(comm).trim_end().to_owned())
 }
 
-/// The pids of the lines `1: POSIX ADVISORY WRITE 4711 08:01:1234 120 120` that are about those
-/// bytes of that file.
+/// Returns the pids of the lines `1: POSIX ADVISORY WRITE 4711 08:01:1234 120 120` for these bytes
+/// of the file.
 fn pids_in(table: &str, dev: u64, inode: u64, bytes: &std::ops::RangeInclusive<u64>, exclusive: bool) -> Vec<i32> {
     let lines: Vec<Line> = table.lines().filter_map(Line::parse).collect();
     let ours = |line: &&Line| {
@@ -208,7 +209,7 @@ fn pids_in(table: &str, dev: u64, inode: u64, bytes: &std::ops::RangeInclusive<u
     };
     let device = (rustix::fs::major(dev), rustix::fs::minor(dev));
     let exact: Vec<i32> = lines.iter().filter(ours).filter(|line| line.device == device).map(|line| line.pid).collect();
-    // Some file systems (btrfs, overlayfs) show another device here than stat does.
+    // Some file systems (btrfs, overlayfs) report another device here than `stat` does.
     if exact.is_empty() { lines.iter().filter(ours).map(|line| line.pid).collect() } else { exact }
 }
 
@@ -224,7 +225,7 @@ struct Line {
 }
 
 impl Line {
-    /// `None` for a line that is not a held record lock: a waiter (`->`), a flock, a lease.
+    /// Returns `None` for a line that is not a held record lock: a waiter (`->`), a flock, a lease.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().skip(1);
         let of_description = match words.next()? {
@@ -283,7 +284,7 @@ garbage
         assert!(!is_served(TABLE, dev, 77));
     }
 
-    /// Files of their own, each with a lock on all of it.
+    /// Creates files, each with a lock on all of it.
     fn locked(dir: &Path, names: &[String]) -> Vec<File> {
         let lock = |name: &String| {
             let file = File::create(dir.join(name)).unwrap();

@@ -1,13 +1,13 @@
-//! How the one file is opened, written, flushed and kept short. Knows SQLite and threads, and
-//! nothing of jobs.
+//! How the file is opened, written, flushed and kept small. This room knows SQLite and threads, and
+//! nothing about jobs.
 //!
-//! A write goes `open` → `turnstile` (fair turns between processes) → `write` (the transaction, run
-//! again where it must be) → `flush` (one `fdatasync` for all who wait). In a worker `write_queue`
-//! and `writer` group the writes of its threads, `readers` serves its reads, and `checkpoint` keeps
-//! the log short. `health` is what these threads report.
+//! A write passes through `open` → `turnstile` (fair turns between processes) → `write` (the
+//! transaction, run again if necessary) → `flush` (one `fdatasync` for all waiting callers). In a
+//! worker, `write_queue` and `writer` group the writes of its threads, `readers` serves its reads,
+//! and `checkpoint` keeps the log short. These threads report to `health`.
 //!
-//! Under a crash: what `write` has acknowledged is on the disk; what was only committed may vanish
-//! in a power cut, and in nothing else.
+//! Under a crash: what `write` has acknowledged is durable. A transaction that was only committed
+//! can be lost in a power cut, but in no other crash.
 
 pub(in crate::store) mod apart;
 pub(in crate::store) mod ballast;

@@ -1,5 +1,4 @@
-//! Refuses network file systems: their locks and their shared memory do not keep two processes
-//! apart.
+//! Refuses network file systems: their locks and shared memory do not work between machines.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// `f_type` of file systems whose files are somewhere else.
+/// `f_type` of remote file systems.
 const REMOTE: [(u32, &str); 13] = [
     (0x0000_6969, "NFS"),
     (0x0000_517b, "SMB"),
@@ -24,13 +23,13 @@ const REMOTE: [(u32, &str); 13] = [
     (0x4750_4653, "GPFS"),
 ];
 const FUSE: u32 = 0x6573_5546;
-/// Kinds of FUSE that stay on this machine. Others are refused, as most of them are not local.
+/// FUSE file systems that are local. Others are refused, since most are not.
 const FUSE_LOCAL: [&str; 6] = ["fuseblk", "virtiofs", "fuse.fuse-overlayfs", "fuse.mergerfs", "fuse.ntfs-3g", "fuse.bindfs"];
 
 /// # Errors
 /// [`Error::File`] that names the kind, if `path` is on a network file system.
 pub(in crate::store) fn refuse(path: &Path) -> Result<()> {
-    // Where it cannot be asked, opening the file will say why.
+    // If the file system cannot be queried, opening the file reports the reason.
     let Ok(found) = rustix::fs::statfs(path) else { return Ok(()) };
     #[allow(clippy::cast_possible_truncation)] // the type has 32 bits, in a field whose width differs between machines
     let kind = match found.f_type as u32 {

@@ -1,4 +1,4 @@
-//! Opening: from a path to a store that may be used, or a refusal that says what to do.
+//! Opens a file: from a path to a usable store, or a refusal that says what to do.
 
 use crate::store::engine::structure::{Thorough, check_structure, set_wal_mode};
 use crate::store::file::identity::random_name;
@@ -26,24 +26,26 @@ use crate::store::schema;
 use crate::store::schema::upgrade;
 
 /// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about
-/// a second's work.
+/// a second of work.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
-/// How the message begins where SQLite cannot open the file.
+/// Start of the message when SQLite cannot open the file.
 const CANNOT_OPEN: &str = "the file cannot be opened";
-/// How long a log that is gone must stay so, while a process has it open, in milliseconds.
+/// How long a log must be missing while a process has it open, in milliseconds, before it counts as
+/// removed.
 const LOG_REMOVED_MS: u64 = 1_000;
-/// How long root may take to give a log that it has made to the owner of the file, in milliseconds.
+/// How long root may take to give a log that it has created to the owner of the file, in
+/// milliseconds.
 const GIVEN_MS: u64 = 2_000;
-/// Time between two tries to switch a new file to its mode, in milliseconds.
+/// Interval between two attempts to switch a new file to WAL mode, in milliseconds.
 const MODE_RETRY_MS: u64 = 10;
 
 impl Store {
-    /// Opens the file at `path` in a role; a client or worker makes it first if it is not there.
+    /// Opens the file at `path` in a role; a client or worker creates it if it does not exist.
     ///
     /// # Errors
-    /// [`Error::File`] with the remedy where the file cannot be used: a reader finds none, it is
+    /// [`Error::File`] with the remedy if the file cannot be used: a reader finds none, or it is
     /// foreign, damaged, newer than this program, not permitted, on a network file system, or has a
-    /// second hard link. Two processes may make the same file at once: both get the same one.
+    /// second hard link. Two processes may create the same file at once: both get the same one.
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         open(path, options)
     }
@@ -58,22 +60,23 @@ fn open(path: &Path, options: Options) -> Result<Store> {
         permission::check_private(&place)?;
     }
     let opened = match open_at(&place, options.clone()) {
-        // It may have been given by the time of the look, so a second attempt is made also where
-        // nothing is closed.
+        // It may have been given away by the time of the check, so a second attempt is made in any
+        // case.
         Err(Error::File(text)) if is_about_access(&text) && was_of_root(&place) => open_at(&place, options),
         opened => opened,
     };
     opened.map_err(|error| name_the_file(&place, error))
 }
 
-/// Whether that is said of a file or of its log that may not be opened, not of what stands in it.
+/// Whether the error says that the file or its log may not be opened, rather than what is wrong
+/// with its content.
 fn is_about_access(text: &str) -> bool {
     text.starts_with(CANNOT_OPEN) || text.contains("may not be written")
 }
 
-/// SQLite makes the log and its index as root's where root is the first to open the file of another
-/// user, and gives them to that user a moment later. In between that user's own commands cannot
-/// open the file. Waits for that moment; `false` where it does not come.
+/// If root is the first to open the file of another user, SQLite creates the log and its index as
+/// root's and gives them to that user a moment later. Until then that user's commands cannot open
+/// the file. Waits for that; `false` if it does not happen.
 fn was_of_root(place: &Place) -> bool {
     if rustix::process::geteuid().is_root() || !permission::is_writable(place.db()) {
         return false;
@@ -86,11 +89,11 @@ fn was_of_root(place: &Place) -> bool {
     !is_closed()
 }
 
-/// SQLite's own messages do not say which file they are about.
+/// SQLite's own messages do not name the file.
 fn name_the_file(place: &Place, error: Error) -> Error {
     let db = place.db().display().to_string();
     match error {
-        // Also to read it, SQLite makes its log and the index of that.
+        // SQLite creates the log and its index even to read the file.
         Error::File(text) if text.starts_with(CANNOT_OPEN) => {
             Error::File(permission::read_only(place).unwrap_or_else(|| format!("{db}: {text}")))
         }
@@ -130,7 +133,7 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
             Engine::Client(Mutex::new(write::Inline::new(conn, Turnstile::open(place)?, options.durability, health.clone())))
         }
         Role::Worker => {
-            // What an earlier worker said when it was killed.
+            // What an earlier worker reported before it was killed.
             let _ = std::fs::remove_file(crate::store::blocked_file(place));
             if !health.ballast.as_ref().is_none_or(Ballast::take_on) {
                 health.disk_is_full();
@@ -141,11 +144,12 @@ fn open_at(place: &Place, options: Options) -> Result<Store> {
     Ok(Store(Arc::new(Inner { engine, place: place.clone(), options, opened, health })))
 }
 
-/// Who has open what is not there any more.
+/// Finds the process that has a removed file open.
 type Removed = fn(&Place) -> Option<locks::Holder>;
 
-/// The last one to close the file removes log and index a moment before it lets go of them, and the
-/// first one makes the log before the index: who is still there after that has lost it.
+/// The last process to close the file removes log and index just before it releases them, and the
+/// first one creates the log before the index. A process that is still found after that has lost
+/// its log.
 fn who_has_what_was_removed(place: &Place, ask: Removed) -> Option<locks::Holder> {
     let began = Instant::now();
     loop {
@@ -157,8 +161,7 @@ fn who_has_what_was_removed(place: &Place, ask: Removed) -> Option<locks::Holder
     }
 }
 
-/// Brings the file to where this role can use it: filled, in WAL mode, of this version, with its
-/// guards.
+/// Prepares the file for this role: filled, in WAL mode, of this version, with its guards.
 fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Opened> {
     let mut opened = Opened::default();
     if options.role == Role::Reader {
@@ -194,8 +197,8 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         Identity::Older { .. } if options.allow_older => return Ok(opened),
         Identity::Older { version } => return Err(upgrade::needed(version)),
     }
-    // The first read opens the log, which the flusher needs, and takes the lock that keeps others
-    // from deleting it.
+    // The first read opens the log, which the flusher needs, and takes the lock that prevents
+    // others from deleting it.
     conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     if options.role == Role::Worker {
         check_content(conn, place, &mut opened.problems)?;
@@ -203,8 +206,8 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
     Ok(opened)
 }
 
-/// Another process may be filling the file at the same time; who gets the write lock first does it.
-/// False if it was not us.
+/// Another process may fill the file at the same time; the first to get the write lock does. False
+/// if another process did.
 fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
     let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let new = identify(&transaction)? == Identity::New;
@@ -212,15 +215,15 @@ fn create(conn: &Connection, place: &Place, options: &Options) -> Result<bool> {
         let file_id = random_name()?;
         schema::create_schema(&transaction, options.clock.now_ms(), &file_id)?;
         home::note(&transaction, &home::noted(place)?)?;
-        // Before the commit: a directory that names a file which came to nothing does no harm, and
-        // a file that its directory does not name would pass for a copy.
+        // Before the commit: a directory that names a file which was never filled is harmless, but
+        // a file that its directory does not name would be taken for a copy.
         home::settle_in(place, &file_id)?;
     }
     transaction.commit()?;
     Ok(new)
 }
 
-/// A worker's look at the whole file before it acts on anything in it.
+/// Checks the whole file for a worker, before it acts on its content.
 fn check_content(conn: &Connection, place: &Place, problems: &mut Vec<String>) -> Result<()> {
     if std::fs::metadata(place.db()).is_ok_and(|meta| meta.len() <= QUICK_CHECK_BYTES_MAX) {
         problems.extend(check_structure(conn, Thorough::No)?);

@@ -2,22 +2,22 @@
 
 use crate::clock::Clock;
 
-/// What a process wants of the file.
+/// How a process uses the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Looks only. The file must exist; nothing is made.
+    /// Reads only. The file must exist; nothing is created.
     Reader,
-    /// Writes now and then, each time inline. Makes the file on first use.
+    /// Writes occasionally, each time inline. Creates the file on first use.
     Client,
-    /// The holder of the worker lock: threads that group, flush and checkpoint. Makes and upgrades
-    /// the file.
+    /// The holder of the worker lock: threads that group, flush and checkpoint. Creates and
+    /// upgrades the file.
     Worker,
 }
 
-/// How a commit gets onto the disk.
+/// How a commit becomes durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// `synchronous=NORMAL`, and a flush of our own before anything is acknowledged.
+    /// `synchronous=NORMAL`, and tenure's own flush before anything is acknowledged.
     #[default]
     Flush,
     /// `synchronous=FULL`: SQLite flushes inside each commit.
@@ -30,11 +30,11 @@ pub struct Options {
     pub role: Role,
     pub durability: Durability,
     pub clock: Clock,
-    /// A worker accepts a file, or a directory around it, that others may write. They may then run
+    /// A worker accepts a file or a directory that other users may write. They can then run
     /// commands as this user.
     pub allow_shared: bool,
     /// A client may open a file of an earlier version, which it must not read or write: for a
-    /// program that is about to be its worker, which upgrades it.
+    /// program that is about to become its worker, which upgrades it.
     pub allow_older: bool,
 }
 
@@ -46,13 +46,13 @@ impl Options {
 }
 
 impl Default for Options {
-    /// A client's.
+    /// The defaults of a client.
     fn default() -> Self {
         Self::new(Role::Client)
     }
 }
 
-/// Names a commit, to wait for a flush that covers it.
+/// Identifies a commit, to wait for a flush that covers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub(in crate::store) u64);
 
@@ -61,9 +61,8 @@ pub struct Ticket(pub(in crate::store) u64);
 pub struct Opened {
     /// The file was new, and this process filled it.
     pub created: bool,
-    /// The version of the schema before it was upgraded.
+    /// The schema version before an upgrade.
     pub upgraded_from: Option<i32>,
-    /// What a person should know: guards that were repaired, rows that break a rule. For `doctor`
-    /// and the log.
+    /// Findings for `doctor` and the log: repaired guards, rows that break a rule.
     pub problems: Vec<String>,
 }

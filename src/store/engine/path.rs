@@ -1,8 +1,8 @@
-//! From what a person typed to the place of the file: links resolved, directories made, and
-//! refusals that say why.
+//! From the path that a person typed to the place of the file: resolves links, creates directories,
+//! and explains refusals.
 //!
 //! Nothing here opens the file: another thread of this process may have it open, and closing a
-//! second descriptor would drop its locks.
+//! second descriptor would release its locks.
 
 use crate::store::engine::small_file::sync_directory;
 use std::fs::{self, DirBuilder, Metadata};
@@ -18,13 +18,13 @@ use crate::place::Place;
 use crate::store::engine::{network, permission};
 use crate::store::file::home;
 
-/// Links that are followed from the name to the file, as many as the kernel follows.
+/// Maximum number of links that are followed to the file, as in the kernel.
 const LINKS_MAX: usize = 40;
-/// The smallest file that SQLite can have made, in bytes. It takes a file of one byte for an empty
-/// one, and would write over it.
+/// The smallest file that SQLite can have created, in bytes. SQLite takes a file of one byte for an
+/// empty one and would overwrite it.
 const DATABASE_BYTES_MIN: u64 = 512;
 
-/// The place of a file that must exist.
+/// Finds the place of a file that must exist.
 pub(in crate::store) fn find(path: &Path) -> Result<Place> {
     let missing = || Error::File(format!("there is no file {}; `tenure add` makes it, --db names another", path.display()));
     let path = follow(path)?;
@@ -39,17 +39,17 @@ pub(in crate::store) fn find(path: &Path) -> Result<Place> {
     Ok(place)
 }
 
-/// What to do where the file is not there, and what belongs to it is.
+/// What to do if the file does not exist, but its log or directory does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Missing {
-    /// Refuse: a new file would be made beside the log and the directory of another.
+    /// Refuse: a new file would be created beside the log and the directory of another.
     Begin,
-    /// A backup is about to come into its place.
+    /// A backup is about to replace it.
     Restore,
 }
 
-/// The place of a file, which is made empty (0600) if it is not there, as are the directories above
-/// it (0700).
+/// Finds the place of a file. If it does not exist, creates it empty (0600), with the directories
+/// above it (0700).
 pub(in crate::store) fn find_or_make(path: &Path, missing: Missing) -> Result<Place> {
     let path = follow(path)?;
     let parent = path.parent().ok_or_else(|| not_a_file(&path))?;
@@ -64,7 +64,7 @@ pub(in crate::store) fn find_or_make(path: &Path, missing: Missing) -> Result<Pl
         && missing == Missing::Begin
         && let Some(error) = gone(&place)
     {
-        // Another process may have made all of it since.
+        // Another process may have created all of it meanwhile.
         if stat(place.db())?.is_none_or(|meta| meta.len() == 0) {
             return Err(error);
         }
@@ -77,7 +77,7 @@ pub(in crate::store) fn find_or_make(path: &Path, missing: Missing) -> Result<Pl
     Ok(place)
 }
 
-/// Why no new file may be begun here, where one was.
+/// Explains why no new file may be created where another one was.
 fn gone(place: &Place) -> Option<Error> {
     let left = home::left_behind(place)?;
     Some(Error::File(format!(
@@ -88,7 +88,7 @@ fn gone(place: &Place) -> Option<Error> {
     )))
 }
 
-/// The path with a link in its last part followed, even if nothing is at the end of it yet.
+/// Follows a link in the last part of the path, even if its target does not exist yet.
 fn follow(path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
         return Err(Error::Invalid("the name of the file is empty".into()));
@@ -116,7 +116,7 @@ fn follow(path: &Path) -> Result<PathBuf> {
     Err(Error::File(format!("{}: its symbolic links go round in a circle", path.display())))
 }
 
-/// A file that may not even be looked at cannot be used.
+/// A file whose metadata cannot be read cannot be used.
 fn looking(path: &Path, error: std::io::Error) -> Error {
     let what = format!("looking for {}", path.display());
     match error.kind() {
@@ -147,7 +147,7 @@ fn stat(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-/// Refuses what SQLite could open but not keep safe.
+/// Refuses a file that SQLite could open but not keep safe.
 fn check(place: &Place, meta: &Metadata) -> Result<()> {
     let db = place.db();
     if meta.is_dir() {
@@ -182,14 +182,14 @@ fn check(place: &Place, meta: &Metadata) -> Result<()> {
     network::refuse(db)
 }
 
-/// A single file that was bind mounted.
+/// Whether a single file was bind mounted here.
 fn is_a_mount(path: &Path) -> bool {
     const MOUNT_ROOT: u64 = 0x2000;
     let asked = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
     asked.is_ok_and(|found| found.stx_attributes.bits() & MOUNT_ROOT != 0)
 }
 
-/// Makes a directory and those above it, 0700, and sees to it that their names survive a power cut.
+/// Creates a directory and those above it, 0700, and makes their names durable.
 fn make_directories(dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -209,8 +209,8 @@ fn make_directory(dir: &Path) -> Result<()> {
     }
 }
 
-/// `mknod` makes the file with its mode in one step and without a descriptor, so that there is
-/// nothing to close.
+/// `mknod` creates the file with its mode in one step and without a descriptor that would have to
+/// be closed.
 fn make_file(path: &Path) -> Result<()> {
     match rustix::fs::mknodat(CWD, path, FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
         Ok(()) => {
@@ -222,16 +222,16 @@ fn make_file(path: &Path) -> Result<()> {
     }
 }
 
-/// What root makes in the directory of another user is that user's.
+/// What root creates in the directory of another user belongs to that user.
 fn give(path: &Path) -> Result<()> {
     let around = path.parent().unwrap_or(Path::new("/"));
     owner::give_path(path, around).map_err(|error| Error::io(format!("giving {} to its owner", path.display()), error))
 }
 
-/// Makes the directory beside the file, with all that stands in it.
+/// Creates the directory beside the file, with its subdirectories.
 ///
 /// # Errors
-/// It cannot be made, or what is there belongs to another user.
+/// It cannot be created, or the existing one belongs to another user.
 pub fn make_beside(place: &Place) -> Result<()> {
     let new = !place.dir().exists();
     for dir in [place.dir().to_owned(), place.runs(), place.logs(), place.results(), place.secrets(), place.work()] {

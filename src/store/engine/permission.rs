@@ -1,5 +1,5 @@
-//! Who may write the file: whether we may, and for a worker, whether others may, who could then run
-//! commands as its user.
+//! Who may write the file: whether this process may, and, for a worker, whether other users may,
+//! who could then run commands as its user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,8 +15,8 @@ use crate::place::Place;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// # Errors
-/// [`Error::File`] if the file, what belongs to it, or a directory around it may be written by
-/// another user, or belongs to one.
+/// [`Error::File`] if the file, its log or a directory around it belongs to another user or may be
+/// written by one.
 pub(in crate::store) fn check_private(place: &Place) -> Result<()> {
     let around = place.db().parent().unwrap_or(Path::new("/"));
     for path in [around, place.dir(), place.db(), &place.wal(), &place.shm(), &place.secrets(), &place.runs()] {
@@ -27,15 +27,15 @@ pub(in crate::store) fn check_private(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Whether this process may write the file and its log. Asked before SQLite opens them: a log that
-/// it makes for a file that may only be read may only be read too, and would still be there when
-/// the file may be written again.
+/// Checks that this process may write the file and its log. Called before SQLite opens them: a log
+/// that SQLite creates for a read-only file is read-only too, and would remain after the file
+/// becomes writable.
 ///
 /// # Errors
-/// [`Error::File`], with the name of the one that may not be written.
+/// [`Error::File`] with the name of the file that cannot be written.
 pub(in crate::store) fn check_writable(place: &Place) -> Result<()> {
     for path in [place.db(), &place.wal(), &place.shm()] {
-        // What is not there is made; every other trouble is SQLite's to tell.
+        // A missing file is created later; SQLite reports every other error.
         let asked = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
         if asked == Err(Errno::ROFS) {
             return Err(Error::File(read_only_text(path)));
@@ -57,24 +57,24 @@ fn read_only_text(path: &Path) -> String {
     )
 }
 
-/// Why nothing can be written where this file is, if its file system says so. One that became
-/// read-only by an error may still be shown as writable by `mount` and by the permissions; it says
-/// so when a file is made, here one without a name.
+/// Explains why nothing can be written here, if the file system is read-only. A file system that
+/// became read-only after an error may still be shown as writable by `mount` and by the
+/// permissions; creating a file (here one without a name) shows it.
 pub fn read_only(place: &Place) -> Option<String> {
     let around = place.db().parent()?;
     let made = openat(CWD, around, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
     (made.err() == Some(Errno::ROFS)).then(|| read_only_text(place.db()))
 }
 
-/// Whether this process may write there.
+/// Whether this process may write the file.
 pub(in crate::store) fn is_writable(path: &Path) -> bool {
     accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// Whether a worker may make its files beside the file.
+/// Checks that a worker may create files beside the file.
 ///
 /// # Errors
-/// [`Error::File`], with the name of the directory in which it may not.
+/// [`Error::File`] with the name of the directory in which it may not.
 pub(in crate::store) fn check_beside(place: &Place) -> Result<()> {
     for dir in [place.dir(), &place.runs(), &place.logs(), &place.results(), &place.secrets(), &place.leases(), &place.work()] {
         let asked = accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
@@ -91,12 +91,12 @@ pub(in crate::store) fn check_beside(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// In a directory where every user may make files, another user may have been there first: a link
-/// of theirs would lead what is written to where they want it, and what is in a directory of theirs
-/// can be replaced by them. Asked before anything is made or written.
+/// Checks for planted files. In a directory where every user may create files, another user may
+/// have been first: a link could redirect what is written, and the content of a directory could be
+/// replaced. Called before anything is created or written.
 ///
 /// # Errors
-/// [`Error::File`], with the name of what belongs to another user.
+/// [`Error::File`] with the name of the file that belongs to another user.
 pub(in crate::store) fn check_not_planted(place: &Place) -> Result<()> {
     let mut journal = place.db().as_os_str().to_owned();
     journal.push("-journal");
@@ -106,10 +106,10 @@ pub(in crate::store) fn check_not_planted(place: &Place) -> Result<()> {
     inside.iter().try_for_each(|path| check_ours(path))
 }
 
-/// As [`check_not_planted`], for one name.
+/// Like [`check_not_planted`], for one name.
 ///
 /// # Errors
-/// [`Error::File`], where it belongs to another user and everybody may make files around it.
+/// [`Error::File`] if it belongs to another user and every user may create files around it.
 pub(in crate::store) fn check_ours(path: &Path) -> Result<()> {
     const EVERYBODY_WRITES: u32 = 0o002;
     let me = rustix::process::geteuid().as_raw();
@@ -118,7 +118,7 @@ pub(in crate::store) fn check_ours(path: &Path) -> Result<()> {
         return Ok(());
     }
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
-    // A link of our own may still lead to what is another's.
+    // A link of this user may still lead to a file of another.
     let target = if found.is_symlink() { fs::metadata(path).ok() } else { None };
     let owners = [Some(found.uid()), target.map(|meta| meta.uid())];
     match owners.into_iter().flatten().find(|owner| *owner != me && *owner != 0) {

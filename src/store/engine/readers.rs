@@ -1,4 +1,4 @@
-//! The connections that a worker reads with: a pool of a few, each opened when it is first needed.
+//! The read connections of a worker: a small pool, each opened on first use.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
@@ -14,24 +14,24 @@ use crate::store::engine::connection;
 use crate::store::engine::connection::Access;
 use crate::store::engine::options::Durability;
 
-/// Connections that read at the same time.
+/// Connections that can read at the same time.
 const READERS_MAX: u32 = 4;
-/// How long a caller waits for one of them, in milliseconds.
+/// How long a caller waits for a connection, in milliseconds.
 const READER_WAIT_MS: u64 = 5_000;
-/// Threads that the pool keeps for itself.
+/// Threads that the pool itself uses.
 const POOL_THREADS: usize = 3;
 
 pub(in crate::store) struct Readers(r2d2::Pool<SqliteConnectionManager>);
 
-/// A connection that goes back when it is dropped.
+/// A connection that returns to the pool when it is dropped.
 pub(in crate::store) type Reader = PooledConnection<SqliteConnectionManager>;
 
 impl Readers {
     /// # Errors
-    /// The system gives no more threads.
+    /// The system refuses more threads.
     pub(in crate::store) fn new(place: &Place, durability: Durability) -> Result<Self> {
-        // The pool panics where it gets no thread, so that is asked before, and the little that may
-        // change in between is caught.
+        // The pool panics if it gets no thread, so that is checked before, and the small remaining
+        // race is caught.
         try_threads(POOL_THREADS).map_err(threads_refused)?;
         let manager = SqliteConnectionManager::file(place.db())
             .with_flags(connection::flags(Access::Read))
@@ -50,7 +50,7 @@ impl Readers {
         pool.map(Self).map_err(|_| threads_refused(std::io::Error::from_raw_os_error(libc::EAGAIN)))
     }
 
-    /// One that no other thread uses meanwhile.
+    /// Returns a connection for exclusive use.
     ///
     /// # Errors
     /// None was free in time, or a new one could not be opened.
@@ -64,7 +64,7 @@ fn threads_refused(error: std::io::Error) -> Error {
     Error::io("starting the threads of the readers", error)
 }
 
-/// Whether the system gives so many threads at once.
+/// Checks whether the system allows so many threads at once.
 fn try_threads(count: usize) -> std::io::Result<()> {
     let mut begun = Vec::new();
     let mut failed = Ok(());

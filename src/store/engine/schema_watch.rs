@@ -1,11 +1,11 @@
-//! Are the guards those of `schema.sql`, still? The worker's writer asks at the beginning of each
-//! transaction, by the number that SQLite changes with each change of the schema; and no other
-//! program can change the schema before that transaction ends. So nothing is claimed or settled
-//! under other guards than ours.
+//! Verifies that the guards are still those of `schema.sql`. The worker's writer checks at the
+//! start of each transaction, by the schema version that SQLite increments with each change; no
+//! other program can change the schema before that transaction ends. So nothing is claimed or
+//! settled under other guards.
 //!
-//! What is missing, altered or added is repaired in that very transaction. Where it cannot be (a
-//! table itself was altered), nothing is claimed until it is as it was; settles go on, as runs end
-//! whether the file is whole or not.
+//! Guards that are missing, altered or added are repaired in the same transaction. If that is
+//! impossible (a table itself was altered), nothing is claimed until it is restored; settles
+//! continue, since runs end in any case.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -19,11 +19,11 @@ use crate::store::schema;
 use crate::store::schema::altered::Altered;
 use crate::store::upkeep::open_runs;
 
-/// Time between two tries to repair what could not be repaired.
+/// Interval between two attempts to repair the schema.
 const RETRY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// Whether the transaction that this thread writes in is under our guards.
+    /// Whether the transaction of this thread is under tenure's guards.
     static TRUSTED: Cell<bool> = const { Cell::new(true) };
 }
 
@@ -32,19 +32,19 @@ pub(in crate::store) fn may_claim() -> bool {
     TRUSTED.get()
 }
 
-/// What the writer knows of the schema.
+/// What the writer knows about the schema.
 #[derive(Default)]
 pub(in crate::store) struct SchemaWatch {
-    /// The number under which the guards were as they should be.
+    /// The schema version that was last verified.
     known: Option<i64>,
-    /// The same, seen in the transaction that is under way.
+    /// The same, as seen in the open transaction.
     seen: Option<i64>,
-    /// Could not be repaired at that time.
+    /// When a repair last failed.
     refused: Option<Instant>,
 }
 
 impl SchemaWatch {
-    /// Looks, and repairs. In a write transaction, before anything else is done in it.
+    /// Checks and repairs the schema. Called in a write transaction, before anything else.
     pub(in crate::store) fn check(&mut self, conn: &Connection, health: &Shared) -> rusqlite::Result<()> {
         let version = version(conn)?;
         self.seen = None;
@@ -76,7 +76,7 @@ impl SchemaWatch {
         Ok(())
     }
 
-    /// The transaction is committed.
+    /// The transaction was committed.
     pub(in crate::store) fn committed(&mut self, health: &Shared) {
         TRUSTED.set(true);
         if let Some(seen) = self.seen.take() {
@@ -85,15 +85,15 @@ impl SchemaWatch {
         }
     }
 
-    /// The transaction was undone, and a repair with it.
+    /// The transaction was rolled back, and a repair with it.
     pub(in crate::store) fn undone(&mut self) {
         TRUSTED.set(true);
         self.seen = None;
     }
 }
 
-/// Whether the schema is another one than the writer has last found in order, so that it should
-/// look. Takes no lock.
+/// Whether the schema differs from the one that the writer last verified, so that it should check.
+/// Takes no lock.
 pub(in crate::store) fn is_unverified(conn: &Connection, health: &Shared) -> Result<bool> {
     Ok(version(conn)? != health.schema_version.load(Ordering::SeqCst))
 }

@@ -1,18 +1,18 @@
-//! A message that would otherwise be written again and again.
+//! Limits how often a recurring message is logged.
 
 use std::time::{Duration, Instant};
 
-/// Time between two messages about the same trouble, in milliseconds.
+/// Interval between two messages about the same condition, in milliseconds.
 const REPEAT_MS: u64 = 60_000;
 
-/// Lets the first message through, and then one a minute.
+/// Passes the first message, and then one a minute.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Seldom {
     last: Option<Instant>,
 }
 
 impl Seldom {
-    /// Whether it is time to say it (again).
+    /// Whether to log the message now.
     pub(in crate::store) fn now(&mut self) -> bool {
         let due = self.last.is_none_or(|last| last.elapsed() >= Duration::from_millis(REPEAT_MS));
         if due {
@@ -21,7 +21,7 @@ impl Seldom {
         due
     }
 
-    /// The trouble is over: the next one is told at once.
+    /// The condition is over: its next message is logged immediately.
     pub(in crate::store) fn over(&mut self) {
         self.last = None;
     }

@@ -1,5 +1,5 @@
-//! Small files of the directory beside the database, and the names in it: replaced whole, and put
-//! on the disk.
+//! Small files in the directory beside the database, and the names in it: replaced atomically, and
+//! made durable.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -10,8 +10,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::owner;
 
-/// Writes a small file of the directory anew: its name holds the old bytes or all the new ones,
-/// whatever dies when. A write that must survive a power cut is followed by [`sync_directory`].
+/// Replaces a small file atomically: its name refers to the old bytes or to all the new ones at any
+/// time. A write that must survive a power cut is followed by [`sync_directory`].
 pub(in crate::store) fn replace_file(path: &Path, dir: &Path, bytes: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     let put = || {
@@ -25,7 +25,7 @@ pub(in crate::store) fn replace_file(path: &Path, dir: &Path, bytes: &[u8]) -> R
     put().map_err(|error| Error::io(format!("writing {}", path.display()), error))
 }
 
-/// Puts the names in a directory on the disk.
+/// Makes the names in a directory durable.
 pub(in crate::store) fn sync_directory(dir: &Path) -> Result<()> {
     fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io(format!("syncing {}", dir.display()), error))
 }

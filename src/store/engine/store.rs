@@ -1,4 +1,4 @@
-//! An open file: where each read, write and flush goes for the role in which it was opened.
+//! An open file: routes each read, write and flush according to the role in which it was opened.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,12 +13,12 @@ use crate::store::engine::options::{Durability, Opened, Options, Role, Ticket};
 use crate::store::engine::{flush, health, schema_watch, write, writer};
 use crate::sync::lock;
 
-/// An open file. Clones share it; the last one to be dropped ends its threads.
+/// An open file. Clones share it; dropping the last one ends its threads.
 #[derive(Clone)]
 pub struct Store(pub(in crate::store) Arc<Inner>);
 
 pub(in crate::store) struct Inner {
-    // Declared first: threads and connections end before anything that they look at.
+    // Declared first: threads and connections end before anything that they use.
     pub(in crate::store) engine: Engine,
     pub(in crate::store) place: Place,
     pub(in crate::store) options: Options,
@@ -50,13 +50,13 @@ impl Store {
         self.0.options.durability
     }
 
-    /// What was found and done while the file was opened.
+    /// Returns what was found and done while the file was opened.
     pub fn opened(&self) -> &Opened {
         &self.0.opened
     }
 
-    /// Reads in one snapshot. Keep it short: an open snapshot keeps the log from being emptied.
-    /// What it sees may not be on the disk yet, see [`Store::flush_now`].
+    /// Reads in one snapshot. Keep it short: an open snapshot prevents the log from being emptied.
+    /// What it sees may not be durable yet, see [`Store::flush_now`].
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         match &self.0.engine {
             Engine::Reader(conn) => snapshot(&lock(conn), f),
@@ -68,18 +68,18 @@ impl Store {
         }
     }
 
-    /// Writes in one transaction and returns when it is on the disk. A closure that fails undoes
-    /// what it did, and nothing else.
+    /// Writes in one transaction and returns when it is durable. A closure that fails undoes its
+    /// own changes, and no others.
     ///
-    /// The closure may run more than once, see the head of this room.
+    /// The closure may run more than once; see the head of this room.
     pub fn write<T: Send + 'static>(&self, f: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
         let (value, ticket) = self.commit(f)?;
         self.flushed(ticket)?;
         Ok(value)
     }
 
-    /// Writes in one transaction and returns when it is committed: others see it, but a power cut
-    /// may still undo it.
+    /// Writes in one transaction and returns when it is committed: other clients see it, but a
+    /// power cut may still undo it.
     pub fn commit<T: Send + 'static>(&self, f: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<(T, Ticket)> {
         match &self.0.engine {
             Engine::Reader(_) => Err(Error::Internal("a reader was asked to write".into())),
@@ -88,8 +88,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::commit`], but in a worker never on this thread: for many threads that write
-    /// once, whose stacks should stay small.
+    /// Like [`Store::commit`], but in a worker never on this thread: for many threads that write
+    /// once and should have small stacks.
     pub fn commit_elsewhere<T: Send + 'static>(
         &self,
         f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
@@ -113,9 +113,9 @@ impl Store {
         }
     }
 
-    /// Calls `then` when that commit is on the disk; never if the flush fails. In a worker on the
-    /// flusher thread, so it must be short and must not wait for this store; in a client at once,
-    /// after a flush.
+    /// Calls `then` when that commit is durable; never if the flush fails. In a worker it runs on
+    /// the flusher thread, so it must be short and must not wait for this store; in a client it
+    /// runs immediately, after a flush.
     pub fn after_flush(&self, ticket: Ticket, then: impl FnOnce() + Send + 'static) {
         match &self.0.engine {
             Engine::Worker(worker) => worker.flusher().after_flush(ticket, Box::new(then)),
@@ -126,8 +126,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::after_flush`], for what a caller waits for: before all other calls, and at once
-    /// where that commit is on the disk already.
+    /// Like [`Store::after_flush`], for a call that a caller waits for: before all other calls, and
+    /// immediately if that commit is durable already.
     ///
     /// # Errors
     /// Nothing will ever be flushed again; the call is not made.
@@ -138,7 +138,7 @@ impl Store {
         }
     }
 
-    /// Whether that commit is on the disk.
+    /// Whether that commit is durable.
     pub fn is_flushed(&self, ticket: Ticket) -> bool {
         match &self.0.engine {
             Engine::Worker(worker) => worker.flusher().is_flushed(ticket),
@@ -146,8 +146,8 @@ impl Store {
         }
     }
 
-    /// Makes durable whatever this store has read so far, whichever client wrote it: for a caller
-    /// that is about to state an outcome to a person.
+    /// Makes everything durable that this store has read so far, whichever client wrote it: for a
+    /// caller that is about to report an outcome to a person.
     pub fn flush_now(&self) -> Result<()> {
         match &self.0.engine {
             Engine::Reader(_) => flush::flush_from_outside(&self.0.place),
@@ -156,9 +156,8 @@ impl Store {
         }
     }
 
-    /// Lets the writer look at the schema where it is not the one that it has last found in order,
-    /// or cannot be repaired so far: an idle worker begins no other transaction. Writes nothing
-    /// where nothing is wrong.
+    /// Has the writer verify the schema if it differs from the last verified one or could not be
+    /// repaired: an idle worker begins no other transaction. Writes nothing if the schema is valid.
     pub fn verify_schema(&self) -> Result<()> {
         match self.read(|conn| schema_watch::is_unverified(conn, &self.0.health))? {
             true => self.commit(|_| Ok(())).map(drop),
@@ -166,19 +165,18 @@ impl Store {
         }
     }
 
-    /// How the file is doing. Cheap: a few calls of `stat`.
+    /// Returns the health of the file. Cheap: a few calls of `stat`.
     pub fn health(&self) -> Health {
         self.0.health.snapshot()
     }
 
-    /// Nothing is written any more: what this store holds cannot be trusted. Only opening it again
-    /// helps.
+    /// Stops all writes: what this store holds cannot be trusted. The store must be opened again.
     pub fn distrust(&self, why: &str) {
         self.0.health.set_fatal(why);
     }
 
     /// From now on a write that would wait for another program's write lock fails with
-    /// [`Error::Busy`] instead: for a worker that shuts down.
+    /// [`Error::Busy`]: for a worker that shuts down.
     pub fn stop_waiting(&self) {
         if let Engine::Worker(worker) = &self.0.engine {
             worker.stop_waiting();

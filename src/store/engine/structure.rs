@@ -1,4 +1,4 @@
-//! Whether the structure of the file is whole, and its switch to WAL mode.
+//! Checks the structure of the file, and switches it to WAL mode.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::store::engine::connection::BUSY_TIMEOUT_MS;
 use crate::store::engine::write;
 
-/// Time between two tries to switch a new file to its mode, in milliseconds.
+/// Interval between two attempts to switch a new file to WAL mode, in milliseconds.
 const MODE_RETRY_MS: u64 = 10;
 
-/// Switching needs the file for itself for a moment, and SQLite does not wait for that by itself.
+/// Switches to WAL mode, which needs exclusive access for a moment; SQLite does not wait for it.
 pub(in crate::store) fn set_wal_mode(conn: &Connection) -> Result<()> {
     let began = Instant::now();
     loop {
@@ -30,16 +30,16 @@ pub(in crate::store) fn set_wal_mode(conn: &Connection) -> Result<()> {
     }
 }
 
-/// How much a check looks at.
+/// How thorough a check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Thorough {
-    /// The structure of the tables.
+    /// The structure of the tables only.
     No,
     /// Every entry of every index as well.
     Yes,
 }
 
-/// Rows that break a CHECK are returned: they are found and healed one by one.
+/// Checks the structure. Returns rows that break a CHECK: they are found and repaired one by one.
 ///
 /// # Errors
 /// [`Error::File`] if the structure itself is damaged.
@@ -61,5 +61,5 @@ pub(in crate::store) fn check_structure(conn: &Connection, thorough: Thorough) -
     Err(Error::File(format!("the file is damaged ({shown}); tenure restore brings a backup back")))
 }
 
-/// Complaints of a check that are shown.
+/// Maximum number of complaints that are shown.
 const COMPLAINTS_MAX: usize = 10;

@@ -1,9 +1,9 @@
 //! Text that any client may have written.
 //!
-//! A TEXT value may hold bytes that are not UTF-8, and may be of any size: SQLite checks neither.
-//! Reading never fails for that. What is shown is cut and its wrong bytes are replaced; what names
-//! a row (a queue, a lane) is kept byte for byte; and what would be acted on (a command) is refused
-//! by [`whole`], so that no command runs that was not written so.
+//! A TEXT value may hold bytes that are not UTF-8, and may have any size: SQLite checks neither.
+//! Reading never fails because of that. A value that is shown is truncated, with its invalid bytes
+//! replaced; a value that names a row (a queue, a lane) is kept byte for byte; and a value that
+//! would be acted on (a command) is refused by [`whole`], so that no altered command ever runs.
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
@@ -11,17 +11,17 @@ use rusqlite::{Result, Row};
 /// Most of one value that is read, in bytes: the guards of the schema allow no more.
 pub(in crate::store) const READ_BYTES_MAX: usize = crate::job::limits::JSON_BYTES_MAX;
 
-/// Text for showing.
+/// Reads text for display.
 pub(in crate::store) fn text(row: &Row<'_>, at: usize) -> Result<String> {
     Ok(maybe(row, at)?.unwrap_or_default())
 }
 
-/// Text for showing, or NULL.
+/// Reads text for display, or NULL.
 pub(in crate::store) fn maybe(row: &Row<'_>, at: usize) -> Result<Option<String>> {
     Ok(row.get::<_, Option<Shown>>(at)?.map(|shown| shown.0))
 }
 
-/// As [`text`], in a `query_row` that reads one column.
+/// Like [`text`], in a `query_row` that reads one column.
 pub(in crate::store) struct Shown(pub(in crate::store) String);
 
 impl FromSql for Shown {
@@ -31,7 +31,7 @@ impl FromSql for Shown {
     }
 }
 
-/// Text that names something in the file: compared and bound as the bytes that it is.
+/// Text that names something in the file: compared and bound byte for byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(Vec<u8>);
 
@@ -48,7 +48,7 @@ impl Key {
         &self.0
     }
 
-    /// How it is shown, and how a person types it.
+    /// Returns the form for display, which is also what a person types.
     pub(in crate::store) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }
@@ -66,7 +66,7 @@ impl ToSql for Key {
     }
 }
 
-/// Why a value cannot be acted on; `None`: it is whole.
+/// Explains why a value cannot be acted on; `None` if it is complete.
 pub(in crate::store) fn fault(row: &Row<'_>, at: usize, name: &'static str) -> Result<Option<String>> {
     let ValueRef::Text(bytes) = row.get_ref(at)? else { return Ok(None) };
     Ok(if bytes.len() > READ_BYTES_MAX {
@@ -78,7 +78,7 @@ pub(in crate::store) fn fault(row: &Row<'_>, at: usize, name: &'static str) -> R
     })
 }
 
-/// The first fault of these columns.
+/// Returns the first fault of these columns.
 pub(in crate::store) fn first_fault(row: &Row<'_>, columns: &[(usize, &'static str)]) -> Result<Option<String>> {
     for (at, name) in columns {
         if let Some(fault) = fault(row, *at, name)? {

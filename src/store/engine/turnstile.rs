@@ -1,13 +1,13 @@
-//! The queue of our processes for the write lock.
+//! The queue of tenure's processes for the write lock.
 //!
-//! SQLite's own waiting is polling, and unfair: one process may commit thousands of times while
-//! another does not get through once. A single lock file is unfair too, since the process that lets
-//! go of it takes it again before the others are awake. Two make a queue: lock the gate, lock the
-//! turn, unlock the gate, write, unlock the turn. Only one waits at the turn, and who has just
-//! written must pass the gate again.
+//! SQLite waits for its lock by polling, which is unfair: one process may commit thousands of times
+//! while another does not get the lock once. A single lock file is unfair too, since the process
+//! that releases it takes it again before the others wake up. Two lock files form a queue: lock the
+//! gate, lock the turn, unlock the gate, write, unlock the turn. Only one process waits for the
+//! turn, and the one that has just written must pass the gate again.
 //!
-//! This is for fairness only; what keeps writers apart is SQLite's lock. So a holder that is
-//! stopped is passed by after a second, and programs other than tenure never come here.
+//! This is for fairness only; SQLite's lock is what separates the writers. So a stopped holder is
+//! bypassed after a second, and programs other than tenure do not take part.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::owner;
 use crate::place::Place;
 use crate::store::engine::seldom::Seldom;
 
-/// How long we stand in the queue before we pass by, in milliseconds.
+/// How long a process waits in the queue before it bypasses it, in milliseconds.
 const WAIT_MS: u64 = 1_000;
 
-/// One user's place in the queue. Each thread that writes has its own: two that shared one would be
-/// let through together.
+/// One thread's place in the queue. Each thread that writes has its own: two threads that share one
+/// would be admitted together.
 pub(in crate::store) struct Turnstile {
     locks: Arc<Locks>,
     waiter: Option<Waiter>,
@@ -39,13 +39,13 @@ struct Locks {
     turn: File,
 }
 
-/// The right to write next, given back when it is dropped.
+/// The right to write next, released when it is dropped.
 pub(in crate::store) struct Turn {
     held: Option<Arc<Locks>>,
 }
 
 impl Turn {
-    /// Whether it is our turn, or we passed by.
+    /// Whether the turn was granted or the queue was bypassed.
     #[cfg(test)]
     fn is_held(&self) -> bool {
         self.held.is_some()
@@ -70,7 +70,7 @@ impl Turnstile {
         Ok(Self { locks, waiter: None, told: Seldom::default() })
     }
 
-    /// Waits for our turn, or passes by. An earlier [`Turn`] must have been dropped.
+    /// Waits for the turn, or bypasses the queue. An earlier [`Turn`] must have been dropped.
     pub(in crate::store) fn take(&mut self) -> Turn {
         if self.waiter.as_ref().is_some_and(Waiter::is_still_waiting) {
             return self.pass_by();
@@ -118,13 +118,12 @@ impl Turnstile {
 #[derive(Clone, Copy)]
 enum Ask {
     GateAndTurn,
-    /// We have the gate already.
+    /// The gate is already held.
     Turn,
 }
 
-/// A thread that does the blocking calls, since `flock` knows no timeout. It may be stuck in one
-/// for as long as another process is stopped; no caller waits for it then, and it ends with our
-/// process.
+/// A thread for the blocking calls, since `flock` has no timeout. It may be blocked for as long as
+/// another process is stopped; no caller waits for it then, and it ends with this process.
 struct Waiter {
     ask: Sender<Ask>,
     granted: Receiver<()>,
@@ -134,7 +133,7 @@ struct Waiter {
 /// Nothing was asked, or it has been answered.
 const IDLE: u8 = 0;
 const WAITING: u8 = 1;
-/// The one who asked has passed by: give back what is granted.
+/// The caller has bypassed the queue: release what is granted.
 const ABANDONED: u8 = 2;
 
 impl Waiter {
@@ -161,7 +160,7 @@ impl Waiter {
         self.step.load(Ordering::SeqCst) != IDLE
     }
 
-    /// Whether the turn is ours. False after [`WAIT_MS`].
+    /// Whether the turn was granted. False after [`WAIT_MS`].
     fn wait(&self, ask: Ask) -> bool {
         self.step.store(WAITING, Ordering::SeqCst);
         if self.ask.send(ask).is_err() {
@@ -174,7 +173,7 @@ impl Waiter {
         if self.step.compare_exchange(WAITING, ABANDONED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             return false;
         }
-        // It was granted at this very moment, and the word is on its way.
+        // It was granted just now, and the message is on its way.
         self.granted.recv().is_ok()
     }
 }
@@ -223,7 +222,7 @@ mod tests {
             drop(turn);
             (held, b)
         });
-        // The other one stands at the turn, with the gate in its hand, as soon as the gate is shut.
+        // The other process waits for the turn and holds the gate as soon as the gate is locked.
         let gate = File::open(place.gate()).unwrap();
         while try_lock(&gate) {
             unlock(&gate);

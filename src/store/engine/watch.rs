@@ -1,7 +1,7 @@
-//! Is the file that we have open still the one that its name leads to?
+//! Checks that the open file is still the one that its name refers to.
 //!
-//! A file that was replaced or removed under a living process goes on working, silently, in a place
-//! that no other process sees. `stat` tells.
+//! A file that was replaced or removed while it is open keeps working, silently, where no other
+//! process sees it. `stat` shows that.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::place::Place;
 
-/// Device and inode: which file it is, whatever its name.
+/// Device and inode: the identity of a file, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct FileId(pub u64, pub u64);
 
@@ -24,7 +24,7 @@ impl FileId {
     }
 }
 
-/// The file, its log and the log's index, as they were when they were opened.
+/// The identities of the file, its log and the log's index when they were opened.
 #[derive(Debug)]
 pub(in crate::store) struct Watch {
     place: Place,
@@ -34,8 +34,8 @@ pub(in crate::store) struct Watch {
 }
 
 impl Watch {
-    /// Notes what the names lead to now. A connection must be open that has read already: from then
-    /// on no other process can be the last one to close, so that the log keeps its inode.
+    /// Records what the names refer to now. A connection that has read must be open: from then on
+    /// no other process can be the last one to close, so the log keeps its inode.
     pub(in crate::store) fn begin(place: &Place) -> Self {
         Self { place: place.clone(), db: FileId::at(place.db()), wal: FileId::at(&place.wal()), shm: FileId::at(&place.shm()) }
     }
@@ -48,7 +48,7 @@ impl Watch {
         self.wal
     }
 
-    /// What has been replaced or removed, in words.
+    /// Says which files have been replaced or removed.
     pub(in crate::store) fn replaced(&self) -> Option<String> {
         let three = [(self.place.db().to_owned(), self.db), (self.place.wal(), self.wal), (self.place.shm(), self.shm)];
         three.iter().find_map(|(path, was)| changed(path, (*was)?))
@@ -60,7 +60,7 @@ fn changed(path: &Path, was: FileId) -> Option<String> {
         Ok(meta) if FileId::of(&meta) == was => None,
         Ok(_) => Some(format!("{} was replaced while it was open", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("{} was removed while it was open", path.display())),
-        // Not to be allowed to look proves nothing.
+        // A failed check proves nothing.
         Err(_) => None,
     }
 }

@@ -1,4 +1,4 @@
-//! A write transaction: one group of requests, each in a savepoint of its own.
+//! A write transaction: one group of requests, each in its own savepoint.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,26 +13,25 @@ use crate::store::engine::options::{Durability, Ticket};
 use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::{flush, locks};
 
-/// Something that wants to be done inside a write transaction. It may be tried more than once,
-/// until it is answered.
+/// A request to write in a transaction. It may be attempted more than once, until it is answered.
 pub(in crate::store) trait Request: Send {
-    /// Does it. False if it failed by itself: then its savepoint is rolled back, and the group goes
-    /// on.
+    /// Runs the request. False if it failed by itself: then its savepoint is rolled back, and the
+    /// group continues.
     fn attempt(&mut self, conn: &Connection) -> Attempt;
-    /// Tells the caller: the commit that it is in, or why it is in none.
+    /// Answers the caller: with the commit that contains it, or with the reason why there is none.
     fn answer(self: Box<Self>, fate: Result<Ticket>);
 }
 
-/// How a try went.
+/// Result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Attempt {
     Well,
     Failed,
-    /// It failed for want of space: with the ballast given back it may go well.
+    /// It failed for lack of space: it may succeed after the ballast is released.
     NoSpace,
 }
 
-/// A request made of a closure; the answer goes to `reply`.
+/// A request made from a closure; the answer goes to `reply`.
 pub(in crate::store) struct Typed<T, F, R> {
     pub f: F,
     pub result: Option<Result<T>>,
@@ -60,7 +59,7 @@ where
     fn answer(self: Box<Self>, fate: Result<Ticket>) {
         let answer = match (fate, self.result) {
             (Ok(ticket), Some(Ok(value))) => Ok((value, ticket)),
-            // What went wrong inside says more than what became of the group.
+            // The request's own error says more than the fate of the group.
             (_, Some(Err(error))) | (Err(error), _) => Err(error),
             (Ok(_), None) => Err(Error::Internal("a write was committed without having been tried".into())),
         };
@@ -73,14 +72,14 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     Error::Internal(format!("a write panicked: {}", text.unwrap_or("(no message)")))
 }
 
-/// The whole group was undone.
+/// The whole group was rolled back.
 pub(in crate::store) struct Undone {
-    /// Whose fault it was, if one request's.
+    /// The request at fault, if it was a single one.
     pub culprit: Option<usize>,
     pub error: rusqlite::Error,
 }
 
-/// Begins, tries each request, and commits. On return no transaction is open.
+/// Begins, attempts each request, and commits. On return no transaction is open.
 pub(in crate::store) fn run_group<'a>(conn: &Connection, group: &mut [Box<dyn Request + 'a>]) -> Result<(), Undone> {
     if let [request] = group {
         return attempt_alone(conn, request.as_mut()).or_else(|error| undo(conn, Some(0), error));
@@ -97,7 +96,7 @@ pub(in crate::store) fn run_group<'a>(conn: &Connection, group: &mut [Box<dyn Re
 }
 
 pub(in crate::store) fn undo(conn: &Connection, culprit: Option<usize>, error: rusqlite::Error) -> Result<(), Undone> {
-    // After a full disk or an I/O error SQLite has rolled back already, and a second ROLLBACK would
+    // After a full disk or an I/O error SQLite has already rolled back, and a second ROLLBACK would
     // hide the real error.
     if !conn.is_autocommit() {
         let _ = conn.execute_batch("ROLLBACK");
@@ -110,7 +109,7 @@ pub(in crate::store) fn begin(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// # Errors
-/// The transaction is gone, or must go.
+/// The transaction is gone, or must be rolled back.
 fn attempt(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()> {
     run(conn, "SAVEPOINT one")?;
     let attempt = request.attempt(conn);
@@ -126,9 +125,9 @@ fn attempt(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()>
     run(conn, "RELEASE one")
 }
 
-/// A request that has the transaction for itself needs no savepoint: what failed is rolled back as
-/// a whole. An open savepoint makes each statement after it slower by the number of pages that were
-/// changed since, so that many rows would take time in the square of their number.
+/// A request that is alone in its transaction needs no savepoint: a failure rolls back the whole.
+/// An open savepoint makes each later statement slower by the number of pages changed since, so
+/// that many rows would take quadratic time.
 fn attempt_alone(conn: &Connection, request: &mut dyn Request) -> rusqlite::Result<()> {
     let attempt = request.attempt(conn);
     if attempt == Attempt::NoSpace {
@@ -157,7 +156,7 @@ fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// The same error once more, for the next of those whom it concerns.
+/// Copies an error for another caller that it affects.
 pub(in crate::store) fn again(error: &rusqlite::Error) -> Error {
     match error {
         rusqlite::Error::SqliteFailure(code, text) => Error::from(rusqlite::Error::SqliteFailure(*code, text.clone())),
@@ -173,7 +172,7 @@ pub(in crate::store) fn is_full(error: &rusqlite::Error) -> bool {
     crate::error::is_for_want_of_room(error)
 }
 
-/// SQLITE_FULL has two causes: no space, or a table whose ids are used up, because a client has
+/// SQLITE_FULL has two causes: no space, or a table whose ids are exhausted because a client has
 /// inserted the largest one.
 fn explain_full(conn: &Connection, error: Error) -> Error {
     let used_up = sql!("write.sql", "sequences_end");
@@ -186,7 +185,8 @@ fn explain_full(conn: &Connection, error: Error) -> Error {
     }
 }
 
-/// Whether SQLite could not flush: then nothing that it says later about the disk can be trusted.
+/// Whether SQLite could not flush: then nothing that it reports later about the disk can be
+/// trusted.
 pub(in crate::store) fn is_failed_flush(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error().map(|error| error.extended_code), Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
 }
@@ -198,7 +198,7 @@ pub(in crate::store) fn refuse_if_fatal(health: &Shared) -> Result<()> {
     }
 }
 
-/// A client's connection: it writes on the caller's thread.
+/// The connection of a client: it writes on the caller's thread.
 pub(in crate::store) struct Inline {
     conn: Connection,
     turnstile: Turnstile,
@@ -279,9 +279,8 @@ impl Inline {
         Ok(())
     }
 
-    /// A commit to a file that its name does not lead to any more is lost to everybody else, and
-    /// its pages in the log, which has kept its name, would damage the file that has come in its
-    /// place.
+    /// A commit to a file that its name no longer refers to is lost to all other processes, and its
+    /// pages in the log, which has kept its name, would damage the file that has replaced it.
     fn still_ours(&self) -> Result<()> {
         match self.health.watch.replaced() {
             None => Ok(()),
@@ -297,8 +296,8 @@ fn busy(place: &Place) -> Error {
     Error::Busy(busy_text(place, locks::writer(place)))
 }
 
-/// Who kept a client from writing, and what helps. Seen is only who writes at the end of the wait:
-/// that one may have come a moment ago.
+/// Explains who kept a client from writing, and what helps. Only the writer at the end of the wait
+/// is seen, and it may have arrived a moment ago.
 fn busy_text(place: &Place, writer: Option<locks::Holder>) -> String {
     let (file, s) = (place.db().display(), crate::store::engine::connection::BUSY_TIMEOUT_MS / 1000);
     let waited = format!("{file} was locked by other writers for the {s} s that this command waited");

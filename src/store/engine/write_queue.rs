@@ -1,23 +1,22 @@
-//! The queue: where requests to write wait, and who sees to them.
+//! The write queue: write requests wait here for the thread that runs them.
 //!
-//! If no write is in progress, the caller writes on its own thread: no other has to be woken, and
-//! to wake one and to be woken by it costs more than a small transaction. What comes meanwhile
-//! waits, and is handed to the writer thread as one group, so no caller writes for others for
-//! longer than one transaction.
+//! If no write is in progress, the caller writes on its own thread: waking another thread costs
+//! more than a small transaction. Requests that arrive meanwhile wait and are handed to the writer
+//! thread as one group, so no caller writes for others for longer than one transaction.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::sync::lock;
 
-/// Requests that wait. Who comes when so many wait already, waits until there is room.
+/// Requests that may wait. When so many wait, the next caller waits until there is room.
 const WAITING_MAX: usize = 1_024;
 /// Requests in one transaction.
 const GROUP_MAX: usize = 256;
 
 pub(in crate::store) struct WriteQueue<R> {
     state: Mutex<State<R>>,
-    /// The writer thread has something to do, or nothing ever again.
+    /// The writer thread has something to do, or must end.
     handed: Condvar,
     /// There may be room.
     room: Condvar,
@@ -37,13 +36,13 @@ enum Writing {
     Handed,
 }
 
-/// What becomes of a request that was brought.
+/// Result of submitting a request.
 pub(in crate::store) enum Submitted<R> {
-    /// See to this group, and then drop what [`WriteQueue::hand_over`] gives.
+    /// Write this group, then drop the guard of [`WriteQueue::hand_over`].
     Write(Vec<R>),
-    /// Another thread does.
+    /// Another thread writes it.
     Queued,
-    /// No thread does any more.
+    /// The queue is closed; no thread writes it.
     Closed,
 }
 
@@ -53,8 +52,8 @@ impl<R> WriteQueue<R> {
         Self { state: Mutex::new(state), handed: Condvar::new(), room: Condvar::new() }
     }
 
-    /// Brings a request. `may_write`: whether this thread may be the one to write; otherwise the
-    /// writer thread is.
+    /// Submits a request. `may_write`: whether this thread may write; otherwise the writer thread
+    /// does.
     pub(in crate::store) fn submit(&self, request: R, may_write: bool) -> Submitted<R> {
         let mut state = lock(&self.state);
         while state.waiting.len() >= WAITING_MAX && !state.closed {
@@ -77,7 +76,8 @@ impl<R> WriteQueue<R> {
         Submitted::Queued
     }
 
-    /// When this is dropped, a group was seen to, and what has come meanwhile is handed on.
+    /// Returns a guard; dropping it ends the write and hands over the requests that have arrived
+    /// meanwhile.
     pub(in crate::store) fn hand_over(&self) -> HandOver<'_, R> {
         HandOver(self)
     }
@@ -91,7 +91,7 @@ impl<R> WriteQueue<R> {
         }
     }
 
-    /// For the writer thread: the next group; `None` when the queue is closed and empty.
+    /// Returns the next group to the writer thread; `None` when the queue is closed and empty.
     pub(in crate::store) fn next(&self) -> Option<Vec<R>> {
         let mut state = lock(&self.state);
         loop {
@@ -108,7 +108,7 @@ impl<R> WriteQueue<R> {
         }
     }
 
-    /// Nothing more is taken; what waits is seen to.
+    /// Closes the queue: waiting requests are still written, new ones are refused.
     pub(in crate::store) fn close(&self) {
         lock(&self.state).closed = true;
         self.handed.notify_one();
@@ -125,7 +125,7 @@ impl<R> Drop for HandOver<'_, R> {
     }
 }
 
-/// One answer, and who waits for it.
+/// One answer, and the caller that waits for it.
 pub(in crate::store) struct Answer<T>(Mutex<Option<T>>, Condvar);
 
 impl<T> Answer<T> {

@@ -19,8 +19,8 @@ fn add(conn: &Connection) -> Result<()> {
 fn a_write_that_is_alone_opens_no_savepoint() {
     for role in [Role::Client, Role::Worker] {
         let (_dir, store) = store(role);
-        // SQLite knows no savepoint here: with one, each statement of a long write would be slower
-        // than the one before.
+        // There is no savepoint here: with one, each statement of a long write would be slower than
+        // the one before.
         let open = store.write(|conn| Ok(conn.execute_batch("RELEASE one").is_ok())).unwrap();
         assert!(!open, "{role:?}");
     }

@@ -1,10 +1,10 @@
 //! The worker's writer: the one connection of this process that writes.
 //!
-//! If no write is in progress, the caller writes itself; what comes meanwhile is done by the writer
-//! thread, all that is waiting in one transaction up to a limit (see `queue`). Each is answered
-//! when it is committed. While another program keeps the write lock the writer keeps the requests
-//! and tries again, and says since when and because of whom. On a full disk it gives the ballast
-//! back and tries once more.
+//! If no write is in progress, the caller writes itself. Requests that arrive meanwhile are run by
+//! the writer thread, all of them in one transaction up to a limit (see `write_queue`). Each is
+//! answered when it is committed. While another program holds the write lock, the writer keeps the
+//! requests, retries, and reports the holder and the duration. On a full disk it releases the
+//! ballast and tries once more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,8 +27,8 @@ use crate::store::engine::write::{Request, Typed, Undone};
 use crate::store::engine::write_queue::{Answer, Submitted, WriteQueue};
 use crate::sync::lock;
 
-/// How long one try for the write lock lasts, in milliseconds. After it, the writer counts as
-/// blocked.
+/// How long one attempt to get the write lock lasts, in milliseconds. After it, the writer counts
+/// as blocked.
 const TRY_MS: u64 = 1_000;
 /// The threads of a worker's store.
 pub(in crate::store) struct Worker {
@@ -122,7 +122,7 @@ impl Worker {
     }
 }
 
-/// A request that is dropped unanswered is answered so.
+/// A request that is dropped without an answer gets this error.
 struct Reply<T>(Option<Arc<Answer<Result<T>>>>);
 
 impl<T> Reply<T> {
@@ -182,7 +182,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Sees a group through: each of its requests is answered.
+    /// Runs a group: each of its requests is answered.
     fn write(&mut self, mut group: Vec<Box<dyn Request>>) {
         let mut ballast_tried = false;
         while !group.is_empty() {
@@ -217,8 +217,8 @@ impl Writer {
         }
     }
 
-    /// The pages of a commit to a file that its name does not lead to any more go into a log that
-    /// has kept its name, and would damage the file that has come in its place.
+    /// A commit to a file that its name no longer refers to goes into a log that has kept its name,
+    /// and would damage the file that has replaced it.
     fn still_ours(&self) -> std::result::Result<(), String> {
         match self.health.watch.replaced() {
             None => Ok(()),
@@ -237,7 +237,7 @@ impl Writer {
         self.nudge.after_commit();
     }
 
-    /// Waits for the write lock as long as it takes, and says why.
+    /// Waits for the write lock without a limit, and reports why.
     fn begin(&mut self) -> rusqlite::Result<()> {
         let since = (Instant::now(), self.health.clock.now_ms());
         loop {
@@ -271,8 +271,8 @@ impl Writer {
         }
     }
 
-    /// One request spoiled it: the others go again without it. Otherwise no single request is to
-    /// blame, and all are told.
+    /// If one request caused the failure, the others run again without it. Otherwise all get the
+    /// error.
     fn sort_out(&mut self, group: &mut Vec<Box<dyn Request>>, undone: &Undone) {
         if write::is_failed_flush(&undone.error) {
             self.health.set_fatal(&format!("a flush failed: {}", undone.error));

@@ -1,12 +1,12 @@
-//! Auxiliary runs: commands around jobs (a check, the making of a workspace, a teardown, a probe),
-//! each a run of its own, with a kind.
+//! Auxiliary runs: commands around jobs (a check, the preparation of a workspace, a teardown, a
+//! probe), each a run of its own with a kind.
 //!
-//! An auxiliary run of a job is opened only as long as the job's run (`parent`) owns the job, and
-//! one of a kind at a time; one of a resource as long as that is to be torn down and nothing else
-//! is under way for it ([`crate::store::resource::teardown`]). What it came to is written once,
-//! with whatever follows from that in the same transaction; so a crash before leaves an open run,
-//! which is watched or gone through again, and a crash after it an answer, which is used and not
-//! asked for again.
+//! An auxiliary run of a job is opened only while the job's run (`parent`) owns the job, one of
+//! each kind at a time. One of a resource is opened only while the resource is being torn down and
+//! has no other auxiliary run ([`crate::store::resource::teardown`]). Its result is recorded once,
+//! with all consequences in the same transaction. So a crash before that leaves an open run, which
+//! is watched or resumed, and a crash after it leaves a result, which is used and not asked for
+//! again.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,15 +18,15 @@ pub use crate::store::job::settle::Closed;
 use crate::store::resource::teardown;
 use crate::store::workspace;
 
-/// What an auxiliary run is, and for whom.
+/// The kind and the purpose of an auxiliary run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     pub kind: RunKind,
-    /// With the run of that job for which it is made. `None`: it belongs to no job.
+    /// The job and the job's run that it belongs to. `None`: it belongs to no job.
     pub of: Option<(JobId, RunId)>,
-    /// The resource that it probes or tears down, and the step that it is.
+    /// The resource that it probes or tears down, and which step it is.
     pub resource: Option<(ResourceId, Step)>,
-    /// The workspace that it makes.
+    /// The workspace that it prepares.
     pub workspace: Option<String>,
 }
 
@@ -36,25 +36,25 @@ impl Opening {
         Self { kind, of: Some((job, parent)), resource: None, workspace: None }
     }
 
-    /// A step in the end of a resource.
+    /// A step in the teardown of a resource.
     pub fn of_resource(id: ResourceId, step: Step) -> Self {
         Self { kind: step.kind(), of: None, resource: Some((id, step)), workspace: None }
     }
 }
 
-/// What the closing of an auxiliary run brought with it.
+/// Effects of closing an auxiliary run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// This call closed it. If not, nothing was changed.
+    /// Whether this call closed it. If not, nothing was changed.
     pub was_open: bool,
-    /// What it means for its resource.
+    /// The consequence for its resource.
     pub after: Option<After>,
-    /// Runs that are forgotten now; unlink their logs after the flush.
+    /// Runs that were deleted; unlink their logs after the flush.
     pub forgotten: Vec<RunId>,
 }
 
-/// Opens the run of an auxiliary run. False: what it is for does not need it any more, or such an
-/// auxiliary run is under way; nothing is to be started then.
+/// Opens an auxiliary run. False if it is not needed any more, or another one is open; then nothing
+/// may be started.
 pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str, boot_id: &str, now_ms: i64) -> Result<bool> {
     if let Some(key) = &opening.workspace
         && !workspace::is_free_to_make(conn, key)?
@@ -86,8 +86,7 @@ pub fn begin(conn: &Connection, opening: &Opening, run: Prepared, instance: &str
     Ok(begun)
 }
 
-/// Closes the run of an auxiliary run with what it came to, and does to its resource what that
-/// means.
+/// Closes an auxiliary run with its result, and applies the consequences to its resource.
 pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<Ended> {
     let Some(resource) = resource_of_open(conn, run)? else { return Ok(Ended::default()) };
     let after = match resource {
@@ -101,7 +100,8 @@ pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Resul
     Ok(Ended { was_open: true, after, forgotten })
 }
 
-/// The resource of an open auxiliary run, if it has one; the outer `None`: it is not open.
+/// Returns the resource of an open auxiliary run, if it has one; the outer `None`: the run is not
+/// open.
 fn resource_of_open(conn: &Connection, run: RunId) -> Result<Option<Option<(ResourceId, RunKind)>>> {
     let mut of =
         conn.prepare_cached("SELECT resource_id, kind FROM run WHERE id = ?1 AND kind <> 'job' AND finished_at IS NULL")?;

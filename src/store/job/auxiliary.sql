@@ -1,6 +1,6 @@
 -- name: begin
--- `attempt` counts how often it was begun for this run of the job; of a resource, how often that
--- was tried.
+-- `attempt` counts how often it was started for this run of the job; for a resource, how often that
+-- was attempted.
 INSERT INTO run (id, job_id, kind, parent, resource_id, workspace, attempt, nonce, instance, boot_id, claimed_at)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6,
        1 + coalesce((SELECT attempts FROM resource WHERE id = ?5),

@@ -1,5 +1,5 @@
-//! Cancels: a queued job ends at once, of a running one the request is recorded and its worker
-//! stops the run.
+//! Cancels: a queued job ends immediately; for a running job the request is recorded, and its
+//! worker stops the run.
 
 use rusqlite::Connection;
 
@@ -9,23 +9,23 @@ use crate::store::job::ended::{self, Aftermath, STEP_MAX, TaskStep};
 use crate::store::job::read::existing;
 use crate::store::job::rows;
 
-/// What became of a cancel.
+/// Result of a cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancelled {
     /// It was queued, and has ended.
     Ended {
         /// Names of files in `secrets/` that no live job needs now.
         freed: Vec<String>,
-        /// Jobs that were told of it or ended with it, itself included.
+        /// Number of jobs that were resolved or ended, including this one.
         touched: usize,
     },
-    /// It runs; the wish is written down, and this run is to be stopped.
+    /// It is running; the stop request is recorded, and this run is to be stopped.
     Asked { run: RunId },
     /// There was nothing to cancel.
     AlreadyEnded,
 }
 
-/// Cancels a job: a queued one ends here and now; of a running one the wish is written down.
+/// Cancels a job: a queued job ends immediately; for a running one the stop request is recorded.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -55,13 +55,13 @@ pub(in crate::store) fn cancel(
     }
 }
 
-/// Writes the wish down. A second one for the same job is the same wish.
+/// Records the stop request. A second one for the same job is ignored.
 pub(in crate::store) fn ask(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> Result<()> {
     conn.prepare_cached(sql!("cancel.sql", "ask"))?.execute((id.0, why, now_ms))?;
     Ok(())
 }
 
-/// The running jobs that a client wants cancelled, with the run each of them has.
+/// Returns the running jobs with an open cancel, each with its run.
 pub fn open_cancels(conn: &Connection) -> Result<Vec<(JobId, Option<RunId>)>> {
     let mut open = conn.prepare_cached(sql!("cancel.sql", "open_cancels"))?;
     let rows = open.query_map([], |row| Ok((rows::id(row, 0)?, row.get::<_, Option<i64>>(1)?.map(RunId))))?;

@@ -1,21 +1,20 @@
 //! queued -> running.
 //!
-//! A claim takes the first row of one index: of the open queues with something ready, the one whose
+//! A claim takes the first row of one index: of the open queues with a ready job, the one whose
 //! head comes first, by priority and then by id. A queue is open when it is not paused and has a
-//! free slot of its own. Triggers keep in the row of each queue which job is its head and whether
+//! free slot of its own. Triggers store in the row of each queue which job is its head and whether
 //! it is full. So the cost depends neither on the number of queues, ready, paused or full, nor on
-//! the number of jobs that are ready, delayed, blocked or in a full lane, nor on how much history
-//! there is.
+//! the number of jobs that are ready, delayed, blocked or in a full lane, nor on the size of the
+//! history.
 //!
-//! What those rows say is used to find a job; whether it may start is asked once more by the
-//! statement that claims it.
+//! Those rows are used to find a job; the statement that claims it checks again whether it may
+//! start.
 //!
-//! A head that may not start after all (a client cancelled it, it has expired, its lane is full in
-//! spite of its pass) is put out of the way and the next one is looked at: it never blocks its
-//! queue.
+//! A head that may not start (a client cancelled it, it has expired, or its lane is full in spite
+//! of its pass) is removed from the head and the next one is tried: it never blocks its queue.
 //!
-//! Deliberately absent: starting anything. A run's file is created and locked before, its process
-//! is started after the commit.
+//! Deliberately absent: starting anything. The file of a run is created and locked before the
+//! claim, and its process is started after the commit.
 
 use crate::store::job::ids::Prepared;
 use rusqlite::{Connection, OptionalExtension};
@@ -32,8 +31,7 @@ use crate::store::pipeline::advance;
 use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 use crate::store::upkeep::repair;
 
-/// Most heads that one claim puts out of the way before it returns with what it has; the next claim
-/// goes on.
+/// Most heads that one claim removes before it returns with what it has; the next claim continues.
 pub const HEADS_CLEARED_MAX: usize = 256;
 
 /// What a claim may take.
@@ -41,7 +39,7 @@ pub const HEADS_CLEARED_MAX: usize = 256;
 pub struct Scope {
     /// Empty: all of them.
     pub queues: Vec<String>,
-    /// This job and no other.
+    /// Only this job.
     pub only: Option<JobId>,
 }
 
@@ -51,7 +49,7 @@ pub struct Claim {
     pub job: Job,
     pub run: RunId,
     pub nonce: Nonce,
-    /// Of the run before this one.
+    /// The reason of the previous run.
     pub previous_reason: Option<Reason>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
@@ -63,7 +61,7 @@ impl Claim {
     }
 }
 
-/// A job that comes next, by its queue.
+/// A job that comes next, with its queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
     queue: Key,
@@ -72,14 +70,14 @@ struct Head {
     max_runtime_ms: Option<u64>,
 }
 
-/// Who claims, and when.
+/// The claiming worker, and the time.
 struct Claimer<'a> {
     instance: &'a str,
     boot_id: &'a str,
     now_ms: i64,
 }
 
-/// Claims at most `prepared.len()` jobs, best first, and gives them these runs in this order.
+/// Claims at most `prepared.len()` jobs, best first, and assigns them these runs in order.
 ///
 /// A crash before the commit leaves run files that no row knows; a power cut after it leaves a job
 /// that is still queued.
@@ -99,8 +97,8 @@ pub fn claim(
     while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
         let Some(head) = next_head(conn, scope, &stuck)? else { break };
         let next = prepared[claims.len()];
-        // A row that refuses its claim is put aside, alone: neither this claim nor a settle in the
-        // same transaction fails with it.
+        // A row that refuses its claim is skipped alone: neither this claim nor a settle in the
+        // same transaction fails because of it.
         let claim = apart(conn, || {
             Ok(match take(conn, head.job, next, &claimer)? {
                 true => Some(taken(conn, head.job, next, head.max_runtime_ms)?),
@@ -119,7 +117,7 @@ pub fn claim(
             continue;
         }
         cleared += 1;
-        // What could be neither taken nor put out of the way is left alone for this time.
+        // A head that could be neither claimed nor removed is skipped this time.
         if next_head(conn, scope, &stuck)?.is_some_and(|still| still.job == head.job) {
             stuck.push(head.queue);
         }
@@ -127,9 +125,8 @@ pub fn claim(
     Ok(claims)
 }
 
-/// Claims one job in a transaction that does something else as well, which must not be undone
-/// because the claim fails. What a claim writes, it writes in savepoints of its own, so nothing is
-/// to be undone here.
+/// Claims one job in a transaction that also does other work, which must not be undone because the
+/// claim fails. A claim writes in its own savepoints, so nothing has to be undone here.
 pub fn claim_beside(
     conn: &Connection,
     scope: &Scope,
@@ -148,13 +145,13 @@ pub fn claim_beside(
     }
 }
 
-/// Whether a claim would find something, as far as can be told without writing.
+/// Whether a claim would find a job, as far as can be seen without writing.
 pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
     Ok(next_head(conn, scope, &[])?.is_some())
 }
 
-/// The job that comes first in the open queues of a scope, but for some of them: by priority, then
-/// by id.
+/// Returns the job that comes first in the open queues of a scope, except for some of them: by
+/// priority, then by id.
 fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
     let is_meant = |head: &Head| !without.contains(&head.queue);
     if let Some(only) = scope.only {
@@ -188,7 +185,7 @@ fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
     Ok(Head { queue: row.get(0)?, job: JobId(row.get(1)?), priority: row.get(2)?, max_runtime_ms })
 }
 
-/// The claim itself. False: it is not ready any more, or it may not start.
+/// Claims a job. False: it is not ready any more, or it may not start.
 fn take(conn: &Connection, job: JobId, prepared: Prepared, by: &Claimer<'_>) -> Result<bool> {
     let mut take = conn.prepare_cached(sql!("claim.sql", "take"))?;
     if take.execute((job.0, prepared.run.0, by.now_ms))? == 0 {
@@ -211,9 +208,9 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
     Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
 }
 
-/// Puts a head that may not start out of the way: ends it where it or its task is cancelled or it
-/// has expired, holds it where a run of it is open, takes its pass where its lane is full. (Its
-/// files in `secrets/`, if it has any, are found by the sweep: see [`read::live_secrets`].)
+/// Removes a head that may not start: ends it if it or its task is cancelled or it has expired,
+/// holds it if one of its runs is open, takes its pass if its lane is full. (Its files in
+/// `secrets/` are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
     let mut out = advance::aftermath();
@@ -231,7 +228,7 @@ fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
         )?
         .execute([job.0])?;
     }
-    // Where its queue said something untrue of it, that is corrected.
+    // If the row of its queue was wrong, it is corrected.
     conn.prepare_cached("INSERT INTO choose_queue_head (queue) VALUES (?1)")?.execute([&head.queue])?;
     Ok(())
 }

@@ -3,8 +3,7 @@ SELECT name, head_id, head_priority, max_runtime_ms FROM queue
  WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0;
 
 -- name: heads
--- The open queues that have something ready, by the order of their heads. The caller takes the
--- first.
+-- The open queues with a ready job, in the order of their heads. The caller takes the first.
 SELECT name, head_id, head_priority, max_runtime_ms FROM queue
  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0
  ORDER BY head_priority DESC, head_id;
@@ -19,10 +18,10 @@ INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at
 SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FROM event) FROM job WHERE id = ?2;
 
 -- name: take
--- The gate of the claim: only a job that is queued, ready, not cancelled, not expired, in an open
--- queue, with room in its lane, and of which no run is open (a client may have put a running row
--- back to queued by hand, and its process lives), with a run that is higher than every one before
--- it, as a fencing token must be. What the last run left in the row goes; it is in the history.
+-- The gate of the claim: the job is queued, ready, not cancelled and not expired, its queue is
+-- open, its lane has room, none of its runs is open (a client may have set a running row to queued
+-- by hand while its process lives), and the new run has a higher id than every earlier one, as a
+-- fencing token must. What the last run left in the row is cleared; it is in the history.
 UPDATE job
    SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
        exit_code = NULL, signal = NULL, error = NULL, progress = NULL, result = NULL

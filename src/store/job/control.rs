@@ -1,6 +1,6 @@
-//! What a person asks for: cancel, hold, release, set, and the settings of queues and lanes.
+//! What a person requests: cancel, hold, release, set, and the settings of queues and lanes.
 //!
-//! Each of them says in words why it was refused and what to do instead.
+//! Each refusal says why and what to do instead.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -20,7 +20,7 @@ use crate::store::pipeline::advance;
 
 pub use crate::store::job::cancel::{Cancelled, open_cancels};
 
-/// Cancels a job: a queued one ends here and now; of a running one the request is recorded.
+/// Cancels a job: a queued job ends immediately; for a running one the request is recorded.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -35,20 +35,20 @@ pub fn hold(conn: &Connection, id: JobId) -> Result<()> {
     Ok(())
 }
 
-/// Takes a person's hold off a queued job. Whatever else it waits for, it goes on waiting for.
+/// Releases a person's hold on a queued job. Other holds stay.
 pub fn release(conn: &Connection, id: JobId, _now_ms: i64) -> Result<()> {
     queued(conn, id, "released")?;
     conn.prepare_cached("UPDATE job SET user_hold = 0 WHERE id = ?1 AND state = 'queued'")?.execute([id.0])?;
     Ok(())
 }
 
-/// What is to be changed of a queued job; `None` leaves it as it is.
+/// Changes of a queued job; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     pub priority: Option<i64>,
     pub queue: Option<String>,
     pub label: Option<Option<String>>,
-    /// Not before this instant, in milliseconds UTC; 0 = at once.
+    /// Does not start before this instant, in milliseconds UTC; 0 = immediately.
     pub available_at: Option<i64>,
     /// In milliseconds UTC.
     pub expires_at: Option<Option<i64>>,
@@ -56,17 +56,16 @@ pub struct Change {
     pub max_attempts: Option<u32>,
 }
 
-/// What a change came to.
+/// Result of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// It had waited for another attempt, and has none any more: it has ended as its latest run
-    /// did.
+    /// It was waiting for another attempt and has none left: it has ended as its latest run did.
     pub ended: bool,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
 }
 
-/// Changes a queued job. One that has used all the attempts that it may have now ends.
+/// Changes a queued job. A job that has no attempts left after the change ends.
 ///
 /// # Errors
 /// [`Error::Refused`] when it is not queued any more, [`Error::Invalid`] for invalid arguments.
@@ -117,8 +116,8 @@ fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
     Ok(Policy::to_json(&policy))
 }
 
-/// Sets what a queue may do; an unknown one is made. The outer `None` leaves a setting as it is,
-/// the inner one takes it away.
+/// Sets the limits of a queue, which is created if needed. The outer `None` leaves a setting as it
+/// is, the inner one removes it.
 pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_runtime_ms: Option<Option<u64>>) -> Result<()> {
     let name = &queue_key(conn, name)?;
     if slots.flatten().is_some_and(|slots| slots < 0) {
@@ -137,14 +136,15 @@ pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_
     Ok(())
 }
 
-/// Stops or resumes the claims of a queue; an unknown one is made. What runs goes on.
+/// Pauses or resumes the claims of a queue, which is created if needed. Running jobs continue.
 pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
     let name = &queue_key(conn, name)?;
     conn.execute("UPDATE queue SET paused = ?2 WHERE name = ?1", (name, paused))?;
     Ok(())
 }
 
-/// Sets how many jobs of a lane may run at once; an unknown one is made. What runs goes on.
+/// Sets how many jobs of a lane may run at once; the lane is created if needed. Running jobs
+/// continue.
 pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
     check_name(key, "a lane's key")?;
     if max_running < 1 {
@@ -161,7 +161,7 @@ pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a queue with its settings. The next job that names it makes it anew.
+/// Deletes a queue with its settings. The next job that names it creates it again.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Refused`] while live jobs are in it.
@@ -182,13 +182,13 @@ pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The name that was most likely meant.
+/// Suggests the name that was most likely meant.
 fn question(word: &str, names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
     nearest::question(word, names.iter().map(String::as_str))
 }
 
-/// Forgets a lane with its limit. The next job that names it makes it anew.
+/// Deletes a lane with its limit. The next job that names it creates it again.
 ///
 /// # Errors
 /// As [`queue_remove`].
@@ -219,7 +219,7 @@ fn refuse_if_in_use(conn: &Connection, count: &str, key: &Key, what: &str) -> Re
     }
 }
 
-/// The queue of that name; an unknown one is made.
+/// Returns the queue of that name, which is created if needed.
 fn queue_key(conn: &Connection, name: &str) -> Result<Key> {
     if let Some(key) = shown_as(conn, "SELECT name FROM queue", name)? {
         return Ok(key);
@@ -228,8 +228,8 @@ fn queue_key(conn: &Connection, name: &str) -> Result<Key> {
     Ok(Key::of(name))
 }
 
-/// The name in the file that is shown as this text: the text itself, or one with bytes that are not
-/// UTF-8, which a person cannot type.
+/// Returns the name in the file that is shown as this text: the text itself, or a name with bytes
+/// that are not UTF-8, which a person cannot type.
 fn shown_as(conn: &Connection, names: &str, text: &str) -> Result<Option<Key>> {
     let mut all = conn.prepare(names)?;
     if !text.contains(char::REPLACEMENT_CHARACTER) {
@@ -242,7 +242,7 @@ fn shown_as(conn: &Connection, names: &str, text: &str) -> Result<Option<Key>> {
     Ok(exact.or_else(|| all.into_iter().find(|key| key.shown() == text)))
 }
 
-/// Notes how far a run has come. False: the run no longer owns the job.
+/// Records the progress of a run. False: the run no longer owns the job.
 pub fn progress(
     conn: &Connection,
     job: JobId,

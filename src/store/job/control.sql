@@ -1,6 +1,6 @@
 -- name: latest_end
--- How the latest run ended that has used an attempt or has said "not now": that of a job which is
--- not tried again.
+-- The end of the latest run that used an attempt or deferred the job: the end of a job that is not
+-- retried.
 UPDATE job
    SET (exit_code, signal) = (SELECT exit_code, signal FROM run
                                WHERE job_id = ?1 AND kind = 'job' AND reason IS NOT NULL ORDER BY id DESC LIMIT 1)

@@ -1,10 +1,9 @@
-//! What follows the end of a job: its cancel is closed, each job that waits for it goes on or ends
-//! as well, and its task moves on.
+//! Consequences of the end of a job: its cancel is closed, each dependant is released or ends as
+//! well, and its task advances.
 //!
-//! Called only by the winner of the statement that ended the job, in the same transaction. Its key
-//! is free and its lane goes on by themselves: an index and the triggers of the schema see to that.
-//! Endings run down through dependants by a list, not by recursion, so that a long chain needs no
-//! stack.
+//! Called only by the winner of the statement that ended the job, in the same transaction. An index
+//! frees its key, and triggers of the schema serve its lane. Ends pass down to dependants by a
+//! list, not by recursion, so that a long chain needs no stack.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,43 +15,43 @@ use crate::store::engine::apart::apart;
 use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows;
 
-/// Most jobs that one transaction tells of the end of another, or ends because of it: others can
-/// write before it goes on.
+/// Most dependants that one transaction resolves or ends: other clients can write before the next
+/// one.
 pub const STEP_MAX: usize = 1_000;
 
-/// What follows the end of a task's job, in the same transaction: task, job, present instant. A
+/// What follows the end of a task's job, in the same transaction: task, job, current time. A
 /// parameter, because the next stage of the task may itself add and end jobs.
 pub(in crate::store) type TaskStep = fn(&Connection, i64, JobId, i64) -> Result<()>;
 
-/// What ended, and what is not needed any more.
+/// What has ended, and what is not needed any more.
 #[derive(Debug, Clone)]
 pub struct Aftermath {
-    /// Queued jobs that were ended, in the order in which that happened.
+    /// Queued jobs that were ended, in that order.
     pub ended: Vec<JobId>,
     /// Names of files in `secrets/` that no live job needs now; unlink them after the flush.
     pub freed: Vec<String>,
-    /// How many more this transaction may tell or end.
+    /// How many more jobs this transaction may resolve or end.
     left: usize,
     task_step: TaskStep,
 }
 
 impl Aftermath {
-    /// For a transaction that may tell or end [`STEP_MAX`] jobs.
+    /// For a transaction that may resolve or end [`STEP_MAX`] jobs.
     pub(in crate::store) fn new(task_step: TaskStep) -> Self {
         Self::within(STEP_MAX, task_step)
     }
 
-    /// For a transaction that may tell or end so many.
+    /// For a transaction that may resolve or end `left` jobs.
     pub(in crate::store) fn within(left: usize, task_step: TaskStep) -> Self {
         Self { ended: Vec::new(), freed: Vec::new(), left, task_step }
     }
 
-    /// How many more may be told or ended.
+    /// Returns how many more jobs may be resolved or ended.
     pub(in crate::store) fn left(&self) -> usize {
         self.left
     }
 
-    /// For one ending among others, that may be undone alone.
+    /// For one end among others, which may be rolled back separately.
     pub(in crate::store) fn part(&self) -> Self {
         Self::within(self.left, self.task_step)
     }
@@ -61,7 +60,7 @@ impl Aftermath {
         self.left = self.left.saturating_sub(n);
     }
 
-    /// Adds what another ending brought about, which began as a [`Self::part`] of this.
+    /// Adds the consequences of another end, which began as a [`Self::part`] of this.
     pub(in crate::store) fn add(&mut self, mut other: Self) {
         self.left = other.left;
         self.ended.append(&mut other.ended);
@@ -69,9 +68,9 @@ impl Aftermath {
     }
 }
 
-/// Ends a queued job, and with it whatever cannot start without it. A job that a client cancelled
-/// ends as cancelled, whatever else is wrong with it: that is what the view has been showing.
-/// False: it is not queued any more.
+/// Ends a queued job, and every job that cannot start without it. A job with an open cancel ends as
+/// cancelled, whatever the other reasons: that is what the view has shown. False: it is not queued
+/// any more.
 pub(in crate::store) fn end_queued(
     conn: &Connection,
     job: JobId,
@@ -88,8 +87,8 @@ pub(in crate::store) fn end_queued(
     Ok(true)
 }
 
-/// Ends a queued job that waits in vain for another one, and with it whatever cannot start without
-/// it. False: it waits for none in vain, or is not queued any more.
+/// Ends a queued job with a broken dependency, and every job that cannot start without it. False:
+/// it has none, or is not queued any more.
 pub(in crate::store) fn end_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     if !end_one_broken(conn, job, now_ms, out)? {
         return Ok(false);
@@ -98,7 +97,7 @@ pub(in crate::store) fn end_broken(conn: &Connection, job: JobId, now_ms: i64, o
     Ok(true)
 }
 
-/// As failed where it lacks what it needs, as cancelled where it is not needed.
+/// Ends as failed if the job lacks what it needs, and as cancelled if it is not needed.
 fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut broken = conn.prepare_cached(sql!("ended.sql", "broken_by"))?;
     let by = broken.query_row([job.0], |row| {
@@ -111,12 +110,12 @@ fn end_one_broken(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermat
     end_one(conn, job, end, Reason::Dependency, &broken_text(parent, need, state, reason), now_ms, out)
 }
 
-/// Tells those who wait for `ended` that it has ended: they are released, or they end as well. A
-/// job whose row refuses that stays as it is and keeps no other job from going on; the worker tries
-/// it again. False: there was such a job.
+/// Resolves the dependants of `ended`: they are released, or they end as well. A job whose row
+/// refuses that stays as it is and blocks no other job; the worker retries it. False: there was
+/// such a job.
 ///
-/// Where that concerns more than this transaction may touch, the rest is noted in `unresolved`, or
-/// stays queued as broken, and the next rounds of [`crate::store::upkeep::due`] go on with it.
+/// If there are more than this transaction may touch, the rest is recorded in `unresolved`, or
+/// stays queued as broken, and the next rounds of [`crate::store::upkeep::due`] continue.
 pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut all = true;
     let mut parents = vec![ended];
@@ -137,21 +136,21 @@ pub(in crate::store) fn resolve_dependants(conn: &Connection, ended: JobId, now_
     Ok(all)
 }
 
-/// Notes that a job still waits to be told of that end, if there is one.
+/// Records that a dependant of that job is still unresolved, if there is one.
 fn note_unresolved(conn: &Connection, parent: JobId) -> Result<()> {
     let sql = sql!("ended.sql", "note_unresolved");
     conn.prepare_cached(sql)?.execute([parent.0])?;
     Ok(())
 }
 
-/// Goes on telling where an earlier transaction has stopped. Says whether it has done anything.
+/// Continues where an earlier transaction has stopped. Returns whether it has done anything.
 pub(in crate::store) fn resolve_remaining(conn: &Connection, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut any = false;
     while out.left > 0 {
         let mut first = conn.prepare_cached("SELECT job_id FROM unresolved ORDER BY job_id LIMIT 1")?;
         let Some(parent) = first.query_row([], |row| rows::id(row, 0)).optional()? else { break };
         conn.prepare_cached("DELETE FROM unresolved WHERE job_id = ?1")?.execute([parent.0])?;
-        // One that a person has put back meanwhile has not ended.
+        // A job that was retried meanwhile has not ended.
         let mut ended =
             conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state IN ('done', 'failed', 'cancelled'))")?;
         if ended.query_row([parent.0], |row| row.get(0))? {
@@ -162,16 +161,16 @@ pub(in crate::store) fn resolve_remaining(conn: &Connection, now_ms: i64, out: &
     Ok(any)
 }
 
-/// Gives dependencies on a job that has ended their truth, so many at most. `None`: one of those
-/// who wait refuses it, and nothing was changed.
+/// Resolves at most `most` dependencies on an ended job. `None`: one of the dependants refuses it,
+/// and nothing was changed.
 fn tell_some(conn: &Connection, parent: JobId, most: usize) -> Result<Option<usize>> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let told = apart(conn, || Ok(conn.prepare_cached(sql!("ended.sql", "resolve"))?.execute((parent.0, None::<i64>, most))?))?;
     Ok(told.ok())
 }
 
-/// The same, each of those who wait by itself; says how many were told. Where one of them refuses
-/// it, `all` becomes false.
+/// Resolves the dependants one by one; returns how many were resolved. If one of them refuses,
+/// `all` becomes false.
 fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> Result<usize> {
     let mut waiting = conn.prepare_cached("SELECT job_id FROM dependency WHERE on_job = ?1 AND state = 'unmet'")?;
     let waiting: Vec<i64> = waiting.query_map([parent.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -192,8 +191,8 @@ fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> R
     Ok(told)
 }
 
-/// Ends those who cannot start any more because of how `parent` ended, and returns them. Where one
-/// of them refuses its end, `all` becomes false.
+/// Ends the jobs that cannot start any more because of how `parent` ended, and returns them. If one
+/// of them refuses, `all` becomes false.
 fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath, all: &mut bool) -> Result<Vec<JobId>> {
     let mut ended = Vec::new();
     for child in broken_by(conn, parent, out.left)? {
@@ -210,7 +209,7 @@ fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afterm
             }
         }
     }
-    // The list is taken from its end: the oldest first.
+    // The list is read from its end: the oldest first.
     ended.reverse();
     Ok(ended)
 }
@@ -221,13 +220,13 @@ pub(in crate::store) fn close_cancel(conn: &Connection, job: JobId, now_ms: i64)
     Ok(())
 }
 
-/// The words of the open cancel of a job; `None`: no client wants it cancelled.
+/// Returns the reason of the open cancel of a job; `None`: there is none.
 pub(in crate::store) fn open_cancel(conn: &Connection, job: JobId) -> Result<Option<Option<String>>> {
     let mut open = conn.prepare_cached("SELECT why FROM cancel WHERE job_id = ?1 AND closed_at IS NULL")?;
     Ok(open.query_row([job.0], |row| maybe(row, 0)).optional()?)
 }
 
-/// The error text of a job that a client cancelled.
+/// Returns the error text of a cancelled job.
 pub(in crate::store) fn cancelled_text(why: Option<&str>, when: &str) -> String {
     match why {
         Some(why) => format!("cancelled {when}: {why}"),
@@ -235,9 +234,9 @@ pub(in crate::store) fn cancelled_text(why: Option<&str>, when: &str) -> String 
     }
 }
 
-/// The files in `secrets/` that belong to a job with this policy.
+/// Returns the files in `secrets/` that belong to a job with this policy.
 pub(in crate::store) fn tokens_of(policy: &str) -> Vec<String> {
-    // Nearly every policy has neither; a policy that does not parse was never run and has none.
+    // Most policies have neither; a policy that does not parse was never run and has none.
     if !policy.contains("\"secrets\"") && !policy.contains("\"kept\"") {
         return Vec::new();
     }
@@ -278,14 +277,14 @@ fn end_one(
     Ok(true)
 }
 
-/// Who cannot start any more because of how `parent` ended.
+/// Finds the jobs that cannot start any more because of how `parent` ended.
 fn broken_by(conn: &Connection, parent: JobId, most: usize) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(sql!("ended.sql", "broken"))?;
     let rows = broken.query_map((parent.0, i64::try_from(most).unwrap_or(i64::MAX)), |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Why a job that waited for `parent` cannot start.
+/// Explains why a job that waited for `parent` cannot start.
 fn broken_text(parent: JobId, need: Need, state: Option<State>, reason: Option<Reason>) -> String {
     let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     match state {

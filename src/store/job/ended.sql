@@ -6,8 +6,7 @@ SELECT d.job_id
  ORDER BY d.job_id LIMIT ?2;
 
 -- name: broken_by
--- The first job that this one waits for in vain; one that makes it needless before one that fails
--- it.
+-- The first broken dependency of this job; one that makes it needless before one that fails it.
 SELECT d.on_job, d.need, p.state, p.reason
   FROM dependency d LEFT JOIN job p ON p.id = d.on_job
  WHERE d.job_id = ?1 AND d.state = 'broken'
@@ -20,8 +19,8 @@ UPDATE job
 RETURNING policy, task_id;
 
 -- name: resolve
--- Dependencies on a job that has ended take their truth: that of the job ?2 alone, where it is
--- given; otherwise ?3 at most. The triggers count it at the job that waits.
+-- Sets dependencies on an ended job to their true state: that of the job ?2 alone, if it is given;
+-- otherwise at most ?3. Triggers count it in the row of the dependant.
 UPDATE dependency
    SET state = (SELECT truth FROM dependency_truth t WHERE t.job_id = dependency.job_id AND t.on_job = dependency.on_job)
  WHERE on_job = ?1 AND state = 'unmet'

@@ -1,4 +1,4 @@
-//! A job enters.
+//! Adds jobs to the file.
 
 use rusqlite::Connection;
 
@@ -9,7 +9,7 @@ use crate::store::pipeline::advance;
 
 pub use crate::store::job::insert::{ATTEMPTS_MAX, Added};
 
-/// Adds jobs, all or none, in this order. They are the file's when the transaction is on the disk.
+/// Adds jobs, all or none, in this order. They are accepted when the transaction is durable.
 ///
 /// # Errors
 /// [`crate::error::Error::Invalid`] for invalid arguments, [`crate::error::Error::NotFound`] for a

@@ -1,8 +1,8 @@
-//! Run ids, and the numbers that must never go back.
+//! Run ids, and the sequences that must never decrease.
 //!
-//! A run id is the fencing token, so none is ever used twice: not after a power cut, not after an
-//! older copy of the file was put back. They come in blocks; the caller reserves a block with a
-//! write that is flushed, and uses it only then.
+//! A run id is the fencing token, so none is ever used twice: not after a power cut, and not after
+//! an older copy of the file was restored. They come in blocks; the caller reserves a block with a
+//! flushed write before it uses it.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// Greatest id that the file takes; the CHECK on `run.id` has the same number.
+/// Greatest id that the file accepts; the CHECK on `run.id` has the same number.
 pub const ID_MAX: i64 = 1 << 52;
 
-/// Reserves `n` run ids. They may be used once the transaction is on the disk.
+/// Reserves `n` run ids. They may be used once the transaction is durable.
 ///
 /// # Errors
-/// [`Error::Refused`] when the ids have run out, which takes longer than the machine lives.
+/// [`Error::Refused`] when the ids are exhausted, which takes longer than a machine lasts.
 pub fn reserve_runs(conn: &Connection, n: i64) -> Result<Range<i64>> {
     let first = next_run(conn)?;
     let end = first.checked_add(n).filter(|end| *end <= ID_MAX && n > 0);
@@ -39,15 +39,15 @@ pub fn raise_sequences(conn: &Connection, above_run: i64, above_job: i64) -> Res
     Ok(())
 }
 
-/// Counts one more start of a worker on this file, and says which it is.
+/// Counts one more start of a worker on this file, and returns its number.
 pub fn start_generation(conn: &Connection) -> Result<i64> {
     let generation = number(conn, "generation")?.unwrap_or(0).saturating_add(1);
     set_meta(conn, "generation", generation)?;
     Ok(generation)
 }
 
-/// The lowest run id that was certainly never used. Looks at the rows as well, in case the limit
-/// was tampered with.
+/// Returns the lowest run id that was certainly never used. Reads the rows as well, in case the
+/// limit was tampered with.
 fn next_run(conn: &Connection) -> Result<i64> {
     let limit = number(conn, "run_id_limit")?.unwrap_or(1);
     let used: i64 = conn.prepare_cached("SELECT coalesce(max(id), 0) FROM run")?.query_row([], |row| row.get(0))?;
@@ -65,7 +65,7 @@ fn set_meta(conn: &Connection, key: &str, value: i64) -> Result<()> {
     Ok(())
 }
 
-/// A run that could start at once: its file is there, and locked.
+/// A run that could start immediately: its file exists and is locked.
 pub use crate::job::RunKey as Prepared;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Adds jobs, with what follows the end of a job of a task as a parameter
-//! ([`crate::store::job::enqueue`] knows it).
+//! Adds jobs; what follows the end of a task's job is a parameter ([`crate::store::job::enqueue`]
+//! provides it).
 //!
-//! A batch is taken whole or not at all. What it says is checked here in words, and once more by
+//! A batch is accepted as a whole or not at all. It is validated here with a message, and again by
 //! the guards of the schema, which do the same for every other client.
 
 use rusqlite::{Connection, OptionalExtension};
@@ -15,14 +15,14 @@ use crate::store::job::ended;
 use crate::store::job::ended::{Aftermath, TaskStep};
 use crate::store::job::rows;
 
-/// Most attempts that a job may have; the CHECK on `max_attempts` has the same number.
+/// Most attempts of a job; the CHECK on `max_attempts` has the same number.
 pub const ATTEMPTS_MAX: u32 = 1_000_000;
 
-/// What became of one job of a batch.
+/// Result for one job of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
     pub id: JobId,
-    /// A live job has that unique key: this is that one, and none was added.
+    /// A live job has that unique key: this is that job, and none was added.
     pub existing: bool,
     /// The live job with the same unique key that was cancelled in favour of this one. It may still
     /// run.
@@ -55,8 +55,7 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) ->
         None => None,
     };
     if let (Some(lane), Some(limit)) = (&job.lane, job.lane_limit) {
-        // Before its first job, which would make it with a limit of one; for the others it is
-        // there.
+        // Before its first job, which would create the lane with a limit of one.
         conn.prepare_cached("INSERT INTO lane (key, max_running, of_array) VALUES (?1, ?2, 1)")?.execute((lane, limit))?;
     }
     let id = insert(conn, job, now_ms)?;
@@ -67,7 +66,7 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) ->
     Ok(Added { id, existing: false, replaced, freed: out.freed })
 }
 
-/// Refuses what the file would refuse, in words that name the option.
+/// Refuses what the file would refuse, with a message that names the option.
 fn check(job: &NewJob) -> Result<()> {
     let is_name = |text: &str| !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.contains('\0');
     let wrong = if !is_name(&job.queue) {
@@ -96,15 +95,15 @@ fn check(job: &NewJob) -> Result<()> {
     Err(Error::Invalid(wrong))
 }
 
-/// The job that has a key. One that is being cancelled has it no more: a trigger gives it to the
-/// next job that asks for it.
+/// Returns the job that has a key. A job that is being cancelled no longer has it: a trigger gives
+/// it to the next job that asks for it.
 pub(in crate::store) fn live_with_key(conn: &Connection, key: &str) -> Result<Option<(JobId, State)>> {
     let mut live = conn.prepare_cached(sql!("insert.sql", "live"))?;
     Ok(live.query_row([key], |row| Ok((rows::id(row, 0)?, rows::state(row, 1)?))).optional()?)
 }
 
-/// The newest wins: a queued job with its key ends, a running one is asked to end, and so gives up
-/// the key.
+/// The newest job wins: a queued job with its key ends, a running one is asked to stop, and so
+/// gives up the key.
 fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut Aftermath) -> Result<()> {
     const WHY: &str = "replaced by a newer job with the same unique key";
     conn.prepare_cached("INSERT INTO event (job_id, kind, at) VALUES (?1, 'replaced', ?2)")?.execute((old.0, now_ms))?;
@@ -160,8 +159,8 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     if !exists || parent >= job {
         return Err(Error::NotFound(format!("there is no job {parent} to wait for; tenure ls -a lists the jobs")));
     }
-    // A job that is named twice with the same need is one wish; with two needs the guard says what
-    // is wrong.
+    // A dependency that is named twice with the same need counts once; with two needs the guard
+    // explains the error.
     let mut same = conn.prepare_cached("SELECT need FROM dependency WHERE job_id = ?1 AND on_job = ?2")?;
     let before: Option<String> = same.query_row((job.0, parent.0), |row| text(row, 0)).optional()?;
     if before.as_deref() != Some(need) {
@@ -171,8 +170,8 @@ fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<
     Ok(())
 }
 
-/// A job whose parent has already ended the wrong way is added, and ends at once: so its history
-/// says what happened.
+/// A job whose parent has already ended otherwise is added, and ends immediately: so its history
+/// shows what happened.
 fn end_if_hopeless(conn: &Connection, job: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
     ended::end_broken(conn, job, now_ms, out).map(|_| ())
 }

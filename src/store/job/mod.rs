@@ -1,10 +1,10 @@
-//! The life of a job in SQL. Each change of state is one statement that names the state and the run
-//! that it expects.
+//! The life of a job in SQL. Each change of state is one statement that names the expected state
+//! and run.
 //!
-//! `enqueue` → `claim` → (`check`) → `settle`; `ended` is what follows an end (unique keys,
-//! dependants). `control` and `retry` are what a person asks for; `read`, `why` and `look` answer
-//! questions. `auxiliary` records the commands around a job, `ids` hands out run numbers, `rows`
-//! reads rows as values.
+//! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
+//! (dependants, tasks). `control` and `retry` serve requests of a person; `read`, `why` and
+//! `pending` answer questions. `auxiliary` records the commands around a job, `ids` assigns run
+//! ids, `rows` reads rows as values.
 
 pub mod auxiliary;
 pub(in crate::store) mod cancel;

@@ -1,8 +1,8 @@
-//! A job that is followed by `tenure run` inside another job: which jobs wait for it, and whether
-//! it could ever start beside them.
+//! A job that `tenure run` follows inside another job: which jobs wait for it, and whether it could
+//! ever start beside them.
 //!
-//! Those jobs hold what they have until it has ended. What else holds it may go away; that never
-//! does.
+//! Those jobs keep their slot, lane and key until it has ended. Other holders may release theirs;
+//! those jobs never do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,26 +22,26 @@ const DEPTH_MAX: usize = 1_000;
 /// Why a job could never start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Never {
-    /// Its key is that of a job which waits for it.
+    /// A job that waits for it has its key.
     Key { key: String, of: JobId },
-    /// It waits for a job which waits for it.
+    /// It depends on a job that waits for it.
     Dependency { on: JobId },
-    /// Jobs which wait for it fill its lane.
+    /// Jobs that wait for it fill its lane.
     Lane { key: String, limit: i64, by: Vec<JobId> },
-    /// Jobs which wait for it fill its queue.
+    /// Jobs that wait for it fill its queue.
     Queue { name: String, slots: i64, by: Vec<JobId> },
 }
 
-/// The running jobs that wait for what `run` follows, innermost first: `job` is the first one, and
-/// `run` is its own run or that of a command around it (its check, the making of its workspace).
-/// Empty: there is no such run in this file, or it is over.
+/// Returns the running jobs that wait for what `run` follows, innermost first: `job` is the first
+/// one, and `run` is its own run or an auxiliary run of it (its check, the preparation of its
+/// workspace). Empty: there is no such run in this file, or it is over.
 pub fn ancestors(conn: &Connection, job: JobId, run: RunId) -> Result<Vec<Job>> {
     let is_of_job = open_runs::open_run_of(conn, job)?
         .is_some_and(|(own, around)| own.run == run || around.is_some_and(|around| around.run == run));
     let mut chain: Vec<Job> = read::job(conn, job)?.into_iter().filter(|job| is_of_job && job.state == State::Running).collect();
     while let Some(parent) = chain.last().and_then(parent_of).filter(|_| !chain.is_empty() && chain.len() < DEPTH_MAX) {
         let child = chain.last().map(|job| job.id);
-        // A parent is older than its child, so a row that a client has bent makes no circle.
+        // A parent is older than its child, so a row that a client has altered creates no cycle.
         let next = read::job(conn, parent)?.filter(|job| job.state == State::Running && Some(job.id) < child);
         let Some(next) = next else { break };
         chain.push(next);
@@ -54,22 +54,22 @@ fn parent_of(job: &Job) -> Option<JobId> {
     env.get(PARENT)?.parse().ok().map(JobId)
 }
 
-/// What is followed where a new job is asked for.
+/// What is followed when a new job is requested.
 pub enum Followed {
     /// The new one.
     New,
-    /// The live one that has its key. Nothing is added.
+    /// The live job that has its key. Nothing is added.
     Live(Box<Job>),
 }
 
-/// What following a new job comes to.
+/// Determines what would be followed.
 pub fn followed(conn: &Connection, new: &NewJob) -> Result<Followed> {
     let Some(key) = new.unique_key.as_ref().filter(|_| !new.replace) else { return Ok(Followed::New) };
     let Some((live, _)) = insert::live_with_key(conn, key)? else { return Ok(Followed::New) };
     Ok(read::job(conn, live)?.map_or(Followed::New, |job| Followed::Live(Box::new(job))))
 }
 
-/// Why what is followed could never start as long as `ancestors` wait for it.
+/// Explains why the followed job could never start while `ancestors` wait for it.
 pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[Job]) -> Result<Option<Never>> {
     if ancestors.is_empty() {
         return Ok(None);
@@ -106,7 +106,7 @@ pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[
     }))
 }
 
-/// The ancestor among the jobs `ahead` and those that they wait for, be it by way of others.
+/// Returns the ancestor that is among the jobs `ahead` or their direct or indirect dependencies.
 fn waits_for(conn: &Connection, mut ahead: Vec<JobId>, ancestors: &[Job]) -> Result<Option<JobId>> {
     let waited_for: BTreeSet<JobId> = ancestors.iter().map(|job| job.id).collect();
     let mut next = conn.prepare_cached("SELECT on_job FROM dependency WHERE job_id = ?1 AND state = 'unmet'")?;

@@ -1,4 +1,4 @@
-//! Cheap questions of the worker's loops, so that a round that has nothing to do writes nothing.
+//! Cheap questions of the worker's loops, so that a round with nothing to do writes nothing.
 
 use rusqlite::Connection;
 
@@ -11,20 +11,20 @@ pub fn has_due(conn: &Connection, now_ms: i64) -> Result<bool> {
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
 }
 
-/// Whether an end that concerns many jobs is told in steps, and not all of them are done.
+/// Whether an end that affects many jobs is not resolved completely.
 pub fn has_unresolved(conn: &Connection) -> Result<bool> {
     let mut needed = conn.prepare_cached(sql!("pending.sql", "has_unresolved"))?;
     Ok(needed.query_row([], |row| row.get(0))?)
 }
 
-/// Whether a queued job waits for its time, or for what its runs have left to be torn down, and for
-/// nothing before that: it goes on by itself.
+/// Whether a queued job waits only for its time, or for a teardown of its earlier runs, so that it
+/// continues without a request.
 pub fn waits_for_time(conn: &Connection) -> Result<bool> {
     let mut waits = conn.prepare_cached(sql!("pending.sql", "waits_for_time"))?;
     Ok(waits.query_row([], |row| row.get(0))?)
 }
 
-/// The running jobs of queues that have a max-runtime, each with that, in milliseconds.
+/// Returns the running jobs of queues with a max-runtime, each with that, in milliseconds.
 pub fn max_runtimes(conn: &Connection) -> Result<Vec<(RunId, u64)>> {
     let mut limited = conn.prepare_cached(sql!("pending.sql", "runtime_limits"))?;
     let rows = limited.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, i64>(1)?)))?;

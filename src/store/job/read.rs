@@ -1,7 +1,6 @@
-//! What is there. Nothing here changes anything.
+//! Reads. Nothing here changes the file.
 //!
-//! Every list has a limit, and every question is answered from an index or from counts that are
-//! kept.
+//! Every list has a limit, and every question is answered from an index or from maintained counts.
 
 use std::ops::RangeInclusive;
 
@@ -20,20 +19,20 @@ pub const JOBS_MAX: usize = 100_000;
 /// Most runs, and most events, that are read of one job: the newest.
 pub const HISTORY_MAX: usize = 10_000;
 
-/// Which jobs are meant. What is empty or `None` does not narrow.
+/// Selects jobs. An empty or `None` field does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Empty: the live ones, or every one with `all`.
+    /// Empty: the live states, or every state with `all`.
     pub states: Vec<State>,
     pub all: bool,
     pub queue: Option<String>,
     pub label: Option<String>,
     pub ids: Vec<RangeInclusive<i64>>,
-    /// The newest so many.
+    /// At most so many, the newest.
     pub limit: Option<usize>,
 }
 
-/// How many jobs there are.
+/// The number of jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     pub queued: i64,
@@ -41,21 +40,21 @@ pub struct Counts {
     pub done: i64,
     pub failed: i64,
     pub cancelled: i64,
-    /// Queued jobs by what holds them; those that nothing holds are ready.
+    /// Queued jobs by hold; those without a hold are ready.
     pub held: Vec<(Hold, i64)>,
 }
 
-/// One job; `None`: there is none.
+/// Returns one job; `None`: it does not exist.
 pub fn job(conn: &Connection, id: JobId) -> Result<Option<Job>> {
     let mut job = conn.prepare_cached(concat!("SELECT ", job_columns!(), " FROM job WHERE id = ?1"))?;
     Ok(job.query_row([id.0], Job::from_row).optional()?)
 }
 
-/// The newest jobs that the filter means, newest last.
+/// Returns the newest jobs that match the filter, newest last.
 pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
     let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
     let mut found = Vec::new();
-    // State by state, because each has its own stretch of the index, and the newest of each are
+    // State by state, because each has its own range of the index, and the newest of each are
     // enough.
     for state in states(filter) {
         found.extend(jobs_in(conn, filter, state, limit)?);
@@ -65,8 +64,8 @@ pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
     Ok(found)
 }
 
-/// Labels of jobs, each once, at most so many: from one to the next by the index, however many jobs
-/// have each.
+/// Returns the labels of jobs, each once, at most `most`: it skips from one to the next in the
+/// index, however many jobs have each.
 pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
     let sql = sql!("read.sql", "labels");
     let mut statement = conn.prepare_cached(sql)?;
@@ -74,12 +73,12 @@ pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The jobs to list: those that are running first, however many there are of others, then the rest
-/// that the filter means; each newest last. Returns as well whether there are more.
+/// Returns the jobs to list: running jobs first, however many others there are, then the rest that
+/// match the filter; each newest last. Also returns whether there are more.
 pub fn listing(conn: &Connection, filter: &Filter) -> Result<(Vec<Job>, bool)> {
     let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
     let (mut running, mut rest) = (Vec::new(), Vec::new());
-    // One more of each than is listed tells whether there are more.
+    // One more of each than is listed shows whether there are more.
     for state in states(filter) {
         let found = jobs_in(conn, filter, state, limit.saturating_add(1))?;
         if state == State::Running { running.extend(found) } else { rest.extend(found) }
@@ -102,7 +101,7 @@ fn states(filter: &Filter) -> Vec<State> {
         states.dedup();
         return states;
     }
-    // A caller that names a job means it, whatever its state.
+    // A caller that names a job means it in any state.
     if filter.all || !filter.ids.is_empty() { State::ALL.to_vec() } else { vec![State::Queued, State::Running] }
 }
 
@@ -132,7 +131,7 @@ fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Re
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How far a reader has seen what happens to jobs.
+/// How far a reader has read the changes of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// The newest event.
@@ -141,19 +140,19 @@ pub struct Seen {
     ended_at: i64,
 }
 
-/// How much later than its instant the end of a job may be committed for [`told_of`] to tell of it,
-/// in milliseconds.
+/// How much later than its instant the end of a job may be committed and still be reported by
+/// [`told_of`], in milliseconds.
 const COMMIT_LATE_MS: i64 = 60_000;
 
-/// How far things are now.
+/// Returns the current position.
 pub fn seen(conn: &Connection) -> Result<Seen> {
     let mut seen = conn.prepare_cached(sql!("read.sql", "seen"))?;
     Ok(seen.query_row([], |row| Ok(Seen { event: row.get(0)?, ended_at: row.get(1)? }))?)
 }
 
-/// Returns the jobs that have ended since, and those that later events tell of, `limit` of each at
-/// most, and how far that goes. An end that was recorded long before it is committed, as after a
-/// crash of the worker, is not among them.
+/// Returns the jobs that have ended since, and those with later events, at most `limit` of each,
+/// and the new position. An end that was recorded long before it is committed, as after a crash of
+/// the worker, is not included.
 pub fn told_of(conn: &Connection, since: Seen, limit: usize) -> Result<(Vec<JobId>, Seen)> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut told = conn.prepare_cached("SELECT id, job_id FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
@@ -186,7 +185,7 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
     Ok(found)
 }
 
-/// Open runs that something keeps from ending, with the words of
+/// Returns the open runs that cannot end, with the text of
 /// [`crate::store::upkeep::open_runs::note_trouble`].
 pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
     let mut stuck =
@@ -195,7 +194,7 @@ pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The random name of a run; `None`: there is no such run.
+/// Returns the nonce of a run; `None`: the run does not exist.
 pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
     let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
     let nonce: Option<String> = nonce.query_row([run.0], |row| text(row, 0)).optional()?;
@@ -255,7 +254,7 @@ pub fn has_queue(conn: &Connection, name: &str) -> Result<bool> {
     Ok(conn.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?.exists([name])?)
 }
 
-/// The names of queues, so many at the most.
+/// Returns the names of queues, at most `most`.
 pub fn queue_names(conn: &Connection, most: usize) -> Result<Vec<String>> {
     let mut names = conn.prepare_cached("SELECT name FROM queue ORDER BY name LIMIT ?1")?;
     let rows = names.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
@@ -288,7 +287,7 @@ pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many jobs there are, by state and by hold.
+/// Counts the jobs by state and by hold.
 pub fn counts(conn: &Connection) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut tally = conn.prepare_cached(sql!("read.sql", "counts"))?;
@@ -310,14 +309,14 @@ pub fn counts(conn: &Connection) -> Result<Counts> {
     Ok(counts)
 }
 
-/// How many jobs of these queues run.
+/// Counts the running jobs of these queues.
 pub fn running_in(conn: &Connection, queues: &[String]) -> Result<i64> {
     let mut running = conn.prepare_cached("SELECT coalesce(sum(n), 0) FROM tally WHERE queue = ?1 AND state = 'running'")?;
     let distinct: std::collections::BTreeSet<_> = queues.iter().collect();
     distinct.into_iter().try_fold(0, |sum, queue| Ok(sum + running.query_row([queue], |row| row.get::<_, i64>(0))?))
 }
 
-/// What the worker and its reaper have done over the life of the file, by name.
+/// Returns the counters of the worker and its reaper over the life of the file.
 pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
     let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;
     let rows = counters
@@ -325,21 +324,21 @@ pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// A value that the file knows about itself.
+/// Returns a value of the table `meta`.
 pub fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
     let mut meta = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
     Ok(meta.query_row([key], |row| text(row, 0)).optional()?)
 }
 
-/// The instant at which the oldest job that is ready was added; in milliseconds UTC. By id, so that
-/// a clock that was wrong when one was added does not hide the others. Looks at the first of each
-/// priority, of a limited number of priorities.
+/// Returns when the oldest ready job was added, in milliseconds UTC. By id, so that a job that was
+/// added under a wrong clock does not hide the others. Reads the first job of each priority, for a
+/// limited number of priorities.
 pub fn oldest_ready_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(sql!("read.sql", "oldest"))?.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// The files in `secrets/` that live jobs need; every other one may go. Looks at the jobs that have
-/// some, not at all of them.
+/// Returns the files in `secrets/` that live jobs need; every other one may be removed. Reads only
+/// the jobs that have some.
 pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
     let mut policies = conn.prepare_cached(sql!("read.sql", "secrets"))?;
     let mut rows = policies.query([])?;

@@ -19,7 +19,7 @@ SELECT key, max_running, running,
   FROM lane ORDER BY key;
 
 -- name: oldest
--- In each queue the oldest of each priority stands first in its stretch of the index.
+-- In each queue the oldest job of each priority is first in its range of the index.
 WITH RECURSIVE level (queue, priority) AS (
   SELECT t.queue, (SELECT max(priority) FROM job WHERE queue = t.queue AND state = 'queued' AND hold IS NULL)
     FROM tally t WHERE t.state = 'queued' AND t.hold = '' AND t.n > 0

@@ -1,4 +1,4 @@
-//! A person puts an ended job back into the queue: the only way a terminal row changes.
+//! A person returns an ended job to the queue: the only way a terminal row changes.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -13,13 +13,13 @@ use crate::store::job::rows::Job;
 use crate::store::job::{ended, insert, read};
 use crate::store::pipeline::task_rows;
 
-/// Puts a failed or cancelled job back; its attempts start anew. With `with_dependants`, so go the
-/// jobs below it that failed because of it and can go back. Returns what was put back, parents
+/// Requeues a failed or cancelled job with new attempts. With `with_dependants`, also requeues the
+/// jobs below it that failed because of it, if they can be. Returns the requeued jobs, parents
 /// first.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Refused`] where the state, a key, a secret or a job that it waits
-/// for does not allow it.
+/// [`Error::NotFound`]; [`Error::Refused`] if the state, a key, a secret or a dependency does not
+/// allow it.
 pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Vec<JobId>> {
     let mut done = retry_step(conn, id, with_dependants, now_ms)?;
     if done.back.is_empty() {
@@ -33,21 +33,21 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
     Ok(done.back)
 }
 
-/// What one transaction has put back.
+/// What one transaction has requeued.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Back {
-    /// Parents first. Nothing: the job itself could not go back.
+    /// Parents first. Empty: the job itself could not be requeued.
     pub back: Vec<JobId>,
-    /// Jobs whose dependants are still to be put back: for [`go_on`].
+    /// Jobs whose dependants are still to be requeued: for [`go_on`].
     pub parents: VecDeque<JobId>,
 }
 
-/// As [`retry`], but puts back no more jobs than one transaction should touch; and none where
-/// something keeps this one from it. Of what that is, [`why_not`] tells afterwards: it may have to
-/// look at many jobs, while no other client could write.
+/// Like [`retry`], but requeues no more jobs than one transaction should touch, and none if this
+/// job cannot be requeued. [`why_not`] explains that afterwards: it may have to read many jobs,
+/// during which no other client could write.
 ///
 /// # Errors
-/// As [`retry`], where the state does not allow it.
+/// As [`retry`], if the state does not allow it.
 pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -> Result<Back> {
     let job = existing(conn, id)?;
     check_state(&job)?;
@@ -63,10 +63,10 @@ pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i
     Ok(done)
 }
 
-/// Why [`retry_step`] has not put this job back.
+/// Explains why [`retry_step`] has not requeued this job.
 ///
 /// # Errors
-/// [`Error::NotFound`], and what SQLite says.
+/// [`Error::NotFound`], and errors of SQLite.
 pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
     let job = existing(conn, id)?;
     if let Err(why) = check_state(&job) {
@@ -80,7 +80,7 @@ pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
     Ok(Error::Refused(why))
 }
 
-/// Puts back the next of those that failed because of these jobs.
+/// Requeues the next jobs that failed because of these.
 pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Result<Back> {
     let mut back = Vec::new();
     while let Some(parent) = parents.pop_front() {
@@ -89,8 +89,8 @@ pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Re
                 parents.push_front(parent);
                 return Ok(Back { back, parents });
             }
-            // One that another parent keeps broken stays as it is; it is met again when that parent
-            // has been put back.
+            // A job that another parent keeps broken stays as it is; it is found again when that
+            // parent is requeued.
             if !is_kept_back(conn, &existing(conn, child)?)? {
                 put_back(conn, child, now_ms)?;
                 back.push(child);
@@ -101,39 +101,39 @@ pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Re
     Ok(Back { back, parents })
 }
 
-/// The files in `secrets/` that belong to a job. They are removed when it ends, so a job that has
-/// some cannot be retried.
+/// Returns the files in `secrets/` that belong to a job. They are removed when it ends, so such a
+/// job cannot be retried.
 pub fn secret_tokens(job: &Job) -> Vec<String> {
     ended::tokens_of(&job.policy)
 }
 
-/// How a failed or cancelled job comes back into the queue: what each remedy and each refusal that
-/// names a retry is made of.
+/// How a failed or cancelled job can return to the queue: the basis of every remedy and refusal
+/// that names a retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WayBack {
-    /// `tenure retry` takes it.
+    /// `tenure retry` requeues it.
     Retry,
-    /// Not without this job, which it waits for: `command` takes all that have to go back.
+    /// Only together with this job, which it waits for: `command` requeues all that are needed.
     With { parent: JobId, state: State, command: String },
-    /// It cannot be put back. Why, and what to do instead.
+    /// It cannot be requeued: the reason, and what to do instead.
     Refused(String),
 }
 
-/// Most jobs that are looked at for the way back of one.
+/// Most jobs that are read to find the retry of one.
 const LOOKED_AT_MAX: usize = 10_000;
-/// Most numbers and ranges in one command that a person is to type.
+/// Most numbers and ranges in one printed command.
 const RANGES_MAX: usize = 20;
 
-/// The way back of a failed or cancelled job.
+/// Determines how a failed or cancelled job can be retried.
 pub fn way_back(conn: &Connection, job: &Job) -> Result<WayBack> {
     way_back_within(conn, job, LOOKED_AT_MAX)
 }
 
-/// The same, with a look at `most` jobs.
+/// The same, reading at most `most` jobs.
 pub(in crate::store) fn way_back_within(conn: &Connection, job: &Job, most: usize) -> Result<WayBack> {
     let id = job.id;
-    // Those that nothing keeps from going back; and whether each below them goes with them, because
-    // it failed for want of them.
+    // The jobs that can be requeued; and whether each job below them goes with them, because it
+    // failed for lack of them.
     let (mut heads, mut comes_along, mut all) = (BTreeSet::new(), true, true);
     let (mut seen, mut to_see, mut parent) = (HashSet::from([id]), vec![job.clone()], None);
     while let Some(one) = to_see.pop() {
@@ -163,9 +163,9 @@ pub(in crate::store) fn way_back_within(conn: &Connection, job: &Job, most: usiz
     Ok(WayBack::With { parent, state, command: retry_of(&heads, all, id) })
 }
 
-/// The command that puts these back, for the sake of `job`: numbers that follow each other as a
-/// range. Where they are still too many for a line, or not `all` that have to go back, the command
-/// that names the rest afterwards stands behind it.
+/// Returns the command that requeues these for the sake of `job`: consecutive numbers as a range.
+/// If they are still too many for one line, or not `all` that are needed, the command that names
+/// the rest follows.
 fn retry_of(ids: &BTreeSet<JobId>, all: bool, job: JobId) -> String {
     let mut ranges: Vec<(i64, i64)> = Vec::new();
     for id in ids {
@@ -180,15 +180,15 @@ fn retry_of(ids: &BTreeSet<JobId>, all: bool, job: JobId) -> String {
     format!("tenure retry {} --with-dependants{rest}", words.join(" "))
 }
 
-/// Why an ended job is not put back.
+/// Why an ended job is not requeued.
 enum Refusal {
-    /// Nothing can be done about it; why, and what to do instead.
+    /// Nothing can be done about it: the reason, and what to do instead.
     Final(String),
-    /// It waits in vain for these, which may be put back.
+    /// It has broken dependencies on these, which may be requeued.
     Waits { on: Vec<Job> },
 }
 
-/// Whether there is a [`refusal`], without a look at each job that it waits for.
+/// Whether there is a [`refusal`], without reading each job that it waits for.
 fn is_kept_back(conn: &Connection, job: &Job) -> Result<bool> {
     Ok(own_refusal(conn, job)?.is_some() || is_broken(conn, job.id)?)
 }
@@ -213,7 +213,7 @@ fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
     Ok((!on.is_empty()).then_some(Refusal::Waits { on }))
 }
 
-/// Why it is not put back, whatever becomes of the jobs that it waits for.
+/// Explains why it is not requeued, regardless of the jobs that it waits for.
 fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
     if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?) {
         return Ok(Some(why));
@@ -225,14 +225,14 @@ fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
 
 fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
     take_truth(conn, id)?;
-    // What an older client left open would cancel it again at once.
+    // A cancel that an older client left open would cancel it again immediately.
     ended::close_cancel(conn, id, now_ms)?;
-    // Both may have been forgotten while no live job was in them.
+    // Both may have been deleted while no live job named them.
     conn.prepare_cached("INSERT OR IGNORE INTO queue (name) SELECT queue FROM job WHERE id = ?1")?.execute([id.0])?;
     conn.prepare_cached("INSERT OR IGNORE INTO lane (key) SELECT lane FROM job WHERE id = ?1 AND lane IS NOT NULL")?
         .execute([id.0])?;
     conn.prepare_cached(sql!("retry.sql", "requeue"))?.execute([id.0])?;
-    // Those that were added after it had ended, and would be ended at the next look, wait again.
+    // Dependants that were added after it had ended, and would be ended next, wait again.
     conn.prepare_cached(sql!("retry.sql", "children"))?.execute([id.0])?;
     Ok(())
 }
@@ -249,7 +249,7 @@ fn check_state(job: &Job) -> Result<()> {
     Err(Error::Refused(wrong))
 }
 
-/// A task walks on from the end of its job, so that job is never put back.
+/// A task advances from the end of its job, so that job is never requeued.
 fn task_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
     let Some(task) = job.task_id else { return Ok(None) };
     let id = job.id;
@@ -275,20 +275,20 @@ fn key_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
     }))
 }
 
-/// What it waited for and did not get may be there now, or may have been put back.
+/// An unmet dependency may be met now, or its parent may have been requeued.
 fn take_truth(conn: &Connection, id: JobId) -> Result<()> {
     conn.prepare_cached(sql!("retry.sql", "truth"))?.execute([id.0])?;
     Ok(())
 }
 
-/// The jobs that it waits for in vain, given how things stand now.
+/// Returns the jobs on which it has a broken dependency at present.
 fn broken_parents(conn: &Connection, id: JobId) -> Result<Vec<JobId>> {
     let mut broken = conn.prepare_cached(sql!("retry.sql", "broken"))?;
     let rows = broken.query_map([id.0], |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether there is one of them.
+/// Whether there is such a job.
 fn is_broken(conn: &Connection, id: JobId) -> Result<bool> {
     Ok(conn.prepare_cached(sql!("retry.sql", "broken"))?.exists([id.0])?)
 }

@@ -1,5 +1,6 @@
 -- name: requeue
--- The gate of a person's retry. A time that has passed would end the job again at once, so it goes.
+-- The gate of a person's retry. An expiry that has passed would end the job again immediately, so
+-- it is cleared.
 UPDATE job
    SET state = 'queued', reason = NULL, run_id = NULL, pid = NULL, started_at = NULL, finished_at = NULL, lane_pass = 0, key_taken = 0,
        attempts = 0, deferrals = 0, failed_starts = 0, available_at = 0, due_seen = 0, expires_at = NULL,

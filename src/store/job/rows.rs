@@ -1,8 +1,8 @@
 //! Rows of the file as values.
 //!
-//! Reading is lenient where a wrong value can do no harm (a count below zero, a word that the
-//! closed lists do not have), so that one bad row does not hide all the others; the reaper heals
-//! such rows. It is strict about the state.
+//! Reading is lenient where a wrong value is harmless (a negative count, an unknown word), so that
+//! one bad row does not hide all the others; the reaper repairs such rows. It is strict about the
+//! state.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
@@ -33,14 +33,14 @@ macro_rules! run_columns {
 }
 pub(in crate::store) use {job_columns, run_columns};
 
-/// A row of `job`, and whether a client wants it cancelled. Times are milliseconds UTC.
+/// A row of `job`, and whether a cancel is open. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     pub id: JobId,
     /// JSON, see [`Job::argv`].
     pub command: String,
     pub state: State,
-    /// What keeps it from starting; `None` of a queued job = ready.
+    /// What holds it; `None` for a queued job: it is ready.
     pub hold: Option<Hold>,
     pub reason: Option<Reason>,
     pub queue: String,
@@ -65,7 +65,7 @@ pub struct Job {
     pub policy: String,
     pub deferrals: u32,
     pub failed_starts: u32,
-    /// Of the latest run that ended.
+    /// The reason of the latest run that ended.
     pub last_reason: Option<Reason>,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
@@ -80,14 +80,14 @@ pub struct Job {
     pub broken: u32,
     pub due_seen: i64,
     pub lane_pass: bool,
-    /// A client asked to cancel it, and that is not done yet.
+    /// A client requested a cancel that is not completed yet.
     pub cancel_open: bool,
-    /// Why the job cannot be run: a client wrote bytes that are not UTF-8. What is shown of it is
-    /// not what was written.
+    /// Why the job cannot be run: a client wrote bytes that are not UTF-8. The displayed text
+    /// differs from what was written.
     pub unreadable: Option<String>,
 }
 
-/// The columns of [`Job`] that any client writes, with their places in `job_columns!()`.
+/// The columns of [`Job`] that any client writes, with their positions in `job_columns!()`.
 const JOB_TEXTS: [(usize, &str); 8] =
     [(1, "command"), (5, "queue"), (6, "lane"), (8, "label"), (9, "cwd"), (19, "unique_key"), (21, "env"), (22, "policy")];
 
@@ -138,29 +138,29 @@ impl Job {
         })
     }
 
-    /// The command.
+    /// Returns the command.
     ///
     /// # Errors
-    /// Where a client wrote something that is not a command: it is never run.
+    /// A client wrote something that is not a command: it is never run.
     pub fn argv(&self) -> Result<Argv, ArgvError> {
         Argv::from_json(&self.command)
     }
 
-    /// What was asked for beyond the command.
+    /// Returns the policy.
     ///
     /// # Errors
-    /// Where a client wrote something that is not a policy: the job is never run.
+    /// A client wrote something that is not a policy: the job is never run.
     pub fn policy(&self) -> Result<Policy, String> {
         Policy::from_json(&self.policy)
     }
 
-    /// It has ended without having been needed, which is not a failure.
+    /// Whether it has ended without having been needed, which is not a failure.
     pub fn was_needless(&self) -> bool {
         was_needless(Some(self.state), self.reason)
     }
 
-    /// The state as people see it: a queued job that a client cancelled is cancelled, it never
-    /// starts.
+    /// Returns the state as people see it: a queued job with an open cancel is shown as cancelled,
+    /// and never starts.
     pub fn shown_state(&self) -> State {
         if self.state == State::Queued && self.cancel_open { State::Cancelled } else { self.state }
     }
@@ -170,14 +170,14 @@ impl Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub id: RunId,
-    /// `None` for a command that belongs to no job.
+    /// `None` for an auxiliary run that belongs to no job.
     pub job: Option<JobId>,
     pub kind: RunKind,
-    /// The job's own run, for a command around it.
+    /// The job's own run, for an auxiliary run of it.
     pub parent: Option<RunId>,
     pub attempt: u32,
     pub nonce: Nonce,
-    /// The worker that claimed it or took it over last.
+    /// The worker that claimed or last adopted it.
     pub instance: String,
     pub boot_id: String,
     pub claimed_at: i64,
@@ -196,9 +196,9 @@ pub struct Run {
     pub user_ms: Option<i64>,
     pub system_ms: Option<i64>,
     pub adopted: u32,
-    /// What it tears down or probes.
+    /// The resource that it tears down or probes.
     pub resource: Option<ResourceId>,
-    /// What it makes.
+    /// The workspace that it prepares.
     pub workspace: Option<String>,
 }
 
@@ -219,7 +219,7 @@ impl Run {
             kind: word(row, at + 2, RunKind::parse)?.unwrap_or(RunKind::Hook),
             parent: row.get::<_, Option<i64>>(at + 3)?.map(RunId),
             attempt: count(row, at + 4)?,
-            // A nonce that does not parse matches nothing: whatever it names is foreign.
+            // A nonce that does not parse matches nothing: such a run counts as foreign.
             nonce: text(row, at + 5)?.parse().unwrap_or(Nonce([0; 16])),
             instance: text(row, at + 6)?,
             boot_id: text(row, at + 7)?,
@@ -244,7 +244,7 @@ impl Run {
     }
 }
 
-/// A row of `history`: something that happened.
+/// A row of `history`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The order within the history of one job.
@@ -257,7 +257,7 @@ pub struct Event {
     pub detail: Option<String>,
 }
 
-/// A queue, and what is in it.
+/// A queue and its counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRow {
     pub name: String,
@@ -271,7 +271,7 @@ pub struct QueueRow {
     pub waiting: i64,
 }
 
-/// A lane, and who is in it.
+/// A lane and its counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneRow {
     pub key: String,
@@ -281,7 +281,7 @@ pub struct LaneRow {
     pub waiting: i64,
 }
 
-/// How often something happened in the life of the file.
+/// A counter over the life of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counter {
     pub name: String,
@@ -320,17 +320,17 @@ pub(in crate::store) fn id(row: &Row<'_>, at: usize) -> Result<JobId> {
     row.get(at).map(JobId)
 }
 
-/// A word out of a closed list; `None` for NULL and for a word that is not in it.
+/// Reads a word of a closed list; `None` for NULL and for an unknown word.
 pub(in crate::store) fn word<T>(row: &Row<'_>, at: usize, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
     Ok(row.get_ref(at)?.as_bytes_or_null()?.and_then(|word| std::str::from_utf8(word).ok()).and_then(parse))
 }
 
-/// A number that is never negative.
+/// Reads a number that is never negative.
 pub(in crate::store) fn count(row: &Row<'_>, at: usize) -> Result<u32> {
     row.get::<_, i64>(at).map(|n| n.clamp(0, i64::from(u32::MAX)) as u32)
 }
 
-/// A pid, an exit code or a signal; `None` for what can be none.
+/// Reads a pid, an exit code or a signal; `None` for a value that cannot be one.
 pub(in crate::store) fn small(row: &Row<'_>, at: usize) -> Result<Option<i32>> {
     Ok(row.get::<_, Option<i64>>(at)?.and_then(|n| i32::try_from(n).ok()))
 }

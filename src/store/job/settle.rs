@@ -1,9 +1,9 @@
 //! running -> its end, or back to queued.
 //!
-//! One guarded statement is the gate: it names the job, the state and the run. The process that
-//! changes a row with it is the winner and does what follows (the run's row, the cancel, the
-//! dependants) in the same transaction; a process that does not is late and does nothing at all. So
-//! it does not matter how many monitors, reapers or old workers bring the same news.
+//! One guarded statement is the gate: it names the job, the state and the run. The caller that
+//! changes a row with it is the winner and applies the consequences (the run's row, the cancel, the
+//! dependants) in the same transaction; any other caller is late and changes nothing. So it does
+//! not matter how many monitors, reapers or old workers report the same end.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,27 +15,26 @@ use crate::store::job::ended;
 use crate::store::job::rows;
 use crate::store::pipeline::advance;
 
-/// What was recorded of a run. Times are milliseconds UTC.
+/// What is recorded of a run. Times are milliseconds UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunRecord {
     pub pid: Option<i32>,
     pub started_at: Option<i64>,
     pub exited_at: Option<i64>,
-    /// When the check had answered that came after the exit: the end of the job. `None`: the exit
-    /// is.
+    /// When the check after the exit had ended: the end of the job. `None`: the exit is.
     pub checked_at: Option<i64>,
     pub max_rss_bytes: Option<i64>,
     pub user_ms: Option<i64>,
     pub system_ms: Option<i64>,
     /// Processes that outlived the job's own.
     pub leftovers: Option<String>,
-    /// Who kept its limit of memory, where it had one: `cgroup` or `rlimit`.
+    /// What enforced its memory limit, if it had one: `cgroup` or `rlimit`.
     pub memory_by: Option<&'static str>,
-    /// What it wrote to `TENURE_RESULT`; at most 64 KiB of it are kept.
+    /// Its `TENURE_RESULT`; at most 64 KiB are kept.
     pub result: Option<String>,
 }
 
-/// The news that a run has ended.
+/// The report that a run has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settle {
     pub job: JobId,
@@ -46,7 +45,7 @@ pub struct Settle {
     pub chance: f64,
 }
 
-/// Who was first.
+/// The result of a settle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
     /// This call settled the run.
@@ -66,20 +65,20 @@ pub fn owns(conn: &Connection, job: JobId, run: RunId) -> Result<bool> {
     Ok(owns.query_row((job.0, run.0), |row| row.get(0))?)
 }
 
-/// Notes that the run's process has started. For a check's run, the run's row alone. False: the run
-/// no longer owns its job.
+/// Records that the run's process has started. For the run of a check, only in the row of that run.
+/// False: the run no longer owns its job.
 pub fn started(conn: &Connection, run: RunId, pid: i32, at_ms: i64) -> Result<bool> {
     let noted = conn.prepare_cached(sql!("settle.sql", "started"))?.execute((run.0, pid, at_ms))?;
     conn.prepare_cached(sql!("settle.sql", "started_job"))?.execute((run.0, pid, at_ms))?;
     Ok(noted > 0)
 }
 
-/// Settles a run: decides what its end means for its job, and writes it, unless another process was
+/// Settles a run: decides what its end means for its job, and records it, unless another caller was
 /// first.
 pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     let Some(known) = facts(conn, s.job, s.run)? else { return Ok(Settled::Late) };
-    // A policy that does not parse was never run by: the end of such a run is judged by the
-    // defaults.
+    // A policy that does not parse was never used to run: the end of such a run is assessed with
+    // the defaults.
     let policy = Policy::from_json(&known.policy).unwrap_or_default();
     let facts = Facts {
         attempts: known.attempts,
@@ -114,12 +113,11 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     Ok(Settled::Won { decision, freed: out.freed })
 }
 
-/// What a run wrote to `TENURE_RESULT`, as text of at most [`RESULT_BYTES_MAX`] bytes: what is not
-/// UTF-8 is replaced, and the cut is between characters.
+/// Returns the content of `TENURE_RESULT` as text of at most [`RESULT_BYTES_MAX`] bytes: invalid
+/// UTF-8 is replaced, and the text is cut between characters.
 pub fn kept_result(bytes: &[u8]) -> String {
     let bytes = &bytes[..bytes.len().min(RESULT_BYTES_MAX)];
-    // A cut in the middle of a character would make a replacement out of a character that was
-    // whole.
+    // A cut inside a character would replace a valid character.
     let whole = match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
         _ => bytes,
@@ -141,7 +139,7 @@ struct Known {
     task: Option<i64>,
 }
 
-/// What is known of a job that this run owns.
+/// Reads a job that this run owns.
 fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
     let mut facts = conn.prepare_cached(sql!("settle.sql", "facts"))?;
     let known = facts.query_row((job.0, run.0), |row| {
@@ -199,7 +197,7 @@ fn end(
     ])? > 0)
 }
 
-/// When the job ended: as recorded, also where no worker was there to record it; where nothing is
+/// Returns when the job ended: as recorded, even if no worker was there to see it; if nothing is
 /// recorded, now.
 fn ended_at(s: &Settle, now_ms: i64) -> i64 {
     let recorded = match s.end {
@@ -209,8 +207,8 @@ fn ended_at(s: &Settle, now_ms: i64) -> i64 {
     recorded.map_or(now_ms, |at| at.clamp(0, now_ms.max(0)))
 }
 
-/// Words for a job that was cancelled while it ran or was about to, or that is not tried again
-/// because its task was asked to stop.
+/// Returns the text for a job that was cancelled while it was running or about to run, or that is
+/// not retried because its task has a stop request.
 fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decision) -> Result<String> {
     let cancel = ended::open_cancel(conn, s.job)?;
     if cancel.is_none() && decision.outcome != Outcome::Cancelled && known.task.is_some() {
@@ -247,9 +245,9 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
         record.user_ms,
         record.system_ms,
     ])?;
-    // A job's history says what was ended with it: who started a daemon there looks for the reason
-    // here. And how its memory was limited: an rlimit only makes allocations fail, which no exit
-    // code tells.
+    // The history of a job names the processes that were ended with it, so that the person who
+    // started a daemon there finds the reason. It also says how memory was limited: an rlimit only
+    // makes allocations fail, which no exit code shows.
     let told = [("left_behind", record.leftovers.as_deref()), ("memory_limit", record.memory_by)];
     for (kind, detail) in told.into_iter().filter_map(|(kind, detail)| Some((kind, detail?))) {
         conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
@@ -258,7 +256,7 @@ fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) ->
     Ok(())
 }
 
-/// What an auxiliary run came to.
+/// The result of an auxiliary run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {
     pub outcome: Outcome,

@@ -1,6 +1,6 @@
 -- name: again
--- The gate, back to the queue. `due_seen` goes back too, or a clock that was set back would skip
--- the wait.
+-- The gate, back to the queue. `due_seen` is reset too, or a clock that was set back would skip the
+-- wait.
 UPDATE job
    SET state = 'queued', run_id = NULL, pid = NULL, started_at = NULL, lane_pass = 0,
        available_at = ?3, due_seen = 0, attempts = ?4, deferrals = ?5, failed_starts = ?6,
@@ -26,8 +26,8 @@ UPDATE run
 -- name: facts
 SELECT attempts, max_attempts, deferrals, failed_starts, policy,
        EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
-         -- A task that was asked to stop wants none of its jobs tried again, though it waits for
-         -- the honest end of a critical one.
+         -- No job of a task with a stop request is retried, although the task waits for the real
+         -- end of a critical one.
          OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)),
        task_id
   FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2;
@@ -40,8 +40,7 @@ UPDATE run
  WHERE id = ?1 AND finished_at IS NULL;
 
 -- name: started
--- Of a job's own run, or of the run of its check, as long as that is open and the job is owned by
--- it.
+-- Of a job's own run, or of the run of its check, while that is open and owns the job.
 UPDATE run SET pid = ?2, started_at = ?3
  WHERE id = ?1 AND finished_at IS NULL
    AND EXISTS (SELECT 1 FROM job WHERE id = run.job_id AND state = 'running' AND run_id = coalesce(run.parent, run.id));

@@ -1,8 +1,8 @@
-//! What stands in the way of a job, and why it ended. Facts with numbers; the words and the
-//! remedies are the face's.
+//! Why a job does not start, and why it ended. Facts with numbers; the command line turns them into
+//! words and remedies.
 //!
-//! All facts, not only the first: a job that is held and waits for another and whose queue is
-//! paused says all three.
+//! All facts, not only the first: a job that is held, waits for another job, and whose queue is
+//! paused has all three.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -24,13 +24,13 @@ use crate::store::workspace;
 pub const MEMBERS_NAMED_MAX: i64 = 10;
 /// Most resources that are named.
 pub const RESOURCES_NAMED_MAX: i64 = 10;
-/// Jobs ahead are counted up to here.
+/// Jobs ahead are counted up to this number.
 pub const AHEAD_COUNTED_MAX: i64 = 10_000;
 
-/// One thing that stands in the way of a queued job.
+/// One obstacle of a queued job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A client wants it cancelled; the worker ends it.
+    /// A cancel is open; the worker ends it.
     Cancelled {
         why: Option<String>,
     },
@@ -40,16 +40,16 @@ pub enum Obstacle {
     TaskHold {
         task: Option<i64>,
     },
-    /// A job that it waits for has not ended, or has ended the wrong way. `back`: how that one
-    /// comes back, where it can have ended otherwise then.
+    /// A dependency that is unmet or broken. `back`: how the parent can be retried, if another end
+    /// would help.
     Dependency {
         on: Dependency,
         back: Option<WayBack>,
     },
-    /// What an earlier run of it made is not torn down yet.
+    /// A resource of an earlier run is not released yet.
     Resource(Box<Resource>),
-    /// Not before this instant, in milliseconds UTC. `due`: it has come, and the worker has not
-    /// looked yet.
+    /// Does not start before this instant, in milliseconds UTC. `due`: it has passed, and the
+    /// worker has not seen it yet.
     Time {
         available_at: i64,
         due: bool,
@@ -64,7 +64,7 @@ pub enum Obstacle {
     QueuePaused {
         queue: String,
     },
-    /// Every slot of its queue is taken.
+    /// All slots of its queue are taken.
     QueueFull {
         queue: String,
         slots: i64,
@@ -78,23 +78,23 @@ pub enum Obstacle {
         /// The highest priority among them.
         highest: i64,
     },
-    /// It ends as expired at this instant, in milliseconds UTC.
+    /// It expires at this instant, in milliseconds UTC.
     Expires {
         at: i64,
     },
-    /// Of a running job that has not started: it is not in its workspace yet. `by`: who makes that,
-    /// in words.
+    /// Of a running job that has not started: its workspace is not ready. `by`: what prepares it,
+    /// as text.
     Workspace {
         key: String,
         by: Option<String>,
     },
 }
 
-/// How the latest run ended, and what the rules said about another attempt.
+/// How the latest run ended, and whether the rules allow another attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastEnd {
     pub run: Option<Run>,
-    /// The reason is of the kind that is tried again, under the job's policy.
+    /// The reason is retried under the job's policy.
     pub kind_is_retried: bool,
     pub attempts: u32,
     pub max_attempts: u32,
@@ -103,24 +103,25 @@ pub struct LastEnd {
     pub failed_starts: u32,
 }
 
-/// Everything that is known.
+/// All facts about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhyFacts {
     pub job: Job,
-    /// Of a queued job: everything that holds it, most lasting first. Empty: it starts in the next
-    /// free slot. Of a job that failed for want of another: which.
+    /// Of a queued job: all obstacles, most lasting first. Empty: it starts in the next free slot.
+    /// Of a job that failed because of a dependency: which one.
     pub obstacles: Vec<Obstacle>,
-    /// Of a job that has run or has ended.
+    /// Of a job that has run or ended.
     pub last: Option<LastEnd>,
-    /// Of a running job that is being cancelled, or of one that was: the latest wish and its words.
+    /// Of a running job that is being cancelled, or of a cancelled one: the latest stop request and
+    /// its text.
     pub cancel: Option<Option<String>>,
-    /// Of a running job: what keeps its run, or a command around it, from ending.
+    /// Of a running job: why its run, or an auxiliary run of it, cannot end.
     pub stuck: Option<String>,
-    /// Of a failed or cancelled job: how it comes back into the queue.
+    /// Of a failed or cancelled job: how it can be retried.
     pub back: Option<WayBack>,
 }
 
-/// Why a job is where it is.
+/// Explains the state of a job.
 ///
 /// # Errors
 /// [`crate::error::Error::NotFound`].
@@ -142,7 +143,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     Ok(WhyFacts { job, obstacles, last, cancel, stuck, back })
 }
 
-/// What a running job waits for that has a workspace and is not in it.
+/// Returns what a running job waits for that is not in its workspace yet.
 fn preparing(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
     let (Some(run), Ok(policy)) = (job.run_id, job.policy()) else { return Ok(None) };
     let Some(wanted) = policy.workspace else { return Ok(None) };
@@ -166,7 +167,7 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
     found.extend(dependencies(conn, job.id, |state| state != "met")?);
     let unreleased = resource::left_by(conn, job.id, RESOURCES_NAMED_MAX)?;
     found.extend(unreleased.into_iter().map(|resource| Obstacle::Resource(Box::new(resource))));
-    // Of one that something else holds as well, the worker looks at the time when that is cleared.
+    // For a job with another hold, the worker checks the time when that hold is cleared.
     if job.available_at > job.due_seen && (job.available_at > now_ms || job.hold == Some(Hold::Time)) {
         found.push(Obstacle::Time { available_at: job.available_at, due: job.available_at <= now_ms });
     }
@@ -190,7 +191,7 @@ fn dependencies(conn: &Connection, job: JobId, is_told: impl Fn(&str) -> bool) -
     told.map(|on| Ok(Obstacle::Dependency { back: back_of_parent(conn, &on)?, on })).collect()
 }
 
-/// How a job comes back that another one needs done.
+/// Determines how the parent of a dependency can be retried.
 fn back_of_parent(conn: &Connection, on: &Dependency) -> Result<Option<WayBack>> {
     let is_broken = on.state == "broken" && on.need == Need::Done;
     let parent = if is_broken { read::job(conn, on.on)? } else { None };
@@ -201,7 +202,7 @@ fn back_of_parent(conn: &Connection, on: &Dependency) -> Result<Option<WayBack>>
 fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {
     let mut counts = conn.prepare_cached("SELECT max_running, running FROM lane WHERE key = ?1")?;
     let Some((max_running, running)) = counts.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
-        // The repair round makes the row of a lane that has none.
+        // The repair round inserts the missing row of a lane.
         return Ok(Some(Obstacle::Lane { key: key.shown(), max_running: 1, running: 0, members: Vec::new() }));
     };
     let mut members = conn.prepare_cached(sql!("why.sql", "members"))?;

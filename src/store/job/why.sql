@@ -1,5 +1,5 @@
 -- name: ahead
--- Higher priority, and the same priority but older: each a stretch of the index.
+-- Higher priority, and the same priority but older: each a range of the index.
 SELECT count(*) FROM (
   SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND priority > ?2
   UNION ALL
