@@ -1,8 +1,8 @@
-//! A copy of the file while it is in use, through SQLite's backup API: never by reading the file
-//! ourselves.
+//! Copies the file while it is in use, through SQLite's backup API: the file is never read
+//! directly.
 //!
-//! The copy is one plain file (no log beside it), checked, 0600, and stands under its name only
-//! when it is complete and on the disk. Logs, run files and secrets are not in it.
+//! The copy is one plain file (without a log), checked, with mode 0600, and gets its name only when
+//! it is complete and durable. Logs, run files and secrets are not part of it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -25,12 +25,13 @@ use crate::store::engine::structure::{Thorough, check_structure};
 use crate::store::engine::watch::FileId;
 use crate::store::file::identity::random_name;
 
-/// The name of a directory in which a copy is made, around a random number.
+/// Start of the name of a temporary directory for a copy, around a random number.
 const TEMPORARY_BEFORE: &str = ".tenure-";
 const TEMPORARY_AFTER: &str = ".tmp";
-/// How often one is made anew because another process swept it before it was locked.
+/// How often a temporary directory is created again because another process swept it before it was
+/// locked.
 const TRIES_MAX: u32 = 100;
-/// Time between two tries to get at a file that is being written, in milliseconds.
+/// Interval between two attempts to read a file that is being written, in milliseconds.
 const RETRY_MS: u64 = 10;
 /// How SQLite is asked to copy the whole file in one step.
 const ALL_PAGES: i32 = -1;
@@ -42,7 +43,7 @@ pub(in crate::store) fn backup(place: &Place, to: &Path, overwrite: bool) -> Res
     copy.become_file(&to, overwrite)
 }
 
-/// The real path of the copy, if it may be written.
+/// Returns the real path of the copy, if it may be written.
 fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
     let shown = to.display();
     let (Some(name), Ok(to)) = (to.file_name(), std::path::absolute(to)) else {
@@ -69,8 +70,8 @@ fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
     Ok(there.db().to_owned())
 }
 
-/// A finished copy in a temporary directory, which is locked as long as we live and removed at the
-/// end.
+/// A finished copy in a temporary directory, which is locked while this process lives and removed
+/// at the end.
 pub(in crate::store) struct Copy {
     place: Place,
     directory: PathBuf,
@@ -85,9 +86,9 @@ impl Copy {
         Ok(copy)
     }
 
-    /// The same of a file that may be damaged.
+    /// The same for a file that may be damaged.
     pub(in crate::store) fn make_as_it_is(source: &Connection, dir: &Path) -> Result<Self> {
-        // What an earlier one was killed over.
+        // A leftover of a backup that was killed.
         sweep(dir);
         let (directory, locked) = temporary(dir)?;
         let path = directory.join("copy");
@@ -95,7 +96,7 @@ impl Copy {
             .map_err(|error| Error::io(format!("making a file in {}", dir.display()), error))?;
         let copy = Self { place: Place::new(path), directory, _locked: locked };
         let mut conn = copy.open()?;
-        // No other process knows this file, and it is synced whole before it gets its name.
+        // No other process knows this file, and it is synced as a whole before it gets its name.
         conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY")?;
         copy_into(source, &mut conn)?;
         conn.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
@@ -108,9 +109,9 @@ impl Copy {
         self.place.db()
     }
 
-    /// Gives the copy to the owner of the file that it is of, where root makes it.
+    /// Gives the copy to the owner of the original, if root creates it.
     pub(in crate::store) fn give_to_owner_of(&self, like: &Path) -> Result<()> {
-        // No process has the copy open now.
+        // No process has the copy open at this point.
         let path = self.path();
         let no_link = OFlags::NOFOLLOW.bits().cast_signed();
         let opened = OpenOptions::new().read(true).custom_flags(no_link).open(path);
@@ -122,7 +123,7 @@ impl Copy {
         Ok(Connection::open_with_flags(self.place.db(), flags(Access::Write))?)
     }
 
-    /// No process has it open now, so that it may be opened for this.
+    /// No process has it open at this point, so it may be opened here.
     fn sync(&self) -> Result<()> {
         let path = self.place.db();
         File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::io(format!("syncing {}", path.display()), error))
@@ -163,14 +164,13 @@ fn rename_to_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
     }
 }
 
-/// A directory of our own in `dir`, locked.
+/// Creates a locked directory in `dir`.
 fn temporary(dir: &Path) -> Result<(PathBuf, File)> {
     let told = |error: std::io::Error| Error::io(format!("making a file in {}", dir.display()), error);
     for _ in 0..TRIES_MAX {
         let path = dir.join(format!("{TEMPORARY_BEFORE}{}{TEMPORARY_AFTER}", random_name()?));
         DirBuilder::new().mode(0o700).create(&path).map_err(told)?;
-        // A sweep that comes in between takes it for one that was left, and removes it: then
-        // another is made.
+        // A concurrent sweep takes it for a leftover and removes it: then another one is created.
         if let Some(locked) = lock_directory(&path)
             && FileId::at(&path) == locked.metadata().ok().as_ref().map(FileId::of)
         {
@@ -186,8 +186,8 @@ fn lock_directory(path: &Path) -> Option<File> {
     directory.try_lock().is_ok().then_some(directory)
 }
 
-/// Removes the copies in a directory whose makers were killed: no process has them locked. What is
-/// another user's stays.
+/// Removes the copies in a directory whose processes were killed: no process has them locked. Files
+/// of other users stay.
 pub fn sweep(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     let me = rustix::process::geteuid().as_raw();
@@ -213,15 +213,15 @@ pub(in crate::store) fn copy_into(source: &Connection, target: &mut Connection) 
     step(&Backup::new(source, target)?, ALL_PAGES)
 }
 
-/// The same if `may` says yes when no other process can write to the target any more. Whether it
-/// was copied. The source is not empty.
+/// The same, if `may` returns true once no other process can write to the target. Returns whether
+/// it was copied. The source is not empty.
 pub(in crate::store) fn copy_if(
     source: &Connection,
     target: &mut Connection,
     may: impl FnOnce() -> Result<bool>,
 ) -> Result<bool> {
     let backup = Backup::new(source, target)?;
-    // A step takes the write lock of the target first, and this one does no more.
+    // A step takes the write lock of the target first, and this step does nothing more.
     step(&backup, 0)?;
     if !may()? {
         return Ok(false);
@@ -235,7 +235,7 @@ fn step(backup: &Backup<'_, '_>, pages: i32) -> Result<()> {
     loop {
         match backup.step(pages)? {
             StepResult::Done | StepResult::More => return Ok(()),
-            // SQLite tells no event when a lock is freed.
+            // SQLite does not signal when a lock is released.
             _ if began.elapsed() < Duration::from_millis(BUSY_TIMEOUT_MS) => thread::sleep(Duration::from_millis(RETRY_MS)),
             _ => return Err(Error::Busy("another program keeps the file locked; end its transaction and try again".into())),
         }
@@ -243,11 +243,11 @@ fn step(backup: &Backup<'_, '_>, pages: i32) -> Result<()> {
 }
 
 impl Store {
-    /// Copies the file, as it is now, into a single plain file. Jobs go on meanwhile.
+    /// Copies the file, as it is now, into a single plain file. Jobs continue meanwhile.
     ///
     /// # Errors
-    /// `to` exists and `overwrite` is not given. Under a crash either no file of that name is
-    /// there, or a complete one.
+    /// `to` exists and `overwrite` is not set. After a crash there is either no file of that name,
+    /// or a complete one.
     pub fn backup(&self, to: &Path, overwrite: bool) -> Result<()> {
         backup(&self.0.place, to, overwrite)
     }

@@ -1,21 +1,21 @@
-//! What a worker believes about the content of the file, checked in each transaction that claims or
+//! What a worker knows about the content of the file, checked in each transaction that claims or
 //! settles.
 //!
-//! The content of an open file can be replaced (`.restore`, `cp`) without its name or inode
-//! telling. Then the rows speak of another time: what has ended is queued again. Each number here
-//! only grows in one life of a file, and each change of a job's state is counted, so a file in
-//! which one of them is lower than this worker has seen it is not the file of a moment ago. And a
-//! higher generation is another worker's.
+//! The content of an open file can be replaced (`.restore`, `cp`) without a change of its name or
+//! inode. Then its rows are from another time: ended jobs are queued again. Each number here only
+//! grows in one life of a file, and each change of a job's state is counted, so a file in which one
+//! of them is lower than this worker has seen is another one. A higher generation means that
+//! another worker has started.
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// No honest id is above this; a sequence beyond it was written by a client, and is lowered again
-/// by the repair.
+/// Ids that tenure assigns are below this; a sequence beyond it was written by a client, and the
+/// repair lowers it.
 const HONEST_ID_MAX: i64 = 1 << 52;
 
-/// How far a worker has seen the file.
+/// The highest values that a worker has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Belief {
     pub file_id: String,
@@ -28,16 +28,16 @@ pub struct Belief {
     moves: i64,
 }
 
-/// Why the file is not what the worker believes.
+/// Why the file differs from what the worker knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
     /// Another worker has started on it.
     Superseded(String),
-    /// Its content is another's.
+    /// Its content was replaced.
     Replaced(String),
 }
 
-/// How far the file is now.
+/// Reads the current values.
 pub fn read(conn: &Connection) -> Result<Belief> {
     let mut is = conn.prepare_cached(sql!("belief.sql", "facts"))?;
     Ok(is.query_row([], |row| {
@@ -52,10 +52,10 @@ pub fn read(conn: &Connection) -> Result<Belief> {
     })?)
 }
 
-/// Compares the file with what this worker has seen of it.
+/// Compares the file with what this worker has seen.
 ///
 /// # Errors
-/// [`Error::Replaced`] where it is another file's content, or another worker has started on it.
+/// [`Error::Replaced`] if the content is that of another file, or another worker has started on it.
 pub fn check(conn: &Connection, believed: &Belief) -> Result<()> {
     match doubt(&read(conn)?, believed) {
         None => Ok(()),
@@ -87,7 +87,7 @@ fn doubt(is: &Belief, believed: &Belief) -> Option<Doubt> {
 }
 
 impl Belief {
-    /// Takes over what a later look has seen; the generation stays this worker's.
+    /// Adopts the values of a later check; the generation stays that of this worker.
     pub fn learn(&mut self, later: &Self) {
         let honest = |was: i64, is: i64| if is <= HONEST_ID_MAX { was.max(is) } else { was };
         self.run_id_limit = honest(self.run_id_limit, later.run_id_limit);

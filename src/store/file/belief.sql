@@ -1,6 +1,6 @@
 -- name: facts
--- How far the file has been. Rows may be pruned and sequences lowered by hand, so the higher of the
--- two counts. A client may have set a sequence to a text.
+-- The current values. Rows may be pruned and sequences lowered by hand, so the higher of the two
+-- counts. A client may have set a sequence to a text.
 SELECT (SELECT value FROM meta WHERE key = 'file_id'),
        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'), 0),
        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'run_id_limit'), 0),

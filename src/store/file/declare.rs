@@ -1,9 +1,8 @@
-//! A person says what a file is that cannot be told from a copy: the file itself, moved here, or a
-//! copy that is to be a file of its own.
+//! Declares what a file is that cannot be told from a copy: the file itself, moved here, or a copy
+//! that becomes a file of its own.
 //!
 //! A copy must not do what the original does. Its jobs are held and its runs are closed, as after a
-//! restore; its schedules are paused; and what jobs have made outside is the original's to tear
-//! down.
+//! restore; its schedules are paused; and external resources are left to the original to tear down.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -25,22 +24,22 @@ use crate::store::lease::Lease;
 use crate::store::schema::upgrade;
 use crate::store::{Durability, schedule};
 
-/// What a file is, by a person's word.
+/// The declaration of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Is {
-    /// It was moved here, and the one that it was is gone.
+    /// It was moved here, and no longer exists at its old place.
     Moved,
-    /// The other goes on, or is not to be thought of.
+    /// It is a copy; the original continues or is irrelevant.
     Copy,
 }
 
-/// Makes the file at home where it is. The caller holds the worker lock and has no store open on
-/// the file; `living`: the leases whose lock file in the directory is held now. `None`: it was
-/// moved, and nothing in it was changed.
+/// Binds the file to its place. The caller holds the worker lock and has no store open on the file;
+/// `living`: the leases whose lock file in the directory is held now. `None`: it was moved, and
+/// nothing in it was changed.
 ///
 /// # Errors
-/// [`Error::Refused`] where the file is at home already, or the one that it was is still there;
-/// [`Error::File`] where it cannot be used.
+/// [`Error::Refused`] if the file is bound to this place already, or the original still exists;
+/// [`Error::File`] if it cannot be used.
 pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: i64) -> Result<Option<Restored>> {
     let place = find(place.db())?;
     let conn = connect(&place, Access::Write, Durability::Full)?;
@@ -62,7 +61,7 @@ pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: 
     if let Identity::Older { version } = identity {
         upgrade::upgrade(&conn, &place, version)?;
     }
-    // A backup comes in another mode. The first read opens the log, which is flushed below.
+    // A backup is not in WAL mode. The first read opens the log, which is flushed below.
     set_wal_mode(&conn)?;
     conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;

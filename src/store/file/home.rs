@@ -1,5 +1,5 @@
-//! What file and directory say of each other; whether they belong together is judged by it
-//! ([`crate::store::file::standing`]).
+//! What the file and its directory record about each other, by which
+//! [`crate::store::file::standing`] decides whether they belong together.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -14,16 +14,16 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::store::engine::small_file::{replace_file, sync_directory};
 
-/// Ids of earlier lives of the file that a directory remembers: one for each restore.
+/// Earlier ids of the file that a directory remembers: one for each restore.
 const IDS_MAX: usize = 100;
-/// Longest text of a home, in bytes.
+/// Largest record, in bytes.
 const HOME_BYTES_MAX: u64 = 1 << 16;
-/// What the directory says of its file.
+/// What the directory records about its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Home {
-    /// The last one is that of now; a restore gives a new one, and writes it here before.
+    /// The last one is the current id; a restore writes its new id here in advance.
     pub file_ids: Vec<String>,
-    /// Where the file was.
+    /// The path of the file.
     pub path: String,
     /// Inode of the file.
     pub file: u64,
@@ -33,17 +33,17 @@ pub struct Home {
     /// milliseconds UTC, and what it saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Replaced>,
-    /// Of the machine's present start, when a worker first started in it.
+    /// The boot of the machine, when a worker first started in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<Boot>,
 }
 
-/// What was there when a worker first started after the machine did. No clock is asked: one without
-/// a battery may be behind after a power cut.
+/// What existed when a worker first started in this boot. No clock is used: one without a battery
+/// may be behind after a power cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     pub id: String,
-    /// The highest run that had a log.
+    /// The highest run with a log.
     pub logged: i64,
 }
 
@@ -53,17 +53,17 @@ pub struct Replaced {
     pub why: String,
 }
 
-/// What the file says of its place.
+/// What the file records about its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
     pub path: String,
     pub file: u64,
 }
 
-/// What the directory of a place says; `None` where it says nothing that can be understood.
+/// Reads the record in the directory of a place; `None` if it is missing or cannot be parsed.
 ///
 /// # Errors
-/// It is there and cannot be read.
+/// It exists and cannot be read.
 pub fn load(place: &Place) -> Result<Option<Home>> {
     let path = place.home();
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
@@ -81,7 +81,7 @@ pub fn load(place: &Place) -> Result<Option<Home>> {
     }
 }
 
-/// Notes in the directory that this file is its own from now on; ids that it has had stay known.
+/// Records in the directory that this file belongs to it; earlier ids are kept.
 ///
 /// # Errors
 /// It cannot be written.
@@ -109,8 +109,8 @@ pub fn settle_in(place: &Place, file_id: &str) -> Result<()> {
     write(place, &home)
 }
 
-/// Lets the directory know that its file is about to get another id. What else it says stays as it
-/// is until [`settle_in`], so that a crash in between is met with both.
+/// Records in the directory that its file is about to get another id. The rest stays as it is until
+/// [`settle_in`], so that both ids are known after a crash in between.
 ///
 /// # Errors
 /// It cannot be written.
@@ -124,8 +124,7 @@ pub fn announce(place: &Place, file_id: &str) -> Result<()> {
     }
 }
 
-/// Notes which logs are of an earlier start of the machine, at the first start of a worker in this
-/// one.
+/// Records which logs are from an earlier boot, at the first start of a worker in this one.
 ///
 /// # Errors
 /// It cannot be written.
@@ -138,11 +137,11 @@ pub fn begin_boot(place: &Place, id: &str, logged: i64) -> Result<()> {
     }
 }
 
-/// Notes that the content of the file was replaced, for the next worker and for people. The first
+/// Records that the content of the file was replaced, for the next worker and for people. The first
 /// reason stays.
 ///
 /// # Errors
-/// It cannot be written, or there is no home.
+/// It cannot be written, or there is no record.
 pub fn note_replaced(place: &Place, since_ms: i64, why: &str) -> Result<()> {
     match load(place)? {
         Some(home) if home.replaced.is_none() => {
@@ -152,13 +151,13 @@ pub fn note_replaced(place: &Place, since_ms: i64, why: &str) -> Result<()> {
     }
 }
 
-/// What the file is to say of this place.
+/// Returns what the file should record about this place.
 pub fn noted(place: &Place) -> Result<String> {
     let file = fs::metadata(place.db()).map_err(|e| Error::io(format!("looking at {}", place.db().display()), e))?.ino();
     serde_json::to_string(&Noted { path: lossy(place.db()), file }).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Writes into the file where it is.
+/// Records in the file where it is.
 pub fn note(conn: &Connection, noted: &str) -> Result<()> {
     conn.execute(
         "INSERT INTO meta (key, value) VALUES ('home', ?1) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
@@ -173,8 +172,7 @@ fn write(place: &Place, home: &Home) -> Result<()> {
     sync_directory(place.dir())
 }
 
-/// What says, at a path where no file is, that one was there and belongs to what is left: the first
-/// of its log and its directory.
+/// Finds what shows, at a path without a file, that a file existed there: its log or its directory.
 pub(in crate::store) fn left_behind(place: &Place) -> Option<PathBuf> {
     let has_log = fs::metadata(place.wal()).is_ok_and(|meta| meta.len() > 0);
     let has_home = place.home().exists() || place.stamp().exists();

@@ -1,4 +1,4 @@
-//! What kind of file this is: new, ours, older, newer, or another program's.
+//! Identifies a file: new, tenure's own, older, newer, or another program's.
 
 use rusqlite::Connection;
 
@@ -11,18 +11,18 @@ pub const USER_VERSION: i32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Identity {
-    /// Nothing in it yet. Another process may be about to fill it.
+    /// Empty. Another process may be about to fill it.
     New,
     /// A tenure file of this version.
     Ours,
-    /// A tenure file that an earlier program made.
+    /// A tenure file of an earlier version.
     Older { version: i32 },
 }
 
-/// Reads the header through SQLite, never by opening the file ourselves.
+/// Reads the header through SQLite; the file is never opened directly.
 ///
 /// # Errors
-/// [`Error::File`] where the file is another program's, or newer than this program.
+/// [`Error::File`] if the file belongs to another program, or is newer than this one.
 pub(in crate::store) fn identify(conn: &Connection) -> Result<Identity> {
     let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -42,7 +42,7 @@ pub(in crate::store) fn identify(conn: &Connection) -> Result<Identity> {
     }
 }
 
-/// 128 random bits in hexadecimal.
+/// Returns 128 random bits in hexadecimal.
 pub fn random_name() -> Result<String> {
     let mut bytes = [0_u8; 16];
     crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;

@@ -1,5 +1,5 @@
-//! The file that a restore replaces: it is kept beside the new one, and what stands in it alone is
-//! counted.
+//! The file that a restore replaces: it is kept beside the new one, and the jobs that are only in
+//! it are counted.
 
 use std::path::{Path, PathBuf};
 
@@ -14,16 +14,15 @@ use crate::store::file::backup::Copy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub path: PathBuf,
-    /// Jobs that stand in it and not in the backup, by their state. `None`: it is too damaged to be
-    /// read.
+    /// Jobs that are in it and not in the backup, by state. `None`: it is too damaged to be read.
     pub only_here: Option<Vec<(String, i64)>>,
 }
 
-/// Names tried for the kept file, where several restores come within a millisecond.
+/// Names that are tried for the kept file if several restores happen within a millisecond.
 const NAMES_MAX: i64 = 1_000;
 
 impl Kept {
-    /// Copies what `present` sees beside the file, and compares it with what is to come.
+    /// Copies what `present` sees beside the file, and compares it with the backup.
     pub(in crate::store) fn make(present: &Connection, place: &Place, to_come: &Copy, now_ms: i64) -> Result<Self> {
         let copy = Copy::make_as_it_is(present, place.db().parent().unwrap_or(Path::new("/")))?;
         copy.give_to_owner_of(place.db())?;
@@ -39,13 +38,13 @@ impl Kept {
         Ok(Self { path, only_here })
     }
 
-    /// Nothing was replaced after all.
+    /// Nothing was replaced.
     pub(in crate::store) fn discard(self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(|error| Error::io(format!("removing {}", self.path.display()), error))?;
         sync_directory(self.path.parent().unwrap_or(Path::new("/")))
     }
 
-    /// Jobs that stand in it and not in the backup.
+    /// Counts the jobs that are in it and not in the backup.
     pub fn jobs(&self) -> i64 {
         self.only_here.iter().flatten().map(|(_, n)| n).sum()
     }

@@ -1,9 +1,9 @@
-//! Which file this is: what the file, its directory and the machine say of each other, and how a
-//! copy is made or comes back.
+//! The identity of the file: what the file, its directory and the machine record about each other,
+//! and how a copy is created or restored.
 //!
-//! `identity` and `stamp` tell a file from its copies, `home` and `standing` whether file and
-//! directory belong together, `belief` whether the content is still what the worker knows. `backup`
-//! makes a copy, `restore` brings one back, `declare` lets a person say what a file is.
+//! `identity` and `stamp` tell a file from its copies, `home` and `standing` decide whether file
+//! and directory belong together, `belief` whether the content is still what the worker knows.
+//! `backup` creates a copy, `restore` restores one, `declare` lets a person declare what a file is.
 
 pub(in crate::store) mod backup;
 pub mod belief;

@@ -1,10 +1,10 @@
-//! A copy comes back: what must be done to it before anything in it may be acted on.
+//! Restores a copy: what must be done to it before anything in it may be acted on.
 //!
-//! A copy knows nothing of what has happened since it was made. Its running rows speak of runs
-//! whose end is not recorded there, its queued rows may have been done long ago, and its ids have
-//! been used. So nothing in it starts by itself: each job that was not at its end is held, with an
-//! event that says why, runs are closed as lost, schedules go on from now, ids go on above the
-//! highest that was ever seen, and the file gets a new name.
+//! A copy does not know what has happened since it was created. Its running rows name runs whose
+//! end it does not record, its queued jobs may have been done long ago, and its ids have been used.
+//! So nothing in it starts by itself: each live job is held, with an event that says why, runs are
+//! closed as lost, schedules continue from now, ids continue above the highest one ever seen, and
+//! the file gets a new id.
 
 use crate::store::file::stamp::raise_sequence;
 use std::path::{Path, PathBuf};
@@ -33,14 +33,14 @@ use crate::store::lease::Lease;
 use crate::store::schedule;
 use crate::store::schema::upgrade;
 
-/// What a restore has done.
+/// Result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// The new name of the file.
+    /// The new id of the file.
     pub file_id: String,
     /// Jobs that are held now, by a person or by the restore.
     pub held: usize,
-    /// Runs that were under way in the copy and are closed as lost.
+    /// Runs that were open in the copy and are closed as lost.
     pub lost: usize,
     /// Where a damaged file was moved to, if it had to be.
     pub moved_to: Option<PathBuf>,
@@ -48,17 +48,17 @@ pub struct Restored {
     pub kept: Option<Kept>,
 }
 
-/// Puts the copy `source` in the place of the file at `store_path`, through the backup API, in one
-/// transaction: others that have the file open see either the old content or the new one. The
-/// caller holds the worker lock and has no store open on the file.
+/// Replaces the file at `store_path` with the copy `source`, through the backup API, in one
+/// transaction: other processes that have the file open see either the old content or the new one.
+/// The caller holds the worker lock and has no store open on the file.
 ///
-/// Ids go on above `raise_above_run` and `raise_above_job`, above the stamp, and above what the
-/// present file has given. The leases in the copy are of another time: `living` takes their place,
-/// those whose lock file is held now.
+/// Ids continue above `raise_above_run` and `raise_above_job`, above the stamp, and above those of
+/// the present file. The leases of the copy are outdated: `living` replaces them, the leases whose
+/// lock file is held now.
 ///
 /// # Errors
 /// [`Error::File`] if the source is damaged, foreign, empty or newer, or if the file in its place
-/// is another program's; nothing is changed then.
+/// belongs to another program; nothing is changed then.
 pub fn restore(
     store_path: &Path,
     source: &Path,
@@ -90,7 +90,7 @@ pub fn restore(
     Ok(restored)
 }
 
-/// No id that the file in this place has ever given is given again.
+/// Ensures that no id that the present file has ever assigned is assigned again.
 fn floor(place: &Place, present: &Present, raise_above_run: i64, raise_above_job: i64) -> Result<Stamp> {
     let stamp = stamp::read(place)?.unwrap_or_default();
     Ok(Stamp {
@@ -102,13 +102,13 @@ fn floor(place: &Place, present: &Present, raise_above_run: i64, raise_above_job
 
 /// Writes the copy over the present file, which is kept beside it.
 ///
-/// A client may add a job meanwhile: the file is kept anew until nothing was written since, which
-/// is asked when no other process can write any more. From the second time on our own clients wait
-/// for their turn.
+/// A client may add a job meanwhile: the file is kept again until nothing was written since, which
+/// is checked when no other process can write any more. From the second attempt on, tenure's own
+/// clients wait for their turn.
 fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i64, now_ms: i64) -> Result<Option<Kept>> {
     let mut target = connect(place, Access::Write, Durability::Full)?;
     set_wal_mode(&target)?;
-    // The one that copies cannot be asked in the middle of it.
+    // The connection that copies cannot be queried during the copy.
     let observer = connect(place, Access::Read, Durability::Full)?;
     let mut queue = Turnstile::open(place)?;
     let mut turn = None;
@@ -128,8 +128,8 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
                 kept.map_or(Ok(()), Kept::discard)?;
                 continue;
             }
-            // A log whose sync failed may hold the new content all the same: then the kept file is
-            // the only one that has the old.
+            // A log whose sync failed may still hold the new content: then only the kept file has
+            // the old one.
             Err(error @ Error::Io { .. }) => return Err(name_the_kept(kept.as_ref(), error)),
             Err(error) => {
                 kept.map_or(Ok(()), Kept::discard)?;
@@ -145,12 +145,12 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
     )))
 }
 
-/// Changes when another connection has committed.
+/// Returns a number that changes when another connection has committed.
 fn data_version(conn: &Connection) -> Result<i64> {
     Ok(conn.query_row("PRAGMA data_version", [], |row| row.get(0))?)
 }
 
-/// The place of a file into which a backup is to come; what is missing is made, empty. The file
+/// Finds the place of a file that a backup will replace; missing parts are created, empty. The file
 /// itself may be damaged, and is not opened.
 ///
 /// # Errors
@@ -187,7 +187,7 @@ fn name_the_writer(place: &Place, error: Error) -> Error {
 }
 
 /// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`]
-/// or [`crate::store::file::standing::assess`]. Inside a transaction of the caller, who has
+/// or [`crate::store::file::standing::assess`]. Runs in a transaction of the caller, who has
 /// announced the new id of the file before ([`home::announce`]).
 pub fn adopt_older_copy(
     conn: &Connection,
@@ -207,23 +207,22 @@ pub fn adopt_older_copy(
     treat(conn, &floor, living, file_id, "an older copy of the file was put in its place", now_ms)
 }
 
-/// The file that is to be replaced.
+/// The file to be replaced.
 struct Present {
     /// False if it is so damaged that SQLite cannot write into it.
     usable: bool,
-    /// There is something in it to be kept.
+    /// It has content to be kept.
     has_content: bool,
     stamp: Stamp,
-    /// How far the ids of these tables have been given.
+    /// The highest ids that these tables have assigned.
     given: Vec<(&'static str, i64)>,
 }
 
-/// How often the present file is kept anew because a client has written to it meanwhile.
+/// How often the present file is kept again because a client has written to it meanwhile.
 const KEEP_TRIES_MAX: u32 = 5;
-/// Tables whose ids are in people's hands, beside jobs and tasks.
+/// Tables whose ids people use, besides jobs and tasks.
 const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
-/// No honest file has given more ids than this; a client that wrote a sequence beyond it made a
-/// mistake.
+/// Ids that tenure assigns are below this; a sequence beyond it was set by a client.
 const GIVEN_MAX: i64 = 1 << 52;
 
 impl Present {
@@ -242,8 +241,8 @@ impl Present {
             }
             Err(error) => return Err(error.into()),
         };
-        // Where only the tables are damaged the header is enough to write into it, and there is
-        // nothing to learn from it.
+        // If only the tables are damaged, the header suffices to write into the file, and nothing
+        // else can be learned from it.
         let identity = identify(&conn)?;
         let has_content = identity != Identity::New;
         let (stamp, given) = match identity {
@@ -256,7 +255,7 @@ impl Present {
     }
 }
 
-/// A checked copy of the source, beside the file: on the same file system, so that it may be
+/// Creates a checked copy of the source beside the file: on the same file system, so that it can be
 /// renamed.
 fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
     let make = || {
@@ -273,8 +272,8 @@ fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
     })
 }
 
-/// All that must be done to the copy is done before it is in place, so that a crash leaves no
-/// untreated copy there.
+/// Everything is done to the copy before it is in place, so that a crash leaves no untreated copy
+/// there.
 fn treat_copy(copy: &Copy, place: &Place, floor: &Stamp, living: &[Lease], file_id: String, now_ms: i64) -> Result<Restored> {
     let conn = copy.open()?;
     prepare(&conn, Access::Write, Durability::Full)?;
@@ -307,7 +306,7 @@ pub(in crate::store) fn treat(
     conn.execute(sql!("restore.sql", "note_restored"), (now_ms, why))?;
     let lost = close_runs(conn, why, now_ms)?;
     lease::keep_living(conn, living)?;
-    // A task whose job has just ended goes on; the job of its next stage is held like the others.
+    // A task whose job has just ended advances; the job of its next stage is held like the others.
     crate::store::pipeline::advance::resume(
         conn,
         &crate::store::upkeep::inspect::stuck_tasks(conn)?,
@@ -321,16 +320,16 @@ pub(in crate::store) fn treat(
     Ok(Restored { file_id: file_id.to_owned(), held, lost, moved_to: None, kept: None })
 }
 
-/// Jobs that wait for a release: those that ran, those that waited, and those that a person had
-/// held before. One with an open cancel ends by it.
+/// Counts the jobs that wait for a release: those that were running or queued, and those that a
+/// person had held. A job with an open cancel ends by it.
 fn count_held(conn: &Connection) -> Result<usize> {
     let held = sql!("restore.sql", "count_held");
     let held: i64 = conn.query_row(held, [], |row| row.get(0))?;
     Ok(usize::try_from(held).unwrap_or(usize::MAX))
 }
 
-/// Ends what the copy calls running: as lost, back to the queue, or as cancelled where that was
-/// asked for. Returns the number of jobs.
+/// Ends the running jobs of the copy: as lost, requeued, or as cancelled if that was requested.
+/// Returns the number of jobs.
 fn close_runs(conn: &Connection, why: &str, now_ms: i64) -> Result<usize> {
     conn.execute(
         "UPDATE run SET finished_at = ?1, outcome = 'lost', reason = 'lost', error = ?2 WHERE finished_at IS NULL",
@@ -347,7 +346,7 @@ fn given(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
     NUMBERED.into_iter().map(|table| Ok((table, seq.query_row((table, GIVEN_MAX), |row| row.get(0))?))).collect()
 }
 
-/// What the present file has given, the copy does not give again.
+/// Ids that the present file has assigned are not assigned again.
 fn go_on_above(copy: &Connection, given: &[(&str, i64)]) -> Result<()> {
     given.iter().try_for_each(|(table, seq)| raise_sequence(copy, table, *seq))
 }
@@ -360,13 +359,11 @@ fn raise(conn: &Connection, floor: &Stamp) -> Result<()> {
             (key, at_least),
         )?;
     }
-    // Each task has made a job of its own, so no task ever had a higher number than the highest
-    // job.
+    // Each task has added a job of its own, so no task ever had a higher id than the highest job.
     ["job", "task"].into_iter().try_for_each(|table| raise_sequence(conn, table, floor.max_job_id))
 }
 
-/// Moves a damaged file and its log out of the way. A person may be able to repair it, so it is not
-/// removed.
+/// Moves a damaged file and its log aside. A person may be able to repair it, so it is not removed.
 fn move_aside(place: &Place, now_ms: i64) -> Result<PathBuf> {
     let users = locks::openers(place);
     if let Some(user) = users.first() {

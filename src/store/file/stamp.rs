@@ -1,8 +1,7 @@
-//! The stamp: how far the file has been, as the directory beside it remembers.
+//! The stamp: the highest ids and the generation of the file, recorded in the directory beside it.
 //!
-//! If the file is behind its stamp, an older copy was put in its place. Then its ids would be used
-//! again, and its running rows speak of runs that have long ended:
-//! [`crate::store::adopt_older_copy`].
+//! If the file is behind its stamp, it was replaced by an older copy. Then its ids would be used
+//! again, and its running rows name runs that have long ended: [`crate::store::adopt_older_copy`].
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,21 +14,21 @@ use crate::job::RunId;
 use crate::place::Place;
 use crate::store::engine::small_file::replace_file;
 
-/// Ids above this were not given by tenure: a client has changed the sequence.
+/// Ids above this were not assigned by tenure: a client has changed the sequence.
 const HONEST_ID_MAX: i64 = 1 << 52;
 
-/// How far the file has been.
+/// The highest values of the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Workers that have started on the file.
     pub generation: i64,
     /// The first run id that has not been reserved.
     pub run_id_limit: i64,
-    /// The highest job id that was given.
+    /// The highest job id that was assigned.
     pub max_job_id: i64,
 }
 
-/// The stamp in the directory; `None` if there is none or it cannot be understood.
+/// Reads the stamp in the directory; `None` if there is none or it cannot be parsed.
 pub fn read(place: &Place) -> Result<Option<Stamp>> {
     let path = place.stamp();
     match fs::read(&path) {
@@ -41,14 +40,13 @@ pub fn read(place: &Place) -> Result<Option<Stamp>> {
     }
 }
 
-/// Writes the stamp. Call it after a flush that covers what it says: a stamp must never be ahead of
-/// the disk.
+/// Writes the stamp. Call it after a flush that covers it: a stamp must never be ahead of the disk.
 pub fn write(place: &Place, stamp: &Stamp) -> Result<()> {
     let text = serde_json::to_vec(stamp).map_err(|error| Error::Internal(error.to_string()))?;
     replace_file(&place.stamp(), place.dir(), &text)
 }
 
-/// How far the file is now.
+/// Reads the current values of the file.
 pub fn current(conn: &Connection) -> Result<Stamp> {
     let given = last_job(conn)?;
     let max_job_id = if given <= HONEST_ID_MAX {
@@ -68,9 +66,9 @@ pub fn older_copy_was_put_back(conn: &Connection, stamp: Option<&Stamp>, highest
     Ok(behind_stamp || highest_log.is_some_and(|run| run.0 >= is.run_id_limit))
 }
 
-/// Whether the file knows nothing of one of these runs, each of which has certainly been claimed in
-/// it. Then it is an older copy, also where all its numbers are as high as those of the stamp: ids
-/// are reserved ahead.
+/// Whether one of these runs, each of which has certainly been claimed in this file, is unknown to
+/// it. Then it is an older copy, even if all its numbers are as high as the stamp: ids are reserved
+/// ahead.
 pub fn has_forgotten(conn: &Connection, claimed: &[RunId]) -> Result<bool> {
     let forgiven_below = number(conn, "runs_forgiven_below")?;
     let mut known = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)")?;
@@ -82,8 +80,8 @@ pub fn has_forgotten(conn: &Connection, claimed: &[RunId]) -> Result<bool> {
     Ok(false)
 }
 
-/// From now on it means nothing that a run below this one is unknown: it was pruned, or it came
-/// after a copy that was brought back.
+/// From now on an unknown run below this one means nothing: it was pruned, or it came after a copy
+/// that was restored.
 pub(in crate::store) fn forgive_below(conn: &Connection, run: i64) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO meta (key, value) VALUES ('runs_forgiven_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",

@@ -2,15 +2,16 @@
 //!
 //! A copy of the file has the same jobs, the same runs and the same cookies as the original. A
 //! worker on it would end the original's running jobs and run its queued jobs a second time. So
-//! each side names the other ([`crate::store::file::home`]):
+//! each side records the other ([`crate::store::file::home`]):
 //!
 //! * `home` in the directory: the ids that its file has had, and the path and the inodes of file
 //!   and directory;
 //! * `meta.home` in the file: the path and the inode that it had when a worker last started on it.
 //!
-//! Inodes stay when a file is renamed and differ in a copy, however it is made; but a snapshot of a
-//! volume keeps them, so a path that changed is looked up too. What cannot be told from a copy is
-//! not written until a person says what it is ([`crate::store::declare()`]). Readers are not asked.
+//! Inodes stay the same when a file is renamed and differ in every copy, except that a snapshot of
+//! a volume keeps them; so if the path has changed, the old path is checked too. A file that cannot
+//! be told from a copy is not written until a person declares what it is
+//! ([`crate::store::declare()`]). Readers are not affected.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -27,40 +28,40 @@ use crate::store::file::home::{Home, Noted, load, lossy};
 use crate::store::file::identity::{Identity, identify};
 use crate::store::job::read;
 
-/// File systems (`f_type`) that may give a file another inode each time they are mounted: FAT,
-/// exFAT, FUSE.
+/// File systems (`f_type`) that may assign another inode each time they are mounted: FAT, exFAT,
+/// FUSE.
 const INODES_CHANGE: [u32; 3] = [0x4d44, 0x2011_bab0, 0x6573_5546];
 
-/// What kind of place this is for this file.
+/// The relation of a file to its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// They belong together.
     Home,
-    /// They do, and one of them has been moved, or its directory is lost: to be noted by the next
-    /// worker.
+    /// They belong together, and one of them has been moved, or the directory was lost: the next
+    /// worker records it.
     Moved,
-    /// The directory is the file's own, and the content is another's: an older copy. Says how that
-    /// is known.
+    /// The directory belongs to the file, and the content is older. The text says how that is
+    /// known.
     OlderCopy(String),
-    /// The file is a copy of the one at this path, or was moved from there. `is_there`: that one is
-    /// there, with its directory.
+    /// The file is a copy of the one at this path, or was moved from there. `is_there`: the one at
+    /// the path exists, with its directory.
     Copy { of: String, is_there: bool },
-    /// They do not belong together: why, and what to do.
+    /// They do not belong together: the reason, and the remedy.
     Apart { why: String, remedy: String },
 }
 
-/// What a person should know of the place of a file.
+/// Advice about the place of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// A word for scripts.
+    /// A code for scripts.
     pub code: &'static str,
     pub text: String,
     pub remedy: String,
-    /// Nothing may be written before that.
+    /// Nothing may be written before the remedy.
     pub is_refused: bool,
 }
 
-/// What is to be judged.
+/// The facts to assess.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Evidence {
     path: String,
@@ -71,29 +72,29 @@ struct Evidence {
     /// A worker has started on the file.
     is_used: bool,
     noted: Option<Noted>,
-    /// Its schema is one of a version that noted nothing.
+    /// Its schema is of a version that recorded nothing.
     is_older: bool,
     home: Option<Home>,
     /// A worker of an earlier version has left its stamp in the directory.
     has_stamp: bool,
 }
 
-/// What stands at a path where the file was before.
+/// What exists at a path where the file was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Before {
-    /// Inode of another file than ours.
+    /// Inode of a file other than this one.
     other_file: Option<u64>,
-    /// The directory beside it names our file.
+    /// The directory beside it records this file.
     directory_is_ours: bool,
-    /// A log with something in it, and no file.
+    /// A log that is not empty, without a file.
     log_alone: bool,
-    /// There is no file, and a process has ours open with the log that is there.
+    /// There is no file, and a process has this one open with the log that is there.
     opened_by: Option<i32>,
 }
 
 impl Standing {
     /// # Errors
-    /// [`Error::File`] with the remedy where the file must not be written here.
+    /// [`Error::File`] with the remedy if the file must not be written here.
     pub fn check(&self, place: &Place) -> Result<()> {
         match self.advice(place).filter(|advice| advice.is_refused) {
             None => Ok(()),
@@ -101,10 +102,10 @@ impl Standing {
         }
     }
 
-    /// What a person should know; `None`: nothing.
+    /// Returns advice for a person; `None`: there is none.
     pub fn advice(&self, place: &Place) -> Option<Advice> {
         let db = place.db().display();
-        // Typed as it stands it is about this file, whatever the configuration says.
+        // The command is about this file as it is, whatever the configuration says.
         let declare = |is: &str| format!("tenure --db {} doctor --is {is}", typed(place.db()));
         let advice = |code, text, remedy: &str, is_refused| Some(Advice { code, text, remedy: remedy.to_owned(), is_refused });
         match self {
@@ -138,7 +139,7 @@ impl Standing {
     }
 }
 
-/// Looks at the file, its place and its directory. Changes nothing.
+/// Assesses the file, its place and its directory. Changes nothing.
 ///
 /// # Errors
 /// The file or the directory cannot be read.
@@ -161,17 +162,16 @@ pub fn assess(place: &Place, conn: &Connection) -> Result<Standing> {
     Ok(evidence.assess(|path| read_before(place, path, &evidence.file_id)))
 }
 
-/// Whether the file, its path and its directory belong together, where something is to be told of
-/// it.
+/// Returns advice if the file, its path and its directory do not clearly belong together.
 ///
 /// # Errors
-/// When the file or the directory cannot be read.
+/// The file or the directory cannot be read.
 pub fn advice(store: &Store) -> Result<Option<Advice>> {
     let place = store.place().clone();
     Ok(store.read(|conn| assess(&place, conn))?.advice(&place))
 }
 
-/// The same for a file in which nothing is, where it is about to be filled.
+/// The same for an empty file that is about to be filled.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -183,7 +183,7 @@ pub fn assess_empty(place: &Place) -> Result<Standing> {
     {
         return Ok(apart);
     }
-    // A file in which a worker has been is never empty, and its directory outlives it.
+    // A file that a worker has used is never empty, and its directory outlives it.
     Ok(match place.stamp().exists() {
         false => Standing::Home,
         true => Standing::Apart {
@@ -197,7 +197,7 @@ pub fn assess_empty(place: &Place) -> Result<Standing> {
 }
 
 impl Before {
-    /// What follows from what stands there alone.
+    /// Derives what follows from these facts alone.
     fn standing(&self, path: &str, was: &str) -> Option<Standing> {
         if let Some(pid) = self.opened_by {
             return Some(Standing::Apart {
@@ -254,7 +254,7 @@ impl Evidence {
         }
     }
 
-    /// The directory says nothing: it is new, was emptied, or stayed behind.
+    /// The directory records nothing: it is new, was emptied, or stayed behind.
     fn assess_without(&self, before: impl Fn(&str) -> Before) -> Standing {
         // Of an earlier version, which wrote no home.
         if self.has_stamp || self.noted.is_none() && (self.is_older || !self.is_used) {
@@ -292,7 +292,7 @@ fn inodes_stay(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| !INODES_CHANGE.contains(&(found.f_type as u32)))
 }
 
-/// The command that a person is to type.
+/// Returns the command to type.
 fn rename(from: &str, to: &str) -> String {
     format!("mv {} {}", typed(Path::new(from)), typed(Path::new(to)))
 }

@@ -1,10 +1,10 @@
-//! What another program has made of a table: columns of its own that do no harm, or a change that
-//! must be taken back, and how.
+//! Changes that another program has made to a table: harmless columns, or a change that must be
+//! reverted, and how.
 //!
 //! A column that was added (`ALTER TABLE job ADD COLUMN note`) with a plain type, and a literal
-//! default or NULL, changes nothing that tenure's statements do: each names its columns. A CHECK,
-//! an expression, or a default that the column itself refuses could make them fail. REFERENCES does
-//! not: our connections check no foreign keys.
+//! default or NULL, does not affect tenure's statements: each names its columns. A CHECK, an
+//! expression, or a default that the column itself refuses could make them fail. REFERENCES does
+//! not: tenure's connections check no foreign keys.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -14,25 +14,25 @@ use rusqlite::Connection;
 use crate::error::Result;
 use crate::store::schema::objects::{Object, Objects, SCHEMA, objects, plain, quoted};
 
-/// What a table is, beside that of `schema.sql`.
+/// A table compared with `schema.sql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) enum Table {
     AsMade,
-    /// With columns of other programs, which do no harm.
+    /// It has columns of other programs, which are harmless.
     Wider(Vec<String>),
     /// The table cannot be used.
     Altered(Altered),
 }
 
-/// A change of a table that must be taken back, and what does that.
+/// A change of a table that must be reverted, and the command for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Altered {
     pub text: String,
-    /// A line for a shell.
+    /// A shell command.
     pub remedy: String,
 }
 
-/// Looks at one of our tables; `found` is `None` where it is missing.
+/// Compares one of tenure's tables; `found` is `None` if it is missing.
 pub(in crate::store) fn compare(conn: &Connection, name: &str, found: Option<&Object>, wanted: &Object) -> Result<Table> {
     let Some(found) = found else { return Ok(Table::Altered(missing(conn, name, wanted)?)) };
     let (is, was) = (body(&found.sql), body(&wanted.sql));
@@ -71,12 +71,12 @@ pub(in crate::store) fn compare(conn: &Connection, name: &str, found: Option<&Ob
     Ok(Table::Altered(Altered { text: format!("the table {name} was altered"), remedy: restore() }))
 }
 
-/// Only the copy that was made before has the rows.
+/// Only the earlier copy has the rows.
 fn restore() -> String {
     "stop the worker; tenure restore BACKUP".to_owned()
 }
 
-/// What stands behind the name, which a rename and its undoing leave in quotes.
+/// Returns the text after the name, which a rename and its reversal leave in quotes.
 fn body(sql: &str) -> String {
     plain(sql).split_once('(').map_or_else(String::new, |(_, body)| body.to_owned())
 }
@@ -97,8 +97,8 @@ fn missing(conn: &Connection, name: &str, wanted: &Object) -> Result<Altered> {
     })
 }
 
-/// The definitions of the columns that `ALTER TABLE ADD COLUMN` has put behind ours; `None` where
-/// anything else is different.
+/// Returns the definitions of the columns that `ALTER TABLE ADD COLUMN` has appended; `None` if
+/// anything else differs.
 fn added_at_the_end(is: &str, was: &str) -> Option<Vec<String>> {
     let ends = [",CONSTRAINT ", ",PRIMARY KEY(", ")STRICT"];
     let end = ends.iter().filter_map(|end| was.find(end)).min()?;
@@ -116,7 +116,7 @@ fn added_at_the_end(is: &str, was: &str) -> Option<Vec<String>> {
             Part::Bare(_) => {}
         }
         definitions.last_mut()?.push(match part {
-            // What a name or a text says is not a rule.
+            // A quoted name or text is not a rule.
             Part::Quoted => '\'',
             Part::Bare(c) => c,
         });
@@ -150,7 +150,7 @@ fn unquoted(text: &str) -> impl Iterator<Item = Part> + '_ {
 }
 
 fn is_harmless(definition: &str) -> bool {
-    // A comment could hide what follows a word.
+    // A comment could hide a rule.
     !definition.contains('/') && !has_a_rule(definition) && !has_an_expression(definition)
 }
 
@@ -159,8 +159,8 @@ fn has_an_expression(definition: &str) -> bool {
     upper.match_indices("DEFAULT").any(|(at, word)| upper[at + word.len()..].trim_start().starts_with('('))
 }
 
-/// Tries whether a row that does not name the column can be inserted. An empty table takes each
-/// definition, also one whose every later insert fails.
+/// Tests whether a row without a value for the column can be inserted. An empty table accepts any
+/// definition, even one that makes every later insert fail.
 fn takes_its_default(conn: &Connection, table: &str, column: &str) -> Result<bool> {
     let mut info = conn.prepare_cached("SELECT type, \"notnull\", dflt_value FROM pragma_table_xinfo(?1) WHERE name = ?2")?;
     let definition = info.query_row([table, column], |row| {
@@ -180,7 +180,7 @@ fn has_a_rule(definition: &str) -> bool {
     words.any(|word| RULES.contains(&word.as_str()))
 }
 
-/// Indexes that are not ours and name a column.
+/// Returns foreign indexes on a column.
 fn indexes_on(conn: &Connection, table: &str, column: &str) -> Result<Vec<String>> {
     let fresh = crate::store::schema::objects::fresh()?;
     let is = objects(conn)?;
@@ -208,7 +208,7 @@ fn columns_made(table: &str) -> Result<Vec<String>> {
     Ok(MADE.get().and_then(|made| made.get(table)).cloned().unwrap_or_default())
 }
 
-/// The statements as a line for a shell, on the file of this connection.
+/// Returns the statements as a shell command for the file of this connection.
 fn in_a_shell(conn: &Connection, statements: &[String]) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     format!("sqlite3 -cmd '.timeout 5000' {} {}", quote(conn.path().unwrap_or("FILE")), quote(&statements.join("; ")))

@@ -1,5 +1,5 @@
-//! Each table, altered in each way that a tool has: tolerated, or healed by the statement that is
-//! named.
+//! Each table, altered in each way that a tool may alter it: tolerated, or repaired by the
+//! statement that is named.
 
 use super::*;
 use crate::job::{Argv, NewJob};

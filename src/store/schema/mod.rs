@@ -1,4 +1,5 @@
-//! The schema: made once, compared at each start of a worker, repaired where a guard is missing.
+//! The schema: created once, compared at each start of a worker, and repaired if a guard is
+//! missing.
 
 pub(in crate::store) mod altered;
 pub mod guard;
@@ -15,7 +16,7 @@ use crate::store::schema::objects::{Object, Objects, fresh, objects, quoted, sam
 
 pub use crate::store::schema::objects::SCHEMA;
 
-/// Fills an empty file. Inside a transaction of the caller it is all or nothing.
+/// Fills an empty file. In a transaction of the caller it is atomic.
 ///
 /// `meta.run_id_limit` is the first run id that has not been reserved yet.
 pub fn create_schema(conn: &Connection, now_ms: i64, file_id: &str) -> Result<()> {
@@ -34,9 +35,9 @@ pub fn create_schema(conn: &Connection, now_ms: i64, file_id: &str) -> Result<()
     Ok(())
 }
 
-/// What is different from a fresh file, in words; empty if nothing is. What a person has added for
-/// his own use is left alone, unless it could change what a statement does: a trigger or a unique
-/// index on one of our tables.
+/// Returns the differences from a fresh file, as text; empty if there are none. What a person has
+/// added is left alone, unless it could change the effect of a statement: a trigger or a unique
+/// index on one of tenure's tables.
 pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
     let (is, fresh) = (objects(conn)?, fresh()?);
     let mut told = Vec::new();
@@ -58,9 +59,8 @@ pub fn schema_differences(conn: &Connection) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// Makes triggers, views and indexes again as they are in a fresh file, and removes foreign
-/// triggers and unique indexes from our tables. Returns what was different. Run it in a
-/// transaction: then it is all or nothing.
+/// Recreates triggers, views and indexes as in a fresh file, and removes foreign triggers and
+/// unique indexes from tenure's tables. Returns the differences. Run it in a transaction.
 ///
 /// # Errors
 /// [`Error::File`] if a table itself was altered: that needs the statement that it names, or a
@@ -87,20 +87,20 @@ pub fn repair_schema(conn: &Connection) -> Result<Vec<String>> {
     for (_, object) in fresh.iter().filter(|(name, _)| !is.contains_key(*name)) {
         conn.execute_batch(&object.sql)?;
     }
-    // What the triggers did not keep while they were missing, or before there were any. (The reaper
-    // finds everything else.)
+    // Recounts what the triggers did not maintain while they were missing. (The reaper finds
+    // everything else.)
     conn.execute("INSERT INTO choose_queue_head (queue) SELECT name FROM queue", [])?;
     Ok(told)
 }
 
-/// The tables that another program has altered in a way that no repair takes back, each with what
-/// does.
+/// Returns the tables that another program has altered in a way that cannot be repaired, each with
+/// the remedy.
 pub fn altered_tables(conn: &Connection) -> Result<Vec<Altered>> {
     let compared = compared(conn)?.into_iter().map(|(_, table)| table);
     Ok(compared.filter_map(|table| if let Table::Altered(altered) = table { Some(altered) } else { None }).collect())
 }
 
-/// Columns of other programs that do no harm, as `table.column`.
+/// Returns harmless columns of other programs, as `table.column`.
 pub fn foreign_columns(conn: &Connection) -> Result<Vec<String>> {
     let wider = compared(conn)?.into_iter().filter_map(|(name, table)| match table {
         Table::Wider(columns) => Some(columns.into_iter().map(move |column| format!("{name}.{column}"))),

@@ -1,4 +1,4 @@
-//! The tables, indexes, triggers and views of a file, and of a fresh one, each with its text.
+//! The tables, indexes, triggers and views of a file, and of a fresh one, each with its SQL text.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 
-/// The contract of the file.
+/// The schema.
 pub const SCHEMA: &str = include_str!("../../../schema.sql");
 
 /// A table, index, trigger or view.
@@ -42,8 +42,8 @@ pub(in crate::store) fn tables() -> Result<impl Iterator<Item = &'static str>> {
     Ok(fresh()?.iter().filter(|(_, object)| object.kind == "table").map(|(name, _)| name.as_str()))
 }
 
-/// The objects of a fresh file. They are read back from SQLite, since it keeps the text in a form
-/// of its own.
+/// Returns the objects of a fresh file. They are read back from SQLite, since it stores the text in
+/// its own form.
 pub(in crate::store) fn fresh() -> Result<&'static Objects> {
     static FRESH: OnceLock<Objects> = OnceLock::new();
     if let Some(known) = FRESH.get() {
@@ -55,8 +55,8 @@ pub(in crate::store) fn fresh() -> Result<&'static Objects> {
     Ok(FRESH.get_or_init(|| found))
 }
 
-/// The text without comments and with single spaces where spaces matter, so that a better comment
-/// in a later release is not a difference.
+/// Returns the text without comments and redundant spaces, so that a better comment in a later
+/// release is not a difference.
 pub(in crate::store) fn plain(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql.chars().peekable();
@@ -75,8 +75,8 @@ pub(in crate::store) fn plain(sql: &str) -> String {
                 }
                 out.push(c);
                 if matches!(c, '\'' | '"' | '`') {
-                    // A doubled quote inside ends one literal and begins the next, which comes to
-                    // the same text.
+                    // A doubled quote inside ends one literal and begins the next, which gives the
+                    // same text.
                     for inner in rest.by_ref() {
                         out.push(inner);
                         if inner == c {

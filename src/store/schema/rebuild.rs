@@ -1,7 +1,7 @@
 //! Makes the tables of an older file equal to `schema.sql`.
 //!
-//! Each table whose text differs is renamed, made anew from the text of `schema.sql`, filled with
-//! the columns that both have, and dropped. Triggers, views and indexes are left to
+//! Each table whose text differs is renamed, created again from the text of `schema.sql`, filled
+//! with the columns that both have, and dropped. Triggers, views and indexes are left to
 //! [`crate::store::schema::repair_schema`]. A new column needs a default value, or an upgrade step
 //! that fills it.
 //!
@@ -30,7 +30,7 @@ const RENAMED_COLUMNS: &[(&str, &str, &str)] = &[
     ("workspace", "recipe", "prepare_command"),
 ];
 
-/// Brings all tables to the form that `schema.sql` gives them. Run it in a transaction.
+/// Changes all tables to the form in `schema.sql`. Run it in a transaction.
 pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {
     let _settings = Settings::begin(conn)?;
     let fresh = fresh()?;
@@ -92,7 +92,7 @@ fn rebuild(conn: &Connection, name: &str, is: &Objects, fresh: &Objects) -> Resu
     if let Some(given) = given {
         raise_sequence(conn, name, given)?;
     }
-    // An index that a person has added is kept, unless it is about a column that is gone.
+    // An index that a person has added is kept, unless it is on a column that is gone.
     for (index, object) in
         is.iter().filter(|(index, object)| object.kind == "index" && object.table == name && !fresh.contains_key(*index))
     {
@@ -103,7 +103,7 @@ fn rebuild(conn: &Connection, name: &str, is: &Objects, fresh: &Objects) -> Resu
     Ok(())
 }
 
-/// The highest id that the table has given, if the file counts that.
+/// Returns the highest id that the table has assigned, if the file counts that.
 fn sequence(conn: &Connection, table: &str) -> Result<Option<i64>> {
     Ok(conn.query_row("SELECT max(seq) FROM sqlite_sequence WHERE name = ?1", [table], |row| row.get(0))?)
 }
@@ -115,8 +115,8 @@ fn columns(conn: &Connection, quoted: &str) -> Result<Vec<String>> {
     Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What a connection needs for the copy: rows of any content go over, and views of other programs
-/// are left alone.
+/// Settings of the connection during the copy: rows with any content are copied, and views of other
+/// programs are left alone.
 struct Settings<'a>(&'a Connection);
 
 impl<'a> Settings<'a> {

@@ -1,10 +1,9 @@
-//! From an older schema to this one.
+//! Upgrades an older schema.
 //!
-//! One step per version, each a function that may do anything inside one transaction; a backup is
+//! There is one step per version, a function that may do anything in one transaction; a backup is
 //! made first. A step that only changes tables is `rebuild_tables`. Afterwards triggers, views and
-//! indexes are those of `schema.sql`, and tables that are not the same as in a fresh file are an
-//! error: then nothing is changed. Only the holder of the worker lock upgrades; all others ask for
-//! it.
+//! indexes are those of `schema.sql`, and a table that differs from a fresh file is an error: then
+//! nothing is changed. Only the holder of the worker lock upgrades; all others ask for it.
 
 use std::path::PathBuf;
 
@@ -25,15 +24,15 @@ pub(in crate::store) type Step = fn(&Connection) -> Result<()>;
 /// step.
 const STEPS: &[(i32, Step)] = &[(2, rebuild_tables), (3, derive_history)];
 
-/// What a run, its job and the counters tell is not told by rows of its own any more: events of an
-/// added, a claimed and a done job, who is in which directory of a workspace, and how many tasks
-/// there are.
+/// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
+/// of an added, a claimed and a done job, which run uses which workspace directory, and the number
+/// of tasks.
 fn derive_history(conn: &Connection) -> Result<()> {
     rebuild_tables(conn)?;
     Ok(conn.execute_batch(sql!("upgrade.sql", "derive_history"))?)
 }
 
-/// What all but the worker say about an older file.
+/// The error of every client except the worker for an older file.
 pub(in crate::store) fn needed(version: i32) -> Error {
     Error::File(format!(
         "the file was made by an older tenure (schema {version}, this program needs {USER_VERSION}); start `tenure work`, which upgrades it \

@@ -1,5 +1,5 @@
 -- name: derive_history
--- From version 2 to 3, when the tables have their columns and no trigger is there.
+-- From version 2 to 3, when the tables have their columns and there are no triggers.
 CREATE INDEX IF NOT EXISTS event_of_job ON event (job_id, id);
 UPDATE run SET dir = (SELECT dir FROM workspace_use WHERE run_id = run.id)
  WHERE finished_at IS NULL AND id IN (SELECT run_id FROM workspace_use);

@@ -1,7 +1,6 @@
-//! What time and other clients bring about: a delayed job becomes due, and a queued job that can
-//! never start ends.
+//! Due work: a delayed job becomes ready, and a queued job that can never start ends.
 //!
-//! One round does a limited number of each and says whether more is waiting. Each of them is found
+//! One round does a limited amount of each and returns whether more is waiting. Each kind is found
 //! at the head of an index.
 
 use rusqlite::{Connection, params};
@@ -18,10 +17,10 @@ use crate::store::pipeline::advance;
 /// The error text of a job that expired.
 pub(in crate::store) const EXPIRED: &str = "it had not started by the time it was to expire";
 
-/// What one round did.
+/// Result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Processed {
-    /// Jobs whose time has come.
+    /// Delayed jobs that became ready.
     pub released: usize,
     /// Queued jobs that were ended, with those that ended because of them.
     pub ended: Vec<JobId>,
@@ -31,15 +30,15 @@ pub struct Processed {
     pub more: bool,
 }
 
-/// Releases what is due, and ends queued jobs that can never start: a client cancelled them, a job
-/// that they wait for ended the wrong way, they have expired. At most `limit` of each.
+/// Promotes due jobs, and ends queued jobs that can never start: they are cancelled, a dependency
+/// is broken, or they have expired. At most `limit` of each.
 pub fn process(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut out = advance::aftermath();
     let cancelled = end_all(conn, sql!("due.sql", "cancelled"), params![limit], Reason::Cancelled, now_ms, &mut out)?;
     let broken = end_broken(conn, limit, now_ms, &mut out)?;
     let expired = end_all(conn, sql!("due.sql", "expired"), params![limit, now_ms], Reason::Expired, now_ms, &mut out)?;
-    // Last, because an ending may leave a job that waits for nothing but a time that has come.
+    // Last, because an end may leave a job that waits only for an instant that has passed.
     let told = ended::resolve_remaining(conn, now_ms, &mut out)?;
     let released = conn.prepare_cached(sql!("due.sql", "due"))?.execute((now_ms, limit))?;
     let most = [released, cancelled, broken, expired].into_iter().max().unwrap_or(0);
@@ -47,7 +46,7 @@ pub fn process(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed
     Ok(Processed { released, ended: out.ended, freed: out.freed, more })
 }
 
-/// Goes on with ends that concern more jobs than one transaction touches, for a client with no
+/// Continues ends that affect more jobs than one transaction touches, for a client without a
 /// worker. At most `limit` jobs; there is `more` as long as something was done.
 pub fn continue_ends(conn: &Connection, now_ms: i64, limit: usize) -> Result<Processed> {
     let mut out = Aftermath::within(limit, advance::job_ended);
@@ -56,14 +55,14 @@ pub fn continue_ends(conn: &Connection, now_ms: i64, limit: usize) -> Result<Pro
     Ok(Processed { released: 0, more: told || !out.ended.is_empty(), ended: out.ended, freed: out.freed })
 }
 
-/// The wall clock was set by so many milliseconds: what waits for another attempt, or for another
-/// teardown, waits as long as before. Says how many jobs that are.
+/// Adjusts for a step of the wall clock: a job or resource that waits for its next attempt waits as
+/// long as before. Returns the number of jobs.
 pub fn clock_was_set(conn: &Connection, by_ms: i64) -> Result<usize> {
     conn.prepare_cached(sql!("due.sql", "clock_resources"))?.execute([by_ms])?;
     Ok(conn.prepare_cached(sql!("due.sql", "clock"))?.execute([by_ms])?)
 }
 
-/// The earliest instant at which [`due`] has something to do, as far as time decides that; in
+/// Returns the earliest instant at which [`process`] has something to do because of time, in
 /// milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(sql!("due.sql", "next"))?.query_row([], |row| row.get(0))?)
@@ -76,7 +75,7 @@ pub(in crate::store) fn is_expired(conn: &Connection, job: JobId, now_ms: i64) -
     Ok(expired.query_row((job.0, now_ms), |row| row.get(0))?)
 }
 
-/// Ends the jobs that wait in vain for another one. Says how many there were.
+/// Ends the jobs with broken dependencies. Returns their number.
 fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut doomed = conn.prepare_cached(sql!("due.sql", "broken"))?;
     let doomed: Vec<JobId> = doomed.query_map([limit], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
@@ -88,7 +87,7 @@ fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -
     Ok(doomed.len())
 }
 
-/// Ends the jobs that a statement names, for one reason. Says how many it named.
+/// Ends the jobs that a statement returns, for one reason. Returns their number.
 fn end_all(
     conn: &Connection,
     sql: &str,
@@ -108,7 +107,7 @@ fn end_all(
     Ok(doomed.len())
 }
 
-/// One ending: a job that refuses it stays as it is, and keeps no other from its own.
+/// Ends one job: a job that refuses stays as it is, and blocks no other.
 fn end_apart(
     conn: &Connection,
     job: JobId,

@@ -8,8 +8,8 @@ SELECT job.id, 'cancelled while it waited'
  ORDER BY cancel.job_id LIMIT ?1;
 
 -- name: clock
--- A job that has been run waits because the worker said so, for a time, whatever else it waits for;
--- one that has not waits for the instant that a person named.
+-- A job that has run waits for a duration that the worker has set, along with any other holds; one
+-- that has not run waits for the instant that a person gave.
 UPDATE job SET available_at = max(1, available_at + ?1), due_seen = min(due_seen, max(0, available_at + ?1 - 1))
  WHERE state = 'queued' AND state <> 'done' AND available_at > due_seen AND attempts + deferrals + failed_starts > 0;
 
@@ -17,8 +17,8 @@ UPDATE job SET available_at = max(1, available_at + ?1), due_seen = min(due_seen
 UPDATE resource SET next_at = max(0, next_at + ?1) WHERE state = 'releasing' AND next_at > 0;
 
 -- name: due
--- The instant is seen to have passed for these jobs. What is written is their own time, not the
--- present one: so a clock that was set wrong for a moment releases nothing that is delayed later.
+-- Records that the instant has passed for these jobs. The stored value is their own time, not the
+-- current one: so a clock that was wrong for a moment promotes nothing that is delayed later.
 UPDATE job SET due_seen = available_at
  WHERE id IN (SELECT id FROM job WHERE state = 'queued' AND hold = 'time' AND available_at <= ?1 ORDER BY available_at LIMIT ?2)
    AND state = 'queued';

@@ -1,7 +1,6 @@
-//! Finds rows that break a rule which the guards keep. See [`crate::store::upkeep::repair`].
+//! Finds rows that break a rule of the guards. See [`crate::store::upkeep::repair`].
 //!
-//! Each question reads an index that is empty in a healthy file, the running rows, or the open
-//! runs.
+//! Each query reads an index that is normally empty, the running rows, or the open runs.
 
 use rusqlite::Connection;
 
@@ -13,11 +12,11 @@ use crate::store::job::rows;
 /// Most rows that one question finds in one round; the next round continues.
 pub const REPAIRED_MAX: i64 = 1_000;
 
-/// What the repair knows of a job that breaks a rule.
+/// A job that breaks a rule.
 pub(in crate::store) struct Faulty {
     pub(in crate::store) id: JobId,
     pub(in crate::store) run: Option<RunId>,
-    /// The rule that the row breaks: the column `fault`, where it says one.
+    /// The rule that the row breaks: the column `fault`, if it names one.
     pub(in crate::store) rule: String,
     /// Its row, as far as it says who owns it; for the event.
     pub(in crate::store) shown: String,
@@ -47,7 +46,7 @@ fn to_faulty(row: &rusqlite::Row<'_>) -> rusqlite::Result<Faulty> {
     Ok(Faulty { id: rows::id(row, 0)?, run, rule: text(row, 3)?, shown: text(row, 2)? })
 }
 
-/// Running rows whose run is missing, belongs to another job, or has ended; with how it ended.
+/// Finds running rows whose run is missing, belongs to another job, or has ended; with its end.
 pub(in crate::store) fn running_without_run(conn: &Connection) -> Result<Vec<(Faulty, Option<RunEnded>)>> {
     let mut found = conn.prepare_cached(sql!("repair.sql", "running"))?;
     let rows = found.query_map([REPAIRED_MAX], |row| {

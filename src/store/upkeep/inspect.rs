@@ -1,9 +1,9 @@
-//! Looks for contradictions between what is kept and what is true, and changes nothing.
-//! [`crate::store::upkeep::recount`] makes true what is found.
+//! Finds contradictions between maintained values and true ones, and changes nothing.
+//! [`crate::store::upkeep::recount`] corrects them.
 //!
-//! Looking needs no write lock, so no writer waits for it. One look goes over a limited number of
-//! lanes, queues, jobs, resources and tasks, and the next one goes on where it has ended: so it
-//! costs the same however many there are.
+//! This needs no write lock, so no writer waits for it. One round covers a limited number of lanes,
+//! queues, jobs, resources and tasks, and the next one continues from there: so its cost does not
+//! depend on their number.
 
 use rusqlite::{Connection, params};
 
@@ -13,10 +13,10 @@ use crate::store::engine::text::Key;
 use crate::store::job::ids::ID_MAX;
 use crate::store::job::rows;
 
-/// Most rows of one kind that one look goes over.
+/// Most rows of one kind that one round covers.
 pub const LOOKED_AT_MAX: i64 = 1_000;
 
-/// Where the next look goes on.
+/// Where the next round continues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// A lane with members waiting, and one of their queues.
@@ -36,14 +36,14 @@ pub struct Cursor {
     task: i64,
 }
 
-/// What is wrong.
+/// The contradictions that were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Sequences that have been set out of reach.
+    /// Sequences that have been set out of range.
     pub sequences: bool,
-    /// Queues with jobs that have no row of their own.
+    /// Queues with jobs but without a row.
     pub missing_queues: Vec<Key>,
-    /// Queues that do not know their head, or whether they are full.
+    /// Queues with a wrong head or a wrong `is_full`.
     pub wrong_heads: Vec<Key>,
     /// Queues without a job and without a setting.
     pub empty_queues: Vec<Key>,
@@ -55,26 +55,26 @@ pub struct Found {
     pub lanes: bool,
     /// Lanes with room, waiting members and none ready, each with a queue of those members.
     pub stranded: Vec<(Key, Key)>,
-    /// Jobs that have ended while others still wait for them to.
+    /// Ended jobs with dependants that still wait.
     pub lagging: Vec<JobId>,
-    /// Jobs that wait for others where there is nothing to wait for, or the other way round.
+    /// Jobs whose counts of dependencies are wrong.
     pub waiting: Vec<JobId>,
     /// Resources that are held although their owner has ended.
     pub orphans: Vec<i64>,
-    /// Resources whose auxiliary run has ended without a word.
+    /// Resources whose auxiliary run has ended without a result.
     pub auxiliaries: Vec<i64>,
-    /// Jobs that wait for a teardown where there is none.
+    /// Jobs that wait for a teardown that does not exist.
     pub unreleased: Vec<JobId>,
-    /// Resources that are being torn down, and the job that must wait for it does not.
+    /// Resources that are being torn down, and whose job does not count them.
     pub unwaited: Vec<i64>,
-    /// Tasks that no worker will move on.
+    /// Tasks that no worker will advance.
     pub tasks: Vec<i64>,
-    /// The counts contradict the truth.
+    /// The counts are wrong.
     pub counts: bool,
 }
 
 impl Found {
-    /// Nothing is wrong. (What is empty is not wrong.)
+    /// Whether nothing is wrong. (An empty queue or lane is not wrong.)
     pub fn is_nothing(&self) -> bool {
         let not_wrong =
             Self { empty_queues: self.empty_queues.clone(), empty_lanes: self.empty_lanes.clone(), ..Self::default() };
@@ -82,7 +82,7 @@ impl Found {
     }
 }
 
-/// Looks from where the last look has ended, over at most `limit` rows of each kind.
+/// Continues from the cursor, over at most `limit` rows of each kind.
 pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found> {
     let mut found = Found { sequences: are_sequences_poisoned(conn)?, ..Found::default() };
     found.cancels = ask(conn, sql!("inspect.sql", "cancels"))?;
@@ -168,7 +168,7 @@ fn counted_queues(conn: &Connection, cursor: &mut Cursor, limit: i64, found: &mu
     Ok(())
 }
 
-/// Whether the counts of the first queues contradict the truth.
+/// Whether the counts of the first queues are wrong.
 pub(in crate::store) fn are_counts_wrong(conn: &Connection) -> Result<bool> {
     let (mut cursor, mut found) = (Cursor::default(), Found::default());
     ready_queues(conn, &mut cursor, LOOKED_AT_MAX, &mut found)?;
@@ -177,12 +177,12 @@ pub(in crate::store) fn are_counts_wrong(conn: &Connection) -> Result<bool> {
     Ok(found.counts || ask(conn, sql!("inspect.sql", "running"))?)
 }
 
-/// Every running task that no worker will move on.
+/// Returns every running task that no worker will advance.
 pub(in crate::store) fn stuck_tasks(conn: &Connection) -> Result<Vec<i64>> {
     numbers(conn, sql!("inspect.sql", "tasks"), &mut 0, i64::MAX)
 }
 
-/// Rows of a name and whether it is meant. Returns where to go on.
+/// Reads rows of a name and a flag. Returns where to continue.
 fn names(conn: &Connection, sql: &str, from: &Key, limit: i64, meant: &mut Vec<Key>) -> Result<Key> {
     let mut names = conn.prepare_cached(sql)?;
     let mut rows = names.query(params![from, limit])?;
@@ -197,7 +197,7 @@ fn names(conn: &Connection, sql: &str, from: &Key, limit: i64, meant: &mut Vec<K
     Ok(if looked_at < limit { Key::of("") } else { last })
 }
 
-/// Rows of an id and whether it is meant.
+/// Reads rows of an id and a flag.
 fn numbers(conn: &Connection, sql: &str, from: &mut i64, limit: i64) -> Result<Vec<i64>> {
     let mut ids = conn.prepare_cached(sql)?;
     let mut rows = ids.query((*from, limit))?;
@@ -213,7 +213,7 @@ fn numbers(conn: &Connection, sql: &str, from: &mut i64, limit: i64) -> Result<V
     Ok(meant)
 }
 
-/// Whether one of them is at its end, or an event has taken an id beyond it.
+/// Whether a sequence is exhausted, or an event has an id beyond it.
 pub(in crate::store) fn are_sequences_poisoned(conn: &Connection) -> Result<bool> {
     let beyond =
         conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id > ?1)")?.query_row([ID_MAX], |row| row.get(0))?;

@@ -3,26 +3,26 @@ SELECT EXISTS (SELECT 1 FROM cancel WHERE closed_at IS NULL
                   AND NOT EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('queued', 'running')));
 
 -- name: children
--- Jobs that wait for others, after number ?1, ?2 at most. Then: it waits for nothing that there is,
--- or not for all that there is.
+-- Jobs with dependencies, after number ?1, at most ?2. Then: whether its counts of dependencies are
+-- wrong.
 SELECT id,
        (unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND state = 'unmet')
        OR (broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND state = 'broken')
   FROM job WHERE state = 'queued' AND hold = 'dependency' AND id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: empty_lanes
--- Lanes after ?1, ?2 at most. Then: it has no job and no setting (or was made for an array, which
+-- Lanes after ?1, at most ?2. Then: it has no job and no setting (or was created for an array that
 -- is gone).
 SELECT key, (max_running = 1 OR of_array = 1) AND running = 0 AND NOT EXISTS (SELECT 1 FROM job WHERE job.lane = lane.key AND job.lane > '')
   FROM lane WHERE key > ?1 ORDER BY key LIMIT ?2;
 
 -- name: auxiliaries
--- Resources that are being torn down, after number ?1, ?2 at most. Then: its auxiliary run is over.
+-- Resources that are being torn down, after number ?1, at most ?2. Then: its auxiliary run is over.
 SELECT id, auxiliary_run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run WHERE id = resource.auxiliary_run_id AND resource_id = resource.id AND finished_at IS NULL)
   FROM resource WHERE state = 'releasing' AND state <> 'released' AND id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: held
--- Resources that are held, after number ?1, ?2 at most. Then: its owner has ended, or is not known.
+-- Resources that are held, after number ?1, at most ?2. Then: its owner has ended, or is unknown.
 SELECT r.id,
           (r.run_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run  WHERE id = r.run_id AND finished_at IS NULL))
        OR (r.job_id  IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job  WHERE id = r.job_id AND state IN ('queued', 'running')))
@@ -30,8 +30,8 @@ SELECT r.id,
   FROM resource r WHERE r.state = 'held' AND r.state <> 'released' AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 
 -- name: lanes
--- Of each lane that something runs in, whether so many are counted; and whether any other one says
--- so.
+-- For each lane with running jobs, whether the count is right; and whether any other lane has a
+-- count.
 SELECT EXISTS (
          SELECT 1 FROM (SELECT lane, count(*) AS n FROM job WHERE state = 'running' AND state <> 'done' AND lane IS NOT NULL GROUP BY lane) r
            JOIN lane ON lane.key = r.lane WHERE lane.running <> r.n)
@@ -40,8 +40,8 @@ SELECT EXISTS (
             AND key NOT IN (SELECT lane FROM job WHERE state = 'running' AND state <> 'done' AND lane IS NOT NULL));
 
 -- name: parents
--- Jobs that others wait for, after number ?1, ?2 at most: one step of the index for each. Then: it
--- has ended, and no worker is about to tell them.
+-- Jobs with dependants, after number ?1, at most ?2: one step of the index for each. Then: it has
+-- ended, and no worker is about to resolve them.
 WITH RECURSIVE parent (id, step) AS (
   SELECT (SELECT min(on_job) FROM dependency WHERE state = 'unmet' AND on_job > ?1), 1
   UNION ALL
@@ -51,9 +51,9 @@ SELECT parent.id, coalesce((SELECT state NOT IN ('queued', 'running') AND NOT EX
   FROM parent WHERE parent.id IS NOT NULL;
 
 -- name: queues
--- Queues after ?1, ?2 at most. Then: it does not know its head or whether it is full; it has no job
--- and no setting; its counts contradict the truth (one that no file can have, something ready that
--- is not there, something running where nothing is).
+-- Queues after ?1, at most ?2. Then: its head or is_full is wrong; it has no job and no setting;
+-- its counts are wrong (an impossible one, a ready job that does not exist, a running job that does
+-- not exist).
 WITH running (queue) AS (SELECT DISTINCT queue FROM job WHERE state = 'running' AND state <> 'done')
 SELECT q.name,
        (q.head_priority, q.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL
@@ -72,8 +72,8 @@ SELECT q.name,
   FROM queue q WHERE q.name > ?1 ORDER BY q.name LIMIT ?2;
 
 -- name: ready
--- Queues with something ready, after ?1, ?2 at most: one step of the index for each. Then: it has
--- no row; it is not counted.
+-- Queues with a ready job, after ?1, at most ?2: one step of the index for each. Then: it has no
+-- row; it is not counted.
 WITH RECURSIVE ready (queue, step) AS (
   SELECT (SELECT min(queue) FROM job WHERE state = 'queued' AND hold IS NULL AND queue > ?1), 1
   UNION ALL
@@ -85,19 +85,19 @@ SELECT queue,
   FROM ready WHERE queue IS NOT NULL;
 
 -- name: releasing
--- Resources that are being torn down, after number ?1, ?2 at most. Then: the job that must wait for
+-- Resources that are being torn down, after number ?1, at most ?2. Then: the job that must wait for
 -- it does not.
 SELECT r.id, EXISTS (SELECT 1 FROM job WHERE id = coalesce(r.job_id, (SELECT job_id FROM run WHERE id = r.run_id)) AND state = 'queued' AND unreleased = 0)
   FROM resource r WHERE r.state = 'releasing' AND r.state <> 'released' AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 
 -- name: running
--- Of each queue that something runs in: whether so many are counted.
+-- For each queue with running jobs, whether the count is right.
 SELECT EXISTS (
   SELECT 1 FROM (SELECT queue, count(*) AS n FROM job WHERE state = 'running' AND state <> 'done' GROUP BY queue) r
    WHERE r.n IS NOT (SELECT n FROM tally WHERE queue = r.queue AND state = 'running' AND hold = ''));
 
 -- name: stranded
--- Lanes with members waiting, and their queues, after (?1, ?2), ?3 at most: one step of the index
+-- Lanes with waiting members, and their queues, after (?1, ?2), at most ?3: one step of the index
 -- for each, however many members there are. The last column: the lane has room, and none of them is
 -- ready.
 WITH RECURSIVE waiting (lane, queue, step) AS (
@@ -118,9 +118,9 @@ SELECT w.lane, w.queue,
   FROM waiting w;
 
 -- name: tally
--- Queues that something is counted in, after ?1, ?2 at most: one step of the index for each. Then:
--- it has no row, and a live job is counted in it, or a count is one that no file can have. (Of
--- ended jobs alone a queue needs no row: `queue rm` has taken it away.)
+-- Queues with counts, after ?1, at most ?2: one step of the index for each. Then: it has no row,
+-- and a live job is counted in it, or a count is impossible. (A queue with only ended jobs needs no
+-- row: `queue rm` has removed it.)
 WITH RECURSIVE counted (queue, step) AS (
   SELECT (SELECT min(queue) FROM tally WHERE queue > ?1), 1
   UNION ALL
@@ -133,13 +133,13 @@ SELECT queue,
   FROM counted WHERE queue IS NOT NULL;
 
 -- name: tasks
--- Running tasks after number ?1, ?2 at most. Then: no worker will move it on, because its job is
--- gone, or has ended, or waits although the task was asked to stop.
+-- Running tasks after number ?1, at most ?2. Then: no worker will advance it, because its job is
+-- gone, or has ended, or waits although the task has a stop request.
 SELECT t.id, j.id IS NULL OR j.state IN ('done', 'failed', 'cancelled') OR (j.state = 'queued' AND t.stop_at IS NOT NULL)
   FROM task t LEFT JOIN job j ON j.id = t.job_id
  WHERE t.state = 'running' AND t.id > ?1 ORDER BY t.id LIMIT ?2;
 
 -- name: unreleased
--- Jobs that wait for a teardown, after number ?1, ?2 at most. Then: there is none.
+-- Jobs that wait for a teardown, after number ?1, at most ?2. Then: there is none.
 SELECT id, NOT EXISTS (SELECT 1 FROM blocking_resource w WHERE w.job_id = job.id)
   FROM job WHERE state = 'queued' AND unreleased > 0 AND id > ?1 ORDER BY id LIMIT ?2;

@@ -1,8 +1,9 @@
-//! What time and accidents bring: jobs that are due, rows that cannot be, history that goes.
+//! Upkeep: due jobs, impossible rows, old history.
 //!
-//! `due` promotes and expires. `reap` lists the open runs that a worker looks at. `faulty` finds
-//! rows that break a rule, and `repair` repairs them; `inspect` finds contradictions, and `recount`
-//! takes them away. `prune` removes old history, `unreadable` finds rows that no program can read.
+//! `due` promotes and expires jobs. `open_runs` lists the open runs that a worker checks. `faulty`
+//! finds rows that break a rule, and `repair` repairs them; `inspect` finds contradictions, and
+//! `recount` corrects them. `prune` removes old history, `unreadable` finds rows that no program
+//! can read.
 
 pub mod due;
 pub(in crate::store) mod faulty;

@@ -1,7 +1,7 @@
-//! What the reaper looks at: the runs that are not settled, and what the file knows of a run file.
+//! The open runs that the reaper checks, and what the file knows of a run file.
 //!
-//! The reaper's decision is not here ([`crate::job::verdict`]), nor is the outside (locks, run
-//! files, processes).
+//! The decision is made in [`crate::job::verdict`]; locks, run files and processes are read
+//! elsewhere.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -17,13 +17,13 @@ pub struct OpenRun {
     /// The run that owns it.
     pub run: Run,
     pub open_cancel: bool,
-    /// The latest command around it (the making of its workspace, its check), if there was one;
+    /// Its latest auxiliary run (the preparation of its workspace, its check), if there was one;
     /// open while `finished_at` is `None`.
     pub auxiliary: Option<Run>,
 }
 
-/// Every running job with the run that owns it, oldest first. A row whose run is missing is not
-/// here: repair sees to it.
+/// Returns every running job with the run that owns it, oldest first. A row whose run is missing is
+/// left to the repair.
 pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
     let mut open = conn.prepare_cached(concat!(
         "SELECT ",
@@ -42,8 +42,8 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
         .collect()
 }
 
-/// The open run of a job, and the open command around it, if there is one. `None`: the job does not
-/// run.
+/// Returns the open run of a job, and its open auxiliary run, if there is one. `None`: the job is
+/// not running.
 pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(RunKey, Option<RunKey>)>> {
     let mut run = conn.prepare_cached(
         "SELECT run.id, run.nonce FROM job JOIN run ON run.id = job.run_id WHERE job.id = ?1 AND job.state = 'running'",
@@ -58,7 +58,7 @@ pub fn open_run_of(conn: &Connection, job: JobId) -> Result<Option<(RunKey, Opti
     Ok(Some((run, auxiliary)))
 }
 
-/// What the file knows of each of these runs.
+/// Returns what the file knows of each of these runs.
 pub fn run_rows(conn: &Connection, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
     let mut row = conn.prepare_cached("SELECT finished_at IS NULL FROM run WHERE id = ?1")?;
     ids.iter()
@@ -72,29 +72,30 @@ pub fn run_rows(conn: &Connection, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
         .collect()
 }
 
-/// Notes that a later worker has taken a run over. False: it is settled.
+/// Records that a later worker has adopted a run. False: it is settled.
 pub fn adopted(conn: &Connection, run: RunId, instance: &str) -> Result<bool> {
     let mut adopt =
         conn.prepare_cached("UPDATE run SET adopted = adopted + 1, instance = ?2 WHERE id = ?1 AND finished_at IS NULL")?;
     Ok(adopt.execute((run.0, instance))? > 0)
 }
 
-/// Notes what keeps an open run from ending, or that nothing does any more: on the first line what
-/// it is, on the second what a person can do. Shown by `status`, `why` and `doctor`; the settle
-/// puts its own words in the place of these. Writes only what is new.
+/// Records why an open run cannot end, or that it can: the first line is the reason, the second the
+/// remedy. Shown by `status`, `why` and `doctor`; the settle replaces it with its own text. Writes
+/// only changes.
 pub fn note_trouble(conn: &Connection, run: RunId, what: Option<&str>) -> Result<()> {
     conn.prepare_cached("UPDATE run SET error = ?2 WHERE id = ?1 AND finished_at IS NULL AND error IS NOT ?2")?
         .execute((run.0, what))?;
     Ok(())
 }
 
-/// Counts something that was done, over the whole life of the file.
+/// Adds to a counter over the life of the file.
 pub fn count(conn: &Connection, name: &str, by: i64, note: Option<&str>, now_ms: i64) -> Result<()> {
     conn.prepare_cached(sql!("open_runs.sql", "count"))?.execute((name, by, now_ms, note))?;
     Ok(())
 }
 
-/// The open auxiliary runs that belong to no run of a job: only the reaper finds them again.
+/// Returns the open auxiliary runs that belong to no run of a job: only the reaper finds them
+/// again.
 pub fn open_auxiliaries(conn: &Connection) -> Result<Vec<Run>> {
     let mut open = conn.prepare_cached(concat!(
         "SELECT ",
@@ -110,15 +111,14 @@ fn latest_auxiliary(conn: &Connection, job: JobId, parent: RunId) -> Result<Opti
         "SELECT ",
         run_columns!(),
         " FROM run WHERE job_id = ?1 AND parent = ?2 AND kind <> 'job'",
-        // Ids are given from a stock and not in order. A check comes after everything else, and its
-        // asks are counted.
+        // Ids come from a stock and are not in order. A check comes after everything else, and its
+        // attempts are numbered.
         " ORDER BY finished_at IS NULL DESC, kind = 'check' DESC, attempt DESC LIMIT 1"
     ))?;
     Ok(auxiliary.query_row((job.0, parent.0), Run::from_row).optional()?)
 }
 
-/// Holds a queued job of which a run is open: its process may live, and no worker starts a second
-/// one.
+/// Holds a queued job with an open run: its process may live, and no worker starts a second one.
 pub(in crate::store) fn hold_if_a_run_is_open(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(conn.prepare_cached(sql!("open_runs.sql", "hold"))?.execute([job.0])? > 0)
 }

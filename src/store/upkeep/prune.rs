@@ -1,8 +1,8 @@
-//! History goes: ended jobs with everything that belongs to them, but for the logs, which the
+//! Removes history: ended jobs with everything that belongs to them, except for the logs, which the
 //! caller unlinks after the flush.
 //!
 //! A job that a live one still waits for stays. A job that failed because of a pruned one remembers
-//! that, so that it is not retried as if nothing had been. Counters stay.
+//! that, so that it is not retried as if nothing had happened. Counters stay.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,21 +17,20 @@ use crate::store::schedule;
 const OLD_REVISIONS_EXIST: &str = sql_of!("SELECT EXISTS (", sql!("prune.sql", "revisions"), ")");
 const REMOVE_REVISIONS: &str = sql_of!("DELETE FROM pipeline WHERE id IN (", sql!("prune.sql", "revisions"), ")");
 
-/// What is gone.
+/// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub jobs: usize,
-    /// Resources of tasks and of jobs that are still there.
+    /// Resources of tasks and of jobs that still exist.
     pub resources: usize,
     /// Occurrences of schedules.
     pub occurrences: usize,
     pub tasks: usize,
-    /// Every run of those jobs: their logs may go.
+    /// Every run of those jobs: their logs may be removed.
     pub runs: Vec<RunId>,
 }
 
-/// Where a walk over what ended long ago goes on: the end and the id of the last one that was
-/// looked at.
+/// Where a pass over old history continues: the end and the id of the last row that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     job: (i64, i64),
@@ -45,7 +44,7 @@ impl Default for Cursor {
     }
 }
 
-/// What may go.
+/// What may be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     jobs: Vec<JobId>,
@@ -55,7 +54,7 @@ pub struct Found {
     occurrences: bool,
     /// There are revisions of pipelines that no task and no later start needs.
     revisions: bool,
-    /// Where to go on; `None`: that was the end.
+    /// Where to continue; `None`: this was the last part.
     pub next: Option<Cursor>,
 }
 
@@ -65,10 +64,9 @@ impl Found {
     }
 }
 
-/// Looks at up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from
-/// where another look has ended, at resources that are gone, and at whether occurrences of
-/// schedules or revisions of pipelines may go. Changes nothing. However many must stay, one look
-/// costs the same.
+/// Reads up to `limit` jobs and tasks that ended before an instant, in milliseconds UTC, from the
+/// cursor on, released resources, and whether occurrences of schedules or revisions of pipelines
+/// may be removed. Changes nothing. The cost does not depend on how many must stay.
 pub fn find(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<Found> {
     let mut next = cursor;
     let (jobs, jobs_end) = old(conn, sql!("prune.sql", "jobs"), ended_before_ms, &mut next.job, limit)?;
@@ -88,7 +86,7 @@ pub fn find(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usiz
     })
 }
 
-/// The ids that may go, and whether these were the last.
+/// Returns the ids that may be removed, and whether these were the last.
 fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limit: usize) -> Result<(Vec<i64>, bool)> {
     let mut old = conn.prepare_cached(sql)?;
     let mut rows = old.query((before_ms, from.0, from.1, to_i64(limit)))?;
@@ -103,7 +101,8 @@ fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limi
     Ok((meant, looked_at < limit))
 }
 
-/// Whether schedules have occurrences that may go, and whether these were the last schedules.
+/// Returns whether schedules have occurrences that may be removed, and whether these were the last
+/// schedules.
 fn old_occurrences(conn: &Connection, before_ms: i64, from: &mut i64, limit: usize) -> Result<(bool, bool)> {
     let mut schedules = conn.prepare_cached(schedule::WITH_OLD_OCCURRENCES)?;
     let mut rows = schedules.query((before_ms, *from, to_i64(limit)))?;
@@ -120,8 +119,8 @@ fn to_i64(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Removes what a look with the same arguments finds, and as many occurrences of schedules from
-/// before that instant. Returns as well where to go on; `None`: that was the end.
+/// Removes what [`find`] returns for the same arguments, and as many occurrences of schedules from
+/// before that instant. Also returns where to continue; `None`: this was the last part.
 pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<(Pruned, Option<Cursor>)> {
     let found = find(conn, ended_before_ms, cursor, limit)?;
     let occurrences = schedule::prune(conn, ended_before_ms, limit)?;
@@ -132,10 +131,10 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit
     }
     remove_empty(conn, queues.iter(), lanes.iter())?;
     found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
-    // A task goes when the last of its jobs has gone.
+    // A task is removed when its last job is removed.
     let (tasks, _) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut { cursor.task }, limit)?;
     pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
-    // Their logs go after the flush, or never where a crash comes first.
+    // Their logs are unlinked after the flush, or stay if a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
         conn.execute(
@@ -147,8 +146,7 @@ pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit
     Ok((pruned, next))
 }
 
-/// The runs between these two that are known, and the id below which one that is not known was
-/// pruned.
+/// Returns the known runs between these two, and the id below which an unknown run was pruned.
 pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64>, i64)> {
     let pruned_below = crate::store::job::read::meta(conn, "runs_pruned_below")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut known = conn.prepare_cached("SELECT id FROM run WHERE id BETWEEN ?1 AND ?2")?;
@@ -156,13 +154,13 @@ pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64
     Ok((known, pruned_below))
 }
 
-/// As [`prune_from`], from the oldest on.
+/// Like [`prune_from`], from the oldest row on.
 pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
     Ok(prune_from(conn, ended_before_ms, Cursor::default(), limit)?.0)
 }
 
-/// Removes the queues and lanes of these that no job names any more and that have no setting. The
-/// next job that names one makes it anew.
+/// Removes those of these queues and lanes that no job names any more and that have no setting. The
+/// next job that names one creates it again.
 pub fn remove_empty<'a>(
     conn: &Connection,
     queues: impl Iterator<Item = &'a Key>,
@@ -173,7 +171,7 @@ pub fn remove_empty<'a>(
         if conn.prepare_cached(sql!("prune.sql", "queue"))?.execute([queue])? > 0 {
             removed += 1;
         }
-        // Also where `queue rm` has taken the row away before.
+        // Also if `queue rm` has removed the row before.
         conn.prepare_cached(sql!("prune.sql", "tally"))?.execute([queue])?;
     }
     for lane in lanes {
@@ -182,7 +180,7 @@ pub fn remove_empty<'a>(
     Ok(removed)
 }
 
-/// Tasks of which no job is left, with their steps, and revisions that no task and no later start
+/// Removes tasks without jobs, with their steps, and revisions that no task and no later start
 /// needs.
 fn remove_tasks(conn: &Connection, old: &[i64], ended_before_ms: i64) -> Result<usize> {
     for task in old {
@@ -221,7 +219,7 @@ fn remove(
     Ok(())
 }
 
-/// A resource that is gone, with the runs that tore it down.
+/// Removes a released resource, with the runs that tore it down.
 fn remove_resource(conn: &Connection, resource: i64, runs: &mut Vec<RunId>) -> Result<()> {
     remove_runs(conn, "DELETE FROM run WHERE resource_id = ?1 AND finished_at IS NOT NULL RETURNING id", resource, runs)?;
     conn.prepare_cached("DELETE FROM resource WHERE id = ?1 AND state = 'released'")?.execute([resource])?;

@@ -1,16 +1,16 @@
 -- name: gone
--- Not one whose auxiliary run is under way still (it was given up meanwhile): the thread that
--- watches that auxiliary run looks here for what it is for.
+-- Not a resource whose auxiliary run is still open (it was released by force meanwhile): the thread
+-- that watches that run reads this row.
 SELECT id FROM resource
  WHERE state = 'released' AND released_at < ?1
    AND NOT EXISTS (SELECT 1 FROM run WHERE resource_id = resource.id AND finished_at IS NULL)
  LIMIT ?2;
 
 -- name: jobs
--- Jobs that ended before ?1, oldest first, after (?2, ?3), ?4 at most. Then: it may go. Not one
--- that a live job waits for, not one with a run that is still open or whose end was written down
--- later (while no worker lived no process could see it), not one that has left something to tear
--- down, and not a step of a task that has not ended as long ago: a task goes whole.
+-- Jobs that ended before ?1, oldest first, after (?2, ?3), at most ?4. Then: it may be removed. Not
+-- one that a live job waits for, not one with a run that is open or whose end was recorded later
+-- (without a worker no process could see it), not one with a resource to tear down, and not a step
+-- of a task that has not ended as long ago: a task is removed as a whole.
 SELECT finished_at, id,
            NOT EXISTS (SELECT 1 FROM dependency d JOIN job child ON child.id = d.job_id
                         WHERE d.on_job = job.id AND child.state IN ('queued', 'running'))
@@ -33,8 +33,8 @@ DELETE FROM queue
    AND NOT EXISTS (SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL);
 
 -- name: resources
--- What a job and its runs have made, and is gone. Where an auxiliary run of it is under way still
--- (it was given up meanwhile), it goes later.
+-- Released resources of a job and its runs. One whose auxiliary run is still open (it was released
+-- by force meanwhile) is removed later.
 SELECT r.id FROM resource r
  WHERE r.job_id = ?1 AND r.state = 'released' AND NOT EXISTS (SELECT 1 FROM run WHERE resource_id = r.id AND finished_at IS NULL)
 UNION ALL
@@ -54,8 +54,8 @@ DELETE FROM tally
    AND NOT EXISTS (SELECT 1 FROM tally WHERE queue = ?1 AND n <> 0);
 
 -- name: tasks
--- Tasks that ended before ?1, oldest first, after (?2, ?3), ?4 at most. Then: it may go. What is
--- not torn down yet belongs to its task, and is shown with it.
+-- Tasks that ended before ?1, oldest first, after (?2, ?3), at most ?4. Then: it may be removed. A
+-- resource that is not torn down yet belongs to its task, and is shown with it.
 SELECT finished_at, id,
            NOT EXISTS (SELECT 1 FROM job WHERE task_id = task.id)
        AND NOT EXISTS (SELECT 1 FROM resource WHERE task_id = task.id AND state <> 'released')

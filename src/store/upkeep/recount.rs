@@ -1,10 +1,10 @@
-//! Takes away contradictions between what is kept and what is true: counts, heads, lanes,
+//! Corrects contradictions between maintained values and true ones: counts, heads, lanes,
 //! dependencies, sequences.
 //!
-//! The triggers keep all of these, so there is nothing to do unless a client worked around them.
-//! [`crate::store::upkeep::inspect`] looks for them at every tick, without the write lock; only
-//! what it has found is made true here, each by a statement that asks for the truth once more. A
-//! full recount is made only when the counts contradict the truth.
+//! The triggers maintain all of these, so there is nothing to do unless a client bypassed them.
+//! [`crate::store::upkeep::inspect`] looks for contradictions at every tick, without the write
+//! lock; only what it has found is corrected here, each by a statement that checks again.
+//! Everything is counted again only when the counts are wrong.
 
 use rusqlite::Connection;
 
@@ -20,14 +20,14 @@ use crate::store::resource::teardown;
 use crate::store::upkeep::inspect;
 use crate::store::upkeep::inspect::{Cursor, Found, LOOKED_AT_MAX, SEQUENCES, is_poisoned};
 
-/// What one round did.
+/// Result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recounted {
-    /// The counts were taken anew.
+    /// Everything was counted again.
     pub recounted: bool,
-    /// Queues that had no row of their own, so that nothing of them was claimed.
+    /// Queues without a row, whose jobs were not claimed.
     pub queues: usize,
-    /// Queues that did not know their head, or whether they are full.
+    /// Queues with a wrong head or a wrong `is_full`.
     pub heads: usize,
     /// Cancels of jobs that have ended, or are gone.
     pub cancels: usize,
@@ -37,7 +37,7 @@ pub struct Recounted {
     pub lanes_passed_on: usize,
     /// Dependencies on jobs that had ended.
     pub dependencies: usize,
-    /// Jobs that had not counted right what they wait for.
+    /// Jobs with wrong counts of dependencies.
     pub waiting: usize,
     /// Queued jobs that ended because of that.
     pub ended: Vec<JobId>,
@@ -47,24 +47,24 @@ pub struct Recounted {
     pub resources: crate::store::resource::teardown::Repaired,
     /// Tasks whose job had ended or was gone.
     pub tasks: usize,
-    /// Sequences that had been set out of reach.
+    /// Sequences that had been set out of range.
     pub sequences: usize,
 }
 
 impl Recounted {
-    /// Nothing was wrong.
+    /// Whether nothing was wrong.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Looks for contradictions from the beginning, and makes true what is found.
+/// Looks for contradictions from the beginning, and corrects them.
 pub fn all(conn: &Connection, now_ms: i64) -> Result<Recounted> {
     let found = inspect::find(conn, &mut Cursor::default(), LOOKED_AT_MAX)?;
     self::found(conn, &found, now_ms)
 }
 
-/// Makes true what was found.
+/// Corrects the contradictions that were found.
 pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted> {
     // First, because everything below may have to write an event.
     let mut made = Recounted::default();
@@ -86,16 +86,16 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     made.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
     made.resources = step(conn, "resources", || teardown::repair(conn, found))?;
     step(conn, "dependencies", || make_dependencies(conn, found, now_ms, &mut made))?;
-    // The steps before may have moved jobs whose counts were not kept.
+    // The previous steps may have moved jobs whose counts were not maintained.
     if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {
         made.recounted |= step(conn, "the counts", || tally(conn).map(|()| true))?;
     }
-    // Last, because all of the above may have put it right.
+    // Last, because all of the above may have corrected it.
     made.heads = step(conn, "heads of queues", || choose_heads(conn, &found.wrong_heads))?;
     Ok(made)
 }
 
-/// One step. A row that refuses it is told, and does not keep the other steps from being done.
+/// Runs one step. A row that refuses it is logged, and blocks no other step.
 fn step<T: Default>(conn: &Connection, what: &str, make: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(apart(conn, make)?.unwrap_or_else(|why| {
         log::error!("repairing {what}: {why}");
@@ -103,7 +103,8 @@ fn step<T: Default>(conn: &Connection, what: &str, make: impl FnOnce() -> Result
     }))
 }
 
-/// Queues that jobs name. What was counted in a queue that no job names has been put right before.
+/// Inserts the rows of queues that jobs name. Counts of a queue that no job names have been
+/// corrected before.
 fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
     let mut made = 0;
     for queue in missing {
@@ -115,7 +116,7 @@ fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
     Ok(made)
 }
 
-/// Takes the counts anew, from every job.
+/// Counts everything again, from every job.
 pub(in crate::store) fn tally(conn: &Connection) -> Result<()> {
     conn.execute("DELETE FROM tally", [])?;
     conn.execute(sql!("recount.sql", "recount"), [])?;
@@ -123,8 +124,8 @@ pub(in crate::store) fn tally(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Lanes with room, waiting members and none ready: the triggers are asked once more. Lanes without
-/// a row get one.
+/// Lanes with room, waiting members and none ready: calls the procedure of the triggers. A lane
+/// without a row gets one.
 fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
     let mut passed_on = 0;
     for (lane, queue) in stranded {
@@ -146,7 +147,8 @@ fn choose_heads(conn: &Connection, queues: &[Key]) -> Result<usize> {
     Ok(queues.len())
 }
 
-/// Dependencies that lag behind their parents, and jobs that lag behind their dependencies.
+/// Corrects dependencies that contradict their parents, and jobs that contradict their
+/// dependencies.
 fn make_dependencies(conn: &Connection, found: &Found, now_ms: i64, made: &mut Recounted) -> Result<()> {
     let mut out = advance::aftermath();
     for parent in &found.lagging {
@@ -161,7 +163,7 @@ fn make_dependencies(conn: &Connection, found: &Found, now_ms: i64, made: &mut R
     Ok(())
 }
 
-/// False: one of those who wait is sick itself; the next round tries again.
+/// False: one of the dependants is invalid itself; the next round tries again.
 fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
     let mut ended = out.part();
     match apart(conn, || ended::resolve_dependants(conn, parent, now_ms, &mut ended))? {
@@ -176,10 +178,9 @@ fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afte
     }
 }
 
-/// A sequence at its end makes every insert fail as if the disk were full.
+/// An exhausted sequence makes every insert fail as if the disk were full.
 pub(in crate::store) fn make_sequences(conn: &Connection) -> Result<usize> {
-    // Written with the guards dropped: the largest id of all leaves none for what is written from
-    // now on.
+    // Written with the guards dropped: the largest possible id leaves none for later rows.
     let mut made = conn.prepare_cached("DELETE FROM event WHERE id > ?1")?.execute([ID_MAX])?;
     for (table, highest) in SEQUENCES {
         if is_poisoned(conn, table)? {

@@ -3,7 +3,7 @@ UPDATE cancel SET closed_at = ?1
  WHERE closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('queued', 'running'));
 
 -- name: lanes
--- A lane counts its running jobs. Compared are the lanes whose count is not zero, and the lanes of
+-- A lane counts its running jobs. Compares the lanes whose count is not zero, and the lanes of
 -- running jobs.
 UPDATE lane
    SET running = (SELECT count(*) FROM job WHERE job.state = 'running' AND job.state <> 'done' AND job.lane = lane.key)
@@ -22,7 +22,7 @@ SELECT ?1
 INSERT INTO tally (state, hold, queue, n) SELECT state, coalesce(hold, ''), queue, count(*) FROM job GROUP BY state, coalesce(hold, ''), queue;
 
 -- name: waiting
--- What a job waits for is counted once more.
+-- Counts the dependencies of a job again.
 UPDATE job
    SET unmet  = (SELECT count(*) FROM dependency WHERE job_id = ?1 AND state = 'unmet'),
        broken = (SELECT count(*) FROM dependency WHERE job_id = ?1 AND state = 'broken')

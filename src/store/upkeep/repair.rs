@@ -1,15 +1,15 @@
-//! Repairs rows that break a rule which the guards keep: written by a client that dropped the
-//! guards, or by an old program.
+//! Repairs rows that break a rule of the guards: written by a client that dropped the guards, or by
+//! an old program.
 //!
-//! They are found at start and at every tick, through indexes that are empty in a healthy file, so
-//! that looking costs nothing. The column `fault` names the rule. A repair makes the row whole in
-//! the least hopeful way: what no record supports is held by `user` until a person looks, never
-//! started and never called done. It writes an event that names the rule, and counts. A second look
-//! finds nothing.
+//! They are found at start and at every tick, through indexes that are normally empty, so the check
+//! costs almost nothing. The column `fault` names the rule. A repair makes the row valid in the
+//! most cautious way: what no record supports is held by `user` until a person checks it, never
+//! started and never called done. It writes an event that names the rule, and counts. A second
+//! round finds nothing.
 //!
-//! Deliberately absent: killing (a repair that takes a run away from its job returns it, and the
-//! caller empties its tree), and what follows an ending: jobs that wait may break a rule
-//! themselves, so [`super::recount`] tells them, after all rows are whole.
+//! Deliberately absent: killing (a repair that takes a run from its job returns it, and the caller
+//! empties its tree), and the consequences of an end: dependants may break a rule themselves, so
+//! [`super::recount`] resolves them after all rows are valid.
 
 use rusqlite::Connection;
 
@@ -22,11 +22,10 @@ use crate::store::upkeep::faulty::{self, Faulty, RunEnded};
 use crate::store::upkeep::open_runs::count;
 use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 
-/// The rule that a running job breaks which no open run owns, and that an open run breaks which
-/// owns no job.
+/// The rule of a running job without its open run, and of an open run without its job.
 const RUNNING: &str = "running_has_its_run";
 const RUN: &str = "run_has_its_job";
-/// What a queued job breaks that is held because its row cannot be read, or refuses to be claimed.
+/// The rule of a queued job that is held because its row cannot be read, or refuses to be claimed.
 const READABLE: &str = "is_readable";
 
 /// A row that was repaired.
@@ -35,15 +34,15 @@ pub struct Repaired {
     /// The rule that it broke.
     pub rule: String,
     pub job: JobId,
-    /// It is held by `user` now, for a person to look at.
+    /// It is held by `user` now, for a person to check.
     pub held: bool,
-    /// Runs that were closed as lost: their trees are to be emptied.
+    /// Runs that were closed as lost: their trees must be emptied.
     pub runs: Vec<(RunId, Nonce)>,
-    /// What was found and what was done.
+    /// What was found and done.
     pub text: String,
 }
 
-/// Whether [`repair`] would look at something. Changes nothing.
+/// Whether [`repair`] would do something. Changes nothing.
 pub fn is_needed(conn: &Connection) -> Result<bool> {
     Ok(!faulty::faulty_jobs(conn)?.is_empty()
         || !faulty::running_without_run(conn)?.is_empty()
@@ -51,9 +50,9 @@ pub fn is_needed(conn: &Connection) -> Result<bool> {
         || !faulty::runs_without_job(conn)?.is_empty())
 }
 
-/// Looks for rows that break a rule, and repairs them.
+/// Finds rows that break a rule, and repairs them.
 pub fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<Repaired>> {
-    // Every repair writes an event, which a sequence at its end would refuse.
+    // Every repair writes an event, which an exhausted sequence would refuse.
     super::recount::make_sequences(conn)?;
     let mut repaired = Vec::new();
     for row in faulty::faulty_jobs(conn)? {
@@ -69,14 +68,13 @@ pub fn repair(conn: &Connection, now_ms: i64) -> Result<Vec<Repaired>> {
         one(conn, job, now_ms, &mut repaired, || repair_run(conn, run, nonce, job, now_ms))?;
     }
     if !repaired.is_empty() {
-        // The client that wrote such a row did not keep the counts either.
+        // The client that wrote such a row did not maintain the counts either.
         super::recount::tally(conn)?;
     }
     Ok(repaired)
 }
 
-/// Repairs one row, with its event. A row that refuses that is told, and keeps no other row from
-/// being repaired.
+/// Repairs one row, with its event. A row that refuses is logged, and blocks no other repair.
 fn one(
     conn: &Connection,
     job: JobId,
@@ -96,7 +94,7 @@ fn one(
     Ok(())
 }
 
-/// The event and the counter. Of a job that is gone no event is kept.
+/// Writes the event and the counter. There are no events of a job that is gone.
 fn record(conn: &Connection, repaired: &Repaired, now_ms: i64) -> Result<()> {
     let kind = if repaired.held { "quarantined" } else { "repaired" };
     let text = format!("{}: {}", repaired.rule, repaired.text);
@@ -105,7 +103,7 @@ fn record(conn: &Connection, repaired: &Repaired, now_ms: i64) -> Result<()> {
     count(conn, "impossible_total", 1, Some(&text), now_ms)
 }
 
-/// What becomes of a row is decided by the rule that it breaks.
+/// Decides by the broken rule what to do with a row.
 fn repair_job(conn: &Connection, row: &Faulty, now_ms: i64) -> Result<Repaired> {
     match row.rule.as_str() {
         "queued_owns_nothing" if faulty::open_runs_of(conn, row.id)?.is_empty() => clean_queued(conn, row),
@@ -125,8 +123,7 @@ fn clean_queued(conn: &Connection, row: &Faulty) -> Result<Repaired> {
     Ok(Repaired::of(row, "a queued job owns nothing; no run of it is open, so the columns were cleared"))
 }
 
-/// A running row whose run has ended goes the way of that run; every other one is held for a
-/// person.
+/// A running row whose run has ended follows that run; every other one is held for a person.
 fn repair_running(conn: &Connection, row: &Faulty, ended: Option<RunEnded>, now_ms: i64) -> Result<Repaired> {
     let (state, reason) = match ended {
         Some(RunEnded { outcome: Outcome::Done, .. }) => (State::Done, Reason::Exit),
@@ -139,8 +136,7 @@ fn repair_running(conn: &Connection, row: &Faulty, ended: Option<RunEnded>, now_
     Ok(Repaired::of(row, &format!("its run had ended already, so the job ended as {state} ({reason})")))
 }
 
-/// An ended row that is not whole: it keeps what it says where that can be true, and is `lost`
-/// where it cannot.
+/// An invalid ended row keeps what can be true, and is `lost` where it cannot.
 fn make_ended_whole(conn: &Connection, row: &Faulty, now_ms: i64) -> Result<Repaired> {
     let runs = lose_open_runs(conn, row.id, now_ms)?;
     conn.execute(sql!("repair.sql", "ended"), (row.id.0, now_ms))?;
@@ -165,8 +161,8 @@ fn to_quarantine(conn: &Connection, row: &Faulty, why: &str, now_ms: i64) -> Res
     Ok(Repaired { held: was_wanted, runs, ..Repaired::of(row, &text) })
 }
 
-/// Takes a job away from its owner: back to the queue, clean and held by `user`, its open runs
-/// closed as lost. A job that a client wants cancelled is cancelled instead.
+/// Takes a job from its owner: back to the queue, clean and held by `user`, its open runs closed as
+/// lost. A job with an open cancel is cancelled instead.
 pub(in crate::store) fn take_back(conn: &Connection, job: JobId, now_ms: i64) -> Result<Vec<(RunId, Nonce)>> {
     let runs = lose_open_runs(conn, job, now_ms)?;
     if ended::open_cancel(conn, job)?.is_some() || advance::is_of_a_stopped_task(conn, job)? {
@@ -190,8 +186,8 @@ fn repair_run(conn: &Connection, run: RunId, nonce: Nonce, job: JobId, now_ms: i
     Ok(Repaired { rule: RUN.into(), job, held, runs: vec![(run, nonce)], text })
 }
 
-/// Holds a queued job whose row refuses what the worker does with it, and says why. It never fails:
-/// others go on.
+/// Holds a queued job whose row refuses what the worker does with it, and records why. It never
+/// fails: other jobs continue.
 pub(in crate::store) fn set_aside(conn: &Connection, job: JobId, why: &str, now_ms: i64) {
     log::error!("job {job} is held, because its row refuses to be claimed: {why}");
     let text = format!("its row refuses to be claimed ({why}); it is held: tenure cancel {job} removes it from the queue");

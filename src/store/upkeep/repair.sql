@@ -38,8 +38,8 @@ UPDATE run
  WHERE id = ?1 AND finished_at IS NULL;
 
 -- name: queued
--- Clean and queued; held by a person where ?2 says so. A key that another live job has by now is
--- given up. What it waits for was not counted while it was in another state.
+-- Clean and queued; held by a person if ?2 is set. A key that another live job has is given up. Its
+-- dependencies were not counted while it was in another state.
 UPDATE job
    SET state = 'queued', reason = NULL, run_id = NULL, pid = NULL, started_at = NULL, finished_at = NULL, lane_pass = 0,
        user_hold = max(user_hold, ?2),
@@ -51,7 +51,7 @@ UPDATE job
  WHERE id = ?1;
 
 -- name: running
--- A freshly claimed run has no pid yet, and is whole.
+-- A freshly claimed run has no pid yet, and is valid.
 SELECT job.id, job.run_id,
        'state ' || job.state || ', run ' || coalesce(job.run_id, 'none') || ', pid ' || coalesce(job.pid, 'none') || ', reason ' || coalesce(job.reason, 'none'),
        'running_has_its_run', run.outcome, run.reason
@@ -62,8 +62,8 @@ SELECT job.id, job.run_id,
  ORDER BY job.id LIMIT ?1;
 
 -- name: runs
--- Open runs of jobs, and of the commands around them, that own nothing. What has no parent is not a
--- job's.
+-- Open runs of jobs, and auxiliary runs of them, that own nothing. A run without a parent does not
+-- belong to a job.
 SELECT r.id, r.nonce, r.job_id FROM run r
  WHERE r.finished_at IS NULL AND (r.kind = 'job' OR r.parent IS NOT NULL)
    AND NOT EXISTS (SELECT 1 FROM job WHERE id = r.job_id AND state = 'running' AND run_id = coalesce(r.parent, r.id))

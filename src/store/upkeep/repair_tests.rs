@@ -1,4 +1,4 @@
-//! Rows that should not exist are made with the guards dropped, which are then put back.
+//! Impossible rows, created with the guards dropped, which are then restored.
 
 use rusqlite::Connection;
 
@@ -11,8 +11,7 @@ use crate::store::job::ids::Prepared;
 use crate::store::job::{control, enqueue, read, settle};
 use crate::store::upkeep::{due, open_runs, recount};
 
-/// Does what a client does that has dropped the guards and switched the checks off, and puts the
-/// guards back.
+/// Acts like a client that has dropped the guards and disabled the checks, and restores the guards.
 fn hostile(conn: &Connection, sql: &str) {
     let mut guards = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
     let guards: Vec<(String, String)> =

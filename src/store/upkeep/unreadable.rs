@@ -1,5 +1,5 @@
-//! Finds the values that cannot be read: bytes that are not UTF-8, and text that is larger than any
-//! that is read. It looks at each row of each table, for `doctor` alone.
+//! Finds the values that cannot be read: bytes that are not UTF-8, and text that is larger than the
+//! limit. It reads each row of each table, and is used by `doctor` only.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -14,7 +14,7 @@ use crate::store::schema::objects::{quoted, tables};
 pub struct Unreadable {
     pub table: String,
     pub column: String,
-    /// The first column of the row, as it is shown: an id, a name.
+    /// The first column of the row, for display: an id, a name.
     pub row: String,
     /// The job that it belongs to.
     pub job: Option<JobId>,
@@ -22,7 +22,7 @@ pub struct Unreadable {
     pub what: String,
 }
 
-/// The first so many of each table.
+/// Finds at most `limit` values of each table.
 pub fn find(conn: &Connection, limit: usize) -> Result<Vec<Unreadable>> {
     let mut found = Vec::new();
     for table in tables()? {
@@ -32,7 +32,7 @@ pub fn find(conn: &Connection, limit: usize) -> Result<Vec<Unreadable>> {
 }
 
 fn find_in(conn: &Connection, table: &str, most: usize, found: &mut Vec<Unreadable>) -> Result<()> {
-    // A count of zero is as good as none.
+    // A count of zero is equivalent to none.
     let which = if table == "tally" { "n <> 0" } else { "true" };
     let mut all = conn.prepare(&format!("SELECT * FROM {} WHERE {which}", quoted(table)))?;
     let columns: Vec<String> = all.column_names().into_iter().map(str::to_owned).collect();
