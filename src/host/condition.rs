@@ -1,16 +1,16 @@
-//! What may be wrong with a worker, as it reports it.
+//! Conditions of a worker, as it reports them.
 
 use serde::{Deserialize, Serialize};
 
 /// Longest text of a condition, in bytes.
 const TEXT_BYTES_MAX: usize = 600;
 
-/// Something that is the matter with a worker, the file or the machine, as the worker sees it.
+/// A problem of a worker, the file or the machine, as the worker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// A word for scripts; one of [`CODES`].
+    /// A code for scripts; one of [`CODES`].
     pub code: String,
-    /// For people, with numbers.
+    /// Text for people, with numbers.
     pub text: String,
     /// What clears it.
     pub remedy: Option<String>,
@@ -42,19 +42,19 @@ pub const CODES: &[&str] = &[
 ];
 
 impl Condition {
-    /// Keeps the worker from claiming until it is cleared.
+    /// Prevents the worker from claiming until it is cleared.
     pub fn holding(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
         Self { holds_claims: true, ..Self::notice(code, text, remedy) }
     }
 
-    /// Is told and changes nothing.
+    /// Is reported and changes nothing.
     pub fn notice(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
         debug_assert!(CODES.contains(&code), "{code} is not in the list");
         let (text, remedy) = (cut(text.into()), remedy.into().map(str::to_owned));
         Self { code: code.to_owned(), text, remedy, holds_claims: false, since_ms: 0 }
     }
 
-    /// With a remedy that names something.
+    /// Sets the remedy.
     #[must_use]
     pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(cut(remedy.into())), ..self }

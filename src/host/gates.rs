@@ -1,7 +1,7 @@
-//! The state of the machine, and whether it leaves room for another job.
+//! The state of the machine, and whether it has room for another job.
 //!
-//! Used by the worker before it claims, and by `status`, `why` and `doctor` to tell. Floors are the
-//! operator's; without them nothing is held back.
+//! The worker checks it before it claims; `status`, `why` and `doctor` report it. The operator sets
+//! the floors; without them nothing is held back.
 
 use std::fmt;
 use std::path::Path;
@@ -10,12 +10,12 @@ use sysinfo::System;
 
 use crate::units::size_text;
 
-/// What the machine must have left before a job is claimed. `None` asks for nothing.
+/// What the machine must have left before a job is claimed. `None` requires nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Floors {
     /// Available memory, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Free room on the file's disk, in bytes.
+    /// Free space on the file's disk, in bytes.
     pub disk_bytes: Option<u64>,
     /// Highest load average of one minute.
     pub load_max: Option<f64>,
@@ -28,19 +28,19 @@ pub struct Machine {
     pub memory_available_bytes: u64,
     /// Load average of one minute.
     pub load: f64,
-    /// Room on the disk of a path, for a user who may write there without being root.
+    /// Free space on the disk of a path, for a user other than root.
     pub disk_free_bytes: Option<u64>,
     pub disk_total_bytes: Option<u64>,
 }
 
 impl Machine {
-    /// Looks at the machine, and at the disk that holds `path`.
+    /// Reads the state of the machine, and of the disk that holds `path`.
     pub fn sample(path: &Path) -> Self {
         let memory = System::new().map(|mut system| {
             system.refresh_memory();
             (system.total_memory(), system.available_memory())
         });
-        // A machine that does not tell is one that holds nothing back.
+        // A machine that does not report holds nothing back.
         let (memory_total_bytes, memory_available_bytes) = memory.unwrap_or((u64::MAX, u64::MAX));
         let disk = rustix::fs::statvfs(path).ok();
         Self {
@@ -53,7 +53,7 @@ impl Machine {
     }
 }
 
-/// A floor of the operator's that the machine does not meet: no job is claimed meanwhile.
+/// A floor that the machine does not meet: no job is claimed meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Gate {
     Memory { available_bytes: u64, floor_bytes: u64 },
@@ -64,11 +64,11 @@ pub enum Gate {
 impl Gate {
     /// The codes of all gates.
     pub const CODES: [&str; 3] = ["memory_floor", "disk_floor", "load_floor"];
-    /// What opens a gate of a worker again.
+    /// How to open a gate of a worker.
     pub const REMEDY: &str =
         "wait, or lower the floor in [floor] of the worker's configuration (tenure config) and restart the worker";
 
-    /// The first gate that is closed: why no job may be claimed now. `None` where nothing holds
+    /// Returns the first closed gate: why no job may be claimed now. `None` if nothing holds claims
     /// back.
     pub fn closed(floors: &Floors, machine: &Machine) -> Option<Self> {
         if let Some(floor_bytes) = floors.memory_bytes
@@ -84,7 +84,7 @@ impl Gate {
         floors.load_max.filter(|limit| machine.load > *limit).map(|limit| Self::Load { load: machine.load, limit })
     }
 
-    /// A word for scripts.
+    /// Returns the code for scripts.
     pub fn code(self) -> &'static str {
         let [memory, disk, load] = Self::CODES;
         match self {

@@ -1,14 +1,14 @@
-//! Leases of commands in the foreground: the rows in the file, and the lock files that say who
-//! lives.
+//! Leases of foreground commands: the rows in the file, and the lock files that show which owners
+//! are alive.
 //!
 //! ```text
 //! lock file, locked ─▶ row ─▶ the command starts, with the lock inherited ─▶ its tree is empty ─▶ row gone ─▶ lock file gone
 //! ```
 //!
-//! A crash between any two steps: a lock file without a row is swept; a row whose lock is free and
-//! whose mark no process carries is reclaimed, by the next process that wants the lease and by
-//! recovery; as long as anything of the tree lives, no other gets in. An owner that is a run is not
-//! asked for here: its leases go with its row.
+//! Under a crash between any two steps: a lock file without a row is swept; a row whose lock is
+//! free and whose mark no process carries is reclaimed, by the next process that wants the lease
+//! and by recovery. While any process of the tree is alive, no other owner acquires the lease.
+//! Leases of a run are not handled here: they are released with its row.
 //!
 //! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
 
@@ -25,41 +25,41 @@ use crate::run::machine;
 use crate::store::Store;
 use crate::store::lease::{self, Lease, Taken};
 
-/// A process that waits for a lock is woken by the kernel; so often, in milliseconds, it looks at
-/// the row as well, which an operator or the end of a run may have taken away.
+/// A process that waits for a lock is woken by the kernel; at this interval, in milliseconds, it
+/// also checks the row, which an operator or the end of a run may have deleted.
 const LOOK_MS: u64 = 500;
-/// Between two looks at an owner whose lock is free although it is not gone (a run that is just
-/// being settled), in milliseconds, at first; then twice as long each time, up to the above.
+/// First interval between two checks of an owner whose lock is free although it is not gone (a run
+/// that is just being settled), in milliseconds; it doubles up to the above.
 const LOOK_SOON_MS: u64 = 5;
 
-/// What is asked for.
+/// A lease to acquire.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub name: String,
-    /// JSON array of the command that will have it.
+    /// JSON array of the command that will hold it.
     pub command: String,
     pub why: Option<String>,
-    /// The job that it is part of, for showing.
+    /// The job that the command is part of, for display.
     pub job: Option<JobId>,
 }
 
-/// A lease that is ours until it is freed, or until nothing of the tree lives that inherited it.
+/// A held lease, until it is released, or until no process of the tree is alive that inherited it.
 #[derive(Debug)]
 pub struct Holding {
     name: String,
     lock: LockFile,
 }
 
-/// What came of it.
+/// Result of acquiring a lease.
 #[derive(Debug)]
 pub enum Answer {
     Yours(Holding),
-    /// Another owner has it, and it was not waited for any longer.
+    /// Another owner holds it, and the wait is over.
     Held(Box<Lease>),
 }
 
-/// Acquires a lease for a command in the foreground, as soon as it is free, and no later than
-/// `until` (`None`: it is not waited for). A holder that is dead does not count.
+/// Acquires a lease for a foreground command as soon as it is free, but not after `until` (`None`:
+/// does not wait). A dead holder does not count.
 ///
 /// # Errors
 /// The file or the lock file cannot be used.
@@ -92,13 +92,13 @@ pub fn acquire(store: &Store, wanted: &Wanted, until: Option<Instant>) -> Result
         };
         match try_acquire(store, wanted, own, dead)? {
             Ok(holding) => return Ok(Answer::Yours(holding)),
-            // Another process was quicker.
+            // Another process was first.
             Err(unused) => lock = Some(unused),
         }
     }
 }
 
-/// Acquires it now, or returns the lock file where another owner has the lease.
+/// Acquires it now, or returns the lock file if another owner holds the lease.
 fn try_acquire(
     store: &Store,
     wanted: &Wanted,
@@ -131,10 +131,10 @@ fn try_acquire(
     }
 }
 
-/// The row, then the lock file's own word for it, then the row once more: a copy of the file that
-/// came back in between has taken the leases over from the lock files that said something, and has
-/// lost the others. And a row that was written into such a copy is worth nothing where a lock file
-/// speaks for another, who was in before. False: another owner has the lease.
+/// Writes the row, then the lock file's own record, then checks the row again: a copy of the file
+/// that was restored in between has taken over the leases that lock files recorded, and has lost
+/// the others. A row in such a copy does not count if a lock file records an earlier owner. False:
+/// another owner holds the lease.
 fn record(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) -> Result<bool> {
     let text = serde_json::to_string(row).map_err(|e| Error::Internal(e.to_string()))?;
     if !commit(store, row, dead)? {
@@ -155,14 +155,13 @@ fn record(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) 
     Ok(false)
 }
 
-/// Another owner whose lock is held and whose lock file says that it has this lease, whatever the
-/// rows say: they may be those of a copy that came back a moment ago.
+/// Returns another owner whose lock is held and whose lock file records this lease, whatever the
+/// rows say: they may be those of a copy that was just restored.
 fn unwritten(place: &Place, name: &str, own: Option<Nonce>) -> Result<Option<Lease>> {
     Ok(living(place)?.into_iter().find(|held| held.name == name && Some(held.nonce) != own))
 }
 
-/// One transaction: the dead holder out, we in. It is not flushed: after a power cut no owner
-/// lives.
+/// One transaction replaces the dead holder. It is not flushed: no owner survives a power cut.
 fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
     let row = row.clone();
     let (taken, _) = store.commit(move |conn| {
@@ -174,8 +173,8 @@ fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
     Ok(taken == Taken::Yours)
 }
 
-/// Acquires a lease for a run that has not ended, also from an owner in the foreground that is
-/// gone. It is not waited for: `Some` says who has it.
+/// Acquires a lease for an open run, also from a foreground owner that is gone. Does not wait:
+/// `Some` is the holder.
 ///
 /// # Errors
 /// The run has ended, or the file cannot be used.
@@ -201,22 +200,22 @@ pub fn acquire_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>)
 }
 
 impl Holding {
-    /// The random name of this holding.
+    /// Returns the nonce of this holding.
     pub fn nonce(&self) -> Nonce {
         self.lock.nonce()
     }
 
-    /// The descriptor that the command inherits.
+    /// Returns the descriptor that the command inherits.
     pub fn lock(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()
     }
 
-    /// The entry of the environment that the command inherits.
+    /// Returns the environment variable that the command inherits.
     pub fn mark(&self) -> (String, String) {
         self.lock.mark()
     }
 
-    /// Releases it; everything that inherited it is gone. False: it was released by force
+    /// Releases it; every process that inherited it is gone. False: it was released by force
     /// meanwhile.
     ///
     /// # Errors
@@ -229,25 +228,25 @@ impl Holding {
         Ok(freed)
     }
 
-    /// Leaves it to what lives of the tree: reclaimed when that is gone.
+    /// Leaves it to the remaining processes of the tree: it is reclaimed when they are gone.
     pub fn leave(self) -> Nonce {
         self.lock.nonce()
     }
 }
 
-/// Whether anything of an owner's tree lives. Of another boot of the machine nothing does.
+/// Whether any process of an owner's tree is alive. None survives a reboot.
 ///
 /// # Errors
-/// The system refuses to let us look.
+/// The system refuses the check.
 pub fn is_alive(place: &Place, held: &Lease) -> Result<bool> {
     Ok(held.run.is_some() || (of_this_boot(held) && lockfile::life(place, held.nonce)? != Life::Gone))
 }
 
-/// `pid name` of what lives of an owner in the foreground whose own process, which is the recorded
-/// one, has ended.
+/// Returns `pid name` of the remaining processes of a foreground owner whose own process, the
+/// recorded one, has ended.
 ///
 /// # Errors
-/// The system refuses to let us look.
+/// The system refuses the check.
 pub fn survivors(place: &Place, held: &Lease) -> Result<Vec<String>> {
     if held.run.is_some() || !of_this_boot(held) {
         return Ok(Vec::new());
@@ -261,16 +260,16 @@ fn of_this_boot(held: &Lease) -> bool {
     held.boot_id == machine::boot_id()
 }
 
-/// Waiting for one holder after the other.
+/// Waits for one holder after the other.
 #[derive(Default)]
 struct Wait {
     on: Option<(Nonce, Waiter)>,
-    /// Looks at this holder since its lock was free.
+    /// Checks of this holder since its lock was free.
     looks: u32,
 }
 
 impl Wait {
-    /// False when the time is up.
+    /// Returns false when the time is up.
     fn until_it_may_be_free(&mut self, place: &Place, held: &Lease, until: Option<Instant>) -> Result<bool> {
         let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() {
@@ -293,7 +292,7 @@ impl Wait {
             _ => {
                 let soon = Duration::from_millis(LOOK_SOON_MS.saturating_mul(1 << self.looks.min(16)));
                 self.looks += 1;
-                // Its row goes in a moment; no event tells.
+                // Its row will be deleted in a moment; there is no event for that.
                 thread::sleep(at_most.min(soon));
             }
         }
@@ -309,7 +308,7 @@ fn lock_of(place: &Place, held: &Lease) -> PathBuf {
 }
 
 /// Reclaims the leases of holders that are gone, and removes lock files that are not needed.
-/// Returns what was reclaimed.
+/// Returns the reclaimed leases.
 ///
 /// # Errors
 /// The file or the directory cannot be used.
@@ -323,7 +322,7 @@ pub fn reclaim(store: &Store) -> Result<Vec<Lease>> {
     Ok(reclaimed)
 }
 
-/// What cannot be looked at is not taken away.
+/// A holder that cannot be checked counts as alive.
 fn counts_as_alive(place: &Place, held: &Lease) -> bool {
     is_alive(place, held).unwrap_or_else(|error| {
         log::warn!("the lease {:?}: {error}", held.name);
@@ -349,7 +348,7 @@ fn reclaim_all(store: &Store, dead: Vec<Lease>, now_ms: i64) -> Result<Vec<Lease
 }
 
 /// Releases a lease by force; its holder continues. `None`: that holding is over already. Otherwise
-/// what of its owner still lives.
+/// returns the live processes of the holder.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -364,7 +363,7 @@ pub fn force_release(store: &Store, held: &Lease, by: &str) -> Result<Option<Vec
     Ok(Some(living))
 }
 
-/// Once a copy of the file has come back: records what was acquired meanwhile.
+/// After a copy of the file was restored: records the leases that were acquired meanwhile.
 ///
 /// # Errors
 /// The directory or the file cannot be used.
@@ -376,15 +375,15 @@ pub fn add_living(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// The leases whose lock file is held now, from what the lock files say: for a copy of the file
-/// that comes back.
+/// Returns the leases whose lock file is held now, as the lock files record them: for a copy of the
+/// file that is restored.
 ///
 /// # Errors
 /// The directory cannot be read.
 pub fn living(place: &Place) -> Result<Vec<Lease>> {
     let read = |text: String| match serde_json::from_str::<Lease>(&text) {
         Ok(lease) => Some(lease),
-        // One that waits, or that has it and has not said so yet: it looks at its row when it has.
+        // Its process waits, or holds it and has not recorded that yet: it checks its row then.
         Err(_) if text.is_empty() => None,
         Err(error) => {
             log::warn!("a lock file in {} is held and does not say by whom: {error}", place.leases().display());

@@ -11,7 +11,7 @@ fn store(dir: &tempfile::TempDir) -> Store {
     Store::open(&dir.path().join("q.db"), Options::new(Role::Client)).unwrap()
 }
 
-/// The lock file of a living owner whose row an older copy of the file has lost.
+/// The lock file of a live owner whose row an older copy of the file has lost.
 fn unwritten_owner(store: &Store, name: &str) -> LockFile {
     let mut lock = LockFile::make(store.place()).unwrap();
     let row = Lease {
@@ -29,8 +29,8 @@ fn unwritten_owner(store: &Store, name: &str) -> LockFile {
     lock
 }
 
-/// The copy came back after the first look at the lock files: the second look, after the row is
-/// written, sees the other owner.
+/// The copy is restored after the first check of the lock files: the second check, after the row is
+/// written, finds the other owner.
 #[test]
 fn a_row_counts_only_if_no_lock_file_speaks_for_another() {
     let dir = tempfile::tempdir().unwrap();
@@ -44,7 +44,7 @@ fn a_row_counts_only_if_no_lock_file_speaks_for_another() {
         };
         let row = store.read(move |conn| lease::named(conn, name)).unwrap();
         assert_eq!(row, None, "the row that counts for nothing was reclaimed");
-        // With the other gone, the same lock file is enough.
+        // When the other owner is gone, the same lock file suffices.
         other.remove();
         assert!(try_acquire(&store, &wanted(name), unused, None).unwrap().is_ok());
     }

@@ -1,12 +1,12 @@
 //! One worker per file.
 //!
-//! The kernel keeps two locks as long as the worker lives: one on `worker.lock`, and one on a byte
-//! of the main file that SQLite does not use, which goes where the file goes and stays when the
-//! directory beside it is emptied. Nothing else says that there is a worker. What is written in
-//! `worker.lock` is for showing.
+//! The kernel holds two locks while the worker lives: one on `worker.lock`, and one on a byte of
+//! the main file that SQLite does not use, which follows the file when it is renamed and stays when
+//! the directory beside it is emptied. Only these locks show that there is a worker. The content of
+//! `worker.lock` is for display.
 //!
-//! The locks belong to open file descriptions and can be asked for without being taken, so that a
-//! look never keeps a worker from starting.
+//! The locks belong to open file descriptions and can be queried without being taken, so that a
+//! query never prevents a worker from starting.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -29,16 +29,16 @@ use crate::sync::lock;
 
 /// Longest text that is read from the lock file, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
-/// How long a `flock` on the lock file is tried for, in milliseconds: one that looks holds it for
-/// an instant, a worker of an earlier version for good.
+/// How long a `flock` on the lock file is retried, in milliseconds: a query holds it for an
+/// instant, a worker of an earlier version permanently.
 const FLOCK_MS: u64 = 2_000;
 
-/// Which command the worker is. A `run` gives way to a `work`.
+/// The command that the worker is. A `run` yields to a `work`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `tenure work`
     Work,
-    /// `tenure run`: for its own job alone, until a `work` asks for the lock.
+    /// `tenure run`: for its own job only, until a `work` asks for the lock.
     Run,
 }
 
@@ -51,7 +51,7 @@ impl Kind {
     }
 }
 
-/// Who holds the worker lock.
+/// The holder of the worker lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
@@ -65,7 +65,7 @@ pub struct Holder {
     /// Version of tenure.
     #[serde(default)]
     pub version: String,
-    /// Inode of the pid namespace in which the pid means something; 0 where it is not known.
+    /// Inode of its pid namespace; 0 if unknown.
     #[serde(default)]
     pub pid_ns: u64,
     /// Name of the machine or container.
@@ -74,11 +74,11 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// The worker of this file, or `None` where there is none. Asks the kernel, without taking a
-    /// lock and without making anything.
+    /// Returns the worker of this file, or `None` if there is none. Asks the kernel, without taking
+    /// a lock or creating a file.
     ///
     /// # Errors
-    /// When the lock file cannot be looked at.
+    /// The lock file cannot be read.
     pub fn read(place: &Place) -> Result<Option<Self>> {
         let path = place.worker_lock();
         match open_to_look(&path) {
@@ -100,7 +100,7 @@ impl Holder {
         serde_json::from_str(&text).unwrap_or_else(|_| Self::unknown())
     }
 
-    /// One that has not said who it is yet.
+    /// A worker that has not written its record yet.
     pub fn unknown() -> Self {
         Self {
             pid: 0,
@@ -114,12 +114,12 @@ impl Holder {
         }
     }
 
-    /// Whether its pid is that of a process here.
+    /// Whether its pid is valid in this pid namespace.
     pub fn is_here(&self) -> bool {
         self.pid != 0 && (self.pid_ns == 0 || self.pid_ns == machine::pid_namespace())
     }
 
-    /// `pid 4711`, or where that pid means nothing here, whose it is.
+    /// Returns `pid 4711`, or if that pid is of another namespace, which one.
     pub fn named(&self) -> String {
         if self.is_here() {
             return format!("pid {}", self.pid);
@@ -130,7 +130,7 @@ impl Holder {
         format!("pid {} of another container or pid namespace, host {}", self.pid, self.host)
     }
 
-    /// A worker whose lock file was removed. It has the file open, as others may have.
+    /// A worker whose lock file was removed. It has the file open, as other processes may.
     fn of_the_main_file(place: &Place) -> Self {
         let me = std::process::id();
         let others = locks::openers(place).into_iter().map(|opener| opener.pid.cast_unsigned()).filter(|pid| *pid != me);
@@ -143,7 +143,7 @@ fn open_to_look(path: &std::path::Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// The held locks. Dropping them lets the next worker in.
+/// The held locks. Dropping them admits the next worker.
 #[derive(Debug)]
 pub struct WorkerLock {
     place: Place,
@@ -159,10 +159,10 @@ impl Drop for WorkerLock {
 }
 
 impl WorkerLock {
-    /// Takes the locks, or says who has them.
+    /// Takes the locks, or returns their holder.
     ///
     /// # Errors
-    /// When the lock file cannot be made or locked for another reason than being held.
+    /// The lock file cannot be created, or cannot be locked for another reason than being held.
     pub fn take(
         place: &Place,
         kind: Kind,
@@ -197,15 +197,15 @@ impl WorkerLock {
         Ok(Ok(lock))
     }
 
-    /// Takes the lock on the lock file again where the file was removed or replaced, with the
-    /// directory if that is gone. The lock on the main file has kept others out meanwhile. True
-    /// where it was gone and is there again.
+    /// Takes the lock on the lock file again if the file was removed or replaced, and creates the
+    /// directory if needed. The lock on the main file has excluded other workers meanwhile. True if
+    /// the lock file was restored.
     ///
     /// # Errors
-    /// When it cannot be made, or another process holds it for an instant; to be tried again.
+    /// It cannot be created, or another process holds it for an instant; to be retried.
     pub fn keep(&self) -> Result<bool> {
         let mut held = lock(&self.file);
-        // Where the file itself is somewhere else there is nothing to be made here.
+        // If the file itself was moved, nothing is created here.
         if is_at(&held, &self.place)? || !self.main.is_at(&self.place) {
             return Ok(false);
         }
@@ -220,7 +220,7 @@ impl WorkerLock {
         Ok(true)
     }
 
-    /// Gives the locks up, although a copy of the descriptors might still be open elsewhere.
+    /// Releases the locks, although a copy of the descriptors might still be open elsewhere.
     pub fn release(&self) {
         let file = lock(&self.file);
         let _closing_frees_them_too = (record_lock::unlock(file.as_fd(), Bytes::ALL), file.unlock());
@@ -228,7 +228,7 @@ impl WorkerLock {
     }
 }
 
-/// The lock file, made if it is not there, with the record lock on it.
+/// Opens or creates the lock file, with the record lock on it.
 fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
     let path = place.worker_lock();
     let told = |e| Error::io(format!("locking {}", path.display()), e);
@@ -240,15 +240,15 @@ fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
         if !record_lock::try_lock(&file, record_lock::Kind::Exclusive, Bytes::ALL).map_err(told)? {
             return Ok(Err(Holder::from_file(&mut file)));
         }
-        // The process that held it before may have been told meanwhile that its file is gone: the
-        // one that the name leads to counts.
+        // The previous holder may have removed its file meanwhile: the one that the name refers to
+        // counts.
         if is_at(&file, place)? {
             return Ok(Ok(file));
         }
     }
 }
 
-/// Whether the name of the lock file leads to this one.
+/// Whether the name of the lock file refers to this one.
 fn is_at(file: &File, place: &Place) -> Result<bool> {
     let path = place.worker_lock();
     let told = |e| Error::io(format!("looking at {}", path.display()), e);
@@ -262,7 +262,7 @@ fn is_at(file: &File, place: &Place) -> Result<bool> {
     }
 }
 
-/// For workers of an earlier version, which know no other lock.
+/// For workers of an earlier version, which use no other lock.
 fn flock(file: &File) -> Result<bool> {
     let until = Instant::now() + Duration::from_millis(FLOCK_MS);
     loop {
@@ -350,7 +350,8 @@ mod tests {
         let looking = File::open(place.worker_lock()).unwrap();
         looking.try_lock_shared().unwrap();
         let lets_go = thread::spawn(move || {
-            // So that the lock is most likely met while it is held; it must be taken in each case.
+            // So that the lock is most likely held when it is queried; it must be acquired in any
+            // case.
             thread::sleep(Duration::from_millis(50));
             drop(looking);
         });

@@ -17,12 +17,12 @@ use crate::sync::lock;
 /// The lock on the main file.
 const OF_MAIN: Bytes = Bytes { first: locks::WORKER_BYTE, length: 1 };
 
-/// A main file that this process has opened. Its descriptor is never closed: closing one would free
-/// the locks that SQLite has in this process.
+/// A main file that this process has opened. Its descriptor is never closed: that would release the
+/// locks of SQLite in this process.
 struct MainFile {
     file: File,
-    /// A worker in this process has it. Two would share a description, and the second would be let
-    /// in beside the first.
+    /// A worker in this process holds it. Two would share a description, and the second would be
+    /// admitted as well.
     held: bool,
 }
 
@@ -51,7 +51,7 @@ impl MainLock {
                 Entry::Vacant(new) => {
                     new.insert(MainFile { file, held: false });
                 }
-                // The name leads to another file since a moment ago, which is open already.
+                // The name now refers to another file, which is open already.
                 Entry::Occupied(_) => std::mem::forget(file),
             }
         }
@@ -63,7 +63,7 @@ impl MainLock {
         Ok(Some(Self { id }))
     }
 
-    /// Whether the name of the file leads to this one.
+    /// Whether the name of the file refers to this one.
     pub fn is_at(&self, place: &Place) -> bool {
         fs::symlink_metadata(place.db()).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
     }

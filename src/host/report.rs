@@ -1,8 +1,8 @@
-//! What a worker says of itself, where other processes can read it: `worker.json` beside its lock.
+//! The worker's report for other processes: `worker.json` beside its lock.
 //!
-//! It never decides who the worker is: the lock does, and a report counts only while the process
-//! that wrote it holds the lock. The worker writes it (`worker::reporter`), and this is how it is
-//! read.
+//! It never decides which process is the worker: the lock does, and a report counts only while the
+//! process that wrote it holds the lock. The worker writes it (`worker::reporter`); other processes
+//! read it here.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,68 +15,68 @@ use crate::place::Place;
 
 /// First word of the file, and the version of its format.
 const HEADER: &str = "tenure-report 1";
-/// Longest report, in bytes; the last conditions are left out where all are too many.
+/// Longest report, in bytes; the last conditions are omitted if there are too many.
 const BYTES_MAX: usize = 16 << 10;
 /// Room for a report and its first line, in bytes.
 pub const FILE_BYTES: usize = BYTES_MAX + 64;
-/// Reads until the checksum is right: a report may be read while it is written.
+/// Number of reads until the checksum matches: a report may be read while it is written.
 const READS_MAX: usize = 20;
 
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It opens the file and repairs what the last worker left; nothing is claimed yet.
+    /// It opens the file and repairs leftovers of the last worker; nothing is claimed yet.
     Starting,
     Serving,
     /// It claims nothing more and waits for its runs.
     Draining,
-    /// It leaves its runs to their shims and ends.
+    /// It detaches from its runs and ends.
     Leaving,
 }
 
-/// All that a worker says.
+/// The report of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The random name of the start, as in the lock.
     pub instance: String,
     pub boot_id: String,
-    /// Inode of its time namespace: its clock is ours only in the same one.
+    /// Inode of its time namespace: its clock is comparable only in the same one.
     pub time_ns: u64,
-    /// Queues that it serves; none: all.
+    /// Queues that it serves; empty: all.
     pub queues: Vec<String>,
-    /// The list of queues is longer than what is reported.
+    /// The list of queues was shortened.
     pub queues_cut: bool,
-    /// The one job that it serves, where it serves no other.
+    /// The one job that it serves, if it serves no others.
     pub only: Option<i64>,
-    /// Jobs that it serves beside that one, because a client follows them.
+    /// Jobs that it serves in addition, because a client follows them.
     #[serde(default)]
     pub serves: Vec<i64>,
     pub slots: usize,
-    /// At the last round of the claim loop.
+    /// As of the last round of the claim loop.
     pub busy: usize,
     pub phase: Phase,
-    /// Open files that it may have.
+    /// Its limit of open files.
     pub open_files_max: u64,
     /// The last round of the claim loop, in milliseconds of the monotonic clock; 0: none yet.
     pub claims_at_ms: u64,
-    /// The last round of recovery, likewise.
+    /// The last round of recovery, in the same unit.
     pub reaper_at_ms: u64,
-    /// Time between two rounds of recovery, in milliseconds.
+    /// Interval between two rounds of recovery, in milliseconds.
     pub tick_ms: u64,
     pub conditions: Vec<Condition>,
-    /// What keeps limits of memory (`cgroup`, `rlimit`), and why.
+    /// What enforces memory limits (`cgroup`, `rlimit`), and why.
     #[serde(default)]
     pub memory: (String, String),
 }
 
 impl Report {
-    /// Why nothing is claimed.
+    /// Returns why nothing is claimed.
     pub fn held_back(&self) -> impl Iterator<Item = &Condition> {
         self.conditions.iter().filter(|one| one.holds_claims)
     }
 
-    /// What the worker that holds the lock says; `None` where it says nothing that can be read.
+    /// Reads the report of the worker that holds the lock; `None` if it cannot be read.
     pub fn read(place: &Place, holder: &Holder) -> Option<Self> {
         let file = File::open(place.worker_report()).ok()?;
         let mut bytes = vec![0; FILE_BYTES];
@@ -100,7 +100,7 @@ impl Report {
         serde_json::from_slice(body).ok()
     }
 
-    /// Its bytes; the last conditions are left out where all are too many.
+    /// Returns its bytes; the last conditions are omitted if there are too many.
     pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut report = self.clone();
         loop {

@@ -1,6 +1,5 @@
-//! What another process can see of the worker: who holds the lock, what it says of itself, and
-//! whether it is able to act at all. Asks the kernel where the kernel knows; changes nothing and
-//! never waits.
+//! The worker as another process sees it: which process holds the lock, what it reports, and
+//! whether it can act at all. Asks the kernel where possible; changes nothing and never waits.
 
 use super::lock::Holder;
 use super::report::Report;
@@ -21,27 +20,27 @@ pub enum Process {
     Unseen,
 }
 
-/// The worker of a file, as it is seen from outside.
+/// The worker of a file, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight {
     pub holder: Holder,
-    /// `None` for the first moments of a worker, and for one that could not write it.
+    /// `None` during the first moments of a worker, and if it could not write it.
     pub report: Option<Report>,
     pub process: Process,
-    /// Time since the last round of its claim loop, in milliseconds; `None` where there was none
-    /// yet or its clock is not ours.
+    /// Time since the last round of its claim loop, in milliseconds; `None` if there was none yet
+    /// or its clock is not comparable.
     pub claims_ago_ms: Option<u64>,
-    /// Likewise of its reaper.
+    /// The same for its reaper.
     pub reaper_ago_ms: Option<u64>,
-    /// A writer has waited for the write lock for long.
+    /// A writer has waited long for the write lock.
     pub blocked: Option<Blocked>,
 }
 
 impl Sight {
-    /// The worker of this file, or `None` where there is none.
+    /// Returns the worker of this file, or `None` if there is none.
     ///
     /// # Errors
-    /// When the lock file cannot be looked at.
+    /// The lock file cannot be read.
     pub fn read(place: &Place) -> Result<Option<Self>> {
         Ok(Holder::read(place)?.map(|holder| Self::of(place, holder)))
     }

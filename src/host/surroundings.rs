@@ -1,9 +1,9 @@
-//! What survives when the worker has ended: the worker looks at its own surroundings, because this
-//! decides what TERM means.
+//! What survives the end of the worker: the worker detects this about itself, because it decides
+//! what TERM means.
 //!
-//! Under a service manager that stops the worker alone, runs continue under their shims and are
-//! adopted. Where the kernel or a service manager ends everything together with the worker, the
-//! runs must be ended in order before.
+//! Under a service manager that stops only the worker, runs continue under their shims and are
+//! adopted. If the kernel or a service manager ends everything together with the worker, the runs
+//! must be ended in order before.
 
 use std::io::Read;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crossbeam_channel::bounded;
 use crate::run::machine::{self, FIRST_PID_NAMESPACE, NamespaceEnd};
 use crate::run::orphans;
 
-/// How long the service manager may take to say whether it is stopping, in milliseconds.
+/// How long the service manager may take to answer whether it is stopping, in milliseconds.
 const MANAGER_MS: u64 = 2_000;
 
-/// What the worker sees around it when it starts.
+/// The surroundings of the worker when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
     namespace_end: NamespaceEnd,
@@ -48,7 +48,7 @@ impl Surroundings {
         Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager }
     }
 
-    /// Why nothing survives the worker, in words that follow "because"; `None` where runs go on
+    /// Explains why nothing survives the worker, as text after "because"; `None` if runs continue
     /// without it.
     pub fn why_nothing_survives(&self) -> Option<&'static str> {
         self.why_by(|| is_stopping(self.manager))
@@ -69,7 +69,7 @@ impl Surroundings {
 }
 
 impl Surroundings {
-    /// Why the pid namespace ends with the worker, in words that follow "because"; `None` where it
+    /// Explains why the pid namespace ends with the worker, as text after "because"; `None` if it
     /// stays.
     pub fn why_namespace_ends(&self) -> Option<&'static str> {
         let is_in_container = self.pid_namespace != 0 && self.pid_namespace != FIRST_PID_NAMESPACE;
@@ -85,7 +85,7 @@ impl Surroundings {
     }
 }
 
-/// Whether the service manager of our user stays without a session. Yes, where it cannot be told.
+/// Whether the service manager of this user stays without a session. True if unknown.
 fn lingers() -> bool {
     let uid = rustix::process::getuid().as_raw();
     let state = std::fs::read_to_string(format!("/run/systemd/users/{uid}")).unwrap_or_default();
@@ -97,8 +97,8 @@ fn lingers() -> bool {
     !Path::new("/run/systemd/system").exists() || dir.join(name).exists()
 }
 
-/// Asks the service manager. It is shutting down when the machine is, or, for that of a user, when
-/// the user's last session has ended.
+/// Asks the service manager whether it is shutting down: with the machine, or, for a user's one,
+/// after the user's last session.
 pub fn is_stopping_now() -> bool {
     is_stopping(Surroundings::detect().manager)
 }
@@ -139,7 +139,7 @@ mod tests {
         const OTHER: u64 = 4_026_532_000;
         let (lingers, leaves) = (User { lingers: true }, User { lingers: false });
         let cases = [
-            // How it stands to process 1, pid namespace, manager, manager is stopping: whether runs
+            // Relation to process 1, pid namespace, manager, manager is stopping: whether runs
             // survive
             (at(Open, FIRST_PID_NAMESPACE, None), false, true),
             (at(Presumed, FIRST_PID_NAMESPACE, None), false, true),
@@ -158,7 +158,7 @@ mod tests {
             (at(Open, OTHER, None), false, true),
             (at(Open, OTHER, System), false, true),
             (at(Open, OTHER, System), true, false),
-            // No /proc that tells.
+            // Without a usable /proc.
             (at(Open, 0, None), false, true),
             (at(Presumed, 0, None), false, true),
         ];

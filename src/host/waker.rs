@@ -13,19 +13,19 @@ pub(crate) const SERVE: u8 = b's';
 /// Longest datagram, in bytes.
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 9;
 
-/// Tells the worker of this file, if there is one, that something was written. Never fails: a hint
-/// that is lost costs time, not jobs.
+/// Notifies the worker of this file, if there is one, of a write. Never fails: a lost hint costs
+/// time, not jobs.
 pub fn send(place: &Place) {
     post(place, LOOK);
 }
 
-/// Asks a `run` that holds the worker lock to give it up.
+/// Asks a `run` that holds the worker lock to release it.
 pub fn ask_to_yield(place: &Place) {
     post(place, YIELD);
 }
 
-/// Asks a `run` that holds the worker lock to run this job beside its own. It does so for a few
-/// seconds; ask again.
+/// Asks a `run` that holds the worker lock to run this job in addition to its own. It does so for a
+/// few seconds; ask again.
 pub fn ask_to_serve(place: &Place, job: JobId) {
     let mut datagram = [SERVE; DATAGRAM_BYTES_MAX];
     datagram[1..].copy_from_slice(&job.0.to_le_bytes());

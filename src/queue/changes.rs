@@ -1,13 +1,12 @@
-//! Waiting for the file to change, without a word to anybody: a look at SQLite's change counter,
-//! and a ladder of waits.
+//! Waits for the file to change, without any notification: polls SQLite's change counter at
+//! increasing intervals.
 
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::store::{self, Store};
 
-/// Waits between two looks, in milliseconds: short after something happened, long when nothing
-/// does.
+/// Intervals between two polls, in milliseconds: short after a change, long when there are none.
 const LADDER_MS: [u64; 7] = [2, 5, 10, 25, 50, 100, 200];
 
 /// What has been seen of a file.
@@ -19,10 +18,10 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Whether another process has written since the last look. The first look says yes.
+    /// Whether another process has written since the last poll. The first poll returns true.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn poll(&mut self, store: &Store) -> Result<bool> {
         let counter = match self.counter.take() {
             Some(counter) => counter,
@@ -34,17 +33,17 @@ impl Changes {
         Ok(changed)
     }
 
-    /// Something happened: look again soon.
+    /// Something happened: poll again soon.
     pub fn stir(&mut self) {
         self.rung = 0;
     }
 
-    /// Waits for the next look, and no longer than until `until`.
+    /// Waits for the next poll, but not after `until`.
     pub fn rest(&mut self, until: Option<Instant>) {
         let wait = Duration::from_millis(LADDER_MS[self.rung]);
         let left = until.map_or(wait, |until| until.saturating_duration_since(Instant::now()));
-        // No event tells a process that another one has committed; the worker's own hints are for
-        // the worker.
+        // Processes are not notified of commits of others; the worker's hints are for the worker
+        // only.
         std::thread::sleep(wait.min(left));
         self.rung = (self.rung + 1).min(LADDER_MS.len() - 1);
     }

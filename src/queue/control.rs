@@ -1,5 +1,5 @@
-//! What a person asks of jobs: cancel, retry, hold, release. Each for one job, and, for the command
-//! line, for many.
+//! What a person requests of jobs: cancel, retry, hold, release. Each for one job, and, for the
+//! command line, for many.
 
 use super::Queue;
 use super::each::{BATCH_JOBS, each_with};
@@ -11,7 +11,7 @@ use crate::store::control;
 use crate::store::retry::{self, Back};
 use crate::store::{due, pending};
 
-/// What a cancel came to.
+/// Result of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cancelled {
@@ -24,11 +24,11 @@ pub enum Cancelled {
 }
 
 impl Queue {
-    /// Cancels a job. A queued one ends at once; of a running one the whole process tree is
-    /// stopped, whether a worker runs or not.
+    /// Cancels a job. A queued job ends immediately; the whole process tree of a running one is
+    /// stopped, with or without a worker.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none with this number.
+    /// [`Error::NotFound`] if no job has this number.
     pub fn cancel(&self, id: JobId) -> Result<Cancelled> {
         self.row(id)?;
         let mut came_to = Cancelled::AlreadyEnded;
@@ -46,11 +46,11 @@ impl Queue {
         Ok(came_to)
     }
 
-    /// Cancels jobs and tells what came of each when that is on the disk. The shims of running ones
-    /// are still to be asked: [`Queue::stop_directly`].
+    /// Cancels jobs and passes the result of each to `tell` when it is durable. The shims of
+    /// running jobs are still to be asked: [`Queue::stop_directly`].
     ///
     /// # Errors
-    /// What `tell` returns as one, and what keeps the file from being written.
+    /// An error of `tell`, or the file cannot be written.
     pub(crate) fn cancel_each(
         &self,
         ids: &[JobId],
@@ -76,8 +76,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Ends the rest of those who waited for what has ended, a step at a time: a worker would do it
-    /// as well, but there may be none.
+    /// Ends the remaining dependants of ended jobs, step by step: a worker would do it as well, but
+    /// there may be none.
     fn end_dependants(&self, now_ms: i64) -> Result<()> {
         while self.store.read(pending::has_unresolved)? {
             let done = self.store.write(move |conn| due::continue_ends(conn, now_ms, BATCH_JOBS))?;
@@ -89,25 +89,25 @@ impl Queue {
         Ok(())
     }
 
-    /// Asks the shim of a running job to stop it, whatever the worker does.
+    /// Asks the shim of a running job to stop it, independently of the worker.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub(crate) fn stop_directly(&self, id: JobId) -> Result<Direct> {
         stop::ask_directly(&self.store, id)
     }
 
-    /// Puts an ended job back into the queue, with all its attempts.
+    /// Requeues an ended job, with all its attempts.
     ///
     /// # Errors
-    /// [`Error::Refused`] where it is not failed or cancelled, or something that it needs is gone;
+    /// [`Error::Refused`] if it is not failed or cancelled, or something that it needs is gone;
     /// [`Error::NotFound`].
     pub fn retry(&self, id: JobId) -> Result<()> {
         self.retry_one(id, false).map(drop)
     }
 
-    /// As [`Queue::retry`], and puts back those that failed because of it. Returns all that were
-    /// put back.
+    /// Like [`Queue::retry`], and also requeues the jobs that failed because of it. Returns all
+    /// requeued jobs.
     ///
     /// # Errors
     /// As [`Queue::retry`].
@@ -127,11 +127,11 @@ impl Queue {
         came_to
     }
 
-    /// Puts jobs back and tells what was put back with each, itself included; nothing of one that
-    /// [`Queue::why_no_retry`] tells about.
+    /// Requeues jobs and passes to `tell` what was requeued with each, including itself; nothing
+    /// for a job that [`Queue::why_no_retry`] explains.
     ///
     /// # Errors
-    /// What `tell` returns as one, and what keeps the file from being written.
+    /// An error of `tell`, or the file cannot be written.
     pub(crate) fn retry_each(
         &self,
         ids: &[JobId],
@@ -152,7 +152,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts back those below it, a transaction at a time.
+    /// Requeues the jobs below it, one transaction at a time.
     fn retry_dependants(&self, mut done: Back, now_ms: i64) -> Result<Vec<JobId>> {
         while !done.parents.is_empty() {
             let parents = std::mem::take(&mut done.parents);
@@ -163,10 +163,10 @@ impl Queue {
         Ok(done.back)
     }
 
-    /// Why a job was not put back.
+    /// Explains why a job was not requeued.
     ///
     /// # Errors
-    /// As [`Queue::retry`], where that is learned meanwhile.
+    /// As [`Queue::retry`].
     pub(crate) fn why_no_retry(&self, id: JobId) -> Result<Error> {
         self.store.read(move |conn| retry::why_not(conn, id))
     }
@@ -174,12 +174,12 @@ impl Queue {
     /// Keeps a queued job from starting until [`Queue::release`].
     ///
     /// # Errors
-    /// [`Error::Refused`] where it is not queued; [`Error::NotFound`].
+    /// [`Error::Refused`] if it is not queued; [`Error::NotFound`].
     pub fn hold(&self, id: JobId) -> Result<()> {
         self.hold_one(id, true)
     }
 
-    /// Lets a job start again that was held.
+    /// Releases a held job.
     ///
     /// # Errors
     /// As [`Queue::hold`].
@@ -196,10 +196,10 @@ impl Queue {
         came_to
     }
 
-    /// Holds or releases jobs and tells what came of each.
+    /// Holds or releases jobs and passes the result of each to `tell`.
     ///
     /// # Errors
-    /// What `tell` returns as one, and what keeps the file from being written.
+    /// An error of `tell`, or the file cannot be written.
     pub(crate) fn hold_each(&self, ids: &[JobId], held: bool, tell: impl FnMut(JobId, Result<()>) -> Result<()>) -> Result<()> {
         let now_ms = self.now_ms();
         let verb = move |conn: &rusqlite::Connection, id| {

@@ -1,7 +1,6 @@
-//! The same to many jobs: a transaction for each [`BATCH_JOBS`] of them, or for as many as
-//! [`BATCH_MS`] are enough for, in which each has a savepoint of its own, so that one that is
-//! refused keeps no other from it; and one flush for each transaction, before anything is said of
-//! it.
+//! Applies a verb to many jobs: a transaction for each [`BATCH_JOBS`] of them, or for as many as
+//! fit into [`BATCH_MS`], in which each has its own savepoint, so that a refusal affects only that
+//! job; and one flush per transaction before any result is reported.
 
 use std::time::Instant;
 
@@ -11,18 +10,17 @@ use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::store::Store;
 
-/// Jobs that one transaction touches: others can write between two of them.
+/// Jobs that one transaction touches: other clients can write between two of them.
 pub(crate) const BATCH_JOBS: usize = 1_000;
-/// After so long a transaction takes no further job, in milliseconds: what others write waits no
-/// longer for it.
+/// After this time a transaction takes no further job, in milliseconds, so that other clients do
+/// not wait longer.
 const BATCH_MS: u128 = 100;
 
-/// Does `verb` to each job and tells what came of it, when that is on the disk. What is done to one
-/// job may touch others: `touched` says how many, so that a transaction ends when it has touched
-/// enough.
+/// Applies `verb` to each job and passes the result to `tell` when it is durable. A verb may touch
+/// other jobs: `touched` returns how many, so that a transaction ends when it has touched enough.
 ///
 /// # Errors
-/// What `tell` does not take: an error that it returns ends the whole.
+/// An error of `tell` ends the whole.
 pub(crate) fn each_with<T: Send + 'static>(
     store: &Store,
     ids: &[JobId],
@@ -52,14 +50,13 @@ pub(crate) fn each_with<T: Send + 'static>(
     Ok(())
 }
 
-/// Does it to one job; where that fails, nothing of it is left.
+/// Applies the verb to one job; a failure leaves no changes.
 fn apart<T>(conn: &Connection, id: JobId, verb: &impl Fn(&Connection, JobId) -> Result<T>) -> Result<Result<T>> {
     conn.prepare_cached("SAVEPOINT each")?.execute([])?;
     let result = verb(conn, id);
     match &result {
         Ok(_) => {}
-        // What is wrong with this one job is its own affair. Whatever else it is, the whole batch
-        // is undone.
+        // An error about this job concerns only it. Any other error undoes the whole batch.
         Err(Error::Refused(_) | Error::NotFound(_) | Error::Invalid(_)) => {
             conn.prepare_cached("ROLLBACK TO each")?.execute([])?;
         }

@@ -2,7 +2,7 @@ use super::*;
 use crate::job::{Argv, NewJob};
 use crate::store::{Options, Role, enqueue};
 
-/// A file with so many jobs.
+/// A file with `n` jobs.
 fn with_jobs(n: usize) -> (tempfile::TempDir, Store, Vec<JobId>) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("q.db"), Options::new(Role::Client)).unwrap();
@@ -11,8 +11,8 @@ fn with_jobs(n: usize) -> (tempfile::TempDir, Store, Vec<JobId>) {
     (dir, store, added.iter().map(|one| one.id).collect())
 }
 
-/// How many transactions `each_with` takes for a verb that holds jobs: as many as there are numbers
-/// of held jobs when it tells of them.
+/// Counts the transactions of `each_with` for a verb that holds jobs: the distinct numbers of held
+/// jobs that `tell` sees.
 fn transactions(store: &Store, ids: &[JobId], verb: impl Fn(&Connection, JobId) -> Result<()> + Clone + Send + 'static) -> usize {
     let (mut seen, mut told) = (std::collections::BTreeSet::new(), 0);
     each_with(
@@ -49,7 +49,7 @@ fn hold(conn: &Connection, id: JobId) -> Result<()> {
 fn many_jobs_take_a_transaction_for_each_thousand() {
     let (_dir, store, ids) = with_jobs(2_500);
     let transactions = transactions(&store, &ids, hold);
-    // More where the machine is slow.
+    // More if the machine is slow.
     assert!(transactions >= 3, "{transactions}");
 }
 

@@ -1,4 +1,4 @@
-//! Which jobs are listed.
+//! Selects the jobs to list.
 
 use super::Queue;
 use super::info::JobInfo;
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::job::State;
 use crate::store::read;
 
-/// Selects jobs: `Filter::live().queue("mail")`. What is not named does not narrow.
+/// Selects jobs: `Filter::live().queue("mail")`. What is not given does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(read::Filter);
 
@@ -21,7 +21,7 @@ impl Filter {
         Self(read::Filter { all: true, ..read::Filter::default() })
     }
 
-    /// Selects jobs in this state, and in each other that is named so.
+    /// Selects jobs in this state, in addition to other states that are given.
     pub fn state(mut self, state: State) -> Self {
         self.0.states.push(state);
         self
@@ -39,7 +39,7 @@ impl Filter {
         self
     }
 
-    /// Selects the newest `n`. 100,000 is the most.
+    /// Selects at most the newest `n` jobs, up to 100,000.
     pub fn limit(mut self, n: usize) -> Self {
         self.0.limit = Some(n);
         self
@@ -50,7 +50,7 @@ impl Queue {
     /// Returns the jobs that a filter selects, newest last.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
         let jobs = self.store.read(|conn| read::jobs(conn, &filter.0))?;
         Ok(jobs.iter().map(JobInfo::of).collect())

@@ -1,4 +1,4 @@
-//! Rows for the tests of this room and of the faces.
+//! Rows for the tests of this room and of the command line.
 
 use crate::host::lock::Holder;
 use crate::host::report::{Phase, Report};
@@ -84,12 +84,12 @@ pub(crate) fn run(id: i64, job: i64) -> Run {
     }
 }
 
-/// A worker with so many slots.
+/// A worker with `slots` slots.
 pub(crate) fn worker(slots: usize) -> Holder {
     Holder { pid: 99, instance: "i".into(), kind: "work".into(), slots, ..Holder::unknown() }
 }
 
-/// As it is seen from outside: it serves all queues and looked a moment ago.
+/// The same as seen from outside: it serves all queues and has just completed a round.
 pub(crate) fn sight(slots: usize) -> Sight {
     let report = Report {
         instance: "i".into(),

@@ -1,8 +1,8 @@
 //! Follows a job's output across its runs, until it has ended. Used by `run` and by `logs -f`.
 //!
-//! One round reads what is new and returns; nothing here decides when to look again but the ladder
-//! in [`Changes`]. The log is read once more after the job was seen to have ended, so that nothing
-//! is missed: whatever was written stood in the log before the end was written down.
+//! One round reads what is new and returns; only the intervals in [`Changes`] decide when to poll
+//! again. The log is read once more after the job was seen to have ended, so that nothing is
+//! missed: all output was in the log before the end was recorded.
 
 use std::io;
 
@@ -24,10 +24,10 @@ pub(crate) struct Follower {
     changes: Changes,
 }
 
-/// What one round has seen.
+/// Result of one round.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Seen {
-    /// It goes on. `moved`: there was output, or the file has changed.
+    /// It continues. `moved`: there was output, or the file has changed.
     Live { moved: bool },
     /// It has ended, and all of its output is written.
     Ended(Box<Job>),
@@ -39,7 +39,7 @@ impl Follower {
         Self { store: store.clone(), job, log: None, changes: Changes::default() }
     }
 
-    /// Goes on from an offset of a run's log.
+    /// Continues from an offset of a run's log.
     pub fn at(mut self, run: RunId, offset: u64) -> Self {
         self.log = Some((run, Follow::from(&self.store.place().log_file(run), offset)));
         self
@@ -53,7 +53,7 @@ impl Follower {
     /// Follows until the job has ended, and returns it.
     ///
     /// # Errors
-    /// When the file or a log cannot be read, or `sink` failed.
+    /// The file or a log cannot be read, or `sink` failed.
     pub fn until_ended(mut self, sink: &mut Sink<'_>) -> Result<Job> {
         loop {
             if let Seen::Ended(job) = self.round(sink)? {
@@ -86,7 +86,7 @@ impl Follower {
         Ok(ended.map_or(Seen::Live { moved: moved || changed }, |job| Seen::Ended(Box::new(job))))
     }
 
-    /// Reads on in the log that is open, and in those of the runs after it.
+    /// Continues reading the open log, and those of later runs.
     fn read_logs(&mut self, runs: &[Run], sink: &mut Sink<'_>) -> Result<bool> {
         let mut moved = self.read_on(sink)?;
         let mut next: Vec<RunId> = runs.iter().filter(|run| run.kind == RunKind::Job).map(|run| run.id).collect();
@@ -111,7 +111,7 @@ impl Follower {
     }
 }
 
-/// What went wrong with reading or writing output.
+/// Describes an error while reading or writing output.
 pub(crate) fn trouble(error: io::Error) -> Error {
     Error::io("passing output on", error)
 }

@@ -1,17 +1,17 @@
 //! Functions of the embedding program as jobs, each run in a process of its own.
 //!
 //! Stored as a plain command: `["/proc/self/exe", "__handler", NAME, ARGUMENT...]`. The shim
-//! executes it as any other, and there `/proc/self/exe` is the program that the worker runs from:
-//! the version that was started, whatever has been put in its place on the disk. What holds for a
-//! command holds for it: timeout, the end of the whole tree, memory limit, log, adoption after a
-//! crash of the program.
+//! executes it like any other, and there `/proc/self/exe` is the program of the worker: the version
+//! that was started, even if its file was replaced since. Everything that applies to a command
+//! applies to it: timeout, the end of the whole tree, memory limit, log, adoption after a crash of
+//! the program.
 //!
 //! | the handler | exit code |
 //! | --- | --- |
 //! | returns `Ok` | 0 |
 //! | returns a [`Failure`] | its own, 1 unless it says otherwise; the text is in the log |
 //! | panics | 101; the message is in the log |
-//! | is not known by its name | 78 (not retried) in a program that has handlers; 75 (requeued, no attempt used) in one that has none, such as `tenure work` |
+//! | is unknown | 78 (not retried) in a program that has handlers; 75 (requeued, no attempt used) in one that has none, such as `tenure work` |
 
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
@@ -25,22 +25,22 @@ use crate::job::limits::NOT_NOW;
 use crate::job::{JobId, RunId};
 use crate::store::control;
 
-/// The program of such a job: the one that the worker runs from.
+/// The program of such a job: that of the worker.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
 /// Its first argument.
 pub(super) const ARGUMENT: &str = "__handler";
 
-/// What a panic ends with, as in any other Rust program.
+/// Exit code of a panic, as in any other Rust program.
 const PANICKED: i32 = 101;
-/// `EX_CONFIG`: this program has handlers, and none of that name. Never retried unless asked for.
+/// `EX_CONFIG`: this program has handlers, but none of that name. Not retried by default.
 const UNKNOWN: i32 = 78;
-/// `EX_DATAERR`: the input is wrong, and will be. Never retried unless asked for.
+/// `EX_DATAERR`: the input is wrong and stays wrong. Not retried by default.
 const PERMANENT: i32 = 65;
 
-/// A function that a job may be.
+/// A function that can run as a job.
 pub type Handler = fn(&Call) -> Result<(), Failure>;
 
-/// What a handler is called with.
+/// The argument of a handler.
 pub struct Call {
     name: String,
     arguments: Vec<OsString>,
@@ -58,10 +58,10 @@ impl Call {
         &self.arguments
     }
 
-    /// The argument at this place, counted from 0, as text.
+    /// Returns the argument at this index, from 0, as text.
     ///
     /// # Errors
-    /// A permanent [`Failure`] where there is none, or it is not UTF-8.
+    /// A permanent [`Failure`] if there is none, or it is not UTF-8.
     pub fn argument(&self, index: usize) -> Result<&str, Failure> {
         let argument = self.arguments.get(index).ok_or_else(|| Failure::permanent(format!("argument {index} is missing")))?;
         argument.to_str().ok_or_else(|| Failure::permanent(format!("argument {index} is not UTF-8: {}", argument.display())))
@@ -72,30 +72,31 @@ impl Call {
         JobId(number("TENURE_JOB"))
     }
 
-    /// The run, whose number is the fencing token: a later run of the same job has a higher one.
+    /// Returns the run, whose number is the fencing token: a later run of the same job has a higher
+    /// one.
     pub fn run(&self) -> RunId {
         RunId(number("TENURE_RUN"))
     }
 
-    /// Which attempt this is, from 1.
+    /// Returns the number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         u32::try_from(number("TENURE_ATTEMPT")).unwrap_or(0)
     }
 
-    /// Sets the result of the job, at most 64 KiB; a second call replaces the first. It counts when
-    /// the run has ended with success.
+    /// Sets the result of the job, at most 64 KiB; a second call replaces the first. It is stored
+    /// when the run ends successfully.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// It cannot be written.
     pub fn set_result(&self, result: &str) -> Result<()> {
         let path = PathBuf::from(std::env::var_os("TENURE_RESULT").unwrap_or_default());
         std::fs::write(&path, result).map_err(|e| Error::io(format!("writing {}", path.display()), e))
     }
 
-    /// Says how far it is, 0 to 100.
+    /// Reports the progress, 0 to 100.
     ///
     /// # Errors
-    /// [`Error::Refused`] where this run does not own its job any more: stop what you are doing.
+    /// [`Error::Refused`] if this run does not own its job any more: stop working.
     pub fn progress(&self, percent: f64, text: &str) -> Result<()> {
         let (job, run, text) = (self.job(), self.run(), text.to_owned());
         let queue = self.queue()?;
@@ -107,10 +108,10 @@ impl Call {
         Err(Error::Refused(format!("run {run} does not own job {job} any more; stop what you are doing")))
     }
 
-    /// The queue that the job is in, to add more jobs to it.
+    /// Returns the queue of the job, to add more jobs to it.
     ///
     /// # Errors
-    /// When the file cannot be opened.
+    /// The file cannot be opened.
     pub fn queue(&self) -> Result<&Queue> {
         if let Some(queue) = self.queue.get() {
             return Ok(queue);
@@ -121,12 +122,12 @@ impl Call {
     }
 }
 
-/// A number that tenure gives to a job; 0 where the program was started by hand.
+/// Reads a number that tenure gives to a job; 0 if the program was started by hand.
 fn number(name: &str) -> i64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Why a handler failed. `?` makes one of any error.
+/// Why a handler failed. `?` converts any error into one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     code: i32,
@@ -134,7 +135,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that is retried as the job asks for: exit code 1.
+    /// A failure that is retried as the job requests: exit code 1.
     pub fn new(text: impl Into<String>) -> Self {
         Self::with_code(1, text)
     }
@@ -149,8 +150,8 @@ impl Failure {
         Self::with_code(NOT_NOW, text)
     }
 
-    /// A failure that a retry would only repeat: never retried unless the job asks for that code
-    /// (exit code 65).
+    /// A failure that a retry would only repeat: not retried unless the job requests it for that
+    /// code (exit code 65).
     pub fn permanent(text: impl Into<String>) -> Self {
         Self::with_code(PERMANENT, text)
     }
@@ -162,7 +163,7 @@ impl<E: std::error::Error> From<E> for Failure {
         let mut source = error.source();
         while let Some(cause) = source {
             let words = cause.to_string();
-            // Many errors repeat what they were caused by.
+            // Many errors repeat the text of their cause.
             if !text.contains(&words) {
                 text = format!("{text}: {words}");
             }
@@ -172,7 +173,7 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-/// If this process was started to run a handler: runs it, and never returns.
+/// Runs a handler if this process was started for one, and never returns then.
 pub(super) fn main_if_handler(handlers: &[(&str, Handler)]) {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
@@ -213,7 +214,7 @@ fn unknown(handlers: &[(&str, Handler)], name: &str) -> i32 {
     UNKNOWN
 }
 
-/// Where a panic does not unwind it would end with a signal; the same code is told of both.
+/// If a panic does not unwind, the process would end with a signal; both cases get the same code.
 fn end_on_panic() {
     if cfg!(panic = "abort") {
         let tell = std::panic::take_hook();

@@ -1,4 +1,4 @@
-//! What is known of a job, in types of `std` and of this crate.
+//! A job as a caller sees it, in types of `std` and of this crate.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -18,7 +18,7 @@ use crate::store::rows;
 pub struct JobInfo {
     pub id: JobId,
     pub state: State,
-    /// The first thing that keeps it from starting; `None` of a queued job: it is ready.
+    /// The first hold of a queued job; `None`: it is ready.
     pub hold: Option<Hold>,
     /// Why it ended, or why its latest run did.
     pub reason: Option<Reason>,
@@ -26,34 +26,34 @@ pub struct JobInfo {
     pub lane: Option<String>,
     pub label: Option<String>,
     pub priority: i64,
-    /// The command and its arguments; empty where another client wrote something that is not a
+    /// The command and its arguments; empty if another client wrote something that is not a
     /// command.
     pub command: Vec<OsString>,
     pub cwd: String,
-    /// Attempts that were started, and how many there may be.
+    /// Attempts that were started, and the maximum.
     pub attempts: u32,
     pub max_attempts: u32,
     pub created_at: SystemTime,
     /// When it may start.
     pub available_at: SystemTime,
-    /// Of its present or latest run.
+    /// Start of its current or latest run.
     pub started_at: Option<SystemTime>,
     pub finished_at: Option<SystemTime>,
     /// The run that owns it while it is running; its number is the fencing token.
     pub run: Option<RunId>,
-    /// For showing. A process with this number may be another one a moment later.
+    /// For display. Another process may have this number a moment later.
     pub pid: Option<i32>,
     pub exit_code: Option<i32>,
     /// The number of the signal that ended it.
     pub signal: Option<i32>,
-    /// For people: what went wrong.
+    /// The error, for people.
     pub error: Option<String>,
-    /// What it wrote to `TENURE_RESULT`, or gave to [`Call::set_result`](crate::Call::set_result).
+    /// Its `TENURE_RESULT`, or the value given to [`Call::set_result`](crate::Call::set_result).
     pub result: Option<String>,
     pub progress: Option<Progress>,
 }
 
-/// How far a job says that it is.
+/// The progress that a job reports.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -62,7 +62,7 @@ pub struct Progress {
     pub text: Option<String>,
 }
 
-/// Something that happened to a job.
+/// An event of a job.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
@@ -128,7 +128,7 @@ impl Queue {
     /// Returns a job as it is now.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none with this number.
+    /// [`Error::NotFound`] if no job has this number.
     pub fn job(&self, id: JobId) -> Result<JobInfo> {
         Ok(JobInfo::of(&self.row(id)?))
     }
@@ -138,10 +138,10 @@ impl Queue {
         found.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
     }
 
-    /// Returns what happened to a job, oldest first.
+    /// Returns the events of a job, oldest first.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none with this number.
+    /// [`Error::NotFound`] if no job has this number.
     pub fn history(&self, id: JobId) -> Result<Vec<Event>> {
         self.row(id)?;
         let events = self.store.read(|conn| read::events(conn, id))?;
@@ -160,7 +160,7 @@ fn time_of(ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
-/// Milliseconds of a duration; too long a one becomes one that is refused.
+/// Converts a duration to milliseconds; one that is too long becomes a value that is refused.
 pub(super) fn ms_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

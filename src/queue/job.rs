@@ -1,5 +1,4 @@
-//! What is to be done: a command, or a function of this program, and everything that was asked for
-//! with it.
+//! A job to add: a command, or a function of this program, with its options.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,10 +17,9 @@ pub const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// A job that is to be added: `queue.add(Job::command(["make", "test"]).retries(3))`.
+/// A job to add: `queue.add(Job::command(["make", "test"]).retries(3))`.
 ///
-/// A value that cannot be accepted is told by [`Queue::add`](crate::Queue::add), and nothing is
-/// added.
+/// [`Queue::add`](crate::Queue::add) reports a value that cannot be accepted, and nothing is added.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub(super) spec: NewJob,
@@ -43,7 +41,7 @@ pub(super) enum Start {
 }
 
 impl Job {
-    /// A command and its arguments, passed byte for byte; no shell looks at them.
+    /// A command and its arguments, passed byte for byte, without a shell.
     pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         Self::of_argv(
             Argv::new(arguments.into_iter().map(|one| one.as_ref().as_bytes().to_vec()).collect()).map_err(|e| e.to_string()),
@@ -55,10 +53,10 @@ impl Job {
         Self::command([OsStr::new("/bin/sh"), OsStr::new("-c"), line.as_ref()])
     }
 
-    /// A function of the worker's program, by the name that it has in
-    /// [`init_with`](crate::init_with), and its arguments.
+    /// A function of the worker's program, by its name in [`init_with`](crate::init_with), and its
+    /// arguments.
     ///
-    /// The job has that name as its label until [`Job::label`] gives it another.
+    /// That name is the label of the job unless [`Job::label`] sets another.
     pub fn call(name: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         let arguments = arguments.into_iter().map(|one| one.as_ref().to_owned());
         let start = [handler::PROGRAM, handler::ARGUMENT, name].map(OsString::from);
@@ -99,7 +97,7 @@ impl Job {
         }
     }
 
-    /// Adds it to this queue of the file instead of `default`.
+    /// Adds it to this queue instead of `default`.
     pub fn queue(mut self, name: impl Into<String>) -> Self {
         self.spec.queue = name.into();
         self
@@ -111,7 +109,7 @@ impl Job {
         self
     }
 
-    /// Starts before jobs with a lower priority. 0 is the default.
+    /// Starts before jobs with a lower priority. The default is 0.
     pub fn priority(mut self, priority: i64) -> Self {
         self.spec.priority = priority;
         self
@@ -123,13 +121,13 @@ impl Job {
         self
     }
 
-    /// Starts after this time at the earliest.
+    /// Does not start before this time has passed.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.start = Start::After(delay);
         self
     }
 
-    /// Starts at this instant at the earliest.
+    /// Does not start before this instant.
     pub fn at(mut self, at: SystemTime) -> Self {
         self.start = Start::At(at);
         self
@@ -147,27 +145,27 @@ impl Job {
         self
     }
 
-    /// Runs it again up to `n` times if it fails. Without this, a job that was started is never
+    /// Runs it again up to `n` times if it fails. By default, a job that was started is never
     /// started again.
     pub fn retries(mut self, n: u32) -> Self {
         self.spec.max_attempts = n.saturating_add(1);
         self
     }
 
-    /// Waits `first` before the second attempt, then longer, up to `most`. 10 seconds and an hour
-    /// are the defaults.
+    /// Waits `first` before the second attempt, then longer, up to `most`. The defaults are 10
+    /// seconds and one hour.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
         self.spec.policy.backoff_ms = Some((ms_of(first), ms_of(most)));
         self
     }
 
-    /// Retries only after this exit code, or another one that is named so.
+    /// Retries only after this exit code, or other codes and reasons that are given.
     pub fn retry_on_exit(mut self, code: i32) -> Self {
         self.spec.policy.retry_on.get_or_insert_default().push(RetryOn::Code(code));
         self
     }
 
-    /// Retries only after an end for this reason, or another one that is named so.
+    /// Retries only after an end for this reason, or other codes and reasons that are given.
     pub fn retry_on(mut self, reason: Reason) -> Self {
         self.spec.policy.retry_on.get_or_insert_default().push(RetryOn::Reason(reason));
         self
@@ -185,7 +183,7 @@ impl Job {
         self
     }
 
-    /// Requeues it up to `n` times when it exits with 75 ("not now"). 20 is the default.
+    /// Requeues it up to `n` times when it exits with 75 ("not now"). The default is 20.
     pub fn max_deferrals(mut self, n: u32) -> Self {
         self.spec.policy.max_deferrals = Some(n);
         self
@@ -197,13 +195,13 @@ impl Job {
         self
     }
 
-    /// Waits this long between TERM and KILL. 10 seconds are the default.
+    /// Waits this long between TERM and KILL. The default is 10 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.spec.policy.grace_ms = Some(ms_of(grace));
         self
     }
 
-    /// Sends the signal with this number so long before the timeout.
+    /// Sends the signal with this number this long before the timeout.
     pub fn warn(mut self, signal: i32, before: Duration) -> Self {
         self.spec.policy.warn = Some(Warn { signal, before_ms: ms_of(before) });
         self
@@ -225,7 +223,7 @@ impl Job {
         self.waits_for(id, Need::Any)
     }
 
-    /// Waits until this job has ended otherwise than done; is cancelled if it is done.
+    /// Waits until this job has ended but is not done; is cancelled if it is done.
     pub fn after_failed(self, id: JobId) -> Self {
         self.waits_for(id, Need::Failed)
     }
@@ -236,7 +234,7 @@ impl Job {
     }
 
     /// Adds nothing if a job with this key is queued or running: [`Queue::add`](crate::Queue::add)
-    /// returns that one.
+    /// returns that job.
     pub fn unique(mut self, key: impl Into<String>) -> Self {
         self.spec.unique_key = Some(key.into());
         self
@@ -249,7 +247,7 @@ impl Job {
         self
     }
 
-    /// Runs in this directory instead of the one that this process is in when it adds the job.
+    /// Runs in this directory instead of the current directory of the process that adds it.
     pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
         self.cwd = Some(path.into());
         self
@@ -272,13 +270,13 @@ impl Job {
         self
     }
 
-    /// Its standard input, kept in a private file until the job has ended.
+    /// Sets its standard input, which is kept in a private file until the job has ended.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
-    /// Its standard input is this file, opened when a run starts.
+    /// Uses this file as its standard input, opened when a run starts.
     pub fn stdin_file(mut self, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         match std::path::absolute(&path).map(|path| path.into_os_string().into_string()) {

@@ -23,7 +23,7 @@ pub struct Logs {
 }
 
 impl Queue {
-    /// The output of a job's latest run: what its processes wrote to stdout and stderr.
+    /// Returns the output of a job's latest run: what its processes wrote to stdout and stderr.
     pub fn logs(&self, id: JobId) -> Logs {
         Logs { queue: self.clone(), id, run: None, last_lines: None, follow: false }
     }
@@ -42,19 +42,19 @@ impl Logs {
         self
     }
 
-    /// Goes on with what is written later, of this run and of those after it, until the job has
-    /// ended.
+    /// Continues with output that is written later, of this run and of later ones, until the job
+    /// has ended.
     pub fn follow(mut self) -> Self {
         self.follow = true;
         self
     }
 
-    /// Writes it to `out`. Where the middle of a log was dropped because of its limit, nothing is
-    /// written in its place.
+    /// Writes it to `out`. Nothing marks the place where the middle of a log was dropped because of
+    /// its limit.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is no such job or run; [`Error::Io`] where the log cannot be
-    /// read or `out` fails.
+    /// [`Error::NotFound`] if there is no such job or run; [`Error::Io`] if the log cannot be read
+    /// or `out` fails.
     pub fn copy_to(self, out: &mut dyn Write) -> Result<()> {
         let mut sink = |piece: Piece<'_>| match piece {
             Piece::Bytes(bytes) => out.write_all(bytes),

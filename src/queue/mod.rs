@@ -8,12 +8,12 @@
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
 //!
-//! Each verb is done when it returns: what it says is on the disk. It wakes the worker, and removes
-//! the private files that no job needs any more. A crash between the transaction and those two
-//! steps costs time and nothing else: the worker looks by itself, and sweeps.
+//! When a verb returns, its result is durable. It wakes the worker, and removes the private files
+//! that no job needs any more. A crash between the transaction and those two steps costs only time:
+//! the worker polls, and sweeps.
 //!
-//! Public signatures hold types of `std` and of this crate; `tests/tidy` looks after that.
-//! Deliberately absent: printing, settings, signals.
+//! Public signatures use types of `std` and of this crate; `tests/tidy` enforces that. Deliberately
+//! absent: printing, settings, signals.
 
 pub(crate) mod changes;
 mod control;
@@ -52,27 +52,27 @@ pub use worker::{Ended, Summary, Worker, WorkerBuilder};
 
 /// A queue: one file, and the directory beside it.
 ///
-/// A client of the file, not its worker: it adds, asks and cancels, whether a worker runs or not.
-/// Cheap to clone; may be shared between threads.
+/// It is a client of the file, not its worker: it adds, queries and cancels jobs, with or without a
+/// running worker. Cheap to clone; may be shared between threads.
 #[derive(Clone)]
 pub struct Queue {
     pub(crate) store: Store,
 }
 
 impl Queue {
-    /// Opens the queue at `path`; makes it if it is not there.
+    /// Opens the queue at `path`, and creates it if it does not exist.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) where the file is damaged, foreign, newer than this
+    /// [`Error::File`](crate::Error::File) if the file is damaged, foreign, newer than this
     /// program, not permitted, or on a network file system.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { store: Store::open(path.as_ref(), Options::new(Role::Client))? })
     }
 
-    /// Opens the queue at `path`, which must be there.
+    /// Opens the queue at `path`, which must exist.
     ///
     /// # Errors
-    /// As [`Queue::open`], and where there is no such file.
+    /// As [`Queue::open`], and if there is no such file.
     pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
         drop(Store::open(path.as_ref(), Options::new(Role::Reader))?);
         Self::open(path)
@@ -84,12 +84,12 @@ impl Queue {
         Self { store: store.clone() }
     }
 
-    /// The file; links are resolved.
+    /// Returns the path of the file, with links resolved.
     pub fn path(&self) -> &Path {
         self.store.place().db()
     }
 
-    /// Tells the worker, if there is one, that something was written.
+    /// Notifies the worker, if there is one, of a write.
     pub(crate) fn wake(&self) {
         crate::host::waker::send(self.store.place());
     }

@@ -1,9 +1,9 @@
-//! Values that must not stand in argv, in the file or in a backup: each in a private file until its
-//! job's end.
+//! Values that must not be in argv, in the file or in a backup: each in a private file until its
+//! job ends.
 //!
-//! A file is written before the job that names it is added, and is held locked meanwhile, so that
-//! the worker's sweep of files that no job names leaves it alone. When the job is not added after
-//! all, it is removed again; after a crash in between the lock is free and the sweep removes it.
+//! A file is written before the job that names it is added, and is locked meanwhile, so that the
+//! worker's sweep leaves it alone. If the job is not added, it is removed again; after a crash in
+//! between the lock is free and the sweep removes it.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::units;
 
-/// Most that is kept of a standard input, in bytes.
+/// Largest standard input that is kept, in bytes.
 const STDIN_BYTES_MAX: u64 = 1 << 30;
 
-/// Files in `secrets/` that belong to jobs which are not added yet. Dropped without [`Kept::keep`],
-/// it removes them.
+/// Files in `secrets/` of jobs that are not added yet. Dropping it without [`Kept::keep`] removes
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    /// Held open, and so held locked.
+    /// Held open, and so locked.
     files: Vec<(PathBuf, File)>,
 }
 
@@ -29,7 +29,7 @@ impl Kept {
     /// Copies bytes into a private file and returns its name.
     ///
     /// # Errors
-    /// When they cannot be read, are too many, or the file cannot be written.
+    /// They cannot be read, are too many, or the file cannot be written.
     pub fn keep_bytes(&mut self, place: &Place, from: &mut dyn Read) -> Result<String> {
         let token = random_token()?;
         let path = place.secret_file(&token);
@@ -52,10 +52,10 @@ impl Kept {
         Ok(token)
     }
 
-    /// Their names must survive a power cut before a job that names them does.
+    /// Makes their names durable, before the job that names them is.
     ///
     /// # Errors
-    /// When the directory cannot be synced.
+    /// The directory cannot be synced.
     pub fn sync(&self, place: &Place) -> Result<()> {
         if self.files.is_empty() {
             return Ok(());
@@ -64,7 +64,7 @@ impl Kept {
         File::open(&dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(format!("syncing {}", dir.display()), e))
     }
 
-    /// The jobs are added: the files are theirs now.
+    /// The jobs are added: the files belong to them now.
     pub fn keep(mut self) {
         self.files.clear();
     }
@@ -80,7 +80,7 @@ impl Drop for Kept {
     }
 }
 
-/// Removes files that no live job needs any more. One that stays is found by the worker's sweep.
+/// Removes files that no live job needs any more. The worker's sweep finds one that stays.
 pub(crate) fn remove(place: &Place, tokens: &[String]) {
     for token in tokens.iter().filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric())) {
         match std::fs::remove_file(place.secret_file(token)) {

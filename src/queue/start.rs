@@ -5,23 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::handler::{self, Handler};
 use crate::run::spawner;
 
-/// This process has said what it is; a worker may start this program again.
+/// This process has called [`init`]; a worker may start this program again.
 static IS_INITIALIZED: AtomicBool = AtomicBool::new(false);
 
 /// Must be the first statement of the `main` of a program that starts a worker; no thread may have
 /// been started before it.
 ///
-/// A worker starts this program again, from `/proc/self/exe`, as the small process from which jobs
-/// are started. In such a process this function never returns. In all others it returns at once and
-/// has done nothing.
+/// A worker starts this program again, from `/proc/self/exe`, as the small process that starts
+/// jobs. In such a process this function never returns. In all others it returns immediately and
+/// does nothing.
 pub fn init() {
     init_with(&[]);
 }
 
-/// As [`init`], and names the functions of this program that jobs may be:
+/// Like [`init`], and registers the functions of this program that can run as jobs:
 /// [`Job::call`](crate::Job::call).
 ///
-/// In a process that was started to run one of them it runs that and never returns.
+/// In a process that was started to run one of them, it runs that function and never returns.
 ///
 /// ```no_run
 /// fn thumbnail(call: &tenure::Call) -> Result<(), tenure::Failure> {

@@ -1,4 +1,4 @@
-//! How jobs enter: private files first, then the rows in one transaction, then what follows.
+//! Adds jobs: private files first, then the rows in one transaction, then the notifications.
 
 use std::io::Read;
 
@@ -15,11 +15,11 @@ use crate::job::{JobId, NewJob, workspace};
 use crate::store::enqueue::{self, Added};
 
 impl Queue {
-    /// Adds a job and returns its number: from then on it is on the disk.
+    /// Adds a job and returns its number; it is durable then.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a value that cannot be accepted, [`Error::NotFound`] for a job that
-    /// it waits for and that does not exist.
+    /// [`Error::Invalid`] for a value that cannot be accepted, [`Error::NotFound`] for a dependency
+    /// that does not exist.
     pub fn add(&self, job: Job) -> Result<JobId> {
         let added = self.add_many([job])?;
         added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and no number came back".into()))
@@ -53,12 +53,12 @@ impl Adding<'_> {
     /// Keeps bytes in a private file until the job that names it has ended; returns its name.
     ///
     /// # Errors
-    /// When they are too many, or cannot be read or written.
+    /// They are too many, or cannot be read or written.
     pub fn keep(&mut self, bytes: &mut dyn Read) -> Result<String> {
         self.kept.keep_bytes(self.queue.store.place(), bytes)
     }
 
-    /// What the store is given for a job, with its private files written.
+    /// Returns the row of a job, with its private files written.
     fn prepare(&mut self, job: Job, now_ms: i64) -> Result<NewJob> {
         job.is_sound()?;
         let cwd = directory(&job)?;
@@ -80,12 +80,12 @@ impl Adding<'_> {
         Ok(spec)
     }
 
-    /// Adds what `insert` adds, in one transaction; then the worker is woken, private files that no
-    /// job needs any more are removed, and what was replaced is asked to stop. `insert` gets the
-    /// present instant, and may be called more than once.
+    /// Runs `insert` in one transaction; then the worker is woken, private files that no job needs
+    /// any more are removed, and replaced jobs are asked to stop. `insert` gets the current time,
+    /// and may be called more than once.
     ///
     /// # Errors
-    /// Nothing was added, unless the error is about what was replaced.
+    /// Nothing was added, unless the error is about a replaced job.
     pub fn commit<T: Send + 'static>(
         self,
         mut insert: impl FnMut(&Connection, i64) -> Result<(Vec<Added>, T)> + Send + 'static,
@@ -96,7 +96,7 @@ impl Adding<'_> {
         self.kept.keep();
         added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
         self.queue.wake();
-        // Whatever the worker does: a job that has lost its key to a new one stops at once.
+        // Independently of the worker: a job that has lost its key to a new one stops now.
         for replaced in added.iter().filter_map(|one| one.replaced) {
             stop::ask_directly(store, replaced)?;
         }
@@ -104,7 +104,7 @@ impl Adding<'_> {
     }
 }
 
-/// The directory of a job: absolute, or inside its workspace.
+/// Returns the directory of a job: absolute, or inside its workspace.
 fn directory(job: &Job) -> Result<String> {
     let text = |path: std::path::PathBuf| {
         let told = |path: std::ffi::OsString| Error::Invalid(format!("the directory {} is not UTF-8; rename it", path.display()));

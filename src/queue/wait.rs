@@ -1,4 +1,4 @@
-//! Waiting for jobs to end, and watching one change.
+//! Waits for jobs to end, and watches one change.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use crate::job::JobId;
 use crate::store::rows::Job;
 use crate::store::{Store, read};
 
-/// So few jobs are all read at each change.
+/// Up to this number of jobs, all are read at each change.
 const FEW_JOBS: usize = 100;
-/// Time after which all are read once more, in milliseconds: one that was pruned in the meantime is
-/// told of by no event.
+/// Interval at which all are read again, in milliseconds: no event reports a job that was pruned
+/// meanwhile.
 const ALL_READ_MS: u64 = 10_000;
 /// Most events that are read at a time.
 const EVENTS_MAX: usize = 20_000;
 
 impl Queue {
-    /// Waits until a job has ended, and returns it. Without a worker that may take for ever.
+    /// Waits until a job has ended, and returns it. Without a worker that may take forever.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none with this number, or it is pruned meanwhile.
+    /// [`Error::NotFound`] if no job has this number, or it is pruned meanwhile.
     pub fn wait(&self, id: JobId) -> Result<JobInfo> {
         let ended = self.wait_until(&[id], None)?;
         ended
@@ -31,7 +31,7 @@ impl Queue {
             .ok_or_else(|| Error::Internal("a wait without a limit has come to its limit".into()))
     }
 
-    /// As [`Queue::wait`], but no longer than this: `None` if the job has not ended by then.
+    /// Like [`Queue::wait`], but no longer than this: `None` if the job has not ended by then.
     ///
     /// # Errors
     /// As [`Queue::wait`].
@@ -39,8 +39,8 @@ impl Queue {
         Ok(self.wait_until(&[id], Instant::now().checked_add(timeout))?.and_then(|mut jobs| jobs.pop()))
     }
 
-    /// Waits until all these jobs have ended, and returns them in the order in which they were seen
-    /// to.
+    /// Waits until all these jobs have ended, and returns them in the order in which that was
+    /// observed.
     ///
     /// # Errors
     /// As [`Queue::wait`].
@@ -58,7 +58,7 @@ impl Queue {
                 ended.extend(moved.iter().filter(|job| job.shown_state().is_terminal()).map(JobInfo::of));
             }
             if waiting.left().is_empty() {
-                // What is said from here on must still be true after a power cut.
+                // What is returned must still be true after a power cut.
                 self.store.flush_now()?;
                 return Ok(Some(ended));
             }
@@ -69,21 +69,21 @@ impl Queue {
         }
     }
 
-    /// Watches a job: gives it as it is now, then each time that it has changed, and for the last
-    /// time when it has ended.
+    /// Watches a job: yields it as it is now, then after each change, and for the last time when it
+    /// has ended.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none with this number.
+    /// [`Error::NotFound`] if no job has this number.
     pub fn watch(&self, id: JobId) -> Result<Watch> {
         self.row(id)?;
         Ok(Watch { queue: self.clone(), id, changes: Changes::default(), last: None })
     }
 }
 
-/// Jobs that are waited for.
+/// Jobs that a caller waits for.
 pub(crate) struct Waiting {
     left: BTreeSet<JobId>,
-    /// How far all was read, and when all jobs that are left were read last.
+    /// The position up to which everything was read, and when all remaining jobs were read last.
     read: Option<(read::Seen, Instant)>,
 }
 
@@ -92,16 +92,16 @@ impl Waiting {
         Self { left: ids.into_iter().collect(), read: None }
     }
 
-    /// The jobs that have not been seen to end.
+    /// The jobs that are not known to have ended.
     pub fn left(&self) -> &BTreeSet<JobId> {
         &self.left
     }
 
-    /// Reads the jobs that may have changed since the last look. One that has ended is not looked
-    /// at again.
+    /// Reads the jobs that may have changed since the last poll. A job that has ended is not read
+    /// again.
     ///
     /// # Errors
-    /// When the file cannot be read, or one of them was pruned.
+    /// The file cannot be read, or one of them was pruned.
     pub fn poll(&mut self, store: &Store) -> Result<Vec<Job>> {
         let (left, before) = (&self.left, self.read);
         let (jobs, read) = store.read(|conn| {
@@ -132,7 +132,7 @@ fn existing(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
     read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("job {id} is gone: it was pruned while it was waited for")))
 }
 
-/// A job that is watched, see [`Queue::watch`]. An iterator that waits.
+/// A watched job, see [`Queue::watch`]. An iterator that waits.
 pub struct Watch {
     queue: Queue,
     id: JobId,
@@ -161,7 +161,7 @@ impl Iterator for Watch {
 }
 
 impl Watch {
-    /// The job, if it is not as it was.
+    /// Returns the job if it has changed.
     fn poll(&mut self) -> Result<Option<JobInfo>> {
         if !self.changes.poll(&self.queue.store)? {
             return Ok(None);

@@ -1,10 +1,10 @@
 //! The worker as threads of this process.
 //!
 //! It holds the worker lock of the file, so there is one for each file on the machine; several
-//! files may each have one in the same process. It installs no signal handler, does not reap
-//! children that are not its own, and says nothing to a service manager: that is the program's. A
-//! crash of the program at any instruction is that of a worker: running jobs go on under their
-//! shims, and the next worker of the file adopts them.
+//! files may each have one in the same process. It installs no signal handler, reaps no foreign
+//! children, and does not talk to a service manager: that is left to the program. A crash of the
+//! program is a crash of the worker: running jobs continue under their shims, and the next worker
+//! of the file adopts them.
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -27,7 +27,7 @@ pub struct WorkerBuilder {
 }
 
 impl Queue {
-    /// Begins the settings of a worker for this file: as many slots as there are CPUs, all queues,
+    /// Returns the settings of a worker for this file: as many slots as there are CPUs, all queues,
     /// until it is stopped.
     pub fn worker(&self) -> WorkerBuilder {
         WorkerBuilder { queue: self.clone(), options: Options::work() }
@@ -47,13 +47,13 @@ impl WorkerBuilder {
         self
     }
 
-    /// Ends by itself when no job runs and none could start now.
+    /// Ends by itself when no job is running and none could start now.
     pub fn until_idle(mut self) -> Self {
         self.options.until = Until::Idle;
         self
     }
 
-    /// Ends by itself when no job runs and none waits for its time.
+    /// Ends by itself when no job is running and none waits for its time.
     pub fn until_empty(mut self) -> Self {
         self.options.until = Until::Empty;
         self
@@ -75,7 +75,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Drops the middle of a log above this size, in bytes, where the job names no limit.
+    /// Drops the middle of a log above this size, in bytes, unless the job sets a limit.
     pub fn log_limit(mut self, bytes: u64) -> Self {
         self.options.log_limit_bytes = bytes;
         self
@@ -87,7 +87,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts no job while less room than this is free on the disk of the file, in bytes.
+    /// Starts no job while less space than this is free on the disk of the file, in bytes.
     pub fn min_disk(mut self, bytes: u64) -> Self {
         self.options.floors.disk_bytes = Some(bytes);
         self
@@ -99,12 +99,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts the worker. What an earlier one has left is taken over before this returns.
+    /// Starts the worker. It adopts what an earlier one has left before this returns.
     ///
     /// # Errors
-    /// [`Error::Held`] where the file has a worker already; [`Error::Invalid`] where
-    /// [`init`](crate::init) was not called and no helper is named; [`Error::Unfit`] where the
-    /// machine or the helper cannot keep what is promised; [`Error::File`].
+    /// [`Error::Held`] if the file has a worker already; [`Error::Invalid`] if
+    /// [`init`](crate::init) was not called and no helper is set; [`Error::Unfit`] if the machine
+    /// or the helper cannot keep the guarantees; [`Error::File`].
     pub fn start(self) -> Result<Worker> {
         if self.options.spawner.is_none() && !start::is_initialized() {
             let remedy = "call tenure::init() first in main, or name a program that does with helper()";
@@ -123,7 +123,7 @@ impl WorkerBuilder {
     }
 }
 
-/// A worker that runs. Dropping it is [`Worker::stop`] without an answer.
+/// A running worker. Dropping it is like [`Worker::stop`] without its result.
 #[must_use = "dropping it stops the worker"]
 pub struct Worker {
     orders: Sender<Order>,
@@ -135,7 +135,7 @@ pub struct Worker {
 #[non_exhaustive]
 pub struct Summary {
     pub ended: Ended,
-    /// Runs that go on under their shims; the next worker adopts them.
+    /// Runs that continue under their shims; the next worker adopts them.
     pub left_running: usize,
 }
 
@@ -145,23 +145,22 @@ pub struct Summary {
 pub enum Ended {
     /// It was stopped.
     Stopped,
-    /// Nothing was left to do, and it was to end then.
+    /// Nothing was left to do.
     Idle,
 }
 
 impl Worker {
-    /// Stops the worker. Running jobs go on under their shims, and the next worker of the file
-    /// adopts them; where nothing of this program survives its end, as in a container whose first
+    /// Stops the worker. Running jobs continue under their shims, and the next worker of the file
+    /// adopts them; if no process survives the end of this program, as in a container whose first
     /// process it is, they are ended in order.
     ///
     /// # Errors
-    /// Where what was committed could not be brought to the disk, or the file cannot be trusted any
-    /// more.
+    /// A commit could not be made durable, or the file cannot be trusted any more.
     pub fn stop(self) -> Result<()> {
         self.end(&[Order::Leave]).map(drop)
     }
 
-    /// Starts no more jobs, waits for those that run, and stops.
+    /// Starts no more jobs, waits for the running ones, and stops.
     ///
     /// # Errors
     /// As [`Worker::stop`].

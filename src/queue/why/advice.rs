@@ -1,15 +1,14 @@
-//! One thing to tell: a word for scripts, a text with numbers for people, and the command that
-//! clears it.
+//! One finding: a code for scripts, a text with numbers for people, and the command that clears it.
 
-/// One thing that a person is told: what is the matter, and the command that clears it.
+/// A finding for a person, and the command that clears it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Advice {
-    /// A word for scripts.
+    /// A code for scripts.
     pub code: &'static str,
-    /// For people, with numbers.
+    /// Text for people, with numbers.
     pub text: String,
-    /// The command that clears it; `None` where only time does.
+    /// The command that clears it; `None` if only time does.
     pub remedy: Option<String>,
 }
 

@@ -1,10 +1,9 @@
 //! Why a job waits, or ended as it did: every reason, with numbers, and the command that clears
 //! each.
 //!
-//! The file says what it knows (`store::why`); the rest is looked at when it is asked for
-//! ([`around`], [`over`]). What becomes of both in words is pure ([`obstacles`], [`worker_words`],
-//! [`resource_words`]), and the same for every face: one [`Advice`] for each thing. Changes
-//! nothing.
+//! The file contributes what it knows (`store::why`); the rest is read on demand ([`around`],
+//! [`over`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
+//! [`resource_words`]), and the same for every caller: one [`Advice`] per finding. Changes nothing.
 
 pub(super) mod advice;
 pub(crate) mod around;
@@ -28,11 +27,11 @@ use crate::store::why::{self, WhyFacts};
 use advice::Advice;
 
 impl Queue {
-    /// Returns every reason for which a job waits, how it is with one that runs, or why one has
-    /// ended; nothing for a queued job that starts in the next free slot.
+    /// Returns every reason why a job waits, the state of a running one, or why one has ended;
+    /// nothing for a queued job that starts in the next free slot.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) where there is none with this number.
+    /// [`Error::NotFound`](crate::Error::NotFound) if no job has this number.
     pub fn why(&self, id: JobId) -> Result<Vec<Advice>> {
         self.row(id)?;
         let explainer = Explainer::new(&self.store, clock::here(self.now_ms()), &Floors::default())?;
@@ -40,7 +39,7 @@ impl Queue {
     }
 }
 
-/// What is the same for all jobs that are asked about at once.
+/// What is common to all jobs of one request.
 pub(crate) struct Explainer<'a> {
     store: &'a Store,
     around: around::Around,
@@ -48,19 +47,19 @@ pub(crate) struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Looks at worker and machine. `floors` are those of the configuration, which are told where
-    /// no worker says what its own are.
+    /// Reads worker and machine. `floors` are those of the configuration, which count if no worker
+    /// reports its own.
     ///
     /// # Errors
-    /// When the file or the lock file cannot be looked at.
+    /// The file or the lock file cannot be read.
     pub fn new(store: &'a Store, now: jiff::Zoned, floors: &Floors) -> Result<Self> {
         Ok(Self { store, around: around::read(store, now, floors)?, standing: standing::advice(store)? })
     }
 
-    /// What the file says of a job, and everything that is to be told of it.
+    /// Returns the facts of a job and all findings about it.
     ///
     /// # Errors
-    /// When the file, the lock file or the run file cannot be looked at.
+    /// The file, the lock file or the run file cannot be read.
     pub fn of(&self, id: JobId) -> Result<(WhyFacts, Vec<Advice>)> {
         let now_ms = self.store.clock().now_ms();
         let facts = self.store.read(|conn| why::why(conn, id, now_ms))?;
@@ -74,8 +73,8 @@ impl<'a> Explainer<'a> {
     }
 }
 
-/// What is wrong with the script of a job, as it stands there now. Without a `PATH` of its own it
-/// is looked for in ours.
+/// Explains what is wrong with the script of a job, as it is now. Without a `PATH` of its own it is
+/// searched in that of this process.
 fn script(job: &Job) -> Option<String> {
     let argv = job.argv().ok()?;
     let env: serde_json::Value = serde_json::from_str(&job.env).unwrap_or_default();

@@ -1,8 +1,7 @@
-//! From facts to words: what stands in the way of a job, with numbers, and the command that clears
-//! each.
+//! From facts to words: the obstacles of a job, with numbers, and the command that clears each.
 //!
-//! Pure. The store says what it knows of the file ([`WhyFacts`]); [`Around`] is what was seen of
-//! worker and machine.
+//! Pure. The store provides what it knows of the file ([`WhyFacts`]); [`Around`] is what was read
+//! of worker and machine.
 
 use super::advice::Advice;
 use super::around::Around;
@@ -17,8 +16,7 @@ use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::count;
 use crate::units::{duration_text, size_text};
 
-/// Everything that stands in the way of a queued job; how things stand with one that runs; why one
-/// has ended.
+/// Returns all obstacles of a queued job, the state of a running one, or why one has ended.
 pub(crate) fn of(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     match facts.job.shown_state() {
         State::Queued => of_queued(facts, around),
@@ -39,12 +37,12 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
         }
     }
     all.extend(around.gate.clone());
-    // Where its time has come and more is told, that is what it waits for.
+    // If its time has come and there are other findings, it waits for those.
     let is_due = facts.obstacles.iter().any(|fact| matches!(fact, Fact::Time { due: true, .. }));
     if is_due && all.len() > 1 {
         all.retain(|one| one.code != "time");
     }
-    // A job waits for memory; for the operator the floor is what is the matter.
+    // A job waits for memory; the operator is interested in the floor.
     for one in &mut all {
         one.code = match one.code {
             "memory_floor" => "memory",
@@ -58,7 +56,7 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     all
 }
 
-/// A lane with room holds only the jobs that wait for nothing else.
+/// Whether the lane has room: then it holds only the jobs that wait for nothing else.
 fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
 }
@@ -145,7 +143,7 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advi
         return left_over(facts, parent, &state);
     }
     if on.state == "broken" {
-        // A queued one can at least be ended now; one that has ended cannot.
+        // A queued parent can at least be ended now; an ended one cannot.
         let cancel = (!has_ended).then(|| format!("tenure cancel {id}"));
         let (then, remedy) = match (on.parent_state, back) {
             (None, _) => ("so this one fails; add it anew without that".to_owned(), cancel),
@@ -153,7 +151,7 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advi
             (_, Some(WayBack::Retry)) => {
                 ("so this one fails".to_owned(), Some(format!("tenure retry {parent} --with-dependants")))
             }
-            // That one lacks another one, and says which.
+            // That parent lacks another job, and names it.
             (_, Some(WayBack::With { .. })) => ("so this one fails".to_owned(), Some(format!("tenure why {parent}"))),
             (_, Some(WayBack::Refused(why))) => (format!("so this one fails, and that one cannot be put back: {why}"), cancel),
             (_, None) => ("so this one is not needed".to_owned(), cancel),
@@ -161,12 +159,12 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advi
         let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
         return Advice::new("dependency_broken", text, remedy);
     }
-    // What runs ends by itself; what does not run yet has obstacles of its own.
+    // A running parent ends by itself; one that is not running yet has obstacles of its own.
     let remedy = if on.parent_state == Some(State::Running) { "wait" } else { "why" };
     Advice::new("dependency", format!("it waits for job {parent} {need}; that job {state}"), format!("tenure {remedy} {parent}"))
 }
 
-/// A job that ended for want of another, which was put back into the queue without it.
+/// A job that ended because of a dependency, whose parent was requeued without it.
 fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Advice {
     let id = facts.job.id;
     let text = format!(
@@ -185,7 +183,7 @@ fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Advice 
     if running < max_running {
         let text =
             format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
-        // What puts it first in its queue is told beside this.
+        // The command that puts it first in its queue is a separate finding.
         return Advice::new("lane", text, None);
     }
     let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -193,7 +191,7 @@ fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Advice 
     Advice::new("lane", text, format!("tenure lane set {name} --limit {}", running + 1))
 }
 
-/// What the latest run of a job that waits again came to.
+/// Describes the latest run of a job that waits again.
 fn last_run(facts: &WhyFacts, around: &Around) -> Option<Advice> {
     let run = facts.last.as_ref()?.run.as_ref()?;
     let at = run.finished_at.map(|at| time::local(at, &around.now)).unwrap_or_default();
@@ -236,8 +234,8 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     all
 }
 
-/// What the worker has noted of a run: on the first line what keeps it from ending, on the second
-/// what to do.
+/// Splits the worker's note about a run: the first line says why it cannot end, the second what to
+/// do.
 pub(crate) fn trouble(noted: &str) -> (String, Option<String>) {
     match noted.split_once('\n') {
         Some((what, remedy)) => (what.to_owned(), Some(remedy.to_owned())),
@@ -270,13 +268,13 @@ fn failed_by_itself(job: &Job) -> bool {
     job.state == State::Failed && job.reason == Some(Reason::Exit)
 }
 
-/// The remedy is what stands behind the last semicolon.
+/// The remedy is the text after the last semicolon.
 fn script(fault: &str) -> Advice {
     let (text, remedy) = fault.rsplit_once("; ").unwrap_or((fault, ""));
     Advice::new("script", format!("of the script that it runs: {text}"), (!remedy.is_empty()).then(|| remedy.to_owned()))
 }
 
-/// A program that is refused memory ends as it likes, mostly with a code that does not say why.
+/// A program that is refused memory may end in any way, often with a code that does not say why.
 fn memory_limit(job: &Job) -> Option<Advice> {
     let may_be_why = job.state == State::Failed && matches!(job.reason, Some(Reason::Exit | Reason::Signal));
     let bytes = job.policy().ok()?.memory_bytes.filter(|_| may_be_why)?;
@@ -284,20 +282,20 @@ fn memory_limit(job: &Job) -> Option<Advice> {
     Some(Advice::new("memory_limit", text, None))
 }
 
-/// What a run has left behind, and how it would not.
+/// Names the processes that a run has left behind.
 fn left_behind(run: &Run) -> Option<Advice> {
     let text = format!("run {} left processes behind, which were ended with it: {}", run.id, run.leftovers.as_ref()?);
     let remedy = "wait for them in the job, or start them outside of jobs, as with systemd-run --user";
     Some(Advice::new("left_behind", text, remedy.to_owned()))
 }
 
-/// The lines of [`left_behind`] for each run of a job.
+/// Returns the lines of [`left_behind`] for each run of a job.
 pub(crate) fn all_left_behind(runs: &[Run]) -> Vec<String> {
     let lines = runs.iter().filter(|run| run.kind == RunKind::Job).filter_map(left_behind);
     lines.map(|one| one.remedy.iter().fold(one.text.clone(), |text, remedy| format!("{text}; {remedy}"))).collect()
 }
 
-/// Why an ended job was or was not tried again.
+/// Explains why an ended job was or was not retried.
 fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Advice> {
     let job = &facts.job;
     let (used, most) = (last.attempts, last.max_attempts);

@@ -1,5 +1,5 @@
-//! Runs that the file calls running and that are over: their worker is gone, and no other has
-//! recorded their end yet. The lock of a run is asked, as always; a row cannot know.
+//! Runs that are running according to the file but are over: their worker is gone, and no other has
+//! recorded their end yet. The lock of the run decides, as always; a row cannot know.
 
 use crate::error::Result;
 use crate::host::lock::Holder;
@@ -13,16 +13,15 @@ use crate::store::rows::Job;
 use crate::store::{Store, open_runs};
 use crate::units::count;
 
-/// What is said of the run of this job, where it is over and there is no worker that is about to
-/// record that.
+/// Returns the text about the run of this job, if it is over and no worker is about to record that.
 ///
 /// # Errors
-/// When the file, the worker's lock or the run file cannot be looked at.
+/// The file, the worker's lock or the run file cannot be read.
 pub(crate) fn of(store: &Store, job: JobId) -> Result<Option<String>> {
     if Holder::read(store.place())?.is_some() { Ok(None) } else { inspect(store, job) }
 }
 
-/// One line about the running jobs among these, where any of them is over.
+/// Returns one line about the running jobs among these, if any of them is over.
 ///
 /// # Errors
 /// As [`of`].
@@ -37,8 +36,7 @@ pub(crate) fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) 
     Ok((over > 0).then(|| words(over)))
 }
 
-/// How many runs of jobs are over and wait for a worker to record that. For a file without a
-/// worker.
+/// Counts the runs that are over and wait for a worker to record that, for a file without a worker.
 ///
 /// # Errors
 /// As [`of`].
@@ -57,7 +55,7 @@ pub(crate) fn words(over: i64) -> String {
 
 fn inspect(store: &Store, job: JobId) -> Result<Option<String>> {
     let Some((RunKey { run, .. }, around)) = store.read(move |conn| open_runs::open_run_of(conn, job))? else { return Ok(None) };
-    // A check or the making of a workspace goes on without the run's own lock.
+    // A check or the preparation of a workspace continues without the run's own lock.
     if let Some(around) = around
         && is_alive(store.place(), around.run)?
     {
@@ -68,10 +66,10 @@ fn inspect(store: &Store, job: JobId) -> Result<Option<String>> {
         Inspection::Found { header, .. } if tree::is_out_of_sight(&header) => None,
         Inspection::Found { header, records, .. } => match tree::what_lives(store.place(), run, &header, &records)?.as_slice() {
             [] => Some(of_records(run, &records)),
-            // What has escaped from a killed shim is still the job's.
+            // A process that has escaped from a killed shim still belongs to the job.
             _ => None,
         },
-        // A worker that has come meanwhile has recorded its end, and then removed the file.
+        // A worker that has started meanwhile has recorded its end, and then removed the file.
         Inspection::Missing if Holder::read(store.place())?.is_some() => None,
         Inspection::Missing
             if store.read(move |conn| open_runs::open_run_of(conn, job))?.is_none_or(|(open, _)| open.run != run) =>
@@ -86,7 +84,7 @@ fn is_alive(place: &Place, run: RunId) -> Result<bool> {
     Ok(matches!(runfile::inspect(place, run)?, Inspection::Found { locked: true, .. }))
 }
 
-/// Pure: what the records say of a run whose lock is free.
+/// Pure: describes the records of a run whose lock is free.
 fn of_records(run: RunId, records: &Records) -> String {
     let exit = records.exited.as_ref().map(|exited| match exited.exit {
         Exit::Code(code) => format!("exit code {code}"),

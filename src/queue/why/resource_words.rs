@@ -1,4 +1,4 @@
-//! Resources in words: for lists, and for those who ask why something waits.
+//! Resources as text: for lists, and for the reasons why a job waits.
 
 use super::advice::Advice;
 use crate::clock as time;
@@ -6,7 +6,7 @@ use crate::escape::quote;
 use crate::job::{Argv, ResourceState};
 use crate::store::resource::Resource;
 
-/// Whose it is.
+/// Returns the owner as text.
 pub(crate) fn owner(resource: &Resource) -> String {
     match (resource.run, resource.job, resource.task) {
         (Some(run), Some(job), _) => format!("run {run} (job {job})"),
@@ -17,7 +17,7 @@ pub(crate) fn owner(resource: &Resource) -> String {
     }
 }
 
-/// `held`, or how far its teardown is.
+/// Returns `held`, or the progress of the teardown.
 pub(crate) fn state(resource: &Resource, now_ms: i64) -> String {
     match (resource.state, resource.auxiliary) {
         (ResourceState::Releasing, Some(run)) => format!("releasing (run {run} is under way)"),
@@ -31,12 +31,12 @@ pub(crate) fn state(resource: &Resource, now_ms: i64) -> String {
     }
 }
 
-/// A command as a person would type it; what is none, as it stands.
+/// Returns a command as a person would type it; any other value unchanged.
 pub(crate) fn command(json: &str) -> String {
     Argv::from_json(json).map_or_else(|_| json.to_owned(), |argv| quote(&argv))
 }
 
-/// Why it is still there, with numbers.
+/// Explains why it still exists, with numbers.
 pub(crate) fn why(resource: &Resource, now_ms: i64) -> String {
     let failed = match (resource.attempts, &resource.last_error) {
         (0, _) | (_, None) => String::new(),
@@ -51,7 +51,7 @@ pub(crate) fn why(resource: &Resource, now_ms: i64) -> String {
     format!("resource {} {:?} of {} is not torn down yet{failed}{next}", resource.id, resource.name, owner(resource))
 }
 
-/// The command that helps. What never failed needs nothing but a worker.
+/// Returns the command that helps. A resource that never failed needs only a worker.
 pub(crate) fn remedy(resource: &Resource) -> String {
     let id = resource.id;
     if resource.attempts == 0 {
@@ -60,7 +60,7 @@ pub(crate) fn remedy(resource: &Resource) -> String {
     format!("tenure resource release {id} --force    # when you have removed it by hand; without --force it is tried again now")
 }
 
-/// What stands in the way of the job that made it.
+/// Describes the resource as an obstacle of the job that created it.
 pub(crate) fn obstacle(resource: &Resource, now_ms: i64) -> Advice {
     Advice::new("resource", why(resource, now_ms), remedy(resource))
 }

@@ -1,5 +1,5 @@
-//! The worker in words: what keeps it from doing something for a job, and the command that clears
-//! it. Pure; `why`, `status` and `doctor` say the same.
+//! The worker as text: why it does not act on a job, and the command that clears it. Pure; `why`,
+//! `status` and `doctor` share it.
 
 use super::advice::Advice;
 use crate::clock as time;
@@ -9,16 +9,15 @@ use crate::host::sight::{Process, Sight};
 use crate::store::rows::{Job, QueueRow};
 use crate::units::count;
 
-/// A claim loop that has not been round for this long, in milliseconds, hangs: it looks every 10 s
-/// at the least.
+/// A claim loop without a round for this long, in milliseconds, hangs: it polls at least every 10
+/// s.
 const CLAIMS_HANG_MS: u64 = 30_000;
-/// So many ticks without a round of the reaper, and the time above: it hangs.
+/// After this many ticks without a round of the reaper, in addition to the time above, it hangs.
 const REAPER_HANG_TICKS: u64 = 3;
-/// A job that has been there for so long, in milliseconds, has been announced to a worker that
-/// looks.
+/// A job that is older than this, in milliseconds, has been announced to the worker.
 const ANNOUNCED_MS: u64 = 5_000;
 
-/// The pid as a command can use it.
+/// Returns the pid for use in a command.
 fn pid(sight: &Sight) -> u32 {
     sight.holder.pid
 }
@@ -27,7 +26,7 @@ fn name(sight: &Sight) -> String {
     format!("the worker ({})", sight.holder.named())
 }
 
-/// What is the matter with the worker, for every caller.
+/// Returns the findings about the worker, for every caller.
 pub(crate) fn of_worker(sight: &Sight) -> Vec<Advice> {
     let mut all = Vec::new();
     all.extend(cannot_act(sight));
@@ -41,7 +40,7 @@ pub(crate) fn of_worker(sight: &Sight) -> Vec<Advice> {
     all
 }
 
-/// Stopped, or hanging.
+/// Whether it is stopped or hangs.
 fn cannot_act(sight: &Sight) -> Option<Advice> {
     let (who, pid) = (name(sight), pid(sight));
     match sight.process {
@@ -49,7 +48,7 @@ fn cannot_act(sight: &Sight) -> Option<Advice> {
             let text = format!("{who} is stopped by a signal: nothing is claimed, stopped or recorded until it is continued");
             return Some(Advice::new("worker_stopped", text, format!("kill -CONT {pid}")));
         }
-        // Under strace it is that for an instant, again and again.
+        // Under strace it is in that state for an instant, again and again.
         Process::Traced if sight.claims_ago_ms.is_none_or(|ms| ms > ANNOUNCED_MS) => {
             let text = format!("{who} is held by a debugger: nothing is claimed, stopped or recorded meanwhile");
             return Some(Advice::new("worker_stopped", text, "let the debugger continue it".to_owned()));
@@ -93,7 +92,7 @@ fn of_condition(condition: &Condition) -> Advice {
     Advice::new(code, format!("{}{held}", condition.text), condition.remedy.clone())
 }
 
-/// What stands between the worker and a queued job, beside what the file says.
+/// Returns the obstacles of a queued job that come from the worker.
 pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Advice> {
     let mut all: Vec<Advice> = of_worker(sight);
     all.extend(write_lock(sight, now_ms));
@@ -113,8 +112,8 @@ pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> 
     all
 }
 
-/// What is the matter with the worker that a running job feels: who records its end, and passes a
-/// stop on.
+/// Returns the findings about the worker that affect a running job: whether its end is recorded,
+/// and a stop is passed on.
 pub(crate) fn of_running(sight: &Sight, now_ms: i64) -> Vec<Advice> {
     const FELT: [&str; 6] = ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
@@ -187,8 +186,8 @@ fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
     (slots > 0 && running >= slots).then(|| Advice::new("slots", text(), more))
 }
 
-/// What is the matter with the worker of a file in which so many jobs are ready, as `status` and
-/// `doctor` tell it.
+/// Returns the findings about the worker of a file with so many ready jobs, for `status` and
+/// `doctor`.
 pub(crate) fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Advice> {
     let waits = |one: &Advice| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&one.code);
     let mut all: Vec<Advice> = of_worker(sight).into_iter().filter(|one| waits(one) || ready > 0).collect();
@@ -210,7 +209,7 @@ pub(crate) fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Adv
     all
 }
 
-/// What the worker does, for the line about it.
+/// Returns the state of the worker, for its line.
 pub(crate) fn state(sight: &Sight) -> &'static str {
     match (sight.process, sight.report.as_ref().map(|report| (report.phase, report.held_back().next().is_some()))) {
         (Process::Stopped, _) => ", stopped",

@@ -12,7 +12,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
  WHERE NOT EXISTS (SELECT 1 FROM lease WHERE name = ?1);
 
 -- name: take_for_run
--- The run's own nonce names the holding; what the run executes says more than the run does.
+-- The run's own nonce names the holding; the command is that of the job, which says more than the
+-- run.
 INSERT INTO lease (name, nonce, run_id, job_id, pid, command, why, boot_id, since)
 SELECT ?1, run.nonce, run.id, run.job_id, run.pid, coalesce(job.command, '[]'), ?3, run.boot_id, ?4
   FROM run LEFT JOIN job ON job.id = run.job_id

@@ -1,9 +1,9 @@
-//! Leases: a name that at most one owner has at a time.
+//! Leases: named locks that at most one owner holds at a time.
 //!
-//! The owner is a run, whose leases are freed by a trigger in the transaction that ends its row, or
-//! the tree of a command in the foreground. Whether such a tree is alive is asked of the kernel by
-//! the callers, outside of any transaction; what they saw is acted on here by one statement that
-//! names the very holding it is about (name and nonce), so that a late one changes nothing.
+//! The owner is a run, whose leases a trigger releases in the transaction that ends its row, or the
+//! process tree of a foreground command. Callers ask the kernel whether such a tree is alive,
+//! outside any transaction; the result is applied here by one statement that names the exact
+//! holding (name and nonce), so that a late caller changes nothing.
 //!
 //! Deliberately absent: lock files, processes, a time to live.
 
@@ -16,26 +16,26 @@ use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows;
 use crate::store::upkeep::open_runs;
 
-/// Names that begin with this belong to workspaces, not to people.
+/// Names with this prefix belong to workspaces, not to people.
 pub const WORKSPACE_PREFIX: &str = "workspace/";
 
-/// Who has a lease, since when and why.
+/// The holder of a lease, since when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     pub name: String,
-    /// The random name of this holding: never the same twice.
+    /// The nonce of this holding: never used twice.
     #[serde(with = "nonce_text")]
     pub nonce: Nonce,
-    /// The run that owns it; `None`: the tree of a command in the foreground does.
+    /// The run that owns it; `None`: the tree of a foreground command does.
     pub run: Option<RunId>,
-    /// The job that the owner belongs to, for showing.
+    /// The job of the owner, for display.
     pub job: Option<JobId>,
-    /// For showing, never proof.
+    /// For display, never proof.
     pub pid: Option<i32>,
     /// JSON array, see [`crate::job::Argv::from_json`].
     pub command: String,
     pub why: Option<String>,
-    /// The boot of the machine in which its owner lives.
+    /// The boot of the machine in which the owner acquired it.
     pub boot_id: String,
     /// In milliseconds UTC.
     pub since: i64,
@@ -45,8 +45,8 @@ impl Lease {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             name: text(row, 0)?,
-            // A row that only a program without guards can have written: a nonce that no process
-            // carries, so its owner is gone.
+            // A row that only a client without guards can have written: no process carries its
+            // nonce, so its owner is gone.
             nonce: text(row, 1)?.parse().unwrap_or(Nonce([0; 16])),
             run: row.get::<_, Option<i64>>(2)?.map(RunId),
             job: row.get::<_, Option<i64>>(3)?.map(JobId),
@@ -59,16 +59,16 @@ impl Lease {
     }
 }
 
-/// What came of asking for a lease.
+/// Result of acquiring a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     Yours,
-    /// Another owner has it.
+    /// Another owner holds it.
     Held(Box<Lease>),
 }
 
-/// Takes a lease for a command in the foreground, whose lock file is locked already. If it is not
-/// free, says who has it; one that this very holding has is yours.
+/// Acquires a lease for a foreground command whose lock file is locked already. If it is held,
+/// returns the holder; a lease of this very holding counts as acquired.
 ///
 /// Needs no flush: after a power cut its owner is dead. The same holds for [`free`] and
 /// [`reclaim`].
@@ -92,19 +92,19 @@ pub fn take(conn: &Connection, lease: &Lease) -> Result<Taken> {
     Ok(if held.nonce == lease.nonce { Taken::Yours } else { Taken::Held(Box::new(held)) })
 }
 
-/// The history of the job that an owner belongs to, if there is one.
+/// Adds an event to the history of the owner's job, if it has one.
 fn tell(conn: &Connection, lease: &Lease, kind: &str, detail: &str, now_ms: i64) -> Result<()> {
     let Some(job) = lease.job else { return Ok(()) };
     conn.prepare_cached(sql!("lease.sql", "event"))?.execute((job.0, lease.run.map(|run| run.0), kind, detail, now_ms))?;
     Ok(())
 }
 
-/// Takes a lease for a run that has not ended. It is free when the run's row ends. A second time by
-/// the same run is the same lease. A holder in the foreground may be dead: the caller asks the
-/// kernel, [`reclaim`]s and comes again.
+/// Acquires a lease for an open run; it is released when the row of the run ends. A second call by
+/// the same run returns the same lease. A foreground holder may be dead: the caller asks the
+/// kernel, [`reclaim`]s and tries again.
 ///
 /// # Errors
-/// [`Error::Refused`]: the run has ended, or there is none.
+/// [`Error::Refused`]: the run has ended or does not exist.
 pub fn take_for_run(conn: &Connection, name: &str, run: RunId, why: Option<&str>, now_ms: i64) -> Result<Taken> {
     let taken = conn.prepare_cached(sql!("lease.sql", "take_for_run"))?.execute((name, run.0, why, now_ms))? > 0;
     match named(conn, name)? {
@@ -118,13 +118,13 @@ pub fn take_for_run(conn: &Connection, name: &str, run: RunId, why: Option<&str>
     }
 }
 
-/// Its owner lets go of it. False: it was taken away meanwhile.
+/// Releases a lease of its owner. False: it was released by force meanwhile.
 pub fn free(conn: &Connection, name: &str, nonce: Nonce) -> Result<bool> {
     let mut free = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2")?;
     Ok(free.execute((name, nonce.to_string()))? > 0)
 }
 
-/// Takes a lease back whose owner the kernel says is gone. False: another process was first.
+/// Reclaims a lease whose owner is gone according to the kernel. False: another process was first.
 pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     let mut reclaim = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2 AND run_id IS NULL")?;
     let reclaimed = reclaim.execute((&dead.name, dead.nonce.to_string()))? > 0;
@@ -136,8 +136,8 @@ pub fn reclaim(conn: &Connection, dead: &Lease, now_ms: i64) -> Result<bool> {
     Ok(reclaimed)
 }
 
-/// Leases of runs that have ended, or that there are not: the trigger frees them, so there are none
-/// unless a client worked around it.
+/// Reclaims leases of runs that have ended or do not exist: the trigger releases them, so there are
+/// none unless a client bypassed it.
 pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
     let mut reclaim = conn.prepare_cached(sql!("lease.sql", "of_ended_runs"))?;
     let reclaimed = reclaim.execute([])?;
@@ -148,7 +148,7 @@ pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
     Ok(reclaimed)
 }
 
-/// An operator takes a lease away, whatever its owner does. False: that holding is over already.
+/// Releases a lease by force, whatever its owner does. False: that holding is over already.
 pub fn force(conn: &Connection, held: &Lease, by: &str, now_ms: i64) -> Result<bool> {
     let mut force = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2")?;
     if force.execute((&held.name, held.nonce.to_string()))? == 0 {
@@ -165,7 +165,7 @@ pub fn force(conn: &Connection, held: &Lease, by: &str, now_ms: i64) -> Result<b
     Ok(true)
 }
 
-/// Every lease that has an owner, by name.
+/// Returns every held lease, by name.
 pub fn list(conn: &Connection) -> Result<Vec<Lease>> {
     let mut all = conn.prepare_cached(concat!(
         "SELECT name, nonce, run_id, job_id, pid, command, why, boot_id, since",
@@ -174,7 +174,7 @@ pub fn list(conn: &Connection) -> Result<Vec<Lease>> {
     Ok(all.query_map([], Lease::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Who has the lease of this name; `None`: it is free.
+/// Returns the holder of this lease; `None`: it is free.
 pub fn named(conn: &Connection, name: &str) -> Result<Option<Lease>> {
     let mut one = conn.prepare_cached(concat!(
         "SELECT name, nonce, run_id, job_id, pid, command, why, boot_id, since",
@@ -183,14 +183,14 @@ pub fn named(conn: &Connection, name: &str) -> Result<Option<Lease>> {
     Ok(one.query_row([name], Lease::from_row).optional()?)
 }
 
-/// In a copy that comes back: what its rows say of owners is of another time, so they go, and those
-/// that live now take their place.
+/// In a restored copy: replaces its outdated leases by those that are held now.
 pub(super) fn keep_living(conn: &Connection, living: &[Lease]) -> Result<()> {
     conn.execute("DELETE FROM lease", [])?;
     add_living(conn, living)
 }
 
-/// Leases of living owners that a file does not know of: they were taken while a copy came back.
+/// Adds leases of live owners that a file does not know: they were acquired while a copy was
+/// restored.
 pub fn add_living(conn: &Connection, living: &[Lease]) -> Result<()> {
     for lease in living.iter().filter(|lease| lease.run.is_none()) {
         if take(conn, lease)? != Taken::Yours {

@@ -1,18 +1,17 @@
-//! A task goes from stage to stage.
+//! Advances a task from stage to stage.
 //!
-//! The end of a job moves its task on, in the same transaction, however the end comes: a settle, an
-//! ending of a queued job (cancelled, expired, a dependency), a healer. So there is no instant at
-//! which a job has ended and its task does not know. The gate is one statement that names the task,
-//! its state, the stage and the very job that ended: a second settle, a reaper or a late `advance`
-//! changes no row, and nothing follows.
+//! The end of a job advances its task in the same transaction, in every case: a settle, the end of
+//! a queued job (cancelled, expired, a dependency), a repair. So a task always knows that its job
+//! has ended. The gate is one statement that names the task, its state, the stage and the job that
+//! ended: a second settle, a reaper or a late `advance` updates no row and has no effect.
 //!
 //! ```text
 //! job ends ──▶ job::pipeline decides ──▶ gate ──▶ the next stage's job and its step, or the end of the task
 //! ```
 //!
-//! What is wrong with a pipeline or its parameters here (they were checked at `apply` and at
-//! `start`, so only an old program or a stranger can have written them) ends the task as failed,
-//! with words. It never keeps a job from being settled.
+//! An invalid pipeline or parameter (both were checked at `apply` and at `start`, so only an old
+//! program or another client can have written it) ends the task as failed, with an error text. It
+//! never prevents a job from being settled.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +37,7 @@ struct Facts {
     why: String,
 }
 
-/// Where a task is, as far as a gate names it.
+/// The position of a task, as a gate names it.
 #[derive(Clone, Copy)]
 pub(in crate::store) struct At<'a> {
     pub task: i64,
@@ -46,13 +45,13 @@ pub(in crate::store) struct At<'a> {
     pub job: JobId,
 }
 
-/// For a transaction that ends jobs: their tasks move on in it.
+/// For a transaction that ends jobs: their tasks advance in it.
 pub(in crate::store) fn aftermath() -> Aftermath {
     Aftermath::new(job_ended)
 }
 
-/// Moves a task on whose job has ended. A job that is not the one that the task is in moves
-/// nothing.
+/// Advances the task whose job has ended. A job that is not the current one of the task has no
+/// effect.
 pub(in crate::store) fn job_ended(conn: &Connection, task: i64, job: JobId, now_ms: i64) -> Result<()> {
     let Some(facts) = facts(conn, task, job)? else { return Ok(()) };
     let at = At { task, stage: &facts.stage, job };
@@ -97,25 +96,26 @@ fn facts(conn: &Connection, task: i64, job: JobId) -> Result<Option<Facts>> {
     Ok(found.optional()?)
 }
 
-/// The words of a task that was asked to stop.
+/// Returns the text of a task with a stop request.
 pub(in crate::store) fn stop_text(why: Option<&str>) -> String {
     why.map_or_else(|| "it was stopped".to_owned(), |why| format!("it was stopped: {why}"))
 }
 
-/// How often each stage was entered.
+/// Returns how often each stage was entered.
 pub(in crate::store) fn rounds(conn: &Connection, task: i64) -> Result<BTreeMap<String, u32>> {
     let mut rounds = conn.prepare_cached("SELECT stage, count(*) FROM task_step WHERE task_id = ?1 GROUP BY stage")?;
     let rows = rounds.query_map([task], |row| Ok((text(row, 0)?, rows::count(row, 1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The gate into another stage. False: another process was first, or the task was asked to stop.
+/// Passes the gate into another stage. False: another caller was first, or the task has a stop
+/// request.
 pub(in crate::store) fn pass_gate(conn: &Connection, at: At<'_>, to: &str) -> Result<bool> {
     let mut pass = conn.prepare_cached(sql!("advance.sql", "pass_gate"))?;
     Ok(pass.execute((at.task, at.stage, at.job.0, to))? > 0)
 }
 
-/// Notes how a step ended.
+/// Records how a step ended.
 pub(in crate::store) fn close_step(conn: &Connection, at: At<'_>, outcome: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached(
         "UPDATE task_step SET ended_at = ?3, outcome = ?4 WHERE task_id = ?1 AND job_id = ?2 AND ended_at IS NULL",
@@ -124,9 +124,9 @@ pub(in crate::store) fn close_step(conn: &Connection, at: At<'_>, outcome: &str,
     Ok(())
 }
 
-/// Makes the job of the stage that a task has just gone to, and what belongs to it. A job of the
-/// task that has not ended yet (its tree is being stopped) is waited for: two stages of one task
-/// never run at once. The inner error: it cannot be made.
+/// Adds the job of the stage that a task has entered, and its step. It waits for a job of the task
+/// that has not ended yet (its tree is being stopped): two stages of one task never run at once.
+/// The inner error: the job cannot be added.
 pub(in crate::store) fn enter(
     conn: &Connection,
     task: i64,
@@ -164,16 +164,16 @@ pub(in crate::store) fn enter(
     })
 }
 
-/// The jobs of a task that have not ended.
+/// Returns the jobs of a task that have not ended.
 fn live_jobs(conn: &Connection, task: i64) -> Result<Vec<JobId>> {
     let mut live = conn.prepare_cached("SELECT id FROM job WHERE task_id = ?1 AND state IN ('queued', 'running') ORDER BY id")?;
     let rows = live.query_map([task], |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Ends a task, unless another job of it still lives (it was advanced out of that stage, and the
-/// tree is being stopped): then the task is stopped, and ends with that job. So the key is free and
-/// resources are torn down only when nothing of the task is left.
+/// Ends a task, unless another of its jobs is alive (the task was advanced out of that stage, and
+/// the tree is being stopped): then the task gets a stop request, and ends with that job. So the
+/// key is freed and resources are torn down only when nothing of the task is left.
 fn finish(
     conn: &Connection,
     at: At<'_>,
@@ -197,7 +197,7 @@ fn finish(
     Ok(())
 }
 
-/// A task that has passed its gate into a stage whose job cannot be made.
+/// Fails a task that has passed its gate into a stage whose job cannot be added.
 fn fail(conn: &Connection, task: i64, stage: &str, error: &str, now_ms: i64) -> Result<()> {
     let text = format!("stage {stage} cannot be entered: {error}");
     log::error!("task {task}: {text}");
@@ -205,15 +205,15 @@ fn fail(conn: &Connection, task: i64, stage: &str, error: &str, now_ms: i64) -> 
     Ok(())
 }
 
-/// Whether the task of a job was asked to stop, or has ended: nothing of it starts or goes back to
-/// the queue.
+/// Whether the task of a job has a stop request or has ended: none of its jobs starts or is
+/// requeued.
 pub(in crate::store) fn is_stopped(conn: &Connection, task: i64) -> Result<bool> {
     let mut goes_on =
         conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM task WHERE id = ?1 AND state = 'running' AND stop_at IS NULL)")?;
     Ok(!goes_on.query_row([task], |row| row.get::<_, bool>(0))?)
 }
 
-/// The same, of a job that may belong to none.
+/// The same, for a job that may belong to no task.
 pub(in crate::store) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> Result<bool> {
     let mut task = conn.prepare_cached("SELECT task_id FROM job WHERE id = ?1")?;
     match task.query_row([job.0], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten() {
@@ -222,8 +222,8 @@ pub(in crate::store) fn is_of_a_stopped_task(conn: &Connection, job: JobId) -> R
     }
 }
 
-/// Moves on the tasks that no process moved: a file that was written by hand, an old program. Says
-/// how many tasks that were.
+/// Advances tasks that no process advanced: a file that was edited by hand, an old program. Returns
+/// the number of tasks.
 pub(in crate::store) fn resume(conn: &Connection, tasks: &[i64], now_ms: i64, out: &mut Aftermath) -> Result<usize> {
     let mut moved = 0;
     for task in tasks.iter().copied() {
@@ -251,7 +251,7 @@ fn go_on_one(conn: &Connection, task: i64, job: Option<JobId>, state: &str, now_
     }
 }
 
-/// A task whose job is gone: what it did there is not known.
+/// Ends a task whose job is gone: the result of that stage is unknown.
 fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result<()> {
     conn.prepare_cached("UPDATE task_step SET ended_at = ?2, outcome = 'lost' WHERE task_id = ?1 AND ended_at IS NULL")?
         .execute((task, now_ms))?;
@@ -259,9 +259,8 @@ fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result
     Ok(())
 }
 
-/// Writes down what is to be torn down at the end of a task, once for each of its stages. It stands
-/// in the file before the stage's job can start, so whatever becomes of that job, the teardown is
-/// run.
+/// Records what to tear down at the end of a task, once for each of its stages. It is recorded
+/// before the stage's job can start, so the teardown runs in any case.
 pub(in crate::store) fn register_teardown(
     conn: &Connection,
     task: i64,

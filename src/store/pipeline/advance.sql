@@ -1,5 +1,5 @@
 -- name: facts
--- A task whose current job has ended, and what is needed to move it on.
+-- A task whose current job has ended, and what is needed to advance it.
 SELECT t.stage, t.stop_at IS NOT NULL, t.stop_why, t.held, t.params, coalesce(p.spec, ''), j.state, coalesce(j.error, '')
   FROM task t
   JOIN job j ON j.id = t.job_id
@@ -11,8 +11,8 @@ INSERT INTO task_step (task_id, seq, stage, job_id, entered_at)
 SELECT ?1, 1 + (SELECT coalesce(max(seq), 0) FROM task_step WHERE task_id = ?1), ?2, ?3, ?4;
 
 -- name: stuck
--- A running task that no worker will move on: its job is gone, or has ended, or waits although the
--- task was asked to stop.
+-- A running task that no worker will advance: its job is gone, or has ended, or waits although the
+-- task has a stop request.
 SELECT t.job_id, coalesce(j.state, '')
   FROM task t LEFT JOIN job j ON j.id = t.job_id
  WHERE t.id = ?1 AND t.state = 'running'

@@ -1,7 +1,7 @@
-//! Pipelines: what was applied, revision by revision.
+//! Pipelines: applied descriptions, revision by revision.
 //!
-//! A revision never changes, so a task that is on one is not moved by a later one. An equal
-//! description makes no new revision.
+//! A revision does not change, so a later one does not affect the tasks that use it. An equal
+//! description creates no new revision.
 
 pub(in crate::store) mod advance;
 pub mod task;
@@ -13,15 +13,15 @@ use crate::error::{Error, Result};
 use crate::job::{Pipeline, nearest};
 use crate::store::engine::text::text;
 
-/// What an apply did.
+/// Result of an apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
     pub revision: i64,
-    /// False: the newest revision says the same already.
+    /// False: the newest revision has the same description.
     pub is_new: bool,
 }
 
-/// A pipeline as it was applied last.
+/// The newest revision of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineRow {
     pub id: i64,
@@ -31,15 +31,15 @@ pub struct PipelineRow {
     pub spec: String,
     /// In milliseconds UTC.
     pub applied_at: i64,
-    /// Tasks of it that run now, on whichever revision.
+    /// Its running tasks, in any revision.
     pub running: i64,
 }
 
 impl PipelineRow {
-    /// The description.
+    /// Returns the description.
     ///
     /// # Errors
-    /// Where it is none: an older program wrote it, or a client that dropped the guards.
+    /// It cannot be read: an older program wrote it, or a client that dropped the guards.
     pub fn read(&self) -> Result<Pipeline> {
         Pipeline::from_json(&self.spec).map_err(|e| {
             Error::Refused(format!(
@@ -61,7 +61,7 @@ impl PipelineRow {
     }
 }
 
-/// Applies a description: tasks that are started from now on are on it.
+/// Applies a description: tasks that are started from now on use it.
 pub fn apply(conn: &Connection, name: &str, pipeline: &Pipeline, now_ms: i64) -> Result<Applied> {
     let spec = pipeline.to_json();
     let before = newest(conn, name)?;
@@ -80,7 +80,7 @@ pub fn newest(conn: &Connection, name: &str) -> Result<Option<PipelineRow>> {
     Ok(newest.query_row([name], PipelineRow::from_row).optional()?)
 }
 
-/// The newest revision of a pipeline that there must be.
+/// Returns the newest revision of a pipeline that must exist.
 ///
 /// # Errors
 /// [`Error::NotFound`].

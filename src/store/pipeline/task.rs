@@ -1,10 +1,9 @@
-//! What a person asks of a task: start, stop, advance, hold, release. How it goes from stage to
-//! stage is in `crate::store::pipeline::advance`.
+//! What a person requests of a task: start, stop, advance, hold, release. How it advances is in
+//! `crate::store::pipeline::advance`.
 //!
-//! A stop is an intent first: from the moment it is written nothing of the task starts, goes back
-//! to the queue or enters a stage, whatever else happens. Then its job ends as it may: a queued one
-//! here and now, a running one by the ordinary wish to cancel; one in a critical stage is left
-//! alone until its honest end.
+//! A stop is a request first: once it is recorded, no job of the task starts or is requeued, and
+//! the task enters no stage. Then its job ends: a queued job immediately, a running one by a
+//! cancel; a job in a critical stage continues until it ends by itself.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -23,20 +22,20 @@ use crate::store::pipeline::advance::At;
 use crate::store::pipeline::task_rows;
 use crate::store::pipeline::task_rows::TaskRow;
 
-/// What a start came to.
+/// Result of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Started {
     pub id: i64,
-    /// A running task of that pipeline has the key: this is that one, and none was started.
+    /// A running task of that pipeline has the key: this is that task, and none was started.
     pub existing: bool,
 }
 
-/// Starts a task on the newest revision of a pipeline, unless one with that key runs. One that was
-/// asked to stop has the key no more.
+/// Starts a task with the newest revision of a pipeline, unless one with that key is running. A
+/// task with a stop request no longer has its key.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown pipeline, [`Error::Invalid`] for parameters that are missing,
-/// unknown or cannot be given.
+/// [`Error::NotFound`] for an unknown pipeline, [`Error::Invalid`] for missing, unknown or invalid
+/// parameters.
 pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, now_ms: i64) -> Result<Started> {
     let row = pipeline::existing(conn, name)?;
     let pipeline = row.read()?;
@@ -59,8 +58,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     Ok(Started { id, existing: false })
 }
 
-/// A task whose job is being cancelled ends with it, so it is stopped from now on, and has its key
-/// no more.
+/// A task whose job is being cancelled ends with it, so it is stopped now, and gives up its key.
 fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
     let Some(key) = key else { return Ok(()) };
     conn.prepare_cached(sql!("task.sql", "stop_of_cancelled"))?.execute((pipeline, key, now_ms))?;
@@ -74,7 +72,7 @@ fn running_with_key(conn: &Connection, pipeline: &str, key: Option<&str>) -> Res
     Ok(running.query_row((pipeline, key), |row| row.get(0)).optional()?)
 }
 
-/// What a stop came to.
+/// Result of a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
     /// Its job was queued, and has ended; so has the task.
@@ -82,15 +80,15 @@ pub enum Stopped {
         /// Names of files in `secrets/` that no live job needs now.
         freed: Vec<String>,
     },
-    /// Its job runs, and this run is to be stopped; the task ends with it.
+    /// Its job is running, and this run is to be stopped; the task ends with it.
     Asked { job: JobId, run: RunId },
-    /// Its job is in a critical stage: the task ends when that has ended by itself.
+    /// Its job is in a critical stage: the task ends when that job has ended by itself.
     Waits { job: JobId, stage: String },
     /// There was nothing to stop.
     AlreadyEnded(TaskState),
 }
 
-/// Stops a task: nothing of it starts any more, and it ends as cancelled.
+/// Stops a task: none of its jobs starts any more, and it ends as cancelled.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -119,8 +117,8 @@ pub fn stop(conn: &Connection, id: i64, why: Option<&str>, now_ms: i64) -> Resul
     }
 }
 
-/// The queued job of a task that was advanced has ended, and the one before it is still being
-/// stopped: the task ends with that.
+/// The queued job of an advanced task has ended, and its predecessor is still being stopped: the
+/// task ends with that one.
 fn waits_for_another(conn: &Connection, id: i64, freed: Vec<String>) -> Result<Stopped> {
     let task = existing(conn, id)?;
     let Some(job) = task.job.filter(|_| task.state == TaskState::Running) else { return Ok(Stopped::Ended { freed }) };
@@ -130,7 +128,7 @@ fn waits_for_another(conn: &Connection, id: i64, freed: Vec<String>) -> Result<S
     }
 }
 
-/// A pipeline that cannot be read is not one that has critical stages.
+/// A pipeline that cannot be read has no critical stages.
 fn is_critical(task: &TaskRow) -> bool {
     Pipeline::from_json(&task.spec).is_ok_and(|pipeline| pipeline.stage(&task.stage).is_some_and(|stage| stage.critical))
 }
@@ -140,7 +138,7 @@ fn is_running(conn: &Connection, job: JobId) -> Result<bool> {
     Ok(state.query_row([job.0], |row| rows::state(row, 0)).optional()? == Some(State::Running))
 }
 
-/// The runs of critical stages that are under way: only a person who names the job ends them.
+/// Returns the open runs of critical stages: only a person who names the job ends them.
 pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
     let mut under_way = conn.prepare_cached(sql!("task.sql", "running"))?;
     let rows = under_way.query_map([], |row| Ok((RunId(row.get(0)?), text(row, 1)?, text(row, 2)?)))?;
@@ -149,24 +147,24 @@ pub fn critical_runs(conn: &Connection) -> Result<Vec<RunId>> {
     Ok(rows.into_iter().filter(|(_, stage, spec)| critical(stage, spec)).map(|(run, _, _)| run).collect())
 }
 
-/// What an advance came to.
+/// Result of an advance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advanced {
-    /// The job of the stage that the task is in now.
+    /// The job of the new stage.
     pub job: JobId,
-    /// The job that it left, where that runs: it is to be stopped, and the new one waits for its
-    /// end.
+    /// The job of the old stage, if it is running: it is to be stopped, and the new one waits for
+    /// its end.
     pub stopping: Option<(JobId, RunId)>,
     /// Names of files in `secrets/` that no live job needs now.
     pub freed: Vec<String>,
 }
 
-/// Moves a task by hand, if it still is in the stage that the caller believes it to be in.
+/// Advances a task by hand, if it is still in the stage that the caller expects.
 ///
 /// # Errors
-/// [`Error::NotFound`] for the task or a stage; [`Error::Refused`] where it has moved on, ended,
-/// was asked to stop, is in a critical stage that runs, or has entered the stage as often as it
-/// may. Nothing is changed then.
+/// [`Error::NotFound`] for the task or a stage; [`Error::Refused`] if it has advanced, ended, has a
+/// stop request, is in a running critical stage, or has entered the stage as often as allowed.
+/// Nothing is changed then.
 pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) -> Result<Advanced> {
     let task = existing(conn, id)?;
     let pipeline = Pipeline::from_json(&task.spec).map_err(Error::Refused)?;
@@ -190,7 +188,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
         return Err(Error::Refused(format!("task {id} has moved on; tenure task show {id} says where it is")));
     }
     advance::close_step(conn, at, "advanced", now_ms)?;
-    // Before the new job is made, so that it waits for this one only where it runs.
+    // Before the new job is added, so that it waits for this one only if it is running.
     let words = format!("task {id} was advanced to stage {to}");
     let (stopping, freed) = match control::cancel(conn, job, Some(&words), now_ms)? {
         Cancelled::Ended { freed, .. } => (None, freed),
@@ -203,7 +201,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     Ok(Advanced { job, stopping, freed })
 }
 
-/// The job that the task is in, where it may be advanced out of it.
+/// Returns the current job of the task, if the task may leave its stage.
 fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &str, to: &str) -> Result<JobId> {
     let id = task.id;
     let rounds = advance::rounds(conn, id)?;
@@ -227,18 +225,18 @@ fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &
     Err(Error::Refused(wrong))
 }
 
-/// Keeps the jobs of a task from starting, those of later stages too, until it is released. What
-/// runs goes on.
+/// Holds the jobs of a task, including those of later stages, until it is released. Running jobs
+/// continue.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Refused`] where it has ended.
+/// [`Error::NotFound`]; [`Error::Refused`] if it has ended.
 pub fn hold(conn: &Connection, id: i64, held: bool) -> Result<()> {
     let task = existing(conn, id)?;
     if task.state != TaskState::Running {
         return Err(Error::Refused(format!("task {id} has ended ({}), so there is nothing to hold or release", task.state)));
     }
     conn.prepare_cached("UPDATE task SET held = ?2 WHERE id = ?1 AND state = 'running' AND held <> ?2")?.execute((id, held))?;
-    // The running one too: it may go back to the queue for another attempt.
+    // The running job too: it may be requeued for another attempt.
     conn.prepare_cached(
         "UPDATE job SET task_hold = ?2 WHERE task_id = ?1 AND state IN ('queued', 'running') AND task_hold <> ?2",
     )?

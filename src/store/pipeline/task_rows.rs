@@ -1,4 +1,4 @@
-//! Tasks as values, and what is there of them. Nothing here changes anything.
+//! Tasks as values, and the queries for them. Nothing here changes the file.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -10,7 +10,7 @@ use crate::store::job::rows;
 /// Most tasks in one list.
 pub const TASKS_MAX: usize = 100_000;
 
-/// A row of `task`, with the description that it is on. Times are milliseconds UTC.
+/// A row of `task`, with the description that it uses. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskRow {
     pub id: i64,
@@ -18,9 +18,9 @@ pub struct TaskRow {
     pub revision: i64,
     pub key: Option<String>,
     pub state: TaskState,
-    /// Where it is, or was last.
+    /// The current or last stage.
     pub stage: String,
-    /// The job whose end moves it on, or ended it.
+    /// The job whose end advances it, or has ended it.
     pub job: Option<JobId>,
     /// JSON object of strings.
     pub params: String,
@@ -41,7 +41,7 @@ impl TaskRow {
             pipeline: text(row, 1)?,
             revision: row.get(2)?,
             key: maybe(row, 3)?,
-            // A word that there is not is none of a task that may go on.
+            // A task with an unknown state does not continue.
             state: rows::word(row, 4, TaskState::parse)?.unwrap_or(TaskState::Failed),
             stage: text(row, 5)?,
             job: row.get::<_, Option<i64>>(6)?.map(JobId),
@@ -69,17 +69,17 @@ pub struct Step {
     pub outcome: Option<String>,
 }
 
-/// Which tasks are meant. What is empty or `None` does not narrow.
+/// Selects tasks. An empty or `None` field does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskFilter {
     pub states: Vec<TaskState>,
     pub pipeline: Option<String>,
     pub key: Option<String>,
-    /// The newest so many.
+    /// At most so many, the newest.
     pub limit: Option<usize>,
 }
 
-/// One task; `None`: there is none.
+/// Returns one task; `None`: it does not exist.
 pub fn task(conn: &Connection, id: i64) -> Result<Option<TaskRow>> {
     let mut task = conn.prepare_cached(sql_of!(sql!("task_rows.sql", "columns"), " WHERE t.id = ?1"))?;
     Ok(task.query_row([id], TaskRow::from_row).optional()?)
@@ -90,7 +90,7 @@ pub fn last(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached("SELECT max(id) FROM task")?.query_row([], |row| row.get(0))?)
 }
 
-/// The newest tasks that the filter means, newest last.
+/// Returns the newest tasks that match the filter, newest last.
 pub fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     let limit = filter.limit.unwrap_or(TASKS_MAX).min(TASKS_MAX);
     let states = if filter.states.is_empty() { &TaskState::ALL[..] } else { &filter.states };
@@ -124,7 +124,7 @@ pub fn steps(conn: &Connection, task: i64) -> Result<Vec<Step>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The task that a job belongs to, and its stage.
+/// Returns the task of a job, and its stage.
 pub fn of_job(conn: &Connection, job: JobId) -> Result<Option<(TaskRow, String)>> {
     let mut step = conn.prepare_cached("SELECT task_id, stage FROM task_step WHERE job_id = ?1")?;
     let step: Option<(i64, String)> = step.query_row([job.0], |row| Ok((row.get(0)?, text(row, 1)?))).optional()?;
@@ -132,7 +132,7 @@ pub fn of_job(conn: &Connection, job: JobId) -> Result<Option<(TaskRow, String)>
     Ok(task(conn, id)?.map(|task| (task, stage)))
 }
 
-/// How many tasks there are, by state, in the order of [`TaskState::ALL`].
+/// Counts the tasks by state, in the order of [`TaskState::ALL`].
 pub fn counts(conn: &Connection) -> Result<Vec<(TaskState, i64)>> {
     let mut n = conn.prepare_cached("SELECT coalesce(max(n), 0) FROM counter WHERE name = 'tasks_' || ?1")?;
     TaskState::ALL.iter().map(|state| Ok((*state, n.query_row([state.as_str()], |row| row.get(0))?))).collect()

@@ -1,9 +1,7 @@
-//! What work has made outside and what must be torn down: written down, looked at, and released by
-//! a person.
+//! External resources: recorded, listed, and released by a person.
 //!
-//! The end of an owner makes its resources `releasing` by triggers of the schema, however it ends;
-//! so there is no path on which that is forgotten. What the worker does about those is in
-//! [`crate::store::resource::teardown`].
+//! Triggers of the schema make the resources of an owner `releasing` when it ends, in every case.
+//! What the worker does then is in [`crate::store::resource::teardown`].
 
 pub mod teardown;
 
@@ -20,7 +18,7 @@ use crate::store::job::rows;
 /// Most resources in one list.
 pub const RESOURCES_MAX: usize = 100_000;
 
-/// Whose it is.
+/// The owner of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     Run(RunId),
@@ -28,7 +26,7 @@ pub enum Owner {
     Task(i64),
 }
 
-/// A resource that is to be written down.
+/// A resource to record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewResource {
     pub name: String,
@@ -36,19 +34,19 @@ pub struct NewResource {
     pub teardown: Argv,
     pub probe: Option<Argv>,
     pub cwd: String,
-    /// Beside what its owner's job was given.
+    /// In addition to the environment of the owner's job.
     pub env: BTreeMap<String, String>,
     /// Of the teardown, in milliseconds.
     pub timeout_ms: Option<u64>,
 }
 
-/// What became of it.
+/// Result of recording a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     pub id: ResourceId,
-    /// Its owner had one of this name: that one has the new teardown and probe.
+    /// The owner had one of this name: it has the new teardown and probe.
     pub replaced: bool,
-    /// `releasing`: its owner has ended already, so it is torn down at once.
+    /// `releasing`: the owner has already ended, so it is torn down now.
     pub state: ResourceState,
 }
 
@@ -72,9 +70,9 @@ pub struct Resource {
     pub env: String,
     pub timeout_ms: Option<u64>,
     pub torn: bool,
-    /// What is under way for it.
+    /// The auxiliary run that is in progress for it.
     pub auxiliary: Option<RunId>,
-    /// Times that it could not be torn down.
+    /// Failed attempts to tear it down.
     pub attempts: u32,
     pub next_at: i64,
     pub last_error: Option<String>,
@@ -84,7 +82,7 @@ pub struct Resource {
     pub released_by: Option<ReleasedBy>,
     /// Its latest teardown or probe.
     pub last_run: Option<RunId>,
-    /// Why neither its teardown nor its probe can be run: a client wrote bytes that are not UTF-8.
+    /// Why its teardown and probe cannot be run: a client wrote bytes that are not UTF-8.
     pub unreadable: Option<String>,
 }
 
@@ -101,7 +99,7 @@ impl Resource {
         Ok(Self {
             id: ResourceId(row.get(0)?),
             name: text(row, 1)?,
-            // A word that the list does not have is looked after, and not forgotten.
+            // An unknown state counts as one that still needs a teardown.
             state: rows::word(row, 2, ResourceState::parse)?.unwrap_or(ResourceState::Releasing),
             run: row.get::<_, Option<i64>>(3)?.map(RunId),
             job: row.get::<_, Option<i64>>(4)?.map(JobId),
@@ -126,8 +124,8 @@ impl Resource {
     }
 }
 
-/// Writes a resource down. Where its owner has one of this name that is not torn down, that one
-/// gets the new teardown and probe.
+/// Records a resource. If the owner has one of this name that is not released, that one gets the
+/// new teardown and probe.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an invalid name, [`Error::NotFound`] for a job or a task that does not
@@ -149,7 +147,7 @@ pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
         None => {
             let mut insert = conn.prepare_cached(sql!("resource.sql", "add"))?;
             insert.execute(params![run, job, task, new.name, teardown, probe, new.cwd, env, timeout_ms])?;
-            // Read back, as triggers write other tables after it.
+            // Read back, because triggers insert into other tables after it.
             let mut id = conn.prepare_cached("SELECT max(id) FROM resource")?;
             ResourceId(id.query_row([], |row| row.get(0))?)
         }
@@ -173,8 +171,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A run that is not known is one that has ended, for all that anybody knows; so what it made is
-/// not refused.
+/// An unknown run counts as ended, so its resources are not refused.
 fn check_owner(conn: &Connection, owner: Owner) -> Result<()> {
     let (sql, id, what) = match owner {
         Owner::Run(_) => return Ok(()),
@@ -190,7 +187,8 @@ fn check_owner(conn: &Connection, owner: Owner) -> Result<()> {
     }
 }
 
-/// A teardown finds what the job was given that made the thing; what is asked for goes before.
+/// A teardown gets the environment of the job that created the resource; explicit variables take
+/// precedence.
 fn with_env_of_owner(conn: &Connection, new: &NewResource) -> Result<BTreeMap<String, String>> {
     let sql = match new.owner {
         Owner::Run(_) => "SELECT env FROM job WHERE id = (SELECT job_id FROM run WHERE id = ?1)",
@@ -204,13 +202,13 @@ fn with_env_of_owner(conn: &Connection, new: &NewResource) -> Result<BTreeMap<St
     Ok(env)
 }
 
-/// One resource; `None`: there is none.
+/// Returns one resource; `None`: it does not exist.
 pub fn one(conn: &Connection, id: ResourceId) -> Result<Option<Resource>> {
     let mut one = conn.prepare_cached(concat!("SELECT ", resource_columns!(), " FROM resource r WHERE r.id = ?1"))?;
     Ok(one.query_row([id.0], Resource::from_row).optional()?)
 }
 
-/// One resource that must be there.
+/// Returns one resource that must exist.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -218,20 +216,20 @@ pub fn existing(conn: &Connection, id: ResourceId) -> Result<Resource> {
     one(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no resource {id}; tenure resource ls -a lists them")))
 }
 
-/// All of them, by id; of very many the newest.
+/// Returns all resources, by id; if there are too many, the newest.
 pub fn all(conn: &Connection) -> Result<Vec<Resource>> {
     let sql = concat!("SELECT ", resource_columns!(), " FROM resource r ORDER BY r.id DESC LIMIT ?1");
     collect(conn, sql, [i64::try_from(RESOURCES_MAX).unwrap_or(i64::MAX)])
 }
 
-/// Those that are not torn down, by id; the newest so many.
+/// Returns those that are not released, by id; at most `limit`, the newest.
 pub fn live(conn: &Connection, limit: usize) -> Result<Vec<Resource>> {
     let sql = concat!("SELECT ", resource_columns!(), " FROM resource r WHERE r.state <> 'released' ORDER BY r.id DESC LIMIT ?1");
     collect(conn, sql, [i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 
-/// What a job and its runs have left and is not torn down yet; so it keeps the job from its next
-/// attempt. The newest so many.
+/// Returns the resources of a job and its runs that are not released, and so block its next
+/// attempt. At most `limit`, the newest.
 pub fn left_by(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource>> {
     let sql = concat!(
         "SELECT ",
@@ -241,13 +239,13 @@ pub fn left_by(conn: &Connection, job: JobId, limit: i64) -> Result<Vec<Resource
     collect(conn, sql, (job.0, limit))
 }
 
-/// How many there are that are not torn down, and those that have failed so often that a person
-/// should look.
+/// The number of resources that are not released, and those that have failed so often that a person
+/// should check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     pub held: i64,
     pub releasing: i64,
-    /// With at least [`TEARDOWN_FAILURES_TOLD`] failures, those that wait longest first.
+    /// With at least [`TEARDOWN_FAILURES_TOLD`] failures, longest waiting first.
     pub failing: Vec<Resource>,
 }
 
@@ -274,10 +272,10 @@ fn collect(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Resul
     Ok(found)
 }
 
-/// Has a resource torn down now, whether or not its owner lives, and without the rest of its wait.
+/// Tears a resource down now, whether or not its owner lives, without the rest of its wait.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Refused`] where it is gone already.
+/// [`Error::NotFound`]; [`Error::Refused`] if it is released already.
 pub fn release(conn: &Connection, id: ResourceId) -> Result<Resource> {
     let released = conn
         .prepare_cached("UPDATE resource SET state = 'releasing', next_at = 0 WHERE id = ?1 AND state <> 'released'")?
@@ -286,8 +284,8 @@ pub fn release(conn: &Connection, id: ResourceId) -> Result<Resource> {
     if released == 0 { Err(gone(&resource)) } else { Ok(resource) }
 }
 
-/// Counts a resource as gone, without a teardown: a person has removed it. What is under way for it
-/// goes on, and changes nothing.
+/// Records a resource as released without a teardown: a person has removed it. Its open auxiliary
+/// run continues and has no effect.
 ///
 /// # Errors
 /// As [`release`].
@@ -302,7 +300,7 @@ fn gone(resource: &Resource) -> Error {
     Error::Refused(format!("resource {} is gone already ({by}); there is nothing to release", resource.id))
 }
 
-/// Makes every resource that is to be torn down due now. Says how many there are.
+/// Makes every releasing resource due now. Returns their number.
 pub fn sweep(conn: &Connection) -> Result<usize> {
     let mut sweep = conn.prepare_cached("UPDATE resource SET next_at = 0 WHERE state = 'releasing' AND state <> 'released'")?;
     Ok(sweep.execute([])?)

@@ -6,8 +6,8 @@ UPDATE resource SET state = 'released', released_at = ?2, released_by = 'force',
  WHERE id = ?1 AND state <> 'released';
 
 -- name: replace
--- Written down again by the same owner. What is under way for it speaks of the earlier one, and
--- counts for nothing (`again`).
+-- Recorded again by the same owner. An open auxiliary run is about the earlier resource, and its
+-- result is ignored (`again`).
 UPDATE resource
    SET teardown = ?5, probe = ?6, cwd = ?7, env = ?8, timeout_ms = ?9, torn = 0, again = (auxiliary_run_id IS NOT NULL), next_at = 0
  WHERE state <> 'released'

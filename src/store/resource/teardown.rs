@@ -1,10 +1,9 @@
 //! What the worker does about resources whose owner has ended: which are due, which auxiliary run
-//! is under way for one, and what its end means.
+//! is open for one, and what its end means.
 //!
-//! `resource.auxiliary_run_id` is the gate: it is taken in the transaction that opens the run of an
-//! auxiliary run, and given back in the one that closes that run, whichever process closes it; so
-//! there are never two at once for one resource, and one answer counts once. What an end means is
-//! decided by [`crate::job::resource::after`].
+//! `resource.auxiliary_run_id` is the gate: it is set in the transaction that opens an auxiliary
+//! run, and cleared in the one that closes it, whichever process does; so a resource never has two
+//! at once, and one result counts once. [`crate::job::resource::after`] decides what an end means.
 
 use std::collections::BTreeSet;
 
@@ -18,16 +17,16 @@ use crate::store::job::settle::Closed;
 use crate::store::upkeep::inspect::Found;
 use crate::store::upkeep::open_runs;
 
-/// A resource that is to be torn down now.
+/// A resource to tear down now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     pub id: ResourceId,
-    /// It could not be torn down before.
+    /// An earlier attempt has failed.
     pub has_failed: bool,
 }
 
-/// The resources that are due, those first that have never been tried. One that is due later than
-/// any wait can be was put off by a clock that was wrong, and is due.
+/// Returns the due resources, those without an attempt first. One that is due later than any
+/// possible wait was delayed by a wrong clock, and is due.
 pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut due = conn.prepare_cached(sql!("teardown.sql", "due"))?;
@@ -37,13 +36,13 @@ pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether one is due.
+/// Whether a resource is due.
 pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
     Ok(!due(conn, now_ms, 1)?.is_empty())
 }
 
-/// The next instant after this one at which one is due, in milliseconds UTC. (Those that are due
-/// already are taken up as soon as there is a place for them.)
+/// Returns the next instant after this one at which a resource is due, in milliseconds UTC. (Those
+/// that are due already are taken as soon as there is room.)
 pub fn next_due_ms(conn: &Connection, now_ms: i64) -> Result<Option<i64>> {
     let mut next = conn.prepare_cached(
         "SELECT min(next_at) FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at > ?1",
@@ -55,16 +54,16 @@ fn latest(now_ms: i64) -> i64 {
     now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
 }
 
-/// Gives a resource to a run. False: it is gone, it has another auxiliary run, it is not due, or
-/// another thread was quicker with this step.
+/// Assigns a resource to a run. False: it is gone, has another auxiliary run, is not due, or
+/// another thread was first with this step.
 pub(in crate::store) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
     let torn = step == Step::Confirm;
     let mut take = conn.prepare_cached(sql!("teardown.sql", "take"))?;
     Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
 }
 
-/// What the end of an auxiliary run means for its resource; written in the transaction that closes
-/// its run. `None`: the resource is not this run's any more, and nothing was changed.
+/// Applies the end of an auxiliary run to its resource, in the transaction that closes the run.
+/// `None`: the resource is not assigned to this run any more, and nothing was changed.
 pub(in crate::store) fn ended(
     conn: &Connection,
     id: ResourceId,
@@ -86,7 +85,7 @@ pub(in crate::store) fn ended(
     };
     let how = Ended { outcome: closed.outcome, reason: closed.reason, exit: closed.exit, error: closed.error.as_deref() };
     let came_to = match after(step, has_probe, &how) {
-        // It was made again meanwhile: whatever was said of it, the whole is done once more.
+        // It was recorded again meanwhile: the result is ignored, and everything is repeated.
         _ if again => After::Next(Step::first(false, has_probe)),
         came_to => came_to,
     };
@@ -124,7 +123,7 @@ fn counter(by: ReleasedBy) -> &'static str {
     }
 }
 
-/// Notes that a step could not even be begun: it has failed.
+/// Records that a step could not be started: it has failed.
 pub fn not_made(conn: &Connection, id: ResourceId, error: &str, now_ms: i64) -> Result<bool> {
     let mut attempts =
         conn.prepare_cached("SELECT attempts FROM resource WHERE id = ?1 AND state = 'releasing' AND auxiliary_run_id IS NULL")?;
@@ -136,7 +135,7 @@ pub fn not_made(conn: &Connection, id: ResourceId, error: &str, now_ms: i64) -> 
     Ok(failed.execute(params![id.0, rusqlite::types::Null, next_at, error])? > 0)
 }
 
-/// Forgets all but the newest runs of a resource. Their logs may go when that is on the disk.
+/// Deletes all but the newest runs of a resource. Their logs may be unlinked when that is durable.
 pub(in crate::store) fn forget_old_runs(conn: &Connection, id: ResourceId) -> Result<Vec<RunId>> {
     let kept = i64::try_from(RESOURCE_RUNS_KEPT).unwrap_or(i64::MAX);
     let mut old = conn.prepare_cached(sql!("teardown.sql", "forget"))?;
@@ -149,14 +148,14 @@ pub(in crate::store) fn forget_old_runs(conn: &Connection, id: ResourceId) -> Re
 pub struct Repaired {
     /// Resources that were held although their owner had ended.
     pub orphans: usize,
-    /// Resources whose auxiliary run had ended without a word.
+    /// Resources whose auxiliary run had ended without a result.
     pub auxiliaries: usize,
-    /// Jobs that had not counted right what they wait for.
+    /// Jobs with wrong counts of their resources.
     pub jobs: usize,
 }
 
-/// Contradictions between resources, their owners and the jobs that wait. The triggers leave none;
-/// a client may have worked around those.
+/// Corrects contradictions between resources, their owners and waiting jobs. The triggers leave
+/// none, but a client may have bypassed them.
 pub(in crate::store) fn repair(conn: &Connection, found: &Found) -> Result<Repaired> {
     let mut repaired = Repaired::default();
     for resource in &found.orphans {

@@ -1,12 +1,12 @@
 -- name: due
--- Two stretches of the index: due, and put off by a clock that was wrong.
+-- Two ranges of the index: due, and delayed by a wrong clock.
 SELECT * FROM (SELECT id, attempts FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at <= ?1 ORDER BY next_at, id LIMIT ?3)
 UNION ALL
 SELECT * FROM (SELECT id, attempts FROM resource WHERE state = 'releasing' AND auxiliary_run_id IS NULL AND next_at > ?2 ORDER BY next_at, id LIMIT ?3)
 LIMIT ?3;
 
 -- name: failed
--- Of the auxiliary run that is under way; where ?2 is NULL, of one that could not be begun.
+-- Of the open auxiliary run; if ?2 is NULL, of one that could not be started.
 UPDATE resource SET auxiliary_run_id = NULL, torn = 0, attempts = attempts + 1, last_error = ?4, next_at = ?3
  WHERE id = ?1 AND auxiliary_run_id IS ?2 AND state = 'releasing';
 
@@ -17,8 +17,7 @@ DELETE FROM run
 RETURNING id;
 
 -- name: gone
--- The gate, to the end. `last_error` stays: it is what a person asks for who finds that it took
--- long.
+-- The gate, to the end. `last_error` is kept: it explains why the teardown took long.
 UPDATE resource SET state = 'released', released_at = ?3, released_by = ?4, auxiliary_run_id = NULL, torn = 0
  WHERE id = ?1 AND auxiliary_run_id = ?2 AND state = 'releasing';
 

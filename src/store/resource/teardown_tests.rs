@@ -1,4 +1,4 @@
-//! From the end of an owner to the end of what it made.
+//! From the end of an owner to the release of its resources.
 
 use super::*;
 use crate::job::{Argv, Exit, Hold, JobId, NewJob, Nonce, Outcome, Reason, ResourceState, RunEnd};
@@ -186,7 +186,7 @@ fn a_forced_resource_is_kept_until_its_run_has_ended() {
         assert!(begin(&conn, id, Step::Teardown, run));
         resource::give_up(&conn, id, 5_000).unwrap();
     }
-    // The job goes, and leaves what its auxiliary runs are for.
+    // The job is pruned, but not the rows that its auxiliary runs need.
     let pruned = prune::prune(&conn, 9_000, 10).unwrap();
     assert_eq!((pruned.jobs, pruned.resources, pruned.runs), (1, 0, vec![RunId(1)]));
     assert!(resource::one(&conn, of_run).unwrap().is_some() && resource::one(&conn, of_job).unwrap().is_some());
@@ -197,8 +197,8 @@ fn a_forced_resource_is_kept_until_its_run_has_ended() {
     assert_eq!((pruned.resources, pruned.runs), (2, vec![RunId(2), RunId(3)]));
 }
 
-/// A clock that was hours ahead put the next try far away. With the clock right again it is due,
-/// and a wait that a right clock set is not.
+/// A clock that was hours ahead delayed the next attempt. With the correct clock it is due, and a
+/// wait that the correct clock has set is not.
 #[test]
 fn a_wrong_clock_puts_no_teardown_far_ahead() {
     let conn = fixture::fresh();

@@ -1,5 +1,5 @@
-//! Schedules as people ask for them: added, listed, paused, removed; and what became of their
-//! occurrences. What makes jobs of them is [`crate::store::schedule::plan`].
+//! Schedules as people request them: added, listed, paused, removed; and what became of their
+//! occurrences. [`crate::store::schedule::plan`] turns occurrences into jobs.
 
 pub mod plan;
 
@@ -36,7 +36,7 @@ pub struct Schedule {
     pub name: String,
     pub cron: String,
     pub zone: String,
-    /// One of [`CatchUp`], in a file that no client has bent.
+    /// One of [`CatchUp`], unless a client has altered the row.
     pub catch_up: String,
     pub catch_up_max: i64,
     pub paused: bool,
@@ -72,10 +72,10 @@ impl Schedule {
         })
     }
 
-    /// When it is due.
+    /// Returns when it is due.
     ///
     /// # Errors
-    /// What of the row cannot be read.
+    /// Says what cannot be read.
     pub fn calendar(&self) -> Result<Calendar, String> {
         Calendar::new(&self.cron, crate::clock::zone(&self.zone)?)
     }
@@ -90,9 +90,9 @@ impl Schedule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occurrence {
     pub at: i64,
-    /// The last of the occurrences that it stands for; `at` itself for one that was fired.
+    /// The last of the occurrences that the row covers; `at` itself for a fired one.
     pub last_at: i64,
-    /// How many it stands for; `None`: more than were counted.
+    /// How many occurrences the row covers; `None`: more than were counted.
     pub n: Option<i64>,
     pub fired: bool,
     /// Why it was skipped.
@@ -115,7 +115,7 @@ impl Occurrence {
     }
 }
 
-/// A schedule with the newest of its occurrences that were fired and that were skipped.
+/// A schedule with its newest fired and its newest skipped occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub schedule: Schedule,
@@ -123,7 +123,7 @@ pub struct Listed {
     pub skipped: Option<Occurrence>,
 }
 
-/// How many schedules there are, and which occurrence is next.
+/// The number of schedules, and the next occurrence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     pub count: i64,
@@ -165,10 +165,10 @@ pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
     Ok(conn.last_insert_rowid())
 }
 
-/// What a schedule may be called: it stands in commands, labels and URLs.
+/// Checks the name of a schedule: it is used in commands, labels and URLs.
 ///
 /// # Errors
-/// Why not, with an example.
+/// Says why it is invalid, with an example.
 pub fn check_name(name: &str) -> Result<(), String> {
     let length = name.chars().count();
     if length == 0 || length > NAME_CHARS_MAX {
@@ -184,7 +184,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The schedule of that name; `None`: there is none.
+/// Returns the schedule of that name; `None`: it does not exist.
 pub fn find(conn: &Connection, name: &str) -> Result<Option<Schedule>> {
     let mut find = conn.prepare_cached(sql_of!(sql!("schedule.sql", "columns"), " WHERE name = ?1"))?;
     Ok(find.query_row([name], Schedule::from_row).optional()?)
@@ -209,7 +209,7 @@ pub fn all(conn: &Connection) -> Result<Vec<Schedule>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Every schedule, by name, with what became of its latest occurrences.
+/// Returns every schedule, by name, with its latest occurrences.
 pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
     let newest = |id: i64, state: &str| -> Result<Option<Occurrence>> {
         let mut newest = conn.prepare_cached(sql!("schedule.sql", "newest"))?;
@@ -245,7 +245,7 @@ pub fn summary(conn: &Connection) -> Result<Summary> {
     Ok(Summary { count, paused, next, errors })
 }
 
-/// Pauses or resumes a schedule. False: it was so already.
+/// Pauses or resumes a schedule. False: it already was in that state.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -255,7 +255,7 @@ pub fn pause(conn: &Connection, name: &str, paused: bool, now_ms: i64) -> Result
     Ok(conn.prepare_cached(sql)?.execute((schedule.id, now_ms))? > 0)
 }
 
-/// Removes a schedule with its occurrences. The jobs that it made stay.
+/// Removes a schedule with its occurrences. Its jobs stay.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -266,8 +266,7 @@ pub fn remove(conn: &Connection, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets every schedule go on from now: what was to be done before belongs to another life of the
-/// file.
+/// Continues every schedule from now: earlier occurrences belong to another life of the file.
 pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
     for schedule in all(conn)? {
         let from = now_ms.max(schedule.pruned_until).max(0);
@@ -276,8 +275,8 @@ pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Finds the next occurrence of each schedule again: the rules of its time zone may have changed
-/// since, or its row been mended. Returns the number of those that changed.
+/// Computes the next occurrence of each schedule again: the rules of its time zone or its row may
+/// have changed. Returns the number of those that changed.
 pub fn recompute_next(conn: &Connection) -> Result<usize> {
     let mut changed = 0;
     for schedule in all(conn)? {
@@ -290,7 +289,7 @@ pub fn recompute_next(conn: &Connection) -> Result<usize> {
     Ok(changed)
 }
 
-/// Schedules after ?2, ?3 at most. Then: it has an occurrence that [`prune`] would remove.
+/// Schedules after ?2, at most ?3. Then: it has an occurrence that [`prune`] would remove.
 pub(super) const WITH_OLD_OCCURRENCES: &str = sql_of!(
     "SELECT id, EXISTS (SELECT 1 FROM occurrence WHERE occurrence.schedule_id = schedule.id AND ",
     sql!("schedule.sql", "is_old"),
@@ -303,9 +302,9 @@ pub(super) const REMOVE_OLD_OCCURRENCES: &str = sql_of!(
     " LIMIT ?2)"
 );
 
-/// Removes at most `limit` occurrences from before an instant, in milliseconds UTC; of each
-/// schedule the newest that was fired stays. Of what is removed it is remembered that it is
-/// decided. Returns the number of rows.
+/// Removes at most `limit` occurrences from before an instant, in milliseconds UTC; the newest
+/// fired one of each schedule stays. The schedule remembers that the removed ones are decided.
+/// Returns the number of rows.
 pub fn prune(conn: &Connection, before_ms: i64, limit: usize) -> Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     conn.prepare_cached(sql!("schedule.sql", "prune"))?.execute([before_ms])?;

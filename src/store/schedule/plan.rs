@@ -1,11 +1,12 @@
-//! The planner: occurrences whose time has come become jobs, or rows that say why not.
+//! The planner: due occurrences become jobs, or rows that say why not.
 //!
-//! What is to be done is decided by [`crate::job::schedule::decide`]. Here it is done, in one
-//! transaction for each occurrence's row, its job, and the instant until which the schedule has
-//! decided. So a crash leaves an occurrence either undecided or decided with its job, and a second
-//! planner finds that the schedule has decided already.
+//! [`crate::job::schedule::decide`] decides what to do. It is done here, in one transaction for
+//! each occurrence's row, its job, and the instant until which the schedule has decided. So a crash
+//! leaves an occurrence either undecided or decided with its job, and a second planner finds it
+//! decided.
 //!
-//! An occurrence whose job cannot be made is skipped, and the schedule says why; the others go on.
+//! An occurrence whose job cannot be added is skipped, and the schedule records why; the others
+//! continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +21,12 @@ use crate::store::schedule::Schedule;
 
 /// Most schedules that one round decides.
 pub const SCHEDULES_MAX: usize = 100;
-/// A round that has made so many jobs leaves the rest to the next one.
+/// A round that has added so many jobs leaves the rest to the next one.
 const JOBS_MAX: usize = 500;
-/// Most occurrences that are known to be fired already while one schedule is decided: the newest.
+/// Most fired occurrences that are read while one schedule is decided: the newest.
 const FIRED_MAX: i64 = 10_000;
 
-/// What one round did.
+/// Result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Planned {
     /// Jobs that were made.
@@ -44,7 +45,7 @@ pub fn is_due(conn: &Connection, now_ms: i64) -> Result<bool> {
     Ok(due.query_row(due_params(now_ms, 1), |row| row.get(0))?)
 }
 
-/// The earliest instant at which [`plan`] has something to do, as far as time decides that; in
+/// Returns the earliest instant at which [`plan`] has something to do because of time, in
 /// milliseconds UTC.
 pub fn next_due_ms(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached("SELECT min(next_at) FROM schedule WHERE paused = 0")?.query_row([], |row| row.get(0))?)
@@ -67,7 +68,7 @@ pub fn plan(conn: &Connection, now_ms: i64, limit: usize) -> Result<Planned> {
     Ok(planned)
 }
 
-/// A row that a client has bent stops its own schedule, and no other.
+/// A row that a client has altered stops its own schedule, and no other.
 fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut Planned) -> Result<()> {
     let before = planned.clone();
     conn.execute_batch("SAVEPOINT one_schedule")?;
@@ -84,7 +85,7 @@ fn plan_apart(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut
     Ok(())
 }
 
-/// Not the disk's, and not another program's.
+/// Whether the error is about the row, not about the disk or another program.
 fn is_of_the_row(error: &Error) -> bool {
     matches!(error, Error::Invalid(_) | Error::NotFound(_) | Error::Refused(_) | Error::Sqlite(_))
 }
@@ -136,8 +137,8 @@ fn fired(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<BTreeSet
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes down until when the schedule has decided. False: another process was first, or it is
-/// paused now.
+/// Records until when the schedule has decided. False: another process was first, or it is paused
+/// now.
 fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decision: &Decision) -> Result<bool> {
     let until = decision.decided_until.max(schedule.pruned_until).max(0);
     let next = if until == decision.decided_until { decision.next } else { calendar.next(until) };
@@ -145,7 +146,7 @@ fn commit_to(conn: &Connection, schedule: &Schedule, calendar: &Calendar, decisi
     Ok(decided.execute((schedule.id, schedule.decided_until, until, next))? > 0)
 }
 
-/// The clock was set back: what was skipped after now is open again.
+/// The clock was set back: skipped occurrences that are in the future now are open again.
 fn open_again(conn: &Connection, schedule: &Schedule, calendar: &Calendar, now_ms: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM occurrence WHERE schedule_id = ?1 AND state = 'skipped' AND at > ?2")?
         .execute((schedule.id, now_ms))?;
@@ -172,7 +173,7 @@ fn job(template: &Template, calendar: &Calendar, at: i64, now_ms: i64) -> Result
     Ok(job)
 }
 
-/// Makes the job of one occurrence, or says why there is none.
+/// Adds the job of one occurrence, or returns why not.
 fn fire(
     conn: &Connection,
     schedule: &Schedule,
@@ -224,8 +225,7 @@ fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i6
     Ok(conn.prepare_cached(sql!("plan.sql", "fired"))?.execute(values)? > 0)
 }
 
-/// Writes down that occurrences were skipped; next to others that were skipped for the same reason,
-/// in their row.
+/// Records skipped occurrences; if adjacent ones were skipped for the same reason, in their row.
 fn skip(conn: &Connection, schedule: i64, skipped: &Skipped, job: Option<JobId>, now_ms: i64) -> Result<()> {
     let job = job.map(|job| job.0);
     let most = COUNTED_MAX + 1;
@@ -242,13 +242,13 @@ fn say(conn: &Connection, schedule: i64, error: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Its line or its zone cannot be read: it is not due any more, until a person changes it.
+/// The line or the zone cannot be read: it is not due any more, until a person changes it.
 fn unreadable(conn: &Connection, schedule: &Schedule, error: &str) -> Result<()> {
     conn.prepare_cached("UPDATE schedule SET last_error = ?2, next_at = NULL WHERE id = ?1")?.execute((schedule.id, error))?;
     Ok(())
 }
 
-/// Lets a schedule go on from an instant, in milliseconds UTC.
+/// Continues a schedule from an instant, in milliseconds UTC.
 pub(in crate::store) fn set_next(conn: &Connection, schedule: &Schedule, from_ms: i64) -> Result<()> {
     let calendar = match schedule.calendar() {
         Ok(calendar) => calendar,

@@ -2,7 +2,7 @@
 UPDATE schedule SET decided_until = ?3, next_at = ?4 WHERE id = ?1 AND decided_until = ?2 AND paused = 0;
 
 -- name: due
--- Two stretches of an index each: due, and decided further than the clock, which was set back.
+-- Two ranges of an index each: due, and decided beyond the clock, which was set back.
 SELECT * FROM (SELECT id FROM schedule WHERE paused = 0 AND next_at <= ?1 ORDER BY next_at LIMIT ?3)
 UNION
 SELECT * FROM (SELECT id FROM schedule

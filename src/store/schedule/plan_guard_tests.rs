@@ -1,4 +1,4 @@
-//! What the file refuses, and what a bent row does to the others.
+//! What the file refuses, and how an altered row affects the others.
 
 use super::tests::{HOUR, START, new, plan_at, with};
 use super::*;

@@ -14,7 +14,7 @@ occurrence.at < ?1 AND occurrence.last_at < ?1
 SELECT at, last_at, n, state, reason, job_id, decided_at FROM occurrence WHERE schedule_id = ?1 AND state = ?2 ORDER BY at DESC LIMIT 1
 
 -- name: pause
--- A pause whose end the planner has not seen goes on: the two are one.
+-- A pause whose end the planner has not seen continues: the two are one.
 UPDATE schedule
    SET paused = 1, resumed_at = NULL,
        paused_at = CASE WHEN resumed_at > decided_until THEN paused_at ELSE ?2 END

@@ -1,13 +1,14 @@
-//! Workspaces: which directory is a key's present one, who is in it, and which may go.
+//! Workspaces: which directory is the current one of a key, which runs use it, and which may be
+//! removed.
 //!
-//! A row of `workspace` is a cache hint: a process that enters looks whether the directory is
-//! there, and [`forget`]s it where it is not. The `dir` of an open run is a fact: as long as the
-//! run is open, its directory stays. Both are asked and changed in one transaction, so that
-//! entering and removing never miss each other.
+//! A row of `workspace` is a cache hint: a process that enters checks whether the directory exists,
+//! and [`forget`]s it otherwise. The `dir` of an open run is a fact: while the run is open, its
+//! directory stays. Both are read and changed in one transaction, so that entering and removing
+//! never miss each other.
 //!
 //! Every name in `work/` that neither a row nor an open run names is an orphan. Names are never
-//! used twice and the work is written down before its directory is made, so what is an orphan once
-//! stays one: list the directory first, then ask [`in_hand`].
+//! used twice, and the preparation is recorded before the directory is created, so an orphan stays
+//! one: list the directory first, then call [`in_hand`].
 //!
 //! Deliberately absent: directories.
 
@@ -20,7 +21,7 @@ use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows;
 use crate::store::lease;
 
-/// A row of `workspace`, and how many runs are in its directory. Times are milliseconds UTC.
+/// A row of `workspace`, and how many runs use its directory. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceRow {
     pub key: String,
@@ -49,7 +50,7 @@ impl WorkspaceRow {
     }
 }
 
-/// A directory that is whole and in its place.
+/// A directory that is complete and in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     pub workspace: Workspace,
@@ -57,9 +58,9 @@ pub struct Made {
     pub bytes: Option<u64>,
 }
 
-/// Lets a run into the present directory of its workspace, if that was made by the same prepare
-/// command and is known to have outlived what there was of power cuts; says which it is. A second
-/// time it is the one that it is in.
+/// Admits a run to the current directory of its workspace, if the same command prepared it and it
+/// is known to have survived any power cut; returns the directory. A second call returns the
+/// directory that the run is in.
 pub fn enter(
     conn: &Connection,
     workspace: &Workspace,
@@ -80,14 +81,14 @@ pub fn enter(
     Ok(dir)
 }
 
-/// The directory that a run is in.
+/// Returns the directory that a run is in.
 pub fn entered(conn: &Connection, run: RunId) -> Result<Option<String>> {
     let mut entered = conn.prepare_cached("SELECT dir FROM run WHERE id = ?1 AND finished_at IS NULL AND dir IS NOT NULL")?;
     Ok(entered.query_row([run.0], |row| row.get(0)).optional()?)
 }
 
-/// Forgets a directory that is not there: its key has none, and this run is not in it. Others who
-/// are in it stay so until they end.
+/// Forgets a missing directory: its key has none, and this run is not in it. Other runs stay in it
+/// until they end.
 pub fn forget(conn: &Connection, key: &str, dir: &str, run: Option<RunId>) -> Result<()> {
     if let Some(run) = run {
         conn.prepare_cached("UPDATE run SET dir = NULL WHERE id = ?1 AND dir = ?2 AND finished_at IS NULL")?
@@ -97,21 +98,21 @@ pub fn forget(conn: &Connection, key: &str, dir: &str, run: Option<RunId>) -> Re
     Ok(())
 }
 
-/// The present directory of a workspace, if a run could enter it.
+/// Returns the current directory of a workspace, if a run could enter it.
 pub fn present(conn: &Connection, workspace: &Workspace, boot_id: &str) -> Result<Option<String>> {
     let mut present =
         conn.prepare_cached("SELECT dir FROM workspace WHERE key = ?1 AND prepare_command IS ?2 AND (synced OR boot_id = ?3)")?;
     Ok(present.query_row((&workspace.key, workspace.prepare_command(), boot_id), |row| row.get(0)).optional()?)
 }
 
-/// Notes that a caller has looked at a workspace to use it.
+/// Records that a caller has used a workspace.
 pub fn touch(conn: &Connection, key: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached("UPDATE workspace SET last_used_at = max(last_used_at, ?2) WHERE key = ?1")?.execute((key, now_ms))?;
     Ok(())
 }
 
-/// Makes a directory the present one of its key. The one before it goes when no run is in it any
-/// more.
+/// Makes a directory the current one of its key. The previous one is removed when no run is in it
+/// any more.
 pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM workspace WHERE key = ?1")?.execute([&made.workspace.key])?;
     let bytes = made.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -120,8 +121,8 @@ pub fn made(conn: &Connection, made: &Made, boot_id: &str, now_ms: i64) -> Resul
     Ok(())
 }
 
-/// As [`made`], for a run that owns its job and, where it was `prepared`, whose auxiliary run is
-/// open still. Written a second time it is as it was. False: it may not be used.
+/// Like [`made`], for a run that owns its job and, if it was `prepared`, has its auxiliary run
+/// still open. A second call changes nothing. False: it may not be used.
 pub fn made_for(
     conn: &Connection,
     one: &Made,
@@ -144,12 +145,12 @@ pub fn made_for(
     Ok(true)
 }
 
-/// No process makes it, as far as the file knows.
+/// Whether no process prepares it, as far as the file knows.
 pub(super) fn is_free_to_make(conn: &Connection, key: &str) -> Result<bool> {
     Ok(lease::named(conn, &lease_of(key))?.is_none())
 }
 
-/// The run that begins to make it has its lease as long as it is open.
+/// The run that prepares it holds its lease while it is open.
 pub(super) fn begin_making(conn: &Connection, key: &str, job: Option<JobId>, maker: RunId, now_ms: i64) -> Result<()> {
     lease::take_for_run(conn, &lease_of(key), maker, None, now_ms)?;
     job.map_or(Ok(()), |job| tell(conn, "preparing", job, maker, key, now_ms))
@@ -170,14 +171,14 @@ fn tell(conn: &Connection, what: &str, job: JobId, run: RunId, key: &str, now_ms
     Ok(())
 }
 
-/// Directories that may not outlive a power cut yet.
+/// Returns directories that may not survive a power cut yet.
 pub fn unsynced(conn: &Connection) -> Result<Vec<String>> {
     let mut unsynced = conn.prepare_cached("SELECT dir FROM workspace WHERE NOT synced")?;
     Ok(unsynced.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Notes that everything that was in these directories at an instant after they were made is on the
-/// disk.
+/// Records that everything in these directories, as of an instant after they were created, is
+/// durable.
 pub fn synced(conn: &Connection, dirs: &[String]) -> Result<()> {
     let mut synced = conn.prepare_cached("UPDATE workspace SET synced = 1 WHERE dir = ?1")?;
     for dir in dirs {
@@ -186,7 +187,7 @@ pub fn synced(conn: &Connection, dirs: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Notes how much a directory takes on the disk.
+/// Records the size of a directory on the disk.
 pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result<()> {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     let mut measured =
@@ -195,20 +196,21 @@ pub fn measured(conn: &Connection, dir: &str, bytes: u64, now_ms: i64) -> Result
     Ok(())
 }
 
-/// One that no run is in and that was used since it was measured, or never measured.
+/// Returns a directory that no run is in and that was used since it was measured, or never
+/// measured.
 pub fn to_measure(conn: &Connection) -> Result<Option<String>> {
     let mut one = conn.prepare_cached(sql!("workspace.sql", "to_measure"))?;
     Ok(one.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// What all of them take, as far as they are measured.
+/// Returns the total size, as far as it is measured.
 pub fn total_bytes(conn: &Connection) -> Result<u64> {
     let mut total = conn.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM workspace")?;
     Ok(u64::try_from(total.query_row([], |row| row.get::<_, i64>(0))?).unwrap_or(0))
 }
 
-/// Takes the rows of the least recently used ones that no run is in, until the others take no more
-/// than `most_bytes`. Returns what was taken: their directories are orphans now.
+/// Deletes the rows of the least recently used ones that no run is in, until the others take no
+/// more than `most_bytes`. Returns the deleted ones: their directories are orphans now.
 pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
     let mut all = conn.prepare_cached(sql_of!(sql!("workspace.sql", "columns"), " ORDER BY last_used_at, key"))?;
     let all: Vec<WorkspaceRow> = all.query_map([], WorkspaceRow::from_row)?.collect::<rusqlite::Result<_>>()?;
@@ -226,10 +228,10 @@ pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
     Ok(evicted)
 }
 
-/// Takes the row of a workspace away, on a person's word. Its directory is an orphan then.
+/// Deletes the row of a workspace at the request of a person. Its directory is an orphan then.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Refused`] while a run is in it or a process makes it.
+/// [`Error::NotFound`]; [`Error::Refused`] while a run is in it or a process prepares it.
 pub fn remove(conn: &Connection, key: &str) -> Result<String> {
     let Some(row) = named(conn, key)? else {
         return Err(match being_made(conn, key)? {
@@ -264,7 +266,7 @@ fn jobs_in(conn: &Connection, dir: &str) -> Result<Vec<JobId>> {
     Ok(jobs.query_map([dir], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Who makes a workspace now, in words.
+/// Returns what prepares a workspace now, as text.
 pub fn being_made(conn: &Connection, key: &str) -> Result<Option<String>> {
     Ok(lease::named(conn, &lease_of(key))?.map(|held| match (held.run, held.job, held.pid) {
         (Some(run), Some(job), _) => format!("run {run} of job {job}"),
@@ -286,7 +288,7 @@ pub fn named(conn: &Connection, key: &str) -> Result<Option<WorkspaceRow>> {
     Ok(one.query_row([key], WorkspaceRow::from_row).optional()?)
 }
 
-/// What in `work/` belongs to a row or a run.
+/// The names in `work/` that belong to a row or a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InHand {
     dirs: Vec<String>,
@@ -294,13 +296,13 @@ pub struct InHand {
 }
 
 impl InHand {
-    /// No row and no run names a directory of this name, and none ever will.
+    /// Whether no row and no run names this directory, and none ever will.
     pub fn is_orphan(&self, name: &str) -> bool {
         !self.dirs.iter().any(|dir| dir == name) && !is_made_by(name, &self.makers)
     }
 }
 
-/// Asked after the directory was listed, it tells which of its names are orphans.
+/// Called after the directory was listed, it shows which of its names are orphans.
 pub fn in_hand(conn: &Connection) -> Result<InHand> {
     let text = |row: &Row<'_>| text(row, 0);
     let mut dirs =

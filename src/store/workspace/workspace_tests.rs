@@ -1,4 +1,4 @@
-//! Which directory is a key's, who is in it, and which may go.
+//! Which directory is that of a key, which runs use it, and which may be removed.
 
 use rusqlite::Connection;
 
