@@ -21,7 +21,8 @@ pub(in crate::store) struct Object {
 pub(in crate::store) type Objects = BTreeMap<String, Object>;
 
 pub(in crate::store) fn same(one: &Object, other: &Object) -> bool {
-    one.kind == other.kind && one.table == other.table && plain(&one.sql) == plain(&other.sql)
+    let alike = || one.sql == other.sql || plain(&one.sql) == plain(&other.sql);
+    one.kind == other.kind && one.table == other.table && alike()
 }
 
 pub(in crate::store) fn quoted(name: &str) -> String {
