@@ -215,7 +215,8 @@ impl Claims {
 
 fn fill(store: &tenure::store::Store, n: usize, priority: i64, available_at: i64) {
     use tenure::job::{Argv, NewJob};
-    let job = NewJob { priority, available_at, ..NewJob::new(Argv::from_strs(&["/bin/true"]).expect("a command")) };
+    let mut job = NewJob { available_at, ..NewJob::new(Argv::from_strs(&["/bin/true"]).expect("a command")) };
+    job.placement.priority = priority;
     let mut left = n;
     while left > 0 {
         let batch = vec![job.clone(); left.min(10_000)];

@@ -7,6 +7,7 @@
 //! * [`state`]: the five states and the legal moves between them,
 //! * [`hold`]: what keeps a queued job from starting,
 //! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
+//! * [`placement`] and [`policy`]: what a job to be added and a template have in common,
 //! * [`template`]: a job that is to be made later,
 //! * [`resource`]: how something outside is torn down, and when that counts as done,
 //! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what
@@ -28,6 +29,7 @@ pub mod id;
 pub mod limits;
 pub mod nearest;
 pub mod pipeline;
+pub mod placement;
 pub mod policy;
 pub mod policy_rules;
 pub mod reason;
@@ -47,6 +49,7 @@ pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
 pub use id::{JobId, Nonce, ResourceId, RunId, RunKey};
 pub use pipeline::{Pipeline, TaskState};
+pub use placement::Placement;
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use resource::{ReleasedBy, ResourceState};

@@ -196,7 +196,7 @@ impl Pipeline {
                 return Err(format!("{key} = {:?}: there is no stage of that name; {}", shown(to), self.known()));
             }
         }
-        if stage.job.unique_key.is_some() {
+        if stage.job.placement.unique_key.is_some() {
             return Err(
                 "unique: a stage has a job of its own; give the task a key (task start --key), or the stage a lane".into()
             );
@@ -281,9 +281,9 @@ impl Pipeline {
     pub fn job(&self, name: &str, task: i64, params: &Params, now_ms: i64) -> Result<NewJob, String> {
         let stage = self.stages.get(name).ok_or_else(|| format!("there is no stage {:?}", shown(name)))?;
         let mut job = stage.job.fill(params, now_ms)?;
-        job.env.extend(variables(name, task));
+        job.placement.env.extend(variables(name, task));
         let bytes = job.command.arguments().iter().map(|a| a.len() + 1).sum::<usize>()
-            + job.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
+            + job.placement.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
         if bytes > SPEC_BYTES_MAX {
             return Err(format!("command and environment have {bytes} bytes, {SPEC_BYTES_MAX} at most; put data in a file"));
         }

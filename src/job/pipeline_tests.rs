@@ -52,7 +52,8 @@ fn what_is_wrong_with_a_pipeline_is_told_when_it_is_applied() {
     }
     let ring = pipeline("a", &[("a", stage(&["x"], Some("b"), None)), ("b", stage(&["x"], Some("a"), None))]);
     assert!(ring.is_ok(), "max_rounds ends a walk in a ring: {ring:?}");
-    let keyed = Stage { job: Template { unique_key: Some("k".into()), ..end().job }, ..end() };
+    let mut keyed = end();
+    keyed.job.placement.unique_key = Some("k".into());
     assert!(pipeline("a", &[("a", keyed)]).unwrap_err().contains("--key"));
 }
 
@@ -138,9 +139,9 @@ fn a_line_for_the_shell_may_mention_parameters_by_their_variables() {
 #[test]
 fn the_job_of_a_stage_knows_its_task_and_nothing_hides_that() {
     let mut lying = stage(&["x"], None, None);
-    lying.job.env = BTreeMap::from([("TENURE_TASK".to_owned(), "99".to_owned()), ("A".to_owned(), "b".to_owned())]);
+    lying.job.placement.env = BTreeMap::from([("TENURE_TASK".to_owned(), "99".to_owned()), ("A".to_owned(), "b".to_owned())]);
     let job = pipeline("a", &[("a", lying)]).unwrap().job("a", 7, &params(&[("p", "v")]), 5).unwrap();
     let expected = [("A", "b"), ("TENURE_PARAM_p", "v"), ("TENURE_STAGE", "a"), ("TENURE_TASK", "7")];
-    assert_eq!(job.env, params(&expected));
+    assert_eq!(job.placement.env, params(&expected));
     assert_eq!(job.task, Some(7));
 }

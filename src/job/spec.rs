@@ -1,9 +1,8 @@
 //! A job that is to be added: the command and everything that was asked for.
 
-use std::collections::BTreeMap;
-
 use super::argv::Argv;
 use super::id::JobId;
+use super::placement::Placement;
 use super::policy::Policy;
 use super::reason::Reason;
 use super::state::State;
@@ -47,25 +46,15 @@ pub fn was_needless(state: Option<State>, reason: Option<Reason>) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
     pub command: Argv,
-    pub queue: String,
-    pub lane: Option<String>,
+    pub placement: Placement,
+    pub policy: Policy,
     /// The lane is one that is made for this array, and lets so many run at once.
     pub lane_limit: Option<i64>,
-    pub priority: i64,
-    pub label: Option<String>,
-    pub cwd: String,
     /// Not before this instant, in milliseconds UTC; 0 = at once.
     pub available_at: i64,
     /// Ends as `expired` when it has not started by then, in milliseconds UTC.
     pub expires_at: Option<i64>,
-    pub max_attempts: u32,
-    pub unique_key: Option<String>,
-    /// With a unique key: a live job that has it is cancelled and replaced, instead of returned.
-    pub replace: bool,
     pub array_index: Option<i64>,
-    pub env: BTreeMap<String, String>,
-    pub policy: Policy,
-    pub user_hold: bool,
     pub after: Vec<(JobId, Need)>,
     /// The task that it is a step of.
     pub task: Option<i64>,
@@ -78,21 +67,12 @@ impl NewJob {
     pub fn new(command: Argv) -> Self {
         Self {
             command,
-            queue: "default".into(),
-            lane: None,
+            placement: Placement::default(),
+            policy: Policy::default(),
             lane_limit: None,
-            priority: 0,
-            label: None,
-            cwd: "/".into(),
             available_at: 0,
             expires_at: None,
-            max_attempts: 1,
-            unique_key: None,
-            replace: false,
             array_index: None,
-            env: BTreeMap::new(),
-            policy: Policy::default(),
-            user_hold: false,
             after: Vec::new(),
             task: None,
             task_hold: false,

@@ -11,9 +11,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::argv::Argv;
+use super::placement::Placement;
 use super::policy::{Policy, Stdin};
 use super::spec::NewJob;
 
@@ -33,45 +36,45 @@ pub fn is_given_at_making(name: &str) -> bool {
 
 /// A description from which jobs are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Map<String, Value>")]
 pub struct Template {
     pub command: Argv,
     /// The command has places for parameters; else it is taken byte for byte.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub has_places: bool,
-    pub queue: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lane: Option<String>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub priority: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    pub cwd: String,
     /// From its making to its earliest start, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// From its making to the end of its chance to start, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
-    pub max_attempts: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unique_key: Option<String>,
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub replace: bool,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(flatten)]
+    pub placement: Placement,
     pub policy: Policy,
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub user_hold: bool,
 }
 
 fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-fn is_zero(n: &i64) -> bool {
-    *n == 0
+/// Takes its own keys out; what remains must be a placement. (`flatten` alone would accept a
+/// misspelt key.)
+impl TryFrom<Map<String, Value>> for Template {
+    type Error = String;
+
+    fn try_from(mut map: Map<String, Value>) -> Result<Self, String> {
+        fn take<T: DeserializeOwned>(map: &mut Map<String, Value>, key: &str) -> Result<Option<T>, String> {
+            map.remove(key).map(serde_json::from_value).transpose().map_err(|e| format!("{key}: {e}"))
+        }
+        Ok(Self {
+            command: take(&mut map, "command")?.ok_or("command is missing")?,
+            has_places: take(&mut map, "has_places")?.unwrap_or_default(),
+            delay_ms: take(&mut map, "delay_ms")?.flatten(),
+            expires_in_ms: take(&mut map, "expires_in_ms")?.flatten(),
+            policy: take(&mut map, "policy")?.unwrap_or_default(),
+            placement: serde_json::from_value(Value::Object(map)).map_err(|e| e.to_string())?,
+        })
+    }
 }
 
 impl Template {
@@ -97,19 +100,10 @@ impl Template {
         Ok(Self {
             command: job.command,
             has_places: false,
-            queue: job.queue,
-            lane: job.lane,
-            priority: job.priority,
-            label: job.label,
-            cwd: job.cwd,
             delay_ms,
             expires_in_ms,
-            max_attempts: job.max_attempts,
-            unique_key: job.unique_key,
-            replace: job.replace,
-            env: job.env,
+            placement: job.placement,
             policy: job.policy,
-            user_hold: job.user_hold,
         })
     }
 
@@ -153,22 +147,13 @@ impl Template {
     /// these values.
     pub fn fill(&self, params: &BTreeMap<String, String>, now_ms: i64) -> Result<NewJob, String> {
         let command = if self.has_places { self.filled(params)? } else { self.command.clone() };
-        let mut env = self.env.clone();
-        env.extend(params.iter().map(|(name, value)| (format!("{PARAM_PREFIX}{name}"), value.clone())));
+        let mut placement = self.placement.clone();
+        placement.env.extend(params.iter().map(|(name, value)| (format!("{PARAM_PREFIX}{name}"), value.clone())));
         Ok(NewJob {
-            queue: self.queue.clone(),
-            lane: self.lane.clone(),
-            priority: self.priority,
-            label: self.label.clone(),
-            cwd: self.cwd.clone(),
+            placement,
             available_at: self.delay_ms.filter(|ms| *ms > 0).map_or(0, |ms| now_ms.saturating_add_unsigned(ms)),
             expires_at: self.expires_in_ms.map(|ms| now_ms.saturating_add_unsigned(ms)),
-            max_attempts: self.max_attempts,
-            unique_key: self.unique_key.clone(),
-            replace: self.replace,
-            env,
             policy: self.policy.clone(),
-            user_hold: self.user_hold,
             ..NewJob::new(command)
         })
     }
@@ -253,7 +238,7 @@ mod tests {
         let job = template.fill(&params(&[("version", "{x} $(id)")]), 1_000).unwrap();
         assert_eq!(job.command, Argv::from_strs(&["make", "V={x} $(id)", "{{x} $(id)}", "$(id)"]).unwrap());
         assert_eq!((job.available_at, job.expires_at), (1_005, Some(1_009)));
-        assert_eq!(job.env["TENURE_PARAM_version"], "{x} $(id)");
+        assert_eq!(job.placement.env["TENURE_PARAM_version"], "{x} $(id)");
     }
 
     #[test]

@@ -99,25 +99,25 @@ impl Job {
 
     /// Adds it to this queue instead of `default`.
     pub fn queue(mut self, name: impl Into<String>) -> Self {
-        self.spec.queue = name.into();
+        self.spec.placement.queue = name.into();
         self
     }
 
     /// Runs at most one job of this lane at once.
     pub fn lane(mut self, key: impl Into<String>) -> Self {
-        self.spec.lane = Some(key.into());
+        self.spec.placement.lane = Some(key.into());
         self
     }
 
     /// Starts before jobs with a lower priority. The default is 0.
     pub fn priority(mut self, priority: i64) -> Self {
-        self.spec.priority = priority;
+        self.spec.placement.priority = priority;
         self
     }
 
     /// A name that lists show and [`Filter`](crate::Filter) selects by.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.spec.label = Some(label.into());
+        self.spec.placement.label = Some(label.into());
         self
     }
 
@@ -141,14 +141,14 @@ impl Job {
 
     /// Does not start until [`Queue::release`](crate::Queue::release).
     pub fn held(mut self) -> Self {
-        self.spec.user_hold = true;
+        self.spec.placement.user_hold = true;
         self
     }
 
     /// Runs it again up to `n` times if it fails. By default, a job that was started is never
     /// started again.
     pub fn retries(mut self, n: u32) -> Self {
-        self.spec.max_attempts = n.saturating_add(1);
+        self.spec.placement.max_attempts = n.saturating_add(1);
         self
     }
 
@@ -236,14 +236,14 @@ impl Job {
     /// Adds nothing if a job with this key is queued or running: [`Queue::add`](crate::Queue::add)
     /// returns that job.
     pub fn unique(mut self, key: impl Into<String>) -> Self {
-        self.spec.unique_key = Some(key.into());
+        self.spec.placement.unique_key = Some(key.into());
         self
     }
 
     /// Cancels a queued or running job with this key, and takes its place.
     pub fn replace(mut self, key: impl Into<String>) -> Self {
-        self.spec.unique_key = Some(key.into());
-        self.spec.replace = true;
+        self.spec.placement.unique_key = Some(key.into());
+        self.spec.placement.replace = true;
         self
     }
 
@@ -255,7 +255,7 @@ impl Job {
 
     /// Sets a variable of its environment.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.spec.env.insert(name.into(), value.into());
+        self.spec.placement.env.insert(name.into(), value.into());
         self
     }
 

@@ -63,7 +63,7 @@ impl Adding<'_> {
         job.is_sound()?;
         let cwd = directory(&job)?;
         let mut spec = job.spec;
-        spec.cwd = cwd;
+        spec.placement.cwd = cwd;
         spec.available_at = match job.start {
             Start::Now => 0,
             Start::After(delay) => now_ms.saturating_add_unsigned(ms_of(delay)),

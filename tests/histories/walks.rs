@@ -22,8 +22,8 @@ const STAGES: [&str; 5] = ["fetch", "build", "test", "publish", "tell"];
 /// test goes back to fetch; build is tried twice; publish is critical and has a teardown.
 pub fn ship() -> Pipeline {
     let stage = |name: &str, at: usize| {
-        let job =
-            NewJob { max_attempts: if name == "build" { 2 } else { 1 }, ..NewJob::new(Argv::from_strs(&["x", "{v}"]).unwrap()) };
+        let mut job = NewJob::new(Argv::from_strs(&["x", "{v}"]).unwrap());
+        job.placement.max_attempts = if name == "build" { 2 } else { 1 };
         let policy = Policy { backoff_ms: Some((0, 0)), max_deferrals: Some(2), ..Policy::default() };
         Stage {
             job: Template { has_places: true, policy, ..Template::of(job, None, None).unwrap() },

@@ -107,7 +107,8 @@ impl Owners {
     // ---- runs
 
     fn begin(&mut self) {
-        let job = NewJob { queue: "q".into(), ..NewJob::new(Argv::from_strs(&["true"]).unwrap()) };
+        let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
+        job.placement.queue = "q".into();
         enqueue::add(&self.conn, &[job], self.now).unwrap();
         let run = self.next_run;
         self.next_run += 1;
@@ -252,10 +253,8 @@ impl Owners {
 
     fn schedule(&mut self, a: u8, b: u8, c: u8) {
         let name = format!("s{}", a % 3);
-        let job = NewJob {
-            unique_key: c.is_multiple_of(5).then(|| "u".to_owned()),
-            ..NewJob::new(Argv::from_strs(&["true"]).unwrap())
-        };
+        let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
+        job.placement.unique_key = c.is_multiple_of(5).then(|| "u".to_owned());
         let new = NewSchedule {
             name: name.clone(),
             cron: ["* * * * *", "*/7 * * * *", "30 2 * * *", "0 * * * *"][usize::from(b % 4)].into(),

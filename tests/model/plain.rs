@@ -18,23 +18,24 @@ impl Play {
 
     pub(super) fn plain_add(&mut self, a: u8, b: u8, c: u8) {
         let mut new = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-        new.queue = ["q0", "q1"][usize::from(a % 2)].into();
-        new.lane = [None, Some("l0"), Some("l1")][usize::from(a / 2 % 3)].map(Into::into);
-        new.priority = i64::from(b % 3);
-        new.unique_key = [None, None, Some("u0")][usize::from(b / 3 % 3)].map(Into::into);
+        new.placement.queue = ["q0", "q1"][usize::from(a % 2)].into();
+        new.placement.lane = [None, Some("l0"), Some("l1")][usize::from(a / 2 % 3)].map(Into::into);
+        new.placement.priority = i64::from(b % 3);
+        new.placement.unique_key = [None, None, Some("u0")][usize::from(b / 3 % 3)].map(Into::into);
         self.log.push(format!(
             "plain add {} {:?} lane {:?} prio {} key {:?}",
             self.world.last_id + 1,
-            new.queue,
-            new.lane,
-            new.priority,
-            new.unique_key
+            new.placement.queue,
+            new.placement.lane,
+            new.placement.priority,
+            new.placement.unique_key
         ));
-        let taken = new.unique_key.as_deref().is_some_and(|key| self.world.live_with_key(key).is_some());
+        let taken = new.placement.unique_key.as_deref().is_some_and(|key| self.world.live_with_key(key).is_some());
         let or = ["", "OR REPLACE ", "OR IGNORE "][usize::from(c % 3)];
         let sql =
             format!("INSERT {or}INTO job (command, queue, lane, priority, unique_key) VALUES ('[\"true\"]', ?1, ?2, ?3, ?4)");
-        let values = (new.queue.clone(), new.lane.clone(), new.priority, new.unique_key.clone());
+        let values =
+            (new.placement.queue.clone(), new.placement.lane.clone(), new.placement.priority, new.placement.unique_key.clone());
         let added = self.plain(|conn| conn.execute(&sql, values));
         assert_eq!(added.is_err(), taken, "{added:?}");
         if !taken {

@@ -15,35 +15,35 @@ impl Play {
     pub(super) fn add(&mut self, a: u8, b: u8, c: u8, d: u8, e: u8) {
         let now = self.world.now;
         let mut new = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-        new.queue = ["q0", "q1", "q2"][usize::from(a % 3)].into();
-        new.lane = [None, None, Some("l0"), Some("l1")][usize::from(a / 3 % 4)].map(Into::into);
-        new.priority = i64::from(a / 12 % 3);
-        new.max_attempts = u32::from(b % 3) + 1;
-        new.unique_key = [None, None, None, Some("u0"), Some("u1")][usize::from(b / 3 % 5)].map(Into::into);
-        new.replace = b >> 7 == 1;
+        new.placement.queue = ["q0", "q1", "q2"][usize::from(a % 3)].into();
+        new.placement.lane = [None, None, Some("l0"), Some("l1")][usize::from(a / 3 % 4)].map(Into::into);
+        new.placement.priority = i64::from(a / 12 % 3);
+        new.placement.max_attempts = u32::from(b % 3) + 1;
+        new.placement.unique_key = [None, None, None, Some("u0"), Some("u1")][usize::from(b / 3 % 5)].map(Into::into);
+        new.placement.replace = b >> 7 == 1;
         new.available_at = if c.is_multiple_of(4) { now + i64::from(c) * 50 } else { 0 };
         new.expires_at = c.is_multiple_of(5).then(|| now + i64::from(c) * 100 + 1);
-        new.user_hold = c % 16 == 7;
+        new.placement.user_hold = c % 16 == 7;
         new.policy = policy(d);
         new.after = self.parents(d, e);
         self.log.push(format!(
             "add {} {:?} lane {:?} prio {} at {} expires {:?} key {:?} replace {} hold {} after {:?}",
             self.world.last_id + 1,
-            new.queue,
-            new.lane,
-            new.priority,
+            new.placement.queue,
+            new.placement.lane,
+            new.placement.priority,
             new.available_at,
             new.expires_at,
-            new.unique_key,
-            new.replace,
-            new.user_hold,
+            new.placement.unique_key,
+            new.placement.replace,
+            new.placement.user_hold,
             new.after
         ));
 
-        let key = new.unique_key.clone();
+        let key = new.placement.unique_key.clone();
         let existing = key.as_deref().and_then(|key| self.world.live_with_key(key));
         let added = enqueue::add(&self.conn, std::slice::from_ref(&new), now).unwrap().pop().unwrap();
-        if let Some(id) = existing.filter(|_| !new.replace) {
+        if let Some(id) = existing.filter(|_| !new.placement.replace) {
             assert_eq!((added.id.0, added.existing, added.replaced), (id, true, None));
             return;
         }
@@ -229,16 +229,16 @@ pub(super) fn fresh_job(new: &NewJob) -> Job {
     Job {
         state: State::Queued,
         reason: None,
-        queue: new.queue.clone(),
-        lane: new.lane.clone(),
-        priority: new.priority,
+        queue: new.placement.queue.clone(),
+        lane: new.placement.lane.clone(),
+        priority: new.placement.priority,
         available_at: new.available_at,
         due_seen: 0,
         expires_at: new.expires_at,
-        unique: new.unique_key.clone(),
-        user_hold: new.user_hold,
+        unique: new.placement.unique_key.clone(),
+        user_hold: new.placement.user_hold,
         attempts: 0,
-        max_attempts: new.max_attempts,
+        max_attempts: new.placement.max_attempts,
         deferrals: 0,
         failed_starts: 0,
         last_reason: None,

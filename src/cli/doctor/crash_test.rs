@@ -145,7 +145,8 @@ impl Bench {
     fn add(&self, line: &str) -> Result<JobId> {
         let command = Argv::shell(line).map_err(|e| broken(e.to_string()))?;
         let policy = Policy { grace_ms: Some(200), ..Policy::default() };
-        let job = NewJob { cwd: self.dir.to_string_lossy().into_owned(), policy, ..NewJob::new(command) };
+        let mut job = NewJob { policy, ..NewJob::new(command) };
+        job.placement.cwd = self.dir.to_string_lossy().into_owned();
         let now_ms = Clock::System.now_ms();
         let added = self.store.write(move |conn| enqueue::add(conn, std::slice::from_ref(&job), now_ms))?;
         waker::send(self.store.place());

@@ -36,11 +36,11 @@ fn the_example_of_the_manual_is_read() {
     let asked = read(text).unwrap().remove(0);
     let job = &asked.jobs[0];
     assert_eq!(job.command, Argv::from_strs(&["make"]).unwrap());
-    assert_eq!((job.lane.as_deref(), job.max_attempts), (Some("db"), 3));
+    assert_eq!((job.placement.lane.as_deref(), job.placement.max_attempts), (Some("db"), 3));
     assert_eq!(job.after, [(JobId(3), Need::Done)]);
     assert_eq!(job.available_at, around().now.timestamp().as_millisecond() + 600_000);
-    assert_eq!(job.env["A"], "b");
-    assert_eq!(job.cwd, "/home/me");
+    assert_eq!(job.placement.env["A"], "b");
+    assert_eq!(job.placement.cwd, "/home/me");
 }
 
 #[test]
@@ -55,9 +55,12 @@ fn every_key_of_a_line_finds_its_place() {
     let job = &asked.jobs[0];
     assert_eq!(job.command, Argv::shell("a && b").unwrap());
     assert_eq!((asked.name.as_deref(), asked.secrets.as_slice()), (Some("r"), ["TOKEN".to_owned()].as_slice()));
-    assert_eq!((job.queue.as_str(), job.priority, job.user_hold, job.replace), ("q", -1, true, true));
+    assert_eq!(
+        (job.placement.queue.as_str(), job.placement.priority, job.placement.user_hold, job.placement.replace),
+        ("q", -1, true, true)
+    );
     assert_eq!(job.after.len(), 3);
-    assert_eq!(job.cwd, "/home/me/sub");
+    assert_eq!(job.placement.cwd, "/home/me/sub");
     assert_eq!(job.policy.check, Some(Argv::from_strs(&["test", "x"]).unwrap()));
     assert_eq!(job.policy.memory_bytes, Some(1 << 30));
     assert_eq!(job.policy.no_retry_on.len(), 2);
@@ -72,8 +75,8 @@ fn a_line_is_laid_over_the_options_of_the_command_line() {
     let text = b"{\"command\":[\"x\"]}\n\n{\"command\":[\"x\"],\"queue\":\"q\",\"at\":\"13:00\",\"env\":{\"A\":\"2\"}}\n";
     let all = read_with(&base, text).unwrap();
     assert_eq!(all.iter().map(|a| a.line).collect::<Vec<_>>(), [1, 3]);
-    assert_eq!(all[0].jobs[0].queue, "slow");
-    assert_eq!((all[1].jobs[0].queue.as_str(), all[1].jobs[0].env["A"].as_str()), ("q", "2"));
+    assert_eq!(all[0].jobs[0].placement.queue, "slow");
+    assert_eq!((all[1].jobs[0].placement.queue.as_str(), all[1].jobs[0].placement.env["A"].as_str()), ("q", "2"));
 }
 
 #[test]

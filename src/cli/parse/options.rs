@@ -17,7 +17,7 @@ use crate::cli::parse::{time, values};
 use crate::cli::view::escape;
 use crate::job::limits;
 use crate::job::policy::{Policy, Stdin};
-use crate::job::{Argv, JobId, Need, NewJob, Template, Workspace, workspace};
+use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, workspace};
 use crate::units;
 
 /// Most jobs that one job waits for.
@@ -114,7 +114,9 @@ impl JobOptions {
                 ));
             }
         };
-        let of_index = |index| NewJob { array_index: Some(index), lane: lane.clone(), lane_limit, ..job.clone() };
+        let mut of_all = NewJob { lane_limit, ..job };
+        of_all.placement.lane = lane;
+        let of_index = |index| NewJob { array_index: Some(index), ..of_all.clone() };
         Ok((array.first..=array.last).map(of_index).collect())
     }
 
@@ -125,19 +127,21 @@ impl JobOptions {
             return Err("--replace needs --unique KEY: it replaces the live job that has the key".into());
         }
         Ok(NewJob {
-            queue: self.queue.clone().unwrap_or_else(|| "default".into()),
-            lane: self.lane.clone(),
-            priority: self.priority.unwrap_or(0),
-            label: self.label.clone(),
-            cwd: self.directory(&around.cwd)?,
+            placement: Placement {
+                queue: self.queue.clone().unwrap_or_else(|| "default".into()),
+                lane: self.lane.clone(),
+                priority: self.priority.unwrap_or(0),
+                label: self.label.clone(),
+                cwd: self.directory(&around.cwd)?,
+                max_attempts: self.retries.unwrap_or(0) + 1,
+                unique_key: self.unique.clone(),
+                replace: self.replace,
+                env,
+                user_hold: self.hold,
+            },
+            policy: self.policy(&around.cwd)?,
             available_at: self.available_at(&around.now)?,
             expires_at: self.expires_at(&around.now)?,
-            max_attempts: self.retries.unwrap_or(0) + 1,
-            unique_key: self.unique.clone(),
-            replace: self.replace,
-            env,
-            policy: self.policy(&around.cwd)?,
-            user_hold: self.hold,
             after: self.waits_for(around.last)?,
             ..NewJob::new(command)
         })

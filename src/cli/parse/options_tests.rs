@@ -31,7 +31,8 @@ fn one(arguments: &[&str]) -> NewJob {
 
 #[test]
 fn a_bare_command_is_a_job_with_defaults_in_this_directory() {
-    let expected = NewJob { cwd: "/home/me".into(), ..NewJob::new(Argv::from_strs(&["echo", "-n", "--", "hi"]).unwrap()) };
+    let mut expected = NewJob::new(Argv::from_strs(&["echo", "-n", "--", "hi"]).unwrap());
+    expected.placement.cwd = "/home/me".into();
     assert_eq!(one(&["--", "echo", "-n", "--", "hi"]), expected);
 }
 
@@ -101,13 +102,16 @@ fn every_option_finds_its_place() {
         "a && b",
     ]);
     assert_eq!(job.command, Argv::shell("a && b").unwrap());
-    assert_eq!((job.queue.as_str(), job.priority, job.label.as_deref()), ("slow", -5, Some("nightly")));
+    assert_eq!(
+        (job.placement.queue.as_str(), job.placement.priority, job.placement.label.as_deref()),
+        ("slow", -5, Some("nightly"))
+    );
     let now = around().now.timestamp().as_millisecond();
     assert_eq!((job.available_at, job.expires_at), (now + 600_000, Some(now + 7_200_000)));
-    assert_eq!((job.user_hold, job.max_attempts, job.replace), (true, 3, true));
-    assert_eq!((job.lane.as_deref(), job.unique_key.as_deref()), (Some("db"), Some("k")));
-    assert_eq!(job.cwd, "/home/me/sub");
-    assert_eq!(job.env, [("A".to_owned(), "b".to_owned()), ("HERE".to_owned(), "value".to_owned())].into());
+    assert_eq!((job.placement.user_hold, job.placement.max_attempts, job.placement.replace), (true, 3, true));
+    assert_eq!((job.placement.lane.as_deref(), job.placement.unique_key.as_deref()), (Some("db"), Some("k")));
+    assert_eq!(job.placement.cwd, "/home/me/sub");
+    assert_eq!(job.placement.env, [("A".to_owned(), "b".to_owned()), ("HERE".to_owned(), "value".to_owned())].into());
     let needs: Vec<_> = job.after.iter().map(|(id, need)| (id.0, *need)).collect();
     let done = |id| (id, Need::Done);
     assert_eq!(needs, [done(3), done(4), done(5), (6, Need::Any), (7, Need::Any), (41, Need::Failed)]);
@@ -119,14 +123,14 @@ fn every_option_finds_its_place() {
 fn an_array_with_a_limit_has_a_lane_of_its_own() {
     let jobs = parse(&["--array", "0-3%2", "--", "x"]).unwrap();
     assert_eq!(jobs.len(), 4);
-    assert!(jobs.iter().all(|job| job.lane.as_deref() == Some("array-drawn") && job.lane_limit == Some(2)));
+    assert!(jobs.iter().all(|job| job.placement.lane.as_deref() == Some("array-drawn") && job.lane_limit == Some(2)));
 }
 
 #[test]
 fn an_array_is_one_job_for_each_index() {
     let jobs = parse(&["--array", "5-7", "--", "x"]).unwrap();
     assert_eq!(jobs.iter().map(|j| j.array_index).collect::<Vec<_>>(), [Some(5), Some(6), Some(7)]);
-    assert!(jobs.iter().all(|job| job.lane.is_none() && job.lane_limit.is_none()));
+    assert!(jobs.iter().all(|job| job.placement.lane.is_none() && job.lane_limit.is_none()));
     assert!(parse(&["--array", "0-1", "--unique", "k", "--", "x"]).is_err());
 }
 
@@ -194,9 +198,9 @@ fn a_job_with_a_workspace_stands_in_it_or_inside_it() {
     let job = one(&["--workspace", "repo", "--prepare", "git clone x .", "--", "make"]);
     let prepare_command = Argv::shell("git clone x .").unwrap();
     assert_eq!(job.policy.workspace, Some(Workspace { key: "repo".into(), prepare: Some(prepare_command) }));
-    assert_eq!(job.cwd, "");
+    assert_eq!(job.placement.cwd, "");
     let job = one(&["--workspace", "repo", "--cwd", "sub/dir", "--", "make"]);
-    assert_eq!((job.cwd.as_str(), job.policy.workspace.unwrap().prepare), ("sub/dir", None));
+    assert_eq!((job.placement.cwd.as_str(), job.policy.workspace.unwrap().prepare), ("sub/dir", None));
     for (options, word) in [
         (&["--workspace", "repo", "--cwd", "/etc"][..], "absolute"),
         (&["--workspace", "repo", "--cwd", "/"], "absolute"),

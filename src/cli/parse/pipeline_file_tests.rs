@@ -42,15 +42,18 @@ fn the_example_of_the_manual_is_read() {
     let ship = read(SHIP).unwrap().remove("ship").unwrap();
     assert_eq!((ship.start(), ship.max_rounds()), ("build", 3));
     let build = ship.stage("build").unwrap();
-    assert_eq!((build.job.max_attempts, build.job.env["A"].as_str(), build.job.cwd.as_str()), (2, "b", "/home/me"));
+    assert_eq!(
+        (build.job.placement.max_attempts, build.job.placement.env["A"].as_str(), build.job.placement.cwd.as_str()),
+        (2, "b", "/home/me")
+    );
     let test = ship.stage("test").unwrap();
     assert_eq!(
-        (test.on_failure.as_deref(), test.job.policy.timeout_ms, test.job.cwd.as_str()),
+        (test.on_failure.as_deref(), test.job.policy.timeout_ms, test.job.placement.cwd.as_str()),
         (Some("build"), Some(600_000), "/home/me/sub")
     );
     assert_eq!(test.job.policy.check, Some(Argv::from_strs(&["/bin/sh", "-c", "grep -q ok report.txt"]).unwrap()));
     let publish = ship.stage("publish").unwrap();
-    assert!(publish.critical && publish.job.lane.as_deref() == Some("publish"));
+    assert!(publish.critical && publish.job.placement.lane.as_deref() == Some("publish"));
     assert_eq!(publish.teardown, Some(Argv::from_strs(&["rm", "-rf", "stage"]).unwrap()));
     let params = Params::from([("version".to_owned(), "1 $(id)".to_owned())]);
     let job = ship.job("build", 7, &params, 0).unwrap();

@@ -158,7 +158,7 @@ fn document(row: &PipelineRow) -> Result<Value> {
 fn stage_json(stage: &Stage) -> Value {
     let job = &stage.job;
     json!({
-        "command": job.command, "cwd": job.cwd, "queue": job.queue, "lane": job.lane, "max_attempts": job.max_attempts,
+        "command": job.command, "cwd": job.placement.cwd, "queue": job.placement.queue, "lane": job.placement.lane, "max_attempts": job.placement.max_attempts,
         "on_success": stage.on_success, "on_failure": stage.on_failure, "critical": stage.critical, "teardown": stage.teardown,
         "check": job.policy.check,
     })
@@ -181,7 +181,7 @@ fn for_people(row: &PipelineRow, now: &jiff::Zoned, columns: Option<usize>) -> R
             format!("{name}{start}"),
             stage.on_success.clone().unwrap_or_else(|| "the task is done".into()),
             stage.on_failure.clone().unwrap_or_else(|| "the task fails".into()),
-            stage.job.lane.clone().unwrap_or_default(),
+            stage.job.placement.lane.clone().unwrap_or_default(),
             critical.to_owned(),
             stage.teardown.as_ref().map(escape::quote_whole).unwrap_or_default(),
             escape::quote_whole(&stage.job.command),

@@ -119,7 +119,7 @@ fn add(face: &Face, args: Add) -> Result<()> {
     let store = face.client()?;
     let around = add::surroundings(face, &store, &args.options)?;
     let mut template = args.options.template(argv, &around).map_err(Error::Invalid)?;
-    template.label.get_or_insert_with(|| args.name.clone());
+    template.placement.label.get_or_insert_with(|| args.name.clone());
     let now_ms = face.now_ms();
     let mut warnings = Warnings::new(&store, &around, ShellBy::Option);
     warnings.check_template("", &template, false);

@@ -32,7 +32,7 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
             return Err(Error::Refused(text_of(&never)));
         }
         all_run &= matches!(followed, Followed::Live(job) if job.state == State::Running);
-        new.env.insert(PARENT.to_owned(), innermost.id.to_string());
+        new.placement.env.insert(PARENT.to_owned(), innermost.id.to_string());
     }
     if all_run {
         return Ok(());

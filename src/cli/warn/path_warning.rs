@@ -81,23 +81,23 @@ impl<'a> Warnings<'a> {
 
     /// As [`Warnings::look`]; `is_later`: jobs that are not in it come before it.
     pub fn check_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
-        self.check_queue(of, &job.queue);
-        let path = job.env.get("PATH").map(String::as_str);
+        self.check_queue(of, &job.placement.queue);
+        let path = job.placement.env.get("PATH").map(String::as_str);
         let (is_later, has_places) = (is_later || !job.after.is_empty(), false);
         self.check_command(
             of,
-            &Checked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places },
+            &Checked { command: &job.command, cwd: &job.placement.cwd, path, policy: &job.policy, is_later, has_places },
         );
     }
 
     /// Looks at what jobs are made from later.
     pub fn check_template(&mut self, of: &str, job: &Template, is_later: bool) {
-        self.check_queue(of, &job.queue);
-        let path = job.env.get("PATH").map(String::as_str);
+        self.check_queue(of, &job.placement.queue);
+        let path = job.placement.env.get("PATH").map(String::as_str);
         let has_places = job.has_places;
         self.check_command(
             of,
-            &Checked { command: &job.command, cwd: &job.cwd, path, policy: &job.policy, is_later, has_places },
+            &Checked { command: &job.command, cwd: &job.placement.cwd, path, policy: &job.policy, is_later, has_places },
         );
     }
 

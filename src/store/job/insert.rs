@@ -45,16 +45,16 @@ pub(in crate::store) fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64, tas
 fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) -> Result<Added> {
     check(job)?;
     let mut out = Aftermath::new(task_step);
-    let live = job.unique_key.as_deref().map(|key| live_with_key(conn, key)).transpose()?.flatten();
+    let live = job.placement.unique_key.as_deref().map(|key| live_with_key(conn, key)).transpose()?.flatten();
     let replaced = match live {
-        Some((id, _)) if !job.replace => return Ok(Added { id, existing: true, replaced: None, freed: Vec::new() }),
+        Some((id, _)) if !job.placement.replace => return Ok(Added { id, existing: true, replaced: None, freed: Vec::new() }),
         Some((id, state)) => {
             make_way(conn, id, state, now_ms, &mut out)?;
             Some(id)
         }
         None => None,
     };
-    if let (Some(lane), Some(limit)) = (&job.lane, job.lane_limit) {
+    if let (Some(lane), Some(limit)) = (&job.placement.lane, job.lane_limit) {
         // Before its first job, which would create the lane with a limit of one.
         conn.prepare_cached("INSERT INTO lane (key, max_running, of_array) VALUES (?1, ?2, 1)")?.execute((lane, limit))?;
     }
@@ -69,23 +69,29 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) ->
 /// Refuses what the file would refuse, with a message that names the option.
 fn check(job: &NewJob) -> Result<()> {
     let is_name = |text: &str| !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.contains('\0');
-    let wrong = if !is_name(&job.queue) {
+    let wrong = if !is_name(&job.placement.queue) {
         format!("a queue's name has 1 to {NAME_CHARS_MAX} characters")
-    } else if job.lane.as_deref().is_some_and(|lane| !is_name(lane)) {
+    } else if job.placement.lane.as_deref().is_some_and(|lane| !is_name(lane)) {
         format!("a lane's key has 1 to {NAME_CHARS_MAX} characters")
-    } else if job.label.as_deref().is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX || label.contains('\0')) {
+    } else if job.placement.label.as_deref().is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX || label.contains('\0'))
+    {
         format!("a label has {LABEL_CHARS_MAX} characters at most")
-    } else if job.unique_key.as_deref().is_some_and(|k| k.is_empty() || k.chars().count() > LABEL_CHARS_MAX || k.contains('\0')) {
+    } else if job
+        .placement
+        .unique_key
+        .as_deref()
+        .is_some_and(|k| k.is_empty() || k.chars().count() > LABEL_CHARS_MAX || k.contains('\0'))
+    {
         format!("a unique key has 1 to {LABEL_CHARS_MAX} characters")
     } else if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
         format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")
-    } else if !(1..=ATTEMPTS_MAX).contains(&job.max_attempts) {
+    } else if !(1..=ATTEMPTS_MAX).contains(&job.placement.max_attempts) {
         format!("retries go up to {}", ATTEMPTS_MAX - 1)
     } else if job.available_at < 0 || job.expires_at.is_some_and(|at| at < 0) {
         "a time before 1970 is not allowed".to_owned()
-    } else if let Some(name) = job.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+    } else if let Some(name) = job.placement.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
         format!("{name:?} is not a name of an environment variable")
-    } else if let Some((name, _)) = job.env.iter().find(|(_, value)| value.contains('\0')) {
+    } else if let Some((name, _)) = job.placement.env.iter().find(|(_, value)| value.contains('\0')) {
         format!("the value of {name} contains a NUL byte, which no program can be given")
     } else if let Err(error) = job.policy.check_ranges() {
         error
@@ -115,17 +121,17 @@ fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut 
 }
 
 fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
-    let env = if job.env.is_empty() {
+    let env = if job.placement.env.is_empty() {
         "{}".to_owned()
     } else {
-        serde_json::to_string(&job.env).map_err(|error| Error::Internal(format!("env is not JSON: {error}")))?
+        serde_json::to_string(&job.placement.env).map_err(|error| Error::Internal(format!("env is not JSON: {error}")))?
     };
     let (command, policy) = (job.command.to_json(), job.policy.to_json());
     for (what, text, most) in [
         ("the command as JSON", &command, JSON_BYTES_MAX),
         ("the environment as JSON", &env, JSON_BYTES_MAX),
         ("the policy as JSON", &policy, JSON_BYTES_MAX),
-        ("the working directory", &job.cwd, CWD_BYTES_MAX),
+        ("the working directory", &job.placement.cwd, CWD_BYTES_MAX),
     ] {
         if text.len() > most {
             return Err(Error::Invalid(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
@@ -133,20 +139,20 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
     }
     conn.prepare_cached(sql!("insert.sql", "insert"))?.execute(rusqlite::params![
         command,
-        job.queue,
-        job.lane,
-        job.priority,
-        job.label,
-        job.cwd,
+        job.placement.queue,
+        job.placement.lane,
+        job.placement.priority,
+        job.placement.label,
+        job.placement.cwd,
         job.available_at,
-        job.max_attempts,
+        job.placement.max_attempts,
         now_ms.max(0),
         job.expires_at,
-        job.unique_key,
+        job.placement.unique_key,
         job.array_index,
         env,
         policy,
-        job.user_hold,
+        job.placement.user_hold,
         job.task,
         job.task_hold,
     ])?;

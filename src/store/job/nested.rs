@@ -64,7 +64,7 @@ pub enum Followed {
 
 /// Determines what would be followed.
 pub fn followed(conn: &Connection, new: &NewJob) -> Result<Followed> {
-    let Some(key) = new.unique_key.as_ref().filter(|_| !new.replace) else { return Ok(Followed::New) };
+    let Some(key) = new.placement.unique_key.as_ref().filter(|_| !new.placement.replace) else { return Ok(Followed::New) };
     let Some((live, _)) = insert::live_with_key(conn, key)? else { return Ok(Followed::New) };
     Ok(read::job(conn, live)?.map_or(Followed::New, |job| Followed::Live(Box::new(job))))
 }
@@ -74,14 +74,14 @@ pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[
     if ancestors.is_empty() {
         return Ok(None);
     }
-    if let Some(key) = &new.unique_key
+    if let Some(key) = &new.placement.unique_key
         && let Some((of, _)) = insert::live_with_key(conn, key)?
         && ancestors.iter().any(|job| job.id == of)
     {
         return Ok(Some(Never::Key { key: key.clone(), of }));
     }
     let (lane, queue, ahead) = match followed {
-        Followed::New => (&new.lane, &new.queue, new.after.iter().map(|(on, _)| *on).collect()),
+        Followed::New => (&new.placement.lane, &new.placement.queue, new.after.iter().map(|(on, _)| *on).collect()),
         Followed::Live(job) if job.state == State::Running => return Ok(None),
         Followed::Live(job) => (&job.lane, &job.queue, vec![job.id]),
     };

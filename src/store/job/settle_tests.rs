@@ -80,10 +80,10 @@ fn a_job_goes_through_its_life() {
 #[test]
 fn the_best_head_of_all_queues_comes_first() {
     let conn = fixture::fresh();
-    let low = add(&conn, |j| j.queue = "a".into());
-    let high = add(&conn, |j| (j.queue, j.priority) = ("b".into(), 5));
-    let low2 = add(&conn, |j| j.queue = "b".into());
-    let paused = add(&conn, |j| (j.queue, j.priority) = ("c".into(), 9));
+    let low = add(&conn, |j| j.placement.queue = "a".into());
+    let high = add(&conn, |j| (j.placement.queue, j.placement.priority) = ("b".into(), 5));
+    let low2 = add(&conn, |j| j.placement.queue = "b".into());
+    let paused = add(&conn, |j| (j.placement.queue, j.placement.priority) = ("c".into(), 9));
     control::queue_pause(&conn, "c", true).unwrap();
     let prepared: Vec<_> = (1..9).map(|n| Prepared { run: RunId(n), nonce: Nonce([1; 16]) }).collect();
     let claims = claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 5).unwrap();
@@ -94,9 +94,9 @@ fn the_best_head_of_all_queues_comes_first() {
 #[test]
 fn a_lane_runs_one_and_then_the_next_over_all_queues() {
     let conn = fixture::fresh();
-    let a = add(&conn, |j| j.lane = Some("db".into()));
-    let b = add(&conn, |j| (j.lane, j.queue) = (Some("db".into()), "other".into()));
-    let c = add(&conn, |j| (j.lane, j.priority) = (Some("db".into()), 3));
+    let a = add(&conn, |j| j.placement.lane = Some("db".into()));
+    let b = add(&conn, |j| (j.placement.lane, j.placement.queue) = (Some("db".into()), "other".into()));
+    let c = add(&conn, |j| (j.placement.lane, j.placement.priority) = (Some("db".into()), 3));
     let mut order = Vec::new();
     for run in 1..=3 {
         let claim = claim_one(&conn, run).unwrap();
@@ -128,7 +128,7 @@ fn dependants_go_on_or_end_with_what_they_wait_for() {
 #[test]
 fn a_retry_of_the_rules_waits_and_a_cancel_ends_it() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| j.max_attempts = 3);
+    let id = add(&conn, |j| j.placement.max_attempts = 3);
     let claim = claim_one(&conn, 1).unwrap();
     exit(&conn, &claim, 1);
     let waiting = job(&conn, id);
@@ -178,7 +178,7 @@ fn a_check_is_a_run_of_its_own() {
 fn tokens_are_given_back_when_a_job_ends_and_not_before() {
     let conn = fixture::fresh();
     let secret = r#"{"secrets":{"KEY":"t1"},"stdin":{"kept":"t2"}}"#;
-    let id = add(&conn, |j| (j.policy, j.max_attempts) = (Policy::from_json(secret).unwrap(), 2));
+    let id = add(&conn, |j| (j.policy, j.placement.max_attempts) = (Policy::from_json(secret).unwrap(), 2));
     let child = add(&conn, |j| {
         j.policy = Policy::from_json(r#"{"secrets":{"KEY":"t3"}}"#).unwrap();
         j.after = vec![(id, crate::job::Need::Done)];
@@ -206,7 +206,7 @@ fn a_result_is_cut_between_characters() {
 #[test]
 fn a_stop_by_cancel_ends_as_cancelled_and_history_can_go() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| j.max_attempts = 5);
+    let id = add(&conn, |j| j.placement.max_attempts = 5);
     let claim = claim_one(&conn, 1).unwrap();
     control::cancel(&conn, id, None, 5).unwrap();
     let end = RunEnd::Ended { exit: Exit::Signal(15), cause: Some(Cause::Cancel), out_of_memory: false };
@@ -226,7 +226,7 @@ fn a_stop_by_cancel_ends_as_cancelled_and_history_can_go() {
 #[test]
 fn a_job_is_given_to_no_run_that_is_older_than_one_before_it() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| (j.max_attempts, j.policy.backoff_ms) = (3, Some((0, 0))));
+    let id = add(&conn, |j| (j.placement.max_attempts, j.policy.backoff_ms) = (3, Some((0, 0))));
     let first = claim_one(&conn, 6).unwrap();
     assert!(matches!(exit(&conn, &first, 1), Settled::Won { .. }));
     due::process(&conn, 4_000, 10).unwrap();
@@ -270,7 +270,7 @@ fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
         let conn = fixture::fresh();
         let now_ms = 100_000_000;
         let delayed = add(&conn, |j| j.available_at = now_ms + 60_000);
-        let retried = add(&conn, |j| j.max_attempts = 2);
+        let retried = add(&conn, |j| j.placement.max_attempts = 2);
         let claim = claim_one(&conn, 1).unwrap();
         let end = RunEnd::Ended { exit: Exit::Code(3), cause: None, out_of_memory: false };
         settle(&conn, &Settle { job: retried, run: claim.run, end, record: RunRecord::default(), chance: 0.0 }, now_ms).unwrap();
@@ -301,7 +301,7 @@ fn an_end_closes_the_cancel_however_the_run_came_to_it() {
     for end in ends {
         let conn = fixture::fresh();
         // Of two attempts, so that it might be tried again.
-        let id = add(&conn, |j| j.max_attempts = 2);
+        let id = add(&conn, |j| j.placement.max_attempts = 2);
         let run = claim_one(&conn, 1).unwrap().run;
         control::cancel(&conn, id, None, 2_500).unwrap();
         let s = Settle { job: id, run, end, record: RunRecord::default(), chance: 0.0 };
@@ -325,7 +325,9 @@ fn a_retry_by_a_person_leaves_nothing_of_the_earlier_life() {
         kept.map(|name| format!("{name} {}", value(&name).unwrap())).collect()
     };
     let conn = fixture::fresh();
-    let change = |j: &mut NewJob| (j.max_attempts, j.lane, j.unique_key) = (2, Some("l".into()), Some("k".into()));
+    let change = |j: &mut NewJob| {
+        (j.placement.max_attempts, j.placement.lane, j.placement.unique_key) = (2, Some("l".into()), Some("k".into()))
+    };
     let id = add(&conn, change);
     let new = row(&conn, id);
     let said = |code| RunEnd::Ended { exit: Exit::Code(code), cause: None, out_of_memory: false };

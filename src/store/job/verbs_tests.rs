@@ -62,20 +62,24 @@ fn what_was_asked_for_is_what_is_stored() {
     let conn = fixture::fresh();
     let full = new(|j| {
         j.command = Argv::new(vec![b"x".to_vec(), vec![0xff]]).unwrap();
-        (j.queue, j.lane, j.priority, j.label, j.cwd) = ("q".into(), Some("l".into()), -3, Some("lb".into()), "/tmp".into());
-        (j.available_at, j.expires_at, j.max_attempts, j.array_index) = (50, Some(60), 7, Some(4));
-        (j.unique_key, j.user_hold) = (Some("u".into()), true);
-        j.env.insert("A".into(), "b".into());
+        (j.placement.queue, j.placement.lane, j.placement.priority, j.placement.label, j.placement.cwd) =
+            ("q".into(), Some("l".into()), -3, Some("lb".into()), "/tmp".into());
+        (j.available_at, j.expires_at, j.placement.max_attempts, j.array_index) = (50, Some(60), 7, Some(4));
+        (j.placement.unique_key, j.placement.user_hold) = (Some("u".into()), true);
+        j.placement.env.insert("A".into(), "b".into());
         j.policy.timeout_ms = Some(9);
     });
     let id = enqueue::add(&conn, std::slice::from_ref(&full), 1_000).unwrap()[0].id;
     let stored = job(&conn, id);
     assert_eq!((stored.argv().unwrap(), stored.policy().unwrap()), (full.command.clone(), full.policy.clone()));
-    assert_eq!((stored.queue, stored.lane, stored.priority, stored.label), (full.queue, full.lane, -3, full.label));
-    assert_eq!((stored.cwd, stored.available_at, stored.expires_at, stored.max_attempts), (full.cwd, 50, Some(60), 7));
+    assert_eq!(
+        (stored.queue, stored.lane, stored.priority, stored.label),
+        (full.placement.queue, full.placement.lane, -3, full.placement.label)
+    );
+    assert_eq!((stored.cwd, stored.available_at, stored.expires_at, stored.max_attempts), (full.placement.cwd, 50, Some(60), 7));
     assert_eq!(
         (stored.array_index, stored.unique_key, stored.user_hold, stored.created_at),
-        (Some(4), full.unique_key, true, 1_000)
+        (Some(4), full.placement.unique_key, true, 1_000)
     );
     assert_eq!((stored.env.as_str(), stored.hold), (r#"{"A":"b"}"#, Some(Hold::User)));
 }
@@ -85,17 +89,17 @@ fn invalid_arguments_are_refused_in_words() {
     let conn = fixture::fresh();
     type Wrong = Box<dyn FnOnce(&mut NewJob)>;
     let wrong: Vec<Wrong> = vec![
-        Box::new(|j| j.queue = String::new()),
-        Box::new(|j| j.lane = Some(String::new())),
-        Box::new(|j| j.queue = "x".repeat(201)),
-        Box::new(|j| j.label = Some("x".repeat(1_001))),
-        Box::new(|j| j.unique_key = Some("x".repeat(1_001))),
-        Box::new(|j| j.max_attempts = 0),
-        Box::new(|j| j.max_attempts = 1_000_001),
+        Box::new(|j| j.placement.queue = String::new()),
+        Box::new(|j| j.placement.lane = Some(String::new())),
+        Box::new(|j| j.placement.queue = "x".repeat(201)),
+        Box::new(|j| j.placement.label = Some("x".repeat(1_001))),
+        Box::new(|j| j.placement.unique_key = Some("x".repeat(1_001))),
+        Box::new(|j| j.placement.max_attempts = 0),
+        Box::new(|j| j.placement.max_attempts = 1_000_001),
         Box::new(|j| j.available_at = -1),
         Box::new(|j| j.policy.timeout_ms = Some(0)),
-        Box::new(|j| drop(j.env.insert("A=B".into(), "x".into()))),
-        Box::new(|j| drop(j.env.insert("A".into(), "\0".into()))),
+        Box::new(|j| drop(j.placement.env.insert("A=B".into(), "x".into()))),
+        Box::new(|j| drop(j.placement.env.insert("A".into(), "\0".into()))),
     ];
     for change in wrong {
         assert!(matches!(try_add(&conn, change), Err(Error::Invalid(_))));
@@ -104,14 +108,14 @@ fn invalid_arguments_are_refused_in_words() {
     let many = vec![new(|_| ()); ADDED_AT_ONCE_MAX + 1];
     assert!(matches!(enqueue::add(&conn, &many, 1), Err(Error::Invalid(_))));
     // 200 characters are 200 characters, however many bytes they have.
-    add(&conn, |j| j.queue = "ü".repeat(200));
+    add(&conn, |j| j.placement.queue = "ü".repeat(200));
 }
 
 #[test]
 fn a_live_job_with_the_key_is_returned_or_replaced() {
     let conn = fixture::fresh();
-    let keyed = |j: &mut NewJob| j.unique_key = Some("k".into());
-    let replacing = |j: &mut NewJob| (j.unique_key, j.replace) = (Some("k".into()), true);
+    let keyed = |j: &mut NewJob| j.placement.unique_key = Some("k".into());
+    let replacing = |j: &mut NewJob| (j.placement.unique_key, j.placement.replace) = (Some("k".into()), true);
     let first = add(&conn, keyed);
     let again = try_add(&conn, keyed).unwrap().remove(0);
     assert_eq!((again.id, again.existing), (first, true));
@@ -165,7 +169,7 @@ fn a_refusal_says_what_to_do() {
 #[test]
 fn a_set_changes_what_it_names_and_nothing_else() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| (j.priority, j.label) = (4, Some("x".into())));
+    let id = add(&conn, |j| (j.placement.priority, j.placement.label) = (4, Some("x".into())));
     let before = job(&conn, id);
     control::set(&conn, id, &Change::default(), 5).unwrap();
     assert_eq!(job(&conn, id), before);
@@ -182,8 +186,8 @@ fn a_set_changes_what_it_names_and_nothing_else() {
 #[test]
 fn a_job_that_was_cancelled_by_plain_sql_or_has_expired_never_starts() {
     let conn = fixture::fresh();
-    let cancelled = add(&conn, |j| j.priority = 2);
-    let expired = add(&conn, |j| (j.priority, j.expires_at) = (1, Some(1_999)));
+    let cancelled = add(&conn, |j| j.placement.priority = 2);
+    let expired = add(&conn, |j| (j.placement.priority, j.expires_at) = (1, Some(1_999)));
     let fine = add(&conn, |_| ());
     conn.execute("INSERT INTO cancel (job_id, why) VALUES (1, 'no')", []).unwrap();
     assert_eq!(job(&conn, cancelled).shown_state(), State::Cancelled);
@@ -197,7 +201,7 @@ fn a_job_that_was_cancelled_by_plain_sql_or_has_expired_never_starts() {
 #[test]
 fn a_retried_attempt_does_not_expire_and_a_round_has_a_limit() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| (j.expires_at, j.max_attempts) = (Some(2_500), 2));
+    let id = add(&conn, |j| (j.expires_at, j.placement.max_attempts) = (Some(2_500), 2));
     exit(&conn, &claim_one(&conn, 1), 1);
     assert_eq!(due::process(&conn, 3_000, 10).unwrap(), Processed::default());
     assert_eq!(job(&conn, id).state, State::Queued);
@@ -213,7 +217,7 @@ fn a_retried_attempt_does_not_expire_and_a_round_has_a_limit() {
 #[test]
 fn a_clock_that_was_wrong_for_a_moment_skips_no_wait() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| (j.available_at, j.max_attempts) = (5_000, 2));
+    let id = add(&conn, |j| (j.available_at, j.placement.max_attempts) = (5_000, 2));
     assert_eq!(due::process(&conn, 900_000_000, 10).unwrap().released, 1);
     exit(&conn, &claim_one(&conn, 1), 1);
     assert_eq!(job(&conn, id).hold, Some(Hold::Time), "the clock is right again, and the backoff holds");
@@ -222,11 +226,11 @@ fn a_clock_that_was_wrong_for_a_moment_skips_no_wait() {
 #[test]
 fn why_says_everything_that_stands_in_the_way() {
     let conn = fixture::fresh();
-    let parent = add(&conn, |j| j.lane = Some("l".into()));
+    let parent = add(&conn, |j| j.placement.lane = Some("l".into()));
     claim_one(&conn, 1);
-    let ahead = add(&conn, |j| j.queue = "q".into());
+    let ahead = add(&conn, |j| j.placement.queue = "q".into());
     let id = add(&conn, |j| {
-        (j.queue, j.lane, j.user_hold) = ("q".into(), Some("l".into()), true);
+        (j.placement.queue, j.placement.lane, j.placement.user_hold) = ("q".into(), Some("l".into()), true);
         (j.available_at, j.expires_at, j.after) = (5_000, Some(9_000), vec![(parent, Need::Done)]);
     });
     control::queue_pause(&conn, "q", true).unwrap();
@@ -260,7 +264,7 @@ fn why_says_everything_that_stands_in_the_way() {
 #[test]
 fn why_says_what_the_rules_said_about_another_attempt() {
     let conn = fixture::fresh();
-    let id = add(&conn, |j| j.max_attempts = 2);
+    let id = add(&conn, |j| j.placement.max_attempts = 2);
     exit(&conn, &claim_one(&conn, 1), 64);
     let last = why::why(&conn, id, 5).unwrap().last.unwrap();
     assert_eq!((last.kind_is_retried, last.attempts, last.max_attempts), (false, 1, 2));
@@ -270,8 +274,9 @@ fn why_says_what_the_rules_said_about_another_attempt() {
 #[test]
 fn lists_are_of_what_was_asked_for_newest_last() {
     let conn = fixture::fresh();
-    let ids: Vec<JobId> =
-        (0..6).map(|n| add(&conn, |j| (j.label, j.queue) = (Some(format!("l{}", n % 2)), format!("q{}", n % 3)))).collect();
+    let ids: Vec<JobId> = (0..6)
+        .map(|n| add(&conn, |j| (j.placement.label, j.placement.queue) = (Some(format!("l{}", n % 2)), format!("q{}", n % 3))))
+        .collect();
     exit(&conn, &claim_one(&conn, 1), 0);
     exit(&conn, &claim_one(&conn, 2), 1);
     claim_one(&conn, 3);
@@ -296,7 +301,7 @@ fn history_that_is_needed_stays() {
     let parent = add(&conn, |_| ());
     exit(&conn, &claim_one(&conn, 1), 1);
     let failed = add(&conn, |j| j.after = vec![(parent, Need::Done)]);
-    let waiting = add(&conn, |j| (j.after, j.user_hold) = (vec![(parent, Need::Any)], true));
+    let waiting = add(&conn, |j| (j.after, j.placement.user_hold) = (vec![(parent, Need::Any)], true));
     assert_eq!(prune::prune(&conn, 9_000, 10).unwrap().jobs, 1, "only the child that failed: the other one is still needed");
     assert_eq!(read::job(&conn, failed).unwrap(), None);
     let again = enqueue::add(&conn, &[new(|j| j.after = vec![(parent, Need::Done)])], 8_000).unwrap()[0].id;
@@ -369,8 +374,9 @@ fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
 #[test]
 fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
     let conn = fixture::fresh();
-    let array: Vec<NewJob> =
-        (0..3).map(|i| new(|j| (j.lane, j.lane_limit, j.array_index) = (Some("array-x".into()), Some(2), Some(i)))).collect();
+    let array: Vec<NewJob> = (0..3)
+        .map(|i| new(|j| (j.placement.lane, j.lane_limit, j.array_index) = (Some("array-x".into()), Some(2), Some(i))))
+        .collect();
     let ids: Vec<JobId> = enqueue::add(&conn, &array, 1_000).unwrap().iter().map(|added| added.id).collect();
     let limits = || read::lanes(&conn).unwrap().iter().map(|lane| lane.max_running).collect::<Vec<_>>();
     assert_eq!(limits(), [2]);
@@ -384,14 +390,14 @@ fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
     control::cancel(&conn, ids[2], None, 4_000).unwrap();
     prune::prune(&conn, 9_000, 10).unwrap();
     assert_eq!(limits(), [0i64; 0]);
-    let wrong = try_add(&conn, |j| (j.lane, j.lane_limit) = (Some("l".into()), Some(0)));
+    let wrong = try_add(&conn, |j| (j.placement.lane, j.lane_limit) = (Some("l".into()), Some(0)));
     assert!(matches!(wrong, Err(Error::Invalid(_))), "{wrong:?}");
 }
 
 #[test]
 fn the_way_back_names_a_job_however_many_are_in_the_way() {
     let conn = fixture::fresh();
-    let parents: Vec<JobId> = (0..30).map(|_| add(&conn, |job| job.queue = "parents".into())).collect();
+    let parents: Vec<JobId> = (0..30).map(|_| add(&conn, |job| job.placement.queue = "parents".into())).collect();
     let child = add(&conn, |job| job.after = parents.iter().map(|id| (*id, Need::Done)).collect());
     for id in &parents {
         control::cancel(&conn, *id, None, 2_000).unwrap();

@@ -141,10 +141,10 @@ pub(in crate::store) fn enter(
         Err(error) => return Ok(Err(error)),
     };
     new.task_hold = held;
-    if new.label.is_none() {
+    if new.placement.label.is_none() {
         // So that a list of jobs says what each is.
         let mut name = conn.prepare_cached("SELECT pipeline || '/' || stage FROM task WHERE id = ?1")?;
-        new.label = name.query_row([task], |row| maybe(row, 0))?;
+        new.placement.label = name.query_row([task], |row| maybe(row, 0))?;
     }
     new.after = live_jobs(conn, task)?.into_iter().map(|job| (job, Need::Any)).collect();
     apart(conn, || {
@@ -158,7 +158,7 @@ pub(in crate::store) fn enter(
         }
         conn.prepare_cached(sql!("advance.sql", "step"))?.execute((task, stage, job.0, now_ms))?;
         match pipeline.stage(stage).and_then(|stage| stage.teardown.as_ref()) {
-            Some(teardown) => register_teardown(conn, task, stage, teardown, &new.cwd, &new.env),
+            Some(teardown) => register_teardown(conn, task, stage, teardown, &new.placement.cwd, &new.placement.env),
             None => Ok(()),
         }
     })

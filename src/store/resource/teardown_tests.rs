@@ -16,7 +16,7 @@ use crate::store::upkeep::{open_runs, prune};
 
 fn job(conn: &Connection) -> JobId {
     let mut new = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-    (new.max_attempts, new.policy.backoff_ms) = (5, Some((0, 0)));
+    (new.placement.max_attempts, new.policy.backoff_ms) = (5, Some((0, 0)));
     enqueue::add(conn, &[new], 1_000).unwrap()[0].id
 }
 

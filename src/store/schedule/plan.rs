@@ -169,7 +169,7 @@ fn open_again(conn: &Connection, schedule: &Schedule, calendar: &Calendar, now_m
 
 fn job(template: &Template, calendar: &Calendar, at: i64, now_ms: i64) -> Result<NewJob> {
     let mut job = template.fill(&BTreeMap::new(), now_ms).map_err(Error::Invalid)?;
-    job.env.insert(SCHEDULED_FOR.to_owned(), calendar.text(at));
+    job.placement.env.insert(SCHEDULED_FOR.to_owned(), calendar.text(at));
     Ok(job)
 }
 

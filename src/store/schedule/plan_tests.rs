@@ -233,7 +233,8 @@ fn two_planners_on_one_file_fire_no_occurrence_twice() {
 #[test]
 fn a_occurrence_finds_its_key_taken_and_is_skipped() {
     let conn = fixture::fresh();
-    let template = Template { unique_key: Some("k".into()), ..template() };
+    let mut template = template();
+    template.placement.unique_key = Some("k".into());
     add(&conn, &NewSchedule { template, ..new("s", "0 * * * *", CatchUp::Latest) }, START).unwrap();
     for hour in 1..=4 {
         plan_at(&conn, START + hour * HOUR);
@@ -245,7 +246,8 @@ fn a_occurrence_finds_its_key_taken_and_is_skipped() {
 #[test]
 fn the_newest_replaces_where_that_was_asked_for() {
     let conn = fixture::fresh();
-    let template = Template { unique_key: Some("k".into()), replace: true, ..template() };
+    let mut template = template();
+    (template.placement.unique_key, template.placement.replace) = (Some("k".into()), true);
     add(&conn, &NewSchedule { template, ..new("s", "0 * * * *", CatchUp::Latest) }, START).unwrap();
     plan_at(&conn, START + HOUR);
     plan_at(&conn, START + 2 * HOUR);

@@ -189,7 +189,7 @@ fn a_state_that_there_is_none_of_is_held() {
     let id = add(&conn);
     hostile(&conn, "UPDATE job SET state = 'zombie', unique_key = 'k'");
     let mut other = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-    other.unique_key = Some("k".into());
+    other.placement.unique_key = Some("k".into());
     enqueue::add(&conn, &[other], 1).unwrap();
     assert!(read::job(&conn, id).is_err());
     assert_eq!(read::jobs(&conn, &read::Filter::default()).unwrap().len(), 1, "one bad row does not hide the others");
@@ -220,11 +220,11 @@ fn contradictions_are_taken_away() {
     let conn = fixture::fresh();
     for queue in ["a", "b"] {
         let mut new = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-        (new.queue, new.lane) = (queue.into(), Some("l".into()));
+        (new.placement.queue, new.placement.lane) = (queue.into(), Some("l".into()));
         enqueue::add(&conn, &[new.clone(), new], 1).unwrap();
     }
     let mut child = NewJob::new(Argv::from_strs(&["true"]).unwrap());
-    (child.queue, child.after) = ("c".into(), vec![(JobId(1), crate::job::Need::Done)]);
+    (child.placement.queue, child.after) = ("c".into(), vec![(JobId(1), crate::job::Need::Done)]);
     let child = enqueue::add(&conn, &[child], 1).unwrap()[0].id;
     hostile(
         &conn,
