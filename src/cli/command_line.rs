@@ -9,8 +9,8 @@ use crate::cli::global::Global;
 use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
 use crate::cli::verbs::{
-    add, backup, cancel, completions, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress, prune, queue,
-    resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
+    add, backup, cancel, complete, completions, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
+    prune, queue, resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
 use crate::config::Flags;
@@ -103,6 +103,9 @@ pub enum Verb {
     Fence(fence::Args),
     /// Show the settings and where each comes from
     Config(settings::Args),
+    /// Print what may be typed next, for the scripts of `completions`
+    #[command(hide = true)]
+    Complete(complete::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print the manual page of a verb
@@ -195,9 +198,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
     }
     match &verb {
         // These need no file and no settings, so a broken configuration does not stop them.
-        Verb::Completions(args) => return completions::run(args, &mut Cli::command()),
+        Verb::Completions(args) => return completions::run(args, Cli::command()),
         Verb::Man(args) => return man::run(args, Cli::command()),
         Verb::Help(args) => return Ok(help::run(args, Cli::command())),
+        Verb::Complete(args) => return Ok(complete::run(args, Cli::command())),
         _ => {}
     }
     let face = Face::new(&cli.global, flags(&verb))?;
@@ -232,7 +236,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Progress(args) => progress::run(&face, &args),
         Verb::Fence(args) => fence::run(&face, &args),
         Verb::Config(args) => settings::run(&face, &args),
-        Verb::Completions(_) | Verb::Man(_) | Verb::Help(_) => Err(Error::Internal("handled above".into())),
+        Verb::Complete(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Help(_) => Err(Error::Internal("handled above".into())),
     }
 }
 

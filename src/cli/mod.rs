@@ -3,8 +3,8 @@
 //! `command_line` defines the verbs and sends each to its file in `verbs`, which gets a
 //! `face::Face`: the settings, the file, and a way to print. `parse` turns text into values, `view`
 //! turns values into text and JSON, `watch` waits for what a person waits for, `warn` is said when
-//! a job is added, `doctor` looks for faults, and `help` makes help and manual pages from the
-//! definition of the verbs.
+//! a job is added, `doctor` looks for faults, `help` makes help and manual pages from the
+//! definition of the verbs, and `complete` finds what a shell may offer.
 //!
 //! ```text
 //! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
@@ -21,6 +21,7 @@
 //! Deliberately absent: SQL, signals to processes, and any decision about who owns what.
 
 mod command_line;
+mod complete;
 mod copies;
 mod doctor;
 mod face;

@@ -35,6 +35,7 @@
 //! | [`schema`] | creates, upgrades, verifies and repairs the tables of `schema.sql` |
 //! | [`job`] | the life of a job: enqueue, claim, settle, requests of a person, reads |
 //! | [`upkeep`] | due jobs, repair of impossible rows, retention |
+//! | [`suggest`] | what begins with a text, for the completion of a command line |
 //! | [`lease`], [`workspace`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
 //!
 //! The verbs are plain functions of a connection, their arguments and the current time, with their
@@ -58,6 +59,7 @@ pub mod pipeline;
 pub mod resource;
 pub mod schedule;
 pub mod schema;
+pub mod suggest;
 pub mod upkeep;
 pub mod workspace;
 

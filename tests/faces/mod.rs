@@ -4,6 +4,7 @@ mod bad_files;
 mod bad_input;
 mod batches;
 mod cascades;
+mod completion;
 mod documents;
 mod endings;
 mod exit_codes;

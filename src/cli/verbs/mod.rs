@@ -3,6 +3,7 @@
 pub(in crate::cli) mod add;
 pub(in crate::cli) mod backup;
 pub(in crate::cli) mod cancel;
+pub(in crate::cli) mod complete;
 pub(in crate::cli) mod completions;
 pub(in crate::cli) mod ensure;
 pub(in crate::cli) mod fence;

@@ -1,0 +1,144 @@
+//! What an argument may be: the table of arguments and their sources, and what a source has.
+
+use clap::{Arg, Command, ValueHint};
+
+use crate::cli::complete::walk::At;
+use crate::job::pipeline::TaskState;
+use crate::job::{Reason, State};
+use crate::store::suggest::Subject;
+
+/// Where the values of an argument come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// The file.
+    Stored(Subject),
+    /// Words that never change.
+    Words(fn() -> Vec<&'static str>),
+    /// Keys, each before its `=`.
+    Keys(&'static [&'static str]),
+    /// The verbs of the program.
+    Verbs,
+    /// Paths; the shell knows them.
+    Files,
+    Directories,
+    /// What a person makes up: a number, a duration, a new name.
+    Free,
+}
+
+const LIVE: Subject = Subject::Jobs(&["running", "queued"]);
+const QUEUED: Subject = Subject::Jobs(&["queued"]);
+const ENDED: Subject = Subject::Jobs(&["failed", "cancelled"]);
+const ANY: Subject = Subject::Jobs(&[]);
+
+/// What `tenure set` changes.
+const CHANGES: &[&str] = &["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];
+
+/// Arguments by verb and name; `*` is every verb that is not named. An argument that is not here
+/// has its possible values in the definition, is a path by its type, or is free.
+const SOURCES: &[(&str, &str, Source)] = &[
+    ("cancel", "ids", Source::Stored(LIVE)),
+    ("wait", "ids", Source::Stored(LIVE)),
+    ("hold", "ids", Source::Stored(QUEUED)),
+    ("set", "ids", Source::Stored(QUEUED)),
+    ("release", "ids", Source::Stored(Subject::HeldJobs)),
+    ("retry", "ids", Source::Stored(ENDED)),
+    ("resource show", "ids", Source::Stored(Subject::Resources { live: false })),
+    ("resource release", "ids", Source::Stored(Subject::Resources { live: true })),
+    ("*", "ids", Source::Stored(ANY)),
+    ("*", "after", Source::Stored(ANY)),
+    ("*", "after_any", Source::Stored(ANY)),
+    ("*", "after_failed", Source::Stored(ANY)),
+    ("resource add", "job", Source::Stored(LIVE)),
+    ("resource add", "task", Source::Stored(Subject::Tasks { live: true })),
+    ("task show", "tasks", Source::Stored(Subject::Tasks { live: false })),
+    ("*", "task", Source::Stored(Subject::Tasks { live: true })),
+    ("*", "label", Source::Stored(Subject::Labels)),
+    ("*", "queue", Source::Stored(Subject::Queues)),
+    ("*", "lane", Source::Stored(Subject::Lanes)),
+    ("lane set", "key", Source::Stored(Subject::Lanes)),
+    ("lane rm", "key", Source::Stored(Subject::Lanes)),
+    ("*", "workspace", Source::Stored(Subject::Workspaces)),
+    ("workspace rm", "key", Source::Stored(Subject::Workspaces)),
+    ("workspace ensure", "key", Source::Stored(Subject::Workspaces)),
+    ("lease run", "name", Source::Stored(Subject::Leases)),
+    ("lease release", "name", Source::Stored(Subject::Leases)),
+    ("schedule rm", "names", Source::Stored(Subject::Schedules)),
+    ("schedule pause", "name", Source::Stored(Subject::Schedules)),
+    ("schedule resume", "name", Source::Stored(Subject::Schedules)),
+    ("schedule next", "name", Source::Stored(Subject::Schedules)),
+    ("schedule history", "name", Source::Stored(Subject::Schedules)),
+    ("pipeline show", "name", Source::Stored(Subject::Pipelines)),
+    ("*", "pipeline", Source::Stored(Subject::Pipelines)),
+    ("task ls", "state", Source::Words(|| TaskState::ALL.iter().map(|state| state.as_str()).collect())),
+    ("*", "state", Source::Words(|| State::ALL.iter().map(|state| state.as_str()).collect())),
+    ("*", "retry_on", Source::Words(reasons)),
+    ("*", "no_retry_on", Source::Words(reasons)),
+    ("set", "changes", Source::Keys(CHANGES)),
+    ("help", "path", Source::Verbs),
+    ("man", "path", Source::Verbs),
+    ("*", "cwd", Source::Directories),
+    ("man", "dir", Source::Directories),
+    ("*", "stdin", Source::Files),
+    ("*", "from", Source::Files),
+    ("pipeline apply", "file", Source::Files),
+];
+
+fn reasons() -> Vec<&'static str> {
+    Reason::ALL.iter().map(|reason| reason.as_str()).collect()
+}
+
+/// Returns the source of an argument.
+pub fn source(arg: &Arg, at: &At<'_>) -> Source {
+    let (verb, id) = (at.path.join(" "), arg.get_id().as_str());
+    if verb == "logs" && id == "ids" && at.given.contains(&"follow") {
+        return Source::Stored(LIVE);
+    }
+    let rows = SOURCES.iter().filter(|(_, name, _)| *name == id);
+    let found = rows.clone().find(|(of, ..)| *of == verb).or_else(|| rows.clone().find(|(of, ..)| *of == "*"));
+    match found {
+        Some((_, _, source)) => *source,
+        None if arg.get_value_hint() == ValueHint::AnyPath => Source::Files,
+        None => Source::Free,
+    }
+}
+
+/// Whether several values stand in one word with commas between them.
+pub fn is_list(arg: &Arg) -> bool {
+    matches!(arg.get_id().as_str(), "ids" | "after" | "after_any" | "after_failed" | "retry_on" | "no_retry_on")
+}
+
+/// Returns the verbs below what was named, with what each does.
+pub fn verbs(root: &Command, words: &[String]) -> Vec<(String, String)> {
+    let at = words.iter().try_fold(root, |at, word| at.find_subcommand(word));
+    let below = at.into_iter().flat_map(Command::get_subcommands).filter(|verb| !verb.is_hide_set());
+    below.map(|verb| (verb.get_name().to_owned(), about(verb.get_about()))).collect()
+}
+
+/// Returns the options of a verb, with what each does, and `--` where a command follows. The verb
+/// has been built, so it has those of every verb.
+pub fn options(verb: &Command) -> Vec<(String, String)> {
+    let shown = verb.get_arguments().filter(|arg| !arg.is_hide_set());
+    let named = |arg: &Arg| match arg.get_long() {
+        _ if arg.is_last_set() => Some("--".to_owned()),
+        long => long.map(|long| format!("--{long}")),
+    };
+    shown.filter_map(|arg| Some((named(arg)?, about(arg.get_help())))).collect()
+}
+
+/// Returns the values that the definition has for an argument.
+pub fn possible(arg: &Arg) -> Vec<(String, String)> {
+    let values = arg.get_possible_values();
+    values
+        .iter()
+        .filter(|value| !value.is_hide_set())
+        .map(|value| (value.get_name().to_owned(), about(value.get_help())))
+        .collect()
+}
+
+fn about(text: Option<&clap::builder::StyledStr>) -> String {
+    text.map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;
