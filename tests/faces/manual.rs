@@ -68,7 +68,7 @@ fn man_shows_what_is_typed_as_it_is_typed() {
 }
 
 #[test]
-fn what_cannot_be_written_or_is_no_verb_is_said() {
+fn a_failed_write_and_an_unknown_verb_are_said() {
     let nest = Nest::new();
     std::fs::write(nest.file("taken"), "mine").unwrap();
     for dir in ["taken", "taken/below", "", "/proc/nowhere"] {

@@ -5,7 +5,7 @@ use crate::cli::view::escape;
 
 /// Longest value that is offered, in characters.
 const CHARS_MAX: usize = 200;
-/// What is no more than itself to bash, beside letters and digits.
+/// What means only itself to bash, beside letters and digits.
 const PLAIN: &[char] = &['_', '-', '.', '/', ',', '+', '%', '=', ':', '@'];
 
 /// Whether a name may be offered at all: the shell would show it, and the program take it for a
@@ -24,7 +24,7 @@ pub fn for_bash(value: &str, typed: &Typed) -> Option<String> {
     match typed.open {
         Open::None => Some(rest.chars().flat_map(backslashed).collect()),
         Open::Single => Some(rest.replace('\'', "'\\''")),
-        // The history is expanded there, whatever stands before the mark.
+        // The history is expanded there, also after a backslash.
         Open::Double if rest.contains('!') => None,
         Open::Double => Some(rest.chars().flat_map(|c| "\\\"$`".contains(c).then_some('\\').into_iter().chain([c])).collect()),
     }
@@ -51,7 +51,7 @@ mod tests {
         );
         assert_eq!(bash("a b", "a", 0, Open::None).unwrap(), "a\\ b");
         assert_eq!(bash("$x", "", 0, Open::None).unwrap(), "\\$x");
-        assert_eq!(bash("it's $x", "it", 0, Open::Single).unwrap(), "it'\\''s $x");
+        assert_eq!(bash("o'clock $x", "o", 0, Open::Single).unwrap(), "o'\\''clock $x");
         assert_eq!(bash("a\"$`\\b", "a", 0, Open::Double).unwrap(), "a\\\"\\$\\`\\\\b");
         assert_eq!(bash("a!b", "a", 0, Open::Double), None);
         assert_eq!(bash("é-ü_1.2/3", "", 0, Open::None).unwrap(), "é-ü_1.2/3");

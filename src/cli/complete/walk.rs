@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-/// What may stand where a word is being typed.
+/// What may follow where a word is being typed.
 #[derive(Debug)]
 pub enum Wanted<'a> {
     Nothing,
@@ -28,7 +28,7 @@ pub enum Kind {
     Option,
 }
 
-/// Where the value of an argument stands.
+/// Where the value of an argument is.
 #[derive(Debug)]
 pub struct At<'a> {
     /// The verb that it is given to, such as `queue set`.
@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
     /// Goes over a word; `false`: there is no such verb.
     fn step(&mut self, word: &str) -> bool {
         if let Some(arg) = self.pending.filter(|_| !word.starts_with('-') || word.len() == 1) {
-            // The ids of `--after 1 2 3` go on until an option comes.
+            // The ids of `--after 1 2 3` continue until an option comes.
             self.pending = arg.get_num_args().is_some_and(|n| n.max_values() > 1).then_some(arg);
             return true;
         }

@@ -225,7 +225,7 @@ fn list(text: &mut String, items: &[(&str, &str)]) {
     }
 }
 
-/// Text that is no command to the formatter, and whose marks are those that are typed.
+/// Text that is not a command to the formatter, and whose marks are those that are typed.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     if text.starts_with(['.', '\'']) {

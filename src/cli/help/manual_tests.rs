@@ -60,7 +60,7 @@ fn an_option_has_its_whole_text_and_values_in_the_order_of_the_help() {
 }
 
 #[test]
-fn text_is_no_command_to_the_formatter() {
+fn text_is_not_a_command_to_the_formatter() {
     assert_eq!(plain(".sp 'x'"), "\\&.sp \\(aqx\\(aq");
     assert_eq!(plain("'br"), "\\&\\(aqbr");
     assert_eq!(plain("a\\fB-c `~^\""), "a\\efB\\-c \\(ga\\(ti\\(ha\\(dq");

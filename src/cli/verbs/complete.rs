@@ -1,5 +1,6 @@
 //! `tenure complete`, which the scripts of `tenure completions` call: the values for the word that
-//! is being typed. It says nothing on stderr, changes nothing, and an error is no value.
+//! is being typed. It says nothing on stderr and changes nothing; on an error it offers
+//! nothing.
 //!
 //! The first line says what the others are: `values`, `open` (no space follows them), `files`,
 //! `directories`, or `command N`, where N is the number of the word that the command begins with.
@@ -100,7 +101,7 @@ fn named_file(before: &[String]) -> Option<PathBuf> {
     }
 }
 
-/// The values as the shell takes them. `begin` is how much of the word stands before them.
+/// The values as the shell takes them. `begin` is how much of the word is before them.
 fn written(shell: Asking, what: &str, begin: usize, typed: &Typed, found: Vec<(String, String)>) -> Option<String> {
     let (head, wanted) = (typed.text.get(..begin)?, typed.text.get(begin..)?);
     let found = found.into_iter().filter(|(value, _)| value.starts_with(wanted));
