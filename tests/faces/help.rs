@@ -61,6 +61,7 @@ fn help_of_an_unknown_verb_says_what_was_meant() {
         (&["add", "make"], "tenure help add"),
         (&["queue", "set", "q"], "tenure help queue set"),
         (&["kill"], "tenure cancel"),
+        (&["complete"], "there is no verb"),
         (&[""], "tenure --help"),
         (&["x".repeat(100_000).as_str()], "tenure --help"),
         (&["\x1b[2J\u{202e}"], "tenure --help"),

@@ -94,8 +94,10 @@ fn of_program(root: Command) -> Command {
 }
 
 fn examples_text(path: &[String]) -> String {
-    let mut text = format!("\n{}\n", titled("Examples"));
-    for (what, typed) in examples::of(path) {
+    let found = examples::of(path);
+    // A hidden verb has none.
+    let mut text = if found.is_empty() { String::new() } else { format!("\n{}\n", titled("Examples")) };
+    for (what, typed) in found {
         text += &format!("  # {what}\n  {typed}\n");
     }
     text

@@ -113,7 +113,9 @@ const LOOKS: &[&str] = &["ls", "status", "show", "logs", "why", "wait"];
 
 /// Says what is wrong with the words of a verb; `None`: they are one.
 pub fn unknown_path(root: &Command, words: &[String]) -> Option<String> {
-    let known = (0..words.len()).take_while(|n| find(root, &words[..*n]).find_subcommand(&words[*n]).is_some()).count();
+    let known = (0..words.len())
+        .take_while(|n| find(root, &words[..*n]).find_subcommand(&words[*n]).is_some_and(|verb| !verb.is_hide_set()))
+        .count();
     let (path, typed) = (&words[..known], words.get(known)?);
     if find(root, path).has_subcommands() {
         return Some(unknown_verb(root, path, typed));
