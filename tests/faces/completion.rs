@@ -109,6 +109,9 @@ fn tab_and_enter(nest: &Nest, line: &str) {
     }
     let shown = type_into(nest, line, "tenure ls --label 'a$(t\t\nexit\n");
     assert!(shown.contains("(held)"), "the label that is meant: {shown}");
+    std::fs::write(nest.file("only-one"), "").unwrap();
+    let shown = type_into(nest, line, "tenure restore onl\t\nexit\n");
+    assert!(shown.contains("only-one") && !shown.contains("no matches"), "files are the shell's: {shown}");
 }
 
 #[test]

@@ -5,7 +5,6 @@
 # Asks the program itself. What it prints are whole lines, which compadd quotes, and nothing of it
 # is expanded or evaluated here. Where it cannot answer, nothing is offered.
 _tenure() {
-    emulate -L zsh
     (( $+commands[tenure] )) || return 1
     local -a before answer names shown
     local line what
