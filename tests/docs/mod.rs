@@ -9,13 +9,11 @@ mod clients;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::Nest;
+use crate::support::{Nest, until};
 
 /// Pages whose blocks are an operator's, on a machine of hers: they name places that are not here.
 const NOT_RUN: &[&str] = &["operating.md"];
 
-/// How long the jobs of a page may go on when its shell has ended: what stays is left behind.
-const LEAVING: std::time::Duration = std::time::Duration::from_secs(10);
 /// What builds and tests the program itself, in README.
 const OF_CARGO: &str = "cargo ";
 
@@ -103,13 +101,8 @@ fn run_in(nest: &Nest, page: &Path, script: &str) -> Option<String> {
         return Some(format!("{}: {status}\n{}{}", page.display(), text(&out), text(&err)));
     }
     // The last jobs of a page may be ending just now.
-    let until = std::time::Instant::now() + LEAVING;
-    let mut left = nest.processes();
-    while !left.is_empty() && std::time::Instant::now() < until {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        left = nest.processes();
-    }
-    (!left.is_empty()).then(|| format!("{}: left processes behind: {left:?}", page.display()))
+    until(&format!("what {} has started to end", page.display()), || nest.processes().is_empty().then_some(()));
+    None
 }
 
 /// Whether the clients that a page uses are there.

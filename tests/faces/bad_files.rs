@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Nest, Said, said};
+use crate::support::{Dice, Nest, Said, said, seed};
 
 const READS: &[&[&str]] = &[&["ls"], &["status"], &["show", "1"], &["why", "1"], &["doctor"]];
 const WRITES: &[&[&str]] = &[&["add", "--", "true"], &["cancel", "1"], &["work", "--until-idle"], &["run", "--", "true"]];
@@ -133,16 +133,12 @@ fn flipped_bytes_never_panic_and_never_lose_what_can_be_read() {
     let nest = filled();
     nest.ok(&["backup", "copy.db"]);
     let whole = std::fs::read(nest.db()).unwrap();
-    let mut seed = crate::support::seed();
-    let mut draw = move |below: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    };
+    let mut dice = Dice::new(seed());
     for _ in 0..12 {
         let mut bytes = whole.clone();
-        for _ in 0..1 + draw(40) {
-            let at = draw(bytes.len());
-            bytes[at] ^= 1 << draw(8);
+        for _ in 0..1 + dice.index(40) {
+            let at = dice.index(bytes.len());
+            bytes[at] ^= 1 << dice.index(8);
         }
         std::fs::write(nest.db(), &bytes).unwrap();
         for args in
@@ -270,7 +266,7 @@ fn a_full_disk_is_told_nothing_is_lost_and_it_goes_on_when_there_is_room() {
     assert_eq!(ask(&["wait", last.out.trim(), "--timeout", "60s"]).code, 0);
     let after = nest.json(&["--db", db, "ls", "-a", "--json"])["jobs"].as_array().unwrap().len();
     assert_eq!(after, before + 1, "nothing is lost, and nothing that was refused is there");
-    crate::support::kill(worker.id() as i32, 15);
+    crate::support::kill(worker.id() as i32, crate::support::Signal::TERM);
     worker.wait().unwrap();
     std::fs::write(disk.join("filler"), vec![0; 16 << 20]).expect_err("the disk is full");
     let alone = ask(&["ls"]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 /// The rows below a heading: the name in the first cell, and the cells after it.
 fn rows(heading: &str) -> Vec<(String, Vec<String>)> {
@@ -60,7 +60,7 @@ fn work(nest: &Nest, line: &str, env: &[(&str, &str)]) -> Child {
 }
 
 fn end(mut worker: Child) {
-    kill(worker.id() as i32, 15);
+    kill(worker.id() as i32, Signal::TERM);
     worker.wait().unwrap();
 }
 

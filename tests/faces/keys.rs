@@ -114,7 +114,7 @@ fn a_job_that_is_being_cancelled_does_not_have_its_key() {
             let old = case.nest.show(case.old);
             if case.worker.is_some() {
                 assert_eq!(old["state"], "running", "{ending}, {asked}: {old}");
-                crate::support::kill(i32::try_from(old["pid"].as_i64().unwrap()).unwrap(), 9);
+                crate::support::kill(i32::try_from(old["pid"].as_i64().unwrap()).unwrap(), crate::support::Signal::KILL);
             }
             assert_eq!(case.nest.until_ended(case.old)["state"], "cancelled", "{ending}, {asked}");
             // The key is one job's at a time, then as before.

@@ -1,6 +1,6 @@
 //! `lease` and `fence` from outside: codes, what is said, and names that would command a terminal.
 
-use crate::support::{Nest, Said};
+use crate::support::{Nest, Said, kill_child};
 
 fn lease(nest: &Nest, args: &[&str]) -> Said {
     nest.say(&[&["lease", "run", "gpu"], args].concat())
@@ -143,8 +143,7 @@ fn a_lease_names_what_holds_it_when_its_wrapper_is_dead() {
     let mut wrapper = wrapper.spawn().unwrap();
     let read = || std::fs::read_to_string(nest.file("pid")).ok()?.trim().parse::<i32>().ok();
     let left = crate::support::until("the command", read);
-    wrapper.kill().unwrap();
-    wrapper.wait().unwrap();
+    kill_child(&mut wrapper);
     let sleeper = format!("{left} sleep");
     for args in [["lease", "run", "gpu", "--", "true"].as_slice(), &["lease", "release", "gpu"]] {
         let said = nest.say(args);
@@ -160,7 +159,9 @@ fn a_lease_names_what_holds_it_when_its_wrapper_is_dead() {
     let mut waits = nest.tenure(&["lease", "run", "gpu", "--wait", "1h", "--", "true"]).stderr(err).spawn().unwrap();
     let told = || std::fs::read_to_string(nest.file("err")).ok().filter(|text| text.contains("waiting for the lease \"gpu\""));
     assert!(crate::support::until("it to be told", told).contains(&sleeper));
-    nest.processes().into_iter().filter(|pid| *pid != waits.id() as i32).for_each(|pid| crate::support::kill(pid, 9));
+    for pid in nest.processes().into_iter().filter(|pid| *pid != waits.id() as i32) {
+        crate::support::kill(pid, crate::support::Signal::KILL);
+    }
     assert!(waits.wait().unwrap().success());
     assert_eq!(std::fs::read_to_string(nest.file("err")).unwrap().lines().count(), 1, "once");
 }

@@ -86,7 +86,7 @@ fn a_pipe_gets_every_cell_whole_and_a_terminal_whole_lines() {
     }
     println!("{walked} columns of {} commands", TABLES.len());
     nest.ok(&["lease", "release", "long", "--force"]);
-    crate::support::kill(lease.id() as i32, 15);
+    crate::support::kill(lease.id() as i32, crate::support::Signal::TERM);
     lease.wait().unwrap();
 }
 

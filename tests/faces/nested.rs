@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::faces::said::end;
-use crate::support::{Nest, Said, said, until};
+use crate::support::{Nest, PATIENCE, Said, kill_child, said, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");
 
@@ -188,8 +188,7 @@ fn runs_beside_each_other_all_start_and_outlive_each_other() {
             assert_eq!((said.code, said.out.as_str()), (name, format!("end {name}\n").as_str()), "{said:?}");
         };
         if killed {
-            first.kill().unwrap();
-            first.wait().unwrap();
+            kill_child(&mut first);
             go("2");
             check(second, 2);
             go("1");
@@ -250,7 +249,7 @@ impl Lines {
     }
 
     fn next(&self) -> String {
-        self.0.recv_timeout(std::time::Duration::from_secs(60)).expect("it says what it waits for")
+        self.0.recv_timeout(PATIENCE).expect("it says what it waits for")
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::faces::unprivileged::PlainUser;
-use crate::support::{Nest, Said, said, until};
+use crate::support::{Nest, Said, kill_child, said, until};
 
 const OTHER: u32 = 65_534;
 
@@ -75,8 +75,7 @@ fn what_root_makes_belongs_to_the_user_of_the_file() {
         assert_eq!(me.ok(&["wait", id, "--timeout", "60s"]), "");
         assert_eq!(me.ok(&["logs", id]), log);
     }
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    kill_child(&mut worker);
     let mended = as_root(&nest, &me, &["doctor", "--fix"], "");
     assert_eq!(mended.code, 4, "what a worker does is done as the user of the file: {mended:?}");
     let restored = as_root(&nest, &me, &["restore", "saved.db"], "");

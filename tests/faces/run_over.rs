@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Nest, kill, said, until};
+use crate::support::{Nest, Signal, kill, kill_child, said, until};
 
 /// How a run ends while no worker lives: what ends it, and what is said of it.
 const ENDS: &[(&str, &str)] =
@@ -19,10 +19,10 @@ fn over(nest: &Nest, how: &str) -> i64 {
     worker.kill();
     match how {
         "by itself" => std::fs::write(nest.file("go"), "").unwrap(),
-        "by a signal" => kill(pid, 9),
+        "by a signal" => assert!(kill(pid, Signal::KILL)),
         _ => {
             // The job lives on for as long as its lock does, which it does not have: the spawner ends it.
-            kill(shim, 9);
+            kill(shim, Signal::KILL);
         }
     }
     until("the processes to be gone", || (nest.of_runs().is_empty() && !crate::support::lives(spawner)).then_some(()));
@@ -49,8 +49,7 @@ fn each_command_says_that_a_run_is_over_without_a_worker() {
             let mut waiting = nest.tenure(verb).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             let line = std::io::BufRead::lines(std::io::BufReader::new(waiting.stderr.take().unwrap())).next().unwrap().unwrap();
             assert!(line.contains(words) && line.contains("tenure work"), "{how}, {verb:?}: {line}");
-            waiting.kill().unwrap();
-            waiting.wait().unwrap();
+            kill_child(&mut waiting);
         }
         let cancelled = said(nest.tenure(&["cancel", &id]).output().unwrap());
         assert!(cancelled.err.contains("left to stop") && cancelled.err.contains(words), "{how}: {cancelled:?}");
@@ -102,8 +101,8 @@ fn a_run_of_which_a_process_lives_is_not_said_to_be_over() {
             std::fs::read_to_string(format!("/proc/{child}/comm")).ok().filter(|comm| comm == "sleep\n").map(drop)
         });
         worker.kill();
-        kill(spawner, 9);
-        kill(shim, 9);
+        kill(spawner, Signal::KILL);
+        kill(shim, Signal::KILL);
         until("them to be dead", || (!crate::support::lives(shim) && !crate::support::lives(spawner)).then_some(()));
         let id = job.to_string();
         for verb in [["why", &id], ["show", &id]] {

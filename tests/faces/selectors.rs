@@ -1,6 +1,6 @@
 //! What a selector means, for every verb that takes one: all that it matches, and never a silent nothing.
 
-use crate::support::{Nest, Said, until};
+use crate::support::{Nest, Said, until, without_guards};
 
 /// Verbs that take numbers and what jobs have in common.
 const MANY: &[&[&str]] = &[&["wait"], &["wait", "--any"], &["cancel"], &["hold"], &["release"], &["retry"]];
@@ -154,9 +154,7 @@ fn since_looks_no_further_back() {
     nest.sh(&["-l", "b"], "exit 3");
     nest.sh(&["-l", "b"], "true");
     nest.work_until_idle(&[]);
-    nest.owner()
-        .execute_batch("DROP TRIGGER job_update_guard; UPDATE job SET created_at = created_at - 7200000 WHERE id = 1")
-        .unwrap();
+    without_guards(&nest, |conn| conn.execute_batch("UPDATE job SET created_at = created_at - 7200000 WHERE id = 1").unwrap());
     assert_eq!(nest.say(&["wait", "--label", "b"]).code, 1);
     assert_eq!(nest.say(&["wait", "--label", "b", "--since", "1h"]).code, 0);
     assert_eq!(nest.say(&["wait", "--label", "b", "--since", "0s"]).code, 3);

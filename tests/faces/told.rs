@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::stopped::Stopped;
-use crate::support::{Nest, Worker, kill, lives, said, until};
+use crate::support::{Nest, Signal, Worker, kill, kill_child, lives, said, until};
 
 /// The codes that `why` and `status` tell now.
 fn codes(nest: &Nest, id: i64) -> [Vec<String>; 2] {
@@ -58,7 +58,7 @@ fn work_with(nest: &Nest, config: &str) -> std::process::Child {
 }
 
 fn end(mut child: std::process::Child) {
-    kill(child.id() as i32, 15);
+    kill(child.id() as i32, Signal::TERM);
     child.wait().unwrap();
 }
 
@@ -86,7 +86,7 @@ fn a_worker_that_drains_is_told() {
     let worker = nest.work(&["--drain"]);
     let long = nest.sh(&[], "until test -e go; do sleep 0.01; done");
     nest.until_pid(long);
-    kill(worker.pid(), 15);
+    kill(worker.pid(), Signal::TERM);
     let id = nest.sh(&[], "true");
     told(&nest, id, "worker_draining", "claims nothing more", "tenure work");
     std::fs::write(nest.file("go"), "").unwrap();
@@ -104,7 +104,7 @@ fn a_worker_or_a_spawner_that_is_stopped_is_told() {
     for (pid, code) in [(worker.pid(), "worker_stopped"), (spawner, "spawner_stopped")] {
         let stopped = (code == "worker_stopped").then(|| Stopped::between_writes(&nest, pid));
         if code == "spawner_stopped" {
-            kill(pid, 19);
+            kill(pid, Signal::STOP);
             until("the worker to see it", || {
                 let status = nest.status();
                 let conditions = status["worker"]["conditions"].as_array().unwrap();
@@ -116,7 +116,7 @@ fn a_worker_or_a_spawner_that_is_stopped_is_told() {
         // What is given to a stopped spawner is called running, and has not started.
         assert!(nest.show(id)["pid"].is_null());
         drop(stopped);
-        kill(pid, 18);
+        kill(pid, Signal::CONT);
         cleared(&nest, id, code);
     }
     assert!(lives(worker.pid()));
@@ -238,8 +238,7 @@ fn signals_that_were_ignored_at_the_start_stay_ignored() {
             if ignored {
                 nest.until_state(nest.sh(&[], "true"), "done");
                 assert!(worker.try_wait().unwrap().is_none(), "{signal}");
-                worker.kill().unwrap();
-                worker.wait().unwrap();
+                kill_child(&mut worker);
             } else {
                 until(&format!("{signal} to end the worker"), || worker.try_wait().unwrap());
             }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::{Nest, kill, said, until};
+use crate::support::{Nest, Signal, kill, said, until};
 
 fn nest() -> (Nest, Connection) {
     let nest = Nest::new();
@@ -55,7 +55,7 @@ fn has_sqlite3() -> bool {
 #[test]
 fn a_starting_worker_obeys_a_signal_while_a_client_writes() {
     let (nest, conn) = nest();
-    for signal in [15, 2, 10] {
+    for signal in [Signal::TERM, Signal::INT, Signal::USR1] {
         conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let log = std::fs::File::create(nest.file("starting.log")).unwrap();
         let mut worker = nest.tenure(&["work"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -67,7 +67,7 @@ fn a_starting_worker_obeys_a_signal_while_a_client_writes() {
         let status = until("the worker to end", || worker.try_wait().unwrap());
         assert!(!conn.is_autocommit(), "the lock is still held");
         let text = std::fs::read_to_string(nest.file("starting.log")).unwrap();
-        assert!(status.code() == Some(0) && text.contains(&me()), "signal {signal}: {status}: {text}");
+        assert!(status.code() == Some(0) && text.contains(&me()), "{signal:?}: {status}: {text}");
         assert!(problem(&nest.status(), "writer_blocked").is_none(), "no process waits any more");
         conn.execute_batch("ROLLBACK").unwrap();
     }

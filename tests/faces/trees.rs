@@ -78,7 +78,7 @@ fn a_run_that_is_interrupted_cancels_its_job_and_a_second_time_leaves_it() {
     until("a job", || nest.db().exists().then_some(()));
     until("its file to be whole", || (nest.say(&["show", "1"]).code == 0).then_some(()));
     nest.until_pid(1);
-    crate::support::kill(polite.id() as i32, 2);
+    crate::support::kill(polite.id() as i32, crate::support::Signal::INT);
     let code = polite.wait().unwrap().code();
     let job = nest.show(1);
     assert_eq!(end(&job), "cancelled/cancelled", "{job}");
@@ -88,9 +88,9 @@ fn a_run_that_is_interrupted_cancels_its_job_and_a_second_time_leaves_it() {
     until("another job", || (nest.say(&["show", "2"]).code == 0).then_some(()));
     nest.until_pid(2);
     let pid: i32 = until("its pid", || std::fs::read_to_string(nest.file("pid")).ok()?.trim().parse().ok());
-    crate::support::kill(stubborn.id() as i32, 2);
+    crate::support::kill(stubborn.id() as i32, crate::support::Signal::INT);
     until("the cancel to be written", || nest.ok(&["show", "2"]).contains("cancelling").then_some(()));
-    crate::support::kill(stubborn.id() as i32, 2);
+    crate::support::kill(stubborn.id() as i32, crate::support::Signal::INT);
     let output = stubborn.wait_with_output().unwrap();
     let said = crate::support::said(output);
     assert_eq!(said.code, 130, "{said:?}");

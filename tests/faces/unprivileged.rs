@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{Nest, kill, niceness, said, until};
+use crate::support::{Nest, Signal, kill, kill_child, niceness, said, until};
 
 /// A user who runs commands without privileges: `nobody` where this test is root's, otherwise the user of the test.
 pub struct PlainUser {
@@ -124,7 +124,7 @@ fn without_privileges_a_worker_is_killed_and_the_next_one_takes_over() {
         "trap '' TERM; setsid sh -c 'env -i sleep 600 & env -i setsid sleep 600 &' & echo up; sleep 600",
     ]);
     until("the other to run", || me.ok(&["logs", &stubborn]).contains("up").then_some(()));
-    kill(first.id() as i32, 9);
+    kill(first.id() as i32, Signal::KILL);
     first.wait().unwrap();
     assert!(me.say(&["cancel", &stubborn]).err.contains("asked to stop"));
     std::fs::write(me.home().join("go"), "").unwrap();
@@ -170,7 +170,9 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
     let shim = std::fs::read_to_string(&records).unwrap();
     let shim: i32 = shim.split("shim=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     let spawner = nest.parent_of(shim);
-    [spawner, shim, first.id() as i32].into_iter().for_each(|pid| kill(pid, 9));
+    for pid in [spawner, shim, first.id() as i32] {
+        kill(pid, Signal::KILL);
+    }
     first.wait().unwrap();
     // Once only root's process is left, its lock is what stands in the way.
     until("the job to die with its shim", || (!crate::support::lives(pid as i32)).then_some(()));
@@ -184,13 +186,12 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
     assert!(status["text"].as_str().unwrap().contains(&format!("run {run} of job {id}")), "{status}");
     assert!(me.ok(&["why", &id]).contains("cannot be settled"), "why says the same");
     assert_eq!(me.show(&id)["state"], "running", "nothing is started twice meanwhile");
-    of_root.kill().unwrap();
-    of_root.wait().unwrap();
+    kill_child(&mut of_root);
     until("the run to be settled", || (me.show(&id)["state"] == "failed").then_some(()));
     let status: serde_json::Value = serde_json::from_str(&me.ok(&["status", "--json"])).unwrap();
     assert!(status["problems"].as_array().unwrap().iter().all(|problem| problem["code"] != "stuck"), "{status}");
     assert_eq!(me.show(&id)["reason"], "lost");
-    kill(second.id() as i32, 15);
+    kill(second.id() as i32, Signal::TERM);
     second.wait().unwrap();
 }
 
@@ -231,7 +232,7 @@ fn processes_of_another_user_that_outlive_a_command_are_told() {
             "loses its shim" => {
                 let file = me.db().with_extension("db.d").join("runs").join(me.show(&id)["run_id"].to_string());
                 let records = std::fs::read_to_string(file).unwrap();
-                kill(records.split("shim=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap(), 9);
+                kill(records.split("shim=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap(), Signal::KILL);
             }
             _ => {}
         }
@@ -244,10 +245,10 @@ fn processes_of_another_user_that_outlive_a_command_are_told() {
         assert!(status["problems"].to_string().contains("cannot be ended"), "{what}: {status}");
         assert!(me.say(&["doctor"]).out.contains("cannot be ended"), "{what}");
         assert_eq!(me.show(&id)["state"], "running", "{what}: it stays until they are gone");
-        kill(left, 9);
+        kill(left, Signal::KILL);
         let ended = until("it to end", || Some(me.show(&id)).filter(|job| job["state"] != "running"));
         assert_eq!((ended["state"].as_str(), ended["reason"].as_str()), (Some(expected.0), Some(expected.1)), "{what}: {ended}");
     }
-    kill(worker.id() as i32, 15);
+    kill(worker.id() as i32, Signal::TERM);
     worker.wait().unwrap();
 }

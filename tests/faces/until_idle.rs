@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 const UNTIL_GO: &str = "until test -e go; do sleep 0.02; done";
 
@@ -52,7 +52,7 @@ fn until_idle_beside_a_worker_that_ends_takes_its_place() {
         let nest = Nest::new();
         let worker = nest.work(&["--drain", "--queue", "b"]);
         nest.until_pid(nest.sh(&["-q", "b"], UNTIL_GO));
-        kill(worker.pid(), 15);
+        kill(worker.pid(), Signal::TERM);
         until("it to drain", || (nest.status()["worker"]["phase"] == "draining").then_some(()));
         let id = nest.sh(&["-q", "c"], "true");
         let mut idle = idle(&nest, args, "waiting until it has ended");

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::process::{Child, Stdio};
 
 use crate::support::stopped::Stopped;
-use crate::support::{Nest, Worker, kill, until};
+use crate::support::{Nest, Signal, Worker, kill, until};
 
 /// What stands around a job that is waited for.
 struct Around {
@@ -210,7 +210,7 @@ const CASES: &[Case] = &[
         before: || {
             let around = Around::with("2", &["--drain"]);
             busy(&around.nest, &[]);
-            kill(around.worker.as_ref().unwrap().pid(), 15);
+            kill(around.worker.as_ref().unwrap().pid(), Signal::TERM);
             let draining = || (around.nest.status()["worker"]["phase"] == "draining").then_some(());
             until("it to drain", draining);
             around

@@ -1,12 +1,12 @@
 //! Dead is what the kernel says is dead, for a worker that is not root: what it may not look at, and what it may not end.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::faces::said::is_root;
 use crate::faces::unprivileged::{PlainUser, open};
 use crate::support::zoo::{self, lives, pid_in};
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, Started, kill, until};
 
 const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 
@@ -22,16 +22,6 @@ enum Event {
 
 const EVENTS: [Event; 5] = [Event::JobEnds, Event::Cancel, Event::ShimKilled, Event::SpawnerThenShim, Event::AllKilled];
 
-/// A worker of the user `nobody` that is killed when the test is over.
-struct Work(Child);
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        let _gone_already = self.0.kill();
-        let _reaped_already = self.0.wait();
-    }
-}
-
 struct Scene {
     nest: Nest,
     me: PlainUser,
@@ -39,7 +29,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn open(limited: bool) -> (Self, Work) {
+    fn open(limited: bool) -> (Self, Started) {
         let nest = Nest::new();
         let me = PlainUser::new(&nest);
         let program = zoo::build(nest.path());
@@ -50,7 +40,7 @@ impl Scene {
     }
 
     /// `limited`: its real-time budget has a limit already, so that its runs cannot be marked by one.
-    fn work(&self, limited: bool) -> Work {
+    fn work(&self, limited: bool) -> Started {
         let mut command = if limited {
             let line = "ulimit -S -R 5000000 && ulimit -H -R 5000000 && exec \"$0\" work --slots 8 --tick 100ms";
             self.me.program(Path::new("/bin/bash"), &["-c", line, &self.me.home().join("tenure").to_string_lossy()])
@@ -62,7 +52,7 @@ impl Scene {
             let status: serde_json::Value = serde_json::from_str(&self.me.say(&["status", "--json"]).out).ok()?;
             (status["worker"]["pid"].as_u64() == Some(child.id().into())).then_some(())
         });
-        Work(child)
+        Started(child)
     }
 
     /// A job that has left a process of this kind.
@@ -81,23 +71,23 @@ impl Scene {
     }
 
     /// Lets it happen; gives the worker that is there afterwards.
-    fn let_happen(&self, event: Event, work: Work, id: &str, limited: bool) -> Work {
+    fn let_happen(&self, event: Event, work: Started, id: &str, limited: bool) -> Started {
         let shim = self.shim(id);
         let spawner = self.nest.parent_of(shim);
         match event {
             Event::JobEnds => std::fs::write(self.me.home().join("go"), "").unwrap(),
             Event::Cancel => drop(self.me.ok(&["cancel", id])),
-            Event::ShimKilled => kill(shim, 9),
+            Event::ShimKilled => assert!(kill(shim, Signal::KILL)),
             Event::SpawnerThenShim => {
-                kill(spawner, 9);
+                kill(spawner, Signal::KILL);
                 until("the shim to fall to the worker", || (self.nest.parent_of(shim) == work.0.id() as i32).then_some(()));
-                kill(shim, 9);
+                kill(shim, Signal::KILL);
             }
             Event::AllKilled => {
-                kill(spawner, 19);
+                kill(spawner, Signal::STOP);
                 drop(work);
-                kill(spawner, 9);
-                kill(shim, 9);
+                kill(spawner, Signal::KILL);
+                kill(shim, Signal::KILL);
                 until("the shim to go", || (!lives(shim)).then_some(()));
                 return self.work(limited);
             }
@@ -126,7 +116,10 @@ impl Drop for Scene {
 }
 
 /// A process of the same user that nothing may be read of and that no run has started: as the agent of a login.
-struct Bystander(Child, i32);
+struct Bystander {
+    _process: Started,
+    pid: i32,
+}
 
 impl Bystander {
     fn new(scene: &Scene, name: &str) -> Self {
@@ -137,14 +130,7 @@ impl Bystander {
             .spawn()
             .unwrap();
         let pid = pid_in(&path);
-        Self(child, pid)
-    }
-}
-
-impl Drop for Bystander {
-    fn drop(&mut self) {
-        let _gone_already = self.0.kill();
-        let _reaped_already = self.0.wait();
+        Self { _process: Started(child), pid }
     }
 }
 
@@ -169,7 +155,7 @@ fn what_its_own_user_may_not_look_at_ends_with_its_run() {
             let _work = scene.let_happen(event, work, &id, false);
             let job = scene.until_ended(&id);
             assert!(!lives(animal), "{kind} {event:?}: it lives, and its job has ended: {job}");
-            assert!(lives(before.1) && lives(after.1), "{kind} {event:?}: a process outside of it lives");
+            assert!(lives(before.pid) && lives(after.pid), "{kind} {event:?}: a process outside of it lives");
         }
     }
 }
@@ -187,19 +173,19 @@ fn what_is_not_known_keeps_its_run_and_is_told() {
         let _work = scene.let_happen(Event::AllKilled, work, &id, true);
         let text = until("the problem to be told", || scene.stuck());
         assert!(text.contains(&format!("{animal} zoo")), "it is named: {text}");
-        assert!(!text.contains(&before.1.to_string()), "what was there before the run is not: {text}");
+        assert!(!text.contains(&before.pid.to_string()), "what was there before the run is not: {text}");
         assert_eq!(scene.me.show(&id)["state"], "running");
         if said_by_a_person {
             let run = scene.me.show(&id)["run_id"].to_string();
             scene.me.ok(&["doctor", "--gone", &run]);
         } else {
-            kill(animal, 9);
+            kill(animal, Signal::KILL);
         }
         assert_eq!(scene.until_ended(&id)["reason"], "lost");
         assert_eq!(lives(animal), said_by_a_person, "a person's word ends nothing");
-        assert!(lives(before.1));
+        assert!(lives(before.pid));
         if said_by_a_person {
-            kill(animal, 9);
+            kill(animal, Signal::KILL);
         }
     }
 }
@@ -221,7 +207,7 @@ fn what_may_not_be_ended_is_told_wherever_it_fell() {
         let text = until("the problem to be told", || scene.stuck());
         assert!(text.contains(&format!("{animal} zoo")), "{event:?}: it is named: {text}");
         assert_eq!(scene.me.show(&id)["state"], "running", "{event:?}");
-        kill(animal, 9);
+        kill(animal, Signal::KILL);
         assert_eq!(scene.until_ended(&id)["reason"], "lost", "{event:?}");
         assert_eq!(scene.stuck(), None, "{event:?}");
     }
@@ -238,7 +224,7 @@ fn a_spawner_stays_for_what_it_may_not_end() {
     let shim = scene.shim(&id);
     let spawner = scene.nest.parent_of(shim);
     drop(work);
-    kill(shim, 9);
+    kill(shim, Signal::KILL);
     until("the shim to be reaped", || (!Path::new(&format!("/proc/{shim}")).exists()).then_some(()));
     let _work = scene.work(false);
     until("the run to be adopted, as its lock is held", || {
@@ -247,7 +233,7 @@ fn a_spawner_stays_for_what_it_may_not_end() {
     });
     assert!(lives(spawner) && lives(animal));
     assert_eq!(scene.me.show(&id)["state"], "running");
-    kill(animal, 9);
+    kill(animal, Signal::KILL);
     assert_eq!(scene.until_ended(&id)["reason"], "lost");
     until("the spawner to have nothing left to do", || (!lives(spawner)).then_some(()));
 }
@@ -299,6 +285,6 @@ fn what_carries_no_mark_at_all_falls_to_the_worker_and_ends() {
         let _work = scene.let_happen(Event::SpawnerThenShim, work, &id, true);
         assert_eq!(scene.until_ended(&id)["reason"], "lost", "{kind}");
         assert!(!lives(animal), "{kind}: it lives, and its job has ended");
-        assert!(lives(bystander.1), "{kind}: a process outside of it lives");
+        assert!(lives(bystander.pid), "{kind}: a process outside of it lives");
     }
 }

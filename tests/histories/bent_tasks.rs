@@ -8,8 +8,9 @@ use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{pipeline, read, recount, task, task_rows};
 
-use crate::histories::walks::{exit, nonce, ship};
 use crate::model::file;
+use crate::model::hostile::drop_guards;
+use crate::model::walks::{exit, nonce, ship};
 
 #[test]
 fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() {
@@ -24,7 +25,7 @@ fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() 
         let conn = file::fresh();
         pipeline::apply(&conn, "ship", &ship(), 1).unwrap();
         task::start(&conn, "ship", None, &Params::from([("v".to_owned(), "1".to_owned())]), 2).unwrap();
-        drop_guards(&conn);
+        drop_guards(&conn, "%guard");
         conn.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {break_it}")).unwrap();
         let prepared = [Prepared { run: RunId(1), nonce: nonce(1) }];
         let claim = claim::claim(&conn, &Scope::default(), &prepared, "w", "b", 3).unwrap().pop().unwrap();
@@ -37,14 +38,6 @@ fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() 
         assert_eq!(task.state, TaskState::Failed, "{break_it}: {task:?}");
         assert!(task.error.as_ref().is_some_and(|error| error.contains(why)), "{break_it}: {task:?}");
     }
-}
-
-/// What an old program, or a client with the guards dropped, could have done.
-fn drop_guards(conn: &Connection) {
-    let triggers = "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%guard'";
-    let drops: Vec<String> =
-        conn.prepare(triggers).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    conn.execute_batch(&drops.concat()).unwrap();
 }
 
 /// A file with one task, and the run under which its first job runs.
@@ -70,7 +63,7 @@ fn a_task_whose_job_was_ended_by_hand_is_moved_on_by_the_reaper() {
         ("UPDATE task SET job_id = NULL", "fetch", TaskState::Failed),
     ] {
         let conn = one_that_runs();
-        drop_guards(&conn);
+        drop_guards(&conn, "%guard");
         conn.execute_batch(by_hand).unwrap();
         assert_eq!(recount::all(&conn, 5).unwrap().tasks, 1, "{by_hand}");
         let task = task_rows::task(&conn, 1).unwrap().unwrap();
@@ -84,7 +77,7 @@ fn a_healer_does_not_queue_what_belongs_to_a_stopped_task() {
     let conn = one_that_runs();
     task::stop(&conn, 1, None, 4).unwrap();
     conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();
-    drop_guards(&conn);
+    drop_guards(&conn, "%guard");
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE job SET run_id = NULL").unwrap();
     tenure::store::repair::repair(&conn, 6).unwrap();
     recount::all(&conn, 6).unwrap();

@@ -10,13 +10,15 @@ use std::sync::Once;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
+use crate::support::seed;
+
 /// Histories that are played unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 60;
 
 #[test]
 fn any_history_leaves_the_file_as_the_model_says() {
     let (cases, seed) = (cases(), seed());
-    println!("SEED={seed} PROPTEST_CASES={cases}");
+    println!("PROPTEST_CASES={cases}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
@@ -43,7 +45,7 @@ fn any_history_leaves_the_file_as_the_model_says() {
 #[test]
 fn any_history_leaves_leases_workspaces_and_slots_with_whom_the_model_says() {
     let (cases, seed) = (cases(), seed());
-    println!("SEED={seed} PROPTEST_CASES={cases}");
+    println!("PROPTEST_CASES={cases}");
     let mut bytes = [2; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
@@ -63,7 +65,7 @@ fn any_history_leaves_leases_workspaces_and_slots_with_whom_the_model_says() {
 #[test]
 fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
     let (cases, seed) = (cases(), seed());
-    println!("SEED={seed} PROPTEST_CASES={cases}");
+    println!("PROPTEST_CASES={cases}");
     let mut bytes = [1; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -122,12 +124,6 @@ fn number(name: &str) -> Option<u64> {
 
 fn cases() -> u32 {
     number("PROPTEST_CASES").map_or(CASES, |cases| cases as u32)
-}
-
-/// Drawn anew for each run; `SEED` overrides it. Printed, so that a history that fails can be played again.
-fn seed() -> u64 {
-    number("SEED")
-        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(7, |d| d.as_nanos() as u64))
 }
 
 fn text_of(cause: &Box<dyn std::any::Any + Send>) -> String {

@@ -1,6 +1,6 @@
 //! The worker may die at any instruction: running jobs go on, and the next worker takes them over.
 
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, until};
 
 /// Runs until the file `go` is there, then writes and ends with 7.
 const PATIENT: &str = "echo begin; while [ ! -e go ]; do sleep 0.02; done; echo end; exit 7";
@@ -56,7 +56,7 @@ fn a_killed_shim_is_a_lost_run_and_an_empty_tree() {
     nest.until_pid(id);
     let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
     let run = nest.show(id)["run_id"].as_i64().unwrap();
-    kill(nest.shim(run), 9);
+    kill(nest.shim(run), Signal::KILL);
     let job = nest.until_ended(id);
     assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some("failed"), Some("lost")), "{job}");
     assert!(job["exit_code"].is_null(), "an end that no process saw has no exit code: {job}");
@@ -78,10 +78,10 @@ fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
     let run = nest.show(id)["run_id"].as_i64().unwrap();
     let shim = nest.shim(run);
     let spawner = nest.parent_of(shim);
-    kill(spawner, 19);
+    kill(spawner, Signal::STOP);
     first.kill();
-    kill(spawner, 9);
-    kill(shim, 9);
+    kill(spawner, Signal::KILL);
+    kill(shim, Signal::KILL);
     until("the job's own process to go with its shim", || (!lives(shim)).then_some(()));
     assert!(lives(survivor), "its descendant lives on, with no process to look after it");
     let _second = nest.work(&[]);
@@ -108,10 +108,10 @@ fn with_worker_spawner_and_shim_killed_what_cleared_its_environment_is_found_by_
     let spawner = nest.parent_of(shim);
     // It has cleared its environment once it is what it was to become.
     until("sleep to run", || std::fs::read_to_string(format!("/proc/{inner}/comm")).is_ok_and(|c| c == "sleep\n").then_some(()));
-    kill(spawner, 19);
+    kill(spawner, Signal::STOP);
     first.kill();
-    kill(spawner, 9);
-    kill(shim, 9);
+    kill(spawner, Signal::KILL);
+    kill(shim, Signal::KILL);
     until("the shim to go", || (!lives(shim)).then_some(()));
     assert!(lives(inner));
     let _second = nest.work(&[]);
@@ -145,9 +145,9 @@ fn a_shim_that_has_fallen_to_the_worker_outlives_the_end_of_another() {
         nest.until_pid(job);
         nest.shim(nest.show(job)["run_id"].as_i64().unwrap())
     });
-    kill(nest.parent_of(shims[0]), 9);
+    kill(nest.parent_of(shims[0]), Signal::KILL);
     until("the shims to fall to the worker", || shims.iter().all(|shim| nest.parent_of(*shim) == worker.pid()).then_some(()));
-    kill(shims[0], 9);
+    kill(shims[0], Signal::KILL);
     assert_eq!(nest.until_ended(lost)["reason"], "lost");
     assert!(lives(shims[1]));
     std::fs::write(nest.file("go"), "").unwrap();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::life::containers::{Container, children, name};
 use crate::life::zoo::is_root;
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 /// Notes TERM, and goes on until KILL.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
@@ -30,7 +30,7 @@ impl Below {
     }
 
     fn kill_worker(mut self) {
-        kill(self.worker(), 9);
+        kill(self.worker(), Signal::KILL);
         let _it_ends_with_its_child = self.0.wait();
     }
 }
@@ -38,7 +38,9 @@ impl Below {
 impl Drop for Below {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            children(self.0.id() as i32).into_iter().for_each(|pid| kill(pid, 9));
+            for pid in children(self.0.id() as i32) {
+                kill(pid, Signal::KILL);
+            }
             let _gone_already = self.0.kill();
             let _reaped_already = self.0.wait();
         }
@@ -124,7 +126,7 @@ fn a_run_of_a_pid_namespace_below_is_stopped_as_any_other() {
     let container = Container::start(&nest, "$TENURE work --slots 9 --on-term detach & sleep 900");
     let ids = begin(&nest);
     let worker = container.processes().into_iter().find(|pid| name(*pid) == "tenure").unwrap();
-    kill(worker, 9);
+    kill(worker, Signal::KILL);
     until("the worker to be gone", || nest.status()["worker"].is_null().then_some(()));
     let _second = nest.work(&["--tick", "100ms", "--slots", "9"]);
     until_adopted(&nest);
@@ -142,7 +144,7 @@ fn a_stop_request_that_cannot_be_carried_out_is_told_at_once() {
     nest.until_pid(job);
     until("it to begin", || nest.log(job).contains("begin").then_some(()));
     let worker = first.processes().into_iter().find(|pid| name(*pid) == "tenure").unwrap();
-    kill(worker, 9);
+    kill(worker, Signal::KILL);
     until("the worker to be gone", || nest.status()["worker"].is_null().then_some(()));
     let _second = Container::start(&nest, "$TENURE work --slots 9 --tick 100ms --on-term detach & sleep 900");
     until_adopted(&nest);
@@ -190,7 +192,7 @@ fn processes_that_may_not_be_signalled_are_told_at_once() {
     });
     assert!(why.contains(&format!("{pid} sleep")), "{why}");
     assert_eq!(nest.state(job), "running", "it lives");
-    kill(pid, 9);
+    kill(pid, Signal::KILL);
     let ended = nest.until_ended(job);
     assert_eq!(ended["reason"], "cancelled", "{ended}");
 }

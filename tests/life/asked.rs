@@ -11,7 +11,7 @@ use crate::life::left::{
     Left, NOW_MS, after_a_tick, append, claimed, exited, failed, lines, outcomes, prepare, row, run_file, started, store,
     until_killed, until_no_run_file, whole,
 };
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 
@@ -111,7 +111,7 @@ fn a_check_without_an_answer_is_asked_again_when_its_tree_is_gone_and_the_job_is
             until_killed(member);
         } else {
             // These records say that there never was a process: nothing is searched for.
-            kill(member.id() as i32, 9);
+            kill(member.id() as i32, Signal::KILL);
             until_killed(member);
         }
         assert_eq!(ended(&nest, job), "done exit 0 1", "{records:?}");
@@ -214,7 +214,7 @@ fn a_check_whose_shim_is_killed_is_asked_again_and_a_cancel_ends_one_that_stays(
         let open = "SELECT id FROM run WHERE job_id = ?1 AND kind = 'check' AND finished_at IS NULL";
         let run = until("a check", || nest.sql().query_row(open, [job], |row| row.get::<_, i64>(0)).ok());
         if goes {
-            kill(nest.shim(run), 9);
+            kill(nest.shim(run), Signal::KILL);
             until("the second asking", || (lines(&nest, "asked").len() == 2).then_some(()));
             std::fs::write(nest.file("go"), "").unwrap();
             nest.until_ended(job);

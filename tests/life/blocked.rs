@@ -7,7 +7,7 @@ use tenure::store::{self, Role};
 use tenure::worker::{Options, Started, Worker};
 
 use crate::life::left::{lines, outcomes, row};
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 
@@ -65,7 +65,7 @@ fn a_worker_that_cannot_write_ends_on_a_signal_and_the_next_one_goes_on() {
 
 #[test]
 fn a_run_that_cannot_write_as_a_worker_ends_on_each_signal() {
-    for signal in [2, 15] {
+    for signal in [Signal::INT, Signal::TERM] {
         let nest = Nest::new();
         let first = nest.work(&["--queue", "other"]);
         let mut run = nest.tenure(&["run", "--", "/bin/sh", "-c", "echo ran >>ledger"]);
@@ -80,7 +80,7 @@ fn a_run_that_cannot_write_as_a_worker_ends_on_each_signal() {
         let code = until("its end, while nothing can be written", || run.try_wait().unwrap()).code();
         let mut said = String::new();
         run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(code, Some(128 + signal), "{said}");
+        assert_eq!(code, Some(128 + signal.as_raw()), "{said}");
         assert!(said.contains("holds the write lock") && said.contains("tenure cancel 1"), "{said}");
         assert!(nest.status()["worker"].is_null() && nest.of_runs().is_empty(), "nothing is left behind");
         blocker.execute_batch("ROLLBACK").unwrap();

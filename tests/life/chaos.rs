@@ -5,8 +5,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::life::left::{children, number, outcomes};
-use crate::life::storm::{Dice, add_all, assert_nothing_is_left, starts};
-use crate::support::{Nest, kill, seed};
+use crate::life::storm::{add_all, assert_nothing_is_left, starts};
+use crate::support::{Dice, Nest, Signal, kill, seed};
 
 const JOBS: i64 = 150;
 /// How long, unless SOAK_SECONDS says otherwise.
@@ -50,28 +50,30 @@ impl Chaos {
         let shims: Vec<i32> = spawners.iter().flat_map(|spawner| children(*spawner)).collect();
         let (job, choice) = ((1 + self.dice.below(JOBS as u64)).to_string(), self.dice.below(12));
         let name = match choice {
-            0 => self.hit(Some(worker), 9, "worker killed"),
-            1 => self.hit(Some(worker), 15, "worker stopped"),
+            0 => self.hit(Some(worker), Signal::KILL, "worker killed"),
+            1 => self.hit(Some(worker), Signal::TERM, "worker stopped"),
             2 => {
                 let victim = self.one_of(&spawners);
-                self.hit(victim, 9, "spawner killed")
+                self.hit(victim, Signal::KILL, "spawner killed")
             }
             3 | 4 => {
                 let victim = self.one_of(&shims);
-                self.hit(victim, 9, "shim killed")
+                self.hit(victim, Signal::KILL, "shim killed")
             }
             5 => {
                 let victim = self.one_of(&shims);
-                self.hit(victim, 15, "shim stopped")
+                self.hit(victim, Signal::TERM, "shim stopped")
             }
             6 | 7 => {
                 let of_runs = self.nest.of_runs();
                 let victim = self.one_of(&of_runs);
-                self.hit(victim, 9, "process of a run killed")
+                self.hit(victim, Signal::KILL, "process of a run killed")
             }
             8 => {
                 let all: Vec<i32> = [worker].into_iter().chain(spawners).chain(shims).collect();
-                all.into_iter().for_each(|pid| kill(pid, 9));
+                for pid in all {
+                    kill(pid, Signal::KILL);
+                }
                 "worker, spawner and shims killed"
             }
             9 => {
@@ -88,7 +90,7 @@ impl Chaos {
         *self.acts.entry(name).or_insert(0) += 1;
     }
 
-    fn hit(&mut self, victim: Option<i32>, signal: i32, name: &'static str) -> &'static str {
+    fn hit(&mut self, victim: Option<i32>, signal: Signal, name: &'static str) -> &'static str {
         victim.map_or("no worker", |pid| {
             kill(pid, signal);
             name
@@ -136,7 +138,7 @@ fn whatever_is_killed_no_job_overlaps_itself_and_nothing_is_left() {
     }
     println!("{:?}", chaos.acts);
     if let Some(mut worker) = chaos.worker.take() {
-        kill(worker.id() as i32, 15);
+        kill(worker.id() as i32, Signal::TERM);
         worker.wait().unwrap();
     }
     chaos.nest.ok(&["work", "--until-empty", "--slots", "6", "--tick", "50ms"]);

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::life::zoo::is_root;
 use crate::support::zoo::lives;
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 /// A container: `unshare` with a pid namespace of its own, which ends with it.
 pub struct Container(Child);
@@ -79,7 +79,9 @@ fn abandoned(nest: &Nest) -> (Container, i64, i64, Vec<i32>) {
     nest.until_pid(id);
     until("its process", || container.processes().iter().any(|pid| name(*pid) == "sleep" && is_quiet(*pid)).then_some(()));
     let run = nest.show(id)["run_id"].as_i64().unwrap();
-    container.processes().into_iter().filter(|pid| is_tenure(*pid)).for_each(|pid| kill(pid, 9));
+    for pid in container.processes().into_iter().filter(|pid| is_tenure(*pid)) {
+        kill(pid, Signal::KILL);
+    }
     until("tenure to be gone there", || {
         (!container.processes().into_iter().any(|pid| is_tenure(pid) && lives(pid))).then_some(())
     });
@@ -113,7 +115,9 @@ fn a_run_in_a_container_that_lives_is_not_taken_for_gone_beside_it() {
     let _second = Container::start(&nest, "exec $TENURE work --tick 100ms");
     until_stuck(&nest, id, run);
     // A person who has seen to it says so; no program can know.
-    left.iter().for_each(|pid| kill(*pid, 9));
+    for pid in left.iter() {
+        kill(*pid, Signal::KILL);
+    }
     assert_eq!(nest.say(&["doctor", "--gone", "4711"]).code, 3);
     nest.ok(&["doctor", "--gone", &run.to_string()]);
     until("the second attempt", || (starts(&nest) == 2).then_some(()));
@@ -199,7 +203,7 @@ fn the_first_process_of_a_container_leaves_no_zombies_and_ends_no_guests() {
     let guest = guest().expect("a guest that stays");
     // The shim falls to the worker, and later its leftovers do.
     let spawner = children(first).into_iter().find(|pid| name(*pid) == "tenure-spawner").unwrap();
-    kill(spawner, 9);
+    kill(spawner, Signal::KILL);
     until("the spawner to be reaped", || (!std::path::Path::new(&format!("/proc/{spawner}")).exists()).then_some(()));
     let shim = children(first).into_iter().find(|pid| name(*pid) == "tenure-shim").unwrap();
     std::fs::write(nest.file("go"), "").unwrap();
@@ -210,7 +214,9 @@ fn the_first_process_of_a_container_leaves_no_zombies_and_ends_no_guests() {
     nest.until_pid(id);
     let found: Vec<i32> =
         below(first).into_iter().filter(|pid| name(*pid) == "tenure-spawner" || name(*pid) == "tenure-shim").collect();
-    found.into_iter().for_each(|pid| kill(pid, 9));
+    for pid in found {
+        kill(pid, Signal::KILL);
+    }
     assert_eq!(nest.until_ended(id)["reason"], "lost");
     assert!(lives(guest), "who came in from outside is not ended");
     until("nothing else to be left", || (below(first) == [guest]).then_some(()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::life::left::{after_a_tick, lines, number, outcomes, owner, row, until_no_run_file};
+use crate::life::left::{after_a_tick, lines, number, outcomes, row, until_no_run_file};
 use crate::support::{Nest, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
@@ -205,7 +205,7 @@ fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it()
         }
         nest.work_until_idle(&[]);
         let highest = logged(&nest).into_iter().max().unwrap();
-        let conn = owner(&nest);
+        let conn = nest.owner();
         conn.execute_batch("DELETE FROM run; UPDATE meta SET value = '1' WHERE key = 'run_id_limit'").unwrap();
         std::fs::remove_file(nest.beside().join("stamp")).unwrap();
         if lowered == "runs" {
@@ -229,7 +229,7 @@ fn a_log_of_an_earlier_boot_tells_nothing_whatever_the_clock_says() {
         let job = nest.sh(&[], "true");
         nest.work_until_idle(&[]);
         let held = nest.sh(&["--delay", "1h"], "true");
-        owner(&nest).execute_batch("DELETE FROM run").unwrap();
+        nest.owner().execute_batch("DELETE FROM run").unwrap();
         let log = PathBuf::from(
             nest.show(job)["log"].as_str().map_or_else(|| format!("{}/logs/000/1.log", nest.beside().display()), str::to_owned),
         );

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use crate::life::left::{after_a_tick, lines, number, outcomes, row, spawner_of};
 use crate::support::frozen::Frozen;
-use crate::support::{Nest, kill, lives, said, until};
+use crate::support::{Nest, Signal, kill, kill_child, lives, said, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 const UNTIL_GO: &str = "echo begin; while [ ! -e go ]; do sleep 0.02; done; echo end; exit 7";
@@ -39,7 +39,7 @@ fn five_starts_in_a_row_that_take_the_worker_with_them_are_enough() {
         nest.until_state(job, "running");
         after_a_tick(&nest);
         worker.kill();
-        kill(spawner, 9);
+        kill(spawner, Signal::KILL);
         until("the message to go with it", || (!lives(spawner)).then_some(()));
     }
     let _worker = nest.work(&TICK);
@@ -98,7 +98,7 @@ fn a_bare_term_to_a_shim_is_a_shutdown_and_not_a_cancel() {
     let again = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], "test $TENURE_ATTEMPT = 2 || exec sleep 600");
     for job in [once, again] {
         nest.until_pid(job);
-        kill(nest.shim(nest.show(job)["run_id"].as_i64().unwrap()), 15);
+        kill(nest.shim(nest.show(job)["run_id"].as_i64().unwrap()), Signal::TERM);
         nest.until_ended(job);
     }
     assert_eq!([once, again].map(|job| row(&nest, job)), ["failed shutdown - 1", "done exit 0 2"]);
@@ -115,7 +115,7 @@ fn a_worker_that_is_asked_to_go_leaves_its_runs_and_one_that_drains_waits_for_th
     assert!(lives(pid) && nest.state(job) == "running");
     let second = nest.work(&["--tick", "20ms", "--slots", "2", "--drain"]);
     until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
-    kill(second.pid(), 15);
+    kill(second.pid(), Signal::TERM);
     until("it to say that it waits", || second.said().contains("waiting for 1").then_some(()));
     let late = nest.sh(&[], "echo late >>ledger");
     assert!(lives(second.pid()) && lives(pid));
@@ -155,13 +155,12 @@ fn of_twenty_workers_exactly_one_wins_also_when_the_last_winner_was_killed() {
     let job = nest.sh(&[], UNTIL_GO);
     let mut first = winner(&nest, crowd(&nest));
     nest.until_pid(job);
-    first.kill().unwrap();
-    first.wait().unwrap();
+    kill_child(&mut first);
     let mut second = winner(&nest, crowd(&nest));
     std::fs::write(nest.file("go"), "").unwrap();
     nest.until_ended(job);
     assert_eq!((row(&nest, job).as_str(), outcomes(&nest, job).len()), ("failed exit 7 1", 1));
-    kill(second.id() as i32, 15);
+    kill(second.id() as i32, Signal::TERM);
     assert_eq!(second.wait().unwrap().code(), Some(0));
 }
 
@@ -221,7 +220,7 @@ fn two_files_in_one_directory_do_not_know_of_each_other() {
     assert_eq!(lines(&nest, "ledger"), std::slice::from_ref(&other));
     let _third = nest.work(&TICK);
     nest.until_state(1, "cancelled");
-    kill(second.id() as i32, 15);
+    kill(second.id() as i32, Signal::TERM);
     second.wait().unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tenure::{Cancelled, Ended, Error, Filter, Job, JobId, Queue, Reason, State};
 
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, kill_child, lives, until};
 
 /// The program `tests/support/embedded.rs`. Cargo makes it when everything is tested, and here when it is missing.
 pub fn program() -> std::path::PathBuf {
@@ -119,8 +119,7 @@ fn a_handler_outlives_a_kill_of_the_program_and_is_adopted() {
     let id = queue.add(Job::call("steps", ["go"]).cwd(nest.path())).unwrap();
     let mut serving = start(&nest, "serve");
     until("the handler to begin", || (log_of(&queue, id) == "begun\n").then_some(()));
-    serving.kill().unwrap();
-    serving.wait().unwrap();
+    kill_child(&mut serving);
     assert_eq!(queue.job(id).unwrap().state, State::Running);
     let next = start(&nest, "serve");
     until("it to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
@@ -140,8 +139,7 @@ fn a_handler_that_ended_while_no_program_ran_is_not_lost() {
     let mut serving = start(&nest, "serve");
     until("the handler to begin", || (log_of(&queue, id) == "begun\n").then_some(()));
     let pid = until("its pid to be known", || queue.job(id).unwrap().pid);
-    serving.kill().unwrap();
-    serving.wait().unwrap();
+    kill_child(&mut serving);
     std::fs::write(nest.file("go"), "").unwrap();
     until("the handler to end", || (!lives(pid)).then_some(()));
     work(&nest);
@@ -325,6 +323,6 @@ fn a_watch_gives_each_change_and_ends_with_the_job() {
 
 /// Ends a serving program as an operator would.
 fn end(mut program: Child) {
-    kill(program.id().cast_signed(), 15);
+    kill(program.id().cast_signed(), Signal::TERM);
     program.wait().unwrap();
 }

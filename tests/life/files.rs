@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Nest, seed, until};
+use crate::support::{Dice, Nest, kill_child, seed, until};
 
 const PAGE: &str = include_str!("../../docs/files.md");
 
@@ -65,7 +65,7 @@ fn a_path_matches_its_row_and_no_other() {
 
 #[test]
 fn after_a_storm_of_kills_nothing_is_left_but_what_a_row_allows() {
-    let mut draw = seed();
+    let mut dice = Dice::new(seed());
     let nest = Nest::new();
     nest.ok(&["queue", "resume", "default"]);
     let mut command = nest.tenure(&["add", "--array", "0-59", "--retries", "9", "--backoff", "0s..0s", "--secret", "TOKEN"]);
@@ -74,15 +74,12 @@ fn after_a_storm_of_kills_nothing_is_left_but_what_a_row_allows() {
         .env("TOKEN", "s3cret");
     assert!(command.output().unwrap().status.success());
     for _ in 0..12 {
-        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let mut worker = nest.tenure(&["work", "--slots", "4", "--tick", "50ms"]).stderr(Stdio::null()).spawn().unwrap();
         let mut backup = nest.tenure(&["backup", "--overwrite", "saved"]).stderr(Stdio::null()).spawn().unwrap();
         // The kill may come at any point: that is the test.
-        std::thread::sleep(Duration::from_millis(20 + (draw >> 33) % 150));
-        backup.kill().unwrap();
-        worker.kill().unwrap();
-        backup.wait().unwrap();
-        worker.wait().unwrap();
+        std::thread::sleep(Duration::from_millis(20 + dice.below(150)));
+        kill_child(&mut backup);
+        kill_child(&mut worker);
         assert_eq!(unknown(nest.path()), [""; 0], "each has a row");
     }
     nest.work_until_idle(&["--tick", "50ms"]);

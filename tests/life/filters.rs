@@ -3,9 +3,9 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, Started, kill, lives, until};
 
 const REFUSALS: [(&str, i32); 2] = [("EPERM", libc::EPERM), ("ENOSYS", libc::ENOSYS)];
 
@@ -33,20 +33,10 @@ fn without(command: &mut Command, call: i64, errno: i32) {
     unsafe { command.pre_exec(refuse) };
 }
 
-/// A worker that is killed when the test is over.
-struct Filtered(Child);
-
-impl Drop for Filtered {
-    fn drop(&mut self) {
-        let _gone_already = self.0.kill();
-        let _reaped_already = self.0.wait();
-    }
-}
-
-fn work(nest: &Nest, call: i64, errno: i32) -> Filtered {
+fn work(nest: &Nest, call: i64, errno: i32) -> Started {
     let mut command = nest.tenure(&["work", "--slots", "4", "--tick", "200ms"]);
     without(&mut command, call, errno);
-    Filtered(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 /// Where a worker falls back, all of it works: descriptors are closed, a killed shim is noticed, a cancel ends a job.
@@ -71,7 +61,7 @@ fn a_worker_falls_back_where_a_call_can_be_replaced() {
                     .collect();
                 assert!(open.len() <= 6, "{case}: a shim has {open:?} open");
             }
-            kill(shims[0], 9);
+            kill(shims[0], Signal::KILL);
             let job = nest.until_ended(first);
             assert_eq!(job["reason"], "lost", "{case}: {job}");
             assert!(lives(pids[1]), "{case}: the other goes on");

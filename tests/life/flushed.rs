@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::life::left::{after_a_tick, claimed, settle, until_no_run_file, whole};
 use crate::support::strace::{Call, bytes, calls, has_strace, unescape};
-use crate::support::{Nest, kill, said, until};
+use crate::support::{Nest, Signal, kill, said, until};
 
 const JOBS: usize = 8;
 
@@ -144,7 +144,7 @@ fn the_reaper_removes_a_run_file_after_a_flush() {
         let before = std::fs::read_to_string(nest.file("worker.strace")).expect("a recording").lines().count();
         std::fs::rename(&aside, &file).expect("a run file");
         until_no_run_file(&nest, run);
-        kill(nest.status()["worker"]["pid"].as_i64().expect("a worker") as i32, 15);
+        kill(nest.status()["worker"]["pid"].as_i64().expect("a worker") as i32, Signal::TERM);
         strace.wait().expect("strace ends");
         let log = std::fs::read_to_string(nest.file("worker.strace")).expect("a recording");
         let calls = calls(&log);

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use crate::model::hostile::drop_guards;
 use crate::support::{Nest, until};
 
 const TICK: &str = "300ms";
@@ -96,12 +97,9 @@ fn a_foreign_trigger_is_removed_from_each_table() {
 
 /// Drops all guards and adds a trigger on a table, which puts job 1 back into the queue whenever that table is written.
 fn put_back(conn: &Connection, table: &str) {
-    let mut sql = String::from("BEGIN IMMEDIATE;");
-    for (kind, name) in objects(conn) {
-        if kind == "trigger" && name.ends_with("_guard") {
-            sql += &format!("DROP TRIGGER {name};");
-        }
-    }
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    drop_guards(conn, "%guard");
+    let mut sql = String::new();
     for event in ["INSERT", "UPDATE"] {
         sql += &format!(
             "CREATE TRIGGER again_{event} AFTER {event} ON {table} BEGIN

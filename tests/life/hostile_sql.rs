@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::support::{Nest, Worker, seed};
+use crate::support::{Dice, Nest, Worker, seed, until};
 
 /// A statement with one place for a value. `{id}` is a job that is queued and held.
 type Place = (String, String);
@@ -243,8 +243,6 @@ struct Siege {
 
 /// Time between two repair rounds.
 const TICK: &str = "1s";
-/// A job of others waits for a tick at most; the rest is for a machine that is busy with other tests. What is held up for ever fails all the same.
-const OTHERS_WAIT_MOST: Duration = Duration::from_secs(60);
 
 impl Siege {
     fn new() -> Self {
@@ -270,20 +268,9 @@ impl Siege {
     /// Does what any client may do. A sequence that was set to its end refuses it until the next tick.
     fn accepted(&self, sql: &str, after: &str) -> Option<i64> {
         use rusqlite::OptionalExtension;
-        let begun = Instant::now();
-        loop {
-            match self.conn.query_row(sql, [], |row| row.get(0)).optional() {
-                Ok(id) => return id,
-                Err(error) => {
-                    assert!(
-                        begun.elapsed() < OTHERS_WAIT_MOST,
-                        "an ordinary statement is refused after {after}: {error}\n{}",
-                        self.worker.said()
-                    );
-                }
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(&format!("an ordinary statement to be accepted after {after}\n{}", self.worker.said()), || {
+            self.conn.query_row(sql, [], |row| row.get(0)).optional().ok()
+        })
     }
 
     fn write(&mut self, place: usize, value: &str, id: i64, checks_off: bool) {
@@ -308,17 +295,11 @@ impl Siege {
         let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
         // A sequence that a client has set to its end refuses each insert until the next tick.
         let id = self.accepted(sql, after).expect("an id");
-        let mut state = String::new();
-        while state != "done" {
-            state = self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
-            assert!(
-                begun.elapsed() < OTHERS_WAIT_MOST,
-                "job {id} of another client is {state} for {:?} after {after}\n{}",
-                begun.elapsed(),
-                self.worker.said()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(&format!("job {id} of another client to be done after {after}"), || {
+            let state: String =
+                self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
+            (state == "done").then_some(())
+        });
         self.worst = self.worst.max(begun.elapsed());
     }
 
@@ -418,26 +399,22 @@ fn each_column_takes_each_value_and_others_go_on() {
 /// Random statements for so long.
 fn besiege(for_how_long: Duration) {
     let mut siege = Siege::new();
-    let mut random = seed();
-    let mut draw = move |n: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) as usize % n
-    };
+    let mut dice = Dice::new(seed());
     let begun = Instant::now();
     let mut rounds = 0;
     while begun.elapsed() < for_how_long {
         let id = siege.held_job();
         let mut last = 0;
-        for _ in 0..1 + draw(8) {
-            last = draw(siege.places.len());
-            siege.write(last, VALUES[draw(VALUES.len())], id, draw(2) == 0);
+        for _ in 0..1 + dice.index(8) {
+            last = dice.index(siege.places.len());
+            siege.write(last, VALUES[dice.index(VALUES.len())], id, dice.index(2) == 0);
         }
         let last = siege.places[last].1.clone();
-        if draw(4) == 0 {
+        if dice.index(4) == 0 {
             siege.accepted("UPDATE job SET user_hold = 0 WHERE state = 'queued' AND user_hold <> 0", "something");
         }
         siege.others_go_on(&last);
-        if draw(100) == 0 {
+        if dice.index(100) == 0 {
             siege.faces_answer(&[id], &last);
         }
         rounds += 1;

@@ -4,9 +4,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::life::left::{
     after_a_tick, claimed, lines, number, outcomes, ownership, prepare, row, sleeper, until_killed, until_no_run_file,
-    without_guards,
 };
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, kill_child, lives, until, without_guards};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "1"];
 
@@ -159,8 +158,7 @@ fn reborn(nest: &Nest, pid: i32) -> Option<Child> {
         if child.id() as i32 == pid {
             return Some(child);
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_child(&mut child);
     }
     None
 }
@@ -195,7 +193,7 @@ fn a_reused_pid_is_neither_touched_nor_waited_for() {
         worker.stop();
     }
     for child in [Some(bystander), heir].into_iter().flatten() {
-        kill(child.id() as i32, 9);
+        kill(child.id() as i32, Signal::KILL);
         until_killed(child);
     }
     assert!(lines(&nest, "ledger").is_empty());

@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use crate::life::storm::{Dice, add_all, assert_nothing_is_left};
-use crate::support::{Nest, kill, seed, until};
+use crate::life::storm::{add_all, assert_nothing_is_left};
+use crate::support::{Dice, Nest, Signal, kill, seed, until};
 
 const JOBS: usize = 30;
 const KILLS: usize = 14;
@@ -55,7 +55,7 @@ fn kill_a_shim(nest: &Nest, dice: &mut Dice) {
     if let Some(shim) = shim.filter(|_| !drained)
         && std::fs::read_to_string(format!("/proc/{shim}/cmdline")).is_ok_and(|title| title.contains("tenure"))
     {
-        kill(shim, 9);
+        kill(shim, Signal::KILL);
     }
 }
 

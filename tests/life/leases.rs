@@ -9,9 +9,8 @@ use serde_json::Value;
 use tenure::job::RunId;
 use tenure::run::machine;
 
-use crate::life::left::{lines, owner, spawner_of, store, until_killed};
-use crate::life::storm::Dice;
-use crate::support::{Nest, kill, lives, said, seed, until};
+use crate::life::left::{lines, spawner_of, store, until_killed};
+use crate::support::{Dice, Nest, Signal, kill, kill_child, lives, said, seed, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
@@ -33,8 +32,7 @@ fn leases(nest: &Nest) -> Vec<Value> {
 }
 
 fn kill_wrapper(mut wrapper: Child) {
-    wrapper.kill().unwrap();
-    wrapper.wait().unwrap();
+    kill_child(&mut wrapper);
 }
 
 /// Waits until a `lease run --wait` waits: for a lock, or for the end of a process that has closed it.
@@ -71,7 +69,9 @@ fn orphaned(nest: &Nest, line: &str) -> i32 {
     kill_wrapper(wrapper);
     until("the rest of the tree to end", || {
         let rest: Vec<i32> = marked(nest).into_iter().filter(|pid| *pid != longest).collect();
-        rest.iter().for_each(|pid| kill(*pid, 9));
+        for pid in rest.iter() {
+            kill(*pid, Signal::KILL);
+        }
         rest.is_empty().then_some(())
     });
     longest
@@ -105,7 +105,7 @@ fn a_lease_is_held_until_the_whole_tree_is_gone() {
         assert_eq!(late.code, 124, "{how}: {late:?}");
         let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");
         until_it_waits(&waiter);
-        kill(longest, 9);
+        kill(longest, Signal::KILL);
         let ended = until("the waiting command to get in and out", || waiter.try_wait().unwrap());
         assert_eq!(ended.code(), Some(9), "{how}");
         assert_eq!(leases(&nest), [Value::Null; 0], "{how}");
@@ -122,7 +122,7 @@ fn the_reaper_reclaims_a_lease_once_the_tree_is_gone() {
         crate::life::left::after_a_tick(&nest);
         assert_eq!(leases(&nest)[0]["state"], "held", "{how}");
         assert_eq!(nest.counter("leases_reclaimed_total"), reclaimed as i64, "{how}");
-        kill(longest, 9);
+        kill(longest, Signal::KILL);
         until("the reaper to take it back", || leases(&nest).is_empty().then_some(()));
         assert_eq!(nest.counter("leases_reclaimed_total"), reclaimed as i64 + 1, "{how}");
     }
@@ -197,7 +197,7 @@ fn a_row_whose_pid_is_another_process_now_holds_nothing() {
         )
         .unwrap();
     };
-    let conn = owner(&nest);
+    let conn = nest.owner();
     write(&conn, "gpu", &machine::nonce().to_string(), &machine::boot_id());
     // Of another boot: nothing of it lives, even if a process has locked a file of that name.
     let nonce = machine::nonce().to_string();
@@ -231,7 +231,7 @@ fn a_forced_release_is_told_to_all_and_ends_no_process() {
     assert!(lives(inside), "the owner goes on");
     let note = nest.status()["reaper"]["acts"]["leases_forced_total"]["note"].as_str().unwrap().to_owned();
     assert!(note.contains(&format!("pid {}", holder.id())) && note.contains("by "), "{note}");
-    kill(inside, 15);
+    kill(inside, Signal::TERM);
     let ended = holder.wait().unwrap();
     assert_eq!(ended.code(), Some(143), "128+N, as a shell says it: {:?}", ended.signal());
     assert_eq!(nest.say(&["lease", "release", "gpu", "--force"]).code, 3);
@@ -244,7 +244,7 @@ fn a_signal_to_the_wrapper_reaches_the_command_and_what_it_left_ends_with_it() {
         "trap 'exit 5' TERM; setsid bash -c 'echo $$ > longest; exec sleep 600' & echo $$ > first; while :; do sleep 0.01; done";
     let mut wrapper = start(&nest, &[], line);
     let (left, _first) = (pid_in(&nest, "longest"), pid_in(&nest, "first"));
-    kill(wrapper.id() as i32, 15);
+    kill(wrapper.id() as i32, Signal::TERM);
     assert_eq!(wrapper.wait().unwrap().code(), Some(5));
     assert!(!lives(left), "what it left behind ends with it");
     assert!(lines(&nest, "said").iter().any(|line| line.contains("left them behind")), "{:?}", lines(&nest, "said"));
@@ -268,13 +268,13 @@ fn an_interrupt_at_a_terminal_reaches_the_command_once() {
     terminal.args(["-qec", &typed, "/dev/null"]).current_dir(nest.path());
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let wrapper = pid_in(&nest, "wrapper");
-    kill(wrapper, 19);
+    kill(wrapper, Signal::STOP);
     let mut keyboard = terminal.stdin.take().unwrap();
     std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
     until("the command to hear it", || (!lines(&nest, "ints").is_empty()).then_some(()));
     // Only now does the wrapper see it. It takes signals in the order of their numbers: what comes of this one comes after.
-    kill(wrapper, 10);
-    kill(wrapper, 18);
+    kill(wrapper, Signal::USR1);
+    kill(wrapper, Signal::CONT);
     until("the command to hear the other", || (!lines(&nest, "users").is_empty()).then_some(()));
     std::fs::write(nest.file("enough"), "").unwrap();
     assert_eq!(terminal.wait().unwrap().code(), Some(5), "the wrapper is not ended by it");
@@ -311,7 +311,7 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     kill_wrapper(wrapper);
     let take = || tenure::host::lease::acquire_for_run(&store(&nest), "gpu", RunId(run), Some("making it")).unwrap();
     assert_eq!(take().map(|held| held.run), Some(None), "held by a tree that lives");
-    kill(longest, 9);
+    kill(longest, Signal::KILL);
     until("it to be gone", || (!lives(longest)).then_some(()));
     assert_eq!(take(), None, "a dead owner does not count");
     assert_eq!(take(), None, "a second time is the same lease");
@@ -323,7 +323,7 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     assert_eq!(nest.say(&["lease", "run", "gpu", "--", "true"]).code, 6);
     let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");
     until_it_waits(&waiter);
-    kill(pid, 9);
+    kill(pid, Signal::KILL);
     let _worker = nest.work(&TICK);
     assert_eq!(waiter.wait().unwrap().code(), Some(9));
     assert_eq!(leases(&nest), [Value::Null; 0]);
@@ -343,7 +343,7 @@ fn a_copy_that_comes_back_has_the_leases_of_now() {
     let copy = nest.file("copy").to_string_lossy().into_owned();
     nest.ok(&["backup", &copy]);
     let old_pid = pid_in(&nest, "old.pid");
-    kill(old_pid, 9);
+    kill(old_pid, Signal::KILL);
     until_killed(old);
     let new = held("new");
     nest.ok(&["restore", &copy]);
@@ -351,7 +351,7 @@ fn a_copy_that_comes_back_has_the_leases_of_now() {
     assert_eq!((all.len(), &all[0]["name"], &all[0]["state"]), (1, &"new".into(), &"held".into()), "{all:?}");
     assert_eq!(nest.say(&["lease", "run", "new", "--", "true"]).code, 6, "its owner lives");
     assert_eq!(nest.say(&["lease", "run", "old", "--", "true"]).code, 0);
-    kill(pid_in(&nest, "new.pid"), 9);
+    kill(pid_in(&nest, "new.pid"), Signal::KILL);
     until_killed(new);
     assert_eq!(leases(&nest), [Value::Null; 0]);
 }
@@ -403,8 +403,8 @@ fn a_run_is_not_over_before_what_its_fence_let_through_is_gone() {
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     let (shim, spawner) = (nest.shim(run), spawner_of(&nest, worker.pid()));
     worker.kill();
-    kill(spawner, 9);
-    kill(shim, 9);
+    kill(spawner, Signal::KILL);
+    kill(shim, Signal::KILL);
     until("the shim to be gone", || (!lives(shim)).then_some(()));
     assert!(lives(fenced), "nothing ends it by itself");
     let _worker = nest.work(&TICK);

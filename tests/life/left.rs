@@ -6,14 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rusqlite::Connection;
 use tenure::job::{Exit, JobId, Nonce, RunEnd, RunId};
 use tenure::place::Place;
 use tenure::run::{Drained, Exited, Header, NotExecuted, Record, RunFile, Started, Usage, machine};
 use tenure::store::claim::{self, Scope};
 use tenure::store::ids::Prepared;
 use tenure::store::settle::{self, RunRecord, Settle, Settled};
-use tenure::store::{Options, Role, Store, guard, ids, read};
+use tenure::store::{Options, Role, Store, ids, read};
 
 use crate::support::{Nest, until};
 
@@ -30,13 +29,6 @@ pub struct Left {
 
 pub fn store(nest: &Nest) -> Store {
     Store::open(&nest.db(), Options::new(Role::Client)).expect("the file opens")
-}
-
-/// A connection that may do what tenure itself may.
-pub fn owner(nest: &Nest) -> Connection {
-    let conn = nest.sql();
-    guard::register(&conn).expect("the capability");
-    conn
 }
 
 /// Makes a locked run file for a new run id. No row knows it.
@@ -214,24 +206,6 @@ pub fn row(nest: &Nest, job: i64) -> String {
 
 pub fn lines(nest: &Nest, name: &str) -> Vec<String> {
     std::fs::read_to_string(nest.file(name)).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-/// Does something with all guards of the file dropped, as a program does that knows nothing of them, and puts them back.
-pub fn without_guards(nest: &Nest, act: impl FnOnce(&Connection)) {
-    let mut conn = owner(nest);
-    conn.execute_batch("PRAGMA ignore_check_constraints = 1").unwrap();
-    let hostile = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-    let triggers: Vec<(String, String)> = hostile
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    triggers.iter().for_each(|(name, _)| hostile.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
-    act(&hostile);
-    triggers.iter().for_each(|(_, sql)| hostile.execute_batch(sql).unwrap());
-    hostile.commit().unwrap();
 }
 
 /// What a job's row says of its owner: `state run_id pid started_at finished_at reason`.

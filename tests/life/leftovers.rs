@@ -6,11 +6,11 @@ use tenure::job::RunId;
 use tenure::run::machine;
 
 use crate::life::left::{
-    Left, after_a_tick, append, claimed, lines, owner, prepare, row, run_file, settle, sleeper, spawner_of, started, store,
+    Left, after_a_tick, append, claimed, lines, prepare, row, run_file, settle, sleeper, spawner_of, started, store,
     until_killed, until_no_run_file, whole,
 };
 use crate::support::frozen::Frozen;
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 /// A command without a cookie, and something that has left its session, also without one.
@@ -44,7 +44,7 @@ fn a_settled_run_whose_lock_is_free_leaves_no_file() {
     until_no_run_file(&nest, left.run);
     assert_eq!(nest.show(job), before, "an ended job does not change");
     assert!(lives(bystander.id() as i32), "a free lock says that no process is there to be ended");
-    kill(bystander.id() as i32, 9);
+    kill(bystander.id() as i32, Signal::KILL);
     until_killed(bystander);
 }
 
@@ -97,7 +97,7 @@ fn an_unknown_living_run_is_ended_whole_even_where_it_hides() {
     let nest = Nest::new();
     let (job, run, pid, inner) = hidden(&nest);
     settle(&nest, job, run);
-    owner(&nest).execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
+    nest.owner().execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
     let _worker = nest.work(&TICK);
     until_no_run_file(&nest, run);
     assert!(!lives(pid) && !lives(inner));
@@ -117,7 +117,7 @@ fn a_launch_on_its_way_that_is_not_wanted_does_not_live() {
     after_a_tick(&nest);
     first.kill();
     settle(&nest, job, run);
-    owner(&nest).execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
+    nest.owner().execute("DELETE FROM run WHERE id = ?1", [run]).unwrap();
     let _second = nest.work(&["--tick", "20ms", "--slots", "1"]);
     assert!(!nest.run_file(run).is_empty(), "as long as its lock is held, its file is what it is found by");
     drop(frozen);

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::support::strace::has_strace;
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, until};
 
 /// Where a fault is injected.
 struct Fault {
@@ -93,7 +93,7 @@ fn inject(fault: &Fault, errno: &str) {
     }
     until(&format!("{what} to be over"), || (nest.status()["worker"]["conditions"].as_array()?.is_empty()).then_some(()));
     let worker = nest.status()["worker"]["pid"].as_i64().unwrap() as i32;
-    kill(worker, 15);
+    kill(worker, Signal::TERM);
     child.wait().unwrap();
     assert!(std::fs::read_to_string(&trace).unwrap().contains("(INJECTED)"), "{what}: nothing was injected");
     let said = std::fs::read_to_string(nest.file("worker.log")).unwrap();
@@ -220,7 +220,7 @@ fn a_stopped_spawner_costs_no_cpu() {
     nest.until_state(nest.sh(&[], "true"), "done");
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.pid())).unwrap();
     let spawner: i32 = children.split_ascii_whitespace().next().unwrap().parse().unwrap();
-    kill(spawner, 19);
+    kill(spawner, Signal::STOP);
     let jobs: Vec<i64> = (0..4).map(|_| nest.sh(&[], "true")).collect();
     for id in &jobs {
         nest.ok(&["cancel", &id.to_string()]);
@@ -234,7 +234,7 @@ fn a_stopped_spawner_costs_no_cpu() {
     // A measure needs a time; nothing is waited for.
     std::thread::sleep(std::time::Duration::from_secs(3));
     let ticks = used() - before;
-    kill(spawner, 18);
+    kill(spawner, Signal::CONT);
     assert!(ticks < 60, "{ticks} ticks of 10 ms in 3 s");
     for id in &jobs {
         nest.until_ended(*id);

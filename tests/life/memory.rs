@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Nest, until};
+use crate::support::{Nest, kill_child, until};
 
 /// A group of version one of the memory controller, below that of this test. Version two is tried under systemd
 /// (`tests/systemd`), where groups can be made.
@@ -58,8 +58,7 @@ fn a_kill_by_a_limit_around_the_worker_is_memory() {
         assert_eq!(nest.until_ended(retried)["runs"].as_array().map(Vec::len), Some(2));
         std::fs::write(nest.file("go"), "").expect("a file");
         assert_eq!(nest.until_ended(bystander)["state"], "done");
-        worker.kill().expect("it is killed");
-        worker.wait().expect("it ends");
+        kill_child(&mut worker);
     }
     drop(group);
 }

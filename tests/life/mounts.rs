@@ -1,12 +1,12 @@
 //! What a job has mounted in a directory of ours is not removed with that directory, however it comes to be removed, and the printed command clears it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::support::{Nest, Said, kill, said, until};
+use crate::support::{Nest, Said, Started, said, until};
 
 /// A worker in a mount namespace of its own, so that what its jobs mount ends with it.
-struct Apart(Child);
+struct Apart(Started);
 
 impl Apart {
     /// `None`: such a namespace cannot be made here.
@@ -18,13 +18,13 @@ impl Apart {
         }
         let log = std::fs::File::create(nest.file("worker.log")).unwrap();
         let mut command = through(nest, &["unshare", "-m"], &["work", "--tick", "200ms", "--slots", "1"]);
-        let worker = Self(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let worker = Self(Started(command.stdout(Stdio::null()).stderr(log).spawn().unwrap()));
         until("the worker to be seen", || nest.say(&["status", "--json"]).out.contains("\"pid\"").then_some(()));
         Some(worker)
     }
 
     fn pid(&self) -> String {
-        self.0.id().to_string()
+        self.0.0.id().to_string()
     }
 
     /// What tenure says where the mounts are seen.
@@ -35,13 +35,6 @@ impl Apart {
     /// Types a line there.
     fn type_in(&self, line: &str) -> Said {
         said(Command::new("nsenter").args(["-t", &self.pid(), "-m", "sh", "-c", line]).output().unwrap())
-    }
-}
-
-impl Drop for Apart {
-    fn drop(&mut self) {
-        kill(self.0.id().cast_signed(), 9);
-        let _it_ends = self.0.wait();
     }
 }
 

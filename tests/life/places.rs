@@ -2,13 +2,12 @@
 //! and no living run is ended by a worker that is not its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::life::left::lines;
-use crate::support::{Nest, Said, Worker, kill, lives, said, until};
+use crate::support::{Nest, Said, Signal, Started, Worker, kill, lives, said, until};
 
 const PAGE: &str = include_str!("../../docs/files.md");
 
@@ -25,8 +24,6 @@ struct Scene {
     through: Vec<String>,
 }
 
-/// How long an answer of a broken program is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
 const WORK: [&str; 5] = ["work", "--tick", "500ms", "--slots", "1"];
 
 impl Scene {
@@ -51,10 +48,10 @@ impl Scene {
         }
         let (pid, place) = (self.worker.as_ref().expect("a worker").pid(), tenure::place::Place::new(self.nest.db()));
         until("the worker to stand still outside of a transaction", || {
-            kill(pid, 19);
+            kill(pid, Signal::STOP);
             let is_inside = tenure::store::locks::writer(&place).is_some();
             if is_inside {
-                kill(pid, 18);
+                kill(pid, Signal::CONT);
             }
             (!is_inside).then_some(())
         });
@@ -63,7 +60,7 @@ impl Scene {
     /// The worker does what it does.
     fn let_go_on(&self) {
         if let Some(worker) = &self.worker {
-            kill(worker.pid(), 18);
+            kill(worker.pid(), Signal::CONT);
         }
     }
 
@@ -104,7 +101,7 @@ impl Scene {
     fn work(&self) -> String {
         let log = std::fs::File::create(self.file("second.log")).expect("a log");
         let mut child = Started(self.command(&WORK).stdout(Stdio::null()).stderr(log).spawn().expect("it starts"));
-        until_word(|| {
+        until("an answer", || {
             if let Some(status) = child.0.try_wait().expect("a child") {
                 let told = std::fs::read_to_string(self.file("second.log")).unwrap_or_default();
                 assert!(matches!(status.code(), Some(4 | 6)), "{status}: {told}");
@@ -119,7 +116,7 @@ impl Scene {
             }
             // It waits behind the running job.
             if self.worker.is_none() && self.json(&["status", "--json"])?["worker"].is_object() {
-                kill(self.pid, 9);
+                kill(self.pid, Signal::KILL);
             }
             None
         })
@@ -128,10 +125,10 @@ impl Scene {
     /// The running job ends: the worker goes on with the queued one, or ends itself.
     fn fate(&mut self) -> String {
         let Some(worker) = &mut self.worker else { return "-".into() };
-        kill(self.pid, 9);
+        kill(self.pid, Signal::KILL);
         let queued = self.queued;
         let nest = &self.nest;
-        until_word(|| {
+        until("an answer", || {
             if worker.has_ended() {
                 return Some("ends".to_owned());
             }
@@ -147,29 +144,6 @@ impl Scene {
             let times = lines(&self.nest, "ledger").iter().filter(|line| *line == job).count();
             assert!(times <= 1, "{what}: {job} has run {times} times");
         }
-    }
-}
-
-/// Waits for an answer; where none comes, that is the answer.
-fn until_word(mut look: impl FnMut() -> Option<String>) -> String {
-    let begun = std::time::Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if let Some(word) = look() {
-            return word;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    "nothing".into()
-}
-
-/// A worker that ends with the test.
-struct Started(Child);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        // KILL, as unshare passes no other signal on.
-        kill(self.0.id().cast_signed(), 9);
-        let _it_ends = self.0.wait();
     }
 }
 
@@ -196,7 +170,7 @@ fn checkpoint(scene: &Scene) {
 fn backup_and_go_on(scene: &mut Scene) -> PathBuf {
     let backup = scene.file("backup");
     scene.nest.ok(&["backup", backup.to_str().unwrap()]);
-    kill(scene.pid, 9);
+    kill(scene.pid, Signal::KILL);
     scene.nest.until_ended(scene.queued);
     scene.pid = scene.nest.until_pid(scene.nest.sh(&[], "exec sleep 600"));
     backup

@@ -10,7 +10,7 @@ use crate::life::left::{
     until_killed, until_no_run_file, whole,
 };
 use crate::support::frozen::Frozen;
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, kill_child, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 const EARLIER_BOOT: &str = "00000000-1111-2222-3333-444444444444";
@@ -37,8 +37,7 @@ fn a_run_of_an_earlier_boot_without_a_record_is_lost_and_no_process_is_searched_
     assert_eq!(nest.counter("lost_total"), 1);
     assert!(lives(bystander.id() as i32), "nothing of an earlier boot can be alive, so nothing is killed");
     assert!(lines(&nest, "ledger").is_empty());
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    kill_child(&mut bystander);
 }
 
 #[test]
@@ -274,7 +273,7 @@ fn a_shim_killed_between_exited_and_drained_costs_neither_the_end_nor_the_cleanl
     until("EXITED", || nest.run_file(run).contains("EXITED").then_some(()));
     let inner = pid_in(&nest, "inner");
     assert!(lives(inner) && !nest.run_file(run).contains("DRAINED"));
-    kill(nest.shim(run), 9);
+    kill(nest.shim(run), Signal::KILL);
     nest.until_ended(job);
     assert_eq!(row(&nest, job), "failed timeout 6 1");
     assert!(!lives(inner));

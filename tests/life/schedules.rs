@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::support::{Nest, seed, until};
+use crate::support::{Dice, Nest, seed, until};
 
 /// Occurrences that each schedule has slept through, one a minute.
 const MINUTES: i64 = 120;
@@ -11,7 +11,7 @@ const MINUTES: i64 = 120;
 #[test]
 fn however_often_the_worker_is_killed_each_occurrence_becomes_one_job() {
     let nest = Nest::new();
-    let mut chance = seed() | 1;
+    let mut dice = Dice::new(seed());
     let names = ["a", "b", "c", "d"];
     for name in names {
         nest.ok(&["schedule", "add", name, "* * * * *", "--catch-up", "all", "--catch-up-max", "1000", "--hold", "--", "true"]);
@@ -22,10 +22,7 @@ fn however_often_the_worker_is_killed_each_occurrence_becomes_one_job() {
             nest.sleep_through(name, MINUTES * round);
         }
         let worker = nest.work(&[]);
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        std::thread::sleep(Duration::from_millis(chance % 40)); // the moment of the kill, by chance
+        std::thread::sleep(Duration::from_millis(dice.below(40))); // the moment of the kill, by chance
         worker.kill();
         assert_one_job_for_each_occurrence(&nest);
     }

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 struct Manager {
     socket: UnixDatagram,
@@ -57,7 +57,7 @@ fn a_worker_tells_what_it_does_and_gives_signs_of_life() {
     nest.sh(&["--delay", "1h"], "true");
     manager.until_told("STATUS=1 of 2 slots busy, 0 ready");
     nest.until_pid(job);
-    kill(worker.id().cast_signed(), 15);
+    kill(worker.id().cast_signed(), Signal::TERM);
     assert_eq!(manager.until_told("STATUS=draining"), "STATUS=draining: 1 of 2 slots busy");
     manager.until_told("EXTEND_TIMEOUT_USEC=");
     (0..3).for_each(|_| drop(manager.until_told("WATCHDOG=1")));
@@ -86,7 +86,7 @@ fn a_worker_that_waits_for_the_write_lock_says_so_and_gets_its_time() {
     while !manager.until_told("STATUS=").contains(&format!("slots busy; {waits}")) {}
     (0..5).for_each(|_| drop(manager.until_told("WATCHDOG=1")));
     other.execute_batch("COMMIT").expect("the lock is given up");
-    kill(worker.id().cast_signed(), 15);
+    kill(worker.id().cast_signed(), Signal::TERM);
     manager.until_told("STOPPING=1");
     assert!(worker.wait().expect("it ends").success());
 }
@@ -99,7 +99,7 @@ fn the_end_of_the_runs_gets_its_time() {
     manager.until_told("READY=1");
     let job = nest.sh(&["--grace", "1h"], "trap '' TERM; echo on; while :; do sleep 0.02; done");
     until("the trap", || nest.say(&["logs", &job.to_string()]).out.contains("on").then_some(()));
-    kill(worker.id().cast_signed(), 15);
+    kill(worker.id().cast_signed(), Signal::TERM);
     manager.until_told("STATUS=ending 1 run");
     manager.until_told("EXTEND_TIMEOUT_USEC=");
     assert!(worker.wait().expect("it ends").success());
@@ -119,7 +119,7 @@ fn a_manager_that_does_not_read_stops_nothing() {
     assert_eq!(nest.until_ended(nest.add(&["--", "true"]))["state"], "done");
     let running = nest.sh(&[], "sleep 600");
     nest.until_pid(running);
-    kill(worker.id().cast_signed(), 15);
+    kill(worker.id().cast_signed(), Signal::TERM);
     until("the worker to end", || worker.try_wait().expect("a child"));
     assert_eq!(nest.show(running)["reason"], "shutdown");
 }

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::life::supervision::keep_stopped;
-use crate::support::{Nest, lives, seed, until};
+use crate::support::{Dice, Nest, Signal, kill, lives, seed, until};
 
 /// How the worker of a container is started. All need root, or a kernel that lets everybody make namespaces.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ impl Contained {
 
     /// TERM to process 1, as a container runtime sends it; the exit status.
     fn stop(mut self) -> i32 {
-        signal(self.worker, 15);
+        kill(self.worker, Signal::TERM);
         self.unshare.wait().expect("it ends").code().unwrap_or(-1)
     }
 }
@@ -67,15 +67,10 @@ impl Drop for Contained {
     fn drop(&mut self) {
         if let Ok(None) = self.unshare.try_wait() {
             // With process 1 the kernel ends the namespace, before anybody can wait for that process.
-            signal(self.worker, 9);
+            kill(self.worker, Signal::KILL);
             let _reaped = self.unshare.wait();
         }
     }
-}
-
-fn signal(pid: i32, number: i32) {
-    // SAFETY: no memory is involved; the number is that of a process which this test has started.
-    unsafe { libc::kill(pid, number) };
 }
 
 fn log_of(nest: &Nest) -> String {
@@ -176,16 +171,23 @@ fn a_container_may_leave_its_runs_if_it_is_told_to() {
 
 #[test]
 fn what_term_means_can_be_chosen() {
-    let signals = [("TERM", 15), ("HUP", 1), ("QUIT", 3), ("USR1", 10), ("USR2", 12), ("ALRM", 14)];
+    let signals = [
+        ("TERM", Signal::TERM),
+        ("HUP", Signal::HUP),
+        ("QUIT", Signal::QUIT),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+        ("ALRM", Signal::ALARM),
+    ];
     for (on_term, expected) in [(None, "running"), (Some("detach"), "running"), (Some("end"), "failed")] {
         // Each of these means the same.
-        for (name, number) in if on_term.is_none() { &signals[..] } else { &signals[..2] } {
+        for (name, signal) in if on_term.is_none() { &signals[..] } else { &signals[..2] } {
             let nest = Nest::new();
             let chosen = on_term.map_or(vec![], |on| vec!["--on-term", on]);
             let worker = nest.work(&chosen);
             let id = nest.sh(&[], "echo on; sleep 600");
             until_said(&nest, id, "on");
-            signal(worker.pid(), *number);
+            kill(worker.pid(), *signal);
             assert_eq!(worker.wait(), 0, "{on_term:?} {name}");
             assert_eq!(nest.state(id), expected, "{on_term:?} {name}");
             let said = log_of(&nest);
@@ -204,7 +206,7 @@ fn on_term_drain_waits_for_the_jobs() {
         let worker = nest.work(&args);
         let id = nest.sh(&[], "echo on; until [ -e go ]; do sleep 0.02; done");
         until_said(&nest, id, "on");
-        signal(worker.pid(), 15);
+        kill(worker.pid(), Signal::TERM);
         until("the worker to drain", || log_of(&nest).contains("waiting for 1 job").then_some(()));
         std::fs::write(nest.file("go"), "").expect("a file");
         assert_eq!(worker.wait(), 0);
@@ -218,9 +220,9 @@ fn a_second_term_ends_the_grace() {
     let worker = nest.work(&["--on-term", "end", "--stop-timeout", "1h"]);
     let id = nest.sh(&["--grace", "1h"], DEAF);
     until_said(&nest, id, "on");
-    signal(worker.pid(), 15);
+    kill(worker.pid(), Signal::TERM);
     until("the worker to end its runs", || log_of(&nest).contains("ending 1 job").then_some(()));
-    signal(worker.pid(), 15);
+    kill(worker.pid(), Signal::TERM);
     assert_eq!(worker.wait(), 0);
     assert_eq!(reason(&nest, id), "shutdown");
 }
@@ -257,7 +259,7 @@ fn runs_can_be_ended_without_a_worker() {
     [saves, deaf, stands].iter().for_each(|id| until_said(&nest, *id, "on"));
     let shim = nest.shim(nest.show(stands)["run_id"].as_i64().expect("a run"));
     worker.kill();
-    signal(shim, 19);
+    kill(shim, Signal::STOP);
     assert_eq!(nest.ok(&["work", "--end-runs", "--at-shutdown"]), "", "this machine is not shutting down");
     assert!(lives(shim));
     let said = nest.say(&["work", "--end-runs", "--stop-timeout", "1s"]);
@@ -296,11 +298,7 @@ fn runs_can_be_ended_beside_a_worker() {
 /// Poweroff, `KillMode=control-group` and `systemctl kill` send TERM to all at once, in the order of some list.
 #[test]
 fn term_to_all_processes_is_a_shutdown_and_is_retried() {
-    let mut random = seed();
-    let mut next = move |below: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(random >> 33).unwrap_or(0) % below
-    };
+    let mut dice = Dice::new(seed());
     for round in 0..8 {
         let nest = Nest::new();
         let worker = nest.work(&["--slots", "6"]);
@@ -311,10 +309,12 @@ fn term_to_all_processes_is_a_shutdown_and_is_retried() {
         plain.iter().chain(&retried).for_each(|id| until_said(&nest, *id, "on"));
         let mut all = nest.processes();
         for at in (1..all.len()).rev() {
-            all.swap(at, next(at + 1));
+            all.swap(at, dice.index(at + 1));
         }
         assert!(all.contains(&worker.pid()) && all.len() > 12, "{all:?}");
-        all.iter().for_each(|pid| signal(*pid, 15));
+        for pid in all.iter() {
+            kill(*pid, Signal::TERM);
+        }
         assert_eq!(worker.wait(), 0);
         nest.work_until_idle(&[]);
         for id in plain {

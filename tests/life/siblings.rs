@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::support::zoo::{lives, pid_in};
-use crate::support::{Nest, Said, kill, said, until};
+use crate::support::{Nest, Said, Signal, kill, said, until};
 
 /// A shell with a background process, and one that this will leave behind as an orphan; then it becomes `tenure` with these words.
 fn becoming(nest: &Nest, words: &str) -> Command {
@@ -64,7 +64,7 @@ fn a_signal_reaches_the_command_of_who_became_tenure() {
         .spawn()
         .unwrap();
     until("the command to be up", || nest.file("up").exists().then_some(()));
-    kill(wrapper.id() as i32, 15);
+    kill(wrapper.id() as i32, Signal::TERM);
     assert_eq!(wrapper.wait().unwrap().code(), Some(9));
     assert!(lives(pid_in(&nest.file("sibling"))));
     assert_eq!(nest.ok(&["lease", "ls", "--json"]).matches("gpu").count(), 0, "the lease is free");
@@ -84,19 +84,19 @@ fn a_worker_spares_what_its_shell_had_started() {
     std::fs::write(nest.file("orphan_now"), "").unwrap();
     let shim = nest.shim(nest.show(id)["run_id"].as_i64().unwrap());
     let (spawner, worker_pid) = (nest.parent_of(shim), worker.id() as i32);
-    kill(spawner, 9);
+    kill(spawner, Signal::KILL);
     until("the shim to fall to the worker", || (nest.parent_of(shim) == worker_pid).then_some(()));
-    kill(shim, 9);
+    kill(shim, Signal::KILL);
     assert_eq!(nest.until_ended(id)["exit_code"], 3);
     assert!(!lives(left), "what the run has left is ended");
     let (sibling, orphan) = (pid_in(&nest.file("sibling")), pid_in(&nest.file("orphan")));
     assert!(lives(sibling) && lives(orphan), "what was there before is not");
     assert_eq!(nest.parent_of(orphan), worker_pid, "it has fallen to the worker");
     for pid in [sibling, orphan] {
-        kill(pid, 9);
+        kill(pid, Signal::KILL);
         until("it to be reaped", || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
     }
-    kill(worker_pid, 15);
+    kill(worker_pid, Signal::TERM);
     worker.wait().unwrap();
 }
 
@@ -127,16 +127,16 @@ fn an_embedded_worker_lets_the_children_of_its_program_alone() {
     let (living, ending) = (pid_in(&nest.file("living")), pid_in(&nest.file("ending")));
     until("the program's child to end", || (!lives(ending)).then_some(()));
     let shim = nest.shim(nest.show(id)["run_id"].as_i64().unwrap());
-    kill(nest.parent_of(shim), 9);
+    kill(nest.parent_of(shim), Signal::KILL);
     until("the spawner to go", || (nest.parent_of(shim) != embedding.id() as i32 && nest.parent_of(shim) != 0).then_some(()));
     // Looked at while the program lives: it ends soon after its job.
     let is_there = std::path::Path::new(&format!("/proc/{ending}")).exists();
     let is_its_own = is_there && nest.parent_of(ending) == embedding.id() as i32;
-    kill(shim, 9);
+    kill(shim, Signal::KILL);
     assert_eq!(nest.until_ended(id)["exit_code"], 3, "no second copy");
     assert!(!lives(left), "what the run has left is ended");
     assert!(lives(living), "the program's child is not");
     embedding.wait().unwrap();
     assert!(is_its_own, "the end of the program's child is for the program to wait for");
-    kill(living, 9);
+    kill(living, Signal::KILL);
 }

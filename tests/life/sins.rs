@@ -11,7 +11,7 @@ use crate::life::left::{
     until_killed, whole,
 };
 use crate::support::frozen::Frozen;
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 const CLEAN: &str = "queued - - - - -";
@@ -52,7 +52,7 @@ fn a_stale_run_and_pid_come_back_from_a_restart_as_clean_queued_or_settled_and_n
         assert!(lives(bystander.id() as i32), "a pid is for showing");
         assert_eq!(nest.counter("impossible_total"), 0);
         worker.stop();
-        kill(bystander.id() as i32, 9);
+        kill(bystander.id() as i32, Signal::KILL);
         until_killed(bystander);
     }
 }
@@ -91,13 +91,13 @@ fn each_way_back_to_the_queue_leaves_nothing_of_the_run_and_keeps_the_count_of_d
 
     let lost = job("sleep 600");
     start(lost);
-    kill(nest.shim(nest.show(lost)["run_id"].as_i64().unwrap()), 9);
+    kill(nest.shim(nest.show(lost)["run_id"].as_i64().unwrap()), Signal::KILL);
     back(lost, "a loss", 1);
     assert!(number(&nest, "SELECT available_at FROM job WHERE id = ?1", lost) > now_ms + 500_000);
 
     let stopped = job("exec sleep 600");
     start(stopped);
-    kill(nest.shim(nest.show(stopped)["run_id"].as_i64().unwrap()), 15);
+    kill(nest.shim(nest.show(stopped)["run_id"].as_i64().unwrap()), Signal::TERM);
     back(stopped, "a shutdown", 1);
     assert_eq!(outcomes(&nest, stopped), ["job deferred", "job lost"]);
 }
@@ -186,7 +186,7 @@ fn a_launch_that_vanished_leaves_a_clean_row_that_is_claimed_again_at_once() {
     after_a_tick(&nest);
     assert_eq!(number(&nest, "SELECT pid IS NULL AND run_id IS NOT NULL FROM job WHERE id = ?1", job), 1);
     let first_run = nest.show(job)["run_id"].as_i64().unwrap();
-    kill(spawner, 9);
+    kill(spawner, Signal::KILL);
     let ended = nest.until_ended(job);
     assert_eq!(row(&nest, job), "done exit 0 1");
     assert_eq!(outcomes(&nest, job), ["job unstarted", "job done"]);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::stopped::Stopped;
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, until};
 
 /// Notes TERM and ends by it.
 const OBEDIENT: &str = "trap 'echo term >>term.$TENURE_JOB; exit 9' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
@@ -66,7 +66,7 @@ fn ask(nest: &Nest, run: &Running) -> String {
         Replace => nest.say(&["add", "--unique", "k", "--replace", "--hold", "--", "true"]).err,
         MaxRuntimeSetLater => nest.say(&["queue", "set", "later", "--max-runtime", "1s"]).err,
         ShimStopped => {
-            kill(run.shim, 19);
+            kill(run.shim, Signal::STOP);
             String::new()
         }
     }
@@ -92,7 +92,7 @@ fn a_worker_that_drains_serves_every_stop_request() {
     let nest = Nest::new();
     let worker = nest.work(&["--slots", "9", "--drain", "--tick", "200ms"]);
     let runs = begin(&nest);
-    kill(worker.pid(), 15);
+    kill(worker.pid(), Signal::TERM);
     until("it to drain", || worker.said().contains("no more jobs are claimed").then_some(()));
     runs.iter().for_each(|run| drop(ask(&nest, run)));
     runs.iter().for_each(|run| check(&nest, run, "draining"));
@@ -214,15 +214,13 @@ fn what_stops_a_job_is_why_it_ends_in_every_step_of_it() {
 
 #[test]
 fn what_is_cancelled_while_the_spawner_is_stopped_never_starts() {
-    const CONT: i32 = 18;
-    const KILL: i32 = 9;
-    for then in [CONT, KILL] {
+    for then in [Signal::CONT, Signal::KILL] {
         let nest = Nest::new();
         let debug = [("RUST_LOG", std::ffi::OsStr::new("debug"))];
         let worker = nest.work_with(&["--tick", "100ms", "--slots", "4"], &debug);
         nest.until_state(nest.sh(&[], "true"), "done");
         let spawner = crate::life::left::spawner_of(&nest, worker.pid());
-        kill(spawner, 19);
+        kill(spawner, Signal::STOP);
         let jobs = [("0", "cli"), ("0", "sql"), ("2", "cli"), ("2", "sql")].map(|(retries, way)| {
             let job = nest.sh(&["--retries", retries, "--backoff", "0s..0s"], "echo $TENURE_JOB >>ledger");
             nest.until_state(job, "running");
@@ -238,9 +236,9 @@ fn what_is_cancelled_while_the_spawner_is_stopped_never_starts() {
         until("the worker to hear of it", || (withdrawn(&worker.said()) == jobs.len()).then_some(()));
         kill(spawner, then);
         for (job, way) in jobs {
-            assert_eq!(nest.until_ended(job)["state"], "cancelled", "signal {then}, {way}: {}", nest.show(job));
+            assert_eq!(nest.until_ended(job)["state"], "cancelled", "{then:?}, {way}: {}", nest.show(job));
         }
-        assert!(!nest.file("ledger").exists(), "signal {then}: {:?}", std::fs::read_to_string(nest.file("ledger")));
+        assert!(!nest.file("ledger").exists(), "{then:?}: {:?}", std::fs::read_to_string(nest.file("ledger")));
         nest.until_state(nest.sh(&[], "true"), "done");
     }
 }

@@ -4,25 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::life::left::{lines, outcomes, row};
-use crate::support::{Nest, seed};
+use crate::support::{Dice, Nest, kill_child, seed};
 
 const JOBS: usize = 200;
 const KILLS: usize = 30;
-
-/// A small generator of numbers, the same for the same seed.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
-    /// Below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
 
 /// Adds jobs in one go, with these lines of JSON.
 pub fn add_all(nest: &Nest, lines: impl Iterator<Item = String>) {
@@ -56,8 +41,7 @@ fn short_life(nest: &Nest, ms: u64) {
     while Instant::now() < until && worker.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(1)); // the moment is what is random here
     }
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    kill_child(&mut worker);
 }
 
 #[test]

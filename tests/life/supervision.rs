@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tenure::run::{Kept, Record, Started};
 
-use crate::support::{Nest, Worker, kill, lives, until};
+use crate::support::{Nest, Signal, Worker, kill, lives, until};
 
 /// Notes each TERM, goes on, and has a descendant in a session of its own. Ends with 0 when the file `go` is there.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
@@ -76,8 +76,10 @@ struct Running {
 }
 
 impl Running {
-    fn signal_shim(&self, signal: i32) {
-        self.shim.into_iter().for_each(|shim| kill(shim, signal));
+    fn signal_shim(&self, signal: Signal) {
+        if let Some(shim) = self.shim {
+            kill(shim, signal);
+        }
     }
 }
 
@@ -124,14 +126,14 @@ fn act(nest: &Nest, run: &Running) {
         SqlCancel => sql_cancel(nest, run.job),
         TaskStop => drop(nest.ok(&["task", "stop", "1"])),
         MaxRuntimeSetLater => drop(nest.ok(&["queue", "set", "later", "--max-runtime", "1s"])),
-        ShimKilled => run.signal_shim(9),
-        SpawnerKilled => kill(nest.parent_of(run.shim.expect("it has no limit")), 9),
+        ShimKilled => run.signal_shim(Signal::KILL),
+        SpawnerKilled => assert!(kill(nest.parent_of(run.shim.expect("it has no limit")), Signal::KILL)),
         ShimStoppedThenCancel => {
-            run.signal_shim(19);
+            run.signal_shim(Signal::STOP);
             sql_cancel(nest, run.job);
         }
         ShimStoppedPastTimeout | ShimStoppedPastIdleTimeout | ShimStoppedPastMaxRuntime | ShimStoppedAndEndsByItself => {
-            run.signal_shim(19);
+            run.signal_shim(Signal::STOP);
         }
         Timeout | IdleTimeout | MaxRuntime | EndsByItself => {}
     }
@@ -206,7 +208,7 @@ fn a_run_that_was_adopted_twice_ends_as_a_launched_one_does() {
 pub fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while lives(shim) {
-            kill(shim, 19);
+            kill(shim, Signal::STOP);
             std::thread::yield_now();
         }
     })
@@ -266,9 +268,9 @@ fn a_stopped_shim_that_goes_on_is_not_reported_any_more() {
     let job = nest.sh(&[], "exec sleep 600");
     nest.until_pid(job);
     let shim = nest.shim(nest.show(job)["run_id"].as_i64().unwrap());
-    kill(shim, 19);
+    kill(shim, Signal::STOP);
     until("it to be told", || nest.ok(&["why", &job.to_string()]).contains("is stopped").then_some(()));
-    kill(shim, 18);
+    kill(shim, Signal::CONT);
     until("it to be told no more", || (!nest.ok(&["why", &job.to_string()]).contains("is stopped")).then_some(()));
     assert_eq!(nest.status()["problems"], json!([]));
     nest.ok(&["cancel", &job.to_string()]);
@@ -317,7 +319,7 @@ fn a_job_that_writes_is_not_idle_while_its_shim_is_stopped() {
     let _worker = work(&nest, 1);
     let job = nest.sh(&["--idle-timeout", "4s"], "n=0; while [ $n -lt 80 ]; do echo $n; n=$((n + 1)); sleep 0.1; done");
     nest.until_pid(job);
-    kill(nest.shim(nest.show(job)["run_id"].as_i64().unwrap()), 19);
+    kill(nest.shim(nest.show(job)["run_id"].as_i64().unwrap()), Signal::STOP);
     let ended = nest.until_ended(job);
     assert_eq!((ended["state"].as_str(), ended["reason"].as_str()), (Some("done"), Some("exit")), "{ended}");
     assert!(nest.log(job).ends_with("79"));

@@ -9,7 +9,7 @@ use tenure::store::ids::Prepared;
 use tenure::store::workspace::{self, Made};
 
 use crate::life::left::{self, NOW_MS, children, claimed, claimed_in, lines, number, outcomes, run_file, store};
-use crate::support::{Nest, kill, lives, seed, until};
+use crate::support::{Dice, Nest, Signal, kill, kill_child, lives, seed, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "4"];
 const RAN: &str = "test -e half && test -e whole && echo ran >>\"$HOME/ran\"";
@@ -91,7 +91,9 @@ fn a_prepare_that_is_killed_with_everything_is_made_anew_and_nothing_counts_agai
         let spawner = nest.parent_of(shim);
         let tree = children(shim);
         worker.kill();
-        [spawner, shim].into_iter().chain(tree).for_each(|pid| kill(pid, 9));
+        for pid in [spawner, shim].into_iter().chain(tree) {
+            kill(pid, Signal::KILL);
+        }
         assert_eq!((failed_starts(&nest, id), lines(&nest, "ran").len()), (0, 0));
     }
     go(&nest);
@@ -111,7 +113,7 @@ fn a_prepare_that_is_killed_with_its_shim_is_made_again_by_the_same_worker() {
     let run = open_prepare(&nest);
     let shim = nest.shim(run);
     until("the first prepare", || (prepares(&nest) == 1).then_some(()));
-    kill(shim, 9);
+    kill(shim, Signal::KILL);
     until("the second prepare", || (prepares(&nest) == 2).then_some(()));
     go(&nest);
     assert_eq!(nest.until_ended(id)["state"], "done");
@@ -144,7 +146,7 @@ fn a_prepare_command_that_always_kills_its_shim_is_not_now_after_three_times() {
 #[test]
 fn workers_are_killed_at_random_while_workspaces_come_and_go() {
     let nest = Nest::new();
-    let mut dice = crate::life::storm::Dice::new(seed());
+    let mut dice = Dice::new(seed());
     let prepare_command = "echo x >half; sleep 0.05; echo x >whole";
     for n in 0..40 {
         let key = format!("k{}", n % 4);
@@ -306,8 +308,7 @@ fn a_killed_foreground_maker_leaves_its_lease_to_its_tree() {
     let nest = Nest::new();
     let mut maker = ensure(&nest, HALF);
     until("the prepare", || (prepares(&nest) == 1).then_some(()));
-    maker.kill().unwrap();
-    maker.wait().unwrap();
+    kill_child(&mut maker);
     let leases = nest.json(&["lease", "ls", "--json"]);
     assert_eq!(
         (&leases["leases"][0]["name"], &leases["leases"][0]["state"]),
@@ -325,7 +326,9 @@ fn a_killed_foreground_maker_leaves_its_lease_to_its_tree() {
     // Whatever has the directory as its own is what the maker has left.
     let tree: Vec<i32> = nest.processes().into_iter().filter(|pid| stands_in_work(&nest, *pid)).collect();
     assert!(!tree.is_empty());
-    tree.iter().for_each(|pid| kill(*pid, 9));
+    for pid in tree.iter() {
+        kill(*pid, Signal::KILL);
+    }
     until("them to go", || tree.iter().all(|pid| !lives(*pid)).then_some(()));
     until("another prepare", || (prepares(&nest) == 2).then_some(()));
     go(&nest);

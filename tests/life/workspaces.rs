@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::life::left::{lines, outcomes};
 use crate::support::strace::has_strace;
-use crate::support::{Nest, until};
+use crate::support::{Nest, kill_child, until};
 
 /// A prepare command that notes that it was run.
 fn counting(then: &str) -> String {
@@ -353,8 +353,7 @@ fn above_the_limit_the_least_recently_used_idle_ones_go() {
     let third = job(&nest, "c", fill, "true");
     nest.until_ended(third);
     until("the next one to go", || (keys() == ["b", "c"]).then_some(()));
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+    kill_child(&mut worker);
 }
 
 #[test]

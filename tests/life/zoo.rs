@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use crate::support::zoo::{self, KINDS, lives, pid_in};
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 /// A worker, and for each kind a running job that has left a process of it.
 struct Zoo {
@@ -110,7 +110,9 @@ fn every_kind_of_process_ends_by_a_cancel() {
 #[test]
 fn every_kind_of_process_ends_after_its_shim_was_killed() {
     let Some(zoo) = Zoo::open() else { return };
-    zoo.shims().into_iter().for_each(|shim| kill(shim, 9));
+    for shim in zoo.shims() {
+        kill(shim, Signal::KILL);
+    }
     zoo.is_empty_when("failed", "exit", Some(8));
 }
 
@@ -119,13 +121,15 @@ fn every_kind_of_process_ends_after_the_spawner_and_later_the_shim() {
     let Some(zoo) = Zoo::open() else { return };
     let shims = zoo.shims();
     let spawner = zoo.nest.parent_of(shims[0]);
-    kill(spawner, 9);
+    kill(spawner, Signal::KILL);
     let worker = zoo.worker.as_ref().unwrap().pid();
     until("the shims to fall to the worker", || shims.iter().all(|shim| zoo.nest.parent_of(*shim) == worker).then_some(()));
     until("the dead spawner to be reaped by an idle worker", || {
         (!std::path::Path::new(&format!("/proc/{spawner}")).exists()).then_some(())
     });
-    shims.into_iter().for_each(|shim| kill(shim, 9));
+    for shim in shims {
+        kill(shim, Signal::KILL);
+    }
     zoo.is_empty_when("failed", "exit", Some(8));
     until("the worker to reap what has fallen to it", || children(worker).iter().all(|child| lives(*child)).then_some(()));
 }
@@ -136,10 +140,12 @@ fn every_kind_of_process_ends_after_worker_spawner_and_shim() {
     let shims = zoo.shims();
     let spawner = zoo.nest.parent_of(shims[0]);
     // Stopped first, so that it sweeps nothing in the instant between two kills.
-    kill(spawner, 19);
+    kill(spawner, Signal::STOP);
     zoo.worker.take().unwrap().kill();
-    kill(spawner, 9);
-    shims.iter().for_each(|shim| kill(*shim, 9));
+    kill(spawner, Signal::KILL);
+    for shim in shims.iter() {
+        kill(*shim, Signal::KILL);
+    }
     until("the shims to go", || shims.iter().all(|shim| !lives(*shim)).then_some(()));
     for cage in &zoo.cages {
         assert!(lives(cage.animal), "{}: no process has ended it yet", cage.kind);

@@ -7,15 +7,26 @@ pub type Wrong = [u8; 3];
 
 /// Writes them all. What an index refuses is refused.
 pub fn write(conn: &Connection, wrongs: &[Wrong]) -> Vec<String> {
-    let mut guards = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
-    let guards: Vec<(String, String)> =
-        guards.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    guards.iter().for_each(|(name, _)| conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    without_guards(conn, || wrongs.iter().map(|wrong| sql(*wrong)).filter(|sql| conn.execute_batch(sql).is_ok()).collect())
+}
+
+/// Does something with all triggers dropped and the checks off, and puts them back.
+pub fn without_guards<T>(conn: &Connection, act: impl FnOnce() -> T) -> T {
+    let dropped = drop_guards(conn, "%");
     conn.pragma_update(None, "ignore_check_constraints", true).unwrap();
-    let written: Vec<String> = wrongs.iter().map(|wrong| sql(*wrong)).filter(|sql| conn.execute_batch(sql).is_ok()).collect();
+    let done = act();
     conn.pragma_update(None, "ignore_check_constraints", false).unwrap();
-    guards.iter().for_each(|(_, sql)| conn.execute_batch(sql).unwrap());
-    written
+    dropped.iter().for_each(|sql| conn.execute_batch(sql).unwrap());
+    done
+}
+
+/// Drops the triggers whose name is LIKE that. Returns what makes them again.
+pub fn drop_guards(conn: &Connection, like: &str) -> Vec<String> {
+    let mut triggers = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND name LIKE ?1").unwrap();
+    let triggers: Vec<(String, String)> =
+        triggers.query_map([like], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    triggers.iter().for_each(|(name, _)| conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    triggers.into_iter().map(|(_, sql)| sql).collect()
 }
 
 fn sql([what, which, value]: Wrong) -> String {

@@ -8,11 +8,14 @@
 //! * `owners`: leases, workspaces and slots, a history of their own,
 //! * `compare`: looks whether both came to the same,
 //! * `hostile`: what a client writes that has dropped the guards,
+//! * `dice`: where chance comes from,
+//! * `walks`: tasks that walk through a pipeline, a history of their own,
 //! * `truths`: what must be true of a file at any time, whatever has happened.
 //!
 //! A step is six bytes, so that the fuzzer and proptest mutate and shrink the same thing.
 
 mod compare;
+pub mod dice;
 pub mod file;
 pub mod hostile;
 pub mod owners;
@@ -23,4 +26,5 @@ mod settling;
 pub mod truths;
 mod turns;
 mod verbs;
+pub mod walks;
 pub mod world;

@@ -1,7 +1,7 @@
 //! The worker that tears down may die at any moment: the next worker goes on, never two at once, and the row is closed once.
 
 use crate::resources::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
-use crate::support::{Nest, kill, lives, until};
+use crate::support::{Dice, Nest, Signal, kill, lives, seed, until, without_guards};
 
 /// A teardown of which there is never a second at once: it makes a file that must not be there, and waits until it may end.
 const EXCLUSIVE: &str = "set -C; : >marker || { echo TWO AT ONCE >>ledger; exit 1; }; set +C; \
@@ -61,7 +61,7 @@ fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
         if with_worker {
             worker.take().unwrap().kill();
         }
-        kill(shim, 9);
+        kill(shim, Signal::KILL);
         let _worker = worker.unwrap_or_else(|| nest.work(&TICK));
         let failed = until("the loss to be noted", || Some(resource(&nest, id)).filter(|one| one["attempts"] == 1));
         assert!(failed["last_error"].as_str().unwrap().contains("no process saw"), "{failed}");
@@ -81,14 +81,14 @@ fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
 
 #[test]
 fn a_shutdown_during_a_teardown_leaves_it_to_its_shim_and_no_interrupt_reaches_it() {
-    for signal in [15, 2] {
+    for signal in [Signal::TERM, Signal::INT] {
         let nest = Nest::new();
         let id = begun(&nest);
         let worker = nest.work(&TICK);
         let pid = pid_in(&nest, "pid");
         kill(worker.pid(), signal);
         assert_eq!(worker.wait(), 0);
-        assert!(lives(pid), "signal {signal}");
+        assert!(lives(pid), "{signal:?}");
         let worker = nest.work(&TICK);
         std::fs::write(nest.file("go"), "").unwrap();
         until_gone(&nest, id);
@@ -106,9 +106,9 @@ fn a_worker_that_is_told_to_end_its_runs_does_not_end_a_teardown() {
     let pid = pid_in(&nest, "pid");
     let job = nest.sh(&[], "exec sleep 600");
     nest.until_pid(job);
-    kill(worker.pid(), 15);
+    kill(worker.pid(), Signal::TERM);
     until("the worker to drain", || worker.said().contains("waiting for 1 job").then_some(()));
-    kill(worker.pid(), 15);
+    kill(worker.pid(), Signal::TERM);
     assert_eq!(worker.wait(), 0);
     assert_eq!(nest.state(job), "cancelled");
     assert!(lives(pid));
@@ -132,12 +132,11 @@ fn killed_at_random_moments_everything_is_torn_down_in_the_end_and_nothing_twice
             of_job(&nest, job, &format!("x{n}"), &teardown, &["--probe", &format!("[ -e thing{n} ]")])
         })
         .collect();
-    let mut random = crate::support::seed();
+    let mut dice = Dice::new(seed());
     for _ in 0..40 {
         let worker = nest.work(&TICK);
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // The moment is what the test is about; it is not a wait for an event.
-        std::thread::sleep(std::time::Duration::from_millis(random >> 33 & 63));
+        std::thread::sleep(std::time::Duration::from_millis(dice.below(64)));
         worker.kill();
         hurry(&nest);
         left.retain(|id| resource(&nest, *id)["state"] != "released");
@@ -161,20 +160,10 @@ fn a_stale_auxiliary_run_and_an_orphan_are_repaired() {
     let nest = Nest::new();
     let job = nest.sh(&["--hold"], "true");
     let id = of_job(&nest, job, "x", "touch gone", &[]);
-    // A hand that drops the guards.
-    let sql = nest.sql();
-    let triggers: Vec<(String, String)> = sql
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    triggers.iter().for_each(|(name, _)| sql.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
-    sql.execute_batch("UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1; UPDATE job SET unreleased = 0")
-        .unwrap();
-    triggers.iter().for_each(|(_, text)| sql.execute_batch(text).unwrap());
-    drop(sql);
+    without_guards(&nest, |conn| {
+        let sql = "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1; UPDATE job SET unreleased = 0";
+        conn.execute_batch(sql).unwrap();
+    });
     assert_eq!(resource(&nest, id)["state"], "held");
     nest.work_until_idle(&[]);
     until_gone(&nest, id);

@@ -4,7 +4,7 @@ use crate::resources::thing::{
     REMOVE, TICK, ended_job, fail_first, hurry, lines, listed, make, nothing_is_left, of_job, pid_in, resource, steps, tenure,
     until_gone,
 };
-use crate::support::{Nest, kill, until};
+use crate::support::{Nest, Signal, kill, until};
 
 /// What a row of `resource` says in the end.
 fn all_gone(nest: &Nest) {
@@ -86,7 +86,7 @@ fn a_run_that_is_lost_with_its_shim_or_with_everything_has_what_it_made_torn_dow
         }
         assert_eq!(listed(&nest, false)[0]["state"], "held", "as long as no worker knows that the run has ended");
         if with_shim {
-            kill(shim, 9);
+            kill(shim, Signal::KILL);
         }
         let _worker = worker.unwrap_or_else(|| nest.work(&TICK));
         if !with_shim {

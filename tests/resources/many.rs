@@ -35,7 +35,9 @@ fn one_teardown_that_always_fails_and_three_that_hang_do_not_stop_a_hundred_othe
     assert!(nest.counter("torn_down_total") >= 250);
     worker.stop();
     // What hangs is not watched any more, and ends with its shim; a person who forced it may end it.
-    nest.of_runs().into_iter().for_each(|pid| crate::support::kill(pid, 9));
+    for pid in nest.of_runs() {
+        crate::support::kill(pid, crate::support::Signal::KILL);
+    }
     nest.work_until_idle(&[]);
     nothing_is_left(&nest);
 }

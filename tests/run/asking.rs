@@ -6,7 +6,8 @@ use tenure::run::runfile::RunFile;
 use tenure::run::stop::{self, Asked};
 use tenure::run::{Record, Started, machine};
 
-use crate::run::harness::{Bench, header, is_alive, kill, until};
+use crate::run::harness::{Bench, header};
+use crate::support::{kill, kill_child, lives, until};
 
 #[test]
 fn each_cause_arrives_as_it_was_sent() {
@@ -26,7 +27,7 @@ fn a_bare_signal_to_the_shim_is_a_shutdown() {
     let bench = Bench::new();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut running = bench.start(&bench.shell("sleep 600"));
-        kill(running.started().shim_pid, signal);
+        assert!(kill(running.started().shim_pid, signal));
         assert_eq!(running.finish().exited.unwrap().cause, Some(Cause::Shutdown));
     }
 }
@@ -40,7 +41,7 @@ fn the_first_cause_counts() {
     let shim = running.started().shim_pid;
     until("the trap", || (bench.log(launch.run) == "on\n").then_some(()));
     stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
-    kill(shim, Signal::TERM);
+    assert!(kill(shim, Signal::TERM));
     stop::ask(&bench.place, running.key(), Cause::Sweep).unwrap();
     // The kernel hands over TERM before a real-time signal; whichever the shim took first, it keeps.
     let cause = running.finish().exited.unwrap().cause.unwrap();
@@ -52,8 +53,8 @@ fn a_cause_that_comes_after_the_end_does_not_count() {
     let bench = Bench::new();
     let mut running = bench.start(&bench.shell("sleep 0.2; exit 6"));
     let started = running.started();
-    kill(started.shim_pid, Signal::STOP);
-    until("the job to end", || (!is_alive(started.pid)).then_some(()));
+    assert!(kill(started.shim_pid, Signal::STOP));
+    until("the job to end", || (!lives(started.pid)).then_some(()));
     // The request wakes a shim that stands still.
     assert_eq!(stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap(), Asked::Sent);
     assert_eq!(running.finish().exited.map(|e| (e.exit, e.cause)), Some((Exit::Code(6), None)));
@@ -134,15 +135,13 @@ fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
     }
     for mut other in others {
         assert!(other.try_wait().unwrap().is_none(), "it lives");
-        other.kill().unwrap();
-        other.wait().unwrap();
+        kill_child(&mut other);
     }
     let (locked, nonce, run) = forged(&bench, pid, start_ticks(bystander.id()));
     drop(locked);
     assert_eq!(stop::kill_shim(&bench.place, RunKey { run, nonce }).unwrap(), Asked::Gone, "the lock is free");
     assert!(bystander.try_wait().unwrap().is_none(), "it lives");
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    kill_child(&mut bystander);
     let (_locked, nonce, run) = forged(&bench, pid, 1);
     assert!(matches!(stop::ask(&bench.place, RunKey { run, nonce }, Cause::Cancel).unwrap(), Asked::Gone | Asked::NotOurs));
 }

@@ -6,21 +6,10 @@ use std::fs;
 use tenure::job::verdict::Progress;
 use tenure::run::stop;
 
-use crate::run::harness::{Bench, Running, until};
+use crate::run::harness::{Bench, Running};
+use crate::support::{Dice, seed, until};
 
 const RUNS: usize = 60;
-
-/// A small generator, so that a failure can be repeated by its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 /// What jobs do: end at once, late, badly, with daemons, with orphans, not at all.
 const SCRIPTS: [&str; 7] = [
@@ -35,9 +24,7 @@ const SCRIPTS: [&str; 7] = [
 
 #[test]
 fn whatever_is_killed_nothing_is_left_and_nothing_is_made_up() {
-    let seed = std::env::var("SEED").map_or_else(|_| u64::from(std::process::id()) | 1 << 40, |seed| seed.parse().unwrap());
-    println!("SEED={seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed());
     let bench = Bench::new();
     let mut runs: Vec<Running<'_>> = (0..RUNS)
         .map(|_| {

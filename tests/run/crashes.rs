@@ -10,7 +10,8 @@ use tenure::place::Place;
 use tenure::run::runfile::{Inspection, RunFile, inspect};
 use tenure::run::{Spawner, Status, StatusPipe, stop};
 
-use crate::run::harness::{Bench, Running, adopt_orphans, header, is_alive, kill, launch_in, program, reap, until};
+use crate::run::harness::{Bench, Running, adopt_orphans, header, launch_in, program, reap};
+use crate::support::{kill, kill_child, lives, until};
 
 /// Says to the role below where to work.
 pub const PLACE: &str = "TENURE_TEST_PLACE";
@@ -72,14 +73,14 @@ fn start_starter(bench: &Bench) -> Starter {
 }
 
 fn kill_spawner(bench: &Bench) {
-    kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL);
+    assert!(kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL));
     until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
 }
 
 /// Kills spawner and shim of a run. Nothing that it left ends by this.
 pub fn kill_spawner_and_shim(bench: &Bench, mut running: Running<'_>, shim: i32) {
     kill_spawner(bench);
-    kill(shim, Signal::KILL);
+    assert!(kill(shim, Signal::KILL));
     while running.next().is_some() {}
     reap(shim);
     reap(running.started_pid());
@@ -103,9 +104,8 @@ fn let_them_end(bench: &Bench, starter: &Starter) {
 fn the_death_of_the_worker_is_nothing_to_its_jobs() {
     let bench = Bench::without_spawner();
     let mut starter = start_starter(&bench);
-    starter.process.kill().unwrap();
-    starter.process.wait().unwrap();
-    assert!(is_alive(starter.spawner), "it stays for its shims");
+    kill_child(&mut starter.process);
+    assert!(lives(starter.spawner), "it stays for its shims");
     let_them_end(&bench, &starter);
     reap(starter.spawner);
 }
@@ -115,7 +115,7 @@ fn the_death_of_worker_and_spawner_is_nothing_to_the_jobs() {
     let bench = Bench::without_spawner();
     let mut starter = start_starter(&bench);
     starter.process.kill().unwrap();
-    kill(starter.spawner, Signal::KILL);
+    assert!(kill(starter.spawner, Signal::KILL));
     starter.process.wait().unwrap();
     reap(starter.spawner);
     let shims = starter.runs.iter().map(|(run, _)| bench.inspect(*run).0.started.unwrap().shim_pid).collect::<Vec<_>>();
@@ -127,13 +127,12 @@ fn the_death_of_worker_and_spawner_is_nothing_to_the_jobs() {
 fn the_death_of_a_shim_after_that_of_the_worker_is_swept() {
     let bench = Bench::without_spawner();
     let mut starter = start_starter(&bench);
-    starter.process.kill().unwrap();
-    starter.process.wait().unwrap();
+    kill_child(&mut starter.process);
     for (run, nonce) in &starter.runs {
         let job = bench.inspect(*run).0.started.unwrap().pid;
         stop::kill_shim(&bench.place, RunKey { run: *run, nonce: *nonce }).unwrap();
         until("the lock", || (!bench.inspect(*run).1).then_some(()));
-        assert!(!is_alive(job));
+        assert!(!lives(job));
         assert_eq!(bench.inspect(*run).0.progress(), Progress::Begun);
     }
     reap(starter.spawner);
@@ -168,12 +167,12 @@ fn to_a_dead_spawner_nothing_can_be_given() {
 fn what_a_spawner_had_not_read_was_never_started() {
     let bench = Bench::new();
     let spawner = i32::try_from(bench.spawner().pid()).unwrap();
-    kill(spawner, Signal::STOP);
+    assert!(kill(spawner, Signal::STOP));
     let launch = bench.shell("exit 0");
     let mut running = bench.start(&launch);
     assert_eq!(running.pipe.next().unwrap(), Status::NothingYet);
     assert!(bench.inspect(launch.run).1, "the packet holds the lock");
-    kill(spawner, Signal::KILL);
+    assert!(kill(spawner, Signal::KILL));
     while running.next().is_some() {}
     let (records, locked) = bench.inspect(launch.run);
     assert_eq!((records.progress(), locked), (Progress::Nothing, false));
@@ -184,7 +183,7 @@ fn the_spawner_is_deaf_to_what_ends_others() {
     let mut bench = Bench::new();
     let spawner = i32::try_from(bench.spawner().pid()).unwrap();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::PIPE, Signal::USR1] {
-        kill(spawner, signal);
+        assert!(kill(spawner, signal));
     }
     assert_eq!(bench.run(&bench.shell("exit 3")).exited.unwrap().exit, Exit::Code(3));
     assert_eq!(fs::read_to_string(format!("/proc/{spawner}/comm")).unwrap(), "tenure-spawner\n");

@@ -14,8 +14,8 @@ use tenure::run::tree::Emptied;
 use tenure::run::{Header, Launch, Record, Started, machine, tree};
 
 use crate::run::crashes::{PLACE, kill_spawner_and_shim};
-use crate::run::harness::{Bench, adopt_orphans, header, is_alive, kill, reap, until};
-use crate::support::untested;
+use crate::run::harness::{Bench, adopt_orphans, header, reap};
+use crate::support::{kill, kill_child, lives, untested, until};
 
 #[test]
 fn what_escaped_from_everybody_is_found_by_its_cookie() {
@@ -26,7 +26,7 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     let shim = running.started().shim_pid;
     let escaped = bench.pids("pids", 1)[0];
     kill_spawner_and_shim(&bench, running, shim);
-    assert!(is_alive(escaped) && !bench.inspect(launch.run).1, "its lock is free, and it lives");
+    assert!(lives(escaped) && !bench.inspect(launch.run).1, "its lock is free, and it lives");
     assert!(tree::is_log_locked(&bench.place, launch.run).unwrap(), "what it could write to is locked");
     let mut other = launch.nonce;
     other.0[15] ^= 1;
@@ -36,7 +36,7 @@ fn what_escaped_from_everybody_is_found_by_its_cookie() {
     assert!(killed.contains(&format!("{escaped} sleep")), "{killed:?}");
     until("it to be gone", || {
         let round = tree::empty(&bench.place, launch.key()).unwrap();
-        (round.killed.is_empty() && !round.log_locked && !is_alive(escaped)).then_some(())
+        (round.killed.is_empty() && !round.log_locked && !lives(escaped)).then_some(())
     });
     reap(escaped);
 }
@@ -181,8 +181,7 @@ impl Elsewhere {
 impl Drop for Elsewhere {
     fn drop(&mut self) {
         let first = self.first();
-        self.unshare.kill().unwrap();
-        self.unshare.wait().unwrap();
+        kill_child(&mut self.unshare);
         // It ends with its parent, and falls to us. Until it is reaped it is seen in its namespace.
         reap(first);
     }
@@ -225,21 +224,11 @@ fn a_run_of_another_pid_namespace_is_gone_only_with_that() {
     assert_eq!(rounds(&|header| header.pid_ns = namespace, &[]), expected, "one that is gone");
 }
 
-/// A process that is killed when the test is over.
-struct Sleeper(Child);
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let _gone_already = self.0.kill();
-        let _reaped_already = self.0.wait();
-    }
-}
-
 /// A shim that ends frees its lock before its children fall to anybody.
 #[test]
 fn a_shim_that_is_dying_is_not_dead() {
     let bench = Bench::without_spawner();
-    let mut shim = Sleeper(Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap());
+    let mut shim = crate::support::Started(Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap());
     let pid = i32::try_from(shim.0.id()).unwrap();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
@@ -250,8 +239,8 @@ fn a_shim_that_is_dying_is_not_dead() {
     assert_eq!(round(&run), Emptied { shim_is_dying: true, ..Emptied::default() });
     assert!(!round(&run).is_empty());
     assert_eq!(round(&other), Emptied::default(), "its number is another process's by now");
-    kill(pid, Signal::KILL);
-    until("it to be dead", || (!is_alive(pid)).then_some(()));
+    assert!(kill(pid, Signal::KILL));
+    until("it to be dead", || (!lives(pid)).then_some(()));
     assert_eq!(round(&run), Emptied::default(), "dead, though no parent has waited for it");
     shim.0.wait().unwrap();
     assert_eq!(round(&run), Emptied::default());

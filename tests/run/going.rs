@@ -3,7 +3,8 @@
 use tenure::job::verdict::Progress;
 use tenure::run::stop;
 
-use crate::run::harness::{Bench, until};
+use crate::run::harness::Bench;
+use crate::support::until;
 
 #[test]
 fn nothing_of_a_run_begins_before_go() {

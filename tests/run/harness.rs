@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
@@ -13,8 +13,7 @@ use tenure::place::Place;
 use tenure::run::runfile::{Inspection, RunFile, inspect};
 use tenure::run::{Header, Launch, Record, Records, Spawner, Status, StatusPipe, machine};
 
-/// No event that a test waits for takes longer, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{PATIENCE, until};
 
 pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_tenure"))
@@ -227,24 +226,6 @@ impl Running<'_> {
     }
 }
 
-/// Waits until something is there.
-pub fn until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = poll() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Alive: there, and not a zombie.
-pub fn is_alive(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
-}
-
 /// From here on, what loses its parent becomes a child of this test program, so that it can be reaped: not every machine has an init that does.
 pub fn adopt_orphans() {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
@@ -254,8 +235,4 @@ pub fn adopt_orphans() {
 pub fn reap(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid);
     rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
-}
-
-pub fn kill(pid: i32, signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }

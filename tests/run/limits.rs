@@ -6,7 +6,8 @@ use std::{fs, io};
 use tenure::job::{Cause, Exit};
 use tenure::run::{Launch, Records, output, stop};
 
-use crate::run::harness::{Bench, until};
+use crate::run::harness::Bench;
+use crate::support::until;
 
 /// From STARTED to EXITED.
 fn lasted_ms(records: &Records) -> i64 {

@@ -6,7 +6,8 @@ use rustix::process::Signal;
 use tenure::job::{Cause, Exit};
 use tenure::run::stop::{self, Asked};
 
-use crate::run::harness::{Bench, is_alive, kill, until};
+use crate::run::harness::Bench;
+use crate::support::{kill, lives, until};
 
 /// Kills each of these processes that is still there, with this pause in between.
 fn kill_all(pids: &[i32], signal: Signal, pause: Duration) {
@@ -79,11 +80,11 @@ fn a_job_that_ends_by_itself_while_its_shim_is_told_counts_as_shut_down() {
         let mut running = bench.start(&bench.shell(&format!("trap '{script}' TERM; while :; do sleep 0.01; done")));
         let started = running.started();
         until("the trap", || catches_term(started.pid).then_some(()));
-        kill(started.shim_pid, Signal::STOP);
-        kill(started.pid, Signal::TERM);
-        until("the job to end", || (!is_alive(started.pid)).then_some(()));
-        kill(started.shim_pid, Signal::TERM);
-        kill(started.shim_pid, Signal::CONT);
+        assert!(kill(started.shim_pid, Signal::STOP));
+        assert!(kill(started.pid, Signal::TERM));
+        until("the job to end", || (!lives(started.pid)).then_some(()));
+        assert!(kill(started.shim_pid, Signal::TERM));
+        assert!(kill(started.shim_pid, Signal::CONT));
         let exited = running.finish().exited.unwrap();
         assert_eq!((exited.exit, exited.cause), (Exit::Code(exit), Some(Cause::Shutdown)));
     }

@@ -7,13 +7,14 @@ use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, RunKey};
 use tenure::run::stop::{self, Asked};
 
-use crate::run::harness::{Bench, is_alive, kill, until};
+use crate::run::harness::Bench;
+use crate::support::{kill, lives, until};
 
 /// A shell fragment that notes the pid of what it starts: far away, without environment and without open files.
 const DAEMON: &str = "env -i setsid sh -c 'echo $$ >>pids; exec sleep 600 </dev/null >/dev/null 2>&1' &";
 
 fn assert_all_gone(pids: &[i32]) {
-    let alive: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
+    let alive: Vec<_> = pids.iter().filter(|pid| lives(**pid)).collect();
     assert!(alive.is_empty(), "still alive: {alive:?}");
 }
 
@@ -27,7 +28,7 @@ fn a_cancelled_tree_leaves_nothing() {
     let mut running = bench.start(&launch);
     running.started();
     let pids = bench.pids("pids", 3);
-    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    assert!(pids.iter().all(|pid| lives(*pid)));
     let asked = Instant::now();
     assert_eq!(stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap(), Asked::Sent);
     let records = running.finish();
@@ -80,7 +81,7 @@ fn what_a_killed_shim_leaves_is_swept_before_the_lock_is_free() {
     let mut running = bench.start(&bench.shell(&format!("{} echo $$ >>pids; sleep 600", DAEMON.repeat(10))));
     let shim = running.started().shim_pid;
     let pids = bench.pids("pids", 11);
-    kill(shim, Signal::KILL);
+    assert!(kill(shim, Signal::KILL));
     // From the first instant at which the lock is free, nothing is left.
     until("the lock", || (!bench.inspect(running.run).1).then_some(()));
     assert_all_gone(&pids);
@@ -88,7 +89,7 @@ fn what_a_killed_shim_leaves_is_swept_before_the_lock_is_free() {
     while running.next().is_some() {}
     assert_eq!(bench.inspect(run).0.progress(), Progress::Begun, "no process saw its end");
     let (pid, neighbour_run) = (neighbour.started_pid(), neighbour.run);
-    assert!(is_alive(pid) && bench.inspect(neighbour_run).1, "the neighbour is not touched");
+    assert!(lives(pid) && bench.inspect(neighbour_run).1, "the neighbour is not touched");
     stop::ask(&bench.place, RunKey { run: neighbour_run, nonce: neighbour.nonce }, Cause::Cancel).unwrap();
     neighbour.finish();
 }

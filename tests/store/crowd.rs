@@ -3,25 +3,22 @@
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout};
+use std::process::ChildStdout;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tenure::error::Error;
 use tenure::store::{Role, Store, locks, read_blocked};
 
 use crate::store::harness::{Home, add, ask, count, insert, open};
 use crate::store::helper;
-
-/// How long anything may take before a test gives up waiting for it, in milliseconds.
-const PATIENCE_MS: u64 = 30_000;
+use crate::support::{Started, until};
 
 /// The one that does not flush may have so many times the commits of one that does. Measured: twice; with SQLite's own waiting 13 to 76 times.
 const FAIR: i64 = 6;
 
 /// Another process. It is killed when the test ends, however that ends.
 pub struct Other {
-    child: Child,
+    process: Started,
     out: BufReader<ChildStdout>,
 }
 
@@ -29,7 +26,7 @@ impl Other {
     pub fn start(program: &str, file: &Path, argument: &str) -> Self {
         let mut child = helper::command(program, file, argument).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        Self { child, out }
+        Self { process: Started(child), out }
     }
 
     /// The next line that contains `word`, from there on. What the test program itself prints is passed over.
@@ -45,22 +42,7 @@ impl Other {
     }
 
     pub fn tell(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is() {
-        assert!(began.elapsed() < Duration::from_millis(PATIENCE_MS), "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(5));
+        self.process.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 }
 
@@ -68,8 +50,7 @@ fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 fn commits_come_until(reader: &Store, enough: i64) {
     let mut seen = count(reader);
     while seen < enough {
-        wait_until("the next commit", || count(reader) > seen);
-        seen = count(reader);
+        seen = until("the next commit", || Some(count(reader)).filter(|now| *now > seen));
     }
 }
 
@@ -99,14 +80,13 @@ fn who_sits_on_the_write_lock_is_named_and_reads_and_later_writes_go_on() {
     add(&worker, "a");
     let mut other = Other::start("hold", &home.db(), "");
     other.hear("HELD");
-    let pid = other.child.id() as i32;
+    let pid = other.process.0.id() as i32;
     assert_eq!(locks::writer(worker.place()).unwrap().pid, pid);
     let client = home.open(Role::Client);
     thread::scope(|scope| {
         let blocked = scope.spawn(|| add(&worker, "b"));
         let refused = scope.spawn(|| client.write(|conn| insert(conn, "c")).unwrap_err());
-        wait_until("the worker says that it is blocked", || worker.health().blocked.is_some());
-        let said = worker.health().blocked.unwrap();
+        let said = until("the worker to say that it is blocked", || worker.health().blocked);
         assert_eq!(said.by.as_ref().unwrap().pid, pid);
         assert_eq!(read_blocked(worker.place()), Some(said), "another process can read it");
         assert_eq!(count(&worker), 1, "reads go on");
@@ -128,7 +108,7 @@ fn a_worker_that_shuts_down_does_not_wait_for_the_lock() {
     other.hear("HELD");
     thread::scope(|scope| {
         let blocked = scope.spawn(|| worker.write(|conn| insert(conn, "a")));
-        wait_until("the worker says that it is blocked", || worker.health().blocked.is_some());
+        until("the worker to say that it is blocked", || worker.health().blocked);
         worker.stop_waiting();
         assert!(matches!(blocked.join().unwrap(), Err(Error::Busy(_))));
     });
@@ -147,8 +127,8 @@ fn a_stopped_process_in_the_queue_is_passed_by() {
     for n in 1..=20 {
         add(&client, &n.to_string());
     }
-    wait_until("the other one got through as well", || {
-        ask(&client, "SELECT count(*) > 10 FROM job WHERE label = 'share'") == "1"
+    until("the other one to get through as well", || {
+        (ask(&client, "SELECT count(*) > 10 FROM job WHERE label = 'share'") == "1").then_some(())
     });
 }
 

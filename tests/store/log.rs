@@ -1,14 +1,11 @@
 //! The write-ahead log stays short under load, is emptied when all is quiet, and the process that keeps it long is named.
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tenure::store::{Role, Store};
 
 use crate::store::harness::{Home, add};
-
-const PATIENCE_MS: u64 = 30_000;
+use crate::support::until;
 
 fn write_megabytes(store: &Store, megabytes: usize, mut after_each: impl FnMut()) {
     for _ in 0..megabytes * 16 {
@@ -35,11 +32,7 @@ fn under_constant_writing_the_log_stays_short_and_is_emptied_afterwards() {
     write_megabytes(&worker, 40, || longest = longest.max(wal_bytes(&worker)));
     println!("longest: {longest} bytes");
     assert!(longest < 24 << 20, "{longest}");
-    let began = Instant::now();
-    while wal_bytes(&worker) > 0 {
-        assert!(began.elapsed() < Duration::from_millis(PATIENCE_MS), "the log is {} bytes long", wal_bytes(&worker));
-        thread::sleep(Duration::from_millis(20));
-    }
+    until("the log to be emptied", || (wal_bytes(&worker) == 0).then_some(()));
     add(&worker, "goes on after that");
 }
 
@@ -55,10 +48,6 @@ fn a_reader_that_keeps_the_log_long_is_named_and_holds_none() {
     assert!(health.wal_bytes > 24 << 20 && health.may_claim(), "{health:?}");
     assert!(health.readers.iter().any(|holder| holder.pid == std::process::id() as i32), "{health:?}");
     reader.execute_batch("COMMIT").unwrap();
-    let began = Instant::now();
-    while wal_bytes(&worker) > 16 << 20 {
-        assert!(began.elapsed() < Duration::from_millis(PATIENCE_MS), "the log is {} bytes long", wal_bytes(&worker));
-        thread::sleep(Duration::from_millis(20));
-    }
+    until("the log to be short again", || (wal_bytes(&worker) <= 16 << 20).then_some(()));
     assert!(worker.health().readers.is_empty());
 }

@@ -15,6 +15,7 @@ use tenure::store::{Role, home, make_beside};
 
 use crate::store::harness::{add, open};
 use crate::store::recording::{Event, Inode, Op, Recording, has_strace, record};
+use crate::support::{Dice, seed_or};
 
 /// Disks that are opened for each recording and each way in which a directory may keep its names.
 const IMAGES_MAX: usize = 250;
@@ -74,8 +75,7 @@ struct Found {
 }
 
 fn cut_power(workloads: &[&str], scheme: &str) -> Vec<(String, Found)> {
-    let seed = env::var("TENURE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    println!("TENURE_SEED={seed}");
+    let seed = seed_or(1);
     let mut all = Vec::new();
     for workload in workloads {
         let dir = tempfile::Builder::new().prefix("tenure-power-").tempdir().unwrap();
@@ -83,7 +83,7 @@ fn cut_power(workloads: &[&str], scheme: &str) -> Vec<(String, Found)> {
         assert!(recording.acks.len() >= 4, "{workload}: {} acknowledgements", recording.acks.len());
         let mut found = Found::default();
         for names in [Names::WithAnySync, Names::WithTheDirectory] {
-            enumerate(&recording, names, &mut Chance(seed), &mut found);
+            enumerate(&recording, names, &mut Dice::new(seed), &mut found);
         }
         println!("{scheme} {workload}: {} calls, {} acknowledged; {found:?}", recording.events.len(), recording.acks.len());
         all.push(((*workload).to_owned(), found));
@@ -126,7 +126,7 @@ fn to_acknowledge_before_the_flush_loses_jobs_and_this_test_sees_it() {
 }
 
 /// Cuts the power at a random choice of instants and fates.
-fn enumerate(recording: &Recording, names: Names, chance: &mut Chance, found: &mut Found) {
+fn enumerate(recording: &Recording, names: Names, chance: &mut Dice, found: &mut Found) {
     let scratch = Scratch::new();
     let mut instants: BTreeSet<usize> = recording.events.iter().flat_map(|event| [event.entered, event.returned]).collect();
     instants.extend(recording.acks.iter().map(|(at, _)| *at));
@@ -154,12 +154,12 @@ struct Disk {
 }
 
 impl Disk {
-    fn after(events: &[Event], at: usize, names: Names, fate: Fate, chance: &mut Chance) -> Self {
+    fn after(events: &[Event], at: usize, names: Names, fate: Fate, chance: &mut Dice) -> Self {
         let done: Vec<&Event> = events.iter().filter(|event| event.entered <= at && !event.op.is_sync()).collect();
         let syncs: Vec<&Event> = events.iter().filter(|event| event.returned <= at && event.op.is_sync()).collect();
         let safe: Vec<bool> = done.iter().map(|event| syncs.iter().any(|sync| covers(sync, event, names))).collect();
         let loose = safe.iter().filter(|safe| !**safe).count();
-        let kept = chance.below(loose + 1);
+        let kept = chance.index(loose + 1);
         let mut disk = Self::default();
         let mut nth = 0;
         for (event, safe) in done.iter().zip(safe) {
@@ -183,7 +183,7 @@ impl Disk {
         disk
     }
 
-    fn apply(&mut self, op: &Op, torn: Option<&mut Chance>) {
+    fn apply(&mut self, op: &Op, torn: Option<&mut Dice>) {
         match op {
             Op::Create { name, inode } => drop(self.names.insert(name.clone(), *inode)),
             Op::Remove { name, inode } => {
@@ -197,7 +197,7 @@ impl Disk {
         }
     }
 
-    fn write(&mut self, inode: Inode, at: usize, data: &[u8], torn: Option<&mut Chance>) {
+    fn write(&mut self, inode: Inode, at: usize, data: &[u8], torn: Option<&mut Dice>) {
         let file = self.files.entry(inode).or_default();
         let mut put = |from: usize, to: usize| {
             if file.len() < to {
@@ -324,33 +324,6 @@ impl Scratch {
             Ok((checked, tags, gap)) if checked == "ok" => Ok((tags, gap)),
             Ok((checked, ..)) => Err(checked),
             Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
-/// Numbers by chance, the same ones for the same seed (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    fn toss(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
-
-    fn shuffle<T>(&mut self, list: &mut [T]) {
-        for i in (1..list.len()).rev() {
-            list.swap(i, self.below(i + 1));
         }
     }
 }

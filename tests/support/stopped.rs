@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Nest, kill, until};
+use super::{Nest, Signal, kill, until};
 
 /// Holds a worker stopped, and continues it when dropped.
 pub struct Stopped(i32);
@@ -12,7 +12,7 @@ impl Stopped {
     pub fn between_writes(nest: &Nest, worker: i32) -> Self {
         until("an instant without a write", || {
             let stopped = Self(worker);
-            kill(worker, 19);
+            kill(worker, Signal::STOP);
             until("each thread to stand still", || all_stand_still(worker).then_some(()));
             let conn = nest.sql();
             conn.busy_timeout(Duration::ZERO).unwrap();
@@ -31,6 +31,6 @@ fn all_stand_still(pid: i32) -> bool {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        kill(self.0, 18);
+        kill(self.0, Signal::CONT);
     }
 }

@@ -42,7 +42,9 @@ pub fn clear(dir: &Path) {
     let runs_it = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(runs_it).for_each(|pid| crate::support::kill(pid, 9));
+    for pid in pids.filter(runs_it) {
+        crate::support::kill(pid, crate::support::Signal::KILL);
+    }
 }
 
 /// The process that has written its number there.

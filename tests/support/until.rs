@@ -1,0 +1,25 @@
+//! The one way to wait for an event, and the one patience.
+
+use std::time::{Duration, Instant};
+
+/// How long anything that must come is waited for. It is a limit for a broken program, not a time that a test takes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at what is waited for: so many times what a look costs, within these.
+const LOOK_SHARE: u32 = 3;
+const LOOK_MIN: Duration = Duration::from_millis(2);
+const LOOK_MAX: Duration = Duration::from_millis(200);
+
+/// Waits for an event that must come. A look that costs much is taken less often, so that the looks do not take the machine from what
+/// they look at.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        let looked = Instant::now();
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep((looked.elapsed() * LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX));
+    }
+}
