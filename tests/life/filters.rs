@@ -23,13 +23,14 @@ fn without(command: &mut Command, call: i64, errno: i32) {
             step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
         ];
         let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-        // Between fork and exec: two system calls, the second of which reads `program`.
+        // SAFETY: between fork and exec; two system calls, the second of which reads `program`.
         let done = unsafe {
             libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
                 && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
         };
         if done { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
+    // SAFETY: `refuse` allocates nothing and takes no lock.
     unsafe { command.pre_exec(refuse) };
 }
 

@@ -10,6 +10,7 @@ mod log;
 mod power;
 mod recording;
 mod refusal;
+mod restores;
 mod trouble;
 mod upgrade;
 mod walks;

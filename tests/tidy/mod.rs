@@ -6,8 +6,11 @@ mod texts;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Longest source file, in lines. Longer ones have two purposes.
-const LINES_MAX: usize = 420;
+/// Longest file of code, in lines. Longer ones have two purposes.
+const LINES_MAX: usize = 400;
+/// Those that are still to be split, and how long they may be until then.
+const TO_SPLIT: &[&str] = &["src/config.rs", "src/run/record.rs", "src/store/job/verbs_tests.rs"];
+const TO_SPLIT_LINES_MAX: usize = 420;
 
 /// Rooms, and what each may name of `crate::`. Leaves may be named by everybody but `job`.
 const MAY: &[(&str, &[&str])] = &[
@@ -35,10 +38,35 @@ const MAY: &[(&str, &[&str])] = &[
 /// Leaves: they name leaves and the pure room only.
 const LEAVES: &[&str] = &["clock", "config", "error", "escape", "owner", "place", "random", "sync", "units", "job"];
 
+/// The files of the library and the program.
 fn sources() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = below("src");
+    assert!(found.len() > 30, "the sources are where they are looked for");
+    found
+}
+
+/// All files of Rust that are kept here.
+fn everything() -> Vec<(PathBuf, String)> {
+    let kept: Vec<_> = ["src", "tests", "benches", "examples", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(|directory| {
+            let found = below(directory);
+            assert!(!found.is_empty(), "the files of {directory} are where they are looked for");
+            found
+        })
+        .collect();
+    assert!(kept.len() > 300, "the tests are where they are looked for: {}", kept.len());
+    kept
+}
+
+/// Whether that is this file, which names what others must not hold.
+fn is_this(path: &Path) -> bool {
+    path.ends_with("tests/tidy/mod.rs")
+}
+
+fn below(directory: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut directories = vec![root];
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -50,7 +78,6 @@ fn sources() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    assert!(found.len() > 30, "the sources are where they are looked for");
     found
 }
 
@@ -136,15 +163,17 @@ fn the_pure_room_is_pure() {
 
 #[test]
 fn unsafe_code_stands_where_it_may_and_says_why() {
-    for (path, text) in sources() {
+    for (path, text) in everything().into_iter().filter(|(path, _)| !is_this(path)) {
         let lines: Vec<&str> = text.lines().collect();
         for (n, line) in lines.iter().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             if !code.contains("unsafe {") && !code.contains("unsafe fn") && !code.contains("unsafe extern") {
                 continue;
             }
-            let room = inside(&path)[0].clone();
-            assert!(room == "run" || room == "store", "{}:{}: unsafe code", path.display(), n + 1);
+            if path.starts_with(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+                let room = inside(&path)[0].clone();
+                assert!(room == "run" || room == "store", "{}:{}: unsafe code", path.display(), n + 1);
+            }
             let before = lines[n.saturating_sub(12)..n].join("\n");
             assert!(
                 before.contains("SAFETY") || before.contains("# Safety"),
@@ -158,15 +187,16 @@ fn unsafe_code_stands_where_it_may_and_says_why() {
 
 #[test]
 fn a_file_fits_a_sitting() {
-    for (path, text) in sources() {
+    for (path, text) in everything() {
         let lines = text.lines().count();
-        assert!(lines <= LINES_MAX, "{} has {lines} lines; split it by purpose", path.display());
+        let most = if TO_SPLIT.iter().any(|name| path.ends_with(name)) { TO_SPLIT_LINES_MAX } else { LINES_MAX };
+        assert!(lines <= most, "{} has {lines} lines; split it by purpose", path.display());
     }
 }
 
 #[test]
 fn nothing_is_left_unfinished() {
-    for (path, text) in sources() {
+    for (path, text) in everything().into_iter().filter(|(path, _)| !is_this(path)) {
         for mark in ["todo!", "unimplemented!", "FIXME", "XXX", "dbg!"] {
             assert!(!text.contains(mark), "{} has a {mark}", path.display());
         }

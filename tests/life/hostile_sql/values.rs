@@ -1,18 +1,13 @@
-//! Arbitrary values in every column that a client without our functions may write, while a worker works: the jobs of others go on, each face
-//! answers, and the file stays whole.
-
-use std::time::{Duration, Instant};
+//! Each place that a client can write to, and the values that it writes.
 
 use rusqlite::Connection;
 
-use crate::support::{Dice, Nest, Worker, seed, until};
-
 /// A statement with one place for a value. `{id}` is a job that is queued and held.
-type Place = (String, String);
+pub(super) type Place = (String, String);
 
 /// Whether a trigger refuses every client but tenure's own connections: `what` is INSERT or UPDATE.
-fn is_the_owners(table: &str, column: &str, what: &str) -> bool {
-    let schema = include_str!("../../schema.sql");
+pub(super) fn is_the_owners(table: &str, column: &str, what: &str) -> bool {
+    let schema = include_str!("../../../schema.sql");
     let triggers = schema.split("\nCREATE TRIGGER ").skip(1).map(|trigger| trigger.split("\nEND;").next().unwrap());
     triggers.filter(|trigger| trigger.contains("sqlite_compileoption_used")).any(|trigger| {
         let head = trigger.split(" BEGIN").next().unwrap();
@@ -26,7 +21,7 @@ fn is_the_owners(table: &str, column: &str, what: &str) -> bool {
 }
 
 /// Every column that a plain client may write, with the statements below.
-fn places(conn: &Connection) -> Vec<Place> {
+pub(super) fn places(conn: &Connection) -> Vec<Place> {
     let mut places: Vec<Place> = PLACES.iter().map(|(column, sql)| ((*column).to_owned(), (*sql).to_owned())).collect();
     let listed = |sql: &str| -> Vec<String> {
         let mut names = conn.prepare(sql).expect("SQL");
@@ -74,12 +69,12 @@ fn places(conn: &Connection) -> Vec<Place> {
     places
 }
 
-const fn place(column: &'static str, sql: &'static str) -> (&'static str, &'static str) {
+pub(super) const fn place(column: &'static str, sql: &'static str) -> (&'static str, &'static str) {
     (column, sql)
 }
 
 /// Statements that are more than a column and a value.
-const PLACES: &[(&str, &str)] = &[
+pub(super) const PLACES: &[(&str, &str)] = &[
     place("job.command", "INSERT INTO job (command) VALUES ({})"),
     place("job.command", "INSERT INTO job (command) VALUES (json_array('true', {}))"),
     place("job.command", "INSERT INTO job (command) VALUES (json_array({}))"),
@@ -186,7 +181,7 @@ const PLACES: &[(&str, &str)] = &[
 ];
 
 /// Values, as SQL. Text that is not UTF-8 in each of its ways, odd JSON, sizes around the limits, and integers at their ends.
-const VALUES: &[&str] = &[
+pub(super) const VALUES: &[&str] = &[
     "CAST(x'636166e9' AS TEXT)",
     "CAST(x'ff' AS TEXT)",
     "CAST(x'c080' AS TEXT)",
@@ -228,210 +223,3 @@ const VALUES: &[&str] = &[
     "NULL",
     "x'00ff'",
 ];
-
-/// Worker, file and a plain connection.
-struct Siege {
-    nest: Nest,
-    worker: Worker,
-    conn: Connection,
-    places: Vec<Place>,
-    /// Longest time from the adding of a job of another client to its end.
-    worst: Duration,
-    accepted: usize,
-    refused: usize,
-}
-
-/// Time between two repair rounds.
-const TICK: &str = "1s";
-
-impl Siege {
-    fn new() -> Self {
-        let nest = Nest::new();
-        nest.add(&["-q", "innocent", "--", "true"]);
-        nest.add(&["-q", "hostile", "--lane", "hostile", "--", "true"]);
-        nest.ok(&["schedule", "add", "nightly", "30 2 * * *", "--", "true"]);
-        nest.ok(&["schedule", "add", "often", "* * * * *", "--catch-up", "all", "--", "true"]);
-        let worker = nest.work(&["--slots", "3", "--tick", TICK]);
-        let conn = nest.sql();
-        let places = places(&conn);
-        Self { nest, worker, conn, places, worst: Duration::ZERO, accepted: 0, refused: 0 }
-    }
-
-    fn held_job(&self) -> i64 {
-        self.accepted(
-            "INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id",
-            "something",
-        )
-        .unwrap_or_default()
-    }
-
-    /// Does what any client may do. A sequence that was set to its end refuses it until the next tick.
-    fn accepted(&self, sql: &str, after: &str) -> Option<i64> {
-        use rusqlite::OptionalExtension;
-        until(&format!("an ordinary statement to be accepted after {after}\n{}", self.worker.said()), || {
-            self.conn.query_row(sql, [], |row| row.get(0)).optional().ok()
-        })
-    }
-
-    fn write(&mut self, place: usize, value: &str, id: i64, checks_off: bool) {
-        let (column, sql) = &self.places[place];
-        let sql = sql.replace("{id}", &id.to_string()).replace("{}", value);
-        let checks = if checks_off { "ON" } else { "OFF" };
-        self.conn.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).expect("a pragma");
-        let done = self.conn.execute(&sql, []);
-        match done {
-            Ok(_) => self.accepted += 1,
-            Err(error) => {
-                self.refused += 1;
-                let text = error.to_string();
-                assert!(!text.contains("malformed") || text.contains("JSON"), "{column}: {sql:.200}: {text}");
-            }
-        }
-    }
-
-    /// A job of another client is added, run and done, in spite of everything.
-    fn others_go_on(&mut self, after: &str) {
-        let begun = Instant::now();
-        let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
-        // A sequence that a client has set to its end refuses each insert until the next tick.
-        let id = self.accepted(sql, after).expect("an id");
-        until(&format!("job {id} of another client to be done after {after}"), || {
-            let state: String =
-                self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
-            (state == "done").then_some(())
-        });
-        self.worst = self.worst.max(begun.elapsed());
-    }
-
-    fn faces_answer(&self, ids: &[i64], after: &str) {
-        let mut calls: Vec<Vec<String>> = [
-            "status",
-            "ls",
-            "ls -a",
-            "queue ls",
-            "lane ls",
-            "schedule ls",
-            "resource ls",
-            "resource ls -a",
-            "lease ls",
-            "task ls -a",
-            "workspace ls",
-            "doctor",
-            "schedule next often",
-            "schedule history often",
-            "ls --queue hostile",
-            "pipeline ls",
-        ]
-        .iter()
-        .map(|line| line.split(' ').map(str::to_owned).collect())
-        .collect();
-        for id in ids {
-            for verb in ["show", "why", "history", "logs"] {
-                calls.push(vec![verb.into(), id.to_string()]);
-            }
-        }
-        let resource =
-            self.conn.query_row("SELECT max(id) FROM resource", [], |row| row.get::<_, Option<i64>>(0)).expect("a number");
-        if let Some(resource) = resource {
-            calls.push(vec!["resource".into(), "show".into(), resource.to_string()]);
-        }
-        for call in calls {
-            for json in [false, true] {
-                let mut args: Vec<&str> = call.iter().map(String::as_str).collect();
-                if json {
-                    args.push("--json");
-                }
-                let said = self.nest.say(&args);
-                let is_well = (0..=6).contains(&said.code)
-                    && !["panicked", "internal error", "sqlite", "Utf8", "overflow", "this could not be looked at"]
-                        .iter()
-                        .any(|word| said.err.contains(word) || said.out.contains(&format!("error: {word}")))
-                    && !said.out.contains("could not be looked at");
-                assert!(is_well, "tenure {args:?} after {after}: code {}\n{:.2000}\n{:.2000}", said.code, said.err, said.out);
-            }
-        }
-    }
-
-    fn is_whole(&self) {
-        let answer: String = self.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
-        assert_eq!(answer, "ok");
-        let said = self.worker.said();
-        assert!(!said.contains("panicked"), "{said}");
-    }
-
-    fn newest(&self, n: i64) -> Vec<i64> {
-        let mut ids = self.conn.prepare("SELECT id FROM job ORDER BY id DESC LIMIT ?1").expect("SQL");
-        ids.query_map([n], |row| row.get(0)).expect("rows").collect::<rusqlite::Result<_>>().expect("numbers")
-    }
-}
-
-#[test]
-fn each_column_takes_each_value_and_others_go_on() {
-    let mut siege = Siege::new();
-    for place in 0..siege.places.len() {
-        let id = siege.held_job();
-        for (n, value) in VALUES.iter().enumerate() {
-            // Each value with CHECK constraints and without, in one column or the next; in each column where SOAK_SECONDS is set.
-            for checks_off in [false, true] {
-                if std::env::var_os("SOAK_SECONDS").is_some() || checks_off == ((place + n) % 2 == 0) {
-                    siege.write(place, value, id, checks_off);
-                }
-            }
-        }
-        let sql = siege.places[place].1.clone();
-        siege.others_go_on(&sql);
-        if place % 30 == 29 {
-            siege.faces_answer(&siege.newest(2), &sql);
-        }
-    }
-    siege.faces_answer(&siege.newest(10), "everything");
-    siege.is_whole();
-    println!(
-        "{} statements, {} values: {} accepted, {} refused; others waited {:?} at most",
-        siege.places.len(),
-        VALUES.len(),
-        siege.accepted,
-        siege.refused,
-        siege.worst
-    );
-}
-
-/// Random statements for so long.
-fn besiege(for_how_long: Duration) {
-    let mut siege = Siege::new();
-    let mut dice = Dice::new(seed());
-    let begun = Instant::now();
-    let mut rounds = 0;
-    while begun.elapsed() < for_how_long {
-        let id = siege.held_job();
-        let mut last = 0;
-        for _ in 0..1 + dice.index(8) {
-            last = dice.index(siege.places.len());
-            siege.write(last, VALUES[dice.index(VALUES.len())], id, dice.index(2) == 0);
-        }
-        let last = siege.places[last].1.clone();
-        if dice.index(4) == 0 {
-            siege.accepted("UPDATE job SET user_hold = 0 WHERE state = 'queued' AND user_hold <> 0", "something");
-        }
-        siege.others_go_on(&last);
-        if dice.index(100) == 0 {
-            siege.faces_answer(&[id], &last);
-        }
-        rounds += 1;
-    }
-    siege.faces_answer(&siege.newest(5), "everything");
-    siege.is_whole();
-    println!("{rounds} rounds, {} accepted, {} refused; others waited {:?} at most", siege.accepted, siege.refused, siege.worst);
-}
-
-#[test]
-fn random_sql_stops_neither_the_jobs_of_others_nor_a_face() {
-    besiege(Duration::from_secs(3));
-}
-
-#[test]
-#[ignore = "a soak: cargo test --release --test all life:: -- --ignored"]
-fn random_sql_for_a_minute() {
-    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
-    besiege(Duration::from_secs(seconds));
-}

@@ -1,0 +1,145 @@
+//! A worker under hostile statements, and what must go on meanwhile.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::support::{Nest, Worker, until};
+
+use super::values::{Place, places};
+
+/// Worker, file and a plain connection.
+pub(super) struct Siege {
+    pub(super) nest: Nest,
+    pub(super) worker: Worker,
+    pub(super) conn: Connection,
+    pub(super) places: Vec<Place>,
+    /// Longest time from the adding of a job of another client to its end.
+    pub(super) worst: Duration,
+    pub(super) accepted: usize,
+    pub(super) refused: usize,
+}
+
+/// Time between two repair rounds.
+pub(super) const TICK: &str = "1s";
+
+impl Siege {
+    pub(super) fn new() -> Self {
+        let nest = Nest::new();
+        nest.add(&["-q", "innocent", "--", "true"]);
+        nest.add(&["-q", "hostile", "--lane", "hostile", "--", "true"]);
+        nest.ok(&["schedule", "add", "nightly", "30 2 * * *", "--", "true"]);
+        nest.ok(&["schedule", "add", "often", "* * * * *", "--catch-up", "all", "--", "true"]);
+        let worker = nest.work(&["--slots", "3", "--tick", TICK]);
+        let conn = nest.sql();
+        let places = places(&conn);
+        Self { nest, worker, conn, places, worst: Duration::ZERO, accepted: 0, refused: 0 }
+    }
+
+    pub(super) fn held_job(&self) -> i64 {
+        self.accepted(
+            "INSERT INTO job (command, user_hold, queue) VALUES (json_array('true'), 1, 'hostile') RETURNING id",
+            "something",
+        )
+        .unwrap_or_default()
+    }
+
+    /// Does what any client may do. A sequence that was set to its end refuses it until the next tick.
+    pub(super) fn accepted(&self, sql: &str, after: &str) -> Option<i64> {
+        use rusqlite::OptionalExtension;
+        until(&format!("an ordinary statement to be accepted after {after}\n{}", self.worker.said()), || {
+            self.conn.query_row(sql, [], |row| row.get(0)).optional().ok()
+        })
+    }
+
+    pub(super) fn write(&mut self, place: usize, value: &str, id: i64, checks_off: bool) {
+        let (column, sql) = &self.places[place];
+        let sql = sql.replace("{id}", &id.to_string()).replace("{}", value);
+        let checks = if checks_off { "ON" } else { "OFF" };
+        self.conn.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).expect("a pragma");
+        let done = self.conn.execute(&sql, []);
+        match done {
+            Ok(_) => self.accepted += 1,
+            Err(error) => {
+                self.refused += 1;
+                let text = error.to_string();
+                assert!(!text.contains("malformed") || text.contains("JSON"), "{column}: {sql:.200}: {text}");
+            }
+        }
+    }
+
+    /// A job of another client is added, run and done, in spite of everything.
+    pub(super) fn others_go_on(&mut self, after: &str) {
+        let begun = Instant::now();
+        let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
+        // A sequence that a client has set to its end refuses each insert until the next tick.
+        let id = self.accepted(sql, after).expect("an id");
+        until(&format!("job {id} of another client to be done after {after}"), || {
+            let state: String =
+                self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
+            (state == "done").then_some(())
+        });
+        self.worst = self.worst.max(begun.elapsed());
+    }
+
+    pub(super) fn faces_answer(&self, ids: &[i64], after: &str) {
+        let mut calls: Vec<Vec<String>> = [
+            "status",
+            "ls",
+            "ls -a",
+            "queue ls",
+            "lane ls",
+            "schedule ls",
+            "resource ls",
+            "resource ls -a",
+            "lease ls",
+            "task ls -a",
+            "workspace ls",
+            "doctor",
+            "schedule next often",
+            "schedule history often",
+            "ls --queue hostile",
+            "pipeline ls",
+        ]
+        .iter()
+        .map(|line| line.split(' ').map(str::to_owned).collect())
+        .collect();
+        for id in ids {
+            for verb in ["show", "why", "history", "logs"] {
+                calls.push(vec![verb.into(), id.to_string()]);
+            }
+        }
+        let resource =
+            self.conn.query_row("SELECT max(id) FROM resource", [], |row| row.get::<_, Option<i64>>(0)).expect("a number");
+        if let Some(resource) = resource {
+            calls.push(vec!["resource".into(), "show".into(), resource.to_string()]);
+        }
+        for call in calls {
+            for json in [false, true] {
+                let mut args: Vec<&str> = call.iter().map(String::as_str).collect();
+                if json {
+                    args.push("--json");
+                }
+                let said = self.nest.say(&args);
+                let is_well = (0..=6).contains(&said.code)
+                    && !["panicked", "internal error", "sqlite", "Utf8", "overflow", "this could not be looked at"]
+                        .iter()
+                        .any(|word| said.err.contains(word) || said.out.contains(&format!("error: {word}")))
+                    && !said.out.contains("could not be looked at");
+                assert!(is_well, "tenure {args:?} after {after}: code {}\n{:.2000}\n{:.2000}", said.code, said.err, said.out);
+            }
+        }
+    }
+
+    pub(super) fn is_whole(&self) {
+        let answer: String = self.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+        assert_eq!(answer, "ok");
+        let said = self.worker.said();
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    pub(super) fn newest(&self, n: i64) -> Vec<i64> {
+        let mut ids = self.conn.prepare("SELECT id FROM job ORDER BY id DESC LIMIT ?1").expect("SQL");
+        ids.query_map([n], |row| row.get(0)).expect("rows").collect::<rusqlite::Result<_>>().expect("numbers")
+    }
+}
