@@ -1,21 +1,21 @@
 //! Processes that fork faster than `/proc` can be read.
 //!
-//! Of a chain in which each process starts the next one and ends, all that a walk through `/proc`
-//! has found is dead by the time it is looked at. The kernel names the process that was started
-//! last: looked at alone and at once, it is caught. While a shim lives this is not needed, as the
-//! chain falls to the shim.
+//! In a chain in which each process starts the next one and ends, every process found by a scan of
+//! `/proc` is dead by the time it is examined. The kernel reports the pid that was assigned last:
+//! examined alone and immediately, that process is caught. While a shim lives this is not needed,
+//! as the chain is reparented to the shim.
 
 use std::time::{Duration, Instant};
 
-/// Without a catch for so long, there is nothing to chase.
+/// Time without a catch after which the chase ends.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// Longest chase; the next round goes on.
+/// Longest chase; the next round continues.
 const CHASE_MAX: Duration = Duration::from_millis(500);
-/// Most processes that are looked at for each question to the kernel, the newest of them.
+/// Most processes that are examined per query of the kernel, the newest of them.
 const LOOKED_AT_MAX: i32 = 16;
 
-/// Shows `end` each process that is started from now on, the newest first, until none is caught any
-/// more. `end` says whether it caught it.
+/// Passes each newly started process to `end`, newest first, until none is caught any more. `end`
+/// returns whether it caught the process.
 pub(super) fn chase(mut end: impl FnMut(i32) -> bool) {
     let began = Instant::now();
     let (mut seen, mut caught) = (0, began);
@@ -30,13 +30,14 @@ pub(super) fn chase(mut end: impl FnMut(i32) -> bool) {
     }
 }
 
-/// The process that was started last in our pid namespace: the last word of `/proc/loadavg`.
+/// Returns the process that was started last in this pid namespace: the last word of
+/// `/proc/loadavg`.
 fn newest() -> Option<i32> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok()
 }
 
-/// The pids that were given after `seen`, from the newest down. Where the numbers have begun again
-/// from below, the newest ones.
+/// Returns the pids assigned after `seen`, newest first. If the numbers have wrapped around, the
+/// newest ones.
 fn new_ones(seen: i32, newest: i32) -> impl Iterator<Item = i32> {
     let count = if newest < seen { LOOKED_AT_MAX } else { (newest - seen).min(LOOKED_AT_MAX) };
     (0..count).map(move |n| newest - n).take_while(|pid| *pid > 1)
@@ -65,7 +66,7 @@ mod tests {
             false
         });
         child.wait().unwrap();
-        // Where many others were started meanwhile, it is not among the newest.
+        // If many others were started meanwhile, it is not among the newest.
         assert!(is_shown || newest().unwrap() - pid > LOOKED_AT_MAX);
     }
 }

@@ -1,8 +1,8 @@
-//! Our own descendants: finding them, and ending them all.
+//! Finds and ends the descendants of this process.
 //!
-//! Used by processes that are subreapers (shim, spawner): whatever a child leaves behind becomes a
-//! child. A direct child can be signalled by its number, as no other process can wait for it;
-//! whatever is deeper is signalled through a pidfd that was opened first and checked after.
+//! Used by processes that are subreapers (shim, spawner): every process that a child leaves behind
+//! becomes a child. A direct child can be signalled by its pid, as no other process can wait for
+//! it; a deeper one is signalled through a pidfd that was opened first and checked after.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,7 +13,7 @@ use super::process::{Stat, all_pids, open_pidfd};
 use super::signal::{send_child, send_pidfd};
 use super::wait::{self, Children};
 
-/// How often one round looks again for what was forked while it froze the rest.
+/// How often one round searches again for processes that were forked while it stopped the others.
 const FREEZE_PASSES_MAX: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Descendant {
     pub parent: i32,
 }
 
-/// What one round of killing came to.
+/// Result of one round of killing.
 #[derive(Debug, Default)]
 pub struct Round {
     /// Sent KILL.
@@ -31,9 +31,9 @@ pub struct Round {
     pub refused: Vec<i32>,
 }
 
-/// Our direct children, dead ones that were not waited for included. `me` has one thread. `None`
-/// where they cannot be looked at, for want of a descriptor, say: that is not the same as having
-/// none.
+/// Returns the direct children, including dead ones that were not reaped. `me` has one thread.
+/// `None` if they cannot be read, for example for lack of a descriptor: that is not the same as
+/// having none.
 pub fn children(me: i32) -> Option<Vec<i32>> {
     let path = format!("/proc/{me}/task/{me}/children");
     match fs::read_to_string(&path) {
@@ -43,13 +43,13 @@ pub fn children(me: i32) -> Option<Vec<i32>> {
             let pids = all_pids().ok()?;
             Some(pids.into_iter().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == me)).collect())
         }
-        // The kernel knows in any case whether there is any.
+        // The kernel knows whether there is any.
         Err(_) => (wait::peek() == Children::None).then(Vec::new),
     }
 }
 
-/// Everything below us, parents before their children, without the children named in `spare` and
-/// what is below those.
+/// Returns all descendants, parents before their children, except the children in `spare` and their
+/// descendants.
 pub fn below(me: i32, spare: &dyn Fn(i32) -> bool) -> Vec<Descendant> {
     let mut found: Vec<Descendant> = Vec::new();
     let mut seen = HashSet::from([me]);
@@ -69,9 +69,9 @@ pub fn below(me: i32, spare: &dyn Fn(i32) -> bool) -> Vec<Descendant> {
     }
 }
 
-/// Sends KILL to everything below us but `spare`. First it is all stopped, so that a tree which
-/// forks as fast as it is killed comes to rest; then it is killed, the deepest first, so that
-/// nothing is woken by the death of its parent.
+/// Sends KILL to all descendants except `spare`. First all are stopped, so that a tree that forks
+/// as fast as it is killed comes to rest; then they are killed, the deepest first, so that no
+/// process is woken by the death of its parent.
 pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
     let mut frozen: Vec<Descendant> = Vec::new();
     let mut seen = HashSet::new();
@@ -81,7 +81,7 @@ pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
             break;
         }
         for found in &new {
-            // Whether it could be stopped shows when it is killed.
+            // The kill shows whether it could be stopped.
             let _ = signal(me, *found, libc::SIGSTOP);
         }
         frozen.extend(new);
@@ -98,17 +98,16 @@ pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
     round
 }
 
-/// Signals a descendant; `false` if it is dead already or no longer below us. What state it is in
-/// does not keep the signal from it: to the dead it does no harm, and what looks dead may be a
-/// process of which only the main thread has ended.
+/// Signals a descendant; `false` if it is dead already or not a descendant any more. Its state does
+/// not matter: a signal does no harm to a dead process, and a zombie may have other live threads.
 fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
     if found.parent == me {
         let alive = Stat::of(found.pid).is_some_and(|stat| !stat.is_dead());
         return send_child(found.pid, signal).map(|()| alive);
     }
     let pidfd = open_pidfd(found.pid)?;
-    // If the number has been given to another process meanwhile, the pidfd stands for a dead one,
-    // and the signal goes nowhere.
+    // If the pid was reused meanwhile, the pidfd refers to the dead process, and the signal has no
+    // effect.
     match Stat::of(found.pid) {
         Some(stat) if stat.parent == found.parent || stat.parent == me => {
             let alive = !stat.is_dead();

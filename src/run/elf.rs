@@ -1,4 +1,4 @@
-//! The head of a program in ELF: for which machine it is, and what loads it.
+//! The header of an ELF program: its machine, and its loader.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ const RELOCATABLE: u16 = 1;
 const CORE: u16 = 4;
 const INTERPRETER: u32 = 3;
 
-/// What is wrong with a program of which `head` is the beginning; `None`: nothing can be seen.
+/// Explains what is wrong with a program that begins with `head`; `None` if nothing is known.
 pub(super) fn fault_of(head: &[u8]) -> Option<String> {
     let Some(machine) = machine_of(head) else {
         return Some("it is a program that was cut off; get it once more".into());
@@ -50,7 +50,7 @@ pub(super) fn fault_of(head: &[u8]) -> Option<String> {
 }
 
 /// Whether the kernel was configured to run more than its own formats (`binfmt_misc`): then nothing
-/// can be told.
+/// is known.
 pub(super) fn kernel_knows_more() -> bool {
     let Ok(entries) = fs::read_dir("/proc/sys/fs/binfmt_misc") else { return false };
     entries.flatten().any(|entry| entry.file_name() != "register" && entry.file_name() != "status")

@@ -1,10 +1,10 @@
-//! A fenced command belongs to its run even where it redirects its output, leaves its session and
+//! A fenced command belongs to its run even if it redirects its output, leaves its session and
 //! clears its environment: it inherits a descriptor of the run's log, with a lock of its own kind
-//! on it. Recovery asks for that lock before it says that a run is over ([`super::tree`]).
+//! on it. Recovery checks that lock before it declares a run over ([`super::tree`]).
 //!
-//! The lock on the log that goes with the job's output is exclusive, so this is another: a shared
-//! record lock that belongs to the open file description (`F_OFD_SETLK`). Many commands of one run
-//! may have it at once.
+//! The lock on the log that is inherited with the job's output is exclusive, so this is another
+//! one: a shared record lock of the open file description (`F_OFD_SETLK`). Many commands of one run
+//! may hold it at once.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,8 +19,8 @@ use crate::place::Place;
 
 use super::record_lock::{self, Bytes, Kind};
 
-/// The log of a run, to be inherited by what is fenced. From then on the run is not over while that
-/// lives.
+/// Opens the log of a run, to be inherited by a fenced command. The run is not over while that
+/// command lives.
 ///
 /// # Errors
 /// There is no log, so no such run; or the system refuses it.
@@ -35,7 +35,7 @@ pub fn hold(place: &Place, run: RunId) -> Result<File> {
     Ok(log)
 }
 
-/// Whether anything holds this log by a fence.
+/// Whether a fence holds this log.
 pub(super) fn is_held(log: impl AsFd) -> io::Result<bool> {
     record_lock::is_held(log, Kind::Exclusive, Bytes::ALL)
 }

@@ -1,5 +1,5 @@
-//! Whether the kernel, its `/proc` and a filter of system calls let a worker keep its promises.
-//! Asked before a worker starts anything, and by `doctor`.
+//! Checks whether the kernel, its `/proc` and the system call filter let a worker keep its
+//! guarantees. Run before a worker starts anything, and by `doctor`.
 //!
 //! | what may be missing | what happens |
 //! | --- | --- |
@@ -23,14 +23,14 @@ use super::process::open_pidfd;
 use super::signal;
 use super::spawner::descriptors::close_range_above;
 
-/// What to do about a system call that is refused.
+/// Remedy for a system call that is refused.
 const ALLOW: &str = "allow it in the filter of system calls (seccomp): Docker 20.10 or later, libseccomp 2.5 or later, SystemCallFilter= of the unit";
 
-/// What one thing that is needed turned out to be.
+/// Result of one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fitness {
     Fine,
-    /// It works, in words how or with what restriction.
+    /// It works; the text says how or with what restriction.
     Restricted(String),
     /// No worker can start: what is wrong, and what to do.
     Unfit {
@@ -41,19 +41,19 @@ pub enum Fitness {
 
 type Probe = fn() -> Fitness;
 
-/// In the order in which they depend on each other.
+/// In order of their dependencies.
 const PROBES: &[Probe] =
     &[proc_is_ours, pidfds_open, pidfds_signal, processes_are_controlled, descriptors_close, randomness, hidden_processes];
 
-/// Makes all probes. What is fine is left out.
+/// Runs all probes. Returns those that found something.
 pub fn check_system() -> Vec<Fitness> {
     PROBES.iter().map(|probe| probe()).filter(|found| *found != Fitness::Fine).collect()
 }
 
-/// Refuses where a worker could not keep its promises; logs what works with a restriction.
+/// Refuses to start a worker that could not keep its guarantees; logs restrictions.
 ///
 /// # Errors
-/// Names the first thing that is missing, and what to do.
+/// Names the first thing that is missing, and the remedy.
 pub fn check() -> Result<()> {
     for probe in PROBES {
         match probe() {
@@ -148,7 +148,7 @@ fn hidden_processes() -> Fitness {
     }
 }
 
-/// The option of the mount on `/proc`, where it hides anything.
+/// Returns the mount option of `/proc` if it hides processes.
 fn hidepid_in(mounts: &str) -> Option<&str> {
     let line = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc"))?;
     let value = line.split([',', ' ']).find_map(|word| word.strip_prefix("hidepid="))?;

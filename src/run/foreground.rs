@@ -1,13 +1,13 @@
-//! A command in the foreground: it has our terminal, our descriptors and our process group, and
-//! inherits one descriptor more.
+//! A foreground command: it has the caller's terminal, descriptors and process group, and inherits
+//! one more descriptor.
 //!
 //! ```text
 //! block signals ─▶ start ─▶ pass signals on ─▶ it ended ─▶ end what it left ─▶ its end
 //! ```
 //!
-//! We become the reaper of whatever it leaves behind, so that nothing can slip away; if we are
-//! killed, the tree lives on, and the inherited descriptor is what it is known by. Used by
-//! processes with one thread (others block all signals).
+//! This process becomes the reaper of every process that the command leaves behind. If this process
+//! is killed, the tree continues, and is known by the inherited descriptor. Used by processes with
+//! one thread (others block all signals).
 //!
 //! Deliberately absent: a timeout, a grace, a log.
 
@@ -33,34 +33,36 @@ use super::wait::{self, Children};
 
 /// Signals that are passed on to the command.
 const PASSED_ON: [i32; 6] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
-/// Between two rounds of killing what does not die, in milliseconds: first and longest.
+/// Interval between two rounds of killing processes that do not die, in milliseconds: first and
+/// longest.
 const KILL_MS_MIN: u64 = 5;
 const KILL_MS_MAX: u64 = 1_000;
 
-/// What became of the command.
+/// Result of the command.
 #[derive(Debug)]
 pub enum Ended {
     /// It could not be executed.
     NotExecuted(io::Error),
     Ended {
         exit: Exit,
-        /// `pid name` of what it left behind and what was ended.
+        /// `pid name` of the processes that it left behind and that were ended.
         leftovers: Vec<String>,
-        /// Nothing of it lives. If not, we were told to leave, and something does not die.
+        /// No process of it is alive. If false, a signal asked this process to leave while a
+        /// process did not die.
         emptied: bool,
     },
 }
 
-/// Runs the command and sees its whole tree to the end.
+/// Runs the command and waits for its whole tree.
 ///
 /// # Errors
-/// Nothing was started: the system refuses what is needed around it.
+/// Nothing was started: the system refuses a prerequisite.
 pub fn run(argv: &Argv, env: &[(String, String)], inherited: BorrowedFd<'_>) -> Result<Ended> {
     see_to(of(argv, env), inherited)
 }
 
-/// As [`run`], in a directory, and with stderr as its output: what we print ourselves stays apart
-/// from it.
+/// Like [`run`], in a directory, and with stderr as its output, so that this process can use stdout
+/// itself.
 ///
 /// # Errors
 /// As [`run`].
@@ -73,7 +75,7 @@ pub fn run_inside(dir: &Path, argv: &Argv, env: &[(String, String)], inherited: 
 fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     let told = |e: io::Error| Error::io("preparing to start the command", e);
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|e| told(e.into()))?;
-    // The parent may have chosen not to hear of children; this process must.
+    // The parent may have ignored CHLD; this process needs it.
     signal::hear_of_children();
     let before = signal::block(&[&PASSED_ON[..], &[libc::SIGCHLD]].concat()).map_err(told)?;
     let fd = inherited.as_raw_fd();
@@ -93,10 +95,10 @@ fn see_to(mut command: Command, inherited: BorrowedFd<'_>) -> Result<Ended> {
     Ok(see_to_the_end(child.id().cast_signed()))
 }
 
-/// Where this process has children that it did not start, as a shell leaves them that becomes us
-/// with `exec`: goes on as a child of it, which has none, so that nothing but what we start can
-/// fall to us. The parent passes signals on, and ends as the child does. Before anything is opened
-/// that does not survive a fork.
+/// If this process has children that it did not start, as after `exec` from a shell: continues as a
+/// child of itself, which has none, so that only processes that it starts are reparented to it. The
+/// parent passes signals on, and ends like the child. Called before anything is opened that does
+/// not survive a fork.
 ///
 /// # Errors
 /// The system refuses a process.
@@ -108,7 +110,7 @@ pub fn stand_apart() -> Result<()> {
     }
     signal::hear_of_children();
     let before = signal::block(&[&PASSED_ON[..], &[libc::SIGCHLD]].concat()).map_err(told)?;
-    // SAFETY: this process has one thread, so the child may do whatever the parent may.
+    // SAFETY: this process has one thread, so the child may do everything that the parent may.
     match unsafe { libc::fork() } {
         0 => before.restore().map_err(told),
         -1 => Err(told(io::Error::last_os_error())),
@@ -119,7 +121,7 @@ pub fn stand_apart() -> Result<()> {
     }
 }
 
-/// Becomes the command. Comes back only with what refused that.
+/// Replaces this process by the command. Returns only the error.
 pub fn become_command(argv: &Argv, env: &[(String, String)], inherited: Option<BorrowedFd<'_>>) -> io::Error {
     if let Some(fd) = inherited
         && let Err(error) = fcntl_setfd(fd, FdFlags::empty())
@@ -141,8 +143,8 @@ fn wait_for(child: i32) -> Exit {
     loop {
         match wait::peek() {
             Children::Ended(ended) if ended.pid == child => return ended.exit,
-            // Left to us by something of the tree, or by the program that this process was before
-            // its exec. An error would be ECHILD, which the next look sees.
+            // Reparented from the tree, or from the program that this process was before its exec.
+            // An error would be ECHILD, which the next check sees.
             Children::Ended(ended) => drop(wait::reap(ended.pid)),
             Children::Alive | Children::None => pass_on(child),
         }
@@ -152,18 +154,18 @@ fn wait_for(child: i32) -> Exit {
 fn see_to_the_end(child: i32) -> Ended {
     let exit = wait_for(child);
     let leftovers = living(child);
-    // Its number is ours until here: nothing is sent to it any more.
+    // Its pid stays valid until here: nothing is sent to it any more.
     let _ = wait::reap(child);
     Ended::Ended { exit, leftovers, emptied: empty() }
 }
 
-/// Waits for a signal, and passes it on. One that came from the terminal has reached the command
+/// Waits for a signal, and passes it on. A signal from the terminal has reached the command
 /// already: it is in the same group.
 fn pass_on(child: i32) {
     if let Some(came) = signal::next(&PASSED_ON, None)
         && !came.from_kernel
     {
-        // Gone, or not permitted: its end is seen in either case.
+        // The command is gone, or may not be signalled: its end is observed in either case.
         let _ = send_child(child, came.signal);
     }
 }
@@ -175,8 +177,8 @@ fn living(but: i32) -> Vec<String> {
     found.map(|(pid, stat)| format!("{pid} {}", stat.comm)).collect()
 }
 
-/// Ends whatever is left, until the kernel says that there is no child any more. False: a signal
-/// came while something did not die.
+/// Ends all remaining processes, until the kernel reports no children. False: a signal arrived
+/// while a process did not die.
 fn empty() -> bool {
     let me = getpid().as_raw_nonzero().get();
     let mut wait_ms = KILL_MS_MIN;

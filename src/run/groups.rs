@@ -1,10 +1,10 @@
-//! Where the cgroups of runs may be made, and which count of the kernel says that something outside
-//! has killed for want of memory.
+//! Where the cgroups of runs can be created, and which kernel counter shows kills caused by a
+//! memory limit around the worker.
 //!
-//! A worker looks once, at its start. The kernel refuses a controller below a group that has
-//! processes, so the groups of runs stand beside the worker's own group, in a parent that was
-//! delegated: by systemd, which marks it (`user.delegate`; a user manager does not), or as the root
-//! of a container's cgroup namespace. Only the worker enables the memory controller there.
+//! A worker determines this once, at its start. The kernel refuses a controller below a group that
+//! has processes, so the groups of runs are created beside the worker's own group, in a parent that
+//! was delegated: by systemd, which marks it (`user.delegate`; a user manager does not), or as the
+//! root of a container's cgroup namespace. Only the worker enables the memory controller there.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -18,26 +18,27 @@ use crate::job::{RunId, RunKey};
 
 /// Inode of the first cgroup namespace of a machine (`PROC_CGROUP_INIT_INO`).
 const FIRST_CGROUP_NAMESPACE: u64 = 0xEFFF_FFFB;
-/// Before the names of the groups of runs.
+/// Prefix of the names of the groups of runs.
 const PREFIX: &str = "tenure-run-";
 /// Characters of a file's id, and of a run's nonce, in the name of a group.
 const SHORT_CHARACTERS: usize = 8;
 
-/// How `--memory` is kept by this worker, and why so.
+/// How this worker enforces `--memory`, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limiter {
-    /// The groups of runs are made here; `None`: `RLIMIT_DATA` counts each process by itself.
+    /// The groups of runs are created here; `None`: `RLIMIT_DATA` applies to each process
+    /// separately.
     pub parent: Option<PathBuf>,
     /// For people.
     pub why: String,
-    /// A file of the kernel whose `oom_kill` counts the kills in our own group, by whatever limit.
+    /// A kernel file whose `oom_kill` counts the kills in the worker's group, by any limit.
     pub kills: Option<PathBuf>,
     /// The first characters of the file's id: other workers may use the same parent.
     file: String,
 }
 
 impl Limiter {
-    /// Looks where we are, and enables the memory controller for the groups of runs.
+    /// Determines the worker's group, and enables the memory controller for the groups of runs.
     pub fn prepare(file_id: &str) -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -69,7 +70,7 @@ impl Limiter {
         self.parent.as_ref().map(|parent| parent.join(name))
     }
 
-    /// Removes the groups that killed shims have left. The kernel refuses it for one that is not
+    /// Removes the groups that killed shims have left. The kernel refuses to remove one that is not
     /// empty.
     pub fn sweep(&self, mut lives: impl FnMut(RunId) -> bool) {
         let Some(entries) = self.parent.as_ref().and_then(|parent| fs::read_dir(parent).ok()) else { return };
@@ -83,7 +84,7 @@ impl Limiter {
     }
 }
 
-/// The run of a group's name, if it is of this file.
+/// Returns the run of a group's name, if it belongs to this file.
 fn run_of(name: &str, file: &str) -> Option<RunId> {
     let (run, _) = name.strip_prefix(PREFIX)?.strip_prefix(file)?.strip_prefix('-')?.split_once('-')?;
     run.parse().ok().map(RunId)
@@ -103,7 +104,7 @@ impl Own {
         self.root.join(&self.path)
     }
 
-    /// The nearest group that has the count; without the memory controller a group has none.
+    /// Returns the nearest group with a counter; a group without the memory controller has none.
     fn kills(&self) -> Option<PathBuf> {
         let dir = self.dir();
         let nearest = dir.ancestors().take_while(|dir| dir.starts_with(&self.root));
@@ -111,7 +112,7 @@ impl Own {
     }
 }
 
-/// The mount of a hierarchy and the part of it that is mounted there.
+/// Returns the mount of a hierarchy and the part of it that is mounted there.
 fn mount(mounts: &str, is_meant: impl Fn(&str, &str) -> bool) -> Option<(&str, &str)> {
     mounts.lines().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
@@ -134,7 +135,7 @@ fn own_group(mounts: &str, groups: &str) -> Option<Own> {
     Some(Own { root: point.into(), path: below(path, mounted)?.to_owned() })
 }
 
-/// Version one of the memory controller: its count is in another file, by the same name.
+/// For version one of the memory controller: its counter is in another file, under the same name.
 fn kills_of_version_one(mounts: &str, groups: &str) -> Option<PathBuf> {
     let has_memory = |list: &str| list.split(',').any(|word| word == "memory");
     let (mounted, point) = mount(mounts, |kind, options| kind == "cgroup" && has_memory(options))?;
@@ -145,11 +146,12 @@ fn kills_of_version_one(mounts: &str, groups: &str) -> Option<PathBuf> {
     Some(Path::new(point).join(below(path, mounted)?).join("memory.oom_control")).filter(|file| file.exists())
 }
 
-/// Where groups of runs may be made; or why not. Never in a place that another program manages.
+/// Determines where groups of runs can be created, or why not. Never in a place that another
+/// program manages.
 fn parent_of_runs(own: &Own, is_in_namespace: bool) -> Result<PathBuf, String> {
     let dir = own.dir();
-    // Only a group without processes hands controllers on: ours does so only as the root of a
-    // machine without a manager.
+    // Only a group without processes can enable controllers for its children, except for the root
+    // of a machine without a manager.
     if hands_memory_on(&dir) || (lists_memory(&dir.join("cgroup.controllers")) && hand_memory_on(&dir).is_ok()) {
         return Ok(dir);
     }
@@ -187,7 +189,7 @@ fn hands_memory_on(dir: &Path) -> bool {
     lists_memory(&dir.join("cgroup.subtree_control"))
 }
 
-/// The kernel refuses it to a group that has processes of its own.
+/// The kernel refuses it for a group that has processes of its own.
 fn hand_memory_on(dir: &Path) -> io::Result<()> {
     let file = dir.join("cgroup.subtree_control");
     OpenOptions::new().write(true).open(&file)?.write_all(b"+memory")?;
@@ -198,7 +200,7 @@ fn lists_memory(file: &Path) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.split_ascii_whitespace().any(|word| word.trim_start_matches('+') == "memory"))
 }
 
-/// systemd marks what it hands over.
+/// systemd marks delegated groups.
 fn is_delegated(dir: &Path) -> bool {
     let mut value = [0; 8];
     ["user.delegate", "trusted.delegate"]
@@ -206,7 +208,7 @@ fn is_delegated(dir: &Path) -> bool {
         .any(|name| rustix::fs::getxattr(dir, *name, &mut value).is_ok_and(|n| value.get(..n) == Some(b"1")))
 }
 
-/// In a container, whose processes are all ours to sort.
+/// In a container, where all processes belong to it.
 fn is_root_of_namespace(own: &Own, is_in_namespace: bool) -> bool {
     is_in_namespace && own.path.components().count() == 1
 }
@@ -220,7 +222,7 @@ fn is_unit_with_subgroup(own: &Path, parent: &Path) -> bool {
     is_unit(parent) && !is_unit(own) && !is_slice && has_no_processes
 }
 
-/// The number of kills in a `memory.events`, or in the `memory.oom_control` of version one.
+/// Reads the number of kills in a `memory.events`, or in the `memory.oom_control` of version one.
 pub(super) fn kills_in(file: &Path) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|n| n.trim().parse().ok()).unwrap_or(0)

@@ -1,8 +1,8 @@
-//! Who may write a file: the processes that have it open for writing.
+//! Which processes have a file open for writing.
 //!
-//! A process that cleared its environment and left its session carries no cookie any more; but as
-//! long as its output goes to the log of its run, it has that log open, and no other process opens
-//! a log for writing.
+//! A process that has cleared its environment and left its session no longer carries the cookie;
+//! but while its output goes to the log of its run, it has that log open, and no other process
+//! opens a log for writing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,8 +13,8 @@ use super::process::{all_pids, threads};
 /// `O_WRONLY` and `O_RDWR` in the octal flags of `/proc/PID/fdinfo/N`.
 const WRITES: u32 = 0o3;
 
-/// The processes, other than this one, that have the file at `path` open for writing, as far as
-/// they may be looked at.
+/// Returns the processes, other than this one, that have the file at `path` open for writing, as
+/// far as they may be examined.
 pub(super) fn writers_of(path: &Path) -> Vec<i32> {
     let Ok(meta) = fs::metadata(path) else { return Vec::new() };
     let me = std::process::id().cast_signed();
@@ -31,7 +31,7 @@ pub(super) fn writes(pid: i32, dev: u64, ino: u64) -> bool {
     })
 }
 
-/// `None`: it has no descriptors, or they may not be looked at.
+/// `None`: it has no descriptors, or they may not be read.
 fn thread_writes(proc: &str, dev: u64, ino: u64) -> Option<bool> {
     let mut entries = fs::read_dir(format!("{proc}/fd")).ok()?.flatten().peekable();
     entries.peek()?;

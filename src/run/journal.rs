@@ -1,9 +1,9 @@
-//! Writes records: into the run file at once, then down the status pipe, which is a socket: the one
-//! word that comes the other way is "go". Used by the process that holds the run's lock: the shim,
-//! or the spawner where no shim could be made.
+//! Writes records: into the run file immediately, then down the status pipe, which is a socket: the
+//! only message in the other direction is "go". Used by the process that holds the run's lock: the
+//! shim, or the spawner if no shim could be created.
 //!
-//! The file is the truth. The pipe is told later, of all that is new together: each word in it
-//! wakes the worker, and a run that is over within milliseconds needs to wake it once.
+//! The file is authoritative. The pipe gets the records later, all new ones together: each message
+//! wakes the worker, and a run that is over within milliseconds should wake it once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,41 +17,40 @@ use rustix::io::Errno;
 use super::record::Record;
 use super::spawner::status::{GO, NOT};
 
-/// How often a record that the disk refuses is tried again.
+/// How often a record that cannot be written is retried.
 const WRITE_TRIES_MAX: u32 = 100;
-/// Wait between two such tries, in milliseconds.
+/// Wait between two attempts, in milliseconds.
 const WRITE_RETRY_MS: u64 = 100;
 
 pub struct Journal {
     file: OwnedFd,
     status: OwnedFd,
-    /// Where the next record goes. Not append mode: a line that was torn by a full disk is written
-    /// over.
+    /// Where the next record is written. Not append mode: a line that was torn by a full disk is
+    /// overwritten.
     end: u64,
-    /// Lines that the file has and the pipe has not.
+    /// Lines that are in the file and were not sent.
     unsent: Vec<u8>,
 }
 
 impl Journal {
-    /// Goes on behind what the file contains.
+    /// Continues after the content of the file.
     ///
     /// # Errors
-    /// The run file cannot be asked for its length.
+    /// The length of the run file cannot be read.
     pub fn new(file: OwnedFd, status: OwnedFd) -> io::Result<Self> {
         let end = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
         Ok(Self { file, status, end, unsent: Vec::new() })
     }
 
-    /// Writes a record into the file; it is told with [`Journal::tell`], even where the file could
-    /// not take it.
+    /// Writes a record into the file; [`Journal::tell`] sends it, even if it could not be written.
     ///
     /// # Errors
-    /// The file did not take it; tried once.
+    /// It could not be written; tried once.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         self.write_all(std::slice::from_ref(record))
     }
 
-    /// As [`Journal::write`], several at once.
+    /// Like [`Journal::write`], for several records.
     ///
     /// # Errors
     /// As [`Journal::write`].
@@ -62,11 +61,11 @@ impl Journal {
         written
     }
 
-    /// As [`Journal::write`], but tries for some seconds: for facts that no process can find out
+    /// Like [`Journal::write`], but tries for some seconds: for facts that no process can determine
     /// again.
     ///
     /// # Errors
-    /// The file did not take it in all that time.
+    /// It could not be written in all that time.
     pub fn insist(&mut self, record: &Record) -> io::Result<()> {
         let line = record.to_line();
         let mut tries = 1;
@@ -75,21 +74,21 @@ impl Journal {
                 Err(_) if tries < WRITE_TRIES_MAX => tries += 1,
                 result => break result,
             }
-            // A file system tells no event when it takes writes again.
+            // A file system does not signal when it accepts writes again.
             thread::sleep(Duration::from_millis(WRITE_RETRY_MS));
         };
         self.unsent.extend(line);
         written
     }
 
-    /// Tells a record without keeping it.
+    /// Sends a record without writing it.
     pub fn only_tell(&mut self, record: &Record) {
         self.unsent.extend(record.to_line());
         self.tell();
     }
 
-    /// Waits until the worker says that the run may begin. `false`: it has taken the run back, or
-    /// is gone and has not said it.
+    /// Waits until the worker says that the run may begin. `false`: it has withdrawn the run, or is
+    /// gone and has not said so.
     pub fn hears_go(&self) -> bool {
         loop {
             let _ = poll(&mut [PollFd::new(&self.status, PollFlags::IN)], None);
@@ -102,7 +101,7 @@ impl Journal {
         }
     }
 
-    /// Whether the worker has taken the run back, without waiting for a word.
+    /// Whether the worker has withdrawn the run, without waiting.
     pub fn is_withdrawn(&self) -> bool {
         let mut word = [0; 1];
         loop {
@@ -132,8 +131,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Tells all that is new. The pipe does not block and holds all records of a run; where its
-    /// reader is gone, the file is what counts.
+    /// Sends all new records. The pipe does not block and has room for all records of a run; if its
+    /// reader is gone, the file counts.
     pub fn tell(&mut self) {
         if self.unsent.is_empty() {
             return;

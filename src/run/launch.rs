@@ -1,5 +1,5 @@
-//! What is to be run: everything that a shim needs to know, so that it depends on no other process
-//! while the job runs.
+//! A launch: everything that a shim needs to know, so that it depends on no other process while the
+//! job is running.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,15 @@ pub struct Launch {
     pub run: RunId,
     #[serde(with = "nonce_bytes")]
     pub nonce: Nonce,
-    /// At least one argument. A name without a slash is looked for in the `PATH` of `env`.
+    /// At least one argument. A name without a slash is searched in the `PATH` of `env`.
     pub argv: Vec<Vec<u8>>,
-    /// The whole environment; the shim puts the nonce into it as `TENURE_COOKIE`, whatever is
-    /// there.
+    /// The whole environment; the shim sets `TENURE_COOKIE` to the nonce.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     pub cwd: Vec<u8>,
     /// Must not exist yet.
     #[serde(with = "path_bytes")]
     pub log: PathBuf,
-    /// Where the job may leave its result. Made by the shim only for another `user`, who must be
+    /// Where the job may write its result. Created by the shim only for another `user`, who must be
     /// able to reach it.
     #[serde(with = "optional_path_bytes")]
     pub result: Option<PathBuf>,
@@ -30,7 +29,7 @@ pub struct Launch {
     #[serde(with = "optional_path_bytes")]
     pub stdin: Option<PathBuf>,
     pub timeout_ms: Option<u64>,
-    /// The operator's backstop; told apart from the timeout by its cause.
+    /// The operator's backstop; its cause distinguishes it from the timeout.
     pub max_runtime_ms: Option<u64>,
     /// Between TERM and KILL.
     pub grace_ms: u64,
@@ -41,22 +40,22 @@ pub struct Launch {
     /// Above this the middle of the log is dropped; 0 means no limit.
     pub log_limit_bytes: u64,
     pub memory_bytes: Option<u64>,
-    /// The cgroup that is made for the limit; `None`: `RLIMIT_DATA` keeps it.
+    /// The cgroup that is created for the limit; `None`: `RLIMIT_DATA` enforces it.
     #[serde(with = "optional_path_bytes")]
     pub memory_group: Option<PathBuf>,
-    /// A file of the kernel that counts the kills for want of memory around the run, see
-    /// [`super::groups`].
+    /// A kernel file that counts memory kills around the run, see [`super::groups`].
     #[serde(with = "optional_path_bytes")]
     pub memory_kills: Option<PathBuf>,
     pub nice: Option<i32>,
     /// Name of the user to run as; for root only.
     pub user: Option<String>,
-    /// All is made ready, and then the shim waits for [`super::Go`] before it records PREPARE and
-    /// makes the job's process. If the worker is gone before it said so, the run was never started.
+    /// Everything is prepared, and then the shim waits for [`super::Go`] before it records PREPARE
+    /// and creates the job's process. If the worker is gone before it said so, the run never
+    /// started.
     pub waits_for_go: bool,
 }
 
-/// The variable by which everything that a run started can be found.
+/// The variable by which all processes of a run can be found.
 pub const COOKIE: &str = "TENURE_COOKIE";
 
 impl Launch {
@@ -64,8 +63,8 @@ impl Launch {
         RunKey { run: self.run, nonce: self.nonce }
     }
 
-    /// The value of a variable of the job's environment; the last one counts, as for most programs
-    /// that look.
+    /// Returns the value of a variable of the job's environment; the last one counts, as for most
+    /// programs.
     pub(super) fn variable(&self, name: &str) -> Option<&[u8]> {
         self.env.iter().rev().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
     }

@@ -1,10 +1,9 @@
 //! The lock file of a lease: `leases/NONCE`, one for each holding.
 //!
-//! It is locked before anybody can know of it, and the descriptor is inherited by everything that
-//! the owner starts: the lock is held as long as anything of that tree lives, whatever becomes of
-//! the process that took the lease. A process that closed the descriptor still has the entry
-//! `TENURE_LEASE_NONCE=1` in the environment that it was started with. Only where neither is found
-//! is the owner gone.
+//! It is locked before any other process can know of it, and every process that the owner starts
+//! inherits the descriptor: the lock is held while any process of that tree is alive, even if the
+//! process that acquired the lease is not. A process that closed the descriptor still has
+//! `TENURE_LEASE_NONCE=1` in its initial environment. Only if neither is found is the owner gone.
 //!
 //! Deliberately absent: rows, names, a time to live, any use of a recorded pid.
 
@@ -30,16 +29,16 @@ use super::process::{Stat, all_pids, open_pidfd};
 use super::runfile::is_locked;
 use super::{holders, machine, marks, signal};
 
-/// Longest text that is read of a lock file, in bytes.
+/// Longest text that is read from a lock file, in bytes.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
-/// How often a lock file is made anew because a reaper swept it before it was locked.
+/// How often a lock file is created again because a reaper removed it before it was locked.
 const TRIES_MAX: u32 = 100;
-/// Scans of all processes that must find nothing, in a row: one can pass by a process that is just
-/// being started.
+/// Scans of all processes that must find nothing, in a row: one scan can miss a process that is
+/// just being started.
 const SCANS: u32 = 2;
 
-/// A lock file that was made and is locked by us. Dropping it closes our copy of the lock, and
-/// leaves the file.
+/// A lock file that this process has created and locked. Dropping it closes this copy of the lock,
+/// and leaves the file.
 #[derive(Debug)]
 pub struct LockFile {
     nonce: Nonce,
@@ -48,7 +47,7 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Makes and locks a file with a new random name.
+    /// Creates and locks a file with a new nonce.
     ///
     /// # Errors
     /// The system refuses it.
@@ -64,8 +63,7 @@ impl LockFile {
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).custom_flags(flags).open(&path);
             let file = file.map_err(told)?;
             owner::give_file(&file, place.dir()).map_err(told)?;
-            // The reaper removes a file here that no process has locked: that one is lost, and
-            // another is made.
+            // A reaper removes a file here that no process has locked: then another one is created.
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if file.metadata().map_err(told)?.nlink() > 0 => return Ok(Self { nonce, path, file }),
                 Ok(()) | Err(Errno::WOULDBLOCK) => {}
@@ -79,7 +77,7 @@ impl LockFile {
         self.nonce
     }
 
-    /// What the file says about its owner, for one who has the directory and not the rows.
+    /// Records the owner in the file, for a reader that has the directory and not the rows.
     ///
     /// # Errors
     /// The system refuses it.
@@ -89,12 +87,12 @@ impl LockFile {
         self.file.write_all(text.as_bytes()).map_err(told)
     }
 
-    /// The entry of the environment by which a process that closed the descriptor is found.
+    /// Returns the environment variable by which a process that closed the descriptor is found.
     pub fn mark(&self) -> (String, String) {
         (mark_of(self.nonce), "1".to_owned())
     }
 
-    /// Removes the file; the lock stays as long as a process has the descriptor.
+    /// Removes the file; the lock stays while a process has the descriptor.
     pub fn remove(&self) {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
@@ -114,21 +112,20 @@ fn mark_of(nonce: Nonce) -> String {
     format!("TENURE_LEASE_{nonce}")
 }
 
-/// What the kernel says of an owner.
+/// What the kernel shows of an owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Life {
-    /// Something has the lock file open that was locked.
+    /// A process has the lock file open, and the lock is held.
     Locked,
-    /// Nothing has, but these processes were started under it.
+    /// None has, but these processes were started under it.
     Marked(Vec<i32>),
     Gone,
 }
 
-/// Whether anything of an owner's tree lives. A lock file that is gone has no holder that could be
-/// asked.
+/// Returns whether any process of an owner's tree is alive. A lock file that is gone has no holder.
 ///
 /// # Errors
-/// The system refuses to let us look.
+/// The system refuses the check.
 pub fn life(place: &Place, nonce: Nonce) -> Result<Life> {
     let path = place.lease_file(nonce);
     let told = |e: io::Error| Error::io(format!("asking for the lock of {}", path.display()), e);
@@ -147,7 +144,8 @@ pub fn life(place: &Place, nonce: Nonce) -> Result<Life> {
     Ok(Life::Gone)
 }
 
-/// `pid name` of whatever holds the lock or was started under it, as far as it may be looked at.
+/// Returns `pid name` of every process that holds the lock or was started under it, as far as it
+/// may be examined.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -167,8 +165,7 @@ fn marked(nonce: Nonce) -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// Waits for the lock of an owner to be free, in a thread: the kernel wakes it. It ends by itself
-/// when the lock is free.
+/// Waits in a thread for the lock of an owner to be free. It ends by itself when the lock is free.
 pub struct Waiter {
     free: Receiver<()>,
 }
@@ -190,22 +187,22 @@ impl Waiter {
         Ok(Self { free })
     }
 
-    /// True when the lock was free, or there was none; once it was, always.
+    /// Returns true when the lock was free, or did not exist; from then on always.
     pub fn wait(&self, at_most: Duration) -> bool {
         !matches!(self.free.recv_timeout(at_most), Err(crossbeam_channel::RecvTimeoutError::Timeout))
     }
 }
 
-/// Waits until one of these processes has ended, and no longer than this.
+/// Waits until one of these processes has ended, but no longer than this.
 pub fn wait_for_an_end(pids: &[i32], at_most: Duration) {
     let Ok(pidfds) = pids.iter().map(|pid| open_pidfd(*pid)).collect::<io::Result<Vec<_>>>() else { return };
     let mut fds: Vec<_> = pidfds.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)).collect();
     let timeout = Timespec { tv_sec: at_most.as_secs().cast_signed(), tv_nsec: at_most.subsec_nanos().into() };
-    // An error is a disturbance: the caller looks again in either case.
+    // An interruption: the caller checks again in either case.
     let _ = poll(&mut fds, Some(&timeout));
 }
 
-/// The lock files whose lock is held, each with what it says.
+/// Returns the records of the lock files whose lock is held.
 ///
 /// # Errors
 /// The directory cannot be read. A missing one has none.
@@ -222,11 +219,10 @@ pub fn held(place: &Place) -> Result<Vec<String>> {
     Ok(held)
 }
 
-/// Removes the lock files that no process has locked and that `needed` does not name; says how
-/// many. It is asked once for all, with the locks in hand: a process that takes a lease locks its
-/// file before there is a row. The locks are shared ones, so that no process that asks meanwhile
-/// takes the sweep for an owner; a process that wants such a file for itself is refused and makes
-/// another.
+/// Removes the lock files that no process has locked and that `needed` does not name; returns their
+/// number. `needed` is called once, while the locks are held: a process that acquires a lease locks
+/// its file before it writes a row. The locks are shared, so that no concurrent query takes the
+/// sweep for an owner; a process that wants such a file for itself is refused and creates another.
 ///
 /// # Errors
 /// The directory cannot be read, or `needed` fails.
@@ -250,8 +246,8 @@ pub fn sweep(place: &Place, needed: impl FnOnce() -> Result<Vec<Nonce>>) -> Resu
     Ok(free.len())
 }
 
-/// Takes the lock file of a lease away that was given up by force, so that no process takes its
-/// holder for the owner.
+/// Removes the lock file of a lease that was released by force, so that no process takes its holder
+/// for the owner.
 pub fn forget(place: &Place, nonce: Nonce) {
     let _gone_already = fs::remove_file(place.lease_file(nonce));
 }
@@ -265,7 +261,7 @@ fn list(place: &Place) -> Result<Vec<Nonce>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Not followed if it is a link, not waited for if it is a pipe.
+/// Does not follow a link, and does not wait for a pipe.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()).open(path)
 }

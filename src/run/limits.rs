@@ -1,6 +1,6 @@
-//! The limits of a process (`ulimit`) that tenure itself cannot work with. Asked before anything is
-//! begun: what meets one in the middle is an error, and mostly of something that was promised
-//! already. Open files and processes have rooms of their own ([`super::open_files`]).
+//! The resource limits (`ulimit`) under which tenure itself cannot work. Checked before anything is
+//! begun: later they would be errors of something that was accepted already. Open files and
+//! processes are handled in [`super::open_files`].
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::units::size_text;
 
-/// Least stack of the first thread, in bytes.
+/// Smallest stack of the first thread, in bytes.
 const STACK_BYTES: u64 = 1 << 20;
-/// Least address space of a worker: its threads reserve most of that without using it.
+/// Smallest address space of a worker: its threads reserve most of it without using it.
 const WORKER_ADDRESS_BYTES: u64 = 1_280 << 20;
-/// Least memory of its own of a worker: the stacks of its threads and what it keeps of the file.
+/// Smallest data size of a worker: the stacks of its threads and its caches.
 const WORKER_DATA_BYTES: u64 = 64 << 20;
-/// How far the file, its log and the files beside it must be able to grow under a worker, in bytes.
+/// How much the file, its log and the files beside it must be able to grow, in bytes.
 const WORKER_GROWTH_BYTES: u64 = 64 << 20;
 
-/// Whether this process can do anything at all.
+/// Checks whether this process can do anything at all.
 ///
 /// # Errors
-/// Its stack is too small, which would end it without a word.
+/// Its stack is too small, which would end it without a message.
 pub fn check() -> Result<()> {
     at_least(getrlimit(Resource::Stack).current, STACK_BYTES, "the stack", "tenure needs", "ulimit -s, LimitSTACK=")
 }
 
-/// Whether this process can be a worker of this file.
+/// Checks whether this process can be a worker of this file.
 ///
 /// # Errors
-/// A limit on the size of files or on memory is so low that it could not write down what it does.
+/// A limit on file sizes or memory is so low that it could not record its work.
 pub fn check_for_worker(place: &Place) -> Result<()> {
     let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
     let size = WORKER_GROWTH_BYTES + bytes(place.db()).max(bytes(&place.wal()));

@@ -1,7 +1,7 @@
 //! One line of a run file: `KIND key=value key=value #crc32`.
 //!
 //! Text, so that a person can read it; with a checksum, so that a torn or damaged line is never
-//! taken for an answer.
+//! taken for a record.
 
 use std::fmt::{Display, Write};
 
@@ -21,14 +21,14 @@ impl Writer {
         Self(kind.to_owned())
     }
 
-    /// Adds a value that contains neither blanks nor control bytes.
+    /// Adds a value without blanks and control bytes.
     pub fn with(mut self, key: &str, value: impl Display) -> Self {
         // Writing to a String never fails.
         let _ = write!(self.0, " {key}={value}");
         self
     }
 
-    /// As [`Writer::with`], where there is a value.
+    /// Like [`Writer::with`], if there is a value.
     pub fn with_some(self, key: &str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.with(key, value),
@@ -48,7 +48,7 @@ impl Writer {
     }
 }
 
-/// A line that was found whole.
+/// A line with a valid checksum.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     pub kind: &'a str,

@@ -1,4 +1,4 @@
-//! What identifies this boot of the machine, this pid namespace, and a new run.
+//! Identifies this boot of the machine, this pid namespace, and a new run.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,62 +11,63 @@ use crate::job::Nonce;
 /// The pid namespace that the machine was started with, in which every process can be seen. A
 /// number of the kernel's interface.
 pub const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-/// What container runtimes put before a command (`--init`): each starts one child and ends when
-/// that ends.
+/// Init programs of container runtimes (`--init`): each starts one child and ends with it.
 const INITS_OF_ONE_CHILD: [&str; 5] = ["tini", "docker-init", "catatonit", "dumb-init", "podman-init"];
 
-/// The kernel's name of this boot; empty where `/proc` does not tell it. The same in each container
-/// of a machine, so it is compared together with [`pid_namespace`].
+/// Returns the kernel's id of this boot; empty if `/proc` does not show it. All containers of a
+/// machine share it, so it is compared together with [`pid_namespace`].
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
-/// The inode of our pid namespace: a pid means something only inside it. 0 where `/proc` does not
-/// tell it.
+/// Returns the inode of this pid namespace: a pid is valid only inside it. 0 if `/proc` does not
+/// show it.
 pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map(|meta| meta.ino()).unwrap_or(0)
 }
 
-/// The inode of our time namespace: the clocks since the boot are the same only inside it. 0 where
-/// `/proc` does not tell it.
+/// Returns the inode of this time namespace: clocks since the boot are comparable only inside it. 0
+/// if `/proc` does not show it.
 pub fn time_namespace() -> u64 {
     fs::metadata("/proc/self/ns/time").map(|meta| meta.ino()).unwrap_or(0)
 }
 
-/// What the machine or the container is called.
+/// Returns the name of the machine or the container.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The state of a process as `/proc` tells it, such as `T` for a stopped one; `None` where it does
-/// not.
+/// Returns the state of a process, such as `T` for a stopped one; `None` if `/proc` does not show
+/// it.
 pub fn state_of(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Milliseconds of the monotonic clock, which stands still while the machine sleeps.
+/// Returns milliseconds of the monotonic clock, which does not advance while the machine is
+/// suspended.
 pub fn monotonic_ms() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
-/// How this process stands to the end of its pid namespace.
+/// How this process is related to the end of its pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamespaceEnd {
-    /// We are its first process: it ends with us.
+    /// This is its first process: the namespace ends with it.
     First,
-    /// We are the only child of an init that ends with its child: it ends with us.
+    /// This is the only child of an init that ends with its child: the namespace ends with it.
     WithInit,
-    /// We are the only child of another first process, such as a shell, which mostly has nothing
-    /// more to do without us.
+    /// This is the only child of another first process, such as a shell, which usually ends without
+    /// it.
     Presumed,
-    /// It goes on without us, or nothing tells.
+    /// The namespace continues without this process, or nothing is known.
     Open,
 }
 
 impl NamespaceEnd {
-    /// Looked at once: a process that is left to process 1 later is not a child that it waits for.
+    /// Determined once: a process that is reparented to process 1 later is not a child that it
+    /// waits for.
     pub fn of_ours() -> Self {
         static END: OnceLock<NamespaceEnd> = OnceLock::new();
         *END.get_or_init(|| {
@@ -76,9 +77,8 @@ impl NamespaceEnd {
         })
     }
 
-    /// `children` and `name`: of process 1. A command that was brought into a container later
-    /// (`docker exec`) and left by its parent is a child of process 1 as well, but never its only
-    /// one.
+    /// `children` and `name`: of process 1. A command that was started in a container later
+    /// (`docker exec`) and orphaned is a child of process 1 as well, but never its only one.
     fn by(pid: u32, parent: u32, children: &str, name: &str) -> Self {
         let is_only_child = || parent == 1 && children.split_ascii_whitespace().eq([pid.to_string().as_str()]);
         match () {
@@ -90,19 +90,19 @@ impl NamespaceEnd {
         }
     }
 
-    /// Whether it is proven that nothing of the namespace lives when we do not.
+    /// Whether no process of the namespace can outlive this one.
     pub fn is_proven(self) -> bool {
         matches!(self, Self::First | Self::WithInit)
     }
 }
 
-/// Whether no process of a pid namespace lives, as far as that can be proven from here: we see
-/// every process of the machine, and each is in ours or may be asked for its namespace.
+/// Whether no process of a pid namespace is alive, as far as that can be proven from here: every
+/// process of the machine is visible, and each is in this namespace or shows its own.
 pub(super) fn pid_namespace_is_gone(namespace: u64) -> bool {
     let is_elsewhere = |pid: i32| match fs::metadata(format!("/proc/{pid}/ns/pid")) {
         Ok(meta) => meta.ino() != namespace,
-        // Where that may not be read, everybody may see how many numbers a process has: one in each
-        // namespace from ours down to its own.
+        // If that may not be read, the number of pids of a process is still visible: one in each
+        // namespace from this one down to its own.
         Err(_) => match fs::read_to_string(format!("/proc/{pid}/status")) {
             Ok(status) => numbers_in(&status) == Some(1),
             Err(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -115,7 +115,7 @@ fn numbers_in(status: &str) -> Option<usize> {
     status.lines().find_map(|line| line.strip_prefix("NSpid:")).map(|numbers| numbers.split_whitespace().count())
 }
 
-/// A new random name for a run.
+/// Returns a new nonce for a run.
 pub fn nonce() -> Nonce {
     Nonce(random())
 }
@@ -125,28 +125,28 @@ pub fn chance() -> f64 {
     f64::from(u32::from_le_bytes(random())) / f64::from(u32::MAX)
 }
 
-/// Random bytes of the kernel.
+/// Returns random bytes from the kernel.
 pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     match crate::random::fill(&mut bytes) {
         Ok(_) => bytes,
         // A worker does not start without it ([`super::fitness`]). A name that is not random would
-        // be worse than an end.
+        // be worse than a crash.
         Err(error) => panic!("no random bytes: {error}"),
     }
 }
 
-/// Milliseconds since the boot, sleep of the machine included. Deadlines count on this clock: it
-/// never jumps. The same in each time namespace of a machine, so that a shim in one container and a
-/// worker in another mean the same instant.
+/// Returns milliseconds since the boot, including suspension. Deadlines use this clock: it never
+/// jumps. It is adjusted to be the same in each time namespace of a machine, so that a shim in one
+/// container and a worker in another mean the same instant.
 pub fn boottime_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let ms = u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
     ms.saturating_add_signed(-namespace_offset_ms())
 }
 
-/// By how much the clock of the boot is ahead in our time namespace, in milliseconds; 0 where there
-/// is none.
+/// Returns the offset of the boot clock in this time namespace, in milliseconds; 0 if there is
+/// none.
 fn namespace_offset_ms() -> i64 {
     static OFFSET_MS: OnceLock<i64> = OnceLock::new();
     *OFFSET_MS.get_or_init(|| {
@@ -185,7 +185,8 @@ mod tests {
             (7, 0, "5 ", "tini", Open),
         ];
         for init in INITS_OF_ONE_CHILD {
-            // Alone; left to it beside its child, before and behind; a kernel that does not tell.
+            // Alone; reparented beside its child, before and behind; a kernel that does not show
+            // it.
             cases.extend([(7, 1, "7 ", init, WithInit), (7, 1, "5 7 ", init, Open), (7, 1, "7 77 ", init, Open)]);
             cases.extend([(7, 1, "77 ", init, Open), (7, 1, "", init, Open)]);
         }

@@ -1,11 +1,11 @@
-//! How a process is known to belong to a run when no shim can say so.
+//! How a process is recognized as part of a run when there is no shim.
 //!
 //! Every process of a run carries two marks that it inherits and has no reason to remove: the nonce
 //! in the environment that it was started with (the cookie), and the soft limit of its real-time
-//! budget (`RLIMIT_RTTIME`), which is set to a number drawn from the nonce. That number is beyond
-//! any budget, so it limits nothing. The kernel shows the limits of a process to everybody, also
-//! where its environment may not be read: of another user's process, of a setuid program, of one
-//! that made itself non-dumpable.
+//! budget (`RLIMIT_RTTIME`), which is set to a number drawn from the nonce. That number exceeds any
+//! budget, so it limits nothing. The kernel shows the limits of a process to every user, even if
+//! its environment may not be read: for another user's process, a setuid program, or one that made
+//! itself non-dumpable.
 //!
 //! | what is seen of a living process | it belongs to the run |
 //! | --- | --- |
@@ -20,12 +20,12 @@
 //! | the same, and none of its users is ours | no: without a limit only a setuid program could be meant, whose kin would carry the cookie |
 //! | anything else | not known |
 //!
-//! What is not known is neither killed nor taken for gone: the run stays, and the process is named
-//! as a problem. That is rare: the run could not set its limit (`RLIMIT_RTTIME` was limited
+//! An unknown process is neither killed nor considered gone: the run stays open, and the process is
+//! named as a problem. That is rare: the run could not set its limit (`RLIMIT_RTTIME` was limited
 //! already), or `/proc` is mounted with `hidepid`.
 //!
-//! A process is dead when the kernel says so of all its threads ([`Stat::is_dead`]); the dead
-//! belong to no run.
+//! A process is dead when all its threads are ([`Stat::is_dead`]); a dead process belongs to no
+//! run.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -35,9 +35,9 @@ use crate::job::Nonce;
 use super::launch::COOKIE;
 use super::process::{Stat, threads};
 
-/// Most that is read of an environment, in bytes; the kernel takes less.
+/// Most that is read from an environment, in bytes; the kernel accepts less.
 const ENVIRON_BYTES_MAX: u64 = 8 << 20;
-/// Most ancestors of a process that are looked at.
+/// Most ancestors of a process that are examined.
 const ANCESTORS_MAX: usize = 64;
 /// Set in each limit that marks a run: some 146,000 years of real-time budget.
 const LIMIT_BIT: u64 = 1 << 62;
@@ -48,12 +48,12 @@ pub(super) fn limit_of(nonce: Nonce) -> u64 {
     LIMIT_BIT | (u64::from_le_bytes([a, b, c, d, e, f, g, h]) & (LIMIT_BIT - 1))
 }
 
-/// Whether a limit is one that marks a run, whichever.
+/// Whether a limit marks any run.
 pub(super) fn marks_a_run(limit: u64) -> bool {
     limit >> 62 == 1
 }
 
-/// Whether a process carries the limit of a run, and of another one than this.
+/// Whether a process carries the limit of a run other than this.
 pub(super) fn is_of_another_run(pid: i32, nonce: Nonce) -> bool {
     matches!(soft_limit(pid), Limit::Is(limit) if marks_a_run(limit) && limit != limit_of(nonce))
 }
@@ -66,13 +66,13 @@ pub(super) enum Belongs {
     NotKnown,
 }
 
-/// What the processes of one run are known by.
+/// The marks of one run.
 pub(super) struct Marks {
     cookie: Vec<u8>,
     limit: u64,
     /// The run has set its limit before its command was executed.
     has_limit: bool,
-    /// Nothing of the run was started before, in ticks since the boot.
+    /// No process of the run was started before this, in ticks since the boot.
     begun_ticks: Option<u64>,
     us: u32,
 }
@@ -83,7 +83,7 @@ impl Marks {
         Self { cookie: format!("{COOKIE}={nonce}").into_bytes(), limit: limit_of(nonce), has_limit, begun_ticks, us }
     }
 
-    /// Looks at a process. To be asked again with a pidfd in hand before anything is done to it.
+    /// Examines a process. To be repeated with a pidfd before anything is done to it.
     pub fn of(&self, pid: i32) -> Belongs {
         let seen = match entry_of(pid, &self.cookie) {
             Entry::There => Belongs::Yes,
@@ -91,7 +91,7 @@ impl Marks {
             Entry::NotThere => Belongs::No,
             Entry::Unreadable => self.by_what_everybody_sees(pid),
         };
-        // The dead keep their limits until their parent waits for them.
+        // A dead process keeps its limits until its parent waits for it.
         if seen != Belongs::No && Stat::of(pid).is_none_or(|stat| stat.is_dead()) { Belongs::No } else { seen }
     }
 
@@ -125,7 +125,7 @@ impl Marks {
     }
 }
 
-/// From the parent upwards, without the first process of the namespace.
+/// Returns the ancestors from the parent upwards, without the first process of the namespace.
 fn ancestors(stat: &Stat) -> Vec<i32> {
     let mut found: Vec<i32> = Vec::new();
     let mut parent = stat.parent;
@@ -136,8 +136,8 @@ fn ancestors(stat: &Stat) -> Vec<i32> {
     found
 }
 
-/// Whether a process was started with this entry in its environment, as far as that may be read. A
-/// dead one has none.
+/// Whether a process was started with this environment entry, as far as it may be read. A dead one
+/// has none.
 pub(super) fn carries(pid: i32, entry: &[u8]) -> bool {
     entry_of(pid, entry) == Entry::There
 }
@@ -149,7 +149,7 @@ enum Entry {
     Unreadable,
 }
 
-/// The main thread first; where that has none to show, because it has ended, the others.
+/// Reads the main thread first; if it has ended and has none, the others.
 fn entry_of(pid: i32, entry: &[u8]) -> Entry {
     match entry_in(&format!("/proc/{pid}/environ"), entry) {
         Some(seen) => seen,
@@ -163,7 +163,7 @@ fn entry_of(pid: i32, entry: &[u8]) -> Entry {
     }
 }
 
-/// `None`: it is empty, or, as newer kernels say it, there is none.
+/// `None`: it is empty, or, with newer kernels, it does not exist.
 fn entry_in(path: &str, entry: &[u8]) -> Option<Entry> {
     let unless_gone = |error: io::Error| match error.raw_os_error() {
         Some(libc::EACCES | libc::EPERM) => Some(Entry::Unreadable),
@@ -189,7 +189,7 @@ enum Search {
     NotFound,
 }
 
-/// Whether one of the entries, each of which ends with NUL, is exactly this. Reads in pieces.
+/// Whether one of the NUL-terminated entries equals `wanted`. Reads in pieces.
 fn contains_entry(source: impl Read, wanted: &[u8]) -> io::Result<Search> {
     let mut source = source.take(ENVIRON_BYTES_MAX);
     let mut chunk = [0; 4096];
@@ -253,7 +253,7 @@ fn users(pid: i32) -> Option<Vec<u32>> {
 mod tests {
     use super::*;
 
-    /// Runs as a thread of another user, who may read no environment of ours but every limit.
+    /// Runs as a thread of another user, who may read no environment of this user but every limit.
     fn as_another_user<T: Send>(look: impl FnOnce() -> T + Send) -> T {
         const NOBODY: libc::uid_t = 65_534;
         std::thread::scope(|scope| {
@@ -267,8 +267,8 @@ mod tests {
         })
     }
 
-    /// A shell that waits for a child, which has no limit and says its number: with `limit`, and in
-    /// a group of its own.
+    /// A shell that waits for a child, which has no limit and prints its pid: with `limit`, and in
+    /// its own group.
     fn family(limit: u64, line: &str) -> (std::process::Child, i32) {
         use std::io::BufRead;
         use std::os::unix::process::CommandExt;
@@ -295,7 +295,7 @@ mod tests {
             return;
         }
         let (ours, other) = (Nonce([7; 16]), Nonce([8; 16]));
-        // The last of each family removes its limit, says its number, and stays.
+        // The last process of each family removes its limit, prints its pid, and stays.
         let last = "prlimit --rttime=unlimited:unlimited sh -c 'echo $$; exec sleep 600'";
         for (relative, line, expected) in [
             ("its parent", format!("{last} & wait"), Belongs::Yes),
@@ -310,7 +310,7 @@ mod tests {
         ] {
             for limit in [ours, other] {
                 let (mut shell, pid) = family(limit_of(limit), &line);
-                // A subshell that has put it into the background is its parent until it has ended.
+                // A subshell that started it in the background is its parent until it has ended.
                 let parent_of = |pid: i32| Stat::of(pid).map(|stat| stat.parent);
                 while line.starts_with('(') && parent_of(pid).and_then(parent_of) == Some(shell.id().cast_signed()) {
                     std::thread::yield_now();

@@ -6,41 +6,40 @@
 //!    └──────── StatusPipe ◀──────────────────────────┘ into runs/ID first, then here
 //! ```
 //!
-//! * [`launch`]: what is to be run. Complete: nothing is looked up later.
-//! * [`record`], [`runfile`]: the run file. A run lives as long as the lock on it is held; what
-//!   became of it stands in its records, which an operator can read with `cat`.
+//! * [`launch`]: a complete description of a run: nothing is looked up later.
+//! * [`record`], [`runfile`]: the run file. A run lives while the lock on it is held; its records
+//!   say what became of it, and an operator can read them with `cat`.
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records
 //!   its end, empties the tree.
 //! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]:
-//!   finds and ends what has escaped from a shim that was killed; `marks`: how it is known;
-//!   `chase`: what forks faster than it is found.
+//!   finds and ends what has escaped from a shim that was killed; `marks`: how it is recognized;
+//!   `chase`: processes that fork faster than they are found.
 //! * [`orphans`]: the worker as the last reaper of its tree. [`fitness`]: whether the system lets a
 //!   worker keep its promises.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives.
-//!   [`foreground`]: a command that has our terminal.
-//! * [`signal`]: the signals of our own processes. [`open_files`]: how many descriptors there may
-//!   be. [`limits`]: the other limits of a process.
-//! * [`trouble`]: what keeps a run from ending, in words for people.
-//! * [`unexecutable`]: why a command cannot be executed, in words for people.
-//! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run whatever
-//!   it does to its output.
-//! * [`record_lock`]: locks that can be asked for without being taken.
+//!   [`foreground`]: a command with the caller's terminal.
+//! * [`signal`]: the signals of tenure's own processes. [`open_files`]: how many descriptors there
+//!   may be. [`limits`]: the other limits of a process.
+//! * [`trouble`]: why a run does not end, as text. * [`unexecutable`]: why a command cannot be
+//!   executed, as text.
+//! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run even if it
+//!   redirects its output.
+//! * [`record_lock`]: locks that can be queried without being taken.
 //! * [`workspace`]: the directories of `work/`. [`removal`]: removes a tree, and nothing that is
 //!   mounted in it. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made.
 //!   [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
-//! The order in which things happen at a start is what makes it safe: the run file exists and is
-//! locked before a process does, each copy of the lock's descriptor is accounted for, and PREPARE
-//! is written before the job's process can exist. So a free lock says that no shim is left, and a
-//! file without a record that there never was a job. A shim that was told to wait for "go" makes
-//! everything ready and stops before PREPARE: its worker lets it go on when the claim is on the
-//! disk. If the worker dies before, the shim sees the end of the socket and leaves, and the file
-//! has no record.
+//! The order of a start makes it crash-safe: the run file exists and is locked before there is a
+//! process, each copy of the lock's descriptor is accounted for, and PREPARE is written before the
+//! job's process can exist. So a free lock means that there is no shim, and a file without a record
+//! means that the job never started. A shim that must wait for "go" prepares everything and stops
+//! before PREPARE: its worker sends "go" when the claim is durable. If the worker dies before, the
+//! shim sees the end of the socket and exits, and the file has no record.
 //!
 //! Deliberately absent: SQLite, retries, policies, threads (the worker's end may be called from
 //! many), fsync (a kill does not lose the page cache; after a power cut nothing is alive), and
-//! every decision about what an end means.
+//! every decision about an end.
 
 pub mod fence;
 pub mod fitness;

@@ -1,22 +1,21 @@
-//! Children of the worker's process that it did not start: what loses its parent below a worker
-//! falls to the worker.
+//! Children of the worker's process that it did not start: orphans below a worker are reparented to
+//! the worker.
 //!
-//! While a spawner lives, nothing falls further than to it. But a spawner may be killed, and hours
-//! later one of the shims that it has left behind: whatever that shim's job had started has only
-//! the worker above it. And as the first process of a pid namespace a worker is the parent of every
-//! orphan there.
+//! While a spawner lives, orphans are reparented to it at most. But a spawner may be killed, and
+//! hours later one of its shims: then the processes of that shim's job have only the worker above
+//! them. And as the first process of a pid namespace, a worker is the parent of every orphan there.
 //!
 //! | child of this process | reaped here | ended here |
 //! | --- | --- | --- |
-//! | started by us ([`spawn`]): a spawner | no: its end is read where it was started | no |
+//! | started here ([`spawn`]): a spawner | no: its end is read where it was started | no |
 //! | a living shim (its name, and the run file at its fixed descriptor) | once it is dead | no |
-//! | anything else, where all that can fall to us is ours | once it is dead | yes, while a run of ours is being settled |
-//! | anything else, where others' orphans fall to us as well | once it is dead | only by the marks of a run (`super::marks`) |
+//! | any other, if all orphans belong to tenure | once it is dead | yes, while a run is being settled |
+//! | any other, if foreign orphans arrive as well | once it is dead | only by the marks of a run (`super::marks`) |
 //!
-//! Others' orphans fall to a process with the number 1, and to one that had children before it
-//! became a worker (`server & exec tenure work`). A program that embeds a worker never calls
-//! [`Orphans::adopt`]: its children, and what they leave, are its own affair, and what a run leaves
-//! there is found by its marks.
+//! Foreign orphans arrive at a process with pid 1, and at one that had children before it became a
+//! worker (`server & exec tenure work`). A program that embeds a worker never calls
+//! [`Orphans::adopt`]: its children and their orphans are its own, and orphans of a run are found
+//! by its marks there.
 
 use std::io;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -35,11 +34,11 @@ use super::process::{Stat, open_file_identity};
 use super::protocol::{LOCK_FD, SHIM_NAME};
 use super::{signal, wait};
 
-/// Between two looks while there is no child at all, in milliseconds.
+/// Interval between two checks while there is no child at all, in milliseconds.
 const NO_CHILD_MS: u64 = 1_000;
 
-/// Children that were started here. While it is locked, none is started, and none that is dead
-/// gives its number away.
+/// Children that were started here. While it is locked, none is started, and no pid of a dead one
+/// is freed.
 static OWN: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
 
 fn own() -> MutexGuard<'static, Vec<Arc<Mutex<Child>>>> {
@@ -54,7 +53,7 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
 #[derive(Debug)]
 pub struct OwnChild(Arc<Mutex<Child>>);
 
-/// Starts a child, known from its first instant.
+/// Starts a child that is known from its first instant.
 ///
 /// # Errors
 /// The system refuses it.
@@ -75,7 +74,7 @@ impl OwnChild {
         lock(&self.0).stdout.take()
     }
 
-    /// Whether it has ended; it is reaped then. An error means that it was waited for already.
+    /// Whether it has ended; it is reaped then. An error means that it was already waited for.
     pub fn has_ended(&self) -> bool {
         !matches!(lock(&self.0).try_wait(), Ok(None))
     }
@@ -100,19 +99,19 @@ impl Drop for OwnChild {
 /// This process as the last reaper of its tree.
 #[derive(Debug)]
 pub struct Orphans {
-    /// Nothing falls to this process but what its own runs leave.
+    /// Only orphans of tenure's runs are reparented to this process.
     all_are_ours: bool,
 }
 
 impl Orphans {
-    /// Becomes the reaper of whatever falls to this process, from now on and until it ends. Before
+    /// Becomes the reaper of orphans, from now on and until this process ends. Called before
     /// anything is started.
     ///
     /// # Errors
     /// The system refuses it.
     pub fn adopt() -> Result<Self> {
         let told = |error: io::Error| Error::io("becoming the reaper of what runs leave behind", error);
-        // Where the end of children is ignored, they cannot be waited for.
+        // While CHLD is ignored, children cannot be waited for.
         signal::hear_of_children();
         let me = getpid();
         rustix::process::set_child_subreaper(Some(me)).map_err(|e| told(e.into()))?;
@@ -122,11 +121,11 @@ impl Orphans {
         Ok(Self { all_are_ours })
     }
 
-    /// One round: KILL for what has fallen to us and is below no living shim. Names what is still
-    /// there and may be of this run; empty when nothing is.
+    /// One round: sends KILL to orphans that are not below a live shim. Returns those that are
+    /// still there and may belong to this run; empty if there are none.
     pub fn sweep(&self, nonce: Nonce) -> Vec<String> {
         let me = getpid().as_raw_nonzero().get();
-        // Held over the whole round: no number of a child is another process's meanwhile.
+        // Held during the whole round: no pid of a child is reused meanwhile.
         let own = own();
         let ours: Vec<i32> = own.iter().map(|child| lock(child).id().cast_signed()).collect();
         let is_spared = |pid: i32| ours.contains(&pid) || is_living_shim(pid);
@@ -135,8 +134,8 @@ impl Orphans {
             let strays = all_children(me).into_iter().filter(|pid| !is_spared(*pid));
             strays.filter_map(|pid| living(&pid)).collect::<Vec<_>>()
         };
-        // A shim that is being killed has let go of its run file, and what is below it falls to us
-        // in a moment.
+        // A shim that is being killed has closed its run file, and the processes below it are
+        // reparented in a moment.
         let counts = |stat: &Stat| self.all_are_ours || stat.comm == SHIM_NAME;
         let found: Vec<Stat> = strays().into_iter().filter(counts).collect();
         if !found.is_empty() && self.all_are_ours {
@@ -151,7 +150,7 @@ fn is_living_shim(pid: i32) -> bool {
     Stat::of(pid).is_some_and(|stat| stat.comm == SHIM_NAME) && open_file_identity(pid, LOCK_FD).is_ok()
 }
 
-/// The thread. It holds nothing of the worker's, and ends with the process.
+/// The thread. It holds nothing of the worker, and ends with the process.
 fn reap_for_ever() {
     // Signals are for the threads that wait for them.
     let _as_it_was = signal::block_all();

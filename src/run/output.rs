@@ -1,8 +1,8 @@
 //! Reads the log of a run, while it grows and while its middle is being dropped, with constant
 //! memory.
 //!
-//! A part that was dropped is a hole in the file. It is told as such: to a reader it would be a
-//! million zero bytes.
+//! A dropped part is a hole in the file. It is reported as such: a plain reader would see a million
+//! zero bytes.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -33,7 +33,7 @@ pub(super) fn open_log(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Reads what is in a log now: all of it, or its last lines. Returns where it ended, for
+/// Reads the present content of a log: all of it, or its last lines. Returns where it ended, for
 /// [`Follow::from`]. A log that does not exist is empty.
 ///
 /// # Errors
@@ -48,7 +48,7 @@ pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'
     read_range(&file, start, end, sink)
 }
 
-/// A place in a log, from which to read on.
+/// A position in a log from which to continue.
 #[derive(Debug)]
 pub struct Follow {
     path: PathBuf,
@@ -57,12 +57,12 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Reads on from an offset. The log need not exist yet.
+    /// Continues from an offset. The log need not exist yet.
     pub fn from(path: &Path, offset: u64) -> Self {
         Self { path: path.to_owned(), offset, file: None }
     }
 
-    /// Reads what has come since; returns how far it went on. Does not wait.
+    /// Reads new output; returns the new position. Does not wait.
     ///
     /// # Errors
     /// The log cannot be read, or `sink` failed.
@@ -72,7 +72,7 @@ impl Follow {
         }
         let Some(file) = &self.file else { return Ok(0) };
         let end = file.metadata()?.len();
-        // A job may cut its own log; what it writes then is read from the new end on.
+        // A job may truncate its own log; later output is read from the new end on.
         let from = self.offset.min(end);
         self.offset = read_range(file, from, end, sink)?;
         Ok(self.offset - from)
@@ -96,7 +96,7 @@ fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>)
         }
         let room = usize::try_from(end - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         let n = file.read_at(&mut chunk[..room], at)?;
-        // Asked after the read: what was dropped meanwhile was read as zeros.
+        // Queried after the read: a part that was dropped meanwhile was read as zeros.
         let whole = usize::try_from(next_hole(file, at)?.saturating_sub(at)).unwrap_or(n).min(n);
         if n == 0 {
             break;
@@ -109,8 +109,8 @@ fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>)
     Ok(at)
 }
 
-/// Where data begins at or after an offset; `None`: nowhere. A file system that knows no holes has
-/// none.
+/// Returns where data begins at or after an offset; `None`: nowhere. A file system without holes
+/// has none.
 fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match seek(file, SeekFrom::Data(at)) {
         Ok(data) => Ok(Some(data)),
@@ -130,8 +130,8 @@ fn next_hole(file: &File, at: u64) -> io::Result<u64> {
     }
 }
 
-/// Where the last so many lines begin. Reads backwards; a hole ends the search, as it belongs to
-/// the lines before it.
+/// Returns where the last `count` lines begin. Reads backwards; a hole ends the search, as it
+/// belongs to the lines before it.
 fn start_of_last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
     if count == 0 {
         return Ok(end);
@@ -177,7 +177,7 @@ fn end_of_last_hole(file: &File, lower: u64, upper: u64) -> io::Result<u64> {
     Ok(end)
 }
 
-/// Where the hole begins that ends here: the last lines are shown with what was dropped before
+/// Returns where the hole begins that ends here: the last lines are shown with the hole before
 /// them.
 fn lower_edge_of_hole(file: &File, hole_end: u64) -> io::Result<u64> {
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! What `/proc` says about a process. A pid is never proof of anything; a caller that signals opens
-//! a pidfd first and reads this after.
+//! What `/proc` shows of a process. A pid is never proof of anything; a caller that signals opens a
+//! pidfd first and reads this after.
 
 use std::fs;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// Longest `/proc/PID/stat`, in bytes; what is longer is cut, the fields used here stand in front.
+/// Longest `/proc/PID/stat`, in bytes; a longer one is cut, the fields used here come first.
 const STAT_BYTES_MAX: usize = 2048;
 
 /// Some fields of `/proc/PID/stat`.
@@ -16,7 +16,7 @@ const STAT_BYTES_MAX: usize = 2048;
 pub struct Stat {
     pub pid: i32,
     pub comm: String,
-    /// Of the main thread. `Z` and `X` say that it has ended; see [`Stat::is_dead`].
+    /// Of the main thread. `Z` and `X` mean that it has ended; see [`Stat::is_dead`].
     pub state: char,
     pub parent: i32,
     pub group: i32,
@@ -26,7 +26,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Reads the fields of a process; `None` if there is none.
+    /// Reads the fields of a process; `None` if it does not exist.
     pub fn of(pid: i32) -> Option<Self> {
         Self::read(&format!("/proc/{pid}/stat"))
     }
@@ -38,8 +38,8 @@ impl Stat {
         Self::parse(&bytes[..length])
     }
 
-    /// The name stands in brackets and may itself contain brackets and blanks: the last closing one
-    /// counts.
+    /// The name is in parentheses and may itself contain parentheses and blanks: the last closing
+    /// one counts.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let open = bytes.iter().position(|byte| *byte == b'(')?;
         let close = bytes.iter().rposition(|byte| *byte == b')')?;
@@ -57,9 +57,9 @@ impl Stat {
         })
     }
 
-    /// Whether the process is dead: its main thread has ended, and no other thread of it lives. A
-    /// process whose main thread has ended shows as a zombie, has no environment there, and goes on
-    /// as long as one of its threads does.
+    /// Whether the process is dead: its main thread has ended, and no other thread is alive. A
+    /// process whose main thread has ended shows as a zombie, has no environment there, and
+    /// continues while one of its threads does.
     pub fn is_dead(&self) -> bool {
         self.main_thread_has_ended()
             && !threads(self.pid).into_iter().any(|thread| thread != self.pid && thread_lives(self.pid, thread))
@@ -70,7 +70,7 @@ impl Stat {
     }
 }
 
-/// The threads of a process; none where there is no such process.
+/// Returns the threads of a process; none if it does not exist.
 pub fn threads(pid: i32) -> Vec<i32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
@@ -80,7 +80,7 @@ fn thread_lives(pid: i32, thread: i32) -> bool {
     Stat::read(&format!("/proc/{pid}/task/{thread}/stat")).is_some_and(|stat| !stat.main_thread_has_ended())
 }
 
-/// A descriptor that stands for this very process, whatever becomes of its pid.
+/// Opens a descriptor that refers to this process even if its pid is reused.
 pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
@@ -92,10 +92,10 @@ pub fn all_pids() -> io::Result<Vec<i32>> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Device and inode of an open file of a process.
+/// Returns device and inode of an open file of a process.
 ///
 /// # Errors
-/// The process is gone, has no such descriptor, or may not be looked at.
+/// The process is gone, has no such descriptor, or may not be examined.
 pub fn open_file_identity(pid: i32, fd: i32) -> io::Result<(u64, u64)> {
     let meta = fs::metadata(format!("/proc/{pid}/fd/{fd}"))?;
     Ok((meta.dev(), meta.ino()))

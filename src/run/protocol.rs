@@ -6,19 +6,19 @@ pub const SPAWNER_ARGUMENT: &str = "__spawner";
 /// How the spawner is called in `ps`.
 pub const SPAWNER_NAME: &str = "tenure-spawner";
 
-/// What the spawner says when it is ready.
+/// The message of the spawner when it is ready.
 pub const READY: &[u8] = concat!("tenure-spawner ", env!("CARGO_PKG_VERSION")).as_bytes();
 
-/// How it begins in every version.
+/// Its beginning in every version.
 pub const READY_STEM: &[u8] = b"tenure-spawner ";
 
-/// What the spawner says before it ends, with the reason, where it cannot be one.
+/// The message of the spawner, with the reason, if it cannot work.
 pub const UNFIT: &[u8] = b"unfit: ";
 
 /// Exit status of a shim that leaves nothing behind.
 pub const TREE_IS_EMPTY: i32 = 0;
 
-/// Where a shim has the run file: this is what `stop` looks at before it signals.
+/// The descriptor of the run file in a shim: `stop` checks it before it signals.
 pub const LOCK_FD: i32 = 3;
 
 /// How a shim is called in `ps`.

@@ -1,8 +1,8 @@
-//! What is written about a run: a header, then one record for each step of its life.
+//! The records of a run: a header, then one record for each step of its life.
 //!
-//! The same bytes go into the run file and down the status pipe. A damaged line and what follows it
-//! count as never written; unknown keys and kinds are skipped, so that files of the next version
-//! can be read. Nothing here touches the system.
+//! The same bytes go into the run file and down the status pipe. A damaged line and everything
+//! after it count as never written; unknown keys and kinds are skipped, so that files of the next
+//! version can be read. Nothing here touches the system.
 
 use crate::job::verdict::Progress;
 use crate::job::{Cause, Exit, Nonce, RunId, RunKey};
@@ -15,7 +15,7 @@ pub const RUN_FILE_BYTES_MAX: usize = 64 << 10;
 const HEADER_KIND: &str = "tenure-run";
 const HEADER_VERSION: &str = "1";
 
-/// The first line of a run file: whose it is.
+/// The first line of a run file: which run it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// The id of the database file.
@@ -23,7 +23,7 @@ pub struct Header {
     pub run: RunId,
     pub nonce: Nonce,
     pub boot_id: String,
-    /// Inode of the pid namespace in which the pids below mean something.
+    /// Inode of the pid namespace of the pids below.
     pub pid_ns: u64,
     /// That namespace ends with the worker that has claimed the run.
     pub pid_ns_ends: bool,
@@ -32,19 +32,18 @@ pub struct Header {
 /// One step of a run's life. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A process is about to be made: from here on the run counts as started.
+    /// A process is about to be created: from here on the run counts as started.
     Prepare {
         at_ms: i64,
     },
     Started(Started),
-    /// The job's process was given the limit by which everything that it starts can be found
-    /// (`run::marks`).
+    /// The job's process has the limit that marks its processes (`run::marks`).
     Marked,
-    /// A person says that nothing of the run is left, where that cannot be known.
+    /// A person has declared that nothing of the run is left, where that cannot be known.
     Over {
         at_ms: i64,
     },
-    /// There is no process: it could not be made, or could not execute the command.
+    /// There is no process: it could not be created, or could not execute the command.
     Failed(NotExecuted),
     /// The job's own process has ended; its tree may not be empty yet.
     Exited(Exited),
@@ -57,18 +56,18 @@ pub struct Started {
     /// The job's own process.
     pub pid: i32,
     pub shim_pid: i32,
-    /// Start of the shim in ticks since the boot; with its pid, what a signal is checked against.
+    /// Start of the shim in ticks since the boot; a signal is checked against this and its pid.
     pub shim_start_ticks: u64,
     pub at_ms: i64,
-    /// What a worker that adopts the run needs to keep its limits; `None` in a file of an earlier
-    /// version.
+    /// What a worker that adopts the run needs to enforce its limits; `None` in a file of an
+    /// earlier version.
     pub kept: Option<Kept>,
 }
 
 /// The limits of a run, as durations in milliseconds, and the instant from which they count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The start, in milliseconds since the boot: no step of the wall clock moves it.
+    /// The start, in milliseconds since the boot: a step of the wall clock does not affect it.
     pub boot_ms: u64,
     pub timeout_ms: Option<u64>,
     pub max_runtime_ms: Option<u64>,
@@ -79,10 +78,9 @@ pub struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotExecuted {
     pub errno: i32,
-    /// What was lacking is ours or the machine's, and the job has no part in it.
+    /// The shortage is tenure's or the machine's, and the job is not at fault.
     pub ours: bool,
-    /// What was tried and what the system said, such as
-    /// `execve /bin/nope: No such file or directory`.
+    /// The operation and the system's error, such as `execve /bin/nope: No such file or directory`.
     pub text: String,
     pub at_ms: i64,
 }
@@ -97,7 +95,7 @@ pub struct Exited {
     pub boot_ms: Option<u64>,
 }
 
-/// What the job and everything that it started used.
+/// Resource usage of the job and all its processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Of the largest single process.
@@ -106,12 +104,12 @@ pub struct Usage {
     pub system_ms: u64,
 }
 
-/// What enforced the limit of memory.
+/// What enforced the memory limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryBy {
-    /// A cgroup of the run's own: counts the whole tree.
+    /// A cgroup of the run: counts the whole tree.
     Cgroup,
-    /// `RLIMIT_DATA`: counts each process by itself.
+    /// `RLIMIT_DATA`: applies to each process separately.
     Rlimit,
 }
 
@@ -129,10 +127,10 @@ pub struct Drained {
     pub usage: Usage,
     /// Processes that were sent KILL.
     pub killed: u32,
-    /// What outlived the job's own process and was ended with it: `pid name, pid name, ...`. Empty
-    /// after a stop.
+    /// Processes that outlived the job's own and were ended with it: `pid name, pid name, ...`.
+    /// Empty after a stop.
     pub leftovers: String,
-    /// The kernel counted a kill for want of memory in the run's own cgroup.
+    /// The kernel counted a memory kill in the run's own cgroup.
     pub out_of_memory: bool,
     /// `None` without a limit.
     pub memory_by: Option<MemoryBy>,
@@ -145,7 +143,7 @@ pub struct Records {
     pub prepared: bool,
     pub started: Option<Started>,
     pub marked: bool,
-    /// A person has said that nothing of it is left.
+    /// A person has declared that nothing of it is left.
     pub over: bool,
     pub failed: Option<NotExecuted>,
     pub exited: Option<Exited>,
@@ -153,8 +151,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// How far the records go. DRAINED counts only together with EXITED: without the end itself
-    /// nothing is known.
+    /// Returns how far the records go. DRAINED counts only together with EXITED: without the end
+    /// itself nothing is known.
     pub fn progress(&self) -> Progress {
         match self {
             Self { exited: Some(_), drained: Some(_), .. } => Progress::Drained,
@@ -179,16 +177,16 @@ impl Records {
     }
 }
 
-/// What a line turned out to be.
+/// Result of parsing a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     Record(Record),
-    /// Whole, but of a kind that this version does not know.
+    /// Valid, but of a kind that this version does not know.
     Unknown,
     Damaged,
 }
 
-/// Reads a run file. Any bytes may be given; what is longer than [`RUN_FILE_BYTES_MAX`] is cut.
+/// Reads a run file. Any bytes may be given; everything after [`RUN_FILE_BYTES_MAX`] is ignored.
 ///
 /// # Errors
 /// Says what is wrong with the header. Damage after it is not an error: the records end there.
@@ -329,7 +327,7 @@ impl NotExecuted {
     }
 
     fn of(line: &Line<'_>) -> Option<Self> {
-        // An earlier version did not say it.
+        // An earlier version did not record it.
         let ours = line.get("ours") == Some("yes");
         Some(Self { errno: line.number("errno")?, ours, text: line.text("text")?, at_ms: line.number("at")? })
     }

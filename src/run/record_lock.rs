@@ -1,13 +1,14 @@
 //! Record locks that belong to an open file description (`F_OFD_SETLK`).
 //!
-//! They are free when the last copy of the descriptor is closed, as those of `flock` are; and
-//! unlike those they can be asked for without being taken, from every pid namespace, and stand in
-//! `/proc/locks` in each of them. Closing another descriptor of the same file does not free them.
+//! They are released when the last copy of the descriptor is closed, like those of `flock`; unlike
+//! those they can be queried without being taken, from every pid namespace, and appear in
+//! `/proc/locks` in each of them. Closing another descriptor of the same file does not release
+//! them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Which bytes of a file a lock is about.
+/// The bytes of a file that a lock covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bytes {
     pub first: i64,
@@ -36,7 +37,7 @@ impl Kind {
     }
 }
 
-/// Takes a lock without waiting. False: another holds one that is in its way.
+/// Takes a lock without waiting. False: another description holds a conflicting one.
 ///
 /// # Errors
 /// The system refuses it.
@@ -48,7 +49,7 @@ pub fn try_lock(file: impl AsFd, kind: Kind, bytes: Bytes) -> io::Result<bool> {
     }
 }
 
-/// Frees a lock of this description.
+/// Releases a lock of this description.
 ///
 /// # Errors
 /// The system refuses it.
@@ -56,8 +57,7 @@ pub fn unlock(file: impl AsFd, bytes: Bytes) -> io::Result<()> {
     lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, bytes).map(drop)
 }
 
-/// Whether another description holds a lock that a lock of this kind would have to wait for. Takes
-/// nothing.
+/// Whether another description holds a lock that conflicts with a lock of this kind. Takes nothing.
 ///
 /// # Errors
 /// The system refuses it.
@@ -65,7 +65,7 @@ pub fn is_held(file: impl AsFd, against: Kind, bytes: Bytes) -> io::Result<bool>
     Ok(i32::from(lock(file, libc::F_OFD_GETLK, against.code(), bytes)?) != libc::F_UNLCK)
 }
 
-/// Sets or asks for a record lock; returns the kind of the lock that is in the way.
+/// Sets or queries a record lock; returns the kind of the conflicting lock.
 fn lock(file: impl AsFd, command: i32, kind: i32, bytes: Bytes) -> io::Result<i16> {
     let kind = i16::try_from(kind).map_err(io::Error::other)?;
     let whence = i16::try_from(libc::SEEK_SET).map_err(io::Error::other)?;

@@ -1,16 +1,16 @@
-//! Removing a tree of whatever shape without following a link, without leaving it, and without
-//! recursion.
+//! Removes a tree of any shape without following a link, without leaving it, and without recursion.
 //!
-//! Each directory in the trash is emptied of all that is not a directory; its directories are moved
-//! up into the trash itself; then it is removed. So two descriptors suffice however deep the tree
-//! is, and whatever a crash leaves is still in the trash, for the next one to go on with.
+//! Each directory in the trash is emptied of everything that is not a directory; its directories
+//! are moved up into the trash itself; then it is removed. So two descriptors suffice for any
+//! depth, and everything that a crash leaves is still in the trash, for the next process to
+//! continue.
 //!
-//! What is mounted somewhere in the tree (a job may have bound a directory of the machine there) is
-//! not the tree's: it is not entered, and the rest is removed up to it. The kernel tells it by the
-//! number of the mount, which the device does not show.
+//! A mount somewhere in the tree (a job may have bound a directory of the machine there) is not
+//! part of the tree: it is not entered, and the rest is removed up to it. The kernel shows it by
+//! the id of the mount, which the device does not.
 //!
-//! Two may remove the same tree at once (a person, and the worker that finds that it belongs to no
-//! run): what is gone already is what was wanted.
+//! Two processes may remove the same tree at once (a person, and the worker that finds that it
+//! belongs to no run): an entry that is gone already counts as removed.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Result as Told};
 use crate::place::typed;
 
-/// Says whether a long walk is to go on.
+/// Returns whether a long traversal should continue.
 pub type GoesOn<'a> = &'a dyn Fn() -> bool;
 
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -31,30 +31,29 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).uni
 /// Names that are read from a directory at a time.
 const BATCH: usize = 1_024;
 
-/// How often a directory is looked through again that another process has put something into
+/// How often a directory is read again because another process has created something in it
 /// meanwhile.
 const ROUNDS_MAX: usize = 100;
 
-/// What could not be removed, and why.
+/// An entry that could not be removed, and why.
 type Refused = (PathBuf, Errno);
 
-/// Removes whatever is at `path`, with all that is in it. False: it was told to end before it was
-/// done.
+/// Removes the entry at `path` with its content. False: it was asked to end before it was done.
 ///
 /// # Errors
-/// Something in it cannot be removed (a mount, another user's file), with its name and what helps.
+/// An entry in it cannot be removed (a mount, another user's file), with its name and the remedy.
 pub fn remove(path: &Path, goes_on: GoesOn<'_>) -> Told<bool> {
     let told = |error: Errno| Error::io(format!("removing {}", path.display()), error);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
         return Err(told(Errno::INVAL));
     };
-    // The parent is a directory of ours, which may be a link of its user; a job cannot plant one
+    // The parent is a directory of tenure, which may be a link of its user; a job cannot plant one
     // there.
     let parent = fs::openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(told)?;
     all(&parent, name, goes_on).map_err(|refused| describe(path, refused))
 }
 
-/// What to tell of a tree at `path` in which something could not be removed.
+/// Describes why a tree at `path` could not be removed completely.
 pub(super) fn describe(path: &Path, (what, error): Refused) -> Error {
     let mounts = mounts_in(path);
     if mounts.is_empty() {
@@ -64,13 +63,13 @@ pub(super) fn describe(path: &Path, (what, error): Refused) -> Error {
     Error::io(format!("removing {}", path.display()), std::io::Error::other(text))
 }
 
-/// The command that a person is to type before what was there can go.
+/// Returns the command that a person must run before the directory can be removed.
 pub fn unmount(mounts: &[PathBuf]) -> String {
     let paths: Vec<String> = mounts.iter().map(|path| typed(path)).collect();
     format!("umount {}", paths.join(" "))
 }
 
-/// Where something is mounted at or below a path, the deepest first.
+/// Returns the mounts at or below a path, the deepest first.
 pub fn mounts_in(path: &Path) -> Vec<PathBuf> {
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let Ok(path) = path.canonicalize() else { return Vec::new() };
@@ -96,7 +95,7 @@ fn mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Removes `name`, which is in `work`. False: it was told to end before it was done.
+/// Removes `name`, which is in `work`. False: it was asked to end before it was done.
 pub(super) fn all(work: &OwnedFd, name: &str, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
     let trash_name = CString::new(name).map_err(|_| (name.into(), Errno::INVAL))?;
     for _ in 0..ROUNDS_MAX {
@@ -116,10 +115,10 @@ fn once(work: &OwnedFd, trash_name: &CStr, goes_on: GoesOn<'_>) -> Result<bool, 
     }
     let trash = open(work.as_fd(), trash_name).map_err(|e| refused(trash_name, e))?;
     let mut moved = 0;
-    // What one refuses must not keep the others.
+    // A refused entry must not affect the others.
     let mut first_refused = None;
     loop {
-        // What was refused stays, and what comes after it is to be seen too.
+        // A refused entry stays, and the entries after it must be reached too.
         let most = if first_refused.is_some() { usize::MAX } else { BATCH };
         let names = names(&trash, most).map_err(|e| refused(trash_name, e))?;
         let count = names.len();
@@ -127,7 +126,7 @@ fn once(work: &OwnedFd, trash_name: &CStr, goes_on: GoesOn<'_>) -> Result<bool, 
         for one in names {
             match empty_into(&trash, &one, &mut moved, goes_on) {
                 Ok(true) => {}
-                // No progress of ours; what is left is seen below.
+                // No progress here; the remainder is checked below.
                 Err((_, Errno::NOENT)) => left += 1,
                 Ok(false) => return Ok(false),
                 Err(error) => {
@@ -151,8 +150,8 @@ fn refused(name: &CStr, error: Errno) -> Refused {
     (Path::new(OsStr::from_bytes(name.to_bytes())).to_owned(), error)
 }
 
-/// Removes one entry of the trash: a directory's own directories become entries of the trash.
-/// False: it was told to end.
+/// Removes one entry of the trash: its subdirectories become entries of the trash. False: it was
+/// asked to end.
 fn empty_into(trash: &OwnedFd, name: &CStr, moved: &mut u64, goes_on: GoesOn<'_>) -> Result<bool, Refused> {
     if !unlink_unless_directory(trash.as_fd(), name).map_err(|e| refused(name, e))? {
         return Ok(goes_on());
@@ -188,7 +187,7 @@ fn empty_into(trash: &OwnedFd, name: &CStr, moved: &mut u64, goes_on: GoesOn<'_>
     Ok(goes_on())
 }
 
-/// Unlinks a name that is not a directory; true where it is one.
+/// Unlinks a name that is not a directory; returns true if it is one.
 fn unlink_unless_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
     match fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(false),
@@ -214,7 +213,7 @@ fn move_up(dir: &OwnedFd, name: &CStr, trash: &OwnedFd, moved: &mut u64) -> Resu
     }
 }
 
-/// Opens a directory that is to be emptied, whatever its permissions are.
+/// Opens a directory that is to be emptied, regardless of its permissions.
 fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let found = fs::openat(parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     if mount_of(found.as_fd())? != mount_of(parent)? {
@@ -222,15 +221,14 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     }
     let mode = Mode::from_raw_mode(fs::fstat(&found)?.st_mode);
     if !mode.contains(Mode::RWXU) {
-        // By the descriptor: a change by name would follow a link that has come in its place. Where
-        // it may not be changed, the next steps say so.
+        // By the descriptor: a change by name would follow a link that has replaced it. If it may
+        // not be changed, the next steps report that.
         let _told_below = fs::chmodat(CWD, format!("/proc/self/fd/{}", found.as_raw_fd()), mode | Mode::RWXU, AtFlags::empty());
     }
     fs::openat(&found, c".", DIRECTORY, Mode::empty())
 }
 
-/// The number of the mount that a descriptor is in: that of what is mounted on it, where something
-/// is.
+/// Returns the id of the mount that a descriptor is in: that of the mount on top, if there is one.
 pub(super) fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let stat = fs::statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID)?;
     if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::OPNOTSUPP) } else { Ok(stat.stx_mnt_id) }

@@ -1,8 +1,8 @@
-//! The run file: `runs/ID`. A run lives as long as the lock on it is held.
+//! The run file: `runs/ID`. A run lives while the lock on it is held.
 //!
-//! The lock belongs to the open file description that [`RunFile::create`] makes and that travels to
-//! the shim; it is free when the last copy of the descriptor is closed, by whatever kind of death.
-//! Probes are shared and non-blocking, on descriptions of their own.
+//! The lock belongs to the open file description that [`RunFile::create`] creates and that is
+//! passed to the shim; it is released when the last copy of the descriptor is closed, by any kind
+//! of death. Probes are shared and non-blocking, on descriptions of their own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
@@ -20,11 +20,11 @@ use crate::place::Place;
 use super::machine;
 use super::record::{self, Header, RUN_FILE_BYTES_MAX, Record, Records};
 
-/// Stands in the name of a run file that is not finished.
+/// Part of the name of an unfinished run file.
 const TEMPORARY_MARK: &str = ".tmp-";
 
-/// A run file that was made and is locked by us. Dropping it closes our copy of the lock; the file
-/// stays.
+/// A run file that this process has created and locked. Dropping it closes this copy of the lock;
+/// the file stays.
 #[derive(Debug)]
 pub struct RunFile {
     run: RunId,
@@ -32,14 +32,14 @@ pub struct RunFile {
 }
 
 impl RunFile {
-    /// Makes and locks the run file of a new run, and the directories that the run will need.
+    /// Creates and locks the run file of a new run, and the directories that the run needs.
     ///
-    /// After a crash there is either the whole locked (then: free) file under its name, or a
+    /// After a crash there is either the complete, locked (then: free) file under its name, or a
     /// temporary one that [`sweep_temporaries`] removes.
     ///
     /// # Errors
     /// The system refuses it, or there is a run file with this id: ids are never reused, so that
-    /// one belongs to another run.
+    /// file belongs to another run.
     pub fn create(place: &Place, header: &Header) -> Result<Self> {
         make_directories(place, header.run)?;
         let temporary = temporary(place, header.run);
@@ -47,17 +47,16 @@ impl RunFile {
         Self::finish(place, header, file, &temporary)
     }
 
-    /// As [`RunFile::create`], out of a file that was [`retire`]d: some file systems are slow in
-    /// making what was removed a moment ago. `None` where a process still holds its lock; it stays
-    /// as it is.
+    /// Like [`RunFile::create`], from a file that was [`retire`]d: some file systems are slow to
+    /// create a file again that was just removed. `None` if a process still holds its lock; it
+    /// stays as it is.
     ///
     /// # Errors
     /// The system refuses it; the retired file is gone then.
     pub fn create_from(place: &Place, header: &Header, retired: &Path) -> Result<Option<Self>> {
         let told = |error: io::Error| Error::io(format!("using {} again", retired.display()), error);
         let file = open_to_write(retired).map_err(told)?;
-        // Exclusive, on a description of its own: the process that had the file before has let go
-        // of it.
+        // Exclusive, on its own description: the previous owner has closed the file.
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -67,9 +66,9 @@ impl RunFile {
         Self::finish(place, header, file, retired).map(Some)
     }
 
-    /// The header over whatever is there, and nothing behind it, before the file gets its name. In
-    /// this order, as a file that is cut to nothing and written again is put onto the disk at once
-    /// by ext4 when it is closed, which is not needed of a run file.
+    /// Writes the header over the old content, and truncates the rest, before the file gets its
+    /// name. In this order, because ext4 flushes a file on close that was truncated to nothing and
+    /// rewritten, which a run file does not need.
     fn finish(place: &Place, header: &Header, file: OwnedFd, temporary: &Path) -> Result<Self> {
         let (path, line) = (place.run_file(header.run), header.to_line());
         let finished = write_all(&file, &line)
@@ -95,31 +94,31 @@ impl AsFd for RunFile {
     }
 }
 
-/// What was found in `runs/` for a run.
+/// The state of a run file in `runs/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "looked at one at a time, never kept in lists")]
 pub enum Inspection {
     Missing,
-    /// There, but not a run file of this run; says why.
+    /// It exists, but is not a run file of this run; the text says why.
     Unreadable(String),
     Found {
         header: Header,
         records: Records,
-        /// A process holds the run's lock: its shim is alive, or about to be, or what it left has
-        /// not been swept yet.
+        /// A process holds the run's lock: its shim is alive, or about to be, or its leftovers have
+        /// not been ended yet.
         locked: bool,
     },
 }
 
-/// Looks at a run file. Makes nothing and never waits.
+/// Inspects a run file. Creates nothing and never waits.
 ///
 /// # Errors
-/// The system refuses to let us look (no permission, an I/O error).
+/// The system refuses it (no permission, an I/O error).
 pub fn inspect(place: &Place, run: RunId) -> Result<Inspection> {
     inspect_with_identity(place, run).map(|(found, _)| found)
 }
 
-/// As [`look`], with device and inode of the file.
+/// Like [`inspect`], with device and inode of the file.
 pub(super) fn inspect_with_identity(place: &Place, run: RunId) -> Result<(Inspection, (u64, u64))> {
     let path = place.run_file(run);
     let told = |error: io::Error| Error::io(format!("reading {}", path.display()), error);
@@ -137,7 +136,7 @@ pub(super) fn inspect_with_identity(place: &Place, run: RunId) -> Result<(Inspec
         return Ok((Inspection::Unreadable("it is not a regular file".to_owned()), identity));
     }
     // The lock first, the records after: if the lock is free no process can add a record any more,
-    // so what is read then is all.
+    // so the records are complete.
     let locked = is_locked(&file).map_err(told)?;
     let mut bytes = Vec::new();
     file.take(RUN_FILE_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(told)?;
@@ -149,8 +148,8 @@ pub(super) fn inspect_with_identity(place: &Place, run: RunId) -> Result<(Inspec
     Ok((look, identity))
 }
 
-/// Whether another process holds a lock on this file. Asks with a shared lock of its own, which is
-/// gone when `file` is closed.
+/// Whether another process holds a lock on this file. Queries with a shared lock of its own, which
+/// is gone when `file` is closed.
 pub(super) fn is_locked(file: impl AsFd) -> io::Result<bool> {
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => {
@@ -188,23 +187,22 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Takes a run file that is not needed any more out of the way, to be used again by
-/// [`RunFile::create_from`]. After a crash it is a temporary file that [`sweep_temporaries`]
-/// removes.
+/// Moves a run file aside that is not needed any more, to be reused by [`RunFile::create_from`].
+/// After a crash it is a temporary file that [`sweep_temporaries`] removes.
 ///
 /// # Errors
-/// The system refuses it, or there is none.
+/// The system refuses it, or it does not exist.
 pub fn retire(place: &Place, run: RunId) -> Result<PathBuf> {
     let (path, retired) = (place.run_file(run), temporary(place, run));
     fs::rename(&path, &retired).map_err(|e| Error::io(format!("putting {} away", path.display()), e))?;
     Ok(retired)
 }
 
-/// Notes that a person says that nothing of a run is left, where that cannot be known
+/// Records a person's declaration that nothing of a run is left, where that cannot be known
 /// ([`super::tree`]).
 ///
 /// # Errors
-/// There is no such run file, something holds its lock, or the system refuses it.
+/// There is no such run file, a process holds its lock, or the system refuses it.
 pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
     let path = place.run_file(run);
     let told = |error: io::Error| match error.kind() {
@@ -231,10 +229,10 @@ pub fn declare_over(place: &Place, run: RunId) -> Result<()> {
     }
 }
 
-/// Removes what a crash left of unfinished run files; says how many there were. For the holder of
-/// the worker lock, at its start: it would take the file from under a [`RunFile::create`] that is
-/// under way. A thread of a worker that is just ending may still be in one: a file that has its
-/// name meanwhile is left alone.
+/// Removes unfinished run files after a crash; returns their number. For the holder of the worker
+/// lock, at its start: it would remove the file of a concurrent [`RunFile::create`]. A thread of a
+/// worker that is just ending may still be in one: a file that has its name meanwhile is left
+/// alone.
 ///
 /// # Errors
 /// The system refuses it.
@@ -283,7 +281,7 @@ fn id_of(name: &str) -> Option<RunId> {
     name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok().map(RunId)).flatten()
 }
 
-/// Names in a directory that are UTF-8; all of ours are.
+/// Returns the UTF-8 names in a directory; all of tenure's are.
 fn names(dir: &Path) -> Result<Vec<String>> {
     let told = |error| Error::io(format!("reading {}", dir.display()), error);
     let entries = match fs::read_dir(dir) {
@@ -312,7 +310,7 @@ fn create_private(path: &Path) -> io::Result<OwnedFd> {
     options.open(path).map(OwnedFd::from)
 }
 
-/// Not followed if it is a link, not waited for if it is a pipe.
+/// Does not follow a link, and does not wait for a pipe.
 fn open_for_reading(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(path)
 }

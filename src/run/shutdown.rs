@@ -1,6 +1,6 @@
-//! Ends every run of a place in order: each shim is asked (TERM, and the job's own grace), at the
-//! latest after a time limit its tree gets KILL, and a shim that does not answer is killed itself.
-//! Works with and without a worker; never touches SQLite.
+//! Ends every run of a place in order: each shim is asked to stop (TERM, and the job's own grace),
+//! after a time limit its tree gets KILL, and a shim that does not answer is killed. Works with and
+//! without a worker; never touches SQLite.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,22 +14,21 @@ use super::record::Records;
 use super::runfile::{self, Inspection};
 use super::stop::{self, Asked};
 
-/// How long a launch that is under way is waited for, in milliseconds: a shim that exists can be
-/// asked.
+/// How long to wait for a launch in progress, in milliseconds: a shim that exists can be asked.
 const LAUNCH_MS: u64 = 1_000;
-/// A shim that has been told that its grace is over and has not emptied its tree within this time,
-/// in milliseconds, is killed.
+/// Time after which a shim that was told to end the grace and has not emptied its tree is killed,
+/// in milliseconds.
 const ANSWER_MS: u64 = 1_000;
-/// How long the end of the last trees is waited for after that, in milliseconds.
+/// How long to wait for the end of the last trees after that, in milliseconds.
 const SWEEP_MS: u64 = 1_000;
 
-/// How far the end of one run has come.
+/// Progress of the end of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// There is no shim that could be asked yet; since then.
+    /// Since then, there is no shim that could be asked yet.
     Starting(Instant),
     Asked,
-    /// Its tree gets KILL since then.
+    /// Since then, its tree gets KILL.
     Hastened(Instant),
     ShimKilled,
 }
@@ -45,19 +44,19 @@ pub struct EndRuns<'a> {
 }
 
 impl<'a> EndRuns<'a> {
-    /// What has not ended after `at_most` gets KILL.
+    /// A run that has not ended after `at_most` gets KILL.
     pub fn new(place: &'a Place, at_most: Duration) -> Self {
         let now = Instant::now();
         let kill_at = now.checked_add(at_most).unwrap_or(now);
         Self { place, kill_at, steps: HashMap::new(), foreign: HashSet::new() }
     }
 
-    /// The time is over: KILL at the next round.
+    /// Ends the grace: KILL at the next round.
     pub fn hasten(&mut self) {
         self.kill_at = self.kill_at.min(Instant::now());
     }
 
-    /// Everything has been tried, and what is still there does not die.
+    /// Whether everything was tried, and the remaining processes do not die.
     pub fn is_over(&self) -> bool {
         Instant::now() > self.kill_at + Duration::from_millis(ANSWER_MS + SWEEP_MS)
     }
@@ -67,10 +66,10 @@ impl<'a> EndRuns<'a> {
         self.steps.values().filter(|step| !matches!(step, Step::Starting(_))).count()
     }
 
-    /// One round; returns how many runs are still there.
+    /// Runs one round; returns how many runs are still there.
     ///
     /// # Errors
-    /// The run files cannot be listed. What fails for one run is logged and does not keep the
+    /// The run files cannot be listed. A failure for one run is logged and does not affect the
     /// others.
     pub fn round(&mut self) -> Result<usize> {
         let mut alive = 0;

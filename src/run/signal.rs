@@ -1,5 +1,4 @@
-//! Signals: sending them, and waiting for them without a handler. The room's edge to libc for
-//! everything about signals.
+//! Sends signals, and waits for them without a handler. All calls of libc about signals are here.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,13 +8,13 @@ use std::ptr;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("tenure runs on 64-bit Linux: the value of a stop signal has 64 bits");
 
-/// What a waiting shim has heard.
+/// What a waiting shim has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
-    /// The time is up, or the wait was disturbed.
+    /// The time is up, or the wait was interrupted.
     Nothing,
     Child,
-    /// TERM, INT or HUP, from anybody.
+    /// TERM, INT or HUP, from any sender.
     Bare,
     /// The stop signal, with its value.
     Stop(u64),
@@ -36,13 +35,14 @@ pub fn is_ignored(signal: i32) -> bool {
     asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Those of these signals that are not ignored: a parent that had one ignored does not want it to
-/// end this process.
+/// Returns those of these signals that are not ignored: a parent that ignored one does not intend
+/// it to end this process.
 pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
     signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
 }
 
-/// Blocks every signal that can be blocked. From then on they wait until the process asks for them.
+/// Blocks every signal that can be blocked. From then on they stay pending until the process asks
+/// for them.
 pub fn block_all() -> io::Result<()> {
     let all = u64::MAX;
     // SAFETY: the kernel reads eight bytes from `all` and writes nothing back.
@@ -54,16 +54,16 @@ pub fn block_all() -> io::Result<()> {
 pub struct Blocked(libc::sigset_t);
 
 impl Blocked {
-    /// Blocks what was blocked then, and nothing else. Only a system call, so it may be called
-    /// between fork and exec.
+    /// Restores exactly what was blocked before. Only a system call, so it may be called between
+    /// fork and exec.
     pub fn restore(&self) -> io::Result<()> {
         // SAFETY: the set lives until the call returns, and nothing is written back.
         check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) }.into())
     }
 }
 
-/// Blocks these signals, and says what was blocked before. From then on they wait until the process
-/// asks for them.
+/// Blocks these signals, and returns what was blocked before. From then on they stay pending until
+/// the process asks for them.
 pub fn block(signals: &[i32]) -> io::Result<Blocked> {
     let set = set_of(signals);
     let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
@@ -75,8 +75,8 @@ pub fn block(signals: &[i32]) -> io::Result<Blocked> {
 
 extern "C" fn heard(_: libc::c_int) {}
 
-/// A file that would grow beyond the limit of this process (`ulimit -f`) is an error from now on,
-/// and does not kill. A handler, unlike an ignored signal, is not passed on by `execve`.
+/// Exceeding the file size limit of this process (`ulimit -f`) becomes an error, and does not kill.
+/// A handler, unlike an ignored signal, is not inherited through `execve`.
 pub fn outlive_file_size_limit() {
     if is_ignored(libc::SIGXFSZ) {
         return;
@@ -90,18 +90,18 @@ pub fn outlive_file_size_limit() {
     }
 }
 
-/// Gives CHLD its default action: where it is ignored, children cannot be waited for.
+/// Gives CHLD its default action: while it is ignored, children cannot be waited for.
 pub fn hear_of_children() {
     // SAFETY: no handler of ours is replaced; there is none.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// A signal that came.
+/// A received signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Came {
     pub signal: i32,
-    /// The kernel sent it, which for these means the terminal: all of its foreground group has got
-    /// it.
+    /// The kernel sent it, which for these means the terminal: its whole foreground group has
+    /// received it.
     pub from_kernel: bool,
 }
 
@@ -144,8 +144,8 @@ pub fn reset_dispositions() {
     }
 }
 
-/// Waits for one of the shim's signals, which must be blocked. `timeout_ms` of `None` waits for
-/// ever.
+/// Waits for one of the shim's signals, which must be blocked. `timeout_ms` of `None` waits without
+/// a limit.
 pub fn wait(timeout_ms: Option<u64>) -> Heard {
     let set = set_of(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, stop_signal()]);
     let timeout = timespec(timeout_ms);
@@ -169,7 +169,7 @@ pub fn wait(timeout_ms: Option<u64>) -> Heard {
     }
 }
 
-/// Whether TERM, INT or HUP is there, or comes within this time. What else has come stays for
+/// Whether TERM, INT or HUP is pending, or arrives within this time. Other signals stay pending for
 /// [`wait`].
 pub fn bare_within(timeout_ms: u64) -> bool {
     let set = set_of(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
@@ -189,23 +189,23 @@ pub fn child_fd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sends a signal to a process by its number. Only for our own children that have not been waited
-/// for: no other number is proof.
+/// Sends a signal to a process by its pid. Only for own children that have not been waited for: no
+/// other pid is proof.
 pub fn send_child(pid: i32, signal: i32) -> io::Result<()> {
     debug_assert!(pid > 0);
     // SAFETY: no memory is involved.
     check(unsafe { libc::kill(pid, signal) }.into())
 }
 
-/// Sends a signal to a process group. Only while its leader is a child of ours that has not been
-/// waited for.
+/// Sends a signal to a process group. Only while its leader is a child of this process that has not
+/// been waited for.
 pub fn send_group(leader: i32, signal: i32) -> io::Result<()> {
     debug_assert!(leader > 1);
     // SAFETY: no memory is involved.
     check(unsafe { libc::kill(-leader, signal) }.into())
 }
 
-/// Sends a signal to the very process that a pidfd stands for.
+/// Sends a signal to the process that a pidfd refers to.
 pub fn send_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     // SAFETY: no memory is involved: without siginfo the kernel makes its own.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<u8>(), 0) })
@@ -224,7 +224,7 @@ struct QueuedSignal {
     rest: [u8; 96],
 }
 
-/// Sends a signal with a value to the very process that a pidfd stands for.
+/// Sends a signal with a value to the process that a pidfd refers to.
 pub fn queue_pidfd(pidfd: BorrowedFd<'_>, signal: i32, value: u64) -> io::Result<()> {
     let info = QueuedSignal {
         signo: signal,

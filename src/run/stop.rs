@@ -1,11 +1,10 @@
 //! Asks a shim to stop its run, or ends the shim itself. Works for every run, no matter which
 //! worker started it.
 //!
-//! A pid in a file proves nothing, so: first a pidfd is opened, then it is checked that this
-//! process started when the record says and holds this very run file at its fixed descriptor, and
-//! only then the signal goes through the pidfd. If the pid had been given to another process in
-//! between, the pidfd stands for the dead one and the signal goes nowhere. The shim checks once
-//! more: the signal carries the nonce.
+//! A pid in a file proves nothing. So a pidfd is opened first; then it is checked that this process
+//! started when the record says and holds this run file at its fixed descriptor; only then the
+//! signal is sent through the pidfd. If the pid was reused in between, the pidfd refers to the dead
+//! process and the signal has no effect. The shim checks once more: the signal carries the nonce.
 
 use std::fmt;
 use std::io;
@@ -22,25 +21,25 @@ use super::record::Started;
 use super::runfile::{Inspection, inspect_with_identity};
 use super::signal;
 
-/// In the place of a cause: the grace of a run that was asked to stop is over at once.
+/// Instead of a cause: the grace of a run that was asked to stop ends now.
 pub(super) const KILL_NOW: u8 = 255;
 
-/// What came of it.
+/// Result of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Sent,
-    /// The lock is held, and there is no shim yet: the launch is still on its way. Ask again.
+    /// The lock is held, and there is no shim yet: the launch is still in progress. Ask again.
     NoShimYet,
-    /// There is no shim any more: its lock is free, or the process is gone. Look at the run file.
+    /// There is no shim any more: its lock is free, or the process is gone. Inspect the run file.
     Gone,
-    /// What is there is not this run's shim. Nothing was signalled.
+    /// The process is not this run's shim. Nothing was signalled.
     NotOurs,
     /// The run lives where this process cannot signal it. Nothing was signalled, and asking again
     /// does not help.
     OutOfReach(OutOfReach),
 }
 
-/// Why the processes of a living run cannot be signalled from here.
+/// Why the processes of a live run cannot be signalled from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutOfReach {
     /// The lock is held by a shim in another pid namespace.
@@ -51,7 +50,7 @@ pub enum OutOfReach {
 }
 
 impl OutOfReach {
-    /// What a person can do.
+    /// Returns what a person can do.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::OtherNamespace => "cancel it from there, or stop that container",
@@ -69,9 +68,8 @@ impl fmt::Display for OutOfReach {
     }
 }
 
-/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim judges
-/// which cause counts. A shim that was stopped (SIGSTOP) is continued, since a stopped process
-/// hears nothing.
+/// Asks the shim of a run to stop it for this cause. The answer comes as records: the shim decides
+/// which cause counts. A stopped shim (SIGSTOP) is continued, since it could not receive anything.
 ///
 /// # Errors
 /// The run file cannot be read, or the system refuses the signal.
@@ -89,8 +87,8 @@ pub fn ask(place: &Place, key: RunKey, cause: Cause) -> Result<Asked> {
     }
 }
 
-/// Ends the grace of a run at once: its tree gets KILL now. A run that was not asked to stop is
-/// stopped for a shutdown.
+/// Ends the grace of a run: its tree gets KILL now. A run that was not asked to stop is stopped for
+/// a shutdown.
 ///
 /// # Errors
 /// As [`ask`].
@@ -114,7 +112,7 @@ pub fn kill_shim(place: &Place, key: RunKey) -> Result<Asked> {
     }
 }
 
-/// Continues the shim of a run that was stopped (SIGSTOP), without asking it for anything.
+/// Continues the stopped shim of a run (SIGSTOP), without asking it for anything.
 ///
 /// # Errors
 /// As [`ask`].
@@ -125,8 +123,8 @@ pub fn continue_shim(place: &Place, key: RunKey) -> Result<Asked> {
     }
 }
 
-/// The pid of the shim of a run in this pid namespace, for looking at it in `/proc`; otherwise why
-/// there is none to look at.
+/// Returns the pid of the shim of a run in this pid namespace, to examine it in `/proc`; otherwise
+/// why there is none.
 ///
 /// # Errors
 /// The run file cannot be read.
@@ -137,8 +135,8 @@ pub fn shim_pid(place: &Place, key: RunKey) -> Result<std::result::Result<i32, A
     })
 }
 
-/// A descriptor that becomes readable when the shim of a run ends: for a run whose status pipe went
-/// down with another worker. `None`: there is none to wait for; look at the run file.
+/// Returns a descriptor that becomes readable when the shim of a run ends: for a run whose status
+/// pipe was lost with another worker. `None`: there is none to wait for; inspect the run file.
 ///
 /// # Errors
 /// The run file cannot be read.
@@ -177,8 +175,8 @@ fn find(place: &Place, key: RunKey) -> Result<Found> {
         return Ok(Found::Not(Asked::Gone));
     }
     if header.pid_ns != machine::pid_namespace() {
-        // Its pids mean nothing here. From the namespace around its own it can be seen all the
-        // same, under other numbers.
+        // Its pids are not valid here. From the namespace above its own it is still visible, under
+        // other numbers.
         return Ok(match search(identity)? {
             Found::Not(Asked::NoShimYet) => Found::Not(Asked::OutOfReach(OutOfReach::OtherNamespace)),
             found => found,
@@ -190,9 +188,9 @@ fn find(place: &Place, key: RunKey) -> Result<Found> {
     }
 }
 
-/// The shim of a run by the file that it holds. For one that has not recorded itself: it may hang
-/// before it gets so far (a dead network directory, say), and must be stoppable there too. Looks at
-/// every process, which is slow, and rare.
+/// Finds the shim of a run by the file that it holds. For one that has not recorded itself: it may
+/// hang before it gets that far (a dead network directory, for example), and must be stoppable
+/// there too. Examines every process, which is slow, and rare.
 fn search(run_file: (u64, u64)) -> Result<Found> {
     let me = std::process::id();
     for pid in all_pids().map_err(|e| Error::io("reading /proc", e))? {
@@ -226,8 +224,8 @@ fn open_checked(started: &Started, run_file: (u64, u64)) -> Found {
     let Some(stat) = Stat::of(started.shim_pid) else {
         return Found::Not(Asked::Gone);
     };
-    // The start of a process is told differently in each time namespace, so a shim may also be
-    // known by its name.
+    // The start of a process differs in each time namespace, so a shim may also be recognized by
+    // its name.
     if stat.start_ticks != started.shim_start_ticks && stat.comm != SHIM_NAME {
         return Found::Not(Asked::NotOurs);
     }

@@ -1,21 +1,21 @@
 //! Finds and ends what is left of a run whose shim is gone.
 //!
-//! As long as a shim, its spawner or their worker lives, nothing can escape: each is the reaper of
-//! whatever the job leaves behind. This is for the case that they were killed. What is left then is
-//! found by the marks of the run (`super::marks`). What has removed those still shows by the lock
-//! on the log, which goes with the descriptors of stdout and stderr.
+//! While a shim, its spawner or their worker lives, nothing can escape: each is the reaper of all
+//! processes that the job leaves behind. This is for the case that they were killed. Then the
+//! remaining processes are found by the marks of the run (`super::marks`). A process that has
+//! removed them is still found by the lock on the log, which is inherited with the descriptors of
+//! stdout and stderr.
 //!
-//! Nothing is taken for gone that cannot be seen. A pid namespace hides its processes from those
-//! beside it, so of a run in another one nothing is known but what the locks say, until that
-//! namespace is gone:
+//! A process that cannot be seen is not considered gone. A pid namespace hides its processes from
+//! its siblings, so of a run in another one only the locks are known, until that namespace is gone:
 //!
 //! | the run's pid namespace | is anything of it left? |
 //! | --- | --- |
-//! | ours (also: its number was given to ours after it had ended) | what is seen here |
+//! | this one (also: its inode was reused for this one) | what is visible here |
 //! | of another boot of the machine | nothing |
-//! | it ends with its worker (the first process there, or the child of an init that ends with its child), and we are the worker now | nothing |
-//! | we are in the first namespace of the machine, and no process that is seen there is in it | nothing |
-//! | a person says so ([`Record::Over`]) | nothing but what is seen here |
+//! | it ends with its worker (its first process, or the child of an init that ends with its child), and this is the worker now | nothing |
+//! | this is the first namespace of the machine, and no process visible there is in it | nothing |
+//! | a person declares it over ([`Record::Over`]) | only what is visible here |
 //! | any other | not known |
 //!
 //! Deliberately absent: any use of a recorded pid as proof.
@@ -38,35 +38,34 @@ use super::runfile::{Inspection, inspect, is_locked};
 use super::signal::send_pidfd;
 use super::{fence, holders, machine};
 
-/// What one round came to.
+/// Result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Emptied {
-    /// `pid name` of what was sent KILL; it may take an instant to die.
+    /// `pid name` of the processes that were sent KILL; they may take an instant to die.
     pub killed: Vec<String>,
-    /// `pid name` of what belongs to the run and may not be signalled.
+    /// `pid name` of processes of the run that may not be signalled.
     pub left: Vec<String>,
-    /// `pid name` of what may belong to it: nothing that can be seen of it says yes or no.
+    /// `pid name` of processes that may belong to it: nothing proves or disproves it.
     pub not_known: Vec<String>,
-    /// Something still has the log open for writing.
+    /// A process still has the log open for writing.
     pub log_locked: bool,
-    /// The shim is dying: what is below it has not fallen to anybody yet.
+    /// The shim is dying: its children have not been reparented yet.
     pub shim_is_dying: bool,
-    /// The run is in another pid namespace, of which nothing can be seen from here and which may
-    /// live.
+    /// The run is in another pid namespace that cannot be seen from here and may be alive.
     pub out_of_sight: bool,
 }
 
 impl Emptied {
-    /// Nothing is left, as far as one round can tell: one passes by what is just being started, two
-    /// in a row do not.
+    /// Whether nothing is left, as far as one round can tell: one may miss a process that is just
+    /// being started, two in a row do not.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// One round: KILL for every process that belongs to the run by its marks, through a pidfd that was
-/// opened before they were read. Where none does and the log is still locked: for whatever has the
-/// log open for writing.
+/// Runs one round: sends KILL to every process of the run by its marks, through a pidfd that was
+/// opened before they were read. If there is none and the log is still locked: to every process
+/// that has the log open for writing.
 ///
 /// # Errors
 /// `/proc`, the run file or the log cannot be read.
@@ -83,7 +82,7 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
         match marks.of(pid) {
             Belongs::No => {}
             Belongs::Yes => end_if_it_belongs(pid, &marks, &mut emptied),
-            // A person has said what cannot be known.
+            // A person has declared what cannot be known.
             Belongs::NotKnown if records.over => {}
             Belongs::NotKnown => emptied.not_known.push(name_of(pid)),
         }
@@ -100,8 +99,8 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
     Ok(emptied)
 }
 
-/// `pid name` of what lives of a run whose lock is free, as far as that can be seen; what nothing
-/// says yes or no of included. Ends nothing.
+/// Returns `pid name` of the live processes of a run whose lock is free, as far as visible,
+/// including unknown ones. Ends nothing.
 ///
 /// # Errors
 /// `/proc` or the log cannot be read.
@@ -129,8 +128,8 @@ pub fn is_out_of_sight(header: &Header) -> bool {
         && !machine::pid_namespace_is_gone(header.pid_ns)
 }
 
-/// A process that ends closes its descriptors, and with them frees its locks, before its children
-/// get another parent.
+/// A process that ends closes its descriptors, and so releases its locks, before its children are
+/// reparented.
 fn is_dying(header: Option<&Header>, records: &Records) -> bool {
     let Some(started) = records.started.filter(|_| header.is_some_and(|header| header.pid_ns == machine::pid_namespace())) else {
         return false;
@@ -138,12 +137,12 @@ fn is_dying(header: Option<&Header>, records: &Records) -> bool {
     Stat::of(started.shim_pid).is_some_and(|stat| stat.start_ticks == started.shim_start_ticks && !stat.is_dead())
 }
 
-/// Ends what has cleared its environment but still has the run's log as its output.
+/// Ends processes that have cleared their environment but still have the run's log as their output.
 fn end_writers(log: &Path, emptied: &mut Emptied) {
     let Ok(meta) = std::fs::metadata(log) else { return };
     for pid in holders::writers_of(log) {
         let Ok(pidfd) = open_pidfd(pid) else { continue };
-        // Looked at again with the pidfd in hand: the number may be another process's by now.
+        // Checked again with the pidfd open: the pid may have been reused by now.
         if holders::writes(pid, meta.dev(), meta.ino()) {
             end(pid, &pidfd, emptied);
         }
@@ -152,14 +151,14 @@ fn end_writers(log: &Path, emptied: &mut Emptied) {
 
 fn end_if_it_belongs(pid: i32, marks: &Marks, emptied: &mut Emptied) {
     let Ok(pidfd) = open_pidfd(pid) else { return };
-    // Looked at again: the first look may have been at a process that has ended since.
+    // Checked again: the first check may have been of a process that has ended since.
     if marks.of(pid) == Belongs::Yes {
         end(pid, &pidfd, emptied);
     }
 }
 
-/// Ends a process that has just been started, if it belongs to the run or may write its log; says
-/// whether it did.
+/// Ends a newly started process if it belongs to the run or may write its log; returns whether it
+/// did.
 fn end_the_new_one(pid: i32, marks: &Marks, log: Option<&std::fs::Metadata>, emptied: &mut Emptied) -> bool {
     let before = emptied.killed.len();
     let Ok(pidfd) = open_pidfd(pid) else { return false };
@@ -181,11 +180,11 @@ fn name_of(pid: i32) -> String {
     format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm))
 }
 
-/// Whether anybody holds a lock on the log of a run: something that has it as stdout or stderr, or
-/// that a fence let through. `false` without a log.
+/// Whether any process holds a lock on the log of a run: one that has it as stdout or stderr, or a
+/// fenced command. `false` without a log.
 ///
 /// # Errors
-/// The log cannot be opened or asked.
+/// The log cannot be opened or queried.
 pub fn is_log_locked(place: &Place, run: RunId) -> Result<bool> {
     let path = place.log_file(run);
     match super::output::open_log(&path)

@@ -1,5 +1,5 @@
-//! What keeps a run from ending, as it can be seen from outside: words for people, and whether a
-//! shim listens. Never a proof of anything.
+//! Why a run does not end, as seen from outside: text for people, and whether a shim responds.
+//! Never a proof of anything.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -17,23 +17,23 @@ use super::stop::{self, Asked, OutOfReach};
 
 /// Most processes that are named.
 const NAMED_MAX: usize = 8;
-/// Highest descriptor of a spawner that is looked at for a run's lock.
+/// Highest descriptor of a spawner that is checked for a run's lock.
 const SPAWNER_FDS_MAX: usize = 4096;
 
-/// What the shim of a run does.
+/// The state of a run's shim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shim {
     /// It works, or waits for work.
     Well(i32),
-    /// It stands still: SIGSTOP, or a debugger.
+    /// It is stopped: SIGSTOP, or a debugger.
     Stopped(i32),
     /// There is none: not yet, or not any more.
     None,
-    /// It cannot be looked at or signalled.
+    /// It cannot be examined or signalled.
     Hidden(OutOfReach),
 }
 
-/// Looks at the shim of a run.
+/// Examines the shim of a run.
 ///
 /// # Errors
 /// The run file cannot be read.
@@ -46,17 +46,17 @@ pub fn shim(place: &Place, key: RunKey) -> Result<Shim> {
     })
 }
 
-/// Whether a process stands still.
+/// Whether a process is stopped.
 pub fn is_stopped(pid: i32) -> bool {
     Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
 }
 
-/// Whether a process has ended, as far as its number tells.
+/// Whether a process has ended, as far as its pid shows.
 pub fn is_dead(pid: i32) -> bool {
     Stat::of(pid).is_none_or(|stat| stat.is_dead())
 }
 
-/// Whether a shim has taken the stop signal that it was sent: none waits for it any more.
+/// Whether a shim has received the stop signal: it is not pending any more.
 pub fn has_heard(shim: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{shim}/status")).unwrap_or_default();
     let waiting = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("ShdPnd:")?.trim(), 16).ok());
@@ -73,13 +73,13 @@ pub struct Left {
     pub may_be_signalled: bool,
 }
 
-/// What lives below a shim.
+/// Returns the live processes below a shim.
 pub fn below(shim: i32) -> Vec<Left> {
     named(descendants::below(shim, &|_| false).into_iter().map(|found| found.pid))
 }
 
-/// What lives below the spawner that still holds the lock of a run whose shim is gone, and the
-/// spawner's pid where that stands still.
+/// Returns the live processes below the spawner that still holds the lock of a run whose shim is
+/// gone, and the spawner's pid if that is stopped.
 pub fn below_spawner(place: &Place, run: RunId) -> (Vec<Left>, Option<i32>) {
     let Some(spawner) = spawner_of(place, run) else { return (Vec::new(), None) };
     let is_shim = |pid: i32| Stat::of(pid).is_some_and(|stat| stat.comm == SHIM_NAME);

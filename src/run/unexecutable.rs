@@ -1,8 +1,7 @@
-//! Why a command cannot be executed, in words for people: the kernel has one number for a dozen
-//! faults.
+//! Why a command cannot be executed, as text: the kernel has one errno for a dozen faults.
 //!
-//! Asked after `execve` has failed, or before a job is added. Looks at names, modes and the first
-//! bytes of a file, and executes nothing. Each answer is the reason and what to do about it.
+//! Called after `execve` has failed, or before a job is added. Examines names, modes and the first
+//! bytes of a file, and executes nothing. Each answer is the reason and the remedy.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -16,10 +15,10 @@ use rustix::fs::{Access, OFlags, StatVfsMountFlags, access, statvfs};
 use super::elf;
 use crate::job::shell_line;
 
-/// Where a command without a slash is looked for when the environment has no `PATH`.
+/// Where a command without a slash is searched when the environment has no `PATH`.
 pub const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Bytes of a file that are looked at. The kernel reads 256 for the first line of a script.
+/// Bytes of a file that are examined. The kernel reads 256 for the first line of a script.
 const HEAD_BYTES: usize = 4096;
 const FIRST_LINE_BYTES: usize = 256;
 /// Longest path that is shown, in bytes.
@@ -33,18 +32,18 @@ pub struct Refused<'a> {
     pub candidates: &'a [&'a Path],
     /// The directory in which it was tried.
     pub cwd: &'a Path,
-    /// Where a name without a slash was looked for.
+    /// Where a name without a slash was searched.
     pub path: &'a [u8],
-    /// Whether the job's user may execute a file, or pass through a directory.
+    /// Whether the job's user may execute a file, or traverse a directory.
     pub may: &'a dyn Fn(&Path) -> bool,
 }
 
-/// What this process may execute, and pass through.
+/// Whether this process may execute the file, or traverse the directory.
 pub fn we_may(path: &Path) -> bool {
     access(path, Access::EXEC_OK).is_ok()
 }
 
-/// The reason and the remedy, where more is known than the number says.
+/// Returns the reason and the remedy, if more is known than the errno says.
 pub fn explain(refused: &Refused<'_>) -> Option<String> {
     let errno = refused.errno;
     match errno {
@@ -57,7 +56,7 @@ pub fn explain(refused: &Refused<'_>) -> Option<String> {
     let there = |path: &&Path| fs::metadata(within(refused.cwd, path)).is_ok_and(|meta| meta.is_file());
     let tried = match refused.candidates {
         [only] => Some(only),
-        // Of several the one that is there and still cannot be executed.
+        // Of several candidates, the one that exists and still cannot be executed.
         many => many.iter().find(|path| there(path)),
     };
     if let Some(path) = tried.filter(|path| refused.candidates.len() > 1 || there(path)) {
@@ -77,8 +76,8 @@ pub fn explain(refused: &Refused<'_>) -> Option<String> {
     })
 }
 
-/// What is wrong with a file that is to be executed in a directory, as far as can be seen; `None`:
-/// nothing.
+/// Explains what is wrong with a file that is to be executed in a directory, as far as can be seen;
+/// `None`: nothing.
 pub fn fault_of(path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let path = within(cwd, path);
     if fs::metadata(&path).is_err() { missing(&path, may) } else { fault_for(&path, cwd, may) }
@@ -104,7 +103,7 @@ pub fn explain_directory(dir: &Path, may: &dyn Fn(&Path) -> bool) -> Option<Stri
     }
 }
 
-/// Why a file that is to be the standard input cannot be opened.
+/// Explains why a file cannot be opened as standard input.
 pub fn explain_input(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Err(_) => missing(path, &we_may),
@@ -115,7 +114,7 @@ pub fn explain_input(path: &Path) -> Option<String> {
     }
 }
 
-/// Why there is nothing at a path.
+/// Explains why there is nothing at a path.
 fn missing(path: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     if let Some(obstacle) = obstacle_above(path, may) {
         return Some(obstacle);
@@ -139,7 +138,7 @@ fn missing_ancestor(path: &Path) -> Option<&Path> {
     path.ancestors().take_while(|part| is_missing(part)).last()
 }
 
-/// A part of the path that is not a directory, or that the job's user may not pass through.
+/// Finds a part of the path that is not a directory, or that the job's user may not traverse.
 fn obstacle_above(path: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty()).collect();
     above.reverse();
@@ -190,7 +189,7 @@ fn fault_for(path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> bool) -> Option<Str
     fault_of_format(&head, path)
 }
 
-/// The first line of a script, without its `#!`.
+/// Checks the first line of a script, without its `#!`.
 fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> bool) -> Option<String> {
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = &line[..line.len().min(FIRST_LINE_BYTES)];
@@ -225,8 +224,8 @@ fn fault_of_script(head: &[u8], path: &Path, cwd: &Path, may: &dyn Fn(&Path) -> 
     }
 }
 
-/// Why an interpreter does not find what the first line of a script hands to it: the carriage
-/// return at its end. The kernel executes such a script.
+/// Explains why an interpreter does not find the argument in the first line of a script: the
+/// carriage return at its end. The kernel executes such a script.
 pub fn carriage_return(path: &Path, cwd: &Path) -> Option<String> {
     let path = within(cwd, path);
     let head = head_of(&path)?;
@@ -234,8 +233,7 @@ pub fn carriage_return(path: &Path, cwd: &Path) -> Option<String> {
     fault_of_argument(&line[..line.len().min(FIRST_LINE_BYTES)], &path)
 }
 
-/// The first line of a script, without its `#!`, that ends with a carriage return behind an
-/// argument.
+/// Checks for a carriage return after an argument in the first line of a script, without its `#!`.
 fn fault_of_argument(line: &[u8], path: &Path) -> Option<String> {
     let text = String::from_utf8_lossy(line);
     let (interpreter, argument) = text.trim_start_matches([' ', '\t']).split_once([' ', '\t'])?;
@@ -250,7 +248,7 @@ fn fault_of_argument(line: &[u8], path: &Path) -> Option<String> {
     ))
 }
 
-/// Whether an interpreter takes the carriage return for a part of its argument. Perl does not, nor
+/// Whether an interpreter treats the carriage return as part of its argument. Perl does not, nor
 /// does an `env` that splits.
 fn keeps_carriage_return(interpreter: &str, argument: &str) -> bool {
     const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
@@ -261,7 +259,7 @@ fn keeps_carriage_return(interpreter: &str, argument: &str) -> bool {
     }
 }
 
-/// What the kernel cannot read.
+/// Explains a format that the kernel cannot execute.
 fn fault_of_format(head: &[u8], path: &Path) -> Option<String> {
     if head.is_empty() {
         return Some("it is empty; write it, or correct the path".into());
@@ -280,7 +278,7 @@ fn fault_of_format(head: &[u8], path: &Path) -> Option<String> {
     if let Some((_, system)) = other.iter().find(|(magic, _)| head.starts_with(magic)) {
         return (!elf::kernel_knows_more()).then(|| format!("it is a program for {system}; give one for Linux"));
     }
-    // Whatever else begins with text is a script that does not name its interpreter.
+    // Any other text file is a script that does not name its interpreter.
     let is_text = !head.iter().take(FIRST_LINE_BYTES).any(|byte| *byte == 0);
     let remedy = if is_text {
         format!("write #!/bin/sh on its first line, or name its interpreter: -- sh {}", word(path))
@@ -334,7 +332,7 @@ fn word(path: &Path) -> String {
     if text.len() > SHOWN_BYTES_MAX { "FILE".into() } else { shell_line::word(&text) }
 }
 
-/// What is long loses its middle, so that the remedy behind it is kept.
+/// Removes the middle of a long text, so that the remedy after it is kept.
 pub(super) fn shorten(text: &str) -> String {
     if text.len() <= SHOWN_BYTES_MAX {
         return text.to_owned();
@@ -343,8 +341,8 @@ pub(super) fn shorten(text: &str) -> String {
     format!("{}...{}", &text[..head], &text[tail..])
 }
 
-/// Where a name is looked for: the paths to try, in order. As `execvp` does; an empty directory is
-/// the current.
+/// Returns the paths to try for a name, in order. Like `execvp`; an empty directory is the current
+/// one.
 pub fn candidates(name: &[u8], path: &[u8]) -> Vec<PathBuf> {
     if name.contains(&b'/') {
         return vec![PathBuf::from(OsStr::from_bytes(name))];

@@ -1,5 +1,5 @@
-//! Waiting for children: looking first, reaping after, so that a number stays ours until we let go
-//! of it.
+//! Waits for children in two steps: first peek, then reap, so that a pid stays valid until it is
+//! reaped.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ pub struct Ended {
     pub exit: Exit,
 }
 
-/// What there is to wait for.
+/// The state of the children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Children {
     None,
@@ -27,7 +27,7 @@ pub enum Children {
 /// Looks for a child that has ended, without reaping it.
 pub fn peek() -> Children {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: `info` has room for the answer; where there is none it stays zero.
+    // SAFETY: `info` has room for the answer; on failure it stays zero.
     let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) };
     if result != 0 {
         // With these options ECHILD is the only error.
@@ -44,11 +44,11 @@ pub fn peek() -> Children {
     }
 }
 
-/// Waits until a child has ended, and gives its number without reaping it. `None`: there is no
+/// Waits until a child has ended, and returns its pid without reaping it. `None`: there is no
 /// child.
 pub fn next_dead() -> Option<i32> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: `info` has room for the answer; where there is none it stays zero.
+    // SAFETY: `info` has room for the answer; on failure it stays zero.
     let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), libc::WEXITED | libc::WNOWAIT) };
     // SAFETY: zeroed at first, and then filled or left alone by the call.
     let pid = unsafe { info.assume_init().si_pid() };

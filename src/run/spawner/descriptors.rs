@@ -1,5 +1,4 @@
-//! Descriptors of a process that is a fork, or a new program: which it keeps, and under which
-//! numbers.
+//! Descriptors of a forked process or a new program: which ones it keeps, and under which numbers.
 
 use std::fs;
 use std::io;
@@ -19,7 +18,7 @@ pub fn silence_standard_fds() -> io::Result<()> {
 
 /// A copy of a descriptor under a fixed number, closed by `execve`.
 pub fn at_fd(fd: &impl AsFd, number: i32) -> io::Result<OwnedFd> {
-    // SAFETY: no memory is involved; whatever had the number before is not owned by anybody.
+    // SAFETY: no memory is involved; no code owns the descriptor that had this number before.
     if unsafe { libc::dup3(fd.as_fd().as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -27,11 +26,11 @@ pub fn at_fd(fd: &impl AsFd, number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Closes every descriptor from this number on: at once, or one by one where the system refuses
-/// that. What stays open would keep the locks of other runs.
+/// Closes every descriptor from this number on: at once, or one by one if the system refuses that.
+/// An open one would keep the locks of other runs.
 ///
 /// # Errors
-/// Neither way is open.
+/// Neither way works.
 pub fn close_from(first: u32) -> io::Result<()> {
     close_range_above(first).or_else(|_| close_one_by_one(first.cast_signed()))
 }

@@ -2,15 +2,15 @@
 //! worker's end of it.
 //!
 //! It is the same program, started again from `/proc/self/exe`, so that an upgrade on the disk does
-//! not mix versions. It is fresh (no database, no threads, no handlers), so that it may fork
-//! without executing anything: that is what makes a supervised start cheap.
+//! not mix versions. It is fresh (no database, no threads, no handlers), so it may fork without
+//! executing anything, which makes a supervised start cheap.
 //!
-//! A launch is one packet on a socket, with the run's lock and the write end of its status pipe
-//! travelling beside it. Packets that were not read yet hold the lock too. When the spawner is
-//! killed, they vanish, and with them the locks: never started. When the worker is killed, the
-//! spawner starts what is in the socket, waits for its last shim, and goes.
+//! A launch is one packet on a socket, together with the run's lock and the write end of its status
+//! pipe. Packets that were not read yet hold the lock too. When the spawner is killed, they vanish,
+//! and with them the locks: those runs never started. When the worker is killed, the spawner starts
+//! what is in the socket, waits for its last shim, and exits.
 //!
-//! Its limits (open files, umask, processes) are those that the worker has when it calls
+//! Its limits (open files, umask, processes) are those of the worker when it calls
 //! [`Spawner::start`].
 
 pub(super) mod descriptors;
@@ -39,22 +39,22 @@ use super::runfile::RunFile;
 
 pub use status::{Go, Status, StatusPipe};
 
-/// Longest such word, in bytes.
+/// Longest first message, in bytes.
 const WORD_BYTES_MAX: usize = 512;
-/// How long a new spawner may take to say so, in milliseconds.
+/// How long a new spawner may take to send it, in milliseconds.
 const READY_MS_MAX: i64 = 30_000;
-/// How long the end of a spawner that has closed its socket is waited for, in milliseconds.
+/// How long to wait for the end of a spawner that has closed its socket, in milliseconds.
 const DYING_MS_MAX: u64 = 1_000;
 
-/// If this process was started to be the spawner: be it, and never return. Must be the first
-/// statement of `main`.
+/// Becomes the spawner if this process was started as one, and never returns then. Must be the
+/// first statement of `main`.
 pub fn main_if_spawner() {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(SPAWNER_ARGUMENT)) {
         process::be_spawner();
     }
 }
 
-/// The worker's end of a spawner. Dropping it tells the spawner to go when its last shim is gone.
+/// The worker's end of a spawner. Dropping it tells the spawner to exit when its last shim is gone.
 #[derive(Debug)]
 pub struct Spawner {
     control: OwnedFd,
@@ -79,29 +79,29 @@ impl Spawner {
         let told = |error: io::Error| Error::io("starting the spawner", error);
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(|e| told(e.into()))?;
-        // An empty environment: should the worker itself carry the cookie of a run, its shims must
+        // An empty environment: if the worker itself carries the cookie of a run, its shims must
         // not be taken for that run's tree.
         let mut command = Command::new(program);
         command.arg0(SPAWNER_NAME).arg(SPAWNER_ARGUMENT).env_clear();
         command.envs(super::open_files::given().map(|files| (super::open_files::GIVEN, files.to_string()))).current_dir("/");
         command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
         let process = orphans::spawn(&mut command).map_err(told)?;
-        // The socket that it has; ours must be the only other end.
+        // The socket of the child; the worker's must be the only other end.
         drop(command);
         if let Err(why) = await_ready(&ours) {
-            // It may be alive and deaf; it has started nothing.
+            // It may be alive and not responding; it has started nothing.
             let status = process.end().map_err(told)?;
             return Err(Error::Unfit(format!("the spawner did not get ready: {why} ({status})")));
         }
         Ok(Self { control: ours, process })
     }
 
-    /// Hands a run to the spawner. `file` is consumed, whatever comes of it: our copy of the lock
-    /// is closed.
+    /// Hands a run to the spawner. `file` is consumed in any case: the worker's copy of the lock is
+    /// closed.
     ///
     /// # Errors
     /// Nothing was started and the lock is free again: the spawner is dead ([`Spawner::is_dead`];
-    /// start another) or takes nothing for some seconds, or the system refuses a pair of sockets.
+    /// start another) or accepts nothing for some seconds, or the system refuses a pair of sockets.
     pub fn launch(&self, launch: &Launch, file: RunFile) -> Result<StatusPipe> {
         let what = || format!("starting run {}", launch.run);
         if launch.run != file.run() {
@@ -122,11 +122,11 @@ impl Spawner {
         Ok(StatusPipe::new(ours))
     }
 
-    /// Whether the spawner takes no more launches. Its shims may live on.
+    /// Whether the spawner accepts no more launches. Its shims may live on.
     ///
     /// A process that is being killed closes its descriptors before its parent can wait for it. The
     /// status pipes of its runs end then, and the worker that sees that starts something next: so
-    /// the socket is asked as well.
+    /// the socket is checked as well.
     pub fn is_dead(&self) -> bool {
         if self.process.has_ended() {
             return true;
@@ -134,7 +134,7 @@ impl Spawner {
         if !hung_up(&self.control) {
             return false;
         }
-        // In a moment it can be waited for, and leaves no zombie.
+        // It can be waited for in a moment, and leaves no zombie.
         let until = Instant::now() + Duration::from_millis(DYING_MS_MAX);
         while !self.process.has_ended() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
@@ -142,13 +142,13 @@ impl Spawner {
         true
     }
 
-    /// Why the spawner could not take a launch of which nothing else came: each complaint stands
-    /// for one run, no matter which.
+    /// Returns why the spawner could not accept a launch: each complaint is about one run, no
+    /// matter which.
     pub fn take_complaint(&self) -> Option<i32> {
         wire::take_complaint(self.control.as_fd()).map(rustix::io::Errno::raw_os_error)
     }
 
-    /// The spawner's process id, for showing.
+    /// Returns the spawner's process id, for display.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }

@@ -1,8 +1,8 @@
 //! The spawner's own life: receive, fork, reap, sweep.
 //!
 //! It keeps a copy of each run's lock and status pipe until that run's shim has been reaped and, if
-//! the shim died without having emptied its tree, until what it left has been ended: everything
-//! that is our child and not one of our shims. So the end of a status pipe says that the lock is
+//! the shim died without having emptied its tree, until the leftovers have been ended: every child
+//! of the spawner that is not one of its shims. So the end of a status pipe means that the lock is
 //! free, and a free lock that nothing is left.
 
 use std::collections::HashMap;
@@ -34,16 +34,16 @@ use crate::run::forked::{Inherited, become_reaper, exit_now};
 use crate::run::protocol::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, TREE_IS_EMPTY, UNFIT};
 use crate::run::shim::refusal::Refusal;
 
-/// Launches that are taken before dead shims are looked for again.
+/// Launches that are accepted before dead shims are looked for again.
 const LAUNCHES_PER_ROUND_MAX: usize = 16;
-/// First and longest wait between two sweeps of what a dead shim has left, in milliseconds.
+/// First and longest wait between two sweeps of the leftovers of a dead shim, in milliseconds.
 const SWEEP_MS_MIN: u64 = 2;
 const SWEEP_MS_MAX: u64 = 1_000;
 
 const CONTROL_FD: i32 = 3;
 const CHILDREN_FD: i32 = 4;
 
-/// Why there is no spawner.
+/// Why the spawner cannot work.
 enum Unfit {
     NotStartedByTenure,
     NotAlone,
@@ -56,7 +56,7 @@ impl Unfit {
         move |error| Self::System(step, error)
     }
 
-    /// Tells the worker, and gives the exit status.
+    /// Tells the worker, and returns the exit status.
     fn tell(&self) -> i32 {
         let (code, text) = match self {
             // The parent does not listen.
@@ -131,7 +131,7 @@ impl Nursery {
                 next_sweep_ms: 0,
             }),
             Err(unfit) => {
-                // The reason is told there.
+                // The reason is reported there.
                 std::mem::forget(control);
                 Err(unfit)
             }
@@ -145,7 +145,8 @@ impl Nursery {
         signal::block_all().map_err(Unfit::at("blocking signals (rt_sigprocmask)"))?;
         signal::reset_dispositions();
         let children = signal::child_fd().map_err(Unfit::at("hearing of children (signalfd)"))?;
-        // Shims use the numbers 3 to 5 for their own; what arrives here must have higher ones.
+        // Shims use the numbers 3 to 5 for their own; descriptors that arrive here must have higher
+        // ones.
         if children.as_raw_fd() != CHILDREN_FD {
             return Err(Unfit::at("closing what it has inherited")(io::Error::from_raw_os_error(libc::EBADF)));
         }
@@ -162,13 +163,13 @@ impl Nursery {
         Ok((children, inherited))
     }
 
-    /// `false` when there is nothing left to do, ever.
+    /// Returns `false` when nothing is left to do.
     fn round(&mut self) -> bool {
         let ready = self.wait();
         if ready.children {
             drain(self.children.as_fd());
         }
-        // Even without the signal: a look is cheap, and the signal of a child can be merged with
+        // Even without the signal: a check is cheap, and the signal of a child can be merged with
         // that of another.
         self.reap();
         self.sweep();
@@ -197,7 +198,7 @@ impl Nursery {
             match receive(control.as_fd(), &mut self.buffer) {
                 Ok(Received::Launch(arrived)) => self.fork(arrived),
                 Ok(Received::Broken) => {}
-                // Its status pipe is closed by now, or its reader has nothing to read: the word
+                // Its status pipe is closed by now, or its reader has nothing to read: the message
                 // comes beside it.
                 Ok(Received::NoMeans(errno)) => wire::complain(control.as_fd(), errno),
                 Ok(Received::NothingYet) => return,
@@ -207,8 +208,8 @@ impl Nursery {
     }
 
     fn fork(&mut self, arrived: Arrived) {
-        // SAFETY: this process has one thread (asserted at its start), so the child may do whatever
-        // the parent may; it never returns.
+        // SAFETY: this process has one thread (asserted at its start), so the child may do
+        // everything that the parent may; it never returns.
         match unsafe { libc::fork() } {
             0 => shim::be_shim(arrived, self.inherited),
             -1 => record_failed_fork(arrived, &io::Error::last_os_error()),
@@ -233,8 +234,8 @@ impl Nursery {
         }
     }
 
-    /// Ends what dead shims have left. What may not be signalled keeps the lock held, and is tried
-    /// again.
+    /// Ends the leftovers of dead shims. A process that may not be signalled keeps the lock held,
+    /// and is retried.
     fn sweep(&mut self) {
         if self.dirty.is_empty() {
             return;
@@ -261,13 +262,13 @@ struct Ready {
 fn record_failed_fork(arrived: Arrived, error: &io::Error) {
     let failed = Refusal::ours("fork", error).into_record();
     if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
-        // Where the file does not take it, the run counts as never started, which is true.
+        // If it cannot be written, the run counts as never started, which is true.
         let _ = journal.write(&failed);
         journal.tell();
     }
 }
 
-/// Closes everything that is not ours, and moves the control socket from where it was handed over,
+/// Closes every foreign descriptor, and moves the control socket from where it was handed over,
 /// stdin.
 fn adopt_control() -> Result<OwnedFd, Unfit> {
     // SAFETY: descriptor 0 is open or not; no other code in this process owns it.
@@ -281,7 +282,7 @@ fn adopt_control() -> Result<OwnedFd, Unfit> {
     Ok(control)
 }
 
-/// Should the worker itself belong to a run of another file, its shims and their jobs do not.
+/// If the worker itself belongs to a run of another file, its shims and their jobs do not.
 fn unmark() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills the structure, which lives until the call returns.
@@ -297,7 +298,7 @@ fn unmark() -> io::Result<()> {
 }
 
 /// A filter of system calls may refuse what every launch needs; better known now than by each job.
-/// Too many processes are a passing want.
+/// Too many processes are a temporary shortage.
 fn try_fork() -> Result<(), Unfit> {
     // SAFETY: this process has one thread; the child only ends.
     match unsafe { libc::fork() } {
@@ -310,9 +311,9 @@ fn try_fork() -> Result<(), Unfit> {
     }
 }
 
-/// Does once what each shim would do anew: the checksum asks the processor for its features, which
-/// costs a tenth of a millisecond on a virtual machine and is remembered by the forks. So is the
-/// offset of our time namespace.
+/// Does once what each shim would repeat: the checksum queries the processor's features, which
+/// costs a tenth of a millisecond on a virtual machine and is inherited by the forks. So is the
+/// offset of the time namespace.
 fn warm_up() {
     std::hint::black_box(boottime_ms());
     let line = Record::Prepare { at_ms: now_ms() }.to_line();

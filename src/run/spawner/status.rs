@@ -13,13 +13,13 @@ use crate::run::record::{Parsed, Record, parse_line};
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
 
-/// What a look at the pipe came to.
+/// Result of reading the pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     Record(Record),
     NothingYet,
-    /// No more will come: shim and spawner have let go of the run. Unless the spawner was killed,
-    /// what the shim left has been swept and the lock is free. Without DRAINED, look at the run
+    /// No more will come: shim and spawner have closed the run. Unless the spawner was killed, the
+    /// leftovers of the shim have been ended and the lock is free. Without DRAINED, inspect the run
     /// file.
     Closed,
 }
@@ -29,19 +29,18 @@ pub(in crate::run) const GO: u8 = b'g';
 /// The run is not wanted any more.
 pub(in crate::run) const NOT: u8 = b'n';
 
-/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]), or keeps one from
-/// beginning.
+/// Lets a run begin that waits for it ([`crate::run::Launch::waits_for_go`]), or prevents it.
 #[derive(Debug, Clone)]
 pub struct Go(Arc<OwnedFd>);
 
 impl Go {
-    /// Says it. Where no shim hears it the run has ended already, and its pipe says so.
+    /// Sends it. If no shim receives it the run has ended already, and its pipe says so.
     pub fn say(&self) {
         self.send(GO);
     }
 
-    /// Takes the run back, also after [`Go::say`]: a shim that has made no process of the job yet
-    /// makes none, and ends as one whose run never began. One that has made it does not hear this.
+    /// Withdraws the run, also after [`Go::say`]: a shim that has not created the job's process yet
+    /// does not, and ends as one whose run never began. A later shim does not receive this.
     pub fn withdraw(&self) {
         self.send(NOT);
     }
@@ -51,12 +50,13 @@ impl Go {
     }
 }
 
-/// A run's records, live. Poll it for input, then call [`StatusPipe::next`] until it has nothing.
+/// A run's records, live. Poll it for input, then call [`StatusPipe::next`] until it returns
+/// nothing.
 #[derive(Debug)]
 pub struct StatusPipe {
     pipe: Arc<OwnedFd>,
     buffer: Vec<u8>,
-    /// What came was not ours to understand; the run file has the truth.
+    /// An unknown message arrived; the run file is authoritative.
     damaged: bool,
 }
 
@@ -65,7 +65,7 @@ impl StatusPipe {
         Self { pipe: Arc::new(pipe), buffer: Vec::new(), damaged: false }
     }
 
-    /// What this run waits for, if it was launched so.
+    /// Returns the sender of "go" for this run, if it was launched to wait for it.
     pub fn go(&self) -> Go {
         Go(Arc::clone(&self.pipe))
     }
@@ -82,7 +82,7 @@ impl StatusPipe {
             }
             let mut chunk = [0; READ_BYTES];
             match rustix::io::read(&self.pipe, &mut chunk) {
-                // A socket that is closed with a word unheard (our "go") ends so.
+                // A socket that is closed with an unread message ("go") ends like this.
                 Ok(0) | Err(Errno::CONNRESET) => return Ok(Status::Closed),
                 Ok(n) if !self.damaged => self.buffer.extend_from_slice(&chunk[..n]),
                 Ok(_) | Err(Errno::INTR) => {}

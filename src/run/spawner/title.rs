@@ -13,20 +13,20 @@ pub struct Title {
 }
 
 impl Title {
-    /// Finds the arguments; `None` where the kernel does not say, or where they are not these.
+    /// Finds the arguments; `None` if the kernel does not show where they are, or they differ.
     pub fn find(arguments: &[&str]) -> Option<Self> {
         let stat = fs::read("/proc/self/stat").ok()?;
         let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
         let fields: Vec<&[u8]> =
             stat[after_name..].split(|byte| byte.is_ascii_whitespace()).filter(|field| !field.is_empty()).collect();
-        // Fields 48 and 49 of the whole line, of which two stand before the bracket.
+        // Fields 48 and 49 of the whole line, of which two precede the parenthesis.
         let number = |index: usize| OsStr::from_bytes(fields.get(index)?).to_str()?.parse::<usize>().ok();
         let (start, end) = (number(45)?, number(46)?);
         let expected: usize = arguments.iter().map(|argument| argument.len() + 1).sum();
         (start > 0 && end.checked_sub(start) == Some(expected)).then_some(Self { start, bytes: expected })
     }
 
-    /// Writes another text over them, cut to their length.
+    /// Overwrites them with another text, cut to their length.
     pub fn set(&self, text: &str) {
         let text = &text.as_bytes()[..text.len().min(self.bytes - 1)];
         let area = self.start as *mut u8;

@@ -1,5 +1,6 @@
-//! One launch is one packet: a mark, the spec, and beside it the descriptors of the lock and of the
-//! status pipe. A spec that is too long for a packet travels as a third descriptor, a sealed memfd.
+//! One launch is one packet: a mark and the spec, with the descriptors of the lock and of the
+//! status pipe. A spec that is too long for a packet is passed as a third descriptor, a sealed
+//! memfd.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
@@ -18,18 +19,18 @@ use rustix::net::{
 
 /// Longest spec inside a packet, in bytes. A socket with default buffers takes twice as much.
 pub const INLINE_BYTES_MAX: usize = 60 << 10;
-/// Longest spec at all, in bytes: argv and environment as the kernel takes them, and room for their
+/// Longest spec, in bytes: argv and environment as the kernel accepts them, and room for their
 /// lengths.
 pub const SPEC_BYTES_MAX: usize = 16 << 20;
-/// How long a full socket is waited for, in milliseconds.
+/// How long to wait for a full socket, in milliseconds.
 const SEND_WAIT_MS_MAX: u64 = 10_000;
-/// Wait after the kernel has said that too many descriptors are under way, in milliseconds.
+/// Wait after the kernel has reported too many descriptors in flight, in milliseconds.
 const SEND_RETRY_MS: u64 = 5;
 
 const MARK_INLINE: &[u8] = b"I";
 const MARK_MEMFD: &[u8] = b"M";
 
-/// The spec of a launch as it arrived, not yet decoded.
+/// The spec of a launch as it arrived, before decoding.
 pub enum Spec {
     Inline(Vec<u8>),
     Memfd(OwnedFd),
@@ -61,18 +62,17 @@ pub struct Arrived {
     pub status: OwnedFd,
 }
 
-/// First byte of what the spawner says when it could not take a launch; the number of the error
-/// follows.
+/// First byte of the message that a launch could not be accepted; the errno follows.
 const MARK_COMPLAINT: u8 = b'E';
 
-/// Tells the worker that a launch could not be taken. Where no worker hears it, it counts as never
-/// started, which is true.
+/// Tells the worker that a launch could not be accepted. If no worker receives it, the run counts
+/// as never started, which is true.
 pub fn complain(control: BorrowedFd<'_>, errno: Errno) {
     let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
     let _ = send(control, &[MARK_COMPLAINT, a, b, c, d], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-/// What the spawner has complained of and the worker has not taken yet, one at a time.
+/// Returns the next complaint of the spawner, one at a time.
 pub fn take_complaint(control: BorrowedFd<'_>) -> Option<Errno> {
     let mut buffer = [0; 5];
     match recv(control, &mut buffer, RecvFlags::DONTWAIT) {
@@ -87,10 +87,10 @@ pub fn take_complaint(control: BorrowedFd<'_>) -> Option<Errno> {
 /// What was in the socket.
 pub enum Received {
     Launch(Arrived),
-    /// A packet that is not whole. Its descriptors are closed: that run was never started.
+    /// An incomplete packet. Its descriptors are closed: that run never started.
     Broken,
-    /// There was no descriptor or no memory left for what came with the packet: that run was never
-    /// started either.
+    /// There was no descriptor or memory for what came with the packet: that run never started
+    /// either.
     NoMeans(Errno),
     NothingYet,
     /// The worker is gone, and everything that it sent has been read.
@@ -130,7 +130,7 @@ fn send_packet(control: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd
         let left = deadline.saturating_duration_since(Instant::now());
         match error {
             Errno::AGAIN if !left.is_zero() => wait_for_room(control, left)?,
-            // The kernel tells no event when it has room for these again.
+            // The kernel does not signal when it has room for these again.
             Errno::TOOMANYREFS | Errno::NOBUFS if !left.is_zero() => thread::sleep(Duration::from_millis(SEND_RETRY_MS)),
             _ => return Err(error.into()),
         }

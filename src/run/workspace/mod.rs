@@ -6,11 +6,10 @@
 //! .trash-NONCE   is being removed
 //! ```
 //!
-//! Everything here is done relative to an open descriptor of `work/`, which was opened without
-//! following a link, and with names of one part that tenure drew itself. No symbolic link is
-//! followed: what is planted in the way of a name is refused, or removed as the link that it is.
-//! What is mounted somewhere in it is not entered. So nothing outside `work/` is ever made, filled
-//! or removed.
+//! Everything here is relative to an open descriptor of `work/`, which was opened without following
+//! a link, and uses names of one part that tenure has chosen. No symbolic link is followed: a
+//! planted link is refused, or removed as a link. A mount in it is not entered. So nothing outside
+//! `work/` is ever created, filled or removed.
 //!
 //! Deliberately absent: rows, and when to do any of this.
 
@@ -30,11 +29,11 @@ use crate::error::{Error, Result};
 use crate::job::workspace::{TRASH_PREFIX, is_ours};
 use crate::place::Place;
 
-/// Whether the directory of a workspace is there, and is one: the price of a warm hit. (A link in
-/// the place of `work/` itself is seen too.)
+/// Whether the directory of a workspace exists: the cost of a warm hit. (A link in place of `work/`
+/// itself is detected too.)
 ///
 /// # Errors
-/// The system does not say.
+/// The system cannot be queried.
 pub fn is_there(place: &Place, dir: &str) -> Result<bool> {
     Ok(is_directory(&place.work())? && is_directory(&place.work().join(dir))?)
 }
@@ -55,7 +54,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Opens it; makes it where it is not there.
+    /// Opens it, and creates it if it does not exist.
     ///
     /// # Errors
     /// Something else is in its place: a link is not followed.
@@ -68,7 +67,7 @@ impl Work {
         Self::find(place)?.ok_or_else(|| Error::io(format!("opening {}", path.display()), Errno::NOENT))
     }
 
-    /// Opens it, if it is there.
+    /// Opens it, if it exists.
     ///
     /// # Errors
     /// As [`Work::open`].
@@ -85,11 +84,10 @@ impl Work {
         }
     }
 
-    /// Every name in it that tenure may have given. (What is mounted there may have a
-    /// `lost+found`.)
+    /// Returns every name in it that tenure may have given. (A mount may have a `lost+found`.)
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system cannot be queried.
     pub fn names(&self) -> Result<Vec<String>> {
         let told = |error| Error::io(format!("reading {}", self.path.display()), error);
         let mut names = Vec::new();
@@ -104,25 +102,25 @@ impl Work {
         Ok(names)
     }
 
-    /// Where something in it stands.
+    /// Returns the path of an entry.
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Makes a new and empty directory.
+    /// Creates a new and empty directory.
     ///
     /// # Errors
-    /// Something of that name is there, whatever it is; or there is no room.
+    /// Something of that name exists, or there is no room.
     pub fn make(&self, name: &str) -> Result<()> {
         plain(name)?;
         fs::mkdirat(&self.fd, name, Mode::RWXU)
             .map_err(|error| Error::io(format!("making {}", self.path_of(name).display()), error))
     }
 
-    /// Gives a directory that is whole its name.
+    /// Gives a complete directory its name.
     ///
     /// # Errors
-    /// It is not a directory any more, or something of that name is there.
+    /// It is not a directory any more, or something of that name exists.
     pub fn settle(&self, new: &str, name: &str) -> Result<()> {
         plain(new)?;
         plain(name)?;
@@ -133,14 +131,14 @@ impl Work {
             return Err(Error::io(self.path_of(new).display().to_string(), error));
         }
         let renamed = match fs::renameat_with(&self.fd, new, &self.fd, name, RenameFlags::NOREPLACE) {
-            // A file system without that flag: a name that no other process draws.
+            // A file system without that flag: no other process uses this name.
             Err(Errno::INVAL | Errno::NOSYS) if self.kind(name)?.is_none() => fs::renameat(&self.fd, new, &self.fd, name),
             done => done,
         };
         renamed.map_err(|error| Error::io(format!("renaming {} to {name:?}", self.path_of(new).display()), error))
     }
 
-    /// Writes to the disk whatever is in it.
+    /// Flushes its content to the disk.
     ///
     /// # Errors
     /// The disk refuses it.
@@ -148,21 +146,21 @@ impl Work {
         fs::syncfs(&self.fd).map_err(|error| Error::io(format!("flushing {}", self.path.display()), error))
     }
 
-    /// How much a directory takes on the disk, in bytes; `None`: it is not there, or the walk was
-    /// ended.
+    /// Returns the size of a directory on the disk, in bytes; `None`: it does not exist, or the
+    /// traversal was ended.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system cannot be queried.
     pub fn size(&self, name: &str, goes_on: GoesOn<'_>) -> Result<Option<u64>> {
         plain(name)?;
         size::of(&self.fd, name, goes_on).map_err(|error| Error::io(format!("measuring {}", self.path_of(name).display()), error))
     }
 
-    /// Removes whatever has this name, with all that is in it. What cannot be removed stays under a
-    /// name of trash, to be tried again. False: the walk was ended.
+    /// Removes the entry of this name with its content. What cannot be removed stays under a name
+    /// of trash, to be retried. False: the traversal was ended.
     ///
     /// # Errors
-    /// Something in it cannot be removed (a mount, another user's file), with its name.
+    /// An entry in it cannot be removed (a mount, another user's file), with its name.
     pub fn remove(&self, name: &str, goes_on: GoesOn<'_>) -> Result<bool> {
         plain(name)?;
         let trash = match name.starts_with(TRASH_PREFIX) {
@@ -188,7 +186,7 @@ impl Work {
     }
 }
 
-/// Only names of one part that lead nowhere else, no matter who asks.
+/// Accepts only names of one part that lead nowhere else, for every caller.
 fn plain(name: &str) -> Result<()> {
     let bytes = OsStr::new(name).as_bytes();
     if bytes.is_empty() || name == "." || name == ".." || bytes.iter().any(|b| *b == b'/' || *b == 0) {

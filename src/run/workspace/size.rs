@@ -1,5 +1,5 @@
-//! How much a tree takes on the disk. It may change meanwhile, and parts of it may be unreadable:
-//! what is seen is counted.
+//! The size of a tree on the disk. It may change meanwhile, and parts of it may be unreadable: what
+//! is visible is counted.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
@@ -10,21 +10,22 @@ use rustix::io::Errno;
 
 use crate::run::removal::{DIRECTORY, GoesOn, mount_of};
 
-/// Directories below directories that are counted; each keeps a descriptor open.
+/// Depth of directories that are counted; each level keeps a descriptor open.
 const DEPTH_MAX: usize = 128;
-/// Bytes of a block, by which the system counts.
+/// Size of a block, in which the system counts.
 const BLOCK_BYTES: u64 = 512;
 
 struct Walk<'a> {
     goes_on: GoesOn<'a>,
     device: u64,
     mount: u64,
-    /// Files with more than one name that were counted.
+    /// Files with several names that were counted.
     linked: HashSet<u64>,
     bytes: u64,
 }
 
-/// What `name` takes, links and all; `None` where it is not a directory, or the walk was ended.
+/// Returns the size of `name`, including links; `None` if it is not a directory, or the traversal
+/// was ended.
 pub(super) fn of(work: impl AsFd, name: &str, goes_on: GoesOn<'_>) -> Result<Option<u64>, Errno> {
     let root = match fs::openat(&work, name, DIRECTORY, Mode::empty()) {
         Ok(root) => root,
@@ -73,7 +74,7 @@ impl Walk<'_> {
             return true;
         }
         match fs::openat(dir, name, DIRECTORY, Mode::empty()) {
-            // What is mounted there, perhaps from the same device, is not the workspace's.
+            // A mount there, perhaps of the same device, is not part of the workspace.
             Ok(below) if mount_of(below.as_fd()) == Ok(self.mount) => self.below(below.as_fd(), depth - 1),
             Ok(_) | Err(_) => true,
         }

@@ -1,4 +1,4 @@
-//! Directories of every shape, and what is planted in the way.
+//! Directories of every shape, and planted links.
 
 use std::fs as files;
 use std::os::unix::fs::{PermissionsExt, symlink};
