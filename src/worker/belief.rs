@@ -1,9 +1,9 @@
 //! The worker's side of [`store::belief`](crate::store::belief): each claim and each settle is made
-//! in a transaction that first asks whether the file is still the one that this worker knows.
+//! in a transaction that first checks whether the file is still the one that this worker knows.
 //!
-//! Where it is not, nothing is written any more: the worker notes in the directory what it saw, and
-//! ends. Its runs go on under their shims. The next worker holds every job that had not ended and
-//! ends those runs, so that none has a second copy beside it.
+//! If it is not, nothing is written any more: the worker records in the directory what it saw, and
+//! ends. Its runs continue under their shims. The next worker holds every live job and ends those
+//! runs, so that no job has two copies.
 
 use rusqlite::Connection;
 
@@ -14,10 +14,10 @@ use crate::store::{Ticket, belief, home};
 use crate::sync::lock;
 
 impl Context {
-    /// Commits what acts on what the rows say.
+    /// Commits a change that relies on the content of the rows.
     ///
     /// # Errors
-    /// [`Error::Replaced`]: the worker ends; or what `f` says.
+    /// [`Error::Replaced`]: the worker ends; or the error of `f`.
     pub fn commit_believing<T: Send + 'static>(
         &self,
         mut f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
@@ -37,7 +37,7 @@ impl Context {
         }
     }
 
-    /// Asks the same before a round that acts on what the rows say.
+    /// Checks the same before a round that relies on the content of the rows.
     ///
     /// # Errors
     /// [`Error::Replaced`]: the worker ends.
@@ -50,7 +50,7 @@ impl Context {
         lock(&self.belief).clone()
     }
 
-    /// Ends the worker where the file is another's. Says what it says.
+    /// Ends the worker if the file is another one. Returns the error.
     fn doubt(&self, error: Error) -> Error {
         let Error::Replaced { why, superseded } = &error else { return error };
         let what = format!("the content of {} was replaced: {why}", self.place().db().display());
@@ -69,7 +69,7 @@ impl Context {
         error
     }
 
-    /// Makes the directory beside the file and the lock file again where they are gone.
+    /// Creates the directory beside the file and the lock file again if they are gone.
     pub fn keep_home(&self) {
         match self.lock.keep() {
             Ok(false) => return,

@@ -1,4 +1,4 @@
-//! Passing cancels from the file to the threads that watch the runs.
+//! Passes cancels from the file to the threads that watch the runs.
 
 use super::context::Context;
 use crate::error::Result;

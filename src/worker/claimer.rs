@@ -1,9 +1,9 @@
-//! Claiming jobs: the one path from run files and free slots to claimed jobs, for the claim loop
-//! and for a slot that takes its next job.
+//! Claims jobs: the one path from run files and free slots to claimed jobs, for the claim loop and
+//! for a slot that takes its next job.
 //!
-//! Run files are taken from the pool before the claim, as a run file must be there, locked, before
-//! any row names its run. Those that no claim uses go back to the pool when the claimer is dropped,
-//! also after an error.
+//! Run files are taken from the pool before the claim, as a run file must exist, locked, before any
+//! row names its run. Unused ones return to the pool when the claimer is dropped, also after an
+//! error.
 
 use rusqlite::Connection;
 
@@ -15,12 +15,12 @@ use crate::run::RunFile;
 use crate::store::Ticket;
 use crate::store::claim::{self, Claim, Scope};
 
-/// A job that was just claimed, with what its start needs.
+/// A claimed job, with what its start needs.
 pub(super) struct Claimed {
     pub claim: Claim,
     /// Its run file, locked.
     pub file: RunFile,
-    /// The flush that puts the claim on the disk.
+    /// The flush that makes the claim durable.
     pub ticket: Ticket,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Claimer<'a> {
     ready: Vec<ReadyRun>,
 }
 
-/// A claim, as the store's thread makes it.
+/// A claim, as the store's thread executes it.
 pub(super) struct Request {
     scope: Scope,
     keys: Vec<RunKey>,
@@ -43,7 +43,7 @@ impl<'a> Claimer<'a> {
     /// Takes run files for at most this many jobs, and for at least one.
     ///
     /// # Errors
-    /// The first run file cannot be made.
+    /// The first run file cannot be created.
     pub fn prepare(ctx: &'a Context, jobs_max: usize) -> Result<Self> {
         ctx.keep_home();
         Ok(Self { ctx, ready: ctx.run_files.take_up_to(jobs_max, &ctx.store, &ctx.roster)? })
@@ -59,7 +59,7 @@ impl<'a> Claimer<'a> {
         }
     }
 
-    /// The jobs that the request has claimed, each with the run file that it was given.
+    /// Returns the jobs that the request has claimed, each with its run file.
     pub fn claimed(mut self, claims: Vec<Claim>, ticket: Ticket) -> Vec<Claimed> {
         let used = self.ready.drain(..claims.len().min(self.ready.len()));
         let claimed = claims.into_iter().zip(used).map(|(claim, ready)| {
@@ -86,11 +86,11 @@ impl Request {
         claim::claim(conn, &self.scope, &self.keys, &self.instance, &self.boot_id, self.now_ms)
     }
 
-    /// Claims one job in a transaction that does something else as well, which must not be undone
-    /// because the claim fails.
+    /// Claims one job in a transaction that also does other work, which must not be undone because
+    /// the claim fails.
     ///
     /// # Errors
-    /// The transaction cannot go on.
+    /// The transaction cannot continue.
     pub fn claim_beside(&self, conn: &Connection) -> Result<Option<Claim>> {
         let Some(key) = self.keys.first() else { return Ok(None) };
         claim::claim_beside(conn, &self.scope, *key, &self.instance, &self.boot_id, self.now_ms)

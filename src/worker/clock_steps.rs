@@ -1,10 +1,9 @@
-//! Steps of the wall clock, as this worker sees them: against the clock of the boot, which never
-//! jumps.
+//! Steps of the wall clock, as this worker sees them: measured against the clock of the boot, which
+//! never jumps.
 //!
-//! What is an instant (`--at`, `--delay`, `--expires`, the occurrences of a schedule) goes by the
-//! wall clock, whatever it says. A wait that the worker itself gave (before the next attempt, the
-//! next teardown) is a duration, and is moved with the clock. How long history is kept is never
-//! shortened by a step.
+//! Instants (`--at`, `--delay`, `--expires`, the occurrences of a schedule) follow the wall clock.
+//! A wait that the worker has set (before the next attempt or the next teardown) is a duration, and
+//! is moved with the clock. A step never shortens retention.
 
 use std::sync::Mutex;
 
@@ -13,11 +12,11 @@ use crate::run::machine::boottime_ms;
 use crate::store::{Store, due};
 use crate::sync::lock;
 
-/// A step of the wall clock, in milliseconds: what differs less is the work of a clock that is
-/// steered.
+/// A step of the wall clock, in milliseconds: a smaller difference comes from a clock that is being
+/// adjusted gradually.
 pub(super) const CLOCK_STEP_MS: u64 = 2_000;
 
-/// By how much the wall clock is ahead of the clock of the boot, in milliseconds.
+/// How far the wall clock is ahead of the clock of the boot, in milliseconds.
 pub(super) struct ClockSteps {
     first_ms: i64,
     last_ms: Mutex<i64>,
@@ -29,22 +28,22 @@ impl ClockSteps {
         Self { first_ms: ahead_ms, last_ms: Mutex::new(ahead_ms) }
     }
 
-    /// The wall clock as it would be without its steps forward since this worker started, in
-    /// milliseconds UTC.
+    /// Returns the wall clock without its forward steps since this worker started, in milliseconds
+    /// UTC.
     pub fn never_early(&self, now_ms: i64) -> i64 {
         now_ms.min(boot_ms().saturating_add(self.first_ms))
     }
 
-    /// Whether the clock was set since the last look. Never waits and never writes; false while
-    /// another thread looks.
+    /// Whether the clock was set since the last check. Never waits and never writes; false while
+    /// another thread checks.
     pub fn was_set(&self, now_ms: i64) -> bool {
         self.last_ms.try_lock().is_ok_and(|last_ms| ahead_ms(now_ms).saturating_sub(*last_ms).unsigned_abs() > CLOCK_STEP_MS)
     }
 
-    /// Looks whether the clock was set since the last look, and moves the waits that are durations;
-    /// true where it was.
+    /// Checks whether the clock was set since the last check, and moves the waits that are
+    /// durations; returns true if so.
     pub fn check(&self, store: &Store) -> Result<bool> {
-        // Held to the end: the thread that looks second finds the waits moved.
+        // Held to the end: the second thread finds the waits moved.
         let mut last_ms = lock(&self.last_ms);
         let ahead_ms = ahead_ms(store.clock().now_ms());
         let by_ms = ahead_ms.saturating_sub(*last_ms);

@@ -1,4 +1,4 @@
-//! What the threads of a worker share.
+//! State that the threads of a worker share.
 //!
 //! A leaf: it owns the state that loops and runs share, and knows no loop and no step.
 
@@ -32,10 +32,10 @@ use crate::store::Store;
 use crate::store::belief::Belief;
 use crate::sync::lock;
 
-/// How long a `run` serves the job of another one after it was asked, in milliseconds; that one
-/// asks each second.
+/// How long a `run` serves the job of another one after a request, in milliseconds; the other one
+/// repeats it each second.
 const SERVED_MS: u64 = 5_000;
-/// First wait before something that the disk or another program refused is tried again, in
+/// First wait before an operation that the disk or another program refused is retried, in
 /// milliseconds.
 const AGAIN_FIRST_MS: u64 = 50;
 /// Longest such wait, in milliseconds.
@@ -48,9 +48,9 @@ pub(super) struct Context {
     /// The random name of this start.
     pub instance: String,
     pub boot_id: String,
-    /// The id of the file, of which the run files that this worker makes are.
+    /// The id of the file, which the run files of this worker name.
     pub file_id: String,
-    /// What the file was when it was looked at last.
+    /// The state of the file when it was last checked.
     pub belief: Mutex<Belief>,
     pub lock: Arc<WorkerLock>,
     pub slots: Arc<Slots>,
@@ -64,20 +64,20 @@ pub(super) struct Context {
     pub stops: LoopWaker,
     pub stop: StopFlag,
     spawner: Mutex<Arc<Spawner>>,
-    /// That the spawner is dead was told.
+    /// The death of the spawner was reported.
     spawner_is_missed: AtomicBool,
     /// `None` in a program that embeds the worker.
     pub orphans: Option<Orphans>,
     served: Mutex<BTreeMap<JobId, Instant>>,
-    /// What this worker says of itself; also why no job may be claimed now.
+    /// The report of this worker; also why no job may be claimed now.
     pub report: Reporter,
-    /// How limits of memory are kept.
+    /// How memory limits are enforced.
     pub limiter: Limiter,
-    /// What is lacking for a start, if anything.
+    /// The shortage that prevents a start, if any.
     pub shortage: Shortage,
 }
 
-/// What a context is made of.
+/// The parts of a context.
 pub(super) struct Parts {
     pub store: Store,
     pub options: Options,
@@ -132,8 +132,7 @@ impl Context {
         self.store.clock().now_ms()
     }
 
-    /// Tells a person what becomes of the runs: on stderr where this process is a worker and
-    /// nothing else.
+    /// Tells a person what happens to the runs: on stderr if this process is only a worker.
     pub fn say(&self, message: &str) {
         if self.options.owns_process {
             let _stderr_may_be_gone = writeln!(std::io::stderr(), "tenure: {message}");
@@ -142,7 +141,7 @@ impl Context {
         }
     }
 
-    /// Nothing more is claimed.
+    /// Whether nothing more is claimed.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_stopping()
     }
@@ -153,7 +152,7 @@ impl Context {
         self.wake_claims();
     }
 
-    /// Nothing more is launched: the runs are being ended together with the worker.
+    /// Whether nothing more is launched: the runs are being ended together with the worker.
     pub fn is_ending_runs(&self) -> bool {
         self.stop.is_ending_runs()
     }
@@ -163,7 +162,7 @@ impl Context {
         self.stop_claiming();
     }
 
-    /// Monitors leave their runs to the shims, without settling them.
+    /// Whether monitors leave their runs to the shims, without settling them.
     pub fn is_detaching(&self) -> bool {
         self.stop.is_detaching()
     }
@@ -180,7 +179,7 @@ impl Context {
         self.stop.end(why);
     }
 
-    /// Why the worker ends, once it does; waits at most this long.
+    /// Returns why the worker ends, once it does; waits at most this long.
     pub fn wait_for_end(&self, at_most: Duration) -> Option<Ended> {
         self.stop.wait_for_end(at_most)
     }
@@ -200,13 +199,13 @@ impl Context {
         self.claims.wake();
     }
 
-    /// The file has changed, as far as a hint can tell.
+    /// Records that the file may have changed.
     pub fn file_may_have_changed(&self) {
         self.claims.wake();
         self.stops.wake();
     }
 
-    /// A `work` wants the lock: a `run` gives way, a `work` does not.
+    /// A `work` wants the lock: a `run` yields, a `work` does not.
     pub fn asked_to_yield(&self) {
         if self.options.kind == Kind::Run {
             self.end(Ended::Yielded);
@@ -220,32 +219,32 @@ impl Context {
         }
     }
 
-    /// The jobs that other `run`s follow, as far as they have said so lately.
+    /// Returns the jobs that other `run`s follow, according to their recent requests.
     pub fn served(&self) -> Vec<JobId> {
         let mut served = lock(&self.served);
         served.retain(|_, asked| asked.elapsed() < Duration::from_millis(SERVED_MS));
         served.keys().copied().collect()
     }
 
-    /// Whether another job may be claimed, but for free slots.
+    /// Whether another job may be claimed, apart from free slots.
     pub fn may_claim(&self) -> bool {
         !self.is_stopping() && self.admits() != Admits::None
     }
 
-    /// The process of the spawner, which may be dead.
+    /// Returns the process of the spawner, which may be dead.
     pub fn spawner_pid(&self) -> i32 {
         lock(&self.spawner).pid().cast_signed()
     }
 
-    /// How many jobs may be claimed, but for free slots.
+    /// Returns how many jobs may be claimed, apart from free slots.
     pub fn admits(&self) -> Admits {
         if self.report.holds_claims_beside(&shortage::CODES) { Admits::None } else { self.shortage.admits() }
     }
 
-    /// The spawner, started anew where the last one died.
+    /// Returns the spawner, and starts a new one if the last one died.
     ///
     /// # Errors
-    /// When no new one can be started, or nothing more is to be launched.
+    /// No new one can be started, or nothing more may be launched.
     pub fn spawner(&self) -> Result<Arc<Spawner>> {
         if self.is_ending_runs() {
             return Err(Error::Refused("nothing is launched any more: the worker ends its runs".into()));
@@ -259,7 +258,7 @@ impl Context {
         Ok(Arc::clone(&spawner))
     }
 
-    /// Notices that the spawner is dead, and reaps it; the next launch starts a new one.
+    /// Detects that the spawner is dead, and reaps it; the next launch starts a new one.
     pub fn check_spawner(&self) {
         if lock(&self.spawner).is_dead() {
             self.miss_spawner();
@@ -272,12 +271,12 @@ impl Context {
         }
     }
 
-    /// Does what must not be given up (a settle) until it is done: a full disk and a foreign
-    /// program that holds the write lock are waited for. Ends early only when the worker detaches
-    /// from its runs, or when the store cannot be trusted any more.
+    /// Retries an operation that must not be given up (a settle): it waits for a full disk and for
+    /// a foreign program that holds the write lock. Ends early only if the worker detaches from its
+    /// runs, or the store cannot be trusted any more.
     ///
     /// # Errors
-    /// The last error, when it ends early or waiting cannot help.
+    /// The last error, if it ends early or waiting cannot help.
     pub fn persist<T>(&self, what: &str, mut act: impl FnMut() -> Result<T>) -> Result<T> {
         let mut wait_ms = AGAIN_FIRST_MS;
         let mut told = String::new();
@@ -286,7 +285,7 @@ impl Context {
                 Err(error @ (Error::DiskFull(_) | Error::Busy(_) | Error::Held(_) | Error::Io { .. }))
                     if !self.is_detaching() && self.store.health().fatal.is_none() =>
                 {
-                    // Once for each trouble, not for each try.
+                    // Logged once per problem, not per attempt.
                     if error.to_string() != told {
                         told = error.to_string();
                         log::warn!("{what}: {told}; trying again until it is done");

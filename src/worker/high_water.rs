@@ -1,9 +1,9 @@
-//! Noting, in the directory beside the file, how far the file has been (`store::stamp`).
+//! Records the highest ids of the file in the directory beside it (`store::stamp`).
 
 use crate::error::Result;
 use crate::store::{Store, stamp};
 
-/// Notes how far the file has been; what it says is on the disk.
+/// Records them; the values are durable in the file.
 pub(super) fn note(store: &Store) -> Result<()> {
     let now = store.read(stamp::current)?;
     stamp::write(store.place(), &now)

@@ -1,5 +1,5 @@
-//! What the worker logs of each job: one line when a run starts, and one when it has ended. For the
-//! journal, or for a terminal.
+//! Log lines of jobs: one when a run starts, and one when it has ended. For the journal, or for a
+//! terminal.
 //!
 //! ```text
 //! job 7 started: run 12, attempt 1 of 3, queue default: nightly: make all
@@ -7,8 +7,8 @@
 //! job 7 queued again in 30s: failed, reason exit, exit code 3, took 1m 2s, run 12: nightly: make all
 //! ```
 //!
-//! What clients have written (label, command, error) comes last and has no control character, so
-//! that no client can make a line up.
+//! Text of clients (label, command, error) comes last and has no control characters, so that no
+//! client can forge a line.
 
 use std::fmt::Write;
 
@@ -17,9 +17,9 @@ use crate::store::rows::Job;
 use crate::store::settle::RunRecord;
 use crate::units::duration_text;
 
-/// The target of these lines, by which a face shows them or not.
+/// The target of these lines, by which the command line shows or hides them.
 pub const TARGET: &str = "tenure::jobs";
-/// Most of a text of a client in a line, in characters.
+/// Longest text of a client in a line, in characters.
 const CHARS_MAX: usize = 80;
 
 /// A run has been handed to its shim.
@@ -73,7 +73,7 @@ fn end(job: &Job, run: RunId, decision: &Decision, record: &RunRecord, now_ms: i
     line
 }
 
-/// Label and command, as far as they fit.
+/// Returns label and command, shortened.
 fn name(job: &Job) -> String {
     let label = job.label.as_deref().map(|label| format!("{}: ", short(label))).unwrap_or_default();
     let command = job.argv().map_or_else(
@@ -83,7 +83,7 @@ fn name(job: &Job) -> String {
     label + &short(&command)
 }
 
-/// A text of a client on one line.
+/// Returns a text of a client on one line.
 fn short(text: &str) -> String {
     let mut line = String::new();
     for (at, c) in text.chars().enumerate() {

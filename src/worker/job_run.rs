@@ -1,5 +1,5 @@
-//! A job's run under this worker: what its life needs of the job, whether it was just claimed or is
-//! adopted.
+//! A job's run under this worker: the facts of the job that it needs, whether it was just claimed
+//! or is adopted.
 
 use crate::job::{Policy, Reason, RunKey};
 use crate::store::claim::Claim;
@@ -27,7 +27,7 @@ impl JobRun {
         Self { previous_reason: claim.previous_reason, max_runtime_ms: claim.max_runtime_ms, ..run }
     }
 
-    /// A run that an earlier worker claimed. What only a start needs is not known any more.
+    /// A run that an earlier worker claimed. Facts that only a start needs are not known any more.
     pub fn of_open(open: &OpenRun, slot: usize) -> Self {
         let run = Self::new(open.job.clone(), open.run.key(), slot);
         if let Some(error) = &run.policy_fault {
@@ -44,10 +44,10 @@ impl JobRun {
         Self { row, policy, policy_fault, key, slot, previous_reason: None, max_runtime_ms: None }
     }
 
-    /// Whether its policy can be read.
+    /// Checks that its policy can be read.
     ///
     /// # Errors
-    /// In words for the owner of the job.
+    /// Text for the owner of the job.
     pub fn is_runnable(&self) -> Result<(), String> {
         self.policy_fault.clone().map_or(Ok(()), Err)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Wakes a loop; it makes one round for any number of calls that come before it.
+/// Wakes a loop; any number of calls before its next round cause one round.
 pub(super) struct LoopWaker {
     tx: Sender<()>,
     rx: Receiver<()>,

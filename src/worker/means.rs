@@ -1,5 +1,5 @@
-//! What the threads of a worker do about a want of its own means ([`super::shortage`]): report it,
-//! probe, try one job, and go on.
+//! How the threads of a worker handle a shortage of its own resources ([`super::shortage`]): report
+//! it, probe, try one job, and continue.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +11,11 @@ use crate::host::condition::Condition;
 use crate::job::RunId;
 use crate::units::size_text;
 
-/// Between two looks whether a command that waits for means is still wanted, in milliseconds.
+/// Interval between two checks whether a waiting command is still needed, in milliseconds.
 const LOOK_MS: u64 = 20;
 
 impl Context {
-    /// Something was lacking for a start.
+    /// Records a shortage at a start.
     pub fn lacks(&self, errno: i32, what: &str) {
         let (code, lacking, remedy) = of_errno(errno);
         if let Some(before) = self.shortage.begin(code).filter(|before| *before != code) {
@@ -29,17 +29,17 @@ impl Context {
         self.report.set(Condition::holding(code, format!("{lacking}: {what}{inodes}"), remedy));
     }
 
-    /// As [`Context::lacks`], where an error is of that kind.
+    /// Like [`Context::lacks`], if an error is of that kind.
     pub fn notes_want(&self, error: &Error) -> bool {
         let want = want_of(error);
         want.inspect(|errno| self.lacks(*errno, &error.to_string())).is_some()
     }
 
-    /// Looks, once a second while something is lacking, whether a trial may be made. Asked in each
-    /// round of the claim loop.
+    /// Probes, once a second during a shortage, whether a trial may be made. Called in each round
+    /// of the claim loop.
     pub fn probe_means(self: &Arc<Self>) {
         let Some(code) = self.shortage.due_probe(|run| self.roster.owns(run)) else { return };
-        // A kill in between leaves the file to the sweep of what is unfinished.
+        // A kill in between leaves the file to the sweep of unfinished files.
         let scratch = self.place().runs().join(format!("probe.tmp-{}", self.instance));
         match shortage::probe(code, &scratch) {
             Ok(()) => self.shortage.allow_trial(),
@@ -47,14 +47,14 @@ impl Context {
         }
     }
 
-    /// The process of this run exists: if it was the trial, nothing is lacking any more.
+    /// Records that the process of this run exists: if it was the trial, the shortage is over.
     pub fn has_started(&self, run: RunId) {
         if self.shortage.is_trial(run) {
             self.has_enough();
         }
     }
 
-    /// There is nothing to try it with, and the probe found enough.
+    /// Records that there is nothing to try, and the probe found enough.
     pub fn has_nothing_to_try(&self) {
         if self.shortage.has_no_use_of_its_trial() {
             self.has_enough();
@@ -68,8 +68,7 @@ impl Context {
         }
     }
 
-    /// A command around a job lacked something: waits a second. False where it is not to be tried
-    /// again.
+    /// Waits a second after a shortage of an auxiliary run. False if it must not be retried.
     pub fn waits_for_means(&self, stops: impl Fn() -> bool) -> bool {
         self.shortage.waiting(|| {
             let until = Instant::now() + PROBE_EVERY;

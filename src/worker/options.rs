@@ -1,4 +1,4 @@
-//! What a worker is asked to do.
+//! The settings of a worker.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
 use crate::store::claim::Scope;
 
-/// Below the ten seconds that container runtimes give by default, in milliseconds.
+/// Below the ten seconds of container runtimes, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
 
 /// When a worker ends by itself.
@@ -14,16 +14,16 @@ const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
 pub enum Until {
     /// Never: it waits for a signal.
     Stopped,
-    /// When nothing runs and nothing could be claimed now.
+    /// When no job is running and none could be claimed now.
     Idle,
-    /// As `Idle`, and nothing waits for its time.
+    /// Like `Idle`, and no job waits for its time.
     Empty,
 }
 
-/// What becomes of the runs when the worker is told to end.
+/// What happens to the runs when the worker is told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTerm {
-    /// They go on under their shims, and the next worker adopts them.
+    /// They continue under their shims, and the next worker adopts them.
     Detach,
     /// They are waited for.
     Drain,
@@ -39,28 +39,28 @@ pub struct Options {
     pub slots: usize,
     pub scope: Scope,
     pub until: Until,
-    /// What TERM means. `None`: the runs are left to their shims, or ended in order where nothing
-    /// survives the worker.
+    /// What TERM means. `None`: detach from the runs, or end them in order if nothing survives the
+    /// worker.
     pub on_term: Option<OnTerm>,
-    /// Longest time between TERM and KILL where the runs are ended with the worker, in
-    /// milliseconds.
+    /// Longest time between TERM and KILL if the runs are ended with the worker, in milliseconds.
     pub stop_timeout_ms: u64,
     pub floors: Floors,
     /// Rows that break a rule of the file are repaired.
     pub repair: bool,
-    /// Ended jobs older than this are pruned, in milliseconds. `None`: kept for ever.
+    /// Ended jobs older than this are pruned, in milliseconds. `None`: kept forever.
     pub keep_ms: Option<u64>,
-    /// Log limit of jobs that name none, in bytes.
+    /// Log limit of jobs without one, in bytes.
     pub log_limit_bytes: u64,
-    /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
+    /// Above this total the least recently used workspaces are evicted, in bytes. `None`: they are
+    /// kept.
     pub workspaces_bytes_max: Option<u64>,
-    /// This process is a worker and nothing else: it reaps whatever falls to it and ends what its
-    /// runs have left there, answers the service manager, and says on stderr what it does with its
-    /// runs. A program with a worker inside does none of that, or does it itself.
+    /// This process is only a worker: it reaps orphans and ends those of its runs, reports to the
+    /// service manager, and tells on stderr what it does with its runs. A program that embeds a
+    /// worker does none of that, or does it itself.
     pub owns_process: bool,
     /// The program that is started as the spawner; `None`: the running one.
     pub spawner: Option<PathBuf>,
-    /// Time between two rounds of recovery, in milliseconds.
+    /// Interval between two rounds of recovery, in milliseconds.
     pub tick_ms: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The thread pool on which runs and teardowns are watched: grows when no thread is free, and keeps
-//! its threads for the next one.
+//! The thread pool for monitors and teardowns: grows when no thread is free, and keeps its threads
+//! for later work.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
-/// Stack of a thread, in bytes. SQLite runs on it, which recurses no deeper than an expression
-/// does.
+/// Stack of a thread, in bytes. SQLite runs on it, which recurses only as deep as an expression.
 const STACK_BYTES: usize = 1 << 20;
 
 /// What a thread does.
@@ -25,7 +24,7 @@ pub(super) struct Pool {
     free: Arc<AtomicUsize>,
 }
 
-/// A thread that is kept for one piece of work. Dropped without any, it is free again.
+/// A thread that is reserved for one piece of work. Dropping it unused frees the thread.
 pub(super) struct Seat<'a> {
     pool: &'a Pool,
 }
@@ -36,10 +35,10 @@ impl Pool {
         Self { tx: Mutex::new(Some(tx)), rx, free: Arc::new(AtomicUsize::new(0)) }
     }
 
-    /// Keeps a thread that waits, or starts a new one.
+    /// Reserves a free thread, or starts a new one.
     ///
     /// # Errors
-    /// When no thread waits and none can be started.
+    /// No thread is free and none can be started.
     pub fn reserve(&self) -> Result<Seat<'_>> {
         self.reserve_or(|| self.grow())
     }
@@ -52,7 +51,7 @@ impl Pool {
         Ok(Seat { pool: self })
     }
 
-    /// Threads end when they have done what they were given.
+    /// Lets threads end when they have done their work.
     pub fn close(&self) {
         lock(&self.tx).take();
     }

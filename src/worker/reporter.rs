@@ -1,11 +1,10 @@
-//! The writing end of what a worker says of itself ([`crate::host::report`]): `worker.json` beside
-//! its lock.
+//! The writing end of the worker's report ([`crate::host::report`]): `worker.json` beside its lock.
 //!
-//! It is written in place, into blocks that were reserved, so that a full disk does not silence it;
-//! at each change, and at most once a second while only the times of the rounds change. It is never
-//! flushed: after a power cut it is not needed.
+//! It is written in place, into reserved blocks, so that it works on a full disk; at each change,
+//! and at most once a second while only the times of the rounds change. It is never flushed: after
+//! a power cut it is not needed.
 //!
-//! Any thread may say what is the matter: [`Reporter::set`] and [`Reporter::clear`].
+//! Any thread may set or clear a condition: [`Reporter::set`] and [`Reporter::clear`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -37,7 +36,7 @@ pub struct Reporter {
     inner: Mutex<Inner>,
     claims_at_ms: AtomicU64,
     reaper_at_ms: AtomicU64,
-    /// The last step of a round of recovery, likewise; not reported.
+    /// The last step of a round of recovery, in the same unit; not reported.
     reaper_step_ms: AtomicU64,
     /// When it was written last, in milliseconds of the monotonic clock.
     written_ms: AtomicU64,
@@ -51,8 +50,8 @@ struct Inner {
 }
 
 impl Reporter {
-    /// A worker that has just taken the lock. Never fails: a report that cannot be written is one
-    /// that no client reads.
+    /// Starts the report of a worker that has just taken the lock. Never fails: a report that
+    /// cannot be written is not read.
     pub(super) fn start(place: &Place, instance: &str, options: &Options) -> Self {
         let mut left = QUEUES_BYTES_MAX;
         let mut fits = |name: &&String| {
@@ -90,13 +89,13 @@ impl Reporter {
         reporter
     }
 
-    /// The directory was removed, and is there again.
+    /// The directory was removed, and exists again.
     pub(super) fn write_again(&self) {
         lock(&self.inner).file = None;
         self.write(&mut lock(&self.inner));
     }
 
-    /// Something is the matter, until it is cleared. Logged once, whatever becomes of its numbers.
+    /// Sets a condition until it is cleared. Logged once, even if its numbers change.
     pub fn set(&self, condition: Condition) {
         let mut inner = lock(&self.inner);
         let key = condition.code.clone();
@@ -115,13 +114,13 @@ impl Reporter {
             }
         }
         let is_new = inner.conditions.insert(key, now).is_none();
-        // Numbers that change all the time are as good a second later.
+        // Numbers that change constantly can be a second late.
         if is_new || self.is_due() {
             self.write(&mut inner);
         }
     }
 
-    /// It is not the matter any more.
+    /// Clears a condition.
     pub fn clear(&self, code: &str) {
         let mut inner = lock(&self.inner);
         if let Some(was) = inner.conditions.remove(code) {
@@ -130,18 +129,17 @@ impl Reporter {
         }
     }
 
-    /// Whether a condition keeps the worker from claiming, but for those that are seen to
-    /// elsewhere.
+    /// Whether a condition prevents claims, other than these codes.
     pub(super) fn holds_claims_beside(&self, codes: &[&str]) -> bool {
         lock(&self.inner).conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
     }
 
-    /// How limits of memory are kept; told with the next write.
+    /// Sets how memory limits are enforced; reported with the next write.
     pub(super) fn memory(&self, by: &str, why: &str) {
         lock(&self.inner).report.memory = (by.to_owned(), condition::cut(why.to_owned()));
     }
 
-    /// What the worker does from now on.
+    /// Sets what the worker does from now on.
     pub(super) fn phase(&self, phase: Phase) {
         let mut inner = lock(&self.inner);
         if inner.report.phase != phase {
@@ -150,7 +148,7 @@ impl Reporter {
         }
     }
 
-    /// The claim loop has been round.
+    /// Records a round of the claim loop.
     pub(super) fn round_of_claims(&self, busy: usize, serves: &[crate::job::JobId]) {
         self.claims_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
         let mut inner = lock(&self.inner);
@@ -163,7 +161,7 @@ impl Reporter {
         }
     }
 
-    /// Recovery has been round.
+    /// Records a round of recovery.
     pub(super) fn round_of_reaper(&self) {
         self.reaper_at_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
         self.step_of_reaper();
@@ -172,18 +170,19 @@ impl Reporter {
         }
     }
 
-    /// Recovery has done a step of its round, which takes longer the more it finds.
+    /// Records a step of a round of recovery, whose duration depends on what it finds.
     pub(super) fn step_of_reaper(&self) {
         self.reaper_step_ms.store(machine::monotonic_ms(), Ordering::SeqCst);
     }
 
-    /// How long ago the claim loop was round, and recovery did a step of its round.
+    /// Returns the time since the last round of the claim loop, and since the last step of
+    /// recovery.
     pub fn rounds(&self) -> (Duration, Duration) {
         let ago = |at: &AtomicU64| Duration::from_millis(machine::monotonic_ms().saturating_sub(at.load(Ordering::SeqCst)));
         (ago(&self.claims_at_ms), ago(&self.reaper_step_ms))
     }
 
-    /// What it says now.
+    /// Returns the current report.
     pub fn now(&self) -> Report {
         lock(&self.inner).whole(self)
     }
@@ -205,7 +204,7 @@ impl Reporter {
         }
     }
 
-    /// The worker has ended in order: no client is to read this any more.
+    /// Removes the report: the worker has ended in order.
     pub(super) fn remove(&self) {
         let _a_stale_one_counts_for_nothing = std::fs::remove_file(&self.path);
     }
@@ -222,13 +221,12 @@ impl Inner {
     }
 }
 
-/// Under the worker lock: what an earlier worker left is written over.
+/// Under the worker lock: leftovers of an earlier worker are overwritten.
 fn open(path: &std::path::Path) -> std::io::Result<File> {
     let no_links = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links).open(path)?;
-    // So that a full disk does not silence it. Where it is refused each write takes its room as it
-    // can.
+    // So that it works on a full disk. If it is refused, each write allocates its space.
     let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_BYTES as u64);
     Ok(file)
 }

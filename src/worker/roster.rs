@@ -1,8 +1,8 @@
-//! The runs that this worker owns, and the waker of each that a thread watches.
+//! The runs that this worker owns, with the waker of each that a thread watches.
 //!
-//! A run is in the roster from before its run file exists until after it is settled and its run
-//! file is gone, so that recovery, which leaves out what is in the roster, never meets a run that
-//! one thread hands to another.
+//! A run is in the roster from before its run file exists until it is settled and its run file is
+//! gone, so that recovery, which skips the roster, never finds a run that one thread hands to
+//! another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use crate::sync::lock;
 /// The runs of this worker.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    /// With a waker where a monitor watches the run.
+    /// With a waker if a monitor watches the run.
     owned: Mutex<HashMap<RunId, Option<Arc<RunWaker>>>>,
 }
 
 impl Roster {
-    /// From now on recovery leaves this run alone.
+    /// From now on recovery skips this run.
     pub fn own(&self, run: RunId) {
         lock(&self.owned).entry(run).or_insert(None);
     }
 
-    /// Recovery may look at it again.
+    /// Recovery may handle it again.
     pub fn disown(&self, run: RunId) {
         lock(&self.owned).remove(&run);
     }
@@ -38,13 +38,13 @@ impl Roster {
         lock(&self.owned).insert(run, Some(waker));
     }
 
-    /// Asks the monitor of a run to stop it; false where it has none.
+    /// Asks the monitor of a run to stop it; false if it has none.
     pub fn request_stop(&self, run: RunId, cause: Cause) -> bool {
         let waker = lock(&self.owned).get(&run).cloned().flatten();
         waker.inspect(|waker| waker.request_stop(cause)).is_some()
     }
 
-    /// Since when the run of a monitor counts as running, in milliseconds since the boot.
+    /// Returns since when the run of a monitor counts as running, in milliseconds since the boot.
     pub fn began_ms(&self, run: RunId) -> Option<u64> {
         lock(&self.owned).get(&run)?.as_ref().map(|waker| waker.began_ms())
     }

@@ -1,12 +1,12 @@
-//! Run files that are made before their claim.
+//! Run files that are created before their claim.
 //!
-//! A run file must be there, locked, before any row names its run; so a claim takes one from this
-//! pool. It is filled while runs are being waited for, which keeps the making of files out of the
+//! A run file must exist, locked, before any row names its run; so a claim takes one from this
+//! pool. It is filled while threads wait for runs, which keeps the creation of files out of the
 //! time between two jobs of a slot.
 //!
-//! Ids rise: a run that begins later has a higher one, so of two runs of a job the later is the one
-//! with the higher id, and a program that keeps the highest `TENURE_RUN` that it has seen can
-//! refuse an older one. What was taken, not used and overtaken meanwhile is therefore dropped, and
+//! Ids rise: a run that begins later has a higher one, so the later of two runs of a job has the
+//! higher id, and a program that keeps the highest `TENURE_RUN` that it has seen can refuse an
+//! older one. A run file that was taken, not used and overtaken meanwhile is therefore dropped, and
 //! its file gets another id.
 
 use std::collections::VecDeque;
@@ -26,12 +26,13 @@ use crate::run::{Header, RunFile};
 use crate::store::{Store, ids};
 use crate::sync::lock;
 
-/// Run ids that are reserved by one flushed write, at the most. What is not used when the worker
-/// ends is a gap, nothing else.
+/// Most run ids that one flushed write reserves. Ids that are unused when the worker ends leave a
+/// gap, nothing else.
 const BLOCK_MAX: i64 = 256;
-/// The first block; each is twice the one before, so that a short life leaves a small gap.
+/// The first block; each is twice as large as the previous one, so that a short life leaves a small
+/// gap.
 const BLOCK_FIRST: i64 = 4;
-/// Files of settled runs that are kept to be used again.
+/// Files of settled runs that are kept for reuse.
 const RETIRED_MAX: usize = 16;
 /// Files that are kept ready.
 const SHELF_MAX: usize = 4;
@@ -52,14 +53,14 @@ impl ReadyRun {
     }
 }
 
-/// Reserved run ids that have not been given.
+/// Reserved run ids that have not been assigned.
 struct Ids {
     left: Range<i64>,
     /// Size of the next block.
     block: i64,
 }
 
-/// Run files without a claim, and files of settled runs that become those of later ones.
+/// Run files without a claim, and files of settled runs that will be reused.
 pub(super) struct RunFilePool {
     file_id: String,
     boot_id: String,
@@ -70,8 +71,7 @@ pub(super) struct RunFilePool {
     shelf: Mutex<VecDeque<ReadyRun>>,
     /// The highest id that has begun.
     begun: AtomicI64,
-    /// Files of settled runs, to be used again; `None` once the worker ends, when no run will use
-    /// them.
+    /// Files of settled runs for reuse; `None` once the worker ends, when no run will use them.
     retired: Mutex<Option<Vec<PathBuf>>>,
 }
 
@@ -89,7 +89,7 @@ impl RunFilePool {
         }
     }
 
-    /// One from the shelf, or a new one.
+    /// Takes one from the shelf, or creates a new one.
     pub fn take(&self, store: &Store, roster: &Roster) -> Result<ReadyRun> {
         loop {
             let waiting = lock(&self.shelf).pop_front();
@@ -101,7 +101,7 @@ impl RunFilePool {
         }
     }
 
-    /// Up to `n`; at least one, or the error of the first.
+    /// Takes up to `n`; at least one, or returns the error of the first.
     pub fn take_up_to(&self, n: usize, store: &Store, roster: &Roster) -> Result<Vec<ReadyRun>> {
         let mut taken = Vec::with_capacity(n);
         while taken.len() < n {
@@ -114,7 +114,7 @@ impl RunFilePool {
         Ok(taken)
     }
 
-    /// Puts back what no claim used.
+    /// Returns unused ones to the shelf.
     pub fn put_back(&self, unused: impl IntoIterator<Item = ReadyRun>) {
         let mut shelf = lock(&self.shelf);
         for ready in unused {
@@ -123,12 +123,12 @@ impl RunFilePool {
         }
     }
 
-    /// A run has begun: none with a lower id is given out after this.
+    /// A run has begun: no lower id is assigned after this.
     pub fn begun(&self, run: RunId) {
         self.begun.fetch_max(run.0, Ordering::SeqCst);
     }
 
-    /// No row has named it, and none will.
+    /// No row names it, and none will.
     fn drop_overtaken(&self, ready: ReadyRun, place: &Place, roster: &Roster) {
         let run = ready.run();
         drop(ready);
@@ -138,7 +138,7 @@ impl RunFilePool {
         roster.disown(run);
     }
 
-    /// Fills the shelf. What cannot be made now is made, or fails, when it is needed.
+    /// Fills the shelf. A file that cannot be created now is created, or fails, when it is needed.
     pub fn fill(&self, store: &Store, roster: &Roster) {
         while lock(&self.shelf).len() < SHELF_MAX {
             match self.make(store, roster) {
@@ -151,14 +151,13 @@ impl RunFilePool {
         }
     }
 
-    /// Takes the file of a settled run: to use it again, or, where there are enough of them, to
-    /// remove it.
+    /// Keeps the file of a settled run for reuse, or removes it if there are enough.
     ///
     /// # Errors
-    /// The system refuses it; recovery tries again.
+    /// The system refuses it; recovery retries.
     pub fn retire(&self, place: &Place, run: RunId) -> Result<()> {
         let mut retired = lock(&self.retired);
-        // Calls that wait for a flush still come when the pool has been cleared.
+        // Calls after a flush still arrive when the pool has been cleared.
         match retired.as_mut().filter(|retired| retired.len() < RETIRED_MAX) {
             Some(retired) => retired.push(runfile::retire(place, run)?),
             None => runfile::unlink(place, run)?,
@@ -166,14 +165,14 @@ impl RunFilePool {
         Ok(())
     }
 
-    /// Their files are gone with the directory; no row has named them, and none will.
+    /// Their files are gone with the directory; no row names them, and none will.
     pub fn forget(&self, roster: &Roster) {
         for ready in lock(&self.shelf).drain(..) {
             roster.disown(ready.run());
         }
     }
 
-    /// Unlinks what is on the shelf, and what was put away; from now on nothing is put away.
+    /// Unlinks all files; from now on none is kept.
     pub fn clear(&self, store: &Store) {
         for retired in lock(&self.retired).take().into_iter().flatten() {
             let _found_and_unlinked_by_the_next_worker = std::fs::remove_file(retired);

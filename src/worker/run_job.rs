@@ -1,8 +1,8 @@
 //! The life of a job's run: from its claim, or from its adoption, to its settled row.
 //!
 //! One thread of the pool drives it (the monitor of the run), and then takes the next job for the
-//! same slot, which was claimed in the transaction that settled the one before: a busy slot goes
-//! from one job to the next without another thread.
+//! same slot, which was claimed in the transaction that settled the previous one: a busy slot
+//! passes from one job to the next without another thread.
 //!
 //! ```text
 //! claimed ─▶ its workspace ─▶ its own run ─▶ its check ─▶ settled, and the next job is claimed
@@ -29,28 +29,28 @@ use crate::store::open_runs::{self, OpenRun};
 use crate::store::rows::Run;
 use crate::store::settle::RunRecord;
 
-/// Gives a job that was just claimed to a thread.
+/// Hands a claimed job to a thread.
 pub(super) fn start(ctx: &Arc<Context>, seat: Seat<'_>, claimed: Claimed, slot: Slot) {
     let run = claimed.claim.run;
     give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| run_job(ctx, slot, claimed)));
 }
 
-/// Gives a run that no thread of this worker watches to one: it is alive, or its end is recorded,
-/// or neither.
+/// Hands a run that no thread of this worker watches to a thread: it is alive, or its end is
+/// recorded, or neither.
 pub(super) fn adopt(ctx: &Arc<Context>, seat: Seat<'_>, open: OpenRun, slot: Slot) {
     let run = open.run.id;
     give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| resume_job(ctx, slot, &open)));
 }
 
-/// A job that was claimed and for which there is no thread: as if it had not been claimed.
+/// Requeues a claimed job for which there is no thread, as if it had not been claimed.
 ///
 /// # Errors
-/// The file does not take it; its run has a row and a run file, and is left to recovery.
+/// The file refuses it; its run has a row and a run file, and is left to recovery.
 pub(super) fn put_back(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error: &Error) -> Result<()> {
     let Claimed { claim, file, .. } = claimed;
     drop(file);
     let job = JobRun::of_claim(claim, slot.number());
-    // Where means are lacking no next job is claimed.
+    // No next job is claimed during a shortage.
     let settled = finish(ctx, &job, Err(Halt::no_means(error)));
     if settled.is_err() {
         ctx.roster.disown(job.key.run);
@@ -58,8 +58,8 @@ pub(super) fn put_back(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error:
     settled.map(drop)
 }
 
-/// Where the worker is ending the run is left to the next one. It leaves the roster after its run
-/// file is dropped: else recovery would leave it alone for good.
+/// If the worker is ending, the run is left to the next one. It leaves the roster after its run
+/// file is dropped: otherwise recovery would skip it permanently.
 fn give(ctx: &Arc<Context>, seat: Seat<'_>, run: RunId, work: impl FnOnce(&Arc<Context>) + Send + 'static) {
     let then = Arc::clone(ctx);
     if seat.run(move || work(&then)).is_err() {

@@ -1,5 +1,5 @@
-//! The settle of a job's run, and what follows it: the next claim for its slot in the same
-//! transaction, and after the flush the end of its files.
+//! Settles a job's run, claims the next job for its slot in the same transaction, and removes its
+//! files after the flush.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::store::claim::Claim;
 use crate::store::settle::{self, Settle, Settled};
 use crate::store::{Ticket, teardown};
 
-/// Settles the run, and claims the next job for its slot in the same transaction. What follows a
-/// settle outside the file waits for the flush, and is done by the winner alone.
+/// Settles the run, and claims the next job for its slot in the same transaction. Consequences
+/// outside the file wait for the flush, and are applied by the winner only.
 ///
 /// # Errors
-/// The file does not take it; the run is left to recovery.
+/// The file refuses it; the run is left to recovery.
 pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result<Option<Claimed>> {
     if let RunEnd::NoMeans { errno, error } = &ending.end {
         ctx.lacks(*errno, error);
@@ -30,8 +30,8 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result
     let settle = Settle { job: job.row.id, run: job.key.run, end, record, chance: machine::chance() };
     let claimer = next_of_slot(ctx);
     let (done, ticket) = commit(ctx, &settle, claimer.as_ref())?;
-    // A slot that takes its next job at once needs no look of the claim loop, unless there is a new
-    // time to wait for or something to tear down.
+    // A slot that takes its next job immediately needs no round of the claim loop, unless there is
+    // a new time to wait for or a resource to tear down.
     let waits = matches!(&done.settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }));
     if done.next.is_none() || done.leaves || waits {
         ctx.wake_claims();
@@ -44,10 +44,10 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result
     Ok(claimer.and_then(|claimer| claimer.claimed(claims, ticket).pop()))
 }
 
-/// What one transaction has done.
+/// Result of the transaction.
 struct Done {
     settled: Settled,
-    /// The job has left something outside that is to be torn down now.
+    /// The job has left resources to tear down now.
     leaves: bool,
     next: Option<Claim>,
 }
@@ -65,7 +65,7 @@ fn commit(ctx: &Arc<Context>, settle: &Settle, claimer: Option<&Claimer<'_>>) ->
     })
 }
 
-/// A run file for the next job of this slot, where one may be claimed.
+/// Takes a run file for the next job of this slot, if one may be claimed.
 fn next_of_slot(ctx: &Arc<Context>) -> Option<Claimer<'_>> {
     let may = ctx.may_claim()
         && ctx.admits() == Admits::All

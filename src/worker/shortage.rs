@@ -1,8 +1,9 @@
-//! Want of our own means: room or inodes for our files, processes, descriptors, memory.
+//! A shortage of tenure's own resources: disk space or inodes for its files, processes,
+//! descriptors, memory.
 //!
-//! It ends no job and counts against none. Whatever met it is put back as if it had never been
-//! claimed; nothing more is claimed; once a second a cheap probe looks whether there is enough
-//! again, and then one job is started as a trial. When that one has started it is over.
+//! It ends no job and counts against none. An affected job is requeued as if it had never been
+//! claimed; nothing more is claimed; once a second a cheap probe checks whether there is enough
+//! again, and then one job is started as a trial. When that one has started the shortage is over.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -19,10 +20,10 @@ use crate::sync::lock;
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Descriptors that must be free for a start.
 const DESCRIPTORS: usize = 8;
-/// Processes and threads that a start makes.
+/// Processes and threads that a start creates.
 const PROCESSES: usize = 3;
 
-/// The codes of what may be lacking.
+/// The codes of shortages.
 pub(super) const CODES: [&str; 5] = ["no_files", "disk_error", "no_processes", "no_descriptors", "no_memory"];
 
 /// How many jobs may be claimed.
@@ -34,11 +35,11 @@ pub(super) enum Admits {
     None,
 }
 
-/// What is lacking, if anything.
+/// The current shortage, if any.
 #[derive(Default)]
 pub(super) struct Shortage {
     held: Mutex<Option<Held>>,
-    /// Commands around jobs that wait for it to be over.
+    /// Auxiliary runs that wait for its end.
     waiting: AtomicUsize,
 }
 
@@ -55,7 +56,7 @@ enum Trial {
     Under(RunId),
 }
 
-/// The errors that mean that something of ours is lacking.
+/// Returns the errno if the error is a shortage of tenure's resources.
 pub(super) fn want_of(error: &Error) -> Option<i32> {
     let Error::Io { source, .. } = error else { return None };
     source.raw_os_error().filter(|errno| is_want(*errno))
@@ -78,7 +79,7 @@ fn is_want(errno: i32) -> bool {
     .contains(&errno)
 }
 
-/// Its code, what is lacking, and what helps.
+/// Returns the code, the description and the remedy.
 pub(super) fn of_errno(errno: i32) -> (&'static str, &'static str, &'static str) {
     match Errno::from_raw_os_error(errno) {
         Errno::NOSPC | Errno::DQUOT => {
@@ -112,20 +113,20 @@ impl Shortage {
         }
     }
 
-    /// Something of this code is lacking. Returns the code of what was lacking before.
+    /// Begins a shortage. Returns the code of the previous one.
     pub fn begin(&self, code: &'static str) -> Option<&'static str> {
         let next_probe = Instant::now() + PROBE_EVERY;
         lock(&self.held).replace(Held { code, next_probe, trial: Trial::No }).map(|held| held.code)
     }
 
-    /// What a probe is due for, if one is.
+    /// Returns what a probe is due for, if one is.
     pub fn due_probe(&self, is_owned: impl Fn(RunId) -> bool) -> Option<&'static str> {
         let mut held = lock(&self.held);
         let held = held.as_mut()?;
         if let Trial::Under(run) = held.trial
             && !is_owned(run)
         {
-            // It ended before it came to a start.
+            // It ended before it could start.
             held.trial = Trial::No;
         }
         if held.trial != Trial::No || Instant::now() < held.next_probe {
@@ -147,17 +148,17 @@ impl Shortage {
         matches!(&*lock(&self.held), Some(Held { trial: Trial::Under(trial), .. }) if *trial == run)
     }
 
-    /// A trial may be made, and nothing waits for one.
+    /// Whether a trial may be made and no job waits for one.
     pub fn has_no_use_of_its_trial(&self) -> bool {
         matches!(&*lock(&self.held), Some(Held { trial: Trial::Allowed, .. })) && self.waiting.load(Ordering::SeqCst) == 0
     }
 
-    /// It is over. Returns the code of what was lacking.
+    /// Ends the shortage. Returns its code.
     pub fn end(&self) -> Option<&'static str> {
         lock(&self.held).take().map(|held| held.code)
     }
 
-    /// While this runs, a command around a job waits for the end of the shortage.
+    /// While this runs, an auxiliary run waits for the end of the shortage.
     pub fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let waited = wait();
@@ -175,8 +176,8 @@ impl Shortage {
     }
 }
 
-/// Whether a start would have what it needs of this. `scratch`: a file that may be made and removed
-/// again.
+/// Checks whether a start would have enough of this. `scratch`: a file that may be created and
+/// removed again.
 pub(super) fn probe(code: &str, scratch: &Path) -> std::io::Result<()> {
     match code {
         "no_descriptors" => {
@@ -195,7 +196,7 @@ pub(super) fn probe(code: &str, scratch: &Path) -> std::io::Result<()> {
 
 /// As many as a start needs, all at once.
 fn start_threads() -> std::io::Result<()> {
-    // Each waits for the word that all are there, or that one could not be started.
+    // Each waits until all are there, or one could not be started.
     let (word, hear) = crossbeam_channel::bounded::<()>(0);
     let started: std::io::Result<Vec<_>> = (0..PROCESSES)
         .map(|_| {

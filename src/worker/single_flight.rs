@@ -1,8 +1,8 @@
-//! Single flight: several threads of this worker that want the same workspace share one preparation
+//! Single flight: several threads of this worker that need the same workspace share one preparation
 //! of it. One leads, the others wait for its end.
 //!
-//! So many jobs of a key make it once and, where that fails, fail once. That no other process makes
-//! it at the same time is kept by the lease of the workspace, in the file.
+//! So many jobs of a key prepare it once and, if that fails, fail once. The lease of the workspace,
+//! in the file, excludes other processes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,12 +11,12 @@ use super::run_waker::RunWaker;
 
 use crate::sync::lock;
 
-/// How a preparation ended for those that waited.
+/// How a preparation ended, for the threads that waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FlightEnd {
-    /// Nothing came of it that others could use: another thread leads.
+    /// It had no result for the others: another thread leads.
     Abandoned,
-    /// By this prepare command it could not be made, in words.
+    /// It failed with this prepare command; the error says why.
     Failed { prepare_command: Option<String>, error: String },
 }
 
@@ -33,7 +33,7 @@ struct Inner {
 }
 
 impl Flight {
-    /// How it ended, once it has.
+    /// Returns how it ended, once it has.
     pub fn ended(&self) -> Option<FlightEnd> {
         lock(&self.inner).ended.clone()
     }
@@ -45,20 +45,20 @@ impl Flight {
     }
 }
 
-/// All that are under way.
+/// All preparations in progress.
 #[derive(Debug, Default)]
 pub(super) struct SingleFlight {
     by_key: Mutex<HashMap<String, Arc<Flight>>>,
 }
 
-/// What a thread does in a preparation.
+/// The role of a thread in a preparation.
 pub(super) enum Role<'a> {
     Leads(Leader<'a>),
     /// Its waker is woken when it has ended.
     Waits(Arc<Flight>),
 }
 
-/// The right to prepare it; given up when it is dropped.
+/// The right to prepare it; dropping it gives it up.
 pub(super) struct Leader<'a> {
     flights: &'a SingleFlight,
     key: String,
@@ -66,7 +66,7 @@ pub(super) struct Leader<'a> {
 }
 
 impl SingleFlight {
-    /// Joins the thread that makes the workspace of this key, or leads.
+    /// Joins the preparation of this key, or leads a new one.
     pub fn join(&self, key: &str, waker: &Arc<RunWaker>) -> Role<'_> {
         let mut by_key = lock(&self.by_key);
         if let Some(flight) = by_key.get(key) {
@@ -80,7 +80,7 @@ impl SingleFlight {
 }
 
 impl Leader<'_> {
-    /// Tells those who wait that it has failed, and why.
+    /// Reports to the waiting threads that it has failed, and why.
     pub fn fail(self, prepare_command: Option<String>, error: String) {
         self.flight.end(FlightEnd::Failed { prepare_command, error });
     }

@@ -1,4 +1,4 @@
-//! The slots of a worker: how many jobs run at once, and the number that each of them sees as
+//! The slots of a worker: how many jobs run at once, and the number that each of them gets as
 //! `TENURE_SLOT`.
 
 use std::collections::BTreeSet;
@@ -20,8 +20,8 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    /// Takes the lowest free slot. An adopted run takes one even when all are taken: it runs
-    /// already.
+    /// Takes the lowest free slot. An adopted run takes one even if all are taken: it is already
+    /// running.
     pub fn take(self: &Arc<Self>) -> Slot {
         let mut taken = lock(&self.taken);
         let number = (1..).find(|n| !taken.contains(n)).unwrap_or(usize::MAX);
@@ -29,7 +29,7 @@ impl Slots {
         Slot { slots: Arc::clone(self), number }
     }
 
-    /// How many are taken.
+    /// Counts the taken slots.
     pub fn busy(&self) -> usize {
         lock(&self.taken).len()
     }

@@ -1,5 +1,5 @@
-//! How far a worker has come with its end: it claims nothing more, it launches nothing more, it has
-//! detached from its runs.
+//! How far the end of a worker has progressed: it claims nothing more, it launches nothing more, it
+//! has detached from its runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::sync::lock;
 /// Why a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// A signal asked for it.
+    /// A signal requested it.
     Asked,
     /// Nothing was left to do.
     Idle,
@@ -49,7 +49,7 @@ impl StopFlag {
         }
     }
 
-    /// Nothing more is claimed.
+    /// Whether nothing more is claimed.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -58,7 +58,7 @@ impl StopFlag {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    /// Nothing more is launched: the runs are being ended together with the worker.
+    /// Whether nothing more is launched: the runs are being ended together with the worker.
     pub fn is_ending_runs(&self) -> bool {
         self.ending_runs.load(Ordering::SeqCst)
     }
@@ -67,14 +67,14 @@ impl StopFlag {
         self.ending_runs.store(true, Ordering::SeqCst);
     }
 
-    /// Monitors leave their runs to the shims, without settling them.
+    /// Whether monitors leave their runs to the shims, without settling them.
     pub fn is_detaching(&self) -> bool {
         self.detaching.load(Ordering::SeqCst)
     }
 
     pub fn set_detaching(&self) {
         self.detaching.store(true, Ordering::SeqCst);
-        // A thread that has looked at the flag before is in its wait once we have had the lock.
+        // A thread that has read the flag before is waiting once this thread has had the lock.
         drop(self.why.lock());
         self.changed.notify_all();
     }
@@ -90,12 +90,12 @@ impl StopFlag {
         self.changed.notify_all();
     }
 
-    /// Becomes readable when the worker is to end.
+    /// Returns a channel that becomes readable when the worker must end.
     pub fn end_waker(&self) -> &Receiver<()> {
         &self.end
     }
 
-    /// Why the worker ends, once it does; waits at most this long.
+    /// Returns why the worker ends, once it does; waits at most this long.
     pub fn wait_for_end(&self, at_most: Duration) -> Option<Ended> {
         let why = lock(&self.why);
         let (why, _timeout) = self

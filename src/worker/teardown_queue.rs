@@ -1,5 +1,5 @@
 //! Which resources are being torn down, and which are next: a limited number at once, and those
-//! that have failed before never take the last place.
+//! that have failed before never occupy the last place.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -28,12 +28,12 @@ impl TeardownQueue {
         f(&mut lock(&self.inner))
     }
 
-    /// What is due takes the place of what was due at the last look.
+    /// Replaces the waiting resources by those that are due now.
     pub fn refill(&self, due: Vec<Due>) {
         self.with(|inner| inner.waiting = due.into_iter().filter(|due| !inner.busy.contains_key(&due.id)).collect());
     }
 
-    /// The first of those that wait and for which there is a place; it has that place then.
+    /// Returns the first waiting resource that may start; it counts as busy then.
     pub fn next(&self) -> Option<Due> {
         self.with(|inner| {
             if inner.busy.len() >= TEARDOWNS_AT_ONCE_MAX {
@@ -47,7 +47,7 @@ impl TeardownQueue {
         })
     }
 
-    /// What is under way already has a place, however many there are.
+    /// Counts a resource that is already being torn down, regardless of the limit.
     pub fn adopt(&self, id: ResourceId) {
         self.with(|inner| inner.busy.insert(id, false));
     }
@@ -56,7 +56,7 @@ impl TeardownQueue {
         self.with(|inner| inner.busy.remove(&id));
     }
 
-    /// Nothing is under way.
+    /// Whether nothing is in progress.
     pub fn is_still(&self) -> bool {
         self.with(|inner| inner.busy.is_empty())
     }

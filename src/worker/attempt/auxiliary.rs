@@ -1,6 +1,6 @@
-//! An auxiliary run: a supervised command around a job (a check, the making of a workspace, a
+//! An auxiliary run: a supervised command around a job (a check, the preparation of a workspace, a
 //! probe, a teardown), as a run of its own with a kind, a run file and a shim, and without a slot.
-//! It keeps the promises that a job's run has:
+//! It gives the same guarantees as a job's run:
 //!
 //! ```text
 //! begin      the run file is there and locked, then a guarded row names the run: whose purpose is gone by then is not started
@@ -9,15 +9,15 @@
 //! close      its tree is empty for certain; its row says what it came to, once, and whatever follows is in that transaction
 //! ```
 //!
-//! After the death of a worker the thread that needs the run asks for the latest one of its kind.
-//! An open one is resumed ([`Auxiliary::resume`]): its shim is waited for, or its records are used;
-//! one that no process saw end has its tree emptied and comes to `lost`, and is for the caller to
-//! run again. A closed one has its answer in its row, which is used and not asked for again.
+//! After a crash of the worker, the thread that needs the run reads the latest one of its kind. An
+//! open one is resumed ([`Auxiliary::resume`]): its shim is waited for, or its records are used; if
+//! no process saw its end, its tree is emptied, it ends as `lost`, and the caller runs it again. A
+//! closed one has its result in its row, which is used and not asked for again.
 //!
 //! The auxiliary run of a job shares the waker of the job's run: a cancel of the job ends it. One
 //! that belongs to no job ([`Auxiliary::without_owner`]) has a waker that carries no stop request.
 //!
-//! Deliberately absent: what an end means for whom (the caller's), and when to try again.
+//! Deliberately absent: the consequences of an end, and when to retry; both are left to the caller.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ use crate::store::rows::Run;
 use crate::worker::context::Context;
 use crate::worker::run_waker::RunWaker;
 
-/// A command around jobs that is to be run, or resumed.
+/// An auxiliary run to start or to resume.
 pub struct Auxiliary<'a> {
     ctx: &'a Arc<Context>,
     opening: Opening,
@@ -48,31 +48,31 @@ pub struct Auxiliary<'a> {
     grace_ms: u64,
 }
 
-/// How far it came.
+/// Result of an auxiliary run.
 pub enum Came {
-    /// What it was for does not need it any more, or one like it is under way. Nothing was started.
+    /// It is not needed any more, or another one is open. Nothing was started.
     NotBegun,
-    /// It could not be made, in words. Nothing was started.
+    /// It could not be prepared; the text says why. Nothing was started.
     NotMade(String),
-    /// It has ended, its tree is gone, and its row says so.
+    /// It has ended, its tree is gone, and its row is closed.
     Over(Box<Outcome>),
 }
 
-/// What an auxiliary run came to.
+/// The result of a closed auxiliary run.
 pub struct Outcome {
     pub end: RunEnd,
     pub closed: Closed,
-    /// What it means for its resource, where it is a step of one.
+    /// The consequence for its resource, if it is a step of a teardown.
     pub after: Option<After>,
 }
 
 impl<'a> Auxiliary<'a> {
-    /// For the job's run under watch: a stop request for that run stops this one.
+    /// For a supervised run of a job: a stop request for that run stops this one.
     pub fn of_job(attempt: &Attempt<'a>, opening: Opening) -> Self {
         Self { ctx: attempt.ctx, opening, waker: Arc::clone(&attempt.waker), grace_ms: attempt.grace_ms }
     }
 
-    /// For no job: no cancel reaches it, not that of a worker that is told to end its runs either.
+    /// For no job: no cancel reaches it, and neither does a worker that ends its runs.
     ///
     /// # Errors
     /// The system gives no descriptor.
@@ -80,11 +80,10 @@ impl<'a> Auxiliary<'a> {
         Ok(Self { ctx, opening, waker: Arc::new(RunWaker::without_stop_requests()?), grace_ms: GRACE_MS_DEFAULT })
     }
 
-    /// Runs it: `make` says what is to be launched as this run; `decide` says what its end means.
+    /// Runs it: `make` returns what to launch; `decide` decides what its end means.
     ///
     /// # Errors
-    /// [`Halt`]: the worker detaches; or the file or the system refused something. The run, if it
-    /// was begun, is open, and the thread that looks next resumes it.
+    /// [`Halt`]: the worker detaches; or the file or the system refused something. If the run was started, it is open, and the thread that checks next resumes it.
     pub fn run(
         &self,
         make: impl Fn(RunKey) -> Result<Launch, String>,
@@ -94,8 +93,8 @@ impl<'a> Auxiliary<'a> {
             let came = self.run_once(&make, &decide)?;
             let Came::Over(over) = &came else { return Ok(came) };
             let RunEnd::NoMeans { errno, error } = &over.end else { return Ok(came) };
-            // That it lacked something of ours tells nothing about it: it is tried again until it
-            // has it, or it is not needed any more.
+            // A shortage of tenure's resources says nothing about the command: it is retried until
+            // it starts, or is not needed any more.
             self.ctx.lacks(*errno, error);
             if !self.ctx.waits_for_means(|| self.waker.cause().is_some()) {
                 return Ok(came);
@@ -142,7 +141,7 @@ impl<'a> Auxiliary<'a> {
         })
     }
 
-    /// Opens its row; false where it is not needed any more.
+    /// Opens its row; false if it is not needed any more.
     fn begin(&self, key: RunKey) -> Result<bool> {
         let ctx = self.ctx;
         let (opening, instance, boot_id) = (self.opening.clone(), ctx.instance.clone(), ctx.boot_id.clone());
@@ -151,7 +150,7 @@ impl<'a> Auxiliary<'a> {
         Ok(begun)
     }
 
-    /// Resumes an open run of it that an earlier worker began.
+    /// Resumes an open run that an earlier worker started.
     ///
     /// # Errors
     /// As [`Auxiliary::run`].
@@ -172,14 +171,14 @@ impl<'a> Auxiliary<'a> {
     ) -> Result<Came, Halt> {
         let closed = watch().and_then(|records| close(attempt, records, decide));
         if let Err(Halt::Failed(_)) = closed {
-            // It keeps its row, its run file and its lock: the thread that looks next resumes it.
+            // It keeps its row, its run file and its lock: the thread that checks next resumes it.
             self.ctx.roster.disown(attempt.key.run);
         }
         closed
     }
 }
 
-/// Makes sure that its tree is gone, closes its row, and puts its run file away.
+/// Ensures that its tree is gone, closes its row, and retires its run file.
 fn close(attempt: &Attempt<'_>, records: Records, decide: impl Fn(&RunEnd) -> Verdict) -> Result<Came, Halt> {
     let (ctx, run) = (attempt.ctx, attempt.key.run);
     let records = match records.progress() {
@@ -206,7 +205,7 @@ fn close(attempt: &Attempt<'_>, records: Records, decide: impl Fn(&RunEnd) -> Ve
         let (closed, now_ms) = (closed.clone(), ctx.now_ms());
         ctx.store.commit(move |conn| auxiliary::end(conn, run, &closed, now_ms))
     })?;
-    // Where the run file is missing or is another's, recovery sees to whatever is there.
+    // If the run file is missing or belongs to another run, recovery handles it.
     let has_its_file = has_its_file(attempt)?;
     let then = Arc::clone(ctx);
     let forgotten = ended.forgotten;

@@ -1,4 +1,4 @@
-//! What is to be run: from a job, or a resource, to what the spawner is sent.
+//! Builds a launch: from a job, or a resource, to the message for the spawner.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -27,8 +27,7 @@ use crate::worker::job_run::JobRun;
 /// Largest secret, in bytes: it becomes an environment variable.
 const SECRET_BYTES_MAX: u64 = ARGUMENT_BYTES_MAX as u64;
 
-/// A command of a job that can be run, as far as its row tells: its arguments, its variables and
-/// its secrets can be read.
+/// A command of a job that can be run: its row is valid, and its variables and secrets can be read.
 pub struct Command<'a> {
     ctx: &'a Context,
     job: &'a JobRun,
@@ -38,19 +37,19 @@ pub struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// The command of the job itself.
+    /// Returns the command of the job itself.
     ///
     /// # Errors
-    /// In words for the owner of the job.
+    /// Text for the owner of the job.
     pub fn of_job(ctx: &'a Context, job: &'a JobRun) -> Result<Self, String> {
         job.is_runnable()?;
         Self::around(ctx, job, job.row.argv().map_err(|e| e.to_string())?)
     }
 
-    /// A command around the job, in its environment.
+    /// Returns an auxiliary command of the job, in its environment.
     ///
     /// # Errors
-    /// In words for the owner of the job.
+    /// Text for the owner of the job.
     pub fn around(ctx: &'a Context, job: &'a JobRun, argv: Argv) -> Result<Self, String> {
         if let Some(fault) = &job.row.unreadable {
             return Err(format!(
@@ -61,10 +60,10 @@ impl<'a> Command<'a> {
         Ok(Self { ctx, job, argv, asked, secrets: secrets(ctx, &job.policy)? })
     }
 
-    /// What the spawner is sent for the job's own run. `workspace`: the directory that it is in.
+    /// Returns the launch of the job's own run. `workspace`: the directory that it is in.
     ///
     /// # Errors
-    /// In words for the owner of the job.
+    /// Text for the owner of the job.
     pub fn launch(self, workspace: Option<&Path>) -> Result<Launch, String> {
         let (ctx, job) = (self.ctx, self.job);
         let policy = &job.policy;
@@ -84,10 +83,10 @@ impl<'a> Command<'a> {
         Ok(launch)
     }
 
-    /// As a check of the job: with its result at hand, and a timeout.
+    /// Returns the launch of a check of the job: with access to its result, and with a timeout.
     ///
     /// # Errors
-    /// In words for the owner of the job.
+    /// Text for the owner of the job.
     pub fn launch_check(self, key: RunKey, workspace: Option<&Path>) -> Result<Launch, String> {
         let job = self.job;
         let result = self.ctx.place().result_file(job.key.run);
@@ -99,11 +98,11 @@ impl<'a> Command<'a> {
         Ok(launch)
     }
 
-    /// As the making of the job's workspace: as the job would be run, but in the new directory, and
-    /// with a timeout of its own.
+    /// Returns the launch of a preparation of the job's workspace: like that of the job, but in the
+    /// new directory, and with its own timeout.
     ///
     /// # Errors
-    /// In words for the owner of the job.
+    /// Text for the owner of the job.
     pub fn launch_prepare(self, key: RunKey, new: &Path, workspace: &Path) -> Result<Launch, String> {
         let result = self.ctx.place().result_file(key.run);
         let previous_reason = self.job.previous_reason;
@@ -149,8 +148,8 @@ impl<'a> Command<'a> {
         secret.or_else(asked).or_else(|| inherited_for(&self.job.policy, "PATH")).unwrap_or_else(|| PATH_DEFAULT.into())
     }
 
-    /// Whether it can be found, as far as that can be told before its directory is there: what the
-    /// shim would say.
+    /// Checks that the command can be found, as far as that is known before its directory exists;
+    /// the error is that of the shim.
     ///
     /// # Errors
     /// It cannot be executed.
@@ -158,7 +157,7 @@ impl<'a> Command<'a> {
         let argv = self.argv.arguments();
         let (name, path) = (&argv[0], self.path());
         let candidates = unexecutable::candidates(name, &path);
-        // Relative to a directory that is still to be made.
+        // Relative to a directory that does not exist yet.
         if candidates.iter().any(|candidate| candidate.is_relative()) {
             return Ok(());
         }
@@ -186,7 +185,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Puts a run into a workspace: `cwd` is relative to it.
+/// Moves a run into a workspace: `cwd` is relative to it.
 fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result<(), String> {
     let inside = workspace::inside(cwd)?;
     let cwd = if inside.is_empty() { workspace.to_owned() } else { workspace.join(inside) };
@@ -195,8 +194,8 @@ fn inside(launch: &mut Launch, cwd: &str, workspace: &Path) -> Result<(), String
     Ok(())
 }
 
-/// A step in the end of a resource: its teardown or its probe, in its directory, or, where that is
-/// gone, in `/`.
+/// Returns the launch of a step of a teardown: the teardown or the probe, in its directory, or in
+/// `/` if that no longer exists.
 pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) -> Result<Launch, String> {
     let command = match step {
         Step::Teardown => &resource.teardown,
@@ -236,8 +235,8 @@ pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) 
     })
 }
 
-/// The variables that were asked for. The command line refuses the same; a row may come from
-/// anybody.
+/// Parses the requested variables. The command line refuses the same; any client may have written
+/// the row.
 fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
     let asked: BTreeMap<String, Value> = serde_json::from_str(env)
         .map_err(|_| r#"env: it is not a JSON object; write it as json_object('NAME', 'value')"#.to_owned())?;
@@ -255,14 +254,14 @@ fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, Strin
     Ok(asked)
 }
 
-/// A variable of the worker's own. A service manager gives a worker of root no `HOME`; the user
-/// database has one.
+/// Reads a variable of the worker. A service manager gives a worker of root no `HOME`; the user
+/// database has it.
 fn inherited(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).or_else(|| own_user::variable(name))
 }
 
-/// A variable of the worker's own for a job. What belongs to the worker's user is none of another
-/// user's; the shim gives that one its own.
+/// Reads a variable of the worker for a job. Variables of the worker's user are not passed to
+/// another user, for whom the shim sets them.
 fn inherited_for(policy: &Policy, name: &str) -> Option<Vec<u8>> {
     let is_personal = policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
     inherited(name).filter(|_| !is_personal)

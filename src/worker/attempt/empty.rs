@@ -1,4 +1,4 @@
-//! Ending what is left of a run's tree.
+//! Ends the remaining processes of a run's tree.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,22 @@ use crate::run::stop;
 use crate::run::tree::{self, Emptied};
 use crate::worker::context::Context;
 
-/// Looks whether the lock of an ended run is free before that is left to the next tick, and the
-/// time between two of them in milliseconds. As long is the first pause between two rounds in which
-/// a tree is emptied.
+/// How often the lock of an ended run is checked before that is left to the next tick, and the
+/// interval in milliseconds. It is also the first pause between two rounds in which a tree is
+/// emptied.
 const ROUNDS_MAX: usize = 200;
 const ROUND_MS: u64 = 10;
-/// How long a tree is emptied before it is reported as a problem, and the longest time between two
-/// rounds, in milliseconds.
+/// How long a tree is emptied before it is reported as a problem, and the longest interval between
+/// two rounds, in milliseconds.
 const EMPTYING_MS: u64 = 3_000;
 const ROUND_MS_MOST: u64 = 200;
 
-/// Ends a run that is not needed: its shim first, so that nothing of its tree is started any more,
-/// then what is left.
+/// Ends a run that is not needed: first its shim, so that no process of its tree is started any
+/// more, then the remaining processes.
 ///
 /// # Errors
-/// As [`empty`]; or its lock is still held, by a shim that is only about to start or a spawner that
-/// sweeps: to be tried again.
+/// As [`empty`]; or its lock is still held, by a shim that is about to start or a spawner that
+/// sweeps: to be retried.
 pub fn end_tree(ctx: &Context, key: RunKey) -> Result<()> {
     stop::kill_shim(ctx.place(), key)?;
     empty(ctx, key)?;
@@ -58,12 +58,12 @@ fn out_of_sight(run: RunId) -> String {
     )
 }
 
-/// Ends everything that carries a mark of the run or may write its log, until two rounds in a row
-/// find nothing.
+/// Ends every process that carries a mark of the run or may write its log, until two rounds in a
+/// row find none.
 ///
 /// # Errors
-/// When something is left that may not be signalled or does not end: the run stays as it is, and is
-/// reported as a problem.
+/// A process may not be signalled or does not end: the run stays as it is, and is reported as a
+/// problem.
 pub fn empty(ctx: &Context, key: RunKey) -> Result<()> {
     let run = key.run;
     let (mut clean, mut pause_ms) = (0, ROUND_MS);
@@ -71,8 +71,8 @@ pub fn empty(ctx: &Context, key: RunKey) -> Result<()> {
     let until = Instant::now() + Duration::from_millis(EMPTYING_MS);
     while clean > 0 || Instant::now() < until {
         let emptied = tree::empty(ctx.place(), key)?;
-        // What lost its reaper together with this run has fallen to us. First the shim is dead,
-        // then it falls, then it is looked for.
+        // Orphans of this run are reparented to the worker: first the shim is dead, then they are
+        // reparented, then they are searched.
         let fallen =
             ctx.orphans.as_ref().filter(|_| !emptied.shim_is_dying).map(|ours| ours.sweep(key.nonce)).unwrap_or_default();
         if emptied.out_of_sight && emptied.killed.is_empty() && !emptied.log_locked {

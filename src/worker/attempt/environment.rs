@@ -1,7 +1,7 @@
-//! What a job finds in its environment.
+//! The environment of a job.
 //!
-//! Little of the worker's own, what was asked for, and `TENURE_*`. Nothing else: a job must not
-//! depend on who happened to start the worker.
+//! A few variables of the worker, the requested ones, and `TENURE_*`. Nothing else: a job must not
+//! depend on the environment in which the worker was started.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,26 +37,26 @@ const INHERITED: [&str; 21] = [
     "LC_TELEPHONE",
     "LC_TIME",
 ];
-/// Variables that a job gets in any case, and their values where the worker has none. Programs such
-/// as `tput` fail without a terminal's name; Python keeps its output back for minutes where it is a
-/// file, and would look silent to `--idle-timeout` and `logs -f`.
+/// Variables that every job gets, with their values if the worker has none. Programs such as `tput`
+/// fail without a terminal name; Python buffers its output for minutes if it is a file, and would
+/// look silent to `--idle-timeout` and `logs -f`.
 const DEFAULTS: [(&str, &str); 2] = [("TERM", "dumb"), ("PYTHONUNBUFFERED", "1")];
 
-/// What a run knows beyond its job.
+/// Facts of a run that are not in its job.
 pub struct Circumstances<'a> {
     pub db: &'a Path,
     pub key: RunKey,
     pub slot: usize,
     pub previous_reason: Option<Reason>,
     pub result: &'a Path,
-    /// When its timeout falls due, in milliseconds UTC.
+    /// When its timeout expires, in milliseconds UTC.
     pub deadline_ms: Option<i64>,
 }
 
 /// Bytes of names and values.
 pub type Environment = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What is the worker's, or a default.
+/// Variables of the worker, or defaults.
 fn of_worker(inherited: impl Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let defaults = DEFAULTS.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
     let mut all: BTreeMap<Vec<u8>, Vec<u8>> = defaults.collect();
@@ -65,8 +65,8 @@ fn of_worker(inherited: impl Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<Vec<u8>, V
     all
 }
 
-/// The whole environment of a run. `inherited` looks a variable up in the worker's own; `asked` and
-/// `secrets` come from the job, and nothing that they name can hide what tenure says.
+/// Builds the whole environment of a run. `inherited` reads a variable of the worker; `asked` and
+/// `secrets` come from the job, and cannot override a variable that tenure sets.
 pub fn assemble(
     job: &Job,
     asked: &BTreeMap<String, String>,
@@ -81,8 +81,8 @@ pub fn assemble(
     all.into_iter().collect()
 }
 
-/// The environment of a probe or a teardown. `TENURE_RUN` is its own, not that of the run whose
-/// resource it is.
+/// Builds the environment of a probe or a teardown. `TENURE_RUN` is its own run, not that of the
+/// resource.
 pub fn of_resource(
     resource: &Resource,
     asked: &BTreeMap<String, String>,
@@ -109,8 +109,8 @@ pub fn of_resource(
     all.into_iter().collect()
 }
 
-/// Whether a job may have this variable in its row. What begins with `TENURE_` is tenure's to say,
-/// but for the parameters of a template, and for what the task of a job wrote when it made the job.
+/// Whether a job may have this variable in its row. Names that begin with `TENURE_` are reserved,
+/// except for the parameters of a template, and for those that the task of a job has set.
 pub fn may_be_asked(name: &str, of_task: bool) -> bool {
     let by_its_task = of_task && [TASK_VARIABLE, STAGE_VARIABLE].contains(&name);
     let fine = !name.is_empty() && !name.contains(['=', '\0']);

@@ -1,18 +1,18 @@
-//! Why a thread goes no further with a run.
+//! Why a thread stops working on a run.
 
 use crate::error::Error;
 use crate::job::RunEnd;
 use crate::worker::shortage;
 
-/// Why a thread goes no further with a run.
+/// Why a thread stops working on a run.
 #[derive(Debug)]
 pub enum Halt {
     /// The worker detaches from its runs: the shim continues, and the next worker adopts the run.
     Detached,
-    /// The run has come to this without a process of its job.
+    /// The run has ended like this without a process of its job.
     Ended(RunEnd),
-    /// The file or the system refused something: the run stays open, and recovery looks at it at
-    /// the next tick.
+    /// The file or the system refused something: the run stays open, and recovery checks it at the
+    /// next tick.
     Failed(Error),
 }
 
@@ -34,7 +34,7 @@ impl Halt {
         Self::Ended(RunEnd::Unrunnable { error })
     }
 
-    /// Something was lacking before the run could be handed to the spawner.
+    /// There was a shortage before the run could be handed to the spawner.
     pub fn no_means(error: &Error) -> Self {
         let errno = shortage::want_of(error).unwrap_or_else(|| rustix::io::Errno::AGAIN.raw_os_error());
         Self::Ended(RunEnd::NoMeans { errno, error: error.to_string() })

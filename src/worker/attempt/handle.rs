@@ -1,4 +1,4 @@
-//! A run under supervision.
+//! A supervised run.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ pub struct Attempt<'a> {
     /// Wakes the thread, and carries the stop request.
     pub waker: Arc<RunWaker>,
     pub grace_ms: u64,
-    /// It is a job's own run, whose pid and start are told in the job's row.
+    /// It is a job's own run, whose pid and start are recorded in the job's row.
     pub is_of_job: bool,
-    /// The worker has ended the run for this cause, with its shim, while it was running: there is
-    /// no record of its end.
+    /// The worker has ended the run, together with its shim, for this cause: there is no record of
+    /// its end.
     pub forced: Cell<Option<Cause>>,
 }
 
 impl<'a> Attempt<'a> {
-    /// A job's own run, which can be asked to stop from now on.
+    /// Returns the attempt of a job's own run, which can be asked to stop from now on.
     ///
     /// # Errors
     /// The system gives no descriptor.
@@ -33,14 +33,14 @@ impl<'a> Attempt<'a> {
         Ok(Self { is_of_job: true, ..Self::new(ctx, key, waker, grace_ms) })
     }
 
-    /// A run that shares a waker: a stop request for one of them is one for both.
+    /// Returns the attempt of a run that shares a waker: a stop request for one of them is one for
+    /// both.
     pub fn new(ctx: &'a Arc<Context>, key: RunKey, waker: Arc<RunWaker>, grace_ms: u64) -> Self {
         ctx.roster.watch(key.run, Arc::clone(&waker));
         Self { ctx, key, waker, grace_ms, is_of_job: false, forced: Cell::new(None) }
     }
 
-    /// What the records say about the end; what this worker has done to the run where they say
-    /// nothing.
+    /// Returns the end according to the records, or to what this worker has done to the run.
     pub fn end_of(&self, records: &Records) -> RunEnd {
         if let Some(failed) = &records.failed {
             let (errno, error) = (failed.errno, failed.text.clone());

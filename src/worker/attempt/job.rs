@@ -1,8 +1,8 @@
-//! A job's own run: launched, or resumed after a crash, until what can be known of its end is
-//! certain.
+//! A job's own run: launched, or resumed after a crash, until its end is certain, as far as it can
+//! be known.
 //!
-//! What became of a run that this worker did not see end is decided by `job::verdict`, from what is
-//! observed here. Nothing is killed and nothing is given up on one look alone.
+//! If this worker did not see the end of a run, `job::verdict` decides from what is observed here.
+//! No process is killed and no run is given up after a single observation.
 
 use super::empty::empty;
 use super::halt::Halt;
@@ -18,42 +18,41 @@ use crate::worker::job_log;
 use crate::worker::job_run::JobRun;
 use crate::worker::shortage;
 
-/// What is certain of a job's run that is over.
+/// What is certain about a job's run that is over.
 #[allow(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Over {
-    /// How it ended, and that its tree is gone, or why it could not be executed.
+    /// How it ended, with its tree gone, or why it could not be executed.
     Recorded(Records),
     /// No process of the job ever existed.
     Unstarted { has_its_file: bool },
-    /// No process saw its end. Nothing of its tree lives.
+    /// No process saw its end. No process of its tree is alive.
     Lost { records: Records, has_its_file: bool },
 }
 
-/// What is known of a run beside its run file.
+/// What is known of a run besides its run file.
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
     /// It was claimed in this boot of the machine.
     pub same_boot: bool,
-    /// It had not entered its workspace, so that it cannot have started.
+    /// It had not entered its workspace, so it cannot have started.
     pub unstarted: bool,
 }
 
-/// Launches the job's run and watches it until it is over. `ticket`: the flush that puts its claim
-/// on the disk.
+/// Launches the job's run and watches it until it is over. `ticket`: the flush that makes its claim
+/// durable.
 ///
 /// # Errors
-/// [`Halt`]: the worker detaches; something was lacking for the start; or the run is left to
-/// recovery.
+/// [`Halt`]: the worker detaches; there is a shortage; or the run is left to recovery.
 pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: LockedFile, ticket: Ticket) -> Result<Over, Halt> {
     let ctx = attempt.ctx;
-    // At most once must hold over a power cut as well: the claim is on the disk before anything of
-    // the job exists. The shim is made and makes ready meanwhile.
+    // At most once must hold after a power cut as well: the claim is durable before a process of
+    // the job exists. The shim is created and prepares meanwhile.
     launch.waits_for_go = job.row.max_attempts == 1 && !ctx.store.is_flushed(ticket);
     let known = Known { same_boot: true, unstarted: false };
     let spawner = ctx.spawner().map_err(|error| Halt::no_means(&error))?;
     let pipe = match spawner.launch(&launch, file) {
         Ok(pipe) => pipe,
-        // Nothing was sent, and our copy of the lock is closed.
+        // Nothing was sent, and this copy of the lock is closed.
         Err(error) if shortage::want_of(&error).is_some() => return Err(Halt::no_means(&error)),
         Err(error) => {
             log::warn!("run {}: {error}", attempt.key.run);
@@ -79,8 +78,8 @@ pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: Locked
     resume(attempt, job, known)
 }
 
-/// Finds out what became of a run that no thread of this worker watched to its end, and waits for
-/// it where it lives.
+/// Determines the fate of a run that no thread of this worker watched to its end, and waits for it
+/// if it is alive.
 ///
 /// # Errors
 /// [`Halt`]: the worker detaches; or the run is left to recovery.
@@ -93,7 +92,7 @@ pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over,
         attempt.wait_until_over()?;
         seen = observe(attempt)?;
     }
-    // The second look: nothing is killed and nothing is given up on one alone.
+    // The second observation: nothing is done after a single one.
     let again = observe(attempt)?;
     if again.file != seen.file {
         seen = observe(attempt)?;
@@ -116,7 +115,7 @@ pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over,
     Ok(over)
 }
 
-/// Counts what recovery has done with a run, over the whole life of the file.
+/// Counts what recovery has done with a run, over the life of the file.
 pub fn count(name: &'static str, attempt: &Attempt<'_>, job: &JobRun) {
     let (ctx, run) = (attempt.ctx, attempt.key.run);
     let (note, now_ms, instance) = (format!("job {} run {run}", job.row.id), ctx.now_ms(), ctx.instance.clone());

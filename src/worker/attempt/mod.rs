@@ -15,8 +15,8 @@
 //!
 //! A thread that watches a run can leave it at any point: with [`Halt::Detached`] the run continues
 //! under its shim and the next worker adopts it; with an error it keeps its row, its run file and
-//! its lock, and recovery looks at it at the next tick. Deliberately absent: what an end means for
-//! whom (`steps`, `job::ending`), and when to try again.
+//! its lock, and recovery looks at it at the next tick. Deliberately absent: the consequences of an
+//! end (`steps`, `job::ending`), and when to retry.
 
 mod auxiliary;
 mod command;

@@ -1,4 +1,4 @@
-//! What can be seen of a run in `runs/`.
+//! Observes the file of a run in `runs/`.
 
 use super::handle::Attempt;
 use crate::error::Result;
@@ -6,13 +6,13 @@ use crate::job::verdict::RunFile;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Inspection};
 
-/// What was seen of a run.
+/// The state of a run file.
 pub struct Seen {
     pub file: RunFile,
     pub records: Records,
 }
 
-/// Looks at the run file of an attempt.
+/// Reads the run file of an attempt.
 ///
 /// # Errors
 /// The system refuses it.
@@ -30,10 +30,10 @@ pub fn observe(attempt: &Attempt<'_>) -> Result<Seen> {
     })
 }
 
-/// Whether the file of the run's name is its own.
+/// Whether the file of that name belongs to the run.
 ///
 /// # Errors
-/// As [`look`].
+/// As [`observe`].
 pub fn has_its_file(attempt: &Attempt<'_>) -> Result<bool> {
     Ok(matches!(observe(attempt)?.file, RunFile::Own { .. }))
 }

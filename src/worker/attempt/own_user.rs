@@ -1,9 +1,10 @@
-//! What `/etc/passwd` says of the worker's own user, for jobs of a worker that was started without
-//! those variables.
+//! The entry of the worker's own user in `/etc/passwd`, for jobs of a worker that was started
+//! without those variables.
 
 use std::sync::OnceLock;
 
-/// `HOME`, `USER` or `SHELL`; `None` for anything else, and for a user who is not in the file.
+/// Returns `HOME`, `USER` or `SHELL`; `None` for any other name, and for a user who is not in the
+/// file.
 pub fn variable(name: &str) -> Option<Vec<u8>> {
     static LINE: OnceLock<Option<String>> = OnceLock::new();
     let at = match name {

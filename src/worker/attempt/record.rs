@@ -1,4 +1,4 @@
-//! What the records of a run say for its row.
+//! Turns the records of a run into the values of its row.
 
 use super::handle::Attempt;
 use crate::error::Error;
@@ -8,32 +8,33 @@ use crate::store::settle::{self, RunRecord};
 use crate::worker::clock_steps::CLOCK_STEP_MS;
 use crate::worker::context::Context;
 
-/// Between two tries to open a result for which there was no descriptor, in milliseconds.
+/// Interval between two attempts to open a result for which there was no descriptor, in
+/// milliseconds.
 const RESULT_AGAIN_MS: u64 = 200;
 
-/// How a job's run ended, and what its row and its run file come to.
+/// How a job's run ended, with the values of its row and its run file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     pub end: RunEnd,
     pub record: RunRecord,
-    /// Its run file goes with it. Not where the file of that name is another's: recovery sees to
-    /// the run that it belongs to.
+    /// Its run file is removed with it. Not if the file of that name belongs to another run, which
+    /// recovery handles.
     pub has_its_file: bool,
 }
 
 impl Ending {
-    /// Of a run of which nothing is recorded.
+    /// For a run without records.
     pub fn unrecorded(end: RunEnd) -> Self {
         Self { end, record: RunRecord::default(), has_its_file: true }
     }
 
-    /// Of a run whose records say how it ended.
+    /// For a run whose records say how it ended.
     pub fn recorded(attempt: &Attempt<'_>, records: &Records) -> Self {
         Self { end: attempt.end_of(records), record: record_of(attempt.ctx, attempt.key.run, records), has_its_file: true }
     }
 }
 
-/// What the records say for the run's row.
+/// Returns the values of the run's row from its records.
 pub fn record_of(ctx: &Context, run: RunId, records: &Records) -> RunRecord {
     let usage = records.drained.as_ref().map(|drained| &drained.usage);
     RunRecord {
@@ -50,8 +51,8 @@ pub fn record_of(ctx: &Context, run: RunId, records: &Records) -> RunRecord {
     }
 }
 
-/// When the run started, by the clock as it is at its end: where the wall clock was set meanwhile,
-/// end and start are as far apart as the run has lasted by the clock of the boot.
+/// Returns when the run started, by the wall clock at its end: if that clock was set meanwhile, the
+/// difference of end and start is still the duration by the clock of the boot.
 fn started_at(records: &Records) -> Option<i64> {
     let started = records.started.as_ref()?;
     let Some((exited, ran_ms)) = records.exited.as_ref().and_then(|exited| {
@@ -65,22 +66,21 @@ fn started_at(records: &Records) -> Option<i64> {
     Some(if was_set { exited.at_ms.saturating_sub(ran_ms) } else { started.at_ms })
 }
 
-/// What the run wrote to `TENURE_RESULT`, as far as it is kept.
+/// Returns the run's `TENURE_RESULT`, up to its limit.
 fn result_of(ctx: &Context, run: RunId) -> Option<String> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
-    // A character that is cut at the limit is left out and not replaced, so a little more than that
-    // is read.
+    // A character that is cut at the limit is dropped and not replaced, so slightly more is read.
     let most = crate::job::limits::RESULT_BYTES_MAX as u64 + 4;
     let mut bytes = Vec::new();
-    // A job may have put anything there: a link is not followed, and a pipe is not waited for.
+    // A job may have created anything there: a link is not followed, and a pipe is not waited for.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
     let path = ctx.place().result_file(run);
     let file = loop {
         match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(|e| Error::io("opening a result", e))
         {
             Ok(file) => break file,
-            // What the run has said is not lost for want of a descriptor of ours.
+            // The result is not lost because of a shortage of descriptors.
             Err(error) if !ctx.is_detaching() && ctx.notes_want(&error) => ctx.pause(RESULT_AGAIN_MS),
             Err(_) => return None,
         }

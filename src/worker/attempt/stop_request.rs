@@ -1,9 +1,10 @@
 //! A stop request for a run, from its cause to the end of its shim.
 //!
-//! The shim is asked, with the cause, and judges by itself. A shim that has heard is left to its
-//! work, however long what it ends takes to die. One that does not hear (it is stopped) is killed,
-//! and its spawner sweeps. A shim that cannot be found is passed by: what it watches carries the
-//! run's marks. One that this worker cannot signal is asked again and again, and told.
+//! The shim is asked, with the cause, and decides itself. A shim that has received it is left to
+//! its work, however long its processes take to die. A shim that does not receive it (it is
+//! stopped) is killed, and its spawner sweeps. A shim that cannot be found is bypassed: its
+//! processes carry the run's marks. One that this worker cannot signal is asked repeatedly, and
+//! reported.
 
 use std::time::{Duration, Instant};
 
@@ -14,19 +15,20 @@ use crate::run::stop::{self, Asked, OutOfReach};
 use crate::run::tree;
 use crate::run::trouble::{self, Shim};
 
-/// A shim that was asked to stop, has not heard it, and has not ended the run within its grace and
-/// this time, in milliseconds, is killed.
+/// A shim that was asked to stop, has not received it, and has not ended the run within its grace
+/// and this time, in milliseconds, is killed.
 const UNANSWERED_MS: u64 = 5_000;
-/// Between two tries to ask a shim that is only starting, in milliseconds: first and longest.
+/// Interval between two attempts to ask a shim that is starting, in milliseconds: first and
+/// longest.
 const ASK_AGAIN_FIRST_MS: u64 = 5;
 const ASK_AGAIN_MOST_MS: u64 = 1_000;
-/// Between two tries to ask a shim that cannot be signalled, in milliseconds.
+/// Interval between two attempts to ask a shim that cannot be signalled, in milliseconds.
 const HINDERED_MS: u64 = 1_000;
-/// A shim that cannot be found for this long, in milliseconds, although it has our pipe: its run
-/// file was taken away. What it watches is ended without it.
+/// If a shim cannot be found for this long, in milliseconds, although the worker has its pipe, its
+/// run file was removed. Its processes are ended without it.
 const UNFOUND_MS: u64 = 1_000;
 
-/// A request to stop the run, as far as it has come.
+/// A request to stop the run, and its progress.
 #[derive(Default)]
 pub struct StopRequest {
     asked: bool,
@@ -35,7 +37,7 @@ pub struct StopRequest {
     asks: u32,
     /// Since when the shim cannot be found.
     unfound: Option<Instant>,
-    /// Its tree was ended without the shim, for this cause.
+    /// The tree was ended without the shim, for this cause.
     without_shim: Option<Cause>,
     hindrance: Option<OutOfReach>,
 }
@@ -45,13 +47,13 @@ impl StopRequest {
         self.next
     }
 
-    /// Why the shim cannot be asked, if it cannot.
+    /// Returns why the shim cannot be asked, if so.
     pub fn hindrance(&self) -> Option<OutOfReach> {
         self.hindrance
     }
 
-    /// Passes the cause on to the shim; ends a shim that did not answer in time. `late_ms`: how
-    /// much of the time for an answer is over.
+    /// Passes the cause to the shim; ends a shim that did not answer in time. `late_ms`: how much
+    /// of the time for an answer is over.
     pub fn act(&mut self, attempt: &Attempt<'_>, cause: Cause, late_ms: u64, records: &Records) {
         let now = Instant::now();
         if self.next.is_some_and(|next| now < next) {
@@ -93,8 +95,8 @@ impl StopRequest {
             Ok(Shim::Stopped(shim)) => trouble::has_heard(shim),
             _ => false,
         };
-        // A shim that has heard has told the job to end. Otherwise, where the job's own process has
-        // ended, no process has seen how.
+        // A shim that has received it has told the job to end. Otherwise, if the job's own process
+        // has ended, no process has seen how.
         let was_running = has_heard || !has_ended(records);
         log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", attempt.key.run);
         match stop::kill_shim(place, attempt.key) {
@@ -105,8 +107,8 @@ impl StopRequest {
         }
     }
 
-    /// Mostly the shim has just ended, and the pipe says so in a moment. If not, the run file is
-    /// what is gone.
+    /// Usually the shim has just ended, and the pipe shows that in a moment. Otherwise the run file
+    /// is gone.
     fn act_without_shim(&mut self, attempt: &Attempt<'_>, cause: Cause, records: &Records, now: Instant) {
         self.next = Some(now + Duration::from_millis(ASK_AGAIN_FIRST_MS));
         if now.duration_since(*self.unfound.get_or_insert(now)) < Duration::from_millis(UNFOUND_MS) {
@@ -123,8 +125,7 @@ impl StopRequest {
         self.next = Some(now + Duration::from_millis(UNFOUND_MS));
     }
 
-    /// The records of the run's end: a shim that was passed by does not know why its job was
-    /// killed.
+    /// Returns the records of the run's end: a bypassed shim does not know why its job was killed.
     pub fn seen_in(&self, mut records: Records) -> Records {
         if let (Some(cause), Some(exited)) = (self.without_shim, &mut records.exited)
             && matches!(exited.exit, Exit::Signal(_))
@@ -135,8 +136,7 @@ impl StopRequest {
     }
 }
 
-/// Whether the job's own process has ended, by the records or by what `/proc` shows under its
-/// number.
+/// Whether the job's own process has ended, by the records or by `/proc`.
 pub fn has_ended(records: &Records) -> bool {
     records.exited.is_some() || records.started.is_some_and(|started| trouble::is_dead(started.pid))
 }

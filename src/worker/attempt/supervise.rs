@@ -1,9 +1,8 @@
-//! Supervising one run until it is over: the same for one that this worker launched and for one
-//! that it has taken over.
+//! Supervises one run until it is over: the same for a launched and for an adopted one.
 //!
-//! The shim keeps the limits of its run and judges how it ended. The supervisor passes stop
-//! requests on, keeps the limits itself where the shim is stopped, and reports what keeps the run
-//! from ending. What it knows of the run are the records, from the pipe or from the run file.
+//! The shim enforces the limits of its run and determines how it ended. The supervisor passes stop
+//! requests on, enforces the limits itself if the shim is stopped, and reports why the run does not
+//! end. It knows the run by the records, from the pipe or from the run file.
 
 use std::time::{Duration, Instant};
 
@@ -18,39 +17,38 @@ use crate::run::stop::{self, OutOfReach};
 use crate::run::trouble::{self, Shim};
 use crate::store::{open_runs, settle};
 
-/// A shim that has not kept a limit itself this long after it, in milliseconds, is asked to by the
-/// worker.
+/// If a shim has not enforced a limit this long after it, in milliseconds, the worker asks it to.
 const LATE_MS: u64 = 1_000;
-/// Between two looks at the output of a run with an idle-timeout, in milliseconds: shortest and
-/// longest.
+/// Interval between two checks of the output of a run with an idle-timeout, in milliseconds:
+/// shortest and longest.
 const OUTPUT_LOOK_MS: (u64, u64) = (250, 2_000);
-/// Between two looks for what keeps a run from ending, in milliseconds.
+/// Interval between two checks for the reason why a run does not end, in milliseconds.
 const TROUBLE_LOOK_MS: u64 = 3_000;
-/// What outlives the job's own process for this long, in milliseconds, is told.
+/// Processes that outlive the job's own process for this long, in milliseconds, are reported.
 const LEFT_MS: u64 = 2_000;
-/// Longest wait without a look at the clock of the boot, in milliseconds: waits do not count the
-/// sleep of a machine, limits do.
+/// Longest wait without reading the clock of the boot, in milliseconds: a wait does not count while
+/// the machine is suspended, but limits do.
 const WAIT_MS_MAX: u64 = 30_000;
 
-/// What a worker does for one run until it is over.
+/// Supervision of one run.
 pub struct Supervisor {
     stop: StopRequest,
-    /// The limit that the shim has not kept.
+    /// The limit that the shim has not enforced.
     overdue: Option<Cause>,
     output: Option<Output>,
     start_is_told: bool,
     exit_seen: Option<Instant>,
-    /// When the run file is read for a start that was not told.
+    /// When to read the run file for a start that was not reported.
     file_look: Option<Instant>,
     started_in_file: Option<Started>,
     start_is_late: bool,
-    /// What the run's row says; the outer `None`: it is not known.
+    /// The content of the run's row; the outer `None`: it is not known.
     told: Option<Option<String>>,
     next_look: Option<Instant>,
     next_limit: Option<Instant>,
 }
 
-/// The log of a run with an idle-timeout, as of the last look.
+/// The log of a run with an idle-timeout, as of the last check.
 struct Output {
     bytes: u64,
     changed_ms: u64,
@@ -61,7 +59,7 @@ impl Supervisor {
         Self { told: Some(None), ..Self::of_adopted() }
     }
 
-    /// An earlier worker may have noted something in the run's row.
+    /// An earlier worker may have recorded a problem in the run's row.
     pub fn of_adopted() -> Self {
         Self {
             stop: StopRequest::default(),
@@ -69,7 +67,7 @@ impl Supervisor {
             output: None,
             start_is_told: false,
             exit_seen: None,
-            // A start that is not told by then is looked for.
+            // A start that is not reported by then is looked up.
             file_look: Some(Instant::now() + Duration::from_millis(LATE_MS)),
             started_in_file: None,
             start_is_late: false,
@@ -79,7 +77,7 @@ impl Supervisor {
         }
     }
 
-    /// When to act again, if nothing happens before.
+    /// Returns when to act again, if nothing happens before.
     pub fn next_act(&self) -> Option<Instant> {
         [self.stop.next_act(), self.next_look, self.next_limit, self.file_look].into_iter().flatten().min()
     }
@@ -88,7 +86,7 @@ impl Supervisor {
         self.stop.seen_in(records)
     }
 
-    /// Does what is due, by what is known of the run now.
+    /// Does what is due, by the present state of the run.
     pub fn act(&mut self, attempt: &Attempt<'_>, told: &Records) {
         let records = &self.with_what_is_recorded(attempt, told);
         self.tell_start(attempt, records);
@@ -108,8 +106,8 @@ impl Supervisor {
         self.check_for_trouble(attempt, records, cause);
     }
 
-    /// A shim that was stopped as soon as it had started its job has not told that; its run file
-    /// may say so.
+    /// A shim that was stopped right after it had started its job has not reported that; its run
+    /// file may say so.
     fn with_what_is_recorded(&mut self, attempt: &Attempt<'_>, told: &Records) -> Records {
         if told.started.is_some() || self.started_in_file.is_some() {
             self.file_look = None;
@@ -134,13 +132,13 @@ impl Supervisor {
             attempt.waker.began(kept.boot_ms);
         }
         let (run, pid, at_ms) = (attempt.key.run, started.pid, started.at_ms);
-        // For showing only: a run whose pid could not be written is as much alive as any other.
+        // For display only: a run whose pid could not be written is alive as well.
         if let Err(error) = attempt.ctx.store.commit_elsewhere(move |conn| settle::started(conn, run, pid, at_ms)) {
             log::warn!("run {run}: writing its pid: {error}");
         }
     }
 
-    /// Asks a shim that is past a limit to stop the run, as a stopped shim keeps none.
+    /// Asks a shim that is past a limit to stop the run, since a stopped shim enforces none.
     fn keep_limits(&mut self, attempt: &Attempt<'_>, records: &Records) {
         let Some(kept) = records.started.and_then(|started| started.kept) else { return };
         if self.overdue.is_some() {
@@ -163,8 +161,8 @@ impl Supervisor {
         self.next_limit = Some(Instant::now() + Duration::from_millis((at_ms - now_ms).min(looks)));
     }
 
-    /// Until when the run may be silent, in milliseconds since the boot. By the size of its log:
-    /// the time of its last change is on the wall clock.
+    /// Returns until when the run may be silent, in milliseconds since the boot. By the size of its
+    /// log: its modification time is on the wall clock.
     fn silence(&mut self, attempt: &Attempt<'_>, idle_ms: u64, now_ms: u64) -> u64 {
         let bytes = std::fs::metadata(attempt.ctx.place().log_file(attempt.key.run)).map_or(0, |meta| meta.len());
         let output = self.output.get_or_insert(Output { bytes, changed_ms: now_ms });
@@ -194,12 +192,12 @@ impl Supervisor {
         }
     }
 
-    /// What keeps the run from ending, and on a second line what a person can do.
+    /// Returns why the run does not end, and on a second line the remedy.
     fn trouble(&self, attempt: &Attempt<'_>, records: &Records, cause: Option<Cause>) -> Result<Option<String>> {
         let place = attempt.ctx.place();
         Ok(match trouble::shim(place, attempt.key)? {
             Shim::Stopped(pid) => {
-                // It alone can record a start, and reap what has ended.
+                // Only the shim can record a start, and reap ended processes.
                 if records.started.is_none() || has_ended(records) {
                     stop::continue_shim(place, attempt.key)?;
                 }

@@ -1,4 +1,4 @@
-//! Watching a run until it is over.
+//! Watches a run until it is over.
 
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,21 @@ use crate::run::runfile::RunFile as LockedFile;
 use crate::run::spawner::{Status, StatusPipe};
 use crate::run::stop;
 
-/// Between two looks at a lock whose holder cannot be waited for, in milliseconds: first, and
-/// longest.
+/// Interval between two checks of a lock whose holder cannot be waited for, in milliseconds: first,
+/// and longest.
 const LOOK_FIRST_MS: u64 = 2;
 const LOOK_MOST_MS: u64 = 1_000;
 
 impl Attempt<'_> {
-    /// Launches a command around a job and watches it.
+    /// Launches an auxiliary command and watches it.
     pub fn launch(&self, launch: &Launch, file: LockedFile) -> Result<Records, Halt> {
         let pipe = self.ctx.spawner().and_then(|spawner| spawner.launch(launch, file))?;
         self.follow(pipe)
     }
 
     /// Reads the shim's records until they say that the run is over, or until its end of the pipe
-    /// is closed. (The shim tells of a start some milliseconds later, together with the end of a
-    /// run that was shorter.)
+    /// is closed. (The shim reports a start some milliseconds later, or together with the end of a
+    /// shorter run.)
     pub fn follow(&self, mut pipe: StatusPipe) -> Result<Records, Halt> {
         let mut records = Records::default();
         let mut supervisor = Supervisor::of_launched();
@@ -58,8 +58,8 @@ impl Attempt<'_> {
                     Status::Closed => return Ok(supervisor.seen_in(records)),
                 }
             }
-            // The spawner may be stopped with the run in its socket. What was cancelled must not
-            // begin when it is continued.
+            // The spawner may be stopped with the run in its socket. A cancelled run must not begin
+            // when it is continued.
             if !is_withdrawn && self.waker.cause() == Some(Cause::Cancel) && records.progress() == Progress::Nothing {
                 is_withdrawn = true;
                 pipe.go().withdraw();
@@ -83,8 +83,8 @@ impl Attempt<'_> {
                 return Err(Halt::Detached);
             }
             supervisor.act(self, &seen.records);
-            // The shim's pidfd says when to look; the lock says what is so. Where the shim is gone
-            // and its spawner is still sweeping, there is nothing to wait for but time.
+            // The shim's pidfd says when to check; the lock is authoritative. If the shim is gone
+            // and its spawner is still sweeping, only time helps.
             let shim = stop::shim_pidfd(ctx.place(), self.key)?;
             wait_ms = if shim.is_some() { LOOK_MOST_MS } else { (wait_ms * 2).min(LOOK_MOST_MS) };
             let mut until = Instant::now() + Duration::from_millis(wait_ms);

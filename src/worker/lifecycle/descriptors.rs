@@ -1,17 +1,17 @@
-//! How many slots a worker can serve with the descriptors that it may have.
+//! How many slots a worker can serve with its limit of descriptors.
 
 use crate::error::{Error, Result};
 use crate::run::open_files;
 
-/// Descriptors that a worker has open without any run, and what a moment needs.
+/// Descriptors of a worker without runs, with a reserve.
 const DESCRIPTORS: u64 = 40;
-/// Descriptors that each run needs at the most.
+/// Most descriptors of a run.
 const DESCRIPTORS_PER_SLOT: u64 = 4;
 /// Descriptors of a `tenure run` that follows its job while it is the worker.
 const DESCRIPTORS_TO_FOLLOW: u64 = 8;
 
 /// # Errors
-/// So many slots would need more descriptors than this process may have: the number that it can
+/// The slots would need more descriptors than this process may have; names the number that it can
 /// serve.
 pub fn can_serve(slots: usize, open_files_max: Option<u64>) -> Result<()> {
     let Some(most) = open_files_max else { return Ok(()) };
@@ -26,11 +26,11 @@ pub fn can_serve(slots: usize, open_files_max: Option<u64>) -> Result<()> {
     )))
 }
 
-/// Whether a `tenure run` in this process can be the worker of its job. Raises the limit as far as
-/// it may be.
+/// Checks that a `tenure run` in this process can be the worker of its job. Raises the limit if
+/// possible.
 ///
 /// # Errors
-/// It may not have as many descriptors open as that needs.
+/// It may not have enough descriptors.
 pub fn can_run() -> Result<()> {
     let needs = DESCRIPTORS + DESCRIPTORS_PER_SLOT + DESCRIPTORS_TO_FOLLOW;
     match open_files::raise() {

@@ -1,9 +1,9 @@
-//! The end of the runs together with the worker, where nothing of them would survive it or
-//! `--on-term end` asks for it.
+//! Ends the runs together with the worker, if none of them would survive it or `--on-term end`
+//! requests it.
 //!
-//! Nothing more is claimed or launched; every shim is asked to stop its run for a shutdown, has the
-//! job's own grace, bounded by the stop timeout, and then KILL; the monitors settle what the shims
-//! record, so that the file says how each run ended.
+//! Nothing more is claimed or launched; every shim is asked to stop its run for a shutdown, with
+//! the job's own grace, bounded by the stop timeout, and then KILL; the monitors settle the records
+//! of the shims, so that the file says how each run ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::units::duration_text;
 use crate::worker::context::Context;
 use crate::worker::loops::service_manager;
 
-/// Between two looks at the runs, in milliseconds.
+/// Interval between two checks of the runs, in milliseconds.
 const LOOK_MS: u64 = 20;
-/// Between two messages to the service manager, in milliseconds.
+/// Interval between two messages to the service manager, in milliseconds.
 const TELL_MS: u64 = 1_000;
-/// How long the monitors may take to settle what has ended, in milliseconds.
+/// How long the monitors may take to settle ended runs, in milliseconds.
 const SETTLE_MS: u64 = 2_000;
 
-/// Ends the runs of this worker and settles them. A further order ends their grace at once.
+/// Ends the runs of this worker and settles them. A further order ends their grace.
 pub fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>, may_settle: bool) {
     ctx.end_runs();
     let timeout_ms = ctx.options.stop_timeout_ms;
@@ -36,7 +36,8 @@ pub fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>,
     let mut ending = EndRuns::new(ctx.place(), Duration::from_millis(timeout_ms));
     let (mut last_alive, mut told) = (Instant::now(), None);
     loop {
-        // A run file that was made ahead is locked by us, and would look like a run.
+        // A run file that was created in advance is locked by this process, and would look like a
+        // run.
         ctx.run_files.clear(&ctx.store);
         let alive = ending.round().unwrap_or_else(|error| {
             log::error!("ending the runs: {error}");
@@ -59,7 +60,7 @@ pub fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>,
         match orders.recv_timeout(Duration::from_millis(LOOK_MS)) {
             Ok(_) => ending.hasten(),
             Err(RecvTimeoutError::Timeout) => {}
-            // No order can come any more, so the channel does not pace the looks.
+            // No order can arrive any more, so the channel does not pace the checks.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(LOOK_MS)),
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! | signal | what it means |
 //! | --- | --- |
-//! | TERM, HUP, QUIT, USR1, USR2, ALRM, or INT without a terminal | stop claiming, leave the runs to their shims (or end them, see `--on-term`), end |
+//! | TERM, HUP, QUIT, USR1, USR2, ALRM, or INT without a terminal | stop claiming, detach from the runs (or end them, see `--on-term`), end |
 //! | INT at a terminal | stop claiming, wait for the runs; a second one cancels them |
 //! | TERM with `--drain` | as INT at a terminal |
 //!
-//! One that was ignored when we were started (`nohup`, a shell's `&`) stays ignored.
+//! A signal that was ignored at the start (`nohup`, a shell's `&`) stays ignored.
 
 use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -15,22 +15,22 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::error::{Error, Result};
 use crate::run::signal;
 
-/// What a signal asks of the worker.
+/// What a signal requests of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Stop claiming, leave the runs to their shims or end them, end.
+    /// Stop claiming, detach from the runs or end them, end.
     Leave,
     /// Stop claiming, wait for the runs; the second time cancel them.
     Drain,
 }
 
-/// Every signal whose default would end the worker at once.
+/// Every signal whose default would end the worker.
 const HEARD: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];
 
-/// Sends an order for each signal, from a thread of its own, until the handle is closed.
+/// Sends an order for each signal, from a separate thread, until the handle is closed.
 ///
 /// # Errors
-/// When the handlers cannot be installed.
+/// The handlers cannot be installed.
 pub fn listen(drain: bool, at_terminal: bool, orders: Sender<Order>) -> Result<Handle> {
     let mut signals = Signals::new(signal::not_ignored(&HEARD)).map_err(|e| Error::io("installing signal handlers", e))?;
     let handle = signals.handle();

@@ -1,6 +1,6 @@
-//! Starting a worker, in a written order: the lock; the file as its worker; is it the file that
-//! this directory knows; sequences above all that is on the disk; one flush; the spawner; the first
-//! round of recovery; only then the claim loop.
+//! Starts a worker in a fixed order: the lock; the file in the role of its worker; the check that
+//! the file belongs to this directory; sequences above everything on the disk; one flush; the
+//! spawner; the first round of recovery; then the claim loop.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,7 +24,7 @@ use crate::worker::loops::{claim, recover, service_manager, stops, wake, workspa
 use crate::worker::options::Options;
 use crate::worker::reporter::Reporter;
 
-/// A worker that runs.
+/// A running worker.
 pub struct Worker {
     pub(super) ctx: Arc<Context>,
     pub(super) lock: Arc<WorkerLock>,
@@ -33,11 +33,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Becomes the worker of a file. `client` is an open store of it, and gives the place.
+    /// Becomes the worker of a file. `client` is an open store of it, and provides the place.
     ///
     /// # Errors
-    /// `Held` when there is a worker already; otherwise what kept the file or the threads from
-    /// being used.
+    /// `Held` if there is a worker already; otherwise why the file or the threads could not be
+    /// used.
     pub fn start(client: &Store, store_options: store::Options, options: Options) -> Result<Self> {
         Self::start_with(client, store_options, options, |_| ())
     }
@@ -53,7 +53,7 @@ impl Worker {
         limits::check_for_worker(client.place())?;
         let surroundings = Surroundings::detect();
         let starting = options.owns_process.then(|| service_manager::Starting::begin(client.place()));
-        // Recovery must have been round before each sign of life.
+        // Recovery must complete a round before each sign of life.
         let tick_ms = service_manager::watchdog_ms()
             .filter(|_| options.owns_process)
             .map_or(options.tick_ms, |ms| options.tick_ms.min(ms / 4));

@@ -1,4 +1,4 @@
-//! A worker that is told to end while it starts: it may be waiting for another program's write
+//! Handles a request to end while a worker starts: it may be waiting for another program's write
 //! lock, and no loop of it listens yet.
 
 use std::thread;
@@ -13,7 +13,7 @@ use crate::worker::options::Options;
 use crate::worker::stop_flag::Ended;
 
 impl Worker {
-    /// As [`Worker::start`], and heeds `orders` meanwhile: after one, no write waits for another
+    /// Like [`Worker::start`], but obeys `orders` meanwhile: after one, no write waits for another
     /// program's lock any more, and the worker ends before it serves (`None`).
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Worker {
         Ok(None)
     }
 
-    /// As [`Worker::start`], and says what came from `orders` meanwhile; after that, no write of
+    /// Like [`Worker::start`], and returns an order that arrived meanwhile; after that, no write of
     /// the worker waits for another program's lock.
     ///
     /// # Errors
@@ -63,18 +63,18 @@ impl Worker {
             (started, None) => started.map(|worker| Started::Serves(Box::new(worker))),
             (Ok(worker), Some(order)) => Ok(Started::Told { order, worker: Some(Box::new(worker)), is_blocked: false }),
             (Err(Error::Busy(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: true }),
-            // The order was taken, so it is passed on; that another process is the worker meanwhile
-            // does not matter any more.
+            // The order was received, so it is passed on; it does not matter any more that another
+            // process is the worker meanwhile.
             (Err(Error::Held(_)), Some(order)) => Ok(Started::Told { order, worker: None, is_blocked: false }),
             (Err(error), Some(_)) => Err(error),
         }
     }
 }
 
-/// What became of a worker that heeds orders while it starts.
+/// Result of starting a worker that obeys orders.
 pub enum Started<T> {
     Serves(Box<Worker>),
-    /// An order came. The worker, if it came so far, is only to be stopped.
+    /// An order came. The worker, if there is one, must only be stopped.
     Told {
         order: T,
         worker: Option<Box<Worker>>,
@@ -83,11 +83,11 @@ pub enum Started<T> {
     },
 }
 
-/// The order that came, if any.
+/// Waits for an order.
 fn heed<T>(orders: &Receiver<T>, opened: &Receiver<Store>, is_done: &Receiver<()>) -> Option<T> {
     select! {
         recv(orders) -> order => {
-            // Before the store is open nothing waits for long.
+            // Before the store is open nothing waits long.
             if order.is_ok()
                 && let Ok(store) = opened.recv()
             {

@@ -1,6 +1,5 @@
-//! The end of a worker: it waits for it, and stops in a written order: no more claims; the runs are
-//! left to their shims, or waited for, or ended; what was committed is flushed; the lock is
-//! released last.
+//! The end of a worker: waits for it, and stops in a fixed order: no more claims; the runs are
+//! detached, waited for, or ended; commits are flushed; the lock is released last.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,29 +19,29 @@ use crate::worker::loops::service_manager;
 use crate::worker::options::OnTerm;
 use crate::worker::stop_flag::Ended;
 
-/// How long the end of the threads is waited for, in milliseconds; then the process ends, which is
-/// as good as a crash.
+/// How long to wait for the end of the threads, in milliseconds; then the process ends, which is
+/// equivalent to a crash.
 const JOIN_MS: u64 = 5_000;
 /// How long the monitors may take to close the file, in milliseconds.
 const CLOSE_MS: u64 = 1_000;
 
 /// Longest wait of the main thread, in milliseconds.
 const WAIT_MS: u64 = 60_000;
-/// Between two looks whether the runs have ended that a draining worker waits for, in milliseconds.
+/// Interval between two checks of a draining worker whether its runs have ended, in milliseconds.
 const DRAIN_LOOK_MS: u64 = 50;
 
-/// What a worker leaves.
+/// What a worker leaves behind.
 #[derive(Debug, Clone)]
 pub struct Summary {
     pub ended: Ended,
     /// Runs that were left to their shims.
     pub left_running: usize,
-    /// Why these do not go on without the worker, where they do not.
+    /// Why these do not continue without the worker, if they do not.
     pub nothing_survives: Option<&'static str>,
 }
 
 impl Worker {
-    /// Waits until it ends by itself, or is asked to by `orders`.
+    /// Waits until it ends by itself, or `orders` requests it.
     pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
         let mut orders_seen = 0;
         let ended = loop {
@@ -52,7 +51,7 @@ impl Worker {
             if let Some(why) = self.ctx.wait_for_end(Duration::ZERO) {
                 break why;
             }
-            // An order, the end, or, while the runs are waited for, a look whether they have ended.
+            // An order, the end, or, while draining, a check whether the runs have ended.
             let at_most = if self.ctx.is_stopping() { DRAIN_LOOK_MS } else { WAIT_MS };
             select! {
                 recv(orders) -> order => if let Ok(order) = order {
@@ -73,8 +72,8 @@ impl Worker {
         self.stop(ended)
     }
 
-    /// The worker was told to leave its runs: ends them where `--on-term end` says so, or where
-    /// they would not survive it.
+    /// The worker was told to detach: ends the runs if `--on-term end` is set, or if they would not
+    /// survive it.
     pub(super) fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
         match self.ctx.options.on_term {
             Some(OnTerm::End) => shutdown::end_runs(&self.ctx, orders, None, true),
@@ -83,8 +82,8 @@ impl Worker {
         }
     }
 
-    /// Ends the runs in order where the pid namespace ends with the worker, which ends by itself:
-    /// no service manager has a say in that.
+    /// Ends the runs in order if the pid namespace ends with the worker, which ends by itself: no
+    /// service manager is involved.
     pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
         if self.ctx.slots.busy() > 0
             && let Some(why) = self.surroundings.why_namespace_ends()
@@ -93,8 +92,8 @@ impl Worker {
         }
     }
 
-    /// Ends the runs in order where they would not survive the worker; false where there is nothing
-    /// to end.
+    /// Ends the runs in order if they would not survive the worker; false if there is nothing to
+    /// end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
         if self.ctx.slots.busy() == 0 {
             return false;
@@ -106,7 +105,7 @@ impl Worker {
         why.is_some()
     }
 
-    /// Why the worker has ended, once it has; waits at most this long.
+    /// Returns why the worker has ended, once it has; waits at most this long.
     pub fn ended(&self, within: Duration) -> Option<Ended> {
         self.ctx.wait_for_end(within)
     }
@@ -120,8 +119,8 @@ impl Worker {
         } else if times == 1 {
             self.ctx.say(&format!("no more jobs are claimed; waiting for {jobs} to end (interrupt again to cancel)"));
         } else {
-            // What must not be interrupted continues under its shim, and the next worker takes it
-            // over.
+            // A run that must not be interrupted continues under its shim, and the next worker
+            // adopts it.
             let critical = self.critical_runs();
             let spared = match critical.len() {
                 0 => String::new(),
@@ -132,7 +131,7 @@ impl Worker {
         }
     }
 
-    /// How many runs a worker that was told twice to end does not wait for.
+    /// Counts the runs that a worker does not wait for after a second request to end.
     fn left_to_shims(&self, orders_seen: usize) -> usize {
         if orders_seen < 2 { 0 } else { self.critical_runs().len() }
     }
@@ -145,10 +144,10 @@ impl Worker {
         })
     }
 
-    /// Ends the worker; its runs, if any, go on under their shims.
+    /// Ends the worker; its runs continue under their shims.
     ///
     /// # Errors
-    /// When what was committed could not be flushed.
+    /// Commits could not be flushed.
     pub fn stop(self, ended: Ended) -> Result<Summary> {
         let Self { ctx, lock, threads, surroundings } = self;
         if ctx.options.owns_process {
@@ -160,8 +159,8 @@ impl Worker {
         ctx.detach();
         // Its wake thread waits for a hint.
         waker::send(ctx.place());
-        // A write that another program's lock keeps waiting is not waited for: what it would settle
-        // is in the run files.
+        // A write that waits for another program's lock is abandoned: what it would settle is in
+        // the run files.
         ctx.store.stop_waiting();
         join(threads);
         ctx.run_files.clear(&ctx.store);
@@ -183,7 +182,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
     let until = Instant::now() + Duration::from_millis(JOIN_MS);
     for thread in threads {
         while !thread.is_finished() && Instant::now() < until {
-            // There is no join with a deadline.
+            // There is no join with a timeout.
             std::thread::sleep(Duration::from_millis(1));
         }
         if thread.is_finished() && thread.join().is_err() {
@@ -192,8 +191,8 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// The last to close the file empties its log into it, so that the file alone is whole. Monitors
-/// hold it for a moment longer.
+/// The last process to close the file empties its log into it, so that the file alone is complete.
+/// Monitors hold it for a moment longer.
 fn wait_for_monitors(ctx: Arc<Context>) {
     let until = Instant::now() + Duration::from_millis(CLOSE_MS);
     while Arc::strong_count(&ctx) > 1 && Instant::now() < until {

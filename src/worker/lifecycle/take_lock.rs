@@ -1,4 +1,4 @@
-//! Becoming the worker of a file.
+//! Acquires the worker lock of a file.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::host::waker;
 use crate::store::Store;
 use crate::worker::options::Options;
 
-/// How long a `work` waits for a `run` to give the lock up, in milliseconds.
+/// How long a `work` waits for a `run` to release the lock, in milliseconds.
 const YIELD_MS: u64 = 10_000;
 
-/// Becomes the holder of the worker lock; a `tenure run` is asked to give it up.
+/// Acquires the worker lock; a `tenure run` is asked to release it.
 pub fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64) -> Result<WorkerLock> {
     let place = client.place();
     let until = Instant::now() + Duration::from_millis(YIELD_MS);
@@ -21,8 +21,8 @@ pub fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64)
             Ok(lock) => return Ok(lock),
             Err(holder) => holder,
         };
-        // A worker that was killed while it started a process leaves its lock to that process for
-        // an instant.
+        // The lock of a worker that was killed while it started a process is held by that process
+        // for an instant.
         let is_dying = holder.is_here() && !Path::new(&format!("/proc/{}", holder.pid)).exists();
         let yields = options.kind == Kind::Work && holder.kind == Kind::Run.as_str();
         if !(is_dying || yields) || Instant::now() > until {
@@ -31,8 +31,7 @@ pub fn take_lock(client: &Store, options: &Options, instance: &str, now_ms: i64)
         if yields {
             waker::ask_to_yield(place);
         }
-        // The other releases it within milliseconds; there is no event for a lock that is freed in
-        // another process.
+        // The other process releases it within milliseconds; there is no event for that.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,5 +1,5 @@
-//! Is this the file that this directory knows, and are its sequences above everything that is on
-//! the disk? Asked under the worker lock, before any run file is made.
+//! Checks that this is the file that the directory knows, and that its sequences are above
+//! everything on the disk. Called under the worker lock, before any run file is created.
 
 use crate::error::{Error, Result};
 use crate::host::lease;
@@ -13,12 +13,12 @@ use crate::store::standing::{self, Standing};
 use crate::store::{self, Store, home, ids, stamp};
 use crate::worker::high_water;
 
-/// Is this the file that this directory knows, and are its sequences above everything that is on
-/// the disk?
+/// Checks that this is the file that the directory knows, and that its sequences are above
+/// everything on the disk.
 pub fn make_trustworthy(store: &Store) -> Result<Belief> {
     let place = store.place();
-    // Under the worker lock and before any run file is made: what has a temporary name now belongs
-    // to no process.
+    // Under the worker lock and before any run file is created: a temporary name belongs to no
+    // process now.
     runfile::sweep_temporaries(place)?;
     for name in ["home.new", "stamp.new"] {
         let _most_are_not_killed_over_it = std::fs::remove_file(place.dir().join(name));
@@ -50,8 +50,7 @@ pub fn make_trustworthy(store: &Store) -> Result<Belief> {
         store.write(move |conn| store::restore::adopt_older_copy(conn, &file_id, Some(&known), above_run, 0, &living, now_ms))?;
         lease::add_living(store)?;
     }
-    // The first act is a flush: what recovery finds in the file is on the disk before anything is
-    // done about it.
+    // The first act is a flush: what recovery finds in the file is durable before it acts on it.
     let noted = home::noted(place)?;
     let belief = store.write(move |conn| {
         ids::raise_sequences(conn, above_run, 0)?;
@@ -68,8 +67,8 @@ pub fn make_trustworthy(store: &Store) -> Result<Belief> {
     Ok(belief)
 }
 
-/// Runs that have begun since the machine was started: no power cut can have taken their claims out
-/// of the file.
+/// Returns the runs that have begun since the machine was started: no power cut can have removed
+/// their claims from the file.
 fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
     let boot_id = machine::boot_id();
     let boot = home::load(place)?.and_then(|home| home.boot).filter(|boot| boot.id == boot_id);

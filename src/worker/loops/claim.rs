@@ -1,8 +1,8 @@
 //! The claim loop: free slots become running jobs.
 //!
-//! One round: end what can never start, make jobs of the occurrences of schedules that are due,
-//! claim for each free slot. It returns when it wants to be called next; the thread waits that long
-//! or is woken. A busy worker hardly comes here, as each settle claims the next job for its slot.
+//! One round: end jobs that can never start, make jobs of due occurrences of schedules, claim for
+//! each free slot. It returns when it must be called next; the thread waits that long or is woken.
+//! A busy worker rarely gets here, as each settle claims the next job for its slot.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ use crate::worker::stop_flag::Ended;
 /// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed
 /// within it.
 const WAIT_MOST_MS: u64 = 1_000;
-/// Longest wait where nothing waits for a time, in milliseconds.
+/// Longest wait if no job waits for a time, in milliseconds.
 const WAIT_IDLE_MS: u64 = 10_000;
-/// Wait where something is ready and could not be claimed in this round, in milliseconds.
+/// Wait if a ready job could not be claimed in this round, in milliseconds.
 const WAIT_MORE_MS: u64 = 10;
 /// Most jobs that one transaction claims.
 const CLAIMS_MAX: usize = 64;
-/// Most jobs that one round ends or releases.
+/// Most jobs that one round ends or promotes.
 const DUE_MAX: usize = 500;
 impl Context {
-    /// A `run` is a worker for its own job alone. A worker that is to end when there is nothing to
-    /// do makes the jobs that are due, and waits for no occurrence to come: schedules never end.
+    /// A `run` is a worker for its own job only. A worker that ends when idle makes the due jobs,
+    /// but does not wait for later occurrences: schedules never end.
     fn plans(&self) -> bool {
         self.options.kind == Kind::Work
     }
@@ -60,7 +60,7 @@ fn failed(ctx: &Context, held_back: &mut HeldBack, error: &Error) {
     if ctx.notes_want(error) {
         return;
     }
-    // What is wrong with the file may be why, and says more.
+    // A problem of the file may be the cause, and says more.
     held_back.check(ctx);
     let text = format!("claiming fails: {error}");
     ctx.report.set(Condition::notice("claim_error", text, "tenure doctor says more; it is tried again each second"));
@@ -74,7 +74,7 @@ fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
     ctx.check_file()?;
     end_and_release(ctx)?;
     teardowns::round(ctx)?;
-    // Whatever is wrong with schedules keeps no job from starting.
+    // A problem with schedules blocks no job.
     let _logged = plan_schedules(ctx).inspect_err(|error| log::error!("schedules: {error}"));
     held_back.check(ctx);
     ctx.probe_means();
@@ -93,10 +93,11 @@ fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
     }))
 }
 
-/// Releases what is due and ends what can never start; writes only where there is something to
+/// Promotes due jobs and ends those that can never start; writes only if there is something to
 /// write.
 fn end_and_release(ctx: &Arc<Context>) -> Result<()> {
-    // First: what is due by a clock that was just set may be a wait that is not over.
+    // First, because a job that is due by a clock that was just set may be in a wait that is not
+    // over.
     if ctx.clock_steps.check(&ctx.store)? {
         ctx.wake_claims();
     }
@@ -123,26 +124,25 @@ fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
     if planned.more {
         ctx.wake_claims();
     }
-    // A job that takes the place of another one has asked for that one's end.
+    // A job that replaces another one has requested its end.
     if !planned.jobs.is_empty() {
         ctx.stops.wake();
     }
     Ok(())
 }
 
-/// The earliest instant at which time alone brings something about, in milliseconds UTC.
+/// Returns the earliest instant at which time causes work, in milliseconds UTC.
 fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
     let occurrence = if ctx.plans() { ctx.store.read(plan::next_due_ms)? } else { None };
     let (due, teardown) = ctx.store.read(|conn| Ok((due::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
     Ok([occurrence, due, teardown].into_iter().flatten().min())
 }
 
-/// What one round of claims came to.
+/// Result of one round of claims.
 #[derive(Default)]
 struct Claims {
     jobs: usize,
-    /// Something is ready, and this claim was busy with putting heads out of the way that may not
-    /// start.
+    /// A job is ready, but this claim spent its limit on removing heads that may not start.
     more: bool,
 }
 
@@ -153,7 +153,7 @@ fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
         claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
         return Ok(claimed);
     }
-    // A `run` has a slot for each job that a client follows in a terminal of its own, and none for
+    // A `run` has a slot for each job that a client follows in its own terminal, and none for
     // others.
     claim_in(ctx, &ctx.options.scope, || 1, &mut claimed)?;
     for job in ctx.served() {
@@ -162,7 +162,7 @@ fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
     Ok(claimed)
 }
 
-/// Claims what is ready in a scope, as long as slots are free.
+/// Claims ready jobs in a scope while slots are free.
 fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claims) -> Result<()> {
     loop {
         let free = match ctx.admits() {
@@ -190,7 +190,7 @@ fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed
     }
 }
 
-/// Each is claimed already: one that gets no thread keeps no other from getting one.
+/// All of them are claimed: one that gets no thread must not affect the others.
 fn start_all(ctx: &Arc<Context>, all: Vec<Claimed>) -> Result<()> {
     let mut refused = Ok(());
     for claimed in all {
@@ -203,13 +203,13 @@ fn start_all(ctx: &Arc<Context>, all: Vec<Claimed>) -> Result<()> {
     refused
 }
 
-/// A worker that was asked to end when there is nothing left to do does so.
+/// Ends a worker that was started to end when nothing is left to do.
 fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
     if ctx.options.until == Until::Stopped {
         return Ok(());
     }
     if teardowns::is_busy(ctx)? {
-        // A thread that has ended one wakes us.
+        // A thread that has ended one wakes this loop.
         return Ok(());
     }
     let now_ms = ctx.now_ms();
@@ -224,7 +224,7 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
     if ctx.options.until == Until::Empty && ctx.store.read(pending::waits_for_time)? {
         return Ok(());
     }
-    // A job that was added meanwhile is seen here or by the next worker: it is in the file.
+    // A job that was added meanwhile is found here or by the next worker: it is in the file.
     if ctx.slots.busy() == 0 {
         ctx.end(Ended::Idle);
     }

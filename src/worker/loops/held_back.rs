@@ -1,5 +1,5 @@
-//! What holds claims back: what the store says of itself, the machine's state, and a spawner that
-//! is stopped. Part of each round of the claim loop, which reports it.
+//! Why claims are held back: the health of the store, the state of the machine, and a stopped
+//! spawner. Part of each round of the claim loop, which reports it.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use crate::run::machine;
 use crate::worker::context::Context;
 use crate::worker::stop_flag::Ended;
 
-/// How long one look at the machine's state is good for.
+/// How long a reading of the machine's state is used.
 const MACHINE_GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// Why nothing may be claimed: what the store says of itself, and the machine's state, looked at
-/// now and then.
+/// Why nothing may be claimed: the health of the store, and the state of the machine, read
+/// periodically.
 #[derive(Default)]
 pub struct HeldBack {
     looked: Option<(Instant, Option<Gate>)>,
@@ -75,12 +75,12 @@ impl HeldBack {
     }
 }
 
-/// A spawner that was stopped starts nothing: what is claimed waits, and is called running. What it
-/// was sent begins when it is continued, and is put back when it is killed.
+/// A stopped spawner starts nothing: claimed jobs wait, and are called running. Their launches
+/// begin when it is continued, and they are requeued if it is killed.
 fn watch_spawner(ctx: &Context) {
     let pid = ctx.spawner_pid();
     match machine::state_of(pid.cast_unsigned()) {
-        // What a debugger stops for an instant ('t') continues by itself.
+        // A debugger stops it for an instant ('t') and continues it.
         Some('T') => {
             let text = format!("the spawner (pid {pid}) is stopped by a signal: what is claimed starts when it is continued");
             ctx.report.set(Condition::notice("spawner_stopped", text, None).with_remedy(format!("kill -CONT {pid}")));

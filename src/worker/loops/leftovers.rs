@@ -1,9 +1,8 @@
-//! Files of jobs that have ended: secrets and kept standard inputs, results, logs of runs that were
-//! pruned, copies that were not finished.
+//! Leftover files of ended jobs: secrets and kept standard inputs, results, logs of pruned runs,
+//! unfinished copies.
 //!
-//! The winner of a settle, or another maker of them, removes them; what a crash left behind is
-//! found here. A file that a process is only about to name in a new job is locked by them and left
-//! alone.
+//! The winner of a settle, or their creator, removes them; leftovers of a crash are found here. A
+//! file that a process is about to name in a new job is locked by it and left alone.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use crate::worker::secrets;
 
 /// Results that are asked for at once.
 const RESULTS_AT_ONCE: usize = 500;
-/// Rounds between two walks over the directories of logs.
+/// Rounds between two scans of the log directories.
 const ROUNDS_BETWEEN_WALKS: u32 = 360;
 
 /// Removes the secrets that no live job names.
@@ -34,7 +33,7 @@ pub fn secrets(ctx: &Arc<Context>) -> Result<()> {
     let mut unlocked = Vec::new();
     for entry in entries.flatten() {
         let Ok(token) = entry.file_name().into_string() else { continue };
-        // Locked before the look at the rows: the client that makes a secret holds it until its job
+        // Locked before the rows are read: the client that creates a secret holds it until its job
         // is in the file.
         let free = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if free {
@@ -49,14 +48,14 @@ pub fn secrets(ctx: &Arc<Context>) -> Result<()> {
     if unlocked.is_empty() {
         return Ok(());
     }
-    // The end that freed them may be committed and not yet on the disk: after a power cut the job
-    // would start again without its secret.
+    // The end that freed them may be committed and not durable yet: after a power cut the job would
+    // start again without its secret.
     ctx.store.flush_now()?;
     secrets::remove(ctx.place(), &unlocked);
     Ok(())
 }
 
-/// Removes what runs have written to `TENURE_RESULT`, and beside it, where they have been settled.
+/// Removes the results of settled runs, and files beside them.
 pub fn results(ctx: &Arc<Context>) -> Result<()> {
     let place = ctx.place();
     let Ok(entries) = std::fs::read_dir(place.results()) else { return Ok(()) };
@@ -78,7 +77,7 @@ pub fn results(ctx: &Arc<Context>) -> Result<()> {
                     ctx.store.flush_now()?;
                     flushed = true;
                 }
-                // A job may have put anything there.
+                // A job may have created anything there.
                 match removal::remove(path, &|| !ctx.is_detaching()) {
                     Ok(_) => {}
                     Err(error) => left = Some(error),
@@ -90,7 +89,7 @@ pub fn results(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// Something in a directory of ours cannot be removed; it is tried again as long as it is there.
+/// An entry in a directory of tenure cannot be removed; it is retried while it exists.
 pub fn tell_of_what_is_left(ctx: &Context, code: &'static str, left: Option<Error>) {
     match left {
         Some(error) => ctx.report.set(Condition::notice(code, format!("{error} (it is tried again)"), None)),
@@ -106,8 +105,7 @@ fn remove_log(path: &Path) {
     }
 }
 
-/// Logs of runs that were pruned: a walk over the directories, one at each call, and again after a
-/// while.
+/// Logs of pruned runs: a scan of the directories, one at each call, and again after a while.
 #[derive(Default)]
 pub struct Logs {
     left: Vec<i64>,
@@ -115,7 +113,7 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Looks at one directory.
+    /// Scans one directory.
     pub fn round(&mut self, ctx: &Context) -> Result<()> {
         let Some(number) = self.left.pop() else {
             if self.rest > 0 {

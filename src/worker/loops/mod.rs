@@ -5,13 +5,13 @@
 //! | [`claim`] | claims | ends what can never start, makes due jobs, claims for the free slots |
 //! | [`stops`] | stops | stop requests reach the monitors; it never writes |
 //! | [`recover`], `repair`, `retention`, `leftovers` | recovery | at start and at every tick: runs without a monitor, impossible rows, leftovers, retention |
-//! | [`teardowns`] | (claims, recovery) | takes up what is to be torn down |
+//! | [`teardowns`] | (claims, recovery) | starts the teardowns that are due |
 //! | [`workspaces`] | workspaces | the directories of workspaces, and logs of runs that were pruned |
 //! | [`wake`] | wake | hints that the file has changed |
-//! | [`service_manager`] | notify | tells the service manager that the worker serves and that its loops go round |
+//! | [`service_manager`] | notify | reports to the service manager that the worker serves and its loops run |
 //!
-//! A loop does one round and says when it wants to be called next. What a round cannot do is logged
-//! and tried at the next one.
+//! A loop runs one round and returns when it must be called next. A failure in a round is logged
+//! and retried in the next one.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ mod teardowns;
 pub(super) mod wake;
 pub(super) mod workspaces;
 
-/// When a loop wants to be called next, if it is not woken before.
+/// When a loop must be called next, if it is not woken before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NextCall {
     after: Duration,

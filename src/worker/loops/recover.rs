@@ -1,8 +1,8 @@
-//! The recovery loop: what no monitor of this worker watches.
+//! The recovery loop: everything that no monitor of this worker watches.
 //!
-//! The same round at start and at every tick. It asks the kernel, never a clock; it leaves out what
-//! is in the roster; and each of its acts is one that may be repeated. Once all is well it reads
-//! and writes nothing.
+//! The same round runs at start and at every tick. It asks the kernel, never a clock; it skips runs
+//! in the roster; and each of its actions may be repeated. Once all is well it reads and writes
+//! nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::run_job;
 
-/// Where the cursors over the file go on at the next tick.
+/// Where the cursors over the file continue at the next tick.
 #[derive(Debug, Default)]
 pub struct Cursors {
     repair: inspect::Cursor,
@@ -50,8 +50,8 @@ pub fn run(ctx: &Arc<Context>, mut cursors: Cursors) {
 
 type Step = fn(&Arc<Context>, &mut Cursors) -> Result<()>;
 
-/// The steps of a round, in order; those that make new work or forget old work are left out while
-/// the worker stops.
+/// The steps of a round, in order; those that create work or remove history are skipped while the
+/// worker stops.
 const STEPS: [Step; 11] = [
     |ctx, _| ctx.check_file(),
     // Before anything that an altered table would make fail.
@@ -69,12 +69,12 @@ const STEPS: [Step; 11] = [
 const STEPS_OF_A_SERVING_WORKER: [Step; 2] =
     [|ctx, cursors| retention::round(ctx, &mut cursors.retention), |ctx, _| teardowns::round(ctx)];
 
-/// One round. What fails for one run is told and does not keep the others.
+/// Runs one round. A failure for one run is logged and does not affect the others.
 pub fn round(ctx: &Arc<Context>, cursors: &mut Cursors) -> Result<()> {
     ctx.check_spawner();
     ctx.keep_home();
     if let Err(error) = steps(ctx, cursors, &STEPS) {
-        // An altered table may be why, and what heals it is to be told.
+        // An altered table may be the cause, and its remedy must be reported.
         let _the_first_error_is_told = verify_schema(ctx);
         return Err(error);
     }
@@ -85,7 +85,7 @@ pub fn round(ctx: &Arc<Context>, cursors: &mut Cursors) -> Result<()> {
     Ok(())
 }
 
-/// Each step is a sign of life: a round may take as long as there is much to do.
+/// Each step is a sign of life: the duration of a round depends on the amount of work.
 fn steps(ctx: &Arc<Context>, cursors: &mut Cursors, all: &[Step]) -> Result<()> {
     for step in all {
         step(ctx, cursors)?;
@@ -97,13 +97,13 @@ fn steps(ctx: &Arc<Context>, cursors: &mut Cursors, all: &[Step]) -> Result<()> 
 fn verify_schema(ctx: &Arc<Context>) -> Result<()> {
     ctx.store.verify_schema()?;
     if ctx.store.health().schema.is_some() {
-        // The claim loop tells of it, and may be waiting.
+        // The claim loop reports it, and may be waiting.
         ctx.wake_claims();
     }
     Ok(())
 }
 
-/// Leases of owners that are gone.
+/// Reclaims leases of owners that are gone.
 fn reclaim_leases(ctx: &Arc<Context>) -> Result<()> {
     for one in lease::reclaim(&ctx.store)? {
         log::info!("the lease {:?} is free: nothing of its owner (pid {:?}) lives", one.name, one.pid);
@@ -123,7 +123,7 @@ fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// Every running row without a monitor gets one, which finds out what became of its run.
+/// Gives every running row without a monitor one, which determines the fate of its run.
 fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
     for open in ctx.store.read(open_runs::open_runs)? {
         if ctx.roster.owns(open.run.id) {
@@ -142,13 +142,13 @@ fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// Run files that no open run needs.
+/// Removes run files that no open run needs.
 fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
     let left: Vec<RunId> = runfile::list(ctx.place())?.into_iter().filter(|run| !ctx.roster.owns(*run)).collect();
     for chunk in left.chunks(500) {
         let ids = chunk.to_vec();
-        // A run that was settled between the two looks is settled here and cleared below; one that
-        // was claimed is in the roster.
+        // A run that was settled between the two reads is settled here and cleared below; a claimed
+        // one is in the roster.
         for (run, row) in ctx.store.read(move |conn| open_runs::run_rows(conn, &ids))? {
             if !ctx.roster.owns(run)
                 && let Err(error) = clear(ctx, run, row)
@@ -174,8 +174,8 @@ fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
     match verdict::of_run_file(row, locked, progress) {
         Leftover::Leave => Ok(()),
         Leftover::Unlink => {
-            // The settle may be committed and not yet on the disk; the record must not go before
-            // it.
+            // The settle may be committed and not durable yet; the record must not be removed
+            // before it is.
             ctx.store.flush_now()?;
             runfile::unlink(ctx.place(), run)
         }

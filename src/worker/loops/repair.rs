@@ -9,11 +9,10 @@ use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::secrets;
 
-/// Repairs impossible rows and contradictions, and counts them. Where nothing is wrong nothing is
-/// written.
+/// Repairs impossible rows and contradictions, and counts them. Writes nothing if nothing is wrong.
 pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
     let (repairs, now_ms) = (ctx.options.repair, ctx.now_ms());
-    // Looking takes no lock; where nothing is wrong nothing is written.
+    // The check takes no lock; nothing is written if nothing is wrong.
     let from = cursor.clone();
     let (found, is_faulty, next) = ctx.store.read(|conn| {
         let mut next = from.clone();
@@ -26,7 +25,7 @@ pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
     }
     let ((repaired, recounted), ticket) = ctx.store.commit(move |conn| {
         let repaired = if repairs { repair::repair(conn, now_ms)? } else { Vec::new() };
-        // A row that was repaired may have made contradictions that no look has seen.
+        // A repaired row may have caused contradictions that no check has seen.
         let found = if repaired.is_empty() { found.clone() } else { inspect::find(conn, &mut from.clone(), LOOKED_AT_MAX)? };
         Ok((repaired, recount::found(conn, &found, now_ms)?))
     })?;
@@ -43,7 +42,7 @@ pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
     for one in &repaired {
         log::warn!("repaired job {}: {}: {}", one.job, one.rule, one.text);
         for (run, nonce) in &one.runs {
-            // Its run file stays where this fails, and is met again below and at the next tick.
+            // Its run file stays if this fails, and is found again below and at the next tick.
             if let Err(error) = end_tree(ctx, RunKey { run: *run, nonce: *nonce }) {
                 log::warn!("{error}");
             }
@@ -53,7 +52,7 @@ pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
     Ok(())
 }
 
-/// Queues and lanes that are not needed go.
+/// Removes queues and lanes that are not needed.
 fn remove_empty(ctx: &Context, found: inspect::Found) -> Result<()> {
     if !found.empty_queues.is_empty() || !found.empty_lanes.is_empty() {
         let _ticket =

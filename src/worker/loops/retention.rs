@@ -1,4 +1,5 @@
-//! Retention: history that is older than the operator keeps it. Part of each round of recovery.
+//! Retention: removes history that is older than the operator keeps it. Part of each round of
+//! recovery.
 
 use crate::error::Result;
 use crate::store::prune;
@@ -7,13 +8,13 @@ use crate::worker::context::Context;
 /// Most ended jobs that one tick prunes.
 const PRUNE_MAX: usize = 1_000;
 
-/// Prunes what ended long ago: rows first, then the logs of their runs.
+/// Prunes old history: rows first, then the logs of their runs.
 pub fn round(ctx: &Context, cursor: &mut prune::Cursor) -> Result<()> {
     let Some(keep_ms) = ctx.options.keep_ms else { return Ok(()) };
     let before = ctx.clock_steps.never_early(ctx.now_ms()).saturating_sub_unsigned(keep_ms);
     let from = *cursor;
-    // What must stay (a live job waits for it) is looked at without writing, and not all of it at
-    // each tick.
+    // History that must stay (a live job waits for it) is read without writing, and not all of it
+    // at each tick.
     let found = ctx.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
     *cursor = found.next.unwrap_or_default();
     if found.is_nothing() {

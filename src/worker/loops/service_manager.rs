@@ -1,6 +1,5 @@
-//! What the service manager is told, where one asks for it (`NOTIFY_SOCKET`): that the worker
-//! serves, what it does and waits for, that it needs more time, and, for `WatchdogSec=`, that its
-//! loops go round.
+//! Reports to the service manager, if there is one (`NOTIFY_SOCKET`): that the worker serves, its
+//! state, that it needs more time, and, for `WatchdogSec=`, that its loops run.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt as _;
@@ -17,28 +16,29 @@ use crate::place::Place;
 use crate::store::{locks, read};
 use crate::worker::context::Context;
 
-/// How much more time is asked for while the worker waits, in microseconds.
+/// How much more time is requested while the worker waits, in microseconds.
 const EXTEND_USEC: u32 = 15_000_000;
-/// Between two looks while the worker starts, in milliseconds.
+/// Interval between two checks while the worker starts, in milliseconds.
 const START_LOOK_MS: u64 = 1_000;
-/// How long a start may take that waits for no other program, in milliseconds, beyond what the
-/// service manager grants.
+/// How long a start may take that waits for no other program, in milliseconds, in addition to the
+/// service manager's limit.
 const START_MOST_MS: u64 = 300_000;
-/// Between two looks at what the worker does, in milliseconds.
+/// Interval between two checks of the worker's state, in milliseconds.
 const LOOK_MS: u64 = 2_000;
 
-/// The worker serves. The one message that must arrive, so a manager that is busy is waited for.
+/// Reports that the worker serves. The one message that must arrive, so this waits for a busy
+/// manager.
 pub fn ready() {
     let _not_under_a_service_manager = sd_notify::notify(&[NotifyState::Ready]);
 }
 
-/// The worker ends, and waits for this.
+/// Reports that the worker ends, and what it waits for.
 pub fn stopping(status: &str) {
     send(&[NotifyState::Stopping, NotifyState::Status(status), NotifyState::ExtendTimeoutUsec(EXTEND_USEC)]);
 }
 
-/// Never waits: a manager that does not read must not stop the worker, and the next message says
-/// the same.
+/// Never waits: a manager that does not read must not stop the worker, and the next message repeats
+/// the state.
 fn send(states: &[NotifyState<'_>]) {
     let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else { return };
     let text: String = states.iter().map(|state| format!("{state}\n")).collect();
@@ -58,15 +58,15 @@ fn is_asked_for() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
 }
 
-/// The longest time between two signs of life, in milliseconds; `None` where no watchdog waits for
-/// ours.
+/// Returns the longest interval between two signs of life, in milliseconds; `None` without a
+/// watchdog.
 pub fn watchdog_ms() -> Option<u64> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
     number("WATCHDOG_USEC").filter(|usec| *usec > 0 && is_ours && is_asked_for()).map(|usec| (usec / 1000).max(4))
 }
 
-/// Asks for more time while the worker starts. Dropping it ends that.
+/// Requests more time while the worker starts. Dropping it ends that.
 pub struct Starting {
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -87,7 +87,7 @@ impl Starting {
                 send(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(EXTEND_USEC)]);
             }
         };
-        // Without a thread the worker starts all the same.
+        // Without a thread the worker starts as well.
         let thread = is_asked_for().then(|| std::thread::Builder::new().name("notify".into()).spawn(body).ok()).flatten();
         Self { done: Some(done), thread }
     }
@@ -100,13 +100,13 @@ impl Drop for Starting {
     }
 }
 
-/// In words, which other program is inside a write transaction now.
+/// Describes the other program that is in a write transaction now.
 fn foreign_writer(place: &Place) -> Option<String> {
     let holder = locks::writer(place).filter(|holder| holder.pid.cast_unsigned() != std::process::id())?;
     Some(format!("waits for the write lock held by {holder}"))
 }
 
-/// The thread: tells what changes, and gives signs of life while the loops go round.
+/// The thread: reports changes, and gives signs of life while the loops run.
 pub fn run(ctx: &Arc<Context>) {
     if !ctx.options.owns_process || !is_asked_for() {
         return;
@@ -117,11 +117,10 @@ pub fn run(ctx: &Arc<Context>) {
     while !ctx.is_detaching() {
         let before = blocked;
         blocked = foreign_writer(ctx.place());
-        // Programs write now and then: only who still writes at the next look is waited for.
+        // Programs write now and then: only one that still writes at the next check counts.
         let blocked_by = blocked.as_ref().filter(|_| before == blocked);
         if let Some(ms) = watchdog_ms {
-            // An idle claim loop makes its round when it is asked to; the tick of recovery is short
-            // enough.
+            // An idle claim loop makes its round when asked; the tick of recovery is short enough.
             ctx.wake_claims();
             if goes_round(ctx.report.rounds(), ms, ctx.is_stopping(), blocked_by.is_some()) {
                 send(&[NotifyState::Watchdog]);
@@ -139,8 +138,8 @@ pub fn run(ctx: &Arc<Context>) {
     }
 }
 
-/// Whether the loops have been round lately. A worker that stops has no loops; one that is kept
-/// from writing by another program waits, and would not be helped by a restart.
+/// Whether the loops have completed a round recently. A worker that stops has no loops; one that
+/// another program keeps from writing waits, and a restart would not help.
 fn goes_round((claims, reaper): (Duration, Duration), watchdog_ms: u64, is_stopping: bool, is_blocked: bool) -> bool {
     let half = Duration::from_millis(watchdog_ms / 2);
     is_stopping || is_blocked || (claims <= half && reaper <= half)

@@ -1,10 +1,10 @@
-//! The stop loop: stop requests reach the runs that they are for.
+//! The stop loop: passes stop requests to the runs.
 //!
-//! A thread of its own, which runs until the worker detaches from its runs: while it drains, while
-//! it holds claims back, and while its claim loop fails. It never writes, so that no other
-//! program's write lock keeps it waiting. One round reads the open cancels and the max-runtimes of
-//! the queues, and asks the monitors of those runs to stop them. What a round cannot read is logged
-//! once, and read again at the next one.
+//! A separate thread, which runs until the worker detaches from its runs: while it drains, while it
+//! holds claims back, and while its claim loop fails. It never writes, so that another program's
+//! write lock does not delay it. One round reads the open cancels and the max-runtimes of the
+//! queues, and asks the monitors of those runs to stop them. A read that fails is logged once, and
+//! repeated in the next round.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::run::machine::boottime_ms;
 use crate::store::pending;
 use crate::worker::context::Context;
 
-/// Longest time between two rounds, in milliseconds: a limit that is set later is kept within it,
-/// and a hint that is lost costs it.
+/// Longest interval between two rounds, in milliseconds: the delay of a limit that is set later,
+/// and of a lost hint.
 const ROUND_MS: u64 = 1_000;
 
 /// The thread.
@@ -36,7 +36,7 @@ pub fn run(ctx: &Arc<Context>) {
     }
 }
 
-/// One round. One part of it that fails does not keep the others from being done.
+/// Runs one round. A part that fails does not affect the others.
 fn round(ctx: &Context) -> (NextCall, Option<Error>) {
     if ctx.clock_steps.was_set(ctx.now_ms()) {
         ctx.wake_claims();
@@ -45,8 +45,8 @@ fn round(ctx: &Context) -> (NextCall, Option<Error>) {
     (NextCall::after_ms(ROUND_MS), failed)
 }
 
-/// The operator's limit, for queues whose `max_runtime` was set after the run had started. It
-/// counts on the clock of the boot: a step of the wall clock makes no run longer or shorter.
+/// Enforces the operator's limit, for queues whose `max_runtime` was set after the run had started.
+/// It counts on the clock of the boot: a step of the wall clock does not change it.
 fn stop_what_ran_too_long(ctx: &Context) -> Result<()> {
     let now_ms = boottime_ms();
     for (run, max_runtime_ms) in ctx.store.read(pending::max_runtimes)? {

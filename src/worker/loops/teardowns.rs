@@ -1,9 +1,9 @@
-//! The teardowns: what ended work has left outside is torn down, a limited number at once.
+//! Teardowns: external resources of ended owners are torn down, a limited number at once.
 //!
-//! A round takes up what is due; it is done at start, at each tick, when an end has left something
-//! to tear down, and when the wait of one that failed is over. Each resource is torn down on a
-//! thread of the pool ([`steps::teardown`]). One that fails waits by itself; it keeps no other
-//! waiting, and those that have failed before never take the last place.
+//! A round starts the due teardowns; it runs at start, at each tick, when an end has released a
+//! resource, and when the wait of a failed one is over. Each resource is torn down on a thread of
+//! the pool ([`steps::teardown`]). One that fails waits by itself and delays no other, and those
+//! that have failed before never occupy the last place.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::worker::attempt::Halt;
 use crate::worker::context::Context;
 use crate::worker::steps;
 
-/// One round: takes up what is due. Where nothing is, this is one question of an empty index.
+/// Runs one round. If nothing is due, this is one query of an empty index.
 pub fn round(ctx: &Arc<Context>) -> Result<()> {
     let now_ms = ctx.now_ms();
     let due = ctx.store.read(move |conn| teardown::due(conn, now_ms, TEARDOWNS_PER_ROUND_MAX))?;
@@ -27,8 +27,8 @@ pub fn round(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// Whether something is under way, or could be now: a worker that ends when there is nothing to do
-/// does not end yet.
+/// Whether a teardown is in progress, or could be now: a worker that ends when idle does not end
+/// yet.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -37,7 +37,7 @@ pub fn is_busy(ctx: &Context) -> Result<bool> {
     Ok(!ctx.teardowns.is_still() || ctx.store.read(move |conn| teardown::is_due(conn, now_ms))?)
 }
 
-/// Every open auxiliary run without a parent and without a watcher is resumed.
+/// Resumes every open auxiliary run without a parent and without a watcher.
 pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
     for run in ctx.store.read(open_runs::open_auxiliaries)? {
         if ctx.roster.owns(run.id) {
@@ -46,7 +46,7 @@ pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
         log::info!("{} {}: no worker watches it; taking it over", run.kind, run.id);
         let id = run.id;
         ctx.roster.own(id);
-        // What could not be taken over is met again at the next tick.
+        // A run that could not be adopted is found again at the next tick.
         adopt_one(ctx, run).inspect_err(|_| ctx.roster.disown(id))?;
     }
     Ok(())
@@ -78,7 +78,7 @@ fn give(ctx: &Arc<Context>, id: ResourceId, open: Option<Run>) -> Result<()> {
     given
 }
 
-/// A thread: this one, and then whichever is next.
+/// A thread: this resource, and then the next ones.
 fn work_off(ctx: &Arc<Context>, first: ResourceId, mut open: Option<Run>) {
     let (mut next, mut is_well) = (Some(first), true);
     while let Some(id) = next {
@@ -92,7 +92,7 @@ fn work_off(ctx: &Arc<Context>, first: ResourceId, mut open: Option<Run>) {
         ctx.teardowns.done(id);
         next = if ctx.is_stopping() || !is_well { None } else { ctx.teardowns.next().map(|due| due.id) };
     }
-    // Where the file or the system refused something (a full disk), the next tick is soon enough.
+    // If the file or the system refused something (a full disk), the next tick is soon enough.
     if is_well {
         ctx.wake_claims();
     }

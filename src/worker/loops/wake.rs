@@ -1,9 +1,9 @@
 //! Hints that the file has changed.
 //!
-//! Three ways, from the quickest to the surest: a datagram from tenure's own commands after their
-//! commit; inotify on the write-ahead log, for plain SQL clients; and a slow poll of SQLite's own
-//! change counter. An inotify event may come before the commit is visible, so it is followed by a
-//! ladder of looks. A hint that comes for nothing costs one look.
+//! Three ways, from the fastest to the most reliable: a datagram from tenure's own commands after
+//! their commit; inotify on the write-ahead log, for plain SQL clients; and a slow poll of SQLite's
+//! own change counter. An inotify event may precede the visibility of the commit, so it is followed
+//! by polls at increasing intervals. A needless hint costs one poll.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -21,28 +21,28 @@ use crate::place::Place;
 use crate::store::Changes;
 use crate::worker::context::Context;
 
-/// Longest time between two looks at the change counter when nothing hints, in milliseconds.
+/// Longest interval between two polls of the change counter without hints, in milliseconds.
 const POLL_MS: u64 = 1_000;
-/// Looks after an inotify event, in milliseconds after one another.
+/// Polls after an inotify event: the waits between them, in milliseconds.
 const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
-/// After a round of inotify events the next one is not taken for this long, in milliseconds, so
-/// that a busy worker, which writes the file itself, does not spend its time on hints: with a free
-/// slot, and with none.
+/// After a round of inotify events the next one is ignored for this long, in milliseconds, so that
+/// a busy worker, which writes the file itself, does not spend its time on hints: with a free slot,
+/// and without.
 const REST_MS: u64 = 4;
 const REST_FULL_MS: u64 = 25;
 
 /// The listening end.
 pub struct Listener {
     socket: UnixDatagram,
-    /// `None` where the system gives none: then the slow poll sees what plain SQL has written.
+    /// `None` if the system gives none: then the slow poll finds the writes of plain SQL.
     watch: Option<rustix::fd::OwnedFd>,
 }
 
 impl Listener {
-    /// Made under the worker lock: what an earlier worker left is replaced.
+    /// Created under the worker lock: leftovers of an earlier worker are replaced.
     ///
     /// # Errors
-    /// When socket or watch cannot be made.
+    /// Socket or watch cannot be created.
     pub fn bind(place: &Place) -> Result<Self> {
         let path = place.wake_socket();
         let what = || format!("listening on {}", path.display());
@@ -65,7 +65,7 @@ impl Listener {
         }
     }
 
-    /// Tries again to get what the system did not give, and says so meanwhile.
+    /// Retries to get what the system refused, and reports that meanwhile.
     fn regain(&mut self, ctx: &Context) {
         if self.watch.is_none() {
             self.watch = new_watch();
@@ -107,7 +107,8 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
             Heard::File => {
                 climb(ctx, listener, &mut changes);
                 let full = ctx.slots.busy() >= ctx.options.slots;
-                // A pause after an event, not a wait for one: what comes meanwhile is one event.
+                // A pause after an event, not a wait for one: everything that arrives meanwhile is
+                // one event.
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {
@@ -118,9 +119,9 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     }
 }
 
-/// Looks again and again, each time after a longer wait, to the end: a change that is seen
-/// meanwhile may be another one (our own writer's, mostly), and the one that was announced makes no
-/// further event when it becomes visible.
+/// Polls repeatedly, each time after a longer wait, to the end: a change that is seen meanwhile may
+/// be another one (usually that of this worker's writer), and the announced one causes no further
+/// event when it becomes visible.
 fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
     for wait_ms in LADDER_MS {
         if let Some(asked) = hear_datagram(listener, wait_ms) {
@@ -140,7 +141,7 @@ fn poll_once(ctx: &Context, changes: &mut Changed) {
     }
 }
 
-/// What the change counter said last. Where it cannot be read, everything may have changed.
+/// The last value of the change counter. If it cannot be read, everything may have changed.
 struct Changed {
     changes: Option<Changes>,
     last: Option<i64>,
@@ -154,7 +155,7 @@ impl Changed {
         new
     }
 
-    /// Whether it has changed since it was asked last.
+    /// Whether it has changed since the last call.
     fn seen(&mut self) -> bool {
         let now = self.changes.as_ref().and_then(|changes| changes.count().ok());
         let changed = now.is_none() || now != self.last;
@@ -186,7 +187,7 @@ fn hear_datagram(listener: &Listener, at_most_ms: u64) -> Option<Asked> {
     if wait(&mut fds, at_most_ms) { drain_socket(&listener.socket) } else { None }
 }
 
-/// What the datagrams that are there ask for, beside a look.
+/// What the pending datagrams request, besides a poll.
 #[derive(Default)]
 struct Asked {
     yields: bool,
@@ -200,7 +201,7 @@ fn obey(ctx: &Context, asked: Asked) {
     }
 }
 
-/// Takes all datagrams that are there; `None`: there was none.
+/// Reads all pending datagrams; `None`: there was none.
 fn drain_socket(socket: &UnixDatagram) -> Option<Asked> {
     let mut heard = None;
     let mut datagram = [0u8; DATAGRAM_BYTES_MAX];

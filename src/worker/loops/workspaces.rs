@@ -1,10 +1,9 @@
-//! Keeping `work/` and `logs/` in order: a thread of its own, as measuring and removing trees takes
-//! as long as it takes.
+//! Maintains `work/` and `logs/`: a separate thread, as measuring and removing trees may take long.
 //!
-//! The same round at start and at every tick: what belongs to no run goes, what is new is written
-//! to the disk and known to be, what was used is measured, and the least recently used ones go that
-//! are above the operator's limit. A crash between any two steps leaves a directory that belongs to
-//! no run, which the next round removes.
+//! The same round runs at start and at every tick: directories that belong to no run are removed,
+//! new ones are flushed and recorded as durable, used ones are measured, and the least recently
+//! used ones above the operator's limit are evicted. A crash between any two steps leaves a
+//! directory that belongs to no run, which the next round removes.
 
 use std::sync::Arc;
 
@@ -46,8 +45,8 @@ fn goes_on(ctx: &Context) -> bool {
     !ctx.is_stopping() && !ctx.is_detaching()
 }
 
-/// Removes what belongs to no run. The directory is listed first: whatever a run makes or enters
-/// afterwards was not in the list.
+/// Removes directories that belong to no run. They are listed first: a directory that a run creates
+/// or enters afterwards is not in the list.
 fn sweep(ctx: &Context, work: &Work) -> Result<()> {
     let names = work.names()?;
     if names.is_empty() {
@@ -55,7 +54,7 @@ fn sweep(ctx: &Context, work: &Work) -> Result<()> {
         return Ok(());
     }
     let in_hand = ctx.store.read(workspace::in_hand)?;
-    // What they stood in for must not come back by a power cut after they are gone.
+    // The rows that they replaced must not return after a power cut when they are gone.
     let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
     if orphans.is_empty() {
         tell_of_what_is_left(ctx, "workspace_left", None);
@@ -67,7 +66,7 @@ fn sweep(ctx: &Context, work: &Work) -> Result<()> {
         match work.remove(name, &|| goes_on(ctx)) {
             Ok(true) => swept += 1,
             Ok(false) => break,
-            // The others are removed all the same, and this is tried again.
+            // The others are removed nevertheless, and this one is retried.
             Err(error) => left = Some(error),
         }
     }
@@ -79,7 +78,7 @@ fn sweep(ctx: &Context, work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// After this a power cut leaves them whole.
+/// After this they survive a power cut complete.
 fn sync(ctx: &Context, work: &Work) -> Result<()> {
     let fresh = ctx.store.read(workspace::unsynced)?;
     if fresh.is_empty() {
@@ -93,7 +92,7 @@ fn sync(ctx: &Context, work: &Work) -> Result<()> {
 fn measure(ctx: &Context, work: &Work) -> Result<()> {
     for _ in 0..MEASURED_MAX {
         let Some(dir) = ctx.store.read(workspace::to_measure)? else { break };
-        // One that is gone takes nothing; the next run that wants it has it made anew.
+        // A missing one has no size; the next run that needs it prepares it again.
         let bytes = work.size(&dir, &|| goes_on(ctx))?.unwrap_or(0);
         if !goes_on(ctx) {
             break;
@@ -104,7 +103,7 @@ fn measure(ctx: &Context, work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// True where something belongs to no run now.
+/// Returns true if a directory belongs to no run now.
 fn evict(ctx: &Context) -> Result<bool> {
     let Some(most) = ctx.options.workspaces_bytes_max else { return Ok(false) };
     if ctx.store.read(workspace::total_bytes)? <= most {

@@ -1,8 +1,8 @@
-//! Asking a job's check, after its exit 0, whether it really succeeded.
+//! Runs a job's check, after its exit 0, to decide whether it really succeeded.
 //!
 //! A check is an auxiliary run of the job's run, while the job stays `running`. 0 passes, 75 is
-//! asked again later, anything else fails the job. A check that no process saw end is asked again;
-//! the job is not run again.
+//! repeated later, any other code fails the job. A check whose end no process saw is repeated; the
+//! job is not run again.
 
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,11 @@ use crate::store::rows::Run;
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Ending, Halt, wait_for};
 use crate::worker::job_run::JobRun;
 
-/// Confirms a success: asks the check of the job, if it has one, until there is an answer.
-/// `latest`: the latest auxiliary run of the job's run, where an earlier worker began one.
+/// Confirms a success: runs the check of the job, if it has one, until there is an answer.
+/// `latest`: the latest auxiliary run of the job's run, if an earlier worker started one.
 ///
 /// # Errors
-/// [`Halt`]: the worker detaches, and the next one asks again.
+/// [`Halt`]: the worker detaches, and the next one runs the check.
 pub fn confirm(attempt: &Attempt<'_>, job: &JobRun, mut ending: Ending, latest: Option<Run>) -> Result<Ending, Halt> {
     if let Some(command) = job.policy.check.as_ref().filter(|_| ending.end.is_success()) {
         record_exit(attempt, job, &ending)?;
@@ -32,7 +32,7 @@ pub fn confirm(attempt: &Attempt<'_>, job: &JobRun, mut ending: Ending, latest: 
     Ok(ending)
 }
 
-/// The job's own process has ended: that is shown while its check is asked.
+/// The job's own process has ended: that is shown while its check runs.
 fn record_exit(attempt: &Attempt<'_>, job: &JobRun, ending: &Ending) -> Result<()> {
     let ctx = attempt.ctx;
     let (id, run) = (job.row.id, attempt.key.run);
@@ -43,12 +43,12 @@ fn record_exit(attempt: &Attempt<'_>, job: &JobRun, ending: &Ending) -> Result<(
     Ok(())
 }
 
-/// What the job's run comes to, and when the check had ended.
+/// Returns the end of the job's run, and when the check had ended.
 fn ask(attempt: &Attempt<'_>, job: &JobRun, command: &Argv, latest: Option<Run>) -> Result<(RunEnd, Option<i64>), Halt> {
     let stopped = |cause| RunEnd::stopped_while_checked(cause).ok_or(Halt::Detached);
     let mut latest = latest.filter(|auxiliary| auxiliary.kind == RunKind::Check);
     for asked in 1..=limits::CHECK_ASKS_MAX {
-        // An open check has a tree, which ends before the job does: the stop request is passed on
+        // An open check has a tree, which must end before the job does: the stop request is passed
         // to it, and it is waited for.
         let is_open = latest.as_ref().is_some_and(|check| check.finished_at.is_none());
         if let Some(cause) = attempt.waker.cause().filter(|_| !is_open) {
@@ -75,7 +75,7 @@ fn ask(attempt: &Attempt<'_>, job: &JobRun, command: &Argv, latest: Option<Run>)
     Ok((RunEnd::CheckFailed { error: format!("the check gave no answer {} times", limits::CHECK_ASKS_MAX) }, None))
 }
 
-/// Waits for the time to ask again, or for a stop request.
+/// Waits until the next repetition, or for a stop request.
 fn wait(attempt: &Attempt<'_>, ms: u64) -> Result<(), Halt> {
     let until = Instant::now() + Duration::from_millis(ms);
     while Instant::now() < until && attempt.waker.cause().is_none() && !attempt.ctx.is_detaching() {

@@ -1,11 +1,10 @@
-//! STEPS: what happens around a job's own run, each an attempt of a kind and what its verdict
-//! means.
+//! STEPS: what happens around a job's own run, each an auxiliary run and its consequences.
 //!
 //! | file | step |
 //! | --- | --- |
-//! | [`workspace`], `prepare` | before: the job gets into its workspace, which is made first where it is not there |
-//! | [`check`] | after exit 0: whether the job has really succeeded |
-//! | [`teardown`] | after its end: what it has made outside is torn down |
+//! | [`workspace`], `prepare` | before: the job enters its workspace, which is prepared if needed |
+//! | [`check`] | after exit 0: whether the job has succeeded |
+//! | [`teardown`] | after its end: its external resources are torn down |
 
 pub(super) mod check;
 mod prepare;

@@ -1,9 +1,9 @@
-//! Making a workspace: aside, by its prepare command, then into its place.
+//! Prepares a workspace: in a new directory, by its prepare command, which is then renamed into
+//! place.
 //!
-//! The directory carries the nonce of the job's own run, which is open all the while: by it the
-//! directory is known to belong to a run, before it is there. A crash leaves a directory without a
-//! row, which is swept when the run is closed, or a prepare under its shim, which the next worker
-//! resumes.
+//! The directory carries the nonce of the job's own run, which stays open meanwhile: so it is known
+//! to belong to a run before it exists. A crash leaves a directory without a row, which is swept
+//! when the run is closed, or a prepare command under its shim, which the next worker resumes.
 
 use crate::error::Result;
 use crate::job::ending::{Verdict, verdict};
@@ -16,10 +16,10 @@ use crate::store::workspace::{self, Made as Row};
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Halt};
 use crate::worker::job_run::JobRun;
 
-/// What came of making a workspace.
+/// Result of preparing a workspace.
 pub(super) enum Made {
     Ready,
-    /// A process outside this worker makes it.
+    /// A process outside this worker prepares it.
     Elsewhere,
     /// No process saw how its prepare command ended, or it was not started.
     Again(String),
@@ -33,9 +33,9 @@ pub(super) struct Preparation<'a, 'w> {
     job: &'a JobRun,
     wanted: &'a Workspace,
     work: Work,
-    /// Where it is made.
+    /// The new directory.
     new: String,
-    /// Where it will be.
+    /// The final directory.
     dir: String,
 }
 
@@ -47,7 +47,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
         Ok(Self { attempt, job, wanted, work, new, dir })
     }
 
-    /// Makes it, by its prepare command where it has one.
+    /// Prepares it, by its prepare command if it has one.
     pub fn make(&self) -> Result<Made, Halt> {
         match &self.wanted.prepare {
             None => Ok(self.make_empty()),
@@ -67,7 +67,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
         }
     }
 
-    /// What is left there of an earlier time in this run goes first.
+    /// Leftovers of an earlier attempt in this run are removed first.
     fn make_new(&self) -> Result<()> {
         self.remove_new();
         self.work.make(&self.new)
@@ -92,7 +92,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
         self.after(came)
     }
 
-    /// Resumes a prepare that an earlier worker began for this run.
+    /// Resumes a prepare command that an earlier worker started for this run.
     pub fn resume(&self, open: &Run) -> Result<Made, Halt> {
         let came = self.auxiliary().resume(open, |end| self.verdict(end));
         self.after(came)
@@ -119,7 +119,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
         }
     }
 
-    /// What came of a prepare whose row says so.
+    /// Returns the result of a prepare command from its row.
     pub fn of_outcome(&self, outcome: Outcome, error: &str) -> Made {
         match outcome {
             Outcome::Done => Made::Ready,
@@ -133,9 +133,9 @@ impl<'a, 'w> Preparation<'a, 'w> {
         format!("workspace {:?} could not be made: {error}", self.wanted.key)
     }
 
-    /// What the end of the prepare command means. Its tree is gone: a directory that was filled
-    /// comes into its place now, and into the file, before the auxiliary run is closed and another
-    /// process could begin. Done again after a crash, it comes to the same.
+    /// Decides what the end of the prepare command means. Its tree is gone: a filled directory is
+    /// moved into place now, and recorded, before the auxiliary run is closed and another process
+    /// could begin. Repeating it after a crash gives the same result.
     fn verdict(&self, end: &RunEnd) -> Verdict {
         if !end.is_success() {
             return verdict(end);
@@ -147,12 +147,12 @@ impl<'a, 'w> Preparation<'a, 'w> {
         }
     }
 
-    /// `prepared`: by an auxiliary run, which is open still. False: the run does not own its job,
-    /// or another process makes it.
+    /// `prepared`: by an auxiliary run that is still open. False: the run does not own its job, or
+    /// another process prepares it.
     fn settle(&self, prepared: bool) -> Result<bool> {
         let ctx = self.attempt.ctx;
         let place = ctx.place();
-        // After a crash it may be in its place already.
+        // After a crash it may already be in place.
         if !is_there(place, &self.dir)? || is_there(place, &self.new)? {
             self.work.settle(&self.new, &self.dir)?;
         }

@@ -1,10 +1,9 @@
-//! Tearing down one thing that work has made outside: ask the probe, run the teardown, ask again,
-//! each an auxiliary run.
+//! Tears down one external resource: run the probe, the teardown, and the probe again, each an
+//! auxiliary run.
 //!
-//! What the end of a step means is written in the transaction that closes its run, so a worker that
-//! dies between any two of them leaves a row that says where to go on. A worker that detaches
-//! leaves the step that is under way to its shim, and the next one resumes it. No cancel reaches
-//! it.
+//! The consequence of a step is written in the transaction that closes its run, so a worker that
+//! dies between two steps leaves a row that says where to continue. A worker that detaches leaves
+//! the open step to its shim, and the next one resumes it. No cancel reaches it.
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::store::teardown;
 use crate::worker::attempt::{Auxiliary, Came, Halt, of_resource};
 use crate::worker::context::Context;
 
-/// One try: the steps, until the resource is gone or one of them has failed.
+/// Makes one attempt: the steps, until the resource is gone or one of them has failed.
 pub fn tear_down(ctx: &Arc<Context>, id: ResourceId, mut open: Option<Run>) -> Result<(), Halt> {
     let mut step = None;
     loop {
@@ -56,7 +55,7 @@ fn tell(ctx: &Context, resource: &Resource, error: &str) {
     let tried = resource.attempts.saturating_add(1);
     let times = if tried == 1 { "once".to_owned() } else { format!("{tried} times") };
     log::warn!("resource {} could not be torn down ({times}): {error}", resource.id);
-    // Its wait may be the next thing that the claim loop has to wake for.
+    // Its wait may be the next instant for which the claim loop must wake.
     ctx.wake_claims();
 }
 
@@ -68,7 +67,7 @@ fn not_made(ctx: &Context, id: ResourceId, why: String) -> Result<()> {
     Ok(())
 }
 
-/// Resumes an auxiliary run of which only the end is to be seen.
+/// Resumes an auxiliary run that only has to be closed.
 pub fn resume_alone(ctx: &Arc<Context>, run: &Run) {
     let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone() };
     let seen = Auxiliary::without_owner(ctx, opening).map_err(Halt::from).and_then(|auxiliary| auxiliary.resume(run, verdict));

@@ -1,4 +1,4 @@
-//! Getting a job into its workspace, which is made first where it is not there.
+//! Admits a job to its workspace, which is prepared first if needed.
 //!
 //! ```text
 //! warm    a use is recorded, then one look whether the directory is there
@@ -6,13 +6,13 @@
 //!           ─▶ its tree is empty ─▶ renamed into its place ─▶ row ─▶ auxiliary run closed, lease free ─▶ warm
 //! ```
 //!
-//! Meanwhile the run has its file and its lock, and no record. Killed at any instant: without a use
-//! the job has certainly not started, and goes back to the queue with nothing held against it; the
-//! prepare continues under its shim, is adopted, and what comes of it is used; a directory without
-//! a row belongs to no run when the run is closed, and is swept.
+//! Meanwhile the run has its file and its lock, and no record. After a crash at any instant: a job
+//! that has not entered has certainly not started, and is requeued without using an attempt; the
+//! prepare command continues under its shim, is adopted, and its result is used; a directory
+//! without a row belongs to no run when the run is closed, and is swept.
 //!
-//! Deliberately absent: names and directories (`run::workspace`), which may go (`store::workspace`,
-//! `loops::workspaces`).
+//! Deliberately absent: names and directories (`run::workspace`), and which may be removed
+//! (`store::workspace`, `loops::workspaces`).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -33,18 +33,19 @@ use crate::worker::job_run::JobRun;
 use crate::worker::shortage;
 use crate::worker::single_flight::{Flight, FlightEnd, Role};
 
-/// How often it is made for one run: it may vanish as soon as it is there, and no process may see
-/// how a prepare command ended.
+/// How often it is prepared for one run: it may vanish immediately, and no process may see how a
+/// prepare command ended.
 const MAKES_MAX: u32 = 3;
-/// Between two looks whether a process outside this worker has made it, in milliseconds.
+/// Interval between two checks whether a process outside this worker has prepared it, in
+/// milliseconds.
 const LOOK_MS: u64 = 200;
 
-/// Lets a job into its workspace, if it has one and could be run there: what is wrong with it is
-/// found before anything expensive is done for it. The directory is the job's as long as its run is
-/// open; that is on the disk where it must be.
+/// Admits a job to its workspace, if it has one and could be run there: errors are found before
+/// anything expensive is done. The directory belongs to the job while its run is open; that is
+/// durable where it must be.
 ///
 /// # Errors
-/// [`Halt::Ended`]: it did not get in, and this is what its run comes to.
+/// [`Halt::Ended`]: it was not admitted, and its run ends like this.
 pub fn enter(attempt: &Attempt<'_>, job: &JobRun, command: &Command<'_>) -> Result<Option<PathBuf>, Halt> {
     let Some(wanted) = &job.policy.workspace else { return Ok(None) };
     inside(&job.row.cwd).map_err(Halt::unrunnable)?;
@@ -73,7 +74,7 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
         }
         let Some(leading) = lead.take() else {
             match ctx.single_flight.join(&wanted.key, &attempt.waker) {
-                // Another preparation may have ended since we looked: once more.
+                // Another preparation may have ended since the check: once more.
                 Role::Leads(leads) => lead = Some(leads),
                 Role::Waits(flight) => match wait_for_leader(attempt, &flight)? {
                     Some(FlightEnd::Failed { prepare_command, error }) if prepare_command == wanted.prepare_command() => {
@@ -94,12 +95,12 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
             Made::Elsewhere => {
                 drop(leading);
                 if !poll_later(attempt, job)? {
-                    // Its settle comes too late, and changes nothing.
+                    // Its settle is too late, and changes nothing.
                     return Err(RunEnd::Unprepared.into());
                 }
             }
-            // The next look at the waker says why, also where a client has asked the shim before
-            // this worker did.
+            // The next check of the waker says why, also if a client has asked the shim before this
+            // worker did.
             Made::Stopped => ctx.pass_on_cancels()?,
         }
     }
@@ -109,12 +110,12 @@ fn failed(error: String) -> Halt {
     RunEnd::PrepareFailed { error }.into()
 }
 
-/// A stop request wants the run to end.
+/// A stop request for the run.
 fn stopped(attempt: &Attempt<'_>) -> Option<RunEnd> {
     attempt.waker.cause().map(RunEnd::stopped_before_start)
 }
 
-/// The directory, if it is there and was made by the same prepare command. The use is recorded
+/// Returns the directory, if it exists and was prepared by the same command. The use is recorded
 /// first, so that no process removes it meanwhile.
 fn warm(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Option<PathBuf>> {
     let ctx = attempt.ctx;
@@ -137,10 +138,10 @@ fn warm(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Optio
     Ok(None)
 }
 
-/// `None`: it is to be looked at again, or the worker detaches.
+/// `None`: it must be checked again, or the worker detaches.
 fn wait_for_leader(attempt: &Attempt<'_>, flight: &Flight) -> Result<Option<FlightEnd>> {
     loop {
-        // In this order: a wake-up between the two looks is kept by the waker.
+        // In this order: the waker keeps a wake-up between the two checks.
         let is_stopped = attempt.waker.cause().is_some();
         if let Some(end) = flight.ended() {
             return Ok(Some(end));
@@ -172,9 +173,8 @@ fn make(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Made,
     }
 }
 
-/// What a run comes to that an earlier worker claimed and that has not started. Where it had not
-/// entered its workspace, what its prepare comes to is seen to first. `latest`: the latest
-/// auxiliary run of that run.
+/// Ends a run that an earlier worker claimed and that has not started. If it had not entered its
+/// workspace, its prepare command is handled first. `latest`: the latest auxiliary run of that run.
 ///
 /// # Errors
 /// [`Halt`]: the worker detaches again.
@@ -187,7 +187,7 @@ pub fn of_unstarted(attempt: &Attempt<'_>, job: &JobRun, latest: Option<&Run>) -
     let preparation = Preparation::of(attempt, job, wanted);
     let made = match (&preparation, prepare.outcome) {
         (Ok(preparation), None) => {
-            // Each thread that wants the same one waits for this.
+            // Each thread that needs the same one waits for this.
             let _lead = attempt.ctx.single_flight.join(&wanted.key, &attempt.waker);
             preparation.resume(prepare)?
         }
@@ -202,8 +202,8 @@ pub fn of_unstarted(attempt: &Attempt<'_>, job: &JobRun, latest: Option<&Run>) -
     })
 }
 
-/// Whether a run with a workspace is known not to have started: it has not entered. (After another
-/// boot of the machine this is known only where the entering was flushed.)
+/// Whether a run with a workspace is known not to have started: it has not entered. (After a reboot
+/// this is known only if the entering was flushed.)
 pub fn is_known_unstarted(attempt: &Attempt<'_>, job: &JobRun, same_boot: bool) -> bool {
     job.policy.workspace.is_some() && (same_boot || job.row.max_attempts == 1) && has_not_entered(attempt)
 }
@@ -213,8 +213,8 @@ fn has_not_entered(attempt: &Attempt<'_>) -> bool {
     matches!(attempt.ctx.store.read(move |conn| workspace::entered(conn, run)), Ok(None))
 }
 
-/// A job that could not be executed because its workspace had vanished since it had entered: that
-/// is not its own fault.
+/// A job that could not be executed because its workspace had vanished since it entered: not the
+/// job's fault.
 pub fn unless_it_was_gone(attempt: &Attempt<'_>, job: &JobRun, end: RunEnd) -> RunEnd {
     let (RunEnd::NotExecuted { errno, .. }, Some(wanted)) = (&end, &job.policy.workspace) else { return end };
     let is_gone = || of_run(attempt).is_ok_and(|path| !path.is_dir());
@@ -225,10 +225,10 @@ pub fn unless_it_was_gone(attempt: &Attempt<'_>, job: &JobRun, end: RunEnd) -> R
     end
 }
 
-/// The directory that a run is in, for the check of its job.
+/// Returns the directory that a run is in, for the check of its job.
 ///
 /// # Errors
-/// In words for its owner.
+/// Text for its owner.
 pub fn of_run(attempt: &Attempt<'_>) -> Result<PathBuf, String> {
     let run = attempt.key.run;
     let dir = attempt.ctx.store.read(move |conn| workspace::entered(conn, run)).map_err(|e| e.to_string())?;
