@@ -78,7 +78,7 @@ fn drive(ctx: &Arc<Context>, slot: Slot, run: RunId, first: impl FnOnce(&Arc<Con
     ctx.wake_claims();
 }
 
-/// After an error the run keeps its row, its run file and its lock, and recovery looks at it at the
+/// After an error the run keeps its row, its run file and its lock, and recovery checks it at the
 /// next tick.
 fn or_leave(ctx: &Arc<Context>, run: RunId, done: Result<Option<Claimed>>) -> Option<Claimed> {
     done.unwrap_or_else(|error| {
@@ -89,7 +89,7 @@ fn or_leave(ctx: &Arc<Context>, run: RunId, done: Result<Option<Claimed>>) -> Op
     })
 }
 
-/// Notes in its row what keeps a run from being settled, for people who wonder why it does not end.
+/// Records in its row why a run cannot be settled, for people who wonder why it does not end.
 fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
     let Error::Stuck(why) = error else { return };
     if ctx.is_detaching() {
@@ -102,7 +102,7 @@ fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
     }
 }
 
-/// The life of a job that was claimed. Returns the next job of the slot.
+/// Runs a claimed job to its end. Returns the next job of the slot.
 fn run_job(ctx: &Arc<Context>, slot: &Slot, claimed: Claimed) -> Result<Option<Claimed>> {
     let Claimed { claim, file, ticket } = claimed;
     let job = JobRun::of_claim(claim, slot.number());
@@ -118,7 +118,7 @@ fn attempt_job(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) 
     conclude(&attempt, job, over, None, true)
 }
 
-/// The life of a job whose run an earlier worker claimed, from there on.
+/// Resumes a job whose run an earlier worker claimed.
 fn resume_job(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun) -> Result<Option<Claimed>> {
     let job = JobRun::of_open(open, slot.number());
     finish(ctx, &job, resume_attempt(ctx, &job, open))
@@ -135,8 +135,8 @@ fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<En
     conclude(&attempt, job, over, open.auxiliary.clone(), same_boot)
 }
 
-/// What the end of the job's own run comes to, with the commands around it. `latest`: the latest of
-/// those, where an earlier worker began one.
+/// Combines the end of the job's own run with its auxiliary runs. `latest`: the latest of those, if
+/// an earlier worker started one.
 fn conclude(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>, same_boot: bool) -> Result<Ending, Halt> {
     match over {
         Over::Recorded(records) => {
@@ -163,8 +163,8 @@ fn conclude(attempt: &Attempt<'_>, job: &JobRun, over: Over, latest: Option<Run>
     }
 }
 
-/// What was begun for a run that is lost (its check) has a tree of its own, which ends before the
-/// job does: its answer is not needed.
+/// The check of a lost run has its own tree, which must end before the job does: its answer is not
+/// needed.
 fn end_auxiliary(ctx: &Context, auxiliary: &Run) -> Result<()> {
     let RunKey { run, .. } = auxiliary.key();
     attempt::end_tree(ctx, auxiliary.key())?;
@@ -180,7 +180,7 @@ fn end_auxiliary(ctx: &Context, auxiliary: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Settles what the life of a job came to; where the worker detaches, the next one does.
+/// Settles the end of a job; if the worker detaches, the next one does.
 fn finish(ctx: &Arc<Context>, job: &JobRun, came: Result<Ending, Halt>) -> Result<Option<Claimed>> {
     match came {
         Ok(ending) => settle(ctx, job, ending),

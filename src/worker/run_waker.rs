@@ -14,10 +14,10 @@ use crate::run::machine::boottime_ms;
 pub(super) struct RunWaker {
     fd: OwnedFd,
     cause: AtomicU8,
-    /// Since when the run counts as running, in milliseconds since the boot: its process was
-    /// started, or, before that, the monitor began.
+    /// Since when the run counts as running, in milliseconds since the boot: the start of its
+    /// process, or, before that, of its monitor.
     began_ms: AtomicU64,
-    /// It only wakes: no stop request ends what it is for.
+    /// It carries no stop request.
     only_wakes: bool,
 }
 
@@ -40,7 +40,7 @@ impl RunWaker {
         self.wake();
     }
 
-    /// The run's process was started then, in milliseconds since the boot.
+    /// Sets the start of the run's process, in milliseconds since the boot.
     pub fn began(&self, at_ms: u64) {
         self.began_ms.store(at_ms, Ordering::SeqCst);
     }
@@ -50,12 +50,12 @@ impl RunWaker {
         self.began_ms.load(Ordering::SeqCst)
     }
 
-    /// Wakes the monitor without a cause, so that it looks around.
+    /// Wakes the monitor without a cause, so that it checks its run.
     pub fn wake(&self) {
         let _full_counter_wakes_as_well = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
     }
 
-    /// Why the run is to be stopped, if it is. What has woken the thread counts as seen.
+    /// Returns why the run must be stopped, if so. Clears the wake-up.
     pub fn cause(&self) -> Option<Cause> {
         let _nothing_woke_it = rustix::io::read(&self.fd, &mut [0u8; 8]);
         Cause::from_code(self.cause.load(Ordering::SeqCst))

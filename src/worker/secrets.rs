@@ -1,4 +1,4 @@
-//! Files in `secrets/`: what jobs were given beside the file, removed once no job needs it.
+//! Files in `secrets/`: inputs of jobs outside the file, removed once no job needs them.
 
 use std::sync::Arc;
 
