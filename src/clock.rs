@@ -1,7 +1,7 @@
-//! The only callers of "now", and of "here" as far as clocks are concerned.
+//! The only module that reads the current time and the local time zone.
 //!
-//! Wall-clock milliseconds are what stands in the file and what people see. They may jump; nothing
-//! is declared dead by them.
+//! Wall-clock milliseconds are stored in the file and shown to people. They may jump; nothing is
+//! declared dead because of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,18 +11,18 @@ use jiff::{Timestamp, Zoned};
 
 use crate::units;
 
-/// Where the present instant comes from.
+/// The source of the current time.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The machine's wall clock.
     #[default]
     System,
-    /// A clock that stands still until a test moves it.
+    /// A clock that does not advance until a test moves it.
     Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// A clock that stands at `ms`, in milliseconds UTC.
+    /// Returns a clock that stands at `ms`, in milliseconds UTC.
     pub fn fixed(ms: i64) -> Self {
         Self::Fixed(Arc::new(AtomicI64::new(ms)))
     }
@@ -35,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// Moves a fixed clock; negative goes back. Does nothing to the system's.
+    /// Moves a fixed clock; a negative value moves it back. Does nothing to the system's.
     pub fn step_ms(&self, by: i64) {
         if let Self::Fixed(ms) = self {
             ms.fetch_add(by, Ordering::SeqCst);
@@ -43,11 +43,11 @@ impl Clock {
     }
 }
 
-/// A time zone by its name, such as `Europe/Berlin`; from the machine's database, or from the one
-/// in this program where it has none.
+/// Returns a time zone by its name, such as `Europe/Berlin`, from the machine's database, or from
+/// the one in this program if the machine has none.
 ///
 /// # Errors
-/// When there is no such zone, with examples.
+/// There is no such zone; the text has examples.
 pub fn zone(name: &str) -> Result<TimeZone, String> {
     const SHOWN_CHARS_MAX: usize = 60;
     TimeZone::get(name).map_err(|_| {
@@ -56,10 +56,10 @@ pub fn zone(name: &str) -> Result<TimeZone, String> {
     })
 }
 
-/// The name of the time zone that this process is in.
+/// Returns the name of the time zone of this process.
 ///
 /// # Errors
-/// When it has none, as where TZ holds a rule instead of a name.
+/// It has none, for example if TZ holds a rule instead of a name.
 pub fn zone_name_here() -> Result<String, String> {
     let here = TimeZone::system();
     if here.is_unknown() {
@@ -70,7 +70,7 @@ pub fn zone_name_here() -> Result<String, String> {
         .ok_or_else(|| "the time zone here has no name; give one with --tz, such as Europe/Berlin".to_owned())
 }
 
-/// For people: local time; the date only when it is another day than now's.
+/// Returns local time for people, with the date only if it is not today's.
 pub fn local(ms: i64, now: &Zoned) -> String {
     let Ok(instant) = Timestamp::from_millisecond(ms) else {
         return format!("@{ms}ms");
@@ -80,12 +80,12 @@ pub fn local(ms: i64, now: &Zoned) -> String {
     then.strftime(format).to_string()
 }
 
-/// The present instant in the local time zone, from milliseconds UTC.
+/// Converts milliseconds UTC to the local time zone.
 pub fn here(now_ms: i64) -> Zoned {
     Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::system())
 }
 
-/// How long from one instant to another, for people; never negative.
+/// Returns the time between two instants, for people; never negative.
 pub fn between(from_ms: i64, to_ms: i64) -> String {
     units::duration_text(u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0))
 }

@@ -1,8 +1,8 @@
-//! The settings of one invocation, and where each came from.
+//! The settings of one invocation, and the source of each.
 //!
-//! Precedence: flag > environment > `config.toml` > default. Pure but for [`read_file`]:
-//! environment and flags come in as arguments. An unknown key is refused: a misspelt limit that is
-//! silently ignored is a limit that does not hold.
+//! Precedence: flag > environment > `config.toml` > default. Pure except for [`read_file`]:
+//! environment and flags are arguments. An unknown key is refused: a misspelt limit that is
+//! silently ignored would not be enforced.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,12 +16,12 @@ use crate::units;
 
 /// Largest `config.toml` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Below the ten seconds that container runtimes give by default, in milliseconds.
+/// Below the ten seconds of container runtimes, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
 /// Most jobs that run at once.
 pub const SLOTS_MAX: usize = 10_000;
 
-/// Where a setting came from.
+/// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Flag(&'static str),
@@ -41,7 +41,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting<T> {
     pub value: T,
@@ -52,14 +52,14 @@ pub struct Setting<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// Commit, then flush the write-ahead log, then acknowledge: one flush for everybody who waits.
+    /// Commit, then flush the write-ahead log, then acknowledge: one flush for all waiting callers.
     #[default]
     Flush,
     /// SQLite's own way: each commit flushes.
     Full,
 }
 
-/// What becomes of the running jobs when the worker is told to end.
+/// What happens to the running jobs when the worker is told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum OnTerm {
@@ -79,7 +79,7 @@ pub enum Colour {
     Never,
 }
 
-/// What the command line says about settings.
+/// The settings on the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     pub db: Option<PathBuf>,
@@ -99,27 +99,27 @@ pub struct Settings {
     /// Jobs that run at once. `None`: as many as CPUs.
     pub slots: Setting<Option<usize>>,
     pub durability: Setting<Durability>,
-    /// Ended jobs older than this are pruned by the worker, in milliseconds. `None`: kept for ever.
+    /// Ended jobs older than this are pruned by the worker, in milliseconds. `None`: kept forever.
     pub keep_ms: Setting<Option<u64>>,
-    /// Log limit of jobs that name none, in bytes.
+    /// Log limit of jobs without one, in bytes.
     pub log_limit_bytes: Setting<u64>,
     /// Nothing is claimed while less memory than this is available, in bytes.
     pub floor_memory_bytes: Setting<Option<u64>>,
-    /// Nothing is claimed while less room than this is free on the file's disk, in bytes.
+    /// Nothing is claimed while less space than this is free on the file's disk, in bytes.
     pub floor_disk_bytes: Setting<Option<u64>>,
     /// Nothing is claimed while the load average of one minute is above this.
     pub floor_load: Setting<Option<f64>>,
     /// On TERM, the worker waits for its runs.
     pub drain: Setting<bool>,
-    /// What TERM means. `None`: what survives the worker decides.
+    /// What TERM means. `None`: depends on what survives the worker.
     pub on_term: Setting<Option<OnTerm>>,
-    /// Longest time between TERM and KILL where the runs are ended with the worker, in
-    /// milliseconds.
+    /// Longest time between TERM and KILL if the runs are ended with the worker, in milliseconds.
     pub stop_timeout_ms: Setting<u64>,
-    /// A worker accepts a file that other users may write: they may then run commands as its user.
+    /// A worker accepts a file that other users may write: they can then run commands as its user.
     pub allow_shared: Setting<bool>,
     pub color: Setting<Colour>,
-    /// Above this the least recently used workspaces are removed, in bytes. `None`: they are kept.
+    /// Above this total the least recently used workspaces are evicted, in bytes. `None`: they are
+    /// kept.
     pub workspace_max_size_bytes: Setting<Option<u64>>,
     /// The worker repairs rows that break a rule of the file.
     pub repair: Setting<bool>,
@@ -158,7 +158,7 @@ struct Floor {
     load: Option<f64>,
 }
 
-/// What stands around an invocation: its environment, whether it is root's, and its configuration
+/// The surroundings of an invocation: its environment, whether it is root's, and its configuration
 /// file.
 pub struct Around<'a> {
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
@@ -166,7 +166,7 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// A variable that is set to something.
+    /// Returns a variable that is set and not empty.
     fn text(&self, name: &str) -> Result<Option<String>> {
         match (self.env)(name) {
             None => Ok(None),
@@ -179,13 +179,13 @@ impl Around<'_> {
         (self.env)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// `$XDG_..._HOME`, or its default below the home directory.
+    /// Returns `$XDG_..._HOME`, or its default below the home directory.
     fn home(&self, xdg: &str, default: &str) -> Option<PathBuf> {
-        // The standard says that a relative path there is to be ignored.
+        // The standard says that a relative path there must be ignored.
         self.path(xdg).filter(|p| p.is_absolute()).or_else(|| self.path("HOME").map(|home| home.join(default)))
     }
 
-    /// Where the configuration file stands, and whether it was asked for by name.
+    /// Returns the path of the configuration file, and whether it was named explicitly.
     pub fn config_path(&self) -> Option<(PathBuf, bool)> {
         if let Some(named) = self.path("TENURE_CONFIG") {
             return Some((named, true));
@@ -207,10 +207,10 @@ impl Around<'_> {
     }
 }
 
-/// The text of the configuration file; `None` where there is none and none was named.
+/// Reads the configuration file; `None` if there is none and none was named.
 ///
 /// # Errors
-/// When it cannot be read, or is missing although it was named.
+/// It cannot be read, or is missing although it was named.
 pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
     let Some((path, named)) = around.config_path() else {
         return Ok(None);
@@ -232,10 +232,10 @@ pub fn read_file(around: &Around<'_>) -> Result<Option<(PathBuf, String)>> {
 }
 
 impl Settings {
-    /// Lays flags over environment over file over defaults.
+    /// Combines flags, environment, file and defaults, in this precedence.
     ///
     /// # Errors
-    /// What does not parse, with where it stands.
+    /// A value cannot be parsed; the text says where it comes from.
     pub fn resolve(flags: &Flags, around: &Around<'_>, file: Option<(PathBuf, String)>) -> Result<Self> {
         let (path, file) = match file {
             None => (PathBuf::new(), File::default()),
@@ -278,7 +278,7 @@ impl Settings {
     }
 }
 
-/// A setting that may not have been given.
+/// A setting that may be missing.
 struct Given<T>(Option<Setting<T>>);
 
 impl<T> Given<T> {
@@ -319,7 +319,7 @@ impl Layers<'_> {
         Ok(self.plain(file))
     }
 
-    /// A key of the file whose value is written as people write it.
+    /// Parses a value of the file in its human form.
     fn text<T>(&self, key: &str, value: Option<String>, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>> {
         value.map(|text| parse(&text).map_err(|e| Error::Invalid(format!("{}: {key}: {e}", self.path.display())))).transpose()
     }

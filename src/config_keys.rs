@@ -1,5 +1,5 @@
-//! The names of the settings. What `config.toml` accepts, what `tenure config` prints and what
-//! docs/operating.md lists are these.
+//! The names of the settings: those that `config.toml` accepts, `tenure config` prints and
+//! docs/operating.md lists.
 
 use toml::Table;
 
@@ -24,11 +24,10 @@ pub const KEYS: &[&str] = &[
     "workspace.max_size",
     "repair",
 ];
-/// Edits that make one name out of another which was meant.
+/// Most edits between a mistyped name and a suggestion.
 const EDITS_MAX: usize = 3;
 
-/// What is wrong with a name, and which one was meant:
-/// `"slot" is not a setting; did you mean slots?`
+/// Describes an unknown name, with a suggestion: `"slot" is not a setting; did you mean slots?`
 pub fn unknown(name: &str) -> String {
     let what = format!("{:?} is not a setting", crate::units::shorten(name));
     match nearest(name) {
@@ -37,7 +36,7 @@ pub fn unknown(name: &str) -> String {
     }
 }
 
-/// The first key of a configuration that is not a setting, in the order of the alphabet.
+/// Returns the first key of a configuration that is not a setting, in alphabetical order.
 pub(super) fn first_unknown(table: &Table) -> Option<String> {
     let mut names = Vec::new();
     flatten("", table, &mut names);
@@ -49,7 +48,7 @@ fn flatten(before: &str, table: &Table, names: &mut Vec<String>) {
         let name = format!("{before}{name}");
         match value {
             toml::Value::Table(inner) if !KEYS.contains(&name.as_str()) => flatten(&format!("{name}."), inner, names),
-            // What should be a table and is none is told by its type.
+            // A wrong type is reported as such.
             _ if KEYS.iter().any(|key| key.starts_with(&format!("{name}."))) => {}
             _ => names.push(name),
         }
@@ -61,12 +60,12 @@ fn nearest(name: &str) -> Option<&'static str> {
     let (name, last) = (plain(name), plain(name.rsplit('.').next().unwrap_or(name)));
     let far = |key: &&str| {
         let (whole, end) = (plain(key), plain(key.rsplit('.').next().unwrap_or(key)));
-        // An older output named units: keep_ms, log_limit_bytes.
+        // An older version printed names with units: keep_ms, log_limit_bytes.
         if name.strip_prefix(&whole).is_some_and(|rest| matches!(rest, "_ms" | "_bytes")) {
             return 0;
         }
         let of_end = edits(&last, &end);
-        // Of a short name nothing is left after two edits.
+        // After two edits nothing is left of a short name.
         if of_end * 2 <= end.len() { edits(&name, &whole).min(of_end + 1) } else { edits(&name, &whole) }
     };
     let best = KEYS.iter().min_by_key(|key| far(key)).copied()?;

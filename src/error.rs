@@ -1,7 +1,7 @@
-//! The closed list of what can go wrong, and the exit code of each.
+//! The closed list of errors, and the exit code of each.
 //!
-//! A message says what to do. Inside a room an error is passed up, not swallowed; only the faces
-//! add context for a person.
+//! A message says what to do. Inside a room an error is passed up, not swallowed; only the command
+//! line adds context for a person.
 
 use std::io;
 
@@ -12,14 +12,14 @@ use crate::units;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong. Each variant has an exit code of the program `tenure`, see
+/// An error of tenure. Each variant has an exit code of the program `tenure`, see
 /// [`Error::exit_code`].
 ///
-/// The text of each says what to do, and is for people. Match on the variant.
+/// The text says what to do, and is for people. Match on the variant.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Invalid arguments: a value out of range, a text that does not parse.
+    /// Invalid arguments: a value out of range, a text that cannot be parsed.
     #[error("{0}")]
     Invalid(String),
     /// There is no such job, run, queue, ...
@@ -28,7 +28,7 @@ pub enum Error {
     /// The file cannot be used: missing, corrupt, foreign, newer than this program, not permitted.
     #[error("{0}")]
     File(String),
-    /// A worker was asked for, and there is none.
+    /// The command needs a worker, and there is none.
     #[error("{0}")]
     NoWorker(String),
     /// The state does not allow it.
@@ -41,7 +41,7 @@ pub enum Error {
     /// The disk is full.
     #[error("{0}")]
     DiskFull(String),
-    /// The content of the file was replaced under a worker, or another worker has taken its place.
+    /// The content of the file was replaced under a worker, or another worker has taken over.
     #[error("the file is not what this worker knows: {why}")]
     Replaced { why: String, superseded: bool },
     /// Another program holds the write lock of the file for longer than a write waits for it.
@@ -50,43 +50,43 @@ pub enum Error {
     /// Processes of a run are still there and may not be ended, or do not end.
     #[error("{0}")]
     Stuck(String),
-    /// The system lacks or refuses something without which no worker can keep its promises.
+    /// The system lacks or refuses something that a worker needs for its guarantees.
     #[error("{0}")]
     Unfit(String),
-    /// SQLite refused a statement for a reason that none of the above names.
+    /// SQLite refused a statement for a reason that no other variant names.
     #[error("{}", words_of_sqlite(&.0.0))]
     Sqlite(SqliteError),
     /// The operating system refused a call.
     #[error("{what}: {}", words_after(what, *remedy, source))]
     Io {
         what: String,
-        /// What to do, where more is known than follows from what the system said.
+        /// The remedy, if more is known than the system's error says.
         remedy: Option<&'static str>,
         source: io::Error,
     },
-    /// tenure itself is wrong. Please report it.
+    /// A bug in tenure. Please report it.
     #[error("internal error: {0}")]
     Internal(String),
 }
 
-/// What SQLite answered. It can be shown and not matched on: the library that opens SQLite is not a
-/// part of this interface.
+/// The answer of SQLite. It can be shown but not matched on: the SQLite library is not part of this
+/// interface.
 #[derive(Debug, Error)]
 #[error(transparent)]
 pub struct SqliteError(rusqlite::Error);
 
 impl Error {
-    /// An error of the operating system, with what was being done.
+    /// Returns an error of the operating system, with the operation that failed.
     pub fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { what: what.into(), remedy: None, source: source.into() }
     }
 
-    /// The same, with a remedy of its own.
+    /// The same, with a specific remedy.
     pub fn io_with(what: impl Into<String>, remedy: &'static str, source: impl Into<io::Error>) -> Self {
         Self::Io { what: what.into(), remedy: Some(remedy), source: source.into() }
     }
 
-    /// The exit code of a command that ends with this error.
+    /// Returns the exit code of a command that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Invalid(_) => exit::USAGE,
@@ -114,9 +114,9 @@ pub mod exit {
     pub const FILE: u8 = 4;
     pub const NO_WORKER: u8 = 5;
     pub const REFUSED: u8 = 6;
-    /// `--timeout` of the job or of the wait ran out.
+    /// `--timeout` of the job or of the wait expired.
     pub const TIMEOUT: u8 = 124;
-    /// tenure itself failed where the code of a job was asked for.
+    /// tenure itself failed where the exit code of a job was expected.
     pub const OURSELVES: u8 = 125;
     /// The command was found and could not be executed.
     pub const NOT_EXECUTABLE: u8 = 126;
@@ -126,13 +126,13 @@ pub mod exit {
     pub const SIGNAL_BASE: u8 = 128;
 }
 
-/// What the system said, without Rust's ` (os error N)`.
+/// Returns the system's text, without Rust's ` (os error N)`.
 pub fn said(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// What the system said, and what to do where that follows from it.
+/// Returns the system's text, with a remedy if there is one.
 pub fn words(error: &io::Error) -> String {
     use io::ErrorKind as Kind;
     let remedy = match (error.kind(), error.raw_os_error()) {
@@ -151,19 +151,19 @@ pub fn words(error: &io::Error) -> String {
     format!("{}; {remedy}", said(error))
 }
 
-/// Where there is a remedy of its own, no other is added.
+/// With a specific remedy, no other is added.
 fn words_after(what: &str, remedy: Option<&str>, error: &io::Error) -> String {
-    // A thread or a process: any other shortage has nothing to do with limits.
+    // A thread or a process: any other shortage is unrelated to limits.
     let is_start = what.starts_with("starting ") || what.starts_with("becoming ");
     if is_start && error.raw_os_error() == Some(libc::EAGAIN) {
-        // A thread that finds no room for its stack says the same.
+        // A thread without room for its stack fails with the same error.
         let why = memory_limit().map_or_else(processes_limit, |limit| format!("{limit}, or {}", processes_limit()));
         return format!("{}; {why}", said(error));
     }
     remedy.map_or_else(|| words(error), |remedy| format!("{}; {remedy}", said(error)))
 }
 
-/// What SQLite or its library said, that nothing else is known of.
+/// Returns the text of SQLite or its library, if nothing else is known.
 fn words_of_sqlite(error: &rusqlite::Error) -> String {
     use rusqlite::Error as E;
     match error {
@@ -183,7 +183,7 @@ fn words_of_sqlite(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Open files with which each command gets by.
+/// Open files that suffice for each command.
 const OPEN_FILES_ENOUGH: u64 = 32;
 
 fn processes_limit() -> String {
@@ -198,7 +198,7 @@ fn open_files_limit() -> String {
     format!("this process may have {most} open files (ulimit -n); raise the limit, for instance to 1024")
 }
 
-/// The limit on the size of a file, where there is one.
+/// Returns the limit on file sizes, if there is one.
 fn file_size_limit() -> Option<String> {
     let most = getrlimit(Resource::Fsize).current?;
     Some(format!("this process may write files of at most {} (ulimit -f); raise the limit", units::size_text(most)))
@@ -208,8 +208,7 @@ fn file_size_remedy() -> String {
     file_size_limit().unwrap_or_else(|| "the file system takes no larger files; use another".to_owned())
 }
 
-/// The limit on the memory of this process, where there is one: the lower of the two that keep it
-/// from getting more.
+/// Returns the memory limit of this process, if there is one: the lower of the two limits.
 fn memory_limit() -> Option<String> {
     let limits = [(Resource::As, "-v"), (Resource::Data, "-d")];
     let (most, option) = limits.into_iter().filter_map(|(what, option)| Some((getrlimit(what).current?, option))).min()?;
@@ -220,21 +219,21 @@ fn memory_remedy() -> String {
     memory_limit().unwrap_or_else(|| "free some memory".to_owned())
 }
 
-/// More than the index of the log ever takes, in bytes.
+/// More than the index of the log ever needs, in bytes.
 const INDEX_BYTES_ENOUGH: u64 = 64 << 20;
 
-/// SQLite does not say why it could not open a file. A limit so low that it stops commands is a
-/// likelier reason than a permission.
+/// SQLite does not say why it could not open a file. A limit so low that it stops commands is more
+/// likely than a permission.
 fn is_short_of_files() -> bool {
     getrlimit(Resource::Nofile).current.is_some_and(|most| most < OPEN_FILES_ENOUGH)
 }
 
-/// The disk is full. SQLite says so with two codes: where it is the index of the log that finds no
-/// room, it calls it an I/O error.
+/// Whether the disk is full. SQLite reports that with two codes: if the index of the log has no
+/// room, it is an I/O error.
 pub(crate) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
     let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
-    // The same code where the index may not grow that far: it is small, so only a low limit is the
+    // The same code if the index may not grow that far: it is small, so only a low limit can be the
     // reason.
     let may_grow = getrlimit(Resource::Fsize).current.is_none_or(|most| most >= INDEX_BYTES_ENOUGH);
     code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && may_grow)
@@ -242,7 +241,7 @@ pub(crate) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
 
 #[doc(hidden)] // for the rooms of this crate
 impl From<rusqlite::Error> for Error {
-    /// Sorts SQLite's answers into what a person can do about them.
+    /// Classifies SQLite's errors by what a person can do about them.
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
         let rusqlite::Error::SqliteFailure(code, message) = &error else {
@@ -274,7 +273,7 @@ impl From<rusqlite::Error> for Error {
             Code::DatabaseBusy | Code::DatabaseLocked => {
                 Self::Busy(format!("another program holds the file's write lock ({text}); tenure doctor names it"))
             }
-            // The guards of schema.sql speak for themselves.
+            // The messages of the guards are complete.
             Code::ConstraintViolation if text.starts_with("tenure: ") => Self::Refused(text["tenure: ".len()..].to_owned()),
             _ => Self::Sqlite(SqliteError(error)),
         }
@@ -291,7 +290,7 @@ mod tests {
         assert_eq!(io, "opening x: No such file or directory; look at the path");
         let own = Error::io_with("opening x", "name another", io::Error::from_raw_os_error(libc::EACCES)).to_string();
         assert_eq!(own, "opening x: Permission denied; name another");
-        // Whatever a path holds.
+        // With any path.
         for path in ["a (1)", "a;b", "a)", "a: b"] {
             let io = Error::io(format!("opening {path}"), io::Error::from_raw_os_error(libc::ENOENT)).to_string();
             assert_eq!(io, format!("opening {path}: No such file or directory; look at the path"));

@@ -1,22 +1,22 @@
-//! Terminal safety: nothing that a job wrote or was named reaches a terminal as a command to it.
+//! Terminal safety: no text of a job or a name reaches a terminal as a command to it.
 //!
-//! Two ways: [`line`] makes any text one printable line (names, argv, errors, table cells);
-//! [`quote`] writes an argv so that a shell would read it back. The job's own output is filtered as
-//! a stream in `cli::view::shown`.
+//! There are two ways: [`line`] turns any text into one printable line (names, argv, errors, table
+//! cells); [`quote`] writes an argv so that a shell would read it back. The job's own output is
+//! filtered as a stream in `cli::view::shown`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::job::{Argv, shell_line};
 
-/// Longest text of a job in a message or a table cell, in characters; what is longer is cut and
-/// says so.
+/// Longest text of a job in a message or a table cell, in characters; a longer one is cut and says
+/// so.
 const LINE_CHARS_MAX: usize = 4_000;
 /// Most lines of a message.
 const LINES_MAX: usize = 30;
 
-/// Whether a terminal would do something else with this character than show it: control characters,
-/// and what hides or reorders text.
+/// Whether a terminal would not just show this character: control characters, and characters that
+/// hide or reorder text.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -26,7 +26,8 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}') // tags
 }
 
-/// The text as one printable line: control characters as `\n`, `\x1b`, `\u{202e}`; too long is cut.
+/// Returns the text as one printable line: control characters as `\n`, `\x1b`, `\u{202e}`; a long
+/// text is cut.
 pub fn line(text: &str) -> Cow<'_, str> {
     let cut = text.char_indices().nth(LINE_CHARS_MAX).map(|(at, _)| at);
     if cut.is_none() && !text.contains(is_unsafe) {
@@ -40,21 +41,21 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`line`], however long.
+/// Like [`line`], without a limit.
 pub fn whole(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push(&mut out, c));
     out
 }
 
-/// As [`line`], with the newlines of a message kept; a message has [`LINES_MAX`] lines at most.
+/// Like [`line`], but keeps the newlines of a message, up to [`LINES_MAX`] lines.
 pub fn lines(text: &str) -> String {
     text.split('\n').take(LINES_MAX).map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON, with what a terminal would obey and JSON does not escape by itself (DEL, C1, what reorders
-/// text) as `\u009b`. It stands in strings only, so a reader gets the same. A table has nothing of
-/// the kind left, and comes back as it is.
+/// Escapes JSON: characters that a terminal would obey and JSON does not escape (DEL, C1,
+/// bidirectional controls) become `\u009b`. They occur in strings only, so a reader gets the same
+/// value. A table has none left, and is returned unchanged.
 pub fn json(text: &str) -> Cow<'_, str> {
     let is_raw = |c: char| c >= '\x7f' && is_unsafe(c);
     if !text.contains(is_raw) {
@@ -81,12 +82,12 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// An argv as a shell would read it back (bash, zsh), in printable characters only.
+/// Returns an argv as a shell would read it back (bash, zsh), in printable characters only.
 pub fn quote(argv: &Argv) -> String {
     line(&quote_whole(argv)).into_owned()
 }
 
-/// As [`quote`], however long.
+/// Like [`quote`], without a limit.
 pub fn quote_whole(argv: &Argv) -> String {
     let mut out = String::new();
     for argument in argv.arguments() {
@@ -98,7 +99,7 @@ pub fn quote_whole(argv: &Argv) -> String {
     whole(&out)
 }
 
-/// One argument of a command that a person is to type.
+/// Quotes one argument of a command for a person to type.
 pub fn quote_text(text: &str) -> String {
     let mut out = String::new();
     quote_one(&mut out, text.as_bytes());
@@ -112,7 +113,7 @@ fn quote_one(out: &mut String, argument: &[u8]) {
     }
 }
 
-/// `$'...'`, for what holds control characters or is not UTF-8.
+/// Writes `$'...'`, for bytes with control characters or invalid UTF-8.
 fn quote_bytes(out: &mut String, argument: &[u8]) {
     out.push_str("$'");
     for chunk in argument.utf8_chunks() {

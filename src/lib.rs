@@ -15,18 +15,18 @@
 //!     let worker = queue.worker().slots(4).start()?;
 //!     let job = queue.wait(id)?;
 //!     println!("{} {:?}", job.state, job.exit_code);
-//!     worker.stop() // running jobs go on; drain() waits for them
+//!     worker.stop() // running jobs continue; drain() waits for them
 //! }
 //! ```
 //!
 //! * [`Queue`] is a file: [`add`](Queue::add), [`wait`](Queue::wait), [`watch`](Queue::watch),
 //!   [`list`](Queue::list), [`cancel`](Queue::cancel), [`retry`](Queue::retry),
-//!   [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any worker, this program's,
-//!   another one's or `tenure work`.
-//! * [`Job`] says what is to be done: a command, a line for a shell, or with [`Job::call`] a
-//!   function of this program, in a process of its own.
+//!   [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any worker: in this program,
+//!   in another one, or `tenure work`.
+//! * [`Job`] is a command, a shell line, or with [`Job::call`] a function of this program, in its
+//!   own process.
 //! * [`Queue::worker`] makes this program the worker of the file. If it is killed, its running jobs
-//!   go on, and the next worker takes them over.
+//!   continue, and the next worker adopts them.
 //! * [`Error`] can be matched on.
 //!
 //! A program whose `main` is not its own, such as a test, names a helper instead of calling
@@ -48,13 +48,12 @@
 //! # Ok::<(), tenure::Error>(())
 //! ```
 //!
-//! The cargo feature `cli` (default) is the program `tenure`; without it none of the packages of
-//! its command line is built. Everything below the items of this page is not part of the interface,
-//! and not listed.
+//! The cargo feature `cli` (default) is the program `tenure`; without it the packages of the
+//! command line are not built. Other modules are hidden and are not part of the interface.
 //!
 //! # The map
 //!
-//! For those who change tenure. The contract of the file is `schema.sql`; read it first.
+//! For people who change tenure. The schema of the file is `schema.sql`; read it first.
 //!
 //! ## A job's life
 //!
@@ -66,8 +65,8 @@
 //!       queued ──cancel──▶ cancelled          failed, cancelled ──retry by a person──▶ queued
 //! ```
 //!
-//! `queued` owns nothing. Only a `running` job has a run and a pid. What ended does not change, but
-//! by a person's retry.
+//! A `queued` job owns nothing. Only a `running` job has a run and a pid. An ended job does not
+//! change, except by a person's retry.
 //!
 //! ## Rooms
 //!
@@ -76,29 +75,28 @@
 //! | `job` | PURE: what a job is and what may happen to it | SQL, clocks, threads, the operating system |
 //! | `store` | SQLITE ONLY: the file; one file per verb | processes, decisions about a job |
 //! | `run` | PROCESSES ONLY: spawner, shim, run file, locks, killing trees, output | SQL, policies |
-//! | `host` | what any process may ask of the machine and of the worker: worker lock, waker, gates, leases, asking a shim to stop | threads that stay |
+//! | `host` | what any process may query about the machine and the worker: worker lock, waker, gates, leases, asking a shim to stop | long-lived threads |
 //! | `worker` | THE THREADS: claims, runs and settles jobs | printing |
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |
 //!
 //! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`,
-//! `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` keeps it
-//! so.
+//! `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` enforces it.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule`
-//! (what becomes of the slot) → `store::plan` (slot and job in one transaction), asked in each
-//! round of the claim loop. From there on it is a job like any other.
+//! (what becomes of the occurrence) → `store::plan` (occurrence and job in one transaction), in
+//! each round of the claim loop. From there on it is a job like any other.
 //!
-//! The data goes one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` →
-//! `store::claim` → `run::spawner` → shim → monitor → `job::ending` → `store::settle`; and where a
-//! worker died: recovery → `store::open_runs` (which runs) → `run::runfile` (is it alive, what is
-//! recorded) → `job::verdict` (what to do) → `store::settle`.
+//! The data flows one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` →
+//! `store::claim` → `run::spawner` → shim → monitor → `job::ending` → `store::settle`; and after a
+//! crash of the worker: recovery → `store::open_runs` (which runs) → `run::runfile` (is it alive,
+//! what is recorded) → `job::verdict` (what to do) → `store::settle`.
 //!
 //! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run:
-//! a run with a kind, a run file and a shim, begun, watched, resumed after a crash and closed in
-//! one way (`worker::attempt`, `store::auxiliary`). Work that goes through stages: `cli::pipeline`
-//! → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a job asks
-//! `job::pipeline` what follows, and the job of the next stage enters in it (`store::advance`).
+//! a run with a kind, a run file and a shim, which is started, watched, resumed after a crash and
+//! closed by the same code for all kinds (`worker::attempt`, `store::auxiliary`). Pipelines:
+//! `cli::pipeline` → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a
+//! job asks `job::pipeline` what follows, and adds the job of the next stage (`store::advance`).
 //!
 //! ## Processes and threads
 //!
@@ -106,14 +104,14 @@
 //! tenure work ─────────────── one process, plain threads, holds the worker lock
 //!   ├─ writer, flusher, checkpointer    the store's: group what waits, flush once for all, keep the log short
 //!   ├─ claims                           free slots -> claims
-//!   ├─ stops                            stop requests -> monitors, whatever keeps the claims
+//!   ├─ stops                            stop requests -> monitors, also while claims are held back
 //!   ├─ monitor per run                  waits for its shim's records and for stop requests; settles
-//!   ├─ teardowns, four at most          what ended work has made outside: probe, teardown, probe, until it is gone
+//!   ├─ teardowns, four at most          external resources of ended owners: probe, teardown, probe, until gone
 //!   ├─ workspaces                       their directories: sweeps, syncs, measures, evicts
 //!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows
 //!   ├─ wake                             datagram, inotify, slow poll
 //!   ├─ notify                           tells the service manager, where there is one
-//!   └─ orphans                          reaps what falls to the worker when a spawner dies
+//!   └─ orphans                          reaps processes that are reparented when a spawner dies
 //!        │ socket pair
 //! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
 //!        │ fork, no exec
@@ -124,24 +122,24 @@
 //!
 //! ## Crash rules
 //!
-//! 1. Each change of state is one statement that names the state and the run that it expects. No
-//!    row changed: another process was first, and nothing follows.
-//! 2. Liveness is asked of the kernel: a run lives as long as the lock on its run file is held. A
-//!    pid is for showing. Time declares nothing dead.
-//! 3. The run file is there and locked before its claim, and its claim is committed before a
-//!    process exists.
+//! 1. Each change of state is one statement that names the expected state and run. If it changes no
+//!    row, another process was first, and nothing follows.
+//! 2. The kernel decides liveness: a run lives while the lock on its run file is held. A pid is for
+//!    display only. Time never declares a run dead.
+//! 3. A run file exists and is locked before its claim, and the claim is committed before a process
+//!    exists.
 //! 4. What a run recorded is used, not repeated. An end that no process saw is `lost`.
-//! 5. Whatever would survive a power cut (an answer to a person, the removal of a run file) waits
+//! 5. Everything that survives a power cut (an answer to a person, the removal of a run file) waits
 //!    for a flush that began after the commit.
-//! 6. No transaction is held while anything outside is waited for.
-//! 7. A lease is held as long as anything of its owner's tree lives: the tree has inherited the
+//! 6. No transaction stays open while a caller waits for anything outside the file.
+//! 7. A lease is held while any process of its owner's tree is alive: the tree has inherited the
 //!    lock (`run::lease`), or the owner is a run (`store::lease`).
-//! 8. Whatever ends an owner makes what it has left outside `releasing`, in the same transaction;
-//!    only what is known to be gone is `released`.
-//! 9. A directory of a workspace is a cache: it is made aside and renamed when it is whole
-//!    (`run::workspace`), and stays while a run is in it (`store::workspace`).
-//! 10. A task moves on in the transaction that ends its job, through a gate that names the stage
-//!     and that very job: a late caller changes nothing.
+//! 8. Every end of an owner makes its external resources `releasing`, in the same transaction; only
+//!    a resource that is known to be gone becomes `released`.
+//! 9. A directory of a workspace is a cache: it is prepared under a temporary name, renamed when it
+//!    is complete (`run::workspace`), and kept while a run is in it (`store::workspace`).
+//! 10. A task advances in the transaction that ends its job, by a statement that names the expected
+//!     stage and job: a late caller changes nothing.
 //!
 
 #[cfg(feature = "cli")]

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // First of all: this process may have been started to be the spawner, which must stay
-    // single-threaded.
+    // First: this process may have been started as the spawner, which must stay single-threaded.
     tenure::init();
     tenure::run::signal::outlive_file_size_limit();
     tenure::cli::start_logging();

@@ -1,10 +1,10 @@
-//! Whose a file is that root makes beside another user's: root, as a client of a service with a
-//! user of its own, gives it to that user.
+//! The owner of files that root creates beside those of another user: root, as a client of a
+//! service with its own user, gives them to that user.
 //!
-//! Only what this process has made a moment ago is given away, and only while no process can have
-//! put something else in its place: by its descriptor, or, where it has none, by one that follows
-//! no link and finds an object of root's with one name. After a crash in between it belongs to
-//! root, and a worker says so when it starts.
+//! Only what this process has just created is given away, and only while no other process can have
+//! replaced it: by its descriptor, or, without one, by a descriptor that follows no link and finds
+//! an object of root's with one name. After a crash in between it belongs to root, and a worker
+//! reports that when it starts.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -14,9 +14,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, openat, stat};
 
-/// Opens a file for reading and appending, and makes it (0600, the owner of `like`) where it is not
-/// there. No link is followed: a user may have put one into a directory of hers for root to go
-/// astray by.
+/// Opens a file for reading and appending, and creates it (0600, the owner of `like`) if it does
+/// not exist. No link is followed: a user may have planted one to misdirect root.
 ///
 /// # Errors
 /// The system refuses it, or there is a link.
@@ -30,8 +29,8 @@ pub fn open_or_make(path: &Path, like: &Path) -> io::Result<File> {
     }
 }
 
-/// Gives a file that was just made to the owner of another one. A file that is not root's, or that
-/// has a second name, was not made here and is not given away.
+/// Gives a new file to the owner of another one. A file that does not belong to root, or has a
+/// second name, was not created here and is not given away.
 ///
 /// # Errors
 /// The system refuses it.
@@ -44,8 +43,8 @@ pub fn give_file(file: &File, like: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The same of a directory, or of an empty file, that has no descriptor. One that is opened here
-/// drops no lock when it is closed.
+/// The same for a directory, or an empty file, without a descriptor. Closing one that is opened
+/// here releases no lock.
 ///
 /// # Errors
 /// The system refuses it.
@@ -61,8 +60,8 @@ pub fn give_path(path: &Path, like: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Who is to have what root makes: the owner of `like`, where that is another user. `None` in a
-/// directory in which every user may make files.
+/// Returns the owner for what root creates: the owner of `like`, if that is another user. `None` in
+/// a directory in which every user may create files.
 fn heir(like: &Path) -> io::Result<Option<(Uid, Gid)>> {
     const STICKY: u32 = 0o1000;
     if !rustix::process::geteuid().is_root() {

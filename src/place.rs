@@ -1,4 +1,4 @@
-//! Where things stand on the disk: the file, and the directory beside it.
+//! The paths of tenure: the file, and the directory beside it.
 //!
 //! ```text
 //! tenure.db            the file (and SQLite's tenure.db-wal, tenure.db-shm)
@@ -7,23 +7,23 @@
 //!   gate, turn         the queue of processes for the write lock
 //!   wake.sock          a datagram here says "look"
 //!   stamp              the highest generation and run id that this directory has seen
-//!   home               whose directory this is, see `store::home`
-//!   ballast            space that is given back when the disk is full
+//!   home               which file this directory belongs to, see `store::home`
+//!   ballast            space that is released when the disk is full
 //!   runs/ID            a run file for each run that is not settled
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
 //!   secrets/TOKEN      values of --secret and copies of --stdin, until the job's end
-//!   leases/NONCE       locked as long as anything of the tree lives that holds a lease
+//!   leases/NONCE       locked while any process of the tree that holds a lease is alive
 //!   work/              workspaces
 //! ```
 //!
-//! Nothing here is built from a name that a user chose: ids and random tokens only.
+//! No path is built from a name that a user chose: only from ids and random tokens.
 
 use std::path::{Path, PathBuf};
 
 use crate::job::{Nonce, RunId};
 
-/// Runs whose logs share a directory, so that none grows without end.
+/// Runs whose logs share a directory, so that no directory grows without limit.
 pub const LOGS_PER_DIRECTORY: i64 = 10_000;
 
 /// The paths that belong to one file. Made from a path whose links are resolved, see `store::open`.
@@ -50,8 +50,8 @@ impl Place {
         self.beside("-wal")
     }
 
-    /// The file's shared index of the write-ahead log. Never open it: closing it would drop
-    /// SQLite's locks.
+    /// Returns the file's shared index of the write-ahead log. Never open it: closing it would
+    /// release SQLite's locks.
     pub fn shm(&self) -> PathBuf {
         self.beside("-shm")
     }
@@ -71,7 +71,7 @@ impl Place {
         self.dir.join("worker.lock")
     }
 
-    /// What the worker says of itself.
+    /// Returns the worker's report.
     pub fn worker_report(&self) -> PathBuf {
         self.dir.join("worker.json")
     }
@@ -132,7 +132,7 @@ impl Place {
         self.dir.join("secrets")
     }
 
-    /// A file in `secrets/`; `token` is one that tenure drew.
+    /// Returns a file in `secrets/`; `token` is random.
     pub fn secret_file(&self, token: &str) -> PathBuf {
         self.secrets().join(token)
     }
@@ -150,7 +150,7 @@ impl Place {
     }
 }
 
-/// A path in a command that a person is to type.
+/// Returns a path for a command that a person types.
 pub fn typed(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(&b);

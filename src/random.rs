@@ -1,5 +1,4 @@
-//! Random bytes. The kernel's own call; where a filter of system calls refuses it, the device that
-//! gives the same.
+//! Random bytes: by the kernel's call, or from the device if a filter of system calls refuses that.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,14 +6,14 @@ use std::io::{self, Read};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// Where the bytes came from.
+/// The source of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Kernel,
     Device,
 }
 
-/// Fills the buffer. Never blocks once the machine is up, and never tries for ever.
+/// Fills the buffer. Never blocks once the machine is up, and never retries without end.
 ///
 /// # Errors
 /// Neither the call nor the device may be used.

@@ -1,9 +1,9 @@
-//! Mutexes whose content is whole at each step.
+//! Mutexes whose content is consistent at each step.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks even if another thread panicked while it held the lock: what is behind these mutexes is
-/// whole at each step.
+/// Locks even if another thread panicked while it held the lock: the content of these mutexes is
+/// consistent at each step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,17 +7,16 @@ use jiff::SpanRelativeTo;
 
 use crate::job::limits::DURATION_MS_MAX;
 
-/// Longest text that is looked at, in bytes: a longer text is neither a duration nor a size.
+/// Longest text that is parsed, in bytes: a longer text is neither a duration nor a size.
 const TEXT_BYTES_MAX: usize = 200;
 /// Characters of a wrong value that a message shows.
 pub const SHOWN_CHARS_MAX: usize = 40;
 const NANOS_IN_A_MS: i128 = 1_000_000;
 
-/// Milliseconds of a duration such as `90s`, `10m`, `1h 30m` or `2d` (a day is 24 hours).
+/// Parses a duration such as `90s`, `10m`, `1h 30m` or `2d` (a day is 24 hours) as milliseconds.
 ///
 /// # Errors
-/// What is wrong with it, with an example. A number without a unit is refused: it does not say what
-/// was meant.
+/// What is wrong with it, with an example. A number without a unit is refused as ambiguous.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     let example = "write it as 90s, 10m or '1h 30m'";
     let trimmed = text.trim();
@@ -31,8 +30,8 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     if trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.') && trimmed.parse::<f64>().is_ok() {
         return Err(format!("{shown:?} has no unit; write {shown}s for seconds, or use m, h, d"));
     }
-    // The library reads `1:30:00` as hours; beside `1:30`, which is a time of day, it does not say
-    // what was meant.
+    // The library reads `1:30:00` as hours; next to `1:30`, which is a time of day, that is
+    // ambiguous.
     if trimmed.contains(':') {
         return Err(format!("{shown:?} is not a duration; {example}"));
     }
@@ -49,7 +48,7 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     u64::try_from(ms).ok().filter(|ms| *ms <= DURATION_MS_MAX).ok_or_else(too_long)
 }
 
-/// A duration for people: its two largest units.
+/// Returns a duration for people: its two largest units.
 pub fn duration_text(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -67,7 +66,7 @@ fn two(big: u64, big_unit: &str, small: u64, small_unit: &str) -> String {
     if small == 0 { format!("{big}{big_unit}") } else { format!("{big}{big_unit} {small}{small_unit}") }
 }
 
-/// Bytes of a size such as `4096`, `64K`, `1.5G` or `2GiB`. Units are powers of 1024.
+/// Parses a size such as `4096`, `64K`, `1.5G` or `2GiB` as bytes. Units are powers of 1024.
 ///
 /// # Errors
 /// What is wrong with it, with an example.
@@ -111,7 +110,7 @@ pub fn size_text(bytes: u64) -> String {
     if unit == 0 || value >= 100.0 { format!("{value:.0}{}", units[unit]) } else { format!("{value:.1}{}", units[unit]) }
 }
 
-/// The beginning of what was given, for a message.
+/// Returns the beginning of a value, for a message.
 pub fn shorten(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }

@@ -1,5 +1,4 @@
-//! What is done to a whole file, under the worker lock: a backup comes back, a copy becomes a file
-//! of its own.
+//! Operations on a whole file under the worker lock: restoring a backup, and declaring a copy.
 
 use std::path::Path;
 
@@ -13,10 +12,10 @@ use crate::place::Place;
 use crate::run::runfile;
 use crate::store::Restored;
 
-/// Brings a backup back, under the worker lock.
+/// Restores a backup, under the worker lock.
 ///
 /// # Errors
-/// When there is a worker, or the copy cannot be used; nothing is changed then.
+/// There is a worker, or the copy cannot be used; nothing is changed then.
 pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     let place = crate::store::place_to_restore(&face.settings.db.value)?;
     let instance = format!("restore by pid {}", std::process::id());
@@ -36,12 +35,10 @@ pub fn restore(face: &Face, source: &Path) -> Result<Restored> {
     restored
 }
 
-/// Makes a file that passes for a copy at home where it is, under the worker lock. Says what was
-/// done.
+/// Binds a file that may be a copy to its place, under the worker lock. Returns what was done.
 ///
 /// # Errors
-/// When there is a worker, when the file is at home already, or when the one that it was is still
-/// there.
+/// There is a worker, the file is bound to this place already, or the original still exists.
 pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
     let place = face.reader()?.place().clone();
     crate::store::make_beside(&place)?;
@@ -65,7 +62,7 @@ pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
     let living = leases::living(&place)?;
     let restored = crate::store::declare(&place, is, above_run, &living, face.now_ms())?;
     if restored.is_some() {
-        // They speak of the original's runs, which are not this file's to end.
+        // They record runs of the original, which this file must not end.
         runs.iter().try_for_each(|run| runfile::unlink(&place, *run))?;
     }
     lock.release();

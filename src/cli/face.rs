@@ -1,4 +1,4 @@
-//! What every verb needs: the settings, the file, and a way to speak that harms no terminal.
+//! The context of every verb: the settings, the file, and output that is safe for a terminal.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -31,7 +31,7 @@ impl Face {
     /// Reads the settings.
     ///
     /// # Errors
-    /// When they are invalid.
+    /// They are invalid.
     pub fn new(global: &Global, flags: Flags) -> Result<Self> {
         let flags = Flags { db: global.db.clone(), color: global.color, allow_shared: global.allow_shared, ..flags };
         let env = |name: &str| std::env::var_os(name);
@@ -41,34 +41,35 @@ impl Face {
         Ok(Self { settings, json: global.json, colour, columns: columns(), clock: Clock::System })
     }
 
-    /// The file, for looking. It must exist.
+    /// Opens the file for reading. It must exist.
     ///
     /// # Errors
-    /// When it cannot be used.
+    /// It cannot be used.
     pub fn reader(&self) -> Result<Store> {
         self.open(Role::Reader)
     }
 
-    /// The file, for writing; made on first use.
+    /// Opens the file for writing; creates it on first use.
     ///
     /// # Errors
-    /// When it cannot be used.
+    /// It cannot be used.
     pub fn client(&self) -> Result<Store> {
         self.open(Role::Client)
     }
 
-    /// The file, for a program that is about to be its worker: it may be of an earlier version.
+    /// Opens the file for a program that is about to be its worker: it may be of an earlier
+    /// version.
     ///
     /// # Errors
-    /// When it cannot be used.
+    /// It cannot be used.
     pub fn before_worker(&self) -> Result<Store> {
         Store::open(&self.settings.db.value, Options { allow_older: true, ..self.options(Role::Client) })
     }
 
-    /// The file, for changing what must be there already.
+    /// Opens the file to change it. It must exist.
     ///
     /// # Errors
-    /// When it is not there, or cannot be used.
+    /// It does not exist, or cannot be used.
     pub fn editor(&self) -> Result<Store> {
         drop(self.reader()?);
         self.client()
@@ -78,7 +79,7 @@ impl Face {
         Store::open(&self.settings.db.value, self.options(role))
     }
 
-    /// How the file is opened.
+    /// Returns how the file is opened.
     pub fn options(&self, role: Role) -> Options {
         let durability = match self.settings.durability.value {
             config::Durability::Flush => crate::store::Durability::Flush,
@@ -98,18 +99,18 @@ impl Face {
         crate::cli::parse::time::here(self.now_ms())
     }
 
-    /// Prints a value on a line of its own.
+    /// Prints a value on its own line.
     ///
     /// # Errors
-    /// When the reader has gone.
+    /// The reader has gone.
     pub fn print_line(&self, value: &Value) -> Result<()> {
         print(&format!("{value}\n"))
     }
 
-    /// Prints one document, with its `schema`, on a line of its own.
+    /// Prints one document, with its `schema`, on its own line.
     ///
     /// # Errors
-    /// When the reader has gone.
+    /// The reader has gone.
     pub fn document(&self, value: Value) -> Result<()> {
         print(&format!("{}\n", versioned(value)))
     }
@@ -142,7 +143,7 @@ pub fn coloured(choice: Colour, no_color: Option<OsString>, is_terminal: bool) -
 /// Writes data to stdout.
 ///
 /// # Errors
-/// When the reader has gone; see [`is_broken_pipe`].
+/// The reader has gone; see [`is_broken_pipe`].
 pub fn print(text: &str) -> Result<()> {
     write_bytes(escape::json(text).as_bytes())
 }
@@ -150,33 +151,33 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes bytes to stdout as they are.
 ///
 /// # Errors
-/// When the reader has gone.
+/// The reader has gone.
 pub fn write_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Error::io("writing to stdout", e))
 }
 
-/// Tells a person something, on stderr.
+/// Prints a message for a person on stderr.
 pub fn say(message: &str) {
-    // Where even stderr is gone there is no way left to tell.
+    // If stderr is gone too, nothing can be reported.
     let _stderr_may_be_gone = writeln!(io::stderr(), "tenure: {}", escape::lines(message));
 }
 
-/// Tells a person what went wrong.
+/// Prints an error on stderr.
 pub fn complain(message: &str) {
     let text = format!("tenure: error: {}\n", escape::lines(message));
     let _stderr_may_be_gone = io::stderr().write_all(logging::error_text(text).as_bytes());
 }
 
-/// The reader of our output has gone: not an error, just the end.
+/// Whether the reader of the output has gone: not an error, but the end.
 pub fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Refuses where no worker runs and one was asked for.
+/// Refuses if the command needs a worker and there is none.
 ///
 /// # Errors
-/// When there is no worker.
+/// There is no worker.
 pub fn need_worker(place: &Place) -> Result<()> {
     match Holder::read(place)? {
         Some(_) => Ok(()),

@@ -12,7 +12,7 @@ use crate::store::rows::Counter;
 
 pub(crate) use crate::queue::fixture::{job, run, sight};
 
-/// A lease that a command in the foreground has.
+/// A lease of a foreground command.
 pub fn lease() -> Seen {
     let lease = Lease {
         name: "gpu".into(),
@@ -28,7 +28,7 @@ pub fn lease() -> Seen {
     Seen { lease, is_alive: true, survivors: Vec::new() }
 }
 
-/// A file in order, with a worker.
+/// A valid file with a worker.
 pub fn picture() -> Picture {
     let machine = Machine {
         memory_total_bytes: 8 << 30,

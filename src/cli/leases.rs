@@ -1,4 +1,4 @@
-//! Leases with what the kernel says of their holders.
+//! Leases, with the state of their holders according to the kernel.
 
 use crate::cli::view::lease::Seen;
 use crate::error::Result;
@@ -6,15 +6,15 @@ use crate::host::lease as leases;
 use crate::store::Store;
 use crate::store::lease::{self, Lease};
 
-/// Every lease, and whether its owner lives.
+/// Returns every lease, and whether its owner is alive.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// The file cannot be read.
 pub fn all(store: &Store) -> Result<Vec<Seen>> {
     Ok(store.read(lease::list)?.into_iter().map(|held| inspect(store, held)).collect())
 }
 
-/// Whether the owner of a lease lives. One that cannot be looked at counts as alive.
+/// Returns whether the owner of a lease is alive. One that cannot be checked counts as alive.
 pub fn inspect(store: &Store, lease: Lease) -> Seen {
     let is_alive = leases::is_alive(store.place(), &lease).unwrap_or_else(|error| {
         log::warn!("the lease {:?}: {error}", lease.name);
@@ -24,11 +24,11 @@ pub fn inspect(store: &Store, lease: Lease) -> Seen {
     Seen { lease, is_alive, survivors }
 }
 
-/// Takes a lease away: by force from an owner that lives, or as the next process would from one
-/// that is gone. `None`: another process was first.
+/// Releases a lease: by force if its owner lives, otherwise by reclaiming it. `None`: another
+/// process was first.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// The file cannot be written.
 pub fn force(store: &Store, seen: &Seen, by: &str) -> Result<Option<Vec<String>>> {
     if seen.is_alive {
         return leases::force_release(store, &seen.lease, by);

@@ -13,7 +13,7 @@ use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::worker::job_log;
 
-/// Times are the journal's under a service manager; RUST_LOG asks for more or less.
+/// Under a service manager the journal adds the times; RUST_LOG sets the level.
 pub fn start() {
     let mut builder = Builder::from_env(Env::default().default_filter_or(format!("warn,{}=info", job_log::TARGET)));
     builder.format(|out, record| {
@@ -27,8 +27,8 @@ pub fn start() {
     builder.init();
 }
 
-/// No line for each job: for every command but a worker that is to log them. What RUST_LOG asks for
-/// stays.
+/// Suppresses the lines for each job: for every command except a worker that must log them. Lines
+/// that RUST_LOG requests stay.
 pub fn without_jobs() {
     if std::env::var_os("RUST_LOG").is_none_or(|wanted| wanted.is_empty()) {
         log::set_max_level(LevelFilter::Warn);
@@ -58,7 +58,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Each line is an entry of its own.
+/// Each line is a separate entry.
 fn prefixed(priority: u8, text: &str) -> String {
     text.split_inclusive('\n').map(|line| format!("<{priority}>{line}")).collect()
 }

@@ -2,21 +2,19 @@
 //!
 //! `command_line` defines the verbs and sends each to its file in `verbs`, which gets a
 //! `face::Face`: the settings, the file, and a way to print. `parse` turns text into values, `view`
-//! turns values into text and JSON, `watch` waits for what a person waits for, `warn` is said when
-//! a job is added, `doctor` looks for faults, `help` makes help and manual pages from the
-//! definition of the verbs, and `complete` finds what a shell may offer.
+//! turns values into text and JSON, `watch` waits at a terminal, `warn` checks a job before it is
+//! added, `doctor` finds problems, `help` makes help and manual pages from the definition of the
+//! verbs, and `complete` finds the candidates for a shell's completion.
 //!
 //! ```text
 //! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
 //! ```
 //!
 //! * Data goes to stdout, messages to stderr; `--json` on every command that prints data (`json`).
-//! * Nothing that a job was named or wrote reaches a terminal as a command to it (`escape`,
-//!   `shown`).
-//! * What can be decided without a file or a process is a pure function with its tests beside it:
-//!   options to jobs (`options`, `lines`, `pipeline_file`), endings to exit codes (`code`).
-//! * What a job may be asked is asked through the facade (`queue`); what any process may ask of
-//!   machine and worker, of `host`.
+//! * No text of a job reaches a terminal as a command to it (`escape`, `shown`). * Decisions that
+//!   need neither a file nor a process are pure functions with their tests beside them: options to
+//!   jobs (`options`, `lines`, `pipeline_file`), ends to exit codes (`code`). * Jobs are handled
+//!   through the facade (`queue`), machine and worker through `host`.
 //!
 //! Deliberately absent: SQL, signals to processes, and any decision about who owns what.
 

@@ -1,4 +1,4 @@
-//! Everything that `status` tells: the file, its worker and the machine, looked at once.
+//! Everything that `status` shows: the file, its worker and the machine, read once.
 
 use crate::cli::face::Face;
 use crate::cli::leases;
@@ -23,7 +23,7 @@ use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store, locks, task_rows};
 use crate::units::size_text;
 
-/// Everything that is told.
+/// Everything that `status` shows.
 pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
@@ -37,29 +37,29 @@ pub struct Picture {
     /// Runs that are over and cannot be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
     pub resources: resource::Counts,
-    /// Those that are not torn down, the newest so many.
+    /// Unreleased resources, up to a limit, the newest.
     pub live: Vec<Resource>,
     /// When the oldest ready job was added, in milliseconds UTC.
     pub oldest_ready_ms: Option<i64>,
     pub worker: Option<Sight>,
-    /// Running jobs that are over, where there is no worker to record it.
+    /// Running jobs that are over, if there is no worker to record it.
     pub over: i64,
-    /// What keeps limits of memory, and why.
+    /// What enforces memory limits, and why.
     pub memory: Option<(String, String)>,
-    /// What is to be told of the place of the file.
+    /// Advice about the place of the file.
     pub standing: Option<Advice>,
     pub machine: Machine,
     pub health: Health,
     pub blocked: Option<crate::store::Blocked>,
     /// Another program that stays inside a write transaction.
     pub writer: Option<locks::Holder>,
-    /// Why nothing can be written, where the file system has become read-only.
+    /// Why nothing can be written, if the file system has become read-only.
     pub read_only: Option<String>,
     pub now_ms: i64,
 }
 
 impl Picture {
-    /// Looks at the file, its worker and the machine.
+    /// Reads the file, its worker and the machine.
     pub fn take(face: &Face, store: &Store) -> Result<Self> {
         let max_bytes = face.settings.workspace_max_size_bytes.value;
         let (counts, queues, lanes, counters, oldest_ready_ms, (resources, live)) = store.read(|conn| {
@@ -100,7 +100,7 @@ impl Picture {
         })
     }
 
-    /// Queued jobs that nothing holds.
+    /// Counts queued jobs without a hold.
     pub fn ready(&self) -> i64 {
         self.counts.queued - self.counts.held.iter().map(|(_, n)| n).sum::<i64>()
     }
@@ -112,7 +112,7 @@ pub struct Workspaces {
     pub count: usize,
     pub in_use: usize,
     pub bytes: u64,
-    /// What the operator allows them.
+    /// The operator's limit for them.
     pub max_bytes: Option<u64>,
 }
 
@@ -129,14 +129,14 @@ impl Workspaces {
     }
 }
 
-/// Most resources that the document lists; `resource ls` has all.
+/// Most resources that the document lists; `resource ls` lists all.
 const RESOURCES_MAX: usize = 1_000;
 
-/// What keeps `--memory` (`cgroup` or `rlimit`) and why, as the worker says; `None` without a
-/// worker that says so.
+/// Returns what enforces `--memory` (`cgroup` or `rlimit`) and why, as the worker reports; `None`
+/// if no worker reports it.
 ///
 /// # Errors
-/// When the lock file cannot be looked at.
+/// The lock file cannot be read.
 pub fn memory_limiter(place: &Place) -> Result<Option<(String, String)>> {
     let report = Holder::read(place)?.and_then(|holder| Report::read(place, &holder));
     Ok(report.map(|report| report.memory).filter(|(by, _)| !by.is_empty()))

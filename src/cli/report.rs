@@ -1,13 +1,12 @@
-//! What a command says of the jobs that it was given: a line for each of a few, and one line for
-//! many.
+//! The output of a command about several jobs: a line for each of a few, and one line for many.
 
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::error::{Error, Result};
 
-/// Up to so many jobs are told of one by one; of more, one line tells all.
+/// Up to this number of jobs, each has a line; more are summarized in one line.
 const LINES_MAX: usize = 10;
-/// Most refusals that are told one by one where there are many jobs.
+/// Most refusals that are reported one by one if there are many jobs.
 const REFUSALS_MAX: usize = 10;
 
 /// Whether there is a line for each job.
@@ -18,7 +17,7 @@ pub struct Wordy {
     pub verbose: bool,
 }
 
-/// What a command says of its jobs: a line for each of a few, and one line for many.
+/// The output of a command about several jobs: a line for each of a few, and one line for many.
 pub struct Report<'a> {
     face: &'a Face,
     is_each_told: bool,
@@ -34,10 +33,10 @@ impl<'a> Report<'a> {
         Self { face, is_each_told, jobs, counts: Vec::new(), refused: 0, note: None }
     }
 
-    /// Tells of one job: `text` or `document` where each is told, and `word` to be counted.
+    /// Reports one job: `text` or `document` if each is reported, and `word` for the summary.
     ///
     /// # Errors
-    /// When the reader has gone.
+    /// The reader has gone.
     pub fn tell(&mut self, word: &'static str, text: impl FnOnce() -> String, document: impl FnOnce() -> String) -> Result<()> {
         match self.counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, n)) => *n += 1,
@@ -52,7 +51,7 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Tells why nothing was done to one job.
+    /// Reports why nothing was done to one job.
     pub fn refuse(&mut self, error: &Error) {
         self.refused += 1;
         if self.is_each_told || self.refused <= REFUSALS_MAX {
@@ -60,10 +59,10 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The same where it takes time to learn why: it is asked only if it is told.
+    /// The same if the reason is expensive: it is determined only if it is reported.
     ///
     /// # Errors
-    /// When it cannot be learned.
+    /// It cannot be determined.
     pub fn refuse_with(&mut self, why: impl FnOnce() -> Result<Error>) -> Result<()> {
         self.refused += 1;
         if self.is_each_told || self.refused <= REFUSALS_MAX {
@@ -75,14 +74,14 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// What is said once, after all: where each job is told, it stands in its line.
+    /// Adds a note to the summary; if each job is reported, its line has it.
     pub fn note(&mut self, note: String) {
         if !self.is_each_told && !note.is_empty() {
             self.note = Some(note);
         }
     }
 
-    /// The line for many. True: something was refused.
+    /// Prints the summary. True: something was refused.
     pub fn end(self) -> bool {
         if !self.is_each_told {
             let refused = (self.refused > 0).then_some(("refused", self.refused));

@@ -1,4 +1,4 @@
-//! Stopping a running job, in words.
+//! Stops a running job, and describes the result.
 
 use crate::error::Result;
 use crate::host::sight::{Process, Sight};
@@ -6,11 +6,11 @@ use crate::host::stop::{self, Direct};
 use crate::job::JobId;
 use crate::store::Store;
 
-/// Asks the shim of a running job to stop it, whatever the worker does, and says what a person must
-/// know: empty where the job is being stopped and a worker records its end.
+/// Asks the shim of a running job to stop it, independently of the worker, and returns what a
+/// person must know: empty if the job is being stopped and a worker records its end.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// The file cannot be read.
 pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
     let asked = stop::ask_directly(store, job)?;
     let sight = Sight::read(store.place())?;

@@ -1,11 +1,11 @@
-//! From the settings to what a worker is asked to do.
+//! From the settings to the options of a worker.
 
 use crate::cli::face::Face;
 use crate::config::{self, Settings};
 use crate::host::gates::Floors;
 use crate::worker::{OnTerm, Options};
 
-/// What the configuration asks of the machine.
+/// Returns the floors of the configuration.
 pub fn floors(settings: &Settings) -> Floors {
     Floors {
         memory_bytes: settings.floor_memory_bytes.value,
@@ -14,7 +14,7 @@ pub fn floors(settings: &Settings) -> Floors {
     }
 }
 
-/// What the settings ask of a worker for everything in the file.
+/// Returns the options of a worker for everything in the file.
 pub fn options(face: &Face) -> Options {
     let settings = &face.settings;
     let defaults = Options::work();
@@ -32,7 +32,7 @@ pub fn options(face: &Face) -> Options {
     }
 }
 
-/// What TERM means to a worker; `drain` is the older name of one of the answers.
+/// Returns what TERM means to a worker; `drain` is the older name of one of the values.
 fn on_term(settings: &Settings) -> Option<OnTerm> {
     match settings.on_term.value {
         Some(config::OnTerm::Detach) => Some(OnTerm::Detach),

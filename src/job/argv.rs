@@ -1,7 +1,7 @@
 //! A command: an argv, byte for byte.
 //!
-//! In the file it is a JSON array. An argument that is UTF-8 is a string; one that is not is
-//! `{"hex": "..."}`, so that what was typed is what is run. No shell looks at it.
+//! In the file it is a JSON array. An argument that is UTF-8 is a string; any other is
+//! `{"hex": "..."}`, so that the exact bytes are run. No shell is involved.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,7 +14,7 @@ use super::limits::{ARGUMENT_BYTES_MAX, ARGV_LEN_MAX, SPEC_BYTES_MAX};
 const SHOWN_CHARS_MAX: usize = 60;
 
 /// A command line: at least one argument, the first of them not empty, none with a NUL byte, all
-/// within what `execve` takes.
+/// within the limits of `execve`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Argv(Vec<Vec<u8>>);
 
@@ -41,7 +41,7 @@ impl Argv {
     /// Checks a list of arguments.
     ///
     /// # Errors
-    /// See [`ArgvError`]: what is refused here could never be executed.
+    /// See [`ArgvError`]: such a list could never be executed.
     pub fn new(arguments: Vec<Vec<u8>>) -> Result<Self, ArgvError> {
         if arguments.first().is_none_or(Vec::is_empty) {
             return Err(ArgvError::Empty);
@@ -64,7 +64,7 @@ impl Argv {
         Ok(Self(arguments))
     }
 
-    /// From strings, which is what most commands are.
+    /// Makes a command from strings, the usual case.
     ///
     /// # Errors
     /// As [`Argv::new`].
@@ -80,10 +80,10 @@ impl Argv {
         Self::from_strs(&["/bin/sh", "-c", line])
     }
 
-    /// From the JSON that stands in the file.
+    /// Parses the JSON of the file.
     ///
     /// # Errors
-    /// As [`Argv::new`], and [`ArgvError::Json`] for what is not an array of strings.
+    /// As [`Argv::new`], and [`ArgvError::Json`] if it is not an array of strings.
     pub fn from_json(text: &str) -> Result<Self, ArgvError> {
         let json: Value = serde_json::from_str(text).map_err(|_| ArgvError::Json("it is not JSON".to_owned()))?;
         let Value::Array(raw) = json else { return Err(ArgvError::Json("it is not an array".to_owned())) };
@@ -97,7 +97,7 @@ impl Argv {
         Self::new(arguments)
     }
 
-    /// The JSON that stands in the file.
+    /// Returns the JSON for the file.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and hexadecimal digits are always JSON")
     }

@@ -1,18 +1,18 @@
 //! When a schedule is due: a cron line, read in a time zone, as instants.
 //!
-//! The crate `croner` says which readings of a clock on the wall a line names. What a change of the
-//! clock makes of a reading is decided here, because the people who wrote the line have to be able
-//! to rely on it:
+//! The crate `croner` computes which readings of a wall clock a line names. The effect of a clock
+//! change on a reading is decided here, because the people who write a line must be able to rely on
+//! it:
 //!
 //! | | the hour is fixed (`30 2 * * *`, `0 2-4 * * *`) | the hour has a `*` (`30 * * * *`, `0 */2 * * *`) |
 //! | --- | --- | --- |
 //! | the clock skips the reading | once, at the first instant after the gap | not at all |
 //! | the clock shows the reading twice | once, the first time | both times |
 //!
-//! A line with a fixed hour means so many runs a day; a line with `*` means so many runs in real
-//! time. Several readings that fall into one gap are one occurrence, as they have one instant.
+//! A line with a fixed hour means a number of runs per day; a line with `*` means a number of runs
+//! in real time. Several readings in one gap are one occurrence, as they have one instant.
 //!
-//! Time is seen as stretches between two changes of the zone's offset, in each of which a reading
+//! Time is divided into ranges between two changes of the zone's offset, in each of which a reading
 //! is an instant plus a constant.
 
 use croner::Cron;
@@ -22,7 +22,7 @@ use jiff::{Timestamp, Zoned};
 
 /// Longest cron line, in characters.
 pub const CRON_CHARS_MAX: usize = 200;
-/// The last second that is looked at: the year 4000. (The days of a cron line repeat after 400
+/// The last second that is searched: the year 4000. (The days of a cron line repeat after 400
 /// years.)
 const SECOND_MAX: i64 = 64_060_588_800;
 
@@ -38,25 +38,25 @@ pub struct Calendar {
 struct Stretch {
     from: i64,
     to: i64,
-    /// What is added to an instant to get the reading.
+    /// Added to an instant to get the reading.
     offset: i64,
     /// The offset before `from`.
     before: i64,
 }
 
 impl Stretch {
-    /// The readings that the change at its begin skipped: from, to.
+    /// Returns the readings that the change at its start skipped: from, to.
     fn gap(&self) -> Option<(i64, i64)> {
         (self.offset > self.before).then(|| (self.from + self.before, self.from + self.offset))
     }
 
-    /// The first reading that is seen for the first time in it.
+    /// Returns the first reading that occurs for the first time in it.
     fn first_new_reading(&self) -> i64 {
         self.from.saturating_add(self.offset.max(self.before))
     }
 }
 
-/// What is wrong with a cron line; the library's words are about its own parts.
+/// Explains what is wrong with a cron line; the library's text is about its own parts.
 fn why(line: &str, error: &str) -> String {
     let error = error.split_once(": ").map_or(error, |(_, what)| what).trim_end_matches('.');
     let fields = line.split_whitespace().count();
@@ -106,7 +106,7 @@ impl Calendar {
             }
             let reading =
                 if self.hour_is_fixed { (at + stretch.offset).max(stretch.first_new_reading()) } else { at + stretch.offset };
-            // What was found from an earlier reading and lies after this one is still the next.
+            // A result for an earlier reading that lies after this one is still the next.
             let found = match known {
                 Some((from, found)) if (from..=found).contains(&reading) => found,
                 _ => self.reading_from(reading)?,
@@ -157,8 +157,8 @@ impl Calendar {
         Some(Stretch { from: begin.unwrap_or(i64::MIN), to: end.unwrap_or(i64::MAX), offset, before })
     }
 
-    /// The first reading, at or after this one, that the line names. Readings are seconds, counted
-    /// as if the clock never changed.
+    /// Returns the first reading, at or after this one, that the line names. Readings are seconds,
+    /// counted as if the clock never changed.
     fn reading_from(&self, reading: i64) -> Option<i64> {
         let found = self.cron.find_next_occurrence(&as_utc(reading)?, true).ok()?;
         Some(found.timestamp().as_second())
@@ -174,11 +174,11 @@ fn as_utc(second: i64) -> Option<Zoned> {
     Timestamp::from_second(second).ok().map(|t| t.to_zoned(TimeZone::UTC))
 }
 
-/// RFC 3339 with the offset that a zone has at that instant, in milliseconds UTC.
+/// Returns RFC 3339 with the offset of a zone at that instant, in milliseconds UTC.
 pub fn in_zone(at_ms: i64, zone: &TimeZone) -> String {
     match Timestamp::from_millisecond(at_ms) {
         Ok(instant) => instant.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-        // A row written by hand may hold any number.
+        // A row that was written by hand may hold any number.
         Err(_) => format!("@{at_ms}ms"),
     }
 }

@@ -13,8 +13,7 @@ fn ms(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_millisecond()
 }
 
-/// The occurrences after an instant and before another, found forwards; they must be the same
-/// backwards.
+/// Returns the occurrences between two instants, found forwards; backwards they must be the same.
 fn occurrences(cron: &str, zone: &str, after: &str, before: &str) -> Vec<String> {
     let calendar = calendar(cron, zone);
     let (after, before) = (ms(after), ms(before));
@@ -108,7 +107,7 @@ fn a_day_that_a_zone_skipped_is_a_gap_of_a_day() {
     assert_eq!(hourly, ["2011-12-29T23:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T01:00:00+14:00"]);
 }
 
-/// The rule, said once more, the slow way: each reading of the wall clock, one after the other.
+/// A slow second implementation of the rule: each reading of the wall clock, one after the other.
 fn by_rule(calendar: &Calendar, from: &str, minutes: i64) -> BTreeSet<i64> {
     let first: DateTime = from.parse().unwrap();
     let mut occurrences = BTreeSet::new();

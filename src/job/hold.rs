@@ -1,13 +1,13 @@
-//! What keeps a queued job from starting.
+//! Holds: why a queued job does not start.
 //!
-//! The facts stand in columns of their own; the hold is the first of them. `schema.sql` derives the
-//! column `hold` by the same expression, and a test compares both over all combinations.
+//! Each fact has its own column; the hold is the first of them. `schema.sql` derives the column
+//! `hold` by the same expression, and a test compares both over all combinations.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The first thing that keeps a queued job from starting, in this order.
+/// The first reason why a queued job does not start, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hold {
@@ -17,7 +17,7 @@ pub enum Hold {
     Task,
     /// Waits for other jobs.
     Dependency,
-    /// Waits until what its earlier runs made is torn down.
+    /// Waits until the resources of its earlier runs are torn down.
     Resource,
     /// Waits for its time.
     Time,
@@ -25,28 +25,28 @@ pub enum Hold {
     Lane,
 }
 
-/// The facts about a queued job from which its hold follows.
+/// The facts about a queued job that determine its hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Waiting {
     pub user_hold: bool,
     pub task_hold: bool,
     /// Dependencies that are unmet or broken.
     pub unmet: u32,
-    /// Resources of its earlier runs that are not torn down yet.
+    /// Resources of its earlier runs that are not released yet.
     pub unreleased: u32,
-    /// Not before this instant, in milliseconds UTC.
+    /// Does not start before this instant, in milliseconds UTC.
     pub available_at: i64,
-    /// The latest instant that the planner has seen pass for this job, in milliseconds UTC.
+    /// The latest instant of this job that the worker has seen pass, in milliseconds UTC.
     pub due_seen: i64,
     pub in_lane: bool,
-    /// The lane lets it stand at the head of its queue.
+    /// The lane admits it to the head of its queue.
     pub lane_pass: bool,
 }
 
 impl Hold {
     pub const ALL: [Self; 6] = [Self::User, Self::Task, Self::Dependency, Self::Resource, Self::Time, Self::Lane];
 
-    /// The hold of a queued job; `None` = ready.
+    /// Returns the hold of a queued job; `None`: it is ready.
     pub fn of(waiting: &Waiting) -> Option<Self> {
         if waiting.user_hold {
             Some(Self::User)

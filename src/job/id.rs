@@ -1,11 +1,11 @@
-//! Identities: small integers that the file gives, and the random name of a run.
+//! Identifiers: small integers that the file assigns, and the nonce of a run.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A job's number: given by the file, never reused.
+/// A job's number: assigned by the file, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub i64);
@@ -16,18 +16,18 @@ pub struct JobId(pub i64);
 #[serde(transparent)]
 pub struct RunId(pub i64);
 
-/// A resource's number: given by the file, never reused.
+/// A resource's number: assigned by the file, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceId(pub i64);
 
-/// A run's random 128-bit name. It stands in the run's row, in the header of its run file and, as
-/// `TENURE_COOKIE`, in the environment of everything that the run started. What does not match it
-/// is foreign.
+/// A run's random 128-bit name. It is in the run's row, in the header of its run file and, as
+/// `TENURE_COOKIE`, in the environment of every process of the run. Anything with another nonce is
+/// foreign.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce(pub [u8; 16]);
 
-/// A run by both its names: a run file, a process or a row that carries the id and another nonce
+/// A run by both its names: a run file, a process or a row with the same id and another nonce
 /// belongs to another run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunKey {
@@ -36,8 +36,8 @@ pub struct RunKey {
 }
 
 impl Nonce {
-    /// The 56 bits that travel with a stop signal, so that a signal meant for another run is
-    /// recognised.
+    /// Returns the 56 bits that a stop signal carries, so that a signal for another run is
+    /// recognized.
     pub fn signal_bits(&self) -> u64 {
         u64::from_le_bytes(self.0[..8].try_into().expect("eight bytes")) & 0x00ff_ffff_ffff_ffff
     }

@@ -1,4 +1,4 @@
-//! Every number that bounds something about a job, with its unit and its reason.
+//! Every limit about a job, with its unit and its reason.
 
 /// Longest single argument or `NAME=value`, in bytes: the kernel refuses 32 pages
 /// (`MAX_ARG_STRLEN`) and more.
@@ -6,27 +6,27 @@ pub const ARGUMENT_BYTES_MAX: usize = 131_071;
 /// Longest argv and environment together, in bytes, well below the kernel's quarter of an 8 MiB
 /// stack.
 pub const SPEC_BYTES_MAX: usize = 1_900_000;
-/// Longest JSON of a command, an environment or a policy, in bytes: an argv of which each byte is
-/// written in hexadecimal fits.
+/// Longest JSON of a command, an environment or a policy, in bytes: an argv with every byte in
+/// hexadecimal fits.
 pub const JSON_BYTES_MAX: usize = 4_000_000;
-/// Longest working directory, in bytes: the kernel takes no longer path (`PATH_MAX`).
+/// Longest working directory, in bytes: the kernel accepts no longer path (`PATH_MAX`).
 pub const CWD_BYTES_MAX: usize = 4_096;
-/// Longest text about why something is cancelled, in bytes.
+/// Longest reason of a cancel, in bytes.
 pub const WHY_BYTES_MAX: usize = 4_000;
 /// Most elements of an argv.
 pub const ARGV_LEN_MAX: usize = 65_536;
-/// Times in a row that a job is put back without having started before it ends as failed, reason
+/// How often in a row a job is requeued without having started before it ends as failed, reason
 /// `spawn`.
 pub const FAILED_STARTS_MAX: u32 = 5;
-/// How often a job may say "not now" (exit 75) unless `--max-deferrals` says otherwise.
+/// How often a job may defer itself (exit 75) unless `--max-deferrals` sets another limit.
 pub const DEFERRALS_MAX_DEFAULT: u32 = 20;
-/// Longest time that a prepare command may take to fill a workspace, in milliseconds.
+/// Longest time that a prepare command may take, in milliseconds.
 pub const PREPARE_TIMEOUT_MS: u64 = 3_600_000;
 /// Timeout of a check whose job has none, in milliseconds.
 pub const CHECK_TIMEOUT_MS_DEFAULT: u64 = 3_600_000;
-/// How often a check may say "ask again later" (exit 75).
+/// How often a check may request another check later (exit 75).
 pub const CHECK_ASKS_MAX: u32 = 20;
-/// Time between TERM and KILL unless `--grace` says otherwise, in milliseconds.
+/// Time between TERM and KILL unless `--grace` sets another, in milliseconds.
 pub const GRACE_MS_DEFAULT: u64 = 10_000;
 /// First wait before another attempt, in milliseconds.
 pub const BACKOFF_FIRST_MS_DEFAULT: u64 = 10_000;
@@ -38,7 +38,7 @@ pub const DURATION_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
 pub const LOG_LIMIT_BYTES_DEFAULT: u64 = 64 << 20;
 /// Smallest log limit, in bytes: head and tail are whole blocks.
 pub const LOG_LIMIT_BYTES_MIN: u64 = 64 << 10;
-/// Most that is kept of what a job writes to `TENURE_RESULT`, in bytes.
+/// Most that is kept of a job's `TENURE_RESULT`, in bytes.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
 /// Most jobs that are read from the lines of `add --from` for one transaction.
 pub const ADD_BATCH_MAX: usize = 10_000;
@@ -46,41 +46,41 @@ pub const ADD_BATCH_MAX: usize = 10_000;
 pub const ARRAY_LEN_MAX: usize = 100_000;
 /// Most jobs that are added in one transaction.
 pub const ADDED_AT_ONCE_MAX: usize = ARRAY_LEN_MAX;
-/// Most jobs of a lane that run at once, as far as that can be set.
+/// Highest limit of a lane.
 pub const LANE_LIMIT_MAX: i64 = 1_000_000;
-/// Longest queue name, lane key: characters.
+/// Longest queue name or lane key, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
-/// Longest label or unique key: characters.
+/// Longest label or unique key, in characters.
 pub const LABEL_CHARS_MAX: usize = 1_000;
-/// Exit codes that mean "trying again will not help" (EX_USAGE, EX_DATAERR, EX_NOPERM, EX_CONFIG).
+/// Exit codes that mean that a retry will not help (EX_USAGE, EX_DATAERR, EX_NOPERM, EX_CONFIG).
 pub const NEVER_RETRIED: [i32; 4] = [64, 65, 77, 78];
 /// The exit code that means "not now" (EX_TEMPFAIL).
 pub const NOT_NOW: i32 = 75;
-/// Timeout of a teardown whose resource names none, in milliseconds.
+/// Timeout of a teardown without one, in milliseconds.
 pub const TEARDOWN_TIMEOUT_MS_DEFAULT: u64 = 600_000;
 /// Longest time that a probe may take, in milliseconds.
 pub const PROBE_TIMEOUT_MS: u64 = 60_000;
-/// First wait after a teardown that failed, in milliseconds.
+/// First wait after a failed teardown, in milliseconds.
 pub const TEARDOWN_BACKOFF_FIRST_MS: u64 = 1_000;
-/// Longest wait after a teardown that failed, in milliseconds.
+/// Longest wait after a failed teardown, in milliseconds.
 pub const TEARDOWN_BACKOFF_MOST_MS: u64 = 300_000;
-/// Most resources that one round takes up.
+/// Most resources that one round starts to tear down.
 pub const TEARDOWNS_PER_ROUND_MAX: usize = 100;
 /// Most resources that are torn down at once.
 pub const TEARDOWNS_AT_ONCE_MAX: usize = 4;
-/// Most of those that have failed before, so that some that hang do not keep the others waiting.
+/// Most of those that have failed before, so that hanging ones do not delay the others.
 pub const TEARDOWNS_FAILED_AT_ONCE_MAX: usize = TEARDOWNS_AT_ONCE_MAX - 1;
-/// Times that a teardown must have failed before `status` calls it a problem.
+/// Failures of a teardown after which `status` calls it a problem.
 pub const TEARDOWN_FAILURES_TOLD: u32 = 5;
-/// Runs of teardowns and probes of one resource that are kept, with their logs: the newest.
+/// Newest runs of teardowns and probes of one resource that are kept, with their logs.
 pub const RESOURCE_RUNS_KEPT: usize = 10;
 /// Most stages of one pipeline.
 pub const STAGES_MAX: usize = 200;
 /// Most parameters of one pipeline.
 pub const PARAMS_MAX: usize = 100;
-/// How often a task may enter a stage unless `max_rounds` says otherwise.
+/// How often a task may enter a stage unless `max_rounds` sets another limit.
 pub const ROUNDS_MAX_DEFAULT: u32 = 10;
-/// Most that `max_rounds` may say: each round stays in the history of the task.
+/// Highest `max_rounds`: each round stays in the history of the task.
 pub const ROUNDS_MAX: u32 = 1_000;
 /// Most pipelines in one file that is applied.
 pub const PIPELINES_PER_FILE_MAX: usize = 200;

@@ -1,22 +1,22 @@
 //! PURE. What a job is and what may happen to it.
 //!
 //! This room knows no SQL, no clock, no thread and no operating system: time and chance are
-//! arguments. Whatever has to be decided about a job is decided here by a function from values to a
-//! value, so that it can be enumerated, fuzzed and mutated without a file or a process:
+//! arguments. Every decision about a job is made here by a function from values to a value, so that
+//! it can be enumerated, fuzzed and mutated without a file or a process:
 //!
 //! * [`state`]: the five states and the legal moves between them,
-//! * [`hold`]: what keeps a queued job from starting,
-//! * [`ending`]: what a run's end means for its job ([`ending::decide`]),
-//! * [`placement`] and [`policy`]: what a job to be added and a template have in common,
-//! * [`template`]: a job that is to be made later,
-//! * [`resource`]: how something outside is torn down, and when that counts as done,
-//! * [`calendar`]: when a cron line is due, whatever the clock on the wall does; [`schedule`]: what
-//!   becomes of those slots,
+//! * [`hold`]: why a queued job does not start,
+//! * [`ending`]: consequences of a run's end for its job ([`ending::decide`]),
+//! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
+//! * [`template`]: the description of later jobs,
+//! * [`resource`]: how an external resource is torn down, and when that counts as done,
+//! * [`calendar`]: when a cron line is due, also across clock changes; [`schedule`]: what becomes
+//!   of those occurrences,
 //! * [`pipeline`]: stages, and what follows the end of each,
-//! * [`retry`]: which endings are tried again, and after how long,
+//! * [`retry`]: which ends are retried, and after how long,
 //! * [`shell_line`]: whether a command was meant for a shell,
-//! * [`workspace`]: what a workspace and its directories are called,
-//! * [`nearest`]: the name that was meant where one was mistyped,
+//! * [`workspace`]: the names of a workspace and its directories,
+//! * [`nearest`]: suggestions for mistyped names,
 //! * [`verdict`]: what recovery must do with a run that has lost its worker.
 //!
 //! Deliberately absent: reading a clock, drawing a random number, logging.

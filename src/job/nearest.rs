@@ -1,13 +1,13 @@
-//! The name that was meant where one was mistyped.
+//! Suggests names for mistyped ones.
 
 /// Most names that are compared.
 pub const NAMES_MAX: usize = 10_000;
 /// Longest word that is compared, in characters.
 const WORD_CHARS_MAX: usize = 60;
-/// A word and a name of which one begins with the other have at least so many characters in common.
+/// Least number of common characters if a word is a prefix of a name or the other way round.
 const PREFIX_CHARS_MIN: usize = 3;
 
-/// The one name that the word was most likely meant to be; `None` where none is near.
+/// Returns the one name that the word was most likely meant to be; `None` if none is near.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (typed, word) = (word, word.to_lowercase());
     let chars = word.chars().count();
@@ -24,7 +24,7 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     names.into_iter().take(NAMES_MAX).filter(|name| *name != typed).filter_map(|name| near(&name)).min().map(|(_, name)| name)
 }
 
-/// How many characters must be added, removed, changed or exchanged with their neighbour.
+/// Counts the characters that must be added, removed, changed or exchanged with their neighbour.
 pub fn edits(a: &str, b: &str) -> usize {
     let beginning = |text: &str| text.chars().take(2 * WORD_CHARS_MAX).collect::<Vec<_>>();
     let (a, b) = (beginning(a), beginning(b));

@@ -1,8 +1,8 @@
-//! A pipeline: named stages, each the description of a job, and where a task goes from each.
+//! A pipeline: named stages, each with the description of a job and its transitions.
 //!
-//! A [`Pipeline`] that exists is sound: its stages lead to stages that there are, and each can be
-//! reached. So all that can be wrong is told when it is applied, and the worker that moves a task
-//! on in the middle of the night has nothing left to decide but [`Pipeline::follows`].
+//! A [`Pipeline`] value is valid: its transitions lead to existing stages, and each stage can be
+//! reached. So all errors are reported when it is applied, and the worker that advances a task only
+//! has to evaluate [`Pipeline::follows`].
 //!
 //! ```text
 //! task start ──▶ stage ──done────▶ on_success, or the task is done
@@ -11,8 +11,8 @@
 //!                  └──cancelled, or the task was asked to stop ──▶ the task is cancelled
 //! ```
 //!
-//! Deliberately absent: jobs and tasks that are there ([`crate::store`] knows them), and TOML (the
-//! face reads it).
+//! Deliberately absent: existing jobs and tasks (see [`crate::store`]), and TOML (the command line
+//! reads it).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,14 +25,14 @@ use super::spec::NewJob;
 use super::state::State;
 use super::template::{PARAM_PREFIX, Template, is_param_name};
 
-/// The variables that tell a job where in its task it is.
+/// The variables that tell a job its task and stage.
 pub const TASK_VARIABLE: &str = "TENURE_TASK";
 pub const STAGE_VARIABLE: &str = "TENURE_STAGE";
 
 /// Values for the parameters of a task, by name.
 pub type Params = BTreeMap<String, String>;
 
-/// What a task can be in.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
@@ -77,21 +77,21 @@ pub struct Stage {
     /// The stage that follows when its job has failed; `None`: the task has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<String>,
-    /// A stop waits for its honest end.
+    /// A stop request waits until it ends by itself.
     #[serde(default)]
     pub critical: bool,
-    /// Run at the end of the task, however it ends, once this stage was entered.
+    /// Run at the end of the task, in any case, once this stage was entered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teardown: Option<Argv>,
 }
 
-/// A checked description.
+/// A valid description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
     start: String,
     max_rounds: u32,
-    /// Parameters that must be given although no command has a place for them.
+    /// Parameters that must be given although no command uses them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     params: BTreeSet<String>,
     stages: BTreeMap<String, Stage>,
@@ -102,7 +102,7 @@ pub struct Pipeline {
 pub enum Follows<'a> {
     /// It enters this stage.
     Stage(&'a str),
-    /// It ends, with words for a person where it did not end well.
+    /// It ends, with a text for a person if it was not successful.
     End(TaskState, Option<String>),
 }
 
@@ -110,7 +110,7 @@ impl Pipeline {
     /// Checks a description. `max_rounds` `None`: [`ROUNDS_MAX_DEFAULT`].
     ///
     /// # Errors
-    /// What is wrong with it, with the remedy.
+    /// What is wrong with it, and the remedy.
     pub fn new(
         start: Option<String>,
         max_rounds: Option<u32>,
@@ -123,7 +123,7 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// From the JSON that stands in the file.
+    /// Parses the JSON of the file.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -133,7 +133,7 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// The JSON that stands in the file: equal descriptions have equal texts.
+    /// Returns the JSON for the file: equal descriptions have equal texts.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a pipeline is always JSON")
     }
@@ -142,7 +142,7 @@ impl Pipeline {
         &self.start
     }
 
-    /// How often a stage may be entered.
+    /// Returns how often a stage may be entered.
     pub fn max_rounds(&self) -> u32 {
         self.max_rounds
     }
@@ -223,13 +223,13 @@ impl Pipeline {
         found
     }
 
-    /// The parameters that a task must be given.
+    /// Returns the parameters that a task must be given.
     pub fn required(&self) -> BTreeSet<String> {
         let places = self.stages.values().filter_map(|stage| stage.job.places().ok()).flatten();
         places.chain(self.params.iter().cloned()).collect()
     }
 
-    /// Parameters that a line for the shell mentions by their variables, and may do without.
+    /// Returns the optional parameters that a shell line mentions by their variables.
     fn mentioned(&self) -> BTreeSet<String> {
         let of_stage = |stage: &Stage| {
             let policy = &stage.job.policy;
@@ -240,9 +240,9 @@ impl Pipeline {
         self.stages.values().flat_map(of_stage).collect()
     }
 
-    /// Whether a task may be started with these parameters: none is missing, none is unknown, and
-    /// each stage is a command that can be executed. So a task never meets a stage whose job cannot
-    /// be made.
+    /// Checks whether a task may be started with these parameters: none is missing, none is
+    /// unknown, and each stage is a command that can be executed. So a task never enters a stage
+    /// whose job cannot be added.
     ///
     /// # Errors
     /// What is wrong, with the names.
@@ -274,10 +274,10 @@ impl Pipeline {
         self.stages.keys().try_for_each(|name| self.job(name, 1, params, 0).map(drop).map_err(|e| format!("stage {name}: {e}")))
     }
 
-    /// The job of a stage, made at `now_ms` (milliseconds UTC) for a task.
+    /// Returns the job of a stage, for a task at `now_ms` (milliseconds UTC).
     ///
     /// # Errors
-    /// A stage that there is not, or a command that could never be executed with these values.
+    /// The stage does not exist, or its command could never be executed with these values.
     pub fn job(&self, name: &str, task: i64, params: &Params, now_ms: i64) -> Result<NewJob, String> {
         let stage = self.stages.get(name).ok_or_else(|| format!("there is no stage {:?}", shown(name)))?;
         let mut job = stage.job.fill(params, now_ms)?;
@@ -291,9 +291,8 @@ impl Pipeline {
         Ok(job)
     }
 
-    /// What follows the end of the job of a stage. `stopped`: the task was asked to stop, with the
-    /// words for it; `why`: the job's own words for its end; `rounds`: how often a stage was
-    /// entered.
+    /// Decides what follows the end of the job of a stage. `stopped`: the text of the task's stop
+    /// request; `why`: the job's own text for its end; `rounds`: how often a stage was entered.
     pub fn follows(
         &self,
         stage: &str,
@@ -327,22 +326,22 @@ impl Pipeline {
         }
     }
 
-    /// Words for a task that would enter a stage once more than it may.
+    /// Returns the text for a task that would enter a stage too often.
     pub fn too_often(&self, stage: &str, before: &str) -> String {
         let times = if self.max_rounds == 1 { "once".to_owned() } else { format!("{} times", self.max_rounds) };
         format!("{before}; stage {stage} was entered {times}, which is max_rounds")
     }
 }
 
-/// What a job of a task finds in its environment beside the parameters.
+/// Returns the variables of a job of a task besides the parameters.
 pub fn variables(stage: &str, task: i64) -> [(String, String); 2] {
     [(TASK_VARIABLE.to_owned(), task.to_string()), (STAGE_VARIABLE.to_owned(), stage.to_owned())]
 }
 
-/// A name of a pipeline or of a stage: it stands in commands and tables as it is.
+/// Checks the name of a pipeline or of a stage: it is used in commands and tables as it is.
 ///
 /// # Errors
-/// With the characters that it may have.
+/// Names the allowed characters.
 pub fn check_name(name: &str) -> Result<(), String> {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(fine) || name.starts_with('-') {
@@ -351,12 +350,12 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A name as an error shows it: cut where it is long.
+/// Returns a name for an error, shortened if it is long.
 fn shown(name: &str) -> &str {
     &name[..name.floor_char_boundary(60)]
 }
 
-/// The names behind `TENURE_PARAM_` in a text.
+/// Returns the names after `TENURE_PARAM_` in a text.
 fn mentions(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();

@@ -1,7 +1,7 @@
-//! What the user asked for beyond the command: limits, deadlines, and what to try again.
+//! A policy: what the user requested besides the command, such as limits, deadlines, and retries.
 //!
-//! Stored as one JSON object in `job.policy`, so that it can be written by any client. Unknown keys
-//! are refused: a misspelt limit that is silently ignored is a limit that does not hold.
+//! Stored as one JSON object in `job.policy`, so that any client can write it. Unknown keys are
+//! refused: a misspelt limit that is silently ignored would not be enforced.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use super::reason::Reason;
 use super::workspace::Workspace;
 use super::{limits, policy_rules};
 
-/// What a broken rule is called where options break it: the rule, the value (where only that one is
-/// meant), and the words.
+/// Texts for options that break a rule: the rule, the value (if only that one is meant), and the
+/// text.
 const OPTIONS_SAY: &[(&str, &str, &str)] = &[
     (" timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; omit it for none"),
     (" idle_timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; omit it for none"),
@@ -46,13 +46,13 @@ pub struct Policy {
     /// First and longest wait before another attempt, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff_ms: Option<(u64, u64)>,
-    /// Replaces the set of endings that are tried again.
+    /// Replaces the set of ends that are retried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<Vec<RetryOn>>,
-    /// Taken out of that set.
+    /// Removed from that set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_retry_on: Vec<RetryOn>,
-    /// How often exit 75 may put it back.
+    /// How often exit 75 may requeue it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_deferrals: Option<u32>,
     /// Most memory, in bytes.
@@ -67,10 +67,10 @@ pub struct Policy {
     /// Size of the log above which its middle is dropped, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_limit_bytes: Option<u64>,
-    /// Where its standard input comes from; `None`: it is empty.
+    /// The source of its standard input; `None`: it is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<Stdin>,
-    /// Asked after exit 0 whether the job really succeeded.
+    /// Run after exit 0 to decide whether the job has succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Argv>,
     /// The directory that it shares with the other jobs of a key.
@@ -91,7 +91,7 @@ pub struct Warn {
     pub before_ms: u64,
 }
 
-/// Where a job's standard input comes from.
+/// The source of a job's standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stdin {
@@ -110,10 +110,10 @@ pub enum RetryOn {
 }
 
 impl Policy {
-    /// From the JSON that stands in the file.
+    /// Parses the JSON of the file.
     ///
     /// # Errors
-    /// What is wrong with it, in words that name the key.
+    /// What is wrong with it, with the key.
     pub fn from_json(text: &str) -> Result<Self, String> {
         if text == "{}" {
             return Ok(Self::default());
@@ -122,15 +122,15 @@ impl Policy {
         serde_json::from_value(Value::Object(policy)).map_err(|e| format!("policy: {e}"))
     }
 
-    /// The JSON that stands in the file.
+    /// Returns the JSON for the file.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a policy is always JSON")
     }
 
-    /// Applies the rules of the JSON to what options have said.
+    /// Applies the rules of the JSON to the options.
     ///
     /// # Errors
-    /// The rule, in the words of the options where they let it be broken.
+    /// The rule, in terms of the options if there is such a text.
     pub fn check_ranges(&self) -> Result<(), String> {
         let Err(broken) = policy_rules::read(&self.to_json()) else { return Ok(()) };
         let of_options = OPTIONS_SAY.iter().find(|(rule, value, _)| broken.contains(rule) && broken.ends_with(value));

@@ -1,7 +1,7 @@
-//! What the JSON of a policy may say: one rule for each key, the same as in the guard
-//! `job_insert_guard` of `schema.sql`, with the same words.
+//! The rules for the JSON of a policy: one for each key, the same as in the guard
+//! `job_insert_guard` of `schema.sql`, with the same texts.
 //!
-//! A key whose value is `null` counts as left out, so that a client can pass a column of its own
+//! A key with the value `null` counts as omitted, so that a client can pass a column of its own
 //! that may be NULL.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -14,7 +14,7 @@ use super::reason::Reason;
 /// Most of a wrong value that is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 60;
 
-/// Each key with its rule; `schema.sql` says `tenure: policy: ` and the rule.
+/// Each key with its rule; the message in `schema.sql` is `tenure: policy: ` and the rule.
 pub const RULES: &[(&str, &str)] = &[
     ("timeout_ms", "timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit"),
     ("grace_ms", "grace_ms must be a whole number of milliseconds from 0 to 3162240000000; omit it for 10000"),
@@ -51,18 +51,18 @@ pub const RULES: &[(&str, &str)] = &[
     ),
     ("secrets", "secrets must be an object of names and tokens, which tenure add --secret makes"),
 ];
-/// What is said of any other key.
+/// The message for any other key.
 pub const UNKNOWN: &str = "unknown key; docs/sql.md lists the keys";
-/// What is said of a key that is given twice.
+/// The message for a key that is given twice.
 pub const TWICE: &str = "a key is given twice; keep one of them";
-/// What is said of a NUL byte in any text.
+/// The message for a NUL byte in any text.
 pub const NUL: &str = "a text must not contain a NUL byte, which cannot be passed to a program; remove it";
-/// What is said of a warning that comes before no timeout.
+/// The message for a warning without a timeout.
 pub const WARN_ALONE: &str = "warn comes before the timeout; give timeout_ms as well";
-/// What is said of a workspace of another user.
+/// The message for a workspace of another user.
 pub const WORKSPACE_AND_USER: &str = "a workspace is accessible to the user of the worker only; omit workspace or user";
 
-/// The keys of a JSON object as they stand there, also those that stand there twice.
+/// The keys of a JSON object in their order, including duplicates.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -87,10 +87,10 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Reads the JSON of a policy: what it says, without what is `null`.
+/// Parses the JSON of a policy, without `null` values.
 ///
 /// # Errors
-/// What is wrong, the rule, and what to do.
+/// What is wrong, the rule, and the remedy.
 pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
     let Pairs(pairs) = serde_json::from_str(text).map_err(|e| format!("policy: it must be a JSON object, such as {{}}: {e}"))?;
     let mut map = Map::new();
@@ -121,7 +121,7 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
     if map.contains_key("workspace") && map.contains_key("user") {
         return Err(format!("policy: {WORKSPACE_AND_USER}"));
     }
-    // What SQL does not see: bytes in hexadecimal, and sizes that the kernel refuses.
+    // What SQL does not check: bytes in hexadecimal, and sizes that the kernel refuses.
     for argv in [map.get("check"), map.get("workspace").and_then(|w| w.get("prepare"))].into_iter().flatten() {
         if !argv.is_null() {
             Argv::from_json(&argv.to_string()).map_err(|e| format!("policy: check or prepare: {e}"))?;

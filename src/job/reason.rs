@@ -1,8 +1,8 @@
-//! The closed lists of words for how things end.
+//! The closed lists of words for the ends of runs and jobs.
 
 use serde::{Deserialize, Serialize};
 
-/// Makes a closed list of words: as an enum, as text, and back.
+/// Defines a closed list of words: as an enum, as text, and back.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -14,12 +14,12 @@ macro_rules! words {
             /// Every word of the list.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The word, as it stands in the file and on the screen.
+            /// Returns the word, as in the file and on the screen.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// The variant of a word, or `None` where the list has no such word.
+            /// Returns the variant of a word, or `None` if the list has no such word.
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($word => Some(Self::$variant),)* _ => None }
             }
@@ -43,9 +43,9 @@ words! {
         Signal = "signal",
         /// It ran past its `--timeout` or its queue's `max_runtime`.
         Timeout = "timeout",
-        /// It was silent for longer than its `--idle-timeout`.
+        /// It wrote no output for longer than its `--idle-timeout`.
         Output = "output",
-        /// The kernel ended it for its use of memory, and said so.
+        /// The kernel ended it because of its memory use, and reported that.
         Memory = "memory",
         /// A client cancelled it.
         Cancelled = "cancelled",
@@ -55,9 +55,9 @@ words! {
         Spawn = "spawn",
         /// No process saw its end.
         Lost = "lost",
-        /// It ended with 0, but its check did not agree.
+        /// It ended with 0, but its check failed.
         Check = "check",
-        /// A job that it waited for did not end as it needed.
+        /// A dependency ended otherwise than required.
         Dependency = "dependency",
         /// Its workspace could not be prepared.
         Workspace = "workspace",
@@ -74,7 +74,7 @@ words! {
         Cancelled = "cancelled",
         /// Its end was not seen.
         Lost = "lost",
-        /// It said "not now" (exit 75).
+        /// It deferred itself (exit 75).
         Deferred = "deferred",
         /// It never started; no attempt was used.
         Unstarted = "unstarted",
@@ -82,7 +82,7 @@ words! {
 }
 
 words! {
-    /// What a run is for.
+    /// The purpose of a run.
     RunKind {
         Job = "job",
         Check = "check",
@@ -94,8 +94,8 @@ words! {
 }
 
 words! {
-    /// Why a shim stopped its run. The shim alone judges this; what comes after the process has
-    /// ended does not count.
+    /// Why a shim stopped its run. The shim alone decides this; a cause after the process has ended
+    /// does not count.
     Cause {
         Cancel = "cancel",
         Timeout = "timeout",
@@ -105,13 +105,13 @@ words! {
         Shutdown = "shutdown",
         /// Past the queue's `max_runtime`.
         Backstop = "backstop",
-        /// A newer run needs the place: the worker ends a run that has no owner.
+        /// A newer run needs its place: the worker ends a run without an owner.
         Sweep = "sweep",
     }
 }
 
 impl Cause {
-    /// The byte that travels with a stop signal.
+    /// Returns the byte that a stop signal carries.
     pub fn code(self) -> u8 {
         match self {
             Self::Cancel => 1,
@@ -123,13 +123,13 @@ impl Cause {
         }
     }
 
-    /// The cause of a byte that came with a stop signal.
+    /// Returns the cause of such a byte.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|cause| cause.code() == code)
     }
 }
 
-/// How a process ended, as its parent was told by the kernel.
+/// How a process ended, according to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Exit {
@@ -137,11 +137,11 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// What a shell adds to the number of the signal that ended its command.
+/// Added by a shell to the number of the signal that ended its command.
 const SHELL_SIGNAL_BASE: i32 = 128;
 
 impl Exit {
-    /// How it ended, and where a limit of the process was the reason, which.
+    /// Describes the end, and the limit that caused it if there is one.
     pub fn in_words(self) -> String {
         match self {
             Self::Code(code) => {
@@ -158,8 +158,8 @@ impl Exit {
     }
 }
 
-/// The limit of a process that a signal tells of, and what to do. XCPU and XFSZ have these numbers
-/// on all architectures that tenure is built for.
+/// Returns the limit that a signal indicates, and the remedy. XCPU and XFSZ have these numbers on
+/// all supported architectures.
 fn limit_told_by(signal: i32) -> Option<&'static str> {
     match signal {
         24 => Some("it used more CPU time than it may (ulimit -t); raise that limit in the job, or for the worker"),

@@ -1,46 +1,46 @@
-//! How something outside that a job made is torn down, and when that counts as done.
+//! How an external resource is torn down, and when that counts as done.
 //!
-//! A command that says "removed" does not prove it, nor does a probe that fails: gone is only what
-//! a probe calls gone with exit 1, or what a teardown has ended with 0 and no probe calls there.
-//! Unknown is torn down.
+//! A command that reports success does not prove it, nor does a failing probe: a resource is gone
+//! if a probe exits with 1, or if a teardown has ended with 0 and no probe says that it exists. An
+//! unknown state leads to a teardown.
 
 use super::limits::{TEARDOWN_BACKOFF_FIRST_MS, TEARDOWN_BACKOFF_MOST_MS};
 use super::reason::{Exit, Outcome, Reason, RunKind, words};
 
 words! {
-    /// Where a resource is in its life.
+    /// The state of a resource.
     ResourceState {
         /// Its owner lives.
         Held = "held",
-        /// Its owner has ended, or a person asked for it: it is torn down until it is gone.
+        /// Its owner has ended, or a person requested it: it is torn down until it is gone.
         Releasing = "releasing",
         Released = "released",
     }
 }
 
 words! {
-    /// How it is known that a resource is gone.
+    /// How a resource is known to be gone.
     ReleasedBy {
         Teardown = "teardown",
         Probe = "probe",
-        /// A person said so.
+        /// A person declared it.
         Force = "force",
     }
 }
 
-/// What is done next about a resource that is releasing.
+/// The next step of a releasing resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Ask first: it may be gone already.
+    /// Probe first: it may be gone already.
     Probe,
     Teardown,
-    /// Ask again: the teardown says that it is gone.
+    /// Probe again: the teardown reported success.
     Confirm,
 }
 
 impl Step {
-    /// The step that a try begins with. `torn`: its teardown has said that it is gone, and no probe
-    /// has asked since.
+    /// Returns the first step of an attempt. `torn`: its teardown has reported success, and no
+    /// probe has run since.
     pub fn first(torn: bool, has_probe: bool) -> Self {
         match (has_probe, torn) {
             (false, _) => Self::Teardown,
@@ -49,7 +49,7 @@ impl Step {
         }
     }
 
-    /// The kind of the run that does it.
+    /// Returns the kind of the run for this step.
     pub fn kind(self) -> RunKind {
         match self {
             Self::Probe | Self::Confirm => RunKind::Probe,
@@ -68,7 +68,7 @@ pub struct Ended<'a> {
 }
 
 impl Ended<'_> {
-    /// The exit code of a process that ended by itself.
+    /// Returns the exit code of a process that ended by itself.
     fn code(&self) -> Option<i32> {
         match (self.reason, self.exit) {
             (Some(Reason::Exit), Some(Exit::Code(code))) => Some(code),
@@ -76,7 +76,7 @@ impl Ended<'_> {
         }
     }
 
-    /// What it would have said is not known.
+    /// Whether its result is unknown.
     fn is_unknown(&self) -> bool {
         matches!(self.outcome, Outcome::Lost | Outcome::Unstarted | Outcome::Cancelled | Outcome::Deferred)
     }
@@ -86,12 +86,12 @@ impl Ended<'_> {
     }
 }
 
-/// What the end of a step means.
+/// Consequence of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     Gone(ReleasedBy),
     Next(Step),
-    /// This try has failed: the next one is after a while.
+    /// This attempt has failed: the next one follows after a wait.
     Failed(String),
 }
 
@@ -111,8 +111,8 @@ pub fn after(step: Step, has_probe: bool, ended: &Ended<'_>) -> After {
     }
 }
 
-/// How long after a try that failed the next one is, in milliseconds: doubled each time. `failed`
-/// counts from 1.
+/// Returns the wait after a failed attempt, in milliseconds: doubled each time. `failed` counts
+/// from 1.
 pub fn backoff_ms(failed: u32) -> u64 {
     let doubled = TEARDOWN_BACKOFF_FIRST_MS.checked_shl(failed.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
     doubled.min(TEARDOWN_BACKOFF_MOST_MS)

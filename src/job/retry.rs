@@ -1,14 +1,13 @@
-//! Which endings are tried again, and after how long.
+//! Which ends are retried, and after how long.
 
 use super::limits;
 use super::policy::{Policy, RetryOn};
 use super::reason::Reason;
 
-/// Whether an ending is of the kind that is tried again. Whether attempts are left is another
-/// question.
+/// Whether this kind of end is retried. Whether attempts are left is another question.
 ///
-/// By default everything is, but the codes that say "trying again will not help", and the reasons
-/// that no further attempt can mend. `--retry-on` replaces that set, `--no-retry-on` takes out of
+/// By default all are, except for the codes that mean that a retry will not help, and the reasons
+/// that another attempt cannot change. `--retry-on` replaces that set, `--no-retry-on` removes from
 /// it.
 pub fn is_retried(policy: &Policy, reason: Reason, exit_code: Option<i32>) -> bool {
     let names = |list: &[RetryOn]| {
@@ -28,9 +27,9 @@ pub fn is_retried(policy: &Policy, reason: Reason, exit_code: Option<i32>) -> bo
     in_set && reason != Reason::Cancelled && !names(&policy.no_retry_on)
 }
 
-/// How long to wait before the next attempt, in milliseconds: the first wait, doubled for each time
-/// it has waited already, up to the longest, and up to a quarter more by chance, so that what
-/// failed together does not come back together.
+/// Returns the wait before the next attempt, in milliseconds: the first wait, doubled for each
+/// earlier wait, up to the longest, plus up to a quarter at random, so that jobs that failed
+/// together do not retry together.
 ///
 /// `times` counts from 1; `chance` is in 0..1.
 pub fn backoff_ms(policy: &Policy, times: u32, chance: f64) -> u64 {

@@ -1,15 +1,14 @@
-//! What becomes of the occurrences of a schedule whose time has come: which are fired, which are
-//! skipped, and why.
+//! What becomes of due occurrences of a schedule: which are fired, which are skipped, and why.
 //!
-//! Each occurrence is decided once: the schedule remembers until when it has decided, and the file
-//! remembers which occurrences were fired. So it does not matter whether an occurrence passed while
-//! the worker looked, while it was dead, while the machine slept, or because the clock was set
-//! forward: what is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`] says what to
-//! do about it. Where the clock was set back, what was skipped in the future that now comes again
-//! is open again; what was fired is not.
+//! Each occurrence is decided once: the schedule stores until when it has decided, and the file
+//! stores which occurrences were fired. So it does not matter whether an occurrence passed while
+//! the worker was running, while it was dead, while the machine was suspended, or because the clock
+//! was set forward: one that is later than [`LATE_MS`] was missed, and the schedule's [`CatchUp`]
+//! says what to do about it. If the clock is set back, skipped occurrences that are in the future
+//! again are open again; fired ones are not.
 //!
-//! The work is bounded by the number of occurrences that are fired and by [`COUNTED_MAX`], not by
-//! how many have passed.
+//! The cost is bounded by the number of fired occurrences and by [`COUNTED_MAX`], not by how many
+//! have passed.
 
 use std::collections::BTreeSet;
 
@@ -18,17 +17,17 @@ use super::calendar::Calendar;
 /// How late an occurrence may be found and still be on time, in milliseconds: a busy worker, a
 /// short restart.
 pub const LATE_MS: i64 = 60_000;
-/// How far the clock may be behind the latest decision before that decision is taken back, in
+/// How far the clock may be behind the latest decision before that decision is reverted, in
 /// milliseconds.
 pub const SET_BACK_MS: i64 = 60_000;
 /// Most missed occurrences that `all` fires, unless the schedule says otherwise.
 pub const CATCH_UP_DEFAULT: i64 = 100;
-/// Most that a schedule may say.
+/// Highest limit of a schedule.
 pub const CATCH_UP_MAX: i64 = 1_000;
-/// Up to so many skipped occurrences are counted; of more it is known that they are more.
+/// Skipped occurrences are counted up to this number.
 pub const COUNTED_MAX: i64 = 1_000;
 
-/// What is done about missed occurrences.
+/// What to do about missed occurrences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CatchUp {
     /// Nothing.
@@ -59,13 +58,13 @@ impl CatchUp {
 /// Why an occurrence was not fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
-    /// It had passed before anybody looked, and is not caught up.
+    /// It had passed before a worker found it, and is not caught up.
     Missed,
     /// The schedule was paused at that time.
     Paused,
     /// A live job had the unique key.
     Unique,
-    /// The job could not be made.
+    /// The job could not be added.
     Error,
 }
 
@@ -82,17 +81,17 @@ impl Skip {
     }
 }
 
-/// Occurrences next to each other that were skipped for one reason; instants in milliseconds UTC.
+/// Adjacent occurrences that were skipped for one reason; instants in milliseconds UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skipped {
     pub first: i64,
     pub last: i64,
-    /// How many; [`COUNTED_MAX`] + 1 = more than are counted.
+    /// Their number; [`COUNTED_MAX`] + 1 = more than are counted.
     pub n: i64,
     pub why: Skip,
 }
 
-/// What a schedule has decided so far, and how it wants to decide.
+/// The decisions of a schedule so far, and its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// Every occurrence up to here is decided, in milliseconds UTC.
@@ -104,7 +103,7 @@ pub struct Standing {
     pub paused: Option<(i64, i64)>,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Occurrences to fire, oldest first.
@@ -112,18 +111,18 @@ pub struct Decision {
     /// Oldest first.
     pub skip: Vec<Skipped>,
     pub decided_until: i64,
-    /// The next occurrence; `None`: there is none any more.
+    /// The next occurrence; `None`: there is none.
     pub next: Option<i64>,
-    /// The clock was set back: what was skipped after now is open again.
+    /// The clock was set back: skipped occurrences in the future are open again.
     pub set_back: bool,
 }
 
-/// Whether a decision until then must be taken back, because the clock was set back.
+/// Whether a decision until then must be reverted, because the clock was set back.
 pub fn is_set_back(decided_until: i64, now_ms: i64) -> bool {
     decided_until > now_ms.saturating_add(SET_BACK_MS)
 }
 
-/// Decides the occurrences that have passed. `fired` are those of them that were fired already.
+/// Decides the occurrences that have passed. `fired` are those that were fired already.
 pub fn decide(calendar: &Calendar, standing: &Standing, now_ms: i64, fired: &BTreeSet<i64>) -> Decision {
     if is_set_back(standing.decided_until, now_ms) {
         let next = calendar.next(now_ms);
@@ -139,8 +138,8 @@ pub fn decide(calendar: &Calendar, standing: &Standing, now_ms: i64, fired: &BTr
         CatchUp::All => standing.catch_up_max,
     };
     let one_is_enough = standing.catch_up == CatchUp::Latest;
-    // Newest first, as the newest of the missed are those that are caught up: after the pause, the
-    // pause, before it.
+    // Newest first, since the newest missed ones are caught up: after the pause, the pause, before
+    // it.
     pass.open(from.max(pause_to.saturating_sub(1)), to, one_is_enough);
     pass.pass_over(from.max(pause_from.saturating_sub(1)), to.min(pause_to.saturating_sub(1)), Skip::Paused);
     pass.open(from, to.min(pause_from.saturating_sub(1)), one_is_enough);
@@ -149,7 +148,7 @@ pub fn decide(calendar: &Calendar, standing: &Standing, now_ms: i64, fired: &BTr
     Decision { fire: pass.fire, skip: pass.skip, decided_until: to, next: calendar.next(to), set_back: false }
 }
 
-/// Backwards over the occurrences that have passed.
+/// A backward pass over the occurrences that have passed.
 struct Pass<'a> {
     calendar: &'a Calendar,
     fired: &'a BTreeSet<i64>,

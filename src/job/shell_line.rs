@@ -1,32 +1,31 @@
-//! Whether a command was meant for a shell. No shell looks at an argv, so what only a shell
-//! understands fails, and the person must learn of `-c`.
+//! Whether a command was meant for a shell. No shell interprets an argv, so shell syntax fails, and
+//! the person must learn of `-c`.
 //!
-//! Pure, and no more than a guess: asked only when the program was not found.
+//! Pure, and only a guess: used only when the program was not found.
 
-/// Words that a shell obeys itself. Where a program of that name exists, it was found, and this
-/// list is not read.
+/// Builtin words of a shell. If a program of that name exists, it was found, and this list is not
+/// used.
 const BUILTINS: &[&str] = &[
     ".", ":", "alias", "bg", "break", "cd", "command", "continue", "declare", "dirs", "disown", "eval", "exec", "exit", "export",
     "fg", "for", "function", "getopts", "hash", "if", "jobs", "let", "local", "popd", "pushd", "read", "readonly", "return",
     "set", "shift", "shopt", "source", "time", "times", "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait",
     "while", "{", "!", "[[", "((",
 ];
-/// Longest line that is shown again, in bytes.
+/// Longest line that is repeated, in bytes.
 const SHOWN_BYTES_MAX: usize = 120;
 
-/// What a command looks like that was meant for a shell.
+/// A command that looks as if it was meant for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meant {
-    /// Why no program has this name.
+    /// Why there is no program of this name.
     pub why: String,
-    /// The line that the shell would have been given; `None` where it is too long to be shown.
+    /// The line for the shell; `None` if it is too long to be shown.
     pub line: Option<String>,
-    /// `NAME=value` stood where the program should: the variables, and the number of arguments that
-    /// they take.
+    /// `NAME=value` in place of the program: the variables, and the number of their arguments.
     pub assignments: usize,
 }
 
-/// What the command looks like, if it looks like something for a shell.
+/// Returns how the command looks, if it looks as if it was meant for a shell.
 pub fn meant(argv: &[Vec<u8>]) -> Option<Meant> {
     let texts: Vec<&str> = argv.iter().map(|argument| std::str::from_utf8(argument).ok()).collect::<Option<_>>()?;
     let first = *texts.first()?;
@@ -51,7 +50,7 @@ pub fn meant(argv: &[Vec<u8>]) -> Option<Meant> {
     Some(Meant { why, line, assignments })
 }
 
-/// The words for a person, after what has failed: why, and what to do.
+/// Returns the hint for a person: the reason, and the remedy.
 pub fn hint(argv: &[Vec<u8>]) -> Option<String> {
     let Meant { why, line, assignments } = meant(argv)?;
     let variable = if assignments > 0 { "a variable with -e NAME=value, or " } else { "" };
@@ -59,7 +58,7 @@ pub fn hint(argv: &[Vec<u8>]) -> Option<String> {
     Some(format!("{why}; give {variable}a line for the shell with -c {line}"))
 }
 
-/// The same, where the command stands in JSON or TOML.
+/// The same, for a command in JSON or TOML.
 pub fn hint_for_key(argv: &[Vec<u8>], quoted: impl Fn(&str) -> String) -> Option<String> {
     let Meant { why, line, assignments } = meant(argv)?;
     let variable = if assignments > 0 { "a variable with the key env, or " } else { "" };
@@ -67,7 +66,7 @@ pub fn hint_for_key(argv: &[Vec<u8>], quoted: impl Fn(&str) -> String) -> Option
     Some(format!("{why}; give {variable}a line for the shell with the key shell, as {line}"))
 }
 
-/// One word of a line that a person is to type: what is not plain stands in quotes.
+/// Quotes one word of a line for a person to type, if needed.
 pub fn word(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(&b);
     if !text.is_empty() && text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
@@ -84,8 +83,7 @@ fn is_assignment(text: &str) -> bool {
     })
 }
 
-/// The arguments as one line, in which the shell does again what it was to do: with the first, and
-/// with what only it understands.
+/// Joins the arguments into one line with the intended meaning for a shell.
 fn joined(texts: &[&str]) -> String {
     let one = |(n, text): (usize, &&str)| if n == 0 { (*text).to_owned() } else { word(text) };
     texts.iter().enumerate().map(one).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! A job that is to be added: the command and everything that was asked for.
+//! A job to add: the command and its options.
 
 use super::argv::Argv;
 use super::id::JobId;
@@ -7,22 +7,22 @@ use super::policy::Policy;
 use super::reason::Reason;
 use super::state::State;
 
-/// What the jobs that a new one waits for must have come to.
+/// The required end of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
     /// `--after`: done.
     Done,
     /// `--after-any`: ended in any way.
     Any,
-    /// `--after-failed`: ended otherwise than done.
+    /// `--after-failed`: ended but not done.
     Failed,
 }
 
 impl Need {
     pub const ALL: [Self; 3] = [Self::Done, Self::Any, Self::Failed];
 
-    /// Whether a job that waits for another one in vain is not needed. Otherwise it lacks what it
-    /// needs, and fails.
+    /// Whether a job with a broken dependency is not needed. Otherwise it lacks what it needs, and
+    /// fails.
     pub fn is_needless(self, parent: Option<State>, reason: Option<Reason>) -> bool {
         self == Self::Failed || was_needless(parent, reason)
     }
@@ -36,8 +36,8 @@ impl Need {
     }
 }
 
-/// Whether a job has ended without having been needed: the one that it was to follow did not fail.
-/// That is not a failure.
+/// Whether a job has ended without having been needed, because its parent did not fail. That is not
+/// a failure.
 pub fn was_needless(state: Option<State>, reason: Option<Reason>) -> bool {
     (state, reason) == (Some(State::Cancelled), Some(Reason::Dependency))
 }
@@ -48,9 +48,9 @@ pub struct NewJob {
     pub command: Argv,
     pub placement: Placement,
     pub policy: Policy,
-    /// The lane is one that is made for this array, and lets so many run at once.
+    /// The lane belongs to this array, with this limit.
     pub lane_limit: Option<i64>,
-    /// Not before this instant, in milliseconds UTC; 0 = at once.
+    /// Does not start before this instant, in milliseconds UTC; 0 = immediately.
     pub available_at: i64,
     /// Ends as `expired` when it has not started by then, in milliseconds UTC.
     pub expires_at: Option<i64>,
@@ -58,7 +58,7 @@ pub struct NewJob {
     pub after: Vec<(JobId, Need)>,
     /// The task that it is a step of.
     pub task: Option<i64>,
-    /// Its task is held, and so is it.
+    /// Its task is held, and so is the job.
     pub task_hold: bool,
 }
 

@@ -8,15 +8,15 @@
 //!       queued ──cancel──▶ cancelled     failed, cancelled ──retry by a person──▶ queued
 //! ```
 //!
-//! `schema.sql` holds the same list of moves (view `legal_move`); a test walks every pair of states
-//! in both.
+//! `schema.sql` has the same list of moves (view `legal_move`); a test compares every pair of
+//! states.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job is in its life.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -24,7 +24,7 @@ pub enum State {
     Queued,
     /// Owned by the run named in its row.
     Running,
-    /// Its command ended with 0, and its check, if it has one, agreed.
+    /// Its command ended with 0, and its check, if it has one, passed.
     Done,
     /// It ended otherwise; the reason says how.
     Failed,
@@ -32,7 +32,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What may happen to a job. The names are those of the events in its history.
+/// Moves of a job. The names are those of the events in its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Move {
@@ -57,12 +57,12 @@ impl State {
         }
     }
 
-    /// Ended: the row does not change any more, but by a person's retry.
+    /// Whether it has ended: the row does not change any more, except by a person's retry.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
 
-    /// The state after `happens`, or `None` where that is not a legal move.
+    /// Returns the state after the move, or `None` if it is not legal.
     pub fn step(self, happens: Move) -> Option<Self> {
         match (self, happens) {
             (Self::Queued, Move::Claimed) => Some(Self::Running),

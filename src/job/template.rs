@@ -1,13 +1,12 @@
-//! A job that is to be made later, again and again: by a schedule, or as the stage of a pipeline.
+//! A description of later jobs: of a schedule, or of a stage of a pipeline.
 //!
-//! It holds everything that [`NewJob`] holds but what is tied to one moment (a delay is kept as a
-//! duration) or to one use (other jobs to wait for, secrets, a kept standard input). It stands in
-//! the file as one JSON object, so that the worker can make the job without the client that
-//! described it.
+//! It holds everything of a [`NewJob`] except what is tied to one moment (a delay is stored as a
+//! duration) or to one use (dependencies, secrets, a kept standard input). It is stored as one JSON
+//! object, so that the worker can add the job without the client that described it.
 //!
-//! `{name}` in the arguments of its command stands for a parameter; `{{` and `}}` are braces.
-//! Nothing is put into a line for a shell: what a value contains must not become part of a program.
-//! Such a line finds the values in its environment, as `TENURE_PARAM_name`.
+//! `{name}` in the arguments of its command is replaced by a parameter; `{{` and `}}` are braces.
+//! Nothing is inserted into a shell line, because a value must not become part of a program. Such a
+//! line finds the values in its environment, as `TENURE_PARAM_name`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +27,8 @@ pub const SCHEDULED_FOR: &str = "TENURE_SCHEDULED_FOR";
 /// The variable that names the job inside which `tenure run` follows this one.
 pub const PARENT: &str = "TENURE_PARENT";
 
-/// Whether a variable that begins with `TENURE_` may stand in the row of a job: it is written there
-/// when the job is made.
+/// Whether a variable that begins with `TENURE_` may be in the row of a job: it is written when the
+/// job is added.
 pub fn is_given_at_making(name: &str) -> bool {
     [SCHEDULED_FOR, PARENT].contains(&name) || name.strip_prefix(PARAM_PREFIX).is_some_and(is_param_name)
 }
@@ -39,13 +38,13 @@ pub fn is_given_at_making(name: &str) -> bool {
 #[serde(try_from = "Map<String, Value>")]
 pub struct Template {
     pub command: Argv,
-    /// The command has places for parameters; else it is taken byte for byte.
+    /// The command has parameters; otherwise it is used byte for byte.
     #[serde(skip_serializing_if = "is_false")]
     pub has_places: bool,
-    /// From its making to its earliest start, in milliseconds.
+    /// Time from its creation to its earliest start, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// From its making to the end of its chance to start, in milliseconds.
+    /// Time from its creation to its expiry, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
     #[serde(flatten)]
@@ -78,10 +77,10 @@ impl TryFrom<Map<String, Value>> for Template {
 }
 
 impl Template {
-    /// The description of `job`, whose start and expiry are given as durations.
+    /// Returns the description of `job`, whose start and expiry are given as durations.
     ///
     /// # Errors
-    /// What belongs to one job alone, with the remedy.
+    /// An option that is tied to one job, with the remedy.
     pub fn of(job: NewJob, delay_ms: Option<u64>, expires_in_ms: Option<u64>) -> Result<Self, String> {
         if !job.after.is_empty() {
             return Err("after: jobs that are made later cannot wait for a job that is there now; omit it".into());
@@ -107,7 +106,7 @@ impl Template {
         })
     }
 
-    /// From the JSON that stands in the file.
+    /// Parses the JSON of the file.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -117,12 +116,12 @@ impl Template {
         Ok(template)
     }
 
-    /// The JSON that stands in the file.
+    /// Returns the JSON for the file.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a template is always JSON")
     }
 
-    /// The parameters that its command names.
+    /// Returns the parameters that its command names.
     ///
     /// # Errors
     /// A brace that is neither doubled nor around a name.
@@ -140,7 +139,7 @@ impl Template {
         Ok(names)
     }
 
-    /// A job, made at `now_ms` (milliseconds UTC), with these parameters.
+    /// Returns a job at `now_ms` (milliseconds UTC), with these parameters.
     ///
     /// # Errors
     /// A parameter that is named and not given, or a command that could never be executed with
@@ -182,7 +181,7 @@ enum Part {
     Place(String),
 }
 
-/// Whether a name can stand between braces and in a variable's name.
+/// Whether a name is valid between braces and in a variable's name.
 pub fn is_param_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')

@@ -1,24 +1,23 @@
 //! Recovery: what to do with a run that no monitor of this worker is watching.
 //!
-//! Two tables, each a pure function of what was observed. They are read from the top. Nothing here
-//! looks at a clock: how long ago something happened proves nothing.
+//! Two tables, each a pure function of what was observed, read from the top. Nothing here reads a
+//! clock: how long ago something happened proves nothing.
 
-/// What is known of a run whose job says that it is running.
+/// What is known of a run whose job is running according to its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
     /// The run was claimed in this boot of the machine.
     pub same_boot: bool,
     pub file: RunFile,
-    /// It had not entered its workspace, so that it cannot have started, whatever its run file
-    /// says.
+    /// It had not entered its workspace, so it cannot have started, regardless of its run file.
     pub known_unstarted: bool,
 }
 
-/// What was found in `runs/` for a run.
+/// The run file in `runs/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunFile {
     Missing,
-    /// There, but its header does not name this run (another nonce, another file, unreadable).
+    /// It exists, but its header does not name this run (another nonce, another file, unreadable).
     Foreign,
     Own {
         locked: bool,
@@ -46,12 +45,12 @@ pub enum Progress {
 pub enum Verdict {
     /// It is alive: watch it.
     Adopt,
-    /// It never started: back to the queue, no attempt used. First empty its tree, where there may
-    /// be one.
+    /// It never started: requeue it without using an attempt. First empty its tree, if it may have
+    /// one.
     PutBack { empty_tree: bool },
-    /// No process saw its end. First empty its tree, where there may be one.
+    /// No process saw its end. First empty its tree, if it may have one.
     Lose { empty_tree: bool },
-    /// Its end is recorded: go on from the record. First empty its tree, where there may be one.
+    /// Its end is recorded: continue from the record. First empty its tree, if it may have one.
     GoOn { empty_tree: bool },
 }
 
@@ -65,7 +64,7 @@ impl Verdict {
 /// The first table: a running row without a monitor.
 pub fn of_claim(seen: Claimed) -> Verdict {
     use Progress::{Begun, Drained, Exited, Failed, Nothing};
-    // Without a record, what it had not come to decides.
+    // Without a record, the missing progress decides.
     let unrecorded = |empty_tree| match seen.known_unstarted {
         true => Verdict::PutBack { empty_tree },
         false => Verdict::Lose { empty_tree },
@@ -84,10 +83,10 @@ pub fn of_claim(seen: Claimed) -> Verdict {
     }
 }
 
-/// What the file knows of a run for which there is a run file.
+/// What the file knows of a run that has a run file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
-    /// Not settled: the first table speaks.
+    /// Not settled: the first table applies.
     Open,
     Settled,
     Unknown,
@@ -96,12 +95,12 @@ pub enum Row {
 /// What to do with a run file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leftover {
-    /// The first table speaks.
+    /// The first table applies.
     Leave,
     Unlink,
     EmptyTreeThenUnlink,
-    /// A run that this file has never heard of: an older copy was put back. Empty its tree, keep
-    /// its log, tell, and go on as after a restore.
+    /// A run that this file does not know: an older copy was restored. Empty its tree, keep its
+    /// log, report it, and continue as after a restore.
     Stray,
 }
 

@@ -1,9 +1,9 @@
-//! A workspace: a directory that can be made again at any time. Its path is a cache hint, its
-//! prepare command is the truth.
+//! A workspace: a directory that can be prepared again at any time. Its path is a cache hint, its
+//! prepare command is authoritative.
 //!
-//! Pure: names only. What a user calls a workspace never becomes a path: a directory is called
-//! after what is harmless in the key, so that a person knows it again, and after the run that made
-//! it, so that no two ever share a name.
+//! Pure: names only. The key of a workspace never becomes a path: a directory is named after the
+//! harmless part of the key, so that a person recognizes it, and after the run that prepared it, so
+//! that no two ever share a name.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,16 +11,16 @@ use super::argv::Argv;
 use super::id::Nonce;
 use super::limits;
 
-/// Characters of the key that stand in the name of its directory.
+/// Characters of the key in the name of its directory.
 const SLUG_CHARS_MAX: usize = 40;
-/// Digits of the maker's nonce that stand in the name of a directory.
+/// Digits of the preparing run's nonce in the name of a directory.
 const MARK_CHARS: usize = 8;
-/// What the name of a directory begins with while it is being made; the maker's nonce follows.
+/// Prefix of the name of a directory that is being prepared; the nonce follows.
 pub const NEW_PREFIX: &str = ".new-";
-/// What the name of a directory begins with that is being removed; a nonce follows.
+/// Prefix of the name of a directory that is being removed; a nonce follows.
 pub const TRASH_PREFIX: &str = ".trash-";
 
-/// The workspace that a job wants.
+/// The workspace that a job requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
@@ -32,16 +32,16 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The prepare command as it stands in the file.
+    /// Returns the prepare command for the file.
     pub fn prepare_command(&self) -> Option<String> {
         self.prepare.as_ref().map(Argv::to_json)
     }
 }
 
-/// Refuses a key that cannot be one.
+/// Checks a key.
 ///
 /// # Errors
-/// Why, and what to do.
+/// The reason, and the remedy.
 pub fn check_key(key: &str) -> Result<(), String> {
     match key.chars().count() {
         0 => Err("a workspace has a key; write --workspace KEY".into()),
@@ -53,7 +53,8 @@ pub fn check_key(key: &str) -> Result<(), String> {
     }
 }
 
-/// The name of the directory that is made for a key by the run (or the command) with this nonce.
+/// Returns the name of the directory that the run (or the command) with this nonce prepares for a
+/// key.
 pub fn directory_name(key: &str, maker: Nonce) -> String {
     let harmless = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' };
     let slug: String = key.chars().map(harmless).skip_while(|c| *c == '.' || *c == '-').take(SLUG_CHARS_MAX).collect();
@@ -61,7 +62,7 @@ pub fn directory_name(key: &str, maker: Nonce) -> String {
     format!("{slug}-{}", mark(maker))
 }
 
-/// What a directory is called while the maker with this nonce fills it.
+/// Returns the name of the directory while it is being prepared.
 pub fn new_name(maker: Nonce) -> String {
     format!("{NEW_PREFIX}{maker}")
 }
@@ -72,7 +73,7 @@ pub fn is_ours(name: &str) -> bool {
     name.starts_with(NEW_PREFIX) || name.starts_with(TRASH_PREFIX) || name.rsplit_once('-').is_some_and(|(_, end)| is_mark(end))
 }
 
-/// Whether a directory of this name is, or has just become, the work of one of these makers.
+/// Whether a directory of this name is, or has just become, the work of one of these nonces.
 pub fn is_made_by(name: &str, makers: &[Nonce]) -> bool {
     makers.iter().any(|maker| match name.strip_prefix(NEW_PREFIX) {
         Some(nonce) => nonce == maker.to_string(),
@@ -84,8 +85,8 @@ fn mark(maker: Nonce) -> String {
     maker.to_string()[..MARK_CHARS].to_owned()
 }
 
-/// The directory in which a job stands, inside its workspace: '' is the workspace itself. A row by
-/// plain SQL says `/` unless it says otherwise, and means the same.
+/// Returns the directory of a job inside its workspace: '' is the workspace itself. A row by plain
+/// SQL has `/` by default, which means the same.
 ///
 /// # Errors
 /// It would lead out of the workspace.

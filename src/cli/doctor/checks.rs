@@ -1,5 +1,5 @@
-//! The checks of `doctor`, each with a name. A check that cannot be made says so; it does not keep
-//! the others from being made.
+//! The checks of `doctor`, each with a name. A check that fails to run says so, and the others
+//! still run.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -24,16 +24,16 @@ use crate::store::standing;
 use crate::store::{self, Store, locks, read, schedule, unreadable};
 use crate::units::size_text;
 
-/// Free room below which a word is due, in bytes.
+/// Free space below which a finding is reported, in bytes.
 const DISK_LOW_BYTES: u64 = 512 << 20;
-/// Size of the log of changes that is worth a word, in bytes.
+/// Size of the write-ahead log above which a finding is reported, in bytes.
 const WAL_LARGE_BYTES: u64 = 64 << 20;
-/// How far the clock may be behind what stands in the file, in milliseconds.
+/// How far the clock may be behind the times in the file, in milliseconds.
 const CLOCK_BEHIND_MS: i64 = 60_000;
 
 type Check = fn(&Face, &Store) -> Result<Vec<Finding>>;
 
-/// In the order in which a person would ask.
+/// In the order of importance for a person.
 const CHECKS: &[(&str, Check)] = &[
     ("system", run_checks::system),
     ("integrity", integrity),
@@ -58,7 +58,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("schedules", schedules),
 ];
 
-/// Makes all of them.
+/// Runs all checks.
 pub fn all(face: &Face, store: &Store) -> Vec<Finding> {
     let one = |(name, check): &(&'static str, Check)| {
         check(face, store)
@@ -77,7 +77,7 @@ fn integrity(_: &Face, store: &Store) -> Result<Vec<Finding>> {
         Ok(conn.pragma_query(None, "integrity_check", each)?)
     });
     match looked {
-        // Too damaged to be looked at.
+        // Too damaged to be read.
         Err(Error::File(what)) => complaints.push(what),
         other => other?,
     }
@@ -112,7 +112,7 @@ fn schema(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![Finding::fine("schema", format!("tables, guards and indexes are as they were made{more}"))])
 }
 
-/// Rows that a client wrote and that cannot be read whole, each with the verb that removes it.
+/// Finds rows of clients that cannot be read completely, each with the command that removes it.
 fn values(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let found = store.read(|conn| unreadable::find(conn, NAMED_MAX))?;
     if found.is_empty() {
@@ -144,8 +144,7 @@ fn remedy_of(store: &Store, value: &unreadable::Unreadable) -> Result<String> {
     })
 }
 
-/// For root, who may do all, what counts is whether the file is safe for the user that it belongs
-/// to.
+/// Root may do everything; what counts is whether the file is safe for its user.
 fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let place = store.place();
     let me = rustix::process::geteuid().as_raw();
@@ -180,9 +179,9 @@ fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![Finding { remedy, ..Finding::wrong("permissions", named(&open), None) }])
 }
 
-/// Who may write there besides the user of the file, and the command that ends it. A directory like
-/// /tmp, where everybody may make files and a user may not remove another's files, is as safe as
-/// the file in it.
+/// Returns who may write there besides the user of the file, and the command that ends it. A
+/// directory like /tmp, where every user may create files but not remove those of others, is as
+/// safe as the file in it.
 fn too_open(path: &Path, mode: u32, owner: u32, user: u32) -> Option<(String, String)> {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
@@ -194,7 +193,7 @@ fn too_open(path: &Path, mode: u32, owner: u32, user: u32) -> Option<(String, St
         .then(|| (format!("{} may be written by others ({:o})", path.display(), mode & 0o7777), format!("chmod go-w {quoted}")))
 }
 
-/// Which limit `--memory` gets: both are right, and they count differently.
+/// Returns which limit `--memory` uses: both are correct, and they count differently.
 fn memory(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some((by, why)) = picture::memory_limiter(store.place())? else { return Ok(Vec::new()) };
     let means = if by == "cgroup" { "of the whole tree, without swap" } else { "of each process by itself" };
@@ -307,7 +306,7 @@ fn wal(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }])
 }
 
-/// A file system that does not keep what `add` has promised.
+/// Returns the kind of a file system that does not keep what `add` has accepted.
 fn forgets(dir: &Path) -> Option<&'static str> {
     // From linux/magic.h.
     const TMPFS: i64 = 0x0102_1994;
@@ -327,8 +326,7 @@ fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(free) = machine.disk_free_bytes else {
         return Ok(vec![Finding::wrong("disk", "the disk does not say how much room it has", None)]);
     };
-    // Told, and not wrong: a test, or a container whose jobs are as short-lived as it is, may want
-    // just that.
+    // Reported, but not as a fault: a test, or a short-lived container, may intend just that.
     let kind = forgets(store.place().dir()).map(|why| format!("; {why}")).unwrap_or_default();
     let text = format!("{} are free{kind}", size_text(free));
     Ok(vec![match free < DISK_LOW_BYTES {

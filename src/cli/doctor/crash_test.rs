@@ -1,9 +1,9 @@
 //! `tenure doctor --crash-test`: kills a worker and a shim on this machine, and shows that the
-//! promises hold here.
+//! guarantees hold here.
 //!
-//! On a file of its own in a temporary directory, with workers that are this very program. What is
-//! found depends on the kernel and on the file system, so an operator may want to see it where it
-//! counts. Nothing of it is left.
+//! It uses its own file in a temporary directory, with workers of this program. The result depends
+//! on the kernel and the file system, so an operator may want to run it on the target machine. It
+//! leaves nothing behind.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -21,19 +21,19 @@ use crate::run::runfile::{self, Inspection};
 use crate::store::rows::Job;
 use crate::store::{Options, Role, Store, control, enqueue, read};
 
-/// How long each event is waited for, in milliseconds. It comes within a second on a machine that
-/// is not in trouble.
+/// How long to wait for each event, in milliseconds. It occurs within a second on a healthy
+/// machine.
 const PATIENCE_MS: u64 = 30_000;
-/// Between two looks, in milliseconds: what is waited for happens in other processes.
+/// Interval between two polls, in milliseconds: the events happen in other processes.
 const LOOK_MS: u64 = 5;
 
-/// One promise: what was seen, in words.
+/// One guarantee; returns what was observed.
 type Test = fn(&Bench) -> Result<String>;
 
-/// Runs the test; a finding for each promise.
+/// Runs the test; returns a finding for each guarantee.
 ///
 /// # Errors
-/// When the test could not be made at all (no room, no permission).
+/// The test could not run at all (no space, no permission).
 pub fn run(within: &Path) -> Result<Vec<Finding>> {
     let bench = Bench::new(within)?;
     let tests: [(&'static str, Test); 3] = [("adopt", adopt), ("lost", lose_a_shim), ("cancel", cancel_a_tree)];
@@ -48,7 +48,7 @@ pub fn run(within: &Path) -> Result<Vec<Finding>> {
         .collect())
 }
 
-/// The worker is killed while a job runs: the job goes on, and the next worker takes it over.
+/// Kills the worker while a job is running: the job continues, and the next worker adopts it.
 fn adopt(bench: &Bench) -> Result<String> {
     let first = bench.work()?;
     let id = bench.add("while [ ! -e go ]; do sleep 0.02; done; exit 7")?;
@@ -68,7 +68,7 @@ fn adopt(bench: &Bench) -> Result<String> {
     Ok("the worker was killed with -9: the job went on, and the next worker took it over, with its exit code".into())
 }
 
-/// A shim is killed: the run is lost, never exit 0, and nothing of its tree is left.
+/// Kills a shim: the run is lost, never exit 0, and nothing of its tree is left.
 fn lose_a_shim(bench: &Bench) -> Result<String> {
     let _worker = bench.work()?;
     let id = bench.add("setsid sleep 600 & sleep 600")?;
@@ -83,7 +83,7 @@ fn lose_a_shim(bench: &Bench) -> Result<String> {
     Ok("a shim was killed with -9: its run is lost, and nothing of its tree is left".into())
 }
 
-/// A tree that ignores TERM and leaves its session is cancelled: nothing of it is left.
+/// Cancels a tree that ignores TERM and leaves its session: nothing of it is left.
 fn cancel_a_tree(bench: &Bench) -> Result<String> {
     let _worker = bench.work()?;
     let id = bench.add("trap '' TERM; setsid sh -c 'env -i sleep 600 & env -i setsid sleep 600 &' & sleep 600")?;
@@ -174,13 +174,13 @@ impl Bench {
             if Instant::now() > until {
                 return Err(broken(format!("waited {PATIENCE_MS} ms in vain for {what}")));
             }
-            // What is looked for happens in other processes, which send no event.
+            // The events happen in other processes, without a notification.
             std::thread::sleep(Duration::from_millis(LOOK_MS));
         }
     }
 
-    /// Nothing works in the test's directory any more but this program and the worker, which are
-    /// somewhere else.
+    /// No process works in the test's directory any more, except this program and the worker, whose
+    /// directory is another one.
     fn expect_nothing_left(&self) -> Result<()> {
         let left: Vec<String> = std::fs::read_dir("/proc")
             .map_err(|e| Error::io("reading /proc", e))?
@@ -200,7 +200,7 @@ impl Drop for Bench {
     }
 }
 
-/// A worker that is ended with the test.
+/// A worker that ends with the test.
 struct Working(Child);
 
 impl Working {

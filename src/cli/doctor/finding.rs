@@ -1,15 +1,15 @@
-//! What a check of `doctor` has found.
+//! A finding of a check of `doctor`.
 
 use crate::place::Place;
 
-/// What a check has found.
+/// A finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub name: &'static str,
     pub ok: bool,
     pub text: String,
     pub remedy: Option<String>,
-    /// As long as this is so, `doctor --fix` is refused, or waits.
+    /// While this finding holds, `doctor --fix` is refused, or waits.
     pub keeps_fix: bool,
 }
 

@@ -1,9 +1,9 @@
-//! `tenure doctor`: finds and explains what is wrong with the file, its processes, locks,
-//! permissions and disk.
+//! `tenure doctor`: finds and explains problems of the file, its processes, locks, permissions and
+//! disk.
 //!
-//! Looking changes nothing. `--fix` is one round of a worker that claims nothing: the same code
-//! that repairs at each start of one, so that there is one way to repair. What needs a decision of
-//! a person is never done here.
+//! The checks change nothing. `--fix` is one round of a worker that claims nothing: the same code
+//! that repairs at each start of one, so that there is one way to repair. It never makes a decision
+//! for a person.
 
 pub(in crate::cli) mod checks;
 pub(in crate::cli) mod crash_test;
@@ -32,7 +32,7 @@ use crate::error::{Error, Result, exit};
 use crate::job::RunId;
 use crate::run::runfile;
 
-/// A job that there is not: a worker that may claim nothing else claims nothing.
+/// A job that does not exist: a worker that may claim only this one claims nothing.
 const NO_JOB: JobId = JobId(0);
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ pub struct Args {
     pub gone: Option<i64>,
 }
 
-/// What a person can say of a file.
+/// What a person can declare about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Is {
     /// It was moved here, and the one that it was is gone: it goes on as it is
@@ -105,13 +105,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     })
 }
 
-/// All that can be found; and why the file cannot be used at all, if so.
+/// Returns all findings; and why the file cannot be used at all, if so.
 fn check_all(face: &Face) -> (Vec<Finding>, Option<Error>) {
     match face.reader() {
         Ok(store) => {
             let mut findings = vec![Finding::fine("file", format!("{} can be opened", store.place().db().display()))];
             findings.extend(checks::all(face, &store));
-            // A worker must not be advised where it would do what the original does.
+            // A worker must not be recommended where it would repeat what the original does.
             if standing::advice(&store).is_ok_and(|advice| advice.is_some_and(|advice| advice.is_refused)) {
                 for finding in findings.iter_mut().filter(|finding| finding.name != "home" && finding.remedy.is_some()) {
                     finding.remedy = Some("first say which file this is, see home".to_owned());
@@ -124,8 +124,8 @@ fn check_all(face: &Face) -> (Vec<Finding>, Option<Error>) {
     }
 }
 
-/// `--fix` is one round of a worker: where it would be refused or would wait, what must be done
-/// before is the advice.
+/// `--fix` is one round of a worker: if it would be refused or would wait, the prerequisite is the
+/// advice.
 fn advise_what_helps(findings: &mut [Finding], has_worker: bool) {
     let first = findings.iter().find(|finding| finding.keeps_fix).map(|finding| format!("first see {}", finding.name));
     let by_worker = has_worker.then(|| {
@@ -163,18 +163,18 @@ fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> Stri
     text
 }
 
-/// Is a worker for one round: what a start repairs, settles and sweeps is done then. Claims
+/// Runs a worker for one round: it repairs, settles and sweeps like a starting worker. Claims
 /// nothing.
 ///
 /// # Errors
-/// When there is a worker, or the file cannot be used.
+/// There is a worker, or the file cannot be used.
 fn one_round(face: &Face) -> Result<Vec<String>> {
     let client = face.before_worker()?;
     let scope = Scope { queues: Vec::new(), only: Some(NO_JOB) };
     let options = Options { slots: 1, scope, until: Until::Stopped, ..worker_options::options(face) };
     let worker = Worker::start(&client, face.options(Role::Worker), options)?;
     let done = worker.store().opened().problems.clone();
-    // What was adopted goes on, and what was settled in that round is settled.
+    // Adopted runs continue, and the others were settled in that round.
     let _not_yet = worker.ended(Duration::ZERO);
     worker.stop(Ended::Asked)?;
     Ok(done)

@@ -1,4 +1,4 @@
-//! The checks of `doctor` that compare what the file says with what stands beside it.
+//! The checks of `doctor` that compare the file with the directory beside it.
 
 use crate::cli::doctor::finding::{Finding, shown};
 use crate::cli::face::Face;
@@ -21,7 +21,8 @@ use crate::units::size_text;
 
 const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
 
-/// Whether a worker could keep its promises here: `/proc` and the system calls that it needs.
+/// Checks whether a worker could keep its guarantees here: `/proc` and the system calls that it
+/// needs.
 pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
     let found = fitness::check_system().into_iter().filter_map(|found| match found {
         Fitness::Fine => None,
@@ -35,7 +36,7 @@ pub fn system(_: &Face, _: &Store) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// Running rows whose lock is free: no process owns them until a worker looks.
+/// Finds running rows whose lock is free: no process owns them until a worker handles them.
 pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let open = store.read(open_runs::open_runs)?;
     let has_worker = Holder::read(store.place())?.is_some();
@@ -54,13 +55,13 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }
     Ok(vec![match (orphans.is_empty(), has_worker) {
         (true, _) => Finding::fine("runs", format!("{} jobs run, and the lock of each is held", open.len())),
-        // It may just be ending; the worker sees to it.
+        // It may just be ending; the worker handles that.
         (false, true) => Finding::fine("runs", format!("the worker is settling {}", named(&orphans))),
         (false, false) => Finding::wrong("runs", format!("called running, and the lock is free: {}", named(&orphans)), FIX),
     }])
 }
 
-/// Run files that no row needs, and processes that have outlived their run.
+/// Finds run files that no row needs, and processes that have outlived their run.
 pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let ids = runfile::list(store.place())?;
     let rows = rows_of(store, &ids)?;
@@ -79,8 +80,8 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             Leftover::Leave => {}
             Leftover::Unlink => stale.push(id.to_string()),
             Leftover::EmptyTreeThenUnlink => alive.push(id.to_string()),
-            // A worker keeps some that are prepared for its next jobs, and may have claimed one
-            // since the rows were read.
+            // A worker keeps some for its next jobs, and may have claimed one since the rows were
+            // read.
             Leftover::Stray if has_worker && (progress == Progress::Nothing || is_known(store, id)?) => {}
             Leftover::Stray => stray.push(id.to_string()),
         }
@@ -111,7 +112,7 @@ fn rows_of(store: &Store, ids: &[RunId]) -> Result<Vec<(RunId, Row)>> {
     store.read(|conn| open_runs::run_rows(conn, ids))
 }
 
-/// Files of secrets that no live job needs.
+/// Finds files of secrets that no live job needs.
 pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let live: std::collections::HashSet<String> = store.read(read::live_secrets)?.into_iter().collect();
     let dir = store.place().secrets();
@@ -136,7 +137,7 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }])
 }
 
-/// Leases whose owner is gone: the next process that wants one takes it back.
+/// Finds leases whose owner is gone: the next process that wants one reclaims it.
 pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let all = leases::all(store)?;
     let dead: Vec<String> = all.iter().filter(|seen| !seen.is_alive).map(|seen| format!("{:?}", seen.lease.name)).collect();
@@ -149,12 +150,12 @@ pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }])
 }
 
-/// What is in `work/`, and which of it belongs to no run.
+/// Lists `work/`, and which of its directories belong to no run.
 pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let Some(work) = Work::find(store.place())? else {
         return Ok(vec![Finding::fine("workspaces", "there are none")]);
     };
-    // In this order: what was an orphan when it was listed is one for good.
+    // In this order: a directory that was an orphan when it was listed stays one.
     let names = work.names()?;
     let (rows, in_hand) = store.read(|conn| Ok((workspace::list(conn)?, workspace::in_hand(conn)?)))?;
     let orphans: Vec<String> = names.into_iter().filter(|name| in_hand.is_orphan(name)).collect();
@@ -168,7 +169,7 @@ pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }])
 }
 
-/// What removes them: a worker, once nothing is mounted in them.
+/// Returns what removes them: a worker, once nothing is mounted in them.
 fn removes_them(work: &Work, orphans: &[String]) -> String {
     let mounts: Vec<_> = orphans.iter().flat_map(|name| removal::mounts_in(&work.path_of(name))).collect();
     match mounts.is_empty() {
@@ -177,7 +178,7 @@ fn removes_them(work: &Work, orphans: &[String]) -> String {
     }
 }
 
-/// What must be torn down and is still there.
+/// Finds resources that must be torn down and still exist.
 pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     let releasing: Vec<_> = store.read(|conn| resource::live(conn, RESOURCES_MAX))?;
     let held = releasing.iter().filter(|one| one.state == ResourceState::Held).count();

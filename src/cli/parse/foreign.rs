@@ -1,7 +1,7 @@
-//! What users of other queues type, and what does it here: verbs and options of pueue, task
-//! spooler, at, cron, Slurm and docker.
+//! Verbs and options of other queues (pueue, task spooler, at, cron, Slurm, docker), and their
+//! equivalents here.
 
-/// What is wanted, and the command that does it.
+/// A purpose, and the command for it.
 type Does = (&'static str, &'static str);
 
 const CANCEL: Does = ("to end jobs", "tenure cancel ID");
@@ -62,7 +62,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["version"], &[("to see the version", "tenure --version")]),
 ];
 
-/// Verbs below a verb, and what they are called here.
+/// Verbs below a verb, and their names here.
 const NESTED: &[(&[&str], &[&str])] = &[
     (&["list", "show", "status", "info", "l"], &["ls", "show"]),
     (&["remove", "delete", "del", "drop", "clear", "reset"], &["rm", "release", "stop"]),
@@ -76,7 +76,7 @@ const NESTED: &[(&[&str], &[&str])] = &[
     (&["run", "begin"], &["start", "run"]),
 ];
 
-/// Options of other programs, with the verb here for which that is said; "" for every verb.
+/// Options of other programs, with the verb here to which they apply; "" for every verb.
 const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("logs", &["--tail", "--lines", "-l"], "-n N"),
     ("work", &["-j", "-s", "-n", "--jobs", "--parallel", "--workers", "--concurrency"], "--slots N"),
@@ -98,19 +98,19 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("", &["--output", "--format", "-j"], "--json"),
 ];
 
-/// What does here what this verb does elsewhere.
+/// Returns the equivalents of a verb of another program.
 pub fn verb(typed: &str) -> Option<&'static [Does]> {
     let typed = typed.to_lowercase();
     VERBS.iter().find(|(names, _)| names.contains(&typed.as_str())).map(|(_, does)| *does)
 }
 
-/// Which of these verbs does what this one does elsewhere.
+/// Returns which of these verbs is the equivalent of this one.
 pub fn nested<'a>(typed: &str, there: &[&'a str]) -> Option<&'a str> {
     let here = NESTED.iter().filter(|(names, _)| names.contains(&typed)).flat_map(|(_, here)| *here);
     here.into_iter().find_map(|name| there.iter().copied().find(|verb| verb == name))
 }
 
-/// The option of a verb, which has these, that means what this one means elsewhere; with its value.
+/// Returns the option of a verb, among these, that is the equivalent of this one; with its value.
 pub fn option(verb: &str, typed: &str, there: &[String]) -> Option<&'static str> {
     let mut named = OPTIONS.iter().filter(|(of, names, _)| (of.is_empty() || *of == verb) && names.contains(&typed));
     named.find(|(_, _, here)| there.iter().any(|one| Some(one.as_str()) == here.split(' ').next())).map(|(_, _, here)| *here)

@@ -18,7 +18,7 @@ const START: &str = "When it starts";
 const RETRY: &str = "Success and retries";
 const LIMITS: &str = "Limits";
 const WHERE: &str = "Where and with what it runs";
-/// Also that of the options of `add` that make many jobs.
+/// Also the heading of the options of `add` that add many jobs.
 pub const MANY: &str = "Many jobs";
 
 /// The options that `add` and `run` share. A second paragraph is for long help and the manual.

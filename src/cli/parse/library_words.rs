@@ -1,15 +1,15 @@
-//! What libraries say of wrong input, in words that name the value and what to write instead.
+//! Rewords messages of libraries about wrong input, so that they name the value and the remedy.
 //!
-//! Pure. Their messages are for programmers: they name Rust's types, and grammar that the user did
-//! not type.
+//! Pure. The original messages are for programmers: they name Rust's types, and grammar that the
+//! user did not type.
 
 use std::borrow::Cow;
 
 use crate::cli::parse::values;
 use crate::job::nearest;
 
-/// What is wrong with a line of JSON, with the key that it is about; without serde's position,
-/// which is that within one line. `own`: keys that may stand beside those that serde knows.
+/// Describes an error in a line of JSON, with the key that it is about; without serde's position,
+/// which is that within one line. `own`: keys that are accepted in addition to serde's.
 pub fn json(error: &serde_json::Error, text: &str, own: &[&str]) -> String {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
@@ -59,7 +59,7 @@ fn expected_words(expected: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is not JSON.
+/// Describes text that is not JSON.
 fn syntax(message: &str) -> Cow<'_, str> {
     let words = match message {
         "EOF while parsing an object" => "it ends before its object does; write the } that is missing",
@@ -87,13 +87,13 @@ fn syntax(message: &str) -> Cow<'_, str> {
     words.into()
 }
 
-/// The last key that stands before a column.
+/// Returns the last key before a column.
 fn key_before(text: &str, column: usize) -> Option<&str> {
     let (before, _) = text.get(..column)?.rsplit_once(':')?;
     before.trim_end().strip_suffix('"')?.rsplit('"').next()
 }
 
-/// A message about a wrong argument, with the library's words for numbers replaced.
+/// Rewords the library's text for numbers in a message about a wrong argument.
 pub fn arguments(message: &str) -> String {
     const WORDS: &[(&str, &str)] = &[
         ("number too large to fit in target type", "this number is too large; write a smaller one"),

@@ -1,10 +1,9 @@
 //! `add --from`: many jobs, one JSON object a line.
 //!
-//! Pure over a reader. A line is laid over the options of the command line, so
-//! `add --from FILE -q slow` gives each line that names no queue the queue `slow`. What a line
-//! means is decided by the same functions as for options. Deliberately absent: adding;
-//! [`crate::cli::verbs::add`] gives what is read here to the store, in one transaction or in
-//! chunks.
+//! Pure over a reader. A line overrides the options of the command line, so
+//! `add --from FILE -q slow` gives each line without a queue the queue `slow`. The same functions
+//! as for options interpret a line. Deliberately absent: adding; [`crate::cli::verbs::add`] passes
+//! the result to the store, in one transaction or in chunks.
 
 use std::collections::HashSet;
 use std::io::BufRead;
@@ -24,17 +23,17 @@ pub const LINE_BYTES_MAX: usize = 4 << 20;
 /// Most lines of one file that have a `ref`.
 pub const REFS_MAX: usize = 1_000_000;
 
-/// What one line asks for: its jobs, and what they are called and wait for within the file.
+/// The jobs of one line, with its name and its dependencies within the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// Number of the line, from 1.
     pub line: usize,
     pub jobs: Vec<NewJob>,
-    /// What later lines may call it.
+    /// The name by which later lines may refer to it.
     pub name: Option<String>,
-    /// Earlier lines that it waits for.
+    /// Earlier lines that it depends on.
     pub after: Vec<(String, Need)>,
-    /// Variables that are to be kept as secrets.
+    /// Variables to be kept as secrets.
     pub secrets: Vec<String>,
 }
 
@@ -53,7 +52,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         Self { reader, options, around, line: 0, buffer: Vec::new(), names: HashSet::new() }
     }
 
-    /// What the next line asks for; `None` at the end. Empty lines are passed over.
+    /// Returns the jobs of the next line; `None` at the end. Empty lines are skipped.
     ///
     /// # Errors
     /// What is wrong with the line, with its number.
@@ -74,7 +73,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
     fn read_line(&mut self) -> Result<bool, String> {
         self.buffer.clear();
         self.line += 1;
-        // Never more than the limit is held, however long the line is.
+        // No more than the limit is kept in memory, however long the line is.
         let mut limited = std::io::Read::take(&mut self.reader, LINE_BYTES_MAX as u64 + 2);
         let read = limited.read_until(b'\n', &mut self.buffer).map_err(|e| format!("cannot be read: {}", error::words(&e)))?;
         if self.buffer.last() == Some(&b'\n') {
@@ -88,7 +87,8 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
     fn asked(&mut self) -> Result<Asked, String> {
         let text = std::str::from_utf8(&self.buffer).map_err(|_| "it is not UTF-8".to_owned())?;
-        // serde would also take an array for a struct, its elements in the order of the fields.
+        // serde would also accept an array for a struct, with its elements in the order of the
+        // fields.
         if !text.trim_start().starts_with('{') {
             return Err("a line is a JSON object, such as {\"command\": [\"echo\", \"hi\"]}".into());
         }
@@ -118,9 +118,8 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 }
 
-/// What jobs are made from later, as one JSON object describes it with the keys of a line: the
-/// stage of a pipeline. So each key has one meaning, wherever it stands. `own`: keys that were
-/// taken out before.
+/// Parses the description of later jobs: one JSON object with the keys of a line, such as the stage
+/// of a pipeline. So each key has one meaning everywhere. `own`: keys that were removed before.
 ///
 /// # Errors
 /// What is wrong with it, with the key.
@@ -136,8 +135,8 @@ pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str])
     if let Some((name, _)) = refs.first() {
         return Err(format!("after: {:?}: a stage follows another by on_success and on_failure", values::shorten(name)));
     }
-    // A line for the shell finds the parameters in its environment: what a value contains must not
-    // become part of a program.
+    // A shell line finds the parameters in its environment: a value must not become part of a
+    // program.
     Ok(Template { has_places: line.shell.is_none(), ..options.template(command, around)? })
 }
 
@@ -197,8 +196,8 @@ impl Line {
         }
     }
 
-    /// Lays this line over the options of the command line; what waits for a line of the same file
-    /// goes into `refs`.
+    /// Applies this line over the options of the command line; dependencies on lines of the same
+    /// file go into `refs`.
     fn over(&self, base: &JobOptions, refs: &mut Vec<(String, Need)>) -> Result<JobOptions, String> {
         let mut o = base.clone();
         put(&mut o.queue, "queue", &self.queue, |t| values::parse_name(t))?;
@@ -282,7 +281,7 @@ impl Line {
     }
 }
 
-/// Puts a value of the line in the place of the option's, parsed as the option is.
+/// Replaces the value of an option by that of the line, parsed in the same way.
 fn put<V, T>(place: &mut Option<T>, key: &str, value: &Option<V>, parse: impl Fn(&V) -> Result<T, String>) -> Result<(), String> {
     if let Some(value) = value {
         *place = Some(parse(value).map_err(|e| format!("{key}: {e}"))?);

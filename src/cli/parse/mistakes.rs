@@ -1,7 +1,7 @@
-//! What is said of a command line that cannot be parsed: what was typed, why it is refused, and
-//! what to type instead.
+//! Messages for a command line that cannot be parsed: what was typed, why it is refused, and what
+//! to type instead.
 //!
-//! clap says the rest; of its hints those are left out that would turn an option into a command
+//! clap provides the rest, except for hints that would turn an option into a command
 //! (`use '-- -5'`).
 
 use std::fmt::Write as _;
@@ -19,7 +19,8 @@ use crate::config::Colour;
 use crate::error::exit;
 use crate::job::nearest;
 
-/// Prints what clap says (help, version, what is wrong with the arguments) and tells the exit code.
+/// Prints the text of clap (help, version, what is wrong with the arguments) and returns the exit
+/// code.
 pub fn print(error: &clap::Error, root: &Command) -> u8 {
     if let Some(text) = own_words(error, root) {
         let text = format!("tenure: error: {}\n", escape::lines(&text));
@@ -29,7 +30,7 @@ pub fn print(error: &clap::Error, root: &Command) -> u8 {
     let for_people = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let coloured = coloured(Colour::Auto, std::env::var_os("NO_COLOR"), for_people);
     let text = if coloured { error.render().ansi().to_string() } else { error.render().to_string() };
-    // The message quotes what was typed, which may hold anything.
+    // The message quotes what was typed, which may contain anything.
     let text = text.replace('\r', "\\r").replace('\t', "\\t");
     let text = if error.use_stderr() { without_wrong_tips(&library_words::arguments(&text)) } else { text };
     let (mut shown, mut safe) = (shown::Shown::default(), Vec::new());
@@ -45,7 +46,7 @@ pub fn print(error: &clap::Error, root: &Command) -> u8 {
     exit::USAGE
 }
 
-/// An unknown verb or option in our words; `None`: clap's are as good.
+/// Describes an unknown verb or option; `None`: clap's text is good enough.
 fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -63,7 +64,7 @@ fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
             let why = std::error::Error::source(error)?.to_string();
             let name = argument.split(' ').next().unwrap_or(argument);
             let label = match name.starts_with("[ID]") && value.starts_with(|c: char| c.is_alphabetic()) {
-                // Where no ID is needed, jobs are named by what they have in common as well.
+                // If no ID is needed, jobs can also be selected by a filter.
                 true => format!("; jobs with that label: --label {}", quote_text(&values::shorten(value))),
                 false => String::new(),
             };
@@ -92,7 +93,7 @@ fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
     }
 }
 
-/// The verbs that were understood before the mistake, from the line of usage.
+/// Returns the verbs that were understood before the mistake, from the usage line.
 pub fn verb_of(root: &Command, text: &str) -> Vec<String> {
     let usage = text.lines().find_map(|line| line.trim_start().strip_prefix("Usage: tenure")).unwrap_or_default();
     let (mut path, mut at) = (Vec::new(), root);
@@ -108,7 +109,7 @@ fn find<'a>(root: &'a Command, path: &[String]) -> &'a Command {
     path.iter().fold(root, |at, word| at.find_subcommand(word).unwrap_or(at))
 }
 
-/// Verbs that change nothing: what is advised for a letter that many verbs have is one of these.
+/// Verbs that change nothing: the suggestion for a letter that many verbs have is one of these.
 const LOOKS: &[&str] = &["ls", "status", "show", "logs", "why", "wait"];
 
 /// Says what is wrong with the words of a verb; `None`: they are one.
@@ -175,7 +176,7 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
     text + &format!(" ({whole} --help lists them)")
 }
 
-/// A word where no more is taken: mostly a command without its dashes.
+/// Describes a word after the last accepted one: usually a command without its dashes.
 fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
     let (verb, shown) = (path.join(" "), values::shorten(typed));
     let command = find(root, path);
@@ -196,15 +197,14 @@ fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
     format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
 }
 
-/// What a library says of a value, in our words, with the value.
+/// Rewords a library's message about a value, with the value.
 fn plain(value: &str, why: &str) -> String {
     let (shown, why) = (values::shorten(value), library_words::arguments(why));
     let why = why.trim_end();
     if why.contains(&shown) { why.to_owned() } else { format!("'{shown}': {why}") }
 }
 
-/// The options of a verb, short and long, those of every command included; `--` where a command
-/// follows.
+/// Returns the options of a verb, short and long, including global ones; `--` if a command follows.
 fn options(root: &Command, verb: &Command) -> Vec<String> {
     let of_all = root.get_arguments().filter(|one| one.is_global_set());
     let mut all = Vec::new();
@@ -216,8 +216,8 @@ fn options(root: &Command, verb: &Command) -> Vec<String> {
     all
 }
 
-/// A tip such as `to pass '-5' as a value, use '-- -5'` would queue a command, or name a job, that
-/// was not meant.
+/// A tip such as `to pass '-5' as a value, use '-- -5'` would queue a command, or name a job, by
+/// mistake.
 fn without_wrong_tips(text: &str) -> String {
     let mut out = String::new();
     let mut was_dropped = false;
@@ -233,8 +233,7 @@ fn without_wrong_tips(text: &str) -> String {
     out
 }
 
-/// What was typed may be long, and what is wrong with it stands behind it: a long line loses its
-/// middle.
+/// What was typed may be long, and the explanation follows it: a long line loses its middle.
 fn shorten(line: &str) -> String {
     const HEAD_BYTES_MAX: usize = 300;
     const TAIL_BYTES_MAX: usize = 700;

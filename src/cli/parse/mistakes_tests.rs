@@ -4,7 +4,7 @@ use crate::cli::command_line::Cli;
 
 use super::*;
 
-/// What is said of this line; it must be refused.
+/// Returns the message for this line, which must be refused.
 fn told(line: &str) -> String {
     let arguments = std::iter::once("tenure").chain(line.split_whitespace());
     let error = crate::cli::command_line::parse(arguments.map(Into::into)).expect_err(line);
@@ -38,7 +38,7 @@ fn verbs_of_other_queues_name_the_verb_that_does_it_here() {
     for name in "kill list log pause resume start remove rm stop restart follow tail ps top info del clean".split(' ') {
         assert!(foreign::verb(name).is_some(), "{name}");
     }
-    // None of them hides a verb that is here.
+    // None of them hides an existing verb.
     let root = Cli::command();
     assert!(foreign::verbs().all(|(name, _)| root.find_subcommand(name).is_none()));
 }
@@ -120,7 +120,7 @@ fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
             line.split([' ', '=']).find(|word| word.strip_prefix('-').is_some_and(|n| n.parse::<f64>().is_ok())).unwrap();
         assert!(text.contains(number), "{line}: {text}");
     }
-    // Where it can be meant it is taken.
+    // It is accepted where it is meaningful.
     for line in ["add -o -5 -- x", "add --priority -5 -- x", "add --nice -5 -- x"] {
         let arguments = std::iter::once("tenure").chain(line.split_whitespace());
         assert!(crate::cli::command_line::parse(arguments.map(Into::into)).is_ok(), "{line}");

@@ -1,7 +1,7 @@
-//! From what a person typed to what is meant: options, values, selectors, files of jobs and
-//! pipelines, and what is said where that fails.
+//! From the command line to values: options, selectors, files of jobs and pipelines, and messages
+//! for mistakes.
 //!
-//! Pure but for `pick` (which asks the file which jobs there are).
+//! Pure except for `pick` (which reads the existing jobs).
 
 pub(in crate::cli) mod foreign;
 pub(in crate::cli) mod job_options;

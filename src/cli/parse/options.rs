@@ -1,7 +1,7 @@
-//! How what was asked for with a job ([`JobOptions`]), by options or by the keys of a line of
-//! `add --from`, becomes a [`NewJob`].
+//! Converts the options of a job ([`JobOptions`]), from the command line or from a line of
+//! `add --from`, to a [`NewJob`].
 //!
-//! Pure: the present instant, the working directory, the environment and the last job's id come in
+//! Pure: the current time, the working directory, the environment and the last job's id are passed
 //! as [`Surroundings`]. Deliberately absent: secrets and a kept standard input. They are files, so
 //! `crate::cli::parse::secrets` writes them before the job is added.
 
@@ -20,10 +20,10 @@ use crate::job::policy::{Policy, Stdin};
 use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, workspace};
 use crate::units;
 
-/// Most jobs that one job waits for.
+/// Most dependencies of one job.
 pub const AFTER_MAX: usize = 10_000;
 
-/// The command itself: an argv, or a line for the shell.
+/// The command: an argv, or a shell line.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub struct Command {
     /// Run LINE with /bin/sh -c, instead of a command
@@ -35,10 +35,10 @@ pub struct Command {
 }
 
 impl Command {
-    /// The argv that is meant.
+    /// Returns the argv.
     ///
     /// # Errors
-    /// When it is not exactly one of the two, or could never be executed.
+    /// It is not exactly one of the two, or could never be executed.
     pub fn argv(&self) -> Result<Argv, String> {
         use std::os::unix::ffi::OsStrExt;
         let bytes = |text: &OsString| text.as_bytes().to_vec();
@@ -58,24 +58,24 @@ impl Command {
     }
 }
 
-/// What a job takes from where it was added.
+/// What a job inherits from the place where it is added.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// The present instant, in the local time zone.
+    /// The current time, in the local time zone.
     pub now: Zoned,
     pub cwd: PathBuf,
     pub env: BTreeMap<OsString, OsString>,
-    /// The job that was added last, where `last` was asked for.
+    /// The job that was added last, if `last` is used.
     pub last: Option<JobId>,
-    /// Draws a random name.
+    /// Returns a random name.
     pub draw: fn() -> String,
 }
 
 impl Surroundings {
-    /// The value that a variable has here.
+    /// Returns the value of a variable of this process.
     ///
     /// # Errors
-    /// When it is not set or is not UTF-8.
+    /// It is not set or is not UTF-8.
     pub fn variable(&self, name: &str) -> Result<String, String> {
         let value = self.env.get(&OsString::from(name));
         let value = value.ok_or_else(|| format!("the variable {name:?} is not set here; set it, or omit it"))?;
@@ -91,7 +91,7 @@ impl JobOptions {
         [&self.after, &self.after_any, &self.after_failed].into_iter().flatten().any(|s| s.0.contains(&Part::Last))
     }
 
-    /// The jobs that are to be added: one, or one for each index of an array.
+    /// Returns the jobs to add: one, or one for each index of an array.
     ///
     /// # Errors
     /// An invalid value, with the option's name and the remedy.
@@ -147,11 +147,11 @@ impl JobOptions {
         })
     }
 
-    /// The description from which jobs like this are made later, by a schedule or as a stage of a
-    /// pipeline.
+    /// Returns the description from which later jobs like this are added, by a schedule or as a
+    /// stage of a pipeline.
     ///
     /// # Errors
-    /// As [`JobOptions::new_jobs`], and what is tied to one moment or to one job.
+    /// As [`JobOptions::new_jobs`], and options that are tied to one moment or to one job.
     pub fn template(&self, command: Argv, around: &Surroundings) -> Result<Template, String> {
         if self.at.is_some() {
             return Err("--at is one instant, and this makes jobs again and again; use --delay".into());
@@ -172,7 +172,7 @@ impl JobOptions {
 
     fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
         let mut env = BTreeMap::new();
-        // Here and not by the parser of the command line, which repeats what was typed.
+        // Here and not in the parser of the command line, which repeats what was typed.
         self.secret
             .iter()
             .try_for_each(|name| values::parse_passed_name(name).map(drop))
@@ -284,8 +284,8 @@ fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
     }
 }
 
-/// The kernel takes an argv and an environment together up to a limit; better to know now than at
-/// the start.
+/// The kernel limits the size of argv and environment together; checked now rather than at the
+/// start.
 fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
     let argv: usize = command.arguments().iter().map(|a| a.len() + 1).sum();
     let bytes = argv + env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();

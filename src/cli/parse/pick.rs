@@ -1,4 +1,4 @@
-//! From what a person named to the jobs that are there.
+//! From selectors to existing jobs.
 
 use crate::cli::parse::select::{Part, Selector};
 use crate::cli::parse::values;
@@ -10,11 +10,10 @@ use crate::store::Store;
 use crate::store::read::{self, Filter};
 use crate::store::rows::Job;
 
-/// Most jobs that one command changes; more are a matter for several commands, each with its own
-/// answer.
+/// Most jobs that one command changes.
 pub const JOBS_MAX: usize = 100_000;
 
-/// Most ended jobs that a queue, a state or a label stands for: the newest.
+/// Most ended jobs that a queue, a state or a label selects: the newest.
 pub const ENDED_MAX: usize = 10_000;
 
 /// Jobs by number.
@@ -25,7 +24,7 @@ pub struct Named {
     pub ids: Vec<Selector>,
 }
 
-/// Jobs by number, or by what they have in common.
+/// Jobs by number, or by a filter.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Many {
     /// Jobs: 7, 3-9, 1,4,8 or last
@@ -50,27 +49,27 @@ impl Many {
         self.ids.is_empty() && !self.is_filter()
     }
 
-    /// Jobs are meant by what they have in common, not only by number.
+    /// Whether jobs are selected by a filter, not only by number.
     pub fn is_filter(&self) -> bool {
         self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
     }
 
-    /// The jobs that are meant, by id. `states` are meant where none were named. Ended jobs are the
-    /// newest [`ENDED_MAX`] of them.
+    /// Returns the selected jobs, by id. `states` applies if no state was given. Of ended jobs the
+    /// newest [`ENDED_MAX`] are selected.
     ///
     /// # Errors
-    /// When a job that was named is not there; when no job matches; when nothing was named.
+    /// A named job does not exist; no job matches; nothing was named.
     pub fn jobs(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
         let states = if self.state.is_empty() { states } else { &self.state };
         let found = self.find(store, states)?;
         if found.is_empty() { Err(self.no_match(store, states)?) } else { Ok(found) }
     }
 
-    /// Says which jobs were looked for in vain: that there are others, or the name that was most
-    /// likely meant.
+    /// Says which jobs were not found: that there are others, or the name that was most likely
+    /// meant.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn no_match(&self, store: &Store, states: &[State]) -> Result<Error> {
         let mut which: Vec<String> = self.label.iter().map(|label| format!("--label {}", quote_text(label))).collect();
         which.extend(self.queue.iter().map(|queue| format!("--queue {}", quote_text(queue))));
@@ -91,7 +90,7 @@ impl Many {
         Ok(Error::NotFound(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(store)?)))
     }
 
-    /// How many jobs match but for their state; [`ENDED_MAX`] stands for more.
+    /// Counts the jobs that match apart from their state; [`ENDED_MAX`] means at least that many.
     fn in_other_states(&self, store: &Store, states: &[State]) -> Result<i64> {
         let states: Vec<State> = State::ALL.into_iter().filter(|state| !states.contains(state)).collect();
         let (queue, label) = (self.queue.clone(), self.label.clone());
@@ -99,7 +98,7 @@ impl Many {
         Ok(i64::try_from(store.read(|conn| read::jobs(conn, &filter))?.len()).unwrap_or(i64::MAX))
     }
 
-    /// The queue or the label that was most likely meant.
+    /// Suggests the queue or the label that was most likely meant.
     fn question(&self, store: &Store) -> Result<String> {
         let mut text = String::new();
         if let Some(label) = &self.label {
@@ -145,10 +144,10 @@ impl Many {
     }
 }
 
-/// The jobs that were named, by id, each once.
+/// Returns the named jobs, by id, each once.
 ///
 /// # Errors
-/// When one is not there; of a range, when none is there.
+/// One does not exist; of a range, none exists.
 pub fn jobs(store: &Store, selectors: &[Selector]) -> Result<Vec<Job>> {
     let mut found = std::collections::BTreeMap::new();
     for part in selectors.iter().flat_map(|selector| &selector.0) {

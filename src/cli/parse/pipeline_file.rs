@@ -1,8 +1,8 @@
 //! A file of pipelines, in TOML.
 //!
-//! Pure. A stage is read with the keys of a line of `add --from`, after its own keys were taken
-//! out, so each option of `add` means the same here. Deliberately absent: applying;
-//! `crate::cli::verbs::pipeline` gives what is read here to the store, all or nothing.
+//! Pure. A stage is read with the keys of a line of `add --from`, after its own keys were removed,
+//! so each option of `add` means the same here. Deliberately absent: applying;
+//! `crate::cli::verbs::pipeline` passes the result to the store, all or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::job::pipeline::{Stage, check_name};
 /// Longest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// The pipelines of a file, by name.
+/// Returns the pipelines of a file, by name.
 ///
 /// # Errors
 /// What is wrong, with the line or with the pipeline, the stage and the key.
@@ -42,15 +42,15 @@ pub fn parse(text: &str, around: &Surroundings) -> Result<BTreeMap<String, Pipel
     all.into_iter().map(one).collect()
 }
 
-/// What the parser says, with the number of the line; its picture of the place is left out, as it
-/// repeats what was written.
+/// Returns the parser's text, with the number of the line; its excerpt is dropped, as it repeats
+/// what was written.
 fn readable(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let message = error.message().trim().replace('\n', "; ");
     line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
 }
 
-/// The same values as JSON, which is what a line of `add --from` is.
+/// Converts the values to JSON, like a line of `add --from`.
 fn objects(value: toml::Value) -> Result<Map<String, Value>, String> {
     match json(value)? {
         Value::Object(map) => Ok(map),

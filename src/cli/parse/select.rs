@@ -1,6 +1,6 @@
-//! Which jobs are meant: `7`, `3-9`, `1,4,8`, `last`.
+//! Selectors of jobs: `7`, `3-9`, `1,4,8`, `last`.
 //!
-//! Pure. A range is kept as a range: nothing is listed that the file has not been asked about.
+//! Pure. A range stays a range until the file has been read.
 
 use std::str::FromStr;
 
@@ -15,13 +15,13 @@ const TEXT_BYTES_MAX: usize = 200_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     One(JobId),
-    /// From the first to the last, both included; jobs that are not there are passed over.
+    /// From the first to the last, inclusive; jobs that do not exist are skipped.
     Range(JobId, JobId),
     /// The job that was added last.
     Last,
 }
 
-/// What stands where an ID stands.
+/// The value of an ID argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector(pub Vec<Part>);
 

@@ -1,6 +1,7 @@
 //! Instants as people write and read them.
 //!
-//! Pure: "now" and the local time zone come in as one argument. Durations are in [`crate::units`].
+//! Pure: the current time with the local time zone is one argument. Durations are in
+//! [`crate::units`].
 
 use jiff::civil::{Date, Time};
 use jiff::fmt::temporal::Pieces;
@@ -17,7 +18,7 @@ const TEXT_BYTES_MAX: usize = 200;
 /// Length of `20261201`, in bytes.
 const BASIC_DATE_BYTES: usize = 8;
 
-/// What a time may look like, for messages.
+/// Accepted forms of a time, for messages.
 const EXAMPLE: &str =
     "write it as '2026-12-01 03:00' (local), 2026-12-01T03:00[Europe/Berlin], 2026-12-01T03:00Z, 2026-12-01, 03:00 or +10m";
 
@@ -25,9 +26,8 @@ const EXAMPLE: &str =
 /// `2026-12-01 03:00` (local), `2026-12-01` (local midnight), `03:00`, the next such local time, or
 /// `+10m` from now.
 ///
-/// Where clocks are set forward, a local time that is skipped means the time as much later as the
-/// clocks are; where they are set back, a local time that comes twice means the first one that is
-/// still to come.
+/// If clocks are set forward, a skipped local time is moved forward by the same amount; if they are
+/// set back, a repeated local time means the first one that is still to come.
 ///
 /// # Errors
 /// What is wrong with it, with examples.
@@ -55,7 +55,7 @@ pub fn parse_instant(text: &str, now: &Zoned) -> Result<i64, String> {
     if ms < 0 { Err(refused(" from 1970 on".to_owned())) } else { Ok(ms) }
 }
 
-/// A text with a date. The library says which parts it has, so no part is passed over.
+/// Parses a text with a date. The library says which parts it has, so no part is ignored.
 fn dated(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     let pieces = Pieces::parse(text).map_err(|_| String::new())?;
     let words = |error: jiff::Error| error.to_string();
@@ -76,15 +76,15 @@ fn dated(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     }
 }
 
-/// `03:00` or `03:00:30` alone. The library's parser of times would also take a date before it, and
-/// drop that.
+/// Parses `03:00` or `03:00:30`. The library's parser of times would also accept a date before it,
+/// and ignore that.
 fn time_of_day(text: &str) -> Option<Time> {
     let is_alone = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.'));
-    // A bare `10` is too likely to be a slip.
+    // A bare `10` is too likely to be a mistake.
     (is_alone && text.contains(':')).then(|| text.parse().ok()).flatten()
 }
 
-/// Whether its seconds are 60, which the library takes for 59.
+/// Whether its seconds are 60, which the library reads as 59.
 fn names_a_leap_second(text: &str) -> bool {
     let clock = text.split_once(['T', 't', ' ']).map_or(text, |(_, clock)| clock);
     let clock = clock.split(|c: char| !c.is_ascii_digit() && c != ':').next().unwrap_or_default();
@@ -92,8 +92,7 @@ fn names_a_leap_second(text: &str) -> bool {
     digits.len() == 6 && digits.ends_with("60")
 }
 
-/// The first such time of a day that is still to come: today's, where that comes twice its second,
-/// or tomorrow's.
+/// Returns the next such time of day: today's, if that is repeated its second one, or tomorrow's.
 fn next(time: Time, now: &Zoned) -> Result<Timestamp, String> {
     let zone = now.time_zone();
     let on = |date: Date| -> Result<Vec<Timestamp>, String> {
@@ -117,7 +116,7 @@ fn ms_from(now: &Zoned, ms: u64) -> i64 {
     now.timestamp().as_millisecond().saturating_add_unsigned(ms)
 }
 
-/// Milliseconds UTC of an instant, or of a duration from now.
+/// Parses an instant, or a duration from now, as milliseconds UTC.
 ///
 /// # Errors
 /// What is wrong with it, with examples of both.
@@ -126,7 +125,7 @@ pub fn parse_deadline(text: &str, now: &Zoned) -> Result<i64, String> {
         Ok(ms) => return Ok(ms_from(now, ms)),
         Err(error) => error,
     };
-    // No duration has any of these, and each time has one.
+    // No duration contains any of these, and each time contains one.
     let begins_with_date = text.trim().as_bytes().get(..BASIC_DATE_BYTES).is_some_and(|d| d.iter().all(u8::is_ascii_digit));
     if text.contains([':', '-', '+', '[']) || begins_with_date {
         return parse_instant(text, now).map_err(|e| format!("{e}, or as a duration from now: 2h"));
@@ -134,16 +133,16 @@ pub fn parse_deadline(text: &str, now: &Zoned) -> Result<i64, String> {
     Err(format!("{as_duration}, or as a time: {EXAMPLE}"))
 }
 
-/// For scripts: RFC 3339 in UTC with milliseconds.
+/// Returns RFC 3339 in UTC with milliseconds, for scripts.
 pub fn utc(ms: i64) -> String {
     match Timestamp::from_millisecond(ms) {
         Ok(instant) => instant.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        // A row written by hand may hold any number.
+        // A row that was written by hand may hold any number.
         Err(_) => format!("@{ms}ms"),
     }
 }
 
-/// As [`local`], with the year only when it is another one, and without seconds on another day: for
+/// Like [`local`], with the year only if it is another one, and without seconds on another day: for
 /// a narrow column.
 pub fn short(ms: i64, now: &Zoned) -> String {
     let Ok(instant) = Timestamp::from_millisecond(ms) else {
@@ -158,7 +157,7 @@ pub fn short(ms: i64, now: &Zoned) -> String {
     then.strftime(format).to_string()
 }
 
-/// For people: the time in a zone that may be another than the reader's, with its offset then.
+/// Returns the time in a zone that may differ from the reader's, with its offset, for people.
 pub fn in_zone(ms: i64, zone: &TimeZone) -> String {
     match Timestamp::from_millisecond(ms) {
         Ok(instant) => instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string(),

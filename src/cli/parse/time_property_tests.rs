@@ -1,8 +1,8 @@
-//! Times and durations against a second reading that shares no code with the first: own calendar,
-//! own rule for summer time, own scanner.
+//! Compares times and durations with a second implementation that shares no code with the first:
+//! its own calendar, its own rule for summer time, its own scanner.
 //!
-//! Whatever is accepted means what the second reading says, and whatever the second reading knows
-//! is accepted; also after characters were removed, added and exchanged.
+//! Every accepted text means what the second implementation says, and every text that the second
+//! one accepts is accepted; also after characters were removed, added and exchanged.
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -95,7 +95,7 @@ fn clock(text: &str, may_lack_minutes: bool) -> Option<(i64, &str)> {
     (hour < 24 && minute < 60 && second < 60).then_some((((hour * 60 + minute) * 60 + second) * 1000 + ms, rest))
 }
 
-/// An offset in milliseconds; `None` in the middle where there is none.
+/// An offset in milliseconds; the inner `None` if there is none.
 fn offset(text: &str) -> Option<(Option<i64>, &str)> {
     if let Some(rest) = text.strip_prefix(['Z', 'z']) {
         return Some((Some(0), rest));
@@ -118,8 +118,7 @@ fn offset(text: &str) -> Option<(Option<i64>, &str)> {
     (hour < 26 && minute < 60 && second < 60).then_some((Some(sign * ((hour * 60 + minute) * 60 + second) * 1000), rest))
 }
 
-/// What a text means, as another programmer reads the page about times. The zone here is Central
-/// Europe.
+/// Interprets a text according to the documentation of times. The zone is Central Europe.
 fn second_reading(text: &str, now_ms: i64, today: (i64, i64, i64)) -> Option<i64> {
     let text = text.trim();
     if !text.is_ascii() {
@@ -153,7 +152,7 @@ fn second_reading(text: &str, now_ms: i64, today: (i64, i64, i64)) -> Option<i64
         (shift, rest) = offset(rest)?;
     }
     let civil = day * DAY_MS + ms;
-    // The mark that a reader must know the zone, which it does.
+    // The mark that a reader must know the zone, which this one does.
     let rest = rest.replacen("[!", "[", 1);
     let at = match (rest.as_str(), shift) {
         ("", Some(shift)) => civil - shift,
@@ -210,7 +209,7 @@ fn second_reading_of_duration(text: &str) -> Option<u64> {
         }
         nanos += whole * size;
         if !fraction.is_empty() {
-            // Of hours and what is smaller, and only at the end: a day has no obvious half.
+            // Only for hours and smaller units, and only at the end: half a day is ambiguous.
             if unit < 4 || unit == UNITS.len() - 1 || !rest[word..].trim().is_empty() {
                 return None;
             }
@@ -234,7 +233,7 @@ fn now() -> Zoned {
 }
 
 fn agrees(text: &str) -> Result<(), TestCaseError> {
-    // Before, other rules were in force there.
+    // Earlier, other rules were in force there.
     if text.contains("Berlin") && text.trim().get(..4).is_some_and(|year| year < "1997") {
         return Ok(());
     }
@@ -268,7 +267,7 @@ fn duration_agrees(text: &str) -> Result<(), TestCaseError> {
 fn a_time() -> impl Strategy<Value = String> {
     let date = (1970i64..2110, 1i64..=12, 1i64..=31, any::<bool>())
         .prop_map(|(y, m, d, dashes)| if dashes { format!("{y:04}-{m:02}-{d:02}") } else { format!("{y:04}{m:02}{d:02}") });
-    // The days around the changes of the clocks, more often than by chance.
+    // The days around clock changes, more often than by chance.
     let changing =
         (1996i64..2100, prop_oneof![Just(3i64), Just(10)], 24i64..=31).prop_map(|(y, m, d)| format!("{y:04}-{m:02}-{d:02}"));
     let leap = prop_oneof![

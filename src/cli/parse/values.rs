@@ -1,7 +1,7 @@
-//! The values of options: each a pure function from text to what is meant, with an error that shows
-//! an example.
+//! The values of options: each a pure function from text to a value, with an error that shows an
+//! example.
 //!
-//! The command line and the lines of `add --from` read the same spellings with the same functions.
+//! The command line and the lines of `add --from` use the same functions.
 
 use std::ffi::OsString;
 
@@ -61,7 +61,7 @@ pub fn parse_signal(text: &str) -> Result<i32, String> {
     }
 }
 
-/// `TERM` for 15; the number itself where it has no name.
+/// Returns `TERM` for 15; the number itself if it has no name.
 pub fn signal_name(number: i32) -> String {
     SIGNALS.iter().find(|(_, known)| *known == number).map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
 }
@@ -95,18 +95,18 @@ pub fn parse_backoff(text: &str) -> Result<(u64, u64), String> {
     Ok((first, most))
 }
 
-/// `1,2,timeout`: exit codes and reasons.
+/// Parses `1,2,timeout`: exit codes and reasons.
 ///
 /// # Errors
-/// With the words that are known.
+/// Lists the known words.
 pub fn parse_retry_on(text: &str) -> Result<Vec<RetryOn>, String> {
     text.split(',').map(|item| retry_on(item.trim())).collect()
 }
 
-/// One exit code or reason.
+/// Parses one exit code or reason.
 ///
 /// # Errors
-/// With the words that are known.
+/// Lists the known words.
 pub fn retry_on(item: &str) -> Result<RetryOn, String> {
     if let Some(reason) = Reason::parse(item) {
         return Ok(RetryOn::Reason(reason));
@@ -121,10 +121,10 @@ pub fn retry_on(item: &str) -> Result<RetryOn, String> {
     }
 }
 
-/// `NAME=value` for a job's environment.
+/// Parses `NAME=value` for a job's environment.
 ///
 /// # Errors
-/// What is wrong with it: no `=`, not UTF-8, a name that tenure gives itself.
+/// What is wrong with it: no `=`, not UTF-8, a name that tenure sets itself.
 pub fn parse_env(raw: OsString) -> Result<(String, String), String> {
     let text = raw.into_string().map_err(|raw| {
         let name = raw.to_string_lossy().split('=').next().map(shorten).unwrap_or_default();
@@ -140,7 +140,7 @@ pub fn parse_env(raw: OsString) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Whether a variable can be given to a job.
+/// Checks whether a variable can be given to a job.
 ///
 /// # Errors
 /// Why not.
@@ -160,10 +160,10 @@ pub fn check_env(name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A name of an environment variable.
+/// Parses the name of an environment variable.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is invalid.
 pub fn parse_env_name(name: &str) -> Result<String, String> {
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(format!("{:?} is not the name of a variable; a name is not empty and has no =", shorten(name)));
@@ -174,10 +174,10 @@ pub fn parse_env_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// The name of a variable whose value is taken from here.
+/// Parses the name of a variable whose value is taken from this process.
 ///
 /// # Errors
-/// Why it is none; a value behind it is not repeated, as it may be a secret.
+/// Why it is invalid; a value after it is not repeated, as it may be a secret.
 pub fn parse_passed_name(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((name, _)) if parse_env_name(name).is_ok() => Err(format!(
@@ -187,15 +187,16 @@ pub fn parse_passed_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Bytes of `--memory`.
+/// Parses the bytes of `--memory`.
 ///
 /// # Errors
-/// With an example. So little that nothing starts is refused, as a unit was most likely forgotten.
+/// With an example. A value so small that nothing starts is refused, as a unit was most likely
+/// forgotten.
 pub fn parse_memory(text: &str) -> Result<u64, String> {
     check_memory(units::parse_size(text)?, text)
 }
 
-/// Whether a program can start with so much memory; `text` is how it was written.
+/// Checks whether a program can start with so much memory; `text` is what was typed.
 ///
 /// # Errors
 /// It cannot.
@@ -291,7 +292,7 @@ pub fn parse_array(text: &str) -> Result<Array, String> {
     Ok(Array { first, last, limit })
 }
 
-/// The beginning of what was typed, for a message.
+/// Returns the beginning of what was typed, for a message.
 pub fn shorten(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();

@@ -64,7 +64,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         return Err(Error::Invalid("--chunk goes with --from FILE".into()));
     }
     if args.from.is_none() {
-        // Before the file is made: a mistyped command leaves nothing behind.
+        // Before the file is created: a mistyped command leaves nothing behind.
         args.command.argv().map_err(Error::Invalid)?;
     }
     let store = face.client()?;
@@ -84,12 +84,12 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The jobs that options and a command ask for.
+/// Returns the jobs for options and a command.
 pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -> Result<Vec<NewJob>> {
     options.new_jobs(command.argv().map_err(Error::Invalid)?, around).map_err(Error::Invalid)
 }
 
-/// What the jobs take from here.
+/// Returns what the jobs inherit from here.
 pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
     Ok(Surroundings {
         now: face.now(),
@@ -101,14 +101,14 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
     })
 }
 
-/// Warns of what the worker will not find. The jobs of an array have one command.
+/// Warns about files that the worker will not find. The jobs of an array have one command.
 pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
     let mut warnings = Warnings::new(store, around, ShellBy::Option);
     jobs.iter().take(1).for_each(|job| warnings.check("", job));
     warnings.end();
 }
 
-/// Adds jobs in one transaction and wakes the worker. When this returns, they are on the disk.
+/// Adds jobs in one transaction and wakes the worker. When this returns, they are durable.
 pub fn add_jobs(store: &Store, mut jobs: Vec<NewJob>, options: &JobOptions, around: &Surroundings) -> Result<Vec<Added>> {
     let queue = Queue::of(store);
     let mut adding = queue.adding();
@@ -121,7 +121,7 @@ pub fn add_jobs(store: &Store, mut jobs: Vec<NewJob>, options: &JobOptions, arou
     Ok(added)
 }
 
-/// Writes the secrets that jobs need into private files, and names them in their policies.
+/// Writes the secrets of jobs into private files, and names them in their policies.
 fn keep_secrets(adding: &mut Adding<'_>, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
     let mut tokens = BTreeMap::new();
     for name in names {
@@ -201,7 +201,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     Ok(())
 }
 
-/// What stands above it in the file is added, or nothing is.
+/// Explains that the lines above it in the file were added, or none were.
 fn after_chunks(error: &str, done: usize) -> String {
     if done == 0 {
         format!("{error}; nothing was added")
@@ -227,8 +227,8 @@ fn progress_bar() -> ProgressBar {
     }
 }
 
-/// Reads up to one transaction's worth of lines. In memory is one such chunk, however long the file
-/// is.
+/// Reads up to one transaction's worth of lines. Only one such chunk is in memory, however long the
+/// file is.
 fn read_chunk<R: BufRead>(lines: &mut Lines<'_, R>, chunk: Option<usize>) -> Result<Vec<Asked>, String> {
     let mut asked: Vec<Asked> = Vec::new();
     let (mut jobs, mut bytes) = (0, 0);
@@ -260,7 +260,7 @@ fn add_chunk(store: &Store, mut asked: Vec<Asked>, refs: &Arc<Mutex<Refs>>, arou
             .map_err(|error| reworded(error, |text| format!("line {}: {text}", line.line)))?;
     }
     let known = Arc::clone(refs);
-    // It may run more than once: what it learns is kept apart until it is on the disk.
+    // It may run more than once: its results are kept separate until they are durable.
     let (added, learned) = adding.commit(move |conn, now_ms| {
         let known = known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refs = Known { before: &known, here: Refs::new() };
@@ -315,7 +315,7 @@ fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
     Ok(job)
 }
 
-/// The same error about what a person asked for, in other words.
+/// Returns the same error about invalid arguments, in other words.
 fn reworded(error: Error, words: impl Fn(&str) -> String) -> Error {
     match error {
         Error::Refused(text) => Error::Refused(words(&text)),

@@ -1,5 +1,5 @@
-//! `tenure cancel`: end jobs. Queued ones end at once, also with no worker; of running ones the
-//! whole tree is stopped.
+//! `tenure cancel`: end jobs. Queued jobs end immediately, also without a worker; the whole tree of
+//! a running one is stopped.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let jobs = args.which.jobs(&store, &[State::Queued, State::Running])?;
-    // One that had ended before is refused; one that ends with another of them is not.
+    // A job that had ended before is refused; one that ends with another of them is not.
     let had_ended: Vec<&Job> = jobs.iter().filter(|job| job.state.is_terminal()).collect();
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let mut report = Report::new(face, ids.len(), args.wordy);
@@ -47,7 +47,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(if had_ended.is_empty() { exit::OK } else { exit::REFUSED })
 }
 
-/// Says what became of one job.
+/// Reports the result for one job.
 fn tell(report: &mut Report<'_>, store: &Store, id: JobId, cancelled: Cancelled) -> Result<()> {
     let (word, counted, text) = match cancelled {
         Cancelled::Ended { .. } => ("ended", "cancelled", format!("job {id} is cancelled")),

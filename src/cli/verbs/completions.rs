@@ -1,6 +1,6 @@
-//! `tenure completions`: the script that a shell loads. Those of bash, zsh and fish ask the program
-//! (`tenure complete`) at each TAB, so that they know the jobs and names of the file; the others
-//! are made from the definition of the command line.
+//! `tenure completions`: the script that a shell loads. The scripts of bash, zsh and fish call
+//! `tenure complete` at each TAB, so that they know the jobs and names of the file. The others are
+//! generated from the definition of the command line.
 
 use clap::Command;
 use clap_complete::{Generator, generate, shells};

@@ -1,9 +1,9 @@
-//! `tenure workspace ensure`: makes a workspace in the foreground, with or without a worker, and
-//! prints where it is.
+//! `tenure workspace ensure`: prepares a workspace in the foreground, with or without a worker, and
+//! prints its path.
 //!
-//! Under the lease `workspace/KEY`, so that a worker and any number of us make it once. Killed in
-//! the middle, the lease stays with whatever the prepare command has started, and what is there of
-//! the directory belongs to no run when that is gone.
+//! It runs under the lease `workspace/KEY`, so that a worker and any number of these commands
+//! prepare it once. After a kill in the middle, the lease stays with the processes of the prepare
+//! command, and the directory belongs to no run when they are gone.
 
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,10 @@ use crate::store::Store;
 use crate::store::lease::{Lease, WORKSPACE_PREFIX};
 use crate::store::workspace::{self, Made};
 
-/// As good as for ever: the process that makes it now is waited for.
+/// Practically unlimited: waits for the process that prepares it now.
 const WAIT: Duration = Duration::from_secs(31_536_000);
 
-/// Prints the path of a workspace, which is made first where it is not there.
+/// Prints the path of a workspace, and prepares it first if needed.
 pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
     foreground::stand_apart()?;
     let wanted = Workspace { key: key.to_owned(), prepare };
@@ -37,13 +37,13 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
         return tell(store.place(), &dir);
     }
     let holding = lease(&store, &wanted)?;
-    // Another process may have made it while we waited.
+    // Another process may have prepared it during the wait.
     if let Some(dir) = present(face, &store, &wanted)? {
         holding.release(&store)?;
         return tell(store.place(), &dir);
     }
     let place = store.place().clone();
-    // The file is not kept open as long as the prepare command runs.
+    // The file is not kept open while the prepare command runs.
     drop(store);
     let nonce = holding.nonce();
     let (dir, new) = (directory_name(key, nonce), new_name(nonce));
@@ -64,7 +64,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
     }
 }
 
-/// The directory of a workspace that is as it is wanted. One that is gone is forgotten.
+/// Returns the directory of a workspace if it is as requested. A missing one is forgotten.
 fn present(face: &Face, store: &Store, wanted: &Workspace) -> Result<Option<String>> {
     let (one, boot_id) = (wanted.clone(), machine::boot_id());
     let Some(dir) = store.read(move |conn| workspace::present(conn, &one, &boot_id))? else { return Ok(None) };
@@ -97,7 +97,7 @@ fn late(held: &Lease) -> Error {
 
 /// Why a directory was not filled.
 enum Failed {
-    /// Something of the prepare command is still at work in it.
+    /// A process of the prepare command is still working in it.
     Left,
     With(String, u8),
 }
@@ -108,7 +108,7 @@ impl From<Error> for Failed {
     }
 }
 
-/// Makes the new directory and runs the prepare command in it.
+/// Creates the new directory and runs the prepare command in it.
 fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &str) -> Result<(), Failed> {
     let work = Work::open(place)?;
     work.make(new)?;
@@ -131,8 +131,8 @@ fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &s
     }
 }
 
-/// The directory comes into its place, and then into the file: a crash in between leaves one that
-/// belongs to no run.
+/// The directory is moved into place, and then recorded: a crash in between leaves one that belongs
+/// to no run.
 fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &str) -> Result<u8> {
     let store = face.client()?;
     let settled = Work::open(store.place()).and_then(|work| {

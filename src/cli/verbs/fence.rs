@@ -1,8 +1,8 @@
 //! `tenure fence`: inside a job, runs a command only while this run still owns its job.
 //!
-//! What it lets through belongs to the run from before the question is asked: it carries the run's
-//! cookie, and it has the run's log open. So either the file says that the run is over, and nothing
-//! happens, or recovery finds the command before it says so.
+//! The command belongs to the run from before the check: it carries the run's cookie, and it has
+//! the run's log open. So either the file says that the run is over, and nothing happens, or
+//! recovery finds the command before it declares the run over.
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -30,8 +30,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.reader()?;
     let nonce = store.read(move |conn| read::nonce_of(conn, run))?.ok_or_else(|| over(job, run))?;
     carry(nonce)?;
-    // In this order: what is found in the log's lock is not over, and what is over is not let
-    // through.
+    // In this order: a run whose log lock is held is not over, and a run that is over admits no
+    // command.
     let owned = |store: &Store| store.read(|conn| settle::owns(conn, job, run));
     let log = match fence::hold(store.place(), run) {
         Ok(log) => log,
@@ -50,8 +50,8 @@ fn over(job: JobId, run: RunId) -> Error {
     Error::Refused(format!("run {run} does not own job {job} any more; the command was not run"))
 }
 
-/// Where the environment was cleared on the way here: once more, with the cookie in the environment
-/// that the kernel shows of us.
+/// If the environment was cleared on the way here: executes once more, with the cookie in the
+/// environment that the kernel shows.
 fn carry(nonce: Nonce) -> Result<()> {
     if std::env::var(COOKIE).is_ok_and(|cookie| cookie == nonce.to_string()) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `tenure lane`: serial gates; at most so many jobs of a lane run at once.
+//! `tenure lane`: serial gates; a limited number of jobs of a lane run at once.
 
 use clap::Subcommand;
 

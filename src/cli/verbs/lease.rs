@@ -1,4 +1,4 @@
-//! `tenure lease`: a name that at most one command has at a time, with everything that it starts.
+//! `tenure lease`: named locks that are held by a command and its process tree.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::store::Store;
 use crate::store::lease::{self, Lease, WORKSPACE_PREFIX};
 use crate::units;
 
-/// How long it is waited for in silence, and the time between two looks at who has it.
+/// How long to wait silently, and the interval between two checks of the holder.
 const QUIET: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -63,7 +63,7 @@ pub struct RunArgs {
     pub command: Command,
 }
 
-/// A name that people may take.
+/// Parses a name that people may use.
 fn parse_name(text: &str) -> Result<String, String> {
     if text.starts_with(WORKSPACE_PREFIX) {
         return Err(format!("names that begin with {WORKSPACE_PREFIX} are for workspaces; choose another"));
@@ -86,13 +86,13 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     let wanted =
         host::lease::Wanted { name: args.name.clone(), command: argv.to_json(), why: args.why.clone(), job: job_around(&store) };
     let until = args.wait.map(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-    // Further away than the clock goes is as good as a year.
+    // A time beyond the range of the clock is equivalent to a year.
     let until = until.map(|until| until.unwrap_or_else(|| Instant::now() + Duration::from_secs(31_536_000)));
     let holding = match take(face, &store, &wanted, until)? {
         Answer::Yours(holding) => holding,
         Answer::Held(held) => return Ok(refuse(face, args, &leases::inspect(&store, *held))),
     };
-    // The file is not kept open as long as the command runs.
+    // The file is not kept open while the command runs.
     drop(store);
     let ended = foreground::run(&argv, &[holding.mark()], holding.lock());
     let ended = match ended {
@@ -105,8 +105,8 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     Ok(tell(face, args, &argv, holding, ended))
 }
 
-/// Waits for it, and says who has it: when nothing has happened for a second, and again where
-/// another one has got it first.
+/// Waits for it, and reports the holder: after a second, and again when another process has
+/// acquired it first.
 fn take(face: &Face, store: &Store, wanted: &host::lease::Wanted, until: Option<Instant>) -> Result<Answer> {
     let Some(until) = until else { return host::lease::acquire(store, wanted, None) };
     let mut told = None;
@@ -125,7 +125,7 @@ fn take(face: &Face, store: &Store, wanted: &host::lease::Wanted, until: Option<
     }
 }
 
-/// The job that this is called by, if any.
+/// Returns the job in which this command runs, if any.
 fn job_around(store: &Store) -> Option<JobId> {
     let db = std::env::var_os("TENURE_DB").filter(|db| std::fs::canonicalize(db).is_ok_and(|db| db == store.place().db()));
     let job = std::env::var("TENURE_JOB").ok()?.parse().ok().map(JobId);
@@ -167,7 +167,7 @@ fn tell(face: &Face, args: &RunArgs, argv: &Argv, holding: Holding, ended: Ended
     }
 }
 
-/// The command's own end counts, whatever becomes of this.
+/// The exit code is that of the command in any case.
 fn free(face: &Face, args: &RunArgs, holding: Holding) {
     match face.editor().and_then(|store| holding.release(&store)) {
         Ok(true) => {}
@@ -225,7 +225,7 @@ fn whoami() -> String {
     format!("{user}, pid {}", std::process::id())
 }
 
-/// Who has it, since when and why.
+/// Describes the holder, since when and why.
 fn owner(seen: &Seen, now_ms: i64) -> String {
     let held = &seen.lease;
     let mut text = match (held.run, held.pid) {

@@ -51,7 +51,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(if all_there { exit::OK } else { exit::FAILED })
 }
 
-/// False: a log that was written is not there.
+/// Returns false if a log that was written is missing.
 fn one(face: &Face, store: &Store, job: &Job, args: &Args) -> Result<bool> {
     let mut output = Output::new(args.raw);
     let runs = store.read(|conn| read::runs(conn, job.id))?;
@@ -91,8 +91,8 @@ fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Outpu
     }
 }
 
-/// Says why there is no output, where that is not because nothing was written. False: a log that
-/// was written is not there.
+/// Explains why there is no output, unless nothing was written. Returns false if a log that was
+/// written is missing.
 fn tell(store: &Store, job: &Job, run: Option<&Run>) -> bool {
     let because = |error: Option<&String>| error.map(|error| format!(": {error}")).unwrap_or_default();
     let Some(run) = run else {
@@ -109,7 +109,7 @@ fn tell(store: &Store, job: &Job, run: Option<&Run>) -> bool {
         return true;
     }
     let path = store.place().log_file(run.id);
-    // A user without the right to look is told so when it is read.
+    // A user without the permission gets that error when it is read.
     if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         let (path, id) = (path.display(), job.id);
         face::complain(&format!(
@@ -131,7 +131,7 @@ fn which_run<'a>(job: &Job, runs: &'a [Run], args: &Args) -> Result<Option<&'a R
     found.map(Some).ok_or_else(none)
 }
 
-/// A run that never started has said nothing; what kept it from that may have.
+/// A run that never started has no output; the auxiliary run that prevented its start may have.
 fn told_by<'a>(latest: &'a Run, runs: &'a [Run]) -> &'a Run {
     let of_it = |run: &&Run| run.kind == RunKind::Prepare && run.parent == Some(latest.id) && latest.started_at.is_none();
     runs.iter().rfind(of_it).unwrap_or(latest)

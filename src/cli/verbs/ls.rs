@@ -1,4 +1,4 @@
-//! `tenure ls`: jobs, those that are running first, newest last; live ones by default.
+//! `tenure ls`: lists jobs, running ones first, newest last; live ones by default.
 
 use crate::cli::face;
 use crate::cli::face::Face;
@@ -36,7 +36,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     } else if jobs.is_empty() && args.which.is_empty() {
         face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
     } else if jobs.is_empty() {
-        // A list may be empty: that is an answer.
+        // An empty list is a valid answer.
         let store = face.reader()?;
         let states: &[State] = match args.which.state.as_slice() {
             [] if args.all => &State::ALL,
@@ -56,7 +56,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The running jobs and the newest others that are meant, and whether there are more.
+/// Returns the running jobs and the newest others, and whether there are more.
 fn find(face: &Face, args: &Args, limit: usize) -> Result<(Vec<Job>, bool)> {
     let store = face.reader()?;
     if args.which.ids.is_empty() {

@@ -45,7 +45,7 @@ fn write_all(root: &Command, dir: &Path) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// A page is there whole or not at all, and a link in its place is replaced, not followed.
+/// A page is complete or absent, and a link in its place is replaced, not followed.
 fn replace(file: &Path, page: &[u8]) -> std::io::Result<()> {
     let new = file.with_extension(format!("{}.new", std::process::id()));
     let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&new).and_then(|mut file| file.write_all(page));

@@ -1,4 +1,4 @@
-//! `tenure pipeline`: stages that work goes through. `apply` reads a file, all or nothing.
+//! `tenure pipeline`: the stages of tasks. `apply` reads a file, all or nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,7 +81,8 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
     Ok(())
 }
 
-/// Warns of what the worker will not find. What a later stage runs, an earlier one may have made.
+/// Warns about files that the worker will not find. An earlier stage may create what a later stage
+/// runs.
 fn warn(store: &Store, pipelines: &BTreeMap<String, Pipeline>, around: &Surroundings) {
     let mut warnings = Warnings::new(store, around, ShellBy::Key);
     for (name, pipeline) in pipelines {
@@ -93,7 +94,7 @@ fn warn(store: &Store, pipelines: &BTreeMap<String, Pipeline>, around: &Surround
     warnings.end();
 }
 
-/// The whole text; never more than the limit is held.
+/// Reads the whole text; no more than the limit is kept in memory.
 fn read(file: &OsString) -> std::result::Result<String, String> {
     let mut bytes = Vec::new();
     let limit = FILE_BYTES_MAX as u64 + 1;

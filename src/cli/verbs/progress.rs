@@ -1,4 +1,4 @@
-//! `tenure progress`: inside a job, says how far it is.
+//! `tenure progress`: inside a job, reports its progress.
 
 use crate::cli::face::Face;
 use crate::cli::parse::values;
@@ -33,7 +33,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Err(Error::Refused(format!("run {run} does not own job {job} any more; stop what you are doing")))
 }
 
-/// A number out of the environment that tenure gives to a job.
+/// Reads a number from the environment that tenure gives to a job.
 pub fn inside(name: &str) -> Result<i64> {
     let missing = || Error::Invalid(format!("{name} is not set: this works inside a job of tenure only"));
     std::env::var(name).ok().and_then(|text| text.parse().ok()).ok_or_else(missing)

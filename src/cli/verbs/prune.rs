@@ -28,7 +28,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     while let Some(from) = cursor {
         let (pruned, next) = store.write(move |conn| prune::prune_from(conn, before_ms, from, BATCH_JOBS))?;
         cursor = next;
-        // The rows are gone for good; only now may the logs go.
+        // The rows are durably gone; only now may the logs be removed.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
         jobs += pruned.jobs;
         runs += pruned.runs.len();

@@ -1,4 +1,4 @@
-//! `tenure queue`: named lines of jobs, each with its own slots.
+//! `tenure queue`: named queues, each with its own slots.
 
 use clap::Subcommand;
 

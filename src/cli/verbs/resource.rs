@@ -1,4 +1,4 @@
-//! `tenure resource`: what work has made outside, and whether it is torn down.
+//! `tenure resource`: external resources, and their teardown.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ fn add(face: &Face, args: AddArgs) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The run that this is called in, unless an owner is named.
+/// Returns the run in which this command runs, unless an owner is named.
 fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
     if let Some(job) = args.job {
         return Ok(Owner::Job(JobId(job)));
@@ -155,7 +155,7 @@ fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
         )
     };
     let run = std::env::var("TENURE_RUN").ok().and_then(|text| text.parse().ok()).ok_or_else(outside)?;
-    // The run of another file has the same number as one of this.
+    // A run of another file may have the same number as one of this.
     let is_of_this_file =
         std::env::var_os("TENURE_DB").is_some_and(|db| std::fs::canonicalize(db).is_ok_and(|db| db == store.place().db()));
     if is_of_this_file { Ok(Owner::Run(RunId(run))) } else { Err(outside()) }
@@ -344,7 +344,7 @@ fn sweep(face: &Face) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The resources that were named, each once.
+/// Returns the named resources, each once.
 fn named(store: &Store, selectors: &[Selector]) -> Result<Vec<ResourceId>> {
     let mut ids = std::collections::BTreeSet::new();
     for part in selectors.iter().flat_map(|selector| &selector.0) {

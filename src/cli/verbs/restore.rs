@@ -1,5 +1,4 @@
-//! `tenure restore`: bring a backup back. Nothing in it starts by itself: every job that was not at
-//! its end is held.
+//! `tenure restore`: restore a backup. Nothing in it starts by itself: every live job is held.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `tenure retry`: put ended jobs back into the queue. Their attempts start anew.
+//! `tenure retry`: return ended jobs to the queue, with new attempts.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::queue::Queue;
 
-/// Most jobs that are named of those that go back with another one.
+/// Most names of jobs that are requeued together with another one.
 const OTHERS_NAMED_MAX: usize = 20;
 
 #[derive(Debug, clap::Args)]
@@ -49,9 +49,9 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             back.extend(queued.iter().copied());
             tell(&mut report, id, &queued)
         }
-        // It went back with another one that it waits for.
+        // It was requeued together with another one that it waits for.
         Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
-        // One that cannot go back does not keep the others from it.
+        // A job that cannot be requeued does not affect the others.
         Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
             report.refuse(&error);
             Ok(())

@@ -1,4 +1,4 @@
-//! `tenure run`: add a job, show its output as it comes, end with its code.
+//! `tenure run`: add a job, show its output as it arrives, exit with its code.
 
 use crate::cli::face;
 use crate::cli::face::Face;
@@ -64,8 +64,8 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     let around = add::surroundings(face, store, &args.options)?;
     let mut jobs = add::prepare(&args.options, &args.command, &around)?;
     nested::enter(store, &mut jobs)?;
-    // Without a worker it is one itself, with what is found here; and what is not found is told by
-    // the job's end.
+    // Without a worker it is one itself, with the environment of this command; missing files are
+    // reported by the job's end.
     if Holder::read(store.place())?.is_some() {
         add::warn(store, &jobs, &around);
     }
@@ -77,8 +77,8 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     Ok(added.id)
 }
 
-/// Says why it is not done, where its exit code alone does not, and what was left behind and ended
-/// with it.
+/// Explains why it is not done, if its exit code alone does not, and names the processes that were
+/// left behind and ended.
 fn tell(store: &Store, job: &Job) -> Result<()> {
     let state = job.shown_state();
     if state != State::Done && job.reason != Some(crate::job::Reason::Exit) {

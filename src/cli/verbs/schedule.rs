@@ -1,4 +1,4 @@
-//! `tenure schedule`: jobs that are made when a cron line is due.
+//! `tenure schedule`: jobs that are added when a cron line is due.
 
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
@@ -112,7 +112,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
 }
 
 fn add(face: &Face, args: Add) -> Result<()> {
-    // Before the file is made: a mistyped line leaves nothing behind.
+    // Before the file is created: a mistyped line leaves nothing behind.
     let zone = args.tz.clone().map_or_else(clock::zone_name_here, Ok).map_err(Error::Invalid)?;
     let calendar = Calendar::new(&args.cron, clock::zone(&zone).map_err(Error::Invalid)?).map_err(Error::Invalid)?;
     let argv = args.command.argv().map_err(Error::Invalid)?;

@@ -1,4 +1,4 @@
-//! `tenure config`: the settings, and where each came from.
+//! `tenure config`: the settings, and the source of each.
 
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,8 +20,8 @@ pub struct Args {
     pub key: Option<String>,
 }
 
-/// A setting: its key, what a script reads, what a person reads (as the file accepts it, where it
-/// is set), and where it came from.
+/// A setting: its key, its value for a script, its value for a person (as the file accepts it, if
+/// it is set), and its source.
 struct Row {
     key: &'static str,
     document: Value,
@@ -41,7 +41,7 @@ impl Row {
     }
 
     fn duration(key: &'static str, ms: Option<u64>, unset: &str, source: &Source) -> Self {
-        // Exact, although a person reads two units better.
+        // Exact, although two units are easier to read.
         let exact =
             |ms: u64| Some(duration_text(ms)).filter(|text| parse_duration(text) == Ok(ms)).unwrap_or_else(|| format!("{ms}ms"));
         let text = ms.map(exact);
@@ -62,7 +62,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         rows.retain(|row| row.key == key);
         let Some(row) = rows.first() else { return Err(Error::Invalid(unknown(key))) };
         if !face.json {
-            // Into a pipe the bytes of the path go as they are: a script opens the file with them.
+            // To a pipe the bytes of the path are written unchanged: a script opens the file with
+            // them.
             if row.key == "db" && !std::io::stdout().is_terminal() {
                 face::write_bytes(&[face.settings.db.value.as_os_str().as_bytes(), b"\n"].concat())?;
             } else {

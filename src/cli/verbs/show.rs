@@ -17,7 +17,7 @@ use crate::store::rows::{Event, Job, Run};
 use crate::store::{read, task_rows};
 use crate::units::{duration_text, size_text};
 
-/// An end that was written down this long after it, in milliseconds, is shown with both times.
+/// An end that was recorded this long after it, in milliseconds, is shown with both times.
 const RECORDED_LATE_MS: i64 = 10_000;
 
 #[derive(Debug, clap::Args)]
@@ -49,11 +49,11 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// What is shown with a job.
+/// Additional facts about a job.
 struct Around<'a> {
-    /// Which step of a task it is, in words.
+    /// Its step of a task, as text.
     step: Option<String>,
-    /// What is said of its run, where it is over and no worker records it.
+    /// The text about its run, if it is over and no worker records it.
     over: Option<String>,
     events: &'a [Event],
     place: &'a Place,
@@ -105,7 +105,7 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
     text
 }
 
-/// When the end of a job was written down, where that was long after it: no worker was there.
+/// Returns when the end of a job was recorded, if that was long after it: there was no worker.
 fn recorded_late(job: &Job, runs: &[Run]) -> Option<i64> {
     let run = runs.iter().find(|run| Some(run.id) == job.run_id)?;
     run.finished_at.filter(|at| at.saturating_sub(job.finished_at.unwrap_or(*at)) > RECORDED_LATE_MS)
@@ -146,7 +146,7 @@ fn policy(job: &Job, memory_by: Option<&str>) -> Vec<(&'static str, Option<Strin
     ]
 }
 
-/// Who kept the limit of memory in the latest run.
+/// Returns what enforced the memory limit in the latest run.
 fn memory_by(events: &[Event]) -> Option<String> {
     events.iter().rfind(|event| event.kind == "memory_limit")?.detail.clone()
 }

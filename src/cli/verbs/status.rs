@@ -1,5 +1,5 @@
-//! `tenure status`, also with no verb: how things stand, and what is wrong. Counts are kept in the
-//! file, so this counts nothing.
+//! `tenure status`, the default command: an overview, and problems. The file maintains the counts,
+//! so this counts nothing.
 
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ fn condition(one: &crate::host::report::Condition) -> Value {
            "since": time::utc(one.since_ms)})
 }
 
-/// The totals that are always there, and each tier and sweep that has acted.
+/// The totals that are always present, and each tier and sweep that has acted.
 fn reaper(counters: &[Counter]) -> Value {
     let mut reaper = serde_json::Map::new();
     for name in ["impossible_total", "adopted_total", "lost_total"] {

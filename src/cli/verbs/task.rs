@@ -1,4 +1,4 @@
-//! `tenure task`: walks through a pipeline.
+//! `tenure task`: passes through a pipeline.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -106,7 +106,7 @@ pub enum Verb {
     },
 }
 
-/// Which task is meant.
+/// Selects a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     One(i64),
@@ -206,7 +206,7 @@ fn show(face: &Face, which: &[Which]) -> Result<u8> {
 }
 
 /// # Errors
-/// When there is no such task.
+/// There is no such task.
 fn find(store: &Store, which: Which) -> Result<TaskRow> {
     let found = store.read(|conn| {
         let id = match which {

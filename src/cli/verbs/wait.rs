@@ -1,4 +1,4 @@
-//! `tenure wait`: until jobs have ended. Of one job, ends with its code.
+//! `tenure wait`: wait until jobs have ended. For one job, exits with its code.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -69,13 +69,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         changes.rest(until);
     }
     bar.finish_and_clear();
-    // What is said from here on must still be true after a power cut.
+    // What is printed from here on must still be true after a power cut.
     store.flush_now()?;
     waiting.tell(face, args.any)?;
     Ok(waiting.code())
 }
 
-/// The jobs that are waited for, those that have ended before included.
+/// Returns the jobs to wait for, including those that have ended before.
 fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
     if args.since.is_some() && !args.which.is_filter() {
         return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or omit it".into()));
@@ -91,7 +91,7 @@ fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
     if jobs.is_empty() { Err(args.which.no_match(store, &State::ALL)?) } else { Ok(jobs) }
 }
 
-/// Jobs that are waited for, and those that have ended.
+/// Jobs that are not ended yet, and those that have ended.
 struct Waited {
     jobs: Waiting,
     ended: Vec<Job>,

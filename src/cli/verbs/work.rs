@@ -1,4 +1,4 @@
-//! `tenure work`: be the worker.
+//! `tenure work`: runs the worker.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::store::{Role, Store, read, resource};
 use crate::units;
 use crate::worker::{self, Ended, Options, Until, Worker, signals};
 
-/// Between two looks at runs that are being ended, in milliseconds.
+/// Interval between two checks of runs that are being ended, in milliseconds.
 const END_LOOK_MS: u64 = 20;
 
 /// Headings of the options in the help.
@@ -88,10 +88,10 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// Is the worker until it ends.
+/// Runs the worker until it ends.
 ///
 /// # Errors
-/// When there is one already, or the file cannot be used.
+/// There is a worker already, or the file cannot be used.
 fn work(face: &Face, args: &Args) -> Result<u8> {
     let until = match (args.until_idle, args.until_empty) {
         (true, _) => Until::Idle,
@@ -140,7 +140,7 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
 /// Ends every run of the file in order, with or without a worker, and without opening the file.
 ///
 /// # Errors
-/// When the run files cannot be listed, or a run does not end.
+/// The run files cannot be listed, or a run does not end.
 fn end_runs(face: &Face) -> Result<()> {
     let path = &face.settings.db.value;
     let place = Place::new(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
@@ -154,7 +154,7 @@ fn end_runs(face: &Face) -> Result<()> {
             let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
             return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
         }
-        // The runs are not children of this process; each round looks at their locks and passes the
+        // The runs are not children of this process; each round checks their locks and passes the
         // signals on.
         std::thread::sleep(Duration::from_millis(END_LOOK_MS));
     }
@@ -164,7 +164,7 @@ fn end_runs(face: &Face) -> Result<()> {
     Ok(())
 }
 
-/// How many wait and why, where nothing could be started.
+/// Reports how many jobs wait and why, if none could be started.
 fn tell_who_waits(store: &Store) -> Result<u8> {
     let counts = store.read(read::counts)?;
     if counts.queued > 0 {
@@ -175,7 +175,7 @@ fn tell_who_waits(store: &Store) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// What could not be torn down yet, where a person might take it for gone.
+/// Reports resources that could not be torn down yet, as a person might assume that they are gone.
 fn tell_what_is_left(store: &Store) -> Result<()> {
     let resources = store.read(resource::counts)?;
     if resources.releasing > 0 {

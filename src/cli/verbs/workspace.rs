@@ -1,4 +1,4 @@
-//! `tenure workspace`: directories that jobs of a key share, and that can be made again at any
+//! `tenure workspace`: directories that jobs of a key share, and that can be prepared again at any
 //! time.
 
 use clap::Subcommand;
@@ -47,7 +47,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     }
 }
 
-/// A row, with what there is of it on the disk.
+/// A row, with its state on the disk.
 struct Seen {
     row: WorkspaceRow,
     path: String,
@@ -110,8 +110,8 @@ fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String
     table::table(&["workspace", "size", "jobs", "last used", "prepare", "path"], &[1, 2], &rows, columns)
 }
 
-/// The row first: from then on no run enters. What a crash leaves of the directory belongs to no
-/// run, and the worker sweeps it.
+/// The row first: from then on no run enters. A crash leaves a directory that belongs to no run,
+/// and the worker sweeps it.
 fn rm(face: &Face, key: &str) -> Result<u8> {
     let store = face.editor()?;
     let name = key.to_owned();

@@ -1,6 +1,6 @@
 //! The exit code of `run`, and of `wait` for one job.
 //!
-//! Never 0 for what is not done.
+//! Never 0 for a job that is not done.
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::job::{Argv, Exit, Reason, State};
 use crate::run::unexecutable::{self, PATH_DEFAULT, Refused};
 use crate::store::rows::Job;
 
-/// The code with which a command ends that stands for this job.
+/// Returns the exit code of a command that represents this job.
 pub fn of_job(job: &Job) -> u8 {
     match (job.shown_state(), job.reason) {
         (State::Done, _) => exit::OK,
@@ -23,7 +23,7 @@ pub fn of_job(job: &Job) -> u8 {
     }
 }
 
-/// The code with which a command ends that ran one in the foreground.
+/// Returns the exit code of a command that ran one in the foreground.
 pub fn of_exit(ended: Exit) -> u8 {
     match ended {
         Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(exit::FAILED),
@@ -31,7 +31,7 @@ pub fn of_exit(ended: Exit) -> u8 {
     }
 }
 
-/// Says that a command could not be executed, and the code for that, as a shell does.
+/// Reports that a command could not be executed, and returns the code for that, as a shell does.
 pub fn complain_of(argv: &Argv, error: &std::io::Error) -> u8 {
     let text = said(error);
     let why = why_here(argv, error).map(|why| format!("; {why}")).unwrap_or_default();
@@ -39,7 +39,7 @@ pub fn complain_of(argv: &Argv, error: &std::io::Error) -> u8 {
     if error.kind() == std::io::ErrorKind::NotFound { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
 }
 
-/// What a look at the files tells beyond the number, for a command that was to be executed here.
+/// Explains more than the errno about a command that was to be executed here.
 fn why_here(argv: &Argv, error: &std::io::Error) -> Option<String> {
     let path = std::env::var_os("PATH").map_or_else(|| PATH_DEFAULT.as_bytes().to_vec(), OsStringExt::into_vec);
     let candidates = unexecutable::candidates(&argv.arguments()[0], &path);
@@ -56,14 +56,14 @@ fn why_here(argv: &Argv, error: &std::io::Error) -> Option<String> {
 fn of_end(code: Option<i32>, signal: Option<i32>) -> u8 {
     match (code, signal) {
         (_, Some(signal)) => exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0)),
-        // Its command ended with 0 and yet it is not done: its check said no, or it was cancelled.
+        // Its command ended with 0 and yet it is not done: its check failed, or it was cancelled.
         (Some(0) | None, None) => exit::FAILED,
         (Some(code), None) => u8::try_from(code & 0xff).unwrap_or(exit::FAILED),
     }
 }
 
-/// As a shell says it: 127 when the program was not found, 126 for everything else. A missing
-/// directory, input or secret is not a missing program.
+/// As a shell does: 127 if the program was not found, 126 for everything else. A missing directory,
+/// input or secret is not a missing program.
 fn of_spawn(error: &str) -> u8 {
     let not_found = error.starts_with("execve ") && error.contains("No such file or directory");
     if not_found { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }

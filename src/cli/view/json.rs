@@ -1,8 +1,8 @@
-//! What a script reads. The shapes are a contract: names and kinds of values here do not change.
+//! Output for scripts. The formats are a contract: names and types of values here do not change.
 //!
-//! Times are RFC 3339 UTC with milliseconds, durations are `*_ms` integers. What a terminal would
-//! obey is escaped where it is printed ([`crate::cli::view::escape::json`]); nothing is cut and
-//! nothing is made pretty.
+//! Times are RFC 3339 UTC with milliseconds, durations are `*_ms` integers. Characters that a
+//! terminal would obey are escaped when it is printed ([`crate::cli::view::escape::json`]); nothing
+//! is cut or formatted.
 
 use serde_json::{Map, Value, json};
 
@@ -78,7 +78,7 @@ fn run(run: &Run, place: &Place) -> Value {
     })
 }
 
-/// `percent`, `text` and `at`, the last as a time.
+/// Returns `percent`, `text` and `at`, the last as a time.
 fn progress(text: &str) -> Value {
     let mut value = parsed(text);
     if let Some(at) = value.get("at").and_then(Value::as_i64) {
@@ -87,7 +87,7 @@ fn progress(text: &str) -> Value {
     value
 }
 
-/// JSON that stands in the file; what a client wrote that is none is given as the text that it is.
+/// Parses JSON of the file; a value of a client that is not JSON is returned as text.
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
@@ -120,7 +120,7 @@ pub fn lane(lane: &LaneRow) -> Value {
     json!({"key": lane.key, "limit": lane.max_running, "running": lane.running, "waiting": lane.waiting})
 }
 
-/// Something outside, without its runs.
+/// Returns a resource, without its runs.
 pub fn resource(one: &Resource, place: &Place) -> Value {
     let waits = one.state == crate::job::ResourceState::Releasing && one.auxiliary.is_none() && one.next_at > 0;
     json!({
@@ -146,14 +146,14 @@ pub fn resource(one: &Resource, place: &Place) -> Value {
     })
 }
 
-/// Something outside, with the runs that probed it and tore it down.
+/// Returns a resource, with the runs that probed it and tore it down.
 pub fn resource_with_runs(one: &Resource, runs: &[Run], place: &Place) -> Value {
     let mut value = resource(one, place);
     value["runs"] = runs.iter().map(|r| run(r, place)).collect();
     value
 }
 
-/// What is told with the command that clears it.
+/// Returns a finding with its remedy.
 pub fn advice(one: &Advice) -> Value {
     json!({"code": one.code, "text": one.text, "remedy": one.remedy})
 }

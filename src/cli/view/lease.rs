@@ -1,13 +1,13 @@
-//! A lease as it is seen from outside.
+//! A lease as seen from outside.
 
 use crate::store::lease::Lease;
 
-/// A lease with what the kernel says of its owner.
+/// A lease with the state of its owner according to the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub lease: Lease,
     pub is_alive: bool,
-    /// What lives of a command whose `tenure lease run` has ended: `pid name` of each.
+    /// The live processes of a command whose `tenure lease run` has ended: `pid name` of each.
     pub survivors: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
-//! From values to what a person or a script reads. Nothing that a job wrote or was named reaches a
-//! terminal as a command to it (`escape`).
+//! From values to output for a person or a script. No text of a job reaches a terminal as a command
+//! to it (`escape`).
 //!
-//! Pure but for `output`, which writes.
+//! Pure except for `output`, which writes.
 
 pub(in crate::cli) mod code;
 pub(in crate::cli) mod json;

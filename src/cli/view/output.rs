@@ -1,4 +1,4 @@
-//! Writes a job's output to stdout: as it is, or on a terminal with everything but colours made
+//! Writes a job's output to stdout: unchanged, or on a terminal with everything but colours made
 //! visible.
 
 use std::io::{self, IsTerminal, Write};
@@ -10,22 +10,22 @@ use crate::units::size_text;
 
 /// Stdout, for the bytes of a job.
 pub struct Output {
-    /// On a terminal: what makes it safe.
+    /// The filter for a terminal.
     shown: Option<Shown>,
     safe: Vec<u8>,
 }
 
 impl Output {
-    /// `raw`: bytes go to a terminal as they are, too.
+    /// `raw`: bytes are written unchanged to a terminal too.
     pub fn new(raw: bool) -> Self {
         let filtered = !raw && io::stdout().is_terminal();
         Self { shown: filtered.then(Shown::default), safe: Vec::new() }
     }
 
-    /// Writes a piece of a log. Holes are told on stderr, since they are not output.
+    /// Writes a piece of a log. Holes are reported on stderr, since they are not output.
     ///
     /// # Errors
-    /// When the reader has gone.
+    /// The reader has gone.
     pub fn piece(&mut self, piece: Piece<'_>) -> io::Result<()> {
         match piece {
             Piece::Bytes(bytes) => self.bytes(bytes),
@@ -52,10 +52,10 @@ impl Output {
         out.flush()
     }
 
-    /// Writes what was held back.
+    /// Writes the bytes that are still buffered.
     ///
     /// # Errors
-    /// When the reader has gone.
+    /// The reader has gone.
     pub fn finish(mut self) -> Result<()> {
         let Some(mut shown) = self.shown.take() else { return Ok(()) };
         self.safe.clear();

@@ -1,4 +1,4 @@
-//! What is wrong, as far as a quick look tells. Pure; `doctor` looks deeper.
+//! Problems, as far as a quick check finds them. Pure; `doctor` checks more.
 
 use serde_json::{Value, json};
 
@@ -12,18 +12,18 @@ use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::locks::Holder;
 use crate::units::size_text;
 
-/// Size of the log of changes that is worth a word, in bytes.
+/// Size of the write-ahead log above which a problem is reported, in bytes.
 const WAL_LARGE_BYTES: u64 = 64 << 20;
-/// Free room below which a word is due, in bytes.
+/// Free space below which a problem is reported, in bytes.
 const DISK_LOW_BYTES: u64 = 512 << 20;
 
-/// Something that a person should know.
+/// A problem that a person should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// A word for scripts.
+    /// A code for scripts.
     pub code: &'static str,
     pub text: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl From<Advice> for Problem {
     }
 }
 
-/// What is wrong in this picture.
+/// Returns the problems in this picture.
 pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Problem> {
     let mut all = Vec::new();
     match &picture.standing {
@@ -81,14 +81,15 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Problem> {
     all
 }
 
-/// A run that something keeps from ending.
+/// Describes a run that cannot end.
 pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Problem {
     let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
     let (what, remedy) = crate::queue::why::obstacles::trouble(noted);
     Problem { code: "stuck", text: format!("run {run}{whose}: {what}"), remedy }
 }
 
-/// The worker removes those that no run is in; what is above the limit for long is in use.
+/// The worker evicts those that no run is in; a total above the limit for long means that they are
+/// in use.
 fn too_large(workspaces: &Workspaces) -> Option<Problem> {
     let most = workspaces.max_bytes.filter(|most| workspaces.bytes > *most)?;
     let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
@@ -118,7 +119,7 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
     Some(Problem::new("no_worker", text, "tenure work"))
 }
 
-/// What stays there although its owner has ended.
+/// Describes resources whose owner has ended and which still exist.
 fn of_resources(picture: &Picture) -> Vec<Problem> {
     let failing = picture.resources.failing.iter();
     let mut all: Vec<Problem> =
@@ -163,7 +164,7 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
     all
 }
 
-/// How a held write lock becomes free.
+/// Returns how a held write lock is released.
 pub fn end_transaction(holder: Option<&Holder>) -> String {
     match holder {
         Some(holder) => format!("end that program's transaction, or the program: kill {}", holder.pid),

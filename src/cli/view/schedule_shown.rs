@@ -34,7 +34,7 @@ pub fn schedule(listed: &Listed) -> Value {
     })
 }
 
-/// An occurrence that was decided, for scripts. `n` is null where there were more than are counted.
+/// Returns a decided occurrence, for scripts. `n` is null if there were more than are counted.
 pub fn occurrence(occurrence: &Occurrence, zone: &TimeZone) -> Value {
     json!({
         "at": in_zone(occurrence.at, zone),

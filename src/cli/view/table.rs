@@ -1,7 +1,7 @@
-//! What a person reads: tables without borders, and lines `name  value`.
+//! Output for people: tables without borders, and lines `name value`.
 //!
-//! Every cell goes through [`crate::cli::view::escape`]; colour is put on afterwards, so that no
-//! width is miscounted.
+//! Every cell passes through [`crate::cli::view::escape`]; colour is added afterwards, so that
+//! widths are correct.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
@@ -13,11 +13,10 @@ use crate::store::rows::Job;
 
 pub use crate::units::count;
 
-/// Most of a cell that a table shows on a terminal, in characters: a part of its width, and within
-/// these.
+/// Longest cell of a table on a terminal, in characters: a part of its width, within these limits.
 const CELL_CHARS_MIN: usize = 20;
 const CELL_CHARS_MAX: usize = 80;
-/// A terminal with fewer columns has no room for all of a list of jobs.
+/// A narrower terminal has no room for all columns of a list of jobs.
 const NARROW_COLUMNS: usize = 100;
 
 /// A table from its heads and rows. Columns named in `right` are aligned to the right.
@@ -51,7 +50,7 @@ pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>], columns: Opt
     fit(&text, columns)
 }
 
-/// A cell as one printable line, and cut where that is asked for.
+/// Returns a cell as one printable line, shortened if requested.
 fn shown(cell: &str, chars_max: Option<usize>) -> String {
     match chars_max {
         Some(most) => cut(&line(cell), most),
@@ -59,15 +58,15 @@ fn shown(cell: &str, chars_max: Option<usize>) -> String {
     }
 }
 
-/// Cuts each line where the terminal ends, so that a job has one line there too. In a pipe (`None`)
-/// nothing is cut.
+/// Cuts each line at the width of the terminal, so that a job has one line there too. In a pipe
+/// (`None`) nothing is cut.
 pub fn fit(text: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns else { return text.to_owned() };
     text.lines().map(|line| format!("{}\n", fit_line(line, columns))).collect()
 }
 
 fn fit_line(line: &str, columns: usize) -> String {
-    // Wide characters begin here, roughly; taking one for wide that is not only cuts early.
+    // Wide characters begin here, roughly; a wrong guess only cuts earlier.
     let width = |c: char| if c >= '\u{1100}' { 2 } else { 1 };
     if line.chars().map(width).sum::<usize>() <= columns {
         return line.to_owned();
@@ -80,7 +79,7 @@ fn fit_line(line: &str, columns: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// Lines of `name  value`; those without a value are left out.
+/// Returns lines of `name value`; those without a value are omitted.
 pub fn pairs(pairs: &[(&str, Option<String>)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let shown = pairs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
@@ -94,12 +93,12 @@ fn cut(text: &str, chars_max: usize) -> String {
     }
 }
 
-/// The command as a person would type it, however long.
+/// Returns the command as a person would type it, without a limit.
 pub fn command(job: &Job) -> String {
     job.argv().map_or_else(|_| job.command.clone(), |argv| quote_whole(&argv))
 }
 
-/// State, with what it waits for or why it ended.
+/// Returns the state, with the hold or the reason.
 pub fn state(job: &Job) -> String {
     let state = job.shown_state();
     let because = match state {
@@ -111,7 +110,7 @@ pub fn state(job: &Job) -> String {
     because.map_or_else(|| state.to_string(), |because| format!("{state} ({because})"))
 }
 
-/// A hold, as a list says it.
+/// Returns a hold, for a list.
 fn held(hold: Hold) -> &'static str {
     match hold {
         Hold::User => "held",
@@ -120,7 +119,7 @@ fn held(hold: Hold) -> &'static str {
     }
 }
 
-/// As [`state`]; of one that waits for its time, when that is.
+/// Like [`state`]; for a job that waits for its time, with that time.
 fn state_in_list(job: &Job, now: &jiff::Zoned) -> String {
     if job.shown_state() != State::Queued || job.hold != Some(Hold::Time) {
         return state(job);
@@ -129,13 +128,13 @@ fn state_in_list(job: &Job, now: &jiff::Zoned) -> String {
     format!("{} ({what} {})", State::Queued, time::short(job.available_at, now))
 }
 
-/// How long it has run, or ran.
+/// Returns how long it has run.
 pub fn took(job: &Job, now_ms: i64) -> String {
     job.started_at.map(|start| time::between(start, job.finished_at.unwrap_or(now_ms))).unwrap_or_default()
 }
 
-/// Jobs, one a line; on a narrow terminal without the column `since`. The columns of priority and
-/// progress are there when a job has any.
+/// Returns jobs, one per line; on a narrow terminal without the column `since`. The columns of
+/// priority and progress are present if a job has any.
 pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let progress = |job: &Job| {
@@ -144,7 +143,7 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
     };
     let have_priority = jobs.iter().any(|job| job.priority != 0);
     let have_progress = jobs.iter().any(|job| !progress(job).is_empty());
-    // So that the command, which is the last column, is seen on a terminal.
+    // So that the command, the last column, is visible on a terminal.
     let is_narrow = columns.is_some_and(|columns| columns < NARROW_COLUMNS);
     let name = |text: &str| columns.map_or_else(|| text.to_owned(), |columns| cut(&line(text), columns / 6));
     let heads = ["id", "state", "prio", "queue", "label", "since", "took", "progress", "command"];
@@ -176,8 +175,7 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
     if coloured { paint_lines(&text, jobs) } else { text }
 }
 
-/// The state is the first word of a line after the id, so the first place where it stands is the
-/// right one.
+/// The state is the first word of a line after the id, so its first occurrence is the right one.
 fn paint_lines(text: &str, jobs: &[Job]) -> String {
     let mut lines = text.lines();
     let head = lines.next().map(|head| format!("\x1b[1m{head}\x1b[0m\n")).unwrap_or_default();
@@ -188,7 +186,7 @@ fn paint_lines(text: &str, jobs: &[Job]) -> String {
     head + &body.collect::<String>()
 }
 
-/// A state in its colour.
+/// Returns a state in its colour.
 pub fn paint(state: State) -> String {
     let colour = match state {
         State::Queued => 33,
@@ -208,7 +206,7 @@ pub fn progress(text: &str) -> String {
     percent.into_iter().chain(phase).collect::<Vec<_>>().join(" ")
 }
 
-/// The first few, and how many more.
+/// Returns the first few, and how many more.
 pub fn named(all: &[String]) -> String {
     let mut shown = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     if all.len() > NAMED_MAX {
@@ -217,7 +215,7 @@ pub fn named(all: &[String]) -> String {
     shown
 }
 
-/// Most that is named of one kind.
+/// Most items of one kind that are named.
 pub const NAMED_MAX: usize = 10;
 
 pub fn held_text(counts: &Counts) -> String {

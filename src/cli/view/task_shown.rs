@@ -1,4 +1,4 @@
-//! How a task is shown: to a script, and to a person.
+//! Output about tasks: for scripts, and for people.
 
 use std::collections::BTreeMap;
 
@@ -52,12 +52,12 @@ fn rounds(steps: &[Step]) -> BTreeMap<&str, u32> {
     rounds
 }
 
-/// Which step of a task a job is, in words.
+/// Describes the step of a task that a job is.
 pub fn step_of(task: &TaskRow, stage: &str) -> String {
     format!("stage {stage} of task {} (pipeline {}), which is {}", task.id, task.pipeline, state(task))
 }
 
-/// State, with what is special about it.
+/// Returns the state, with its special conditions.
 pub fn state(task: &TaskRow) -> String {
     match task.state {
         TaskState::Running if task.stop_at.is_some() => "running (asked to stop)".into(),

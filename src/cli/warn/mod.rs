@@ -1,4 +1,4 @@
-//! What is said, or refused, when a job is added, before it is in the file.
+//! Warnings and refusals before a job is added.
 
 pub(in crate::cli) mod nested;
 pub(in crate::cli) mod new_queues;

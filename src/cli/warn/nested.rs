@@ -1,5 +1,5 @@
-//! `tenure run` inside a job: which jobs wait for the new one, and a refusal where it could never
-//! start beside them.
+//! `tenure run` inside a job: finds the jobs that wait for the new one, and refuses one that could
+//! never start beside them.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use crate::store::Store;
 use crate::store::nested::{self, Followed, Never};
 use crate::store::rows::Job;
 
-/// Names the job inside which this command runs as the parent of the new one. Where a live job has
-/// the key of the new one, that one is followed, and must be able to start; one that runs already
-/// holds no other job.
+/// Sets the job inside which this command runs as the parent of the new one. If a live job has the
+/// key of the new one, that job is followed, and must be able to start; a running one blocks no
+/// other.
 ///
 /// # Errors
-/// `Refused` where what is followed could never start; nothing was added then.
+/// `Refused` if the followed job could never start; nothing was added then.
 pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     let ancestors = ancestors(store)?;
     let Some(innermost) = ancestors.first() else { return Ok(()) };
@@ -50,7 +50,7 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     }
 }
 
-/// The jobs that wait for this command, where it runs inside a job of this file.
+/// Returns the jobs that wait for this command, if it runs inside a job of this file.
 fn ancestors(store: &Store) -> Result<Vec<Job>> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<i64>().ok();
     let (Some(job), Some(run), Some(db)) = (number("TENURE_JOB"), number("TENURE_RUN"), std::env::var_os("TENURE_DB")) else {

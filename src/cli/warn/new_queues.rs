@@ -1,5 +1,5 @@
-//! Warns of a queue that is new and has nearly the name of another one: no worker that serves the
-//! other starts its jobs.
+//! Warns about a new queue whose name is similar to that of another one: a worker that serves only
+//! the other does not start its jobs.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use crate::error::Result;
 use crate::job::nearest::{NAMES_MAX, edits};
 use crate::store::{Store, read};
 
-/// Names with fewer characters are not compared: most of them are near each other.
+/// Shorter names are not compared: most of them are similar.
 const NAME_CHARS_MIN: usize = 4;
 
-/// The queues that were looked at already.
+/// The queues that were checked already.
 #[derive(Debug, Default)]
 pub struct NewQueues(BTreeSet<String>);
 
 impl NewQueues {
-    /// What to say of this queue, once. A file that cannot be read says so by itself when it is
+    /// Returns a warning about this queue, once. A file that cannot be read is reported when it is
     /// written.
     pub fn check(&mut self, store: &Store, queue: &str) -> Option<String> {
         if queue.chars().count() < NAME_CHARS_MIN || !self.0.insert(queue.to_owned()) {
@@ -31,12 +31,12 @@ impl NewQueues {
     }
 }
 
-/// The names of all queues, where this is none of them.
+/// Returns the names of all queues, if this is a new one.
 fn names_if_new(store: &Store, queue: &str) -> Result<Vec<String>> {
     store.read(|conn| if read::has_queue(conn, queue)? { Ok(Vec::new()) } else { read::queue_names(conn, NAMES_MAX) })
 }
 
-/// The name that differs in one place; numbered queues are meant to differ in their number.
+/// Returns the name that differs in one place; numbered queues are meant to differ in their number.
 fn similar<'a>(queue: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let without_digits = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
     let letters = without_digits(queue);

@@ -1,8 +1,8 @@
-//! Warns of a command that will not be found, or that is another file for the worker than for the
-//! person who adds it.
+//! Warns about a command that will not be found, or that is another file for the worker than for
+//! the person who adds it.
 //!
-//! A job is started by the worker, which has a `PATH` of its own. Looks only; never fails, and
-//! never keeps a job from being added: what is missing now may be there when the job starts.
+//! The worker, which has its own `PATH`, starts the job. This only checks; it never fails and never
+//! prevents a job from being added: a missing file may exist when the job starts.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -21,12 +21,12 @@ use crate::place::Place;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 use crate::store::Store;
 
-/// What a worker usually has, where it cannot be asked.
+/// The usual `PATH` of a worker, if it cannot be queried.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Most warnings that are told one by one.
+/// Most warnings that are printed one by one.
 const TOLD_MAX: usize = 10;
 
-/// How a line for the shell is given instead of a command.
+/// How to give a shell line instead of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShellBy {
     /// `-c LINE`.
@@ -35,29 +35,29 @@ pub enum ShellBy {
     Key,
 }
 
-/// What is looked at of a job.
+/// What is checked of a job.
 struct Checked<'a> {
     command: &'a Argv,
     cwd: &'a str,
-    /// The `PATH` that it is given.
+    /// Its `PATH`.
     path: Option<&'a str>,
     policy: &'a Policy,
-    /// Other jobs come first, and may make what is missing now.
+    /// Other jobs come first, and may create what is missing now.
     is_later: bool,
-    /// The command has places for parameters.
+    /// The command has parameters.
     has_places: bool,
 }
 
 /// The worker that will start the job.
 struct Theirs {
     path: OsString,
-    /// It was asked; else this is what workers usually have.
+    /// It was queried; otherwise this is the usual value.
     is_known: bool,
-    /// It is of this user, so what we may not reach it may not reach either.
+    /// It belongs to this user, so it cannot reach what this process cannot.
     is_ours: bool,
 }
 
-/// Warnings about the jobs of one command; each is told once.
+/// Warnings about the jobs of one command; each is printed once.
 pub struct Warnings<'a> {
     store: &'a Store,
     place: &'a Place,
@@ -74,12 +74,12 @@ impl<'a> Warnings<'a> {
         Self { store, place, queues, around, shell_by, theirs: None, told: BTreeSet::new() }
     }
 
-    /// Looks at a job. `of`: what it is called, such as `line 3: `.
+    /// Checks a job. `of`: its name, such as `line 3: `.
     pub fn check(&mut self, of: &str, job: &NewJob) {
         self.check_after(of, job, false);
     }
 
-    /// As [`Warnings::look`]; `is_later`: jobs that are not in it come before it.
+    /// Like [`Warnings::check`]; `is_later`: jobs that are not in it come before it.
     pub fn check_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
         self.check_queue(of, &job.placement.queue);
         let path = job.placement.env.get("PATH").map(String::as_str);
@@ -90,7 +90,7 @@ impl<'a> Warnings<'a> {
         );
     }
 
-    /// Looks at what jobs are made from later.
+    /// Checks the description of later jobs.
     pub fn check_template(&mut self, of: &str, job: &Template, is_later: bool) {
         self.check_queue(of, &job.placement.queue);
         let path = job.placement.env.get("PATH").map(String::as_str);
@@ -101,7 +101,7 @@ impl<'a> Warnings<'a> {
         );
     }
 
-    /// Tells how many were not told one by one.
+    /// Prints how many warnings were not printed one by one.
     pub fn end(self) {
         if self.told.len() > TOLD_MAX {
             face::say(&format!("warning: {} more of this kind", self.told.len() - TOLD_MAX));
@@ -141,7 +141,7 @@ impl<'a> Warnings<'a> {
         }
     }
 
-    /// Whether what we may not reach is out of the job's reach, too.
+    /// Whether a file that this process cannot reach is unreachable for the job too.
     fn theirs(&mut self, job: &Checked<'_>) -> bool {
         self.worker().is_ours && job.policy.user.is_none()
     }
@@ -160,7 +160,7 @@ impl<'a> Warnings<'a> {
             if let Some(hint) = Some(name).filter(|name| !cwd.join(name).exists()).and_then(|_| self.hint(argv)) {
                 return Some(format!("{}: {hint}", quoted(name)));
             }
-            // Relative to a directory that is not there yet, or to what another job makes.
+            // Relative to a directory that does not exist yet, or to what another job creates.
             if (job.policy.workspace.is_some() && !name.as_bytes().starts_with(b"/")) || job.is_later {
                 return None;
             }
@@ -235,7 +235,8 @@ impl Theirs {
     }
 }
 
-/// The file that is executed for a name. A relative directory of `PATH` is one of the job's.
+/// Finds the file that is executed for a name. A relative directory of `PATH` is relative to the
+/// job's directory.
 fn find(name: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
     let is_executable =
         |file: &PathBuf| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
@@ -243,8 +244,8 @@ fn find(name: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
     tried.into_iter().map(|file| cwd.join(file)).find(is_executable)
 }
 
-/// One file, by whatever name. The Python of a virtual environment is a link to another one, and
-/// looks at its own path.
+/// Whether both are one file under any name. The Python of a virtual environment is a link to
+/// another one, and uses its own path.
 fn is_same(a: &Path, b: &Path) -> bool {
     let dir = |file: &Path| file.parent().and_then(|dir| dir.canonicalize().ok());
     if dir(a) == dir(b) {

@@ -1,7 +1,7 @@
-//! Whether something waits in the standard input of a command whose job does not get it.
+//! Detects unread standard input of a command whose job does not get it.
 //!
-//! It is not passed by itself: a script that calls `tenure run` in a loop that reads a list would
-//! lose the rest of the list, and a pipe that no process closes would hold the job up for ever.
+//! It is not passed automatically: a script that calls `tenure run` in a loop over a list would
+//! lose the rest of the list, and a pipe that no process closes would block the job forever.
 
 use std::io::stdin;
 
@@ -15,7 +15,7 @@ use crate::units::size_text;
 /// The standard input of a `tenure run`.
 pub struct Input {
     job: JobId,
-    /// It is passed, or the person has been told.
+    /// It is passed, or the person has been warned.
     done: bool,
 }
 
@@ -24,7 +24,7 @@ impl Input {
         Self { job, done: is_passed }
     }
 
-    /// Says once that something waits in it.
+    /// Warns once about unread input.
     pub fn check(&mut self) {
         let Some(bytes) = (if self.done { None } else { waiting() }) else { return };
         self.done = true;
@@ -36,7 +36,7 @@ impl Input {
     }
 }
 
-/// Bytes that can be read now; `None`: none, or not known.
+/// Returns how many bytes can be read now; `None`: none, or unknown.
 fn waiting() -> Option<u64> {
     let input = stdin();
     let stat = fstat(&input).ok()?;

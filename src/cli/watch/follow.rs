@@ -1,10 +1,10 @@
-//! `tenure run`, after its job is in the file: follows it to its end, and is its worker where there
-//! is none.
+//! `tenure run`, after its job was added: follows the job to its end, and is its worker if there is
+//! none.
 //!
-//! Each round does four things: reads what is new, sees to it that there is a worker, obeys
-//! signals, and says once what the job waits for. When a `tenure work` asks for the lock, it is
-//! given up, and the following goes on. Where another `tenure run` is the worker, that one is asked
-//! to serve this job too, again and again for as long as a client follows it.
+//! Each round does four things: reads new output, ensures that there is a worker, obeys signals,
+//! and says once what the job waits for. When a `tenure work` asks for the lock, this worker
+//! releases it, and following continues. If another `tenure run` is the worker, it is asked to
+//! serve this job too, repeatedly while a client follows it.
 
 use std::time::{Duration, Instant};
 
@@ -32,27 +32,27 @@ use crate::store::{Store, control, locks, resource, why};
 use crate::worker::{Ended, Worker};
 use crate::worker::{Options, Started, Until};
 
-/// Time between two looks for a worker, in milliseconds. A `work` that asked for the lock takes it
-/// well within this.
+/// Interval between two checks for a worker, in milliseconds. A `work` that asked for the lock
+/// takes it well within this.
 const CHECK_MS: u64 = 1_000;
 
-/// Between two looks whether everything is torn down, in milliseconds.
+/// Interval between two checks whether everything is torn down, in milliseconds.
 const TEARDOWN_POLL_MS: u64 = 20;
 
-/// The number of the signal that a program gets which writes to a closed pipe.
+/// The number of the signal of a closed pipe.
 const SIGPIPE: u8 = 13;
 
-/// How the following of a job came to its end.
+/// How following a job ended.
 pub enum Outcome {
     Ended(Box<Job>),
-    /// A person left it to itself; the exit code.
+    /// A person left the job running; the exit code.
     Detached(u8),
 }
 
-/// Follows a job to its end; with no worker, is one for that job alone.
+/// Follows a job to its end; without a worker, is one for that job only.
 ///
 /// # Errors
-/// When the file cannot be used, or the reader of the output has gone.
+/// The file cannot be used, or the reader of the output has gone.
 pub fn follow(face: &Face, store: &Store, id: JobId, output: Output) -> Result<Outcome> {
     let signals = listen()?;
     let mut run_follower =
@@ -105,8 +105,7 @@ impl RunFollower<'_> {
         }
     }
 
-    /// Becomes the worker where there is none; gives the lock up where another process asked for
-    /// it.
+    /// Becomes the worker if there is none; releases the lock if another process asked for it.
     fn ensure_worker(&mut self, signals: &Receiver<i32>) -> Result<Option<Outcome>> {
         if let Some(worker) = &self.worker {
             let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(None) };
@@ -135,7 +134,7 @@ impl RunFollower<'_> {
         Ok(None)
     }
 
-    /// Ends the following while another program holds the write lock: the job stays as it is.
+    /// Ends following while another program holds the write lock: the job stays as it is.
     fn leave_blocked(&self, signal: i32) -> Outcome {
         let id = self.id;
         let holder = locks::writer(self.store.place()).map_or("another program".to_owned(), |holder| holder.to_string());
@@ -146,8 +145,8 @@ impl RunFollower<'_> {
         Outcome::Detached(code_of(signal))
     }
 
-    /// Where there is no other worker, what the job has left outside is torn down before this one
-    /// goes. A signal ends the wait, not the teardown; what has failed waits for the next worker.
+    /// Without another worker, the resources of the job are torn down before this one ends. A
+    /// signal ends the wait, not the teardown; a failed teardown waits for the next worker.
     fn tear_down(&mut self, signals: &Receiver<i32>) -> Result<()> {
         let Some(worker) = &self.worker else { return Ok(()) };
         loop {
@@ -162,8 +161,8 @@ impl RunFollower<'_> {
         }
     }
 
-    /// As process 1 of a container, or with its init, this one takes the jobs with it that it
-    /// serves for others: they are ended in order.
+    /// As process 1 of a container, or with its init, this process ends the jobs that it serves for
+    /// others: they are ended in order.
     fn end_served(&self) {
         if let Some(worker) = &self.worker {
             worker.end_runs_if_namespace_ends(&never());
@@ -177,7 +176,8 @@ impl RunFollower<'_> {
         }
     }
 
-    /// A first INT cancels the job, a second leaves it to its shim; TERM and HUP leave it at once.
+    /// The first INT cancels the job, the second leaves it to its shim; TERM and HUP leave it
+    /// immediately.
     fn obey(&mut self, signal: i32) -> Result<Option<Outcome>> {
         let id = self.id;
         let code = code_of(signal);
@@ -200,7 +200,7 @@ impl RunFollower<'_> {
     }
 
     /// The reader of the output has gone. As with any other program in a pipe that is the end, but
-    /// only of the following.
+    /// only of following.
     fn reader_gone(&self) -> Outcome {
         face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
         Outcome::Detached(exit::SIGNAL_BASE + SIGPIPE)
@@ -211,7 +211,7 @@ fn code_of(signal: i32) -> u8 {
     exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0))
 }
 
-/// Signals, as they come.
+/// Returns signals as they arrive.
 fn listen() -> Result<Receiver<i32>> {
     let mut signals =
         Signals::new(signal::not_ignored(&[SIGINT, SIGTERM, SIGHUP])).map_err(|e| Error::io("installing signal handlers", e))?;
@@ -223,23 +223,24 @@ fn listen() -> Result<Receiver<i32>> {
     Ok(receiver)
 }
 
-/// What came of the try to be the worker for one job alone.
+/// Result of trying to be the worker for one job.
 enum ForOne {
     Serves(Box<Worker>),
-    /// There is a worker, or another process was quicker.
+    /// There is a worker, or another process was first.
     NotNeeded,
-    /// This signal came before it served. `is_blocked`: it waited for another program's write lock.
+    /// This signal arrived before it served. `is_blocked`: it waited for another program's write
+    /// lock.
     Signalled {
         signal: i32,
         is_blocked: bool,
     },
 }
 
-/// A worker for one job alone, where there is none. One that is a `tenure run` is asked to serve
+/// Starts a worker for one job, if there is none. A worker that is a `tenure run` is asked to serve
 /// this job too.
 ///
 /// # Errors
-/// When the file cannot be used.
+/// The file cannot be used.
 fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -> Result<ForOne> {
     if let Some(holder) = Holder::read(client.place())? {
         if holder.kind == Kind::Run.as_str() {
@@ -255,7 +256,7 @@ fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -
             worker.map(|worker| worker.stop(Ended::Asked)).transpose()?;
             Ok(ForOne::Signalled { signal, is_blocked })
         }
-        // Another process was quicker, and does it.
+        // Another process was first, and does it.
         Err(Error::Held(_)) => Ok(ForOne::NotNeeded),
         Err(error) => Err(error),
     }

@@ -1,5 +1,5 @@
-//! `tenure work --until-idle` beside a worker that is there already: that one does the work, and
-//! this waits until it has nothing to do.
+//! `tenure work --until-idle` beside another worker: that one does the work, and this command waits
+//! until it has nothing to do.
 
 use crate::cli::face;
 use crate::cli::face::Face;
@@ -11,13 +11,13 @@ use crate::queue::changes::Changes;
 use crate::store::claim::{self, Scope};
 use crate::store::{Store, open_runs, pending, plan, read, teardown};
 
-/// Waits until nothing runs and nothing could be started. False: there is no such worker, or it
-/// serves no queue that is meant.
+/// Waits until no job is running and none could be started. False: there is no such worker, or it
+/// serves none of these queues.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// The file cannot be read.
 pub fn wait(face: &Face, queues: &[String], until_empty: bool) -> Result<bool> {
-    // A file that is not there, or is of another version, is the worker's to make or to refuse.
+    // A file that does not exist, or is of another version, is created or refused by the worker.
     let Ok(store) = face.reader() else { return Ok(false) };
     let mut changes = Changes::default();
     let (mut said, mut said_that_it_ends) = (false, false);
@@ -26,7 +26,7 @@ pub fn wait(face: &Face, queues: &[String], until_empty: bool) -> Result<bool> {
             return Ok(false);
         };
         if is_ending(&worker) {
-            // What is queued waits for the next worker, which is this one.
+            // Queued jobs wait for the next worker, which is this one.
             if !said_that_it_ends {
                 said_that_it_ends = true;
                 face::say(&format!("{} claims nothing more; waiting until it has ended", worker.holder.named()));
@@ -57,8 +57,8 @@ fn is_ending(worker: &Sight) -> bool {
     worker.report.as_ref().is_some_and(|report| matches!(report.phase, Phase::Draining | Phase::Leaving))
 }
 
-/// As a worker of these queues judges it that ends when it has nothing to do: it tends jobs and
-/// schedules of all queues.
+/// Whether a worker of these queues would end when idle: it processes due jobs and schedules of all
+/// queues.
 fn is_idle(
     face: &Face,
     store: &Store,
@@ -72,8 +72,7 @@ fn is_idle(
     let claimed = if queues.is_empty() { served } else { queues.to_vec() };
     let scope = Scope { queues: claimed, only: None };
     store.read(|conn| {
-        // Without a queue that is meant: all that runs, as the worker may watch over what an
-        // earlier one has left.
+        // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
         let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
         let goes_on = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
         let could_start =

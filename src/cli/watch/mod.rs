@@ -1,4 +1,4 @@
-//! What a person waits for at a terminal: the end of a job, its output, a change of the file.
+//! Waits at a terminal: for the end of a job, its output, a change of the file.
 
 pub(in crate::cli) mod follow;
 pub(in crate::cli) mod idle;

@@ -1,5 +1,4 @@
-//! Says what a job waits for where a person waits for it: when nothing has happened for a second,
-//! and once for each change.
+//! Says what a job waits for: after a second without progress, and once for each change.
 
 use std::time::{Duration, Instant};
 
@@ -15,30 +14,30 @@ use crate::queue::why::obstacles;
 use crate::queue::why::over as run_over;
 use crate::store::{Store, why};
 
-/// How long it may wait before something is said, and the time between two looks, in milliseconds.
+/// How long it may wait silently, and the interval between two checks, in milliseconds.
 const QUIET_MS: u64 = 1_000;
 
-/// How long a line that was said is not said again, in milliseconds.
+/// How long a printed line is not repeated, in milliseconds.
 const AGAIN_MS: u64 = 60_000;
 
-/// Codes of what `why` tells that holds nothing up.
+/// Codes of `why` that are not obstacles.
 const NOT_WAITED_FOR: &[&str] = &["running", "latest_run", "expires", "ended", "not_retried"];
-/// What is said first where there is more, as it keeps everything else from being cleared; and what
-/// is said last, as it clears itself.
+/// Printed first if there are several, as it prevents the others from being cleared; and printed
+/// last, as it clears itself.
 const FIRST: &[&str] = &["writer_blocked", "worker_stopped", "worker_hangs"];
 const LAST: &[&str] = &["position"];
 
-/// Who waits.
+/// The waiting command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// A client that looks on.
+    /// A client that only watches.
     Watcher,
-    /// A `tenure run`: it is the worker where there is none, and asks another `tenure run` to serve
+    /// A `tenure run`: it is the worker if there is none, and asks another `tenure run` to serve
     /// its job.
     Run,
 }
 
-/// What was said of one job.
+/// What was printed about one job.
 #[derive(Debug)]
 pub struct Waits {
     by: By,
@@ -47,7 +46,7 @@ pub struct Waits {
     said: Said,
 }
 
-/// An obstacle, without what changes with time alone: a teardown that is tried again and again is
+/// An obstacle, without parts that only change with time: a teardown that is retried repeatedly is
 /// one.
 type Told = (&'static str, Option<String>);
 
@@ -56,10 +55,10 @@ fn told(one: &Advice) -> Told {
     (one.code, remedy)
 }
 
-/// How often the job has been started, and its run: between two of these something has happened.
+/// How often the job has been started, and its run: a difference means progress.
 type HasRun = (u32, Option<RunId>);
 
-/// The lines that were said. What changes to and fro is said once a minute at the most, as long as
+/// The lines that were printed. Obstacles that alternate are printed at most once a minute, while
 /// the job is not started.
 #[derive(Debug, Default)]
 struct Said {
@@ -69,8 +68,7 @@ struct Said {
 }
 
 impl Said {
-    /// Whether this is to be said now. Empty: the job waits for nothing, and no line is said of
-    /// that.
+    /// Whether to print this now. Empty: the job waits for nothing, and no line says that.
     fn is_news(&mut self, told: Vec<Told>, has_run: HasRun, now: Instant) -> bool {
         if self.has_run != has_run {
             *self = Self { has_run, ..Self::default() };
@@ -95,10 +93,10 @@ impl Waits {
         Self { by, job, looked: Instant::now(), said: Said::default() }
     }
 
-    /// Looks at this job from now on, and says what is new.
+    /// Checks this job from now on, and prints news.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn poll_job(&mut self, job: JobId, face: &Face, store: &Store) -> Result<()> {
         if self.job != job {
             (self.job, self.said) = (job, Said::default());
@@ -106,10 +104,10 @@ impl Waits {
         self.poll(face, store)
     }
 
-    /// Looks, now and then, and says what is new.
+    /// Checks periodically, and prints news.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// The file cannot be read.
     pub fn poll(&mut self, face: &Face, store: &Store) -> Result<()> {
         if self.looked.elapsed() < Duration::from_millis(QUIET_MS) {
             return Ok(());
@@ -117,7 +115,7 @@ impl Waits {
         self.looked = Instant::now();
         let (id, now_ms) = (self.job, face.now_ms());
         let facts = match store.read(|conn| why::why(conn, id, now_ms)) {
-            // It was pruned: the follower says so.
+            // It was pruned: the follower reports that.
             Err(Error::NotFound(_)) => return Ok(()),
             facts => facts?,
         };
@@ -142,7 +140,7 @@ impl Waits {
     }
 }
 
-/// `None`: nothing keeps it from starting or from running.
+/// `None`: nothing prevents it from starting or running.
 fn words(id: JobId, all: &[Advice]) -> Option<String> {
     let first = all.first()?;
     let all_of_it = match (all.len(), &first.remedy) {
@@ -162,8 +160,8 @@ mod tests {
         const A: &str = "a";
         const B: &str = "b";
         const NOTHING: &str = "";
-        // After how many seconds what is looked at, how often the job had been started, and whether
-        // it is said.
+        // After how many seconds the check is made, how often the job had been started, and whether
+        // it is printed.
         type Case = (u64, &'static str, u32, bool);
         let cases: &[(&str, &[Case])] = &[
             ("the same", &[(0, A, 0, true), (1, A, 0, false), (100, A, 0, false)]),

@@ -1,13 +1,13 @@
-//! What the end of a run means: the only place where a [`RunEnd`] is judged.
+//! Consequences of the end of a run: the only module that assesses a [`RunEnd`].
 //!
-//! | file | judges |
+//! | file | assesses |
 //! | --- | --- |
-//! | `of_job` | a job's own run: what its row says, and where the job goes ([`decide`]) |
-//! | `of_check` | a check: what it answers |
+//! | `of_job` | a job's own run: the values of its row, and the next state of the job ([`decide`]) |
+//! | `of_check` | a check: its answer |
 //! | `of_auxiliary` | the other auxiliary runs, where exit 0 is success and everything else is not |
 //!
-//! A new kind of end is placed in each of the three; the compiler names them, as no match has a
-//! wildcard for it.
+//! A new kind of end must be added to each of the three; the compiler requires it, as no match has
+//! a wildcard for it.
 
 mod of_auxiliary;
 mod of_check;

@@ -1,13 +1,13 @@
-//! What the end of an auxiliary run means: the making of a workspace, a probe, a teardown.
+//! Consequences of the end of an auxiliary run: the preparation of a workspace, a probe, a
+//! teardown.
 
 use super::run_end::{RunEnd, is_want_of_resources};
 use crate::job::reason::{Cause, Exit, Outcome, Reason};
 
-/// What the row of an auxiliary run says about its end: the outcome, the reason, and words for a
-/// person.
+/// The row of an auxiliary run after its end: the outcome, the reason, and a text for a person.
 pub type Verdict = (Outcome, Option<Reason>, Option<String>);
 
-/// What the end of an auxiliary run means where exit 0 is success and everything else is not.
+/// Assesses an auxiliary run for which exit 0 is success and everything else is not.
 pub fn verdict(end: &RunEnd) -> Verdict {
     let failed = |reason, error: String| (Outcome::Failed, Some(reason), Some(error));
     match end {
@@ -15,7 +15,7 @@ pub fn verdict(end: &RunEnd) -> Verdict {
             (Outcome::Cancelled, Some(Reason::Cancelled), Some("cancelled".into()))
         }
         RunEnd::Ended { cause: Some(Cause::Timeout), .. } => failed(Reason::Timeout, "ran past its timeout".into()),
-        // Of the job's run, which ends for it: it tells nothing against what was to be made.
+        // A stop request for the job's run: it says nothing against the workspace.
         RunEnd::Ended { cause: Some(Cause::Backstop), .. } => {
             (Outcome::Lost, Some(Reason::Timeout), Some("its job ran past the max-runtime of its queue".into()))
         }

@@ -1,11 +1,11 @@
-//! What the end of a check means: the answer to the question whether its job has really succeeded.
+//! Consequences of the end of a check: whether its job has really succeeded.
 
 use super::of_auxiliary::Verdict;
 use super::run_end::{RunEnd, is_want_of_resources};
 use crate::job::limits;
 use crate::job::reason::{Cause, Exit, Outcome, Reason};
 
-/// One answer of a check.
+/// The answer of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckAnswer {
     Yes,
@@ -18,7 +18,7 @@ pub enum CheckAnswer {
 }
 
 impl CheckAnswer {
-    /// What a check has answered that ended so.
+    /// Returns the answer of a check that ended like this.
     pub fn of_end(end: &RunEnd) -> Self {
         match end {
             RunEnd::Ended { cause: Some(Cause::Cancel), .. } => Self::Cancelled,
@@ -42,8 +42,8 @@ impl CheckAnswer {
         }
     }
 
-    /// What a check has answered whose row is closed: its worker died before it could settle the
-    /// job.
+    /// Returns the answer of a check whose row is closed: its worker died before it could settle
+    /// the job.
     pub fn of_row(outcome: Option<Outcome>, error: Option<&str>) -> Self {
         match outcome {
             Some(Outcome::Done) => Self::Yes,
@@ -54,7 +54,7 @@ impl CheckAnswer {
         }
     }
 
-    /// What the row of the check says.
+    /// Returns the values for the row of the check.
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Yes => (Outcome::Done, Some(Reason::Exit), None),

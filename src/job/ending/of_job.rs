@@ -1,8 +1,8 @@
-//! What the end of a job's own run means for the job.
+//! Consequences of the end of a job's own run for the job.
 //!
-//! One function, [`decide`], turns what was recorded of a run and what is known of its job into the
-//! one statement that the settle makes. It is the same function whether the worker saw the end,
-//! found the record after a crash, or found nothing.
+//! One function, [`decide`], turns the records of a run and the facts of its job into the settle.
+//! It is the same function whether the worker saw the end, found the record after a crash, or found
+//! nothing.
 
 use super::run_end::RunEnd;
 use crate::job::limits;
@@ -10,21 +10,21 @@ use crate::job::policy::{Policy, RetryOn};
 use crate::job::reason::{Cause, Exit, Outcome, Reason};
 use crate::job::retry::{backoff_ms, is_retried};
 
-/// What is known of the job when one of its runs ends.
+/// Facts of the job when one of its runs ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// Runs that count, the one that ended included.
+    /// Runs that count, including the one that ended.
     pub attempts: u32,
     pub max_attempts: u32,
     pub deferrals: u32,
-    /// Times in a row that it was put back without having started.
+    /// How often in a row it was requeued without having started.
     pub failed_starts: u32,
     pub policy: &'a Policy,
-    /// A client asked to cancel it, and that is not done yet.
+    /// A client requested a cancel that is not completed yet.
     pub cancel_open: bool,
 }
 
-/// Where the job goes.
+/// The next state of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     Done,
@@ -32,7 +32,7 @@ pub enum Next {
     Cancelled,
     /// Back to `queued`.
     Again {
-        /// Not before this instant, in milliseconds UTC.
+        /// Does not start before this instant, in milliseconds UTC.
         available_at: i64,
         attempts: u32,
         deferrals: u32,
@@ -40,7 +40,7 @@ pub enum Next {
     },
 }
 
-/// The settle: what is written about the run, and where its job goes.
+/// The settle: what is recorded about the run, and the next state of the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub outcome: Outcome,
@@ -52,12 +52,12 @@ pub struct Decision {
     pub next: Next,
 }
 
-/// Decides how a run that ended settles its job. `now_ms` is milliseconds UTC, `chance` is in 0..1.
+/// Decides how an ended run settles its job. `now_ms` is milliseconds UTC, `chance` is in 0..1.
 pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Decision {
     let assessment = assess(end);
     let next = match end {
-        // The worker died while it had others work for the job: that tells nothing against the job,
-        // however often it happens.
+        // The worker died during an auxiliary run: that says nothing against the job, however often
+        // it happens.
         RunEnd::Unprepared | RunEnd::NoMeans { .. } if !facts.cancel_open => Next::Again {
             available_at: 0,
             attempts: facts.attempts.saturating_sub(1),
@@ -131,7 +131,7 @@ fn assess_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Assessm
         (None, Exit::Signal(number)) if out_of_memory => {
             (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (signal {number})")))
         }
-        // A shell says so of the command that it ran.
+        // A shell reports that about the command that it ran.
         (None, Exit::Code(code @ 137)) if out_of_memory => {
             (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (exit status {code})")))
         }
@@ -143,11 +143,11 @@ fn assess_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Assessm
     Assessment { outcome, reason: Some(reason), exit_code, signal, error }
 }
 
-/// Longest wait before a job is tried again whose user lacked something, in milliseconds.
+/// Longest wait before a job is retried whose user lacked a resource, in milliseconds.
 const WANT_WAIT_MS_MAX: u64 = 60_000;
 
-/// EAGAIN of a job that was given another user: that one has as many processes as it may. What a
-/// job's own limit of memory keeps from being executed is the job's fault.
+/// EAGAIN of a job with another user: that user has reached the process limit. A job that its own
+/// memory limit prevents from being executed is at fault itself.
 const WANT_OF_ITS_USER: i32 = 11;
 
 fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f64) -> Next {
@@ -155,9 +155,8 @@ fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f6
     match assessment.outcome {
         Outcome::Done => Next::Done,
         Outcome::Cancelled => Next::Cancelled,
-        // Every way back to the queue asks first whether a stop request wants the job to end. What
-        // was lost while a stop request wanted it to end has ended, and is proven gone: that is
-        // what was wanted.
+        // Every path back to the queue first checks for a stop request. A run that was lost during
+        // a stop request has ended, and its tree is gone: the request is fulfilled.
         Outcome::Unstarted | Outcome::Deferred | Outcome::Lost if facts.cancel_open => Next::Cancelled,
         Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
         Outcome::Deferred if is_deferrable(facts, assessment) => Next::Again {
@@ -170,14 +169,14 @@ fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f6
     }
 }
 
-/// Exit 75, and a workspace that could not be made, count as "not now" until it has been said too
-/// often; then it has failed for good.
+/// Exit 75, and a workspace that could not be prepared, count as "not now" until that limit is
+/// reached; then the job has failed permanently.
 fn is_deferrable(facts: &Facts<'_>, assessment: &Assessment) -> bool {
     facts.deferrals < facts.policy.max_deferrals() && !is_taken_out(facts.policy, assessment)
 }
 
 /// `--no-retry-on 75` makes 75 an ordinary failure, and `--no-retry-on workspace` a workspace that
-/// could not be made.
+/// could not be prepared.
 fn is_taken_out(policy: &Policy, assessment: &Assessment) -> bool {
     policy.no_retry_on.iter().any(|on| match on {
         RetryOn::Code(code) => assessment.exit_code == Some(*code),
@@ -187,8 +186,8 @@ fn is_taken_out(policy: &Policy, assessment: &Assessment) -> bool {
 
 fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
     if reason.is_some() {
-        // The user of the job, not we, has no process or memory left: that ends no job, and others
-        // are claimed meanwhile.
+        // The user of the job, not tenure, has no process or memory left: that ends no job, and
+        // others are claimed meanwhile.
         let wait_ms = backoff_ms(facts.policy, 1, chance).min(WANT_WAIT_MS_MAX);
         return Next::Again {
             available_at: after(now_ms, wait_ms),
@@ -201,7 +200,7 @@ fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64)
     if failed_starts >= limits::FAILED_STARTS_MAX {
         return Next::Failed(Reason::Spawn);
     }
-    // A worker that died is not a reason to wait.
+    // A crash of the worker is not a reason to wait.
     Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, failed_starts }
 }
 
@@ -323,7 +322,7 @@ mod tests {
         let policy = Policy::from_json(r#"{"backoff_ms": [100, 1000]}"#).unwrap();
         for end in [ended(Exit::Code(75), None), RunEnd::PrepareFailed { error: "no room".into() }] {
             let waits = [0, 1, 2, 3, 4, 5].map(|deferrals| {
-                // Neither the attempts nor the starts that came to nothing count.
+                // Neither the attempts nor the failed starts count.
                 let f = Facts { deferrals, failed_starts: 3, ..facts(&policy, 5, 9) };
                 match decide(&f, &end, 7_000, 0.0).next {
                     Next::Again { available_at, .. } => available_at - 7_000,

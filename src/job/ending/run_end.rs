@@ -2,7 +2,7 @@
 
 use crate::job::reason::{Cause, Exit};
 
-/// What is known of how a run ended.
+/// What is known of the end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEnd {
     /// Its process ended, and its parent recorded how.
@@ -10,7 +10,7 @@ pub enum RunEnd {
         exit: Exit,
         /// Why the shim stopped it, if it did before the process had ended.
         cause: Option<Cause>,
-        /// The kernel counted a kill for want of memory against it.
+        /// The kernel counted a memory kill against it.
         out_of_memory: bool,
     },
     /// It could not be executed.
@@ -19,10 +19,10 @@ pub enum RunEnd {
         /// In words, with the path.
         error: String,
     },
-    /// It never started, for a reason that has nothing to do with it (the worker died first).
+    /// It never started, for an unrelated reason (the worker died first).
     NeverStarted,
-    /// It never started: tenure or the machine lacked something that a start needs (processes,
-    /// descriptors, memory, room or inodes for the log). However often that happens, it tells
+    /// It never started: tenure or the machine lacked a resource that a start needs (processes,
+    /// descriptors, memory, space or inodes for the log). However often that happens, it says
     /// nothing against the job.
     NoMeans {
         errno: i32,
@@ -31,37 +31,37 @@ pub enum RunEnd {
     },
     /// No process saw its end.
     Lost,
-    /// It ended with 0, and its check said no (or could not be asked).
+    /// It ended with 0, and its check failed (or could not be run).
     CheckFailed { error: String },
-    /// It never started: it was put back while its workspace was being made, or while it waited for
-    /// that.
+    /// It never started: it was requeued while its workspace was being prepared, or while it waited
+    /// for that.
     Unprepared,
-    /// It never started, and a stop request wants it to end.
+    /// It never started, because of a stop request.
     Withdrawn,
-    /// It never started: its workspace could not be made.
+    /// It never started: its workspace could not be prepared.
     PrepareFailed { error: String },
-    /// It never started: the time that its queue gives it was over before.
+    /// It never started: the time limit of its queue expired before.
     TooLate { error: String },
-    /// Its row cannot be run: a policy or a command that does not parse, a secret that is gone.
+    /// Its row cannot be run: a policy or a command that cannot be parsed, a missing secret.
     Unrunnable { error: String },
 }
 
 impl RunEnd {
-    /// What a run comes to that a stop request reaches while it waits for its workspace.
+    /// Returns the end of a run that gets a stop request while it waits for its workspace.
     pub fn stopped_before_start(cause: Cause) -> Self {
         match cause {
             Cause::Cancel => Self::Withdrawn,
             Cause::Backstop | Cause::Timeout | Cause::Silence => {
                 Self::TooLate { error: "its workspace was not ready within the max-runtime of its queue".into() }
             }
-            // The worker or the machine goes down: that tells nothing against the job.
+            // The worker or the machine shuts down: that says nothing against the job.
             Cause::Shutdown | Cause::Sweep => Self::Unprepared,
         }
     }
 
-    /// What a job's run comes to whose own process ended with 0, and whose check was stopped: it
-    /// ends for the cause of the stop and for no other. `None`: the machine or the worker goes
-    /// down, and the next worker asks the check again.
+    /// Returns the end of a job's run whose own process ended with 0, and whose check was stopped:
+    /// it ends for the cause of the stop. `None`: the machine or the worker shuts down, and the
+    /// next worker runs the check again.
     pub fn stopped_while_checked(cause: Cause) -> Option<Self> {
         match cause {
             Cause::Shutdown | Cause::Sweep => None,
@@ -75,7 +75,7 @@ impl RunEnd {
     }
 }
 
-/// EAGAIN, ENOMEM, EMFILE, ENFILE: the machine's want, not the job's fault.
+/// EAGAIN, ENOMEM, EMFILE, ENFILE: a shortage of the machine, not the job's fault.
 pub fn is_want_of_resources(errno: i32) -> bool {
     matches!(errno, 11 | 12 | 23 | 24)
 }
