@@ -14,5 +14,5 @@ fn main() -> tenure::Result<()> {
     let worker = queue.worker().slots(4).start()?;
     let job = queue.wait(id)?;
     println!("{} {:?}", job.state, job.exit_code);
-    worker.stop() // running jobs go on; drain() waits for them
+    worker.stop() // running jobs continue; drain() waits for them
 }

@@ -136,8 +136,8 @@ pub fn said(error: &io::Error) -> String {
 pub fn words(error: &io::Error) -> String {
     use io::ErrorKind as Kind;
     let remedy = match (error.kind(), error.raw_os_error()) {
-        (Kind::NotFound | Kind::NotADirectory, _) => "look at the path",
-        (Kind::PermissionDenied, _) => "look at its owner and mode, and at those of the directories above it",
+        (Kind::NotFound | Kind::NotADirectory, _) => "check the path",
+        (Kind::PermissionDenied, _) => "check its owner and mode, and those of the directories above it",
         (Kind::IsADirectory, _) => "name a file in it",
         (Kind::StorageFull | Kind::QuotaExceeded, _) => "free some space",
         (Kind::ReadOnlyFilesystem, _) => "make its file system writable, or use another place",
@@ -145,7 +145,7 @@ pub fn words(error: &io::Error) -> String {
         (Kind::FileTooLarge, _) => return format!("{}; {}", said(error), file_size_remedy()),
         (_, Some(libc::EMFILE)) => return format!("{}; {}", said(error), open_files_limit()),
         (_, Some(libc::ENFILE)) => "the machine has no more open files; end some programs",
-        (_, Some(libc::EIO)) => "look at the disk: dmesg",
+        (_, Some(libc::EIO)) => "check the disk: dmesg",
         _ => return said(error),
     };
     format!("{}; {remedy}", said(error))
@@ -201,7 +201,7 @@ fn open_files_limit() -> String {
 /// Returns the limit on file sizes, if there is one.
 fn file_size_limit() -> Option<String> {
     let most = getrlimit(Resource::Fsize).current?;
-    Some(format!("this process may write files of at most {} (ulimit -f); raise the limit", units::size_text(most)))
+    Some(format!("this process can write files of at most {} (ulimit -f); raise the limit", units::size_text(most)))
 }
 
 fn file_size_remedy() -> String {
@@ -256,7 +256,7 @@ impl From<rusqlite::Error> for Error {
             Code::CannotOpen if is_short_of_files() => {
                 Self::File(format!("the file cannot be opened ({text}); {}", open_files_limit()))
             }
-            Code::CannotOpen => Self::File(format!("the file cannot be opened ({text}); look at its path and permissions")),
+            Code::CannotOpen => Self::File(format!("the file cannot be opened ({text}); check its path and permissions")),
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
                 "the file may not be written ({text}); look at the permissions of the file and of its directory, and whether its file system has become \
                  read-only (dmesg)"
@@ -266,7 +266,7 @@ impl From<rusqlite::Error> for Error {
             }
             Code::SystemIoFailure => {
                 let limit = file_size_limit().map(|limit| format!("{limit}, or ")).unwrap_or_default();
-                let text = format!("{text}, SQLite code {}; {limit}look at the disk: df, dmesg", code.extended_code);
+                let text = format!("{text}, SQLite code {}; {limit}check the disk: df, dmesg", code.extended_code);
                 Self::io("reading or writing the file", io::Error::other(text))
             }
             Code::OutOfMemory => Self::io("reading or writing the file", io::Error::from_raw_os_error(libc::ENOMEM)),
@@ -287,13 +287,13 @@ mod tests {
     #[test]
     fn what_a_library_says_comes_with_what_to_do() {
         let io = Error::io("opening x", io::Error::from_raw_os_error(libc::ENOENT)).to_string();
-        assert_eq!(io, "opening x: No such file or directory; look at the path");
+        assert_eq!(io, "opening x: No such file or directory; check the path");
         let own = Error::io_with("opening x", "name another", io::Error::from_raw_os_error(libc::EACCES)).to_string();
         assert_eq!(own, "opening x: Permission denied; name another");
         // With any path.
         for path in ["a (1)", "a;b", "a)", "a: b"] {
             let io = Error::io(format!("opening {path}"), io::Error::from_raw_os_error(libc::ENOENT)).to_string();
-            assert_eq!(io, format!("opening {path}: No such file or directory; look at the path"));
+            assert_eq!(io, format!("opening {path}: No such file or directory; check the path"));
         }
         for errno in 1..134 {
             let text = words(&io::Error::from_raw_os_error(errno));

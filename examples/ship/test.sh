@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests what was built, against a server that is made for this run. What tears it down is written down before it is made.
+# Tests the build against a server that is created for this run. Its teardown is recorded before it is created.
 set -eu
 stage=$NEST/stage/$TENURE_PARAM_version
 server=$NEST/servers/$TENURE_PARAM_version

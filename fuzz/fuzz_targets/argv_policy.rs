@@ -1,4 +1,4 @@
-//! Whatever a client writes as a command or as a policy: it is refused or understood, and what is understood comes back the
+//! Any bytes as a command or as a policy are refused or parsed, and what is parsed comes back the
 //! same.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! Whatever stands in a cron line: it is refused or understood, never a panic and never without end; its occurrences come one after the other,
+//! Any bytes as a cron line are refused or parsed, without a panic and without an endless loop; its occurrences come one after the other,
 //! there and back.
 
 #![no_main]

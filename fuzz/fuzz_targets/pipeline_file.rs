@@ -1,4 +1,4 @@
-//! Whatever stands in a file of pipelines is refused or understood, never a panic; what is understood comes back the same, and each of its
+//! Any bytes as a pipeline file are refused or parsed, never a panic; what is parsed comes back the same, and each of its
 //! stages makes a job or says why not.
 
 #![no_main]

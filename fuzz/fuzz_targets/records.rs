@@ -1,4 +1,4 @@
-//! Whatever stands in a run file is understood or refused, never a panic; and what is understood comes back the same.
+//! Any bytes as a run file are parsed or refused, never a panic; and what is parsed comes back the same.
 //!
 //! Random bytes hardly ever have a right checksum, so each line is given one, unless its first byte says otherwise.
 

@@ -116,7 +116,7 @@ pub enum Verb {
 
 /// Parses, dispatches, and tells the exit code. Prints errors; never panics on what was typed.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    // Before whatever needs more stack than this.
+    // Before all that needs more stack than this.
     if let Err(error) = limits::check() {
         face::complain(&error.to_string());
         return error.exit_code();
@@ -310,7 +310,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
-        /// Whatever is typed: an answer, no panic, and no word that would command a terminal.
+        /// Any arguments get an answer without a panic and without a terminal control sequence.
         #[test]
         fn nothing_that_is_typed_breaks_the_parser(
             verb in prop::sample::select(vec!["add", "run", "ls", "logs", "wait", "cancel", "set", "queue", "work", "prune", "lease", "fence", ""]),

@@ -69,7 +69,7 @@ pub fn declare(face: &Face, is_copy: bool) -> Result<Vec<String>> {
     let db = place.db().display();
     let many = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     Ok(vec![match restored {
-        None => format!("{db} is at home here; a worker goes on with it"),
+        None => format!("{db} belongs to this place; a worker continues with it"),
         Some(restored) => {
             let held = count(many(restored.held), "job", "is held", "are held");
             let lost = count(many(restored.lost), "run of the original", "is closed as lost here", "are closed as lost here");

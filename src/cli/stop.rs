@@ -18,10 +18,10 @@ pub fn ask_directly(store: &Store, job: JobId) -> Result<String> {
     let records_later = match (&sight, stopped) {
         (_, Some(sight)) => {
             let pid = sight.holder.pid;
-            format!("; the worker (pid {pid}) is stopped: the end is recorded when it goes on (kill -CONT {pid})")
+            format!("; the worker (pid {pid}) is stopped: the end is recorded when it continues (kill -CONT {pid})")
         }
         (Some(_), None) => String::new(),
-        (None, _) => "; there is no worker: its end is written down when there is one (tenure work)".to_owned(),
+        (None, _) => "; there is no worker: its end is recorded when one starts (tenure work)".to_owned(),
     };
     let works = sight.is_some() && stopped.is_none();
     let sent = match asked {

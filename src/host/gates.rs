@@ -53,7 +53,7 @@ impl Machine {
     }
 }
 
-/// A floor that the machine does not meet: no job is claimed meanwhile.
+/// A floor that the machine does not meet: no job is claimed until then.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Gate {
     Memory { available_bytes: u64, floor_bytes: u64 },

@@ -155,8 +155,8 @@ fn record(store: &Store, row: &Lease, dead: Option<Lease>, lock: &mut LockFile) 
     Ok(false)
 }
 
-/// Returns another owner whose lock is held and whose lock file records this lease, whatever the
-/// rows say: they may be those of a copy that was just restored.
+/// Returns another owner whose lock is held and whose lock file records this lease. The
+/// rows are not read, as they may be those of a copy that was just restored.
 fn unwritten(place: &Place, name: &str, own: Option<Nonce>) -> Result<Option<Lease>> {
     Ok(living(place)?.into_iter().find(|held| held.name == name && Some(held.nonce) != own))
 }

@@ -125,7 +125,7 @@ impl Holder {
             return format!("pid {}", self.pid);
         }
         if self.pid == 0 {
-            return "which has not said who it is".to_owned();
+            return "which has not identified itself".to_owned();
         }
         format!("pid {} of another container or pid namespace, host {}", self.pid, self.host)
     }

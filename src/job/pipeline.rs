@@ -304,8 +304,8 @@ impl Pipeline {
         let words = |what: &str| {
             Some(if why.is_empty() { format!("stage {stage} {what}") } else { format!("stage {stage} {what}: {why}") })
         };
-        if let Some(wish) = stopped {
-            return Follows::End(TaskState::Cancelled, Some(wish.to_owned()));
+        if let Some(why) = stopped {
+            return Follows::End(TaskState::Cancelled, Some(why.to_owned()));
         }
         let Some(here) = self.stages.get(stage) else {
             return Follows::End(TaskState::Failed, Some(format!("the pipeline has no stage {stage:?} any more")));

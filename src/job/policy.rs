@@ -23,7 +23,7 @@ const OPTIONS_SAY: &[(&str, &str, &str)] = &[
     (
         policy_rules::WORKSPACE_AND_USER,
         "",
-        "user and workspace: a workspace belongs to the worker's user, and no other may enter it; leave one out",
+        "user and workspace: a workspace belongs to the worker's user, and no other user may enter it; omit one of them",
     ),
 ];
 

@@ -34,7 +34,7 @@ pub fn meant(argv: &[Vec<u8>]) -> Option<Meant> {
     let why = if first.starts_with('~') {
         "only a shell puts the home directory in the place of ~".to_owned()
     } else if is_alone && first.contains(is_special) {
-        "it is one argument, and no shell takes it apart".to_owned()
+        "it is one argument, and no shell splits it".to_owned()
     } else if assignments > 0 {
         format!("{first:?} sets a variable for a shell only")
     } else if BUILTINS.contains(&first) {

@@ -94,7 +94,7 @@ impl Template {
                 .into());
         }
         if matches!(job.policy.stdin, Some(Stdin::Kept(_))) {
-            return Err("stdin: a copy of what stands here is removed at the end of its job; name a file instead".into());
+            return Err("stdin: a copy of this value is removed at the end of its job; name a file instead".into());
         }
         Ok(Self {
             command: job.command,

@@ -115,8 +115,7 @@ fn directory(job: &Job) -> Result<String> {
         let inside = named.map_or(Ok(String::new()), text)?;
         return workspace::inside(&inside).map(str::to_owned).map_err(Error::Invalid);
     }
-    let here =
-        || std::env::current_dir().map_err(|e| Error::io_with("looking for the working directory", "name one for the job", e));
+    let here = || std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one for the job", e));
     match named {
         Some(path) if path.is_absolute() => text(path),
         Some(path) => text(here()?.join(path)),

@@ -134,7 +134,7 @@ fn timespec(timeout_ms: Option<u64>) -> Option<libc::timespec> {
 /// Gives every signal its default action. By the bare system call, as libc hides two signals that
 /// an `execve` would pass on.
 pub fn reset_dispositions() {
-    // The kernel's `struct sigaction`, whatever its layout: all zero is SIG_DFL, no flags, an empty
+    // The kernel's `struct sigaction`. In every layout all zero is SIG_DFL, no flags, an empty
     // mask.
     let default = [0_u64; 4];
     for signal in 1..=64 {

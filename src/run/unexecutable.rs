@@ -266,7 +266,7 @@ fn fault_of_format(head: &[u8], path: &Path) -> Option<String> {
     }
     if head.starts_with(b"\xef\xbb\xbf#!") {
         let remedy = format!("sed -i '1s/^\\xef\\xbb\\xbf//' {}", word(path));
-        return Some(format!("a byte order mark stands before its #!; {remedy}"));
+        return Some(format!("a byte order mark precedes its #!; {remedy}"));
     }
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
         return Some("it is text in UTF-16; convert it to UTF-8".into());

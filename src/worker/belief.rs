@@ -61,8 +61,8 @@ impl Context {
         let then = if *superseded {
             "this worker ends, and leaves its runs to that one".to_owned()
         } else {
-            "this worker ends. Its runs go on until the next one starts (tenure work), which ends them and holds every job that had not ended; \
-             look at those, then tenure release ID"
+            "this worker ends. Its runs continue until the next worker starts (tenure work), which ends them and holds every job that had not ended; \
+             check those, then tenure release ID"
                 .to_owned()
         };
         self.end(Ended::Fatal(format!("{what}; {then}")));
@@ -74,14 +74,14 @@ impl Context {
         match self.lock.keep() {
             Ok(false) => return,
             Ok(true) => {}
-            Err(error) => return log::warn!("the lock file is gone, and cannot be made again now: {error}"),
+            Err(error) => return log::warn!("the lock file is gone, and cannot be created again now: {error}"),
         }
         self.run_files.forget(&self.roster);
         self.report.write_again();
         let place = self.place();
         log::error!(
             "{} was emptied or removed while the worker served it; it is made again. Run files, logs, results and secrets that were in it are gone: \
-             runs go on, and jobs with secrets fail. Keep cleaners of temporary files away from it",
+             runs continue, and jobs with secrets fail. Keep cleaners of temporary files away from it",
             place.dir().display()
         );
         let again = home::settle_in(place, &self.believed().file_id).and_then(|()| super::high_water::note(&self.store));

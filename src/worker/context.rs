@@ -267,7 +267,7 @@ impl Context {
 
     fn miss_spawner(&self) {
         if !self.spawner_is_missed.swap(true, Ordering::SeqCst) {
-            log::warn!("the spawner died; the next launch starts a new one (its runs go on under their shims)");
+            log::warn!("the spawner died; the next launch starts a new one (its runs continue under their shims)");
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn started(job: &Job, run: RunId) {
 
 /// A run that an earlier worker has started continues under this one.
 pub(super) fn adopted(job: &Job, run: RunId) {
-    log::info!(target: TARGET, "job {} goes on under this worker: run {run}, {}", job.id, circumstances(job));
+    log::info!(target: TARGET, "job {} continues under this worker: run {run}, {}", job.id, circumstances(job));
 }
 
 /// A run is settled.

@@ -31,7 +31,7 @@ impl JobRun {
     pub fn of_open(open: &OpenRun, slot: usize) -> Self {
         let run = Self::new(open.job.clone(), open.run.key(), slot);
         if let Some(error) = &run.policy_fault {
-            log::warn!("job {}: {error}; going on without it", run.row.id);
+            log::warn!("job {}: {error}; continuing without it", run.row.id);
         }
         run
     }

@@ -99,7 +99,7 @@ pub(super) fn of_errno(errno: i32) -> (&'static str, &'static str, &'static str)
         _ => (
             "disk_error",
             "our own files cannot be written",
-            "look at the disk and at the permissions of FILE.d: tenure doctor, dmesg",
+            "check the disk and the permissions of FILE.d: tenure doctor, dmesg",
         ),
     }
 }

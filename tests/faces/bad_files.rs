@@ -327,6 +327,6 @@ fn a_read_only_file_system_is_named_as_that_by_each_command() {
     let answers: Vec<&str> = said.out.split("== ").skip(1).collect();
     assert_eq!(answers.len(), commands.len(), "{said:?}");
     for answer in answers {
-        assert!(answer.contains("is on a file system that is read-only") && answer.trim_end().ends_with("code 4"), "{answer}");
+        assert!(answer.contains("is on a read-only file system") && answer.trim_end().ends_with("code 4"), "{answer}");
     }
 }

@@ -106,7 +106,7 @@ fn each_start_and_each_end_is_one_line() {
     worker.kill();
     let worker = nest.work(&[]);
     until("it to be taken over", || {
-        lines_of(&worker.said(), id).iter().any(|line| line.contains("goes on under this worker")).then_some(())
+        lines_of(&worker.said(), id).iter().any(|line| line.contains("continues under this worker")).then_some(())
     });
     std::fs::write(nest.file("go"), "").unwrap();
     until("its end", || lines_of(&worker.said(), id).iter().any(|line| line.contains("ended: done")).then_some(()));

@@ -133,7 +133,7 @@ const LINES: &[(&str, &str)] = &[
     (r#"{"command": [1]}"#, "argument 0 is 1; write a string"),
     (r#"{"command": ["a", {"x": 1}]}"#, "argument 1 is {\"x\":1}; write a string"),
     (r#"{"command": {"a": 1}}"#, "it is not an array"),
-    (r#"{"command": ["a"], "command": ["b"]}"#, "\"command\" is given twice; leave one out"),
+    (r#"{"command": ["a"], "command": ["b"]}"#, "\"command\" is given twice; omit one of them"),
     (r#"{"command": ["a"]} x"#, "one object a line"),
     ("{'command': ['a']}", "double quotes"),
     (r#"{"command": [a]}"#, "double quotes"),
@@ -180,11 +180,11 @@ fn a_file_that_cannot_be_used_is_answered_in_our_words() {
     nest.add(&["--hold", "--", "true"]);
     fs::create_dir(nest.file("dir")).unwrap();
     let cases: &[(&[&str], i32, &[&str])] = &[
-        (&["add", "--from", "missing"], 2, &["--from missing: No such file or directory; look at the path"]),
+        (&["add", "--from", "missing"], 2, &["--from missing: No such file or directory; check the path"]),
         (&["add", "--from", "dir"], 2, &["Is a directory; name a file"]),
-        (&["pipeline", "apply", "missing"], 2, &["missing: No such file or directory; look at the path"]),
+        (&["pipeline", "apply", "missing"], 2, &["missing: No such file or directory; check the path"]),
         (&["pipeline", "apply", "dir"], 2, &["Is a directory"]),
-        (&["backup", "missing/copy"], 1, &["missing: No such file or directory; look at the path"]),
+        (&["backup", "missing/copy"], 1, &["missing: No such file or directory; check the path"]),
         (&["restore", "missing"], 4, &["there is no backup missing: No such file or directory"]),
         (&["--db", "dir", "ls"], 4, &["is a directory; name a file in it"]),
         (&["--db", "q.db/inner/q.db", "add", "--", "true"], 4, &["a part of this path is not a directory"]),

@@ -106,7 +106,7 @@ fn a_person_is_told_what_to_do_with_one_that_is_not_needed() {
     nest.sh(&["--after-failed", "1"], "true");
     nest.work_until_idle(&[]);
     let said = nest.say(&["retry", "2"]);
-    assert!(said.code == 6 && said.err.contains("add it anew") && !said.err.contains("--with-dependants"), "{said:?}");
+    assert!(said.code == 6 && said.err.contains("add it again") && !said.err.contains("--with-dependants"), "{said:?}");
     assert_eq!(nest.say(&["wait", "2"]).code, 1, "alone it has no code of its own");
 }
 

@@ -38,7 +38,7 @@ fn each_command_says_that_a_run_is_over_without_a_worker() {
         let id = job.to_string();
         let why = nest.ok(&["why", &id]);
         assert!(why.contains(words) && why.contains("no worker is running"), "{how}: {why}");
-        assert!(!why.contains("it is running") && !why.contains("it goes on"), "{how}: {why}");
+        assert!(!why.contains("it is running") && !why.contains("it continues"), "{how}: {why}");
         assert_eq!(crate::faces::obstacles::codes(&nest, job), ["run_over"], "{how}");
         assert!(nest.ok(&["show", &id]).contains(words), "{how}");
         let listed = nest.say(&["ls"]);

@@ -194,7 +194,7 @@ fn a_secret_is_seen_by_its_job_alone_and_is_gone_after_the_end() {
     let retry = nest.say(&["retry", &id.to_string()]);
     assert_eq!(retry.code, 6, "{retry:?}");
     assert!(retry.err.contains("secret"), "{retry:?}");
-    assert!(nest.ok(&["why", &id.to_string()]).contains("add it anew"), "why says what to do instead");
+    assert!(nest.ok(&["why", &id.to_string()]).contains("add it again"), "why says what to do instead");
     let said = nest.say(&["add", "--secret", "NOT_SET_ANYWHERE", "--", "true"]);
     assert_eq!(said.code, 2, "{said:?}");
 }

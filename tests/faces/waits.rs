@@ -251,7 +251,7 @@ const WATCHED: &[Case] = &[
     },
     Case {
         about: "it runs, and no worker will record its end",
-        words: &["no worker is running", "its end is written down when one is", "(tenure work)"],
+        words: &["no worker is running", "its end is recorded when a worker starts", "(tenure work)"],
         line: UNTIL_GO,
         then: |around, id| {
             around.nest.until_pid(id);

@@ -13,7 +13,7 @@ fn invalid_arguments_end_with_2_and_add_nothing() {
         (&["add", "--workspace", "k", "--prepare", " ", "--", "true"], "empty"),
         (&["add", "--workspace", "k", "--cwd", "/etc", "--", "true"], "inside it"),
         (&["add", "--workspace", "k", "--cwd", "../x", "--", "true"], "leads out"),
-        (&["add", "--workspace", "k", "--user", "nobody", "--", "true"], "leave one out"),
+        (&["add", "--workspace", "k", "--user", "nobody", "--", "true"], "omit one of them"),
         (&["workspace", "rm", ""], "key"),
         (&["workspace", "ensure", &long], "200 at most"),
         (&["workspace", "ensure", "k", "--prepare", ""], "empty"),

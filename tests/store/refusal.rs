@@ -199,6 +199,6 @@ fn a_file_or_directory_that_may_only_be_read_is_read_and_not_written() {
     let text = as_nobody(&home.db(), "reader");
     assert!(text.starts_with("ERROR") && text.contains("permission") && text.contains("t.db"), "{text}");
     let nowhere = as_nobody(&home.dir.path().join("new.db"), "client");
-    assert!(nowhere.contains("Permission denied; look at its owner"), "{nowhere}");
+    assert!(nowhere.contains("Permission denied; check its owner"), "{nowhere}");
     assert_eq!(count(&home.open(Role::Client)), 1);
 }

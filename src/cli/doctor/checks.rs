@@ -62,7 +62,7 @@ const CHECKS: &[(&str, Check)] = &[
 pub fn all(face: &Face, store: &Store) -> Vec<Finding> {
     let one = |(name, check): &(&'static str, Check)| {
         check(face, store)
-            .unwrap_or_else(|error| vec![Finding::wrong(name, format!("this could not be looked at: {error}"), None)])
+            .unwrap_or_else(|error| vec![Finding::wrong(name, format!("this check could not be run: {error}"), None)])
     };
     CHECKS.iter().flat_map(one).collect()
 }
@@ -134,7 +134,7 @@ fn remedy_of(store: &Store, value: &unreadable::Unreadable) -> Result<String> {
         "lane" => return Ok(format!("tenure lane rm {quoted}")),
         "resource" => return Ok(format!("tenure resource release --force {}", value.row)),
         "schedule" => return Ok(format!("tenure schedule rm {quoted}")),
-        "tally" => return Ok("tenure doctor --fix counts anew".into()),
+        "tally" => return Ok("tenure doctor --fix counts again".into()),
         _ => {}
     }
     let job = value.job.map(|id| store.read(|conn| read::job(conn, id))).transpose()?.flatten();
@@ -287,7 +287,7 @@ fn readers(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let me = i32::try_from(std::process::id()).unwrap_or(0);
     let others: Vec<String> = health.readers.iter().filter(|holder| holder.pid != me).map(ToString::to_string).collect();
     Ok(vec![match others.is_empty() {
-        true => Finding::fine("readers", "no reader keeps the log of changes from being emptied"),
+        true => Finding::fine("readers", "no reader keeps the write-ahead log from being emptied"),
         false => Finding::wrong("readers", format!("{} keep an old snapshot open", named(&others)), "end what reads for long"),
     }])
 }
@@ -299,9 +299,9 @@ fn wal(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     }
     let size = size_text(health.wal_bytes);
     Ok(vec![match health.wal_bytes > WAL_LARGE_BYTES {
-        false => Finding::fine("wal", format!("the log of changes has {size}")),
+        false => Finding::fine("wal", format!("the write-ahead log has {size}")),
         true => {
-            Finding::wrong("wal", format!("the log of changes has {size}"), "a worker empties it; end long readers: tenure work")
+            Finding::wrong("wal", format!("the write-ahead log has {size}"), "a worker empties it; end long readers: tenure work")
         }
     }])
 }
@@ -351,7 +351,7 @@ fn clock(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     })?;
     let behind_ms = last.map_or(0, |job| job.created_at.saturating_sub(face.now_ms()));
     Ok(vec![match behind_ms > CLOCK_BEHIND_MS {
-        false => Finding::fine("clock", "the clock is not behind what stands in the file"),
+        false => Finding::fine("clock", "the clock is not behind the times in the file"),
         true => {
             let text = format!("the clock is {} behind the newest job: it was set back", time::between(0, behind_ms));
             Finding::wrong("clock", text, "set the clock; delays and schedules go by it, nothing else does")

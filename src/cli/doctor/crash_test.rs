@@ -65,7 +65,7 @@ fn adopt(bench: &Bench) -> Result<String> {
     if job.exit_code != Some(7) || job.attempts != 1 {
         return Err(broken(format!("exit code {:?} after {} attempts, and it was 7 after one", job.exit_code, job.attempts)));
     }
-    Ok("the worker was killed with -9: the job went on, and the next worker took it over, with its exit code".into())
+    Ok("the worker was killed with -9: the job continued, and the next worker adopted it, with its exit code".into())
 }
 
 /// Kills a shim: the run is lost, never exit 0, and nothing of its tree is left.
@@ -172,7 +172,7 @@ impl Bench {
                 return Ok(seen);
             }
             if Instant::now() > until {
-                return Err(broken(format!("waited {PATIENCE_MS} ms in vain for {what}")));
+                return Err(broken(format!("waited {PATIENCE_MS} ms for {what} without success")));
             }
             // The events happen in other processes, without a notification.
             std::thread::sleep(Duration::from_millis(LOOK_MS));

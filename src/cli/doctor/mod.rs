@@ -64,7 +64,7 @@ pub struct Args {
 /// What a person can declare about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Is {
-    /// It was moved here, and the one that it was is gone: it goes on as it is
+    /// It was moved here, and the original is gone: it keeps its identity
     Moved,
     /// A copy, to be a file of its own: every job that had not ended is held, schedules are paused
     Copy,

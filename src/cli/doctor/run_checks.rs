@@ -19,7 +19,7 @@ use crate::store::resource::{self, RESOURCES_MAX};
 use crate::store::{Store, open_runs, read, workspace};
 use crate::units::size_text;
 
-const FIX: &str = "a worker goes on from what is recorded: tenure work, or once: tenure doctor --fix";
+const FIX: &str = "a worker continues from the records: tenure work, or once: tenure doctor --fix";
 
 /// Checks whether a worker could keep its guarantees here: `/proc` and the system calls that it
 /// needs.
@@ -94,7 +94,7 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     };
     tell(&unreadable, "run files that cannot be read");
     tell(&alive, "runs that are settled, and something of them is left");
-    tell(&stray, "runs that this file has never heard of (was an older copy put back?)");
+    tell(&stray, "runs that this file does not know (was an older copy restored?)");
     if !has_worker {
         tell(&stale, "run files that are not needed any more");
     }
@@ -144,8 +144,8 @@ pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![match dead.is_empty() {
         true => Finding::fine("leases", format!("{} are held, and the owner of each lives", all.len())),
         false => {
-            let text = format!("nothing of the owner lives, and the next command that wants it takes it back: {}", named(&dead));
-            Finding::wrong("leases", text, "a worker takes them back as well: tenure work, or once: tenure doctor --fix")
+            let text = format!("no process of the owner lives, and the next command that needs it reclaims it: {}", named(&dead));
+            Finding::wrong("leases", text, "a worker reclaims them as well: tenure work, or once: tenure doctor --fix")
         }
     }])
 }

@@ -225,7 +225,8 @@ fn list(text: &mut String, items: &[(&str, &str)]) {
     }
 }
 
-/// Text that is not a command to the formatter, and whose marks are those that are typed.
+/// Returns the text so that the formatter takes no part of it as a request and prints each mark
+/// as it is.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     if text.starts_with(['.', '\'']) {

@@ -7,7 +7,7 @@ type Does = (&'static str, &'static str);
 const CANCEL: Does = ("to end jobs", "tenure cancel ID");
 const PRUNE: Does = ("to remove ended jobs with their logs", "tenure prune --older-than DURATION");
 const PAUSE: Does = ("to let no job of a queue start", "tenure queue pause QUEUE");
-const RESUME: Does = ("to let a paused queue go on", "tenure queue resume QUEUE");
+const RESUME: Does = ("to resume a paused queue", "tenure queue resume QUEUE");
 const HOLD: Does = ("to keep one job from starting", "tenure hold ID");
 const RELEASE: Does = ("to let a held job start", "tenure release ID");
 const WORK: Does = ("to start the worker", "tenure work");
@@ -16,7 +16,7 @@ const LATER: Does = ("at a time", "tenure add --at 03:00 -- COMMAND");
 const STATUS: Does = ("to see how things stand", "tenure status");
 const SHOW: Does = ("to see a job with its runs", "tenure show ID");
 const SET: Does = ("to change a queued job", "tenure set ID priority=5");
-const RETRY: Does = ("to put ended jobs back into the queue", "tenure retry ID");
+const RETRY: Does = ("to return ended jobs to the queue", "tenure retry ID");
 
 const VERBS: &[(&[&str], &[Does])] = &[
     (&["kill", "killall", "abort", "terminate", "scancel", "qdel", "atrm"], &[CANCEL]),

@@ -17,7 +17,7 @@ pub fn json(error: &serde_json::Error, text: &str, own: &[&str]) -> String {
         return unknown_key(rest, own);
     }
     if let Some(key) = message.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`')) {
-        return format!("the key {:?} is given twice; leave one out", values::shorten(key));
+        return format!("the key {:?} is given twice; omit one of them", values::shorten(key));
     }
     let typed = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((value, expected)) = typed.and_then(|typed| typed.split_once(", expected ")) {
@@ -66,13 +66,13 @@ fn syntax(message: &str) -> Cow<'_, str> {
         "EOF while parsing a list" => "it ends before its list does; write the ] that is missing",
         "EOF while parsing a string" => "it ends within a string; write the \" that is missing",
         "EOF while parsing a value" => "it ends where a value should stand; write one",
-        "trailing comma" => "a comma stands before the end of a list or an object; remove it",
-        "trailing characters" => "something stands behind the object; write one object a line",
-        "key must be a string" => "a key stands in double quotes, as in {\"command\": [\"true\"]}",
+        "trailing comma" => "a comma is before the end of a list or an object; remove it",
+        "trailing characters" => "text follows the object; write one object a line",
+        "key must be a string" => "a key is in double quotes, as in {\"command\": [\"true\"]}",
         "expected `,` or `}`" => "a , or a } is missing before this",
         "expected `,` or `]`" => "a , or a ] is missing before this",
         "expected `:`" => "a : is missing before this",
-        "expected value" => "there is no value here; strings stand in double quotes",
+        "expected value" => "there is no value here; strings are in double quotes",
         "expected ident" => "this word is not known; write true, false, null or a string in double quotes",
         "number out of range" => "the number is too large; write a smaller one",
         "invalid number" => "this is not a number; write digits, or a string in double quotes",
@@ -81,7 +81,7 @@ fn syntax(message: &str) -> Cow<'_, str> {
             "an escape \\u is not whole; write the character itself"
         }
         "recursion limit exceeded" => "it is nested too deeply; write a flat object",
-        other if other.starts_with("control character") => "a control character stands in a string; write \\n or \\t for it",
+        other if other.starts_with("control character") => "a string contains a control character; write \\n or \\t for it",
         other => return other.into(),
     };
     words.into()

@@ -109,7 +109,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
             return Ok(());
         };
         if self.names.len() >= REFS_MAX {
-            return Err(format!("a file has {REFS_MAX} refs at most"));
+            return Err(format!("a file has at most {REFS_MAX} refs"));
         }
         if !self.names.insert(name.to_owned()) {
             return Err(format!("the ref {name:?} is taken by an earlier line; choose another"));
@@ -250,7 +250,7 @@ impl Line {
 
     fn numbers_over(&self, o: &mut JobOptions) -> Result<(), String> {
         if self.retries.is_some_and(|n| n >= 1_000_000) {
-            return Err("retries: 999999 at most".into());
+            return Err("retries: at most 999999".into());
         }
         o.priority = self.priority.or(o.priority);
         o.retries = self.retries.or(o.retries);

@@ -96,7 +96,7 @@ fn a_bad_line_is_refused_with_its_number_and_what_is_wrong() {
     let cases = [
         ("", "EOF"),
         ("x", "JSON object"),
-        ("{x", "a key stands in double quotes"),
+        ("{x", "a key is in double quotes"),
         ("[[\"x\"]]", "JSON object"),
         ("{}", "command"),
         (r#"{"command": []}"#, "empty"),

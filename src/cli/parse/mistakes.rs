@@ -74,7 +74,7 @@ fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
         ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_some_and(str::is_empty) => {
             let argument = text(ContextKind::InvalidArg)?.replace(['<', '>'], "");
             let name = argument.split(' ').next().unwrap_or_default();
-            Some(format!("{name} lacks its value; write {argument}"))
+            Some(format!("{name} has no value; write {argument}"))
         }
         ErrorKind::MissingRequiredArgument => {
             let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
@@ -156,7 +156,7 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
     let mut text = format!("{whole} has no option {shown:?}");
     let there = options(root, find(root, path));
     if typed.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
-        text += "; a value that begins with - stands behind =, as in --delay=-5s";
+        text += "; write a value that begins with - after =, as in --delay=-5s";
     } else if let Some(here) = foreign::option(path.last().map_or("", String::as_str), typed, &there) {
         _ = write!(text, "; that is {here} here");
     } else if path.is_empty()
@@ -165,13 +165,13 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
             .filter(|verb| typed.starts_with("--") || LOOKS.contains(&verb.get_name()))
             .find(|verb| options(root, verb).iter().any(|one| one == typed))
     {
-        _ = write!(text, "; an option stands after its verb: tenure {} {typed}", of.get_name());
+        _ = write!(text, "; an option comes after its verb: tenure {} {typed}", of.get_name());
     } else if path.is_empty() && root.get_subcommands().any(|verb| options(root, verb).iter().any(|one| one == typed)) {
-        text += "; an option stands after its verb";
+        text += "; an option comes after its verb";
     } else if let Some(meant) = nearest::nearest(typed, there.iter().map(String::as_str).filter(|one| one.starts_with("--"))) {
         _ = write!(text, "; did you mean {meant}?");
     } else if there.iter().any(|one| one == "--") {
-        text += "; options of the command stand after --, as in: tenure add -- ls -l";
+        text += "; options of the command come after --, as in: tenure add -- ls -l";
     }
     text + &format!(" ({whole} --help lists them)")
 }
@@ -192,7 +192,7 @@ fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
             .filter(|one| !one.is_last_set() && one.is_required_set())
             .map(|one| format!(" {}", one.get_id().as_str().to_uppercase()))
             .collect();
-        return format!("the command stands after --, as in: tenure {verb}{before} -- {} ...", quote_text(&shown));
+        return format!("the command comes after --, as in: tenure {verb}{before} -- {} ...", quote_text(&shown));
     }
     format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
 }

@@ -101,7 +101,7 @@ impl JobOptions {
             return Ok(vec![job]);
         };
         if self.unique.is_some() {
-            return Err("--unique and --array: jobs of an array cannot share one key; leave one out".into());
+            return Err("--unique and --array: jobs of an array cannot share one key; omit one of them".into());
         }
         let (lane, lane_limit) = match (array.limit, &self.lane) {
             (None, lane) => (lane.clone(), None),
@@ -182,7 +182,7 @@ impl JobOptions {
         }
         env.extend(self.env.iter().cloned());
         match self.secret.iter().find(|name| env.contains_key(*name)) {
-            Some(name) => Err(format!("{name:?} is given both openly and as a secret; leave one out")),
+            Some(name) => Err(format!("{name:?} is given both openly and as a secret; omit one of them")),
             None => Ok(env),
         }
     }
@@ -261,10 +261,10 @@ impl JobOptions {
             for part in selectors.iter().flat_map(|selector| &selector.0) {
                 for id in ids_of(*part, last)? {
                     if needs.insert(id, need).is_some_and(|other| other != need) {
-                        return Err(format!("job {id} is named twice, with different needs; leave one out"));
+                        return Err(format!("job {id} is named twice, with different conditions; omit one of them"));
                     }
                     if needs.len() > AFTER_MAX {
-                        return Err(format!("a job waits for {AFTER_MAX} others at most"));
+                        return Err(format!("a job waits for at most {AFTER_MAX} others"));
                     }
                 }
             }
@@ -278,7 +278,7 @@ fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
         Part::One(id) => Ok(vec![id]),
         Part::Last => Ok(vec![last.ok_or("there is no last job yet; add one first")?]),
         Part::Range(first, last) if last.0 - first.0 >= AFTER_MAX as i64 => {
-            Err(format!("a job waits for {AFTER_MAX} others at most, and {first}-{last} names more"))
+            Err(format!("a job waits for at most {AFTER_MAX} others, and {first}-{last} names more"))
         }
         Part::Range(first, last) => Ok((first.0..=last.0).map(JobId).collect()),
     }
@@ -291,14 +291,14 @@ fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
     let bytes = argv + env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
     if bytes > limits::SPEC_BYTES_MAX {
         return Err(format!(
-            "command and environment have {bytes} bytes, {} at most; put data in a file or use --stdin",
+            "command and environment have {bytes} bytes, at most {}; put data in a file or use --stdin",
             limits::SPEC_BYTES_MAX
         ));
     }
     Ok(())
 }
 
-/// A path as it stands in the file.
+/// A path as it is recorded in the file.
 fn text_of(path: &Path) -> Result<String, String> {
     match path.to_str() {
         Some(text) if text.contains('\0') => Err("the path contains a NUL byte".into()),

@@ -287,7 +287,7 @@ pub fn parse_array(text: &str) -> Result<Array, String> {
         return Err(format!("an array has {} jobs at most", limits::ARRAY_LEN_MAX));
     }
     if limit.is_some_and(|limit| !(1..=limits::LANE_LIMIT_MAX).contains(&limit)) {
-        return Err(format!("behind % stands how many run at once, 1 to {}", limits::LANE_LIMIT_MAX));
+        return Err(format!("after % comes how many run at once, 1 to {}", limits::LANE_LIMIT_MAX));
     }
     Ok(Array { first, last, limit })
 }
@@ -339,7 +339,7 @@ mod tests {
     fn retry_on_takes_codes_and_reasons() {
         let expected = vec![RetryOn::Code(1), RetryOn::Code(2), RetryOn::Reason(Reason::Timeout)];
         assert_eq!(parse_retry_on("1,2, timeout"), Ok(expected));
-        for text in ["", "0", "256", "-1", "1,,2", "whatever", "1;2"] {
+        for text in ["", "0", "256", "-1", "1,,2", "several", "1;2"] {
             assert!(parse_retry_on(text).is_err(), "{text:?}");
         }
         assert!(parse_retry_on("x").unwrap_err().contains("timeout"));

@@ -93,8 +93,7 @@ pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -
 pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
     Ok(Surroundings {
         now: face.now(),
-        cwd: std::env::current_dir()
-            .map_err(|e| Error::io_with("looking for the working directory", "name one with --cwd", e))?,
+        cwd: std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one with --cwd", e))?,
         env: std::env::vars_os().collect(),
         last: if options.names_last() { store.read(read::last_job)? } else { None },
         draw: || machine::nonce().to_string(),
@@ -308,7 +307,7 @@ fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
     for (id, need) in more {
         match needs.insert(*id, *need) {
             Some(known) if known == *need => {}
-            Some(_) => return Err(format!("job {id} is named twice, with different needs; leave one out")),
+            Some(_) => return Err(format!("job {id} is named twice, with different conditions; omit one of them")),
             None => job.after.push((*id, *need)),
         }
     }

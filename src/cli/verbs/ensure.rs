@@ -56,7 +56,7 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
             )))
         }
         Err(Failed::With(error, code)) => {
-            face::complain(&format!("workspace {key:?} could not be made: {error}"));
+            face::complain(&format!("workspace {key:?} could not be prepared: {error}"));
             remove(&place, &new);
             holding.release(&face.client()?)?;
             Ok(code)

@@ -59,5 +59,5 @@ fn carry(nonce: Nonce) -> Result<()> {
     let own = [OsString::from("/proc/self/exe")].into_iter().chain(std::env::args_os().skip(1));
     let argv = Argv::new(own.map(OsStringExt::into_vec).collect()).map_err(|e| Error::Internal(e.to_string()))?;
     let error = foreground::become_command(&argv, &[(COOKIE.to_owned(), nonce.to_string())], None);
-    Err(Error::io("starting tenure anew with the cookie of its run", error))
+    Err(Error::io("starting tenure again with the cookie of its run", error))
 }

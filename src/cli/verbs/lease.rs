@@ -171,7 +171,7 @@ fn tell(face: &Face, args: &RunArgs, argv: &Argv, holding: Holding, ended: Ended
 fn free(face: &Face, args: &RunArgs, holding: Holding) {
     match face.editor().and_then(|store| holding.release(&store)) {
         Ok(true) => {}
-        Ok(false) => face::say(&format!("the lease {:?} was released by force meanwhile", args.name)),
+        Ok(false) => face::say(&format!("the lease {:?} was released by force", args.name)),
         Err(error) => {
             face::say(&format!(
                 "{error}; the lease {:?} is still recorded, and free to the next command that wants it",
@@ -205,12 +205,12 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
     if seen.is_alive && !by_force {
         let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(
-            "the lease {name:?} is held by {owner}; end that, or release the lease with --force: the owner goes on, and another command may \
+            "the lease {name:?} is held by {owner}; end that, or release the lease with --force: the owner continues, and another command may \
              get in beside it"
         )));
     }
     let Some(living) = leases::force(&store, &seen, &whoami())? else {
-        return Err(Error::Refused(format!("the lease {name:?} has changed hands meanwhile; look again: tenure lease ls")));
+        return Err(Error::Refused(format!("the lease {name:?} has another holder now; see tenure lease ls")));
     };
     if !living.is_empty() {
         face::say(&format!("lease released by force; processes of its owner still run: {}", living.join(", ")));

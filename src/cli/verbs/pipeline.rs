@@ -56,7 +56,7 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
     let text = read(file).map_err(|e| Error::Invalid(format!("{shown}: {e}")))?;
     let around = Surroundings {
         now: face.now(),
-        cwd: std::env::current_dir().map_err(|e| Error::io("looking for the working directory", e))?,
+        cwd: std::env::current_dir().map_err(|e| Error::io("finding the working directory", e))?,
         env: std::env::vars_os().collect(),
         last: None,
         draw: || machine::nonce().to_string(),

@@ -162,8 +162,7 @@ fn owner(args: &AddArgs, store: &Store) -> Result<Owner> {
 }
 
 fn cwd(asked: Option<&Path>) -> Result<String> {
-    let here =
-        || std::env::current_dir().map_err(|e| Error::io_with("looking for the working directory", "name one with --cwd", e));
+    let here = || std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one with --cwd", e));
     let path = match asked {
         Some(path) if path.is_absolute() => path.to_owned(),
         Some(path) => here()?.join(path),
@@ -194,7 +193,7 @@ fn tell_added(written: &Written, store: &Store) -> Result<()> {
             Ok(())
         }
         (_, true) => {
-            face::say(&format!("resource {id} is being torn down; that goes on with the new teardown"));
+            face::say(&format!("resource {id} is being torn down; it continues with the new teardown"));
             tell_no_worker(store)
         }
         (_, false) => {
@@ -274,7 +273,7 @@ fn one_for_people(one: &Resource, runs: &[Run], store: &Store, face: &Face) -> S
         ("cwd", Some(one.cwd.clone())),
         ("environment", Some(show::environment(&one.env)).filter(|env| !env.is_empty())),
         ("timeout", one.timeout_ms.map(units::duration_text)),
-        ("written down", at(Some(one.created_at))),
+        ("recorded", at(Some(one.created_at))),
         ("owner ended", at(one.releasing_since)),
         ("gone", at(one.released_at)),
     ]);
@@ -323,7 +322,9 @@ fn release(face: &Face, ids: &[Selector], force: bool) -> Result<u8> {
 fn given_up(before: &Resource) -> String {
     let id = before.id;
     match before.auxiliary {
-        Some(run) => format!("resource {id} counts as gone; run {run}, which is under way for it, goes on and changes nothing"),
+        Some(run) => {
+            format!("resource {id} is recorded as gone; run {run}, which is in progress for it, continues and has no effect")
+        }
         None => format!("resource {id} counts as gone; no teardown is run"),
     }
 }

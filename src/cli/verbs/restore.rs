@@ -52,7 +52,7 @@ fn tell(restored: &Restored) {
                 let states: Vec<String> = only.iter().map(|(state, n)| format!("{n} {state}")).collect();
                 let jobs = count(kept.jobs(), "job", "is", "are");
                 face::say(&format!(
-                    "{jobs} not in the backup ({}); look at what the file had: tenure --db {name} ls -a",
+                    "{jobs} not in the backup ({}); list the jobs of the file: tenure --db {name} ls -a",
                     states.join(", ")
                 ));
             }
@@ -64,6 +64,6 @@ fn tell(restored: &Restored) {
         ));
     }
     if restored.held > 0 {
-        face::say("look at them (tenure ls), then let them start: tenure release ID");
+        face::say("check them (tenure ls), then let them start: tenure release ID");
     }
 }

@@ -159,7 +159,7 @@ fn pause(face: &Face, name: String, paused: bool) -> Result<()> {
     let store = face.editor()?;
     let (now_ms, shown) = (face.now_ms(), name.clone());
     if !store.write(move |conn| schedule::pause(conn, &name, paused, now_ms))? {
-        face::say(&format!("{shown} {} already", if paused { "is paused" } else { "goes on" }));
+        face::say(&format!("{shown} {} already", if paused { "is paused" } else { "is not paused" }));
     }
     waker::send(store.place());
     Ok(())
@@ -174,7 +174,7 @@ fn next(face: &Face, which: &Which) -> Result<()> {
     if occurrences.is_empty() {
         face::say(&format!("{} is never due: no day has the date of {:?}", found.name, found.cron));
     } else if found.paused {
-        face::say(&format!("{} is paused: no job is made of these; tenure schedule resume {0}", found.name));
+        face::say(&format!("{} is paused: it adds no jobs; tenure schedule resume {0}", found.name));
     }
     if face.json {
         return face

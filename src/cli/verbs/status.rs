@@ -123,7 +123,7 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Fac
     let mut text = format!("file    {}\n", escape::line(&store.place().db().to_string_lossy()));
     text += &match &picture.worker {
         None => "worker  none\n".to_owned(),
-        Some(worker) if worker.holder.pid == 0 => "worker  is starting, and has not said yet who it is\n".to_owned(),
+        Some(worker) if worker.holder.pid == 0 => "worker  is starting, and has not identified itself yet\n".to_owned(),
         Some(worker) => format!(
             "worker  {} ({}) since {}, {} of {} slots busy{}\n",
             escape::line(&worker.holder.named()),
@@ -151,7 +151,7 @@ fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Fac
     }
     if let (Some(free), Some(total)) = (picture.machine.disk_free_bytes, picture.machine.disk_total_bytes) {
         text += &format!(
-            "disk    {} of {} free; log of changes {}\n",
+            "disk    {} of {} free; write-ahead log {}\n",
             size_text(free),
             size_text(total),
             size_text(picture.health.wal_bytes)

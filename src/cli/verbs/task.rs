@@ -156,7 +156,7 @@ fn start(face: &Face, pipeline: String, key: Option<String>, given: Vec<(String,
     let mut params = BTreeMap::new();
     for (name, value) in given {
         if params.insert(name.clone(), value).is_some() {
-            return Err(Error::Invalid(format!("the parameter {name} is given twice; leave one out")));
+            return Err(Error::Invalid(format!("the parameter {name} is given twice; omit one of them")));
         }
     }
     let store = face.editor()?;
@@ -302,7 +302,7 @@ fn hold(face: &Face, which: Which, held: bool) -> Result<u8> {
     store.write(move |conn| task::hold(conn, id, held))?;
     waker::send(store.place());
     let what = if held {
-        format!("is held; what runs goes on, and nothing more starts until tenure task release {id}")
+        format!("is held; its running job continues, and no other starts until tenure task release {id}")
     } else {
         "is released".into()
     };

@@ -180,7 +180,7 @@ fn tell_what_is_left(store: &Store) -> Result<()> {
     let resources = store.read(resource::counts)?;
     if resources.releasing > 0 {
         let left = count(resources.releasing, "resource", "is not torn down yet", "are not torn down yet");
-        face::say(&format!("{left}; a worker goes on with that; tenure resource ls says more"));
+        face::say(&format!("{left}; a worker continues with that; see tenure resource ls"));
     }
     Ok(())
 }

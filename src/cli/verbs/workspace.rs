@@ -103,7 +103,7 @@ fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String
                 .and_then(|prepare_command| Argv::from_json(prepare_command).ok())
                 .map(|a| crate::cli::view::escape::quote_whole(&a))
                 .unwrap_or_default(),
-            if seen.is_there { seen.path.clone() } else { format!("gone, to be made again: {}", seen.path) },
+            if seen.is_there { seen.path.clone() } else { format!("gone, to be prepared again: {}", seen.path) },
         ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
@@ -120,7 +120,7 @@ fn rm(face: &Face, key: &str) -> Result<u8> {
     match work.remove(&dir, &|| true) {
         Ok(_) => Ok(exit::OK),
         Err(error) => Err(Error::io(
-            format!("{error}; no job uses it any more, and the worker goes on trying to remove it"),
+            format!("{error}; no job uses it any more, and the worker keeps trying to remove it"),
             std::io::Error::other("a part of it could not be removed"),
         )),
     }

@@ -152,14 +152,14 @@ fn of_the_file(picture: &Picture) -> Vec<Problem> {
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
         let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
-        let text = format!("the log of changes has grown to {}{by}", size_text(health.wal_bytes));
+        let text = format!("the write-ahead log has grown to {}{by}", size_text(health.wal_bytes));
         all.push(Problem::new("wal_large", text, "end the programs that read the file for long"));
     }
     if let Some(what) = &health.replaced {
         all.push(Problem::new("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
     }
     if let Some(what) = &health.fatal {
-        all.push(Problem::new("flush_failed", what.clone(), "look at the disk (dmesg), then restart the worker"));
+        all.push(Problem::new("flush_failed", what.clone(), "check the disk (dmesg), then restart the worker"));
     }
     all
 }
@@ -176,7 +176,7 @@ fn of_the_disk(picture: &Picture) -> Option<Problem> {
     let free = picture.machine.disk_free_bytes?;
     let full = picture.health.disk_full_since_ms.is_some();
     let text =
-        format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for want of room" } else { "" });
+        format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for lack of space" } else { "" });
     (full || free < DISK_LOW_BYTES)
         .then(|| Problem::new("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
 }

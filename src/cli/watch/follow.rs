@@ -140,7 +140,7 @@ impl RunFollower<'_> {
         let holder = locks::writer(self.store.place()).map_or("another program".to_owned(), |holder| holder.to_string());
         face::say(&format!(
             "{holder} holds the write lock, so job {id} was not started and is not cancelled; \
-             it is left to itself (tenure cancel {id} ends it)"
+             it is left queued (tenure cancel {id} ends it)"
         ));
         Outcome::Detached(code_of(signal))
     }
@@ -202,7 +202,7 @@ impl RunFollower<'_> {
     /// The reader of the output has gone. As with any other program in a pipe that is the end, but
     /// only of following.
     fn reader_gone(&self) -> Outcome {
-        face::say(&format!("the reader of the output has gone; job {0} goes on (tenure cancel {0} ends it)", self.id));
+        face::say(&format!("the reader of the output is gone; job {0} continues (tenure cancel {0} ends it)", self.id));
         Outcome::Detached(exit::SIGNAL_BASE + SIGPIPE)
     }
 }

@@ -48,7 +48,7 @@ impl CheckAnswer {
         match outcome {
             Some(Outcome::Done) => Self::Yes,
             Some(Outcome::Deferred) => Self::AskLater,
-            Some(Outcome::Failed) => Self::No(error.unwrap_or("the check said no").to_owned()),
+            Some(Outcome::Failed) => Self::No(error.unwrap_or("the check failed").to_owned()),
             Some(Outcome::Cancelled) => Self::Cancelled,
             Some(Outcome::Lost | Outcome::Unstarted) | None => Self::Lost,
         }

@@ -129,11 +129,11 @@ fn assess_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Assessm
             Some("stopped from outside tenure (a shutdown, or a signal to its shim)".to_owned()),
         ),
         (None, Exit::Signal(number)) if out_of_memory => {
-            (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (signal {number})")))
+            (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for lack of memory (signal {number})")))
         }
         // A shell reports that about the command that it ran.
         (None, Exit::Code(code @ 137)) if out_of_memory => {
-            (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for want of memory (exit status {code})")))
+            (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for lack of memory (exit status {code})")))
         }
         (None, Exit::Code(0)) => (Outcome::Done, Reason::Exit, None),
         (None, Exit::Code(limits::NOT_NOW)) => (Outcome::Deferred, Reason::Exit, Some("exit status 75: not now".to_owned())),

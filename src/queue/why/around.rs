@@ -42,5 +42,5 @@ pub(crate) fn gate(floors: &Floors, place: &Place, worker: Option<&Sight>) -> Op
     }
     let gate = Gate::closed(floors, &Machine::sample(place.dir()))?;
     let remedy = "wait, or lower the floor in [floor] of the configuration: tenure config";
-    Some(Advice::new(gate.code(), format!("{gate}: no job is claimed meanwhile"), remedy.to_owned()))
+    Some(Advice::new(gate.code(), format!("{gate}: no job is claimed until then"), remedy.to_owned()))
 }

@@ -108,7 +108,7 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
         }
         Fact::Expires { at } => expires(id, *at, around),
         Fact::Workspace { key, by } => {
-            let how = by.as_ref().map_or_else(|| "is not ready yet".to_owned(), |by| format!("is being made by {by}"));
+            let how = by.as_ref().map_or_else(|| "is not ready yet".to_owned(), |by| format!("is being prepared by {by}"));
             Advice::new("workspace", format!("it has not started: its workspace {key:?} {how}"), format!("tenure logs {id}"))
         }
     }
@@ -146,14 +146,14 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advi
         // A queued parent can at least be ended now; an ended one cannot.
         let cancel = (!has_ended).then(|| format!("tenure cancel {id}"));
         let (then, remedy) = match (on.parent_state, back) {
-            (None, _) => ("so this one fails; add it anew without that".to_owned(), cancel),
+            (None, _) => ("so this one fails; add it again without that".to_owned(), cancel),
             _ if was_needless(on.parent_state, on.parent_reason) => ("so this one is not needed".to_owned(), cancel),
             (_, Some(WayBack::Retry)) => {
                 ("so this one fails".to_owned(), Some(format!("tenure retry {parent} --with-dependants")))
             }
             // That parent lacks another job, and names it.
             (_, Some(WayBack::With { .. })) => ("so this one fails".to_owned(), Some(format!("tenure why {parent}"))),
-            (_, Some(WayBack::Refused(why))) => (format!("so this one fails, and that one cannot be put back: {why}"), cancel),
+            (_, Some(WayBack::Refused(why))) => (format!("so this one fails, and that one cannot be retried: {why}"), cancel),
             (_, None) => ("so this one is not needed".to_owned(), cancel),
         };
         let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
@@ -168,7 +168,7 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advi
 fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Advice {
     let id = facts.job.id;
     let text = format!(
-        "it ended because job {parent} had not come to be done; that job was put back into the queue since, without this one, and {state}"
+        "it ended because job {parent} was not done; that job was returned to the queue since, without this one, and {state}"
     );
     let remedy = match &facts.back {
         Some(WayBack::Retry) => Some(format!("tenure retry {id} --with-dependants")),
@@ -226,7 +226,7 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
         all.push(Advice::new("stuck", what, remedy));
     }
     if around.worker.is_none() {
-        let text = "no worker is running: it goes on, and its end is written down when one is";
+        let text = "no worker is running: it continues, and its end is recorded when a worker starts";
         all.push(Advice::new("no_worker", text, "tenure work".to_owned()));
     }
     let now_ms = around.now.timestamp().as_millisecond();
@@ -248,14 +248,14 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let at = job.finished_at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
     let reason = job.reason.map(|reason| format!(", reason {reason}")).unwrap_or_default();
     let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
-    let wish = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
-    let wish = wish.map(|why| format!(" ({why})")).unwrap_or_default();
+    let request = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
+    let request = request.map(|why| format!(" ({why})")).unwrap_or_default();
     let remedy = match &facts.back {
         Some(WayBack::Retry) => Some(format!("tenure retry {}", job.id)),
         Some(WayBack::With { command, .. }) => Some(command.clone()),
         Some(WayBack::Refused(_)) | None => None,
     };
-    let mut all = vec![Advice::new("ended", format!("it is {}{at}{reason}{error}{wish}", job.state), remedy)];
+    let mut all = vec![Advice::new("ended", format!("it is {}{at}{reason}{error}{request}", job.state), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     all.extend(memory_limit(job));
     all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
@@ -303,7 +303,7 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Advice> {
         _ if job.state == State::Done => return None,
         Reason::Cancelled => "it was not tried again, because it was cancelled".to_owned(),
         Reason::Dependency | Reason::Expired => "it never started, so there was nothing to try again".to_owned(),
-        Reason::Spawn if last.failed_starts > 0 => format!("it was put back {} times without having started", last.failed_starts),
+        Reason::Spawn if last.failed_starts > 0 => format!("it was requeued {} times without having started", last.failed_starts),
         reason if !last.kind_is_retried => {
             let code = job.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
             format!(
@@ -314,12 +314,12 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Advice> {
         _ => format!("{used} of {most} attempts are used"),
     };
     let deferred = if last.deferrals > 0 {
-        format!("; it said \"not now\" {} of {} times", last.deferrals, last.max_deferrals)
+        format!("; it was deferred {} of {} times", last.deferrals, last.max_deferrals)
     } else {
         String::new()
     };
     let anew = match &facts.back {
-        Some(WayBack::Refused(why)) => format!("; it cannot be put back: {why}"),
+        Some(WayBack::Refused(why)) => format!("; it cannot be retried: {why}"),
         _ => String::new(),
     };
     Some(Advice::new("not_retried", text + &deferred + &anew, None))

@@ -57,7 +57,7 @@ pub(crate) fn remedy(resource: &Resource) -> String {
     if resource.attempts == 0 {
         return format!("tenure resource release {id}");
     }
-    format!("tenure resource release {id} --force    # when you have removed it by hand; without --force it is tried again now")
+    format!("tenure resource release {id} --force    # after you have removed it by hand; without --force it is tried again now")
 }
 
 /// Describes the resource as an obstacle of the job that created it.

@@ -31,7 +31,7 @@ pub(crate) fn of_worker(sight: &Sight) -> Vec<Advice> {
     let mut all = Vec::new();
     all.extend(cannot_act(sight));
     let Some(report) = &sight.report else {
-        let text = format!("{} has not said what it does: it is starting, or it cannot write {}", name(sight), "worker.json");
+        let text = format!("{} has not reported its state: it is starting, or it cannot write {}", name(sight), "worker.json");
         all.push(Advice::new("worker_silent", text, "tenure status; if it stays so, restart the worker".to_owned()));
         return all;
     };
@@ -50,7 +50,7 @@ fn cannot_act(sight: &Sight) -> Option<Advice> {
         }
         // Under strace it is in that state for an instant, again and again.
         Process::Traced if sight.claims_ago_ms.is_none_or(|ms| ms > ANNOUNCED_MS) => {
-            let text = format!("{who} is held by a debugger: nothing is claimed, stopped or recorded meanwhile");
+            let text = format!("{who} is held by a debugger: nothing is claimed, stopped or recorded until then");
             return Some(Advice::new("worker_stopped", text, "let the debugger continue it".to_owned()));
         }
         Process::Runs | Process::Traced | Process::Unseen => {}
@@ -64,7 +64,7 @@ fn cannot_act(sight: &Sight) -> Option<Advice> {
     };
     let blocked = sight.blocked.as_ref().and_then(|blocked| blocked.by.as_ref());
     let blocked = blocked.map(|by| format!("; {by} holds the write lock")).unwrap_or_default();
-    let remedy = format!("tenure doctor; if it stays so: kill -9 {pid}, then tenure work (running jobs go on)");
+    let remedy = format!("tenure doctor; if it stays so: kill -9 {pid}, then tenure work (running jobs continue)");
     Some(Advice::new("worker_hangs", format!("{who} {what}: it hangs{blocked}"), remedy))
 }
 
@@ -88,7 +88,7 @@ fn of_phase(sight: &Sight, report: &Report) -> Option<Advice> {
 
 fn of_condition(condition: &Condition) -> Advice {
     let code = CODES.iter().find(|code| **code == condition.code).unwrap_or(&"worker_trouble");
-    let held = if condition.holds_claims { ": no job is claimed meanwhile" } else { "" };
+    let held = if condition.holds_claims { ": no job is claimed until then" } else { "" };
     Advice::new(code, format!("{}{held}", condition.text), condition.remedy.clone())
 }
 
@@ -146,7 +146,7 @@ fn serves(sight: &Sight, job: &Job) -> Result<(), Advice> {
 }
 
 /// The one job that the worker serves, where it serves no other.
-#[allow(clippy::option_option, reason = "a run that has not said for which job serves one all the same")]
+#[allow(clippy::option_option, reason = "a run that has not reported its job serves one all the same")]
 fn alone(sight: &Sight) -> Option<Option<i64>> {
     let only = sight.report.as_ref().and_then(|report| report.only);
     (only.is_some() || sight.holder.kind == "run").then_some(only)

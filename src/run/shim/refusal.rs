@@ -23,7 +23,7 @@ impl Refusal {
         Self { errno, text: format!("{what}: {}", said(error)), ours: false }
     }
 
-    /// The error is about a file or a process of tenure: the job is not at fault, whatever the
+    /// The error is about a file or a process of tenure: the job is not at fault, for any
     /// errno.
     pub fn ours(what: impl std::fmt::Display, error: &io::Error) -> Self {
         Self { ours: true, ..Self::new(what, error) }

@@ -164,7 +164,7 @@ fn await_ready(control: &OwnedFd) -> Result<(), String> {
     let timeout = Timespec { tv_sec: READY_MS_MAX / 1000, tv_nsec: 0 };
     let mut wait = [PollFd::new(control, PollFlags::IN)];
     match poll(&mut wait, Some(&timeout)) {
-        Ok(0) => return Err(format!("it said nothing for {READY_MS_MAX} ms")),
+        Ok(0) => return Err(format!("it did not answer for {READY_MS_MAX} ms")),
         Ok(_) => {}
         Err(error) => return Err(crate::error::said(&error.into())),
     }

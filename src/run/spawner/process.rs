@@ -144,7 +144,7 @@ impl Nursery {
         }
         signal::block_all().map_err(Unfit::at("blocking signals (rt_sigprocmask)"))?;
         signal::reset_dispositions();
-        let children = signal::child_fd().map_err(Unfit::at("hearing of children (signalfd)"))?;
+        let children = signal::child_fd().map_err(Unfit::at("receiving child signals (signalfd)"))?;
         // Shims use the numbers 3 to 5 for their own; descriptors that arrive here must have higher
         // ones.
         if children.as_raw_fd() != CHILDREN_FD {

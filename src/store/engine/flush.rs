@@ -200,7 +200,7 @@ impl Ledger {
 
     fn die(&self, error: &Error) {
         self.health.set_fatal(&format!(
-            "{error}; nothing is acknowledged any more, as it may not survive a power cut: stop tenure, look at the disk, start it again"
+            "{error}; no write is acknowledged any more, as it may not survive a power cut: stop tenure, check the disk, start it again"
         ));
         let mut book = lock(&self.book);
         book.dead = true;

@@ -175,7 +175,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         };
     }
     if conn.is_readonly("main")? {
-        let closed = || "the file may not be written; look at the permissions of the file and of its directory".to_owned();
+        let closed = || "the file cannot be written; check the permissions of the file and of its directory".to_owned();
         return Err(Error::File(permission::read_only(place).unwrap_or_else(closed)));
     }
     let identity = identify(conn)?;

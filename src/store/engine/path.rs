@@ -204,7 +204,7 @@ fn make_directories(dir: &Path) -> Result<()> {
 fn make_directory(dir: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => permission::check_ours(dir),
-        Err(error) => Err(Error::File(format!("the directory {} cannot be made: {}", dir.display(), words(&error)))),
+        Err(error) => Err(Error::File(format!("the directory {} cannot be created: {}", dir.display(), words(&error)))),
         Ok(()) => give(dir),
     }
 }

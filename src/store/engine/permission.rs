@@ -43,7 +43,7 @@ pub(in crate::store) fn check_writable(place: &Place) -> Result<()> {
         if let Err(Errno::ACCESS | Errno::PERM) = asked {
             let path = path.display();
             return Err(Error::File(format!(
-                "{path} may not be written; look at its permissions (chmod u+rw {path}) and at its owner"
+                "{path} cannot be written; check its permissions (chmod u+rw {path}) and its owner"
             )));
         }
     }
@@ -52,7 +52,7 @@ pub(in crate::store) fn check_writable(place: &Place) -> Result<()> {
 
 fn read_only_text(path: &Path) -> String {
     format!(
-        "{} is on a file system that is read-only; where it was not mounted so, it has met an error (dmesg): mend and mount it for writing, or use a copy elsewhere",
+        "{} is on a read-only file system; if it was not mounted so, it has had an error (dmesg): repair it and mount it for writing, or use a copy elsewhere",
         path.display()
     )
 }
@@ -84,7 +84,7 @@ pub(in crate::store) fn check_beside(place: &Place) -> Result<()> {
         if let Err(Errno::ACCESS | Errno::PERM) = asked {
             let dir = dir.display();
             return Err(Error::File(format!(
-                "no file can be made in {dir} (permission denied); look at its permissions (chmod u+rwx {dir}) and at its owner"
+                "no file can be created in {dir} (permission denied); check its permissions (chmod u+rwx {dir}) and its owner"
             )));
         }
     }

@@ -242,7 +242,7 @@ mod tests {
         let (mut a, mut b) = (Turnstile::open(&place).unwrap(), Turnstile::open(&place).unwrap());
         let stuck = a.take();
         assert!(!b.take().is_held(), "after the wait it passes by");
-        assert!(!b.take().is_held(), "and then at once, as its waiter still stands in line");
+        assert!(!b.take().is_held(), "and then at once, as its waiter is still in line");
         drop(stuck);
         let waiter = b.waiter.as_ref().unwrap();
         while waiter.is_still_waiting() {

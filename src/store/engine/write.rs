@@ -303,7 +303,7 @@ fn busy_text(place: &Place, writer: Option<locks::Holder>) -> String {
     let waited = format!("{file} was locked by other writers for the {s} s that this command waited");
     match writer {
         Some(writer) if writer.is_stopped() => {
-            format!("{waited}; {writer} is stopped inside a transaction; let it go on (kill -CONT {}) and try again", writer.pid)
+            format!("{waited}; {writer} is stopped inside a transaction; continue it (kill -CONT {}) and try again", writer.pid)
         }
         Some(writer) if writer.is_ours() => {
             format!("{waited}, now by {writer}, which writes in short transactions; nothing was changed, so try again")

@@ -169,7 +169,7 @@ mod tests {
             assert!(matches!(queue.submit(n, true), Submitted::Queued));
         }
         drop(writing);
-        assert!(matches!(queue.submit(5, true), Submitted::Queued), "the writer thread has its turn before anybody else");
+        assert!(matches!(queue.submit(5, true), Submitted::Queued), "the writer thread has its turn before every other writer");
         assert_eq!(queue.next(), Some(vec![2, 3, 4, 5]));
         drop(queue.hand_over());
         assert_eq!(group(queue.submit(6, true)), Some(vec![6]));

@@ -53,7 +53,7 @@ pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: 
         }
         (Standing::Copy { .. }, _) => {}
         (Standing::Home | Standing::Moved | Standing::OlderCopy(_), _) => {
-            return Err(Error::Refused(format!("{} is at home here; tenure work serves it", place.db().display())));
+            return Err(Error::Refused(format!("{} belongs to this place; tenure work serves it", place.db().display())));
         }
         (Standing::Apart { .. }, _) => found.check(&place)?,
     }

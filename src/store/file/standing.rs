@@ -105,7 +105,7 @@ impl Standing {
     /// Returns advice for a person; `None`: there is none.
     pub fn advice(&self, place: &Place) -> Option<Advice> {
         let db = place.db().display();
-        // The command is about this file as it is, whatever the configuration says.
+        // The command is about this file as it is. The configuration may name another one.
         let declare = |is: &str| format!("tenure --db {} doctor --is {is}", typed(place.db()));
         let advice = |code, text, remedy: &str, is_refused| Some(Advice { code, text, remedy: remedy.to_owned(), is_refused });
         match self {

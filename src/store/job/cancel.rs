@@ -49,7 +49,7 @@ pub(in crate::store) fn cancel(
             Ok(Cancelled::Asked { run })
         }
         (State::Running, None) => Err(Error::Refused(format!(
-            "job {id} runs without a run, which should be impossible; a worker heals that: tenure work"
+            "job {id} runs without a run, which should be impossible; a worker repairs it: tenure work"
         ))),
         _ => Ok(Cancelled::AlreadyEnded),
     }

@@ -278,9 +278,9 @@ fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {
         }
         state => {
             let remedy = match (state, retry::way_back(conn, &job)?) {
-                (State::Done, _) => "to run it once more, add it anew with tenure add".to_owned(),
-                (_, WayBack::Retry) => format!("tenure retry {id} puts it back"),
-                (_, WayBack::With { command, .. }) => format!("{command} puts it back"),
+                (State::Done, _) => "to run it once more, add it again with tenure add".to_owned(),
+                (_, WayBack::Retry) => format!("tenure retry {id} returns it to the queue"),
+                (_, WayBack::With { command, .. }) => format!("{command} returns it to the queue"),
                 (_, WayBack::Refused(why)) => why,
             };
             Err(Error::Refused(format!("job {id} has ended ({state}), only a queued job can be {what}; {remedy}")))

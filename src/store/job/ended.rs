@@ -69,8 +69,7 @@ impl Aftermath {
 }
 
 /// Ends a queued job, and every job that cannot start without it. A job with an open cancel ends as
-/// cancelled, whatever the other reasons: that is what the view has shown. False: it is not queued
-/// any more.
+/// cancelled, for any other reasons, as the view has shown. False: it is no longer queued.
 pub(in crate::store) fn end_queued(
     conn: &Connection,
     job: JobId,
@@ -183,7 +182,7 @@ fn tell_each(conn: &Connection, parent: JobId, most: usize, all: &mut bool) -> R
         match apart(conn, tell)? {
             Ok(n) => told += n,
             Err(why) => {
-                log::error!("job {child} waits for job {parent} and cannot be told that it has ended: {why}");
+                log::error!("job {child} waits for job {parent} and cannot be resolved: {why}");
                 *all = false;
             }
         }
@@ -204,7 +203,7 @@ fn end_broken_by(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afterm
             }
             Ok(false) => {}
             Err(why) => {
-                log::error!("job {child} waits in vain for job {parent} and cannot end: {why}");
+                log::error!("job {child} has a broken dependency on job {parent} and cannot end: {why}");
                 *all = false;
             }
         }

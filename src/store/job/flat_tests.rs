@@ -279,7 +279,7 @@ impl Explain for rusqlite::Statement<'_> {
     }
 }
 
-/// The statements of a trigger; a word stands in place of each column of the row.
+/// The statements of a trigger; a word replaces each column of the row.
 fn statements_of(conn: &Connection, trigger: &str) -> Vec<String> {
     let sql: String = conn.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [trigger], |row| row.get(0)).unwrap();
     let body = sql.split_once("BEGIN").unwrap().1.trim_end().trim_end_matches("END");
@@ -300,7 +300,7 @@ fn the_end_of_an_owner_finds_what_it_has_to_free_without_a_scan() {
         for sql in statements_of(&conn, trigger) {
             let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             for step in plan.raw_bind_and_explain() {
-                // Everything that anybody holds is as good as a scan.
+                // Everything that is held is as good as a scan.
                 let is_a_scan = step.contains("SCAN") && !["SCAN w", "SCAN CONSTANT ROW"].contains(&step.as_str());
                 assert!(!is_a_scan && !step.contains("resource_live"), "{trigger}: {step}");
             }

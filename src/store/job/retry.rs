@@ -75,7 +75,7 @@ pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
     let why = match way_back(conn, &job)? {
         WayBack::Refused(why) => why,
         WayBack::With { parent, state, command } => format!("job {id} waits for job {parent}, which is {state}; use {command}"),
-        WayBack::Retry => format!("what kept job {id} from going back is gone now; use tenure retry {id}"),
+        WayBack::Retry => format!("job {id} can be retried now; use tenure retry {id}"),
     };
     Ok(Error::Refused(why))
 }
@@ -208,7 +208,7 @@ fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
             }
             None => "which has been pruned",
         };
-        return Ok(Some(Refusal::Final(format!("job {id} waits for job {parent}, {why}; add it anew with tenure add"))));
+        return Ok(Some(Refusal::Final(format!("job {id} waits for job {parent}, {why}; add it again with tenure add"))));
     }
     Ok((!on.is_empty()).then_some(Refusal::Waits { on }))
 }
@@ -219,7 +219,7 @@ fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
         return Ok(Some(why));
     }
     let id = job.id;
-    let why = || format!("job {id} was given a secret or an input that was removed when it ended; add it anew with tenure add");
+    let why = || format!("job {id} was given a secret or an input that was removed when it ended; add it again with tenure add");
     Ok((!secret_tokens(job).is_empty()).then(why))
 }
 
@@ -244,7 +244,7 @@ fn check_state(job: &Job) -> Result<()> {
         State::Queued if job.cancel_open => format!("job {id} is being cancelled; try again when it has ended"),
         State::Queued => format!("job {id} is queued already; tenure why {id} says what it waits for"),
         State::Running => format!("job {id} is running; tenure cancel {id} ends it first"),
-        State::Done => format!("job {id} is done; to run it once more, add it anew with tenure add"),
+        State::Done => format!("job {id} is done; to run it once more, add it again with tenure add"),
     };
     Err(Error::Refused(wrong))
 }
@@ -255,14 +255,14 @@ fn task_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
     let id = job.id;
     let text = match task_rows::task(conn, task)? {
         Some(task) if task.state == TaskState::Running => format!(
-            "job {id} is a step of task {}, which has gone on from it; to do that stage once more: tenure task advance {} --expect {} --to STAGE",
+            "job {id} is a step of task {}, which has advanced from it; to run that stage once more: tenure task advance {} --expect {} --to STAGE",
             task.id, task.id, task.stage
         ),
         Some(task) => format!(
-            "job {id} is a step of task {}, which has ended; walk the pipeline anew: tenure task start {}",
+            "job {id} is a step of task {}, which has ended; start a new task: tenure task start {}",
             task.id, task.pipeline
         ),
-        None => format!("job {id} is a step of task {task}, which is gone; walk the pipeline anew: tenure task start"),
+        None => format!("job {id} is a step of task {task}, which is gone; start a new task: tenure task start"),
     };
     Ok(Some(text))
 }

@@ -308,7 +308,9 @@ struct Word<T>(T);
 impl FromSql for Word<State> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = String::from_utf8_lossy(value.as_bytes()?);
-        text.parse().map(Word).map_err(|error: String| FromSqlError::Other(format!("{error}; a worker heals such a row").into()))
+        text.parse()
+            .map(Word)
+            .map_err(|error: String| FromSqlError::Other(format!("{error}; a worker repairs such a row").into()))
     }
 }
 

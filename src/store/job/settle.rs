@@ -176,7 +176,7 @@ fn end(
         State::Cancelled => Some(cancelled_text(conn, s, known, decision)?),
         _ if decision.outcome == Outcome::Unstarted => {
             let last = decision.error.as_deref().map(|error| format!("; the last time: {error}")).unwrap_or_default();
-            Some(format!("was put back {FAILED_STARTS_MAX} times in a row without having started{last}"))
+            Some(format!("was requeued {FAILED_STARTS_MAX} times in a row without having started{last}"))
         }
         _ => decision.error.clone(),
     };
@@ -212,7 +212,7 @@ fn ended_at(s: &Settle, now_ms: i64) -> i64 {
 fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decision) -> Result<String> {
     let cancel = ended::open_cancel(conn, s.job)?;
     if cancel.is_none() && decision.outcome != Outcome::Cancelled && known.task.is_some() {
-        let how = decision.error.as_deref().unwrap_or("it was put back");
+        let how = decision.error.as_deref().unwrap_or("it was requeued");
         return Ok(format!("{how}; it is not tried again, as its task was asked to stop"));
     }
     let started = !matches!(

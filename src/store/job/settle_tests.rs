@@ -166,7 +166,7 @@ fn a_check_is_a_run_of_its_own() {
     let closed = Closed { outcome: Outcome::Failed, reason: Some(Reason::Check), exit, error: None, record };
     assert!(auxiliary::end(&conn, RunId(2), &closed, 2_800).unwrap().was_open);
     assert!(!auxiliary::end(&conn, RunId(2), &closed, 2_900).unwrap().was_open);
-    let end = RunEnd::CheckFailed { error: "the check said no".into() };
+    let end = RunEnd::CheckFailed { error: "the check failed".into() };
     let s = Settle { job: id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
     assert!(matches!(settle(&conn, &s, 3_000).unwrap(), Settled::Won { .. }));
     let failed = job(&conn, id);

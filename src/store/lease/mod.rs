@@ -118,7 +118,7 @@ pub fn take_for_run(conn: &Connection, name: &str, run: RunId, why: Option<&str>
     }
 }
 
-/// Releases a lease of its owner. False: it was released by force meanwhile.
+/// Releases a lease of its owner. False: it was released by force.
 pub fn free(conn: &Connection, name: &str, nonce: Nonce) -> Result<bool> {
     let mut free = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2")?;
     Ok(free.execute((name, nonce.to_string()))? > 0)
@@ -148,7 +148,7 @@ pub fn reclaim_of_ended_runs(conn: &Connection, now_ms: i64) -> Result<usize> {
     Ok(reclaimed)
 }
 
-/// Releases a lease by force, whatever its owner does. False: that holding is over already.
+/// Releases a lease by force, also while its owner lives. False: that holding is over already.
 pub fn force(conn: &Connection, held: &Lease, by: &str, now_ms: i64) -> Result<bool> {
     let mut force = conn.prepare_cached("DELETE FROM lease WHERE name = ?1 AND nonce = ?2")?;
     if force.execute((&held.name, held.nonce.to_string()))? == 0 {

@@ -237,7 +237,7 @@ pub(in crate::store) fn resume(conn: &Connection, tasks: &[i64], now_ms: i64, ou
                 out.ended.append(&mut after.ended);
                 out.freed.append(&mut after.freed);
             }
-            Err(why) => log::error!("task {task} cannot be moved on: {why}"),
+            Err(why) => log::error!("task {task} cannot advance: {why}"),
         }
     }
     Ok(moved)

@@ -43,7 +43,7 @@ impl PipelineRow {
     pub fn read(&self) -> Result<Pipeline> {
         Pipeline::from_json(&self.spec).map_err(|e| {
             Error::Refused(format!(
-                "pipeline {} revision {} cannot be used ({e}); apply it anew: tenure pipeline apply",
+                "pipeline {} revision {} cannot be used ({e}); apply it again: tenure pipeline apply",
                 self.name, self.revision
             ))
         })

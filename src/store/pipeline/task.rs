@@ -47,7 +47,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     if let Some(id) = running_with_key(conn, name, key)? {
         return Ok(Started { id, existing: true });
     }
-    let json = serde_json::to_string(params).map_err(|e| Error::Internal(format!("params are no JSON: {e}")))?;
+    let json = serde_json::to_string(params).map_err(|e| Error::Internal(format!("params are not JSON: {e}")))?;
     conn.prepare_cached(
         "INSERT INTO task (pipeline_id, pipeline, key, stage, params, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
@@ -185,7 +185,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     let params: Params =
         serde_json::from_str(&task.params).map_err(|e| Error::Refused(format!("the parameters of task {id}: {e}")))?;
     if !advance::pass_gate(conn, at, to)? {
-        return Err(Error::Refused(format!("task {id} has moved on; tenure task show {id} says where it is")));
+        return Err(Error::Refused(format!("task {id} has advanced; tenure task show {id} shows its stage")));
     }
     advance::close_step(conn, at, "advanced", now_ms)?;
     // Before the new job is added, so that it waits for this one only if it is running.
@@ -207,13 +207,13 @@ fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &
     let rounds = advance::rounds(conn, id)?;
     let wrong = match task.job {
         _ if task.state != TaskState::Running => {
-            format!("task {id} has ended ({}); tenure task start walks the pipeline anew", task.state)
+            format!("task {id} has ended ({}); tenure task start starts a new one", task.state)
         }
         _ if task.stop_at.is_some() => format!("task {id} was asked to stop and enters no stage any more"),
         _ if task.stage != expect => {
             format!("task {id} is in stage {}, not in {expect}; tenure task show {id} says more", task.stage)
         }
-        None => format!("task {id} is in no job, which should be impossible; a worker heals that: tenure work"),
+        None => format!("task {id} is in no job, which should be impossible; a worker repairs it: tenure work"),
         Some(job) if is_running(conn, job)? && is_critical(task) => {
             format!("stage {expect} is critical and its job {job} runs; wait for its end: tenure wait {job}")
         }

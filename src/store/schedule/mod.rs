@@ -141,7 +141,7 @@ pub struct Summary {
 pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
     check_name(&new.name).map_err(Error::Invalid)?;
     if !(1..=CATCH_UP_MAX).contains(&new.catch_up_max) {
-        return Err(Error::Invalid(format!("at most 1 to {CATCH_UP_MAX} missed occurrences are caught up")));
+        return Err(Error::Invalid(format!("the number of missed occurrences to catch up is 1 to {CATCH_UP_MAX}")));
     }
     let zone = crate::clock::zone(&new.zone).map_err(Error::Invalid)?;
     let calendar = Calendar::new(&new.cron, zone).map_err(Error::Invalid)?;

@@ -130,7 +130,7 @@ fn a_clock_that_goes_back_into_a_range_that_was_skipped_opens_its_end() {
     assert_eq!((hours_of_jobs(&conn), told(&conn)), (vec![5], vec![missed(1, 4, 4), was_fired(5)]));
     plan_at(&conn, START - 2 * HOUR);
     plan_at(&conn, START + HOUR);
-    assert_eq!(hours_of_jobs(&conn), [5, 1], "the first occurrence of the range was skipped, and is fired after all");
+    assert_eq!(hours_of_jobs(&conn), [5, 1], "the first occurrence of the range was skipped and is fired now");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn end_broken(conn: &Connection, limit: i64, now_ms: i64, out: &mut Aftermath) -
     let mut doomed = conn.prepare_cached(sql!("due.sql", "broken"))?;
     let doomed: Vec<JobId> = doomed.query_map([limit], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
     for job in &doomed {
-        end_apart(conn, *job, "waits in vain for another one and cannot end", out, |after| {
+        end_apart(conn, *job, "has a broken dependency and cannot end", out, |after| {
             ended::end_broken(conn, *job, now_ms, after)
         })?;
     }

@@ -1,5 +1,5 @@
 -- name: gone
--- Not a resource whose auxiliary run is still open (it was released by force meanwhile): the thread
+-- Not a resource whose auxiliary run is still open (it was released by force): the thread
 -- that watches that run reads this row.
 SELECT id FROM resource
  WHERE state = 'released' AND released_at < ?1

@@ -110,7 +110,7 @@ fn make_queues(conn: &Connection, missing: &[Key]) -> Result<usize> {
     for queue in missing {
         match apart(conn, || Ok(conn.prepare_cached(sql!("recount.sql", "queue"))?.execute([queue])?))? {
             Ok(n) => made += n,
-            Err(why) => log::error!("queue {:?} cannot be made: {why}", queue.shown()),
+            Err(why) => log::error!("queue {:?} cannot be created: {why}", queue.shown()),
         }
     }
     Ok(made)
@@ -134,7 +134,7 @@ fn pass_on(conn: &Connection, stranded: &[(Key, Key)]) -> Result<usize> {
         })?;
         match passed {
             Ok(_) => passed_on += 1,
-            Err(why) => log::error!("lane {:?} cannot go on in queue {:?}: {why}", lane.shown(), queue.shown()),
+            Err(why) => log::error!("lane {:?} cannot continue in queue {:?}: {why}", lane.shown(), queue.shown()),
         }
     }
     Ok(passed_on)
@@ -172,7 +172,7 @@ fn tell_dependants(conn: &Connection, parent: JobId, now_ms: i64, out: &mut Afte
             Ok(all)
         }
         Err(why) => {
-            log::error!("those who wait for job {parent} cannot be told that it has ended: {why}");
+            log::error!("the dependencies on job {parent} cannot be resolved: {why}");
             Ok(false)
         }
     }

@@ -9,7 +9,7 @@
 //!
 //! Deliberately absent: killing (a repair that takes a run from its job returns it, and the caller
 //! empties its tree), and the consequences of an end: dependants may break a rule themselves, so
-//! [`super::recount`] resolves them after all rows are valid.
+//! [`super::recount`] resolves them once all rows are valid.
 
 use rusqlite::Connection;
 

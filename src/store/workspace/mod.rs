@@ -235,7 +235,7 @@ pub fn evict(conn: &Connection, most_bytes: u64) -> Result<Vec<WorkspaceRow>> {
 pub fn remove(conn: &Connection, key: &str) -> Result<String> {
     let Some(row) = named(conn, key)? else {
         return Err(match being_made(conn, key)? {
-            Some(who) => Error::Refused(format!("workspace {key:?} is being made by {who}; wait for it, or end that")),
+            Some(who) => Error::Refused(format!("workspace {key:?} is being prepared by {who}; wait for it, or end that")),
             None => {
                 let keys: Vec<String> = list(conn)?.into_iter().map(|row| row.key).collect();
                 let meant = nearest::question(key, keys.iter().map(String::as_str));

@@ -3,10 +3,10 @@
 //! It gives the same guarantees as a job's run:
 //!
 //! ```text
-//! begin      the run file is there and locked, then a guarded row names the run: whose purpose is gone by then is not started
+//! begin      the run file exists and is locked, then a guarded row names the run; a run without a purpose is not started
 //! launch     the spawner is given the lock; the shim enforces the timeout, also while no worker lives
-//! watch      until the shim has said all; a stop request is passed on to the shim
-//! close      its tree is empty for certain; its row says what it came to, once, and whatever follows is in that transaction
+//! watch      until the shim has reported all; a stop request is passed on to the shim
+//! close      its tree is empty for certain; its row gets the result once, and all consequences are in that transaction
 //! ```
 //!
 //! After a crash of the worker, the thread that needs the run reads the latest one of its kind. An
@@ -83,7 +83,8 @@ impl<'a> Auxiliary<'a> {
     /// Runs it: `make` returns what to launch; `decide` decides what its end means.
     ///
     /// # Errors
-    /// [`Halt`]: the worker detaches; or the file or the system refused something. If the run was started, it is open, and the thread that checks next resumes it.
+    /// [`Halt`]: the worker detaches; or the file or the system refused something. If the run was
+    /// started, it is open, and the thread that checks next resumes it.
     pub fn run(
         &self,
         make: impl Fn(RunKey) -> Result<Launch, String>,

@@ -203,7 +203,7 @@ pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) 
     };
     if let Some(fault) = &resource.unreadable {
         return Err(format!(
-            "{fault}, so it cannot be run; remove the thing by hand, then: tenure resource release --force {}",
+            "{fault}, so it cannot be run; remove the resource by hand, then: tenure resource release --force {}",
             resource.id
         ));
     }

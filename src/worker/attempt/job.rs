@@ -61,8 +61,8 @@ pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: Locked
     };
     job_log::started(&job.row, attempt.key.run);
     if launch.waits_for_go {
-        let go = pipe.go();
-        ctx.store.as_soon_as_flushed(ticket, move || go.say())?;
+        let start = pipe.go();
+        ctx.store.as_soon_as_flushed(ticket, move || start.say())?;
     }
     ctx.run_files.fill(&ctx.store, &ctx.roster);
     let records = attempt.follow(pipe)?;
@@ -102,7 +102,7 @@ pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over,
     let has_its_file = seen.file != RunFile::Foreign;
     let over = match verdict {
         Verdict::Adopt => {
-            let error = format!("run {} is held again; looking at the next tick", attempt.key.run);
+            let error = format!("run {} is held again; checked at the next tick", attempt.key.run);
             return Err(Error::Held(error).into());
         }
         Verdict::PutBack { .. } => Over::Unstarted { has_its_file },

@@ -202,7 +202,7 @@ impl Supervisor {
                     stop::continue_shim(place, attempt.key)?;
                 }
                 Some(format!(
-                    "its shim (pid {pid}) is stopped; the worker keeps the limits of the run meanwhile\nkill -CONT {pid}"
+                    "its shim (pid {pid}) is stopped; the worker keeps the limits of the run until it continues\nkill -CONT {pid}"
                 ))
             }
             Shim::Well(pid) => {

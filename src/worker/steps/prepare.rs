@@ -130,7 +130,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
     }
 
     fn told(&self, error: &str) -> String {
-        format!("workspace {:?} could not be made: {error}", self.wanted.key)
+        format!("workspace {:?} could not be prepared: {error}", self.wanted.key)
     }
 
     /// Decides what the end of the prepare command means. Its tree is gone: a filled directory is

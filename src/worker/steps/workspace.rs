@@ -132,7 +132,7 @@ fn warm(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Optio
         }
         return Ok(Some(ctx.place().work().join(dir)));
     }
-    log::info!("workspace {:?}: {dir} is gone; it is made anew", wanted.key);
+    log::info!("workspace {:?}: {dir} is gone; it is prepared again", wanted.key);
     let key = wanted.key.clone();
     ctx.store.commit(move |conn| workspace::forget(conn, &key, &dir, Some(run)))?;
     Ok(None)

@@ -165,9 +165,9 @@ fn a_prepare_command_that_fails_is_not_now_and_leaves_nothing() {
     nest.work_until_idle(&[]);
     let shown = nest.show(id);
     assert_eq!((&shown["state"], &shown["attempts"], &shown["deferrals"]), (&"queued".into(), &0.into(), &1.into()));
-    assert!(shown["error"].as_str().unwrap().contains("workspace \"repo\" could not be made: exit status 1"), "{shown}");
+    assert!(shown["error"].as_str().unwrap().contains("workspace \"repo\" could not be prepared: exit status 1"), "{shown}");
     let why = nest.ok(&["why", &id.to_string()]);
-    assert!(why.contains("could not be made: exit status 1") && why.contains("attempt 0 of 1 used"), "{why}");
+    assert!(why.contains("could not be prepared: exit status 1") && why.contains("attempt 0 of 1 used"), "{why}");
     assert_eq!(nest.log(id), "no such branch", "its output is at hand");
     assert_eq!(outcomes(&nest, id), ["job deferred", "prepare failed"]);
     assert_eq!((names(&work_dir(&nest)), workspaces(&nest).len()), (vec![], 0));
