@@ -318,7 +318,7 @@ mod tests {
             fs::write(place.worker_lock(), text).unwrap();
             let holder = Holder::read(&place).unwrap().unwrap();
             assert_eq!((holder.kind.as_str(), holder.pid), ("unknown", 0), "{text:?}");
-            assert!(holder.named().contains("has not said"), "{text:?}");
+            assert!(holder.named().contains("has not identified itself"), "{text:?}");
         }
     }
 

@@ -87,6 +87,9 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("", "is no", " older than"),
     // The name of a column in files of an earlier version.
     ("(\"resource\", \"", "errand", "\""),
+    ("`", "errand", "`"),
+    ("resource.", "errand", "`"),
+    ("`", "healed", "`"),
 ];
 
 /// Kept as they were written by released versions, or not text of this project.

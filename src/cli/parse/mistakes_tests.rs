@@ -68,7 +68,7 @@ fn a_mistyped_verb_or_option_leads_to_the_one_that_was_meant() {
         ("add --queu q -- x", "did you mean --queue?"),
         ("--jsn ls", "did you mean --json?"),
         ("schedule add n @daily --timezone UTC -- x", "tenure schedule add has no option \"--timezone\""),
-        ("add --timeout -5s -- x", "a value that begins with - stands behind ="),
+        ("add --timeout -5s -- x", "write a value that begins with - after ="),
         ("logs --tail 5 1", "that is -n N here"),
         ("work -j 4", "that is --slots N here"),
         ("add -g build -- x", "that is --queue QUEUE here"),
@@ -130,14 +130,14 @@ fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
 #[test]
 fn each_mistake_has_value_reason_and_remedy_on_one_line() {
     for (line, words) in [
-        ("add make all", ["the command stands after --", "tenure add -- make"]),
+        ("add make all", ["the command comes after --", "tenure add -- make"]),
         ("schedule add n 30 2 * * * -- x", ["in quotes", "tenure schedule add NAME '30 2 * * *'"]),
-        ("-v", ["has no option \"-v\"", "stands after its verb ("]),
-        ("run make", ["the command stands after --", "tenure run -- make"]),
-        ("lease run gpu make", ["the command stands after --", "tenure lease run NAME -- make"]),
+        ("-v", ["has no option \"-v\"", "comes after its verb ("]),
+        ("run make", ["the command comes after --", "tenure run -- make"]),
+        ("lease run gpu make", ["the command comes after --", "tenure lease run NAME -- make"]),
         ("queue pause a b", ["has no place for \"b\"", "tenure queue pause --help"]),
         ("add --timeout 5 -- x", ["--timeout: \"5\" has no unit", "write 5s"]),
-        ("add --timeout", ["--timeout lacks its value", "write --timeout DURATION"]),
+        ("add --timeout", ["--timeout has no value", "write --timeout DURATION"]),
         ("add --priority high -- x", ["--priority: 'high'", "not a whole number; write digits"]),
         ("add --retries -1 -- x", ["--retries: -1 is out of range", "from 0 to "]),
         ("lane set l --limit 0", ["--limit: 0 is out of range", "from 1 to 1000000"]),

@@ -206,7 +206,7 @@ fn a_job_with_a_workspace_stands_in_it_or_inside_it() {
         (&["--workspace", "repo", "--cwd", "/"], "absolute"),
         (&["--workspace", "repo", "--cwd", "a/../.."], "leads out"),
         (&["--workspace", "", "--"], "key"),
-        (&["--workspace", "repo", "--user", "me"], "leave one out"),
+        (&["--workspace", "repo", "--user", "me"], "omit one of them"),
         (&["--prepare", "x"], "--workspace"),
     ] {
         let error = parse(&[options, &["--", "make"]].concat()).unwrap_err();

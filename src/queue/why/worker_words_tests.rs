@@ -46,7 +46,7 @@ fn every_condition_is_told_by_each_face_with_a_remedy() {
         ("worker_stopped", with(|s| (s.process, s.claims_ago_ms) = (Process::Traced, Some(6_000))), "debugger", "debugger"),
         ("worker_hangs", with(|s| s.claims_ago_ms = Some(45_000)), "45s", "kill -9 99"),
         ("worker_hangs", with(|s| s.reaper_ago_ms = Some(90_000)), "1m", "kill -9 99"),
-        ("worker_silent", with(|s| s.report = None), "has not said", "restart"),
+        ("worker_silent", with(|s| s.report = None), "has not reported its state", "restart"),
         ("worker_draining", reported(|r| r.phase = Phase::Draining), "drains", "tenure work"),
         ("worker_leaving", reported(|r| r.phase = Phase::Leaving), "ending", "tenure work"),
         ("queue_not_served", reported(|r| r.queues = vec!["a".into()]), "\"a\"", "--queue b"),

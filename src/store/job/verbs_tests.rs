@@ -154,7 +154,7 @@ fn a_refusal_says_what_to_do() {
     assert!(refusal(retry::retry(&conn, done, false, 5)).contains("tenure add"));
     assert!(refusal(retry::retry(&conn, queued, false, 5)).contains("tenure why 2"));
     assert!(
-        refusal(control::hold(&conn, done)).contains("(done), only a queued job can be held; to run it once more, add it anew")
+        refusal(control::hold(&conn, done)).contains("(done), only a queued job can be held; to run it once more, add it again")
     );
     claim_one(&conn, 2);
     assert!(refusal(retry::retry(&conn, queued, false, 5)).contains("tenure cancel 2"));

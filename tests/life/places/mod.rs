@@ -47,7 +47,7 @@ fn walk(alive: bool, of: impl Fn(usize) -> bool) {
         }
         let first = if ends_first { scene.fate_by_itself() } else { String::new() };
         let work = if said[3] == "holds" { scene.work() } else { String::new() };
-        let fix = scene.word(&["doctor", "--fix"], "mends");
+        let fix = scene.word(&["doctor", "--fix"], "repairs");
         if said[4] == "refused" {
             assert!(lives(scene.pid), "{what}: a worker that is not its own has ended the running job");
         }

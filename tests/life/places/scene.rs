@@ -131,7 +131,7 @@ impl Scene {
             }
             let conn = rusqlite::Connection::open_with_flags(nest.db(), rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
             let state: String = conn.query_row("SELECT state FROM job WHERE id = ?1", [queued], |row| row.get(0)).ok()?;
-            (state == "done").then(|| "goes on".into())
+            (state == "done").then(|| "continues".into())
         })
     }
 
