@@ -258,7 +258,7 @@ impl From<rusqlite::Error> for Error {
             }
             Code::CannotOpen => Self::File(format!("the file cannot be opened ({text}); check its path and permissions")),
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
-                "the file may not be written ({text}); look at the permissions of the file and of its directory, and whether its file system has become \
+                "the file cannot be written ({text}); check the permissions of the file and of its directory, and whether its file system has become \
                  read-only (dmesg)"
             )),
             _ if is_for_want_of_room(&error) => {

@@ -181,7 +181,7 @@ fn parent_of_runs(own: &Own, is_in_namespace: bool) -> Result<PathBuf, String> {
 
 fn may_write(dir: &Path) -> Result<(), String> {
     access(dir, Access::WRITE_OK)
-        .map_err(|error| format!("the cgroup {} may not be written: {}", dir.display(), said(&error.into())))
+        .map_err(|error| format!("the cgroup {} cannot be written: {}", dir.display(), said(&error.into())))
 }
 
 /// Whether the groups below have the memory controller.

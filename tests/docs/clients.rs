@@ -90,7 +90,7 @@ fn the_sql_line_of_the_readme_makes_a_job() {
     let line = readme.lines().find(|line| line.starts_with("sqlite3 ")).expect("a line");
     // As root the default is a place of the machine, which no test may touch: there the variable names the file.
     let places: &[Option<&str>] =
-        if rustix::process::geteuid().is_root() { &[Some("a b/it's.db")] } else { &[None, Some("a b/it's.db")] };
+        if rustix::process::geteuid().is_root() { &[Some("a b/let's.db")] } else { &[None, Some("a b/let's.db")] };
     for place in places {
         let nest = Nest::new();
         let bin = Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();

@@ -66,7 +66,7 @@ fn a_foreign_file_is_refused_and_left_as_it_is() {
     let pipe = nest.file("pipe");
     Command::new("mkfifo").arg(&pipe).status().unwrap();
     let said = nest.say(&["--db", pipe.to_str().unwrap(), "ls"]);
-    assert_eq!(said.code, 4, "a pipe does not keep anybody waiting: {said:?}");
+    assert_eq!(said.code, 4, "a pipe keeps no command waiting: {said:?}");
     let said = nest.say(&["--db", pipe.to_str().unwrap(), "add", "--", "true"]);
     assert_eq!(said.code, 4, "{said:?}");
     for path in ["/dev/null", "/dev/zero", "/proc/version", "/no/such/dir/\u{202e}/q.db/"] {
@@ -259,10 +259,10 @@ fn a_full_disk_is_told_nothing_is_lost_and_it_goes_on_when_there_is_room() {
     let status = ask(&["status"]);
     assert!(status.out.contains("problem: the disk has"), "{status:?}");
     std::fs::write(nest.file("go"), "").unwrap();
-    assert_eq!(ask(&["wait", "1", "--timeout", "60s"]).code, 3, "its end is written down all the same");
+    assert_eq!(ask(&["wait", "1", "--timeout", "60s"]).code, 3, "its end is recorded all the same");
     std::fs::remove_file(disk.join("filler")).unwrap();
     let last = ask(&["add", "--", "true"]);
-    assert_eq!(last.code, 0, "with room it goes on: {last:?}");
+    assert_eq!(last.code, 0, "with space it continues: {last:?}");
     assert_eq!(ask(&["wait", last.out.trim(), "--timeout", "60s"]).code, 0);
     let after = nest.json(&["--db", db, "ls", "-a", "--json"])["jobs"].as_array().unwrap().len();
     assert_eq!(after, before + 1, "nothing is lost, and nothing that was refused is there");

@@ -1,4 +1,4 @@
-//! A job or a task that is being cancelled has its key no more: a new request is taken, in whatever way it comes.
+//! A job or a task that is being cancelled has released its key: a new request is accepted in each form.
 
 use crate::faces::said::end;
 use crate::support::{Nest, Worker, until};

@@ -99,7 +99,7 @@ fn invalid_arguments_end_with_2_and_an_unknown_name_with_3() {
 #[test]
 fn a_file_that_cannot_be_used_runs_nothing() {
     let nest = Nest::new();
-    std::fs::write(nest.db(), "this is not a database, whatever else it may be, and it is long enough to be looked at").unwrap();
+    std::fs::write(nest.db(), "this is not a database, and it is long enough to be read as one by mistake").unwrap();
     let said = lease(&nest, &["-c", "touch ran"]);
     assert_eq!(said.code, 4, "{said:?}");
     assert!(!nest.file("ran").exists());
@@ -109,7 +109,7 @@ fn a_file_that_cannot_be_used_runs_nothing() {
 fn a_directory_that_cannot_be_written_runs_nothing_and_says_so() {
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
-    std::fs::write(nest.beside().join("leases"), "in the way").unwrap();
+    std::fs::write(nest.beside().join("leases"), "a file, not a directory").unwrap();
     let said = lease(&nest, &["-c", "touch ran"]);
     assert_eq!(said.code, 125, "the code of no command: {said:?}");
     assert!(said.err.contains("leases") && !nest.file("ran").exists(), "{said:?}");

@@ -115,13 +115,13 @@ fn a_list_of_schedules_shows_command_and_zone() {
         ("west", "America/New_York", &["-05:00", "-04:00"]),
         ("here", "UTC", &["+00:00"]),
     ] {
-        nest.ok(&["schedule", "add", name, "30 2 * * *", "--tz", zone, "--", "make", "it's", name]);
+        nest.ok(&["schedule", "add", name, "30 2 * * *", "--tz", zone, "--", "make", "let's", name]);
         let list = nest.ok(&["schedule", "ls"]);
         let line = list.lines().find(|line| line.starts_with(name)).expect("its line");
         assert!(line.contains(zone), "{line}");
         let next = offsets.iter().any(|offset| line.contains(&format!(" 02:30 {offset}")));
         assert!(next, "the next occurrence in its own zone: {line}");
-        assert!(line.contains(&format!(r"make 'it'\''s' {name}")), "{line}");
+        assert!(line.contains(&format!(r"make 'let'\''s' {name}")), "{line}");
     }
     nest.ok(&["schedule", "pause", "east"]);
     assert!(nest.ok(&["schedule", "ls"]).contains("paused"));

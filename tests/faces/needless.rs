@@ -34,7 +34,7 @@ const GRAPHS: &[Graph] = &[
         code: 0,
     },
     Graph {
-        about: "whatever became of it includes that",
+        about: "after any end includes that",
         jobs: &[('y', ""), ('y', "--after-failed 1"), ('y', "--after-any 2")],
         ends: &["done/exit", NEEDLESS, "done/exit"],
         code: 0,

@@ -50,7 +50,7 @@ pub fn cleared(nest: &Nest, id: i64, code: &str) {
 #[test]
 fn a_hold_a_delay_and_a_pause_are_all_told_and_each_is_cleared_by_its_remedy() {
     let nest = Nest::new();
-    let queue = "it's a $(queue) \u{1f680}";
+    let queue = "let's a $(queue) \u{1f680}";
     nest.ok(&["queue", "pause", queue]);
     let id = nest.sh(&["--hold", "--delay", "1h", "--queue", queue, "--expires", "2h"], "true");
     let found = codes(&nest, id);
@@ -83,8 +83,8 @@ fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it()
     assert!(said.err.contains("--with-dependants"), "the remedy: {said:?}");
     let with_its_parent = format!("tenure retry {parent} --with-dependants");
     assert_eq!(remedy(&nest, child, "ended"), with_its_parent, "not one that would be refused");
-    let mend = remedy(&nest, child, "dependency_broken");
-    assert_eq!(obey(&nest, &mend).code, 0, "{mend}");
+    let repair = remedy(&nest, child, "dependency_broken");
+    assert_eq!(obey(&nest, &repair).code, 0, "{repair}");
     nest.work_until_idle(&[]);
     assert_eq!((nest.state(parent), nest.state(child)), ("done".into(), "done".into()));
     let done = obstacle(&nest, child, "ended").expect("why it ended");
@@ -95,13 +95,13 @@ fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it()
 fn a_job_left_over_by_a_retry_says_so_and_goes_back_with_those_below() {
     for state in ["queued", "running", "done"] {
         let nest = Nest::new();
-        let parent = nest.sh(&[], "test -e mended || exit 1; test ! -e slow || exec sleep 600");
+        let parent = nest.sh(&[], "test -e repaired || exit 1; test ! -e slow || exec sleep 600");
         let child = nest.sh(&["--after", &parent.to_string()], "true");
         let below = nest.sh(&["--after", &child.to_string()], "true");
         nest.work_until_idle(&[]);
         // As if `retry --with-dependants` had been killed after the first job.
         nest.ok(&["retry", &parent.to_string()]);
-        std::fs::write(nest.file("mended"), "").unwrap();
+        std::fs::write(nest.file("repaired"), "").unwrap();
         let _worker = match state {
             "running" => {
                 std::fs::write(nest.file("slow"), "").unwrap();

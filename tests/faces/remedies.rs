@@ -109,10 +109,10 @@ const CASES: &[(&str, Begin)] = &[
             id
         })
     }),
-    ("was left over when the job that it waited for was put back", || left_over("1", "exit 1")),
+    ("was left over when the job that it waited for was retried", || left_over("1", "exit 1")),
     ("was left over, and the job that it waited for is done since", || {
-        let case = left_over("1", "test -e mended");
-        std::fs::write(case.nest.file("mended"), "").unwrap();
+        let case = left_over("1", "test -e repaired");
+        std::fs::write(case.nest.file("repaired"), "").unwrap();
         case.nest.work_until_idle(&[]);
         case
     }),
@@ -255,7 +255,7 @@ fn every_remedy_that_is_a_command_is_accepted_and_clears_what_it_names() {
 
 #[test]
 fn a_refusal_never_advises_what_is_refused_as_well() {
-    // What is asked, and refused, in which state; the advice that stands in the answer is typed next.
+    // What is asked, and refused, in which state; the advice of the answer is typed next.
     let asks: &[&str] = &["retry", "hold", "release", "set", "cancel"];
     let mut refused = 0;
     let mut typed = 0;
@@ -289,7 +289,7 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
                 }
             }
             if puts_back && case.nest.state(case.id) != "queued" {
-                wrong.push(format!("{about}: {ask}: it is not put back: {}", answer.err));
+                wrong.push(format!("{about}: {ask}: it is not retried: {}", answer.err));
             }
         }
     }
@@ -298,7 +298,7 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
     assert!(typed >= 40, "only {typed} advices were typed, after {refused} refusals");
 }
 
-/// Numbers that follow each other are one word; where there are too many words for a line, the remedy says how it goes on.
+/// Numbers that follow each other are one word; where there are too many words for a line, the remedy says how the list continues.
 #[test]
 fn the_way_back_from_many_jobs_fits_a_line_and_works() {
     for (ended, what, words_max) in [(1..=3_000, "all", 1), (1..=90, "every second", 20)] {

@@ -168,7 +168,7 @@ fn fewer_retries_during_a_backoff_end_the_job_as_its_latest_run_did() {
             nest.work_until_idle(&[]);
             assert_eq!(nest.show(id)["runs"].as_array().unwrap().len(), 1);
             assert_eq!(nest.say(&["wait", "1"]).code, *code, "{line}");
-            assert_eq!(end(&nest.show(after)), "done/exit", "who waits for its failure goes on");
+            assert_eq!(end(&nest.show(after)), "done/exit", "a job that waits for its failure runs");
             assert_ne!(nest.sh(&["--unique", "k", "--hold"], "true"), id, "its key is free");
         }
     }

@@ -1,4 +1,4 @@
-//! Root as a client of a service that another user runs: what root makes is that user's, and the worker goes on.
+//! Root as a client of a service that another user runs: what root makes is that user's, and the worker continues.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -76,8 +76,8 @@ fn what_root_makes_belongs_to_the_user_of_the_file() {
         assert_eq!(me.ok(&["logs", id]), log);
     }
     kill_child(&mut worker);
-    let mended = as_root(&nest, &me, &["doctor", "--fix"], "");
-    assert_eq!(mended.code, 4, "what a worker does is done as the user of the file: {mended:?}");
+    let repaired = as_root(&nest, &me, &["doctor", "--fix"], "");
+    assert_eq!(repaired.code, 4, "what a worker does is done as the user of the file: {repaired:?}");
     let restored = as_root(&nest, &me, &["restore", "saved.db"], "");
     assert_eq!(restored.code, 0, "{restored:?}");
     let mut found = Vec::new();

@@ -80,7 +80,7 @@ fn an_invalid_setting_is_refused_with_its_place() {
 /// A value for a key, as the file has it, and not the default.
 fn sample(key: &str) -> &'static str {
     match key {
-        "db" => "\"/srv/it's one.db\"",
+        "db" => "\"/srv/let's one.db\"",
         "slots" => "3",
         "durability" => "\"full\"",
         "keep" => "\"1h 30m 5s\"",

@@ -46,7 +46,7 @@ fn a_cancel_row_ends_a_queued_job_in_the_view_at_once_and_the_worker_settles_it(
     conn.execute("INSERT INTO cancel (job_id, why) VALUES (?1, 'by sql')", [parent]).unwrap();
     let state: String = conn.query_row("SELECT state FROM jobs WHERE id = ?1", [parent], |row| row.get(0)).unwrap();
     assert_eq!(state, "cancelled");
-    assert_eq!(nest.state(parent), "cancelled", "and so says everybody else");
+    assert_eq!(nest.state(parent), "cancelled", "and every other view agrees");
     assert!(nest.ok(&["ls", "-a"]).lines().nth(1).unwrap().contains("cancelled"));
     nest.work_until_idle(&[]);
     assert_eq!((end(&nest.show(parent)), end(&nest.show(child))), ("cancelled/cancelled".into(), "failed/dependency".into()));

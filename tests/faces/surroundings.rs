@@ -123,7 +123,7 @@ fn standard_input_is_empty_or_a_file_or_a_copy_of_what_stood_here() {
     let out = nest.tenure(&["logs", &id]).output().unwrap().stdout;
     assert!(out == bytes, "byte for byte, and the second attempt has it again: {} of {}", out.len(), bytes.len());
     assert_eq!(std::fs::read_dir(nest.beside().join("secrets")).unwrap().count(), 0, "gone after the end");
-    assert_eq!(nest.say(&["retry", &id]).code, 6, "what has ended well is not put back");
+    assert_eq!(nest.say(&["retry", &id]).code, 6, "a done job is not retried");
 }
 
 /// Every byte of every file of the nest, by name.
@@ -188,7 +188,7 @@ fn a_secret_is_seen_by_its_job_alone_and_is_gone_after_the_end() {
     until("the secret to be removed", || (std::fs::read_dir(nest.beside().join("secrets")).ok()?.count() == 0).then_some(()));
     worker.stop();
     for (name, bytes) in everything(&nest) {
-        assert!(!holds(&bytes, VALUE), "the secret stands in {name}");
+        assert!(!holds(&bytes, VALUE), "the secret is in {name}");
         assert!(!name.contains(VALUE));
     }
     let retry = nest.say(&["retry", &id.to_string()]);

@@ -326,7 +326,7 @@ fn a_plain_client_reads_tasks_and_cannot_write_them() {
     }
     conn.execute("INSERT INTO cancel (job_id) VALUES (1)", []).unwrap();
     nest.work_until_idle(&[]);
-    assert_eq!(task(&nest, 1)["state"], "cancelled", "to cancel its job is everybody's");
+    assert_eq!(task(&nest, 1)["state"], "cancelled", "each client may cancel its job");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whatever a job is called, says or fails with: no byte of it commands the terminal of who looks at it.
+//! The name, output and error of a job contain any bytes; none of them controls the reader's terminal.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

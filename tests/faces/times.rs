@@ -61,7 +61,7 @@ const PLACES: &[(&str, &str)] = &[
     ("set expires", "expires_at"),
 ];
 
-/// What stands in the newest row, as SQLite prints it.
+/// The newest row, as SQLite prints it.
 fn written(nest: &Nest, column: &str) -> Option<String> {
     let sql =
         format!("SELECT strftime('%Y-%m-%dT%H:%M:%f', {column} / 1000.0, 'unixepoch') || 'Z' FROM job ORDER BY id DESC LIMIT 1");

@@ -1,4 +1,4 @@
-//! Whatever keeps a job from starting is told by each face with the command that clears it, and is not told any more when it is cleared.
+//! Each face names every obstacle of a job with the command that clears it, and no longer names one that is cleared.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! What other programs do to the file beside rows: they hold its write lock, and they alter its tables. Each is tolerated, or named with what heals it.
+//! What other programs do to the file beside rows: they hold its write lock, and they alter its tables. Each is tolerated, or named with its remedy.
 
 use std::process::{Command, Stdio};
 
@@ -144,7 +144,7 @@ fn a_change_that_cannot_stay_is_named_with_the_line_that_heals_it() {
     for change in [
         "ALTER TABLE job ADD COLUMN note TEXT CHECK (note <> 'x')",
         "ALTER TABLE job ADD COLUMN note TEXT CHECK (note <> 'x'); CREATE INDEX mine ON job (note)",
-        "ALTER TABLE run ADD COLUMN \"it's\" TEXT AS ('x')",
+        "ALTER TABLE run ADD COLUMN \"let's\" TEXT AS ('x')",
         "ALTER TABLE job RENAME COLUMN label TO title",
         "ALTER TABLE event RENAME TO old_events",
     ] {
@@ -165,8 +165,8 @@ fn a_change_that_cannot_stay_is_named_with_the_line_that_heals_it() {
         let fixed = nest.say(&["doctor", "--fix"]);
         assert!(fixed.code == 4 && fixed.err.contains(&line), "{change}: {fixed:?}");
         assert!(!doctor(&nest)["problems"].to_string().contains("--fix"), "{change}: {}", doctor(&nest));
-        let healed = typed(&nest, &line);
-        assert_eq!(healed.code, 0, "{change}: {line}: {healed:?}");
+        let repaired = typed(&nest, &line);
+        assert_eq!(repaired.code, 0, "{change}: {line}: {repaired:?}");
         let id = nest.sh(&[], "true");
         nest.work_until_idle(&[]);
         assert_eq!(nest.state(id), "done", "{change}");
@@ -185,7 +185,7 @@ fn doctor_advises_fix_only_where_it_helps() {
     };
     let advises = |nest: &Nest| remedies(nest).iter().any(|remedy| remedy.starts_with("tenure doctor --fix"));
     let spoil = "DROP TRIGGER counter_delete_guard";
-    // Where nothing is in the way it is advised, and helps.
+    // Without an obstacle it is advised, and it helps.
     conn.execute_batch(spoil).unwrap();
     assert!(advises(&nest));
     nest.ok(&["doctor", "--fix"]);

@@ -15,8 +15,8 @@ struct Case {
     /// What the message must contain.
     says: &'static [&'static str],
     code: i32,
-    /// Typed in the nest, and then `tenure retry`, the job is done. Where it stands in the message, the message is asked.
-    heal: Option<&'static str>,
+    /// Typed in the nest, and then `tenure retry`, the job is done. Where the message contains the remedy, the message is used.
+    repair: Option<&'static str>,
 }
 
 const fn case(
@@ -25,9 +25,9 @@ const fn case(
     argv: &'static [&'static str],
     says: &'static [&'static str],
     code: i32,
-    heal: Option<&'static str>,
+    repair: Option<&'static str>,
 ) -> Case {
-    Case { name, make, argv, says, code, heal }
+    Case { name, make, argv, says, code, repair }
 }
 
 /// The words up to the end of the message.
@@ -125,7 +125,7 @@ fn each_fault_of_a_command_has_reason_and_remedy() {
         assert_eq!(said.code, case.code, "{}: {said:?}", case.name);
         let why = nest.ok(&["why", "1"]);
         assert!(why.contains(case.says[0].replace("NEST", &nest.path().display().to_string()).as_str()), "{}: {why}", case.name);
-        if case.heal.is_some() {
+        if case.repair.is_some() {
             let line = said.err.lines().find(|line| line.contains("job 1 ")).unwrap();
             let remedy = line.rsplit("; ").next().unwrap();
             let typed = Command::new("sh").args(["-c", remedy]).current_dir(nest.path()).status().unwrap();
@@ -134,7 +134,7 @@ fn each_fault_of_a_command_has_reason_and_remedy() {
             let path = format!("{}:/usr/bin:/bin", nest.file("bin").display());
             let worked = nest.tenure(&["work", "--until-idle"]).env("PATH", path).status().unwrap();
             assert!(worked.success());
-            assert_eq!(nest.state(1), "done", "{}: {remedy} did not heal it: {}", case.name, nest.ok(&["why", "1"]));
+            assert_eq!(nest.state(1), "done", "{}: {remedy} did not repair it: {}", case.name, nest.ok(&["why", "1"]));
         }
     }
 }
@@ -181,13 +181,13 @@ fn each_fault_of_a_directory_has_reason_and_remedy() {
         (": > gone", "gone/x", "NEST/gone is a file, not a directory", false),
         ("ln -s /no/target gone", "gone", "a link that leads nowhere", false),
     ];
-    for (make, cwd, says, heals) in cases {
+    for (make, cwd, says, repairs) in cases {
         let nest = nest(make);
         let root = nest.path().canonicalize().unwrap().display().to_string();
         let said = run(&nest, &["run", "--cwd", cwd, "--", "true"]);
         assert!(said.err.contains(&says.replace("NEST", &root)), "{cwd}: {said:?}");
         assert_eq!(said.code, 126, "{said:?}");
-        if *heals {
+        if *repairs {
             let line = said.err.lines().find(|line| line.contains("mkdir -p")).unwrap();
             let remedy = line.rsplit("; ").next().unwrap().split(',').next().unwrap();
             assert!(Command::new("sh").args(["-c", remedy]).status().unwrap().success(), "{remedy}");

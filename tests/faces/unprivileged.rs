@@ -174,7 +174,7 @@ fn what_may_not_be_ended_keeps_its_run_and_is_told_as_a_problem() {
         kill(pid, Signal::KILL);
     }
     first.wait().unwrap();
-    // Once only root's process is left, its lock is what stands in the way.
+    // Once only root's process is left, its lock is the obstacle.
     until("the job to die with its shim", || (!crate::support::lives(pid as i32)).then_some(()));
     taken.lock().unwrap();
     drop(taken);

@@ -295,7 +295,7 @@ fn said(nest: &Nest) -> String {
     std::fs::read_to_string(nest.file("err")).unwrap_or_default()
 }
 
-/// Whether the second line says what the first one says. What else stands in the way (`and 1 more`) may change for a moment.
+/// Whether the second line says what the first one says. Other obstacles (`and 1 more`) may change for a moment.
 fn is_again(case: &Case, one: &str, next: &str) -> bool {
     let ending = |line: &str| line.rsplit(" (").next().map(str::to_owned);
     [one, next].iter().all(|line| line.contains(case.words[0])) && ending(one) == ending(next)

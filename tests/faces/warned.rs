@@ -169,7 +169,7 @@ fn a_line_for_the_shell_is_pointed_to_it_and_works_there() {
         &["$HOME/venv/tool", "x"],
         &["echo hi > out"],
         &["echo hi 2>&1"],
-        &["echo it's \"quoted\""],
+        &["echo let's \"quoted\""],
         &["(true)"],
         &["shopt || true"],
         &["export", "A=1"],
@@ -187,7 +187,7 @@ fn a_line_for_the_shell_is_pointed_to_it_and_works_there() {
     }
     // What stands behind -c, typed.
     let mut jobs = Vec::new();
-    for line in lines.iter().filter(|line| !line[0].contains("it's")) {
+    for line in lines.iter().filter(|line| !line[0].contains("let's")) {
         let err = ask(&nest, "add", &[], line);
         let remedy = err.trim_end().rsplit(" with -c ").next().unwrap();
         let typed = format!("{} add -c {remedy}", env!("CARGO_BIN_EXE_tenure"));

@@ -1,4 +1,4 @@
-//! An end that concerns many jobs touches few of them in each transaction, and is whole in the end, whichever process goes on with it and whatever comes between.
+//! An end that concerns many jobs touches few of them in each transaction, and is complete in the end, whichever process continues it and with any writes in between.
 
 use rusqlite::Connection;
 use tenure::job::{Exit, JobId, RunEnd, RunId};
@@ -66,7 +66,7 @@ fn run_of_one(conn: &Connection, code: i32) {
     settle::settle(conn, &news, 5).unwrap();
 }
 
-/// Who goes on, a transaction at a time. False: nothing is left.
+/// The process that continues, a transaction at a time. False: nothing is left.
 type GoOn = (&'static str, fn(&Connection) -> bool);
 
 const GO_ON: [GoOn; 2] = [
@@ -112,17 +112,17 @@ fn an_end_that_concerns_many_is_told_in_small_transactions() {
     let (mut steps, mut cases) = (0, 0);
     for shape in SHAPES {
         for end in ENDS {
-            // A client goes on with what it has ended itself, a worker with all; the other shapes with one end.
+            // A client continues with what it has ended itself, a worker with all; the other shapes with one end.
             let is_first = |who: &str| who == "a worker" && shape.0 == SHAPES[0].0;
             for (who, go_on) in GO_ON.into_iter().filter(|(who, _)| end.0 == ENDS[0].0 || is_first(who)) {
                 cases += 1;
-                let what = format!("{}, job 1 {}, {who} goes on", shape.0, end.0);
+                let what = format!("{}, job 1 {}, {who} continues", shape.0, end.0);
                 let conn = file_with(shape, end);
                 step(&conn, &what, true, || {
                     end.1(&conn);
                     true
                 });
-                // The reaper looks halfway, and finds nothing to mend.
+                // The reaper looks halfway, and finds nothing to repair.
                 let found = inspect::find(&conn, &mut inspect::Cursor::default(), 100_000).unwrap();
                 assert!(found.lagging.is_empty() && found.waiting.is_empty(), "{what}: {found:?}");
                 let mut n = 0;

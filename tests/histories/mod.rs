@@ -1,4 +1,4 @@
-//! Whatever is done, in whatever order, a file stays what the plain model says. See `model/mod.rs`.
+//! After any operations, in any order, a file equals the plain model. See `model/mod.rs`.
 
 mod bent_tasks;
 mod many;
@@ -71,7 +71,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let histories = (prop::collection::vec(any::<[u8; 6]>(), 5..60), prop::collection::vec(any::<[u8; 3]>(), 1..6));
-    let healed = quietly(|| {
+    let repaired = quietly(|| {
         runner.run(&histories, |(steps, wrongs)| {
             let conn = crate::model::play::left_by(&steps);
             let written = crate::model::hostile::write(&conn, &wrongs);
@@ -80,7 +80,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
                 tenure::store::recount::all(&conn, 2_000_000).unwrap();
                 tenure::store::due::process(&conn, 0, 1_000).unwrap();
             }
-            // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits in vain.
+            // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits without end.
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 crate::model::truths::check_but(
                     &conn,
@@ -92,7 +92,7 @@ fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
             Ok(())
         })
     });
-    if let Err(error) = healed {
+    if let Err(error) = repaired {
         panic!("seed {seed}: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The worker may die at any instruction: running jobs go on, and the next worker takes them over.
+//! The worker may die at any instruction: running jobs continue, and the next worker adopts them.
 
 use crate::support::{Nest, Signal, kill, lives, until};
 
@@ -12,7 +12,7 @@ fn a_job_outlives_its_worker_and_the_next_one_takes_it_over() {
     let id = nest.sh(&[], PATIENT);
     let pid = nest.until_pid(id);
     first.kill();
-    assert!(lives(pid), "the job goes on without a worker");
+    assert!(lives(pid), "the job continues without a worker");
     let _second = nest.work(&["--slots", "2"]);
     until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
     assert_eq!(nest.show(id)["pid"], pid, "the same run of the same job");

@@ -7,7 +7,7 @@ use crate::life::containers::{Container, children, name};
 use crate::life::zoo::is_root;
 use crate::support::{Nest, Signal, kill, until};
 
-/// Notes TERM, and goes on until KILL.
+/// Records TERM, and continues until KILL.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
                         while :; do sleep 0.02; done";
 

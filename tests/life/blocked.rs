@@ -1,4 +1,4 @@
-//! Another program sits in a transaction: it is named, and what runs is looked after all the same.
+//! Another program sits in a transaction: it is named, and running jobs are still supervised.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -31,7 +31,7 @@ fn a_client_that_is_idle_in_a_transaction_is_named_and_deadlines_hold_meanwhile(
     assert!(text.contains(&format!("pid {me} ")) && text.contains(" for "), "{text}");
     let doctor = nest.say(&["doctor"]);
     assert!(doctor.code != 0 && doctor.out.contains(&format!("pid {me} ")), "{doctor:?}");
-    assert_eq!(nest.state(job), "running", "what is not written down is not said");
+    assert_eq!(nest.state(job), "running", "what is not recorded is not said");
     blocker.execute_batch("ROLLBACK").unwrap();
     nest.until_ended(job);
     assert_eq!(row(&nest, job), "failed timeout - 1");

@@ -1,4 +1,4 @@
-//! Chaos: workers, spawners, shims and jobs are killed at random, jobs are cancelled and put back, and all promises hold.
+//! Chaos: workers, spawners, shims and jobs are killed at random, jobs are cancelled and retried, and all promises hold.
 
 use std::collections::BTreeMap;
 use std::process::Child;
@@ -12,7 +12,7 @@ const JOBS: i64 = 150;
 /// How long, unless SOAK_SECONDS says otherwise.
 const SECONDS: u64 = 60;
 
-/// Takes a lock that all of a run's processes share and that the kernel lets go of when the last of them is gone: two runs of one
+/// Takes a lock that all of a run's processes share and that the kernel releases when the last of them is gone: two runs of one
 /// job at a time are seen. (88 says that it is held; `flock` itself may be killed as well.) Then it does this or that, with a
 /// helper that leaves its session.
 const LINE: &str = "exec 9>>lock.$TENURE_JOB; flock -n -E 88 9; test $? != 88 || echo $TENURE_JOB run $TENURE_RUN >>overlaps; echo $TENURE_JOB >>ledger; \
@@ -23,7 +23,7 @@ struct Chaos {
     nest: Nest,
     dice: Dice,
     worker: Option<Child>,
-    /// Ended rows as they were first seen, unless they were put back since.
+    /// Ended rows as they were first seen, unless they were retried since.
     ended: BTreeMap<i64, String>,
     acts: BTreeMap<&'static str, usize>,
 }

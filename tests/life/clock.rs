@@ -174,7 +174,7 @@ fn a_job_that_ended_without_a_worker_has_its_own_end_and_duration() {
     assert_eq!(finished, exited, "the end is that of the run");
     assert!(started <= begun && finished - started >= 900, "from {started} to {finished}, and it ran {ran} ms from {begun} on");
     let recorded: i64 = nest.sql().query_row("SELECT finished_at FROM run WHERE id = ?1", [run], |row| row.get(0)).unwrap();
-    assert!(recorded > exited + 1_900, "and its row says when that was written down");
+    assert!(recorded > exited + 1_900, "and its row says when that was recorded");
     let of = "SELECT j.finished_at >= c.exited_at AND j.finished_at <= c.finished_at FROM job j JOIN run c ON c.job_id = j.id
                WHERE j.id = ?1 AND c.kind = 'check'";
     assert!(nest.sql().query_row(of, [checked], |row| row.get::<_, bool>(0)).unwrap(), "a check belongs to its job's time");

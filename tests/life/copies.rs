@@ -155,11 +155,11 @@ fn a_restore_holds_what_had_not_ended_ends_what_still_runs_and_gives_no_id_again
     assert_eq!(outcomes(&nest, running), ["job lost"]);
     assert_eq!(nest.say(&["show", &after[0].to_string()]).code, 3, "the copy has never heard of it");
     let fresh = nest.sh(&[], "true");
-    assert!(fresh > *after.iter().max().unwrap(), "job ids go on");
+    assert!(fresh > *after.iter().max().unwrap(), "job ids continue");
     nest.until_ended(fresh);
-    assert!(nest.show(fresh)["run_id"].as_i64().unwrap() > highest, "run ids go on");
+    assert!(nest.show(fresh)["run_id"].as_i64().unwrap() > highest, "run ids continue");
     assert_eq!(ledger(&nest).len(), 4);
-    // What a person has let go stays let go.
+    // What a person has released stays released.
     nest.ok(&["release", &queued.to_string()]);
     worker.stop();
     let again = nest.work(&TICK);

@@ -33,7 +33,7 @@ fn five_starts_in_a_row_that_take_the_worker_with_them_are_enough() {
         nest.ok(&["queue", "pause", "default"]);
         let worker = nest.work(&TICK);
         let spawner = spawner_of(&nest, worker.pid());
-        until("the job to be put back", || (nest.state(job) == "queued").then_some(()));
+        until("the job to be requeued", || (nest.state(job) == "queued").then_some(()));
         let _frozen = Frozen::new(spawner);
         nest.ok(&["queue", "resume", "default"]);
         nest.until_state(job, "running");
@@ -65,7 +65,7 @@ fn a_job_can_be_cancelled_put_back_and_cancelled_again() {
     std::fs::remove_file(nest.file("go")).unwrap();
     nest.ok(&["retry", &id]);
     until("its second start", || (lines(&nest, "ledger").len() == 2).then_some(()));
-    assert_eq!(nest.state(job), "running", "the first wish is not for this run");
+    assert_eq!(nest.state(job), "running", "the first stop request is not for this run");
     nest.ok(&["cancel", &id]);
     std::fs::write(nest.file("go"), "").unwrap();
     nest.until_state(job, "cancelled");
@@ -191,7 +191,7 @@ fn a_run_that_is_its_own_worker_gives_way_to_a_worker_and_still_follows_to_the_e
     let _worker = nest.work(&TICK);
     assert!(lives(follower.id() as i32) && lives(pid));
     nest.until_ended(other);
-    assert_eq!(nest.state(1), "running", "it goes on under the worker");
+    assert_eq!(nest.state(1), "running", "it continues under the worker");
     std::fs::write(nest.file("go"), "").unwrap();
     let said = said(follower.wait_with_output().unwrap());
     assert_eq!((said.code, said.out.as_str()), (7, "1\n2\n3\nend\n"), "{said:?}");

@@ -65,7 +65,7 @@ fn a_worker_falls_back_where_a_call_can_be_replaced() {
             kill(shims[0], Signal::KILL);
             let job = nest.until_ended(first);
             assert_eq!(job["reason"], "lost", "{case}: {job}");
-            assert!(lives(pids[1]), "{case}: the other goes on");
+            assert!(lives(pids[1]), "{case}: the other continues");
             nest.ok(&["cancel", &second.to_string()]);
             assert_eq!(nest.until_ended(second)["state"], "cancelled", "{case}");
             assert!(!pids.into_iter().any(lives), "{case}");

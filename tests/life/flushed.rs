@@ -1,7 +1,7 @@
 //! What would survive a power cut waits for a flush that began after the commit, for every caller.
 //!
 //! A worker and each command that answers a person are recorded with strace. In the worker's recording, the settle of a job is the commit whose
-//! pages carry the job's result; whatever is removed because of that settle must be removed after a flush that began when this commit was written.
+//! pages carry the job's result; a file that is removed because of that settle must be removed after a flush that began when this commit was written.
 //! In a command's recording, the answer must come after a flush that began when the last page was written, or, for a reader, was read.
 
 use std::process::{Command, Stdio};
@@ -234,7 +234,7 @@ fn an_answer_about_an_end_comes_after_a_flush() {
         until("the command to look at the file", || {
             std::fs::read_to_string(nest.file("one.strace")).is_ok_and(|log| log.contains("pread64")).then_some(())
         });
-        std::fs::write(&gate, "go\n").expect("the job goes on");
+        std::fs::write(&gate, "go\n").expect("the job continues");
         let answer = said(child.wait_with_output().expect("it ends"));
         assert_eq!(answer.code, 0, "{args:?}: {answer:?}");
         let log = String::from_utf8(std::fs::read(nest.file("one.strace")).expect("a recording")).expect("text");

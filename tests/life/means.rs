@@ -48,7 +48,7 @@ const FAULTS: &[Fault] = &[
     Fault { place: "fork", call: "clone", errnos: &["EAGAIN", "ENOMEM"], when: "2..3", paths: &[], is_told: true },
     Fault { place: "packet", call: "recvmsg", errnos: &["ENOMEM", "ENOBUFS"], when: "2..3", paths: &[], is_told: false },
     Fault { place: "sending", call: "sendmsg", errnos: &["ENOMEM"], when: "1..2", paths: &[], is_told: true },
-    Fault { place: "bell", call: "eventfd2", errnos: &["EMFILE", "ENFILE", "ENOMEM"], when: "1..2", paths: &[], is_told: true },
+    Fault { place: "waker", call: "eventfd2", errnos: &["EMFILE", "ENFILE", "ENOMEM"], when: "1..2", paths: &[], is_told: true },
     Fault {
         place: "result",
         call: "openat",
@@ -175,7 +175,7 @@ fn a_want_is_over_when_its_trial_has_started() {
         status["problems"].as_array().unwrap().iter().any(|one| one["code"] == "no_descriptors").then_some(())
     });
     set(hard);
-    // One of them is the trial, which goes on.
+    // One of them is the trial, which continues.
     jobs.iter().for_each(|job| assert!(nest.until_pid(*job) > 0));
     let is_over = || nest.status()["worker"]["conditions"].as_array().is_some_and(Vec::is_empty).then_some(());
     until("the want to be over", is_over);

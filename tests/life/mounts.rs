@@ -125,7 +125,7 @@ fn a_mount_outlives_a_result() {
 }
 
 fn walk(way: Way) {
-    for below in ["in", "a/b/c/in it's"] {
+    for below in ["in", "a/b/c/in let's"] {
         let nest = Nest::new();
         let Some(worker) = Apart::start(&nest) else { return };
         let precious = nest.file("precious");

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use crate::life::supervision::keep_stopped;
 use crate::support::{Dice, Nest, Signal, kill, lives, seed, until};
 
-/// How the worker of a container is started. All need root, or a kernel that lets everybody make namespaces.
+/// How the worker of a container is started. All need root, or a kernel that lets every user create namespaces.
 #[derive(Debug, Clone, Copy)]
 enum Container {
     /// The worker is process 1.
@@ -66,7 +66,7 @@ impl Contained {
 impl Drop for Contained {
     fn drop(&mut self) {
         if let Ok(None) = self.unshare.try_wait() {
-            // With process 1 the kernel ends the namespace, before anybody can wait for that process.
+            // With process 1 the kernel ends the namespace, before any process can wait for that one.
             kill(self.worker, Signal::KILL);
             let _reaped = self.unshare.wait();
         }

@@ -70,7 +70,7 @@ fn a_signal_reaches_the_command_of_who_became_tenure() {
     assert_eq!(nest.ok(&["lease", "ls", "--json"]).matches("gpu").count(), 0, "the lease is free");
 }
 
-/// A worker too: what it had before is neither ended nor left as a zombie, whatever happens to its runs.
+/// A worker too: what it had before is neither ended nor left as a zombie, for any end of its runs.
 #[test]
 fn a_worker_spares_what_its_shell_had_started() {
     let nest = Nest::new();

@@ -114,7 +114,7 @@ fn what_a_person_puts_back_and_what_never_started_are_clean_too() {
     claimed(&nest, job, &[]);
     nest.ok(&["queue", "pause", "q"]);
     let _worker = nest.work(&TICK);
-    until("the job to be put back", || (ownership(&nest, job) == CLEAN).then_some(()));
+    until("the job to be requeued", || (ownership(&nest, job) == CLEAN).then_some(()));
     assert_eq!(row(&nest, job), "queued - - 0");
     assert_eq!(outcomes(&nest, job), ["job failed", "job unstarted"]);
 }

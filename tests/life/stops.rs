@@ -1,4 +1,4 @@
-//! A stop request is served whatever the worker does meanwhile: while it drains, while its claim loop fails, and while it stands still.
+//! A stop request is served in every state of the worker: while it drains, while its claim loop fails, and while it stands still.
 
 use serde_json::json;
 

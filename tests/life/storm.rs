@@ -16,7 +16,7 @@ pub fn add_all(nest: &Nest, lines: impl Iterator<Item = String>) {
     nest.ok(&["add", "--from", "jobs"]);
 }
 
-/// How often each job stands in the ledger.
+/// How often each job is in the ledger.
 pub fn starts(nest: &Nest) -> BTreeMap<i64, usize> {
     let mut starts = BTreeMap::new();
     lines(nest, "ledger").iter().for_each(|line| *starts.entry(line.parse().unwrap()).or_insert(0) += 1);

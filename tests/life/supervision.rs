@@ -6,7 +6,7 @@ use tenure::run::{Kept, Record, Started};
 
 use crate::support::{Nest, Signal, Worker, kill, lives, until};
 
-/// Notes each TERM, goes on, and has a descendant in a session of its own. Ends with 0 when the file `go` is there.
+/// Records each TERM, continues, and has a descendant in a session of its own. Ends with 0 when the file `go` is there.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
                         while [ ! -e go ]; do sleep 0.02; done; exit 0";
 
@@ -181,7 +181,7 @@ fn walk(times: u32, who: &str) {
         let (ends, asked): (Vec<&Running>, Vec<&Running>) = runs.iter().partition(|run| run.way.end().0 == "done");
         asked.iter().for_each(|run| check(&nest, run, who));
         for run in &ends {
-            assert_eq!(nest.state(run.job), "running", "{who}, {:?}: it goes on", run.way);
+            assert_eq!(nest.state(run.job), "running", "{who}, {:?}: it continues", run.way);
         }
         std::fs::write(nest.file("go"), "").unwrap();
         ends.iter().for_each(|run| check(&nest, run, who));
@@ -204,7 +204,7 @@ fn a_run_that_was_adopted_twice_ends_as_a_launched_one_does() {
     walk(2, "adopted twice");
 }
 
-/// Stops a shim again as soon as it goes on, until it is gone.
+/// Stops a shim again as soon as it continues, until it is gone.
 pub fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while lives(shim) {

@@ -30,7 +30,7 @@ fn until_file(nest: &Nest, name: &str) -> String {
     until(name, || std::fs::read_to_string(nest.file(name)).ok().filter(|text| text.ends_with('\n')))
 }
 
-/// A stage that says that it has begun, waits for the file `go`, and says that it has ended. A signal is written down.
+/// A stage that says that it has begun, waits for the file `go`, and says that it has ended. A signal is recorded.
 const WAITS: &str =
     "trap 'echo signal >>signals' TERM INT HUP; echo begun >begun; while ! test -e go; do sleep 0.02; done; echo ended >ended";
 
@@ -167,7 +167,7 @@ fn walks(tasks: i64, kills: u64) {
     }
     let worker = nest.work(&["--slots", "6", "--tick", "50ms"]);
     let mut left = i64::MAX;
-    // A walk that moves on is not in vain, however many there are.
+    // Each step is progress, however many there are.
     let counts = loop {
         let counts = until("tasks to move on", || {
             let counts = nest.status()["tasks"].clone();

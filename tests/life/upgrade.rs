@@ -1,4 +1,4 @@
-//! A file of an older release is upgraded by the worker, and its jobs go on.
+//! A file of an older release is upgraded by the worker, and its jobs continue.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Whatever is killed while a workspace is made: no half directory becomes one, the job runs once, and nothing is held against it.
+//! Any process may be killed while a workspace is prepared: no unfinished directory becomes one, the job runs once, and nothing is held against it.
 
 use std::process::{Child, Stdio};
 
@@ -323,7 +323,7 @@ fn a_killed_foreground_maker_leaves_its_lease_to_its_tree() {
     assert_eq!(refused.code, 6, "{refused:?}");
     left::after_a_tick(&nest);
     assert_eq!((prepares(&nest), names(&nest).len()), (1, 1));
-    // Whatever has the directory as its own is what the maker has left.
+    // Every process with this working directory was left by the recipe.
     let tree: Vec<i32> = nest.processes().into_iter().filter(|pid| stands_in_work(&nest, *pid)).collect();
     assert!(!tree.is_empty());
     for pid in tree.iter() {

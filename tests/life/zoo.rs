@@ -1,6 +1,6 @@
 //! Dead is what the kernel says is dead: processes of every odd kind, at every end of a run.
 //!
-//! In true uninterruptible sleep nothing can be ended by anybody, and no test can make it without a broken device; the parent of a vfork
+//! In true uninterruptible sleep no process can be ended, and no test can make it without a broken device; the parent of a vfork
 //! shows the same state (D), and waits for a child that must be found.
 
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ struct Cage {
     animal: i32,
 }
 
-/// How a job goes on once its animal is out.
+/// How a job continues once its animal is out.
 const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 
 /// Whether a test that needs root can be made; says so where not.

@@ -4,13 +4,13 @@
 //! * `world`: the model. It is written for being obviously right, not fast: what holds a job, who stands at the head of a lane
 //!   and what is counted is worked out from scratch whenever it is asked,
 //! * `play`: reads steps from bytes and plays each on both sides (`verbs`, `settling`, `plain`, `turns`),
-//! * `resources`: what is made outside,
+//! * `resources`: external resources,
 //! * `owners`: leases, workspaces and slots, a history of their own,
 //! * `compare`: looks whether both came to the same,
 //! * `hostile`: what a client writes that has dropped the guards,
 //! * `dice`: where chance comes from,
 //! * `walks`: tasks that walk through a pipeline, a history of their own,
-//! * `truths`: what must be true of a file at any time, whatever has happened.
+//! * `truths`: what must be true of a file at any time, after any operations.
 //!
 //! A step is six bytes, so that the fuzzer and proptest mutate and shrink the same thing.
 

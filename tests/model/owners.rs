@@ -1,7 +1,7 @@
 //! Who has what: leases, workspaces and occurrences, played on a real file and on a plain model, compared after each step.
 //!
 //! The model is a map for each: which owner has which lease, which run is in which directory, which occurrence became which job. Runs
-//! begin and end by the verbs of jobs, so whatever a run has must go with its row. Four bytes are a step.
+//! begin and end by the verbs of jobs, so all that a run has must go with its row. Four bytes are a step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,7 +118,7 @@ impl Owners {
         self.runs.insert(run, claims[0].job.id);
     }
 
-    /// Whatever a run has goes with its row, however it ends.
+    /// All that a run has goes with its row, for each end.
     fn end(&mut self, a: u8, b: u8) {
         let Some(run) = self.some_run(a) else { return };
         let job = self.runs.remove(&run).unwrap();
@@ -329,7 +329,7 @@ impl Owners {
         assert_eq!(
             made,
             self.fired.len() as i64,
-            "an occurrence becomes one job, whatever the clock does, and nothing else makes one"
+            "an occurrence becomes one job, for any change of the clock, and nothing else makes one"
         );
     }
 

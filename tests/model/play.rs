@@ -108,7 +108,7 @@ impl Play {
             23 => self.lane(a, b),
             24 => self.process_due(),
             25 => self.plain_depend(a, b, c),
-            26 => self.heal_and_mend(),
+            26 => self.repair_and_recount(),
             27 => self.prune(a),
             28 => self.clock(a, b),
             29 => self.crash(a, b),

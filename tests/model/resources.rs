@@ -1,4 +1,4 @@
-//! Steps of what is made outside: written down, torn down by an auxiliary run at a time, given up.
+//! Steps of external resources: recorded, torn down by one auxiliary run at a time, given up.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// Whatever was done in a step: who holds nothing any more lets go.
+    /// Ends the resources whose owner has ended, after any step.
     pub fn let_go(&mut self) {
         let ended: Vec<i64> = self
             .things
@@ -260,7 +260,7 @@ impl Play {
         (thing.state, thing.torn, thing.again) = (ResourceState::Released, false, false);
         thing.released = Some((now, ReleasedBy::Force));
         if let Some(run) = auxiliary {
-            // It goes on, and its end changes nothing.
+            // It continues, and its end changes nothing.
             let closed = Closed { outcome: Outcome::Done, reason: None, exit: None, error: None, record: RunRecord::default() };
             let ended = auxiliary::end(&self.conn, RunId(run), &closed, now).unwrap();
             assert_eq!((ended.was_open, ended.after), (true, None));

@@ -135,7 +135,7 @@ pub fn check_but(conn: &Connection, not: &[&str]) {
     }
 }
 
-/// Everything that stands in a table, by its first column.
+/// All rows of a table, by its first column.
 pub fn table(conn: &Connection, table: &str, condition: &str) -> BTreeMap<String, String> {
     let mut rows = conn.prepare_cached(&format!("SELECT * FROM {table} WHERE {condition}")).unwrap();
     let columns = rows.column_count();
@@ -147,7 +147,7 @@ pub fn table(conn: &Connection, table: &str, condition: &str) -> BTreeMap<String
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// Everything that stands in the file, to see that something changed nothing.
+/// All rows of the file, to see that something changed nothing.
 pub fn everything(conn: &Connection) -> Vec<String> {
     let tables = ["job", "run", "cancel", "event", "queue", "lane", "counter", "meta", "resource"];
     let mut all: Vec<String> = tables.iter().flat_map(|name| table(conn, name, "1").into_values()).collect();

@@ -18,7 +18,7 @@ impl Play {
         self.log.push(format!("the clock says {}", self.world.now));
     }
 
-    /// The worker is gone; another one opens the file and goes on from what it finds in `runs/`, which here is chance.
+    /// The worker is gone; another one opens the file and continues from what it finds in `runs/`, which here is chance.
     pub(super) fn crash(&mut self, a: u8, b: u8) {
         self.log.push("crash".into());
         self.free_runs = 0..0;
@@ -89,16 +89,16 @@ impl Play {
     }
 
     /// Nothing is impossible, but the runs of checks whose job was settled over them.
-    pub(super) fn heal_and_mend(&mut self) {
-        self.log.push("heal and mend".into());
+    pub(super) fn repair_and_recount(&mut self) {
+        self.log.push("repair and recount".into());
         let orphans: BTreeSet<i64> =
             self.world.runs.iter().filter(|(id, run)| run.open && !self.owns(**id)).map(|(id, _)| *id).collect();
-        let healed = repair::repair(&self.conn, self.world.now).unwrap();
-        let closed: BTreeSet<i64> = healed.iter().flat_map(|h| h.runs.iter().map(|(run, _)| run.0)).collect();
-        assert_eq!(closed, orphans, "{healed:?}");
-        for healed in healed {
-            assert_eq!(healed.rule, "run_has_its_job");
-            self.world.job(healed.job.0).events.push("repaired");
+        let repaired = repair::repair(&self.conn, self.world.now).unwrap();
+        let closed: BTreeSet<i64> = repaired.iter().flat_map(|h| h.runs.iter().map(|(run, _)| run.0)).collect();
+        assert_eq!(closed, orphans, "{repaired:?}");
+        for repaired in repaired {
+            assert_eq!(repaired.rule, "run_has_its_job");
+            self.world.job(repaired.job.0).events.push("repaired");
         }
         for run in orphans {
             let now = self.world.now;
@@ -106,15 +106,15 @@ impl Play {
         }
         let before = truths::everything(&self.conn);
         assert_eq!(repair::repair(&self.conn, self.world.now).unwrap(), []);
-        let mended = recount::all(&self.conn, self.world.now).unwrap();
-        assert!(mended.is_nothing(), "{mended:?}");
+        let counts = recount::all(&self.conn, self.world.now).unwrap();
+        assert!(counts.is_nothing(), "{counts:?}");
         assert_eq!(truths::everything(&self.conn), before);
     }
 
     pub(super) fn process_due(&mut self) {
         self.log.push("process_due".into());
-        let tended = due::process(&self.conn, self.world.now, LIMIT).unwrap();
-        assert!(!tended.more);
+        let processed = due::process(&self.conn, self.world.now, LIMIT).unwrap();
+        assert!(!processed.more);
         self.world.process_due();
         let next = due::next_due_ms(&self.conn).unwrap();
         assert!(next.is_none_or(|at| at > self.world.now), "what is due has been done");

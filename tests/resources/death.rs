@@ -1,4 +1,4 @@
-//! The worker that tears down may die at any moment: the next worker goes on, never two at once, and the row is closed once.
+//! The worker that tears down may die at any moment: the next worker continues, never two at once, and the row is closed once.
 
 use crate::resources::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
 use crate::support::{Dice, Nest, Signal, kill, lives, seed, until, without_guards};

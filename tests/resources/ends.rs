@@ -1,4 +1,4 @@
-//! Whatever ends the owner ends what it has made: of a run before the next attempt starts, of a job when it has ended for good.
+//! Each end of the owner tears its resources down: of a run before the next attempt starts, of a job when it has ended for good.
 
 use crate::resources::thing::{
     REMOVE, TICK, ended_job, fail_first, hurry, lines, listed, make, nothing_is_left, of_job, pid_in, resource, steps, tenure,
@@ -128,7 +128,7 @@ fn what_belongs_to_the_job_outlives_its_runs_and_goes_after_the_last_attempt() {
     nest.work_until_idle(&[]);
     assert_eq!(nest.show(job)["attempts"], 2);
     assert_eq!(lines(&nest, "ledger"), ["kept", "removed"]);
-    assert_eq!(lines(&nest, "ids"), ["1", "1"], "written down twice by the same owner: one row");
+    assert_eq!(lines(&nest, "ids"), ["1", "1"], "recorded twice by the same owner: one row");
     all_gone(&nest);
 }
 

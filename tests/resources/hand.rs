@@ -225,7 +225,7 @@ fn plain_sql_may_write_down_and_ask_and_may_not_say_that_it_is_gone() {
             assert!(sql.execute_batch(refused).is_err(), "{refused}");
         }
     }
-    sql.execute("UPDATE resource SET state = 'releasing' WHERE id = ?1", [id]).expect("anybody may ask");
+    sql.execute("UPDATE resource SET state = 'releasing' WHERE id = ?1", [id]).expect("each client may ask");
     assert!(sql.execute("UPDATE resource SET state = 'held' WHERE id = ?1", [id]).is_err(), "and not take it back");
     nest.work_until_idle(&[]);
     until_gone(&nest, id);

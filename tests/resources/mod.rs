@@ -1,4 +1,4 @@
-//! Something outside that a job has made is torn down when its owner has ended, in whatever way it ended. A file is a promise.
+//! An external resource of a job is torn down when its owner has ended, in any way. A file is a promise.
 
 mod death;
 mod ends;

@@ -50,7 +50,7 @@ pub fn until_gone(nest: &Nest, id: i64) -> Value {
 
 /// What the wait between two tries is, is tested elsewhere: here it is over at once, by plain SQL.
 pub fn hurry(nest: &Nest) {
-    nest.sql().execute("UPDATE resource SET next_at = 0 WHERE state = 'releasing' AND next_at > 0", []).expect("anybody may");
+    nest.sql().execute("UPDATE resource SET next_at = 0 WHERE state = 'releasing' AND next_at > 0", []).expect("each client may");
 }
 
 /// Adds a resource of a job.

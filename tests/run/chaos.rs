@@ -1,4 +1,4 @@
-//! Many runs, and kills at random: the laws hold whatever dies when.
+//! Many runs, and kills at random: the laws hold for each order of deaths.
 
 use std::collections::HashSet;
 use std::fs;

@@ -224,7 +224,7 @@ fn a_run_of_another_pid_namespace_is_gone_only_with_that() {
     assert_eq!(rounds(&|header| header.pid_ns = namespace, &[]), expected, "one that is gone");
 }
 
-/// A shim that ends frees its lock before its children fall to anybody.
+/// A shim that ends frees its lock before its children have another parent.
 #[test]
 fn a_shim_that_is_dying_is_not_dead() {
     let bench = Bench::without_spawner();

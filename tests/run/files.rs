@@ -1,4 +1,4 @@
-//! Run files and their records, whatever stands in them.
+//! Run files and their records, with any content.
 
 use std::fs;
 use std::os::fd::AsFd;

@@ -19,7 +19,7 @@ pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_tenure"))
 }
 
-/// Runs and what they need. Dropping it ends whatever a failed test has left.
+/// Runs and what they need. Dropping it ends all that a failed test has left.
 pub struct Bench {
     dir: TempDir,
     pub place: Place,
@@ -53,7 +53,7 @@ impl Bench {
         self.spawner.as_ref().expect("this test has a spawner")
     }
 
-    /// Lets go of the spawner and waits until it is gone.
+    /// Releases the spawner and waits until it is gone.
     pub fn drop_spawner(&mut self) {
         if let Some(spawner) = self.spawner.take() {
             let pid = i32::try_from(spawner.pid()).unwrap();

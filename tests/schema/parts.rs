@@ -113,7 +113,7 @@ fn alternatives(condition: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Each condition of a RAISE that has alternatives: the guard, its words, and where the condition stands in the text of the trigger.
+/// Each condition of a RAISE that has alternatives: the guard, its words, and the place of the condition in the text of the trigger.
 fn conditions(trigger: &str) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     for (at, _) in trigger.match_indices("RAISE(ABORT, 'tenure: ") {

@@ -46,7 +46,7 @@ impl Other {
     }
 }
 
-/// However slow the disk is: it is in vain only when no commit comes.
+/// It fails only when no commit comes, however slow the disk is.
 fn commits_come_until(reader: &Store, enough: i64) {
     let mut seen = count(reader);
     while seen < enough {
@@ -89,7 +89,7 @@ fn who_sits_on_the_write_lock_is_named_and_reads_and_later_writes_go_on() {
         let said = until("the worker to say that it is blocked", || worker.health().blocked);
         assert_eq!(said.by.as_ref().unwrap().pid, pid);
         assert_eq!(read_blocked(worker.place()), Some(said), "another process can read it");
-        assert_eq!(count(&worker), 1, "reads go on");
+        assert_eq!(count(&worker), 1, "reads continue");
         let error = refused.join().unwrap();
         assert!(matches!(&error, Error::Busy(text) if text.contains(&format!("pid {pid}"))), "{error}");
         other.tell();

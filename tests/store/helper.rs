@@ -123,7 +123,7 @@ fn flush_fails(file: &Path) {
     let first = store.write(|conn| insert(conn, "a"));
     let (tell, told) = std::sync::mpsc::channel();
     let second = store.commit(|conn| insert(conn, "b")).and_then(|(_, ticket)| {
-        // Whichever comes first, the failure or the wish: it is not granted.
+        // Whichever comes first, the failure or the request: it is not granted.
         let _refused = store.as_soon_as_flushed(ticket, move || tell.send(()).unwrap_or_default());
         store.flushed(ticket)
     });

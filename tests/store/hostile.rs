@@ -1,7 +1,7 @@
 //! A careless or hostile program, in any language, cannot make a running job look like anything else.
 //!
 //! Each attack is tried through a plain connection of the SQLite that is built in, and through the stock `sqlite3` program where there is one (an
-//! older SQLite, with other defaults). Whatever it answers, the running row must stay as it was; and where it refuses, it must say what to do.
+//! older SQLite, with other defaults). For each answer the running row must stay as it was; and where it refuses, it must say what to do.
 
 use std::process::{Command, Stdio};
 
@@ -200,7 +200,7 @@ fn a_client_may_cancel_hold_and_prioritise_and_read() {
             assert!(!answer.to_lowercase().contains("error"), "{}: {sql}\n{answer}", client.name());
         }
     }
-    assert_eq!(ask(&watcher, "SELECT count(*) FROM cancel"), "1", "a second wish is the same wish");
+    assert_eq!(ask(&watcher, "SELECT count(*) FROM cancel"), "1", "a second request is the same request");
     assert_eq!(ask(&watcher, "SELECT state, cancelling FROM jobs WHERE id = 2"), "running|1");
 }
 

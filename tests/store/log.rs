@@ -33,7 +33,7 @@ fn under_constant_writing_the_log_stays_short_and_is_emptied_afterwards() {
     println!("longest: {longest} bytes");
     assert!(longest < 24 << 20, "{longest}");
     until("the log to be emptied", || (wal_bytes(&worker) == 0).then_some(()));
-    add(&worker, "goes on after that");
+    add(&worker, "runs after that");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! After a power cut, whatever was acknowledged is there, and the file is whole.
+//! After a power cut, each acknowledged write is there, and the file is whole.
 //!
 //! A program is recorded while it writes. Then the power is cut after each of its calls: of what was not synced by then, anything may have reached
 //! the disk or not. Each disk that may be found is made and opened. A control that acknowledges too early must be caught, or the test has no teeth.
@@ -19,7 +19,7 @@ use crate::support::{Dice, seed_or};
 
 /// Disks that are opened for each recording and each way in which a directory may keep its names.
 const IMAGES_MAX: usize = 250;
-/// One disk in so many is given to a worker as well, which must be able to go on with it.
+/// One disk in so many is given to a worker as well, which must be able to continue with it.
 const GO_ON_EVERY: usize = 40;
 const SECTOR_BYTES: usize = 512;
 

@@ -8,7 +8,7 @@ use crate::store::helper;
 pub use crate::support::strace::has_strace;
 use crate::support::strace::{Call, bytes, calls, quoted, unescape};
 
-/// A file, whatever its names.
+/// A file, by any of its names.
 pub type Inode = usize;
 
 #[derive(Debug)]

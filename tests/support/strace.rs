@@ -62,7 +62,7 @@ pub fn quoted(args: &str) -> String {
     String::from_utf8_lossy(&bytes(args)).into_owned()
 }
 
-/// `\x61\x62`, and whatever is not escaped.
+/// `\x61\x62`, and each character that is not escaped.
 pub fn unescape(text: &str) -> Vec<u8> {
     let text = text.as_bytes();
     let digit = |c: u8| (c as char).to_digit(16).unwrap() as u8;

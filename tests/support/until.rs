@@ -19,7 +19,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(begun.elapsed() < PATIENCE, "waited without success for {what}");
         std::thread::sleep((looked.elapsed() * LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX));
     }
 }

@@ -1,4 +1,4 @@
-/* A process of an odd kind: `zoo KIND PIDFILE`. It leaves its session, lets go of its output, writes its pid, and stays. */
+/* A process of an odd kind: `zoo KIND PIDFILE`. It leaves its session, releases its output, writes its pid, and stays. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

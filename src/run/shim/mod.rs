@@ -6,7 +6,8 @@
 //!               └──────────── FAILED ─────────┘                     deadlines, stop requests, log limit
 //! ```
 //!
-//! It holds the run's lock at a fixed descriptor, reaps all processes that the job leaves behind, and has every signal blocked: it asks for them one by one, so there is no handler and nothing to
+//! It holds the run's lock at a fixed descriptor, reaps all processes that the job leaves behind,
+//! and has every signal blocked: it asks for them one by one, so there is no handler and nothing to
 //! interrupt. Records go into the run file first, then down the pipe. It alone judges why a run
 //! ended: the first cause counts, and none that comes after the job's process has ended.
 //!

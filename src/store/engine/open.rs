@@ -71,7 +71,7 @@ fn open(path: &Path, options: Options) -> Result<Store> {
 /// Whether the error says that the file or its log may not be opened, rather than what is wrong
 /// with its content.
 fn is_about_access(text: &str) -> bool {
-    text.starts_with(CANNOT_OPEN) || text.contains("may not be written")
+    text.starts_with(CANNOT_OPEN) || text.contains("cannot be written")
 }
 
 /// If root is the first to open the file of another user, SQLite creates the log and its index as

@@ -1,4 +1,4 @@
-//! Arbitrary values in every column that a client without our functions may write, while a worker works: the jobs of others go on, each face
+//! Arbitrary values in every column that a client without our functions may write, while a worker works: the jobs of others continue, each face
 //! answers, and the file stays whole.
 
 mod siege;

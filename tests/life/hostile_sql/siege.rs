@@ -1,4 +1,4 @@
-//! A worker under hostile statements, and what must go on meanwhile.
+//! A worker under hostile statements, and the work that must continue.
 
 use std::time::{Duration, Instant};
 

@@ -46,7 +46,7 @@ fn until_it_waits(waiter: &Child) {
     });
 }
 
-/// Ways in which a tree may go on without the process that took the lease. `PIDFILE` is written by what lives longest.
+/// Ways in which a tree may continue without the process that took the lease. `PIDFILE` is written by what lives longest.
 const TREES: &[(&str, &str)] = &[
     ("plain", "echo $$ > longest; exec sleep 600"),
     ("in a session of its own", "setsid bash -c 'echo $$ > longest; exec sleep 600' & sleep 600"),
@@ -229,7 +229,7 @@ fn a_forced_release_is_told_to_all_and_ends_no_process() {
     let forced = nest.say(&["lease", "release", "gpu", "--force"]);
     assert!(forced.code == 0 && forced.err.contains(&format!("{inside} sleep")), "{forced:?}");
     assert_eq!(waiter.wait().unwrap().code(), Some(9), "a command that waits for the owner's lock sees that the row is gone");
-    assert!(lives(inside), "the owner goes on");
+    assert!(lives(inside), "the owner continues");
     let note = nest.status()["reaper"]["acts"]["leases_forced_total"]["note"].as_str().unwrap().to_owned();
     assert!(note.contains(&format!("pid {}", holder.id())) && note.contains("by "), "{note}");
     kill(inside, Signal::TERM);

@@ -46,7 +46,7 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     let listed = leases(&nest);
     assert_eq!((&listed[0]["run"], &listed[0]["job"], &listed[0]["state"]), (&run.into(), &job.into(), &"held".into()));
     assert!(nest.say(&["lease", "run", "gpu", "--", "true"]).err.contains("making it"));
-    // A worker that is killed lets go of nothing.
+    // A worker that is killed releases nothing.
     worker.kill();
     assert_eq!(nest.say(&["lease", "run", "gpu", "--", "true"]).code, 6);
     let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");

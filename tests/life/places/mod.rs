@@ -1,4 +1,4 @@
-//! Which file is this: the table of `docs/files.md`, cell by cell. Whatever is done to the file, its path or its directory, no job runs a second time
+//! Which file is this: the table of `docs/files.md`, cell by cell. After any change to the file, its path or its directory, no job runs a second time
 //! and no living run is ended by a worker that is not its own.
 
 mod rows;
@@ -113,7 +113,7 @@ fn a_person_says_what_a_file_is_and_it_goes_on_as_that() {
         assert!(!said.err.contains("error") && said.out.contains("repaired"), "{row}: {said:?}");
         assert_eq!(scene.say(&["doctor", "--is", is]).code, 6, "{row}: it is at home now");
         if held {
-            assert!(lives(scene.pid), "{row}: the original's run goes on");
+            assert!(lives(scene.pid), "{row}: the original's run continues");
         }
         scene.say(&["work", "--until-idle"]);
         let job = scene.json(&["show", &scene.queued.to_string(), "--json"]).expect("a job");

@@ -119,7 +119,7 @@ impl Scene {
         })
     }
 
-    /// The running job ends: the worker goes on with the queued one, or ends itself.
+    /// The running job ends: the worker continues with the queued one, or ends itself.
     pub(super) fn fate(&mut self) -> String {
         let Some(worker) = &mut self.worker else { return "-".into() };
         kill(self.pid, Signal::KILL);

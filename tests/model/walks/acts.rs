@@ -62,7 +62,7 @@ impl Walks {
         "settle"
     }
 
-    /// A second settle, a reaper that looked before: whatever it brings, nothing of any task changes.
+    /// A second settle, a reaper that looked before: in each case nothing of any task changes.
     pub(super) fn settle_late(&mut self) -> &'static str {
         if self.settled.is_empty() {
             return "nothing was settled";
@@ -155,7 +155,7 @@ impl Walks {
 
     pub(super) fn retry(&mut self, id: i64) -> &'static str {
         for step in self.steps(id) {
-            assert!(retry::retry(&self.conn, step.job, true, self.now).is_err(), "a step is never put back by hand");
+            assert!(retry::retry(&self.conn, step.job, true, self.now).is_err(), "a step is never retried by hand");
         }
         "retry"
     }

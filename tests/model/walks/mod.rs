@@ -76,7 +76,7 @@ impl Walks {
             let key = format!("k{n}");
             assert_eq!(task::start(&walks.conn, "ship", Some(&key), &params, n).unwrap().id, n);
         }
-        // Chance alone ends nearly all of them; then whatever is left is let go to its end.
+        // Chance alone ends nearly all of them; then the remaining ones run to their end.
         for _ in 0..acts {
             if walks.dice.is_empty() {
                 break;
@@ -102,8 +102,8 @@ impl Walks {
             37 => self.hold(id, true),
             38 => self.hold(id, false),
             _ => {
-                assert!(recount::all(&self.conn, self.now).unwrap().is_nothing(), "there is nothing to mend");
-                "mend"
+                assert!(recount::all(&self.conn, self.now).unwrap().is_nothing(), "there is nothing to repair");
+                "repair"
             }
         };
         *self.acts.entry(name).or_insert(0) += 1;

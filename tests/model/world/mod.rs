@@ -76,7 +76,7 @@ pub struct World {
     pub lanes: BTreeMap<String, i64>,
     /// The highest job id ever given.
     pub last_id: i64,
-    /// What is made outside.
+    /// The external resources.
     pub things: BTreeMap<i64, Thing>,
     /// The highest number of such a thing.
     pub last_thing: i64,
