@@ -201,9 +201,9 @@ impl Queue {
     /// # Errors
     /// An error of `tell`, or the file cannot be written.
     pub(crate) fn hold_each(&self, ids: &[JobId], held: bool, tell: impl FnMut(JobId, Result<()>) -> Result<()>) -> Result<()> {
-        let now_ms = self.now_ms();
-        let verb = move |conn: &rusqlite::Connection, id| {
-            if held { control::hold(conn, id) } else { control::release(conn, id, now_ms) }
+        let verb = move |conn: &rusqlite::Connection, id| match held {
+            true => control::hold(conn, id),
+            false => control::release(conn, id),
         };
         each_with(&self.store, ids, verb, |()| 1, tell)?;
         self.wake();

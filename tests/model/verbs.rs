@@ -148,8 +148,7 @@ impl Play {
     pub(super) fn hold(&mut self, a: u8, held: bool) {
         let Some(id) = self.some_job(a) else { return };
         self.log.push(format!("hold {id} {held}"));
-        let answer =
-            if held { control::hold(&self.conn, JobId(id)) } else { control::release(&self.conn, JobId(id), self.world.now) };
+        let answer = if held { control::hold(&self.conn, JobId(id)) } else { control::release(&self.conn, JobId(id)) };
         let job = self.world.job(id);
         assert_eq!(answer.is_ok(), job.state == State::Queued);
         if answer.is_ok() {

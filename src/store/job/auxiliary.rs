@@ -12,9 +12,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::job::resource::{After, Step};
-use crate::job::{Exit, JobId, Reason, ResourceId, RunId, RunKind};
+use crate::job::{JobId, ResourceId, RunId, RunKind};
+pub use crate::store::job::close_run::Closed;
+use crate::store::job::close_run::close_run;
 use crate::store::job::ids::Prepared;
-pub use crate::store::job::settle::Closed;
 use crate::store::resource::teardown;
 use crate::store::workspace;
 
@@ -93,7 +94,7 @@ pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Resul
         Some((id, kind)) => teardown::ended(conn, id, run, kind, closed, now_ms)?,
         None => None,
     };
-    if !close(conn, run, closed, now_ms)? {
+    if !close_run(conn, run, closed, now_ms)? {
         return Ok(Ended::default());
     }
     let forgotten = resource.map_or(Ok(Vec::new()), |(id, _)| teardown::forget_old_runs(conn, id))?;
@@ -110,31 +111,4 @@ fn resource_of_open(conn: &Connection, run: RunId) -> Result<Option<Option<(Reso
         Ok(row.get::<_, Option<i64>>(0)?.map(ResourceId).zip(kind))
     });
     Ok(of.optional()?)
-}
-
-fn close(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<bool> {
-    let (exit_code, signal) = match closed.exit {
-        Some(Exit::Code(code)) => (Some(code), None),
-        Some(Exit::Signal(signal)) => (None, Some(signal)),
-        None => (None, None),
-    };
-    let record = &closed.record;
-    let mut end = conn.prepare_cached(sql!("auxiliary.sql", "end"))?;
-    let ended = end.execute(params![
-        run.0,
-        now_ms,
-        closed.outcome.as_str(),
-        closed.reason.map(Reason::as_str),
-        exit_code,
-        signal,
-        closed.error,
-        record.pid,
-        record.started_at,
-        record.exited_at,
-        record.leftovers,
-        record.max_rss_bytes,
-        record.user_ms,
-        record.system_ms,
-    ])?;
-    Ok(ended > 0)
 }

@@ -36,7 +36,7 @@ pub fn hold(conn: &Connection, id: JobId) -> Result<()> {
 }
 
 /// Releases a person's hold on a queued job. Other holds stay.
-pub fn release(conn: &Connection, id: JobId, _now_ms: i64) -> Result<()> {
+pub fn release(conn: &Connection, id: JobId) -> Result<()> {
     queued(conn, id, "released")?;
     conn.prepare_cached("UPDATE job SET user_hold = 0 WHERE id = ?1 AND state = 'queued'")?.execute([id.0])?;
     Ok(())

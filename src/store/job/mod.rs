@@ -12,6 +12,7 @@ pub mod check;
 pub mod claim;
 #[cfg(test)]
 pub(in crate::store) mod claim_order_tests;
+pub mod close_run;
 pub mod control;
 pub(in crate::store) mod ended;
 pub mod enqueue;

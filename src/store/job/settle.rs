@@ -11,28 +11,11 @@ use crate::error::Result;
 use crate::job::ending::decide;
 use crate::job::limits::{FAILED_STARTS_MAX, RESULT_BYTES_MAX};
 use crate::job::{Decision, Exit, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
+pub use crate::store::job::close_run::RunRecord;
+use crate::store::job::close_run::{Closed, close_run};
 use crate::store::job::ended;
 use crate::store::job::rows;
 use crate::store::pipeline::advance;
-
-/// What is recorded of a run. Times are milliseconds UTC.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunRecord {
-    pub pid: Option<i32>,
-    pub started_at: Option<i64>,
-    pub exited_at: Option<i64>,
-    /// When the check after the exit had ended: the end of the job. `None`: the exit is.
-    pub checked_at: Option<i64>,
-    pub max_rss_bytes: Option<i64>,
-    pub user_ms: Option<i64>,
-    pub system_ms: Option<i64>,
-    /// Processes that outlived the job's own.
-    pub leftovers: Option<String>,
-    /// What enforced its memory limit, if it had one: `cgroup` or `rlimit`.
-    pub memory_by: Option<&'static str>,
-    /// Its `TENURE_RESULT`; at most 64 KiB are kept.
-    pub result: Option<String>,
-}
 
 /// The report that a run has ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +81,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     if !moved {
         return Ok(Settled::Late);
     }
-    close_run(conn, s, &decision, now_ms)?;
+    record_end(conn, s, &decision, now_ms)?;
     let mut out = advance::aftermath();
     if !matches!(decision.next, Next::Again { .. }) {
         out.freed.extend(ended::tokens_of(&known.policy));
@@ -227,44 +210,20 @@ fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decis
     Ok(ended::cancelled_text(cancel.flatten().as_deref(), if started { "while it ran" } else { "before it started" }))
 }
 
-fn close_run(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -> Result<()> {
-    let record = &s.record;
-    conn.prepare_cached(sql!("settle.sql", "run"))?.execute(params![
-        s.run.0,
-        now_ms,
-        decision.outcome.as_str(),
-        decision.reason.map(Reason::as_str),
-        decision.exit_code,
-        decision.signal,
-        decision.error,
-        record.pid,
-        record.started_at,
-        record.exited_at,
-        record.leftovers,
-        record.max_rss_bytes,
-        record.user_ms,
-        record.system_ms,
-    ])?;
+fn record_end(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -> Result<()> {
+    let record = s.record.clone();
+    let exit = decision.exit_code.map(Exit::Code).or(decision.signal.map(Exit::Signal));
+    let closed = Closed { outcome: decision.outcome, reason: decision.reason, exit, error: decision.error.clone(), record };
+    close_run(conn, s.run, &closed, now_ms)?;
     // The history of a job names the processes that were ended with it, so that the person who
     // started a daemon there finds the reason. It also says how memory was limited: an rlimit only
     // makes allocations fail, which no exit code shows.
-    let told = [("left_behind", record.leftovers.as_deref()), ("memory_limit", record.memory_by)];
+    let told = [("left_behind", closed.record.leftovers.as_deref()), ("memory_limit", closed.record.memory_by)];
     for (kind, detail) in told.into_iter().filter_map(|(kind, detail)| Some((kind, detail?))) {
         conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
             .execute((s.job.0, s.run.0, kind, detail))?;
     }
     Ok(())
-}
-
-/// The result of an auxiliary run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    pub outcome: Outcome,
-    pub reason: Option<Reason>,
-    pub exit: Option<Exit>,
-    /// For a person.
-    pub error: Option<String>,
-    pub record: RunRecord,
 }
 
 #[cfg(test)]

@@ -32,13 +32,6 @@ SELECT attempts, max_attempts, deferrals, failed_starts, policy,
        task_id
   FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2;
 
--- name: run
-UPDATE run
-   SET finished_at = ?2, ended_after = max(claimed_after, (SELECT coalesce(max(id), 0) FROM event)), outcome = ?3, reason = ?4, exit_code = ?5, signal = ?6, error = ?7, pid = coalesce(?8, pid),
-       started_at = coalesce(?9, started_at), exited_at = coalesce(?10, exited_at), leftovers = coalesce(?11, leftovers),
-       max_rss_bytes = coalesce(?12, max_rss_bytes), user_ms = coalesce(?13, user_ms), system_ms = coalesce(?14, system_ms)
- WHERE id = ?1 AND finished_at IS NULL;
-
 -- name: started
 -- Of a job's own run, or of the run of its check, while that is open and owns the job.
 UPDATE run SET pid = ?2, started_at = ?3

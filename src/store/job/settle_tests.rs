@@ -282,7 +282,7 @@ fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
         assert_eq!(due::clock_was_set(&conn, by_ms).unwrap(), 1);
         assert_eq!(job(&conn, retried).available_at, now_ms + by_ms + wait_ms);
         if is_held {
-            control::release(&conn, retried, now_ms).unwrap();
+            control::release(&conn, retried).unwrap();
         }
         assert_eq!(job(&conn, retried).hold, Some(crate::job::Hold::Time));
         assert_eq!(job(&conn, delayed).available_at, now_ms + 60_000);

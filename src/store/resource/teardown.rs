@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::job::limits::{RESOURCE_RUNS_KEPT, TEARDOWN_BACKOFF_MOST_MS};
 use crate::job::resource::{After, Ended, Step, after, backoff_ms};
 use crate::job::{ReleasedBy, ResourceId, RunId, RunKind};
-use crate::store::job::settle::Closed;
+use crate::store::job::close_run::Closed;
 use crate::store::upkeep::inspect::Found;
 use crate::store::upkeep::open_runs;
 

@@ -6,6 +6,8 @@
 //! lock; only what it has found is corrected here, each by a statement that checks again.
 //! Everything is counted again only when the counts are wrong.
 
+use std::fmt;
+
 use rusqlite::Connection;
 
 use crate::error::Result;
@@ -55,6 +57,32 @@ impl Recounted {
     /// Whether nothing was wrong.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// What was corrected, for a log line: `2 heads of queues, 1 lane`.
+impl fmt::Display for Recounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (usize::from(self.recounted), "all counts"),
+            (self.queues, "queues without a row"),
+            (self.heads, "heads of queues"),
+            (self.cancels, "cancels of ended jobs"),
+            (self.lanes_recounted, "counts of lanes"),
+            (self.lanes_passed_on, "lanes with room"),
+            (self.dependencies, "dependencies on ended jobs"),
+            (self.waiting, "counts of dependencies"),
+            (self.ended.len(), "jobs whose dependency had failed"),
+            (self.resources.orphans, "resources of ended owners"),
+            (self.resources.auxiliaries, "resources whose run had ended"),
+            (self.resources.jobs, "counts of resources"),
+            (self.tasks, "tasks whose job had ended"),
+            (self.sequences, "sequences"),
+        ];
+        let made = parts.iter().filter(|(n, _)| *n > 0);
+        let texts: Vec<String> =
+            made.map(|(n, what)| if *n == 1 && *what == "all counts" { (*what).into() } else { format!("{n} {what}") }).collect();
+        f.write_str(&texts.join(", "))
     }
 }
 

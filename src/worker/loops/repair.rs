@@ -30,7 +30,7 @@ pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
         Ok((repaired, recount::found(conn, &found, now_ms)?))
     })?;
     if !recounted.is_nothing() {
-        log::warn!("recounted: {recounted:?}");
+        log::warn!("corrected values that a client had changed past the guards: {recounted}");
         if !recounted.freed.is_empty() {
             ctx.store.flushed(ticket)?;
         }
