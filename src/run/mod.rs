@@ -68,6 +68,7 @@ mod chase;
 mod descendants;
 mod elf;
 mod forked;
+mod header;
 mod holders;
 mod journal;
 mod line;

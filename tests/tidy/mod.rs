@@ -19,6 +19,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("run", &["run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     ("host", &["host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
     ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
+    ("config", &["config", "clock", "error", "escape", "job", "owner", "place", "random", "sync", "units"]),
     (
         "queue",
         &[

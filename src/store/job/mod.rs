@@ -31,3 +31,5 @@ pub mod settle;
 #[cfg(test)]
 pub(in crate::store) mod verbs_tests;
 pub mod why;
+#[cfg(test)]
+pub(in crate::store) mod why_tests;

@@ -16,12 +16,11 @@ use crate::store::job::retry;
 use crate::store::job::rows::Job;
 use crate::store::job::settle;
 use crate::store::job::settle::{RunRecord, Settle, Settled};
-use crate::store::job::why::Obstacle;
-use crate::store::job::{enqueue, read, why};
+use crate::store::job::{enqueue, read};
 use crate::store::upkeep::due::Processed;
 use crate::store::upkeep::{due, prune};
 
-fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
+pub(super) fn new(change: impl FnOnce(&mut NewJob)) -> NewJob {
     let mut job = NewJob::new(Argv::from_strs(&["true"]).unwrap());
     change(&mut job);
     job
@@ -31,22 +30,22 @@ fn try_add(conn: &Connection, change: impl FnOnce(&mut NewJob)) -> Result<Vec<en
     enqueue::add(conn, &[new(change)], 1_000)
 }
 
-fn add(conn: &Connection, change: impl FnOnce(&mut NewJob)) -> JobId {
+pub(super) fn add(conn: &Connection, change: impl FnOnce(&mut NewJob)) -> JobId {
     try_add(conn, change).unwrap()[0].id
 }
 
-fn claim_one(conn: &Connection, run: i64) -> Claim {
+pub(super) fn claim_one(conn: &Connection, run: i64) -> Claim {
     let prepared = [Prepared { run: RunId(run), nonce: Nonce([run as u8; 16]) }];
     claim::claim(conn, &Scope::default(), &prepared, "w", "b", 2_000).unwrap().pop().unwrap()
 }
 
-fn exit(conn: &Connection, claim: &Claim, code: i32) -> Settled {
+pub(super) fn exit(conn: &Connection, claim: &Claim, code: i32) -> Settled {
     let end = RunEnd::Ended { exit: Exit::Code(code), cause: None, out_of_memory: false };
     let s = Settle { job: claim.job.id, run: claim.run, end, record: RunRecord::default(), chance: 0.0 };
     settle::settle(conn, &s, 3_000).unwrap()
 }
 
-fn job(conn: &Connection, id: JobId) -> Job {
+pub(super) fn job(conn: &Connection, id: JobId) -> Job {
     read::job(conn, id).unwrap().unwrap()
 }
 
@@ -224,54 +223,6 @@ fn a_clock_that_was_wrong_for_a_moment_skips_no_wait() {
 }
 
 #[test]
-fn why_says_everything_that_stands_in_the_way() {
-    let conn = fixture::fresh();
-    let parent = add(&conn, |j| j.placement.lane = Some("l".into()));
-    claim_one(&conn, 1);
-    let ahead = add(&conn, |j| j.placement.queue = "q".into());
-    let id = add(&conn, |j| {
-        (j.placement.queue, j.placement.lane, j.placement.user_hold) = ("q".into(), Some("l".into()), true);
-        (j.available_at, j.expires_at, j.after) = (5_000, Some(9_000), vec![(parent, Need::Done)]);
-    });
-    control::queue_pause(&conn, "q", true).unwrap();
-    control::queue_set(&conn, "q", Some(Some(0)), None).unwrap();
-    conn.execute("INSERT INTO cancel (job_id, why) VALUES (?1, 'w')", [id.0]).unwrap();
-    let facts = why::why(&conn, id, 4_000).unwrap();
-    let dependency = read::dependencies(&conn, id).unwrap().remove(0);
-    assert_eq!(dependency.parent_state, Some(State::Running));
-    let queue = || "q".to_owned();
-    assert_eq!(
-        facts.obstacles,
-        [
-            Obstacle::Cancelled { why: Some("w".into()) },
-            Obstacle::UserHold,
-            Obstacle::Dependency { on: dependency, back: None },
-            Obstacle::Time { available_at: 5_000, due: false },
-            Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
-            Obstacle::QueuePaused { queue: queue() },
-            Obstacle::QueueFull { queue: queue(), slots: 0, running: 0 },
-            Obstacle::Behind { queue: queue(), ahead: 1, more: false, highest: 0 },
-            Obstacle::Expires { at: 9_000 },
-        ]
-    );
-    let later = why::why(&conn, id, 6_000).unwrap().obstacles;
-    assert_eq!(later, [&facts.obstacles[..3], &facts.obstacles[4..]].concat(), "its time has come, and the rest holds it");
-    let free = add(&conn, |_| ());
-    assert_eq!(why::why(&conn, free, 6_000).unwrap().obstacles, []);
-    assert_eq!(why::why(&conn, ahead, 6_000).unwrap().last, None);
-}
-
-#[test]
-fn why_says_what_the_rules_said_about_another_attempt() {
-    let conn = fixture::fresh();
-    let id = add(&conn, |j| j.placement.max_attempts = 2);
-    exit(&conn, &claim_one(&conn, 1), 64);
-    let last = why::why(&conn, id, 5).unwrap().last.unwrap();
-    assert_eq!((last.kind_is_retried, last.attempts, last.max_attempts), (false, 1, 2));
-    assert_eq!(last.run.unwrap().exit_code, Some(64));
-}
-
-#[test]
 fn lists_are_of_what_was_asked_for_newest_last() {
     let conn = fixture::fresh();
     let ids: Vec<JobId> = (0..6)
@@ -392,21 +343,4 @@ fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
     assert_eq!(limits(), [0i64; 0]);
     let wrong = try_add(&conn, |j| (j.placement.lane, j.lane_limit) = (Some("l".into()), Some(0)));
     assert!(matches!(wrong, Err(Error::Invalid(_))), "{wrong:?}");
-}
-
-#[test]
-fn the_way_back_names_a_job_however_many_are_in_the_way() {
-    let conn = fixture::fresh();
-    let parents: Vec<JobId> = (0..30).map(|_| add(&conn, |job| job.placement.queue = "parents".into())).collect();
-    let child = add(&conn, |job| job.after = parents.iter().map(|id| (*id, Need::Done)).collect());
-    for id in &parents {
-        control::cancel(&conn, *id, None, 2_000).unwrap();
-    }
-    let job = read::job(&conn, child).unwrap().unwrap();
-    let crate::store::job::retry::WayBack::With { command, .. } =
-        crate::store::job::retry::way_back_within(&conn, &job, 20).unwrap()
-    else {
-        panic!("{job:?}")
-    };
-    assert_eq!(command, format!("tenure retry 1-19 --with-dependants; tenure why {child}"));
 }

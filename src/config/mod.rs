@@ -13,6 +13,8 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::job::limits;
 use crate::units;
+pub use values::{Colour, Durability, OnTerm};
+use values::{parse_bool, parse_colour, parse_durability, parse_keep, parse_load, parse_on_term};
 
 /// Largest `config.toml` that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -46,37 +48,6 @@ impl fmt::Display for Source {
 pub struct Setting<T> {
     pub value: T,
     pub source: Source,
-}
-
-/// How a commit becomes durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// Commit, then flush the write-ahead log, then acknowledge: one flush for all waiting callers.
-    #[default]
-    Flush,
-    /// SQLite's own way: each commit flushes.
-    Full,
-}
-
-/// What happens to the running jobs when the worker is told to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum OnTerm {
-    Detach,
-    Drain,
-    End,
-}
-
-/// When output is coloured. `auto`: on a terminal, unless `NO_COLOR` is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Colour {
-    // No doc comments on the variants: they would make the help of `--color` five lines long.
-    #[default]
-    Auto,
-    Always,
-    Never,
 }
 
 /// The settings on the command line.
@@ -366,54 +337,8 @@ impl Layers<'_> {
     }
 }
 
-fn parse_durability(text: &str) -> Result<Durability, String> {
-    match text {
-        "flush" => Ok(Durability::Flush),
-        "full" => Ok(Durability::Full),
-        other => Err(format!("{other:?} is neither flush nor full")),
-    }
-}
-
-fn parse_on_term(text: &str) -> Result<OnTerm, String> {
-    match text {
-        "detach" => Ok(OnTerm::Detach),
-        "drain" => Ok(OnTerm::Drain),
-        "end" => Ok(OnTerm::End),
-        other => Err(format!("{other:?} is not one of detach, drain, end")),
-    }
-}
-
-fn parse_colour(text: &str) -> Result<Colour, String> {
-    match text {
-        "auto" => Ok(Colour::Auto),
-        "always" => Ok(Colour::Always),
-        "never" => Ok(Colour::Never),
-        other => Err(format!("{other:?} is not one of auto, always, never")),
-    }
-}
-
-fn parse_keep(text: &str) -> Result<Option<u64>, String> {
-    if text == "forever" { Ok(None) } else { units::parse_duration(text).map(Some).map_err(|e| format!("{e}, or forever")) }
-}
-
-fn parse_load(text: &str) -> Result<f64, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|n| n.is_finite() && *n > 0.0)
-        .ok_or_else(|| format!("{text:?} is not a load average such as 8.0"))
-}
-
-fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "true" | "yes" => Ok(true),
-        "0" | "false" | "no" => Ok(false),
-        other => Err(format!("{other:?} is neither true nor false")),
-    }
-}
-
-#[path = "config_keys.rs"]
 pub mod keys;
+mod values;
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;
