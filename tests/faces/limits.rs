@@ -166,7 +166,7 @@ fn a_limit_that_stops_a_command_is_named_with_its_remedy() {
     let nest = Nest::new();
     // A user of its own, whose processes no other test counts; where this is not root, the user of the test.
     let program = nest.file("tenure");
-    std::fs::copy(env!("CARGO_BIN_EXE_tenure"), &program).unwrap();
+    crate::support::copy_program(env!("CARGO_BIN_EXE_tenure"), &program);
     for path in [nest.path(), &program] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }

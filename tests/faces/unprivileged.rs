@@ -19,7 +19,7 @@ impl PlainUser {
         let home = nest.file("home");
         std::fs::create_dir(&home).unwrap();
         let binary = home.join("tenure");
-        std::fs::copy(env!("CARGO_BIN_EXE_tenure"), &binary).unwrap();
+        crate::support::copy_program(env!("CARGO_BIN_EXE_tenure"), &binary);
         if drop {
             open(nest.path(), "a+rx");
             std::os::unix::fs::chown(&home, Some(65_534), Some(65_534)).unwrap();
@@ -208,7 +208,7 @@ fn processes_of_another_user_that_outlive_a_command_are_told() {
     let Some(setpriv) = setpriv else {
         return crate::support::untested::not_tested("setuid programs", "setpriv: apt-get install util-linux");
     };
-    std::fs::copy(setpriv, &as_root).unwrap();
+    crate::support::copy_program(setpriv, &as_root);
     open(&as_root, "u+s,a+rx");
     let mut worker = me.tenure(&["work", "--tick", "100ms"]).stderr(Stdio::null()).spawn().unwrap();
     let leaves = format!(

@@ -234,7 +234,7 @@ fn a_worker_that_was_left_to_an_init_does_not_end_its_container() {
         ("exec $TENURE work --tick 100ms", "yes"),
     ] {
         let nest = Nest::new();
-        std::fs::copy("/bin/sh", nest.file("tini")).unwrap();
+        crate::support::copy_program("/bin/sh", nest.file("tini"));
         let id = nest.sh(&[], "sleep 600.77");
         let _container = Container::start(&nest, line);
         nest.until_pid(id);

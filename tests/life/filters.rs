@@ -153,7 +153,7 @@ fn a_proc_that_hides_processes_is_told_to_who_is_not_root() {
     std::fs::create_dir(&home).unwrap();
     std::os::unix::fs::chown(&home, Some(65_534), Some(65_534)).unwrap();
     let program = home.join("tenure");
-    std::fs::copy(nest.tenure(&[]).get_program(), &program).unwrap();
+    crate::support::copy_program(nest.tenure(&[]).get_program(), &program);
     let open = |path: &Path| assert!(Command::new("chmod").arg("a+rx").arg(path).status().unwrap().success());
     [nest.path(), program.as_path()].into_iter().for_each(open);
     let as_nobody =

@@ -97,7 +97,7 @@ fn start_ticks(pid: u32) -> u64 {
 
 /// Processes that have a file where a shim has its run file: any file, the run file of another run, and that under the name of a shim.
 fn others_with_a_file_at_3(bench: &Bench) -> Vec<std::process::Child> {
-    std::fs::copy("/bin/sleep", bench.path("tenure-shim")).unwrap();
+    crate::support::copy_program("/bin/sleep", bench.path("tenure-shim"));
     let launch = bench.command(&["true"]);
     drop(RunFile::create(&bench.place, &header(&launch)).unwrap());
     let file = bench.place.run_file(launch.run);
@@ -151,7 +151,7 @@ fn a_shim_that_hangs_before_it_has_recorded_anything_can_be_ended() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);
     let _locked = RunFile::create(&bench.place, &header(&launch)).unwrap();
-    std::fs::copy("/bin/sh", bench.path("tenure-shim")).unwrap();
+    crate::support::copy_program("/bin/sh", bench.path("tenure-shim"));
     let script =
         format!("exec 3<'{}'; exec ./tenure-shim -c 'while :; do sleep 0.1; done'", bench.place.run_file(launch.run).display());
     let mut shim = std::process::Command::new("sh").args(["-c", &script]).current_dir(bench.path("")).spawn().unwrap();

@@ -182,7 +182,7 @@ fn a_file_or_directory_that_may_only_be_read_is_read_and_not_written() {
     // The directory and a copy of the test program are within reach of the user nobody.
     chmod(home.dir.path(), 0o755);
     let program = home.dir.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    crate::support::copy_program(std::env::current_exe().unwrap(), &program);
     let as_nobody = |file: &Path, role: &str| as_nobody(&program, file, role);
     let text = as_nobody(&home.db(), "reader");
     assert!(text.contains("permission") && text.contains("t.db"), "{text}");

@@ -24,7 +24,7 @@ pub mod zoo;
 
 pub use guards::without_guards;
 pub use nest::{Nest, Said, said};
-pub use process::{Signal, Started, kill, kill_child, lives, niceness};
+pub use process::{Signal, Started, copy_program, kill, kill_child, lives, niceness};
 pub use random::{Dice, seed, seed_or};
 pub use until::{PATIENCE, until};
 pub use worker::Worker;

@@ -1,6 +1,7 @@
 //! Signals, kills and looks at processes. A test signals only what it has started.
 
-use std::process::{Child, ExitStatus};
+use std::ffi::OsStr;
+use std::process::{Child, Command, ExitStatus};
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
@@ -55,4 +56,11 @@ pub fn heed_the_keyboard() {
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     });
+}
+
+/// Copies a program with another process: while this one has the copy open for writing, a child
+/// that another test forks just then has it too, and executing the copy fails with ETXTBSY.
+pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+    let status = Command::new("cp").arg("--preserve=mode").args([from.as_ref(), to.as_ref()]).status().unwrap();
+    assert!(status.success(), "cp: {status}");
 }
