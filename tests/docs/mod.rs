@@ -9,11 +9,13 @@ mod clients;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{Nest, until};
+use crate::support::Nest;
 
 /// Pages whose blocks are an operator's, on a machine of hers: they name places that are not here.
 const NOT_RUN: &[&str] = &["operating.md"];
 
+/// How long the jobs of a page may run after its shell has ended. The rest counts as left behind.
+const LEAVING: std::time::Duration = std::time::Duration::from_secs(10);
 /// What builds and tests the program itself, in README.
 const OF_CARGO: &str = "cargo ";
 
@@ -101,8 +103,13 @@ fn run_in(nest: &Nest, page: &Path, script: &str) -> Option<String> {
         return Some(format!("{}: {status}\n{}{}", page.display(), text(&out), text(&err)));
     }
     // The last jobs of a page may be ending just now.
-    until(&format!("what {} has started to end", page.display()), || nest.processes().is_empty().then_some(()));
-    None
+    let until = std::time::Instant::now() + LEAVING;
+    let mut left = nest.processes();
+    while !left.is_empty() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        left = nest.processes();
+    }
+    (!left.is_empty()).then(|| format!("{}: left processes behind: {left:?}", page.display()))
 }
 
 /// Whether the clients that a page uses are there.
