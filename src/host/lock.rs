@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_has_it_and_gets_it_when_the_first_lets_go() {
+    fn the_second_learns_the_owner_and_gets_the_lock_later() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
         assert_eq!(Holder::read(&place).unwrap(), None);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn without_its_lock_file_the_first_keeps_the_second_out_and_makes_it_again() {
+    fn without_its_lock_file_the_owner_still_excludes_others() {
         for whole_directory in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             let place = place(&dir);

@@ -119,7 +119,7 @@ fn a_task_is_given_each_parameter_and_no_other() {
 }
 
 #[test]
-fn a_line_for_the_shell_may_mention_parameters_by_their_variables() {
+fn a_line_for_the_shell_may_use_parameters_as_variables() {
     let mut shell = stage(&["sh", "-c", "echo $TENURE_PARAM_a ${TENURE_PARAM_b:-x}"], None, None);
     shell.job.has_places = false;
     let prepare = Argv::from_strs(&["sh", "-c", "git clone $TENURE_PARAM_f ."]).unwrap();

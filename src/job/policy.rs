@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_policy_is_all_defaults_and_a_misspelt_key_is_refused() {
+    fn an_empty_policy_is_all_defaults_and_unknown_keys_are_refused() {
         assert_eq!(Policy::from_json("{}"), Ok(Policy::default()));
         assert_eq!(Policy::default().to_json(), "{}");
         assert!(Policy::from_json(r#"{"timout_ms": 5}"#).unwrap_err().contains("timout_ms"));

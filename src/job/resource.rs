@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_teardown_counts_when_it_ended_with_0_and_no_probe_contradicts() {
+    fn a_teardown_counts_if_it_ended_with_0_and_no_probe_objects() {
         assert_eq!(after(Step::Teardown, false, &code(0)), After::Gone(ReleasedBy::Teardown));
         assert_eq!(after(Step::Teardown, true, &code(0)), After::Next(Step::Confirm));
         for ended in [code(1), code(75), otherwise(Outcome::Lost, Reason::Lost, None)] {

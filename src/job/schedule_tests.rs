@@ -40,7 +40,7 @@ fn a_occurrence_on_time_is_fired_whatever_the_catch_up() {
 }
 
 #[test]
-fn missed_occurrences_are_caught_up_as_asked_and_the_rest_is_told() {
+fn missed_occurrences_are_caught_up_as_requested() {
     let now = START + 10 * HOUR + 2 * MINUTE;
     let of = |catch_up| decided(&standing(catch_up), now);
     assert_eq!((hours(&of(CatchUp::None).fire), skipped(&of(CatchUp::None))), (vec![], vec![(1, 10, 10, Skip::Missed)]));
@@ -84,7 +84,7 @@ fn ten_years_of_minutes_are_decided_at_once() {
 }
 
 #[test]
-fn a_clock_that_was_set_forward_and_back_neither_skips_nor_repeats() {
+fn a_clock_set_forward_and_back_neither_skips_nor_repeats() {
     let mut standing = standing(CatchUp::Latest);
     let mut fired = BTreeSet::new();
     let mut plan_at = |standing: &mut Standing, now: i64| {
@@ -115,7 +115,7 @@ fn a_clock_that_is_a_little_behind_changes_nothing() {
 }
 
 #[test]
-fn a_missed_occurrence_that_was_fired_before_is_enough_for_the_latest() {
+fn a_fired_occurrence_is_enough_for_the_latest() {
     let fired = BTreeSet::from([START + 5 * HOUR]);
     let now = START + 5 * HOUR + 5 * MINUTE;
     let latest = decide(&hourly(), &standing(CatchUp::Latest), now, &fired);

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_known_not_to_have_started_is_put_back_unless_something_is_recorded_of_it() {
+    fn a_run_that_did_not_start_is_requeued_unless_it_has_a_record() {
         for same_boot in [true, false] {
             for file in [RunFile::Missing, RunFile::Foreign, own(false, Progress::Nothing)] {
                 let verdict = of_claim(Claimed { same_boot, file, known_unstarted: true });

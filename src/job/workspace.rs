@@ -110,7 +110,7 @@ mod tests {
     const MAKER: Nonce = Nonce([0xab; 16]);
 
     #[test]
-    fn whatever_a_workspace_is_called_its_directory_has_a_harmless_name() {
+    fn a_workspace_of_any_name_has_a_harmless_directory() {
         let long = "x".repeat(200);
         for (key, slug) in [
             ("repo", "repo"),

@@ -65,7 +65,7 @@ fn a_verb_that_takes_long_lets_others_write_in_between() {
 }
 
 #[test]
-fn one_that_is_refused_keeps_no_other_from_it_and_leaves_nothing() {
+fn a_refused_job_leaves_nothing_and_affects_no_other() {
     let (_dir, store, ids) = with_jobs(1_500);
     let refused = ids[700];
     let verb = move |conn: &Connection, id: JobId| {

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_that_the_disk_refuses_is_written_when_it_takes_it_again() {
+    fn an_end_that_the_disk_refused_is_written_later() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
         File::create(&path).unwrap();

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asking_takes_nothing_and_closing_another_descriptor_frees_nothing() {
+    fn a_test_of_a_record_lock_takes_and_releases_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let open = || std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).unwrap();

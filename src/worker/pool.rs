@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seat_without_work_is_free_again_and_a_closed_pool_drops_its_work() {
+    fn an_idle_seat_is_free_again_and_a_closed_pool_drops_its_work() {
         let pool = Pool::new();
         assert!(pool.reserve_or(|| Err(Error::Refused("no thread can be started".into()))).is_err());
         drop(pool.reserve_or(|| Ok(())).unwrap());

@@ -233,7 +233,7 @@ mod tests {
     use crate::store::{Options, Role};
 
     #[test]
-    fn what_was_overtaken_is_not_given_out_and_what_was_not_is_given_out_in_order() {
+    fn overtaken_files_are_not_given_out_and_the_rest_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("q.db"), Options::new(Role::Client)).unwrap();
         let (pool, roster) = (RunFilePool::new("f".into(), "b".into()), Roster::default());

@@ -89,7 +89,7 @@ fn a_file_that_is_newer_is_refused_and_says_what_to_do() {
 }
 
 #[test]
-fn a_truncated_or_damaged_file_is_told_and_a_backup_brings_it_back() {
+fn a_damaged_file_is_reported_and_a_backup_restores_it() {
     let nest = filled();
     nest.ok(&["backup", "copy.db"]);
     let whole = std::fs::read(nest.db()).unwrap();
@@ -155,7 +155,7 @@ fn flipped_bytes_never_panic_and_never_lose_what_can_be_read() {
 }
 
 #[test]
-fn a_second_hard_link_is_refused_and_a_symbolic_one_leads_to_the_file() {
+fn a_hard_link_is_refused_and_a_symbolic_link_is_followed() {
     let nest = filled();
     std::os::unix::fs::symlink(nest.db(), nest.file("link.db")).unwrap();
     let listed = nest.json(&["--db", "link.db", "ls", "-a", "--json"]);
@@ -173,7 +173,7 @@ fn mode(path: &Path, bits: u32) {
 }
 
 #[test]
-fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_where_that_is_possible() {
+fn a_read_only_file_says_so_and_is_read_where_possible() {
     let nest = Nest::new();
     let me = crate::faces::unprivileged::PlainUser::new(&nest);
     me.ok(&["run", "--", "true"]);
@@ -227,7 +227,7 @@ fn a_file_or_directory_that_may_not_be_written_says_so_and_can_still_be_read_whe
 }
 
 #[test]
-fn a_full_disk_is_told_nothing_is_lost_and_it_goes_on_when_there_is_room() {
+fn a_full_disk_is_reported_and_the_work_continues_with_space() {
     if !crate::faces::said::is_root("a full disk (it needs a mount)") {
         return;
     }

@@ -74,7 +74,7 @@ fn with(nest: &Nest, args: &[&str], word: OsString) -> Said {
 }
 
 #[test]
-fn nonsense_in_every_place_is_a_mistake_of_usage_and_changes_nothing() {
+fn nonsense_in_every_place_is_a_usage_error() {
     let nest = Nest::new();
     nest.sh(&["--hold"], "true");
     let before = nest.ok(&["show", "1", "--json"]);

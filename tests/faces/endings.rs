@@ -29,7 +29,7 @@ fn run_ends_as_its_job_ended_and_show_says_the_same() {
 }
 
 #[test]
-fn what_cannot_be_executed_is_126_or_127_and_the_reason_is_shown() {
+fn an_unexecutable_command_is_126_or_127_with_its_reason() {
     let nest = Nest::new();
     std::fs::write(nest.file("plain"), "no program\n").unwrap();
     std::fs::create_dir(nest.file("dir")).unwrap();
@@ -56,7 +56,7 @@ fn what_cannot_be_executed_is_126_or_127_and_the_reason_is_shown() {
 }
 
 #[test]
-fn what_ends_without_a_code_is_1_and_what_was_cancelled_before_it_ran_too() {
+fn an_end_without_a_code_is_1_and_so_is_an_early_cancel() {
     let nest = Nest::new();
     let failed = nest.sh(&[], "exit 4");
     let waiting = nest.sh(&["--after", &failed.to_string()], "true");
@@ -113,7 +113,7 @@ fn a_wait_that_runs_out_is_124_and_names_the_jobs_left() {
 }
 
 #[test]
-fn two_runs_at_once_and_a_worker_that_comes_later_all_end_with_their_own_code() {
+fn two_runs_at_once_and_a_later_worker_end_with_their_own_codes() {
     let nest = Nest::new();
     let go = "while [ ! -e go ]; do sleep 0.02; done;";
     let children: Vec<_> = [11, 12, 13]

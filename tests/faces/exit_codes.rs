@@ -32,7 +32,7 @@ fn command(example: &str) -> Option<&str> {
 }
 
 #[test]
-fn each_code_of_the_page_is_one_of_the_program_and_comes_out_of_its_example() {
+fn each_code_of_the_page_comes_out_of_its_example() {
     let tables = tables();
     assert_eq!(tables.len(), 2);
     let of_all = [exit::OK, exit::FAILED, exit::USAGE, exit::NO_SUCH, exit::FILE, exit::NO_WORKER, exit::REFUSED];

@@ -34,7 +34,7 @@ fn verbs(nest: &Nest) -> BTreeSet<Vec<String>> {
 }
 
 #[test]
-fn help_fits_80_columns_and_short_help_has_one_line_for_each_option() {
+fn help_fits_80_columns_and_short_help_is_one_line_an_option() {
     let nest = Nest::new();
     for path in verbs(&nest) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();

@@ -125,7 +125,7 @@ fn a_job_that_is_being_cancelled_does_not_have_its_key() {
 }
 
 #[test]
-fn a_cancelled_job_is_not_put_back_beside_the_one_that_has_its_key() {
+fn a_cancelled_job_is_not_retried_beside_the_owner_of_its_key() {
     let nest = Nest::new();
     let old = nest.sh(&["--unique", "k"], "true");
     nest.sql().execute("INSERT INTO cancel (job_id) VALUES (?1)", [old]).unwrap();

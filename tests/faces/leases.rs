@@ -31,7 +31,7 @@ fn a_command_under_a_lease_ends_it_as_it_ends_itself() {
 }
 
 #[test]
-fn it_has_the_terminal_the_input_and_the_environment_of_the_caller() {
+fn it_has_the_terminal_input_and_environment_of_the_caller() {
     let nest = Nest::new();
     std::fs::write(nest.file("input"), "typed\n").unwrap();
     let mut command = nest.tenure(&["lease", "run", "gpu", "--", "sh", "-c", "cat; echo $HERE; echo told >&2; pwd"]);

@@ -4,7 +4,7 @@ use crate::faces::said::{end, is_root, of_runs, run, run_sh};
 use crate::support::{Nest, niceness, until};
 
 #[test]
-fn a_timeout_is_124_and_a_job_that_ignores_term_is_killed_after_its_grace() {
+fn a_timeout_is_124_and_kills_after_the_grace() {
     let nest = Nest::new();
     let begun = std::time::Instant::now();
     let ran = run_sh(&nest, &["--timeout", "1s", "--grace", "300ms"], "trap 'echo got TERM' TERM; while :; do sleep 0.05; done");
@@ -20,7 +20,7 @@ fn a_timeout_is_124_and_a_job_that_ignores_term_is_killed_after_its_grace() {
 }
 
 #[test]
-fn a_job_that_ends_well_when_its_timeout_tells_it_to_end_has_run_past_it_all_the_same() {
+fn a_job_that_ends_well_at_its_timeout_has_timed_out() {
     let nest = Nest::new();
     let ran = run_sh(&nest, &["--timeout", "300ms"], "trap 'exit 0' TERM; while :; do sleep 0.05; done");
     assert_eq!((ran.code(), ran.end().as_str()), (124, "failed/timeout"), "{}", ran.job);
@@ -125,7 +125,7 @@ fn a_job_of_another_user_is_that_user_and_nothing_more() {
 }
 
 #[test]
-fn of_a_log_above_its_limit_head_and_tail_stay_and_the_hole_is_told() {
+fn a_log_above_its_limit_keeps_head_and_tail_and_marks_the_gap() {
     let nest = Nest::new();
     // 2 MB in 100-byte lines.
     let line = "i=0; while [ $i -lt 20000 ]; do printf '%098d.\\n' $i; i=$((i+1)); done";

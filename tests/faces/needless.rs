@@ -111,7 +111,7 @@ fn a_person_is_told_what_to_do_with_one_that_is_not_needed() {
 }
 
 #[test]
-fn a_parent_that_is_put_back_takes_those_with_it_that_were_not_needed() {
+fn a_retried_parent_takes_the_unneeded_children_with_it() {
     let nest = Nest::new();
     nest.sh(&[], "test -e fixed");
     nest.sh(&["--after", "1"], "true");

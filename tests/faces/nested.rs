@@ -137,7 +137,7 @@ fn a_run_that_follows_a_live_key_is_judged_by_that_job() {
 }
 
 #[test]
-fn a_run_in_a_command_around_a_job_is_refused_like_one_in_the_job() {
+fn a_run_in_a_command_of_a_job_is_refused_like_one_in_the_job() {
     let nest = Nest::new();
     let _worker = nest.work(&["--slots", "1"]);
     let line = format!("{TENURE} run -l inner -- true");
@@ -254,7 +254,7 @@ impl Lines {
 }
 
 #[test]
-fn who_waits_for_a_job_hears_what_it_waits_for_once_for_each_change() {
+fn a_waiting_client_reads_each_obstacle_once() {
     let follow: &[(&str, &[&str])] = &[("run", &[]), ("wait", &["wait", "last"]), ("logs", &["logs", "-f", "last"])];
     for (about, args) in follow {
         let nest = Nest::new();

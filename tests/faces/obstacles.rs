@@ -48,7 +48,7 @@ pub fn cleared(nest: &Nest, id: i64, code: &str) {
 }
 
 #[test]
-fn a_hold_a_delay_and_a_pause_are_all_told_and_each_is_cleared_by_its_remedy() {
+fn a_hold_a_delay_and_a_pause_are_cleared_by_their_remedies() {
     let nest = Nest::new();
     let queue = "let's a $(queue) \u{1f680}";
     nest.ok(&["queue", "pause", queue]);
@@ -67,7 +67,7 @@ fn a_hold_a_delay_and_a_pause_are_all_told_and_each_is_cleared_by_its_remedy() {
 }
 
 #[test]
-fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it() {
+fn a_waiting_job_names_its_parent_and_a_broken_one_its_repair() {
     let nest = Nest::new();
     let parent = nest.sh(&["--hold"], "[ -e fixed ]");
     let child = nest.sh(&["--after", &parent.to_string()], "true");
@@ -92,7 +92,7 @@ fn a_job_that_waits_for_another_says_for_which_and_a_broken_one_how_to_mend_it()
 }
 
 #[test]
-fn a_job_left_over_by_a_retry_says_so_and_goes_back_with_those_below() {
+fn a_job_left_over_by_a_retry_says_so_and_can_be_retried() {
     for state in ["queued", "running", "done"] {
         let nest = Nest::new();
         let parent = nest.sh(&[], "test -e repaired || exit 1; test ! -e slow || exec sleep 600");
@@ -127,7 +127,7 @@ fn a_job_left_over_by_a_retry_says_so_and_goes_back_with_those_below() {
 }
 
 #[test]
-fn a_full_lane_a_full_queue_and_busy_slots_say_who_is_in_the_way() {
+fn a_full_lane_a_full_queue_and_busy_slots_name_the_blockers() {
     let nest = Nest::new();
     let _worker = nest.work(&["--slots", "3"]);
     let member = nest.sh(&["--lane", "a lane"], "exec sleep 600");
@@ -172,7 +172,7 @@ fn who_stands_behind_others_can_be_put_in_front() {
 }
 
 #[test]
-fn a_floor_of_the_machine_that_is_not_met_is_told_with_its_numbers() {
+fn an_unmet_floor_of_the_machine_is_shown_with_its_numbers() {
     let nest = Nest::new();
     let id = nest.sh(&[], "true");
     let with = |floor: (&str, &str)| {

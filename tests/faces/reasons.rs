@@ -95,7 +95,7 @@ fn behind_others(nest: &Nest) -> i64 {
 const WITH_A_WORKER: [&str; 3] = ["dependency", "lane", "queue_full"];
 
 #[test]
-fn each_of_twelve_reasons_to_wait_is_told_with_the_command_that_clears_it() {
+fn each_of_twelve_reasons_is_shown_with_the_command_to_clear_it() {
     for (code, wait) in REASONS {
         let nest = Nest::new();
         let mut worker = WITH_A_WORKER.contains(&code).then(|| nest.work(&["--slots", "4"]));

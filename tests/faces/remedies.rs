@@ -232,7 +232,7 @@ fn type_it(case: &Case, remedy: &str) -> i32 {
 }
 
 #[test]
-fn every_remedy_that_is_a_command_is_accepted_and_clears_what_it_names() {
+fn every_remedy_is_accepted_and_clears_what_it_names() {
     for (about, begin) in CASES {
         let all = obstacles(&begin());
         for (code, remedy) in &all {

@@ -102,7 +102,7 @@ fn a_check_decides_whether_exit_0_was_a_success() {
 }
 
 #[test]
-fn a_check_that_says_not_now_is_asked_again_and_the_job_is_not_run_again() {
+fn a_deferred_check_runs_again_and_its_job_does_not() {
     let nest = Nest::new();
     let check = "n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) >n; [ $n -ge 2 ] || exit 75";
     let job = tried(&nest, &["--check", check], "echo once >>ledger");
@@ -112,7 +112,7 @@ fn a_check_that_says_not_now_is_asked_again_and_the_job_is_not_run_again() {
 }
 
 #[test]
-fn a_check_that_cannot_be_asked_or_hangs_fails_its_job_and_says_so() {
+fn a_check_that_cannot_run_or_hangs_fails_its_job() {
     let nest = Nest::new();
     std::fs::write(nest.file("lines"), "{\"command\": [\"true\"], \"check\": [\"/no/such/check\"]}\n").unwrap();
     nest.ok(&["add", "--from", "lines"]);
@@ -128,7 +128,7 @@ fn a_check_that_cannot_be_asked_or_hangs_fails_its_job_and_says_so() {
 }
 
 #[test]
-fn the_backoff_holds_the_next_attempt_back_and_why_says_until_when() {
+fn the_backoff_delays_the_next_attempt_and_why_shows_the_time() {
     let nest = Nest::new();
     let id = nest.sh(&["--retries", "1", "--backoff", "1h..1h"], "exit 5");
     nest.work_until_idle(&[]);
@@ -143,7 +143,7 @@ fn the_backoff_holds_the_next_attempt_back_and_why_says_until_when() {
 }
 
 #[test]
-fn fewer_retries_during_a_backoff_end_the_job_as_its_latest_run_did() {
+fn fewer_retries_in_a_backoff_end_the_job_as_its_latest_run() {
     type Case = (&'static str, &'static [&'static str], &'static str, &'static str, i32);
     let cases: &[Case] = &[
         ("exit 3", &[], "0", "failed/exit", 3),

@@ -45,7 +45,7 @@ fn a_schedule_is_listed_with_its_next_occurrence_and_removed() {
 }
 
 #[test]
-fn the_calendar_shows_the_zone_and_utc_and_what_the_clock_changes() {
+fn the_calendar_shows_zone_and_utc_and_clock_changes() {
     let nest = Nest::new();
     add(&nest, "b", "30 2 * * *", &["--tz", "Europe/Berlin"]);
     let occurrences = occurrences(&nest, "next", "b", "800");
@@ -102,7 +102,7 @@ fn invalid_arguments_end_with_2_and_leave_no_file() {
 }
 
 #[test]
-fn a_schedule_that_is_not_there_ends_with_3_and_one_that_is_with_6() {
+fn a_missing_schedule_is_3_and_an_existing_one_is_6() {
     let nest = Nest::new();
     assert_eq!(nest.say(&["schedule", "rm", "x"]).code, 4, "no file");
     add(&nest, "n", "@daily", &[]);
@@ -128,7 +128,7 @@ fn a_line_that_is_never_due_says_so() {
 }
 
 #[test]
-fn a_job_of_a_schedule_knows_its_occurrence_and_tells_where_it_comes_from() {
+fn a_job_of_a_schedule_knows_its_occurrence_and_its_schedule() {
     let nest = Nest::new();
     add(&nest, "often", "*/10 * * * *", &["--tz", "Asia/Kolkata"]);
     nest.sleep_through("often", 60);
@@ -228,7 +228,7 @@ fn a_schedule_that_was_bent_by_hand_is_a_problem_with_a_remedy() {
 }
 
 #[test]
-fn old_occurrences_are_pruned_and_a_restored_schedule_goes_on_from_now() {
+fn old_occurrences_are_pruned_and_a_restore_continues_from_now() {
     let nest = Nest::new();
     add(&nest, "often", "0 * * * *", &["--catch-up", "all"]);
     nest.sleep_through("often", 24 * 60);

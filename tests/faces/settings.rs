@@ -157,7 +157,7 @@ fn below(directory: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn the_file_and_all_that_belongs_to_it_are_for_its_user_alone_under_any_umask() {
+fn all_files_are_private_to_their_user_under_any_umask() {
     let nest = Nest::new();
     let db = nest.file("deep/er/q.db");
     let line =

@@ -39,7 +39,7 @@ fn a_row_becomes_a_job_at_once_in_the_root_directory() {
 }
 
 #[test]
-fn a_cancel_row_ends_a_queued_job_in_the_view_at_once_and_the_worker_settles_it() {
+fn a_cancel_row_ends_a_queued_job_and_the_worker_settles_it() {
     let (nest, conn) = nest();
     let parent = insert(&conn, r#"["true"]"#);
     let child = nest.sh(&["--after", &parent.to_string()], "true");
@@ -87,7 +87,7 @@ fn priorities_dependencies_queues_and_holds_by_sql_are_kept() {
 }
 
 #[test]
-fn what_is_written_wrongly_ends_as_spawn_and_the_error_names_the_key() {
+fn a_wrong_value_ends_as_spawn_and_the_error_names_the_key() {
     let (nest, conn) = nest();
     let cases = [
         ("policy", r#"{"stdin": {"kept": "../../x"}}"#, "stdin"),
@@ -126,7 +126,7 @@ fn what_is_written_wrongly_ends_as_spawn_and_the_error_names_the_key() {
 }
 
 #[test]
-fn what_breaks_a_promise_is_refused_with_the_remedy_and_changes_nothing() {
+fn a_broken_promise_is_refused_with_the_remedy() {
     let (nest, conn) = nest();
     let _worker = nest.work(&[]);
     let id = sh(&conn, "exec sleep 600");

@@ -13,7 +13,7 @@ fn variables(text: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_environment_is_what_the_contract_says_and_nothing_of_the_caller_leaks() {
+fn the_environment_is_the_documented_one_alone() {
     let nest = Nest::new();
     let _worker = nest.work(&["--slots", "1"]);
     let options = [
@@ -98,7 +98,7 @@ fn a_name_that_tenure_gives_cannot_be_taken() {
 }
 
 #[test]
-fn standard_input_is_empty_or_a_file_or_a_copy_of_what_stood_here() {
+fn standard_input_is_empty_or_a_file_or_a_copy() {
     let nest = Nest::new();
     assert_eq!(run_sh(&nest, &[], "cat; echo end").said.out, "end\n");
     std::fs::write(nest.file("input"), "from a file\n").unwrap();

@@ -61,7 +61,7 @@ fn refused(nest: &Nest, args: &[&str], code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_task_walks_its_pipeline_back_where_a_stage_fails_and_on_where_it_is_done() {
+fn a_task_goes_back_after_a_failure_and_on_after_success() {
     let nest = with(SHIP);
     let id = start(&nest, &["ship", "--key", "v1", "-p", "version=1", "-p", "tries=2"]);
     nest.work_until_idle(&[]);
@@ -80,7 +80,7 @@ fn a_task_walks_its_pipeline_back_where_a_stage_fails_and_on_where_it_is_done() 
 }
 
 #[test]
-fn a_stage_that_was_entered_max_rounds_times_ends_the_task_as_failed() {
+fn a_stage_entered_max_rounds_times_fails_the_task() {
     let nest = with(SHIP);
     let id = start(&nest, &["ship", "-p", "version=1", "-p", "tries=99"]);
     nest.work_until_idle(&[]);
@@ -104,7 +104,7 @@ fn one_running_task_has_a_key_and_a_later_start_gives_that_one() {
 }
 
 #[test]
-fn parameters_that_are_missing_unknown_twice_too_long_or_none_are_told() {
+fn wrong_parameters_of_each_kind_are_reported() {
     let nest = with(SHIP);
     refused(&nest, &["task", "start", "ship"], 2, &["missing: version", "-p version=VALUE"]);
     refused(&nest, &["task", "start", "ship", "-p", "version=1", "-p", "verson=1"], 2, &["\"verson\"", "tries, version"]);
@@ -170,7 +170,7 @@ fn a_stop_of_a_queued_stage_ends_the_task_here_and_now() {
 }
 
 #[test]
-fn an_advance_moves_a_task_once_and_one_that_is_late_changes_nothing() {
+fn an_advance_moves_a_task_once_and_a_late_one_does_nothing() {
     let nest = with(SHIP);
     let id = start(&nest, &["ship", "-p", "version=1"]);
     nest.ok(&["task", "advance", "1", "--expect", "build", "--to", "publish"]);
@@ -195,7 +195,7 @@ fn an_advance_moves_a_task_once_and_one_that_is_late_changes_nothing() {
 }
 
 #[test]
-fn a_held_task_starts_nothing_and_why_names_the_command_that_clears_it() {
+fn a_held_task_starts_nothing_and_why_names_the_remedy() {
     let nest = with(SHIP);
     let id = start(&nest, &["ship", "-p", "version=1"]);
     nest.ok(&["task", "hold", "1"]);
@@ -222,7 +222,7 @@ fn a_step_is_not_retried_by_itself() {
 }
 
 #[test]
-fn a_cancelled_step_ends_its_task_as_cancelled_and_an_expired_one_as_failed() {
+fn a_cancelled_step_cancels_its_task_and_an_expiry_fails_it() {
     let nest = with(SHIP);
     let id = start(&nest, &["ship", "-p", "version=1"]);
     nest.ok(&["cancel", "1"]);
@@ -260,7 +260,7 @@ fn the_job_of_a_stage_says_which_task_it_belongs_to() {
 }
 
 #[test]
-fn an_ended_task_is_pruned_whole_and_a_step_of_a_running_one_stays() {
+fn an_ended_task_is_pruned_whole_and_a_running_one_stays() {
     let nest = with(
         "[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\ncommand = [\"true\"]\non_success = \"b\"\n\
                      [pipeline.p.stage.b]\ncommand = [\"true\"]\nhold = true\n",

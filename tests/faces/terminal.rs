@@ -174,7 +174,7 @@ fn what_is_typed_wrongly_is_quoted_harmlessly() {
 }
 
 #[test]
-fn a_log_in_a_pipe_is_byte_for_byte_and_on_a_terminal_it_is_harmless() {
+fn a_log_is_unchanged_in_a_pipe_and_harmless_on_a_terminal() {
     let nest = Nest::new();
     let bytes: Vec<u8> = (0..=255).chain(hostile().into_bytes()).chain(*b"\n\x1b[31mred\x1b[0m\n").collect();
     std::fs::write(nest.file("bytes"), &bytes).unwrap();

@@ -77,7 +77,7 @@ fn a_starting_worker_obeys_a_signal_while_a_client_writes() {
 }
 
 #[test]
-fn who_holds_the_write_lock_is_named_also_when_the_worker_is_idle() {
+fn the_holder_of_the_write_lock_is_named_for_an_idle_worker_too() {
     let (nest, conn) = nest();
     for has_worker in [false, true] {
         let worker = has_worker.then(|| nest.work(&[]));
@@ -136,7 +136,7 @@ fn what_a_tool_adds_stops_no_worker() {
 }
 
 #[test]
-fn a_change_that_cannot_stay_is_named_with_the_line_that_heals_it() {
+fn a_change_of_the_schema_is_named_with_its_repair() {
     if !has_sqlite3() {
         return;
     }

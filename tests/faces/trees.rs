@@ -44,7 +44,7 @@ fn a_cancel_leaves_no_process_within_grace_and_a_second() {
 }
 
 #[test]
-fn a_cancel_with_no_worker_ends_the_tree_as_well_and_the_next_worker_writes_it_down() {
+fn a_cancel_without_a_worker_ends_the_tree() {
     let nest = Nest::new();
     let worker = nest.work(&[]);
     let (id, pids) = stubborn(&nest);
@@ -65,7 +65,7 @@ fn a_cancel_with_no_worker_ends_the_tree_as_well_and_the_next_worker_writes_it_d
 }
 
 #[test]
-fn a_run_that_is_interrupted_cancels_its_job_and_a_second_time_leaves_it() {
+fn an_interrupt_cancels_the_job_and_a_second_one_leaves_it() {
     let nest = Nest::new();
     let start = |line: &str| {
         nest.tenure(&["run", "--grace", "30s", "-c", line])
@@ -99,7 +99,7 @@ fn a_run_that_is_interrupted_cancels_its_job_and_a_second_time_leaves_it() {
 }
 
 #[test]
-fn what_a_job_leaves_behind_ends_with_it_and_history_and_show_say_which() {
+fn processes_left_by_a_job_end_with_it_and_are_named() {
     let nest = Nest::new();
     let ran = run_sh(&nest, &[], "sleep 601 & setsid sleep 602 & env -i setsid sleep 603 >/dev/null 2>&1 & sleep 0.2; exit 0");
     assert_eq!((ran.code(), ran.end().as_str()), (0, "done/exit"), "{}", ran.job);

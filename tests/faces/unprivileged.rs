@@ -105,7 +105,7 @@ fn without_privileges_no_other_user_and_no_higher_priority() {
 }
 
 #[test]
-fn without_privileges_a_worker_is_killed_and_the_next_one_takes_over() {
+fn without_privileges_the_next_worker_adopts_the_jobs() {
     let nest = Nest::new();
     let me = PlainUser::new(&nest);
     let mut first = me.tenure(&["work"]).stderr(Stdio::null()).spawn().unwrap();

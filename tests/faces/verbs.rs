@@ -26,7 +26,7 @@ fn jobs_are_named_by_number_range_list_and_last() {
 }
 
 #[test]
-fn lists_are_filtered_by_state_queue_and_label_and_show_live_jobs_newest_last() {
+fn lists_filter_by_state_queue_and_label_with_the_newest_last() {
     let nest = Nest::new();
     nest.sh(&["-q", "a", "-l", "x"], "true");
     nest.sh(&["-q", "b", "-l", "x"], "exit 1");
@@ -145,7 +145,7 @@ fn a_lane_is_one_at_a_time_over_all_queues() {
 }
 
 #[test]
-fn until_idle_leaves_what_waits_for_its_time_and_until_empty_does_not() {
+fn until_idle_leaves_delayed_jobs_and_until_empty_does_not() {
     let nest = Nest::new();
     nest.sh(&["--delay", "1s"], "true");
     let again = nest.sh(&["--retries", "1", "--backoff", "1s..1s"], "[ $TENURE_ATTEMPT = 2 ]");

@@ -212,7 +212,7 @@ fn a_line_for_the_shell_is_pointed_to_it_and_works_there() {
 }
 
 #[test]
-fn run_warns_of_another_file_and_the_remedies_run_the_one_that_is_meant() {
+fn run_warns_of_another_file_and_its_remedies_use_the_right_one() {
     let nest = nest();
     let worker = nest.work_with(&[], &[("PATH", path(&nest, &["sys"]).as_ref())]);
     let ran = say(&nest, &["venv"], &["run", "--", "tool"]);

@@ -239,7 +239,7 @@ fn a_spawner_stays_for_what_it_may_not_end() {
 }
 
 #[test]
-fn a_job_of_another_user_writes_its_result_whether_it_can_reach_it_or_not() {
+fn a_job_of_another_user_can_always_write_its_result() {
     if !is_root("jobs of other users") {
         return;
     }

@@ -13,7 +13,7 @@ use crate::model::hostile::drop_guards;
 use crate::model::walks::{exit, nonce, ship};
 
 #[test]
-fn a_row_that_only_a_stranger_can_have_written_ends_its_task_and_nothing_else() {
+fn an_impossible_row_ends_its_task_and_nothing_else() {
     for (break_it, why) in [
         ("UPDATE pipeline SET spec = '{}'", "the description of the pipeline"),
         ("UPDATE pipeline SET spec = 'x'", "the description of the pipeline"),

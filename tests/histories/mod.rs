@@ -43,7 +43,7 @@ fn any_history_leaves_the_file_as_the_model_says() {
 }
 
 #[test]
-fn any_history_leaves_leases_workspaces_and_slots_with_whom_the_model_says() {
+fn any_history_leaves_the_owners_of_the_model() {
     let (cases, seed) = (cases(), seed());
     println!("PROPTEST_CASES={cases}");
     let mut bytes = [2; 32];
@@ -63,7 +63,7 @@ fn any_history_leaves_leases_workspaces_and_slots_with_whom_the_model_says() {
 }
 
 #[test]
-fn whatever_was_written_without_the_guards_healing_makes_the_file_whole() {
+fn repair_makes_a_file_written_without_guards_valid() {
     let (cases, seed) = (cases(), seed());
     println!("PROPTEST_CASES={cases}");
     let mut bytes = [1; 32];

@@ -27,7 +27,7 @@ fn a_job_outlives_its_worker_and_the_next_one_takes_it_over() {
 }
 
 #[test]
-fn a_job_that_ends_while_no_worker_is_there_is_settled_from_its_record_and_not_run_again() {
+fn a_job_that_ends_without_a_worker_is_settled_from_its_record() {
     let nest = Nest::new();
     let first = nest.work(&[]);
     let id = nest.sh(&["--retries", "3"], "echo once >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 0");
@@ -64,7 +64,7 @@ fn a_killed_shim_is_a_lost_run_and_an_empty_tree() {
 }
 
 #[test]
-fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
+fn without_worker_and_shim_a_living_job_has_no_second_copy() {
     let nest = Nest::new();
     let first = nest.work(&[]);
     // The second attempt looks for the process of the first; one that only waits to be reaped is dead.
@@ -97,7 +97,7 @@ fn worker_and_shim_killed_and_the_job_alive_no_second_copy_while_it_lives() {
 }
 
 #[test]
-fn with_worker_spawner_and_shim_killed_what_cleared_its_environment_is_found_by_the_log_it_writes() {
+fn a_process_without_marks_is_found_by_its_log() {
     let nest = Nest::new();
     let first = nest.work(&[]);
     let id = nest.sh(&[], "env -i setsid sleep 600 & echo $! >inner; sleep 600");
@@ -137,7 +137,7 @@ fn the_crash_test_of_doctor_passes_here_and_leaves_nothing() {
 }
 
 #[test]
-fn a_shim_that_has_fallen_to_the_worker_outlives_the_end_of_another() {
+fn an_adopted_shim_outlives_the_end_of_another() {
     let nest = Nest::new();
     let worker = nest.work(&["--slots", "2", "--tick", "100ms"]);
     let [lost, lives_on] = [0; 2].map(|_| nest.sh(&[], PATIENT));

@@ -47,7 +47,7 @@ fn ended(nest: &Nest, job: i64) -> String {
 }
 
 #[test]
-fn a_job_whose_end_is_recorded_and_whose_check_was_not_begun_is_asked_once() {
+fn a_job_whose_check_had_not_begun_is_checked_once() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 0");
     let _worker = nest.work(&TICK);
@@ -57,7 +57,7 @@ fn a_job_whose_end_is_recorded_and_whose_check_was_not_begun_is_asked_once() {
 }
 
 #[test]
-fn an_answer_that_is_recorded_is_taken_and_the_check_is_not_asked_again() {
+fn a_recorded_answer_is_used_without_a_second_check() {
     for (code, expected) in [(0, "done exit 0 1"), (1, "failed check 0 1")] {
         let nest = Nest::new();
         let (job, left) = job_with_check(&nest, "exit 9");
@@ -71,7 +71,7 @@ fn an_answer_that_is_recorded_is_taken_and_the_check_is_not_asked_again() {
 }
 
 #[test]
-fn an_answer_that_was_written_down_is_taken_although_the_job_was_not_settled() {
+fn a_recorded_answer_is_used_before_the_job_is_settled() {
     for (outcome, reason, code, expected) in
         [(Outcome::Done, Reason::Exit, 0, "done exit 0 1"), (Outcome::Failed, Reason::Check, 4, "failed check 0 1")]
     {
@@ -100,7 +100,7 @@ fn an_answer_that_was_written_down_is_taken_although_the_job_was_not_settled() {
 }
 
 #[test]
-fn a_check_without_an_answer_is_asked_again_when_its_tree_is_gone_and_the_job_is_not_run_again() {
+fn a_check_without_an_answer_runs_again_and_its_job_does_not() {
     for records in [vec![], vec![prepare()], vec![prepare(), started()], vec![failed(11)]] {
         let nest = Nest::new();
         let (job, left) = job_with_check(&nest, "exit 0");
@@ -122,7 +122,7 @@ fn a_check_without_an_answer_is_asked_again_when_its_tree_is_gone_and_the_job_is
 }
 
 #[test]
-fn a_job_that_is_cancelled_while_no_worker_lives_ends_after_the_tree_of_its_check() {
+fn a_job_cancelled_without_a_worker_ends_after_its_check() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 0");
     let check = asked(&nest, job, &left, &[prepare(), started()]);
@@ -138,7 +138,7 @@ fn a_job_that_is_cancelled_while_no_worker_lives_ends_after_the_tree_of_its_chec
 }
 
 #[test]
-fn a_job_whose_run_file_was_taken_away_ends_after_the_tree_of_its_check() {
+fn a_job_without_its_run_file_ends_after_its_check() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 0");
     let check = asked(&nest, job, &left, &[prepare(), started()]);
@@ -153,7 +153,7 @@ fn a_job_whose_run_file_was_taken_away_ends_after_the_tree_of_its_check() {
 }
 
 #[test]
-fn a_check_that_has_ended_counts_when_what_is_left_of_its_tree_is_gone() {
+fn an_ended_check_counts_when_the_rest_of_its_tree_is_gone() {
     let nest = Nest::new();
     let (job, left) = job_with_check(&nest, "exit 9");
     let check = asked(&nest, job, &left, &[prepare(), started(), exited(0)]);
@@ -205,7 +205,7 @@ fn a_living_check_outlives_its_worker_and_its_answer_is_taken() {
 }
 
 #[test]
-fn a_check_whose_shim_is_killed_is_asked_again_and_a_cancel_ends_one_that_stays() {
+fn a_check_whose_shim_dies_runs_again_and_a_cancel_ends_it() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     let check = "echo asked >>asked; test $(wc -l <asked) -ge 2 || sleep 600; while [ ! -e go ]; do sleep 0.02; done";

@@ -12,7 +12,7 @@ use crate::support::{Nest, Signal, kill, lives, until};
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 
 #[test]
-fn a_client_that_is_idle_in_a_transaction_is_named_and_deadlines_hold_meanwhile() {
+fn an_idle_transaction_is_named_and_deadlines_hold() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     let job = nest.sh(&["--timeout", "1s", "--grace", "1s"], "echo ran >>ledger; setsid sleep 600 & exec sleep 600");
@@ -45,7 +45,7 @@ fn a_client_that_is_idle_in_a_transaction_is_named_and_deadlines_hold_meanwhile(
 }
 
 #[test]
-fn a_worker_that_cannot_write_ends_on_a_signal_and_the_next_one_goes_on() {
+fn a_worker_that_cannot_write_ends_on_a_signal() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&[], "echo ran >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 4");

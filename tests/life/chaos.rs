@@ -116,7 +116,7 @@ impl Chaos {
 
 #[test]
 #[ignore = "a soak: cargo test --release --test all life:: -- --ignored"]
-fn whatever_is_killed_no_job_overlaps_itself_and_nothing_is_left() {
+fn under_any_kills_no_job_overlaps_itself_and_nothing_is_left() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
     let mut chaos =
         Chaos { nest: Nest::new(), dice: Dice::new(seed()), worker: None, ended: BTreeMap::new(), acts: BTreeMap::new() };

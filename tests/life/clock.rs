@@ -147,7 +147,7 @@ fn a_clock_set_back_by_hours_prolongs_nothing() {
 }
 
 #[test]
-fn a_job_that_ended_without_a_worker_has_its_own_end_and_duration() {
+fn a_job_that_ended_without_a_worker_has_its_own_times() {
     let nest = Nest::new();
     let first = nest.work(&[]);
     let checked = nest.sh(&["--check", "sleep 0.1"], "sleep 0.3");
@@ -181,7 +181,7 @@ fn a_job_that_ended_without_a_worker_has_its_own_end_and_duration() {
 }
 
 #[test]
-fn a_step_of_the_clock_beside_a_write_lock_keeps_no_stop_waiting() {
+fn a_clock_step_beside_a_write_lock_delays_no_stop() {
     let nest = Nest::new();
     let Some(clock) = Clock::new(&nest) else { return };
     let job = nest.sh(&["-q", "later"], "sleep 600");

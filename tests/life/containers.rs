@@ -106,7 +106,7 @@ fn until_stuck(nest: &Nest, id: i64, run: i64) {
 }
 
 #[test]
-fn a_run_in_a_container_that_lives_is_not_taken_for_gone_beside_it() {
+fn a_living_run_in_a_container_is_not_taken_for_gone_outside() {
     if !is_root("pid namespaces") {
         return;
     }
@@ -127,7 +127,7 @@ fn a_run_in_a_container_that_lives_is_not_taken_for_gone_beside_it() {
 }
 
 #[test]
-fn a_run_of_a_container_whose_first_process_was_its_worker_is_gone_with_it() {
+fn a_run_of_a_container_is_gone_with_its_first_process() {
     if !is_root("pid namespaces") {
         return;
     }
@@ -171,7 +171,7 @@ fn a_worker_that_sees_all_processes_needs_no_word() {
 }
 
 #[test]
-fn the_first_process_of_a_container_leaves_no_zombies_and_ends_no_guests() {
+fn process_1_leaves_no_zombies_and_ends_no_guests() {
     if !is_root("pid namespaces") {
         return;
     }

@@ -39,7 +39,7 @@ fn logged(nest: &Nest) -> Vec<i64> {
 }
 
 #[test]
-fn an_older_copy_that_was_put_in_place_by_hand_is_held_and_told_and_nothing_of_it_runs_again() {
+fn an_older_copy_put_in_place_by_hand_is_held_and_not_rerun() {
     for is_killed in [false, true] {
         let nest = Nest::new();
         nest.ok(&["queue", "pause", "later"]);
@@ -103,7 +103,7 @@ fn a_copy_that_is_not_older_holds_nothing() {
 }
 
 #[test]
-fn what_still_runs_when_a_copy_is_put_in_place_is_ended_and_its_log_is_kept() {
+fn runs_of_a_replaced_file_are_ended_and_their_logs_kept() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
     nest.until_ended(nest.sh(&[], "true"));
@@ -126,7 +126,7 @@ fn what_still_runs_when_a_copy_is_put_in_place_is_ended_and_its_log_is_kept() {
 }
 
 #[test]
-fn a_restore_holds_what_had_not_ended_ends_what_still_runs_and_gives_no_id_again() {
+fn a_restore_holds_jobs_ends_runs_and_reuses_no_id() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
     let running = nest.sh(&["--retries", "3"], "echo $TENURE_JOB >>ledger; exec sleep 600");
@@ -197,7 +197,7 @@ fn run_ids_are_not_given_twice_over_a_power_cut() {
 }
 
 #[test]
-fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it() {
+fn lowered_sequences_are_raised_by_the_files_beside_it() {
     for lowered in ["runs", "logs"] {
         let nest = Nest::new();
         for _ in 0..5 {
@@ -223,7 +223,7 @@ fn sequences_that_were_lowered_in_the_file_are_raised_by_what_stands_beside_it()
 
 /// A power cut took the newest claim out of the file and left its log, and the machine came up with a clock that is behind: that is not an older copy.
 #[test]
-fn a_log_of_an_earlier_boot_tells_nothing_whatever_the_clock_says() {
+fn a_log_of_an_earlier_boot_proves_nothing() {
     for is_of_this_boot in [false, true] {
         let nest = Nest::new();
         let job = nest.sh(&[], "true");

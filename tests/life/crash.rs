@@ -10,7 +10,7 @@ const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 const UNTIL_GO: &str = "echo begin; while [ ! -e go ]; do sleep 0.02; done; echo end; exit 7";
 
 #[test]
-fn a_timeout_that_falls_due_while_no_worker_lives_is_enforced_all_the_same() {
+fn a_timeout_without_a_worker_is_enforced() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&["--timeout", "700ms", "--grace", "100ms"], "trap '' TERM; echo $$ >pid; while :; do sleep 1; done");
@@ -26,7 +26,7 @@ fn a_timeout_that_falls_due_while_no_worker_lives_is_enforced_all_the_same() {
 }
 
 #[test]
-fn five_starts_in_a_row_that_take_the_worker_with_them_are_enough() {
+fn five_starts_that_kill_the_worker_are_enough() {
     let nest = Nest::new();
     let job = nest.sh(&["--retries", "9"], "echo started >>ledger");
     for _ in 0..5 {
@@ -75,7 +75,7 @@ fn a_job_can_be_cancelled_put_back_and_cancelled_again() {
 }
 
 #[test]
-fn a_wish_that_no_worker_lived_to_hear_is_heard_by_the_shim_and_by_the_next_worker() {
+fn a_stop_request_without_a_worker_reaches_shim_and_next_worker() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let [told, written] = [0; 2].map(|_| nest.sh(&["--grace", "1s"], "exec sleep 600"));
@@ -106,7 +106,7 @@ fn a_bare_term_to_a_shim_is_a_shutdown_and_not_a_cancel() {
 }
 
 #[test]
-fn a_worker_that_is_asked_to_go_leaves_its_runs_and_one_that_drains_waits_for_them() {
+fn a_detaching_worker_leaves_its_runs_and_a_drain_waits() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&[], UNTIL_GO);
@@ -150,7 +150,7 @@ fn winner(nest: &Nest, mut crowd: Vec<Child>) -> Child {
 }
 
 #[test]
-fn of_twenty_workers_exactly_one_wins_also_when_the_last_winner_was_killed() {
+fn of_twenty_workers_one_wins_also_after_a_kill() {
     let nest = Nest::new();
     let job = nest.sh(&[], UNTIL_GO);
     let mut first = winner(&nest, crowd(&nest));
@@ -174,7 +174,7 @@ fn a_second_worker_is_refused_and_told_who_was_first() {
 }
 
 #[test]
-fn a_run_that_is_its_own_worker_gives_way_to_a_worker_and_still_follows_to_the_end() {
+fn a_run_that_is_its_own_worker_yields_to_a_worker() {
     let nest = Nest::new();
     let line = "for n in 1 2 3; do echo $n; done; while [ ! -e go ]; do sleep 0.02; done; echo end; exit 7";
     let follower =

@@ -63,7 +63,7 @@ fn a_handler_may_add_jobs_to_its_queue() {
 }
 
 #[test]
-fn what_a_handler_returns_is_its_exit_code_and_stands_in_the_log() {
+fn the_result_of_a_handler_is_its_exit_code_and_in_the_log() {
     let nest = Nest::new();
     let queue = queue(&nest);
     let no_wait = |job: Job| job.retries(1).backoff(Duration::ZERO, Duration::ZERO);
@@ -149,7 +149,7 @@ fn a_handler_that_ended_while_no_program_ran_is_not_lost() {
 }
 
 #[test]
-fn an_unknown_handler_ends_at_once_and_one_of_another_program_is_requeued() {
+fn an_unknown_handler_ends_and_a_foreign_one_is_requeued() {
     let nest = Nest::new();
     let queue = queue(&nest);
     let unknown = queue.add(Job::call("gone", [""; 0]).retries(5)).unwrap();

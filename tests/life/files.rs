@@ -158,7 +158,7 @@ fn a_copy_that_is_being_made_is_not_swept() {
 
 /// Another user has been there first, in a directory like /tmp.
 #[test]
-fn what_another_user_has_planted_is_refused_before_anything_is_made() {
+fn a_planted_file_of_another_user_is_refused_first() {
     const OTHER: u32 = 65_534;
     if !rustix::process::geteuid().is_root() {
         return crate::support::untested::not_tested("files of another user", "root");

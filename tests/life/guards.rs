@@ -31,7 +31,7 @@ fn starts(nest: &Nest) -> usize {
 }
 
 #[test]
-fn each_guard_that_is_dropped_is_made_again_by_the_working_worker() {
+fn each_dropped_guard_is_created_again_by_the_worker() {
     let nest = Nest::new();
     nest.add(&["--", "true"]);
     let worker = nest.work(&["--tick", TICK]);

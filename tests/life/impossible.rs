@@ -67,7 +67,7 @@ fn assert_repaired(nest: &Nest, jobs: &[i64], times: i64) {
 }
 
 #[test]
-fn impossible_rows_are_repaired_at_the_start_and_at_each_tick_and_counted_once() {
+fn impossible_rows_are_repaired_at_start_and_tick() {
     let nest = Nest::new();
     let at_start = faulty_jobs(&nest);
     let _worker = nest.work(&TICK);
@@ -108,7 +108,7 @@ fn rows_are_not_acted_on_where_the_repair_is_switched_off() {
 }
 
 #[test]
-fn a_job_that_claims_to_run_and_whose_run_has_ended_goes_the_way_of_that_run() {
+fn a_running_job_with_an_ended_run_follows_that_run() {
     let nest = Nest::new();
     let jobs = ["exit 0", "exit 3"].map(|line| nest.sh(&[], line));
     nest.work_until_idle(&[]);
@@ -123,7 +123,7 @@ fn a_job_that_claims_to_run_and_whose_run_has_ended_goes_the_way_of_that_run() {
 }
 
 #[test]
-fn a_queued_row_with_a_living_run_is_held_and_its_tree_is_ended_before_anything_else_starts() {
+fn a_queued_row_with_a_living_run_is_held_and_its_tree_ended() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&[], "echo ran >>ledger; env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; exec sleep 600");

@@ -49,7 +49,7 @@ fn a_settled_run_whose_lock_is_free_leaves_no_file() {
 }
 
 #[test]
-fn a_settled_run_whose_lock_is_held_is_ended_whole_and_then_its_file_goes() {
+fn a_settled_run_with_a_held_lock_is_ended_and_its_file_removed() {
     let nest = Nest::new();
     let (job, run, pid, inner) = hidden(&nest);
     settle(&nest, job, run);
@@ -62,7 +62,7 @@ fn a_settled_run_whose_lock_is_held_is_ended_whole_and_then_its_file_goes() {
 }
 
 #[test]
-fn an_unknown_run_without_a_record_is_a_claim_that_was_never_committed() {
+fn an_unknown_run_without_a_record_was_never_committed() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo once >>ledger");
     let mut left = run_file(&nest, &machine::boot_id());
@@ -75,7 +75,7 @@ fn an_unknown_run_without_a_record_is_a_claim_that_was_never_committed() {
 }
 
 #[test]
-fn an_unknown_run_with_a_record_is_ended_its_log_is_kept_and_it_is_told() {
+fn an_unknown_run_with_a_record_is_ended_and_reported() {
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
     let mut left = run_file(&nest, &machine::boot_id());
@@ -145,7 +145,7 @@ fn a_broken_run_file_goes_with_its_run_and_harms_no_other() {
 }
 
 #[test]
-fn what_a_running_job_has_said_stays_while_others_results_are_swept() {
+fn the_result_of_a_running_job_survives_the_sweep() {
     let nest = Nest::new();
     let _worker = nest.work(&["--tick", "20ms"]);
     let job = nest.sh(&[], "echo mine >$TENURE_RESULT; until [ -e go ]; do sleep 0.02; done");

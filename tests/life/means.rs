@@ -113,7 +113,7 @@ fn no_errno_at_any_place_of_a_start_ends_a_job() {
 }
 
 #[test]
-fn a_limit_of_descriptors_holds_back_is_told_and_clears_by_itself() {
+fn a_descriptor_limit_holds_claims_back_and_clears_by_itself() {
     for of_spawner in [false, true] {
         let nest = Nest::new();
         let worker = nest.work(&["--slots", "2", "--tick", "1s"]);
@@ -184,7 +184,7 @@ fn a_want_is_over_when_its_trial_has_started() {
 }
 
 #[test]
-fn slots_that_cannot_be_served_are_refused_with_the_number_that_can() {
+fn unserviceable_slots_are_refused_with_the_possible_number() {
     let nest = Nest::new();
     // It makes the file.
     let first = nest.sh(&["--hold"], "true");

@@ -45,7 +45,7 @@ fn begins_after_its_flush(text: &str, overlaps: bool) {
 }
 
 #[test]
-fn nothing_of_a_job_with_one_attempt_begins_before_its_claim_is_flushed() {
+fn a_single_attempt_begins_only_after_its_claim_is_flushed() {
     if !has_strace() {
         return;
     }
@@ -57,7 +57,7 @@ fn nothing_of_a_job_with_one_attempt_begins_before_its_claim_is_flushed() {
 }
 
 #[test]
-fn a_job_with_one_attempt_enters_its_workspace_after_its_use_is_flushed() {
+fn a_single_attempt_enters_its_workspace_after_the_flush() {
     if !has_strace() {
         return;
     }

@@ -23,7 +23,7 @@ fn pid_in(nest: &Nest, name: &str) -> i32 {
 }
 
 #[test]
-fn a_run_of_an_earlier_boot_without_a_record_is_lost_and_no_process_is_searched_for() {
+fn a_run_of_an_earlier_boot_without_a_record_is_lost() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo again >>ledger");
     let mut left = claimed_in(&nest, job, EARLIER_BOOT);
@@ -56,7 +56,7 @@ fn a_run_of_an_earlier_boot_goes_on_from_its_record() {
 }
 
 #[test]
-fn a_held_lock_is_a_living_run_whatever_is_recorded_and_for_as_long_as_it_is_held() {
+fn a_held_lock_is_a_living_run_with_any_record() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo again >>ledger");
     let mut left = claimed_in(&nest, job, &machine::boot_id());
@@ -73,7 +73,7 @@ fn a_held_lock_is_a_living_run_whatever_is_recorded_and_for_as_long_as_it_is_hel
 }
 
 #[test]
-fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once() {
+fn a_launch_whose_worker_dies_is_adopted_and_starts_once() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
@@ -94,7 +94,7 @@ fn a_launch_that_is_on_its_way_when_its_worker_dies_is_adopted_and_starts_once()
 }
 
 #[test]
-fn a_launch_that_is_cancelled_on_its_way_is_asked_until_it_hears() {
+fn a_launch_cancelled_on_its_way_is_asked_until_it_reacts() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
@@ -115,7 +115,7 @@ fn a_launch_that_is_cancelled_on_its_way_is_asked_until_it_hears() {
 }
 
 #[test]
-fn a_run_file_that_was_removed_while_no_worker_lived_starts_no_second_copy_and_the_run_is_lost() {
+fn a_run_file_removed_without_a_worker_starts_no_second_copy() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], NO_SECOND_COPY);
@@ -133,7 +133,7 @@ fn a_run_file_that_was_removed_while_no_worker_lived_starts_no_second_copy_and_t
 }
 
 #[test]
-fn a_run_file_that_was_removed_under_a_living_worker_changes_neither_the_end_nor_a_cancel() {
+fn a_run_file_removed_under_a_worker_changes_no_end_or_cancel() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     let ends = nest.sh(&[], "while [ ! -e go ]; do sleep 0.02; done; exit 5");
@@ -190,7 +190,7 @@ fn with_a_foreign_nonce_in_the_run_file_both_trees_end() {
 }
 
 #[test]
-fn a_header_and_no_record_goes_back_to_the_queue_and_uses_no_attempt() {
+fn a_header_without_a_record_is_requeued_without_an_attempt() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo once >>ledger; test $TENURE_ATTEMPT = 1");
     let left = claimed(&nest, job, &[]);
@@ -204,7 +204,7 @@ fn a_header_and_no_record_goes_back_to_the_queue_and_uses_no_attempt() {
 }
 
 #[test]
-fn a_command_that_could_not_be_executed_is_settled_as_that_by_the_next_worker() {
+fn an_unexecutable_command_is_settled_by_the_next_worker() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let spawner = spawner_of(&nest, first.pid());
@@ -227,7 +227,7 @@ fn a_command_that_could_not_be_executed_is_settled_as_that_by_the_next_worker() 
 }
 
 #[test]
-fn a_run_that_was_begun_and_whose_end_is_not_recorded_is_lost_when_its_tree_is_gone() {
+fn a_begun_run_without_a_recorded_end_is_lost() {
     let nest = Nest::new();
     for records in [vec![prepare()], vec![prepare(), started()], vec![prepare(), started(), drained()]] {
         let job = nest.sh(&[], "echo again >>ledger");
@@ -244,7 +244,7 @@ fn a_run_that_was_begun_and_whose_end_is_not_recorded_is_lost_when_its_tree_is_g
 }
 
 #[test]
-fn an_end_that_is_recorded_counts_when_what_is_left_of_the_tree_is_gone() {
+fn a_recorded_end_counts_when_the_rest_of_the_tree_is_gone() {
     let nest = Nest::new();
     let job = nest.sh(&["--retries", "3", "--retry-on", "4"], "echo again >>ledger");
     let left = claimed(&nest, job, &[prepare(), started(), exited(5)]);
@@ -263,7 +263,7 @@ fn an_end_that_is_recorded_counts_when_what_is_left_of_the_tree_is_gone() {
 }
 
 #[test]
-fn a_shim_killed_between_exited_and_drained_costs_neither_the_end_nor_the_cleanliness() {
+fn a_shim_killed_before_drained_costs_neither_end_nor_cleanup() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     // The first process obeys the timeout, the second does not: the shim waits out the grace with EXITED written.

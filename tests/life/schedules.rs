@@ -9,7 +9,7 @@ use crate::support::{Dice, Nest, seed, until};
 const MINUTES: i64 = 120;
 
 #[test]
-fn however_often_the_worker_is_killed_each_occurrence_becomes_one_job() {
+fn under_kills_of_the_worker_each_occurrence_becomes_one_job() {
     let nest = Nest::new();
     let mut dice = Dice::new(seed());
     let names = ["a", "b", "c", "d"];

@@ -67,7 +67,7 @@ fn a_worker_tells_what_it_does_and_gives_signs_of_life() {
 }
 
 #[test]
-fn a_worker_that_waits_for_the_write_lock_says_so_and_gets_its_time() {
+fn a_worker_that_waits_for_the_write_lock_gets_its_time() {
     let nest = Nest::new();
     nest.add(&["--", "true"]);
     let mut manager = Manager::new(&nest);

@@ -27,7 +27,7 @@ fn stale(nest: &Nest, options: &[&str], records: &[Record], pid: i32) -> i64 {
 }
 
 #[test]
-fn a_stale_run_and_pid_come_back_from_a_restart_as_clean_queued_or_settled_and_never_half() {
+fn a_stale_run_and_pid_become_a_clean_row_after_a_restart() {
     let retried = ["--retries", "2", "--backoff", "10m..10m"];
     #[expect(clippy::type_complexity, reason = "a table is a table")]
     let cases: [(&[&str], Vec<Record>, &str, Option<&str>); 5] = [
@@ -58,7 +58,7 @@ fn a_stale_run_and_pid_come_back_from_a_restart_as_clean_queued_or_settled_and_n
 }
 
 #[test]
-fn each_way_back_to_the_queue_leaves_nothing_of_the_run_and_keeps_the_count_of_deferrals() {
+fn each_requeue_clears_the_run_and_keeps_the_deferrals() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     let now_ms = number(&nest, "SELECT created_at FROM job WHERE id = ?1", nest.add(&["--", "true"]));
@@ -176,7 +176,7 @@ fn a_worker_whose_run_was_settled_by_another_lets_the_row_be() {
 }
 
 #[test]
-fn a_launch_that_vanished_leaves_a_clean_row_that_is_claimed_again_at_once() {
+fn a_vanished_launch_leaves_a_clean_row_that_is_claimed_again() {
     let nest = Nest::new();
     let worker = nest.work(&TICK);
     let spawner = spawner_of(&nest, worker.pid());
@@ -215,7 +215,7 @@ fn a_freshly_claimed_run_without_a_pid_is_not_reaped() {
 }
 
 #[test]
-fn a_worker_killed_between_the_record_and_the_settle_repeats_nothing_and_its_followers_run_once() {
+fn a_worker_killed_before_the_settle_repeats_nothing() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
     let line = "echo ran >>ledger; while [ ! -e go ]; do sleep 0.02; done";

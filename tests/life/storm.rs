@@ -45,7 +45,7 @@ fn short_life(nest: &Nest, ms: u64) {
 }
 
 #[test]
-fn two_hundred_jobs_and_thirty_killed_workers_and_each_job_starts_exactly_once() {
+fn each_of_200_jobs_starts_once_under_30_kills() {
     let mut dice = Dice::new(seed());
     let nest = Nest::new();
     // A file that two jobs could make is a job that started twice.

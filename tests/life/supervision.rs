@@ -215,7 +215,7 @@ pub fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
 }
 
 #[test]
-fn a_shim_that_is_kept_stopped_is_killed_and_its_run_ends_for_the_right_cause() {
+fn a_stopped_shim_is_killed_and_its_run_ends_for_its_cause() {
     let nest = Nest::new();
     let _worker = work(&nest, 4);
     nest.ok(&["queue", "set", "q", "--max-runtime", "2s"]);

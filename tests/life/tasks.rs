@@ -74,7 +74,7 @@ fn a_stop_during_a_critical_stage_waits_for_its_honest_end() {
 }
 
 #[test]
-fn a_critical_stage_that_fails_while_a_stop_waits_is_not_tried_again() {
+fn a_failed_critical_stage_with_a_waiting_stop_is_not_retried() {
     let nest = with(&publish("critical = true\nretries = 3\nbackoff = \"0s..0s\"").replace("echo ended >ended", "exit 3"));
     let _worker = nest.work(&["--tick", "50ms"]);
     let id = start(&nest, &["p"]);
@@ -92,7 +92,7 @@ fn a_critical_stage_that_fails_while_a_stop_waits_is_not_tried_again() {
 }
 
 #[test]
-fn a_critical_stage_outlives_the_worker_that_is_killed_while_a_stop_waits() {
+fn a_critical_stage_with_a_waiting_stop_outlives_the_worker() {
     let nest = with(&publish("critical = true"));
     let worker = nest.work(&[]);
     let id = start(&nest, &["p"]);
@@ -125,7 +125,7 @@ fn a_stop_ends_the_whole_tree_of_a_stage_that_is_not_critical() {
 }
 
 #[test]
-fn a_task_that_is_advanced_starts_its_next_stage_when_the_tree_of_the_last_one_is_gone() {
+fn an_advanced_task_starts_its_stage_after_the_last_tree() {
     let nest = with(
         "[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\n\
          shell = \"trap 'sleep 0.3; echo gone >>order; exit 0' TERM; echo $$ >own; while :; do sleep 0.02; done\"\non_success = \"c\"\n\
@@ -205,7 +205,7 @@ fn walks(tasks: i64, kills: u64) {
 }
 
 #[test]
-fn a_worker_that_is_killed_again_and_again_skips_no_stage_and_does_none_twice() {
+fn a_worker_killed_often_skips_and_repeats_no_stage() {
     walks(60, 15);
 }
 
@@ -216,7 +216,7 @@ fn a_thousand_tasks_of_five_stages_with_kills() {
 }
 
 #[test]
-fn a_worker_that_is_told_twice_to_end_leaves_a_critical_stage_to_its_shim() {
+fn a_second_signal_leaves_a_critical_stage_to_its_shim() {
     let text = publish("critical = true")
         + "[pipeline.q]\nstart = \"a\"\n[pipeline.q.stage.a]\nshell = \"echo begun >other; exec sleep 600\"\ngrace = \"100ms\"\n";
     let nest = with(&text);
@@ -238,7 +238,7 @@ fn a_worker_that_is_told_twice_to_end_leaves_a_critical_stage_to_its_shim() {
 }
 
 #[test]
-fn a_stop_with_no_worker_asks_the_shim_itself_and_the_next_worker_ends_the_task() {
+fn a_stop_without_a_worker_asks_the_shim_itself() {
     let nest = with(&publish("grace = \"10s\"").replace("trap 'echo signal >>signals' TERM INT HUP; ", ""));
     let worker = nest.work(&[]);
     let id = start(&nest, &["p"]);

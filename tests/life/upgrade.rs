@@ -41,7 +41,7 @@ fn doctor_fix_upgrades_an_older_file() {
 }
 
 #[test]
-fn a_backup_of_an_older_release_is_restored_and_its_jobs_are_held() {
+fn a_restored_backup_of_an_older_release_is_held() {
     let nest = older("old.db");
     nest.ok(&["restore", "old.db"]);
     nest.ok(&["release", "7"]);

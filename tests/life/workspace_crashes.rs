@@ -80,7 +80,7 @@ fn a_prepare_outlives_its_worker_and_is_used() {
 }
 
 #[test]
-fn a_prepare_that_is_killed_with_everything_is_made_anew_and_nothing_counts_against_the_job() {
+fn a_killed_prepare_is_repeated_without_cost_to_the_job() {
     let nest = Nest::new();
     let id = job(&nest, HALF);
     for n in 1..=8 {
@@ -106,7 +106,7 @@ fn a_prepare_that_is_killed_with_everything_is_made_anew_and_nothing_counts_agai
 }
 
 #[test]
-fn a_prepare_that_is_killed_with_its_shim_is_made_again_by_the_same_worker() {
+fn a_prepare_killed_with_its_shim_is_repeated() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     let id = job(&nest, HALF);
@@ -123,7 +123,7 @@ fn a_prepare_that_is_killed_with_its_shim_is_made_again_by_the_same_worker() {
 }
 
 #[test]
-fn a_prepare_command_that_always_kills_its_shim_is_not_now_after_three_times() {
+fn a_prepare_that_kills_its_shim_is_not_now_after_three_times() {
     let nest = Nest::new();
     let id = nest.sh(
         &[
@@ -227,7 +227,7 @@ fn a_prepare_command_whose_end_is_recorded_is_not_run_again() {
 }
 
 #[test]
-fn a_prepare_command_whose_failure_is_recorded_is_a_failure_and_its_directory_goes() {
+fn a_recorded_failure_of_a_prepare_is_a_failure() {
     let nest = Nest::new();
     let id = nest.sh(&["--workspace", "repo", "--prepare", HALF, "--backoff", "1h..1h"], RAN);
     let parent = claimed(&nest, id, &[]);
@@ -241,7 +241,7 @@ fn a_prepare_command_whose_failure_is_recorded_is_a_failure_and_its_directory_go
 }
 
 #[test]
-fn after_another_boot_a_job_that_was_not_in_its_workspace_has_not_started() {
+fn after_a_reboot_a_job_outside_its_workspace_has_not_started() {
     let nest = Nest::new();
     let id = job(&nest, HALF);
     let mut parent = claimed_in(&nest, id, "another boot");
@@ -259,7 +259,7 @@ fn after_another_boot_a_job_that_was_not_in_its_workspace_has_not_started() {
 }
 
 #[test]
-fn a_workspace_that_vanishes_between_the_look_and_the_start_is_not_the_jobs_fault() {
+fn a_workspace_that_vanishes_before_the_start_costs_no_attempt() {
     let nest = Nest::new();
     go(&nest);
     let id = job(&nest, HALF);
@@ -369,7 +369,7 @@ fn ensure_says_how_it_went() {
 }
 
 #[test]
-fn a_copy_that_comes_back_finds_its_workspaces_or_makes_them_anew() {
+fn a_restored_copy_finds_or_prepares_its_workspaces() {
     let nest = Nest::new();
     go(&nest);
     let id = job(&nest, HALF);

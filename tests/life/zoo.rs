@@ -117,7 +117,7 @@ fn every_kind_of_process_ends_after_its_shim_was_killed() {
 }
 
 #[test]
-fn every_kind_of_process_ends_after_the_spawner_and_later_the_shim() {
+fn every_kind_of_process_ends_after_spawner_and_shim() {
     let Some(zoo) = Zoo::open() else { return };
     let shims = zoo.shims();
     let spawner = zoo.nest.parent_of(shims[0]);

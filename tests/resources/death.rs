@@ -13,7 +13,7 @@ fn begun(nest: &Nest) -> i64 {
 }
 
 #[test]
-fn a_worker_killed_during_a_teardown_leaves_it_to_its_shim_and_the_next_one_takes_its_answer() {
+fn a_teardown_outlives_the_worker_and_its_answer_is_used() {
     let nest = Nest::new();
     let id = begun(&nest);
     let worker = nest.work(&TICK);
@@ -50,7 +50,7 @@ fn a_teardown_that_ended_without_a_worker_is_not_repeated() {
 }
 
 #[test]
-fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
+fn a_teardown_whose_shim_is_killed_is_repeated() {
     for with_worker in [false, true] {
         let nest = Nest::new();
         let id = begun(&nest);
@@ -80,7 +80,7 @@ fn a_teardown_whose_shim_is_killed_is_repeated_when_its_tree_is_gone() {
 }
 
 #[test]
-fn a_shutdown_during_a_teardown_leaves_it_to_its_shim_and_no_interrupt_reaches_it() {
+fn a_shutdown_leaves_a_teardown_to_its_shim() {
     for signal in [Signal::TERM, Signal::INT] {
         let nest = Nest::new();
         let id = begun(&nest);
@@ -99,7 +99,7 @@ fn a_shutdown_during_a_teardown_leaves_it_to_its_shim_and_no_interrupt_reaches_i
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_its_runs_does_not_end_a_teardown() {
+fn a_worker_that_ends_its_runs_does_not_end_a_teardown() {
     let nest = Nest::new();
     let id = begun(&nest);
     let worker = nest.work(&[&TICK[..], &["--drain"]].concat());
@@ -120,7 +120,7 @@ fn a_worker_that_is_told_to_end_its_runs_does_not_end_a_teardown() {
 }
 
 #[test]
-fn killed_at_random_moments_everything_is_torn_down_in_the_end_and_nothing_twice_at_once() {
+fn under_random_kills_everything_is_torn_down_one_at_a_time() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     let mut left: Vec<i64> = (0..8)

@@ -13,7 +13,7 @@ fn all_gone(nest: &Nest) {
 }
 
 #[test]
-fn what_a_run_made_is_gone_before_the_next_attempt_although_its_teardown_fails_three_times() {
+fn resources_of_a_run_are_gone_before_the_next_attempt() {
     let nest = Nest::new();
     let line = format!("[ -e thing ] && echo TWICE >>ledger; echo attempt >>ledger; {}; exit 1", make(&fail_first(3), ""));
     let job = nest.sh(&["--retries", "2", "--backoff", "0s..0s"], &line);
@@ -47,7 +47,7 @@ fn what_a_run_made_is_gone_before_the_next_attempt_although_its_teardown_fails_t
 }
 
 #[test]
-fn a_run_that_exits_fails_times_out_or_is_cancelled_has_what_it_made_torn_down() {
+fn a_run_that_ends_in_any_way_has_its_resources_torn_down() {
     for (options, then, state) in [
         (vec![], "exit 0", "done"),
         (vec![], "exit 3", "failed"),
@@ -72,7 +72,7 @@ fn a_run_that_exits_fails_times_out_or_is_cancelled_has_what_it_made_torn_down()
 }
 
 #[test]
-fn a_run_that_is_lost_with_its_shim_or_with_everything_has_what_it_made_torn_down() {
+fn a_lost_run_has_its_resources_torn_down() {
     for (with_worker, with_shim) in [(false, true), (true, false), (true, true)] {
         let nest = Nest::new();
         let job = nest.sh(&[], &format!("{}; echo $$ >pid; exec sleep 600", make(REMOVE, "")));
@@ -118,7 +118,7 @@ fn a_job_that_never_starts_has_what_is_its_own_torn_down() {
 }
 
 #[test]
-fn what_belongs_to_the_job_outlives_its_runs_and_goes_after_the_last_attempt() {
+fn resources_of_a_job_outlive_its_runs() {
     let nest = Nest::new();
     let line = format!(
         "{} resource add thing --job $TENURE_JOB --teardown '{REMOVE}' >>ids; [ -e thing ] && echo kept >>ledger; touch thing; exit 1",
@@ -152,7 +152,7 @@ fn a_job_that_is_retried_by_a_person_waits_for_what_is_its_own() {
 }
 
 #[test]
-fn until_empty_waits_for_the_attempt_that_comes_after_a_teardown_that_fails() {
+fn until_empty_waits_for_the_attempt_after_a_failed_teardown() {
     let nest = Nest::new();
     let line = format!("{}; exit 1", make(&fail_first(2), ""));
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], &line);
@@ -197,7 +197,7 @@ fn what_belongs_to_a_task_goes_with_the_task() {
 }
 
 #[test]
-fn a_run_that_no_longer_owns_its_job_writes_down_what_is_torn_down_at_once() {
+fn a_run_without_its_job_records_resources_for_teardown() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo $TENURE_RUN >run");
     nest.work_until_idle(&[]);

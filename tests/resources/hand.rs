@@ -18,7 +18,7 @@ fn obstacle(nest: &Nest, job: i64) -> Option<Value> {
 }
 
 #[test]
-fn a_job_that_waits_for_a_teardown_says_so_with_numbers_and_the_printed_command_clears_it() {
+fn a_job_that_waits_for_a_teardown_prints_the_remedy() {
     let nest = Nest::new();
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], &format!("{}; exit 1", make("exit 5", "")));
     let _worker = nest.work(&TICK);
@@ -38,7 +38,7 @@ fn a_job_that_waits_for_a_teardown_says_so_with_numbers_and_the_printed_command_
 }
 
 #[test]
-fn status_doctor_and_ls_tell_the_last_error_of_what_fails_again_and_again() {
+fn the_last_error_of_a_repeated_failure_is_shown() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     let id = of_job(&nest, job, "vm", "echo no quota; exit 9", &[]);
@@ -92,7 +92,7 @@ fn a_list_has_the_keys_of_the_contract() {
 }
 
 #[test]
-fn release_tears_down_now_although_the_owner_lives_and_refuses_what_is_gone() {
+fn release_tears_down_now_and_refuses_what_is_gone() {
     let nest = Nest::new();
     let job = nest.sh(&[], &format!("{}; echo $$ >pid; exec sleep 600", make("rm -f thing", "")));
     let _worker = nest.work(&TICK);
@@ -186,7 +186,7 @@ fn no_name_and_no_error_commands_a_terminal() {
 }
 
 #[test]
-fn plain_sql_may_write_down_and_ask_and_may_not_say_that_it_is_gone() {
+fn plain_sql_may_record_and_release_but_not_close_a_resource() {
     let nest = Nest::new();
     let job = nest.sh(&["--hold"], "true");
     let sql = nest.sql();
@@ -233,7 +233,7 @@ fn plain_sql_may_write_down_and_ask_and_may_not_say_that_it_is_gone() {
 }
 
 #[test]
-fn history_is_pruned_with_what_tore_it_down_and_what_is_still_there_is_kept() {
+fn history_is_pruned_with_teardowns_and_live_resources_stay() {
     let nest = Nest::new();
     let (gone, there) = (ended_job(&nest), ended_job(&nest));
     of_job(&nest, gone, "x", "true", &[]);

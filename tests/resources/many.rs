@@ -4,7 +4,7 @@ use crate::resources::thing::{TICK, ended_job, lines, listed, nothing_is_left, o
 use crate::support::{Nest, until};
 
 #[test]
-fn one_teardown_that_always_fails_and_three_that_hang_do_not_stop_a_hundred_others() {
+fn failing_and_hanging_teardowns_do_not_stop_others() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     let failing = of_job(&nest, job, "failing", "exit 1", &[]);

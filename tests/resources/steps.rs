@@ -6,7 +6,7 @@ use crate::resources::thing::{
 use crate::support::{Nest, until};
 
 #[test]
-fn a_probe_that_says_gone_spares_the_teardown_and_any_other_answer_does_not() {
+fn only_a_probe_that_reports_gone_skips_the_teardown() {
     for (answer, expected, by) in [
         ("exit 1", vec!["probe failed"], "probe"),
         ("exit 0", vec!["probe done", "teardown done", "probe failed"], "teardown"),
@@ -30,7 +30,7 @@ fn a_probe_that_says_gone_spares_the_teardown_and_any_other_answer_does_not() {
 }
 
 #[test]
-fn a_provider_that_says_removed_while_the_thing_lives_is_asked_until_it_is_gone() {
+fn a_resource_that_still_exists_is_torn_down_until_it_is_gone() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     std::fs::write(nest.file("thing"), "").unwrap();
@@ -76,7 +76,7 @@ fn the_wait_between_two_tries_grows_and_is_told() {
 }
 
 #[test]
-fn a_teardown_runs_in_its_directory_or_where_that_was_wiped_in_the_root_and_with_what_its_job_was_given() {
+fn a_teardown_has_its_directory_and_environment_or_the_root() {
     let nest = Nest::new();
     std::fs::create_dir(nest.file("there")).unwrap();
     let job = nest.sh(&["-e", "REGION=north", "-e", "COLOUR=red"], "true");
@@ -102,7 +102,7 @@ fn a_teardown_runs_in_its_directory_or_where_that_was_wiped_in_the_root_and_with
 }
 
 #[test]
-fn a_teardown_that_hangs_is_stopped_with_its_whole_tree_and_tried_again() {
+fn a_hanging_teardown_is_stopped_with_its_tree_and_retried() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     let teardown = format!("echo asked >>asked; [ $(wc -l <asked) -gt 1 ] || {{ sleep 600 & sleep 601; }}; {REMOVE}");
@@ -116,7 +116,7 @@ fn a_teardown_that_hangs_is_stopped_with_its_whole_tree_and_tried_again() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run_is_a_failure_that_is_told_and_not_forgotten() {
+fn an_unexecutable_teardown_is_a_reported_failure() {
     let nest = Nest::new();
     let job = ended_job(&nest);
     for (at, bad) in ["[{\"hex\": \"zz\"}]", "[{}]", "[\"/no/such/program\"]"].iter().enumerate() {

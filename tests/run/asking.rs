@@ -147,7 +147,7 @@ fn a_process_that_does_not_hold_the_run_file_is_never_signalled() {
 }
 
 #[test]
-fn a_shim_that_hangs_before_it_has_recorded_anything_can_be_ended() {
+fn a_shim_that_hangs_before_its_first_record_can_be_ended() {
     let bench = Bench::without_spawner();
     let launch = bench.command(&["true"]);
     let _locked = RunFile::create(&bench.place, &header(&launch)).unwrap();

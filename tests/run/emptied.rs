@@ -88,7 +88,7 @@ fn the_marked_one() {
 
 /// In a pid namespace of its own, in which its number is among the newest when the new ones are looked at.
 #[test]
-fn a_process_that_ends_what_is_left_of_its_own_run_spares_itself() {
+fn a_process_that_ends_the_rest_of_its_run_spares_itself() {
     let can = Command::new("unshare").args(["-p", "-f", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     if !can.is_ok_and(|status| status.success()) {
         return crate::support::untested::not_tested(

@@ -171,7 +171,7 @@ fn files_of_the_next_version_can_be_read() {
 }
 
 #[test]
-fn all_that_a_run_can_record_fits_into_one_block_and_the_smallest_pipe() {
+fn all_records_of_a_run_fit_into_a_block_and_the_smallest_pipe() {
     let long = "\u{1}".repeat(5_000);
     let header = Header {
         file_id: "f".repeat(64),

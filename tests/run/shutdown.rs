@@ -73,7 +73,7 @@ fn a_killed_job_whose_shim_is_told_to_end_was_shut_down() {
 }
 
 #[test]
-fn a_job_that_ends_by_itself_while_its_shim_is_told_counts_as_shut_down() {
+fn a_job_that_ends_during_a_shutdown_counts_as_shut_down() {
     let bench = Bench::new();
     // Which of them was first cannot be told, so the result is not reported as known.
     for (script, exit) in [("exit 0", 0), ("exit 3", 3), ("exit 143", 143)] {

@@ -125,7 +125,7 @@ fn limit_that_this_program_was_given() -> String {
 }
 
 #[test]
-fn a_job_sees_three_descriptors_default_signals_and_a_group_of_its_own() {
+fn a_job_has_three_descriptors_default_signals_and_a_group() {
     let bench = Bench::new();
     let launch = bench.shell(
         "ls /proc/self/fd | tr '\\n' ' '; echo; grep -E '^Sig(Blk|Ign)' /proc/self/status; \

@@ -45,7 +45,7 @@ fn with_job_in(state: State) -> Connection {
 }
 
 #[test]
-fn the_file_allows_exactly_the_moves_that_the_state_machine_allows() {
+fn the_file_allows_exactly_the_moves_of_the_state_machine() {
     for before in State::ALL {
         for after in State::ALL {
             let legal = Move::ALL.into_iter().any(|happens| before.step(happens) == Some(after));
@@ -175,7 +175,7 @@ fn the_numbers_are_the_same() {
 }
 
 #[test]
-fn a_lease_does_not_change_hands_and_is_given_to_no_run_that_has_ended() {
+fn a_lease_keeps_its_owner_and_is_given_to_no_ended_run() {
     let conn = crate::model::file::fresh();
     let insert = |name: &str, nonce: &str, run: &str, command: &str| {
         let sql = format!(

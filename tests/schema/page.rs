@@ -139,7 +139,7 @@ fn a_new_job_takes_the_columns_of_the_list_alone() {
 }
 
 #[test]
-fn an_update_changes_the_columns_of_the_list_alone_in_each_state() {
+fn an_update_changes_only_the_listed_columns_in_each_state() {
     let sentence = PAGE.split_once("Of a queued job, `UPDATE` may change ").unwrap().1.split(';').next().unwrap();
     let listed = quoted(sentence);
     assert_eq!(listed.len(), 5, "{listed:?}");

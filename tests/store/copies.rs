@@ -45,7 +45,7 @@ fn a_backup_under_writing_is_one_whole_private_file() {
 }
 
 #[test]
-fn a_backup_replaces_nothing_unless_asked_and_never_the_file_itself() {
+fn a_backup_replaces_a_file_only_on_request() {
     let home = Home::new();
     let client = home.open(Role::Client);
     add(&client, "a");
@@ -93,7 +93,7 @@ const AFTER: &str =
     "1|queued|NULL|1|user 2|queued|NULL|1|user 3|cancelled|13|0|NULL 4|done|14|0|NULL 5|queued|NULL|1|user 6|queued|NULL|1|user";
 
 #[test]
-fn what_comes_back_is_held_closed_and_numbered_above_everything_seen() {
+fn a_restored_file_is_held_closed_and_numbered_above_all_seen() {
     let home = Home::new();
     life(&home);
     let copy = home.dir.path().join("copy");
@@ -164,7 +164,7 @@ fn a_restore_counts_each_job_that_it_holds_and_no_other() {
 }
 
 #[test]
-fn ids_that_people_have_in_their_hands_are_not_given_again_by_a_copy() {
+fn ids_that_were_printed_are_not_reused_by_a_copy() {
     let home = Home::new();
     let made = |store: &tenure::store::Store, name: &'static str| {
         let sql = "INSERT INTO resource (name, job_id, teardown) VALUES (?1, 1, json_array('true')) RETURNING id";
@@ -230,7 +230,7 @@ fn a_bad_source_changes_nothing() {
 }
 
 #[test]
-fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_left_alone() {
+fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_kept() {
     let home = Home::new();
     add(&home.open(Role::Client), "a");
     let copy = home.dir.path().join("copy");

@@ -55,7 +55,7 @@ fn commits_come_until(reader: &Store, enough: i64) {
 }
 
 #[test]
-fn a_process_that_writes_without_end_leaves_the_others_their_share() {
+fn a_process_that_writes_without_end_leaves_others_their_share() {
     let home = Home::new();
     let reader = {
         drop(home.open(Role::Client));
@@ -74,7 +74,7 @@ fn a_process_that_writes_without_end_leaves_the_others_their_share() {
 }
 
 #[test]
-fn who_sits_on_the_write_lock_is_named_and_reads_and_later_writes_go_on() {
+fn the_holder_of_the_write_lock_is_named_and_reads_continue() {
     let home = Home::new();
     let worker = home.open(Role::Worker);
     add(&worker, "a");
@@ -147,7 +147,7 @@ fn processes_that_make_the_file_at_once_make_one_file() {
 }
 
 #[test]
-fn twenty_threads_that_open_and_close_the_file_do_not_disturb_each_other() {
+fn twenty_threads_that_open_and_close_a_file_are_independent() {
     let home = Home::new();
     thread::scope(|scope| {
         for n in 0..20 {

@@ -76,7 +76,7 @@ fn in_a_group_the_one_that_fails_or_panics_undoes_itself_alone() {
 }
 
 #[test]
-fn a_closure_that_ends_the_transaction_spoils_nothing_for_its_neighbours() {
+fn a_closure_that_ends_the_transaction_spoils_no_other() {
     let home = Home::new();
     let worker = home.open(Role::Worker);
     let callers: Vec<_> = (0..24)
@@ -121,7 +121,7 @@ fn a_flush_serves_all_who_wait_and_calls_come_after_it() {
 }
 
 #[test]
-fn calls_that_wait_for_a_flush_are_made_before_the_store_is_gone() {
+fn calls_that_wait_for_a_flush_precede_the_end_of_the_store() {
     let home = Home::new();
     let worker = home.open(Role::Worker);
     let (tell, told) = mpsc::channel();

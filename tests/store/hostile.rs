@@ -205,7 +205,7 @@ fn a_client_may_cancel_hold_and_prioritise_and_read() {
 }
 
 #[test]
-fn a_guard_that_was_dropped_is_found_and_put_back_by_the_next_worker() {
+fn a_dropped_guard_is_restored_by_the_next_worker() {
     let home = Home::new();
     drop(victim(&home));
     home.foreign().execute_batch("DROP TRIGGER job_owner_guard; DROP TRIGGER job_insert_guard").unwrap();

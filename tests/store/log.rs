@@ -25,7 +25,7 @@ fn wal_bytes(store: &Store) -> u64 {
 }
 
 #[test]
-fn under_constant_writing_the_log_stays_short_and_is_emptied_afterwards() {
+fn under_constant_writing_the_log_stays_short_and_is_emptied() {
     let home = Home::new();
     let worker = home.open(Role::Worker);
     let mut longest = 0;

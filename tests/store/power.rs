@@ -115,7 +115,7 @@ fn full_loses_nothing() {
 }
 
 #[test]
-fn to_acknowledge_before_the_flush_loses_jobs_and_this_test_sees_it() {
+fn an_acknowledgement_before_the_flush_loses_jobs() {
     if !has_strace() {
         return;
     }

@@ -69,7 +69,7 @@ fn a_file_that_is_not_regular_is_refused() {
 }
 
 #[test]
-fn files_of_others_damaged_and_newer_files_are_refused_and_left_alone() {
+fn foreign_damaged_and_newer_files_are_refused_unchanged() {
     let home = Home::new();
     let path = |name: &str| home.dir.path().join(name);
     fs::write(path("text"), "a text that is long enough to be looked at, ".repeat(30)).unwrap();
@@ -171,7 +171,7 @@ fn as_nobody(binary: &Path, file: &Path, role: &str) -> String {
 }
 
 #[test]
-fn a_file_or_directory_that_may_only_be_read_is_read_and_not_written() {
+fn a_read_only_file_or_directory_is_read_and_not_written() {
     if !rustix::process::geteuid().is_root() {
         return not_tested("a user without rights", "root");
     }

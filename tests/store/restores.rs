@@ -14,7 +14,7 @@ use crate::store::harness::{Home, add, insert, text};
 const RESTORE_TRIES_MAX: u32 = 20;
 
 #[test]
-fn a_job_that_is_added_during_a_restore_is_in_one_of_the_two_files() {
+fn a_job_added_during_a_restore_is_in_one_of_the_two_files() {
     let home = Home::new();
     let copy = home.dir.path().join("copy");
     home.open(Role::Client).backup(&copy, false).unwrap();

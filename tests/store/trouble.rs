@@ -22,7 +22,7 @@ fn all_true(mut wrapper: Command, program: &str, file: &Path, words: &[&str]) {
 }
 
 #[test]
-fn on_a_full_disk_outcomes_are_still_written_and_it_goes_on_when_there_is_room() {
+fn on_a_full_disk_ends_are_still_written() {
     let home = Home::new();
     let disk = home.dir.path().join("disk");
     fs::create_dir(&disk).unwrap();
@@ -121,7 +121,7 @@ fn a_file_replaced_under_us_acknowledges_nothing_any_more() {
 }
 
 #[test]
-fn a_file_or_a_log_removed_under_us_acknowledges_nothing_any_more() {
+fn a_removed_file_or_log_acknowledges_nothing_any_more() {
     replaced(|store| fs::remove_file(store.place().db()).unwrap());
     replaced(|store| fs::remove_file(store.place().wal()).unwrap());
 }

@@ -144,7 +144,7 @@ fn a_settle_and_a_stop_that_meet_leave_nothing_that_could_start() {
 }
 
 #[test]
-fn of_two_advances_that_meet_one_wins_and_a_stop_beside_them_has_the_last_word() {
+fn of_two_advances_one_wins_and_a_stop_decides() {
     let acts: [Act; 3] =
         [|store, id, _, _| advance(store, id), |store, id, _, _| advance(store, id), |store, id, _, _| stop(store, id)];
     race(acts, |store, id, job, did| {

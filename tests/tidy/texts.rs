@@ -9,6 +9,9 @@ const COMMENT_WIDTH_MAX: usize = 100;
 /// Widest line of the schema, in characters.
 const SCHEMA_WIDTH_MAX: usize = 140;
 
+/// Longest name of a test, in characters.
+const TEST_NAME_MAX: usize = 60;
+
 /// Phrases that are not used, each with what to write instead.
 const BANNED: &[(&str, &str)] = &[
     ("can not", "cannot"),
@@ -191,4 +194,23 @@ fn the_schema_fits_its_width() {
     let wide = schema.lines().enumerate().filter(|(_, line)| line.chars().count() > SCHEMA_WIDTH_MAX);
     let wide: Vec<String> = wide.map(|(n, line)| format!("{}: {line}", n + 1)).collect();
     assert!(wide.is_empty(), "lines wider than {SCHEMA_WIDTH_MAX}:\n{}", wide.join("\n"));
+}
+
+#[test]
+fn a_test_has_a_name_that_can_be_read() {
+    let mut long = Vec::new();
+    for (name, text) in texts().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
+        let mut lines = text.lines().enumerate();
+        while let Some((n, line)) = lines.next() {
+            if line.trim() != "#[test]" {
+                continue;
+            }
+            let function = lines.find_map(|(_, line)| line.trim_start().strip_prefix("fn ")).unwrap_or_default();
+            let function = function.split('(').next().unwrap_or_default();
+            if function.chars().count() > TEST_NAME_MAX {
+                long.push(format!("{name}:{}: {function}", n + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{} names of tests are longer than {TEST_NAME_MAX}:\n{}", long.len(), long.join("\n"));
 }

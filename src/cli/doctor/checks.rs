@@ -364,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_where_others_may_write_is_told_and_a_sticky_one_is_not() {
+    fn a_shared_directory_is_reported_unless_it_is_sticky() {
         let me = rustix::process::geteuid().as_raw();
         assert_eq!(too_open(Path::new("/x"), 0o100600, me, me), None);
         assert_eq!(too_open(Path::new("/tmp"), 0o041777, 0, me), None);

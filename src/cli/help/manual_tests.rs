@@ -50,7 +50,7 @@ fn the_page_of_the_program_lists_every_verb() {
 }
 
 #[test]
-fn an_option_has_its_whole_text_and_values_in_the_order_of_the_help() {
+fn an_option_has_its_whole_text_and_its_values_in_help_order() {
     let page = page(&built(), &["add".into()]);
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in {page}"));
     assert!(page.contains("\\fB\\-\\-at\\fR \\fITIME\\fR\n"), "{page}");

@@ -138,7 +138,7 @@ fn a_long_line_is_refused_without_being_held() {
 }
 
 #[test]
-fn a_line_may_have_a_workspace_and_its_prepare_command_is_a_line_for_the_shell_or_an_argv() {
+fn a_line_may_have_a_workspace_and_a_prepare_command() {
     let text = "{\"command\": [\"make\"], \"workspace\": \"repo\", \"prepare\": \"git clone x .\", \"cwd\": \"sub\"}\n\
                 {\"command\": [\"make\"], \"workspace\": \"repo\", \"prepare\": [\"git\", \"clone\", \"x\", \".\"]}";
     let prepare_commands: Vec<_> =

@@ -91,7 +91,7 @@ fn a_mistyped_verb_or_option_leads_to_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_negative_number_is_refused_as_the_value_that_it_was_meant_to_be() {
+fn a_negative_number_is_refused_as_the_intended_value() {
     for line in [
         "add --timeout -5 -- x",
         "add --retries -1 -- x",

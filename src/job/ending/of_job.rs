@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_that_could_not_be_made_is_not_now_and_uses_no_attempt() {
+    fn an_unprepared_workspace_is_not_now_and_uses_no_attempt() {
         let policy = Policy::default();
         let end = RunEnd::PrepareFailed { error: "no room".into() };
         let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_dies_during_a_prepare_tells_nothing_against_the_job() {
+    fn a_worker_that_dies_during_a_prepare_costs_the_job_nothing() {
         let policy = Policy::default();
         let f = Facts { failed_starts: 4, deferrals: 3, ..facts(&policy, 1, 1) };
         let d = decide(&f, &RunEnd::Unprepared, 7, 0.0);

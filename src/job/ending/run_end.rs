@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_before_the_start_or_during_the_check_ends_the_job_for_its_cause_alone() {
+    fn a_stop_before_the_start_or_during_the_check_ends_the_job() {
         for cause in Cause::ALL {
             let before = RunEnd::stopped_before_start(*cause);
             let meanwhile = RunEnd::stopped_while_checked(*cause);

@@ -69,7 +69,7 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
 }
 
 #[test]
-fn a_lane_with_room_is_in_the_way_only_of_those_who_wait_for_nothing_else() {
+fn a_lane_with_room_blocks_only_jobs_without_other_obstacles() {
     let lane = || Fact::Lane { key: "db".into(), max_running: 2, running: 1, members: vec![JobId(5)] };
     let mut facts = queued(vec![lane()]);
     facts.job.hold = Some(Hold::Dependency);
@@ -88,7 +88,7 @@ fn all_facts_are_told_not_only_the_first() {
 }
 
 #[test]
-fn a_worker_without_a_free_slot_and_a_run_for_itself_alone_are_told() {
+fn a_full_worker_and_a_single_job_worker_are_reported() {
     let busy = Around { running: 4, ..around() };
     let all = of(&queued(vec![]), &busy);
     assert_eq!((all[0].code, all.len()), ("slots", 1));

@@ -113,7 +113,7 @@ fn a_link_in_the_place_of_work_itself_is_refused() {
 }
 
 #[test]
-fn a_tree_with_links_pipes_and_locked_directories_is_removed_and_nothing_outside() {
+fn a_tree_is_removed_and_nothing_outside_of_it() {
     let (dir, place) = place();
     let outside = outside(&dir);
     let work = Work::open(&place).unwrap();
@@ -138,7 +138,7 @@ fn a_tree_with_links_pipes_and_locked_directories_is_removed_and_nothing_outside
 }
 
 #[test]
-fn a_tree_that_is_deeper_than_any_path_and_wider_than_a_batch_is_removed() {
+fn a_very_deep_and_wide_tree_is_removed() {
     let (_dir, place) = place();
     let work = Work::open(&place).unwrap();
     work.make("k").unwrap();

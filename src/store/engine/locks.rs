@@ -276,7 +276,7 @@ garbage
     }
 
     #[test]
-    fn only_the_workers_byte_of_that_very_file_says_that_it_has_a_worker() {
+    fn only_the_workers_byte_of_that_file_proves_a_worker() {
         let table = "1: OFDLCK ADVISORY  WRITE -1 fe:00:77 4611686018427387904 4611686018427387904\n2: OFDLCK ADVISORY  WRITE -1 fe:00:78 120 120";
         let dev = rustix::fs::makedev(0xfe, 0);
         assert!(is_served(table, dev, 77));
@@ -295,7 +295,7 @@ garbage
     }
 
     #[test]
-    fn a_lock_that_is_held_all_the_time_is_never_missed_while_others_come_and_go() {
+    fn a_lock_that_is_always_held_is_never_missed() {
         let dir = tempfile::tempdir().unwrap();
         let named = |kind: &str, count: usize| (0..count).map(|n| format!("{kind}{n}")).collect::<Vec<_>>();
         let held = named("held", 200);

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_does_not_let_go_is_passed_by_and_nothing_stays_locked_behind_it() {
+    fn a_stuck_holder_is_bypassed_and_blocks_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(&dir);
         let (mut a, mut b) = (Turnstile::open(&place).unwrap(), Turnstile::open(&place).unwrap());

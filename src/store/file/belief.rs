@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_change_of_a_jobs_state_is_seen_and_an_older_content_is_refused() {
+    fn each_change_is_seen_and_older_content_is_refused() {
         let conn = fixture::fresh();
         let before = read(&conn).unwrap();
         conn.execute("INSERT INTO job (command) VALUES ('[\"x\"]')", []).unwrap();

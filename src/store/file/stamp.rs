@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_behind_its_stamp_or_its_logs_is_an_older_copy_and_one_ahead_is_not() {
+    fn a_file_behind_its_stamp_is_an_older_copy() {
         let conn = Connection::open_in_memory().unwrap();
         guard::register(&conn).unwrap();
         create_schema(&conn, 1, "f").unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_the_file_has_forgotten_tells_unless_it_is_forgiven() {
+    fn a_forgotten_run_is_a_sign_unless_it_is_forgiven() {
         let conn = Connection::open_in_memory().unwrap();
         guard::register(&conn).unwrap();
         create_schema(&conn, 1, "f").unwrap();

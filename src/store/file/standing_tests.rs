@@ -52,7 +52,7 @@ fn each_mixture_of_path_and_inodes_has_its_answer() {
 }
 
 #[test]
-fn what_a_worker_saw_counts_until_the_next_one_has_held_the_jobs() {
+fn what_a_worker_saw_counts_until_the_next_has_held_the_jobs() {
     let dir = tempfile::tempdir().unwrap();
     let place = Place::new(dir.path().join("q.db"));
     fs::create_dir(place.dir()).unwrap();
@@ -72,7 +72,7 @@ fn what_a_worker_saw_counts_until_the_next_one_has_held_the_jobs() {
 }
 
 #[test]
-fn a_directory_of_another_file_and_an_earlier_version_are_told_apart() {
+fn a_foreign_directory_and_an_earlier_version_differ() {
     let mut of_another = evidence(WAS, 1, 2, true);
     of_another.file_id = "g".into();
     assert_eq!(word(&of_another.assess(|_| Before::default())), "apart");

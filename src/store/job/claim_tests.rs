@@ -34,7 +34,7 @@ fn with_a_row_that_refuses(also_a_hold: bool) -> Connection {
 }
 
 #[test]
-fn a_row_that_refuses_its_claim_is_held_and_the_others_are_claimed() {
+fn a_row_that_refuses_its_claim_is_held_and_others_are_claimed() {
     let conn = with_a_row_that_refuses(false);
     assert_eq!(claim_all(&conn, &[10, 11, 12]), [JobId(2), JobId(3)]);
     assert_eq!(text(&conn, "SELECT state || hold FROM job WHERE id = 1"), "queueduser");
@@ -56,7 +56,7 @@ fn a_claim_that_fails_undoes_nothing_of_its_transaction() {
 }
 
 #[test]
-fn a_job_with_text_that_is_not_utf8_is_claimed_and_known_as_unreadable() {
+fn a_job_with_invalid_utf8_is_claimed_and_marked_unreadable() {
     let conn = fixture::fresh();
     for column in ["label", "queue", "lane", "cwd", "unique_key"] {
         let sql = format!("INSERT INTO job (command, {column}) VALUES ('[\"a\"]', CAST(x'ff' AS TEXT))");

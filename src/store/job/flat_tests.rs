@@ -68,7 +68,7 @@ pub(in crate::store) fn steps(conn: &Connection, f: impl Fn(&Connection)) -> u64
 }
 
 #[test]
-fn what_the_worker_does_at_every_turn_costs_the_same_in_a_small_and_in_a_large_file() {
+fn each_turn_of_the_worker_costs_the_same_in_a_large_file() {
     type Verb = (&'static str, fn(&Connection));
     let verbs: [Verb; 9] = [
         ("claim", |conn| {
@@ -125,7 +125,7 @@ fn file_with_resources(n: i64) -> Connection {
 }
 
 #[test]
-fn what_is_asked_about_resources_at_every_turn_costs_the_same_however_many_are_gone_or_wait() {
+fn resource_queries_of_each_turn_cost_the_same() {
     type Verb = (&'static str, fn(&Connection));
     let verbs: [Verb; 4] = [
         ("is_due", |conn| assert!(!teardown::is_due(conn, 5).unwrap())),
@@ -322,7 +322,7 @@ fn steps_of_a_settle(conn: &Connection) -> u64 {
 }
 
 #[test]
-fn a_job_that_has_left_nothing_pays_nearly_nothing_for_what_others_leave() {
+fn a_job_without_resources_pays_nothing_for_those_of_others() {
     let conn = file_with(30);
     let with = steps_of_a_settle(&conn);
     let moves: String = conn.query_row("SELECT sql FROM sqlite_schema WHERE name = 'job_moves'", [], |row| row.get(0)).unwrap();
@@ -351,13 +351,13 @@ fn steps_of_an_end_with_resources(n: i64) -> u64 {
 }
 
 #[test]
-fn the_end_of_a_run_with_many_resources_costs_as_much_for_each_as_with_few() {
+fn each_resource_of_a_run_costs_the_same_at_its_end() {
     let (few, many) = (steps_of_an_end_with_resources(50), steps_of_an_end_with_resources(500));
     assert!(many <= few * 11, "{few} steps for 50 resources, {many} for 500");
 }
 
 #[test]
-fn a_job_goes_back_to_the_queue_as_fast_however_many_resources_others_wait_for() {
+fn a_requeue_costs_the_same_with_many_resources_of_others() {
     let put_back = |conn: &Connection| {
         let sql = "UPDATE job SET state = 'queued', run_id = NULL, started_at = NULL WHERE queue = 'b'";
         conn.prepare_cached(sql).unwrap().execute([]).unwrap();

@@ -330,7 +330,7 @@ fn unused_queues_and_lanes_go_and_come_back() {
 }
 
 #[test]
-fn a_queue_that_was_removed_stays_away_while_its_ended_jobs_are_kept() {
+fn a_removed_queue_stays_removed_while_its_jobs_are_kept() {
     for (state, reason, exit) in [("done", "exit", "0"), ("failed", "expired", "NULL"), ("cancelled", "cancelled", "NULL")] {
         let conn = fixture::fresh();
         conn.execute_batch("INSERT INTO job (command, queue) VALUES ('[\"x\"]', 'q'), ('[\"x\"]', 'live')").unwrap();

@@ -40,7 +40,7 @@ fn job(conn: &Connection, id: JobId) -> crate::store::job::rows::Job {
 }
 
 #[test]
-fn the_end_of_a_run_follows_its_claim_whatever_was_pruned_between() {
+fn the_end_of_a_run_follows_its_claim_after_any_prune() {
     let conn = fixture::fresh();
     let other = add(&conn, |_| ());
     let id = add(&conn, |_| ());
@@ -236,7 +236,7 @@ fn a_job_is_given_to_no_run_that_is_older_than_one_before_it() {
 }
 
 #[test]
-fn a_job_ends_when_its_run_did_and_is_kept_from_when_that_was_written_down() {
+fn a_job_ends_with_its_run_and_is_kept_from_the_record() {
     let conn = fixture::fresh();
     let id = add(&conn, |_| ());
     let claim = claim_one(&conn, 1).unwrap();
@@ -265,7 +265,7 @@ fn a_recorded_end_that_a_clock_has_put_ahead_is_now() {
 }
 
 #[test]
-fn a_wait_between_attempts_moves_with_the_clock_and_an_instant_does_not() {
+fn a_wait_moves_with_the_clock_and_an_instant_does_not() {
     for (by_ms, is_held) in [(10_800_000, false), (-10_800_000, false), (10_800_000, true), (-10_800_000, true)] {
         let conn = fixture::fresh();
         let now_ms = 100_000_000;

@@ -183,7 +183,7 @@ fn a_set_changes_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn a_job_that_was_cancelled_by_plain_sql_or_has_expired_never_starts() {
+fn a_job_cancelled_by_plain_sql_or_expired_never_starts() {
     let conn = fixture::fresh();
     let cancelled = add(&conn, |j| j.placement.priority = 2);
     let expired = add(&conn, |j| (j.placement.priority, j.expires_at) = (1, Some(1_999)));
@@ -294,7 +294,7 @@ fn progress_is_of_the_run_that_owns_the_job() {
 }
 
 #[test]
-fn the_end_of_a_run_that_never_started_five_times_is_spawn_and_used_no_attempt() {
+fn five_failed_starts_end_as_spawn_and_use_no_attempt() {
     let conn = fixture::fresh();
     let id = add(&conn, |_| ());
     for run in 1..=5 {
@@ -308,7 +308,7 @@ fn the_end_of_a_run_that_never_started_five_times_is_spawn_and_used_no_attempt()
 }
 
 #[test]
-fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
+fn a_child_of_a_failed_parent_waits_again_after_its_retry() {
     let conn = fixture::fresh();
     let parent = add(&conn, |_| ());
     exit(&conn, &claim_one(&conn, 1), 1);
@@ -323,7 +323,7 @@ fn a_child_that_was_given_a_failed_parent_waits_again_when_that_is_retried() {
 }
 
 #[test]
-fn the_lane_of_an_array_has_its_limit_and_goes_with_its_last_job() {
+fn the_lane_of_an_array_goes_with_its_last_job() {
     let conn = fixture::fresh();
     let array: Vec<NewJob> = (0..3)
         .map(|i| new(|j| (j.placement.lane, j.lane_limit, j.array_index) = (Some("array-x".into()), Some(2), Some(i))))

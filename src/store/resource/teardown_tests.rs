@@ -69,7 +69,7 @@ fn hold(conn: &Connection, job: JobId) -> Option<Hold> {
 }
 
 #[test]
-fn the_end_of_a_run_holds_its_job_in_the_same_transaction_until_the_thing_is_gone() {
+fn the_end_of_a_run_holds_its_job_until_the_resource_is_gone() {
     let conn = fixture::fresh();
     let job = job(&conn);
     assert_eq!(claim_as(&conn, 1), Some(job));
@@ -116,7 +116,7 @@ fn one_auxiliary_run_at_a_time() {
 }
 
 #[test]
-fn a_clock_that_was_wrong_puts_nothing_off_for_ever_and_a_round_has_a_limit() {
+fn a_wrong_clock_delays_no_teardown_without_end() {
     let conn = fixture::fresh();
     let job = job(&conn);
     control::cancel(&conn, job, None, 2_000).unwrap();
@@ -216,7 +216,7 @@ fn a_wrong_clock_puts_no_teardown_far_ahead() {
 }
 
 #[test]
-fn an_owner_that_ends_in_any_way_leaves_what_it_holds_to_be_torn_down() {
+fn an_owner_that_ends_in_any_way_has_its_resources_torn_down() {
     let ends = [
         ("run", "UPDATE run SET finished_at = 9, outcome = 'done' WHERE id = 1"),
         ("run", "UPDATE run SET finished_at = 9, outcome = 'lost', reason = 'lost' WHERE id = 1"),

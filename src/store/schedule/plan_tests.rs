@@ -56,7 +56,7 @@ fn was_fired(hour: i64) -> (i64, i64, Option<i64>, String) {
 }
 
 #[test]
-fn each_occurrence_of_years_becomes_one_job_that_knows_its_occurrence() {
+fn each_occurrence_of_years_becomes_one_job_that_knows_it() {
     let conn = with("0 3 * * *", CatchUp::Latest);
     let mut now = START;
     while now < START + 3 * 365 * DAY {
@@ -104,7 +104,7 @@ fn ten_years_of_minutes_are_a_few_rows() {
 }
 
 #[test]
-fn a_clock_that_goes_forward_and_back_neither_skips_silently_nor_fires_twice() {
+fn a_clock_set_forward_and_back_neither_skips_nor_fires_twice() {
     let conn = with("0 * * * *", CatchUp::Latest);
     plan_at(&conn, START + HOUR);
     plan_at(&conn, START + 24 * HOUR + 5 * MINUTE);
@@ -120,7 +120,7 @@ fn a_clock_that_goes_forward_and_back_neither_skips_silently_nor_fires_twice() {
 }
 
 #[test]
-fn a_clock_that_goes_back_into_a_range_that_was_skipped_opens_its_end() {
+fn a_clock_set_back_into_a_skipped_range_opens_its_end() {
     let conn = with("0 * * * *", CatchUp::None);
     plan_at(&conn, START + 9 * HOUR + 5 * MINUTE);
     assert_eq!(told(&conn), [missed(1, 9, 9)]);
@@ -262,7 +262,7 @@ fn a_schedule_that_is_never_due_costs_nothing() {
 }
 
 #[test]
-fn a_name_is_free_again_when_its_schedule_is_removed_and_its_jobs_stay() {
+fn a_removed_schedule_frees_its_name_and_leaves_its_jobs() {
     let conn = with("0 * * * *", CatchUp::All);
     plan_at(&conn, START + HOUR);
     assert!(

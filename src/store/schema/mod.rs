@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_file_has_no_differences_and_its_header_says_whose_it_is() {
+    fn a_fresh_file_has_no_differences_and_a_header_of_its_owner() {
         let conn = fresh_file();
         assert_eq!(schema_differences(&conn).unwrap(), [""; 0]);
         let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_an_altered_and_a_foreign_guard_are_told_and_repaired() {
+    fn a_missing_altered_or_foreign_guard_is_reported_and_repaired() {
         let conn = fresh_file();
         conn.execute_batch(
             "DROP TRIGGER job_owner_guard; DROP VIEW jobs; CREATE VIEW jobs AS SELECT 1 AS id; DROP INDEX job_ready;

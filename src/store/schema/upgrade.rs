@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_fails_is_missing_or_leaves_a_wrong_table_changes_nothing() {
+    fn a_failed_step_of_an_upgrade_changes_nothing() {
         let cases: [&[(i32, Step)]; 3] =
             [&[(2, rebuild_tables), (3, fail)], &[(2, rebuild_tables)], &[(2, nothing), (3, nothing)]];
         for list in cases {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_as_it_was_is_kept_and_all_but_the_worker_are_told_who_upgrades() {
+    fn the_old_file_is_kept_and_only_the_worker_upgrades() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.db");
         let store = Store::open(&path, Options::new(Role::Client)).unwrap();

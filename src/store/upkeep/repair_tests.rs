@@ -159,7 +159,7 @@ fn a_quarantined_job_with_a_cancel_is_cancelled() {
 }
 
 #[test]
-fn an_ended_row_is_made_whole_and_never_called_done_without_exit_0() {
+fn an_ended_row_is_completed_and_never_done_without_exit_0() {
     for (sql, state, reason) in [
         ("UPDATE job SET pid = 7", State::Failed, Reason::Lost),
         ("UPDATE job SET reason = NULL", State::Failed, Reason::Lost),

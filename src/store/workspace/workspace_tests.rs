@@ -33,7 +33,7 @@ fn make(conn: &Connection, one: &Workspace, dir: &str, bytes: u64, at: i64) {
 }
 
 #[test]
-fn a_run_enters_what_was_made_by_its_own_prepare_command_and_leaves_it_with_its_end() {
+fn a_run_enters_its_own_workspace_and_leaves_it_at_its_end() {
     let conn = fixture::fresh();
     let (one, other) = (workspace("k", "a"), workspace("k", "b"));
     let (job, run) = running(&conn, 1);
@@ -129,7 +129,7 @@ fn a_person_removes_an_idle_workspace() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_forgotten_and_others_in_it_are_not_disturbed() {
+fn a_missing_directory_is_forgotten_without_effect_on_others() {
     let conn = fixture::fresh();
     let one = workspace("k", "x");
     make(&conn, &one, "k-1", 10, 1_000);

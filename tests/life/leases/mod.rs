@@ -239,7 +239,7 @@ fn a_forced_release_is_told_to_all_and_ends_no_process() {
 }
 
 #[test]
-fn a_signal_to_the_wrapper_reaches_the_command_and_what_it_left_ends_with_it() {
+fn a_signal_to_the_wrapper_reaches_the_command() {
     let nest = Nest::new();
     let line =
         "trap 'exit 5' TERM; setsid bash -c 'echo $$ > longest; exec sleep 600' & echo $$ > first; while :; do sleep 0.01; done";

@@ -143,7 +143,7 @@ fn a_run_is_not_over_before_what_its_fence_let_through_is_gone() {
 }
 
 #[test]
-fn an_array_with_a_limit_is_run_whole_and_never_more_than_that_at_once() {
+fn an_array_with_a_limit_never_exceeds_it() {
     let nest = Nest::new();
     std::fs::create_dir(nest.file("inside")).unwrap();
     let line = "mkdir inside/$TENURE_ARRAY_INDEX; ls inside | wc -l >> seen; sleep 0.03; ls inside | wc -l >> seen; \

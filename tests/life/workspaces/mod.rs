@@ -106,7 +106,7 @@ fn twenty_jobs_of_a_key_prepare_once() {
 }
 
 #[test]
-fn a_new_prepare_command_is_a_new_workspace_and_the_old_stays_in_use() {
+fn a_new_prepare_command_is_a_new_workspace_beside_the_old() {
     let nest = Nest::new();
     let _worker = nest.work(&["--tick", "20ms", "--slots", "2"]);
     let first = job(&nest, "repo", &counting("echo one >made"), "until test -e \"$HOME/go\"; do sleep 0.01; done; cat made");
@@ -180,7 +180,7 @@ fn a_prepare_command_that_fails_is_not_now_and_leaves_nothing() {
 }
 
 #[test]
-fn a_prepare_command_that_fails_too_often_fails_the_job_and_those_who_waited_fail_with_the_one_that_led() {
+fn a_prepare_that_fails_too_often_fails_all_jobs_that_wait() {
     let nest = Nest::new();
     for _ in 0..4 {
         nest.sh(
@@ -271,7 +271,7 @@ fn a_link_that_is_planted_in_the_way_is_not_followed() {
 }
 
 #[test]
-fn what_is_wrong_with_a_job_is_found_before_its_workspace_is_made() {
+fn faults_of_a_job_are_found_before_its_workspace_is_prepared() {
     let nest = Nest::new();
     let options = ["--workspace", "k", "--prepare", &counting("true")];
     for command in ["no-such-command-anywhere", "/no/such/command", "/etc/passwd"] {
