@@ -9,7 +9,6 @@ mod emptied;
 mod files;
 mod going;
 mod limits;
-mod measured;
 mod output;
 mod shutdown;
 mod starting;
