@@ -13,9 +13,13 @@ pub fn program() -> std::path::PathBuf {
 }
 
 fn example(name: &str) -> std::path::PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    assert!(cargo.status().expect("cargo").success());
+    // Once for all tests: each start of cargo waits for whatever else is built here.
+    static BUILT: std::sync::Once = std::sync::Once::new();
+    BUILT.call_once(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--locked", "--quiet", "--examples"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        assert!(cargo.status().expect("cargo").success());
+    });
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_tenure")).parent().unwrap();
     beside.join("examples").join(name)
 }
