@@ -1,10 +1,12 @@
 //! A remedy that is a command is accepted when it is typed, and what it was to clear is cleared: in every state of a job.
 
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::support::{Nest, Worker, said, until};
+use crate::support::{Nest, Worker, each, said, until};
 
 /// Verbs that show what to do next, and change nothing.
 const SHOWS: &[&str] = &["why", "logs", "ls", "show", "doctor", "config", "history", "status"];
@@ -233,7 +235,7 @@ fn type_it(case: &Case, remedy: &str) -> i32 {
 
 #[test]
 fn every_remedy_is_accepted_and_clears_what_it_names() {
-    for (about, begin) in CASES {
+    each(CASES, |(about, begin)| {
         let all = obstacles(&begin());
         for (code, remedy) in &all {
             let Some(typed) = remedy.strip_prefix("tenure ") else { continue };
@@ -250,24 +252,23 @@ fn every_remedy_is_accepted_and_clears_what_it_names() {
                 assert!(!left.contains(&(code.clone(), remedy.clone())), "{about}: {remedy} has not cleared {code}: {left:?}");
             }
         }
-    }
+    });
 }
 
 #[test]
 fn a_refusal_never_advises_what_is_refused_as_well() {
     // What is asked, and refused, in which state; the advice of the answer is typed next.
     let asks: &[&str] = &["retry", "hold", "release", "set", "cancel"];
-    let mut refused = 0;
-    let mut typed = 0;
-    let mut wrong = Vec::new();
-    for (about, begin) in CASES {
+    let (refused, typed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wrong = Mutex::new(Vec::new());
+    each(CASES, |(about, begin)| {
         for ask in asks {
             let case = begin();
             let id = case.id.to_string();
             let args: Vec<&str> = if *ask == "set" { vec!["set", &id, "priority=1"] } else { vec![ask, &id] };
             let answer = case.nest.say(&args);
             assert!([0, 6].contains(&answer.code), "{about}: {ask}: {answer:?}");
-            refused += usize::from(answer.code == 6);
+            refused.fetch_add(usize::from(answer.code == 6), Ordering::Relaxed);
             let mut puts_back = false;
             // The answer begins with `tenure: `, which is not an advice.
             for advice in answer.err.split("tenure ").skip(1) {
@@ -282,17 +283,18 @@ fn a_refusal_never_advises_what_is_refused_as_well() {
                 let more = if advice.contains("--with-dependants") { " --with-dependants" } else { "" };
                 let jobs = words[1..].iter().take_while(|word| number(word));
                 let job = jobs.map(|job| job.trim_end_matches(|c: char| !c.is_ascii_digit())).collect::<Vec<_>>().join(" ");
-                typed += 1;
+                typed.fetch_add(1, Ordering::Relaxed);
                 puts_back |= *verb == "retry";
                 if type_it(&case, &format!("tenure {verb} {job}{more}")) != 0 {
-                    wrong.push(format!("{about}: {ask}: {}", answer.err));
+                    wrong.lock().unwrap().push(format!("{about}: {ask}: {}", answer.err));
                 }
             }
             if puts_back && case.nest.state(case.id) != "queued" {
-                wrong.push(format!("{about}: {ask}: it is not retried: {}", answer.err));
+                wrong.lock().unwrap().push(format!("{about}: {ask}: it is not retried: {}", answer.err));
             }
         }
-    }
+    });
+    let (refused, typed, wrong) = (refused.into_inner(), typed.into_inner(), wrong.into_inner().unwrap());
     println!("{refused} refusals, {typed} advices typed");
     assert!(wrong.is_empty(), "advices that are refused: {wrong:#?}");
     assert!(typed >= 40, "only {typed} advices were typed, after {refused} refusals");

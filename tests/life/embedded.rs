@@ -13,7 +13,7 @@ pub fn program() -> std::path::PathBuf {
 }
 
 fn example(name: &str) -> std::path::PathBuf {
-    // Once for all tests: each start of cargo waits for whatever else is built here.
+    // Once for all tests: a start of cargo waits for every other build in this directory.
     static BUILT: std::sync::Once = std::sync::Once::new();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));

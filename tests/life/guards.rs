@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::model::hostile::drop_guards;
-use crate::support::{Nest, until};
+use crate::support::{Nest, each, until};
 
 const TICK: &str = "300ms";
 
@@ -121,34 +121,32 @@ fn reaper_at_ms(nest: &Nest) -> Option<u64> {
 
 #[test]
 fn a_trigger_that_puts_a_job_back_starts_it_no_second_time() {
-    let mut walked = 0;
-    for table in ["job", "run", "event", "tally", "queue", "counter"] {
-        for before_its_claim in [true, false] {
-            let nest = Nest::new();
-            let line = format!("echo x >> {}; sleep 0.2", nest.file("starts").display());
-            let job = nest.sh(if before_its_claim { &["--hold"] } else { &[] }, &line);
-            let worker = nest.work(&["--tick", TICK]);
-            if before_its_claim {
-                put_back(&nest.sql(), table);
-                until("the trigger to be removed", || (!is_there(&nest.sql(), "again_UPDATE")).then_some(()));
-                nest.ok(&["release", "1"]);
-            } else {
-                until("the job to begin", || (starts(&nest) == 1).then_some(()));
-                put_back(&nest.sql(), table);
-            }
-            nest.until_ended(job);
-            // Two more rounds of the reaper: nothing starts it again.
-            for _ in 0..2 {
-                let before = reaper_at_ms(&nest);
-                let other = nest.add(&["--", "true"]);
-                nest.until_state(other, "done");
-                until("a round of the reaper", || reaper_at_ms(&nest).filter(|at| Some(*at) > before));
-            }
-            assert_eq!(starts(&nest), 1, "{table}, before its claim: {before_its_claim}\n{}", worker.said());
-            walked += 1;
+    let tables = ["job", "run", "event", "tally", "queue", "counter"];
+    let cells: Vec<_> = tables.into_iter().flat_map(|table| [(table, true), (table, false)]).collect();
+    each(&cells, |&(table, before_its_claim)| {
+        let nest = Nest::new();
+        let line = format!("echo x >> {}; sleep 0.2", nest.file("starts").display());
+        let job = nest.sh(if before_its_claim { &["--hold"] } else { &[] }, &line);
+        let worker = nest.work(&["--tick", TICK]);
+        if before_its_claim {
+            put_back(&nest.sql(), table);
+            until("the trigger to be removed", || (!is_there(&nest.sql(), "again_UPDATE")).then_some(()));
+            nest.ok(&["release", "1"]);
+        } else {
+            until("the job to begin", || (starts(&nest) == 1).then_some(()));
+            put_back(&nest.sql(), table);
         }
-    }
-    assert_eq!(walked, 12);
+        nest.until_ended(job);
+        // Two more rounds of the reaper: nothing starts it again.
+        for _ in 0..2 {
+            let before = reaper_at_ms(&nest);
+            let other = nest.add(&["--", "true"]);
+            nest.until_state(other, "done");
+            until("a round of the reaper", || reaper_at_ms(&nest).filter(|at| Some(*at) > before));
+        }
+        assert_eq!(starts(&nest), 1, "{table}, before its claim: {before_its_claim}\n{}", worker.said());
+    });
+    assert_eq!(cells.len(), 12);
 }
 
 #[test]

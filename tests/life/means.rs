@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::support::strace::has_strace;
-use crate::support::{Nest, Signal, kill, lives, until};
+use crate::support::{Nest, Signal, each, kill, lives, until};
 
 /// Where a fault is injected.
 struct Fault {
@@ -105,11 +105,8 @@ fn no_errno_at_any_place_of_a_start_ends_a_job() {
     if !has_strace() {
         return;
     }
-    for fault in FAULTS {
-        for errno in fault.errnos {
-            inject(fault, errno);
-        }
-    }
+    let cells: Vec<_> = FAULTS.iter().flat_map(|fault| fault.errnos.iter().map(move |errno| (fault, errno))).collect();
+    each(&cells, |(fault, errno)| inject(fault, errno));
 }
 
 #[test]

@@ -5,9 +5,11 @@
 //! * `until`: the one way to wait for an event, and the one patience,
 //! * `process`: signals, kills and looks at processes,
 //! * `random`: chance that can be played again,
+//! * `cells`: matrices that mostly wait, some cells at a time,
 //! * `guards`: a file whose guards are dropped,
 //! * `frozen`, `stopped`, `strace`, `untested`, `zoo`: tools of a few tests.
 
+mod cells;
 pub mod frozen;
 mod guards;
 mod nest;
@@ -22,6 +24,7 @@ mod waits;
 mod worker;
 pub mod zoo;
 
+pub use cells::each;
 pub use guards::without_guards;
 pub use nest::{Nest, Said, said};
 pub use process::{Signal, Started, copy_program, kill, kill_child, lives, niceness};
