@@ -53,7 +53,7 @@ fn a_kill_by_a_limit_around_the_worker_is_memory() {
             assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some("failed"), Some("memory")), "{job}");
         }
         let killed = nest.sh(&[], "kill -9 $$");
-        assert_eq!(nest.until_ended(killed)["reason"], "signal", "not a want of memory");
+        assert_eq!(nest.until_ended(killed)["reason"], "signal", "not a lack of memory");
         let retried = nest.add(&["--retries", "1", "--retry-on", "memory", "--backoff", "1ms", "--", "tail", "/dev/zero"]);
         assert_eq!(nest.until_ended(retried)["runs"].as_array().map(Vec::len), Some(2));
         std::fs::write(nest.file("go"), "").expect("a file");

@@ -33,9 +33,9 @@ fn only_a_workspace_that_no_run_is_in_is_removed() {
     drop(worker);
     let making = job(&nest, "slow", "until test -e \"$HOME/gone\"; do sleep 0.01; done", "true");
     let _worker = nest.work(&["--tick", "20ms"]);
-    until("the prepare", || nest.ok(&["why", &making.to_string()]).contains("is being made by run").then_some(()));
+    until("the prepare", || nest.ok(&["why", &making.to_string()]).contains("is being prepared by run").then_some(()));
     let refused = nest.say(&["workspace", "rm", "slow"]);
-    assert!(refused.code == 6 && refused.err.contains("is being made"), "{refused:?}");
+    assert!(refused.code == 6 && refused.err.contains("is being prepared"), "{refused:?}");
     std::fs::write(nest.file("gone"), "").unwrap();
     nest.until_ended(making);
 }
