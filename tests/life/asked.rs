@@ -214,6 +214,8 @@ fn a_check_whose_shim_dies_runs_again_and_a_cancel_ends_it() {
         let open = "SELECT id FROM run WHERE job_id = ?1 AND kind = 'check' AND finished_at IS NULL";
         let run = until("a check", || nest.sql().query_row(open, [job], |row| row.get::<_, i64>(0)).ok());
         if goes {
+            // Killed before it has begun, the first check would leave the second one to wait as the first does.
+            until("the first asking", || (lines(&nest, "asked").len() == 1).then_some(()));
             kill(nest.shim(run), Signal::KILL);
             until("the second asking", || (lines(&nest, "asked").len() == 2).then_some(()));
             std::fs::write(nest.file("go"), "").unwrap();
