@@ -42,8 +42,10 @@ impl Play {
             let (reason, exit) = (Some(Reason::Exit), Some(Exit::Code(i32::from(b % 2))));
             let closed = Closed { outcome: Outcome::Failed, reason, exit, error: None, record: RunRecord::default() };
             assert_eq!(auxiliary::end(&self.conn, RunId(run), &closed, self.world.now).unwrap().was_open, open);
-            let now = self.world.now;
-            self.world.runs.get_mut(&run).unwrap().close(now);
+            if open {
+                let now = self.world.now;
+                self.world.runs.get_mut(&run).unwrap().close(now);
+            }
             return;
         }
         self.log.push(format!("exited {run}, and its check begins"));
