@@ -618,23 +618,24 @@ CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   SELECT RAISE(ABORT,
      'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
-  INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
-  INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
+  INSERT INTO queue (name) SELECT NEW.queue WHERE NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
+  INSERT INTO lane (key)
+    SELECT NEW.lane WHERE NEW.lane IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
   INSERT INTO tally (state, hold, queue, n) VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
   INSERT INTO choose_queue_head (queue)
     SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
   INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
 END;
 
--- Effects of a change of state, queue or hold on the counts, the heads and the history; other jobs
--- are not touched. A trigger may run inside another one and before it, so a count may be negative
--- for a moment. A requeued job finds its queue even if that was deleted. Each move is an event with
--- the name in `legal_move`, except for `claimed` and `done`, which are read from the row of the
--- run.
+-- Effects of an update, one trigger for each set of columns: SQLite compiles a trigger into each
+-- statement that may change one of its columns, so what follows a change of `state` alone must not
+-- be compiled into every INSERT, which only passes the lane on (`lane_pass`).
+--
+-- The counts and the heads of the queue. A trigger may run inside another one and before it, so a
+-- count may be negative for a moment. A requeued job finds its queue even if that was deleted.
 CREATE TRIGGER job_is_counted
 AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
-WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold)
-   IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.user_hold) BEGIN
+WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority) BEGIN
   INSERT INTO queue (name)
     SELECT NEW.queue WHERE NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
        AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
@@ -648,6 +649,12 @@ WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold)
   INSERT INTO choose_queue_head (queue)
     SELECT NEW.queue WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
         OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
+END;
+
+-- Each move is an event with the name in `legal_move`, except for `claimed` and `done`, which are
+-- read from the row of the run.
+CREATE TRIGGER job_is_an_event AFTER UPDATE OF state, user_hold ON job
+WHEN (OLD.state, OLD.user_hold) IS NOT (NEW.state, NEW.user_hold) BEGIN
   INSERT INTO event (job_id, run_id, kind, reason, detail)
     SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event,
        coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
@@ -658,21 +665,27 @@ WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.user_hold)
   UPDATE meta SET value = value + 1 WHERE key = 'moves' AND OLD.state IS NOT NEW.state;
 END;
 
--- Effects on other rows and jobs. The resources of a job that ends are released from this
--- transaction on. A requeued job counts the resources that block its next attempt, as nothing was
--- counted while it was ended. Its lane counts running jobs, and passes to the next one.
-CREATE TRIGGER job_moves
-AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane_pass ON job
-WHEN (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
-     IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass)
- AND (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL OR NEW.state = 'queued' OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id)) BEGIN
+-- The resources of a job that ends are released from this transaction on. A requeued job counts the
+-- resources that block its next attempt, as nothing was counted while it was ended. Its lane counts
+-- running jobs.
+CREATE TRIGGER job_changes_state AFTER UPDATE OF state ON job
+WHEN OLD.state IS NOT NEW.state
+ AND (NEW.lane IS NOT NULL OR NEW.state = 'queued' OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id)) BEGIN
   UPDATE resource SET state = 'releasing'
-   WHERE job_id = NEW.id AND state = 'held' AND OLD.state IS NOT NEW.state AND NEW.state IN ('done', 'failed', 'cancelled');
+   WHERE job_id = NEW.id AND state = 'held' AND NEW.state IN ('done', 'failed', 'cancelled');
   UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id)
-   WHERE id = NEW.id AND NEW.state = 'queued' AND OLD.state IS NOT 'queued'
+   WHERE id = NEW.id AND NEW.state = 'queued'
      AND unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
   UPDATE lane SET running = max(0, running + (NEW.state = 'running') - (OLD.state = 'running'))
    WHERE key = NEW.lane AND (OLD.state = 'running') <> (NEW.state = 'running');
+END;
+
+-- The lane passes to the next job.
+CREATE TRIGGER job_moves_in_its_lane
+AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane_pass ON job
+WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
+ AND (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
+     IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass) BEGIN
   INSERT INTO choose_lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
   INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue
    WHERE NEW.lane IS NOT NULL AND (OLD.lane, OLD.queue) IS NOT (NEW.lane, NEW.queue);

@@ -1,6 +1,7 @@
 //! The cost of a claim does not depend on how much else is in the file. Counted are the steps of
 //! SQLite's machine, not time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -295,7 +296,7 @@ fn statements_of(conn: &Connection, trigger: &str) -> Vec<String> {
 #[test]
 fn the_end_of_an_owner_finds_what_it_has_to_free_without_a_scan() {
     let conn = fixture::fresh();
-    for trigger in ["run_ends", "job_moves", "task_changes"] {
+    for trigger in ["run_ends", "job_changes_state", "task_changes"] {
         for sql in statements_of(&conn, trigger) {
             let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             for step in plan.raw_bind_and_explain() {
@@ -321,14 +322,35 @@ fn steps_of_a_settle(conn: &Connection) -> u64 {
     })
 }
 
+/// The triggers that SQLite compiles into a statement.
+fn compiled_into(conn: &Connection, sql: &str) -> BTreeSet<String> {
+    let mut explain = conn.prepare(&format!("EXPLAIN {sql}")).unwrap();
+    let texts = explain.query_map([], |row| row.get::<_, Option<String>>("p4")).unwrap();
+    texts.filter_map(|text| Some(text.unwrap()?.strip_prefix("-- TRIGGER ")?.to_owned())).collect()
+}
+
+#[test]
+fn an_insert_of_a_job_compiles_no_effect_of_a_change_of_state() {
+    let conn = fixture::fresh();
+    let insert = compiled_into(&conn, "INSERT INTO job (command) VALUES ('[]')");
+    assert!(insert.contains("job_enters") && insert.contains("job_moves_in_its_lane"), "{insert:?}");
+    let state = compiled_into(&conn, "UPDATE job SET state = 'running'");
+    assert!(state.contains("job_changes_state") && state.contains("resource_moves"), "{state:?}");
+    let of_others = |name: &String| name.starts_with("resource_") || name.starts_with("event_") || name.starts_with("meta_");
+    let strange: Vec<_> = insert.iter().filter(|name| of_others(name) || *name == "job_changes_state").collect();
+    assert!(strange.is_empty(), "each client pays for compiling these: {strange:?}");
+}
+
 #[test]
 fn a_job_without_resources_pays_nothing_for_those_of_others() {
     let conn = file_with(30);
     let with = steps_of_a_settle(&conn);
-    let moves: String = conn.query_row("SELECT sql FROM sqlite_schema WHERE name = 'job_moves'", [], |row| row.get(0)).unwrap();
+    let moves: String =
+        conn.query_row("SELECT sql FROM sqlite_schema WHERE name = 'job_changes_state'", [], |row| row.get(0)).unwrap();
     let (head, body) = moves.split_once("BEGIN").unwrap();
     let of_lanes: Vec<&str> = body.split(";\n").filter(|statement| !statement.contains("resource")).collect();
-    conn.execute_batch(&format!("DROP TRIGGER run_ends; DROP TRIGGER job_moves; {head} BEGIN {}", of_lanes.join(";\n"))).unwrap();
+    conn.execute_batch(&format!("DROP TRIGGER run_ends; DROP TRIGGER job_changes_state; {head} BEGIN {}", of_lanes.join(";\n")))
+        .unwrap();
     let without = steps_of_a_settle(&conn);
     assert!(with - without <= 110, "{with} steps with the triggers, {without} without them");
 }

@@ -229,7 +229,8 @@ fn contradictions_are_taken_away() {
     hostile(
         &conn,
         "UPDATE lane SET running = 1; UPDATE job SET lane_pass = 0; DELETE FROM tally;
-         UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name IN ('job', 'event');
+         DELETE FROM sqlite_sequence WHERE name IN ('job', 'event');
+         INSERT INTO sqlite_sequence (name, seq) VALUES ('job', 9223372036854775807), ('event', 9223372036854775807);
          UPDATE job SET state = 'failed', reason = 'exit', finished_at = 3 WHERE id = 1;",
     );
     let repaired = recount::all(&conn, 9).unwrap();
