@@ -12,6 +12,12 @@ use crate::units;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Start of an [`Error::File`] when SQLite cannot open the file. The store recognizes it: the file
+/// may be about to change its owner.
+pub(crate) const CANNOT_BE_OPENED: &str = "the file cannot be opened";
+/// Part of an [`Error::File`] about a file that may not be written; recognized in the same way.
+pub(crate) const CANNOT_BE_WRITTEN: &str = "cannot be written";
+
 /// An error of tenure. Each variant has an exit code of the program `tenure`, see
 /// [`Error::exit_code`].
 ///
@@ -253,12 +259,10 @@ impl From<rusqlite::Error> for Error {
                 Self::File(format!("the file is damaged ({text}); tenure doctor says more, tenure restore brings a backup back"))
             }
             Code::NotADatabase => Self::File(format!("this is not a tenure file ({text}); name another with --db")),
-            Code::CannotOpen if is_short_of_files() => {
-                Self::File(format!("the file cannot be opened ({text}); {}", open_files_limit()))
-            }
-            Code::CannotOpen => Self::File(format!("the file cannot be opened ({text}); check its path and permissions")),
+            Code::CannotOpen if is_short_of_files() => Self::File(format!("{CANNOT_BE_OPENED} ({text}); {}", open_files_limit())),
+            Code::CannotOpen => Self::File(format!("{CANNOT_BE_OPENED} ({text}); check its path and permissions")),
             Code::ReadOnly | Code::PermissionDenied => Self::File(format!(
-                "the file cannot be written ({text}); check the permissions of the file and of its directory, and whether its file system has become \
+                "the file {CANNOT_BE_WRITTEN} ({text}); check the permissions of the file and of its directory, and whether its file system has become \
                  read-only (dmesg)"
             )),
             _ if is_for_want_of_room(&error) => {

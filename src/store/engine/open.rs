@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::error::{Error, Result};
+use crate::error::{CANNOT_BE_OPENED, CANNOT_BE_WRITTEN, Error, Result};
 use crate::place::Place;
 use crate::store::engine::ballast::Ballast;
 use crate::store::engine::connection::{Access, connect};
@@ -28,8 +28,6 @@ use crate::store::schema::upgrade;
 /// Size up to which a worker checks the whole structure of the file when it starts, in bytes: about
 /// a second of work.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 << 20;
-/// Start of the message when SQLite cannot open the file.
-const CANNOT_OPEN: &str = "the file cannot be opened";
 /// How long a log must be missing while a process has it open, in milliseconds, before it counts as
 /// removed.
 const LOG_REMOVED_MS: u64 = 1_000;
@@ -71,7 +69,7 @@ fn open(path: &Path, options: Options) -> Result<Store> {
 /// Whether the error says that the file or its log may not be opened, rather than what is wrong
 /// with its content.
 fn is_about_access(text: &str) -> bool {
-    text.starts_with(CANNOT_OPEN) || text.contains("cannot be written")
+    text.starts_with(CANNOT_BE_OPENED) || text.contains(CANNOT_BE_WRITTEN)
 }
 
 /// If root is the first to open the file of another user, SQLite creates the log and its index as
@@ -94,7 +92,7 @@ fn name_the_file(place: &Place, error: Error) -> Error {
     let db = place.db().display().to_string();
     match error {
         // SQLite creates the log and its index even to read the file.
-        Error::File(text) if text.starts_with(CANNOT_OPEN) => {
+        Error::File(text) if text.starts_with(CANNOT_BE_OPENED) => {
             Error::File(permission::read_only(place).unwrap_or_else(|| format!("{db}: {text}")))
         }
         Error::File(text) if !text.contains(&db) => Error::File(format!("{db}: {text}")),
@@ -175,7 +173,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         };
     }
     if conn.is_readonly("main")? {
-        let closed = || "the file cannot be written; check the permissions of the file and of its directory".to_owned();
+        let closed = || format!("the file {CANNOT_BE_WRITTEN}; check the permissions of the file and of its directory");
         return Err(Error::File(permission::read_only(place).unwrap_or_else(closed)));
     }
     let identity = identify(conn)?;

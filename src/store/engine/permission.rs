@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{CANNOT_BE_WRITTEN, Error, Result};
 use crate::place::Place;
 
 /// Write permission of group and others.
@@ -43,7 +43,7 @@ pub(in crate::store) fn check_writable(place: &Place) -> Result<()> {
         if let Err(Errno::ACCESS | Errno::PERM) = asked {
             let path = path.display();
             return Err(Error::File(format!(
-                "{path} cannot be written; check its permissions (chmod u+rw {path}) and its owner"
+                "{path} {CANNOT_BE_WRITTEN}; check its permissions (chmod u+rw {path}) and its owner"
             )));
         }
     }
