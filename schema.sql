@@ -1137,8 +1137,9 @@ CREATE TABLE resource (
          WHEN length(CAST(teardown AS BLOB)) > 4000000 OR NOT json_valid(teardown) OR json_type(teardown) <> 'array'
             OR json_array_length(teardown) = 0
            OR json_extract(teardown, '$[0]') IS '' OR instr(replace(teardown, '\\', ''), '\u0000') > 0 THEN 'teardown'
-         WHEN length(CAST(probe AS BLOB)) > 4000000 OR NOT json_valid(probe) OR json_type(probe) <> 'array' OR json_array_length(probe) = 0
-           OR json_extract(probe, '$[0]') IS '' OR instr(replace(probe, '\\', ''), '\u0000') > 0 THEN 'probe' END) VIRTUAL,
+         WHEN probe IS NOT NULL AND (length(CAST(probe AS BLOB)) > 4000000 OR NOT json_valid(probe) OR json_type(probe) <> 'array'
+            OR json_array_length(probe) = 0
+           OR json_extract(probe, '$[0]') IS '' OR instr(replace(probe, '\\', ''), '\u0000') > 0) THEN 'probe' END) VIRTUAL,
   CONSTRAINT resource_has_no_fault         CHECK (fault IS NULL),
   CONSTRAINT resource_is_well_formed       CHECK (malformed IS NULL),
   CONSTRAINT resource_next_at_not_negative CHECK (next_at >= 0)
