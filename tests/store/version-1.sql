@@ -518,7 +518,7 @@ CREATE VIEW impossible_job AS SELECT * FROM job WHERE
   OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1);
 CREATE VIEW unreadable_job AS SELECT * FROM job WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id; omit it (and never use REPLACE on job)')
+  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out (and never use REPLACE on job)')
     WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
     WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
@@ -598,7 +598,7 @@ CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: cancel the job first') WHERE OLD.state IN ('queued', 'running');
 END;
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id; omit it') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out') WHERE NEW.id < 1;
   INSERT OR IGNORE INTO queue (name) VALUES (NEW.queue);
   INSERT OR IGNORE INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL;
   INSERT INTO tally VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
@@ -675,7 +675,7 @@ CREATE TRIGGER run_delete_guard BEFORE DELETE ON run BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
 END;
 CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
   SELECT RAISE(ABORT, 'tenure: that job has ended already')
@@ -729,7 +729,7 @@ WHEN NEW.unmet IS NOT OLD.unmet OR NEW.broken IS NOT OLD.broken BEGIN
        OR NEW.broken IS NOT (SELECT count(*) FROM dependency WHERE job_id = NEW.id AND state = 'broken');
 END;
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
 END;
 CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: history does not change');
@@ -834,7 +834,7 @@ WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
   DELETE FROM workspace_use WHERE run_id = NEW.id;
 END;
 CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
     WHERE NEW.state IS NOT 'held' OR NEW.torn IS NOT 0 OR NEW.errand IS NOT NULL OR NEW.again IS NOT 0 OR NEW.attempts IS NOT 0
        OR NEW.next_at IS NOT 0 OR NEW.last_error IS NOT NULL OR NEW.releasing_since IS NOT NULL OR NEW.released_at IS NOT NULL OR NEW.released_by IS NOT NULL;
@@ -892,7 +892,7 @@ CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
 END;
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; omit it') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id < 1;
   INSERT INTO event (job_id, run_id, kind, detail)
     SELECT job_id, NEW.run_id, 'resource_held', NEW.name
       FROM (SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)) AS job_id) WHERE job_id IS NOT NULL;
@@ -942,7 +942,7 @@ CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.st
 END;
 CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: there is a schedule of that name; tenure schedule rm removes it')
     WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
@@ -1000,7 +1000,7 @@ CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
 END;
 CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT tenure_owns_this_column__to_cancel_insert_into_cancel();
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
     WHERE NEW.state IS NOT 'running' OR NEW.job_id IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.stop_at IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')

@@ -632,7 +632,7 @@ CREATE VIEW impossible_job AS SELECT * FROM job WHERE
   OR attempts < 0 OR deferrals < 0 OR unstarts < 0 OR max_attempts < 1);
 CREATE VIEW unreadable_job AS SELECT * FROM job WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id; omit it (and never use REPLACE on job)')
+  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out (and never use REPLACE on job)')
     WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new job is queued: leave out state, reason, run_id, pid, started_at, finished_at and the counts')
     WHERE NEW.state IS NOT 'queued' OR NEW.reason IS NOT NULL OR NEW.run_id IS NOT NULL OR NEW.pid IS NOT NULL
@@ -672,46 +672,46 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     WHERE instr(replace(NEW.policy, '\\', ''), '\u0000') > 0;
   SELECT CASE p.key
     WHEN 'timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
+      THEN RAISE(ABORT, 'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit') END
     WHEN 'grace_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; omit it for 10000') END
+      THEN RAISE(ABORT, 'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; leave it out for 10000') END
     WHEN 'warn' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 2 OR json_type(value, '$.signal') IS NOT 'integer' OR json_type(value, '$.before_ms') IS NOT 'integer'
       OR json_extract(value, '$.signal') NOT BETWEEN 1 AND 64 OR json_extract(value, '$.before_ms') NOT BETWEEN 0 AND 3162240000000 END
-      THEN RAISE(ABORT, 'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; omit it for none') END
+      THEN RAISE(ABORT, 'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; leave it out for none') END
     WHEN 'idle_timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
+      THEN RAISE(ABORT, 'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; leave it out for no limit') END
     WHEN 'backoff_ms' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE json_array_length(value) <> 2 OR json_type(value, '$[0]') IS NOT 'integer' OR json_type(value, '$[1]') IS NOT 'integer'
       OR json_extract(value, '$[0]') NOT BETWEEN 0 AND json_extract(value, '$[1]') OR json_extract(value, '$[1]') > 3162240000000 END
-      THEN RAISE(ABORT, 'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; omit it for these') END
+      THEN RAISE(ABORT, 'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; leave it out for these') END
     WHEN 'retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
       e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text' AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired'), 0)) END
-      THEN RAISE(ABORT, 'tenure: policy: retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; omit it for the default') END
+      THEN RAISE(ABORT, 'tenure: policy: retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for the default') END
     WHEN 'no_retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
       e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text' AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired'), 0)) END
-      THEN RAISE(ABORT, 'tenure: policy: no_retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; omit it for none') END
+      THEN RAISE(ABORT, 'tenure: policy: no_retry_on must be a list of exit codes from 1 to 255 and of end reasons, such as [1, "timeout"]; leave it out for none') END
     WHEN 'max_deferrals' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 4294967295
-      THEN RAISE(ABORT, 'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; omit it for 20') END
+      THEN RAISE(ABORT, 'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; leave it out for 20') END
     WHEN 'memory_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 9223372036854775807
-      THEN RAISE(ABORT, 'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; omit it for no limit') END
+      THEN RAISE(ABORT, 'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; leave it out for no limit') END
     WHEN 'nice' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN -20 AND 19
-      THEN RAISE(ABORT, 'tenure: policy: nice must be a whole number from -20 to 19; omit it for that of the worker') END
+      THEN RAISE(ABORT, 'tenure: policy: nice must be a whole number from -20 to 19; leave it out for that of the worker') END
     WHEN 'user' THEN CASE WHEN type IS NOT 'text' OR value = ''
-      THEN RAISE(ABORT, 'tenure: policy: user must be the name of a user; omit it for that of the worker') END
+      THEN RAISE(ABORT, 'tenure: policy: user must be the name of a user; leave it out for that of the worker') END
     WHEN 'log_limit_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 65536 AND 9223372036854775807
-      THEN RAISE(ABORT, 'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; omit it for 67108864') END
+      THEN RAISE(ABORT, 'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; leave it out for 67108864') END
     WHEN 'stdin' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 1
       OR coalesce(json_type(value, '$.file'), json_type(value, '$.kept')) IS NOT 'text' END
-      THEN RAISE(ABORT, 'tenure: policy: stdin must name a file, such as {"file": "/path"}; omit it for an empty one') END
+      THEN RAISE(ABORT, 'tenure: policy: stdin must name a file, such as {"file": "/path"}; leave it out for an empty one') END
     WHEN 'check' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1 ELSE json_array_length(p.value) NOT BETWEEN 1 AND 65536 OR json_extract(p.value, '$[0]') IS '' OR json_extract(p.value, '$[0].hex') IS ''
       OR EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
                    OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END
-      THEN RAISE(ABORT, 'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; omit it for none') END
+      THEN RAISE(ABORT, 'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; leave it out for none') END
     WHEN 'workspace' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE json_type(value, '$.key') IS NOT 'text' OR length(json_extract(value, '$.key')) NOT BETWEEN 1 AND 200
       OR (SELECT count(*) FROM json_each(p.value)) <> 1 + (json_type(value, '$.prepare') IS NOT NULL)
       OR CASE WHEN coalesce(json_type(value, '$.prepare'), 'null') = 'null' THEN 0 ELSE CASE WHEN json_type(value, '$.prepare') IS NOT 'array' THEN 1 ELSE json_array_length(json_extract(p.value, '$.prepare')) NOT BETWEEN 1 AND 65536 OR json_extract(json_extract(p.value, '$.prepare'), '$[0]') IS '' OR json_extract(json_extract(p.value, '$.prepare'), '$[0].hex') IS ''
       OR EXISTS (SELECT 1 FROM json_each(json_extract(p.value, '$.prepare')) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
                    OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END END END
-      THEN RAISE(ABORT, 'tenure: policy: workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; omit it for none') END
+      THEN RAISE(ABORT, 'tenure: policy: workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; leave it out for none') END
     WHEN 'secrets' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE e.type IS NOT 'text' OR e.key = '' OR instr(e.key, '=') > 0) END
       THEN RAISE(ABORT, 'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
     ELSE RAISE(ABORT, 'tenure: policy: a key is not known; docs/sql.md lists the keys') END
@@ -816,7 +816,7 @@ CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: cancel the job first') WHERE OLD.state IN ('queued', 'running');
 END;
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id; omit it') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id; leave it out') WHERE NEW.id < 1;
   -- A row with the largest id of all would make each later insert fail, for ever.
   SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
     WHERE NEW.id > 4503599627370496;
@@ -929,7 +929,7 @@ CREATE TRIGGER run_delete_guard BEFORE DELETE ON run BEGIN
   SELECT RAISE(ABORT, 'tenure: a run goes with its job; use tenure prune to remove ended jobs') WHERE NOT sqlite_compileoption_used('TENURE');
 END;
 CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a cancel; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new cancel is open; leave out closed_at') WHERE NEW.closed_at IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: why has 4000 bytes at most') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
   SELECT RAISE(ABORT, 'tenure: no such job') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
@@ -1002,7 +1002,7 @@ WHEN NEW.unmet IS NOT OLD.unmet OR NEW.broken IS NOT OLD.broken BEGIN
        OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken');
 END;
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of an event; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: kind and reason of an event have 100 bytes at most, detail 1000000')
     WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
   -- Events go with their job, so none is kept of a job that does not exist.
@@ -1146,7 +1146,7 @@ WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
   DELETE FROM workspace_use WHERE run_id = NEW.id;
 END;
 CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new resource is held: name its owner, teardown, probe, cwd and env, and leave out the rest')
     WHERE NEW.state IS NOT 'held' OR NEW.torn IS NOT 0 OR NEW.errand IS NOT NULL OR NEW.again IS NOT 0 OR NEW.attempts IS NOT 0
        OR NEW.next_at IS NOT 0 OR NEW.last_error IS NOT NULL OR NEW.releasing_since IS NOT NULL OR NEW.released_at IS NOT NULL OR NEW.released_by IS NOT NULL;
@@ -1220,7 +1220,7 @@ CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
 END;
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; omit it') WHERE NEW.id < 1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a resource; leave it out') WHERE NEW.id < 1;
   SELECT RAISE(ABORT, 'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
     WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail)
@@ -1272,7 +1272,7 @@ CREATE TRIGGER task_ends_what_it_holds AFTER UPDATE OF state ON task WHEN OLD.st
 END;
 CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure schedule add to make a schedule') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a schedule; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: there is a schedule of that name; tenure schedule rm removes it')
     WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
@@ -1330,7 +1330,7 @@ CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
 END;
 CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task start to make a task') WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: the file gives the id of a task; leave it out') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: a new task is running and has no job yet')
     WHERE NEW.state IS NOT 'running' OR NEW.job_id IS NOT NULL OR NEW.finished_at IS NOT NULL OR NEW.stop_at IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')

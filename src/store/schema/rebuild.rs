@@ -11,18 +11,23 @@
 
 use rusqlite::Connection;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::file::stamp::raise_sequence;
 use crate::store::schema;
 use crate::store::schema::objects::{Objects, fresh, objects, quoted};
 
-/// Tables that have another name since version 3: the old name and the new one.
+/// Tables that have another name since version 4: the old name and the new one.
 const RENAMED_TABLES: &[(&str, &str)] = &[("slot", "occurrence"), ("untold", "unresolved")];
 
-/// Views that have another name since version 3.
-const OLD_VIEWS: &[&str] = &["resource_in_the_way"];
+/// Views of earlier versions that this one does not have.
+const OLD_VIEWS: &[&str] = &["impossible_job", "lane_head", "queue_head", "resource_in_the_way", "unreadable_job"];
 
-/// Columns that have another name since version 3: the table, the old name and the new one.
+/// Indexes of earlier versions that this one does not have. All others that are not in
+/// `schema.sql` are a person's.
+const OLD_INDEXES: &[&str] =
+    &["job_impossible", "job_of_array", "job_untorn", "lane_of_array", "run_open_errand", "workspace_use_of_dir"];
+
+/// Columns that have another name since version 4: the table, the old name and the new one.
 const RENAMED_COLUMNS: &[(&str, &str, &str)] = &[
     ("job", "unstarts", "failed_starts"),
     ("job", "untorn", "unreleased"),
@@ -38,6 +43,9 @@ pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {
     drop_triggers_and_views(conn, &is, |table| {
         fresh.contains_key(table) || OLD_VIEWS.contains(&table) || RENAMED_TABLES.iter().any(|(old, _)| *old == table)
     })?;
+    for index in OLD_INDEXES.iter().filter(|index| is.contains_key(**index)) {
+        conn.execute_batch(&format!("DROP INDEX {index}"))?;
+    }
     let is = if rename_tables(conn, &is)? { objects(conn)? } else { is };
     let differs = |name: &String| is.get(name).is_none_or(|found| !schema::same(found, &fresh[name]));
     let tables: Vec<&String> = fresh.keys().filter(|name| fresh[*name].kind == "table" && differs(name)).collect();
@@ -60,7 +68,13 @@ fn drop_triggers_and_views(conn: &Connection, is: &Objects, is_ours: impl Fn(&st
 /// Gives the tables of an older file their present names. Returns whether any was renamed.
 fn rename_tables(conn: &Connection, is: &Objects) -> Result<bool> {
     let mut renamed = false;
-    for (old, new) in RENAMED_TABLES.iter().filter(|(old, new)| is.contains_key(*old) && !is.contains_key(*new)) {
+    for (old, new) in RENAMED_TABLES.iter().filter(|(old, _)| is.contains_key(*old)) {
+        if is.contains_key(*new) {
+            return Err(Error::File(format!(
+                "the file has a table {new} that is not tenure's, and this version needs that name; \
+                 ALTER TABLE {new} RENAME TO another name, then start tenure work"
+            )));
+        }
         conn.execute_batch(&format!("ALTER TABLE {old} RENAME TO {new}"))?;
         renamed = true;
     }
@@ -94,13 +108,18 @@ fn rebuild(conn: &Connection, name: &str, is: &Objects, fresh: &Objects) -> Resu
     }
     // An index that a person has added is kept, unless it is on a column that is gone.
     for (index, object) in
-        is.iter().filter(|(index, object)| object.kind == "index" && object.table == name && !fresh.contains_key(*index))
+        is.iter().filter(|(index, object)| object.kind == "index" && object.table == name && is_a_persons(index, fresh))
     {
         if let Err(error) = conn.execute_batch(&object.sql) {
             log::warn!("the index {index} on {name} is not tenure's and cannot be kept: {error}");
         }
     }
     Ok(())
+}
+
+/// Whether an index belongs neither to this version nor to an earlier one.
+fn is_a_persons(index: &str, fresh: &Objects) -> bool {
+    !fresh.contains_key(index) && !OLD_INDEXES.contains(&index)
 }
 
 /// Returns the highest id that the table has assigned, if the file counts that.
