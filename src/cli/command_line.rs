@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cli::face::Face;
 use crate::cli::global::Global;
@@ -13,7 +13,7 @@ use crate::cli::verbs::{
     prune, queue, resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
-use crate::config::Flags;
+use crate::config::{Colour, Flags};
 use crate::error::{Error, Result, exit};
 use crate::run::limits;
 
@@ -152,11 +152,21 @@ fn show_help(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let root = Cli::command();
     let path = mistakes::verb_of(&root, &error.render().to_string());
     if error.use_stderr() {
-        return page::complain(root, &path);
+        return page::complain(root, &path, colour_of(arguments));
     }
     // The value of an option cannot be `--help`, and the command of a job comes after `--`.
     let is_long = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--help");
-    page::print(root, &path, if is_long { Length::Long } else { Length::Short })
+    page::print(root, &path, if is_long { Length::Long } else { Length::Short }, colour_of(arguments))
+}
+
+/// Returns the colour that was asked for, where the parser stopped before it could tell.
+fn colour_of(arguments: &[OsString]) -> Colour {
+    let words: Vec<&str> = arguments.iter().map_while(|word| word.to_str().filter(|word| *word != "--")).collect();
+    let given = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color")? {
+        "" => words.get(at + 1).copied(),
+        rest => rest.strip_prefix('='),
+    });
+    given.and_then(|word| Colour::from_str(word, false).ok()).unwrap_or_default()
 }
 
 /// Parses. A negative number is the value of what it stands behind, and refused there with a
@@ -200,7 +210,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         // These need no file and no settings, so a broken configuration does not stop them.
         Verb::Completions(args) => return completions::run(args, Cli::command()),
         Verb::Man(args) => return man::run(args, Cli::command()),
-        Verb::Help(args) => return Ok(help::run(args, Cli::command())),
+        Verb::Help(args) => return Ok(help::run(args, Cli::command(), cli.global.color.unwrap_or_default())),
         Verb::Complete(args) => return Ok(complete::run(args, Cli::command())),
         _ => {}
     }

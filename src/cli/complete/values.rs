@@ -122,7 +122,9 @@ pub fn options(verb: &Command) -> Vec<(String, String)> {
         _ if arg.is_last_set() => Some("--".to_owned()),
         long => long.map(|long| format!("--{long}")),
     };
-    shown.filter_map(|arg| Some((named(arg)?, about(arg.get_help())))).collect()
+    // What clap says of --help by itself speaks of a summary that is another one here.
+    let what = |arg: &Arg| if arg.get_id() == "help" { "Print help".to_owned() } else { about(arg.get_help()) };
+    shown.filter_map(|arg| Some((named(arg)?, what(arg)))).collect()
 }
 
 /// Returns the values that the definition has for an argument.

@@ -30,9 +30,9 @@ pub fn is_help(kind: ErrorKind) -> bool {
 }
 
 /// Prints the help of a verb and tells the exit code.
-pub fn print(root: Command, path: &[String], length: Length) -> u8 {
+pub fn print(root: Command, path: &[String], length: Length, colour: Colour) -> u8 {
     let text = text(root, path, length);
-    let rendered = styled(&text, io::stdout().is_terminal());
+    let rendered = styled(&text, colour, io::stdout().is_terminal());
     match write_bytes(rendered.as_bytes()) {
         Err(error) if !is_broken_pipe(&error) => exit::FAILED,
         _ => exit::OK,
@@ -40,14 +40,14 @@ pub fn print(root: Command, path: &[String], length: Length) -> u8 {
 }
 
 /// Says on stderr what could have been typed, where a verb is missing.
-pub fn complain(root: Command, path: &[String]) -> u8 {
+pub fn complain(root: Command, path: &[String], colour: Colour) -> u8 {
     let text = text(root, path, Length::Short);
-    let _stderr_may_be_gone = io::stderr().write_all(styled(&text, io::stderr().is_terminal()).as_bytes());
+    let _stderr_may_be_gone = io::stderr().write_all(styled(&text, colour, io::stderr().is_terminal()).as_bytes());
     exit::USAGE
 }
 
-fn styled(text: &StyledStr, is_terminal: bool) -> String {
-    match coloured(Colour::Auto, std::env::var_os("NO_COLOR"), is_terminal) {
+fn styled(text: &StyledStr, colour: Colour, is_terminal: bool) -> String {
+    match coloured(colour, std::env::var_os("NO_COLOR"), is_terminal) {
         true => text.ansi().to_string(),
         false => text.to_string(),
     }

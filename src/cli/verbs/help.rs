@@ -5,6 +5,7 @@ use clap::Command;
 use crate::cli::face;
 use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
+use crate::config::Colour;
 use crate::error::exit;
 
 #[derive(Debug, clap::Args)]
@@ -14,9 +15,9 @@ pub struct Args {
     pub path: Vec<String>,
 }
 
-pub fn run(args: &Args, root: Command) -> u8 {
+pub fn run(args: &Args, root: Command, colour: Colour) -> u8 {
     match mistakes::unknown_path(&root, &args.path) {
-        None => page::print(root, &args.path, Length::Long),
+        None => page::print(root, &args.path, Length::Long, colour),
         Some(mistake) => {
             face::complain(&mistake);
             exit::USAGE

@@ -35,11 +35,12 @@ pub fn run(args: &Args, mut root: Command) -> Result<u8> {
 }
 
 fn write_all(root: &Command, dir: &Path) -> Result<u8> {
-    let failed = |error| Error::io(format!("writing manual pages into {}", dir.display()), error);
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    std::fs::create_dir_all(dir).map_err(|error| Error::io(format!("creating {}", dir.display()), error))?;
     let paths = manual::paths(root);
     for path in &paths {
-        replace(&dir.join(format!("{}.1", manual::name(path))), manual::page(root, path).as_bytes()).map_err(failed)?;
+        let file = dir.join(format!("{}.1", manual::name(path)));
+        replace(&file, manual::page(root, path).as_bytes())
+            .map_err(|error| Error::io(format!("writing {}", file.display()), error))?;
     }
     face::say(&format!("{} manual pages are in {}", paths.len(), dir.display()));
     Ok(exit::OK)
@@ -48,10 +49,10 @@ fn write_all(root: &Command, dir: &Path) -> Result<u8> {
 /// A page is complete or absent, and a link in its place is replaced, not followed.
 fn replace(file: &Path, page: &[u8]) -> std::io::Result<()> {
     let new = file.with_extension(format!("{}.new", std::process::id()));
-    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&new).and_then(|mut file| file.write_all(page));
-    let replaced = written.and_then(|()| std::fs::rename(&new, file));
+    let mut created = std::fs::OpenOptions::new().write(true).create_new(true).open(&new)?;
+    let replaced = created.write_all(page).and_then(|()| std::fs::rename(&new, file));
     if replaced.is_err() {
-        let _it_may_not_be_ours_or_not_be_there = std::fs::remove_file(&new);
+        let _the_first_error_counts = std::fs::remove_file(&new);
     }
     replaced
 }
