@@ -94,7 +94,7 @@ pub fn end(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Resul
         Some((id, kind)) => teardown::ended(conn, id, run, kind, closed, now_ms)?,
         None => None,
     };
-    if !close_run(conn, run, closed, now_ms)? {
+    if !close_run(conn, run, closed.end(), now_ms)? {
         return Ok(Ended::default());
     }
     let forgotten = resource.map_or(Ok(Vec::new()), |(id, _)| teardown::forget_old_runs(conn, id))?;

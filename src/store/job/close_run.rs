@@ -35,22 +35,38 @@ pub struct Closed {
     pub record: RunRecord,
 }
 
+/// How a run has ended, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct End<'a> {
+    pub(in crate::store) outcome: Outcome,
+    pub(in crate::store) reason: Option<Reason>,
+    pub(in crate::store) exit: Option<Exit>,
+    pub(in crate::store) error: Option<&'a str>,
+    pub(in crate::store) record: &'a RunRecord,
+}
+
+impl Closed {
+    pub(in crate::store) fn end(&self) -> End<'_> {
+        End { outcome: self.outcome, reason: self.reason, exit: self.exit, error: self.error.as_deref(), record: &self.record }
+    }
+}
+
 /// Closes an open run. Returns false if it was closed before, and then changes nothing.
-pub(in crate::store) fn close_run(conn: &Connection, run: RunId, closed: &Closed, now_ms: i64) -> Result<bool> {
-    let (exit_code, signal) = match closed.exit {
+pub(in crate::store) fn close_run(conn: &Connection, run: RunId, end: End<'_>, now_ms: i64) -> Result<bool> {
+    let (exit_code, signal) = match end.exit {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
     };
-    let record = &closed.record;
+    let record = end.record;
     let changed = conn.prepare_cached(sql!("close_run.sql", "close"))?.execute(params![
         run.0,
         now_ms,
-        closed.outcome.as_str(),
-        closed.reason.map(Reason::as_str),
+        end.outcome.as_str(),
+        end.reason.map(Reason::as_str),
         exit_code,
         signal,
-        closed.error,
+        end.error,
         record.pid,
         record.started_at,
         record.exited_at,

@@ -12,7 +12,7 @@ use crate::job::ending::decide;
 use crate::job::limits::{FAILED_STARTS_MAX, RESULT_BYTES_MAX};
 use crate::job::{Decision, Exit, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 pub use crate::store::job::close_run::RunRecord;
-use crate::store::job::close_run::{Closed, close_run};
+use crate::store::job::close_run::{End, close_run};
 use crate::store::job::ended;
 use crate::store::job::rows;
 use crate::store::pipeline::advance;
@@ -211,14 +211,14 @@ fn cancelled_text(conn: &Connection, s: &Settle, known: &Known, decision: &Decis
 }
 
 fn record_end(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -> Result<()> {
-    let record = s.record.clone();
+    let record = &s.record;
     let exit = decision.exit_code.map(Exit::Code).or(decision.signal.map(Exit::Signal));
-    let closed = Closed { outcome: decision.outcome, reason: decision.reason, exit, error: decision.error.clone(), record };
-    close_run(conn, s.run, &closed, now_ms)?;
+    let end = End { outcome: decision.outcome, reason: decision.reason, exit, error: decision.error.as_deref(), record };
+    close_run(conn, s.run, end, now_ms)?;
     // The history of a job names the processes that were ended with it, so that the person who
     // started a daemon there finds the reason. It also says how memory was limited: an rlimit only
     // makes allocations fail, which no exit code shows.
-    let told = [("left_behind", closed.record.leftovers.as_deref()), ("memory_limit", closed.record.memory_by)];
+    let told = [("left_behind", record.leftovers.as_deref()), ("memory_limit", record.memory_by)];
     for (kind, detail) in told.into_iter().filter_map(|(kind, detail)| Some((kind, detail?))) {
         conn.prepare_cached("INSERT INTO event (job_id, run_id, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
             .execute((s.job.0, s.run.0, kind, detail))?;

@@ -60,11 +60,11 @@ impl Recounted {
     }
 }
 
-/// What was corrected, for a log line: `2 heads of queues, 1 lane`.
+/// What was corrected, for a log line: `heads of queues: 2, counts of lanes: 1`.
 impl fmt::Display for Recounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            (usize::from(self.recounted), "all counts"),
+            (usize::from(self.recounted), "counts of all jobs"),
             (self.queues, "queues without a row"),
             (self.heads, "heads of queues"),
             (self.cancels, "cancels of ended jobs"),
@@ -80,8 +80,7 @@ impl fmt::Display for Recounted {
             (self.sequences, "sequences"),
         ];
         let made = parts.iter().filter(|(n, _)| *n > 0);
-        let texts: Vec<String> =
-            made.map(|(n, what)| if *n == 1 && *what == "all counts" { (*what).into() } else { format!("{n} {what}") }).collect();
+        let texts: Vec<String> = made.map(|(n, what)| format!("{what}: {n}")).collect();
         f.write_str(&texts.join(", "))
     }
 }
