@@ -2,6 +2,8 @@
 
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, WaitOptions, waitpid};
+
 use crate::life::zoo::is_root;
 use crate::support::zoo::lives;
 use crate::support::{Nest, Signal, kill, until};
@@ -37,6 +39,8 @@ impl Container {
         // It dies with its parent, and all of its namespace with it; the next worker would still find its lock held.
         if let Some(first) = first {
             until("the first process of the container to go", || (!lives(first)).then_some(()));
+            // Where another test has made this process a subreaper, it is ours to reap.
+            let _not_ours = waitpid(Pid::from_raw(first), WaitOptions::NOHANG);
         }
     }
 }
