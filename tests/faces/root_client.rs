@@ -96,7 +96,7 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
     me.ok(&["run", "--", "true"]);
     let healthy = as_root(&nest, &me, &["doctor"], "");
     assert!(healthy.out.contains("runuser -u \"$(id -un 65534)\" -- tenure work"), "{healthy:?}");
-    assert!(!healthy.out.contains("WRONG permissions"), "{healthy:?}");
+    assert!(!healthy.out.contains("WRONG  permissions"), "{healthy:?}");
     crate::faces::unprivileged::open(&me.db(), "o+w");
     let log = me.home().join("q.db.d/logs");
     std::os::unix::fs::chown(&log, Some(1), None).unwrap();
@@ -105,7 +105,7 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
         assert!(open.out.contains(&remedy), "{open:?}");
         assert!(std::process::Command::new("sh").args(["-c", &remedy]).status().unwrap().success());
     }
-    assert!(!as_root(&nest, &me, &["doctor"], "").out.contains("WRONG permissions"));
+    assert!(!as_root(&nest, &me, &["doctor"], "").out.contains("WRONG  permissions"));
 }
 
 #[test]
