@@ -2,13 +2,16 @@
 
 use std::cell::Cell;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use tenure::job::RunId;
 use tenure::place::Place;
-use tenure::run::{Header, Launch, Record, RunFile, Spawner, Status, StatusPipe, machine};
+use tenure::run::{Launch, Record, RunFile, Spawner, Status, StatusPipe};
+
+#[path = "../../tests/run/launch.rs"]
+mod launch;
+use launch::{header, launch_in};
 
 /// A spawner and a directory for its runs.
 pub struct Runs {
@@ -34,36 +37,8 @@ impl Runs {
 
     pub fn start(&self, argv: &[&str]) -> Running {
         let run = RunId(self.next.replace(self.next.get() + 1));
-        let launch = Launch {
-            run,
-            nonce: machine::nonce(),
-            argv: argv.iter().map(|word| word.as_bytes().to_vec()).collect(),
-            env: vec![(b"PATH".to_vec(), b"/usr/local/bin:/usr/bin:/bin".to_vec())],
-            cwd: self.dir.path().as_os_str().as_bytes().to_vec(),
-            log: self.place.log_file(run),
-            result: None,
-            stdin: None,
-            timeout_ms: None,
-            max_runtime_ms: None,
-            grace_ms: 10_000,
-            warn: None,
-            idle_timeout_ms: None,
-            waits_for_go: false,
-            log_limit_bytes: 64 << 20,
-            memory_bytes: None,
-            memory_group: None,
-            memory_kills: None,
-            nice: None,
-            user: None,
-        };
-        let header = Header {
-            file_id: "bench".into(),
-            run,
-            nonce: launch.nonce,
-            boot_id: machine::boot_id(),
-            pid_ns: machine::pid_namespace(),
-            pid_ns_ends: false,
-        };
+        let launch = launch_in(self.dir.path(), &self.place, run, argv);
+        let header = header(&launch);
         let file = RunFile::create(&self.place, &header).expect("a run file");
         let pipe = self.spawner.launch(&launch, file).expect("a launch");
         Running { launch, pipe }

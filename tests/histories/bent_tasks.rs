@@ -73,7 +73,7 @@ fn a_task_whose_job_was_ended_by_hand_is_moved_on_by_the_reaper() {
 }
 
 #[test]
-fn a_healer_does_not_queue_what_belongs_to_a_stopped_task() {
+fn a_repair_does_not_queue_what_belongs_to_a_stopped_task() {
     let conn = one_that_runs();
     task::stop(&conn, 1, None, 4).unwrap();
     conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();

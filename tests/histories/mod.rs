@@ -17,12 +17,7 @@ const CASES: u32 = 60;
 
 #[test]
 fn any_history_leaves_the_file_as_the_model_says() {
-    let (cases, seed) = (cases(), seed());
-    println!("PROPTEST_CASES={cases}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let (mut runner, seed) = runner(0);
     let histories = prop::collection::vec(any::<[u8; 6]>(), 1..120);
     let played = quietly(|| {
         runner.run(&histories, |steps| {
@@ -44,12 +39,7 @@ fn any_history_leaves_the_file_as_the_model_says() {
 
 #[test]
 fn any_history_leaves_the_owners_of_the_model() {
-    let (cases, seed) = (cases(), seed());
-    println!("PROPTEST_CASES={cases}");
-    let mut bytes = [2; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let (mut runner, seed) = runner(2);
     let histories = prop::collection::vec(any::<[u8; 4]>(), 1..200);
     let played = quietly(|| {
         runner.run(&histories, |steps| {
@@ -64,12 +54,7 @@ fn any_history_leaves_the_owners_of_the_model() {
 
 #[test]
 fn repair_makes_a_file_written_without_guards_valid() {
-    let (cases, seed) = (cases(), seed());
-    println!("PROPTEST_CASES={cases}");
-    let mut bytes = [1; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let (mut runner, seed) = runner(1);
     let histories = (prop::collection::vec(any::<[u8; 6]>(), 5..60), prop::collection::vec(any::<[u8; 3]>(), 1..6));
     let repaired = quietly(|| {
         runner.run(&histories, |(steps, wrongs)| {
@@ -95,6 +80,16 @@ fn repair_makes_a_file_written_without_guards_valid() {
     if let Err(error) = repaired {
         panic!("seed {seed}: {error}");
     }
+}
+
+/// What plays histories, and its seed. `salt`: each test draws others from the same seed.
+fn runner(salt: u8) -> (TestRunner, u64) {
+    let (cases, seed) = (cases(), seed());
+    println!("PROPTEST_CASES={cases}");
+    let mut bytes = [salt; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    (TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)), seed)
 }
 
 thread_local! {

@@ -11,8 +11,9 @@ use tempfile::TempDir;
 use tenure::job::{Nonce, RunId, RunKey};
 use tenure::place::Place;
 use tenure::run::runfile::{Inspection, RunFile, inspect};
-use tenure::run::{Header, Launch, Record, Records, Spawner, Status, StatusPipe, machine};
+use tenure::run::{Launch, Record, Records, Spawner, Status, StatusPipe};
 
+pub use crate::run::launch::{header, launch_in};
 use crate::support::{PATIENCE, until};
 
 pub fn program() -> &'static Path {
@@ -121,43 +122,6 @@ impl Drop for Bench {
             let _ = tenure::run::tree::empty(&self.place, *key);
         }
         self.drop_spawner();
-    }
-}
-
-pub fn launch_in(dir: &Path, place: &Place, run: RunId, argv: &[&str]) -> Launch {
-    use std::os::unix::ffi::OsStrExt;
-    Launch {
-        run,
-        nonce: machine::nonce(),
-        argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
-        env: vec![(b"PATH".to_vec(), b"/usr/local/bin:/usr/bin:/bin".to_vec())],
-        cwd: dir.as_os_str().as_bytes().to_vec(),
-        log: place.log_file(run),
-        result: None,
-        stdin: None,
-        timeout_ms: None,
-        max_runtime_ms: None,
-        grace_ms: 10_000,
-        warn: None,
-        idle_timeout_ms: None,
-        waits_for_go: false,
-        log_limit_bytes: 64 << 20,
-        memory_bytes: None,
-        memory_group: None,
-        memory_kills: None,
-        nice: None,
-        user: None,
-    }
-}
-
-pub fn header(launch: &Launch) -> Header {
-    Header {
-        file_id: "test".into(),
-        run: launch.run,
-        nonce: launch.nonce,
-        boot_id: machine::boot_id(),
-        pid_ns: machine::pid_namespace(),
-        pid_ns_ends: false,
     }
 }
 

@@ -8,6 +8,7 @@ mod crashes;
 mod emptied;
 mod files;
 mod going;
+mod launch;
 mod limits;
 mod output;
 mod shutdown;
