@@ -323,7 +323,7 @@ fn a_killed_foreground_maker_leaves_its_lease_to_its_tree() {
     assert_eq!(refused.code, 6, "{refused:?}");
     left::after_a_tick(&nest);
     assert_eq!((prepares(&nest), names(&nest).len()), (1, 1));
-    // Every process with this working directory was left by the recipe.
+    // Every process with this working directory was left by the prepare command.
     let tree: Vec<i32> = nest.processes().into_iter().filter(|pid| stands_in_work(&nest, *pid)).collect();
     assert!(!tree.is_empty());
     for pid in tree.iter() {

@@ -1,7 +1,5 @@
 //! Reading what strace recorded.
 
-#![allow(dead_code)] // each test binary uses its own part
-
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 

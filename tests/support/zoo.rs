@@ -1,7 +1,5 @@
 //! Processes of odd kinds, from a small C program that is compiled when a test needs it (a machine that builds Rust has a C compiler).
 
-#![allow(dead_code)] // each test binary uses its own part
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

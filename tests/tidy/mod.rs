@@ -1,4 +1,5 @@
-//! The walls of the house: who may import whom, where unsafe code may stand, how long a file may be.
+//! The walls of the house: who may import whom and in no circle, where unsafe code may stand, how long a file may be, where SQL
+//! stands, and how texts read.
 
 mod graph;
 mod texts;

@@ -76,6 +76,9 @@ const BANNED: &[(&str, &str)] = &[
     ("shouldn't", "should not"),
     ("that's", "that is"),
     ("there's", "there is"),
+    ("recipe", "prepare command"),
+    ("healer", "repair"),
+    ("healers", "repair"),
 ];
 
 /// What makes a phrase right: the words before it, the phrase, the words after it.
@@ -85,15 +88,16 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("there ", "are no", ""),
     ("There ", "are no", ""),
     ("", "is no", " longer"),
-    ("", "are no", " longer"),
-    ("", "is no", " more than"),
-    ("", "is no", " older than"),
     // The name of a column in files of an earlier version.
     ("(\"resource\", \"", "errand", "\""),
     ("`", "errand", "`"),
     ("resource.", "errand", "`"),
     ("`", "healed", "`"),
     ("[(\"", "errand", "\""),
+    ("(\"workspace\", \"", "recipe", "\""),
+    ("(\"", "recipe", "\", \"prepare_command"),
+    ("workspace.", "recipe", "`"),
+    ("`", "healers", ".*`"),
     // A variable.
     ("", "let go", " ="),
 ];
