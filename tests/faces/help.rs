@@ -100,3 +100,16 @@ fn a_value_that_looks_like_help_is_a_value() {
     let id = nest.add(&["--hold", "--", "echo", "--help"]);
     assert_eq!(nest.show(id)["command"][1], "--help");
 }
+
+#[test]
+fn help_obeys_color() {
+    let nest = Nest::new();
+    for line in [&["help", "add"][..], &["add", "--help"], &["-h"], &["queue"]] {
+        for (color, coloured) in
+            [(&["--color", "always"][..], true), (&["--color=always"], true), (&["--color", "never"], false), (&[], false)]
+        {
+            let said = said(nest.tenure(&[color, line].concat()).output().unwrap());
+            assert_eq!((said.out + &said.err).contains('\u{1b}'), coloured, "{color:?} {line:?}");
+        }
+    }
+}
