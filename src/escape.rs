@@ -89,8 +89,13 @@ pub fn quote(argv: &Argv) -> String {
 
 /// Like [`quote`], without a limit.
 pub fn quote_whole(argv: &Argv) -> String {
+    quote_arguments(argv.arguments().iter().map(Vec::as_slice))
+}
+
+/// Like [`quote_whole`], for the arguments of a command.
+pub fn quote_arguments<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut out = String::new();
-    for argument in argv.arguments() {
+    for argument in arguments {
         if !out.is_empty() {
             out.push(' ');
         }

@@ -175,10 +175,10 @@ pub mod units;
 pub mod worker;
 
 pub use error::{Error, Result, SqliteError};
-pub use job::{Hold, JobId, Reason, RunId, State};
+pub use job::{Hold, JobId, Outcome, Reason, RunId, RunKind, State};
 pub use queue::{
-    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, Summary, Watch, Worker,
-    WorkerBuilder, init, init_with, minutes,
+    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, RunInfo, Summary,
+    Watch, Worker, WorkerBuilder, init, init_with, minutes,
 };
 
 /// The programs of the page are compiled with the tests of the documentation.

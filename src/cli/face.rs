@@ -13,6 +13,7 @@ use crate::config::{self, Around, Colour, Flags, Settings};
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
 use crate::place::Place;
+use crate::queue::Queue;
 use crate::store::{Options, Role, Store};
 
 /// One invocation.
@@ -47,6 +48,14 @@ impl Face {
     /// It cannot be used.
     pub fn reader(&self) -> Result<Store> {
         self.open(Role::Reader)
+    }
+
+    /// Opens the queue for reading. Its file must exist.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn queue(&self) -> Result<Queue> {
+        Ok(Queue::of(&self.reader()?))
     }
 
     /// Opens the file for writing; creates it on first use.

@@ -3,7 +3,7 @@
 use super::Queue;
 use super::info::JobInfo;
 use crate::error::Result;
-use crate::job::State;
+use crate::job::{JobId, State};
 use crate::store::read;
 
 /// Selects jobs: `Filter::live().queue("mail")`. What is not given does not narrow the selection.
@@ -24,6 +24,18 @@ impl Filter {
     /// Selects jobs in this state, in addition to other states that are given.
     pub fn state(mut self, state: State) -> Self {
         self.0.states.push(state);
+        self
+    }
+
+    /// Selects jobs in these states, in addition to other states that are given.
+    pub fn states(mut self, states: impl IntoIterator<Item = State>) -> Self {
+        self.0.states.extend(states);
+        self
+    }
+
+    /// Selects jobs with numbers in this range, in addition to other ranges that are given.
+    pub fn between(mut self, first: JobId, last: JobId) -> Self {
+        self.0.ids.push(first.0..=last.0);
         self
     }
 
@@ -54,5 +66,52 @@ impl Queue {
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
         let jobs = self.store.read(|conn| read::jobs(conn, &filter.0))?;
         Ok(jobs.iter().map(JobInfo::of).collect())
+    }
+}
+
+/// What the command line needs to find jobs, and the names that a person may have meant.
+#[cfg(feature = "cli")]
+impl Queue {
+    /// Returns the running jobs that a filter selects, then the newest others, and whether there
+    /// are more.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn listing(&self, filter: &Filter) -> Result<(Vec<JobInfo>, bool)> {
+        let (jobs, more) = self.store.read(|conn| read::listing(conn, &filter.0))?;
+        Ok((jobs.iter().map(JobInfo::of).collect(), more))
+    }
+
+    /// Returns a job, if there is one with this number.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn find(&self, id: JobId) -> Result<Option<JobInfo>> {
+        Ok(self.store.read(|conn| read::job(conn, id))?.as_ref().map(JobInfo::of))
+    }
+
+    /// Returns the newest job that this user added.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn last(&self) -> Result<Option<JobInfo>> {
+        let last = self.store.read(|conn| read::last_job(conn)?.map_or(Ok(None), |id| read::job(conn, id)))?;
+        Ok(last.as_ref().map(JobInfo::of))
+    }
+
+    /// Returns labels of jobs, each once, at most so many.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn labels(&self, most: usize) -> Result<Vec<String>> {
+        self.store.read(|conn| read::labels(conn, most))
+    }
+
+    /// Returns the names of all queues.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn queue_names(&self) -> Result<Vec<String>> {
+        Ok(self.store.read(read::queues)?.into_iter().map(|one| one.name).collect())
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Queue;
 use crate::error::{Error, Result};
+use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Reason, RunId, State};
 use crate::store::read;
 use crate::store::rows;
@@ -51,6 +52,37 @@ pub struct JobInfo {
     /// Its `TENURE_RESULT`, or the value given to [`Call::set_result`](crate::Call::set_result).
     pub result: Option<String>,
     pub progress: Option<Progress>,
+    /// The key that one live job has at a time.
+    pub unique_key: Option<String>,
+    /// Its index, for a job of an array.
+    pub array_index: Option<i64>,
+    /// How often it was requeued because it exited with 75.
+    pub deferrals: u32,
+    /// When it fails unless it has been started.
+    pub expires_at: Option<SystemTime>,
+    /// The task of a pipeline that it belongs to.
+    pub task: Option<i64>,
+    /// Whether a cancel is requested and not complete.
+    pub is_cancelling: bool,
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) stored: Stored,
+}
+
+/// Columns of a job as they are in the file. The command line shows them even if they are not
+/// valid: any client can write them.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stored {
+    pub state: State,
+    pub reason: Option<Reason>,
+    /// JSON.
+    pub command: String,
+    /// JSON.
+    pub env: String,
+    /// JSON.
+    pub policy: String,
+    /// JSON.
+    pub progress: Option<String>,
 }
 
 /// The progress that a job reports.
@@ -66,9 +98,12 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
+    /// Its position in the history of the job.
+    pub seq: i64,
     pub at: SystemTime,
     /// A word such as `added`, `claimed`, `done`; the page `docs/sql.md` lists them.
     pub kind: String,
+    pub job: Option<JobId>,
     pub run: Option<RunId>,
     pub reason: Option<String>,
     pub detail: Option<String>,
@@ -80,7 +115,13 @@ impl JobInfo {
         self.state.is_terminal()
     }
 
-    pub(super) fn of(job: &rows::Job) -> Self {
+    /// Whether it has ended without having been needed, which is not a failure.
+    pub fn was_needless(&self) -> bool {
+        was_needless(Some(self.state), self.reason)
+    }
+
+    /// Converts a row.
+    pub(crate) fn of(job: &rows::Job) -> Self {
         let state = job.shown_state();
         let is_as_stored = state == job.state;
         Self {
@@ -107,6 +148,20 @@ impl JobInfo {
             error: job.error.clone(),
             result: job.result.clone(),
             progress: job.progress.as_deref().and_then(Progress::parse),
+            unique_key: job.unique_key.clone(),
+            array_index: job.array_index,
+            deferrals: job.deferrals,
+            expires_at: job.expires_at.map(time_of),
+            task: job.task_id,
+            is_cancelling: job.cancel_open,
+            stored: Stored {
+                state: job.state,
+                reason: job.reason,
+                command: job.command.clone(),
+                env: job.env.clone(),
+                policy: job.policy.clone(),
+                progress: job.progress.clone(),
+            },
         }
     }
 }
@@ -144,20 +199,30 @@ impl Queue {
     /// [`Error::NotFound`] if no job has this number.
     pub fn history(&self, id: JobId) -> Result<Vec<Event>> {
         self.row(id)?;
-        let events = self.store.read(|conn| read::events(conn, id))?;
-        let one = |event: rows::Event| Event {
-            at: time_of(event.at),
-            kind: event.kind,
-            run: event.run,
-            reason: event.reason,
-            detail: event.detail,
-        };
-        Ok(events.into_iter().map(one).collect())
+        self.events(id)
+    }
+
+    /// Returns the events of a job that exists.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn events(&self, id: JobId) -> Result<Vec<Event>> {
+        Ok(self.store.read(|conn| read::events(conn, id))?.into_iter().map(Event::of).collect())
     }
 }
 
-fn time_of(ms: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+impl Event {
+    pub(super) fn of(event: rows::Event) -> Self {
+        let rows::Event { seq, at, job, run, kind, reason, detail } = event;
+        Self { seq, at: time_of(at), kind, job, run, reason, detail }
+    }
+}
+
+/// Converts milliseconds UTC, which are negative before 1970.
+pub(super) fn time_of(ms: i64) -> SystemTime {
+    let distance = Duration::from_millis(ms.unsigned_abs());
+    let at = if ms < 0 { SystemTime::UNIX_EPOCH.checked_sub(distance) } else { SystemTime::UNIX_EPOCH.checked_add(distance) };
+    at.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Converts a duration to milliseconds; one that is too long becomes a value that is refused.
@@ -169,6 +234,6 @@ pub(super) fn ms_of(duration: Duration) -> u64 {
 pub(super) fn ms_after_epoch(at: SystemTime) -> i64 {
     match at.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(_) => -1,
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
 //!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `secrets`)
-//!   ├─ JobInfo        what is known of a job (`info`)
+//!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
 //!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`)
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
@@ -26,6 +26,7 @@ mod handler;
 mod info;
 mod job;
 mod logs;
+mod runs;
 pub(crate) mod secrets;
 mod start;
 pub(crate) mod submit;
@@ -45,6 +46,9 @@ pub use handler::{Call, Failure, Handler};
 pub use info::{Event, JobInfo, Progress};
 pub use job::{Job, minutes};
 pub use logs::Logs;
+pub use runs::RunInfo;
+#[cfg(feature = "cli")]
+pub(crate) use runs::{Record, Step};
 pub use start::{init, init_with};
 pub use wait::Watch;
 pub use why::advice::Advice;

@@ -6,9 +6,7 @@ use crate::cli::view::escape::quote_text;
 use crate::cli::view::table;
 use crate::error::{Error, Result};
 use crate::job::{JobId, State, nearest};
-use crate::store::Store;
-use crate::store::read::{self, Filter};
-use crate::store::rows::Job;
+use crate::queue::{Filter, JobInfo, Queue};
 
 /// Most jobs that one command changes.
 pub const JOBS_MAX: usize = 100_000;
@@ -59,10 +57,10 @@ impl Many {
     ///
     /// # Errors
     /// A named job does not exist; no job matches; nothing was named.
-    pub fn jobs(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
+    pub fn jobs(&self, queue: &Queue, states: &[State]) -> Result<Vec<JobInfo>> {
         let states = if self.state.is_empty() { states } else { &self.state };
-        let found = self.find(store, states)?;
-        if found.is_empty() { Err(self.no_match(store, states)?) } else { Ok(found) }
+        let found = self.find(queue, states)?;
+        if found.is_empty() { Err(self.no_match(queue, states)?) } else { Ok(found) }
     }
 
     /// Says which jobs were not found: that there are others, or the name that was most likely
@@ -70,7 +68,7 @@ impl Many {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn no_match(&self, store: &Store, states: &[State]) -> Result<Error> {
+    pub fn no_match(&self, queue: &Queue, states: &[State]) -> Result<Error> {
         let mut which: Vec<String> = self.label.iter().map(|label| format!("--label {}", quote_text(label))).collect();
         which.extend(self.queue.iter().map(|queue| format!("--queue {}", quote_text(queue))));
         which.extend(self.state.iter().map(|state| format!("--state {state}")));
@@ -82,62 +80,66 @@ impl Many {
         let named = if self.ids.is_empty() { "" } else { " of those that were named" };
         let which = which.join(" ");
         let vain = format!("no {kind}job{named} matches {which}");
-        let others = if self.ids.is_empty() && !kind.is_empty() { self.in_other_states(store, states)? } else { 0 };
+        let others = if self.ids.is_empty() && !kind.is_empty() { self.in_other_states(queue, states)? } else { 0 };
         if others > 0 {
             let others = table::count(others, "job", "in another state does", "in other states do");
             return Ok(Error::NotFound(format!("{vain}; {others}: tenure ls -a {which}")));
         }
-        Ok(Error::NotFound(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(store)?)))
+        Ok(Error::NotFound(format!("no job{named} matches {which}; tenure ls -a lists all{}", self.question(queue)?)))
     }
 
     /// Counts the jobs that match apart from their state; [`ENDED_MAX`] means at least that many.
-    fn in_other_states(&self, store: &Store, states: &[State]) -> Result<i64> {
+    fn in_other_states(&self, queue: &Queue, states: &[State]) -> Result<i64> {
         let states: Vec<State> = State::ALL.into_iter().filter(|state| !states.contains(state)).collect();
-        let (queue, label) = (self.queue.clone(), self.label.clone());
-        let filter = Filter { states, queue, label, limit: Some(ENDED_MAX), ..Filter::default() };
-        Ok(i64::try_from(store.read(|conn| read::jobs(conn, &filter))?.len()).unwrap_or(i64::MAX))
+        Ok(i64::try_from(queue.list(&self.filter(states).limit(ENDED_MAX))?.len()).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the filter for what was given, in these states.
+    pub fn filter(&self, states: impl IntoIterator<Item = State>) -> Filter {
+        let mut filter = Filter::live().states(states);
+        if let Some(queue) = &self.queue {
+            filter = filter.queue(queue);
+        }
+        if let Some(label) = &self.label {
+            filter = filter.label(label);
+        }
+        filter
     }
 
     /// Suggests the queue or the label that was most likely meant.
-    fn question(&self, store: &Store) -> Result<String> {
+    fn question(&self, queue: &Queue) -> Result<String> {
         let mut text = String::new();
         if let Some(label) = &self.label {
-            let labels = store.read(|conn| read::labels(conn, nearest::NAMES_MAX))?;
+            let labels = queue.labels(nearest::NAMES_MAX)?;
             text += &nearest::question(label, labels.iter().map(String::as_str).filter(|name| *name != label));
         }
-        if let Some(queue) = &self.queue {
-            let queues = store.read(read::queues)?;
-            text += &nearest::question(queue, queues.iter().map(|one| one.name.as_str()).filter(|name| *name != queue));
+        if let Some(meant) = &self.queue {
+            let queues = queue.queue_names()?;
+            text += &nearest::question(meant, queues.iter().map(String::as_str).filter(|name| *name != meant));
         }
         Ok(text)
     }
 
-    fn find(&self, store: &Store, states: &[State]) -> Result<Vec<Job>> {
+    fn find(&self, queue: &Queue, states: &[State]) -> Result<Vec<JobInfo>> {
         if self.is_empty() {
             return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
         }
         if !self.is_filter() {
-            return jobs(store, &self.ids);
+            return jobs(queue, &self.ids);
         }
-        let filter = |are_ended: bool, limit| Filter {
-            states: states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect(),
-            queue: self.queue.clone(),
-            label: self.label.clone(),
-            limit: Some(limit),
-            ..Filter::default()
-        };
         let mut found = Vec::new();
         // In this order, so that one that ends meanwhile is not missed.
-        for filter in [filter(false, JOBS_MAX), filter(true, ENDED_MAX)] {
-            if !filter.states.is_empty() {
-                found.extend(store.read(|conn| read::jobs(conn, &filter))?);
+        for (are_ended, limit) in [(false, JOBS_MAX), (true, ENDED_MAX)] {
+            let states: Vec<State> = states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect();
+            if !states.is_empty() {
+                found.extend(queue.list(&self.filter(states).limit(limit))?);
             }
         }
         found.sort_unstable_by_key(|job| job.id);
         // It is there twice then.
         found.dedup_by_key(|job| job.id);
         if !self.ids.is_empty() {
-            let named: std::collections::HashSet<JobId> = jobs(store, &self.ids)?.into_iter().map(|job| job.id).collect();
+            let named: std::collections::HashSet<JobId> = jobs(queue, &self.ids)?.into_iter().map(|job| job.id).collect();
             found.retain(|job| named.contains(&job.id));
         }
         Ok(found)
@@ -148,10 +150,10 @@ impl Many {
 ///
 /// # Errors
 /// One does not exist; of a range, none exists.
-pub fn jobs(store: &Store, selectors: &[Selector]) -> Result<Vec<Job>> {
+pub fn jobs(queue: &Queue, selectors: &[Selector]) -> Result<Vec<JobInfo>> {
     let mut found = std::collections::BTreeMap::new();
     for part in selectors.iter().flat_map(|selector| &selector.0) {
-        for job in store.read(|conn| of_part(conn, *part))? {
+        for job in of_part(queue, *part)? {
             found.insert(job.id, job);
         }
         if found.len() > JOBS_MAX {
@@ -161,17 +163,19 @@ pub fn jobs(store: &Store, selectors: &[Selector]) -> Result<Vec<Job>> {
     Ok(found.into_values().collect())
 }
 
-fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
+fn of_part(queue: &Queue, part: Part) -> Result<Vec<JobInfo>> {
     match part {
-        Part::One(id) => one(conn, id).map(|job| vec![job]),
+        Part::One(id) => {
+            let found = queue.find(id)?;
+            found.map(|job| vec![job]).ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))
+        }
         Part::Last => {
-            let last =
-                read::last_job(conn)?.ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))?;
-            one(conn, last).map(|job| vec![job])
+            let last = queue.last()?;
+            last.map(|job| vec![job]).ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))
         }
         Part::Range(first, last) => {
-            let filter = Filter { ids: vec![first.0..=last.0], limit: Some(JOBS_MAX + 1), all: true, ..Filter::default() };
-            match read::jobs(conn, &filter)? {
+            let filter = Filter::all().between(first, last).limit(JOBS_MAX + 1);
+            match queue.list(&filter)? {
                 none if none.is_empty() => {
                     Err(Error::NotFound(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
                 }
@@ -179,8 +183,4 @@ fn of_part(conn: &rusqlite::Connection, part: Part) -> Result<Vec<Job>> {
             }
         }
     }
-}
-
-fn one(conn: &rusqlite::Connection, id: JobId) -> Result<Job> {
-    read::job(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))
 }

@@ -14,7 +14,6 @@ use crate::queue::Queue;
 use crate::queue::why::over as run_over;
 use crate::store::Store;
 use crate::store::control::Cancelled;
-use crate::store::rows::Job;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,12 +28,12 @@ pub struct Args {
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
-    let jobs = args.which.jobs(&store, &[State::Queued, State::Running])?;
+    let queue = Queue::of(&store);
+    let jobs = args.which.jobs(&queue, &[State::Queued, State::Running])?;
     // A job that had ended before is refused; one that ends with another of them is not.
-    let had_ended: Vec<&Job> = jobs.iter().filter(|job| job.state.is_terminal()).collect();
+    let had_ended = jobs.iter().any(|job| job.stored.state.is_terminal());
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let mut report = Report::new(face, ids.len(), args.wordy);
-    let queue = Queue::of(&store);
     queue.cancel_each(&ids, args.why.clone(), |id, result| {
         let cancelled = match result {
             // It may have been pruned since it was picked.
@@ -44,7 +43,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         tell(&mut report, &store, id, cancelled)
     })?;
     report.end();
-    Ok(if had_ended.is_empty() { exit::OK } else { exit::REFUSED })
+    Ok(if had_ended { exit::REFUSED } else { exit::OK })
 }
 
 /// Reports the result for one job.

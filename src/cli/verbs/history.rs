@@ -7,8 +7,7 @@ use crate::cli::parse::pick::Named;
 use crate::cli::parse::time;
 use crate::cli::view::{json, table};
 use crate::error::{Result, exit};
-use crate::store::read;
-use crate::store::rows::Event;
+use crate::queue::Event;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -17,10 +16,10 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let store = face.reader()?;
+    let queue = face.queue()?;
     let now = face.now();
-    for job in pick::jobs(&store, &args.which.ids)? {
-        let events = store.read(|conn| read::events(conn, job.id))?;
+    for job in pick::jobs(&queue, &args.which.ids)? {
+        let events = queue.events(job.id)?;
         if face.json {
             face.document(json::list("events", events.iter().map(json::event)))?;
         } else {
@@ -33,7 +32,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 fn for_people(events: &[Event], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let row = |event: &Event| {
         vec![
-            time::local(event.at, now),
+            time::local(time::ms_of(event.at), now),
             event.job.map(|id| id.to_string()).unwrap_or_default(),
             event.run.map(|id| id.to_string()).unwrap_or_default(),
             event.kind.clone(),

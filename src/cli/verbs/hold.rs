@@ -26,10 +26,10 @@ pub fn release(face: &Face, args: &Args) -> Result<u8> {
 }
 
 fn run(face: &Face, args: &Args, held: bool, (word, what): (&'static str, &str)) -> Result<u8> {
-    let store = face.editor()?;
-    let ids: Vec<JobId> = args.which.jobs(&store, &[State::Queued])?.iter().map(|job| job.id).collect();
+    let queue = Queue::of(&face.editor()?);
+    let ids: Vec<JobId> = args.which.jobs(&queue, &[State::Queued])?.iter().map(|job| job.id).collect();
     let mut report = Report::new(face, ids.len(), args.wordy);
-    Queue::of(&store).hold_each(&ids, held, |id, result| match result {
+    queue.hold_each(&ids, held, |id, result| match result {
         Ok(()) => report.tell(word, || format!("job {id} {what}"), || versioned(json!({"id": id, "changed": word})).to_string()),
         Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
             report.refuse(&error);

@@ -9,9 +9,10 @@ use crate::cli::view::{code, table};
 use crate::cli::watch::waits::{By, Waits};
 use crate::error::{Error, Result, exit};
 use crate::job::{RunId, RunKind};
+use crate::queue::JobInfo;
 use crate::queue::follow::{Follower, Seen, trouble};
 use crate::run::output::tail;
-use crate::store::rows::{Job, Run};
+use crate::store::rows::Run;
 use crate::store::{Store, read};
 
 #[derive(Debug, clap::Args)]
@@ -35,8 +36,8 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let store = face.reader()?;
-    let jobs = pick::jobs(&store, &args.which.ids)?;
+    let queue = face.queue()?;
+    let jobs = pick::jobs(&queue, &args.which.ids)?;
     if (args.follow || args.run.is_some()) && jobs.len() != 1 {
         return Err(Error::Invalid("-f and --run go with one job".into()));
     }
@@ -46,13 +47,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         if several {
             face::say(&format!("job {}:", job.id));
         }
-        all_there &= one(face, &store, job, args)?;
+        all_there &= one(face, &queue.store, job, args)?;
     }
     Ok(if all_there { exit::OK } else { exit::FAILED })
 }
 
 /// Returns false if a log that was written is missing.
-fn one(face: &Face, store: &Store, job: &Job, args: &Args) -> Result<bool> {
+fn one(face: &Face, store: &Store, job: &JobInfo, args: &Args) -> Result<bool> {
     let mut output = Output::new(args.raw);
     let runs = store.read(|conn| read::runs(conn, job.id))?;
     let run = which_run(job, &runs, args)?;
@@ -77,13 +78,13 @@ fn one(face: &Face, store: &Store, job: &Job, args: &Args) -> Result<bool> {
 }
 
 /// Follows until the job has ended, and says what it waits for.
-fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Output) -> Result<Job> {
+fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Output) -> Result<JobInfo> {
     let mut waits = Waits::of(follower.job(), By::Watcher);
     loop {
         match follower.round(&mut |piece| output.piece(piece))? {
             Seen::Ended(job) => {
                 store.flush_now()?;
-                return Ok(*job);
+                return Ok(JobInfo::of(&job));
             }
             Seen::Live { .. } => waits.poll(face, store)?,
         }
@@ -93,10 +94,10 @@ fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Outpu
 
 /// Explains why there is no output, unless nothing was written. Returns false if a log that was
 /// written is missing.
-fn tell(store: &Store, job: &Job, run: Option<&Run>) -> bool {
+fn tell(store: &Store, job: &JobInfo, run: Option<&Run>) -> bool {
     let because = |error: Option<&String>| error.map(|error| format!(": {error}")).unwrap_or_default();
     let Some(run) = run else {
-        match job.shown_state().is_terminal() {
+        match job.has_ended() {
             true => face::say(&format!("job {} never ran; it is {}{}", job.id, table::state(job), because(job.error.as_ref()))),
             false => face::say(&format!("job {0} has not run yet; tenure why {0} says what it waits for", job.id)),
         }
@@ -121,7 +122,7 @@ fn tell(store: &Store, job: &Job, run: Option<&Run>) -> bool {
     true
 }
 
-fn which_run<'a>(job: &Job, runs: &'a [Run], args: &Args) -> Result<Option<&'a Run>> {
+fn which_run<'a>(job: &JobInfo, runs: &'a [Run], args: &Args) -> Result<Option<&'a Run>> {
     let Some(wanted) = args.run.map(RunId) else {
         let latest = runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id);
         return Ok(latest.map(|run| told_by(run, runs)));

@@ -7,8 +7,7 @@ use crate::cli::view::{json, table};
 use crate::error::{Result, exit};
 use crate::job::State;
 use crate::queue::why::over as run_over;
-use crate::store::read::{self, Filter};
-use crate::store::rows::Job;
+use crate::queue::{JobInfo, Queue};
 
 /// Most jobs that are listed unless `-n` says otherwise.
 const SHOWN_DEFAULT: usize = 1_000;
@@ -30,23 +29,23 @@ pub struct Args {
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let limit = args.limit.unwrap_or(SHOWN_DEFAULT);
-    let (jobs, more) = find(face, args, limit)?;
+    let queue = face.queue()?;
+    let (jobs, more) = find(&queue, args, limit)?;
     if face.json {
         face.document(json::list("jobs", jobs.iter().map(json::job)))?;
     } else if jobs.is_empty() && args.which.is_empty() {
         face::say(if args.all { "there are no jobs" } else { "there are no live jobs; -a lists ended ones" });
     } else if jobs.is_empty() {
         // An empty list is a valid answer.
-        let store = face.reader()?;
         let states: &[State] = match args.which.state.as_slice() {
             [] if args.all => &State::ALL,
             [] => &LIVE,
             named => named,
         };
-        face::say(&args.which.no_match(&store, states)?.to_string());
+        face::say(&args.which.no_match(&queue, states)?.to_string());
     } else {
         face::print(&table::jobs(&jobs, &face.now(), face.colour, face.columns))?;
-        if let Some(over) = run_over::among(&face.reader()?, &jobs)? {
+        if let Some(over) = run_over::among(&queue, &jobs)? {
             face::say(&format!("{over}: tenure work"));
         }
     }
@@ -57,21 +56,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 }
 
 /// Returns the running jobs and the newest others, and whether there are more.
-fn find(face: &Face, args: &Args, limit: usize) -> Result<(Vec<Job>, bool)> {
-    let store = face.reader()?;
+fn find(queue: &Queue, args: &Args, limit: usize) -> Result<(Vec<JobInfo>, bool)> {
     if args.which.ids.is_empty() {
-        let states = if args.all || !args.which.state.is_empty() { args.which.state.clone() } else { LIVE.to_vec() };
-        let filter = Filter {
-            states,
-            queue: args.which.queue.clone(),
-            label: args.which.label.clone(),
-            limit: Some(limit),
-            all: args.all,
-            ..Filter::default()
-        };
-        return store.read(|conn| read::listing(conn, &filter));
+        let is_every_state = args.all && args.which.state.is_empty();
+        let states: &[State] = if is_every_state { &State::ALL } else { &args.which.state };
+        return queue.listing(&args.which.filter(states.iter().copied()).limit(limit));
     }
-    let mut jobs = args.which.jobs(&store, &State::ALL)?;
+    let mut jobs = args.which.jobs(queue, &State::ALL)?;
     let more = jobs.len() > limit;
     // The end of the list is kept.
     jobs.sort_by_key(|job| (job.state == State::Running, job.id));

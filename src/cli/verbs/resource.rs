@@ -17,9 +17,9 @@ use crate::error::{Error, Result, exit};
 use crate::host::lock::Holder;
 use crate::host::waker;
 use crate::job::{Argv, JobId, ResourceId, ResourceState, RunId};
+use crate::queue::RunInfo;
 use crate::queue::why::resource_words as words;
 use crate::store::resource::{self, NewResource, Owner, RESOURCES_MAX, Resource, Written};
-use crate::store::rows::Run;
 use crate::store::{Store, read};
 use crate::units;
 
@@ -245,17 +245,18 @@ fn show_all(face: &Face, ids: &[Selector]) -> Result<u8> {
     let store = face.reader()?;
     for (at, id) in named(&store, ids)?.into_iter().enumerate() {
         let (one, runs) = store.read(move |conn| Ok((resource::existing(conn, id)?, read::runs_of_resource(conn, id)?)))?;
+        let runs: Vec<RunInfo> = runs.iter().map(|run| RunInfo::of(run, store.place())).collect();
         if face.json {
             face.document(json::resource_with_runs(&one, &runs, store.place()))?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            face::print(&format!("{gap}{}", one_for_people(&one, &runs, &store, face)))?;
+            face::print(&format!("{gap}{}", one_for_people(&one, &runs, face)))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn one_for_people(one: &Resource, runs: &[Run], store: &Store, face: &Face) -> String {
+fn one_for_people(one: &Resource, runs: &[RunInfo], face: &Face) -> String {
     let now = &face.now();
     let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
     let mut text = table::pairs(&[
@@ -281,11 +282,7 @@ fn one_for_people(one: &Resource, runs: &[Run], store: &Store, face: &Face) -> S
         text += &format!("\n{}", show::runs_table(runs, now, face.columns));
     }
     if let Some(last) = runs.last() {
-        text += &format!(
-            "\nlog of run {}: {}\n",
-            last.id,
-            crate::cli::view::escape::line(&store.place().log_file(last.id).to_string_lossy())
-        );
+        text += &format!("\nlog of run {}: {}\n", last.id, crate::cli::view::escape::line(&last.log.to_string_lossy()));
     }
     text
 }

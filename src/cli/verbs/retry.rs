@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let store = face.editor()?;
+    let queue = Queue::of(&face.editor()?);
     let mut which = args.which.clone();
     if args.failed {
         which.state = vec![State::Failed];
@@ -37,11 +37,10 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if which.is_empty() {
         return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --failed".into()));
     }
-    let jobs = which.jobs(&store, &[State::Failed, State::Cancelled])?;
+    let jobs = which.jobs(&queue, &[State::Failed, State::Cancelled])?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let mut report = Report::new(face, ids.len(), args.wordy);
     let mut back = HashSet::new();
-    let queue = Queue::of(&store);
     queue.retry_each(&ids, args.with_dependants, |id, result| match result {
         Ok(queued) if queued.is_empty() && back.contains(&id) => Ok(()),
         Ok(queued) if queued.is_empty() => report.refuse_with(|| queue.why_no_retry(id)),

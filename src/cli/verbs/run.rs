@@ -11,9 +11,9 @@ use crate::cli::watch::follow::{Outcome, follow};
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
 use crate::job::{JobId, State};
+use crate::queue::JobInfo;
 use crate::queue::why::obstacles;
 use crate::run::limits;
-use crate::store::rows::Job;
 use crate::store::{Store, read};
 use crate::worker::can_run;
 
@@ -54,6 +54,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     match outcome {
         Outcome::Detached(code) => Ok(code),
         Outcome::Ended(job) => {
+            let job = JobInfo::of(&job);
             tell(&store, &job)?;
             Ok(code::of_job(&job))
         }
@@ -79,9 +80,8 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
 
 /// Explains why it is not done, if its exit code alone does not, and names the processes that were
 /// left behind and ended.
-fn tell(store: &Store, job: &Job) -> Result<()> {
-    let state = job.shown_state();
-    if state != State::Done && job.reason != Some(crate::job::Reason::Exit) {
+fn tell(store: &Store, job: &JobInfo) -> Result<()> {
+    if job.state != State::Done && job.stored.reason != Some(crate::job::Reason::Exit) {
         let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
         face::say(&format!("job {} {}{error}", job.id, table::state(job)));
     }

@@ -8,6 +8,7 @@ use crate::cli::parse::{time, values};
 use crate::error::{Error, Result, exit};
 use crate::host::waker;
 use crate::job::{JobId, nearest};
+use crate::queue::Queue;
 use crate::queue::secrets;
 use crate::store::control::{self, Change, Changed};
 use crate::units;
@@ -27,8 +28,9 @@ pub struct Args {
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let change = parse_changes(&args.changes, &face.now()).map_err(Error::Invalid)?;
-    let store = face.editor()?;
-    let ids: Vec<_> = pick::jobs(&store, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
+    let queue = Queue::of(&face.editor()?);
+    let store = &queue.store;
+    let ids: Vec<_> = pick::jobs(&queue, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
     let now_ms = face.now_ms();
     // All of them or none.
     let set = move |conn: &_| ids.iter().map(|id| Ok((*id, control::set(conn, *id, &change, now_ms)?))).collect();

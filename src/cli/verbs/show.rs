@@ -1,5 +1,7 @@
 //! `tenure show`: one job with all its runs.
 
+use std::time::{Duration, SystemTime};
+
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick;
@@ -11,14 +13,11 @@ use crate::cli::view::{json, table, task_shown};
 use crate::error::{Result, exit};
 use crate::job::Policy;
 use crate::job::policy::Stdin;
-use crate::place::Place;
-use crate::queue::why::over as run_over;
-use crate::store::rows::{Event, Job, Run};
-use crate::store::{read, task_rows};
+use crate::queue::{Event, JobInfo, Record, RunInfo};
 use crate::units::{duration_text, size_text};
 
-/// An end that was recorded this long after it, in milliseconds, is shown with both times.
-const RECORDED_LATE_MS: i64 = 10_000;
+/// An end that was recorded this long after it is shown with both times.
+const RECORDED_LATE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,22 +26,21 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let store = face.reader()?;
+    let queue = face.queue()?;
     let now = face.now();
-    for (at, job) in pick::jobs(&store, &args.which.ids)?.iter().enumerate() {
-        let (runs, events) = store.read(|conn| Ok((read::runs(conn, job.id)?, read::events(conn, job.id)?)))?;
-        let task = store.read(|conn| task_rows::of_job(conn, job.id))?;
+    for (at, job) in pick::jobs(&queue, &args.which.ids)?.iter().enumerate() {
+        let Record { runs, events, step } = queue.record(job.id)?;
         if face.json {
-            let mut document = json::job_with_runs(job, &runs, store.place());
-            if let Some((_, stage)) = &task {
-                document["stage"] = stage.as_str().into();
+            let mut document = json::job_with_runs(job, &runs);
+            if let Some(step) = &step {
+                document["stage"] = step.stage.as_str().into();
             }
             face.print_line(&document)?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
-            let step = task.map(|(task, stage)| task_shown::step_of(&task, &stage));
-            let over = run_over::of(&store, job.id)?;
-            let around = Around { step, over, events: &events, place: store.place(), now: &now, columns: face.columns };
+            let step = step.as_ref().map(task_shown::step_of);
+            let over = queue.over(job.id)?;
+            let around = Around { step, over, events: &events, now: &now, columns: face.columns };
             face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
         }
     }
@@ -56,14 +54,13 @@ struct Around<'a> {
     /// The text about its run, if it is over and no worker records it.
     over: Option<String>,
     events: &'a [Event],
-    place: &'a Place,
     now: &'a jiff::Zoned,
     columns: Option<usize>,
 }
 
-fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
-    let (events, place, now) = (around.events, around.place, around.now);
-    let at = |ms: Option<i64>| ms.map(|ms| time::local(ms, now));
+fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
+    let (events, now) = (around.events, around.now);
+    let at = |at: Option<SystemTime>| at.map(|at| time::local(time::ms_of(at), now));
     let mut all = vec![
         ("id", Some(job.id.to_string())),
         ("state", Some(table::state(job))),
@@ -89,9 +86,9 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
         ("recorded", at(recorded_late(job, runs))),
         ("took", job.started_at.map(|_| table::took(job, now.timestamp().as_millisecond()))),
         ("pid", job.pid.map(|pid| pid.to_string())),
-        ("progress", job.progress.as_deref().map(table::progress)),
+        ("progress", job.stored.progress.as_deref().map(table::progress)),
         ("result", job.result.clone()),
-        ("environment", Some(environment(&job.env)).filter(|env| !env.is_empty())),
+        ("environment", Some(environment(&job.stored.env)).filter(|env| !env.is_empty())),
     ];
     all.extend(policy(job, memory_by(events).as_deref()));
     let mut text = table::pairs(&all);
@@ -100,15 +97,16 @@ fn for_people(job: &Job, runs: &[Run], around: &Around<'_>) -> String {
         text += &runs_table(runs, now, around.columns);
     }
     if let Some(last) = runs.last() {
-        text += &format!("\nlog of run {}: {}\n", last.id, line(&place.log_file(last.id).to_string_lossy()));
+        text += &format!("\nlog of run {}: {}\n", last.id, line(&last.log.to_string_lossy()));
     }
     text
 }
 
 /// Returns when the end of a job was recorded, if that was long after it: there was no worker.
-fn recorded_late(job: &Job, runs: &[Run]) -> Option<i64> {
-    let run = runs.iter().find(|run| Some(run.id) == job.run_id)?;
-    run.finished_at.filter(|at| at.saturating_sub(job.finished_at.unwrap_or(*at)) > RECORDED_LATE_MS)
+fn recorded_late(job: &JobInfo, runs: &[RunInfo]) -> Option<SystemTime> {
+    let run = runs.iter().find(|run| Some(run.id) == job.run)?;
+    let late = |at: &SystemTime| at.duration_since(job.finished_at.unwrap_or(*at)).unwrap_or_default();
+    run.finished_at.filter(|at| late(at) > RECORDED_LATE)
 }
 
 pub fn environment(env: &str) -> String {
@@ -116,8 +114,8 @@ pub fn environment(env: &str) -> String {
     map.iter().map(|(name, value)| crate::cli::view::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
 }
 
-fn policy(job: &Job, memory_by: Option<&str>) -> Vec<(&'static str, Option<String>)> {
-    let policy = match job.policy() {
+fn policy(job: &JobInfo, memory_by: Option<&str>) -> Vec<(&'static str, Option<String>)> {
+    let policy = match Policy::from_json(&job.stored.policy) {
         Ok(policy) => policy,
         Err(error) => return vec![("policy", Some(format!("cannot be read: {error}")))],
     };
@@ -159,10 +157,11 @@ fn kept_by(memory_by: Option<&str>) -> &'static str {
     }
 }
 
-pub fn runs_table(runs: &[Run], now: &jiff::Zoned, columns: Option<usize>) -> String {
+pub fn runs_table(runs: &[RunInfo], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
-    let row = |run: &Run| {
-        let end = run.exited_at.or(run.finished_at).unwrap_or(now_ms);
+    let row = |run: &RunInfo| {
+        let end = run.exited_at.or(run.finished_at).map_or(now_ms, time::ms_of);
+        let start = run.started_at.map(time::ms_of);
         let how = match (run.exit_code, run.signal) {
             (_, Some(signal)) => signal_name(signal),
             (Some(code), None) => code.to_string(),
@@ -175,8 +174,8 @@ pub fn runs_table(runs: &[Run], now: &jiff::Zoned, columns: Option<usize>) -> St
             run.outcome.map_or_else(|| "running".to_owned(), |outcome| outcome.to_string()),
             run.reason.map(|reason| reason.to_string()).unwrap_or_default(),
             how,
-            run.started_at.map(|at| time::local(at, now)).unwrap_or_default(),
-            run.started_at.map(|at| time::between(at, end)).unwrap_or_default(),
+            start.map(|at| time::local(at, now)).unwrap_or_default(),
+            start.map(|at| time::between(at, end)).unwrap_or_default(),
             run.max_rss_bytes.and_then(|n| u64::try_from(n).ok()).map(size_text).unwrap_or_default(),
             run.leftovers.clone().unwrap_or_default(),
         ]
@@ -195,6 +194,7 @@ mod tests {
     use super::*;
     use crate::cli::fixture;
     use crate::job::State;
+    use crate::place::Place;
 
     #[test]
     fn whatever_a_job_holds_is_shown_in_printable_lines() {
@@ -205,10 +205,9 @@ mod tests {
         job.progress = Some("{\"percent\": 40, \"text\": \"a\\u001b\"}".into());
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
-        let place = Place::new("/q\x1b.db".into());
-        let around =
-            Around { step: Some("\x1b".into()), over: None, events: &[], place: &place, now: &time::here(5_000), columns: None };
-        let text = for_people(&job, &[run], &around);
+        let run = RunInfo::of(&run, &Place::new("/q\x1b.db".into()));
+        let around = Around { step: Some("\x1b".into()), over: None, events: &[], now: &time::here(5_000), columns: None };
+        let text = for_people(&JobInfo::of(&job), &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));
     }

@@ -8,14 +8,15 @@ use indicatif::ProgressBar;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick::{ENDED_MAX, Many};
+use crate::cli::parse::time;
 use crate::cli::view::{code, escape, json, table};
 use crate::cli::watch::waits::{By, Waits};
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::queue::changes::Changes;
 use crate::queue::wait::Waiting;
+use crate::queue::{JobInfo, Queue};
 use crate::store::Store;
-use crate::store::rows::Job;
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -40,20 +41,21 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let store = face.reader()?;
+    let queue = face.queue()?;
+    let store = &queue.store;
     if args.need_worker {
         face::need_worker(store.place())?;
     }
-    let jobs = meant(face, args, &store)?;
+    let jobs = meant(face, args, &queue)?;
     let mut waiting = Waited::new(&jobs, args.any);
     let until = args.timeout.map(|ms| Instant::now() + Duration::from_millis(ms));
     let bar = progress_bar(jobs.len());
     let mut changes = Changes::default();
     let mut waits = Waits::of(JobId(0), By::Watcher);
     loop {
-        if changes.poll(&store)? {
+        if changes.poll(store)? {
             changes.stir();
-            waiting.poll(&store, &bar)?;
+            waiting.poll(store, &bar)?;
         }
         if waiting.is_over() {
             break;
@@ -64,7 +66,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
             return Ok(exit::TIMEOUT);
         }
         if let Some(oldest) = waiting.jobs.left().first() {
-            bar.suspend(|| waits.poll_job(*oldest, face, &store))?;
+            bar.suspend(|| waits.poll_job(*oldest, face, store))?;
         }
         changes.rest(until);
     }
@@ -76,31 +78,31 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
 }
 
 /// Returns the jobs to wait for, including those that have ended before.
-fn meant(face: &Face, args: &Args, store: &Store) -> Result<Vec<Job>> {
+fn meant(face: &Face, args: &Args, queue: &Queue) -> Result<Vec<JobInfo>> {
     if args.since.is_some() && !args.which.is_filter() {
         return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or omit it".into()));
     }
-    let mut jobs = args.which.jobs(store, &State::ALL)?;
-    if args.which.is_filter() && jobs.iter().filter(|job| job.state.is_terminal()).count() >= ENDED_MAX {
+    let mut jobs = args.which.jobs(queue, &State::ALL)?;
+    if args.which.is_filter() && jobs.iter().filter(|job| job.stored.state.is_terminal()).count() >= ENDED_MAX {
         face::say(&format!("of the ended jobs the newest {ENDED_MAX} are looked at; --since narrows them"));
     }
     if let Some(since) = args.since {
         let from_ms = face.now_ms().saturating_sub_unsigned(since);
-        jobs.retain(|job| job.created_at >= from_ms);
+        jobs.retain(|job| time::ms_of(job.created_at) >= from_ms);
     }
-    if jobs.is_empty() { Err(args.which.no_match(store, &State::ALL)?) } else { Ok(jobs) }
+    if jobs.is_empty() { Err(args.which.no_match(queue, &State::ALL)?) } else { Ok(jobs) }
 }
 
 /// Jobs that are not ended yet, and those that have ended.
 struct Waited {
     jobs: Waiting,
-    ended: Vec<Job>,
+    ended: Vec<JobInfo>,
     any: bool,
     several: bool,
 }
 
 impl Waited {
-    fn new(jobs: &[Job], any: bool) -> Self {
+    fn new(jobs: &[JobInfo], any: bool) -> Self {
         Self { jobs: Waiting::new(jobs.iter().map(|job| job.id)), ended: Vec::new(), any, several: jobs.len() != 1 }
     }
 
@@ -110,11 +112,11 @@ impl Waited {
 
     fn poll(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
         for job in self.jobs.poll(store)? {
-            let id = job.id;
-            if job.shown_state().is_terminal() {
+            let (id, job) = (job.id, JobInfo::of(&job));
+            if job.has_ended() {
                 self.ended.push(job);
             } else if !self.several {
-                let progress = job.progress.as_deref().map(table::progress).unwrap_or_default();
+                let progress = job.stored.progress.as_deref().map(table::progress).unwrap_or_default();
                 bar.set_message(escape::line(&format!("job {id} {} {progress}", table::state(&job))).into_owned());
             }
         }
@@ -138,7 +140,7 @@ impl Waited {
                 face::print(&format!("{}\n", json::job(job)))?;
             } else if any {
                 face::print(&format!("{}\n", job.id))?;
-            } else if job.shown_state() != State::Done {
+            } else if job.state != State::Done {
                 let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
                 face::say(&format!("job {} {}{error}", job.id, table::state(job)));
             }
@@ -149,7 +151,7 @@ impl Waited {
     fn code(&self) -> u8 {
         match self.ended.as_slice() {
             [one] if !self.several => code::of_job(one),
-            all if all.iter().all(|job| job.shown_state() == State::Done || job.was_needless()) => exit::OK,
+            all if all.iter().all(|job| job.state == State::Done || job.was_needless()) => exit::OK,
             _ => exit::FAILED,
         }
     }
@@ -172,7 +174,7 @@ mod tests {
         let of = |state: &State| {
             let mut job = job(7, *state);
             (job.reason, job.exit_code) = (Some(Reason::Exit), Some(if *state == State::Done { 0 } else { 3 }));
-            job
+            JobInfo::of(&job)
         };
         Waited { jobs: Waiting::new([]), ended: states.iter().map(of).collect(), any: false, several }.code()
     }

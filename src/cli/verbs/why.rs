@@ -12,10 +12,8 @@ use crate::cli::view::{json, table, task_shown};
 use crate::cli::worker_options;
 use crate::error::{Result, exit};
 use crate::job::State;
-use crate::queue::Advice;
 use crate::queue::why::Explainer;
-use crate::store::rows::Job;
-use crate::store::task_rows;
+use crate::queue::{Advice, JobInfo};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -24,32 +22,33 @@ pub struct Args {
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let store = face.reader()?;
-    let explainer = Explainer::new(&store, face.now(), &worker_options::floors(&face.settings))?;
-    for job in pick::jobs(&store, &args.which.ids)? {
+    let queue = face.queue()?;
+    let explainer = Explainer::new(&queue.store, face.now(), &worker_options::floors(&face.settings))?;
+    for job in pick::jobs(&queue, &args.which.ids)? {
         let (facts, all) = explainer.of(job.id)?;
-        let task = store.read(|conn| task_rows::of_job(conn, job.id))?;
+        let job = JobInfo::of(&facts.job);
+        let step = queue.step(job.id)?;
         if face.json {
             let listed: Vec<_> = all.iter().map(json::advice).collect();
-            let mut document = json!({"id": job.id, "state": facts.job.shown_state(), "obstacles": listed});
-            if let Some((task, stage)) = &task {
-                (document["task"], document["stage"]) = (task.id.into(), stage.as_str().into());
+            let mut document = json!({"id": job.id, "state": job.state, "obstacles": listed});
+            if let Some(step) = &step {
+                (document["task"], document["stage"]) = (step.task.into(), step.stage.as_str().into());
             }
             face.document(document)?;
         } else {
-            let step = task.as_ref().map(|(task, stage)| task_shown::step_of(task, stage));
-            face::print(&for_people(&facts.job, step.as_deref(), &all))?;
+            let step = step.as_ref().map(task_shown::step_of);
+            face::print(&for_people(&job, step.as_deref(), &all))?;
         }
     }
     Ok(exit::OK)
 }
 
-fn for_people(job: &Job, step: Option<&str>, all: &[Advice]) -> String {
+fn for_people(job: &JobInfo, step: Option<&str>, all: &[Advice]) -> String {
     let mut text = format!("job {} is {}\n", job.id, line(&table::state(job)));
     if let Some(step) = step {
         text += &format!("  it is {}\n", line(step));
     }
-    if all.is_empty() && job.shown_state() == State::Queued {
+    if all.is_empty() && job.state == State::Queued {
         text += "  ready: it starts in the next free slot\n";
     }
     for obstacle in all {

@@ -10,12 +10,12 @@ use crate::cli::parse::values;
 use crate::cli::view::escape;
 use crate::error::{exit, said};
 use crate::job::{Argv, Exit, Reason, State};
+use crate::queue::JobInfo;
 use crate::run::unexecutable::{self, PATH_DEFAULT, Refused};
-use crate::store::rows::Job;
 
 /// Returns the exit code of a command that represents this job.
-pub fn of_job(job: &Job) -> u8 {
-    match (job.shown_state(), job.reason) {
+pub fn of_job(job: &JobInfo) -> u8 {
+    match (job.state, job.stored.reason) {
         (State::Done, _) => exit::OK,
         (_, Some(Reason::Timeout)) => exit::TIMEOUT,
         (_, Some(Reason::Spawn)) => of_spawn(job.error.as_deref().unwrap_or("")),
@@ -100,7 +100,7 @@ mod tests {
         for (state, reason, exit_code, signal, error, expected) in cases {
             let mut job = job(7, *state);
             (job.reason, job.exit_code, job.signal, job.error) = (Some(*reason), *exit_code, *signal, Some((*error).to_owned()));
-            assert_eq!(of_job(&job), *expected, "{reason} {exit_code:?} {signal:?} {error}");
+            assert_eq!(of_job(&JobInfo::of(&job)), *expected, "{reason} {exit_code:?} {signal:?} {error}");
         }
     }
 }

@@ -4,67 +4,75 @@
 //! terminal would obey are escaped when it is printed ([`crate::cli::view::escape::json`]); nothing
 //! is cut or formatted.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Map, Value, json};
 
 use crate::cli::face::versioned;
-use crate::cli::parse::time::utc;
+use crate::cli::parse::time::{ms_of, utc};
 use crate::place::Place;
-use crate::queue::Advice;
+use crate::queue::{Advice, Event, JobInfo, RunInfo};
 use crate::store::resource::Resource;
-use crate::store::rows::{Event, Job, LaneRow, QueueRow, Run};
+use crate::store::rows::{LaneRow, QueueRow};
 
 /// A job, without its runs.
-pub fn job(job: &Job) -> Value {
-    let state = job.shown_state();
+pub fn job(job: &JobInfo) -> Value {
+    let as_stored = job.state == job.stored.state;
     let mut value = versioned(json!({
         "id": job.id,
-        "state": state,
-        "reason": if state == job.state { job.reason.map(crate::job::Reason::as_str) } else { Some("cancelled") },
-        "hold": if state == job.state { job.hold } else { None },
+        "state": job.state,
+        "reason": if as_stored { job.stored.reason } else { job.reason },
+        "hold": job.hold,
         "queue": job.queue,
         "lane": job.lane,
         "label": job.label,
-        "command": parsed(&job.command),
+        "command": parsed(&job.stored.command),
         "cwd": job.cwd,
         "priority": job.priority,
         "unique": job.unique_key,
         "attempts": job.attempts,
         "max_attempts": job.max_attempts,
         "deferrals": job.deferrals,
-        "available_at": utc(job.available_at.max(job.created_at)),
-        "created_at": utc(job.created_at),
-        "run_id": job.run_id,
+        "available_at": at(job.available_at),
+        "created_at": at(job.created_at),
+        "run_id": job.run,
         "pid": job.pid,
-        "started_at": job.started_at.map(utc),
-        "finished_at": job.finished_at.map(utc),
+        "started_at": job.started_at.map(at),
+        "finished_at": job.finished_at.map(at),
         "exit_code": job.exit_code,
         "signal": job.signal,
         "error": job.error,
-        "progress": job.progress.as_deref().map(progress),
+        "progress": job.stored.progress.as_deref().map(progress),
         "result": job.result,
     }));
-    if let Some(task) = job.task_id {
+    if let Some(task) = job.task {
         value["task"] = task.into();
     }
     value
 }
 
 /// A job with its runs.
-pub fn job_with_runs(one: &Job, runs: &[Run], place: &Place) -> Value {
+pub fn job_with_runs(one: &JobInfo, runs: &[RunInfo]) -> Value {
     let mut value = job(one);
-    value["runs"] = runs.iter().map(|r| run(r, place)).collect();
+    value["runs"] = runs.iter().map(run).collect();
     value
 }
 
-fn run(run: &Run, place: &Place) -> Value {
+/// Returns an instant as the contract writes it.
+fn at(time: SystemTime) -> String {
+    utc(ms_of(time))
+}
+
+fn run(run: &RunInfo) -> Value {
+    let ms = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     json!({
         "id": run.id,
         "kind": run.kind,
         "attempt": run.attempt,
         "pid": run.pid,
-        "started_at": run.started_at.map(utc),
-        "exited_at": run.exited_at.map(utc),
-        "finished_at": run.finished_at.map(utc),
+        "started_at": run.started_at.map(at),
+        "exited_at": run.exited_at.map(at),
+        "finished_at": run.finished_at.map(at),
         "outcome": run.outcome,
         "reason": run.reason,
         "exit_code": run.exit_code,
@@ -72,9 +80,9 @@ fn run(run: &Run, place: &Place) -> Value {
         "error": run.error,
         "leftovers": run.leftovers,
         "max_rss_bytes": run.max_rss_bytes,
-        "user_ms": run.user_ms,
-        "system_ms": run.system_ms,
-        "log": place.log_file(run.id).to_string_lossy(),
+        "user_ms": ms(run.user_time),
+        "system_ms": ms(run.system_time),
+        "log": run.log.to_string_lossy(),
     })
 }
 
@@ -95,7 +103,7 @@ fn parsed(text: &str) -> Value {
 pub fn event(event: &Event) -> Value {
     json!({
         "seq": event.seq,
-        "at": utc(event.at),
+        "at": at(event.at),
         "job": event.job,
         "run": event.run,
         "kind": event.kind,
@@ -147,9 +155,9 @@ pub fn resource(one: &Resource, place: &Place) -> Value {
 }
 
 /// Returns a resource, with the runs that probed it and tore it down.
-pub fn resource_with_runs(one: &Resource, runs: &[Run], place: &Place) -> Value {
+pub fn resource_with_runs(one: &Resource, runs: &[RunInfo], place: &Place) -> Value {
     let mut value = resource(one, place);
-    value["runs"] = runs.iter().map(|r| run(r, place)).collect();
+    value["runs"] = runs.iter().map(run).collect();
     value
 }
 
@@ -170,10 +178,18 @@ mod tests {
     use super::*;
     use crate::cli::fixture;
     use crate::job::{Hold, State};
+    use crate::store::rows::Job;
+
+    fn shown(row: &Job) -> JobInfo {
+        JobInfo::of(row)
+    }
 
     #[test]
     fn a_job_has_the_keys_of_the_contract_in_their_order() {
-        let value = job_with_runs(&fixture::job(7, State::Queued), &[fixture::run(11, 7)], &Place::new("/q.db".into()));
+        let value = job_with_runs(
+            &shown(&fixture::job(7, State::Queued)),
+            &[RunInfo::of(&fixture::run(11, 7), &Place::new("/q.db".into()))],
+        );
         let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = "schema id state reason hold queue lane label command cwd priority unique attempts max_attempts deferrals \
                         available_at created_at run_id pid started_at finished_at exit_code signal error progress result runs";
@@ -189,7 +205,7 @@ mod tests {
     fn a_queued_job_with_a_cancel_is_cancelled() {
         let mut row = fixture::job(7, State::Queued);
         (row.hold, row.cancel_open) = (Some(Hold::Time), true);
-        let value = job(&row);
+        let value = job(&shown(&row));
         assert_eq!((&value["state"], &value["hold"], &value["reason"]), (&json!("cancelled"), &Value::Null, &json!("cancelled")));
     }
 
@@ -198,7 +214,7 @@ mod tests {
         let mut row = fixture::job(7, State::Queued);
         row.command = "not json \x1b".into();
         row.progress = Some(r#"{"percent":40,"text":"x","at":1000}"#.into());
-        let value = job(&row);
+        let value = job(&shown(&row));
         assert_eq!(value["command"], "not json \x1b");
         assert_eq!(value["progress"]["at"], "1970-01-01T00:00:01.000Z");
         assert!(!value.to_string().contains('\x1b'));

@@ -3,13 +3,16 @@
 //! Every cell passes through [`crate::cli::view::escape`]; colour is added afterwards, so that
 //! widths are correct.
 
+use std::os::unix::ffi::OsStrExt;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use crate::cli::parse::time;
-use crate::cli::view::escape::{line, quote_whole, whole};
+use crate::cli::parse::time::ms_of;
+use crate::cli::view::escape::{line, quote_arguments, whole};
 use crate::job::{Hold, State};
+use crate::queue::JobInfo;
 use crate::store::read::Counts;
-use crate::store::rows::Job;
 
 pub use crate::units::count;
 
@@ -94,17 +97,21 @@ fn cut(text: &str, chars_max: usize) -> String {
 }
 
 /// Returns the command as a person would type it, without a limit.
-pub fn command(job: &Job) -> String {
-    job.argv().map_or_else(|_| job.command.clone(), |argv| quote_whole(&argv))
+pub fn command(job: &JobInfo) -> String {
+    if job.command.is_empty() {
+        job.stored.command.clone()
+    } else {
+        quote_arguments(job.command.iter().map(|one| one.as_bytes()))
+    }
 }
 
 /// Returns the state, with the hold or the reason.
-pub fn state(job: &Job) -> String {
-    let state = job.shown_state();
+pub fn state(job: &JobInfo) -> String {
+    let state = job.state;
     let because = match state {
         State::Queued => job.hold.map(held),
-        State::Running if job.cancel_open => Some("cancelling"),
-        State::Failed => job.reason.map(|reason| reason.as_str()),
+        State::Running if job.is_cancelling => Some("cancelling"),
+        State::Failed => job.stored.reason.map(|reason| reason.as_str()),
         _ => None,
     };
     because.map_or_else(|| state.to_string(), |because| format!("{state} ({because})"))
@@ -120,26 +127,26 @@ fn held(hold: Hold) -> &'static str {
 }
 
 /// Like [`state`]; for a job that waits for its time, with that time.
-fn state_in_list(job: &Job, now: &jiff::Zoned) -> String {
-    if job.shown_state() != State::Queued || job.hold != Some(Hold::Time) {
+fn state_in_list(job: &JobInfo, now: &jiff::Zoned) -> String {
+    if job.state != State::Queued || job.hold != Some(Hold::Time) {
         return state(job);
     }
     let what = if job.attempts > 0 || job.deferrals > 0 { "again" } else { "starts" };
-    format!("{} ({what} {})", State::Queued, time::short(job.available_at, now))
+    format!("{} ({what} {})", State::Queued, time::short(ms_of(job.available_at), now))
 }
 
 /// Returns how long it has run.
-pub fn took(job: &Job, now_ms: i64) -> String {
-    job.started_at.map(|start| time::between(start, job.finished_at.unwrap_or(now_ms))).unwrap_or_default()
+pub fn took(job: &JobInfo, now_ms: i64) -> String {
+    job.started_at.map(|start| time::between(ms_of(start), job.finished_at.map_or(now_ms, ms_of))).unwrap_or_default()
 }
 
 /// Returns jobs, one per line; on a narrow terminal without the column `since`. The columns of
 /// priority and progress are present if a job has any.
-pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
+pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
-    let progress = |job: &Job| {
-        let is_running = job.shown_state() == State::Running;
-        job.progress.as_deref().filter(|_| is_running).map(progress).unwrap_or_default()
+    let progress = |job: &JobInfo| {
+        let is_running = job.state == State::Running;
+        job.stored.progress.as_deref().filter(|_| is_running).map(progress).unwrap_or_default()
     };
     let have_priority = jobs.iter().any(|job| job.priority != 0);
     let have_progress = jobs.iter().any(|job| !progress(job).is_empty());
@@ -153,7 +160,7 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
         "since" => !is_narrow,
         _ => true,
     };
-    let row = |job: &Job| {
+    let row = |job: &JobInfo| {
         let since = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
         let cells = [
             job.id.to_string(),
@@ -161,7 +168,7 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
             if job.priority == 0 { String::new() } else { job.priority.to_string() },
             name(&job.queue),
             name(job.label.as_deref().unwrap_or_default()),
-            time::local(since, now),
+            time::local(ms_of(since), now),
             took(job, now_ms),
             progress(job),
             command(job),
@@ -176,11 +183,11 @@ pub fn jobs(jobs: &[Job], now: &jiff::Zoned, coloured: bool, columns: Option<usi
 }
 
 /// The state is the first word of a line after the id, so its first occurrence is the right one.
-fn paint_lines(text: &str, jobs: &[Job]) -> String {
+fn paint_lines(text: &str, jobs: &[JobInfo]) -> String {
     let mut lines = text.lines();
     let head = lines.next().map(|head| format!("\x1b[1m{head}\x1b[0m\n")).unwrap_or_default();
     let body = lines.zip(jobs).map(|(line, job)| {
-        let state = job.shown_state();
+        let state = job.state;
         format!("{}\n", line.replacen(state.as_str(), &paint(state), 1))
     });
     head + &body.collect::<String>()
@@ -236,27 +243,27 @@ mod tests {
         job.label = Some("a\x1b[2J\n\u{202e}b".into());
         job.queue = "q\u{9b}".into();
         job.command = r#"["echo","\u001b]0;x\u0007", {"hex":"ff"}]"#.into();
-        let text = jobs(&[job.clone()], &here(2_000), false, None);
+        let text = jobs(&[JobInfo::of(&job)], &here(2_000), false, None);
         assert_eq!(text.lines().count(), 2);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains(r"$'\xff'"), "{text}");
         job.command = "no json \x1b".into();
-        assert!(!jobs(&[job], &here(2_000), false, None).contains('\x1b'));
+        assert!(!jobs(&[JobInfo::of(&job)], &here(2_000), false, None).contains('\x1b'));
     }
 
     #[test]
     fn a_state_says_what_it_waits_for_or_why_it_ended() {
         let mut job = fixture::job(7, State::Queued);
-        assert_eq!(state(&job), "queued");
+        assert_eq!(state(&JobInfo::of(&job)), "queued");
         job.hold = Some(Hold::Lane);
-        assert_eq!(state(&job), "queued (lane)");
+        assert_eq!(state(&JobInfo::of(&job)), "queued (lane)");
         job.cancel_open = true;
-        assert_eq!(state(&job), "cancelled");
+        assert_eq!(state(&JobInfo::of(&job)), "cancelled");
         let mut job = fixture::job(7, State::Failed);
         job.reason = Some(Reason::Timeout);
-        assert_eq!(state(&job), "failed (timeout)");
-        assert_eq!(took(&job, 9_000), "2s");
-        assert!(jobs(&[job], &here(9_000), true, None).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+        assert_eq!(state(&JobInfo::of(&job)), "failed (timeout)");
+        assert_eq!(took(&JobInfo::of(&job), 9_000), "2s");
+        assert!(jobs(&[JobInfo::of(&job)], &here(9_000), true, None).contains("\x1b[31mfailed\x1b[0m (timeout)"));
     }
 
     #[test]
@@ -264,7 +271,7 @@ mod tests {
         let mut job = fixture::job(7, State::Running);
         (job.label, job.queue) = (Some("l".repeat(200)), "q".repeat(200));
         for columns in [80, 100, 140] {
-            let text = jobs(&[job.clone()], &here(9_000), false, Some(columns));
+            let text = jobs(&[JobInfo::of(&job)], &here(9_000), false, Some(columns));
             assert!(text.contains("echo hi") && text.lines().all(|line| line.chars().count() <= columns), "{text}");
             assert_eq!(text.contains("SINCE"), columns >= NARROW_COLUMNS, "{text}");
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::parse::time;
 use crate::cli::view::table;
 use crate::job::{JobId, TaskState};
+use crate::queue;
 use crate::store::task_rows::{Step, TaskRow};
 
 /// A task as a script reads it, without its `schema`.
@@ -53,15 +54,20 @@ fn rounds(steps: &[Step]) -> BTreeMap<&str, u32> {
 }
 
 /// Describes the step of a task that a job is.
-pub fn step_of(task: &TaskRow, stage: &str) -> String {
-    format!("stage {stage} of task {} (pipeline {}), which is {}", task.id, task.pipeline, state(task))
+pub fn step_of(step: &queue::Step) -> String {
+    let state = state_with(step.state, step.is_stopping, step.is_held);
+    format!("stage {} of task {} (pipeline {}), which is {state}", step.stage, step.task, step.pipeline)
 }
 
 /// Returns the state, with its special conditions.
 pub fn state(task: &TaskRow) -> String {
-    match task.state {
-        TaskState::Running if task.stop_at.is_some() => "running (asked to stop)".into(),
-        TaskState::Running if task.held => "running (held)".into(),
+    state_with(task.state, task.stop_at.is_some(), task.held)
+}
+
+fn state_with(state: TaskState, is_stopping: bool, is_held: bool) -> String {
+    match state {
+        TaskState::Running if is_stopping => "running (asked to stop)".into(),
+        TaskState::Running if is_held => "running (held)".into(),
         state => state.to_string(),
     }
 }

@@ -6,10 +6,11 @@ use crate::host::lock::Holder;
 use crate::job::verdict::Progress;
 use crate::job::{Exit, JobId, RunId, RunKey, State};
 use crate::place::Place;
+use crate::queue::Queue;
+use crate::queue::info::JobInfo;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Inspection};
 use crate::run::tree;
-use crate::store::rows::Job;
 use crate::store::{Store, open_runs};
 use crate::units::count;
 
@@ -25,7 +26,8 @@ pub(crate) fn of(store: &Store, job: JobId) -> Result<Option<String>> {
 ///
 /// # Errors
 /// As [`of`].
-pub(crate) fn among<'a>(store: &Store, jobs: impl IntoIterator<Item = &'a Job>) -> Result<Option<String>> {
+pub(crate) fn among<'a>(queue: &Queue, jobs: impl IntoIterator<Item = &'a JobInfo>) -> Result<Option<String>> {
+    let store = &queue.store;
     if Holder::read(store.place())?.is_some() {
         return Ok(None);
     }
